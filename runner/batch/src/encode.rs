@@ -1,0 +1,98 @@
+//! Making new batches from records.
+
+use bytes::Bytes;
+
+use crate::header::write_header;
+use crate::varint::{put_varint, varint_len};
+use crate::{Attributes, BatchError, BatchHeader, Compressor, HEADER_LEN, Record};
+
+/// What a new batch says of itself besides its records.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchMeta {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Time that record deltas count from.
+    pub base_timestamp: i64,
+    /// Largest record timestamp.
+    pub max_timestamp: i64,
+    /// Producer id, epoch and first sequence; -1 each for none.
+    pub producer: (i64, i16, i32),
+    /// Records in the batch.
+    pub records: i32,
+}
+
+/// Collects encoded records, without their batch header.
+#[derive(Debug, Default)]
+pub struct RecordSink {
+    /// Encoded records one after the other.
+    pub bytes: Vec<u8>,
+}
+
+impl RecordSink {
+    /// Appends `record` with new deltas and with `extra` headers after its own.
+    pub fn push(&mut self, record: &Record<'_>, timestamp_delta: i64, offset_delta: i32, extra: &[crate::Header<'_>]) {
+        let count = i64::from(record.header_count) + extra.len() as i64;
+        let extra_len: usize = extra.iter().map(header_len).sum();
+        let length = 1
+            + varint_len(timestamp_delta)
+            + varint_len(i64::from(offset_delta))
+            + record.key_value.len()
+            + varint_len(count)
+            + record.headers.len()
+            + extra_len;
+        let out = &mut self.bytes;
+        put_varint(out, length as i64);
+        out.push(record.attributes.cast_unsigned());
+        put_varint(out, timestamp_delta);
+        put_varint(out, i64::from(offset_delta));
+        out.extend_from_slice(record.key_value);
+        put_varint(out, count);
+        out.extend_from_slice(record.headers);
+        for header in extra {
+            put_header(out, header);
+        }
+    }
+}
+
+fn header_len(header: &crate::Header<'_>) -> usize {
+    let value = header.value.map_or(1, |value| varint_len(value.len() as i64) + value.len());
+    varint_len(header.key.len() as i64) + header.key.len() + value
+}
+
+fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
+    put_varint(out, header.key.len() as i64);
+    out.extend_from_slice(header.key);
+    match header.value {
+        None => put_varint(out, -1),
+        Some(value) => {
+            put_varint(out, value.len() as i64);
+            out.extend_from_slice(value);
+        }
+    }
+}
+
+/// Makes one batch of encoded `records`.
+///
+/// # Errors
+/// When the compressor refuses.
+pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compressor) -> Result<Bytes, BatchError> {
+    let mut out = vec![0; HEADER_LEN];
+    compressor.compress(records, &mut out)?;
+    let (producer_id, producer_epoch, base_sequence) = meta.producer;
+    let header = BatchHeader {
+        base_offset: meta.base_offset,
+        batch_length: 0,
+        leader_epoch: -1,
+        crc: 0,
+        attributes: Attributes::plain(compressor.codec()),
+        last_offset_delta: meta.records - 1,
+        base_timestamp: meta.base_timestamp,
+        max_timestamp: meta.max_timestamp,
+        producer_id,
+        producer_epoch,
+        base_sequence,
+        record_count: meta.records,
+    };
+    write_header(&mut out, &header);
+    Ok(out.into())
+}

@@ -1,0 +1,35 @@
+//! Kafka record batches (magic 2) as bytes.
+//!
+//! What it does: walks batch headers, checks CRC32C, splits a fetch answer into whole batches, reads
+//! records, compresses and decompresses payloads, and rewrites batches for a restore.
+//! What it never does: I/O, async, clocks; and it never decodes a batch that only has to be stored.
+//! Data comes from the wire client or from the archive as byte slices, and leaves as bytes.
+//!
+//! The format is that of the Kafka protocol guide, section "Record Batch" (KIP-98, KIP-534).
+//! Modules use only modules listed above them.
+
+mod error;
+mod varint;
+
+mod codec;
+mod header;
+
+mod record;
+mod split;
+
+mod control;
+mod encode;
+
+mod restore;
+
+pub use codec::{Codec, Compressor, Decompressor};
+pub use control::{ControlType, control_type};
+pub use encode::{BatchMeta, RecordSink, encode_batch};
+pub use error::BatchError;
+pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
+pub use record::{Header, HeaderIter, Record, RecordIter, payload};
+pub use restore::{
+    Encoded, OffsetHeaders, Producer, Selected, Window, assign_producer, can_copy, copy_for_restore, encode_selected,
+    select_records,
+};
+pub use split::{RawBatch, Split, split};

@@ -1,0 +1,230 @@
+//! Rewriting archived batches for a restore.
+//!
+//! Two ways: a whole committed batch without holes is copied with its header changed ([`copy_for_restore`]);
+//! everything else is decoded into [`Selected`] records and encoded again ([`encode_selected`]), which also
+//! adds the offset headers, merges small neighbours and splits what grew past the limit.
+
+use bytes::Bytes;
+
+use crate::header::seal_crc;
+use crate::{
+    BatchError, BatchHeader, BatchMeta, Compressor, Header, RawBatch, Record, RecordIter, RecordSink,
+    encode_batch,
+};
+
+/// The producer that restored batches go out under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Producer {
+    /// Producer id from the broker.
+    pub id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Sequence of the batch's first record.
+    pub sequence: i32,
+}
+
+/// A time window, inclusive at both ends, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Earliest timestamp wanted.
+    pub start: i64,
+    /// Latest timestamp wanted.
+    pub end: i64,
+}
+
+impl Window {
+    /// Every record.
+    pub const ALL: Self = Self { start: i64::MIN, end: i64::MAX };
+
+    /// Whether this timestamp is wanted.
+    #[must_use]
+    pub fn contains(self, timestamp: i64) -> bool {
+        (self.start..=self.end).contains(&timestamp)
+    }
+
+    /// Whether every record of the batch is surely inside.
+    #[must_use]
+    pub fn covers(self, header: &BatchHeader) -> bool {
+        let (min, exact) = header.min_timestamp();
+        header.max_timestamp <= self.end && (self.start == i64::MIN || (exact && min >= self.start))
+    }
+
+    /// Whether no record of the batch can be inside.
+    #[must_use]
+    pub fn misses(self, header: &BatchHeader) -> bool {
+        let (min, exact) = header.min_timestamp();
+        header.max_timestamp < self.start || (exact && min > self.end)
+    }
+}
+
+/// The headers that a restore appends to every record.
+#[derive(Debug, Clone, Copy)]
+pub struct OffsetHeaders<'a> {
+    /// Value of `x-source-cluster`, left out when `None`.
+    pub source_cluster: Option<&'a str>,
+}
+
+/// Whether [`copy_for_restore`] keeps the records of this batch exactly.
+#[must_use]
+pub fn can_copy(header: &BatchHeader) -> bool {
+    header.is_dense() && !header.attributes.control() && !header.attributes.log_append_time()
+}
+
+/// Copies a whole batch with base offset 0 and `producer`; the transactional and delete-horizon bits are cleared.
+///
+/// The base timestamp stays: record times are relative to it whether or not it is a delete horizon.
+#[must_use]
+pub fn copy_for_restore(batch: &RawBatch, producer: Producer) -> Bytes {
+    let codec = batch.header.attributes.0 & 0x07;
+    let mut out = batch.bytes.to_vec();
+    patch(&mut out, 0, &0i64.to_be_bytes());
+    patch(&mut out, 12, &(-1i32).to_be_bytes());
+    patch(&mut out, 21, &codec.to_be_bytes());
+    patch_producer(&mut out, producer);
+    out.into()
+}
+
+/// Gives an encoded batch another producer, epoch and sequence.
+#[must_use]
+pub fn assign_producer(batch: &Bytes, producer: Producer) -> Bytes {
+    let mut out = batch.to_vec();
+    patch_producer(&mut out, producer);
+    out.into()
+}
+
+fn patch_producer(out: &mut [u8], producer: Producer) {
+    patch(out, 43, &producer.id.to_be_bytes());
+    patch(out, 51, &producer.epoch.to_be_bytes());
+    patch(out, 53, &producer.sequence.to_be_bytes());
+    seal_crc(out);
+}
+
+fn patch(out: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(target) = out.get_mut(at..at + value.len()) {
+        target.copy_from_slice(value);
+    }
+}
+
+/// A record that goes into the target, with its place and time in the source.
+#[derive(Debug, Clone, Copy)]
+pub struct Selected<'a> {
+    /// The record as archived.
+    pub record: Record<'a>,
+    /// Its offset in the source.
+    pub offset: i64,
+    /// Its timestamp as consumers of the source saw it.
+    pub timestamp: i64,
+}
+
+/// Appends the records of one decompressed batch that lie in `window`.
+///
+/// # Errors
+/// When the payload is malformed.
+pub fn select_records<'a>(
+    header: &BatchHeader,
+    payload: &'a [u8],
+    window: Window,
+    out: &mut Vec<Selected<'a>>,
+) -> Result<(), BatchError> {
+    let append_time = header.attributes.log_append_time();
+    for record in RecordIter::new(header, payload) {
+        let record = record?;
+        let client_time = header.base_timestamp.wrapping_add(record.timestamp_delta);
+        let timestamp = if append_time { header.max_timestamp } else { client_time };
+        if window.contains(timestamp) {
+            let offset = header.base_offset + i64::from(record.offset_delta);
+            out.push(Selected { record, offset, timestamp });
+        }
+    }
+    Ok(())
+}
+
+/// An encoded batch and how many records it holds.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// The batch, with base offset 0 and no producer yet.
+    pub bytes: Bytes,
+    /// Records in it.
+    pub records: i32,
+    /// Source offset of its last record.
+    pub last_offset: i64,
+}
+
+/// Encodes records as batches of at most `limit` bytes and `max_records` records.
+///
+/// # Errors
+/// [`BatchError::RecordTooLarge`] when one record alone exceeds the limit, or what the compressor says.
+pub fn encode_selected(
+    records: &[Selected<'_>],
+    headers: Option<OffsetHeaders<'_>>,
+    limit: usize,
+    max_records: usize,
+    compressor: &mut Compressor,
+) -> Result<Vec<Encoded>, BatchError> {
+    let mut out = Vec::new();
+    for group in records.chunks(max_records.max(1)) {
+        encode_group(group, headers, limit, compressor, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn encode_group(
+    records: &[Selected<'_>],
+    headers: Option<OffsetHeaders<'_>>,
+    limit: usize,
+    compressor: &mut Compressor,
+    out: &mut Vec<Encoded>,
+) -> Result<(), BatchError> {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+    let mut sink = RecordSink::default();
+    let mut max_timestamp = i64::MIN;
+    for (delta, selected) in (0i32..).zip(records) {
+        max_timestamp = max_timestamp.max(selected.timestamp);
+        let time_delta = selected.timestamp.wrapping_sub(first.timestamp);
+        push_record(&mut sink, selected, time_delta, delta, headers);
+    }
+    let count = i32::try_from(records.len()).unwrap_or(i32::MAX);
+    let meta = BatchMeta {
+        base_offset: 0,
+        base_timestamp: first.timestamp,
+        max_timestamp,
+        producer: (-1, -1, -1),
+        records: count,
+    };
+    let bytes = encode_batch(&meta, &sink.bytes, compressor)?;
+    if bytes.len() <= limit {
+        out.push(Encoded { bytes, records: count, last_offset: last.offset });
+        return Ok(());
+    }
+    if records.len() == 1 {
+        return Err(BatchError::RecordTooLarge { size: bytes.len(), limit });
+    }
+    // Compressed sizes cannot be known beforehand: halve until it fits.
+    let (left, right) = records.split_at(records.len() / 2);
+    encode_group(left, headers, limit, compressor, out)?;
+    encode_group(right, headers, limit, compressor, out)
+}
+
+fn push_record(
+    sink: &mut RecordSink,
+    selected: &Selected<'_>,
+    timestamp_delta: i64,
+    offset_delta: i32,
+    headers: Option<OffsetHeaders<'_>>,
+) {
+    let Some(headers) = headers else {
+        return sink.push(&selected.record, timestamp_delta, offset_delta, &[]);
+    };
+    let offset = selected.offset.to_le_bytes();
+    let timestamp = selected.timestamp.to_le_bytes();
+    let own = [
+        Header { key: b"x-original-offset", value: Some(&offset) },
+        Header { key: b"x-original-timestamp", value: Some(&timestamp) },
+        Header { key: b"x-source-cluster", value: headers.source_cluster.map(str::as_bytes) },
+    ];
+    let wanted = if headers.source_cluster.is_some() { &own[..] } else { own.get(..2).unwrap_or_default() };
+    sink.push(&selected.record, timestamp_delta, offset_delta, wanted);
+}
+
+#[cfg(test)]
+mod tests;
