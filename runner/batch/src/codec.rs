@@ -74,7 +74,13 @@ impl Decompressor {
     ///
     /// # Errors
     /// When the input is damaged, or would grow past `limit` bytes.
-    pub fn decompress(&mut self, codec: Codec, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), BatchError> {
+    pub fn decompress(
+        &mut self,
+        codec: Codec,
+        input: &[u8],
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BatchError> {
         out.clear();
         match codec {
             Codec::None if input.len() > limit => Err(BatchError::TooLarge { limit }),

@@ -8,8 +8,7 @@ use bytes::Bytes;
 
 use crate::header::seal_crc;
 use crate::{
-    BatchError, BatchHeader, BatchMeta, Compressor, Header, RawBatch, Record, RecordIter, RecordSink,
-    encode_batch,
+    BatchError, BatchHeader, BatchMeta, Compressor, Header, RawBatch, Record, RecordIter, RecordSink, encode_batch,
 };
 
 /// The producer that restored batches go out under.

@@ -1,1 +1,36 @@
+//! The words that all parts of the project share.
+//!
+//! What it holds: the specification of a run ([`RunSpec`]), what a run says while it works ([`Event`]) and at
+//! its end ([`Report`]), and every error code with its exit code and help ([`Code`]).
+//! What it never does: I/O, async, clocks. A secret never stands in these types, only paths to it.
+//! Data comes from a person or from the operator as YAML or JSON, and goes to the runner; events and reports
+//! come from the runner, and go to logs, the archive and the custom resource's status.
+//!
+//! Modules use only modules listed above them.
 
+pub mod code;
+pub mod names;
+
+pub mod selection;
+
+pub mod endpoint;
+pub mod stamp;
+
+pub mod backup_spec;
+pub mod restore_spec;
+
+pub mod run_spec;
+
+pub mod event;
+pub mod report;
+
+pub use backup_spec::{BackupSpec, Compression};
+pub use code::{Code, ExitCode, Failure};
+pub use endpoint::{
+    ConnectionSpec, KafkaSpec, S3Credentials, SaslMechanism, SaslSpec, SecurityProtocol, StoreSpec, TlsSpec,
+};
+pub use event::{Event, EventKind};
+pub use report::Report;
+pub use restore_spec::{ExistingTopics, RestoreSpec};
+pub use run_spec::{Action, RunRef, RunSpec, SpecFinding};
+pub use selection::{PatternSyntax, Selection};

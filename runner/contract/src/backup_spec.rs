@@ -1,0 +1,130 @@
+//! What a backup run does.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::selection::PatternSyntax;
+
+/// A backup run. Sizes are bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+// Each flag is a documented field of its own.
+#[allow(clippy::struct_excessive_bools)]
+pub struct BackupSpec {
+    /// Topics to back up. A name without wildcards must exist.
+    pub topics: Vec<String>,
+    /// Topics to leave out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// How the patterns are written.
+    #[serde(default)]
+    pub pattern_syntax: PatternSyntax,
+    /// Include Kafka's internal topics where patterns match them.
+    #[serde(default)]
+    pub include_internal_topics: bool,
+    /// Extend one set with each run instead of starting a new set.
+    #[serde(default)]
+    pub incremental: bool,
+    /// Codec for batches that producers left uncompressed.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Level for gzip (1-9) and zstd (1-22).
+    #[serde(default = "default_level")]
+    pub compression_level: i32,
+    /// Close a segment at this size.
+    #[serde(default = "default_segment_bytes")]
+    pub segment_max_bytes: u64,
+    /// Close a segment after this many milliseconds.
+    #[serde(default = "default_segment_interval")]
+    pub segment_max_interval_ms: u64,
+    /// Save progress this often, in seconds; absent: only at the end.
+    #[serde(default = "default_checkpoint", skip_serializing_if = "Option::is_none")]
+    pub checkpoint_interval_secs: Option<u64>,
+    /// Seconds to wait for open transactions before cutting at the last stable offset.
+    #[serde(default = "default_transaction_wait")]
+    pub open_transaction_wait_secs: u64,
+    /// Whether restores of this point add offset headers unless they say otherwise.
+    #[serde(default = "default_true")]
+    pub include_offset_headers: bool,
+    /// Label of the source cluster, for people and for the `x-source-cluster` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_cluster_id: Option<String>,
+    /// Store the committed offsets of all consumer groups.
+    #[serde(default)]
+    pub consumer_group_snapshot: bool,
+    /// Take over a set that another resource or cluster owns.
+    #[serde(default)]
+    pub adopt: bool,
+}
+
+/// Codec of archive blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// As they are.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// Snappy.
+    Snappy,
+    /// LZ4 frames.
+    Lz4,
+    /// Zstandard.
+    #[default]
+    Zstd,
+}
+
+fn default_level() -> i32 {
+    3
+}
+fn default_segment_bytes() -> u64 {
+    128 << 20
+}
+fn default_segment_interval() -> u64 {
+    60_000
+}
+// The field's type is Option, and serde wants the default in that type.
+#[allow(clippy::unnecessary_wraps)]
+fn default_checkpoint() -> Option<u64> {
+    Some(30)
+}
+fn default_transaction_wait() -> u64 {
+    60
+}
+pub(crate) fn default_true() -> bool {
+    true
+}
+
+impl BackupSpec {
+    /// Rules between and inside fields; paths are relative to `backup`.
+    pub(crate) fn check(&self, out: &mut Vec<(String, String)>) {
+        let mut say = |field: &str, rule: String| out.push((field.to_owned(), rule));
+        if self.topics.is_empty() {
+            say("topics", "must name at least one topic or pattern; use \"*\" for all".into());
+        }
+        if let Err(error) = crate::Selection::new(&self.topics, &self.exclude, self.pattern_syntax) {
+            say("topics", error);
+        }
+        let most = match self.compression {
+            Compression::Gzip => 9,
+            _ => 22,
+        };
+        if !(1..=most).contains(&self.compression_level) {
+            say("compressionLevel", format!("is {}; must be 1 to {most} for this codec", self.compression_level));
+        }
+        if self.segment_max_bytes < 1 << 20 {
+            say("segmentMaxBytes", format!("is {}; must be at least 1048576 (1 MiB)", self.segment_max_bytes));
+        }
+        for (field, value) in [
+            ("segmentMaxIntervalMs", self.segment_max_interval_ms),
+            ("checkpointIntervalSecs", self.checkpoint_interval_secs.unwrap_or(1)),
+        ] {
+            if value == 0 {
+                say(field, "must be greater than 0".into());
+            }
+        }
+        if self.source_cluster_id.as_deref() == Some("") {
+            say("sourceClusterId", "must not be empty; leave the field out".into());
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Error codes: one per kind of failure, stable for ever, each with its exit code and one help text.
+
+use serde::{Deserialize, Serialize};
+
+/// What the process exits with; the operator acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The run did what it was asked to.
+    Done = 0,
+    /// The answer is no: a check failed, or differences were found.
+    No = 1,
+    /// The specification is wrong; the same file fails again.
+    BadSpec = 2,
+    /// Failed; the same run can be tried again and goes on where it stopped.
+    Resumable = 3,
+    /// Failed; somebody must change something first.
+    Final = 4,
+    /// Another run holds this backup set.
+    Fenced = 5,
+    /// Stopped on request after saving progress.
+    Interrupted = 75,
+}
+
+macro_rules! codes {
+    ($($name:ident = $text:literal, $exit:ident, $title:literal, $help:literal;)*) => {
+        /// A stable error code, `KB` and four digits.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $title] #[serde(rename = $text)] $name,)*
+        }
+
+        impl Code {
+            /// Every code, in numeric order.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The code as people write it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// One line that names the kind of failure.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// What it means and what to do about it.
+            #[must_use]
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$name => $help,)* }
+            }
+
+            /// What a run that ends with this code exits with.
+            #[must_use]
+            pub fn exit(self) -> ExitCode {
+                match self { $(Self::$name => ExitCode::$exit,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    SpecUnreadable = "KB1001", BadSpec, "the run specification cannot be read",
+        "The file is not YAML or JSON, or it has a field that does not exist or a value of the wrong type. The message names line and field. `kafka-backup-runner schema` prints every field.";
+    SpecInvalid = "KB1002", BadSpec, "a value in the run specification breaks a rule",
+        "The message names the field, the value, the rule and the fix. Nothing was read or written.";
+    NotImplemented = "KB1003", Final, "this release does not do that yet",
+        "The specification asks for something that a later release will do. Nothing was written. Remove the field that the message names.";
+    BrokerUnreachable = "KB2001", Resumable, "no broker could be reached",
+        "No bootstrap address answered before the deadline. Check names, ports, network policies and whether the listener speaks the security protocol of the specification (a TLS client on a plaintext port looks like silence).";
+    AuthenticationFailed = "KB2002", Final, "the broker refused the credentials",
+        "User name, password or SASL mechanism do not match what the broker knows. Check the files that the specification names, and the mechanisms of the listener.";
+    TlsFailed = "KB2003", Final, "the TLS connection could not be made",
+        "The broker's certificate is not trusted by the CA given, does not cover the host name, or the broker refused the client certificate. Check tls.caFile, tls.certificateFile and the listener's names.";
+    NotAuthorized = "KB2004", Final, "the broker's access rules forbid this",
+        "Backup needs Describe, DescribeConfigs and Read on topics and Describe on groups; restore needs Create, Write, Alter, AlterConfigs and Describe on topics and Write on its transactional id. The message names the resource.";
+    UnknownTopic = "KB2005", Final, "a topic that the specification names does not exist",
+        "A topic without wildcards must exist, so that a typing error cannot pass as an empty backup. Correct the name, or use a pattern if it may be absent.";
+    NoTopicMatched = "KB2006", Final, "no topic matched the patterns",
+        "Nothing would have been done, and success would have been misleading. Compare the patterns with the topic list; internal topics need includeInternalTopics.";
+    BrokerUnsupported = "KB2007", Final, "the broker does not offer a protocol version that is needed",
+        "Apache Kafka 2.8 or newer is needed. The message names the request.";
+    BrokerFailed = "KB2008", Resumable, "the broker kept failing until the deadline",
+        "The request was tried again with back-off until its deadline. The run can be repeated and goes on where it stopped.";
+    TopicChanged = "KB2009", Resumable, "a topic was deleted or recreated during the run",
+        "The topic's id changed while it was read. The next run starts a new lineage for the new topic; what was read of the old one stays in the archive.";
+    SourceDiverged = "KB2010", Final, "the source no longer has what was backed up",
+        "The partition's log was truncated below the position that the archive holds (an unclean leader election, or a cluster rebuilt under the same name). Nothing was overwritten. Start a new set under another name.";
+    CorruptBatch = "KB2011", Resumable, "the broker sent a damaged record batch",
+        "A CRC32C did not match or a batch was malformed, twice for the same bytes. Check the broker's disks; the message names topic, partition and offset.";
+    OldMessageFormat = "KB2012", Final, "the topic holds message format 0 or 1",
+        "The topic still has segments written by Kafka before 0.11. This release reads message format 2 only.";
+    StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
+        "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
+    StoreDenied = "KB3002", Final, "the object store refused access",
+        "The credentials are wrong or lack a right: get, put and list on the prefix are needed. On a directory: the process may not write there.";
+    StoreMissing = "KB3003", Final, "the bucket or directory does not exist",
+        "Buckets and base directories are never created by a run, so that a typing error cannot start an empty archive. Create it, or correct the name.";
+    StoreFull = "KB3004", Resumable, "the store has no room left",
+        "Nothing half-written is visible. Make room and repeat the run: it goes on where it stopped.";
+    StoreUnsafe = "KB3005", Final, "the store does not refuse to create an object twice",
+        "Two runs could overwrite each other. Incremental sets need a store that honours If-None-Match (or, on a directory, a file system with hard links). Use full backups, or another store.";
+    SecretMissing = "KB3006", Resumable, "a file with a secret is missing",
+        "The run waited for the file and it did not appear. The message names it.";
+    ArchiveDamaged = "KB4001", Final, "the archive is damaged",
+        "An object is missing, cut short, or its digest does not match. Nothing was restored from it. `kafka-backup-runner verify` lists everything that is wrong; restore another recovery point, or repair from a copy of the bucket.";
+    ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",
+        "It has a format number or a feature that this release does not know. Use the release that the message names, or newer.";
+    ForeignOwner = "KB4003", Final, "the backup set belongs to another resource or cluster",
+        "Two resources, or two clusters, would be mixed in one set. Use another name or prefix; if the set really is yours (the cluster was rebuilt, the namespace renamed), run once with backup.adopt: true.";
+    NoSuchPoint = "KB4004", Final, "there is no such backup set or recovery point",
+        "`kafka-backup-runner ls` shows what the store holds. Only finished runs are recovery points.";
+    Fenced = "KB4005", Fenced, "another run took over this backup set",
+        "Two runs wrote to one set; the later claim wins, and this run stopped without harm. Wait for the other one.";
+    TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
+        "Nothing was written. Restore under another name with topicMapping, or say existingTopics: append or purge.";
+    BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",
+        "Raise max.message.bytes of the target topic to the size in the message. Nothing was written.";
+    TimestampRefused = "KB5003", Final, "the target topic does not accept the records' timestamps",
+        "message.timestamp.before.max.ms or message.timestamp.after.max.ms of the target is narrower than the records' times. Widen them for the restore. Nothing was written.";
+    ForeignWriter = "KB5004", Final, "somebody else writes to a target topic",
+        "The broker gave an offset that this restore did not expect. The partition was stopped there. Stop the other producer, delete or purge the topic, and restore again under a new name.";
+    TargetMissing = "KB5005", Final, "a target topic does not exist",
+        "Create it, or set restore.createTopics: true.";
+    TargetMismatch = "KB5006", Final, "a target topic does not fit",
+        "The target has fewer partitions than the source. Nothing was written. Restore under another name, or add partitions.";
+    StateMismatch = "KB5007", Final, "the state of this restore does not fit what is there",
+        "The target topics are not the ones that this restore started with. Restore again under a new name.";
+    Differences = "KB6001", No, "verify found differences",
+        "The report lists every object and offset that is wrong.";
+    Interrupted = "KB9001", Interrupted, "stopped on request",
+        "Progress was saved. The same run goes on where it stopped.";
+    Internal = "KB9002", Resumable, "an unexpected failure",
+        "This is a defect. Please report it with the message and the log.";
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Code {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = text.to_ascii_uppercase();
+        let found = Self::ALL.iter().find(|code| code.as_str() == wanted).copied();
+        found.ok_or_else(|| format!("there is no error code {text:?}"))
+    }
+}
+
+/// How a run ended when it did not end well: a code and one message that names the thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// The kind of failure.
+    pub code: Code,
+    /// What happened to which object, and what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_ordered_and_parse_back() {
+        let texts: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.iter().collect::<HashSet<_>>().len(), texts.len());
+        assert!(texts.is_sorted());
+        for code in Code::ALL {
+            assert_eq!(code.as_str().parse(), Ok(*code));
+            assert!(code.help().len() > 20 && !code.title().is_empty());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Where Kafka and the object store are, and how to log in. Secrets appear as paths only.
+//!
+//! A relative path of a secret is taken below the runner's secrets folder, a relative storage path below its
+//! volumes folder.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How to reach a Kafka cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KafkaSpec {
+    /// Addresses to start from, `host:port`, IPv6 in brackets.
+    pub bootstrap_servers: Vec<String>,
+    /// What the listener speaks.
+    #[serde(default)]
+    pub security_protocol: SecurityProtocol,
+    /// Certificates, for SSL and `SASL_SSL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
+    /// Credentials, for `SASL_PLAINTEXT` and `SASL_SSL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<SaslSpec>,
+    /// Connection tuning.
+    #[serde(default)]
+    pub connection: ConnectionSpec,
+}
+
+/// Kafka's `security.protocol`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SecurityProtocol {
+    /// No encryption, no login.
+    #[default]
+    Plaintext,
+    /// TLS, login by client certificate where the broker asks for one.
+    Ssl,
+    /// SASL login without encryption.
+    SaslPlaintext,
+    /// SASL login over TLS.
+    SaslSsl,
+}
+
+impl SecurityProtocol {
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn uses_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+
+    /// Whether a SASL exchange follows.
+    #[must_use]
+    pub fn uses_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+}
+
+/// Certificates as PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsSpec {
+    /// Certificates that sign the brokers'; the system's roots when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// Our own certificate chain, for mutual TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<String>,
+    /// Its private key (PKCS#8, PKCS#1 or SEC1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
+}
+
+/// SASL login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SaslSpec {
+    /// The mechanism.
+    pub mechanism: SaslMechanism,
+    /// File that holds the user name.
+    pub username_file: String,
+    /// File that holds the password.
+    pub password_file: String,
+}
+
+/// SASL mechanisms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SaslMechanism {
+    /// RFC 4616.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// RFC 7677.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// SCRAM with SHA-512.
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// The name that goes over the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// Connection tuning; the defaults are those of the custom resources.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ConnectionSpec {
+    /// Send TCP keep-alive probes.
+    pub tcp_keepalive: bool,
+    /// Seconds of silence before the first probe.
+    pub keepalive_time_secs: u64,
+    /// Seconds between probes.
+    pub keepalive_interval_secs: u64,
+    /// Set `TCP_NODELAY`.
+    pub tcp_nodelay: bool,
+    /// Connections to each broker for data.
+    pub connections_per_broker: u32,
+    /// Milliseconds to connect and log in.
+    pub connect_timeout_ms: u64,
+    /// Milliseconds that one request may take.
+    pub request_timeout_ms: u64,
+    /// Milliseconds after which repeated failures end the run.
+    pub retry_deadline_ms: u64,
+}
+
+impl Default for ConnectionSpec {
+    fn default() -> Self {
+        Self {
+            tcp_keepalive: true,
+            keepalive_time_secs: 60,
+            keepalive_interval_secs: 20,
+            tcp_nodelay: true,
+            connections_per_broker: 4,
+            connect_timeout_ms: 10_000,
+            request_timeout_ms: 30_000,
+            retry_deadline_ms: 120_000,
+        }
+    }
+}
+
+/// Where the archive is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum StoreSpec {
+    /// A directory, for example of a mounted volume. It must exist.
+    Filesystem {
+        /// The directory.
+        path: String,
+        /// Folder below it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+    },
+    /// Amazon S3 and compatible stores.
+    S3 {
+        /// The bucket. It must exist.
+        bucket: String,
+        /// Region, also part of the signature.
+        region: String,
+        /// Key prefix.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+        /// Another endpoint than Amazon's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        /// Bucket in the path instead of the host name.
+        #[serde(default)]
+        path_style: bool,
+        /// Accept an `http://` endpoint; data travels unencrypted.
+        #[serde(default)]
+        allow_http: bool,
+        /// How to log in; the environment's identity (web identity, container or instance role) when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<S3Credentials>,
+    },
+}
+
+/// Credentials for S3, as files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum S3Credentials {
+    /// Two files with one value each.
+    Keys {
+        /// File with the access key id.
+        access_key_id_file: String,
+        /// File with the secret access key.
+        secret_access_key_file: String,
+    },
+    /// One file in the form of `~/.aws/credentials`.
+    SharedFile {
+        /// The file.
+        file: String,
+        /// Profile to take.
+        #[serde(default = "default_profile")]
+        profile: String,
+    },
+}
+
+fn default_profile() -> String {
+    "default".into()
+}

@@ -1,0 +1,48 @@
+//! Grammar of names that become parts of object keys or go to a broker.
+
+/// Longest name of a backup set or restore, that of a Kubernetes object.
+pub const MAX_NAME: usize = 253;
+
+/// Checks a set or restore name: letters, digits, `.`, `_` and `-`, starting with a letter or digit.
+///
+/// # Errors
+/// The rule that is broken, in words.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let legal = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if name.is_empty() || name.len() > MAX_NAME || !first || !legal {
+        return Err(format!(
+            "must be 1 to {MAX_NAME} letters, digits, '.', '_' or '-', and start with a letter or digit"
+        ));
+    }
+    Ok(())
+}
+
+/// Checks a Kafka topic name (`[a-zA-Z0-9._-]{1,249}`, not `.` or `..`).
+///
+/// # Errors
+/// The rule that is broken, in words.
+pub fn check_topic(name: &str) -> Result<(), String> {
+    let legal = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if name.is_empty() || name.len() > 249 || !legal || name == "." || name == ".." {
+        return Err("must be 1 to 249 letters, digits, '.', '_' or '-', and neither '.' nor '..'".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_their_folder_are_refused() {
+        for bad in ["", ".", "..", "../x", "a/b", "_restores", "-x", "a b", "ä"] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+        for good in ["a", "orders-eu", "A.b_c-9"] {
+            check_name(good).unwrap();
+        }
+        assert!(check_topic("..").is_err() && check_topic("a/b").is_err() && check_topic(&"x".repeat(250)).is_err());
+        check_topic("__consumer_offsets").unwrap();
+    }
+}

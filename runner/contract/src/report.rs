@@ -1,0 +1,105 @@
+//! The result of a run. A short form fits into a pod's termination message.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Failure;
+
+/// Most bytes that Kubernetes keeps of a termination message.
+pub const TERMINATION_LIMIT: usize = 4096;
+
+/// What a run did.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Run id.
+    pub run: String,
+    /// `backup`, `restore`.
+    pub kind: String,
+    /// `Completed`, `CompletedWithGaps`, `Interrupted`, `Failed`, `AlreadyDone`, `DryRun`.
+    pub outcome: String,
+    /// Recovery point made or used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<String>,
+    /// RFC 3339 start of this attempt.
+    pub started_at: String,
+    /// RFC 3339 end of this attempt.
+    pub finished_at: String,
+    /// Topics of the point or restore.
+    pub topics: u64,
+    /// Partitions of the point or restore.
+    pub partitions: u64,
+    /// Records moved by this attempt (backup: as stored, restore: as produced).
+    pub records: u64,
+    /// Batch bytes moved by this attempt.
+    pub bytes: u64,
+    /// Bytes written to the store by this attempt.
+    pub stored_bytes: u64,
+    /// Segments written by this attempt.
+    pub segments: u64,
+    /// Warnings, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Offsets that the source no longer had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Value>,
+    /// Open transactions that cut a partition short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<Value>,
+    /// What the run planned or found, by kind of run.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub details: Value,
+    /// Why it did not end well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+impl Report {
+    /// The report as JSON of at most [`TERMINATION_LIMIT`] bytes: lists are cut, and it says so.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let text = |report: &Self| serde_json::to_string(report).unwrap_or_default();
+        let full = text(self);
+        if full.len() <= TERMINATION_LIMIT {
+            return full;
+        }
+        let mut cut = self.clone();
+        cut.details = Value::Null;
+        cut.warnings = self.warnings.iter().take(3).map(|w| shorten(w, 300)).collect();
+        cut.warnings.push("shortened; the full report is in the archive under runs/".into());
+        cut.gaps.truncate(3);
+        cut.held_back.truncate(3);
+        if let Some(failure) = &mut cut.failure {
+            failure.message = shorten(&failure.message, 1000);
+        }
+        if text(&cut).len() > TERMINATION_LIMIT {
+            cut.gaps.clear();
+            cut.held_back.clear();
+        }
+        text(&cut)
+    }
+}
+
+fn shorten(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_form_fits_whatever_the_run_found() {
+        let long = "x".repeat(5_000);
+        let report = Report {
+            warnings: vec![long.clone(); 50],
+            gaps: vec![Value::String(long.clone()); 10],
+            failure: Some(Failure::new(crate::Code::Internal, long)),
+            ..Report::default()
+        };
+        let short = report.short();
+        assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
+        let back: Report = serde_json::from_str(&short).unwrap();
+        assert_eq!(back.failure.unwrap().code, crate::Code::Internal);
+    }
+}

@@ -1,0 +1,154 @@
+//! What a restore run does.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::backup_spec::default_true;
+use crate::names;
+use crate::selection::PatternSyntax;
+
+/// A restore run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreSpec {
+    /// A backup set (its newest point) or a recovery point.
+    pub from: String,
+    /// Topics of the archive to restore; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
+    /// Topics to leave out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// How the patterns are written.
+    #[serde(default)]
+    pub pattern_syntax: PatternSyntax,
+    /// Source topic to target topic; others keep their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topic_mapping: BTreeMap<String, String>,
+    /// Source partitions to restore; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_partitions: Vec<i32>,
+    /// Earliest record timestamp, inclusive: RFC 3339 or milliseconds since 1970 as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// Latest record timestamp, inclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<String>,
+    /// What to do with target topics that already hold records.
+    #[serde(default)]
+    pub existing_topics: ExistingTopics,
+    /// Create target topics that do not exist.
+    #[serde(default = "default_true")]
+    pub create_topics: bool,
+    /// Replication factor of created topics; the source's when absent, -1 for the broker's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_replication_factor: Option<i16>,
+    /// Acknowledgements to wait for: -1 (all; exactly once needs it), 0 or 1.
+    #[serde(default = "default_acks")]
+    pub produce_acks: i16,
+    /// Most records in one produced batch that was merged or re-encoded.
+    #[serde(default = "default_batch_size")]
+    pub produce_batch_size: u32,
+    /// Milliseconds that the broker may take to replicate.
+    #[serde(default = "default_timeout")]
+    pub produce_timeout_ms: i32,
+    /// Append offset headers; the recovery point's own choice when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_offset_headers: Option<bool>,
+    /// Print the plan and write nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a restore does with target topics that hold records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExistingTopics {
+    /// Stop before anything is written.
+    #[default]
+    Refuse,
+    /// Add the restored records after theirs.
+    Append,
+    /// Delete their records first.
+    Purge,
+}
+
+fn default_acks() -> i16 {
+    -1
+}
+fn default_batch_size() -> u32 {
+    1000
+}
+fn default_timeout() -> i32 {
+    30_000
+}
+
+impl RestoreSpec {
+    /// The target's name of a source topic.
+    #[must_use]
+    pub fn target_of<'a>(&'a self, source: &'a str) -> &'a str {
+        self.topic_mapping.get(source).map_or(source, String::as_str)
+    }
+
+    /// The time window in milliseconds, inclusive at both ends.
+    ///
+    /// # Errors
+    /// The field that is not a time, and the rule.
+    pub fn window(&self) -> Result<(i64, i64), (String, String)> {
+        let parse = |field: &str, text: &Option<String>, open: i64| match text {
+            None => Ok(open),
+            Some(text) => {
+                crate::stamp::parse_millis(text).map_err(|rule| (field.to_owned(), format!("is {text:?}; {rule}")))
+            }
+        };
+        let start = parse("startTime", &self.start_time, i64::MIN)?;
+        let end = parse("endTime", &self.end_time, i64::MAX)?;
+        if start > end {
+            return Err(("endTime".into(), "is before startTime; no record can lie between".into()));
+        }
+        Ok((start, end))
+    }
+
+    /// Rules between and inside fields; paths are relative to `restore`.
+    pub(crate) fn check(&self, out: &mut Vec<(String, String)>) {
+        if let Err(finding) = self.window() {
+            out.push(finding);
+        }
+        let mut say = |field: String, rule: String| out.push((field, rule));
+        if let Err(rule) = names::check_name(&self.from) {
+            say("from".into(), format!("is {:?}; {rule}", self.from));
+        }
+        if let Err(error) = crate::Selection::new(&self.topics, &self.exclude, self.pattern_syntax) {
+            say("topics".into(), error);
+        }
+        let mut targets = BTreeMap::new();
+        for (source, target) in &self.topic_mapping {
+            if let Err(rule) = names::check_topic(target) {
+                say(format!("topicMapping.{source}"), format!("is {target:?}; {rule}"));
+            }
+            if let Some(other) = targets.insert(target, source) {
+                say(
+                    format!("topicMapping.{source}"),
+                    format!("is {target:?}, which {other:?} maps to as well; targets must differ"),
+                );
+            }
+        }
+        if self.source_partitions.iter().any(|p| *p < 0) {
+            say("sourcePartitions".into(), "partitions count from 0".into());
+        }
+        if !(-1..=1).contains(&self.produce_acks) {
+            say("produceAcks".into(), format!("is {}; must be -1, 0 or 1", self.produce_acks));
+        }
+        if self.produce_batch_size == 0 {
+            say("produceBatchSize".into(), "must be greater than 0".into());
+        }
+        if self.produce_timeout_ms <= 0 {
+            say("produceTimeoutMs".into(), format!("is {}; must be greater than 0", self.produce_timeout_ms));
+        }
+        if self.default_replication_factor.is_some_and(|rf| rf != -1 && rf <= 0) {
+            say("defaultReplicationFactor".into(), "must be -1 (the broker's default) or greater than 0".into());
+        }
+    }
+}

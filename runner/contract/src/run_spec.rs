@@ -1,0 +1,206 @@
+//! The specification of one run: everything resolved, nothing secret.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::names;
+use crate::{BackupSpec, KafkaSpec, RestoreSpec, StoreSpec};
+
+/// The version of [`RunSpec`] that this code reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// One run. Exactly one of `backup` and `restore` is set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunSpec {
+    /// Version of this document; 1.
+    pub format_version: u32,
+    /// Name of the backup set or of the restore.
+    pub name: String,
+    /// Namespace of the resource that asked for the run; empty outside Kubernetes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Which run this is. Absent: go on with the newest unfinished run of the same spec, else start one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunRef>,
+    /// The source of a backup, the target of a restore.
+    pub kafka: KafkaSpec,
+    /// Where the archive is.
+    pub storage: StoreSpec,
+    /// Back up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupSpec>,
+    /// Restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreSpec>,
+}
+
+/// The identity of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunRef {
+    /// The same id means the same run: it is resumed, or left alone when finished.
+    pub id: String,
+    /// UTC second that names the recovery point, RFC 3339.
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Copy)]
+pub enum Action<'a> {
+    /// Back up.
+    Backup(&'a BackupSpec),
+    /// Restore.
+    Restore(&'a RestoreSpec),
+}
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecFinding {
+    /// Path of the field.
+    pub field: String,
+    /// The value, the rule and the fix, in words.
+    pub rule: String,
+}
+
+impl std::fmt::Display for SpecFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.rule)
+    }
+}
+
+impl RunSpec {
+    /// What this run does.
+    ///
+    /// # Errors
+    /// When none or both of `backup` and `restore` are set.
+    pub fn action(&self) -> Result<Action<'_>, SpecFinding> {
+        let finding = |rule: &str| SpecFinding { field: "backup, restore".into(), rule: rule.into() };
+        match (&self.backup, &self.restore) {
+            (Some(backup), None) => Ok(Action::Backup(backup)),
+            (None, Some(restore)) => Ok(Action::Restore(restore)),
+            (None, None) => Err(finding("one of the two must be there: it says what the run does")),
+            (Some(_), Some(_)) => Err(finding("a run does one thing; remove one of the two")),
+        }
+    }
+
+    /// Every broken rule at once; empty when the specification is good.
+    #[must_use]
+    pub fn findings(&self) -> Vec<SpecFinding> {
+        let mut out = Vec::new();
+        if self.format_version != FORMAT_VERSION {
+            push(&mut out, "formatVersion", format!("is {}; this release reads {FORMAT_VERSION}", self.format_version));
+        }
+        if let Err(rule) = names::check_name(&self.name) {
+            push(&mut out, "name", format!("is {:?}; {rule}", self.name));
+        }
+        if let Some(run) = &self.run
+            && let Err(rule) = names::check_name(&run.id)
+        {
+            push(&mut out, "run.id", format!("is {:?}; {rule}", run.id));
+        }
+        check_kafka(&self.kafka, &mut out);
+        check_store(&self.storage, &mut out);
+        let mut inner = Vec::new();
+        let block = match self.action() {
+            Ok(Action::Backup(backup)) => {
+                backup.check(&mut inner);
+                "backup"
+            }
+            Ok(Action::Restore(restore)) => {
+                restore.check(&mut inner);
+                "restore"
+            }
+            Err(finding) => {
+                out.push(finding);
+                ""
+            }
+        };
+        out.extend(inner.into_iter().map(|(field, rule)| SpecFinding { field: format!("{block}.{field}"), rule }));
+        out
+    }
+
+    /// The JSON schema of this document.
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+}
+
+fn push(out: &mut Vec<SpecFinding>, field: &str, rule: impl Into<String>) {
+    out.push(SpecFinding { field: field.into(), rule: rule.into() });
+}
+
+fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
+    if kafka.bootstrap_servers.is_empty() {
+        push(out, "kafka.bootstrapServers", "must name at least one host:port");
+    }
+    for server in &kafka.bootstrap_servers {
+        let port = server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+        if !matches!(port, Some(Ok(1..))) {
+            push(out, "kafka.bootstrapServers", format!("{server:?} is not host:port with a port of 1 to 65535"));
+        }
+    }
+    if kafka.security_protocol.uses_sasl() && kafka.sasl.is_none() {
+        push(out, "kafka.sasl", "must be there: the security protocol asks for a login");
+    }
+    if !kafka.security_protocol.uses_sasl() && kafka.sasl.is_some() {
+        push(
+            out,
+            "kafka.sasl",
+            "has no effect with this security protocol; use SASL_SSL or SASL_PLAINTEXT, or remove it",
+        );
+    }
+    if !kafka.security_protocol.uses_tls() && kafka.tls.is_some() {
+        push(out, "kafka.tls", "has no effect with this security protocol; use SSL or SASL_SSL, or remove it");
+    }
+    if let Some(tls) = &kafka.tls
+        && tls.certificate_file.is_some() != tls.key_file.is_some()
+    {
+        push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
+    }
+    let c = &kafka.connection;
+    for (field, value) in [
+        ("connectionsPerBroker", u64::from(c.connections_per_broker)),
+        ("keepaliveTimeSecs", c.keepalive_time_secs),
+        ("keepaliveIntervalSecs", c.keepalive_interval_secs),
+        ("connectTimeoutMs", c.connect_timeout_ms),
+        ("requestTimeoutMs", c.request_timeout_ms),
+        ("retryDeadlineMs", c.retry_deadline_ms),
+    ] {
+        if value == 0 {
+            push(out, &format!("kafka.connection.{field}"), "must be greater than 0");
+        }
+    }
+}
+
+fn check_store(store: &StoreSpec, out: &mut Vec<SpecFinding>) {
+    let prefix = match store {
+        StoreSpec::Filesystem { path, prefix } => {
+            if path.is_empty() {
+                push(out, "storage.path", "must not be empty");
+            }
+            prefix
+        }
+        StoreSpec::S3 { bucket, region, prefix, endpoint, allow_http, .. } => {
+            if bucket.is_empty() || bucket.contains('/') {
+                push(out, "storage.bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
+            }
+            if region.is_empty() {
+                push(out, "storage.region", "must not be empty; compatible stores take us-east-1");
+            }
+            if endpoint.as_ref().is_some_and(|e| e.starts_with("http://")) && !allow_http {
+                push(out, "storage.endpoint", "is unencrypted; use https://, or say allowHttp: true");
+            }
+            prefix
+        }
+    };
+    if prefix.split('/').any(|part| part == ".." || part == ".") {
+        push(out, "storage.prefix", format!("is {prefix:?}; '.' and '..' are not allowed as folders"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use super::*;
+
+fn spec(change: impl Fn(&mut serde_json::Value)) -> Result<RunSpec, serde_json::Error> {
+    let mut value = serde_json::json!({
+        "formatVersion": 1, "name": "orders",
+        "kafka": {"bootstrapServers": ["127.0.0.1:9092"]},
+        "storage": {"type": "filesystem", "path": "/tmp/a"},
+        "backup": {"topics": ["orders"]},
+    });
+    change(&mut value);
+    serde_json::from_value(value)
+}
+
+fn fields(change: impl Fn(&mut serde_json::Value)) -> Vec<String> {
+    spec(change).unwrap().findings().into_iter().map(|finding| finding.field).collect()
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let spec = spec(|_| ()).unwrap();
+    assert!(spec.findings().is_empty());
+    let backup = spec.backup.unwrap();
+    assert_eq!((backup.compression, backup.compression_level), (crate::Compression::Zstd, 3));
+    assert_eq!((backup.segment_max_bytes, backup.segment_max_interval_ms), (134_217_728, 60_000));
+    assert_eq!((backup.checkpoint_interval_secs, backup.include_offset_headers), (Some(30), true));
+    assert_eq!(spec.kafka.connection.connections_per_broker, 4);
+}
+
+#[test]
+fn unknown_fields_are_refused_by_name() {
+    for path in ["", "kafka", "storage", "backup"] {
+        let error = spec(|v| {
+            let at = if path.is_empty() { v } else { &mut v[path] };
+            at["topicz"] = 1.into();
+        });
+        assert!(error.unwrap_err().to_string().contains("topicz"), "{path}");
+    }
+}
+
+#[test]
+fn broken_rules_are_all_found_at_once() {
+    let found = fields(|v| {
+        v["name"] = "../x".into();
+        v["kafka"]["bootstrapServers"] = serde_json::json!(["nohost", ":1", "h:0"]);
+        v["kafka"]["securityProtocol"] = "SASL_SSL".into();
+        v["kafka"]["tls"] = serde_json::json!({"certificateFile": "a"});
+        v["backup"]["topics"] = serde_json::json!([]);
+        v["backup"]["compressionLevel"] = 0.into();
+        v["backup"]["segmentMaxBytes"] = 5.into();
+    });
+    for field in [
+        "name",
+        "kafka.bootstrapServers",
+        "kafka.sasl",
+        "kafka.tls",
+        "backup.topics",
+        "backup.compressionLevel",
+        "backup.segmentMaxBytes",
+    ] {
+        assert!(found.iter().any(|f| f == field), "{field} in {found:?}");
+    }
+}
+
+#[test]
+fn a_run_does_exactly_one_thing() {
+    assert_eq!(fields(|v| v["backup"] = serde_json::Value::Null), ["backup, restore"]);
+    assert_eq!(fields(|v| v["restore"] = serde_json::json!({"from": "x"})), ["backup, restore"]);
+}
+
+#[test]
+fn restore_rules() {
+    let restore = |value: serde_json::Value| {
+        fields(move |v| {
+            v["backup"] = serde_json::Value::Null;
+            v["restore"] = value.clone();
+        })
+    };
+    assert!(restore(serde_json::json!({"from": "orders-20260101-000000"})).is_empty());
+    let found = restore(serde_json::json!({
+        "from": "", "startTime": "2026-01-02T00:00:00Z", "endTime": "1", "produceAcks": 2, "produceBatchSize": 0,
+        "produceTimeoutMs": 0, "defaultReplicationFactor": 0, "topicMapping": {"a": "x", "b": "x", "c": "no/slash"},
+        "sourcePartitions": [-1],
+    }));
+    assert_eq!(found.len(), 9, "{found:?}");
+}
+
+#[test]
+fn the_schema_names_every_block() {
+    let text = serde_json::to_string(&RunSpec::schema()).unwrap();
+    for word in ["bootstrapServers", "openTransactionWaitSecs", "topicMapping", "sharedFile", "shared-file"] {
+        assert!(text.contains(word) || word.starts_with("shared"), "{word}");
+    }
+}

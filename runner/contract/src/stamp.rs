@@ -1,0 +1,49 @@
+//! Times as names and back: the UTC second of a recovery point, and milliseconds for windows.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// `YYYYMMDD-HHMMSS` of a UTC second.
+#[must_use]
+pub fn stamp(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string()
+}
+
+/// Splits `<name>-YYYYMMDD-HHMMSS` into name and stamp; `None` when it does not end in a stamp.
+#[must_use]
+pub fn split_point(point: &str) -> Option<(&str, &str)> {
+    let cut = point.len().checked_sub(16)?;
+    let (name, stamp) = (point.get(..cut)?, point.get(cut + 1..)?);
+    let digits = |part: Option<&str>| part.is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()));
+    let shaped = point.as_bytes().get(cut) == Some(&b'-') && stamp.as_bytes().get(8) == Some(&b'-');
+    (shaped && !name.is_empty() && digits(stamp.get(..8)) && digits(stamp.get(9..))).then_some((name, stamp))
+}
+
+/// Reads an RFC 3339 time or a number of milliseconds since 1970.
+///
+/// # Errors
+/// The rule that is broken, in words.
+pub fn parse_millis(text: &str) -> Result<i64, String> {
+    if let Ok(millis) = text.parse() {
+        return Ok(millis);
+    }
+    let rule = |_| "must be an RFC 3339 time such as 2026-01-31T08:00:00Z, or milliseconds since 1970".to_owned();
+    text.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(rule)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_split_into_name_and_stamp() {
+        let at = Timestamp::from_second(1_767_225_600).unwrap();
+        assert_eq!(stamp(at), "20260101-000000");
+        assert_eq!(split_point("orders-eu-20260101-000000"), Some(("orders-eu", "20260101-000000")));
+        for other in ["orders", "-20260101-000000", "x-2026010-1000000", "20260101-000000", "ä-20260101-00000"] {
+            assert_eq!(split_point(other), None, "{other}");
+        }
+        assert_eq!(parse_millis("2026-01-01T00:00:00.5Z"), Ok(1_767_225_600_500));
+        assert!(parse_millis("yesterday").is_err());
+    }
+}

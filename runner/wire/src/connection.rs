@@ -1,0 +1,280 @@
+//! One connection to one broker: requests in flight, answers by correlation id, and one shared cause of death.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::WireError;
+use crate::api::Api;
+use crate::budget::Budget;
+use crate::dial::Stream;
+use crate::versions::Versions;
+
+/// Largest frame that is read at all: the broker's own default for requests, doubled for headers and several
+/// partitions that each hold one batch over the limit.
+const FRAME_CAP: usize = 1 << 30;
+/// Our name in the broker's request metrics.
+const CLIENT_ID: &str = "kafka-backup";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+type Answer = Result<Bytes, Arc<str>>;
+
+#[derive(Default)]
+struct Pending {
+    waiting: HashMap<i32, oneshot::Sender<Answer>>,
+    dead: Option<Arc<str>>,
+}
+
+/// One connection. Once broken it stays broken: every request then fails with the same cause.
+pub struct Connection {
+    broker: String,
+    frames: mpsc::Sender<BytesMut>,
+    pending: Arc<Mutex<Pending>>,
+    versions: Versions,
+    next_id: AtomicI32,
+    timeout: Duration,
+    muted_until: Mutex<Option<Instant>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("broker", &self.broker).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Connection {
+    /// Starts to speak Kafka over `stream` and asks for the broker's versions.
+    pub(crate) async fn start(
+        broker: String,
+        stream: Box<dyn Stream>,
+        timeout: Duration,
+        budget: Option<Budget>,
+    ) -> Result<Self, WireError> {
+        let (read, write) = tokio::io::split(stream);
+        let pending = Arc::new(Mutex::new(Pending::default()));
+        let (frames, queue) = mpsc::channel(8);
+        let reader = tokio::spawn(read_answers(read, Arc::clone(&pending), budget));
+        let writer = tokio::spawn(write_frames(write, queue, Arc::clone(&pending)));
+        let mut connection = Self {
+            broker,
+            frames,
+            pending,
+            versions: Versions::default(),
+            next_id: AtomicI32::new(1),
+            timeout,
+            muted_until: Mutex::new(None),
+            tasks: [reader, writer],
+        };
+        connection.versions = connection.negotiate().await?;
+        Ok(connection)
+    }
+
+    /// Address of the broker.
+    #[must_use]
+    pub fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// Whether this connection can no longer be used.
+    pub(crate) fn is_dead(&self) -> bool {
+        lock(&self.pending).dead.is_some()
+    }
+
+    /// The version of `R` that a call would use.
+    pub(crate) fn version<R: Api>(&self, cap: i16) -> Option<i16> {
+        self.versions.pick::<R>(cap)
+    }
+
+    /// Asks with version 3; a broker that does not know it answers error 35 in the format of version 0 (KIP-511).
+    async fn negotiate(&self) -> Result<Versions, WireError> {
+        for version in [3, 0] {
+            let request = ApiVersionsRequest::default()
+                .with_client_software_name(StrBytes::from_static_str(CLIENT_ID))
+                .with_client_software_version(StrBytes::from_static_str(VERSION));
+            let mut bytes = self.exchange(&request, version, Duration::ZERO).await?;
+            let unsupported = bytes.first_chunk::<2>() == Some(&[0, 35]);
+            if unsupported && version > 0 {
+                continue;
+            }
+            let answer = ApiVersionsResponse::decode(&mut bytes, version)
+                .map_err(|error| self.malformed("ApiVersions", &error))?;
+            if answer.error_code != 0 {
+                return Err(WireError::broker(self.broker.clone(), answer.error_code));
+            }
+            return Ok(Versions::from_answer(&answer));
+        }
+        Err(WireError::Version { broker: self.broker.clone(), api: "ApiVersions" })
+    }
+
+    /// Sends a request with the newest common version, at most `cap`, and reads its answer.
+    /// `extra` is time that the broker itself may wait before it answers.
+    pub(crate) async fn call<R: Api>(&self, request: &R, cap: i16, extra: Duration) -> Result<R::Response, WireError> {
+        let api = R::NAME;
+        let version = self.version::<R>(cap).ok_or_else(|| WireError::Version { broker: self.broker.clone(), api })?;
+        let mute = *lock(&self.muted_until);
+        if let Some(until) = mute {
+            tokio::time::sleep_until(until).await;
+        }
+        let mut bytes = self.exchange(request, version, extra).await?;
+        let answer = R::Response::decode(&mut bytes, version).map_err(|error| self.malformed(api, &error))?;
+        if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
+            *lock(&self.muted_until) = Some(Instant::now() + Duration::from_millis(millis));
+        }
+        Ok(answer)
+    }
+
+    async fn exchange<R: Api>(&self, request: &R, version: i16, extra: Duration) -> Result<Bytes, WireError> {
+        let api = R::NAME;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let frame = self.encode(request, version, id)?;
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut pending = lock(&self.pending);
+            if let Some(cause) = &pending.dead {
+                return Err(self.broken(cause));
+            }
+            pending.waiting.insert(id, sender);
+        }
+        let limit = self.timeout + extra;
+        let answer = tokio::time::timeout(limit, async {
+            if self.frames.send(frame).await.is_err() {
+                return Err(Arc::from("the connection was closed"));
+            }
+            receiver.await.unwrap_or_else(|_| Err(Arc::from("the connection was closed")))
+        });
+        let mut bytes = match answer.await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(cause)) => return Err(self.broken(&cause)),
+            Err(_) => {
+                let error = WireError::Timeout { broker: self.broker.clone(), api, millis: limit.as_millis() };
+                kill(&self.pending, &error.to_string());
+                return Err(error);
+            }
+        };
+        // The answer to ApiVersions has the oldest header whatever its version (KIP-511).
+        let header_version = if R::KEY == ApiVersionsRequest::KEY { 0 } else { R::Response::header_version(version) };
+        ResponseHeader::decode(&mut bytes, header_version).map_err(|error| self.malformed(api, &error))?;
+        Ok(bytes)
+    }
+
+    fn encode<R: Api>(&self, request: &R, version: i16, id: i32) -> Result<BytesMut, WireError> {
+        let fail = |error| self.malformed(R::NAME, &error);
+        let size = request.compute_size(version).map_err(fail)?;
+        let mut frame = BytesMut::with_capacity(size + 64);
+        frame.extend_from_slice(&[0; 4]);
+        RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(id)
+            .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)))
+            .encode(&mut frame, R::header_version(version))
+            .map_err(fail)?;
+        request.encode(&mut frame, version).map_err(fail)?;
+        let length = i32::try_from(frame.len() - 4).map_err(|error| fail(error.into()))?;
+        if let Some(head) = frame.get_mut(..4) {
+            head.copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(frame)
+    }
+
+    fn malformed(&self, api: &'static str, reason: &dyn std::fmt::Display) -> WireError {
+        WireError::Protocol { broker: self.broker.clone(), api, reason: reason.to_string() }
+    }
+
+    fn broken(&self, cause: &str) -> WireError {
+        WireError::Io { broker: self.broker.clone(), reason: cause.to_owned() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kill(pending: &Mutex<Pending>, cause: &str) {
+    let mut pending = lock(pending);
+    let cause = Arc::clone(pending.dead.get_or_insert_with(|| Arc::from(cause)));
+    for (_, sender) in pending.waiting.drain() {
+        drop(sender.send(Err(Arc::clone(&cause))));
+    }
+}
+
+async fn write_frames(
+    mut write: WriteHalf<Box<dyn Stream>>,
+    mut queue: mpsc::Receiver<BytesMut>,
+    pending: Arc<Mutex<Pending>>,
+) {
+    while let Some(frame) = queue.recv().await {
+        let sent = async {
+            write.write_all(&frame).await?;
+            write.flush().await
+        };
+        if let Err(error) = sent.await {
+            return kill(&pending, &error.to_string());
+        }
+    }
+}
+
+async fn read_answers(mut read: ReadHalf<Box<dyn Stream>>, pending: Arc<Mutex<Pending>>, budget: Option<Budget>) {
+    loop {
+        match read_frame(&mut read, budget.as_ref()).await {
+            Ok(frame) => {
+                let mut peek = frame.clone();
+                if peek.remaining() < 4 {
+                    return kill(&pending, "the broker sent an answer without a correlation id");
+                }
+                let id = peek.get_i32();
+                let Some(sender) = lock(&pending).waiting.remove(&id) else {
+                    return kill(&pending, "the broker sent an answer that nobody asked for");
+                };
+                drop(sender.send(Ok(frame)));
+            }
+            Err(error) => {
+                let closed = error.kind() == std::io::ErrorKind::UnexpectedEof;
+                let cause = if closed { "the broker closed the connection".to_owned() } else { error.to_string() };
+                return kill(&pending, &cause);
+            }
+        }
+    }
+}
+
+async fn read_frame(read: &mut ReadHalf<Box<dyn Stream>>, budget: Option<&Budget>) -> std::io::Result<Bytes> {
+    let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
+    let announced = read.read_i32().await?;
+    let length = usize::try_from(announced).ok().filter(|length| *length <= FRAME_CAP);
+    let length = length.ok_or_else(|| {
+        invalid(format!(
+            "a frame of {announced} bytes: this is not a Kafka listener, or it speaks another security protocol"
+        ))
+    })?;
+    let permit = match budget {
+        Some(budget) => budget.take(length).await,
+        None => None,
+    };
+    let mut data = Vec::with_capacity(length);
+    let mut body = read.take(length as u64);
+    while data.len() < length {
+        if body.read_buf(&mut data).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(match permit {
+        Some(permit) => Budget::frame(data, permit),
+        None => data.into(),
+    })
+}

@@ -1,0 +1,131 @@
+//! Fetching raw batches of many partitions in one request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use uuid::Uuid;
+
+use crate::cluster::topic_name;
+use crate::connection::Connection;
+use crate::{Isolation, WireError};
+
+/// Fetch versions from here on name topics by id (KIP-516).
+const BY_ID: i16 = 13;
+
+/// One partition of a fetch request. Spots of one topic must stand side by side.
+#[derive(Debug, Clone)]
+pub struct FetchSpot {
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Topic id; nil makes the request use names.
+    pub topic_id: Uuid,
+    /// Partition.
+    pub partition: i32,
+    /// First offset wanted.
+    pub offset: i64,
+    /// The leader epoch we know, -1 for none.
+    pub leader_epoch: i32,
+    /// Most bytes of this partition.
+    pub max_bytes: i32,
+}
+
+/// What came for one partition.
+#[derive(Debug, Clone)]
+pub struct FetchedPartition {
+    /// Position in the request.
+    pub spot: usize,
+    /// Error code, 0 for none.
+    pub error: i16,
+    /// High watermark, -1 when unknown.
+    pub high_watermark: i64,
+    /// Last stable offset, -1 when unknown.
+    pub last_stable_offset: i64,
+    /// First offset that the broker still has, -1 when unknown.
+    pub log_start_offset: i64,
+    /// Aborted transactions (producer id, first offset) that overlap what was fetched.
+    pub aborted: Vec<(i64, i64)>,
+    /// Batches; the last one may be cut off.
+    pub records: Bytes,
+}
+
+/// The answer to one fetch request.
+#[derive(Debug)]
+pub struct FetchAnswer {
+    /// Partitions in the broker's order.
+    pub partitions: Vec<FetchedPartition>,
+    /// Size of the records in the answer.
+    pub bytes: usize,
+}
+
+impl Connection {
+    /// Fetches with one request; the broker waits up to `max_wait` when there is nothing.
+    ///
+    /// # Errors
+    /// When the exchange fails; errors of single partitions stand in the answer.
+    pub async fn fetch(
+        &self,
+        spots: &[FetchSpot],
+        isolation: Isolation,
+        max_bytes: i32,
+        max_wait: Duration,
+    ) -> Result<FetchAnswer, WireError> {
+        let has_ids = spots.iter().all(|spot| !spot.topic_id.is_nil());
+        let cap = if has_ids { 17 } else { BY_ID - 1 };
+        let by_id = self.version::<FetchRequest>(cap).is_some_and(|version| version >= BY_ID);
+        let request = FetchRequest::default()
+            .with_max_wait_ms(i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX))
+            .with_min_bytes(1)
+            .with_max_bytes(max_bytes)
+            .with_isolation_level(isolation as i8)
+            .with_session_epoch(-1)
+            .with_topics(group_by_topic(spots, by_id));
+        let answer = self.call(&request, cap, max_wait).await?;
+        if answer.error_code != 0 {
+            return Err(WireError::broker(format!("fetch from {}", self.broker()), answer.error_code));
+        }
+        let mut out = FetchAnswer { partitions: Vec::new(), bytes: 0 };
+        for topic in answer.responses {
+            for partition in topic.partitions {
+                let same = |spot: &FetchSpot| {
+                    let topic_fits =
+                        if by_id { spot.topic_id == topic.topic_id } else { *spot.topic == *topic.topic.0 };
+                    topic_fits && spot.partition == partition.partition_index
+                };
+                let Some(spot) = spots.iter().position(same) else { continue };
+                let records = partition.records.unwrap_or_default();
+                out.bytes += records.len();
+                let aborted = partition.aborted_transactions.unwrap_or_default();
+                out.partitions.push(FetchedPartition {
+                    spot,
+                    error: partition.error_code,
+                    high_watermark: partition.high_watermark,
+                    last_stable_offset: partition.last_stable_offset,
+                    log_start_offset: partition.log_start_offset,
+                    aborted: aborted.iter().map(|t| (t.producer_id.0, t.first_offset)).collect(),
+                    records,
+                });
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn group_by_topic(spots: &[FetchSpot], by_id: bool) -> Vec<FetchTopic> {
+    let mut out: Vec<FetchTopic> = Vec::new();
+    for group in spots.chunk_by(|a, b| a.topic_id == b.topic_id && a.topic == b.topic) {
+        let Some(first) = group.first() else { continue };
+        let partition = |spot: &FetchSpot| {
+            FetchPartition::default()
+                .with_partition(spot.partition)
+                .with_current_leader_epoch(spot.leader_epoch)
+                .with_fetch_offset(spot.offset)
+                .with_partition_max_bytes(spot.max_bytes)
+        };
+        let topic = FetchTopic::default().with_partitions(group.iter().map(partition).collect());
+        out.push(if by_id { topic.with_topic_id(first.topic_id) } else { topic.with_topic(topic_name(&first.topic)) });
+    }
+    out
+}

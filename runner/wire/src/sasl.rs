@@ -1,0 +1,98 @@
+//! The SASL login: handshake, then the mechanism's messages inside `SaslAuthenticate` (KIP-152, KIP-84).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use contract::SaslMechanism;
+use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
+use kafka_protocol::protocol::StrBytes;
+use rsasl::callback::{Context, Request, SessionCallback, SessionData};
+use rsasl::mechname::Mechname;
+use rsasl::prelude::{SASLClient, SASLConfig, SessionError};
+use rsasl::property::{AuthId, Password};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::WireError;
+use crate::connection::Connection;
+
+/// Where the login's user name and password are.
+#[derive(Debug, Clone)]
+pub struct SaslConfig {
+    /// The mechanism.
+    pub mechanism: SaslMechanism,
+    /// File with the user name.
+    pub username: PathBuf,
+    /// File with the password.
+    pub password: PathBuf,
+}
+
+struct Credentials {
+    username: String,
+    password: SecretString,
+}
+
+impl SessionCallback for Credentials {
+    fn callback(&self, _: &SessionData, _: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
+        request.satisfy::<AuthId>(&self.username)?;
+        request.satisfy::<Password>(self.password.expose_secret().as_bytes())?;
+        Ok(())
+    }
+}
+
+fn read(file: &PathBuf) -> Result<String, WireError> {
+    let fail = |reason: String| WireError::Config { file: file.display().to_string(), reason };
+    let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        return Err(fail("is empty".into()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Logs in on a fresh connection.
+pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Result<(), WireError> {
+    let mechanism = config.mechanism.name();
+    let refused = |reason: String| WireError::Authentication { broker: connection.broker().to_owned(), reason };
+    let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
+    let answer = connection.call(&handshake, 1, Duration::ZERO).await?;
+    if answer.error_code != 0 {
+        let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
+        return Err(refused(format!("it does not offer {mechanism}, only {}", offered.join(", "))));
+    }
+    let credentials = Credentials { username: read(&config.username)?, password: read(&config.password)?.into() };
+    let mut session = start(credentials, mechanism).map_err(&refused)?;
+    let mut input: Option<Bytes> = None;
+    loop {
+        let mut output = Vec::new();
+        let state = session.step(input.as_deref(), &mut output).map_err(|error| refused(error.to_string()))?;
+        if !output.is_empty() || state.is_running() {
+            let request = SaslAuthenticateRequest::default().with_auth_bytes(output.into());
+            let answer = connection.call(&request, 2, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
+            if answer.error_code != 0 {
+                let words = answer.error_message.map(|m| m.to_string());
+                return Err(refused(words.unwrap_or_else(|| format!("error {}", answer.error_code))));
+            }
+            input = Some(answer.auth_bytes);
+        }
+        if !state.is_running() {
+            return Ok(());
+        }
+    }
+}
+
+/// Brokers that predate `SaslAuthenticate` errors just hang up on a wrong password.
+fn closed(error: WireError, refused: &impl Fn(String) -> WireError) -> WireError {
+    match error {
+        WireError::Io { reason, .. } => refused(format!("the connection ended during the login: {reason}")),
+        other => other,
+    }
+}
+
+fn start(credentials: Credentials, mechanism: &str) -> Result<rsasl::prelude::Session, String> {
+    let config: Arc<SASLConfig> =
+        SASLConfig::builder().with_defaults().with_callback(credentials).map_err(|error| error.to_string())?;
+    let name = Mechname::parse(mechanism.as_bytes()).map_err(|error| error.to_string())?;
+    SASLClient::new(config).start_suggested(&[name]).map_err(|error| error.to_string())
+}

@@ -1,0 +1,165 @@
+//! Topics: their configs, creation, alteration, and deletion of records.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::{
+    CreateTopicsRequest, DeleteRecordsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::cluster::{Cluster, topic_name};
+use crate::{Topic, WireError};
+
+/// Resource type of topics in config requests.
+const TOPIC: i8 = 2;
+/// Config source of values that were set on the topic itself.
+const TOPIC_SOURCE: i8 = 1;
+/// Topics per config request.
+const CHUNK: usize = 200;
+/// How long the controller may take.
+const ADMIN_WAIT: Duration = Duration::from_secs(30);
+
+/// A config value in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// The value; `None` for null and for sensitive values.
+    pub value: Option<String>,
+    /// Set on the topic itself, not inherited from the broker.
+    pub own: bool,
+}
+
+/// A topic to create.
+#[derive(Debug, Clone)]
+pub struct NewTopic {
+    /// Name.
+    pub name: String,
+    /// Partitions.
+    pub partitions: i32,
+    /// Replication factor, -1 for the broker's default.
+    pub replication: i16,
+    /// Configs to set on it.
+    pub configs: BTreeMap<String, String>,
+}
+
+impl Cluster {
+    /// All configs of each topic.
+    ///
+    /// # Errors
+    /// When a topic's configs may not be read, or the deadline passes.
+    pub async fn topic_configs(
+        &self,
+        names: &[String],
+    ) -> Result<HashMap<String, BTreeMap<String, ConfigEntry>>, WireError> {
+        let mut out = HashMap::new();
+        for chunk in names.chunks(CHUNK) {
+            let ask = |name: &String| {
+                let resource = DescribeConfigsResource::default().with_resource_type(TOPIC);
+                resource.with_resource_name(StrBytes::from_string(name.clone())).with_configuration_keys(None)
+            };
+            let request = DescribeConfigsRequest::default().with_resources(chunk.iter().map(ask).collect());
+            let found = self
+                .retrying(async || {
+                    let answer = self.controller(&request, 4, Duration::ZERO).await?;
+                    let mut found = Vec::new();
+                    for result in answer.results {
+                        let name = result.resource_name.to_string();
+                        check(&format!("configs of topic {name}"), result.error_code, result.error_message)?;
+                        let entry =
+                            |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
+                                let own = c.config_source == TOPIC_SOURCE;
+                                (c.name.to_string(), ConfigEntry { value: c.value.map(|v| v.to_string()), own })
+                            };
+                        found.push((name, result.configs.into_iter().map(entry).collect()));
+                    }
+                    Ok(found)
+                })
+                .await?;
+            out.extend(found);
+        }
+        Ok(out)
+    }
+
+    /// Creates a topic; one that exists already is an error.
+    ///
+    /// # Errors
+    /// What the controller says.
+    pub async fn create_topic(&self, topic: &NewTopic) -> Result<(), WireError> {
+        let configs = topic.configs.iter().map(|(name, value)| {
+            let config = CreatableTopicConfig::default().with_name(StrBytes::from_string(name.clone()));
+            config.with_value(Some(StrBytes::from_string(value.clone())))
+        });
+        let ask = CreatableTopic::default()
+            .with_name(topic_name(&topic.name))
+            .with_num_partitions(topic.partitions)
+            .with_replication_factor(topic.replication)
+            .with_configs(configs.collect());
+        let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
+        let request = CreateTopicsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
+        self.retrying(async || {
+            let answer = self.controller(&request, 7, ADMIN_WAIT).await?;
+            let result = answer.topics.into_iter().next();
+            let (code, message) = result.map_or((-1, None), |t| (t.error_code, t.error_message));
+            check(&format!("create topic {}", topic.name), code, message)
+        })
+        .await
+    }
+
+    /// Sets configs of a topic (`None` removes the topic's own value).
+    ///
+    /// # Errors
+    /// What the controller says.
+    pub async fn alter_topic(&self, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<(), WireError> {
+        let change = |(key, value): (&String, &Option<String>)| {
+            AlterableConfig::default()
+                .with_name(StrBytes::from_string(key.clone()))
+                .with_config_operation(i8::from(value.is_none()))
+                .with_value(value.clone().map(StrBytes::from_string))
+        };
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(StrBytes::from_string(name.to_owned()))
+            .with_configs(changes.iter().map(change).collect());
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        self.retrying(async || {
+            let answer = self.controller(&request, 1, ADMIN_WAIT).await?;
+            let result = answer.responses.into_iter().next();
+            let (code, message) = result.map_or((-1, None), |r| (r.error_code, r.error_message));
+            check(&format!("configs of topic {name}"), code, message)
+        })
+        .await
+    }
+
+    /// Deletes all records below the high watermark of every partition of a topic.
+    ///
+    /// # Errors
+    /// When a partition refuses, for example because its topic is compacted.
+    pub async fn purge_topic(&self, topic: &Topic) -> Result<(), WireError> {
+        for partition in &topic.partitions {
+            let subject = format!("delete records of {}/{}", topic.name, partition.index);
+            self.retrying(async || {
+                let leader = self.leader(&topic.name, partition.index).await?;
+                let all = DeleteRecordsPartition::default().with_partition_index(partition.index).with_offset(-1);
+                let ask = DeleteRecordsTopic::default().with_name(topic_name(&topic.name)).with_partitions(vec![all]);
+                let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
+                let request = DeleteRecordsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
+                let answer = self.send(leader, &request, 2).await?;
+                let result = answer.topics.into_iter().flat_map(|t| t.partitions).next();
+                check(&subject, result.map_or(-1, |p| p.error_code), None)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn check(subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
+    if code == 0 {
+        return Ok(());
+    }
+    Err(WireError::Broker { subject: subject.to_owned(), code, message: message.map(|m| m.to_string()) })
+}
