@@ -1,1 +1,49 @@
+//! The backup format on object storage. FORMAT.md describes every byte.
+//!
+//! What it does: writes segments and the log of a backup set, finds and reads recovery points, streams the
+//! batches of a point, keeps the state of restores, and verifies all of it.
+//! What it never does: talk to Kafka, take the time, or update an object in place (but for the summaries).
+//! Data comes from the runner as raw batches and leaves as raw batches; bytes go to and from an `ObjectStore`.
+//!
+//! Modules use only modules listed above them.
 
+mod columns;
+mod digest;
+mod error;
+mod layout;
+
+mod open;
+mod store;
+
+pub mod segment;
+
+mod entry;
+mod state;
+
+mod chain;
+mod documents;
+
+mod catalog;
+mod read;
+mod upload;
+
+mod writer;
+
+mod restore_state;
+mod verify;
+
+pub use catalog::{Catalog, SetSummary, resolve};
+pub use chain::Chain;
+pub use digest::Digest;
+pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
+pub use entry::{Entry, EntryKind, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
+pub use error::ArchiveError;
+pub use layout::Layout;
+pub use open::{Paths, open_store};
+pub use read::{BatchStream, Point, ReadBatch, ReadPlan, Wanted};
+pub use restore_state::RestoreJournal;
+pub use segment::{Arena, PendingBatch};
+pub use state::{PartitionState, SetState, TopicState};
+pub use store::{Created, Store};
+pub use verify::{Level, Problem, Verification, verify_point};
+pub use writer::{AlreadySealed, Claim, SealFacts, SetWriter, WriterOptions, Written};

@@ -17,7 +17,7 @@ pub(crate) const CRC_START: usize = 21;
 pub struct Attributes(pub i16);
 
 impl Attributes {
-    const CODEC: i16 = 0x07;
+    const CODEC: u8 = 0x07;
     const LOG_APPEND_TIME: i16 = 0x08;
     const TRANSACTIONAL: i16 = 0x10;
     const CONTROL: i16 = 0x20;
@@ -26,7 +26,7 @@ impl Attributes {
     /// The codec of the payload; `None` for a number that no Kafka release defines.
     #[must_use]
     pub fn codec(self) -> Option<Codec> {
-        Codec::from_id((self.0 & Self::CODEC) as u8)
+        Codec::from_id(self.0.to_be_bytes()[1] & Self::CODEC)
     }
 
     /// The broker stamped the records: every one has the batch's maximum timestamp.
@@ -168,13 +168,8 @@ impl BatchHeader {
     /// append time. With a delete horizon nothing is known: the bound is then `i64::MIN`.
     #[must_use]
     pub fn min_timestamp(&self) -> (i64, bool) {
-        if self.attributes.log_append_time() {
-            (self.max_timestamp, true)
-        } else if self.record_count == 1 {
-            (self.max_timestamp, true)
-        } else {
-            (i64::MIN, false)
-        }
+        let one_time = self.attributes.log_append_time() || self.record_count == 1;
+        if one_time { (self.max_timestamp, true) } else { (i64::MIN, false) }
     }
 }
 

@@ -110,26 +110,66 @@ impl Cluster {
         (found, last.or(leaderless))
     }
 
-    /// Where `epoch` ended on the leader: `None` when the leader does not know the epoch.
+    /// Where the given leader epoch of each partition ended: `(epoch, end)` of the largest epoch that is not newer.
+    /// `None` when the leader knows no such epoch.
     ///
     /// # Errors
-    /// When the leader does not answer until the deadline.
-    pub async fn epoch_end(&self, topic: &str, partition: i32, epoch: i32) -> Result<Option<(i32, i64)>, WireError> {
-        let subject = format!("{topic}/{partition}");
-        self.retrying(async || {
-            let leader = self.leader(topic, partition).await?;
-            let ask = OffsetForLeaderPartition::default().with_partition(partition).with_leader_epoch(epoch);
-            let ask = OffsetForLeaderTopic::default().with_topic(topic_name(topic)).with_partitions(vec![ask]);
-            let request = OffsetForLeaderEpochRequest::default().with_topics(vec![ask]);
-            let answer = self.send(leader, &request, 4).await?;
-            let end = answer.topics.first().and_then(|t| t.partitions.first());
-            match end {
-                Some(end) if end.error_code != 0 => Err(WireError::broker(subject.clone(), end.error_code)),
-                Some(end) if end.end_offset >= 0 => Ok(Some((end.leader_epoch, end.end_offset))),
-                _ => Ok(None),
+    /// When a leader does not answer until the deadline.
+    pub async fn epoch_ends(
+        &self,
+        topics: &[Topic],
+        epochs: &HashMap<Key, i32>,
+    ) -> Result<HashMap<Key, Option<(i32, i64)>>, WireError> {
+        let mut missing: HashSet<Key> = epochs.keys().cloned().collect();
+        let mut topics = topics.to_vec();
+        let mut out = HashMap::new();
+        let mut backoff = self.backoff();
+        while !missing.is_empty() {
+            let mut last = None;
+            for (leader, by_topic) in by_leader(&topics, &missing) {
+                match self.ask_epochs(leader, by_topic, epochs).await {
+                    Ok(found) => out.extend(found),
+                    Err(error) => last = Some(error),
+                }
             }
-        })
-        .await
+            missing.retain(|key| !out.contains_key(key));
+            if !missing.is_empty() {
+                let leaderless = || WireError::broker("partitions without a leader", 5);
+                backoff.wait(last.unwrap_or_else(leaderless)).await?;
+                let names: Vec<_> = topics.iter().map(|t| t.name.clone()).collect();
+                topics = self.topics(Some(&names)).await?;
+            }
+        }
+        Ok(out)
+    }
+
+    async fn ask_epochs(
+        &self,
+        leader: BrokerId,
+        by_topic: BTreeMap<String, Vec<i32>>,
+        epochs: &HashMap<Key, i32>,
+    ) -> Result<Vec<(Key, Option<(i32, i64)>)>, WireError> {
+        let ask = |(name, partitions): (String, Vec<i32>)| {
+            let partition = |p: i32| {
+                let epoch = epochs.get(&(name.clone(), p)).copied().unwrap_or(-1);
+                OffsetForLeaderPartition::default().with_partition(p).with_leader_epoch(epoch)
+            };
+            let partitions = partitions.into_iter().map(partition).collect();
+            OffsetForLeaderTopic::default().with_topic(topic_name(&name)).with_partitions(partitions)
+        };
+        let request = OffsetForLeaderEpochRequest::default().with_topics(by_topic.into_iter().map(ask).collect());
+        let answer = self.send(leader, &request, 4).await?;
+        let mut found = Vec::new();
+        for topic in answer.topics {
+            for end in topic.partitions {
+                let key = (topic.topic.0.to_string(), end.partition);
+                if end.error_code != 0 {
+                    return Err(WireError::broker(format!("{}/{}", key.0, key.1), end.error_code));
+                }
+                found.push((key, (end.end_offset >= 0).then_some((end.leader_epoch, end.end_offset))));
+            }
+        }
+        Ok(found)
     }
 
     /// The leader of one partition, as the cluster says now.

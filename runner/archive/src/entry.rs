@@ -1,0 +1,322 @@
+//! Entries of a set's log: what they say and how they are stored.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::columns::columns;
+use crate::segment::{Footer, TopicRow};
+use crate::state::{PartitionState, TopicState};
+use crate::{ArchiveError, Digest};
+
+/// Format number of sets and their documents.
+pub(crate) const FORMAT: u32 = 1;
+/// Documents longer than this are stored compressed.
+const COMPRESS_FROM: usize = 4096;
+/// A bound on what a damaged document can make us allocate.
+const LIMIT: usize = 1 << 30;
+/// First bytes of a zstd frame.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Kinds of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// A writer starts; its segments live under this entry's number.
+    Claim,
+    /// Segments are durable and positions were reached.
+    Progress,
+    /// A recovery point is complete.
+    Seal,
+    /// Older data becomes invisible.
+    Prune,
+    /// The set has another owner from here on.
+    Adopt,
+}
+
+/// Who may write to a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// Namespace of the resource, empty outside Kubernetes.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+    /// Id that the source cluster gives itself.
+    pub cluster_id: String,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} in namespace {:?} on cluster {}", self.name, self.namespace, self.cluster_id)
+    }
+}
+
+/// A durable segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentRef {
+    /// Claim that wrote it.
+    pub claim: u64,
+    /// Nonce of that claim.
+    pub nonce: String,
+    /// Number within the claim.
+    pub seq: u64,
+    /// Bytes of the object.
+    pub size: u64,
+    /// First byte of the footer.
+    pub footer_at: u64,
+    /// Bytes of the footer.
+    pub footer_length: u64,
+    /// BLAKE3-256 of the footer.
+    pub digest: Digest,
+}
+
+columns! {
+    /// What one segment holds of one partition.
+    pub struct SegmentRow as SegmentRowColumns {
+        /// Position in the entry's segments.
+        segment: u32 = "segment",
+        /// Position in the entry's topics.
+        topic: u32 = "topic",
+        /// Partition.
+        partition: i32 = "partition",
+        /// Timeline.
+        timeline: u32 = "timeline",
+        /// First base offset.
+        first: i64 = "first",
+        /// Offset after the last batch.
+        next: i64 = "next",
+        /// Decompressed bytes.
+        bytes: u64 = "bytes",
+        /// Records stored.
+        records: u64 = "records",
+        /// Records of committed data.
+        committed: u64 = "committed",
+        /// Largest timestamp of committed records, exact; 0 when there are none.
+        max_timestamp: i64 = "maxTimestamp",
+        /// Lower bound of their timestamps.
+        min_timestamp: i64 = "minTimestamp",
+        /// Whether the lower bound is exact.
+        min_exact: bool = "minExact",
+    }
+}
+
+/// Offsets that the source no longer had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Topic id.
+    pub topic: Uuid,
+    /// Topic name.
+    pub name: String,
+    /// Partition.
+    pub partition: i32,
+    /// First missing offset.
+    pub from: i64,
+    /// First offset after the gap.
+    pub to: i64,
+    /// Why: `log-start-moved`.
+    pub reason: String,
+}
+
+/// Offsets that open transactions kept out of a recovery point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldBack {
+    /// Topic name.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Where the point ends: the last stable offset.
+    pub from: i64,
+    /// Where it should have ended.
+    pub to: i64,
+    /// Producer of the oldest open transaction, when the broker tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub producer_id: Option<i64>,
+    /// Milliseconds since its last record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<i64>,
+}
+
+/// A document beside a seal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideRef {
+    /// Bytes of the object.
+    pub size: u64,
+    /// BLAKE3-256 of the object.
+    pub digest: Digest,
+}
+
+/// What a seal adds: everything that a restore needs to know of the moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seal {
+    /// Name of the recovery point.
+    pub point: String,
+    /// UTC second of the point, RFC 3339.
+    pub at: String,
+    /// Topics of the set; those that the source had are `live`.
+    pub topics: Vec<TopicState>,
+    /// Positions of all partitions.
+    #[serde(with = "PartitionState")]
+    pub partitions: Vec<PartitionState>,
+    /// Id that the source cluster gives itself.
+    pub cluster_id: String,
+    /// The user's label of the source cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_cluster_id: Option<String>,
+    /// Whether restores add offset headers unless told otherwise.
+    pub include_offset_headers: bool,
+    /// What open transactions kept out.
+    pub held_back: Vec<HeldBack>,
+    /// Topic configs.
+    pub configs: SideRef,
+    /// Group positions, when they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<SideRef>,
+    /// Release that wrote it.
+    pub writer: String,
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Format number; a newer one is refused.
+    pub format: u32,
+    /// Features that a reader must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// Kind.
+    pub kind: EntryKind,
+    /// Number of this entry.
+    pub n: u64,
+    /// Digest of entry n-1 as stored.
+    pub previous: Option<Digest>,
+    /// Number of the claim that this entry belongs to; its own for a claim.
+    pub claim: u64,
+    /// Nonce of that claim.
+    pub nonce: String,
+    /// Run id.
+    pub run: String,
+    /// Digest of the run's specification.
+    pub spec: Digest,
+    /// Stamp of the recovery point that the run makes.
+    pub point: String,
+    /// Newest seal before this entry.
+    pub last_seal: Option<u64>,
+    /// Newest entry before this one that carries full state.
+    pub last_state: Option<u64>,
+    /// Newest roll-up before this entry.
+    pub last_rollup: Option<u64>,
+    /// Topics that rows and positions of this entry name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<TopicRow>,
+    /// Segments that became durable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<SegmentRef>,
+    /// What they hold.
+    #[serde(with = "SegmentRow")]
+    pub rows: Vec<SegmentRow>,
+    /// Positions that moved.
+    #[serde(with = "PartitionState")]
+    pub positions: Vec<PartitionState>,
+    /// Gaps that were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
+    /// The recovery point, for a seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Box<Seal>>,
+    /// The new owner, for an adoption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+impl Entry {
+    /// The bytes to store.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        encode_document(self)
+    }
+
+    /// Reads an entry and checks its number.
+    ///
+    /// # Errors
+    /// When it is damaged or from a newer release.
+    pub fn decode(key: &str, number: u64, bytes: &[u8]) -> Result<Self, ArchiveError> {
+        let entry: Self = decode_document(key, bytes)?;
+        if entry.n != number {
+            return Err(ArchiveError::damaged(key, format!("it says that it is entry {}", entry.n)));
+        }
+        let segments = u32::try_from(entry.segments.len()).unwrap_or(u32::MAX);
+        let topics = u32::try_from(entry.topics.len()).unwrap_or(u32::MAX);
+        let stray_row = entry.rows.iter().any(|row| row.segment >= segments || row.topic >= topics);
+        if stray_row || entry.positions.iter().any(|position| position.topic >= topics) {
+            return Err(ArchiveError::damaged(key, "a row names a segment or topic that is not there"));
+        }
+        Ok(entry)
+    }
+}
+
+/// JSON, compressed when long.
+pub(crate) fn encode_document<T: Serialize>(document: &T) -> Bytes {
+    // Serialization of plain data into memory cannot fail.
+    let json = serde_json::to_vec(document).unwrap_or_default();
+    if json.len() < COMPRESS_FROM {
+        return json.into();
+    }
+    zstd::bulk::compress(&json, 3).unwrap_or(json).into()
+}
+
+/// Reads a document; checks format and required features first.
+pub(crate) fn decode_document<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[u8]) -> Result<T, ArchiveError> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+        #[serde(default)]
+        requires: Vec<String>,
+    }
+    let mut plain = Vec::new();
+    let json = if bytes.starts_with(&ZSTD_MAGIC) {
+        batch::Decompressor::default()
+            .decompress(batch::Codec::Zstd, bytes, LIMIT, &mut plain)
+            .map_err(|error| ArchiveError::damaged(key, error))?;
+        plain.as_slice()
+    } else {
+        bytes
+    };
+    let head: Head = serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))?;
+    if head.format > FORMAT || !head.requires.is_empty() {
+        let feature = head.requires.into_iter().next();
+        return Err(ArchiveError::Newer { key: key.to_owned(), format: head.format, known: FORMAT, feature });
+    }
+    serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))
+}
+
+/// Sums up a footer: one row per partition and timeline.
+pub(crate) fn rows_of(footer: &Footer) -> Vec<SegmentRow> {
+    let same = |a: &crate::segment::ShareRow, b: &crate::segment::ShareRow| {
+        (a.topic, a.partition, a.timeline) == (b.topic, b.partition, b.timeline)
+    };
+    let mut out = Vec::new();
+    for group in footer.shares.chunk_by(same) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let data = || group.iter().filter(|share| share.committed > 0);
+        out.push(SegmentRow {
+            segment: 0,
+            topic: first.topic,
+            partition: first.partition,
+            timeline: first.timeline,
+            first: first.first,
+            next: last.next,
+            bytes: group.iter().map(|share| share.length).sum(),
+            records: group.iter().map(|share| share.records).sum(),
+            committed: group.iter().map(|share| share.committed).sum(),
+            max_timestamp: data().map(|share| share.max_timestamp).max().unwrap_or(0),
+            min_timestamp: data().map(|share| share.min_timestamp).min().unwrap_or(0),
+            min_exact: data().all(|share| share.min_exact),
+        });
+    }
+    out
+}

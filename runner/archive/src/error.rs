@@ -1,0 +1,177 @@
+//! What can go wrong with an archive or its store.
+
+use std::error::Error as _;
+use std::io::ErrorKind;
+
+use contract::{Code, Failure};
+
+/// A failure of the archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The store failed.
+    #[error("{operation} {key}: {reason}")]
+    Store {
+        /// What was tried.
+        operation: &'static str,
+        /// On which object or folder.
+        key: String,
+        /// What the store said.
+        reason: String,
+        /// The class of the failure.
+        code: Code,
+    },
+    /// The store cannot be used as configured.
+    #[error("{reason}")]
+    Config {
+        /// What is wrong, with the fix.
+        reason: String,
+        /// The class of the failure.
+        code: Code,
+    },
+    /// Stored bytes are not what they must be.
+    #[error("{key} is damaged: {reason}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// How it shows.
+        reason: String,
+    },
+    /// A newer release wrote this.
+    #[error("{key} has format {format}{}; this release reads format {known}. Use the release that wrote it, or a newer one", feature.as_ref().map(|f| format!(" and needs the feature {f:?}")).unwrap_or_default())]
+    Newer {
+        /// The object.
+        key: String,
+        /// Its format number.
+        format: u32,
+        /// What this release reads.
+        known: u32,
+        /// A feature that this release does not know.
+        feature: Option<String>,
+    },
+    /// The set belongs to somebody else.
+    #[error(
+        "backup set {set} belongs to {owner}; this run is {runner}. Use another name or prefix, or take it over once with backup.adopt: true"
+    )]
+    ForeignOwner {
+        /// Name of the set.
+        set: String,
+        /// The owner on record.
+        owner: String,
+        /// Who asks.
+        runner: String,
+    },
+    /// Nothing of that name.
+    #[error("{what} {name:?} does not exist in {place}")]
+    Missing {
+        /// A set, a point, a run.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// The store.
+        place: String,
+    },
+    /// Another writer took over.
+    #[error(
+        "another run wrote entry {entry} of {set} (claim {by}); this run stops without having committed anything after it"
+    )]
+    Fenced {
+        /// Name of the set.
+        set: String,
+        /// The entry that was lost.
+        entry: u64,
+        /// What is known of the other writer.
+        by: String,
+    },
+    /// The store lets two writers create one object.
+    #[error(
+        "{place} does not refuse to create an object twice: two runs of one set could overwrite each other. Use full backups, or a store that honours If-None-Match (on a directory: hard links)"
+    )]
+    Unsafe {
+        /// The store.
+        place: String,
+    },
+    /// Batch bytes cannot be read.
+    #[error("{key}: {source}")]
+    Batch {
+        /// The object.
+        key: String,
+        /// What is wrong.
+        source: batch::BatchError,
+    },
+}
+
+impl ArchiveError {
+    /// Damage of an object.
+    pub(crate) fn damaged(key: impl ToString, reason: impl ToString) -> Self {
+        Self::Damaged { key: key.to_string(), reason: reason.to_string() }
+    }
+
+    /// A store failure, classified.
+    pub(crate) fn store(operation: &'static str, key: impl ToString, error: &object_store::Error) -> Self {
+        let (code, hint) = classify(error);
+        Self::Store { operation, key: key.to_string(), reason: format!("{}{hint}", root_cause(error)), code }
+    }
+
+    /// The project's code for this failure.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Store { code, .. } | Self::Config { code, .. } => *code,
+            Self::Damaged { .. } | Self::Batch { .. } => Code::ArchiveDamaged,
+            Self::Newer { .. } => Code::ArchiveNewer,
+            Self::ForeignOwner { .. } => Code::ForeignOwner,
+            Self::Missing { .. } => Code::NoSuchPoint,
+            Self::Fenced { .. } => Code::Fenced,
+            Self::Unsafe { .. } => Code::StoreUnsafe,
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+/// The class of a store's failure, and a hint for people.
+fn classify(error: &object_store::Error) -> (Code, &'static str) {
+    use object_store::Error as E;
+    match error {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => return (Code::StoreDenied, ""),
+        E::NotFound { .. } => return (Code::StoreMissing, ""),
+        _ => {}
+    }
+    match io_kind(error) {
+        Some(ErrorKind::PermissionDenied) => (Code::StoreDenied, " (the process may not write there)"),
+        Some(ErrorKind::ReadOnlyFilesystem) => (Code::StoreDenied, " (mount it writable, or use another directory)"),
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => (Code::StoreFull, " (make room, then run again)"),
+        Some(ErrorKind::Unsupported) => (Code::StoreUnsafe, " (this file system has no hard links)"),
+        _ => (Code::StoreUnreachable, ""),
+    }
+}
+
+fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            return Some(io.kind());
+        }
+        source = inner.source();
+    }
+    None
+}
+
+/// The library's chain of causes, from the outside in, without repeats.
+fn root_cause(error: &object_store::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}

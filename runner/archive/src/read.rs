@@ -1,0 +1,432 @@
+//! Reading a recovery point: its segments and rows, and the committed batches of chosen partitions as a stream.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use batch::{Codec, Decompressor, RawBatch, Window};
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
+use crate::entry::{SegmentRef, SegmentRow, decode_document};
+use crate::segment::{AbortedRow, BlockRow, Footer, ShareRow, TRAILER_LEN, Trailer};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Gap, Layout, Seal, SideRef, Store};
+
+/// Stored bytes of neighbouring blocks that are read with one request.
+const PIECE: u64 = 4 << 20;
+/// Decompressed bytes of one such piece.
+const PIECE_SIZE: u64 = 8 << 20;
+/// Unwanted bytes between two blocks that are cheaper to read than a second request.
+const MERGE_GAP: u64 = 1 << 20;
+/// Pieces that are read and decompressed at once.
+const AHEAD: usize = 3;
+
+/// A recovery point, loaded.
+#[derive(Debug, Clone)]
+pub struct Point {
+    store: Store,
+    layout: Layout,
+    /// The seal.
+    pub seal: Seal,
+    /// Number of the seal in its log.
+    pub entry: u64,
+    /// Digest of the seal.
+    pub digest: Digest,
+    /// Durable segments, oldest first, each with its rows and their topic ids.
+    pub segments: Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)>,
+    /// Gaps up to this point.
+    pub gaps: Vec<Gap>,
+}
+
+impl Point {
+    /// Loads the point that entry `seal` makes; the whole chain up to it is checked.
+    ///
+    /// # Errors
+    /// When an entry is missing or damaged.
+    pub async fn load(store: &Store, layout: &Layout, seal: u64) -> Result<Self, ArchiveError> {
+        let chain = Chain::new(store.clone(), layout.clone());
+        let mut entries = chain.read(0, seal).await?;
+        let (mut segments, mut gaps) = (Vec::new(), Vec::new());
+        for (entry, _) in &mut entries {
+            if entry.kind == EntryKind::Prune {
+                let key = store.show(&layout.entry(entry.n));
+                let feature = Some("prune".to_owned());
+                return Err(ArchiveError::Newer { key, format: entry.format, known: entry.format, feature });
+            }
+            gaps.append(&mut entry.gaps);
+            segments.extend(segments_of(entry));
+        }
+        let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
+        let (entry, digest) = entries.pop().ok_or_else(missing)?;
+        let sealed = *entry.seal.ok_or_else(missing)?;
+        Ok(Self { store: store.clone(), layout: layout.clone(), seal: sealed, entry: seal, digest, segments, gaps })
+    }
+
+    /// Topic configs of the moment.
+    ///
+    /// # Errors
+    /// When the document is missing or damaged.
+    pub async fn configs(&self) -> Result<TopicConfigs, ArchiveError> {
+        self.side("configs.json", &self.seal.configs).await
+    }
+
+    /// Group positions of the moment; `None` when they were not asked for.
+    ///
+    /// # Errors
+    /// When the document is missing or damaged.
+    pub async fn groups(&self) -> Result<Option<Vec<GroupSnapshot>>, ArchiveError> {
+        match &self.seal.groups {
+            Some(reference) => self.side("groups.json", reference).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn side<T: for<'de> serde::Deserialize<'de>>(
+        &self,
+        name: &str,
+        reference: &SideRef,
+    ) -> Result<T, ArchiveError> {
+        let key = self.layout.side(self.entry, name);
+        let shown = self.store.show(&key);
+        let bytes = self.store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;
+        if Digest::of(&bytes) != reference.digest {
+            return Err(ArchiveError::damaged(&shown, "its digest does not match the seal"));
+        }
+        decode_document::<SideDocument<T>>(&shown, &bytes).map(|document| document.content)
+    }
+
+    /// Loads and checks the footer of a segment.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub async fn footer(&self, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
+        load_footer(&self.store, &self.layout, segment).await
+    }
+
+    /// Streams the committed batches of `wanted`, segment by segment; each partition comes in offset order.
+    #[must_use]
+    pub fn stream(&self, wanted: Wanted) -> BatchStream {
+        BatchStream {
+            store: self.store.clone(),
+            layout: self.layout.clone(),
+            segments: self.plan(&wanted).segments.into(),
+            wanted: Arc::new(wanted),
+            pieces: VecDeque::new(),
+            running: VecDeque::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Which segments hold something of `wanted`, and how much that is at most.
+    #[must_use]
+    pub fn plan(&self, wanted: &Wanted) -> ReadPlan {
+        let mut plan = ReadPlan::default();
+        for (segment, rows) in &self.segments {
+            let hits = rows.iter().filter(|(topic, row)| {
+                let facts = RowFacts {
+                    committed: row.committed,
+                    next: row.next,
+                    max: row.max_timestamp,
+                    min: row.min_timestamp,
+                    exact: row.min_exact,
+                };
+                wanted.wants(*topic, row.partition, &facts)
+            });
+            let before = plan.records;
+            for (_, row) in hits {
+                plan.records += row.committed;
+                plan.bytes += row.bytes;
+            }
+            if plan.records > before {
+                plan.segments.push(segment.clone());
+            }
+        }
+        plan
+    }
+}
+
+fn segments_of(entry: &Entry) -> Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)> {
+    let mut out: Vec<_> = entry.segments.iter().map(|segment| (segment.clone(), Vec::new())).collect();
+    for row in &entry.rows {
+        if let (Some((_, rows)), Some(topic)) =
+            (out.get_mut(row.segment as usize), entry.topics.get(row.topic as usize))
+        {
+            rows.push((topic.id, row.clone()));
+        }
+    }
+    out
+}
+
+pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
+    let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
+    let shown = store.show(&key);
+    let bytes = store.get_range(&key, segment.footer_at..segment.size).await?;
+    let footer_length = usize::try_from(segment.footer_length).unwrap_or(usize::MAX);
+    let (footer, trailer) = bytes.split_at_checked(footer_length).unwrap_or_default();
+    let digest = blake3::hash(footer);
+    let trailer = Trailer::decode(&shown, trailer)?;
+    let as_logged = Digest(digest.to_hex().to_string()) == segment.digest;
+    if !as_logged || trailer.footer_digest != *digest.as_bytes() || trailer.footer_length != segment.footer_length {
+        return Err(ArchiveError::damaged(&shown, "the footer's digest does not match"));
+    }
+    let footer = Footer::decode(&shown, footer)?;
+    let is_this =
+        (footer.claim, footer.nonce.as_str(), footer.seq) == (segment.claim, segment.nonce.as_str(), segment.seq);
+    if !is_this
+        || footer.end() != segment.footer_at
+        || segment.footer_at + segment.footer_length + TRAILER_LEN != segment.size
+    {
+        return Err(ArchiveError::damaged(&shown, "it is another segment than the log names"));
+    }
+    Ok(footer)
+}
+
+/// Which records a reader wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// First offset wanted of each partition; others are not wanted at all.
+    pub from: HashMap<(Uuid, i32), i64>,
+    /// Time window; records outside may still come, whole blocks outside do not.
+    pub window: Window,
+}
+
+struct RowFacts {
+    committed: u64,
+    next: i64,
+    max: i64,
+    min: i64,
+    exact: bool,
+}
+
+impl Wanted {
+    fn wants(&self, topic: Uuid, partition: i32, row: &RowFacts) -> bool {
+        let from = self.from.get(&(topic, partition));
+        let outside = row.max < self.window.start || (row.exact && row.min > self.window.end);
+        row.committed > 0 && !outside && from.is_some_and(|from| row.next > *from)
+    }
+
+    fn wants_share(&self, topic: Uuid, share: &ShareRow) -> bool {
+        let facts = RowFacts {
+            committed: share.committed,
+            next: share.next,
+            max: share.max_timestamp,
+            min: share.min_timestamp,
+            exact: share.min_exact,
+        };
+        self.wants(topic, share.partition, &facts)
+    }
+}
+
+/// What a read will touch.
+#[derive(Debug, Clone, Default)]
+pub struct ReadPlan {
+    /// Segments in order.
+    pub segments: Vec<SegmentRef>,
+    /// Committed records in the rows that are touched: an upper bound of what is wanted.
+    pub records: u64,
+    /// Decompressed bytes of those rows.
+    pub bytes: u64,
+}
+
+/// Committed batches of one partition, side by side in the archive.
+#[derive(Debug, Clone)]
+pub struct ReadBatch {
+    /// Topic id.
+    pub topic: Uuid,
+    /// Partition.
+    pub partition: i32,
+    /// Batches with records of committed data, in offset order; the first may begin before the wanted offset.
+    pub batches: Vec<RawBatch>,
+    /// Bytes of the batches.
+    pub bytes: usize,
+}
+
+/// Neighbouring blocks of one segment and the shares wanted from them.
+#[derive(Debug)]
+struct Piece {
+    segment: SegmentRef,
+    footer: Arc<Footer>,
+    blocks: Vec<(BlockRow, Vec<ShareRow>)>,
+}
+
+/// The stream of a point's batches. Dropping it stops all reading.
+#[derive(Debug)]
+pub struct BatchStream {
+    store: Store,
+    layout: Layout,
+    wanted: Arc<Wanted>,
+    segments: VecDeque<SegmentRef>,
+    pieces: VecDeque<Piece>,
+    running: VecDeque<JoinHandle<Result<Vec<ReadBatch>, ArchiveError>>>,
+    ready: VecDeque<ReadBatch>,
+}
+
+impl Drop for BatchStream {
+    fn drop(&mut self) {
+        self.running.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl BatchStream {
+    /// The next batches; `None` at the end.
+    ///
+    /// # Errors
+    /// When something of the archive is missing or damaged.
+    pub async fn next(&mut self) -> Result<Option<ReadBatch>, ArchiveError> {
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                return Ok(Some(ready));
+            }
+            self.start_reading().await?;
+            let Some(task) = self.running.pop_front() else { return Ok(None) };
+            self.ready.extend(task.await.map_err(|error| ArchiveError::damaged("read task", error))??);
+        }
+    }
+
+    async fn start_reading(&mut self) -> Result<(), ArchiveError> {
+        while self.running.len() < AHEAD {
+            if let Some(piece) = self.pieces.pop_front() {
+                let (store, layout) = (self.store.clone(), self.layout.clone());
+                self.running.push_back(tokio::spawn(read_piece(store, layout, piece)));
+            } else if let Some(segment) = self.segments.pop_front() {
+                let footer = load_footer(&self.store, &self.layout, &segment).await?;
+                self.pieces = cut_pieces(segment, footer, &self.wanted).into();
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Blocks with wanted shares, in file order, as pieces of bounded size.
+fn cut_pieces(segment: SegmentRef, footer: Footer, wanted: &Wanted) -> Vec<Piece> {
+    let mut by_block: BTreeMap<u32, Vec<ShareRow>> = BTreeMap::new();
+    for share in &footer.shares {
+        let topic = footer.topics.get(share.topic as usize).map(|topic| topic.id);
+        if topic.is_some_and(|topic| wanted.wants_share(topic, share)) {
+            by_block.entry(share.block).or_default().push(share.clone());
+        }
+    }
+    let footer = Arc::new(footer);
+    let mut pieces: Vec<Piece> = Vec::new();
+    let (mut start, mut end, mut size) = (0, 0, 0);
+    for (number, shares) in by_block {
+        let Some(block) = footer.blocks.get(number as usize).cloned() else { continue };
+        let joins =
+            block.at <= end + MERGE_GAP && block.at + block.length - start <= PIECE && size + block.size <= PIECE_SIZE;
+        size = if joins { size + block.size } else { block.size };
+        end = block.at + block.length;
+        match pieces.last_mut() {
+            Some(piece) if joins => piece.blocks.push((block, shares)),
+            _ => {
+                start = block.at;
+                let footer = Arc::clone(&footer);
+                pieces.push(Piece { segment: segment.clone(), footer, blocks: vec![(block, shares)] });
+            }
+        }
+    }
+    pieces
+}
+
+async fn read_piece(store: Store, layout: Layout, piece: Piece) -> Result<Vec<ReadBatch>, ArchiveError> {
+    let key = layout.segment(piece.segment.claim, &piece.segment.nonce, piece.segment.seq);
+    let shown = store.show(&key);
+    let start = piece.blocks.first().map_or(0, |(block, _)| block.at);
+    let end = piece.blocks.last().map_or(0, |(block, _)| block.at + block.length);
+    let bytes = store.get_range(&key, start..end).await?;
+    let work = move || {
+        let mut out = Vec::new();
+        let mut decompressor = Decompressor::default();
+        for (block, shares) in &piece.blocks {
+            let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
+            let length = usize::try_from(block.length).unwrap_or(usize::MAX);
+            let stored = bytes.slice(from..from + length);
+            let plain = open_block(&shown, block, stored, &mut decompressor)?;
+            for share in shares {
+                out.extend(read_share(&shown, &piece.footer, share, &plain)?);
+            }
+        }
+        Ok(out)
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged("read task", error))?
+}
+
+/// Checks a block's digest and decompresses it.
+pub(crate) fn open_block(
+    key: &str,
+    block: &BlockRow,
+    stored: Bytes,
+    decompressor: &mut Decompressor,
+) -> Result<Bytes, ArchiveError> {
+    if Digest::half_of(&stored) != block.digest {
+        return Err(ArchiveError::damaged(key, format!("the block at byte {} does not match its digest", block.at)));
+    }
+    let codec = Codec::from_id(block.codec).unwrap_or(Codec::None);
+    let size = usize::try_from(block.size).unwrap_or(usize::MAX);
+    let plain = if codec == Codec::None {
+        stored
+    } else {
+        let mut out = Vec::new();
+        let result = decompressor.decompress(codec, &stored, size, &mut out);
+        result.map_err(|source| ArchiveError::Batch { key: format!("{key} block at byte {}", block.at), source })?;
+        out.into()
+    };
+    if plain.len() != size {
+        return Err(ArchiveError::damaged(
+            key,
+            format!("the block at byte {} has {} bytes, not {size}", block.at, plain.len()),
+        ));
+    }
+    Ok(plain)
+}
+
+/// The batches of a share, all of them.
+pub(crate) fn batches_of(key: &str, share: &ShareRow, plain: &Bytes) -> Result<Vec<RawBatch>, ArchiveError> {
+    let from = usize::try_from(share.at).unwrap_or(usize::MAX);
+    let length = usize::try_from(share.length).unwrap_or(usize::MAX);
+    let end = from.saturating_add(length).min(plain.len());
+    let split = batch::split(&plain.slice(from.min(end)..end));
+    let split = split.map_err(|source| ArchiveError::Batch { key: key.to_owned(), source })?;
+    let fits = split.tail == 0
+        && split.batches.first().is_some_and(|b| b.header.base_offset == share.first)
+        && split.batches.last().is_some_and(|b| b.header.next_offset() == share.next);
+    if !fits {
+        return Err(ArchiveError::damaged(
+            key,
+            format!("partition {} at offset {} is not what the index says", share.partition, share.first),
+        ));
+    }
+    Ok(split.batches)
+}
+
+/// Whether the read-committed view has this batch.
+pub(crate) fn is_committed(batch: &RawBatch, topic: u32, partition: i32, aborted: &[AbortedRow]) -> bool {
+    let header = &batch.header;
+    let rolled_back = || {
+        aborted.iter().any(|row| {
+            (row.topic, row.partition, row.producer) == (topic, partition, header.producer_id)
+                && (row.from..=row.to).contains(&header.base_offset)
+        })
+    };
+    !(header.attributes.control() || header.attributes.transactional() && rolled_back())
+}
+
+fn read_share(key: &str, footer: &Footer, share: &ShareRow, plain: &Bytes) -> Result<Option<ReadBatch>, ArchiveError> {
+    let Some(topic) = footer.topics.get(share.topic as usize) else { return Ok(None) };
+    let mut batches = batches_of(key, share, plain)?;
+    batches.retain(|batch| {
+        batch.header.record_count > 0 && is_committed(batch, share.topic, share.partition, &footer.aborted)
+    });
+    let records: u64 = batches.iter().map(|batch| batch.header.records()).sum();
+    if records != share.committed {
+        let reason = format!(
+            "partition {} at offset {} has {records} committed records, the index says {}",
+            share.partition, share.first, share.committed
+        );
+        return Err(ArchiveError::damaged(key, reason));
+    }
+    let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
+    Ok(Some(ReadBatch { topic: topic.id, partition: share.partition, batches, bytes }))
+}

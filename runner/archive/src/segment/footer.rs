@@ -1,0 +1,188 @@
+//! The index at the end of a segment.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::frame::HEADER_LEN;
+use crate::columns::columns;
+use crate::{ArchiveError, Digest};
+
+/// Format number of the footer.
+const FORMAT: u32 = 1;
+/// More than any footer takes: a bound on what a damaged one can make us allocate.
+const LIMIT: usize = 1 << 30;
+
+columns! {
+    /// A stored block.
+    pub struct BlockRow as BlockColumns {
+        /// First byte in the segment.
+        at: u64 = "at",
+        /// Stored bytes.
+        length: u64 = "length",
+        /// Codec of the block, numbered as in Kafka's batch attributes.
+        codec: u8 = "codec",
+        /// Bytes after decompression.
+        size: u64 = "size",
+        /// BLAKE3 of the stored bytes, 128 bits.
+        digest: Digest = "digest",
+    }
+}
+
+columns! {
+    /// One partition's share of one block: whole batches, side by side.
+    pub struct ShareRow as ShareColumns {
+        /// Position in the footer's topics.
+        topic: u32 = "topic",
+        /// Partition.
+        partition: i32 = "partition",
+        /// Timeline of the partition; it grows when the source was truncated.
+        timeline: u32 = "timeline",
+        /// Position in the footer's blocks.
+        block: u32 = "block",
+        /// First byte in the decompressed block.
+        at: u64 = "at",
+        /// Bytes in the decompressed block.
+        length: u64 = "length",
+        /// Base offset of the first batch.
+        first: i64 = "first",
+        /// Offset after the last batch.
+        next: i64 = "next",
+        /// Leader epoch of the last batch.
+        epoch: i32 = "epoch",
+        /// Records stored, control records included.
+        records: u64 = "records",
+        /// Records of committed data: what a read-committed consumer sees.
+        committed: u64 = "committed",
+        /// Largest timestamp of committed records, exact; 0 when there are none.
+        max_timestamp: i64 = "maxTimestamp",
+        /// Lower bound of their timestamps.
+        min_timestamp: i64 = "minTimestamp",
+        /// Whether the lower bound is exact.
+        min_exact: bool = "minExact",
+    }
+}
+
+columns! {
+    /// Aborted data: transactional batches of this producer with a base offset in `from..=to` were rolled back.
+    pub struct AbortedRow as AbortedColumns {
+        /// Position in the footer's topics.
+        topic: u32 = "topic",
+        /// Partition.
+        partition: i32 = "partition",
+        /// Producer id.
+        producer: i64 = "producer",
+        /// First aborted offset seen in this segment.
+        from: i64 = "from",
+        /// Last aborted offset seen in this segment.
+        to: i64 = "to",
+    }
+}
+
+/// A topic of a footer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicRow {
+    /// Topic id.
+    pub id: Uuid,
+    /// Name when the segment was written.
+    pub name: String,
+}
+
+/// The index of a segment. Shares are sorted by topic, partition and offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Footer {
+    format: u32,
+    /// Claim that wrote the segment.
+    pub claim: u64,
+    /// Its nonce.
+    pub nonce: String,
+    /// Number of the segment within the claim.
+    pub seq: u64,
+    /// Topics, in order of their ids.
+    pub topics: Vec<TopicRow>,
+    /// Blocks in file order.
+    #[serde(with = "BlockRow")]
+    pub blocks: Vec<BlockRow>,
+    /// Shares.
+    #[serde(with = "ShareRow")]
+    pub shares: Vec<ShareRow>,
+    /// Aborted ranges.
+    #[serde(with = "AbortedRow")]
+    pub aborted: Vec<AbortedRow>,
+}
+
+/// What every format of the footer has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl Footer {
+    pub(crate) fn new(claim: u64, nonce: &str, seq: u64) -> Self {
+        Self {
+            format: FORMAT,
+            claim,
+            nonce: nonce.to_owned(),
+            seq,
+            topics: Vec::new(),
+            blocks: Vec::new(),
+            shares: Vec::new(),
+            aborted: Vec::new(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // Serialization of plain data into memory cannot fail.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        zstd::bulk::compress(&json, 3).unwrap_or_default()
+    }
+
+    /// Reads a footer whose digest was checked.
+    ///
+    /// # Errors
+    /// When it is not a footer, or blocks and shares contradict each other.
+    pub fn decode(key: &str, bytes: &[u8]) -> Result<Self, ArchiveError> {
+        let mut json = Vec::new();
+        let damaged = |reason: &dyn std::fmt::Display| ArchiveError::damaged(key, format!("footer: {reason}"));
+        batch::Decompressor::default()
+            .decompress(batch::Codec::Zstd, bytes, LIMIT, &mut json)
+            .map_err(|error| damaged(&error))?;
+        let format: Format = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+        if format.format > FORMAT {
+            return Err(ArchiveError::Newer {
+                key: key.to_owned(),
+                format: format.format,
+                known: FORMAT,
+                feature: None,
+            });
+        }
+        let footer: Self = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+        footer.check().map_err(|rule| damaged(&rule))?;
+        Ok(footer)
+    }
+
+    /// First byte after the blocks.
+    pub(crate) fn end(&self) -> u64 {
+        self.blocks.last().map_or(HEADER_LEN, |block| block.at.saturating_add(block.length))
+    }
+
+    /// Blocks tile the file; shares lie inside their blocks and are sorted.
+    fn check(&self) -> Result<(), &'static str> {
+        let mut at = HEADER_LEN;
+        for block in &self.blocks {
+            if block.at != at || batch::Codec::from_id(block.codec).is_none() {
+                return Err("blocks do not lie side by side");
+            }
+            at = at.checked_add(block.length).ok_or("a block's length is impossible")?;
+        }
+        for share in &self.shares {
+            let block = self.blocks.get(share.block as usize).ok_or("a share names a block that is not there")?;
+            let end = share.at.checked_add(share.length).ok_or("a share's length is impossible")?;
+            if end > block.size || share.topic as usize >= self.topics.len() || share.next <= share.first {
+                return Err("a share does not fit its block");
+            }
+        }
+        let sorted = self.shares.is_sorted_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
+        if sorted { Ok(()) } else { Err("shares are not sorted") }
+    }
+}

@@ -1,0 +1,14 @@
+//! Segments: immutable objects that hold blocks of raw batches and an index.
+//!
+//! ```text
+//! header (32 bytes) | blocks, side by side | footer (zstd JSON) | trailer (48 bytes)
+//! ```
+
+mod arena;
+mod footer;
+mod frame;
+
+pub use arena::{Arena, PendingBatch};
+pub(crate) use arena::{PackedArena, pack};
+pub use footer::{AbortedRow, BlockRow, Footer, ShareRow, TopicRow};
+pub(crate) use frame::{HEADER_LEN, TRAILER_LEN, Trailer, header};

@@ -1,0 +1,103 @@
+//! The state of a set: which topics it knows and how far each partition is archived. Rebuilt from the log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Entry;
+use crate::columns::columns;
+
+columns! {
+    /// How far one partition is archived, and what the source said of it.
+    pub struct PartitionState as PartitionStateColumns {
+        /// Position in the topics of the document.
+        topic: u32 = "topic",
+        /// Partition.
+        partition: i32 = "partition",
+        /// Timeline.
+        timeline: u32 = "timeline",
+        /// First archived offset.
+        first: i64 = "first",
+        /// Next offset to read.
+        next: i64 = "next",
+        /// Leader epoch of the last archived batch, -1 for none.
+        epoch: i32 = "epoch",
+        /// First offset that the source had.
+        log_start: i64 = "logStart",
+        /// Last stable offset of the source.
+        last_stable: i64 = "lastStable",
+        /// High watermark of the source.
+        high_watermark: i64 = "highWatermark",
+        /// Records of committed data archived so far.
+        committed: u64 = "committed",
+        /// Decompressed bytes archived so far.
+        bytes: u64 = "bytes",
+        /// Largest timestamp of committed records, 0 when there are none.
+        max_timestamp: i64 = "maxTimestamp",
+        /// Size of the largest batch.
+        largest_batch: u64 = "largestBatch",
+    }
+}
+
+/// A topic of a set: one lineage, named by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicState {
+    /// Topic id.
+    pub id: Uuid,
+    /// Name.
+    pub name: String,
+    /// Partitions.
+    pub partitions: i32,
+    /// Replicas of its first partition.
+    pub replication: i16,
+    /// Whether the source had this lineage when the document was written.
+    pub live: bool,
+}
+
+/// What a writer or reader knows after replaying the log.
+#[derive(Debug, Clone, Default)]
+pub struct SetState {
+    /// Topics by id.
+    pub topics: BTreeMap<Uuid, TopicState>,
+    /// Partitions by topic id and number; `topic` of the rows has no meaning here.
+    pub partitions: BTreeMap<(Uuid, i32), PartitionState>,
+}
+
+impl SetState {
+    /// Takes in one entry, in order.
+    pub fn apply(&mut self, entry: &Entry) {
+        if let Some(seal) = &entry.seal {
+            self.topics = seal.topics.iter().map(|topic| (topic.id, topic.clone())).collect();
+            let id = |row: &PartitionState| seal.topics.get(row.topic as usize).map(|topic| topic.id);
+            let rows = seal.partitions.iter().filter_map(|row| Some(((id(row)?, row.partition), row.clone())));
+            self.partitions = rows.collect();
+            return;
+        }
+        for row in &entry.positions {
+            let Some(topic) = entry.topics.get(row.topic as usize) else { continue };
+            self.partitions.insert((topic.id, row.partition), row.clone());
+            let known = self.topics.entry(topic.id).or_insert_with(|| TopicState {
+                id: topic.id,
+                name: topic.name.clone(),
+                partitions: 0,
+                replication: 1,
+                live: true,
+            });
+            known.partitions = known.partitions.max(row.partition + 1);
+        }
+    }
+
+    /// The state as a document holds it: topics, and partitions that point into them.
+    #[must_use]
+    pub fn to_document(&self) -> (Vec<TopicState>, Vec<PartitionState>) {
+        let topics: Vec<_> = self.topics.values().cloned().collect();
+        let place: BTreeMap<Uuid, u32> = (0u32..).zip(&topics).map(|(place, topic)| (topic.id, place)).collect();
+        let row = |(key, row): (&(Uuid, i32), &PartitionState)| {
+            Some(PartitionState { topic: *place.get(&key.0)?, partition: key.1, ..row.clone() })
+        };
+        let partitions = self.partitions.iter().filter_map(row).collect();
+        (topics, partitions)
+    }
+}

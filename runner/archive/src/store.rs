@@ -1,0 +1,164 @@
+//! Object store operations in the words of the archive, below one prefix, with classified errors.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use crate::ArchiveError;
+
+/// The outcome of a create-if-absent.
+#[derive(Debug)]
+pub enum Created {
+    /// The object is there now with these bytes, written by this call.
+    Done,
+    /// The store says that somebody created it before; read it to learn who.
+    Exists,
+    /// The outcome is not known; read it to learn.
+    Unknown(ArchiveError),
+}
+
+/// A store and a prefix in it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    prefix: String,
+    place: String,
+}
+
+impl Store {
+    /// The part of `inner` below `prefix`; `place` names it in messages.
+    #[must_use]
+    pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
+        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into() }
+    }
+
+    /// Where this is, for messages.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<dyn ObjectStore> {
+        &self.inner
+    }
+
+    pub(crate) fn path(&self, key: &Path) -> Path {
+        if self.prefix.is_empty() { key.clone() } else { Path::from(format!("{}/{key}", self.prefix)) }
+    }
+
+    /// Reads a whole object; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn get(&self, key: &Path) -> Result<Option<Bytes>, ArchiveError> {
+        let fail = |error: object_store::Error| ArchiveError::store("read", self.show(key), &error);
+        match self.inner.get(&self.path(key)).await {
+            Ok(result) => result.bytes().await.map(Some).map_err(fail),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
+    /// Reads part of an object.
+    ///
+    /// # Errors
+    /// When the store fails or the object is shorter.
+    pub async fn get_range(&self, key: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
+        let wanted = range.end - range.start;
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let fail = |error: object_store::Error| match error {
+            object_store::Error::NotFound { .. } => ArchiveError::damaged(self.show(key), "the object is missing"),
+            error => ArchiveError::store("read", self.show(key), &error),
+        };
+        let bytes = self.inner.get_opts(&self.path(key), options).await.map_err(fail)?.bytes().await.map_err(fail)?;
+        if bytes.len() as u64 != wanted {
+            return Err(ArchiveError::damaged(self.show(key), format!("{} bytes instead of {wanted}", bytes.len())));
+        }
+        Ok(bytes)
+    }
+
+    /// Creates an object that must not exist. Whatever is not [`Created::Done`] is settled by reading it.
+    pub async fn create(&self, key: &Path, bytes: Bytes) -> Created {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.inner.put_opts(&self.path(key), PutPayload::from_bytes(bytes), options).await {
+            Ok(_) => Created::Done,
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Created::Exists
+            }
+            Err(error) => Created::Unknown(ArchiveError::store("create", self.show(key), &error)),
+        }
+    }
+
+    /// Writes an object, over an older one if there is one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put(&self, key: &Path, payload: PutPayload) -> Result<(), ArchiveError> {
+        let result = self.inner.put(&self.path(key), payload).await;
+        result.map(drop).map_err(|error| ArchiveError::store("write", self.show(key), &error))
+    }
+
+    /// Size of an object; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn size(&self, key: &Path) -> Result<Option<u64>, ArchiveError> {
+        match self.inner.head(&self.path(key)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(ArchiveError::store("look at", self.show(key), &error)),
+        }
+    }
+
+    /// Names of the objects directly in a folder, sorted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn objects(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
+        let listed = self.list(folder).await?;
+        let mut names: Vec<_> =
+            listed.objects.iter().filter_map(|meta| meta.location.filename().map(str::to_owned)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Names of the folders directly in a folder, sorted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn folders(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
+        let listed = self.list(folder).await?;
+        let last = |path: &Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
+        let mut names: Vec<_> = listed.common_prefixes.iter().filter_map(last).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Every object below a folder with its size: key relative to the prefix.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn walk(&self, folder: &Path) -> Result<Vec<(String, u64)>, ArchiveError> {
+        let path = self.path(folder);
+        let all: Result<Vec<_>, _> = self.inner.list(Some(&path)).try_collect().await;
+        let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
+        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
+        Ok(all.into_iter().map(|m| (m.location.as_ref().get(skip..).unwrap_or_default().to_owned(), m.size)).collect())
+    }
+
+    async fn list(&self, folder: &Path) -> Result<object_store::ListResult, ArchiveError> {
+        let path = self.path(folder);
+        let path = (!path.as_ref().is_empty()).then_some(path);
+        let result = self.inner.list_with_delimiter(path.as_ref()).await;
+        result.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
+    }
+
+    /// A key as messages show it.
+    pub(crate) fn show(&self, key: &Path) -> String {
+        format!("{}/{key}", self.place)
+    }
+}

@@ -1,0 +1,227 @@
+//! Writing one segment: blocks go out in parts of 8 MiB while the next ones are packed.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+use tokio::task::JoinSet;
+
+use crate::entry::{SegmentRef, SegmentRow, rows_of};
+use crate::segment::{AbortedRow, BlockRow, Footer, HEADER_LEN, PackedArena, TRAILER_LEN, TopicRow, Trailer, header};
+use crate::{ArchiveError, Digest, Store};
+
+/// Bytes of a part; every part but the last has exactly this size.
+const PART: usize = 8 << 20;
+/// Parts on their way at once.
+const PARTS_IN_FLIGHT: usize = 4;
+
+/// A segment that is being written.
+#[derive(Debug)]
+pub(crate) struct SegmentUpload {
+    store: Store,
+    key: Path,
+    footer: Footer,
+    /// Bytes that do not fill a part yet.
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+    position: u64,
+    multipart: Option<Box<dyn MultipartUpload>>,
+    parts: JoinSet<Result<(), object_store::Error>>,
+}
+
+/// A finished segment, not yet named by the log.
+#[derive(Debug, Clone)]
+pub(crate) struct FinishedSegment {
+    pub(crate) reference: SegmentRef,
+    pub(crate) rows: Vec<SegmentRow>,
+    pub(crate) topics: Vec<TopicRow>,
+}
+
+impl SegmentUpload {
+    pub(crate) fn new(store: Store, key: Path, claim: u64, nonce: &str, seq: u64) -> Self {
+        let head = Bytes::from(header(claim, nonce, seq));
+        Self {
+            store,
+            key,
+            footer: Footer::new(claim, nonce, seq),
+            waiting_bytes: head.len(),
+            waiting: vec![head],
+            position: HEADER_LEN,
+            multipart: None,
+            parts: JoinSet::new(),
+        }
+    }
+
+    /// Bytes of blocks so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.position
+    }
+
+    /// Adds the blocks of one arena; returns when most of them are on their way.
+    pub(crate) async fn push(
+        &mut self,
+        arena: PackedArena,
+        name_of: impl Fn(uuid::Uuid) -> String,
+    ) -> Result<(), ArchiveError> {
+        for block in arena.blocks {
+            let number = u32::try_from(self.footer.blocks.len()).unwrap_or(u32::MAX);
+            self.footer.blocks.push(BlockRow {
+                at: self.position,
+                length: block.length,
+                codec: block.codec.id(),
+                size: block.size,
+                digest: block.digest,
+            });
+            self.position += block.length;
+            for share in block.shares {
+                let mut row = share.row;
+                row.topic = self.topic(share.topic, &name_of);
+                row.block = number;
+                self.footer.shares.push(row);
+            }
+            for part in block.parts {
+                self.waiting_bytes += part.len();
+                self.waiting.push(part);
+            }
+            while self.waiting_bytes >= PART {
+                self.send_part(PART).await?;
+            }
+        }
+        for (id, partition, producer, from, to) in arena.aborted {
+            let topic = self.topic(id, &name_of);
+            self.footer.aborted.push(AbortedRow { topic, partition, producer, from, to });
+        }
+        Ok(())
+    }
+
+    fn topic(&mut self, id: uuid::Uuid, name_of: &impl Fn(uuid::Uuid) -> String) -> u32 {
+        let found = self.footer.topics.iter().rposition(|topic| topic.id == id);
+        let position = found.unwrap_or_else(|| {
+            self.footer.topics.push(TopicRow { id, name: name_of(id) });
+            self.footer.topics.len() - 1
+        });
+        u32::try_from(position).unwrap_or(u32::MAX)
+    }
+
+    /// Cuts `len` bytes off what waits and sends them as a part.
+    async fn send_part(&mut self, len: usize) -> Result<(), ArchiveError> {
+        let payload = self.cut(len);
+        let path = self.store.path(&self.key);
+        if self.multipart.is_none() {
+            let upload = self.store.inner().put_multipart(&path).await;
+            self.multipart = Some(upload.map_err(|error| self.failed(&error))?);
+        }
+        while self.parts.len() >= PARTS_IN_FLIGHT {
+            self.part_done().await?;
+        }
+        if let Some(upload) = &mut self.multipart {
+            self.parts.spawn(upload.put_part(payload));
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, len: usize) -> PutPayload {
+        let mut missing = len;
+        let mut taken = Vec::new();
+        let mut rest = std::mem::take(&mut self.waiting).into_iter();
+        for mut bytes in rest.by_ref() {
+            if bytes.len() > missing {
+                taken.push(bytes.split_to(missing));
+                self.waiting.push(bytes);
+                break;
+            }
+            missing -= bytes.len();
+            taken.push(bytes);
+            if missing == 0 {
+                break;
+            }
+        }
+        self.waiting.extend(rest);
+        self.waiting_bytes -= len;
+        taken.into_iter().collect()
+    }
+
+    async fn part_done(&mut self) -> Result<(), ArchiveError> {
+        match self.parts.join_next().await {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(error))) => Err(self.failed(&error)),
+            Some(Err(error)) => Err(ArchiveError::damaged(self.store.show(&self.key), error)),
+        }
+    }
+
+    fn failed(&self, error: &object_store::Error) -> ArchiveError {
+        ArchiveError::store("write", self.store.show(&self.key), error)
+    }
+
+    /// Writes footer and trailer, waits for everything, and has the store confirm the size.
+    pub(crate) async fn finish(mut self) -> Result<FinishedSegment, ArchiveError> {
+        self.sort_footer();
+        let footer = Bytes::from(self.footer.encode());
+        let digest = blake3::hash(&footer);
+        let trailer = Trailer { footer_length: footer.len() as u64, footer_digest: *digest.as_bytes() };
+        let footer_at = self.position;
+        let size = footer_at + footer.len() as u64 + TRAILER_LEN;
+        for bytes in [footer.clone(), trailer.encode().into()] {
+            self.waiting_bytes += bytes.len();
+            self.waiting.push(bytes);
+        }
+        if let Err(error) = self.complete().await {
+            if let Some(mut upload) = self.multipart.take() {
+                self.parts.abort_all();
+                drop(upload.abort().await);
+            }
+            return Err(error);
+        }
+        match self.store.size(&self.key).await? {
+            Some(stored) if stored == size => {}
+            other => {
+                let reason = format!("the store says {other:?} bytes after {size} were written");
+                return Err(ArchiveError::damaged(self.store.show(&self.key), reason));
+            }
+        }
+        let reference = SegmentRef {
+            claim: self.footer.claim,
+            nonce: self.footer.nonce.clone(),
+            seq: self.footer.seq,
+            size,
+            footer_at,
+            footer_length: footer.len() as u64,
+            digest: Digest(digest.to_hex().to_string()),
+        };
+        Ok(FinishedSegment { rows: rows_of(&self.footer), topics: self.footer.topics.clone(), reference })
+    }
+
+    async fn complete(&mut self) -> Result<(), ArchiveError> {
+        if self.multipart.is_none() && self.waiting_bytes <= PART {
+            let payload = self.cut(self.waiting_bytes);
+            return self.store.put(&self.key, payload).await;
+        }
+        while self.waiting_bytes > 0 {
+            self.send_part(self.waiting_bytes.min(PART)).await?;
+        }
+        while !self.parts.is_empty() {
+            self.part_done().await?;
+        }
+        match &mut self.multipart {
+            None => Ok(()),
+            Some(upload) => upload.complete().await.map(drop).map_err(|error| self.failed(&error)),
+        }
+    }
+
+    /// Topics by id, then shares and aborted ranges in the order that readers rely on.
+    fn sort_footer(&mut self) {
+        let mut order: Vec<u32> = (0u32..).take(self.footer.topics.len()).collect();
+        order.sort_by_key(|old| self.footer.topics.get(*old as usize).map(|topic| topic.id));
+        let mut place = vec![0u32; order.len()];
+        for (new, old) in (0u32..).zip(&order) {
+            if let Some(slot) = place.get_mut(*old as usize) {
+                *slot = new;
+            }
+        }
+        let moved = |old: u32| place.get(old as usize).copied().unwrap_or(old);
+        self.footer.topics.sort_by_key(|topic| topic.id);
+        self.footer.shares.iter_mut().for_each(|share| share.topic = moved(share.topic));
+        self.footer.aborted.iter_mut().for_each(|row| row.topic = moved(row.topic));
+        self.footer.shares.sort_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
+        self.footer.aborted.sort_by_key(|a| (a.topic, a.partition, a.from, a.producer));
+    }
+}

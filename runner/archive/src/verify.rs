@@ -1,0 +1,274 @@
+//! Verifying a recovery point at three levels. It collects every problem instead of stopping at the first.
+
+use std::collections::HashMap;
+
+use batch::{Decompressor, RecordIter, payload};
+use object_store::path::Path;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::entry::rows_of;
+use crate::read::{batches_of, is_committed, open_block};
+use crate::segment::{Footer, HEADER_LEN, ShareRow, header};
+use crate::{ArchiveError, Layout, Point, SegmentRef, Store};
+
+/// A bound on decompressed records of one batch.
+const RECORDS_LIMIT: usize = 1 << 30;
+/// Stored bytes that are read at once.
+const READ: u64 = 16 << 20;
+
+/// How deep to look; each level includes those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Chain, sizes, headers and footers.
+    Structure,
+    /// The digest of every block.
+    Checksum,
+    /// Every batch and record: CRC, counts, continuity, timestamps.
+    Decode,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The object.
+    pub key: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// The result of verifying.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Verification {
+    /// Segments looked at.
+    pub segments: u64,
+    /// Bytes of segments read.
+    pub bytes: u64,
+    /// Batches checked.
+    pub batches: u64,
+    /// Records counted, control records included.
+    pub records: u64,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+impl Verification {
+    fn problem(&mut self, key: &str, what: impl ToString) {
+        self.problems.push(Problem { key: key.to_owned(), what: what.to_string() });
+    }
+
+    fn error(&mut self, error: &ArchiveError) {
+        match error {
+            ArchiveError::Damaged { key, reason } => self.problem(key, reason),
+            other => self.problem("", other),
+        }
+    }
+}
+
+/// Verifies the point that entry `seal` of a set makes.
+///
+/// # Errors
+/// Only when the store cannot be reached; damage is part of the result.
+pub async fn verify_point(
+    store: &Store,
+    layout: &Layout,
+    seal: u64,
+    level: Level,
+) -> Result<Verification, ArchiveError> {
+    let mut out = Verification::default();
+    let point = match Point::load(store, layout, seal).await {
+        Ok(point) => point,
+        Err(error @ ArchiveError::Store { .. }) => return Err(error),
+        Err(error) => {
+            out.error(&error);
+            return Ok(out);
+        }
+    };
+    for result in [point.configs().await.map(drop), point.groups().await.map(drop)] {
+        if let Err(error) = result {
+            out.error(&error);
+        }
+    }
+    check_hint(store, layout, &point, &mut out).await?;
+    let mut ends = HashMap::new();
+    for (segment, rows) in &point.segments {
+        out.segments += 1;
+        let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
+        match check_structure(store, layout, &point, segment, &key).await {
+            Err(error @ ArchiveError::Store { .. }) => return Err(error),
+            Err(error) => out.error(&error),
+            Ok(footer) => {
+                let named: Vec<_> =
+                    rows.iter().map(|(_, row)| (row.partition, row.first, row.next, row.committed)).collect();
+                let found: Vec<_> =
+                    rows_of(&footer).iter().map(|row| (row.partition, row.first, row.next, row.committed)).collect();
+                let shown = store.show(&key);
+                if named != found {
+                    out.problem(&shown, "the log and the footer disagree on what it holds");
+                }
+                check_order(&footer, &mut ends, &shown, &mut out);
+                if level >= Level::Checksum {
+                    check_blocks(store, &key, &footer, level, &mut out).await?;
+                }
+            }
+        }
+    }
+    for row in &point.seal.partitions {
+        let Some(topic) = point.seal.topics.get(row.topic as usize) else { continue };
+        if let Some(end) = ends.get(&(topic.id, row.partition))
+            && *end > row.next
+        {
+            let what = format!(
+                "{}/{} ends at {end}, behind the position {} of the point",
+                topic.name, row.partition, row.next
+            );
+            out.problem(layout.set(), what);
+        }
+    }
+    Ok(out)
+}
+
+async fn check_hint(store: &Store, layout: &Layout, point: &Point, out: &mut Verification) -> Result<(), ArchiveError> {
+    let Some((_, stamp)) = contract::stamp::split_point(&point.seal.point) else { return Ok(()) };
+    let key = layout.point(stamp);
+    let hint = store.get(&key).await?.and_then(|bytes| serde_json::from_slice::<crate::writer::Hint>(&bytes).ok());
+    if hint.is_none_or(|hint| hint.entry != point.entry || hint.digest != point.digest) {
+        out.problem(
+            &store.show(&key),
+            "the hint is missing or does not lead to the seal; readers find the seal without it",
+        );
+    }
+    Ok(())
+}
+
+async fn check_structure(
+    store: &Store,
+    layout: &Layout,
+    point: &Point,
+    segment: &SegmentRef,
+    key: &Path,
+) -> Result<Footer, ArchiveError> {
+    let shown = store.show(key);
+    match store.size(key).await? {
+        None => return Err(ArchiveError::damaged(shown, "the segment is missing")),
+        Some(size) if size != segment.size => {
+            return Err(ArchiveError::damaged(shown, format!("{size} bytes instead of {}", segment.size)));
+        }
+        Some(_) => {}
+    }
+    let head = store.get_range(&layout.segment(segment.claim, &segment.nonce, segment.seq), 0..HEADER_LEN).await?;
+    if head != header(segment.claim, &segment.nonce, segment.seq) {
+        return Err(ArchiveError::damaged(shown, "the header is not that of this segment"));
+    }
+    point.footer(segment).await
+}
+
+/// Offsets of a partition only grow from share to share and from segment to segment.
+fn check_order(footer: &Footer, ends: &mut HashMap<(Uuid, i32), i64>, key: &str, out: &mut Verification) {
+    for share in &footer.shares {
+        let Some(topic) = footer.topics.get(share.topic as usize) else { continue };
+        let end = ends.entry((topic.id, share.partition)).or_insert(i64::MIN);
+        if share.first < *end {
+            out.problem(key, format!("{}/{} goes back from {end} to {}", topic.name, share.partition, share.first));
+        }
+        *end = share.next;
+    }
+}
+
+async fn check_blocks(
+    store: &Store,
+    key: &Path,
+    footer: &Footer,
+    level: Level,
+    out: &mut Verification,
+) -> Result<(), ArchiveError> {
+    let shown = store.show(key);
+    let mut decompressor = Decompressor::default();
+    let mut first = 0;
+    while first < footer.blocks.len() {
+        let rest = footer.blocks.get(first..).unwrap_or_default();
+        let start = rest.first().map_or(0, |block| block.at);
+        let count = rest.iter().take_while(|block| block.at + block.length - start <= READ).count().max(1);
+        let end = rest.get(count - 1).map_or(start, |block| block.at + block.length);
+        let bytes = match store.get_range(key, start..end).await {
+            Ok(bytes) => bytes,
+            Err(error @ ArchiveError::Store { .. }) => return Err(error),
+            Err(error) => {
+                out.error(&error);
+                return Ok(());
+            }
+        };
+        out.bytes += end - start;
+        for (number, block) in rest.iter().take(count).enumerate() {
+            let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
+            let length = usize::try_from(block.length).unwrap_or(usize::MAX);
+            match open_block(&shown, block, bytes.slice(from..from + length), &mut decompressor) {
+                Err(error) => out.error(&error),
+                Ok(plain) if level >= Level::Decode => {
+                    let shares = footer.shares.iter().filter(|share| share.block as usize == first + number);
+                    shares.for_each(|share| check_share(&shown, footer, share, &plain, &mut decompressor, out));
+                }
+                Ok(_) => {}
+            }
+        }
+        first += count;
+    }
+    Ok(())
+}
+
+fn check_share(
+    key: &str,
+    footer: &Footer,
+    share: &ShareRow,
+    plain: &bytes::Bytes,
+    decompressor: &mut Decompressor,
+    out: &mut Verification,
+) {
+    let batches = match batches_of(key, share, plain) {
+        Ok(batches) => batches,
+        Err(error) => return out.error(&error),
+    };
+    let (mut records, mut committed, mut max, mut min) = (0, 0, i64::MIN, i64::MAX);
+    for batch in &batches {
+        out.batches += 1;
+        records += batch.header.records();
+        let mut plain_records = Vec::new();
+        if let Err(error) = payload(batch, decompressor, RECORDS_LIMIT, &mut plain_records) {
+            out.problem(key, format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset));
+            continue;
+        }
+        let counts = is_committed(batch, share.topic, share.partition, &footer.aborted);
+        for record in RecordIter::new(&batch.header, &plain_records) {
+            match record {
+                Err(error) => {
+                    out.problem(
+                        key,
+                        format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset),
+                    );
+                    break;
+                }
+                Ok(record) if counts => {
+                    committed += 1;
+                    let client_time = batch.header.base_timestamp.wrapping_add(record.timestamp_delta);
+                    let appended = batch.header.attributes.log_append_time();
+                    let time = if appended { batch.header.max_timestamp } else { client_time };
+                    max = max.max(time);
+                    min = min.min(time);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    out.records += records;
+    // The largest time of a batch may belong to a record that compaction removed.
+    let times_fit = committed == 0 || (max <= share.max_timestamp && (!share.min_exact || min >= share.min_timestamp));
+    if records != share.records || committed != share.committed || !times_fit {
+        out.problem(
+            key,
+            format!(
+                "partition {} at offset {}: counts or times are not what the index says",
+                share.partition, share.first
+            ),
+        );
+    }
+}

@@ -1,0 +1,514 @@
+//! Writing to a set: claim it, add segments, commit progress, seal recovery points.
+//!
+//! Order (FORMAT.md, "Write order"): claim; segments; `progress` once they are durable; side documents; `seal`;
+//! hints and summaries.
+
+use batch::Codec;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::documents::{SetDocument, SideDocument, TopicConfigs};
+use crate::entry::{FORMAT, decode_document, encode_document};
+use crate::segment::{Arena, TopicRow, pack};
+use crate::state::{PartitionState, SetState};
+use crate::store::{Created, Store};
+use crate::upload::{FinishedSegment, SegmentUpload};
+use crate::{
+    ArchiveError, Chain, Digest, Entry, EntryKind, Gap, GroupSnapshot, HeldBack, Layout, Owner, Seal, SideRef,
+};
+
+/// Who writes what.
+#[derive(Debug, Clone)]
+pub struct WriterOptions {
+    /// The set.
+    pub layout: Layout,
+    /// On whose behalf.
+    pub owner: Owner,
+    /// Whether several runs extend the set.
+    pub incremental: bool,
+    /// Take over a foreign set.
+    pub adopt: bool,
+    /// Run id.
+    pub run: String,
+    /// Digest of the run's specification.
+    pub spec: Digest,
+    /// Stamp of the recovery point.
+    pub stamp: String,
+    /// Random text of this writer: 16 hexadecimal digits.
+    pub nonce: String,
+    /// Random identity for a new set.
+    pub uuid: Uuid,
+    /// Codec of blocks.
+    pub codec: Codec,
+    /// Its level.
+    pub level: i32,
+    /// Tasks that pack at once.
+    pub workers: usize,
+    /// Size at which a segment is closed.
+    pub segment_max_bytes: u64,
+}
+
+/// A writer's claim on a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Number of the claim entry.
+    pub number: u64,
+    /// Whether the store refused to create it twice.
+    pub exclusive: bool,
+    /// Whether an unfinished run goes on.
+    pub resumed: bool,
+}
+
+/// What a seal adds to the state of the set.
+#[derive(Debug, Clone)]
+pub struct SealFacts {
+    /// Name of the recovery point.
+    pub point: String,
+    /// UTC second of the point, RFC 3339.
+    pub at: String,
+    /// The user's label of the source cluster.
+    pub source_cluster_id: Option<String>,
+    /// Whether restores add offset headers unless told otherwise.
+    pub include_offset_headers: bool,
+    /// What open transactions kept out.
+    pub held_back: Vec<HeldBack>,
+    /// Topic configs.
+    pub configs: TopicConfigs,
+    /// Group positions, when they were asked for.
+    pub groups: Option<Vec<GroupSnapshot>>,
+    /// Release that writes.
+    pub writer: String,
+}
+
+/// Totals of what this writer stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// Segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A claimed set.
+#[derive(Debug)]
+pub struct SetWriter {
+    store: Store,
+    chain: Chain,
+    options: WriterOptions,
+    claim: Claim,
+    /// Number and digest of the newest entry.
+    last: Option<(u64, Digest)>,
+    last_seal: Option<u64>,
+    last_state: Option<u64>,
+    state: SetState,
+    next_segment: u64,
+    current: Option<SegmentUpload>,
+    finishing: Vec<JoinHandle<Result<FinishedSegment, ArchiveError>>>,
+    written: Written,
+}
+
+/// The seal that already finished a run.
+#[derive(Debug, Clone)]
+pub struct AlreadySealed {
+    /// Number of the seal.
+    pub entry: u64,
+    /// Name of its recovery point.
+    pub point: String,
+}
+
+impl SetWriter {
+    /// Claims a set, creating it when it does not exist.
+    ///
+    /// # Errors
+    /// When the set has another owner, the store is not safe for several runs, or another writer is faster.
+    pub async fn open(store: Store, options: WriterOptions) -> Result<Result<Self, AlreadySealed>, ArchiveError> {
+        let owner = ensure_set(&store, &options).await?;
+        let chain = Chain::new(store.clone(), options.layout.clone());
+        let newest = chain.newest().await?;
+        let replay = Replay::read(&chain, newest, owner).await?;
+        if let Some(sealed) = replay.seal_of(&options.run) {
+            return Ok(Err(sealed));
+        }
+        let resumed = replay.unfinished_run() == Some(&options.run);
+        let mut writer = Self {
+            chain,
+            claim: Claim { number: 0, exclusive: true, resumed },
+            last: replay.last,
+            last_seal: replay.last_seal,
+            last_state: replay.last_state,
+            state: replay.state,
+            next_segment: 0,
+            current: None,
+            finishing: Vec::new(),
+            written: Written::default(),
+            store,
+            options,
+        };
+        if replay.owner != writer.options.owner {
+            writer.adopt(&replay.owner).await?;
+        }
+        writer.make_claim().await?;
+        Ok(Ok(writer))
+    }
+
+    async fn adopt(&mut self, owner: &Owner) -> Result<(), ArchiveError> {
+        let options = &self.options;
+        if !options.adopt {
+            return Err(ArchiveError::ForeignOwner {
+                set: options.layout.set().to_owned(),
+                owner: owner.to_string(),
+                runner: options.owner.to_string(),
+            });
+        }
+        let mut entry = self.entry(EntryKind::Adopt);
+        entry.owner = Some(options.owner.clone());
+        self.append(entry).await.map(drop)
+    }
+
+    async fn make_claim(&mut self) -> Result<(), ArchiveError> {
+        let mut entry = self.entry(EntryKind::Claim);
+        entry.claim = entry.n;
+        self.claim.number = entry.n;
+        let bytes = entry.encode();
+        let number = self.append(entry).await?;
+        self.claim.exclusive = self.chain.refuses_second_create(number, bytes).await?;
+        if !self.claim.exclusive && self.options.incremental {
+            return Err(ArchiveError::Unsafe { place: self.store.place().to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The claim.
+    #[must_use]
+    pub fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// The state of the set as of the last commit.
+    #[must_use]
+    pub fn state(&self) -> &SetState {
+        &self.state
+    }
+
+    /// What this writer stored so far.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        self.written
+    }
+
+    fn entry(&self, kind: EntryKind) -> Entry {
+        Entry {
+            format: FORMAT,
+            requires: Vec::new(),
+            kind,
+            n: self.last.as_ref().map_or(0, |(number, _)| number + 1),
+            previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
+            claim: self.claim.number,
+            nonce: self.options.nonce.clone(),
+            run: self.options.run.clone(),
+            spec: self.options.spec.clone(),
+            point: self.options.stamp.clone(),
+            last_seal: self.last_seal,
+            last_state: self.last_state,
+            last_rollup: None,
+            topics: Vec::new(),
+            segments: Vec::new(),
+            rows: Vec::new(),
+            positions: Vec::new(),
+            gaps: Vec::new(),
+            seal: None,
+            owner: None,
+        }
+    }
+
+    async fn append(&mut self, entry: Entry) -> Result<u64, ArchiveError> {
+        let number = entry.n;
+        let digest = self.chain.append(&entry).await?;
+        self.last = Some((number, digest));
+        self.state.apply(&entry);
+        Ok(number)
+    }
+
+    /// Packs an arena into the current segment; closes the segment when it is full.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn push(&mut self, arena: Arena) -> Result<(), ArchiveError> {
+        let packed = pack(arena, self.options.codec, self.options.level, self.options.workers).await?;
+        let upload = self.current.get_or_insert_with(|| {
+            let (claim, nonce, seq) = (self.claim.number, &self.options.nonce, self.next_segment);
+            self.next_segment += 1;
+            SegmentUpload::new(self.store.clone(), self.options.layout.segment(claim, nonce, seq), claim, nonce, seq)
+        });
+        let topics = &self.state.topics;
+        upload.push(packed, |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default()).await?;
+        if upload.bytes() >= self.options.segment_max_bytes {
+            self.close_segment();
+        }
+        Ok(())
+    }
+
+    /// Tells the writer of a topic before its batches come.
+    pub fn know_topic(&mut self, topic: crate::TopicState) {
+        self.state.topics.insert(topic.id, topic);
+    }
+
+    /// Ends the current segment; it becomes durable in the background.
+    pub fn close_segment(&mut self) {
+        if let Some(upload) = self.current.take() {
+            self.finishing.push(tokio::spawn(upload.finish()));
+        }
+    }
+
+    /// Whether a segment is open.
+    #[must_use]
+    pub fn has_open_segment(&self) -> bool {
+        self.current.is_some()
+    }
+
+    async fn durable_segments(&mut self) -> Result<Vec<FinishedSegment>, ArchiveError> {
+        self.close_segment();
+        let mut out = Vec::new();
+        for task in std::mem::take(&mut self.finishing) {
+            let finished = task.await.map_err(|error| ArchiveError::damaged("segment", error))??;
+            self.written.segments += 1;
+            self.written.bytes += finished.reference.size;
+            out.push(finished);
+        }
+        Ok(out)
+    }
+
+    /// Makes everything pushed so far durable and records the positions reached. Nothing new: no entry.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Fenced`] when another writer took over; the store's failures.
+    pub async fn commit(
+        &mut self,
+        positions: &[(Uuid, PartitionState)],
+        gaps: Vec<Gap>,
+    ) -> Result<Option<u64>, ArchiveError> {
+        let finished = self.durable_segments().await?;
+        if finished.is_empty() && gaps.is_empty() && positions.is_empty() {
+            return Ok(None);
+        }
+        let mut entry = self.entry(EntryKind::Progress);
+        self.fill(&mut entry, finished, positions, gaps);
+        self.append(entry).await.map(Some)
+    }
+
+    fn fill(
+        &self,
+        entry: &mut Entry,
+        finished: Vec<FinishedSegment>,
+        positions: &[(Uuid, PartitionState)],
+        gaps: Vec<Gap>,
+    ) {
+        let mut topics = TopicTable::default();
+        for (segment, number) in finished.into_iter().zip(0u32..) {
+            for mut row in segment.rows {
+                let topic = segment.topics.get(row.topic as usize);
+                row.topic = topic.map_or(0, |topic| topics.place(topic.id, &topic.name));
+                row.segment = number;
+                entry.rows.push(row);
+            }
+            entry.segments.push(segment.reference);
+        }
+        for (id, position) in positions {
+            let name = self.state.topics.get(id).map(|topic| topic.name.as_str()).unwrap_or_default();
+            entry.positions.push(PartitionState { topic: topics.place(*id, name), ..position.clone() });
+        }
+        entry.topics = topics.rows;
+        entry.gaps = gaps;
+    }
+
+    /// Makes a recovery point visible. `live` are the topics that the source has now.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Fenced`] when another writer took over; the store's failures.
+    pub async fn seal(
+        &mut self,
+        positions: &[(Uuid, PartitionState)],
+        gaps: Vec<Gap>,
+        live: &std::collections::BTreeSet<Uuid>,
+        facts: SealFacts,
+    ) -> Result<(Entry, Digest), ArchiveError> {
+        let finished = self.durable_segments().await?;
+        let mut entry = self.entry(EntryKind::Seal);
+        self.fill(&mut entry, finished, positions, gaps);
+        for (id, position) in positions {
+            self.state.partitions.insert((*id, position.partition), position.clone());
+        }
+        for topic in self.state.topics.values_mut() {
+            topic.live = live.contains(&topic.id);
+        }
+        let configs = self.side(entry.n, "configs.json", &facts.configs).await?;
+        let groups = match &facts.groups {
+            Some(groups) => Some(self.side(entry.n, "groups.json", groups).await?),
+            None => None,
+        };
+        let (topics, partitions) = self.state.to_document();
+        entry.seal = Some(Box::new(Seal {
+            point: facts.point,
+            at: facts.at,
+            topics,
+            partitions,
+            cluster_id: self.options.owner.cluster_id.clone(),
+            source_cluster_id: facts.source_cluster_id,
+            include_offset_headers: facts.include_offset_headers,
+            held_back: facts.held_back,
+            configs,
+            groups,
+            writer: facts.writer,
+        }));
+        let number = self.append(entry.clone()).await?;
+        self.last_seal = Some(number);
+        self.last_state = Some(number);
+        let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
+        Ok((entry, digest))
+    }
+
+    async fn side<T: Serialize>(&self, number: u64, name: &str, content: &T) -> Result<SideRef, ArchiveError> {
+        let bytes = encode_document(&SideDocument::new(content));
+        let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
+        self.store.put(&self.options.layout.side(number, name), bytes.into()).await?;
+        Ok(reference)
+    }
+
+    /// Writes the hint from the point's stamp to its seal. Readers check it against the log.
+    ///
+    /// # Errors
+    /// The store's failures; the recovery point is complete without it.
+    pub async fn write_hint(&self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
+        let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
+        self.store.put(&self.options.layout.point(&self.options.stamp), encode_document(&hint).into()).await
+    }
+
+    /// Reads back the entries of this claim and compares the end with what was written.
+    ///
+    /// # Errors
+    /// When the store does not return what it confirmed.
+    pub async fn confirm(&self) -> Result<(), ArchiveError> {
+        let newest = self.last.as_ref().map_or(0, |(number, _)| *number);
+        let entries = self.chain.read(self.claim.number, newest).await?;
+        let read = entries.last().map(|(entry, digest)| (entry.n, digest.clone()));
+        if read == self.last {
+            return Ok(());
+        }
+        Err(ArchiveError::damaged(self.options.layout.set(), "the log read back is not the log written"))
+    }
+}
+
+/// Points a recovery point's stamp to its seal.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Hint {
+    pub(crate) format: u32,
+    pub(crate) entry: u64,
+    pub(crate) digest: Digest,
+}
+
+/// Topics of an entry, in the order in which they are first named.
+#[derive(Default)]
+struct TopicTable {
+    rows: Vec<TopicRow>,
+    places: std::collections::HashMap<Uuid, u32>,
+}
+
+impl TopicTable {
+    fn place(&mut self, id: Uuid, name: &str) -> u32 {
+        let rows = &mut self.rows;
+        *self.places.entry(id).or_insert_with(|| {
+            rows.push(TopicRow { id, name: name.to_owned() });
+            u32::try_from(rows.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+/// Creates `set.json` when it is not there; returns the first owner.
+async fn ensure_set(store: &Store, options: &WriterOptions) -> Result<Owner, ArchiveError> {
+    let key = options.layout.set_document();
+    let shown = store.show(&key);
+    if let Some(bytes) = store.get(&key).await? {
+        return Ok(decode_document::<SetDocument>(&shown, &bytes)?.owner);
+    }
+    let document = SetDocument {
+        format: FORMAT,
+        requires: Vec::new(),
+        optional: Vec::new(),
+        uuid: options.uuid.to_string(),
+        owner: options.owner.clone(),
+        incremental: options.incremental,
+    };
+    match store.create(&key, encode_document(&document)).await {
+        Created::Done => Ok(document.owner),
+        Created::Unknown(error) if error.code() != contract::Code::StoreUnreachable => Err(error),
+        Created::Exists | Created::Unknown(_) => match store.get(&key).await? {
+            Some(bytes) => Ok(decode_document::<SetDocument>(&shown, &bytes)?.owner),
+            None => Err(ArchiveError::damaged(shown, "it was created and is not there")),
+        },
+    }
+}
+
+/// What the log says before we claim.
+struct Replay {
+    state: SetState,
+    owner: Owner,
+    last: Option<(u64, Digest)>,
+    newest: Option<Entry>,
+    last_seal: Option<u64>,
+    last_state: Option<u64>,
+    seals: Vec<(String, AlreadySealed)>,
+}
+
+impl Replay {
+    async fn read(chain: &Chain, newest: Option<u64>, owner: Owner) -> Result<Self, ArchiveError> {
+        let mut replay = Self {
+            state: SetState::default(),
+            owner,
+            last: None,
+            newest: None,
+            last_seal: None,
+            last_state: None,
+            seals: Vec::new(),
+        };
+        let Some(newest) = newest else { return Ok(replay) };
+        let (entry, digest) = chain.entry(newest).await?;
+        let from = if entry.seal.is_some() { newest } else { entry.last_state.unwrap_or(0) };
+        let entries = if from == newest { vec![(entry, digest)] } else { chain.read(from, newest).await? };
+        for (entry, digest) in entries {
+            replay.state.apply(&entry);
+            replay.last_seal = entry.last_seal;
+            replay.last_state = entry.last_state;
+            if let Some(seal) = &entry.seal {
+                (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
+                replay.seals.push((entry.run.clone(), AlreadySealed { entry: entry.n, point: seal.point.clone() }));
+            }
+            if let Some(owner) = &entry.owner {
+                replay.owner = owner.clone();
+            }
+            replay.last = Some((entry.n, digest));
+            replay.newest = Some(entry);
+        }
+        // Adoptions before the last full state count as well.
+        if let Some(owner) = replay.newest.as_ref().and_then(|entry| entry.seal.as_ref()).map(|seal| &seal.cluster_id)
+            && *owner != replay.owner.cluster_id
+        {
+            replay.owner = newest_owner(chain, newest, &replay.owner).await?;
+        }
+        Ok(replay)
+    }
+
+    fn seal_of(&self, run: &str) -> Option<AlreadySealed> {
+        self.seals.iter().find(|(sealed_run, _)| sealed_run == run).map(|(_, sealed)| sealed.clone())
+    }
+
+    /// The run that claimed last and did not seal.
+    fn unfinished_run(&self) -> Option<&String> {
+        self.newest.as_ref().filter(|entry| entry.kind != EntryKind::Seal).map(|entry| &entry.run)
+    }
+}
+
+async fn newest_owner(chain: &Chain, newest: u64, first: &Owner) -> Result<Owner, ArchiveError> {
+    let entries = chain.read(0, newest).await?;
+    Ok(entries.into_iter().rev().find_map(|(entry, _)| entry.owner).unwrap_or_else(|| first.clone()))
+}
