@@ -1,1 +1,56 @@
-fn main() {}
+//! `kafka-backup-runner`: command line, signals, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use runner::commands::{self, Cli};
+use runner::context::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging(cli.log_format);
+    // One TLS provider for every library that asks for a default.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::from(contract::ExitCode::Resumable as u8);
+        }
+    };
+    let code = runtime.block_on(async {
+        let context = Context::system(cli.paths());
+        stop_on_signals(&context);
+        commands::execute(&context, cli).await
+    });
+    // Blocking tasks that hang on a dead store must not keep the process.
+    runtime.shutdown_background();
+    ExitCode::from(code as u8)
+}
+
+fn start_logging(format: commands::LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("KAFKA_BACKUP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        commands::LogFormat::Text => builder.with_target(false).init(),
+        commands::LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// SIGTERM and SIGINT ask the run to save its progress and end.
+fn stop_on_signals(context: &Context) {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let cancel = context.cancel.clone();
+        match signal(kind) {
+            Ok(mut signals) => drop(tokio::spawn(async move {
+                if signals.recv().await.is_some() {
+                    tracing::warn!("stopping: progress is being saved");
+                    cancel.cancel();
+                }
+            })),
+            Err(error) => tracing::warn!(%error, "a signal cannot be caught"),
+        }
+    }
+}

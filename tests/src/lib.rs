@@ -1,1 +1,14 @@
+//! The test harness: real brokers, real stores, the runner as a process, and librdkafka as an oracle.
+//!
+//! What it does: starts servers in folders and on ports of their own and ends them by pid, runs the runner,
+//! makes loads, and dumps topics as an independent client sees them.
+//! What it never does: use the product's code to judge the product.
+//! Tests may panic with a message: that is how they fail.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, clippy::indexing_slicing)]
 
+pub mod kafka;
+pub mod load;
+pub mod oracle;
+pub mod runner;
+pub mod s3;

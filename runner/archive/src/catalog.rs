@@ -49,7 +49,7 @@ impl Catalog {
         let folders = self.store.folders(&Path::default()).await?;
         let mut out = Vec::new();
         for name in folders.into_iter().filter(|name| contract::names::check_name(name).is_ok()) {
-            if self.store.size(&Layout::new(&name).set_document()).await?.is_some() {
+            if self.has_set(&name).await? {
                 out.push(name);
             }
         }
@@ -79,6 +79,22 @@ impl Catalog {
             points: self.store.objects(&layout.points()).await?,
             unfinished,
         })
+    }
+
+    /// Whether there is a set of this name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_set(&self, name: &str) -> Result<bool, ArchiveError> {
+        Ok(self.store.size(&Layout::new(name).set_document()).await?.is_some())
+    }
+
+    /// Whether a set has a recovery point with this stamp.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_point(&self, layout: &Layout, stamp: &str) -> Result<bool, ArchiveError> {
+        Ok(point_of(&self.store, layout.set(), stamp).await?.is_some())
     }
 
     /// The newest unfinished full set of `name` whose run has this specification: its name and run id.
@@ -114,12 +130,11 @@ impl Catalog {
 /// When there is none.
 pub async fn resolve(store: &Store, name: &str) -> Result<(Layout, u64), ArchiveError> {
     let catalog = Catalog::new(store.clone());
-    let exists = async |set: &str| Ok::<_, ArchiveError>(store.size(&Layout::new(set).set_document()).await?.is_some());
-    if exists(name).await? {
+    if catalog.has_set(name).await? {
         return newest_seal(store, name).await?.ok_or_else(|| catalog.missing("recovery point", name));
     }
     if let Some((set, stamp)) = contract::stamp::split_point(name)
-        && exists(set).await?
+        && catalog.has_set(set).await?
     {
         return point_of(store, set, stamp).await?.ok_or_else(|| catalog.missing("recovery point", name));
     }

@@ -63,6 +63,12 @@ impl Point {
         Ok(Self { store: store.clone(), layout: layout.clone(), seal: sealed, entry: seal, digest, segments, gaps })
     }
 
+    /// Name of the set.
+    #[must_use]
+    pub fn set(&self) -> &str {
+        self.layout.set()
+    }
+
     /// Topic configs of the moment.
     ///
     /// # Errors
@@ -238,6 +244,8 @@ pub struct ReadBatch {
     pub partition: i32,
     /// Batches with records of committed data, in offset order; the first may begin before the wanted offset.
     pub batches: Vec<RawBatch>,
+    /// First offset that counts: records of the first batch before it are not wanted.
+    pub from: i64,
     /// Bytes of the batches.
     pub bytes: usize,
 }
@@ -274,14 +282,31 @@ impl BatchStream {
     /// # Errors
     /// When something of the archive is missing or damaged.
     pub async fn next(&mut self) -> Result<Option<ReadBatch>, ArchiveError> {
+        self.peek_bytes().await?;
+        Ok(self.take_ready())
+    }
+
+    /// Waits until the next batches are there and returns their size; `None` at the end. Dropping the future
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// When something of the archive is missing or damaged.
+    pub async fn peek_bytes(&mut self) -> Result<Option<usize>, ArchiveError> {
         loop {
-            if let Some(ready) = self.ready.pop_front() {
-                return Ok(Some(ready));
+            if let Some(ready) = self.ready.front() {
+                return Ok(Some(ready.bytes));
             }
             self.start_reading().await?;
-            let Some(task) = self.running.pop_front() else { return Ok(None) };
-            self.ready.extend(task.await.map_err(|error| ArchiveError::damaged("read task", error))??);
+            let Some(task) = self.running.front_mut() else { return Ok(None) };
+            let done = task.await.map_err(|error| ArchiveError::damaged("read task", error));
+            self.running.pop_front();
+            self.ready.extend(done??);
         }
+    }
+
+    /// The batches that [`Self::peek_bytes`] found.
+    pub fn take_ready(&mut self) -> Option<ReadBatch> {
+        self.ready.pop_front()
     }
 
     async fn start_reading(&mut self) -> Result<(), ArchiveError> {
@@ -289,9 +314,11 @@ impl BatchStream {
             if let Some(piece) = self.pieces.pop_front() {
                 let (store, layout) = (self.store.clone(), self.layout.clone());
                 self.running.push_back(tokio::spawn(read_piece(store, layout, piece)));
-            } else if let Some(segment) = self.segments.pop_front() {
-                let footer = load_footer(&self.store, &self.layout, &segment).await?;
-                self.pieces = cut_pieces(segment, footer, &self.wanted).into();
+            } else if let Some(segment) = self.segments.front() {
+                let footer = load_footer(&self.store, &self.layout, segment).await?;
+                if let Some(segment) = self.segments.pop_front() {
+                    self.pieces = cut_pieces(segment, footer, &self.wanted).into();
+                }
             } else {
                 break;
             }
@@ -390,7 +417,10 @@ pub(crate) fn batches_of(key: &str, share: &ShareRow, plain: &Bytes) -> Result<V
     let split = batch::split(&plain.slice(from.min(end)..end));
     let split = split.map_err(|source| ArchiveError::Batch { key: key.to_owned(), source })?;
     let fits = split.tail == 0
-        && split.batches.first().is_some_and(|b| b.header.base_offset == share.first)
+        && split
+            .batches
+            .first()
+            .is_some_and(|b| b.header.base_offset <= share.first && b.header.last_offset() >= share.first)
         && split.batches.last().is_some_and(|b| b.header.next_offset() == share.next);
     if !fits {
         return Err(ArchiveError::damaged(
@@ -420,7 +450,9 @@ fn read_share(key: &str, footer: &Footer, share: &ShareRow, plain: &Bytes) -> Re
         batch.header.record_count > 0 && is_committed(batch, share.topic, share.partition, &footer.aborted)
     });
     let records: u64 = batches.iter().map(|batch| batch.header.records()).sum();
-    if records != share.committed {
+    // A batch that the log start cuts through holds records that do not count.
+    let cut = batches.first().is_some_and(|batch| batch.header.base_offset < share.first);
+    if records != share.committed && !(cut && records > share.committed) {
         let reason = format!(
             "partition {} at offset {} has {records} committed records, the index says {}",
             share.partition, share.first, share.committed
@@ -428,5 +460,5 @@ fn read_share(key: &str, footer: &Footer, share: &ShareRow, plain: &Bytes) -> Re
         return Err(ArchiveError::damaged(key, reason));
     }
     let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
-    Ok(Some(ReadBatch { topic: topic.id, partition: share.partition, batches, bytes }))
+    Ok(Some(ReadBatch { topic: topic.id, partition: share.partition, batches, from: share.first, bytes }))
 }

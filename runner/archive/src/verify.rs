@@ -247,7 +247,7 @@ fn check_share(
                     );
                     break;
                 }
-                Ok(record) if counts => {
+                Ok(record) if counts && batch.header.base_offset + i64::from(record.offset_delta) >= share.first => {
                     committed += 1;
                     let client_time = batch.header.base_timestamp.wrapping_add(record.timestamp_delta);
                     let appended = batch.header.attributes.log_append_time();

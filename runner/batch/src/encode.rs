@@ -1,7 +1,5 @@
 //! Making new batches from records.
 
-use bytes::Bytes;
-
 use crate::header::write_header;
 use crate::varint::{put_varint, varint_len};
 use crate::{Attributes, BatchError, BatchHeader, Compressor, HEADER_LEN, Record};
@@ -75,7 +73,7 @@ fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
 ///
 /// # Errors
 /// When the compressor refuses.
-pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compressor) -> Result<Bytes, BatchError> {
+pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
     let mut out = vec![0; HEADER_LEN];
     compressor.compress(records, &mut out)?;
     let (producer_id, producer_epoch, base_sequence) = meta.producer;
@@ -94,5 +92,5 @@ pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compresso
         record_count: meta.records,
     };
     write_header(&mut out, &header);
-    Ok(out.into())
+    Ok(out)
 }

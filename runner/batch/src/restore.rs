@@ -69,33 +69,28 @@ pub fn can_copy(header: &BatchHeader) -> bool {
     header.is_dense() && !header.attributes.control() && !header.attributes.log_append_time()
 }
 
-/// Copies a whole batch with base offset 0 and `producer`; the transactional and delete-horizon bits are cleared.
+/// Copies a whole batch with base offset 0; the transactional and delete-horizon bits are cleared.
 ///
-/// The base timestamp stays: record times are relative to it whether or not it is a delete horizon.
+/// The base timestamp stays: record times are relative to it whether or not it is a delete horizon. The CRC is
+/// left to [`assign_producer`], which must follow.
 #[must_use]
-pub fn copy_for_restore(batch: &RawBatch, producer: Producer) -> Bytes {
+pub fn copy_for_restore(batch: &RawBatch) -> Vec<u8> {
     let codec = batch.header.attributes.0 & 0x07;
     let mut out = batch.bytes.to_vec();
     patch(&mut out, 0, &0i64.to_be_bytes());
     patch(&mut out, 12, &(-1i32).to_be_bytes());
     patch(&mut out, 21, &codec.to_be_bytes());
-    patch_producer(&mut out, producer);
-    out.into()
+    out
 }
 
-/// Gives an encoded batch another producer, epoch and sequence.
+/// Gives a batch its producer, epoch and sequence, and computes its CRC.
 #[must_use]
-pub fn assign_producer(batch: &Bytes, producer: Producer) -> Bytes {
-    let mut out = batch.to_vec();
-    patch_producer(&mut out, producer);
-    out.into()
-}
-
-fn patch_producer(out: &mut [u8], producer: Producer) {
-    patch(out, 43, &producer.id.to_be_bytes());
-    patch(out, 51, &producer.epoch.to_be_bytes());
-    patch(out, 53, &producer.sequence.to_be_bytes());
-    seal_crc(out);
+pub fn assign_producer(mut batch: Vec<u8>, producer: Producer) -> Bytes {
+    patch(&mut batch, 43, &producer.id.to_be_bytes());
+    patch(&mut batch, 51, &producer.epoch.to_be_bytes());
+    patch(&mut batch, 53, &producer.sequence.to_be_bytes());
+    seal_crc(&mut batch);
+    batch.into()
 }
 
 fn patch(out: &mut [u8], at: usize, value: &[u8]) {
@@ -142,7 +137,7 @@ pub fn select_records<'a>(
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// The batch, with base offset 0 and no producer yet.
-    pub bytes: Bytes,
+    pub bytes: Vec<u8>,
     /// Records in it.
     pub records: i32,
     /// Source offset of its last record.

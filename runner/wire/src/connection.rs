@@ -139,6 +139,14 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Sends a request that the broker does not answer (Produce with acks 0).
+    pub(crate) async fn fire<R: Api>(&self, request: &R, cap: i16) -> Result<(), WireError> {
+        let api = R::NAME;
+        let version = self.version::<R>(cap).ok_or_else(|| WireError::Version { broker: self.broker.clone(), api })?;
+        let frame = self.encode(request, version, self.next_id.fetch_add(1, Ordering::Relaxed))?;
+        self.frames.send(frame).await.map_err(|_| self.broken("the connection was closed"))
+    }
+
     async fn exchange<R: Api>(&self, request: &R, version: i16, extra: Duration) -> Result<Bytes, WireError> {
         let api = R::NAME;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);

@@ -64,6 +64,17 @@ impl Connection {
             .with_acks(acks)
             .with_timeout_ms(i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX))
             .with_topic_data(topics);
+        if acks == 0 {
+            self.fire(&request, 11).await?;
+            let unknown = |spot: &ProduceSpot| ProduceAnswer {
+                topic: spot.topic.clone(),
+                partition: spot.partition,
+                error: 0,
+                base_offset: -1,
+                message: None,
+            };
+            return Ok(spots.iter().map(unknown).collect());
+        }
         let answer = self.call(&request, 11, timeout).await?;
         let mut out = Vec::with_capacity(spots.len());
         for topic in answer.responses {

@@ -20,8 +20,10 @@ pub struct PendingBatch {
     pub partition: i32,
     /// Timeline of the partition.
     pub timeline: u32,
-    /// Whether its records are committed data.
-    pub committed: bool,
+    /// First offset that consumers see: the base offset, unless the log start cut through the batch.
+    pub from: i64,
+    /// Records of committed data that consumers see.
+    pub committed: u64,
     /// Whether its records were rolled back.
     pub aborted: bool,
     /// Header and bytes as the broker sent them.
@@ -166,7 +168,7 @@ fn shares(batches: &[PendingBatch]) -> Vec<Share> {
     for group in batches.chunk_by(same) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let length = group.iter().map(|b| b.raw.bytes.len() as u64).sum();
-        let data = || group.iter().filter(|b| b.committed && b.raw.header.record_count > 0).map(|b| &b.raw.header);
+        let data = || group.iter().filter(|b| b.committed > 0).map(|b| &b.raw.header);
         let row = super::ShareRow {
             topic: 0,
             partition: first.partition,
@@ -174,11 +176,11 @@ fn shares(batches: &[PendingBatch]) -> Vec<Share> {
             block: 0,
             at,
             length,
-            first: first.raw.header.base_offset,
+            first: first.from,
             next: last.raw.header.next_offset(),
             epoch: last.raw.header.leader_epoch,
             records: group.iter().map(|b| b.raw.header.records()).sum(),
-            committed: data().map(batch::BatchHeader::records).sum(),
+            committed: group.iter().map(|b| b.committed).sum(),
             max_timestamp: data().map(|h| h.max_timestamp).max().unwrap_or(0),
             min_timestamp: data().map(lower_bound).min().unwrap_or(0),
             min_exact: data().all(|h| h.min_timestamp().1),

@@ -43,7 +43,7 @@ columns! {
         at: u64 = "at",
         /// Bytes in the decompressed block.
         length: u64 = "length",
-        /// Base offset of the first batch.
+        /// First offset that counts: the first batch's base offset, unless the log start cut through it.
         first: i64 = "first",
         /// Offset after the last batch.
         next: i64 = "next",
@@ -51,7 +51,7 @@ columns! {
         epoch: i32 = "epoch",
         /// Records stored, control records included.
         records: u64 = "records",
-        /// Records of committed data: what a read-committed consumer sees.
+        /// Records of committed data from `first` on: what a read-committed consumer sees.
         committed: u64 = "committed",
         /// Largest timestamp of committed records, exact; 0 when there are none.
         max_timestamp: i64 = "maxTimestamp",

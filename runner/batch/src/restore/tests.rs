@@ -35,7 +35,7 @@ fn encode(records: &[Plain], codec: Codec) -> RawBatch {
         producer: (7, 1, 5),
         records: i32::try_from(records.len()).unwrap(),
     };
-    RawBatch::parse(encode_batch(&meta, &sink.bytes, &mut Compressor::new(codec, None)).unwrap()).unwrap()
+    RawBatch::parse(encode_batch(&meta, &sink.bytes, &mut Compressor::new(codec, None)).unwrap().into()).unwrap()
 }
 
 fn key_value(key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
@@ -50,6 +50,10 @@ fn key_value(key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
         }
     }
     out
+}
+
+fn copied(batch: &RawBatch, producer: Producer) -> RawBatch {
+    RawBatch::parse(assign_producer(copy_for_restore(batch), producer)).unwrap()
 }
 
 fn decode(batch: &RawBatch) -> Vec<Plain> {
@@ -69,7 +73,7 @@ proptest! {
     fn records_survive_encode_and_copy(records in proptest::collection::vec(plain(), 1..30), codec in 0u8..5) {
         let batch = encode(&records, Codec::from_id(codec).unwrap());
         prop_assert_eq!(&decode(&batch), &records);
-        let copy = RawBatch::parse(copy_for_restore(&batch, Producer { id: 9, epoch: 2, sequence: 77 })).unwrap();
+        let copy = copied(&batch, Producer { id: 9, epoch: 2, sequence: 77 });
         prop_assert_eq!(copy.header.base_offset, 0);
         prop_assert_eq!((copy.header.producer_id, copy.header.producer_epoch, copy.header.base_sequence), (9, 2, 77));
         prop_assert_eq!(&decode(&copy), &records);
@@ -89,8 +93,8 @@ proptest! {
         let out = encode_selected(&selected, Some(headers), limit, most, &mut compressor).unwrap();
         let mut all = Vec::new();
         for encoded in &out {
-            prop_assert!(encoded.bytes.len() <= limit && encoded.records as usize <= most);
-            let parsed = RawBatch::parse(encoded.bytes.clone()).unwrap();
+            prop_assert!(encoded.bytes.len() <= limit && encoded.records.unsigned_abs() as usize <= most);
+            let parsed = RawBatch::parse(encoded.bytes.clone().into()).unwrap();
             prop_assert!(parsed.header.is_dense());
             all.extend(decode(&parsed));
         }
@@ -161,7 +165,7 @@ fn a_delete_horizon_keeps_record_times() {
     seal_crc(&mut bytes);
     let batch = RawBatch::parse(bytes.into()).unwrap();
     assert_eq!(decode(&batch)[0].3, 500);
-    let copy = RawBatch::parse(copy_for_restore(&batch, Producer { id: 1, epoch: 0, sequence: 0 })).unwrap();
+    let copy = copied(&batch, Producer { id: 1, epoch: 0, sequence: 0 });
     assert!(!copy.header.attributes.delete_horizon());
     assert_eq!(decode(&copy)[0].3, 500);
 }

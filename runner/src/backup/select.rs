@@ -1,0 +1,60 @@
+//! Which topics a backup is about.
+
+use contract::{BackupSpec, Code, Failure, Selection};
+use wire::{Cluster, Topic, WireError, code};
+
+/// Kafka's own topics; brokers mark only some of them as internal.
+const INTERNAL: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+
+/// Finds the topics of a backup, sorted by name.
+///
+/// # Errors
+/// A literal topic that does not exist or may not be read; no topic at all.
+pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Vec<Topic>, Failure> {
+    let selection = Selection::new(&backup.topics, &backup.exclude, backup.pattern_syntax)
+        .map_err(|rule| Failure::new(Code::SpecInvalid, format!("backup.topics: {rule}")))?;
+    let mut found = cluster.topics(None).await?;
+    // A topic that we may not see is left out of the full list, but named when asked for.
+    let unseen: Vec<_> =
+        selection.literals().iter().filter(|name| !found.iter().any(|t| t.name == **name)).cloned().collect();
+    if !unseen.is_empty() {
+        found.extend(cluster.topics(Some(&unseen)).await?);
+    }
+    for name in selection.literals() {
+        check_literal(name, found.iter().find(|topic| topic.name == *name))?;
+    }
+    let wanted =
+        |topic: &Topic| selection.matches(&topic.name) && (backup.include_internal_topics || !is_internal(topic));
+    let mut topics: Vec<_> = found.into_iter().filter(wanted).collect();
+    topics.sort_by(|a, b| a.name.cmp(&b.name));
+    topics.dedup_by(|a, b| a.name == b.name);
+    if topics.is_empty() {
+        let text = format!("backup.topics {:?} matches no topic of the cluster", backup.topics);
+        return Err(Failure::new(Code::NoTopicMatched, text));
+    }
+    if let Some(topic) = topics.iter().find(|topic| topic.error != 0) {
+        return Err(WireError::broker(format!("topic {}", topic.name), topic.error).into());
+    }
+    Ok(topics)
+}
+
+fn is_internal(topic: &Topic) -> bool {
+    topic.internal || INTERNAL.contains(&topic.name.as_str())
+}
+
+fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
+    match topic.map(|topic| topic.error) {
+        Some(0) => Ok(()),
+        Some(code::TOPIC_AUTHORIZATION_FAILED) => {
+            let text = format!("topic {name}: this user may not Describe it; grant Describe, DescribeConfigs and Read");
+            Err(Failure::new(Code::NotAuthorized, text))
+        }
+        Some(code::UNKNOWN_TOPIC_OR_PARTITION | code::INVALID_TOPIC) | None => {
+            let text = format!(
+                "topic {name} of backup.topics does not exist in the cluster; correct the name, or use a pattern"
+            );
+            Err(Failure::new(Code::UnknownTopic, text))
+        }
+        Some(other) => Err(WireError::broker(format!("topic {name}"), other).into()),
+    }
+}

@@ -1,0 +1,42 @@
+//! `check`: does everything that a run does before it writes.
+
+use contract::{Action, Code, ExitCode, Failure, RunSpec};
+
+use super::{Output, print};
+use crate::context::Context;
+use crate::{backup, connect, restore};
+
+/// Checks a specification against the cluster and the store.
+pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> Result<ExitCode, Failure> {
+    let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
+    match action {
+        Action::Backup(part) => {
+            let cluster = connect::cluster(context, &spec.kafka).await?;
+            let topics = backup::discover(&cluster, part).await?;
+            let store = connect::store(context, spec).await?;
+            let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
+            let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
+            if output == Output::Json {
+                print::json(
+                    &serde_json::json!({"clusterId": cluster.cluster_id(), "storage": store.place(), "topics": names, "partitions": partitions}),
+                );
+            } else {
+                print::line(&format!(
+                    "cluster {} and storage {} can be reached",
+                    cluster.cluster_id().unwrap_or_default(),
+                    store.place()
+                ));
+                print::line(&format!("{} topics, {partitions} partitions: {}", names.len(), names.join(", ")));
+            }
+        }
+        Action::Restore(part) => {
+            let plan = restore::plan_only(context, spec, part).await?;
+            if output == Output::Json {
+                print::json(&plan);
+            } else {
+                print::line(&plan.text());
+            }
+        }
+    }
+    Ok(ExitCode::Done)
+}

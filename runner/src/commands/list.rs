@@ -1,0 +1,130 @@
+//! `ls`: sets and points of a store; topics, partitions and segments of a point.
+
+use archive::{Catalog, Point, SetSummary, Store, resolve};
+use contract::{ExitCode, Failure, RunSpec};
+
+use super::{Output, print};
+use crate::connect;
+use crate::context::Context;
+
+/// What to show of a point.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detail {
+    pub(crate) partitions: bool,
+    pub(crate) segments: bool,
+}
+
+/// Lists a store, or a point when a name is given.
+pub(crate) async fn list(
+    context: &Context,
+    spec: &RunSpec,
+    name: Option<&str>,
+    detail: Detail,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let store = connect::store(context, spec).await?;
+    match name {
+        None => sets(&store, output).await?,
+        Some(name) => point(&store, name, detail, output).await?,
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn sets(store: &Store, output: Output) -> Result<(), Failure> {
+    let catalog = Catalog::new(store.clone());
+    let mut sets = Vec::new();
+    for name in catalog.sets().await? {
+        sets.push(catalog.set(&name).await?);
+    }
+    if output == Output::Json {
+        print::json(&sets);
+        return Ok(());
+    }
+    let row = |set: &SetSummary| {
+        let newest = set.points.last().cloned().unwrap_or_else(|| "-".into());
+        let kind = if set.incremental { "incremental" } else { "full" };
+        let state = if set.unfinished { "unfinished run" } else { "complete" };
+        vec![set.name.clone(), kind.into(), set.points.len().to_string(), newest, state.into(), set.cluster_id.clone()]
+    };
+    print::table(&["SET", "KIND", "POINTS", "NEWEST", "STATE", "CLUSTER"], &sets.iter().map(row).collect::<Vec<_>>());
+    Ok(())
+}
+
+async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Result<(), Failure> {
+    let (layout, seal) = resolve(store, name).await?;
+    let point = Point::load(store, &layout, seal).await?;
+    if output == Output::Json {
+        print::json(&serde_json::json!({
+            "set": layout.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps,
+            "segments": point.segments.iter().map(|(segment, _)| segment).collect::<Vec<_>>(),
+        }));
+        return Ok(());
+    }
+    print::line(&format!(
+        "{}  (set {}, entry {}, cluster {})",
+        point.seal.point,
+        layout.set(),
+        point.entry,
+        point.seal.cluster_id
+    ));
+    if detail.segments {
+        segments(&point, &layout);
+    } else if detail.partitions {
+        partitions(&point);
+    } else {
+        topics(&point);
+    }
+    for gap in &point.gaps {
+        print::line(&format!(
+            "gap: {}/{} offsets {} to {} ({})",
+            gap.name, gap.partition, gap.from, gap.to, gap.reason
+        ));
+    }
+    Ok(())
+}
+
+fn topics(point: &Point) {
+    let rows = point.seal.topics.iter().zip(0u32..).map(|(topic, place)| {
+        let of = || point.seal.partitions.iter().filter(move |row| row.topic == place);
+        vec![
+            topic.name.clone(),
+            topic.partitions.to_string(),
+            of().map(|row| row.committed).sum::<u64>().to_string(),
+            print::size(of().map(|row| row.bytes).sum()),
+            if topic.live { "" } else { "no longer in the source" }.into(),
+        ]
+    });
+    print::table(&["TOPIC", "PARTITIONS", "RECORDS", "BYTES", ""], &rows.collect::<Vec<_>>());
+}
+
+fn partitions(point: &Point) {
+    let rows = point.seal.partitions.iter().filter_map(|row| {
+        let topic = point.seal.topics.get(row.topic as usize)?;
+        let newest = if row.committed == 0 { "-".into() } else { print::time(row.max_timestamp) };
+        Some(vec![
+            topic.name.clone(),
+            row.partition.to_string(),
+            row.first.to_string(),
+            row.next.to_string(),
+            row.committed.to_string(),
+            print::size(row.bytes),
+            newest,
+        ])
+    });
+    print::table(
+        &["TOPIC", "PARTITION", "FIRST", "NEXT", "RECORDS", "BYTES", "NEWEST RECORD"],
+        &rows.collect::<Vec<_>>(),
+    );
+}
+
+fn segments(point: &Point, layout: &archive::Layout) {
+    let rows = point.segments.iter().map(|(segment, rows)| {
+        vec![
+            layout.segment(segment.claim, &segment.nonce, segment.seq).to_string(),
+            print::size(segment.size),
+            rows.len().to_string(),
+            rows.iter().map(|(_, row)| row.records).sum::<u64>().to_string(),
+        ]
+    });
+    print::table(&["SEGMENT", "SIZE", "PARTITIONS", "RECORDS"], &rows.collect::<Vec<_>>());
+}

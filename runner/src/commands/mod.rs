@@ -1,0 +1,237 @@
+//! The commands of `kafka-backup-runner`. Text for people, `-o json` for machines; data to standard output,
+//! messages to standard error.
+
+mod check;
+mod list;
+mod lookup;
+mod print;
+mod show;
+mod verify;
+
+use std::path::PathBuf;
+
+use archive::Paths;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use contract::{Code, ExitCode, Failure, RunSpec};
+
+use crate::context::Context;
+use crate::emit::Emitter;
+use crate::{run, spec_file};
+
+const EXAMPLES: &str = "\
+Examples:
+  kafka-backup-runner run backup.yaml           back up or restore what the file says
+  kafka-backup-runner check backup.yaml         connect, resolve, write nothing
+  kafka-backup-runner ls backup.yaml            sets and recovery points in its storage
+  kafka-backup-runner verify backup.yaml        read everything of the newest point and check it
+  kafka-backup-runner explain KB4003            what an error code means
+
+Exit codes:
+  0 done   1 the answer is no   2 bad specification   3 failed, run again to go on
+  4 failed, change something first   5 another run took over   75 stopped, progress saved";
+
+/// Backs up Apache Kafka topics to object storage and restores them exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "kafka-backup-runner", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Folder that relative paths of secrets are taken from
+    #[arg(long, global = true, default_value = ".", env = "KAFKA_BACKUP_SECRETS")]
+    secrets: PathBuf,
+    /// Folder that relative storage paths are taken from
+    #[arg(long, global = true, default_value = ".", env = "KAFKA_BACKUP_VOLUMES")]
+    volumes: PathBuf,
+    /// Form of log lines on standard error
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+impl Cli {
+    /// The folders of secrets and volumes.
+    #[must_use]
+    pub fn paths(&self) -> Paths {
+        Paths { secrets: self.secrets.clone(), volumes: self.volumes.clone() }
+    }
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Form of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+/// A specification whose storage is read.
+#[derive(Debug, Args)]
+struct SpecArg {
+    /// Run specification, YAML or JSON; `-` reads standard input
+    spec: String,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a backup or a restore
+    #[command(
+        after_help = "Events go to standard output as JSON lines with -o json, else a summary at the end.\n\nExample:\n  kafka-backup-runner run backup.yaml\n  cat spec.json | kafka-backup-runner run - -o json"
+    )]
+    Run {
+        #[command(flatten)]
+        spec: SpecArg,
+        /// Also write the short report to this file, for a pod's termination message
+        #[arg(long)]
+        termination_log: Option<PathBuf>,
+    },
+    /// Read, resolve, connect, and say what a run would do; writes nothing
+    Check {
+        #[command(flatten)]
+        spec: SpecArg,
+    },
+    /// Verify a recovery point
+    #[command(
+        after_help = "Examples:\n  kafka-backup-runner verify backup.yaml                        the newest point of the set it names\n  kafka-backup-runner verify backup.yaml orders-20260131-080000 --level checksum"
+    )]
+    Verify {
+        #[command(flatten)]
+        spec: SpecArg,
+        /// Set or recovery point; the one that the specification names when absent
+        name: Option<String>,
+        /// How deep to look
+        #[arg(long, value_enum, default_value = "decode")]
+        level: verify::LevelArg,
+    },
+    /// List sets and recovery points, or topics, partitions and segments of a point
+    #[command(
+        after_help = "Examples:\n  kafka-backup-runner ls backup.yaml\n  kafka-backup-runner ls backup.yaml orders-20260131-080000 --partitions\n  kafka-backup-runner ls backup.yaml orders --segments"
+    )]
+    Ls {
+        #[command(flatten)]
+        spec: SpecArg,
+        /// Set or recovery point
+        name: Option<String>,
+        /// Show partitions
+        #[arg(long)]
+        partitions: bool,
+        /// Show segments
+        #[arg(long)]
+        segments: bool,
+    },
+    /// Print a document of the archive, readable
+    #[command(
+        after_help = "Examples:\n  kafka-backup-runner show backup.yaml orders set\n  kafka-backup-runner show backup.yaml orders entry 3\n  kafka-backup-runner show backup.yaml orders groups\n  kafka-backup-runner show backup.yaml orders segment 3 0"
+    )]
+    Show {
+        #[command(flatten)]
+        spec: SpecArg,
+        /// Set or recovery point
+        name: String,
+        /// Which document
+        #[command(subcommand)]
+        document: show::Document,
+    },
+    /// Where offsets of the source stand in the target of a restore
+    #[command(after_help = "Example:\n  kafka-backup-runner lookup restore.yaml orders 0 1500 1501")]
+    Lookup {
+        #[command(flatten)]
+        spec: SpecArg,
+        /// Source topic
+        topic: String,
+        /// Source partition
+        partition: i32,
+        /// Source offsets
+        #[arg(required = true)]
+        offsets: Vec<i64>,
+    },
+    /// Explain an error code
+    Explain {
+        /// Such as KB4003; all codes when absent
+        code: Option<String>,
+    },
+    /// Print the JSON schema of run specifications
+    Schema,
+}
+
+/// Executes a command and returns the process's exit code.
+pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
+    let result = dispatch(context, cli.command).await;
+    result.unwrap_or_else(|failure| {
+        print::failure(&failure);
+        failure.code.exit()
+    })
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Run { spec, termination_log } => {
+            let output = spec.output;
+            let parsed = spec_file::read(&spec.spec);
+            let (report, exit) = match parsed {
+                Ok(spec) => run::run(context, &Emitter::new(context, output == Output::Json), &spec).await,
+                Err(failure) => {
+                    let exit = failure.code.exit();
+                    let report =
+                        contract::Report { outcome: "Failed".into(), failure: Some(failure), ..Default::default() };
+                    (report, exit)
+                }
+            };
+            if let Some(path) = termination_log {
+                run::write_termination(&path, &report);
+            }
+            print::report(&report, output);
+            Ok(exit)
+        }
+        Command::Check { spec } => check::check(context, &spec_file::read(&spec.spec)?, spec.output).await,
+        Command::Verify { spec, name, level } => {
+            let parsed = spec_file::read(&spec.spec)?;
+            let name = name.unwrap_or_else(|| named(&parsed));
+            verify::verify(context, &parsed, &name, level, spec.output).await
+        }
+        Command::Ls { spec, name, partitions, segments } => {
+            let parsed = spec_file::read(&spec.spec)?;
+            let detail = list::Detail { partitions, segments };
+            list::list(context, &parsed, name.as_deref(), detail, spec.output).await
+        }
+        Command::Show { spec, name, document } => {
+            show::show(context, &spec_file::read(&spec.spec)?, &name, document).await
+        }
+        Command::Lookup { spec, topic, partition, offsets } => {
+            lookup::lookup(context, &spec_file::read(&spec.spec)?, &topic, partition, &offsets, spec.output).await
+        }
+        Command::Explain { code } => explain(code.as_deref()),
+        Command::Schema => {
+            print::line(&serde_json::to_string_pretty(&RunSpec::schema()).unwrap_or_default());
+            Ok(ExitCode::Done)
+        }
+    }
+}
+
+/// The set or point that a specification is about.
+fn named(spec: &RunSpec) -> String {
+    spec.restore.as_ref().map_or_else(|| spec.name.clone(), |restore| restore.from.clone())
+}
+
+fn explain(code: Option<&str>) -> Result<ExitCode, Failure> {
+    let Some(code) = code else {
+        for code in Code::ALL {
+            print::line(&format!("{code}  exit {:2}  {}", code.exit() as u8, code.title()));
+        }
+        return Ok(ExitCode::Done);
+    };
+    let code: Code = code.parse().map_err(|rule: String| {
+        Failure::new(Code::SpecInvalid, format!("{rule}; `kafka-backup-runner explain` lists all codes"))
+    })?;
+    print::line(&format!("{code}: {}\n\n{}\n\nExit code {}.", code.title(), code.help(), code.exit() as u8));
+    Ok(ExitCode::Done)
+}

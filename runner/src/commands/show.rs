@@ -1,0 +1,77 @@
+//! `show`: any document of the archive as readable JSON.
+
+use archive::{Catalog, Chain, Point, resolve};
+use clap::Subcommand;
+use contract::{Code, ExitCode, Failure, RunSpec};
+
+use super::print;
+use crate::connect;
+use crate::context::Context;
+
+/// Which document.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Document {
+    /// The set and its recovery points
+    Set,
+    /// The newest entry of the log, or the one with this number
+    Entry {
+        /// Number of the entry
+        number: Option<u64>,
+    },
+    /// Topic configs of the point
+    Configs,
+    /// Group positions of the point
+    Groups,
+    /// The footer of a segment: claim and number
+    Segment {
+        /// Claim that wrote it
+        claim: u64,
+        /// Number within the claim
+        seq: u64,
+    },
+}
+
+/// Prints a document.
+pub(crate) async fn show(
+    context: &Context,
+    spec: &RunSpec,
+    name: &str,
+    document: Document,
+) -> Result<ExitCode, Failure> {
+    let store = connect::store(context, spec).await?;
+    let (layout, seal) = match (resolve(&store, name).await, document) {
+        (Ok(found), _) => found,
+        // A set without a finished run still has documents.
+        (Err(_), Document::Set | Document::Entry { .. }) if Catalog::new(store.clone()).has_set(name).await? => {
+            (archive::Layout::new(name), 0)
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
+    match document {
+        Document::Set => print::json(&Catalog::new(store).set(layout.set()).await?),
+        Document::Entry { number } => {
+            let chain = Chain::new(store, layout);
+            let newest = chain.newest().await?.unwrap_or(0);
+            let (entry, digest) = chain.entry(number.unwrap_or(newest)).await?;
+            print::json(&serde_json::json!({"digest": digest, "entry": entry}));
+        }
+        Document::Configs => print::json(&Point::load(&store, &layout, seal).await?.configs().await?),
+        Document::Groups => {
+            let groups = Point::load(&store, &layout, seal).await?.groups().await?;
+            let missing = || {
+                let text = format!("{name} has no group positions; back up with consumerGroupSnapshot: true");
+                Failure::new(Code::NoSuchPoint, text)
+            };
+            print::json(&groups.ok_or_else(missing)?);
+        }
+        Document::Segment { claim, seq } => {
+            let point = Point::load(&store, &layout, seal).await?;
+            let found = point.segments.iter().find(|(segment, _)| (segment.claim, segment.seq) == (claim, seq));
+            let (segment, _) = found.ok_or_else(|| {
+                Failure::new(Code::NoSuchPoint, format!("{name} has no segment {seq} of claim {claim}"))
+            })?;
+            print::json(&point.footer(segment).await?);
+        }
+    }
+    Ok(ExitCode::Done)
+}

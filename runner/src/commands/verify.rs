@@ -1,0 +1,55 @@
+//! `verify`: reads a recovery point and says everything that is wrong with it.
+
+use archive::{Level, resolve, verify_point};
+use clap::ValueEnum;
+use contract::{ExitCode, Failure, RunSpec};
+
+use super::{Output, print};
+use crate::connect;
+use crate::context::Context;
+
+/// How deep to look.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum LevelArg {
+    /// The log, sizes, headers and footers
+    Structure,
+    /// Also the digest of every block
+    Checksum,
+    /// Also every batch and record
+    Decode,
+}
+
+/// Verifies a point; exit 1 when something is wrong.
+pub(crate) async fn verify(
+    context: &Context,
+    spec: &RunSpec,
+    name: &str,
+    level: LevelArg,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let store = connect::store(context, spec).await?;
+    let (layout, seal) = resolve(&store, name).await?;
+    let level = match level {
+        LevelArg::Structure => Level::Structure,
+        LevelArg::Checksum => Level::Checksum,
+        LevelArg::Decode => Level::Decode,
+    };
+    let found = verify_point(&store, &layout, seal, level).await?;
+    if output == Output::Json {
+        print::json(&found);
+    } else {
+        let counts = format!(
+            "{} segments, {} of blocks, {} batches, {} records",
+            found.segments,
+            print::size(found.bytes),
+            found.batches,
+            found.records
+        );
+        let verdict = if found.problems.is_empty() { "nothing wrong" } else { "DAMAGED" };
+        print::line(&format!("{name}: {verdict}; checked {counts}"));
+        for problem in &found.problems {
+            print::line(&format!("  {}: {}", problem.key, problem.what));
+        }
+    }
+    Ok(if found.problems.is_empty() { ExitCode::Done } else { ExitCode::No })
+}

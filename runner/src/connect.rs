@@ -1,0 +1,88 @@
+//! Reaching the cluster and the store of a specification, waiting a while for secrets that are not mounted yet.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::{Store, open_store};
+use contract::{Code, Failure, KafkaSpec, RunSpec, S3Credentials, StoreSpec};
+use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles};
+
+use crate::context::Context;
+
+/// How long a missing file of a secret is waited for.
+const SECRET_WAIT: Duration = Duration::from_secs(60);
+const SECRET_POLL: Duration = Duration::from_millis(500);
+
+/// Opens the archive's store.
+///
+/// # Errors
+/// What the store says, or a missing secret.
+pub async fn store(context: &Context, spec: &RunSpec) -> Result<Store, Failure> {
+    if let StoreSpec::S3 { credentials: Some(credentials), .. } = &spec.storage {
+        match credentials {
+            S3Credentials::Keys { access_key_id_file, secret_access_key_file } => {
+                await_secret(context, access_key_id_file).await?;
+                await_secret(context, secret_access_key_file).await?;
+            }
+            S3Credentials::SharedFile { file, .. } => drop(await_secret(context, file).await?),
+        }
+    }
+    Ok(open_store(&spec.storage, &context.paths).await?)
+}
+
+/// Reaches the cluster.
+///
+/// # Errors
+/// What the brokers say, or a missing secret.
+pub async fn cluster(context: &Context, spec: &KafkaSpec) -> Result<Arc<Cluster>, Failure> {
+    let mut tls = TlsFiles::default();
+    if let Some(files) = &spec.tls {
+        if let Some(file) = &files.ca_file {
+            tls.ca = Some(await_secret(context, file).await?);
+        }
+        if let (Some(chain), Some(key)) = (&files.certificate_file, &files.key_file) {
+            tls.identity = Some((await_secret(context, chain).await?, await_secret(context, key).await?));
+        }
+    }
+    let sasl = match &spec.sasl {
+        None => None,
+        Some(sasl) => Some(SaslConfig {
+            mechanism: sasl.mechanism,
+            username: await_secret(context, &sasl.username_file).await?,
+            password: await_secret(context, &sasl.password_file).await?,
+        }),
+    };
+    let config = ClusterConfig {
+        bootstrap: spec.bootstrap_servers.clone(),
+        protocol: spec.security_protocol,
+        tls,
+        sasl,
+        options: spec.connection.clone(),
+        seed: context.random.next(),
+    };
+    Ok(Cluster::connect(config, (context.dialers)(&spec.connection)).await?)
+}
+
+/// The path of a secret's file once it is there.
+async fn await_secret(context: &Context, path: &str) -> Result<PathBuf, Failure> {
+    let file = context.paths.secret(path);
+    let deadline = tokio::time::Instant::now() + SECRET_WAIT;
+    let mut told = false;
+    while !file.exists() {
+        if tokio::time::Instant::now() >= deadline || context.cancel.is_cancelled() {
+            let text = format!(
+                "{} is missing after {} s; create the secret and its key",
+                file.display(),
+                SECRET_WAIT.as_secs()
+            );
+            return Err(Failure::new(Code::SecretMissing, text));
+        }
+        if !told {
+            tracing::warn!(file = %file.display(), "waiting for a secret");
+            told = true;
+        }
+        tokio::time::sleep(SECRET_POLL).await;
+    }
+    Ok(file)
+}

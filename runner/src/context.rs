@@ -1,0 +1,102 @@
+//! What a run gets from outside: time, randomness, connections, folders, and the wish to stop.
+
+use std::sync::Arc;
+
+use archive::Paths;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use wire::Dialer;
+
+/// The wall clock. Only labels come from it: no decision rests on it.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// A source of randomness.
+pub trait Random: Send + Sync + std::fmt::Debug {
+    /// The next number.
+    fn next(&self) -> u64;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// The system's randomness.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn next(&self) -> u64 {
+        uuid::Uuid::new_v4().as_u64_pair().0
+    }
+}
+
+/// Makes the dialer for a run's connection options.
+pub type DialerFactory = dyn Fn(&contract::ConnectionSpec) -> Arc<dyn Dialer> + Send + Sync;
+
+/// Everything that a run takes from outside.
+#[derive(Clone)]
+pub struct Context {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Connections.
+    pub dialers: Arc<DialerFactory>,
+    /// Folders of secrets and volumes.
+    pub paths: Paths,
+    /// Set when the run shall stop and save its progress.
+    pub cancel: CancellationToken,
+    /// Tasks that may burn CPU at once.
+    pub workers: usize,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("paths", &self.paths).field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// A context of the real world.
+    #[must_use]
+    pub fn system(paths: Paths) -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            dialers: Arc::new(|options| Arc::new(wire::TcpDialer::new(options.clone()))),
+            paths,
+            cancel: CancellationToken::new(),
+            workers: std::thread::available_parallelism().map_or(2, usize::from),
+        }
+    }
+
+    /// 16 random hexadecimal digits.
+    #[must_use]
+    pub fn nonce(&self) -> String {
+        format!("{:016x}", self.random.next())
+    }
+
+    /// A random identity.
+    #[must_use]
+    pub fn uuid(&self) -> uuid::Uuid {
+        uuid::Builder::from_random_bytes(u128::to_be_bytes(
+            (u128::from(self.random.next()) << 64) | u128::from(self.random.next()),
+        ))
+        .into_uuid()
+    }
+
+    /// The time now as RFC 3339 with milliseconds.
+    #[must_use]
+    pub fn now_text(&self) -> String {
+        format!("{:.3}", self.clock.now())
+    }
+}

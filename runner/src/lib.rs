@@ -1,0 +1,24 @@
+//! The engine: one run from its specification to its report.
+//!
+//! What it does: joins the Kafka client and the archive into backups and restores, and the commands around them.
+//! What it never does: know of Kubernetes, keep state on a local disk, or take time, randomness, the store or
+//! connections from anywhere but the [`Context`] that it is given.
+//! Data comes from a cluster or an archive and goes to the other; events go to standard output, logs to
+//! standard error.
+//!
+//! Modules use only modules listed above them.
+
+pub mod context;
+pub mod spec_file;
+
+pub mod connect;
+pub mod emit;
+
+pub mod backup;
+pub mod restore;
+
+pub mod commands;
+pub mod run;
+
+/// The release that writes archives and answers `--version`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,386 @@
+//! Producing: one epoch after the other until everything is in the target.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use archive::{ReadBatch, Wanted};
+use batch::Window;
+use contract::{Code, EventKind, Failure, Report};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use wire::{Isolation, OffsetAt, ProducerIdentity, WireError, code};
+
+use super::Restore;
+use super::configs::number;
+use super::facts::existing;
+use super::lane::{Input, Lane, LaneEnd, Shared, Target};
+use super::plan::RestorePlan;
+use super::state::{Epoch, TargetPartition};
+use super::tails::{self, Tail};
+use super::transform::{Rules, transform};
+
+/// Archived bytes between the stream and the acknowledgement, in KiB.
+const IN_FLIGHT_KIB: usize = 48 << 10;
+/// Inputs waiting at one lane.
+const LANE_DEPTH: usize = 16;
+/// Largest batch that is made by merging.
+const MERGE_LIMIT: usize = 1 << 20;
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Produces everything of the plan; sums what this run moved into `report`.
+///
+/// # Errors
+/// The failure that ended it. The state says how to go on.
+pub(crate) async fn produce(restore: &mut Restore<'_>, plan: &RestorePlan, report: &mut Report) -> Result<(), Failure> {
+    let mut backoff = restore.cluster.backoff();
+    loop {
+        let tails = begin_epoch(restore, plan).await?;
+        let before = report.records;
+        let end = one_epoch(restore, plan, &tails, report).await;
+        let error = match end {
+            Ok(expected) => return check_ends(restore, &expected).await,
+            Err(LaneEnd::Fail(failure)) => return Err(failure),
+            Err(LaneEnd::Recover(error)) => error,
+        };
+        tracing::warn!(%error, "a request's outcome is not known: fencing, then going on from what is in the target");
+        if report.records > before {
+            backoff.reset();
+        }
+        // The class of the error does not matter here: the fence makes every error a clean start.
+        backoff.wait(WireError::Broker { subject: error.to_string(), code: 7, message: None }).await?;
+    }
+}
+
+/// Takes the next producer epoch, fences older ones, and finds out where every partition stands.
+async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
+    let transactional_id = restore.identity.transactional_id();
+    let (producer, fenced) = match restore.cluster.init_producer(Some(&transactional_id)).await {
+        Ok(producer) => (producer, true),
+        Err(error) if error.broker_code() == Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => {
+            let text = format!(
+                "no right to transactional id {transactional_id}: duplicates after a crash are detected, not prevented; grant Write and Describe on transactional ids with the prefix kafka-backup-restore-"
+            );
+            restore.emitter.warn(text);
+            (restore.cluster.init_producer(None).await?, false)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let tails = if restore.state.started() {
+        let fence = if fenced { Some(fence(restore, &transactional_id, producer).await?) } else { None };
+        tails::read(&restore.cluster, &restore.state, fence).await?
+    } else {
+        first_tails(restore, plan).await?
+    };
+    restore.state.epochs.push(Epoch {
+        producer_id: producer.id,
+        number: producer.epoch,
+        bases: tails.iter().map(|tail| tail.done).collect(),
+        starts: tails.iter().map(|tail| tail.next).collect(),
+    });
+    restore.save().await?;
+    Ok(tails)
+}
+
+async fn fence(
+    restore: &Restore<'_>,
+    transactional_id: &str,
+    producer: ProducerIdentity,
+) -> Result<ProducerIdentity, Failure> {
+    let mut partitions: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for partition in &restore.state.partitions {
+        if let Some(topic) = restore.state.topics.get(partition.topic) {
+            partitions.entry(topic.name.clone()).or_default().push(partition.partition);
+        }
+    }
+    restore.cluster.fence(transactional_id, producer, &partitions).await?;
+    Ok(producer)
+}
+
+/// The start offsets of a restore that has not produced yet; from here on nothing is purged any more.
+async fn first_tails(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let topics = restore.cluster.topics(Some(&names)).await?;
+    let ends = restore.cluster.offsets(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
+    for (place, topic) in restore.state.topics.iter().enumerate() {
+        let planned = plan.topics.iter().find(|planned| planned.target == topic.name);
+        for partition in planned.map(|planned| planned.partitions.as_slice()).unwrap_or_default() {
+            let start = ends.get(&(topic.name.clone(), *partition)).copied().unwrap_or(0);
+            restore.state.partitions.push(TargetPartition { topic: place, partition: *partition, start });
+        }
+    }
+    Ok(restore.state.partitions.iter().map(|partition| Tail { done: 0, next: partition.start }).collect())
+}
+
+/// Streams the archive into the lanes until its end, or until a lane gives up.
+async fn one_epoch(
+    restore: &Restore<'_>,
+    plan: &RestorePlan,
+    tails: &[Tail],
+    report: &mut Report,
+) -> Result<BTreeMap<usize, i64>, LaneEnd> {
+    let (wanted, mut skip) = what_is_left(restore, plan, tails);
+    let shared = Arc::new(shared(restore).await?);
+    let rules = rules(restore, plan).await?;
+    let places: HashMap<(Uuid, i32), usize> = places(restore);
+    let lanes = restore.cluster.options().connections_per_broker.max(1);
+    let (senders, mut running) = start_lanes(&shared, lanes, tails);
+    let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
+    let mut stream = restore.point.stream(wanted);
+    let mut progress = tokio::time::interval(PROGRESS_EVERY);
+    let (mut expected, mut end) = (BTreeMap::new(), None);
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = progress.tick() => {
+                tell_progress(restore, plan, &shared, report.records);
+                continue;
+            }
+            () = restore.context.cancel.cancelled() => {
+                end = Some(LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts")));
+                break;
+            }
+            Some(lane) = running.next() => {
+                match joined(lane) {
+                    Ok(done) => expected.extend(done),
+                    Err(lane_end) => {
+                        end = Some(lane_end);
+                        break;
+                    }
+                }
+                continue;
+            }
+            next = next_share(&mut stream, &memory) => next,
+        };
+        match next {
+            Ok(None) => break,
+            Ok(Some((share, permit))) => {
+                let Some(place) = places.get(&(share.topic, share.partition)).copied() else { continue };
+                let Some(rules) = rules.get(place).cloned() else { continue };
+                let input = match start_transform(place, share, rules, permit, &mut skip).await {
+                    Ok(input) => input,
+                    Err(failure) => {
+                        end = Some(LaneEnd::Fail(failure));
+                        break;
+                    }
+                };
+                let lane = input.place % senders.len().max(1);
+                // A lane that ended early says why when it is joined.
+                if let Some(sender) = senders.get(lane)
+                    && sender.send(input).await.is_err()
+                {
+                    break;
+                }
+            }
+            Err(failure) => {
+                end = Some(LaneEnd::Fail(failure));
+                break;
+            }
+        }
+    }
+    drop(senders);
+    let abort = matches!(end, Some(LaneEnd::Recover(_)));
+    while let Some(lane) = running.next().await {
+        match joined(lane) {
+            Ok(done) => expected.extend(done),
+            // A lane that fails for good says more than one that only lost its connection.
+            Err(lane_end) if end.is_none() || abort && matches!(lane_end, LaneEnd::Fail(_)) => end = Some(lane_end),
+            Err(_) => {}
+        }
+    }
+    report.records += shared.records.load(Ordering::Relaxed);
+    report.bytes += shared.bytes.load(Ordering::Relaxed);
+    tell_progress(restore, plan, &shared, report.records - shared.records.load(Ordering::Relaxed));
+    end.map_or(Ok(expected), Err)
+}
+
+/// The partitions from where they stand. Whole rows that are done are not read again; the rest is skipped by
+/// count, because a time window hides how many records a row gives.
+fn what_is_left(restore: &Restore<'_>, plan: &RestorePlan, tails: &[Tail]) -> (Wanted, HashMap<usize, u64>) {
+    let mut wanted = Wanted { from: HashMap::new(), window: plan.window };
+    for topic in &plan.topics {
+        topic.wanted(&mut wanted);
+    }
+    let places = places(restore);
+    let mut skip: HashMap<usize, u64> = tails.iter().enumerate().map(|(place, tail)| (place, tail.done)).collect();
+    if plan.window != Window::ALL {
+        return (wanted, skip);
+    }
+    let mut closed: std::collections::HashSet<usize> = std::collections::HashSet::new();
+    for (topic, row) in restore.point.segments.iter().flat_map(|(_, rows)| rows) {
+        let Some(place) = places.get(&(*topic, row.partition)) else { continue };
+        let Some(left) = skip.get_mut(place).filter(|_| !closed.contains(place)) else { continue };
+        if *left >= row.committed {
+            *left -= row.committed;
+            wanted.from.insert((*topic, row.partition), row.next);
+        } else {
+            closed.insert(*place);
+        }
+    }
+    (wanted, skip)
+}
+
+/// Positions in the state's partitions by source topic and partition.
+fn places(restore: &Restore<'_>) -> HashMap<(Uuid, i32), usize> {
+    let key = |p: &TargetPartition| restore.state.topics.get(p.topic).map(|topic| (topic.source, p.partition));
+    restore.state.partitions.iter().enumerate().filter_map(|(place, p)| Some((key(p)?, place))).collect()
+}
+
+async fn shared(restore: &Restore<'_>) -> Result<Shared, Failure> {
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let topics = restore.cluster.topics(Some(&names)).await?;
+    let target = |p: &TargetPartition| {
+        let name = restore.state.topics.get(p.topic).map(|topic| topic.name.clone()).unwrap_or_default();
+        let topic = topics.iter().find(|topic| topic.name == name);
+        let leader =
+            topic.and_then(|topic| topic.partitions.iter().find(|q| q.index == p.partition)).map_or(-1, |q| q.leader);
+        Target { topic: name, partition: p.partition, leader: AtomicI32::new(leader) }
+    };
+    let epoch = restore.state.epochs.last();
+    Ok(Shared {
+        cluster: Arc::clone(&restore.cluster),
+        producer: ProducerIdentity { id: epoch.map_or(-1, |e| e.producer_id), epoch: epoch.map_or(-1, |e| e.number) },
+        acks: restore.spec.produce_acks,
+        timeout: Duration::from_millis(u64::try_from(restore.spec.produce_timeout_ms).unwrap_or(30_000)),
+        targets: restore.state.partitions.iter().map(target).collect(),
+        records: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+    })
+}
+
+/// How each target topic takes its batches.
+async fn rules(restore: &Restore<'_>, plan: &RestorePlan) -> Result<Vec<Arc<Rules>>, Failure> {
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let targets = existing(&restore.cluster, &names).await?;
+    let rule = |topic: &super::state::TargetTopic| {
+        let limit = targets.get(&topic.name).and_then(|target| number(&target.effective, "max.message.bytes"));
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MERGE_LIMIT);
+        Arc::new(Rules {
+            window: plan.window,
+            headers: plan.offset_headers,
+            source_cluster: restore.point.seal.source_cluster_id.clone(),
+            limit,
+            max_records: usize::try_from(restore.spec.produce_batch_size).unwrap_or(usize::MAX),
+        })
+    };
+    let by_topic: Vec<_> = restore.state.topics.iter().map(rule).collect();
+    Ok(restore.state.partitions.iter().filter_map(|p| by_topic.get(p.topic).cloned()).collect())
+}
+
+type Running = FuturesUnordered<JoinHandle<Result<BTreeMap<usize, i64>, LaneEnd>>>;
+
+fn start_lanes(shared: &Arc<Shared>, lanes: u32, tails: &[Tail]) -> (Vec<mpsc::Sender<Input>>, Running) {
+    let (mut senders, running) = (Vec::new(), Running::new());
+    for lane in 0..lanes {
+        let (sender, input) = mpsc::channel(LANE_DEPTH);
+        let mine = |place: &usize| *place % lanes as usize == lane as usize;
+        let starts =
+            tails.iter().enumerate().filter(|(place, _)| mine(place)).map(|(place, tail)| (place, tail.next)).collect();
+        senders.push(sender);
+        // Lane 0 of the client is for requests of all kinds.
+        running.push(tokio::spawn(Lane::new(Arc::clone(shared), lane + 1, input, starts).run()));
+    }
+    (senders, running)
+}
+
+fn joined(
+    lane: Result<Result<BTreeMap<usize, i64>, LaneEnd>, tokio::task::JoinError>,
+) -> Result<BTreeMap<usize, i64>, LaneEnd> {
+    lane.unwrap_or_else(|error| Err(LaneEnd::Fail(Failure::new(Code::Internal, error.to_string()))))
+}
+
+/// The next share and the memory for it; `None` at the end. Dropping the future loses nothing: a share leaves
+/// the stream only when nothing is waited for any more.
+async fn next_share(
+    stream: &mut archive::BatchStream,
+    memory: &Arc<Semaphore>,
+) -> Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure> {
+    let Some(bytes) = stream.peek_bytes().await? else { return Ok(None) };
+    let units = u32::try_from(bytes.div_ceil(1024).clamp(1, IN_FLIGHT_KIB)).unwrap_or(1);
+    let closed = |_| Failure::new(Code::Internal, "the memory budget was closed");
+    let permit = Arc::clone(memory).acquire_many_owned(units).await.map_err(closed)?;
+    Ok(stream.take_ready().map(|share| (share, permit)))
+}
+
+/// Starts to transform a share. Only while records are skipped its end is waited for, because it says how many
+/// are left to skip.
+async fn start_transform(
+    place: usize,
+    share: ReadBatch,
+    rules: Arc<Rules>,
+    permit: OwnedSemaphorePermit,
+    skip: &mut HashMap<usize, u64>,
+) -> Result<Input, Failure> {
+    let left = skip.get(&place).copied().unwrap_or(0);
+    let work = spawn_transform(share, rules, left);
+    if left == 0 {
+        let work = tokio::spawn(async move { Ok(finished(work).await?.0) });
+        return Ok(Input { place, work, permit });
+    }
+    let (batches, skipped) = finished(work).await?;
+    skip.insert(place, left - skipped);
+    Ok(Input { place, work: tokio::spawn(async move { Ok(batches) }), permit })
+}
+
+type Transformed = Result<(Vec<super::transform::OutBatch>, u64), Failure>;
+
+fn spawn_transform(share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
+    tokio::task::spawn_blocking(move || {
+        transform(&share.batches, share.from, &rules, skip).map_err(|error| {
+            let first = share.batches.first().map_or(0, |batch| batch.header.base_offset);
+            let code = if matches!(error, batch::BatchError::RecordTooLarge { .. }) {
+                Code::BatchTooLarge
+            } else {
+                Code::ArchiveDamaged
+            };
+            Failure::new(code, format!("source partition {} from offset {first}: {error}", share.partition))
+        })
+    })
+}
+
+async fn finished(work: JoinHandle<Transformed>) -> Transformed {
+    work.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
+}
+
+fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, earlier: u64) {
+    let bases: u64 = restore.state.epochs.last().map_or(0, |epoch| epoch.bases.iter().sum());
+    let now = shared.records.load(Ordering::Relaxed);
+    let share = 100.0 * (bases + now) as f64 / plan.records().max(1) as f64;
+    restore.emitter.emit(EventKind::Progress {
+        records: earlier + now,
+        bytes: shared.bytes.load(Ordering::Relaxed),
+        percent: (share.min(100.0) * 10.0).round() / 10.0,
+    });
+}
+
+/// Nobody else wrote after our last record.
+async fn check_ends(restore: &Restore<'_>, expected: &BTreeMap<usize, i64>) -> Result<(), Failure> {
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let mut backoff = restore.cluster.backoff();
+    loop {
+        let topics = restore.cluster.topics(Some(&names)).await?;
+        let ends = restore.cluster.offsets(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
+        let mut behind = None;
+        for (place, want) in expected {
+            let Some(partition) = restore.state.partitions.get(*place) else { continue };
+            let name = restore.state.topics.get(partition.topic).map(|topic| topic.name.clone()).unwrap_or_default();
+            let subject = format!("{name}/{}", partition.partition);
+            match ends.get(&(name, partition.partition)) {
+                Some(end) if end > want => {
+                    let text =
+                        format!("{subject} ends at {end}, the restore ended at {want}: another producer writes there");
+                    return Err(Failure::new(Code::ForeignWriter, text));
+                }
+                Some(end) if end < want => behind = Some(format!("{subject} ends at {end} instead of {want}")),
+                _ => {}
+            }
+        }
+        // Followers may still be copying: the high watermark comes last.
+        let Some(behind) = behind else { return Ok(()) };
+        backoff.wait(WireError::Broker { subject: behind, code: 7, message: None }).await?;
+    }
+}

@@ -1,0 +1,107 @@
+//! Where a source offset stands in the target of a restore: computed for the offsets asked, from the counts in the
+//! index and the blocks around them.
+
+use std::collections::HashMap;
+
+use archive::{RestoreJournal, Wanted};
+use batch::{Decompressor, Window, payload, select_records};
+use contract::{Code, Failure, RestoreSpec, RunSpec};
+
+use super::identity::Identity;
+use super::state::RestoreState;
+use crate::connect;
+use crate::context::Context;
+
+/// A bound on the decompressed records of one batch.
+const PAYLOAD_LIMIT: usize = 512 << 20;
+
+/// A source offset and its place in the target.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct Found {
+    pub(crate) source: i64,
+    pub(crate) target: i64,
+}
+
+/// Looks up source offsets of one partition. An offset without a record leads to the next restored record; one
+/// behind the last leads to the end.
+///
+/// # Errors
+/// When the restore has not produced anything, or does not restore that partition.
+pub(crate) async fn lookup(
+    context: &Context,
+    spec: &RunSpec,
+    part: &RestoreSpec,
+    topic: &str,
+    partition: i32,
+    offsets: &[i64],
+) -> Result<Vec<Found>, Failure> {
+    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let store = connect::store(context, spec).await?;
+    let identity = Identity::new(spec, part, &cluster)?;
+    let opened = RestoreJournal::open(&store, identity.cluster(), identity.hex(), context.nonce()).await?;
+    let (_, state): (_, Option<RestoreState>) = opened;
+    let state = state.filter(RestoreState::started);
+    let state = state.ok_or_else(|| {
+        Failure::new(Code::NoSuchPoint, format!("restore {} has not begun in this cluster", spec.name))
+    })?;
+    let point = super::load_point(&store, part, Some(&state)).await?;
+    let source = point.seal.topics.iter().find(|known| known.live && known.name == topic);
+    let place = source.and_then(|source| {
+        let mine = |p: &super::state::TargetPartition| {
+            p.partition == partition && state.topics.get(p.topic).is_some_and(|t| t.source == source.id)
+        };
+        state.partitions.iter().position(mine).map(|place| (source.id, place))
+    });
+    let missing =
+        || Failure::new(Code::UnknownTopic, format!("restore {} does not restore {topic}/{partition}", spec.name));
+    let (id, place) = place.ok_or_else(missing)?;
+    let (start, end) = part.window().unwrap_or((i64::MIN, i64::MAX));
+    let window = Window { start, end };
+    let mut out = Vec::new();
+    for source in offsets {
+        let count = restored_before(&point, id, partition, *source, window).await?;
+        let target = state.target_offset(place, count);
+        let target =
+            target.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?;
+        out.push(Found { source: *source, target });
+    }
+    Ok(out)
+}
+
+/// How many records before `offset` a restore puts into the target.
+async fn restored_before(
+    point: &archive::Point,
+    topic: uuid::Uuid,
+    partition: i32,
+    offset: i64,
+    window: Window,
+) -> Result<u64, Failure> {
+    let (mut count, mut from) = (0, i64::MIN);
+    let rows =
+        point.segments.iter().flat_map(|(_, rows)| rows).filter(|(id, row)| *id == topic && row.partition == partition);
+    for (_, row) in rows {
+        // Counts of whole rows are exact only when no window cuts into them.
+        if row.next > offset || window != Window::ALL {
+            break;
+        }
+        count += row.committed;
+        from = row.next;
+    }
+    let wanted = Wanted { from: HashMap::from([((topic, partition), from)]), window };
+    let mut stream = point.stream(wanted);
+    let mut decompressor = Decompressor::default();
+    while let Some(share) = stream.next().await? {
+        for batch in share.batches.iter().filter(|batch| batch.header.last_offset() >= from) {
+            if batch.header.base_offset >= offset {
+                return Ok(count);
+            }
+            let mut bytes = Vec::new();
+            let mut selected = Vec::new();
+            payload(batch, &mut decompressor, PAYLOAD_LIMIT, &mut bytes)
+                .and_then(|()| select_records(&batch.header, &bytes, window, &mut selected))
+                .map_err(|error| Failure::new(Code::ArchiveDamaged, error.to_string()))?;
+            count += selected.iter().filter(|record| (share.from..offset).contains(&record.offset)).count() as u64;
+        }
+    }
+    Ok(count)
+}

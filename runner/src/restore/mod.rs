@@ -1,0 +1,151 @@
+//! A restore run: plan, prepare the target, produce exactly once, put configs back.
+//!
+//! ```text
+//! archive stream -> transform (copy or re-encode) -> lanes (one batch per partition in flight) -> target
+//! ```
+//! Every ambiguous answer and every restart take one path: fence the old epoch, read how far the target is, go on.
+
+mod identity;
+mod state;
+
+mod configs;
+mod plan;
+mod select;
+
+mod facts;
+mod prepare;
+mod tails;
+
+mod transform;
+
+mod lane;
+
+mod attempt;
+mod finish;
+
+mod lookup;
+
+use archive::{Point, RestoreJournal, Store, resolve};
+use contract::{Code, EventKind, Failure, Report, RestoreSpec, RunSpec};
+use wire::Cluster;
+
+use crate::connect;
+use crate::context::Context;
+use crate::emit::Emitter;
+use identity::Identity;
+pub(crate) use lookup::lookup;
+pub use plan::RestorePlan;
+use state::RestoreState;
+
+/// What every step of a restore uses.
+pub(crate) struct Restore<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) emitter: &'a Emitter,
+    pub(crate) spec: &'a RestoreSpec,
+    pub(crate) cluster: std::sync::Arc<Cluster>,
+    pub(crate) point: Point,
+    pub(crate) identity: Identity,
+    pub(crate) journal: RestoreJournal,
+    pub(crate) state: RestoreState,
+}
+
+impl Restore<'_> {
+    /// Saves the state; a second attempt that saved first wins.
+    pub(crate) async fn save(&mut self) -> Result<(), Failure> {
+        let entry = self.journal.save(&self.state).await?;
+        self.emitter.emit(EventKind::Committed { entry, sealed: false });
+        Ok(())
+    }
+}
+
+/// Runs a restore and fills `report`.
+///
+/// # Errors
+/// The failure that ended it. Running again goes on where it stopped.
+pub async fn run(
+    context: &Context,
+    emitter: &Emitter,
+    spec: &RunSpec,
+    part: &RestoreSpec,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let store = connect::store(context, spec).await?;
+    let identity = Identity::new(spec, part, &cluster)?;
+    if report.run.is_empty() {
+        report.run = format!("{}-{}", spec.name, identity.short());
+    }
+    if part.dry_run {
+        let plan = make_plan(context, &cluster, &store, part, None).await?;
+        report.outcome = "DryRun".into();
+        report.point = Some(plan.point.clone());
+        plan.fill(report);
+        return Ok(());
+    }
+    let opened = RestoreJournal::open(&store, identity.cluster(), identity.hex(), context.nonce()).await?;
+    let (journal, saved): (_, Option<RestoreState>) = opened;
+    let resumed = saved.is_some();
+    let point = load_point(&store, part, saved.as_ref()).await?;
+    report.point = Some(point.seal.point.clone());
+    if let Some(done) = saved.as_ref().filter(|state| state.finished) {
+        report.outcome = "AlreadyDone".into();
+        report.topics = done.topics.len() as u64;
+        report.partitions = done.partitions.len() as u64;
+        return Ok(());
+    }
+    emitter.emit(EventKind::Started { run: report.run.clone(), name: point.seal.point.clone(), resumed });
+    let plan = plan::make(context, &cluster, &point, part, saved.as_ref()).await?;
+    plan.fill(report);
+    emitter.emit(EventKind::Planned { topics: report.topics, partitions: report.partitions, records: plan.records() });
+    if let Some(refusal) = plan.refusal() {
+        return Err(refusal);
+    }
+    let state = saved.unwrap_or_else(|| RestoreState::new(&point));
+    let mut restore = Restore { context, emitter, spec: part, cluster, point, identity, journal, state };
+    for warning in &plan.warnings {
+        emitter.warn(warning.clone());
+    }
+    prepare::prepare(&mut restore, &plan).await?;
+    let moved = attempt::produce(&mut restore, &plan, report).await;
+    moved?;
+    finish::finish(&mut restore, &plan, report).await
+}
+
+/// The plan of a restore without doing it.
+///
+/// # Errors
+/// When cluster or archive cannot be read; what the plan refuses stands in it.
+pub async fn plan_only(context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<RestorePlan, Failure> {
+    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let store = connect::store(context, spec).await?;
+    make_plan(context, &cluster, &store, part, None).await
+}
+
+async fn make_plan(
+    context: &Context,
+    cluster: &Cluster,
+    store: &Store,
+    part: &RestoreSpec,
+    saved: Option<&RestoreState>,
+) -> Result<RestorePlan, Failure> {
+    let point = load_point(store, part, saved).await?;
+    plan::make(context, cluster, &point, part, saved).await
+}
+
+/// The recovery point is resolved once; later attempts use the saved one.
+pub(crate) async fn load_point(
+    store: &Store,
+    part: &RestoreSpec,
+    saved: Option<&RestoreState>,
+) -> Result<Point, Failure> {
+    let (layout, seal) = match saved {
+        Some(state) => (archive::Layout::new(&state.set), state.entry),
+        None => resolve(store, &part.from).await?,
+    };
+    let point = Point::load(store, &layout, seal).await?;
+    if saved.is_some_and(|state| state.digest != point.digest) {
+        let text = format!("recovery point {} is not the one that this restore began with", point.seal.point);
+        return Err(Failure::new(Code::StateMismatch, text));
+    }
+    Ok(point)
+}

@@ -1,0 +1,321 @@
+//! The plan of a restore: what would be done, what would be refused, what retention would do. Nothing is written.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use archive::{Point, TopicConfigs, Wanted};
+use batch::Window;
+use contract::{Code, ExistingTopics, Failure, Report, RestoreSpec};
+use serde::Serialize;
+use uuid::Uuid;
+use wire::Cluster;
+
+use super::configs::{expiring, for_creation, number};
+use super::facts::{Existing, existing};
+use super::select::{Chosen, choose};
+use super::state::RestoreState;
+use crate::context::Context;
+
+/// Bytes that offset headers may add to a batch with a single record.
+const HEADER_ROOM: u64 = 1024;
+
+/// What a restore would do.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestorePlan {
+    /// The recovery point.
+    pub point: String,
+    /// Topics in order of their target names.
+    pub topics: Vec<TopicPlan>,
+    /// Whether offset headers are appended.
+    pub offset_headers: bool,
+    /// Why the restore would not start; empty when it would.
+    pub refusals: Vec<Failure>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Which records are read.
+    #[serde(skip)]
+    pub(crate) window: Window,
+}
+
+/// What happens to one topic.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicPlan {
+    /// Source name.
+    pub source: String,
+    /// Target name.
+    pub target: String,
+    /// `create`, `fill` (exists, empty), `append`, `purge`, `continue`, `refuse`.
+    pub action: String,
+    /// Source partitions that are restored.
+    pub partitions: Vec<i32>,
+    /// Committed records at most: a time window may leave some out.
+    pub records: u64,
+    /// Their bytes as archived.
+    pub bytes: u64,
+    /// Largest batch.
+    pub largest_batch: u64,
+    /// Retention configs that would delete restored records: `retention.ms=1000`.
+    pub expires: Vec<String>,
+    #[serde(skip)]
+    pub(crate) source_id: Uuid,
+    #[serde(skip)]
+    pub(crate) partition_count: i32,
+    #[serde(skip)]
+    pub(crate) replication: i16,
+    /// Configs that the topic is created with.
+    #[serde(skip)]
+    pub(crate) configs: std::collections::BTreeMap<String, String>,
+    /// Lower bound of the timestamps, when there are records.
+    #[serde(skip)]
+    pub(crate) oldest: Option<i64>,
+    #[serde(skip)]
+    pub(crate) largest_partition: u64,
+}
+
+impl RestorePlan {
+    /// Committed records of all topics.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.topics.iter().map(|topic| topic.records).sum()
+    }
+
+    /// All refusals as one failure.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Failure> {
+        let first = self.refusals.first()?;
+        let all: Vec<_> = self.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+        Some(Failure::new(first.code, format!("{}. Nothing was written", all.join("; "))))
+    }
+
+    pub(crate) fn fill(&self, report: &mut Report) {
+        report.topics = self.topics.len() as u64;
+        report.partitions = self.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
+        let mut details = serde_json::to_value(self).unwrap_or_default();
+        if let Some(map) = details.as_object_mut() {
+            map.insert("text".into(), self.text().into());
+        }
+        report.details = details;
+    }
+
+    /// The plan for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let headers = if self.offset_headers { "with" } else { "without" };
+        let mut out = format!("restore of {} {headers} offset headers", self.point);
+        for topic in &self.topics {
+            let name = if topic.source == topic.target {
+                topic.source.clone()
+            } else {
+                format!("{} -> {}", topic.source, topic.target)
+            };
+            let _ = write!(
+                out,
+                "\n  {name}: {}, {} partitions, at most {} records, {} bytes",
+                topic.action,
+                topic.partitions.len(),
+                topic.records,
+                topic.bytes
+            );
+            for expiry in &topic.expires {
+                let _ = write!(out, "\n    {expiry} would delete restored records");
+            }
+        }
+        for refusal in &self.refusals {
+            let _ = write!(out, "\n  refused ({}): {}", refusal.code, refusal.message);
+        }
+        for warning in &self.warnings {
+            let _ = write!(out, "\n  warning: {warning}");
+        }
+        out
+    }
+}
+
+/// Looks at both sides and plans.
+///
+/// # Errors
+/// When one side cannot be read, or nothing is chosen.
+pub(crate) async fn make(
+    context: &Context,
+    cluster: &Cluster,
+    point: &Point,
+    spec: &RestoreSpec,
+    saved: Option<&RestoreState>,
+) -> Result<RestorePlan, Failure> {
+    let (chosen, warnings) = choose(&point.seal, spec)?;
+    let names: Vec<_> = chosen.iter().map(|chosen| chosen.target.clone()).collect();
+    let targets = existing(cluster, &names).await?;
+    let configs = point.configs().await?;
+    let now_ms = context.clock.now().as_millisecond();
+    Ok(plan(point, spec, &chosen, warnings, &targets, &configs, saved, now_ms))
+}
+
+/// The plan from facts alone.
+#[allow(clippy::too_many_arguments)]
+fn plan(
+    point: &Point,
+    spec: &RestoreSpec,
+    chosen: &[Chosen],
+    warnings: Vec<String>,
+    targets: &HashMap<String, Existing>,
+    configs: &TopicConfigs,
+    saved: Option<&RestoreState>,
+    now_ms: i64,
+) -> RestorePlan {
+    let (start, end) = spec.window().unwrap_or((i64::MIN, i64::MAX));
+    let mut out = RestorePlan {
+        point: point.seal.point.clone(),
+        topics: Vec::new(),
+        offset_headers: spec.include_offset_headers.unwrap_or(point.seal.include_offset_headers),
+        refusals: Vec::new(),
+        warnings,
+        window: Window { start, end },
+    };
+    let sums = sum_rows(point, &out.window);
+    for chosen in chosen {
+        let mut topic = describe(point, spec, chosen, configs, &sums);
+        let target = targets.get(&chosen.target);
+        let mine = saved.and_then(|state| state.topics.iter().find(|topic| topic.name == chosen.target));
+        topic.action = action(spec, target, mine.is_some(), saved.is_some_and(RestoreState::started)).into();
+        judge(&mut out, &mut topic, spec, target, mine.is_some_and(|mine| mine.created), now_ms);
+        out.topics.push(topic);
+    }
+    if spec.produce_acks != -1 {
+        let lost = if spec.produce_acks == 0 {
+            "records may be lost without notice, and offsets are not checked as they are written"
+        } else {
+            "records may be lost when a leader fails"
+        };
+        out.warnings.push(format!("restore.produceAcks is {}: {lost}; exactly once needs -1", spec.produce_acks));
+    }
+    out
+}
+
+/// Records, bytes and oldest time by (topic, partition) inside the window.
+#[derive(Default)]
+struct Sum {
+    records: u64,
+    bytes: u64,
+    oldest: Option<i64>,
+}
+
+fn sum_rows(point: &Point, window: &Window) -> HashMap<(Uuid, i32), Sum> {
+    let mut out: HashMap<(Uuid, i32), Sum> = HashMap::new();
+    for (topic, row) in point.segments.iter().flat_map(|(_, rows)| rows) {
+        let outside = row.max_timestamp < window.start || (row.min_exact && row.min_timestamp > window.end);
+        if row.committed > 0 && !outside {
+            let sum = out.entry((*topic, row.partition)).or_default();
+            sum.records += row.committed;
+            sum.bytes += row.bytes;
+            let oldest = row.min_timestamp.max(window.start);
+            sum.oldest = Some(sum.oldest.map_or(oldest, |before| before.min(oldest)));
+        }
+    }
+    out
+}
+
+fn describe(
+    point: &Point,
+    spec: &RestoreSpec,
+    chosen: &Chosen,
+    configs: &TopicConfigs,
+    sums: &HashMap<(Uuid, i32), Sum>,
+) -> TopicPlan {
+    let wanted = |partition: &i32| spec.source_partitions.is_empty() || spec.source_partitions.contains(partition);
+    let partitions: Vec<i32> = (0..chosen.topic.partitions).filter(wanted).collect();
+    let of = |partition: &i32| sums.get(&(chosen.topic.id, *partition));
+    let rows = || point.seal.partitions.iter().filter(|row| row.topic == chosen.place && wanted(&row.partition));
+    TopicPlan {
+        source: chosen.topic.name.clone(),
+        target: chosen.target.clone(),
+        action: String::new(),
+        records: partitions.iter().filter_map(of).map(|sum| sum.records).sum(),
+        bytes: partitions.iter().filter_map(of).map(|sum| sum.bytes).sum(),
+        largest_batch: rows().map(|row| row.largest_batch).max().unwrap_or(0),
+        expires: Vec::new(),
+        source_id: chosen.topic.id,
+        partition_count: chosen.topic.partitions,
+        replication: spec.default_replication_factor.unwrap_or(chosen.topic.replication),
+        configs: configs.get(&chosen.topic.name).map(for_creation).unwrap_or_default(),
+        oldest: partitions.iter().filter_map(of).filter_map(|sum| sum.oldest).min(),
+        largest_partition: partitions.iter().filter_map(of).map(|sum| sum.bytes).max().unwrap_or(0),
+        partitions,
+    }
+}
+
+fn action(spec: &RestoreSpec, target: Option<&Existing>, mine: bool, started: bool) -> &'static str {
+    match target {
+        None if spec.create_topics => "create",
+        None => "refuse",
+        Some(_) if mine && started => "continue",
+        Some(existing) if existing.held == 0 => "fill",
+        Some(_) => match spec.existing_topics {
+            ExistingTopics::Refuse => "refuse",
+            ExistingTopics::Append => "append",
+            ExistingTopics::Purge => "purge",
+        },
+    }
+}
+
+/// Collects refusals, warnings and what retention would do.
+fn judge(
+    out: &mut RestorePlan,
+    topic: &mut TopicPlan,
+    spec: &RestoreSpec,
+    target: Option<&Existing>,
+    created: bool,
+    now_ms: i64,
+) {
+    let name = topic.target.clone();
+    let Some(target) = target else {
+        if !spec.create_topics {
+            let text = format!("target topic {name} does not exist; create it, or set restore.createTopics: true");
+            out.refusals.push(Failure::new(Code::TargetMissing, text));
+        }
+        let final_configs = topic.configs.clone();
+        note_expiry(topic, &final_configs, now_ms);
+        return;
+    };
+    if topic.action == "refuse" {
+        let text = format!(
+            "target topic {name} already holds {} offsets; restore under another name with topicMapping, or say existingTopics: append or purge",
+            target.held
+        );
+        out.refusals.push(Failure::new(Code::TargetNotEmpty, text));
+    }
+    let has = i32::try_from(target.topic.partitions.len()).unwrap_or(i32::MAX);
+    let needs = topic.partitions.iter().max().map_or(0, |last| last + 1);
+    if has < needs {
+        let text = format!(
+            "target topic {name} has {has} partitions, the source has {needs}; add partitions, or restore under another name"
+        );
+        out.refusals.push(Failure::new(Code::TargetMismatch, text));
+    }
+    let room = if out.offset_headers { HEADER_ROOM } else { 0 };
+    let limit =
+        number(&target.effective, "max.message.bytes").and_then(|limit| u64::try_from(limit).ok()).unwrap_or(u64::MAX);
+    if !created && topic.records > 0 && topic.largest_batch + room > limit {
+        let text = format!(
+            "target topic {name} takes batches of {limit} bytes, the largest to restore may need {}; raise its max.message.bytes",
+            topic.largest_batch + room
+        );
+        out.refusals.push(Failure::new(Code::BatchTooLarge, text));
+    }
+    if target.effective.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime") {
+        out.warnings.push(format!("{name} stamps records itself: it is CreateTime during the restore; times are kept, their type reads CreateTime"));
+    }
+    note_expiry(topic, &target.effective, now_ms);
+}
+
+fn note_expiry(topic: &mut TopicPlan, effective: &std::collections::BTreeMap<String, String>, now_ms: i64) {
+    let found = expiring(effective, now_ms, topic.oldest, topic.largest_partition);
+    topic.expires = found.iter().map(|expiry| format!("{}={}", expiry.config, expiry.value)).collect();
+}
+
+impl TopicPlan {
+    /// Everything of this topic, from the beginning.
+    pub(crate) fn wanted(&self, into: &mut Wanted) {
+        into.from.extend(self.partitions.iter().map(|partition| ((self.source_id, *partition), i64::MIN)));
+    }
+}

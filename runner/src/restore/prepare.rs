@@ -1,0 +1,143 @@
+//! Preparing the target: create topics, hold configs off, purge. Everything that is changed is noted in the state
+//! before it is changed.
+
+use std::collections::BTreeMap;
+
+use contract::{Code, ExistingTopics, Failure};
+use uuid::Uuid;
+use wire::{NewTopic, code};
+
+use super::Restore;
+use super::configs::holds;
+use super::facts::{Existing, existing};
+use super::plan::{RestorePlan, TopicPlan};
+use super::state::TargetTopic;
+
+/// Room for offset headers in batches of created topics.
+const HEADER_ROOM: u64 = 4096;
+
+/// Makes the target ready; does nothing to topics once records may have been produced.
+///
+/// # Errors
+/// What the cluster refuses; a target topic that is not the one this restore began with.
+pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
+    if restore.state.started() {
+        return check_same_topics(restore).await;
+    }
+    note_intent(restore, plan).await?;
+    create_topics(restore, plan).await?;
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let targets = settled(restore, &names).await?;
+    let mut changes: BTreeMap<String, BTreeMap<String, Option<String>>> = BTreeMap::new();
+    for topic in &mut restore.state.topics {
+        let Some(target) = targets.get(&topic.name) else { continue };
+        let largest = plan.topics.iter().find(|p| p.target == topic.name).map_or(0, |p| p.largest_batch + HEADER_ROOM);
+        topic.id = target.topic.id;
+        let wanted = holds(&target.effective, topic.created, largest);
+        for name in wanted.keys() {
+            // A second attempt finds our own holds in force: what was there first counts.
+            topic.previous.entry(name.clone()).or_insert_with(|| target.own.get(name).cloned());
+        }
+        if topic.effective.is_empty() {
+            topic.effective = interesting(&target.effective);
+        }
+        changes.insert(topic.name.clone(), wanted.into_iter().map(|(name, value)| (name, Some(value))).collect());
+    }
+    restore.save().await?;
+    for (name, change) in changes.iter().filter(|(_, change)| !change.is_empty()) {
+        restore.cluster.alter_topic(name, change).await?;
+    }
+    purge(restore, &targets).await
+}
+
+/// The configs that the end of the restore looks at again.
+fn interesting(effective: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let keep = ["cleanup.policy", "retention.ms", "retention.bytes", "message.timestamp.type", "max.message.bytes"];
+    effective.iter().filter(|(name, _)| keep.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
+}
+
+/// Notes which topics this restore will create, before it creates them.
+async fn note_intent(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
+    let before = std::mem::take(&mut restore.state.topics);
+    let topic = |topic: &TopicPlan| {
+        let known = before.iter().find(|known| known.name == topic.target).cloned();
+        known.unwrap_or_else(|| TargetTopic {
+            source: topic.source_id,
+            name: topic.target.clone(),
+            id: Uuid::nil(),
+            created: topic.action == "create",
+            previous: BTreeMap::new(),
+            effective: BTreeMap::new(),
+        })
+    };
+    restore.state.topics = plan.topics.iter().map(topic).collect();
+    restore.save().await
+}
+
+async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
+    for topic in plan.topics.iter().filter(|topic| topic.action == "create") {
+        let new = NewTopic {
+            name: topic.target.clone(),
+            partitions: topic.partition_count.max(1),
+            replication: topic.replication,
+            configs: topic.configs.clone(),
+        };
+        match restore.cluster.create_topic(&new).await {
+            Ok(()) => {}
+            // An earlier attempt got this far.
+            Err(error) if error.broker_code() == Some(code::TOPIC_ALREADY_EXISTS) => {}
+            Err(error) if error.broker_code() == Some(38) => {
+                let text = format!(
+                    "target topic {}: {error}; the source had {} replicas, set restore.defaultReplicationFactor to what the target has brokers for",
+                    topic.target, topic.replication
+                );
+                return Err(Failure::new(Code::TargetMismatch, text));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every topic is known with all its leaders.
+async fn settled(
+    restore: &Restore<'_>,
+    names: &[String],
+) -> Result<std::collections::HashMap<String, Existing>, Failure> {
+    let mut backoff = restore.cluster.backoff();
+    loop {
+        let targets = existing(&restore.cluster, names).await?;
+        let led = |target: &Existing| target.topic.partitions.iter().all(|p| p.leader >= 0);
+        if names.iter().all(|name| targets.get(name).is_some_and(led)) {
+            return Ok(targets);
+        }
+        backoff.wait(wire::WireError::broker("created topics are not led yet", 5)).await?;
+    }
+}
+
+async fn purge(restore: &Restore<'_>, targets: &std::collections::HashMap<String, Existing>) -> Result<(), Failure> {
+    if restore.spec.existing_topics != ExistingTopics::Purge {
+        return Ok(());
+    }
+    for topic in restore.state.topics.iter().filter(|topic| !topic.created) {
+        if let Some(target) = targets.get(&topic.name).filter(|target| target.held > 0) {
+            restore.cluster.purge_topic(&target.topic).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_same_topics(restore: &Restore<'_>) -> Result<(), Failure> {
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let found = restore.cluster.topics(Some(&names)).await?;
+    for topic in &restore.state.topics {
+        if !found.iter().any(|other| other.name == topic.name && other.id == topic.id) {
+            let text = format!(
+                "target topic {} is not the one that this restore began with (it was deleted or recreated); restore again under a new name",
+                topic.name
+            );
+            return Err(Failure::new(Code::StateMismatch, text));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Which topics of a recovery point are restored, and under which names. Pure.
+
+use std::collections::BTreeMap;
+
+use archive::{Seal, TopicState};
+use contract::{Code, Failure, RestoreSpec, Selection};
+
+/// A topic to restore.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    pub(crate) topic: TopicState,
+    /// Position in the seal's topics.
+    pub(crate) place: u32,
+    pub(crate) target: String,
+}
+
+/// The chosen topics in order of their target names, and warnings.
+pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Vec<String>), Failure> {
+    let selection = Selection::new(&spec.topics, &spec.exclude, spec.pattern_syntax)
+        .map_err(|rule| Failure::new(Code::SpecInvalid, format!("restore.topics: {rule}")))?;
+    for name in selection.literals() {
+        if !seal.topics.iter().any(|topic| topic.live && topic.name == *name) {
+            let text = format!("recovery point {} has no topic {name}; `ls` shows what it has", seal.point);
+            return Err(Failure::new(Code::UnknownTopic, text));
+        }
+    }
+    let mut warnings = Vec::new();
+    let mut chosen: BTreeMap<String, Chosen> = BTreeMap::new();
+    for (topic, place) in seal.topics.iter().zip(0u32..).filter(|(topic, _)| topic.live) {
+        if !selection.matches(&topic.name) {
+            continue;
+        }
+        let target = spec.target_of(&topic.name).to_owned();
+        if topic.name.starts_with("__") && target == topic.name {
+            warnings.push(format!("internal topic {} is not restored: brokers refuse records from outside; map it to another name to read it", topic.name));
+            continue;
+        }
+        if let Some(other) = chosen.get(&target) {
+            let text = format!(
+                "restore.topicMapping sends both {} and {} to {target}; targets must differ",
+                other.topic.name, topic.name
+            );
+            return Err(Failure::new(Code::SpecInvalid, text));
+        }
+        chosen.insert(target.clone(), Chosen { topic: topic.clone(), place, target });
+    }
+    for source in spec.topic_mapping.keys().filter(|source| !seal.topics.iter().any(|topic| topic.name == **source)) {
+        warnings.push(format!("restore.topicMapping names {source}, which is not in the recovery point"));
+    }
+    if chosen.is_empty() {
+        let text = format!("restore.topics {:?} matches no topic of recovery point {}", spec.topics, seal.point);
+        return Err(Failure::new(Code::NoTopicMatched, text));
+    }
+    Ok((chosen.into_values().collect(), warnings))
+}

@@ -1,0 +1,119 @@
+//! What a restore remembers between attempts. Stored in the archive; FORMAT.md, "Restore state".
+
+use std::collections::BTreeMap;
+
+use archive::{Digest, Point};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The state of a restore.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RestoreState {
+    /// Set of the recovery point.
+    pub(crate) set: String,
+    /// Entry of its seal.
+    pub(crate) entry: u64,
+    /// Digest of its seal.
+    pub(crate) digest: Digest,
+    /// Target topics; those created by this restore are named before they are created.
+    pub(crate) topics: Vec<TargetTopic>,
+    /// Target partitions with their start offsets; empty until nothing can be purged any more.
+    pub(crate) partitions: Vec<TargetPartition>,
+    /// Producer epochs in order, each with where its records begin.
+    pub(crate) epochs: Vec<Epoch>,
+    /// Everything is produced and configs are final.
+    pub(crate) finished: bool,
+}
+
+/// A target topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TargetTopic {
+    /// Source topic id.
+    pub(crate) source: Uuid,
+    /// Target name.
+    pub(crate) name: String,
+    /// Target topic id, once known.
+    pub(crate) id: Uuid,
+    /// Whether this restore creates it.
+    pub(crate) created: bool,
+    /// Configs that are held off: what the topic itself said before, `None` for nothing.
+    pub(crate) previous: BTreeMap<String, Option<String>>,
+    /// Values in force before the hold, for the retention guard.
+    pub(crate) effective: BTreeMap<String, String>,
+}
+
+/// A target partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TargetPartition {
+    /// Position in the topics.
+    pub(crate) topic: usize,
+    /// Partition, the same number on both sides.
+    pub(crate) partition: i32,
+    /// Target offset of the first restored record.
+    pub(crate) start: i64,
+}
+
+/// What one attempt writes under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Epoch {
+    /// Producer id.
+    pub(crate) producer_id: i64,
+    /// Its epoch.
+    #[serde(rename = "epoch")]
+    pub(crate) number: i16,
+    /// Records that earlier epochs restored, by partition in the order of the state.
+    pub(crate) bases: Vec<u64>,
+    /// Target offset of the first record of this epoch, by partition.
+    pub(crate) starts: Vec<i64>,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self { producer_id: -1, number: -1, bases: Vec::new(), starts: Vec::new() }
+    }
+}
+
+impl RestoreState {
+    pub(crate) fn new(point: &Point) -> Self {
+        Self {
+            set: point.set().to_owned(),
+            entry: point.entry,
+            digest: point.digest.clone(),
+            topics: Vec::new(),
+            partitions: Vec::new(),
+            epochs: Vec::new(),
+            finished: false,
+        }
+    }
+
+    /// Whether records may have been produced.
+    pub(crate) fn started(&self) -> bool {
+        !self.partitions.is_empty()
+    }
+
+    /// Target offset of restored record number `count` (from 0) of a partition.
+    pub(crate) fn target_offset(&self, partition: usize, count: u64) -> Option<i64> {
+        let first_of = |epoch: &Epoch| Some((*epoch.bases.get(partition)?, *epoch.starts.get(partition)?));
+        let (base, start) = self.epochs.iter().filter_map(first_of).rfind(|(base, _)| *base <= count)?;
+        Some(start + i64::try_from(count - base).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn target_offsets_skip_the_markers_between_epochs() {
+        let epoch = |base, start| Epoch { producer_id: 1, number: 0, bases: vec![base], starts: vec![start] };
+        // 10 records from 100, a marker at 110, the rest from 111; an epoch that wrote nothing; the last from 113.
+        let state =
+            RestoreState { epochs: vec![epoch(0, 100), epoch(10, 111), epoch(11, 113)], ..RestoreState::default() };
+        let found: Vec<_> =
+            [0, 9, 10, 11, 20].into_iter().map(|count| state.target_offset(0, count).unwrap()).collect();
+        assert_eq!(found, [100, 109, 111, 113, 122]);
+    }
+}

@@ -1,0 +1,122 @@
+//! Archived batches become batches for the target: copied where nothing changes, else re-encoded. Pure CPU.
+
+use batch::{
+    BatchError, Codec, Compressor, Decompressor, OffsetHeaders, RawBatch, Selected, Window, can_copy, copy_for_restore,
+    encode_selected, payload, select_records,
+};
+
+/// Batches smaller than this are merged with their neighbours.
+const MERGE_BELOW: usize = 64 << 10;
+/// A bound on the decompressed records of one batch.
+const PAYLOAD_LIMIT: usize = 512 << 20;
+
+/// How batches are changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) window: Window,
+    /// Append offset headers.
+    pub(crate) headers: bool,
+    /// Value of `x-source-cluster`.
+    pub(crate) source_cluster: Option<String>,
+    /// Most bytes of a batch.
+    pub(crate) limit: usize,
+    /// Most records of a batch that is not copied.
+    pub(crate) max_records: usize,
+}
+
+/// A batch for the target, without producer and CRC.
+#[derive(Debug)]
+pub(crate) struct OutBatch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) records: i32,
+}
+
+/// Transforms batches of one partition from source offset `from` on, leaving out the first `skip` records that would come out.
+/// Returns the batches and how many records were left out.
+///
+/// # Errors
+/// When a batch cannot be decoded, or a single record exceeds the limit.
+pub(crate) fn transform(
+    batches: &[RawBatch],
+    from: i64,
+    rules: &Rules,
+    skip: u64,
+) -> Result<(Vec<OutBatch>, u64), BatchError> {
+    let mut work = Work { rules, from, left: skip, decompressor: Decompressor::default(), out: Vec::new() };
+    let mut group: Vec<&RawBatch> = Vec::new();
+    let mut group_bytes = 0;
+    for batch in batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
+        let whole = work.unchanged(batch);
+        let fits = batch.bytes.len() <= rules.limit;
+        if whole && fits && batch.bytes.len() >= MERGE_BELOW {
+            work.flush(&mut group)?;
+            group_bytes = 0;
+            work.copy(batch);
+            continue;
+        }
+        let same_codec =
+            group.last().is_none_or(|last| last.header.attributes.codec() == batch.header.attributes.codec());
+        if !same_codec || group_bytes + batch.bytes.len() > rules.limit {
+            work.flush(&mut group)?;
+            group_bytes = 0;
+        }
+        group_bytes += batch.bytes.len();
+        group.push(batch);
+    }
+    work.flush(&mut group)?;
+    Ok((work.out, skip - work.left))
+}
+
+struct Work<'a> {
+    rules: &'a Rules,
+    from: i64,
+    left: u64,
+    decompressor: Decompressor,
+    out: Vec<OutBatch>,
+}
+
+impl Work<'_> {
+    /// Whether every record of the batch goes out as it is.
+    fn unchanged(&self, batch: &RawBatch) -> bool {
+        let header = &batch.header;
+        let all_wanted = self.left == 0 && header.base_offset >= self.from && self.rules.window.covers(header);
+        !self.rules.headers && all_wanted && can_copy(header)
+    }
+
+    fn copy(&mut self, batch: &RawBatch) {
+        self.out.push(OutBatch { bytes: copy_for_restore(batch), records: batch.header.record_count });
+    }
+
+    /// Encodes the batches of a group together; a batch that stands alone and needs no change is copied.
+    fn flush(&mut self, group: &mut Vec<&RawBatch>) -> Result<(), BatchError> {
+        let group = std::mem::take(group);
+        if let [single] = group.as_slice() {
+            if self.unchanged(single) && single.bytes.len() <= self.rules.limit {
+                self.copy(single);
+                return Ok(());
+            }
+        }
+        let Some(first) = group.first() else { return Ok(()) };
+        let codec = first.header.attributes.codec().unwrap_or(Codec::None);
+        let mut payloads = Vec::with_capacity(group.len());
+        for batch in &group {
+            let mut bytes = Vec::new();
+            payload(batch, &mut self.decompressor, PAYLOAD_LIMIT, &mut bytes)?;
+            payloads.push(bytes);
+        }
+        let mut selected: Vec<Selected<'_>> = Vec::new();
+        for (batch, bytes) in group.iter().zip(&payloads) {
+            select_records(&batch.header, bytes, self.rules.window, &mut selected)?;
+        }
+        selected.retain(|record| record.offset >= self.from);
+        let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(selected.len());
+        self.left -= skipped as u64;
+        let selected = selected.get(skipped..).unwrap_or_default();
+        let headers =
+            self.rules.headers.then_some(OffsetHeaders { source_cluster: self.rules.source_cluster.as_deref() });
+        let mut compressor = Compressor::new(codec, None);
+        let encoded = encode_selected(selected, headers, self.rules.limit, self.rules.max_records, &mut compressor)?;
+        self.out.extend(encoded.into_iter().map(|e| OutBatch { bytes: e.bytes, records: e.records }));
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! One run from its specification to its report and exit code.
+
+use std::path::Path;
+use std::time::Duration;
+
+use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec};
+
+use crate::context::Context;
+use crate::emit::Emitter;
+use crate::{backup, connect, restore};
+
+/// What an interrupted run may still take to save its progress.
+const STOP_LIMIT: Duration = Duration::from_secs(22);
+
+/// Runs a specification; the report is complete however it ended.
+pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Report, ExitCode) {
+    let mut report = Report { started_at: context.now_text(), ..Report::default() };
+    let result = tokio::select! {
+        result = act(context, emitter, spec, &mut report) => result,
+        () = too_long(context) => Err(Failure::new(Code::Interrupted, "stopped on request; the newest progress could not be saved in time")),
+    };
+    let exit = match &result {
+        Ok(()) => ExitCode::Done,
+        Err(failure) => failure.code.exit(),
+    };
+    if let Err(failure) = result {
+        report.outcome = if failure.code == Code::Interrupted { "Interrupted" } else { "Failed" }.into();
+        report.failure = Some(failure);
+    }
+    report.finished_at = context.now_text();
+    report.warnings = emitter.warnings();
+    emitter.emit(EventKind::Finished { exit_code: exit as u8, failure: report.failure.clone() });
+    publish(context, emitter, spec, &report).await;
+    (report, exit)
+}
+
+async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut Report) -> Result<(), Failure> {
+    let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
+    if let Some(run) = &spec.run {
+        report.run.clone_from(&run.id);
+    }
+    match action {
+        Action::Backup(spec_part) => {
+            report.kind = "backup".into();
+            backup::run(context, emitter, spec, spec_part, report).await
+        }
+        Action::Restore(spec_part) => {
+            report.kind = "restore".into();
+            restore::run(context, emitter, spec, spec_part, report).await
+        }
+    }
+}
+
+async fn too_long(context: &Context) {
+    context.cancel.cancelled().await;
+    tokio::time::sleep(STOP_LIMIT).await;
+}
+
+/// Keeps report and events of a backup beside its set; a failure here changes nothing.
+async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &Report) {
+    let (Some(point), "backup") = (&report.point, report.kind.as_str()) else { return };
+    if report.outcome == "AlreadyDone" || report.run.is_empty() {
+        return;
+    }
+    let incremental = spec.backup.as_ref().is_some_and(|backup| backup.incremental);
+    let layout = archive::Layout::new(if incremental { &spec.name } else { point });
+    let stored = async {
+        let store = connect::store(context, spec).await?;
+        backup::publish(&store, &layout, report, emitter).await
+    };
+    match tokio::time::timeout(Duration::from_secs(2), stored).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => tracing::warn!(%failure, "the report could not be stored"),
+        Err(_) => tracing::warn!("the report could not be stored in time"),
+    }
+}
+
+/// Writes the short report to a file, as Kubernetes' termination message. A failure is only logged.
+pub fn write_termination(path: &Path, report: &Report) {
+    if let Err(error) = std::fs::write(path, report.short()) {
+        tracing::warn!(%error, path = %path.display(), "the termination message could not be written");
+    }
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Fetches the servers that tests and demo run against, each once and by version, into a cache outside the clone.
+#
+#   tests/servers/fetch.sh kafka 4.3.1     Apache Kafka's jars, from Maven Central (about 60 MB)
+#   tests/servers/fetch.sh versitygw       an S3 server, built from its Go module (about a minute)
+#
+# Prints the folder that holds the result on standard output, and what it does on standard error.
+# Cache: $KAFKA_BACKUP_CACHE, else ~/.cache/kafka-backup.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${KAFKA_BACKUP_CACHE:-$HOME/.cache/kafka-backup}
+versitygw=v1.8.0
+
+say() { echo "fetch: $*" >&2; }
+
+need() { # command, what to install
+  command -v "$1" > /dev/null || { say "$1 is missing: install $2"; exit 1; }
+}
+
+kafka() {
+  local dir="$cache/kafka-$1"
+  if [ ! -f "$dir/.complete" ]; then
+    need mvn "Apache Maven 3.8 or newer (Debian: apt-get install maven)"
+    say "Apache Kafka $1 from Maven Central into $dir"
+    mkdir -p "$dir"
+    cp "$here/kafka-$1/pom.xml" "$dir/pom.xml"
+    (cd "$dir" && mvn -q -B dependency:copy-dependencies -DoutputDirectory=libs) >&2
+    touch "$dir/.complete"
+  fi
+  echo "$dir/libs"
+}
+
+s3() {
+  local dir="$cache/versitygw-$versitygw"
+  if [ ! -x "$dir/versitygw" ]; then
+    need go "Go 1.24 or newer (Debian: apt-get install golang)"
+    say "versitygw $versitygw, built from source into $dir"
+    mkdir -p "$dir"
+    GOBIN="$dir" CGO_ENABLED=0 go install "github.com/versity/versitygw/cmd/versitygw@$versitygw" >&2
+  fi
+  echo "$dir/versitygw"
+}
+
+mkdir -p "$cache"
+# Two test processes may want the same server at once.
+exec 9> "$cache/.lock-${1:-none}-${2:-}"
+flock 9
+case ${1:-} in
+  kafka) kafka "$2" ;;
+  versitygw) s3 ;;
+  *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,348 @@
+//! Real Apache Kafka brokers (KRaft) on loopback.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Newest release in the matrix.
+pub const NEW: &str = "4.3.1";
+/// Oldest release in the matrix.
+pub const OLD: &str = "3.9.2";
+
+/// How a cluster is made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Release.
+    pub version: &'static str,
+    /// Brokers, each also a controller.
+    pub nodes: usize,
+    /// Also listen with SASL, mutual TLS and SASL over TLS, and enforce ACLs.
+    pub secure: bool,
+    /// Further lines of `server.properties`.
+    pub properties: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { version: NEW, nodes: 1, secure: false, properties: Vec::new() }
+    }
+}
+
+/// A running cluster; its processes end when it is dropped.
+#[derive(Debug)]
+pub struct Kafka {
+    dir: TempDir,
+    options: Options,
+    libs: PathBuf,
+    cluster_id: String,
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug)]
+struct Node {
+    dir: PathBuf,
+    ports: Ports,
+    process: Option<Child>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    plain: u16,
+    controller: u16,
+    sasl: u16,
+    mtls: u16,
+    sasl_tls: u16,
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Runs the fetch script and returns the path that it prints.
+pub fn fetch(what: &[&str]) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/fetch.sh");
+    let output = Command::new(script).args(what).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "fetching {what:?} failed");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+impl Kafka {
+    /// One plain broker of the newest release.
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// A cluster made to measure.
+    pub fn with(options: Options) -> Self {
+        let libs = fetch(&["kafka", options.version]);
+        let dir = tempfile::Builder::new().prefix("kafka-backup-broker-").tempdir().unwrap();
+        let nodes = (0..options.nodes)
+            .map(|number| {
+                let ports = Ports {
+                    plain: free_port(),
+                    controller: free_port(),
+                    sasl: free_port(),
+                    mtls: free_port(),
+                    sasl_tls: free_port(),
+                };
+                Node { dir: dir.path().join(format!("node{number}")), ports, process: None }
+            })
+            .collect();
+        let cluster_id = cluster_id(dir.path());
+        let mut kafka = Self { dir, options, libs, cluster_id, nodes };
+        if kafka.options.secure {
+            make_certificates(&kafka.certs());
+        }
+        for number in 0..kafka.nodes.len() {
+            kafka.configure(number);
+        }
+        for number in 0..kafka.nodes.len() {
+            kafka.launch(number);
+        }
+        for number in 0..kafka.nodes.len() {
+            kafka.wait_ready(number);
+        }
+        kafka
+    }
+
+    /// Bootstrap addresses of the plaintext listeners.
+    pub fn bootstrap(&self) -> String {
+        let address = |node: &Node| format!("127.0.0.1:{}", node.ports.plain);
+        self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
+    }
+
+    /// Port of the SASL listener of the first node.
+    pub fn sasl_port(&self) -> u16 {
+        self.nodes[0].ports.sasl
+    }
+
+    /// Port of the mutual TLS listener of the first node.
+    pub fn mtls_port(&self) -> u16 {
+        self.nodes[0].ports.mtls
+    }
+
+    /// Port of the SASL over TLS listener of the first node.
+    pub fn sasl_tls_port(&self) -> u16 {
+        self.nodes[0].ports.sasl_tls
+    }
+
+    /// Folder of the certificates.
+    pub fn certs(&self) -> PathBuf {
+        self.dir.path().join("certs")
+    }
+
+    /// Process id of a node.
+    pub fn pid(&self, node: usize) -> u32 {
+        self.nodes[node].process.as_ref().expect("the node runs").id()
+    }
+
+    /// Stops a node, by SIGTERM or at once.
+    pub fn stop(&mut self, node: usize, at_once: bool) {
+        if let Some(mut process) = self.nodes[node].process.take() {
+            signal(process.id(), if at_once { "KILL" } else { "TERM" });
+            process.wait().unwrap();
+        }
+    }
+
+    /// Starts a stopped node on its old data.
+    pub fn restart(&mut self, node: usize) {
+        self.launch(node);
+        self.wait_ready(node);
+    }
+
+    /// Runs one of Kafka's own command-line classes and returns its output.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
+        let output = Command::new("java")
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+            .arg(self.libs.join("*"))
+            .arg(class)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{class} {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    fn configure(&self, number: usize) {
+        let node = &self.nodes[number];
+        fs::create_dir_all(&node.dir).unwrap();
+        fs::write(node.dir.join("server.properties"), self.properties(number)).unwrap();
+        fs::write(node.dir.join("log4j2.properties"), LOG4J2).unwrap();
+        fs::write(node.dir.join("log4j.properties"), LOG4J).unwrap();
+        let mut format = self.java(number);
+        format.args(["kafka.tools.StorageTool", "format", "-t", &self.cluster_id, "-c"]);
+        format.arg(node.dir.join("server.properties"));
+        if self.options.secure {
+            for user in ["admin", "alice"] {
+                for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                    format.arg("--add-scram").arg(format!("{mechanism}=[name={user},password={user}-secret]"));
+                }
+            }
+        }
+        let output = format.output().unwrap();
+        assert!(output.status.success(), "formatting: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn properties(&self, number: usize) -> String {
+        let ports = self.nodes[number].ports;
+        let voter = |(id, node): (usize, &Node)| format!("{}@127.0.0.1:{}", id + 1, node.ports.controller);
+        let voters: Vec<_> = self.nodes.iter().enumerate().map(voter).collect();
+        let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
+        let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
+        let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+        if self.options.secure {
+            let more = format!(
+                ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{}",
+                ports.sasl, ports.mtls, ports.sasl_tls
+            );
+            listeners += &more;
+            protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL";
+        }
+        let mut out = format!(
+            "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
+             controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
+             listeners={listeners},CONTROLLER://127.0.0.1:{}\nadvertised.listeners={listeners}\n\
+             listener.security.protocol.map={protocols}\nlog.dirs={}\nnum.partitions=1\n\
+             auto.create.topics.enable=false\noffsets.topic.num.partitions=2\n\
+             offsets.topic.replication.factor={replicas}\ntransaction.state.log.num.partitions=2\n\
+             transaction.state.log.replication.factor={replicas}\ntransaction.state.log.min.isr=1\n\
+             share.coordinator.state.topic.replication.factor={replicas}\nshare.coordinator.state.topic.min.isr=1\n\
+             share.coordinator.state.topic.num.partitions=2\n\
+             group.initial.rebalance.delay.ms=0\nlog.retention.ms=-1\nlog.cleaner.backoff.ms=500\n\
+             num.network.threads=2\nnum.io.threads=4\nlog.cleaner.dedupe.buffer.size=16777216\n",
+            number + 1,
+            voters.join(","),
+            ports.controller,
+            self.nodes[number].dir.join("data").display(),
+        );
+        if self.options.secure {
+            self.secure_properties(&mut out);
+        }
+        for line in &self.options.properties {
+            writeln!(out, "{line}").unwrap();
+        }
+        out
+    }
+
+    fn secure_properties(&self, out: &mut String) {
+        let certs = self.certs();
+        out.push_str(
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+             super.users=User:ANONYMOUS;User:admin\nallow.everyone.if.no.acl.found=false\n\
+             ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/,DEFAULT\n\
+             listener.name.mtls.ssl.client.auth=required\nlistener.name.sasltls.ssl.client.auth=none\n",
+        );
+        for name in ["sasl", "sasltls"] {
+            write!(
+                out,
+                "listener.name.{name}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+                 listener.name.{name}.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_admin=\"admin-secret\" user_alice=\"alice-secret\";\n\
+                 listener.name.{name}.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+                 listener.name.{name}.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+            )
+            .unwrap();
+        }
+        for name in ["mtls", "sasltls"] {
+            write!(
+                out,
+                "listener.name.{name}.ssl.keystore.type=PEM\nlistener.name.{name}.ssl.keystore.location={0}/broker.keystore.pem\n\
+                 listener.name.{name}.ssl.truststore.type=PEM\nlistener.name.{name}.ssl.truststore.location={0}/ca.pem\n",
+                certs.display()
+            )
+            .unwrap();
+        }
+    }
+
+    fn java(&self, number: usize) -> Command {
+        let dir = &self.nodes[number].dir;
+        let mut java = Command::new("java");
+        java.args(["-Xmx512m", "-XX:+UseG1GC", "-Djava.awt.headless=true"]);
+        if self.options.version.starts_with('3') {
+            java.arg(format!("-Dlog4j.configuration=file:{}", dir.join("log4j.properties").display()));
+        } else {
+            java.arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()));
+        }
+        java.arg("-cp").arg(self.libs.join("*"));
+        java
+    }
+
+    fn launch(&mut self, number: usize) {
+        let mut java = self.java(number);
+        let dir = self.nodes[number].dir.clone();
+        let log = fs::File::create(dir.join("broker.log")).unwrap();
+        java.arg("kafka.Kafka").arg(dir.join("server.properties"));
+        java.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.nodes[number].process = Some(java.spawn().expect("java runs"));
+    }
+
+    fn wait_ready(&mut self, number: usize) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let node = &mut self.nodes[number];
+        loop {
+            let log = fs::read_to_string(node.dir.join("broker.log")).unwrap_or_default();
+            if log.contains("Kafka Server started") && TcpStream::connect(("127.0.0.1", node.ports.plain)).is_ok() {
+                return;
+            }
+            let ended = node.process.as_mut().and_then(|process| process.try_wait().unwrap());
+            assert!(ended.is_none() && Instant::now() < deadline, "the broker did not start:\n{log}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(process) = &mut node.process {
+                drop(process.kill());
+                drop(process.wait());
+            }
+        }
+    }
+}
+
+/// Sends a signal to one process.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -s {name} {pid}");
+}
+
+/// 22 characters of base64url, different for each folder.
+fn cluster_id(dir: &Path) -> String {
+    let digest = blake3::hash(dir.to_string_lossy().as_bytes()).to_hex().to_string();
+    format!("{}A", &digest[..21])
+}
+
+/// One CA, a broker certificate, and client certificates: `alice` is signed by the CA, `stranger` is not.
+fn make_certificates(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let openssl = |arguments: &str| {
+        let output =
+            Command::new("openssl").args(arguments.split(' ')).current_dir(dir).output().expect("openssl runs");
+        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=test-ca -keyout ca.key -out ca.pem");
+    fs::write(dir.join("names.ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
+    for who in ["broker", "alice"] {
+        openssl(&format!("req -newkey rsa:2048 -nodes -days 30 -subj /CN={who} -keyout {who}.key -out {who}.csr"));
+        openssl(&format!(
+            "x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names.ext -out {who}.pem"
+        ));
+    }
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=stranger -keyout stranger.key -out stranger.pem");
+    let part = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    fs::write(dir.join("broker.keystore.pem"), part("broker.key") + &part("broker.pem") + &part("ca.pem")).unwrap();
+}
+
+const LOG4J2: &str = "status = error\nappender.console.type = Console\nappender.console.name = OUT\n\
+appender.console.layout.type = PatternLayout\nappender.console.layout.pattern = [%d] %p %m (%c)%n\n\
+rootLogger.level = info\nrootLogger.appenderRefs = out\nrootLogger.appenderRef.out.ref = OUT\n";
+const LOG4J: &str = "log4j.rootLogger=INFO, stdout\nlog4j.appender.stdout=org.apache.log4j.ConsoleAppender\n\
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout\nlog4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n\n";

@@ -1,0 +1,155 @@
+//! The runner as users start it: a process with a specification, events on standard output, an exit code.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder with an archive and secrets, and specifications for it.
+#[derive(Debug)]
+pub struct Bench {
+    /// Holds everything.
+    pub dir: TempDir,
+    /// The `storage` block of specifications.
+    pub storage: Value,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The result of a runner that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The report of a run with `-o json`.
+    pub fn report(&self) -> Value {
+        let line = self.stdout.lines().rev().find(|line| line.contains("\"event\":\"report\""));
+        let line = line.unwrap_or_else(|| panic!("no report in {self:?}"));
+        serde_json::from_str::<Value>(line).unwrap()["report"].clone()
+    }
+
+    /// Panics unless the run ended well.
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Panics unless the run ended with this error and exit code, and its message has all these words.
+    pub fn fails(self, code: &str, exit: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, exit, "{}\n{}", self.stdout, self.stderr);
+        let first = self.stderr.lines().find(|line| line.starts_with("error ")).unwrap_or_default();
+        assert!(first.starts_with(&format!("error {code}")), "{}", self.stderr);
+        for word in words {
+            assert!(first.contains(word), "{word:?} is not in: {first}");
+        }
+        self
+    }
+}
+
+/// Path of the runner binary, built beside this test binary.
+pub fn binary() -> PathBuf {
+    if let Ok(path) = std::env::var("KAFKA_BACKUP_RUNNER") {
+        return path.into();
+    }
+    let mut dir = std::env::current_exe().unwrap();
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    let path = dir.join("kafka-backup-runner");
+    assert!(path.exists(), "{} is missing: build the workspace first (cargo build)", path.display());
+    path
+}
+
+impl Bench {
+    /// A folder with an empty archive in a directory.
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("kafka-backup-bench-").tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("archive")).unwrap();
+        let storage = json!({"type": "filesystem", "path": dir.path().join("archive")});
+        Self { dir, storage }
+    }
+
+    /// The folder of the archive in a directory.
+    pub fn archive(&self) -> PathBuf {
+        self.dir.path().join("archive")
+    }
+
+    /// A backup specification.
+    pub fn backup(&self, name: &str, bootstrap: &str, backup: Value) -> Value {
+        json!({
+            "formatVersion": 1, "name": name, "storage": self.storage, "backup": backup,
+            "kafka": {"bootstrapServers": bootstrap.split(',').collect::<Vec<_>>()},
+        })
+    }
+
+    /// A restore specification.
+    pub fn restore(&self, name: &str, bootstrap: &str, restore: Value) -> Value {
+        json!({
+            "formatVersion": 1, "name": name, "storage": self.storage, "restore": restore,
+            "kafka": {"bootstrapServers": bootstrap.split(',').collect::<Vec<_>>()},
+        })
+    }
+
+    /// The command `kafka-backup-runner COMMAND SPEC ARGUMENTS`, not started yet.
+    pub fn command(&self, command: &str, spec: &Value, arguments: &[&str]) -> Command {
+        let number = std::fs::read_dir(self.dir.path()).unwrap().count();
+        let file = self.dir.path().join(format!("spec-{number}-{}.json", std::process::id()));
+        std::fs::write(&file, serde_json::to_vec_pretty(spec).unwrap()).unwrap();
+        let mut process = Command::new(binary());
+        process.arg(command).arg(file).args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        process
+    }
+
+    /// Runs a command to its end.
+    pub fn call(&self, command: &str, spec: &Value, arguments: &[&str]) -> Ended {
+        ended(self.command(command, spec, arguments).output().unwrap())
+    }
+
+    /// Runs a specification with `-o json` to its end.
+    pub fn run(&self, spec: &Value) -> Ended {
+        self.call("run", spec, &["-o", "json"])
+    }
+
+    /// Starts a run and leaves it running.
+    pub fn spawn(&self, spec: &Value) -> Child {
+        let mut command = self.command("run", spec, &["-o", "json"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// A process's output as text.
+pub fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// All files below a folder, with their sizes, sorted by path.
+pub fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let mut out = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let entry = entry.unwrap();
+            let meta = entry.metadata().unwrap();
+            if meta.is_dir() { open.push(entry.path()) } else { out.push((entry.path(), meta.len())) }
+        }
+    }
+    out.sort();
+    out
+}
