@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -47,7 +48,49 @@ pub struct Kafka {
 struct Node {
     dir: PathBuf,
     ports: Ports,
-    process: Option<Child>,
+    process: Option<Guarded>,
+}
+
+/// A process that ends when this test process ends, however that happens: a shell holds the other end of a pipe.
+#[derive(Debug)]
+struct Guarded {
+    shell: Child,
+    pid: u32,
+}
+
+impl Guarded {
+    fn spawn(command: &Command, log: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "log=$1; shift; \"$@\" < /dev/null > \"$log\" 2>&1 & echo $!; cat > /dev/null; kill -9 $! 2> /dev/null; wait", "sh"]);
+        shell.arg(log).arg(command.get_program()).args(command.get_args());
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh runs");
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { shell, pid: line.trim().parse().unwrap() }
+    }
+
+    /// Sends a signal and waits until the process is gone.
+    fn end(mut self, name: &str) {
+        signal(self.pid, name);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let alive = || Path::new(&format!("/proc/{}/cmdline", self.pid)).exists_with_content();
+        while alive() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
+    }
+}
+
+trait Content {
+    fn exists_with_content(&self) -> bool;
+}
+
+impl Content for Path {
+    /// An ended process that nobody waited for has an empty command line.
+    fn exists_with_content(&self) -> bool {
+        fs::read(self).is_ok_and(|text| !text.is_empty())
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,15 +182,23 @@ impl Kafka {
 
     /// Process id of a node.
     pub fn pid(&self, node: usize) -> u32 {
-        self.nodes[node].process.as_ref().expect("the node runs").id()
+        self.nodes[node].process.as_ref().expect("the node runs").pid
     }
 
     /// Stops a node, by SIGTERM or at once.
     pub fn stop(&mut self, node: usize, at_once: bool) {
-        if let Some(mut process) = self.nodes[node].process.take() {
-            signal(process.id(), if at_once { "KILL" } else { "TERM" });
-            process.wait().unwrap();
+        if let Some(process) = self.nodes[node].process.take() {
+            process.end(if at_once { "KILL" } else { "TERM" });
         }
+    }
+
+    /// The log of a partition as the broker keeps it on disk: all its segments one after the other.
+    pub fn log_bytes(&self, topic: &str, partition: i32) -> Vec<u8> {
+        let dir = fs::read_dir(self.nodes[0].dir.join(format!("data/{topic}-{partition}"))).unwrap();
+        let mut files: Vec<_> = dir.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+        files.sort();
+        files.iter().flat_map(|path| fs::read(path).unwrap()).collect()
     }
 
     /// Starts a stopped node on its old data.
@@ -276,22 +327,21 @@ impl Kafka {
     fn launch(&mut self, number: usize) {
         let mut java = self.java(number);
         let dir = self.nodes[number].dir.clone();
-        let log = fs::File::create(dir.join("broker.log")).unwrap();
         java.arg("kafka.Kafka").arg(dir.join("server.properties"));
-        java.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.nodes[number].process = Some(java.spawn().expect("java runs"));
+        self.nodes[number].process = Some(Guarded::spawn(&java, &dir.join("broker.log")));
     }
 
     fn wait_ready(&mut self, number: usize) {
         let deadline = Instant::now() + Duration::from_secs(120);
-        let node = &mut self.nodes[number];
+        let node = &self.nodes[number];
         loop {
             let log = fs::read_to_string(node.dir.join("broker.log")).unwrap_or_default();
             if log.contains("Kafka Server started") && TcpStream::connect(("127.0.0.1", node.ports.plain)).is_ok() {
                 return;
             }
-            let ended = node.process.as_mut().and_then(|process| process.try_wait().unwrap());
-            assert!(ended.is_none() && Instant::now() < deadline, "the broker did not start:\n{log}");
+            let pid = node.process.as_ref().expect("the node was started").pid;
+            let alive = Path::new(&format!("/proc/{pid}/cmdline")).exists_with_content();
+            assert!(alive && Instant::now() < deadline, "the broker did not start:\n{log}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -300,9 +350,8 @@ impl Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         for node in &mut self.nodes {
-            if let Some(process) = &mut node.process {
-                drop(process.kill());
-                drop(process.wait());
+            if let Some(process) = node.process.take() {
+                process.end("KILL");
             }
         }
     }

@@ -4,11 +4,10 @@
 //! makes loads, and dumps topics as an independent client sees them.
 //! What it never does: use the product's code to judge the product.
 //! Tests may panic with a message: that is how they fail.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, clippy::indexing_slicing)]
 
 pub mod kafka;
 pub mod load;
 pub mod oracle;
+pub mod pair;
 pub mod runner;
 pub mod s3;

@@ -153,3 +153,21 @@ pub fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
     out.sort();
     out
 }
+
+/// A Python with the packages that the independent reader needs, in an environment of its own in the cache.
+pub fn python() -> PathBuf {
+    let home = std::env::var("HOME").unwrap();
+    let cache = std::env::var("KAFKA_BACKUP_CACHE")
+        .map_or_else(|_| Path::new(&home).join(".cache/kafka-backup"), PathBuf::from);
+    let dir = cache.join("python-reader-1");
+    let python = dir.join("bin/python");
+    if !dir.join(".complete").exists() {
+        let run =
+            |command: &mut Command| assert!(command.stdout(Stdio::null()).status().unwrap().success(), "{command:?}");
+        run(Command::new("python3").args(["-m", "venv"]).arg(&dir));
+        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("reader/requirements.txt");
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements));
+        std::fs::write(dir.join(".complete"), "").unwrap();
+    }
+    python
+}

@@ -28,16 +28,17 @@ impl S3 {
         let dir = tempfile::Builder::new().prefix("kafka-backup-s3-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("archive")).unwrap();
         let port = free_port();
-        let process = Command::new(binary)
+        let process = Command::new("sh")
+            // The server ends when this test process does: its shell holds the other end of a pipe.
+            .args(["-c", "\"$@\" < /dev/null > /dev/null 2>&1 & cat > /dev/null; kill -9 $!", "sh"])
+            .arg(binary)
             .env("ROOT_ACCESS_KEY", ACCESS_KEY)
             .env("ROOT_SECRET_KEY", SECRET_KEY)
             .args(["--port", &format!("127.0.0.1:{port}"), "posix"])
             .arg(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdin(Stdio::piped())
             .spawn()
-            .expect("versitygw runs");
+            .expect("sh runs");
         let server = Self { dir, port, process };
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -66,7 +67,7 @@ impl S3 {
 
 impl Drop for S3 {
     fn drop(&mut self) {
-        drop(self.process.kill());
+        drop(self.process.stdin.take());
         drop(self.process.wait());
     }
 }

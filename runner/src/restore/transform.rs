@@ -90,11 +90,12 @@ impl Work<'_> {
     /// Encodes the batches of a group together; a batch that stands alone and needs no change is copied.
     fn flush(&mut self, group: &mut Vec<&RawBatch>) -> Result<(), BatchError> {
         let group = std::mem::take(group);
-        if let [single] = group.as_slice() {
-            if self.unchanged(single) && single.bytes.len() <= self.rules.limit {
-                self.copy(single);
-                return Ok(());
-            }
+        if let [single] = group.as_slice()
+            && self.unchanged(single)
+            && single.bytes.len() <= self.rules.limit
+        {
+            self.copy(single);
+            return Ok(());
         }
         let Some(first) = group.first() else { return Ok(()) };
         let codec = first.header.attributes.codec().unwrap_or(Codec::None);

@@ -2,7 +2,6 @@
 //!
 //! Everything is real: Apache Kafka brokers, the runner as a process, librdkafka as the judge. Exit code 0 only
 //! when every topic is equal on both sides.
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::time::Instant;
 

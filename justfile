@@ -1,0 +1,57 @@
+# Everything that a developer or CI runs. `./justw` runs it with a pinned `just`.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# List the recipes
+default:
+    @just --list
+
+# Back up, lose, restore and compare a real broker; ends with 0 only if every topic is equal
+demo:
+    @echo "demo: builds the runner, fetches Apache Kafka into ~/.cache/kafka-backup once, leaves nothing running"
+    tests/servers/need.sh
+    cargo build --quiet --locked -p kafka-backup-runner -p kafka-backup-tests
+    target/debug/demo
+
+# All tests: lint, unit and property tests, then suites against real brokers and stores
+test: lint test-quick test-servers
+
+# Tests without servers
+test-quick:
+    tests/servers/need.sh
+    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner
+    cargo test --locked -p kafka-backup-tests --test house --test cli --test conformance
+
+# Suites against real Apache Kafka and a real S3 server
+test-servers:
+    tests/servers/need.sh
+    cargo build --locked -p kafka-backup-runner
+    for suite in fidelity recovery errors secure groups stores matrix reader; do \
+        echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+
+# Formatting and clippy without warnings
+lint:
+    cargo fmt --all --check
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --workspace --exclude kafka-backup-tests
+
+# Licences, bans and sources of dependencies (needs cargo-deny)
+deny:
+    cargo deny check bans licenses sources
+
+# Run a fuzz target for a while (needs nightly and cargo-fuzz): just fuzz split 60
+fuzz TARGET SECONDS="60":
+    cd fuzz && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Peak memory of a backup and a restore of 2 GB, in one partition and in 1,000
+memory:
+    cargo build --locked --release -p kafka-backup-runner -p kafka-backup-tests
+    target/release/memory
+
+# Regenerate generated files
+gen:
+    cargo run --quiet --locked -p kafka-backup-runner -- schema > docs/run-spec.schema.json
+
+# Release build of the runner
+build:
+    cargo build --locked --release -p kafka-backup-runner

@@ -1,0 +1,73 @@
+//! The command line without servers: help, specifications, error codes.
+
+use std::process::Command;
+
+use harness::runner::{Bench, binary, ended};
+use serde_json::json;
+
+fn call(arguments: &[&str]) -> harness::runner::Ended {
+    ended(Command::new(binary()).args(arguments).output().unwrap())
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let help = call(&["--help"]).ok().stdout;
+    for word in ["Examples:", "Exit codes:", "75 stopped", "explain KB4003"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+    for command in ["run", "verify", "ls", "show", "lookup"] {
+        assert!(call(&[command, "--help"]).ok().stdout.contains("Example"), "{command}");
+    }
+}
+
+#[test]
+fn every_error_code_is_explained() {
+    let all = call(&["explain"]).ok().stdout;
+    for code in contract::Code::ALL {
+        assert!(all.contains(code.as_str()));
+        let one = call(&["explain", &code.as_str().to_lowercase()]).ok().stdout;
+        assert!(one.contains(code.help()) && one.contains(&format!("Exit code {}", code.exit() as u8)));
+    }
+    call(&["explain", "KB9999"]).fails("KB1002", 2, &["KB9999"]);
+}
+
+#[test]
+fn the_schema_in_docs_is_fresh() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/run-spec.schema.json");
+    assert_eq!(call(&["schema"]).ok().stdout, std::fs::read_to_string(docs).unwrap(), "run `just gen`");
+}
+
+#[test]
+fn wrong_specifications_name_field_value_rule_and_fix() {
+    let bench = Bench::new();
+    let good = || bench.backup("orders", "127.0.0.1:1", json!({"topics": ["orders"]}));
+    let mut unknown = good();
+    unknown["backup"]["topicz"] = json!([]);
+    bench.run(&unknown).fails("KB1001", 2, &["topicz"]);
+    let mut wrong = good();
+    wrong["backup"]["compressionLevel"] = json!(99);
+    wrong["name"] = json!("a/b");
+    bench.run(&wrong).fails("KB1002", 2, &["backup.compressionLevel", "99", "1 to 22", "name", "a/b"]);
+    let mut typed = good();
+    typed["backup"]["segmentMaxBytes"] = json!("big");
+    bench.run(&typed).fails("KB1001", 2, &["big"]);
+    let mut version = good();
+    version["formatVersion"] = json!(2);
+    bench.run(&version).fails("KB1002", 2, &["formatVersion", "reads 1"]);
+    call(&["run", "/no/such/file.yaml"]).fails("KB1001", 2, &["/no/such/file.yaml"]);
+    assert!(harness::runner::files(&bench.archive()).is_empty());
+}
+
+#[test]
+fn a_specification_comes_from_standard_input_too() {
+    use std::io::Write;
+    let mut child = Command::new(binary())
+        .args(["run", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"formatVersion: 1\nname: x\nnonsense: 1\n").unwrap();
+    ended(child.wait_with_output().unwrap()).fails("KB1001", 2, &["nonsense"]);
+}

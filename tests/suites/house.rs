@@ -1,0 +1,118 @@
+//! The house rules that a machine can check: edges between crates, file sizes, module headers, pure modules.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn sources() -> Vec<(String, String)> {
+    let output = Command::new("git").args(["ls-files", "*.rs"]).current_dir(root()).output().unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    let read = |name: &str| (name.to_owned(), std::fs::read_to_string(root().join(name)).unwrap_or_default());
+    list.lines().map(read).filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// The lines before the tests.
+fn product(text: &str) -> Vec<&str> {
+    text.lines().take_while(|line| *line != "#[cfg(test)]").collect()
+}
+
+fn is_product(name: &str) -> bool {
+    name.starts_with("runner/") && !name.ends_with("/tests.rs")
+}
+
+#[test]
+fn crates_use_each_other_only_along_the_drawn_edges() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut found = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap().trim_start_matches("kafka-backup-");
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let other = dependency["name"].as_str().unwrap();
+            if let Some(other) = other.strip_prefix("kafka-backup-").filter(|_| name != "tests") {
+                found.insert(format!("{other} <- {name}"));
+            }
+        }
+    }
+    let drawn = [
+        "archive <- runner",
+        "batch <- archive",
+        "batch <- runner",
+        "contract <- archive",
+        "contract <- runner",
+        "contract <- wire",
+        "wire <- runner",
+    ];
+    assert_eq!(found, drawn.into_iter().map(str::to_owned).collect(), "ARCHITECTURE.md draws the edges");
+}
+
+#[test]
+fn files_are_small_and_open_with_what_they_do() {
+    for (name, text) in sources() {
+        if is_product(&name) {
+            let lines = product(&text).len();
+            assert!(lines <= 500, "{name} has {lines} lines without its tests; split it by idea");
+        }
+        let first = text.lines().next().unwrap_or_default();
+        assert!(
+            first.starts_with("//!") || name.ends_with("/tests.rs") || name.starts_with("fuzz/"),
+            "{name} opens without saying what it does"
+        );
+    }
+}
+
+#[test]
+fn product_code_does_not_panic_by_design() {
+    for (name, text) in sources().into_iter().filter(|(name, _)| is_product(name)) {
+        for (number, line) in product(&text).iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("] {
+                assert!(!code.contains(word), "{name}:{}: {word}", number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn modules_that_decide_do_no_io() {
+    let pure = [
+        "selection.rs",
+        "configs.rs",
+        "select.rs",
+        "transactions.rs",
+        "positions.rs",
+        "transform.rs",
+        "layout.rs",
+        "state.rs",
+    ];
+    for (name, text) in sources().into_iter().filter(|(name, _)| is_product(name)) {
+        let file = name.rsplit('/').next().unwrap();
+        // Discovery asks the cluster; everything else of these names only computes.
+        if !pure.contains(&file) || name == "runner/src/backup/select.rs" {
+            continue;
+        }
+        let code = product(&text).join("\n");
+        for word in ["async fn", ".await", "Timestamp::now", "std::fs"] {
+            assert!(!code.contains(word), "{name} has {word}");
+        }
+    }
+}
+
+#[test]
+fn no_words_of_unfinished_work() {
+    let marks = ["TO", "FIX", "XX", "HA"].into_iter().zip(["DO", "ME", "X", "CK"]).map(|(a, b)| format!("{a}{b}"));
+    for mark in marks {
+        for (name, text) in sources() {
+            let found = text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == mark);
+            assert!(!found, "{name} says {mark}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Crashes, interruptions, second runs, and two runs at once.
+
+use std::time::{Duration, Instant};
+
+use harness::kafka::{Kafka, Options, signal};
+use harness::load::{self, Make, T0};
+use harness::oracle;
+use harness::pair::{assert_equal, source, target};
+use harness::runner::{Bench, ended, files};
+use serde_json::{Value, json};
+
+/// A topic with `records` records of about 1 KiB over 4 partitions, 30 days old.
+fn fill(bootstrap: &str, topic: &str, records: i64) {
+    load::create(bootstrap, topic, 4, 1, &[]);
+    let old = |n: i64| Make {
+        timestamp: Some(T0 - 30 * 86_400_000 + n),
+        value: Some(format!("{n:0>1000}").into_bytes()),
+        ..Make::new(n, i32::try_from(n % 4).unwrap())
+    };
+    load::produce(bootstrap, topic, &[("batch.size", "16384")], (0..records).map(old));
+}
+
+/// Runs a specification again and again, killing it after ever other delays, until it ends by itself.
+fn with_kills(bench: &Bench, spec: &Value, between: &mut dyn FnMut(u64)) -> (Value, u64) {
+    for round in 0..200u64 {
+        let mut child = bench.spawn(spec);
+        // From at once to long enough; steps that are no multiple of any timer.
+        let limit = Duration::from_millis(20 + round * 37);
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() && started.elapsed() < limit {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if child.try_wait().unwrap().is_some() {
+            let ended = ended(child.wait_with_output().unwrap());
+            return (ended.ok().report(), round);
+        }
+        signal(child.id(), "KILL");
+        child.wait().unwrap();
+        between(round);
+    }
+    panic!("the run does not end");
+}
+
+#[test]
+fn a_backup_killed_again_and_again_loses_and_doubles_nothing() {
+    let topic = "r-backup-kills";
+    fill(&source().bootstrap(), topic, 100_000);
+    for incremental in [false, true] {
+        let bench = Bench::new();
+        let name = format!("kills-{incremental}");
+        let backup = json!({"topics": [topic], "incremental": incremental, "checkpointIntervalSecs": 1, "segmentMaxBytes": 4_194_304});
+        let (report, kills) = with_kills(&bench, &bench.backup(&name, &source().bootstrap(), backup), &mut |_| ());
+        assert!(kills >= 3, "{kills} kills");
+        bench
+            .call(
+                "verify",
+                &bench.backup(&name, "127.0.0.1:1", json!({"topics": ["x"]})),
+                &[report["point"].as_str().unwrap()],
+            )
+            .ok();
+        let target_name = format!("r-kills-{incremental}");
+        let restore =
+            json!({"from": report["point"], "includeOffsetHeaders": false, "topicMapping": {topic: target_name}});
+        bench.run(&bench.restore(&name, &target().bootstrap(), restore)).ok();
+        assert_eq!(
+            oracle::digest(&source().bootstrap(), topic, None),
+            oracle::digest(&target().bootstrap(), &target_name, None)
+        );
+    }
+}
+
+#[test]
+fn a_restore_killed_again_and_again_is_exactly_once() {
+    // The broker forgets producers of old records every 2 seconds, and restarts in between.
+    let properties = vec!["producer.id.expiration.check.interval.ms=2000".to_owned(), "log.retention.ms=-1".to_owned()];
+    let mut broker = Kafka::with(Options { properties, ..Options::default() });
+    let topic = "r-restore-kills";
+    fill(&source().bootstrap(), topic, 150_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    for (headers, restarts) in [(false, true), (true, false)] {
+        let name = format!("r-kills-{headers}");
+        let restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: name}});
+        let spec = bench.restore(&name, &broker.bootstrap(), restore);
+        let (report, kills) = with_kills(&bench, &spec, &mut |round| {
+            if restarts && round % 5 == 3 {
+                broker.stop(0, round % 2 == 0);
+                broker.restart(0);
+            }
+        });
+        assert!(kills >= 3, "{kills} kills");
+        assert_eq!(report["outcome"], "Completed");
+        let strip = headers.then_some(None);
+        assert_eq!(
+            oracle::digest(&source().bootstrap(), topic, None),
+            oracle::digest(&broker.bootstrap(), &name, strip),
+            "{kills} kills"
+        );
+    }
+}
+
+#[test]
+fn sigterm_saves_progress_and_the_run_goes_on() {
+    let topic = "r-term";
+    fill(&source().bootstrap(), topic, 200_000);
+    let bench = Bench::new();
+    let spec = bench.backup(
+        topic,
+        &source().bootstrap(),
+        json!({"topics": [topic], "compression": "zstd", "compressionLevel": 15}),
+    );
+    let child = bench.spawn(&spec);
+    std::thread::sleep(Duration::from_millis(1200));
+    signal(child.id(), "TERM");
+    let started = Instant::now();
+    let first = ended(child.wait_with_output().unwrap());
+    assert!(started.elapsed() < Duration::from_secs(25));
+    first.fails("KB9001", 75, &["progress was saved"]);
+    let report = bench.run(&spec).ok().report();
+    assert!(report["records"].as_u64().unwrap() < 200_000, "the second attempt read everything again: {report}");
+    let restore =
+        bench.restore(topic, &target().bootstrap(), json!({"from": report["point"], "includeOffsetHeaders": true}));
+    let child = bench.spawn(&restore);
+    std::thread::sleep(Duration::from_millis(700));
+    signal(child.id(), "TERM");
+    let first = ended(child.wait_with_output().unwrap());
+    assert!(first.code == 75 || first.code == 0, "{first:?}");
+    bench.run(&restore).ok();
+    assert_eq!(
+        oracle::digest(&source().bootstrap(), topic, None),
+        oracle::digest(&target().bootstrap(), topic, Some(None))
+    );
+}
+
+#[test]
+fn an_incremental_run_reads_only_what_is_new() {
+    let (bootstrap, topic) = (source().bootstrap(), "r-incremental");
+    fill(&bootstrap, topic, 5_000);
+    let bench = Bench::new();
+    let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    let run = || {
+        let report = bench.run(&spec).ok().report();
+        (
+            report["records"].as_u64().unwrap(),
+            report["segments"].as_u64().unwrap(),
+            report["point"].as_str().unwrap().to_owned(),
+        )
+    };
+    let first = run();
+    assert_eq!((first.0, first.1), (5_000, 1));
+    let nothing = run();
+    assert_eq!((nothing.0, nothing.1), (0, 0));
+    load::produce(&bootstrap, topic, &[], (0..100).map(|n| Make::new(n, 0)));
+    let third = run();
+    assert_eq!((third.0, third.1), (100, 1));
+    // Every point is restorable on its own.
+    for (point, records) in [(&first.2, 5_000), (&nothing.2, 5_000), (&third.2, 5_100)] {
+        bench.call("verify", &spec, &[point]).ok();
+        let name = format!("r-{}", point.rsplit('-').next().unwrap());
+        let restore = json!({"from": point, "includeOffsetHeaders": false, "topicMapping": {topic: name}});
+        bench.run(&bench.restore(&name, &target().bootstrap(), restore)).ok();
+        assert_eq!(oracle::digest(&target().bootstrap(), &name, None).0, records);
+    }
+    // A topic deleted and created again between two runs is another lineage, not a continuation.
+    load::delete(&bootstrap, topic);
+    load::create(&bootstrap, topic, 4, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..10).map(|n| Make::new(n, 0)));
+    let reborn = run();
+    assert_eq!(reborn.0, 10);
+    bench
+        .run(&bench.restore("r-reborn", &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false})))
+        .ok();
+    assert_eq!(assert_equal(topic), 10);
+}
+
+#[test]
+fn the_same_run_again_does_nothing() {
+    let (bootstrap, topic) = (source().bootstrap(), "r-same");
+    fill(&bootstrap, topic, 100);
+    let bench = Bench::new();
+    let mut spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    spec["run"] = json!({"id": "tick-1", "at": "2026-01-31T08:00:00Z"});
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(report["point"], "r-same-20260131-080000");
+    let before: Vec<_> =
+        files(&bench.archive()).into_iter().filter(|(path, _)| path.to_string_lossy().contains("/log/")).collect();
+    assert_eq!(bench.run(&spec).ok().report()["outcome"], "AlreadyDone");
+    let after: Vec<_> =
+        files(&bench.archive()).into_iter().filter(|(path, _)| path.to_string_lossy().contains("/log/")).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn of_two_runs_on_one_set_one_commits_and_the_other_stops_with_5() {
+    let topic = "r-two";
+    fill(&source().bootstrap(), topic, 150_000);
+    let bench = Bench::new();
+    let mut spec = bench.backup(
+        topic,
+        &source().bootstrap(),
+        json!({"topics": [topic], "incremental": true, "compressionLevel": 12}),
+    );
+    spec["run"] = json!({"id": "one", "at": "2026-01-31T08:00:00Z"});
+    let first = bench.spawn(&spec);
+    // The first run has claimed the set once its first entry is there.
+    let claimed = Instant::now();
+    while !files(&bench.archive()).iter().any(|(path, _)| path.ends_with(format!("{:020}", 0))) {
+        assert!(claimed.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    signal(first.id(), "STOP");
+    spec["run"] = json!({"id": "two", "at": "2026-01-31T09:00:00Z"});
+    bench.run(&spec).ok();
+    signal(first.id(), "CONT");
+    ended(first.wait_with_output().unwrap()).fails("KB4005", 5, &["another run"]);
+    let listed = bench.call("ls", &spec, &[]).ok().stdout;
+    assert!(listed.contains("20260131-090000") && listed.contains("complete"), "{listed}");
+    bench.call("verify", &spec, &[]).ok();
+}
+
+#[test]
+fn a_foreign_writer_in_the_target_stops_the_restore() {
+    let topic = "r-foreign";
+    fill(&source().bootstrap(), topic, 300_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    load::create(&target().bootstrap(), topic, 4, 1, &[]);
+    let spec = bench.restore(topic, &target().bootstrap(), json!({"from": topic}));
+    let child = bench.spawn(&spec);
+    let producer = load::producer(&target().bootstrap(), &[]);
+    let started = Instant::now();
+    let mut child = child;
+    while child.try_wait().unwrap().is_none() && started.elapsed() < Duration::from_secs(60) {
+        load::send(&producer, topic, (0..4).map(|p| Make::new(7, p)));
+        rdkafka::producer::Producer::flush(&producer, Duration::from_secs(10)).unwrap();
+    }
+    let first = ended(child.wait_with_output().unwrap());
+    assert!(["KB5004", "KB5001"].iter().any(|code| first.stderr.contains(code)), "{first:?}");
+    assert_eq!(first.code, 4);
+}
+
+#[test]
+fn many_partitions_with_little_data_cost_few_objects() {
+    let (bootstrap, topic) = (source().bootstrap(), "r-many");
+    load::create(&bootstrap, topic, 1_000, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..1_000).map(|n| Make::new(n, i32::try_from(n).unwrap())));
+    let bench = Bench::new();
+    let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    let report = bench.run(&spec).ok().report();
+    assert_eq!((report["records"].as_u64(), report["segments"].as_u64()), (Some(1_000), Some(1)));
+    assert!(files(&bench.archive()).len() < 15, "{:?}", files(&bench.archive()));
+    let restore = bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}));
+    assert_eq!(bench.run(&restore).ok().report()["records"].as_u64(), Some(1_000));
+    load::delete(&bootstrap, topic);
+    load::delete(&target().bootstrap(), topic);
+}

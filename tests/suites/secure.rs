@@ -1,0 +1,155 @@
+//! Every way to log in, each wrong way with its own clear error, and no secret anywhere it does not belong.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use harness::kafka::{Kafka, Options};
+use harness::load::{self, Make};
+use harness::oracle;
+use harness::runner::{Bench, files};
+use serde_json::{Value, json};
+
+static KAFKA: LazyLock<Kafka> = LazyLock::new(|| {
+    let kafka = Kafka::with(Options { secure: true, ..Options::default() });
+    load::create(&kafka.bootstrap(), "s-topic", 2, 1, &[]);
+    load::produce(&kafka.bootstrap(), "s-topic", &[], (0..100).map(|n| Make::new(n, i32::try_from(n % 2).unwrap())));
+    kafka
+});
+
+/// A bench whose secrets folder holds users, passwords and certificates.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let write = |name: &str, text: &str| std::fs::write(bench.dir.path().join(name), text).unwrap();
+    for user in ["admin", "alice"] {
+        write(&format!("{user}-name"), user);
+        write(&format!("{user}-password"), &format!("{user}-secret\n"));
+    }
+    write("wrong-password", "canary-wrong-password");
+    for file in ["ca.pem", "alice.pem", "alice.key", "stranger.pem", "stranger.key"] {
+        std::fs::copy(KAFKA.certs().join(file), bench.dir.path().join(file)).unwrap();
+    }
+    bench
+}
+
+fn spec(bench: &Bench, port: u16, protocol: &str, more: &Value) -> Value {
+    let mut spec = bench.backup("secure", &format!("localhost:{port}"), json!({"topics": ["s-topic"]}));
+    spec["kafka"]["securityProtocol"] = protocol.into();
+    spec["kafka"]["connection"] = json!({"retryDeadlineMs": 5000});
+    for (key, value) in more.as_object().unwrap() {
+        spec["kafka"][key] = value.clone();
+    }
+    spec
+}
+
+fn sasl(mechanism: &str, user: &str) -> Value {
+    json!({"mechanism": mechanism, "usernameFile": format!("{user}-name"), "passwordFile": format!("{user}-password")})
+}
+
+#[test]
+fn every_mechanism_over_plaintext_and_tls() {
+    let bench = bench();
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let plain = spec(&bench, KAFKA.sasl_port(), "SASL_PLAINTEXT", &json!({"sasl": sasl(mechanism, "admin")}));
+        assert_eq!(bench.run(&plain).ok().report()["records"].as_u64(), Some(100));
+        let more = json!({"sasl": sasl(mechanism, "admin"), "tls": {"caFile": "ca.pem"}});
+        let tls = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
+        assert_eq!(bench.run(&tls).ok().report()["records"].as_u64(), Some(100));
+    }
+}
+
+#[test]
+fn a_restore_over_sasl_and_tls() {
+    let bench = bench();
+    let more = json!({"sasl": sasl("SCRAM-SHA-512", "admin"), "tls": {"caFile": "ca.pem"}});
+    let mut backup = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
+    let report = bench.run(&backup).ok().report();
+    backup["backup"] = Value::Null;
+    backup["restore"] =
+        json!({"from": report["point"], "topicMapping": {"s-topic": "s-restored"}, "includeOffsetHeaders": false});
+    bench.run(&backup).ok();
+    let digest = |topic: &str| oracle::digest(&KAFKA.bootstrap(), topic, None);
+    assert_eq!(digest("s-topic"), digest("s-restored"));
+}
+
+#[test]
+fn mutual_tls_and_missing_rights() {
+    let bench = bench();
+    let identity = |who: &str| json!({"tls": {"caFile": "ca.pem", "certificateFile": format!("{who}.pem"), "keyFile": format!("{who}.key")}});
+    let alice = spec(&bench, KAFKA.mtls_port(), "SSL", &identity("alice"));
+    bench.run(&alice).fails("KB2004", 4, &["s-topic", "Describe"]);
+    let acl = |operation: &str| {
+        let bootstrap = KAFKA.bootstrap();
+        let arguments = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--add",
+            "--allow-principal",
+            "User:alice",
+            "--operation",
+            operation,
+            "--topic",
+            "s-topic",
+        ];
+        KAFKA.tool("org.apache.kafka.tools.AclCommand", &arguments);
+    };
+    acl("Read");
+    std::thread::sleep(Duration::from_millis(500));
+    bench.run(&alice).fails("KB2004", 4, &["configs of topic s-topic"]);
+    acl("DescribeConfigs");
+    std::thread::sleep(Duration::from_millis(500));
+    // Reading the source needs no right to write anything (P16).
+    assert_eq!(bench.run(&alice).ok().report()["records"].as_u64(), Some(100));
+    bench.run(&spec(&bench, KAFKA.mtls_port(), "SSL", &identity("stranger"))).fails("KB2003", 4, &["certificate"]);
+    bench.run(&spec(&bench, KAFKA.mtls_port(), "SSL", &json!({"tls": {"caFile": "ca.pem"}}))).fails(
+        "KB2003",
+        4,
+        &["certificate"],
+    );
+}
+
+#[test]
+fn each_wrong_way_has_its_own_error_within_the_deadline() {
+    let bench = bench();
+    let started = Instant::now();
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let wrong =
+            json!({"sasl": {"mechanism": mechanism, "usernameFile": "admin-name", "passwordFile": "wrong-password"}});
+        bench.run(&spec(&bench, KAFKA.sasl_port(), "SASL_PLAINTEXT", &wrong)).fails(
+            "KB2002",
+            4,
+            &["refused the login"],
+        );
+    }
+    let untrusted = json!({"sasl": sasl("PLAIN", "admin"), "tls": {"caFile": "stranger.pem"}});
+    bench.run(&spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &untrusted)).fails("KB2003", 4, &["certificate"]);
+    let tls = json!({"sasl": sasl("PLAIN", "admin"), "tls": {"caFile": "ca.pem"}});
+    bench.run(&spec(&bench, KAFKA.sasl_port(), "SASL_SSL", &tls)).fails("KB2003", 4, &["TLS"]);
+    let plain = json!({"sasl": sasl("PLAIN", "admin")});
+    let unencrypted = bench.run(&spec(&bench, KAFKA.sasl_tls_port(), "SASL_PLAINTEXT", &plain));
+    assert!(unencrypted.stderr.contains("KB2001"), "{unencrypted:?}");
+    let no_login = bench.run(&spec(&bench, KAFKA.sasl_port(), "PLAINTEXT", &json!({})));
+    assert!(no_login.stderr.contains("KB2001") || no_login.stderr.contains("KB2002"), "{no_login:?}");
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn no_secret_stands_in_any_output_or_in_the_archive() {
+    let bench = bench();
+    let more = json!({"sasl": sasl("SCRAM-SHA-512", "admin"), "tls": {"caFile": "ca.pem", "certificateFile": "alice.pem", "keyFile": "alice.key"}});
+    let good = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
+    let wrong = json!({"sasl": {"mechanism": "PLAIN", "usernameFile": "admin-name", "passwordFile": "wrong-password"}});
+    let wrong = spec(&bench, KAFKA.sasl_port(), "SASL_PLAINTEXT", &wrong);
+    let mut texts = Vec::new();
+    for spec in [&good, &wrong] {
+        let mut command = bench.command("run", spec, &["-o", "json"]);
+        let ended = harness::runner::ended(command.env("KAFKA_BACKUP_LOG", "trace").output().unwrap());
+        texts.extend([ended.stdout.into_bytes(), ended.stderr.into_bytes()]);
+    }
+    texts.extend(files(&bench.archive()).into_iter().map(|(path, _)| std::fs::read(path).unwrap()));
+    let key = std::fs::read_to_string(KAFKA.certs().join("alice.key")).unwrap();
+    let key_line = key.lines().nth(2).unwrap().to_owned();
+    for secret in ["admin-secret", "canary-wrong-password", key_line.as_str()] {
+        let found = texts.iter().any(|text| text.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        assert!(!found, "{secret} leaked");
+    }
+}
