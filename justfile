@@ -41,7 +41,7 @@ deny:
 
 # Run a fuzz target for a while (needs nightly and cargo-fuzz): just fuzz split 60
 fuzz TARGET SECONDS="60":
-    cd fuzz && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+    cd tests && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
 
 # Peak memory of a backup and a restore of 2 GB, in one partition and in 1,000
 memory:

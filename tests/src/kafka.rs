@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -209,13 +209,23 @@ impl Kafka {
 
     /// Runs one of Kafka's own command-line classes and returns its output.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
-        let output = Command::new("java")
+        self.tool_with_input(class, arguments, "")
+    }
+
+    /// The same with text on its standard input.
+    pub fn tool_with_input(&self, class: &str, arguments: &[&str], input: &str) -> String {
+        let mut child = Command::new("java")
             .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
             .arg(self.libs.join("*"))
             .arg(class)
             .args(arguments)
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        let output = child.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{class} {arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
         text

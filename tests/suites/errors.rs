@@ -22,6 +22,12 @@ fn one_segment(bench: &Bench) -> PathBuf {
     found.expect("a segment").0
 }
 
+fn log_entry(bench: &Bench, number: u64) -> PathBuf {
+    let is_it =
+        |path: &PathBuf| path.to_string_lossy().contains("/log/main/") && path.ends_with(format!("{number:020}"));
+    files(&bench.archive()).into_iter().map(|(path, _)| path).find(is_it).expect("the entry")
+}
+
 fn objects(bench: &Bench) -> usize {
     files(&bench.archive()).len()
 }
@@ -71,9 +77,14 @@ fn a_full_disk_leaves_nothing_visible_and_the_run_goes_on_when_there_is_room() {
     let topic = "e-full";
     load::create(&source().bootstrap(), topic, 1, 1, &[]);
     let noise = |n: i64| {
-        let value =
-            (0..1000i64).map(|i| ((n * 1000 + i).wrapping_mul(6_364_136_223_846_793_005) >> 33) as u8).collect();
-        Make { value: Some(value), ..Make::new(n, 0) }
+        let mut state = 0x9e37_79b9_7f4a_7c15u64 ^ n.unsigned_abs();
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        Make { value: Some(std::iter::repeat_with(next).take(1000).collect()), ..Make::new(n, 0) }
     };
     load::produce(&source().bootstrap(), topic, &[], (0..6_000).map(noise));
     let Some(mount) = Mount::new("size=4m") else { return };
@@ -135,12 +146,16 @@ fn damage_is_found_and_nothing_is_restored_from_it() {
     damage(&flipped, "does not match its digest");
     bench.run(&restore).fails("KB4001", 4, &["digest"]);
     std::fs::write(&segment, &good).unwrap();
-    let entry = files(&bench.archive()).into_iter().find(|(path, _)| path.ends_with(format!("{:020}", 1))).unwrap().0;
+    let entry = log_entry(&bench, 1);
     let text = std::fs::read(&entry).unwrap();
     std::fs::remove_file(&entry).unwrap();
-    bench.run(&restore).fails("KB4004", 4, &["e-damage"]);
+    bench.run(&bench.restore("e-damage-2", &target().bootstrap(), json!({"from": "e-damage"}))).fails(
+        "KB4004",
+        4,
+        &["e-damage"],
+    );
     std::fs::write(&entry, &text).unwrap();
-    let first = files(&bench.archive()).into_iter().find(|(path, _)| path.ends_with(format!("{:020}", 0))).unwrap().0;
+    let first = log_entry(&bench, 0);
     let claim = std::fs::read(&first).unwrap();
     std::fs::remove_file(&first).unwrap();
     bench.run(&restore).fails("KB4001", 4, &["missing"]);
@@ -153,7 +168,7 @@ fn damage_is_found_and_nothing_is_restored_from_it() {
 fn a_newer_format_is_refused_by_name() {
     let (bench, spec) = filled("e-newer");
     bench.run(&spec).ok();
-    let entry = files(&bench.archive()).into_iter().find(|(path, _)| path.ends_with(format!("{:020}", 1))).unwrap().0;
+    let entry = log_entry(&bench, 1);
     let newer = json!({"format": 2, "n": 1, "kind": "seal"});
     std::fs::write(entry, newer.to_string()).unwrap();
     let restore = bench.restore("e-newer", &target().bootstrap(), json!({"from": "e-newer"}));

@@ -51,7 +51,7 @@ fn a_shared_credentials_file_works_and_wrong_keys_and_buckets_are_named() {
     load::produce(&bootstrap, topic, &[], [Make::new(1, 0)]);
     let write = |name: &str, text: String| std::fs::write(bench.dir.path().join(name), text).unwrap();
     write("shared", format!("[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"));
-    write("wrong", "[default]\naws_access_key_id=nobody\naws_secret_access_key=nothing\n".into());
+    write("wrong", format!("[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key=nothing\n"));
     let storage = |file: &str, bucket: &str| {
         let mut storage = server.storage(bench.dir.path(), bucket);
         storage["credentials"] = json!({"shared-file": {"file": file}});

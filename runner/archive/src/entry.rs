@@ -161,8 +161,8 @@ pub struct Seal {
     /// Positions of all partitions.
     #[serde(with = "PartitionState")]
     pub partitions: Vec<PartitionState>,
-    /// Id that the source cluster gives itself.
-    pub cluster_id: String,
+    /// Who owns the set.
+    pub owner: Owner,
     /// The user's label of the source cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_cluster_id: Option<String>,
@@ -210,6 +210,9 @@ pub struct Entry {
     pub last_state: Option<u64>,
     /// Newest roll-up before this entry.
     pub last_rollup: Option<u64>,
+    /// Digest of `set.json`, in the entry with number 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<Digest>,
     /// Topics that rows and positions of this entry name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<TopicRow>,

@@ -142,6 +142,15 @@ fn classify(error: &object_store::Error) -> (Code, &'static str) {
         E::NotFound { .. } => return (Code::StoreMissing, ""),
         _ => {}
     }
+    // Lists come back as generic errors: S3's own code in the body tells them apart.
+    let text = root_cause(error);
+    let says = |codes: &[&str]| codes.iter().any(|code| text.contains(&format!("<Code>{code}</Code>")));
+    if says(&["NoSuchBucket"]) {
+        return (Code::StoreMissing, "");
+    }
+    if says(&["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"]) {
+        return (Code::StoreDenied, "");
+    }
     match io_kind(error) {
         Some(ErrorKind::PermissionDenied) => (Code::StoreDenied, " (the process may not write there)"),
         Some(ErrorKind::ReadOnlyFilesystem) => (Code::StoreDenied, " (mount it writable, or use another directory)"),

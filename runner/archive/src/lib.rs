@@ -26,6 +26,9 @@ mod documents;
 mod catalog;
 mod read;
 mod upload;
+mod writer_options;
+
+mod replay;
 
 mod writer;
 
@@ -46,4 +49,5 @@ pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState};
 pub use store::{Created, Store};
 pub use verify::{Level, Problem, Verification, verify_point};
-pub use writer::{AlreadySealed, Claim, SealFacts, SetWriter, WriterOptions, Written};
+pub use writer::SetWriter;
+pub use writer_options::{AlreadySealed, Claim, SealFacts, WriterOptions, Written};

@@ -71,6 +71,8 @@ fn s3(spec: &StoreSpec, paths: &Paths) -> Result<impl ObjectStore, ArchiveError>
     let StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } = spec else {
         return Err(ArchiveError::Config { reason: "not an S3 store".into(), code: Code::Internal });
     };
+    // The HTTP client takes its TLS provider from the process; a caller may have installed one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let encrypted = !endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     // Without credentials of our own the environment's identity counts: web identity, container or instance role.
     let builder = if credentials.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };

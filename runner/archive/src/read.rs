@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use batch::{Codec, Decompressor, RawBatch, Window};
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ const PIECE: u64 = 4 << 20;
 const PIECE_SIZE: u64 = 8 << 20;
 /// Unwanted bytes between two blocks that are cheaper to read than a second request.
 const MERGE_GAP: u64 = 1 << 20;
+/// Segments that are looked at at once.
+const CHECKS: usize = 16;
 /// Pieces that are read and decompressed at once.
 const AHEAD: usize = 3;
 
@@ -108,6 +111,26 @@ impl Point {
     /// When it is missing or damaged.
     pub async fn footer(&self, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
         load_footer(&self.store, &self.layout, segment).await
+    }
+
+    /// Looks at every segment that a read of `wanted` touches: size, and the digest of its footer.
+    ///
+    /// # Errors
+    /// The first segment that is missing, cut short or damaged.
+    pub async fn check_segments(&self, wanted: &Wanted) -> Result<(), ArchiveError> {
+        let segments = self.plan(wanted).segments;
+        let checks = futures::stream::iter(&segments).map(|segment| async move {
+            let key = self.layout.segment(segment.claim, &segment.nonce, segment.seq);
+            match self.store.size(&key).await? {
+                Some(size) if size == segment.size => self.footer(segment).await.map(drop),
+                Some(size) => {
+                    let reason = format!("{size} bytes instead of {}", segment.size);
+                    Err(ArchiveError::damaged(self.store.show(&key), reason))
+                }
+                None => Err(ArchiveError::damaged(self.store.show(&key), "the segment is missing")),
+            }
+        });
+        checks.buffer_unordered(CHECKS).try_collect().await
     }
 
     /// Streams the committed batches of `wanted`, segment by segment; each partition comes in offset order.

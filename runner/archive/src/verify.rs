@@ -7,7 +7,7 @@ use object_store::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::entry::rows_of;
+use crate::entry::{FORMAT, rows_of};
 use crate::read::{batches_of, is_committed, open_block};
 use crate::segment::{Footer, HEADER_LEN, ShareRow, header};
 use crate::{ArchiveError, Layout, Point, SegmentRef, Store};
@@ -90,6 +90,7 @@ pub async fn verify_point(
         }
     }
     check_hint(store, layout, &point, &mut out).await?;
+    check_set(store, layout, &mut out).await?;
     let mut ends = HashMap::new();
     for (segment, rows) in &point.segments {
         out.segments += 1;
@@ -128,15 +129,44 @@ pub async fn verify_point(
     Ok(out)
 }
 
+/// The seal is the newest link: nothing in the chain covers it, but the hint to it does.
 async fn check_hint(store: &Store, layout: &Layout, point: &Point, out: &mut Verification) -> Result<(), ArchiveError> {
-    let Some((_, stamp)) = contract::stamp::split_point(&point.seal.point) else { return Ok(()) };
-    let key = layout.point(stamp);
-    let hint = store.get(&key).await?.and_then(|bytes| serde_json::from_slice::<crate::writer::Hint>(&bytes).ok());
-    if hint.is_none_or(|hint| hint.entry != point.entry || hint.digest != point.digest) {
-        out.problem(
-            &store.show(&key),
-            "the hint is missing or does not lead to the seal; readers find the seal without it",
-        );
+    for name in store.objects(&layout.points()).await? {
+        let bytes = store.get(&layout.point(&name)).await?.unwrap_or_default();
+        match serde_json::from_slice::<crate::writer::Hint>(&bytes) {
+            Ok(hint) if hint.entry == point.entry && hint.digest == point.digest && hint.format == FORMAT => {
+                return Ok(());
+            }
+            Ok(hint) if hint.entry == point.entry => {
+                let key = store.show(&layout.entry(point.entry));
+                out.problem(
+                    &key,
+                    format!("the seal's digest is not the one that the hint {name} names: one of them was changed"),
+                );
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) => out.problem(&store.show(&layout.point(&name)), error),
+        }
+    }
+    out.problem(&store.show(&layout.points()), "no hint leads to this seal; readers find it without");
+    Ok(())
+}
+
+/// The first claim names the digest of `set.json`.
+async fn check_set(store: &Store, layout: &Layout, out: &mut Verification) -> Result<(), ArchiveError> {
+    let key = layout.set_document();
+    let bytes = store.get(&key).await?.unwrap_or_default();
+    let (claim, _) = match crate::Chain::new(store.clone(), layout.clone()).entry(0).await {
+        Ok(found) => found,
+        Err(error @ ArchiveError::Store { .. }) => return Err(error),
+        Err(error) => {
+            out.error(&error);
+            return Ok(());
+        }
+    };
+    if claim.set != Some(crate::Digest::of(&bytes)) {
+        out.problem(&store.show(&key), "its digest is not the one that the first claim names");
     }
     Ok(())
 }

@@ -3,92 +3,19 @@
 //! Order (FORMAT.md, "Write order"): claim; segments; `progress` once they are durable; side documents; `seal`;
 //! hints and summaries.
 
-use batch::Codec;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::documents::{SetDocument, SideDocument, TopicConfigs};
-use crate::entry::{FORMAT, decode_document, encode_document};
+use crate::documents::SideDocument;
+use crate::entry::{FORMAT, encode_document};
+use crate::replay::{Replay, ensure_set};
 use crate::segment::{Arena, TopicRow, pack};
 use crate::state::{PartitionState, SetState};
-use crate::store::{Created, Store};
+use crate::store::Store;
 use crate::upload::{FinishedSegment, SegmentUpload};
-use crate::{
-    ArchiveError, Chain, Digest, Entry, EntryKind, Gap, GroupSnapshot, HeldBack, Layout, Owner, Seal, SideRef,
-};
-
-/// Who writes what.
-#[derive(Debug, Clone)]
-pub struct WriterOptions {
-    /// The set.
-    pub layout: Layout,
-    /// On whose behalf.
-    pub owner: Owner,
-    /// Whether several runs extend the set.
-    pub incremental: bool,
-    /// Take over a foreign set.
-    pub adopt: bool,
-    /// Run id.
-    pub run: String,
-    /// Digest of the run's specification.
-    pub spec: Digest,
-    /// Stamp of the recovery point.
-    pub stamp: String,
-    /// Random text of this writer: 16 hexadecimal digits.
-    pub nonce: String,
-    /// Random identity for a new set.
-    pub uuid: Uuid,
-    /// Codec of blocks.
-    pub codec: Codec,
-    /// Its level.
-    pub level: i32,
-    /// Tasks that pack at once.
-    pub workers: usize,
-    /// Size at which a segment is closed.
-    pub segment_max_bytes: u64,
-}
-
-/// A writer's claim on a set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// Number of the claim entry.
-    pub number: u64,
-    /// Whether the store refused to create it twice.
-    pub exclusive: bool,
-    /// Whether an unfinished run goes on.
-    pub resumed: bool,
-}
-
-/// What a seal adds to the state of the set.
-#[derive(Debug, Clone)]
-pub struct SealFacts {
-    /// Name of the recovery point.
-    pub point: String,
-    /// UTC second of the point, RFC 3339.
-    pub at: String,
-    /// The user's label of the source cluster.
-    pub source_cluster_id: Option<String>,
-    /// Whether restores add offset headers unless told otherwise.
-    pub include_offset_headers: bool,
-    /// What open transactions kept out.
-    pub held_back: Vec<HeldBack>,
-    /// Topic configs.
-    pub configs: TopicConfigs,
-    /// Group positions, when they were asked for.
-    pub groups: Option<Vec<GroupSnapshot>>,
-    /// Release that writes.
-    pub writer: String,
-}
-
-/// Totals of what this writer stored.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Written {
-    /// Segments.
-    pub segments: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
+use crate::writer_options::{AlreadySealed, Claim, SealFacts, WriterOptions, Written};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Gap, Owner, Seal, SideRef};
 
 /// A claimed set.
 #[derive(Debug)]
@@ -101,20 +28,13 @@ pub struct SetWriter {
     last: Option<(u64, Digest)>,
     last_seal: Option<u64>,
     last_state: Option<u64>,
+    /// Digest of `set.json`.
+    set: Digest,
     state: SetState,
     next_segment: u64,
     current: Option<SegmentUpload>,
     finishing: Vec<JoinHandle<Result<FinishedSegment, ArchiveError>>>,
     written: Written,
-}
-
-/// The seal that already finished a run.
-#[derive(Debug, Clone)]
-pub struct AlreadySealed {
-    /// Number of the seal.
-    pub entry: u64,
-    /// Name of its recovery point.
-    pub point: String,
 }
 
 impl SetWriter {
@@ -123,7 +43,7 @@ impl SetWriter {
     /// # Errors
     /// When the set has another owner, the store is not safe for several runs, or another writer is faster.
     pub async fn open(store: Store, options: WriterOptions) -> Result<Result<Self, AlreadySealed>, ArchiveError> {
-        let owner = ensure_set(&store, &options).await?;
+        let (owner, set) = ensure_set(&store, &options).await?;
         let chain = Chain::new(store.clone(), options.layout.clone());
         let newest = chain.newest().await?;
         let replay = Replay::read(&chain, newest, owner).await?;
@@ -138,6 +58,7 @@ impl SetWriter {
             last_seal: replay.last_seal,
             last_state: replay.last_state,
             state: replay.state,
+            set,
             next_segment: 0,
             current: None,
             finishing: Vec::new(),
@@ -212,6 +133,7 @@ impl SetWriter {
             last_seal: self.last_seal,
             last_state: self.last_state,
             last_rollup: None,
+            set: self.last.is_none().then(|| self.set.clone()),
             topics: Vec::new(),
             segments: Vec::new(),
             rows: Vec::new(),
@@ -353,7 +275,7 @@ impl SetWriter {
             at: facts.at,
             topics,
             partitions,
-            cluster_id: self.options.owner.cluster_id.clone(),
+            owner: self.options.owner.clone(),
             source_cluster_id: facts.source_cluster_id,
             include_offset_headers: facts.include_offset_headers,
             held_back: facts.held_back,
@@ -422,93 +344,4 @@ impl TopicTable {
             u32::try_from(rows.len() - 1).unwrap_or(u32::MAX)
         })
     }
-}
-
-/// Creates `set.json` when it is not there; returns the first owner.
-async fn ensure_set(store: &Store, options: &WriterOptions) -> Result<Owner, ArchiveError> {
-    let key = options.layout.set_document();
-    let shown = store.show(&key);
-    if let Some(bytes) = store.get(&key).await? {
-        return Ok(decode_document::<SetDocument>(&shown, &bytes)?.owner);
-    }
-    let document = SetDocument {
-        format: FORMAT,
-        requires: Vec::new(),
-        optional: Vec::new(),
-        uuid: options.uuid.to_string(),
-        owner: options.owner.clone(),
-        incremental: options.incremental,
-    };
-    match store.create(&key, encode_document(&document)).await {
-        Created::Done => Ok(document.owner),
-        Created::Unknown(error) if error.code() != contract::Code::StoreUnreachable => Err(error),
-        Created::Exists | Created::Unknown(_) => match store.get(&key).await? {
-            Some(bytes) => Ok(decode_document::<SetDocument>(&shown, &bytes)?.owner),
-            None => Err(ArchiveError::damaged(shown, "it was created and is not there")),
-        },
-    }
-}
-
-/// What the log says before we claim.
-struct Replay {
-    state: SetState,
-    owner: Owner,
-    last: Option<(u64, Digest)>,
-    newest: Option<Entry>,
-    last_seal: Option<u64>,
-    last_state: Option<u64>,
-    seals: Vec<(String, AlreadySealed)>,
-}
-
-impl Replay {
-    async fn read(chain: &Chain, newest: Option<u64>, owner: Owner) -> Result<Self, ArchiveError> {
-        let mut replay = Self {
-            state: SetState::default(),
-            owner,
-            last: None,
-            newest: None,
-            last_seal: None,
-            last_state: None,
-            seals: Vec::new(),
-        };
-        let Some(newest) = newest else { return Ok(replay) };
-        let (entry, digest) = chain.entry(newest).await?;
-        let from = if entry.seal.is_some() { newest } else { entry.last_state.unwrap_or(0) };
-        let entries = if from == newest { vec![(entry, digest)] } else { chain.read(from, newest).await? };
-        for (entry, digest) in entries {
-            replay.state.apply(&entry);
-            replay.last_seal = entry.last_seal;
-            replay.last_state = entry.last_state;
-            if let Some(seal) = &entry.seal {
-                (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
-                replay.seals.push((entry.run.clone(), AlreadySealed { entry: entry.n, point: seal.point.clone() }));
-            }
-            if let Some(owner) = &entry.owner {
-                replay.owner = owner.clone();
-            }
-            replay.last = Some((entry.n, digest));
-            replay.newest = Some(entry);
-        }
-        // Adoptions before the last full state count as well.
-        if let Some(owner) = replay.newest.as_ref().and_then(|entry| entry.seal.as_ref()).map(|seal| &seal.cluster_id)
-            && *owner != replay.owner.cluster_id
-        {
-            replay.owner = newest_owner(chain, newest, &replay.owner).await?;
-        }
-        Ok(replay)
-    }
-
-    fn seal_of(&self, run: &str) -> Option<AlreadySealed> {
-        self.seals.iter().find(|(sealed_run, _)| sealed_run == run).map(|(_, sealed)| sealed.clone())
-    }
-
-    /// The run that claimed last and did not seal.
-    fn unfinished_run(&self) -> Option<&String> {
-        self.newest.as_ref().filter(|entry| entry.kind != EntryKind::Seal).map(|entry| &entry.run)
-    }
-}
-
-async fn newest_owner(chain: &Chain, newest: u64, first: &Owner) -> Result<Owner, ArchiveError> {
-    let entries = chain.read(0, newest).await?;
-    Ok(entries.into_iter().rev().find_map(|(entry, _)| entry.owner).unwrap_or_else(|| first.clone()))
 }

@@ -79,7 +79,7 @@ async fn summaries(
     let manifest = serde_json::json!({
         "note": "A summary for people, overwritten by each run; the log is what counts.",
         "set": identity.layout.set(), "newestPoint": seal.point, "at": seal.at, "entry": entry.n,
-        "written": context.now_text(), "clusterId": seal.cluster_id, "sourceClusterId": seal.source_cluster_id,
+        "written": context.now_text(), "clusterId": seal.owner.cluster_id, "sourceClusterId": seal.source_cluster_id,
         "topicCount": live().count(), "heldBack": seal.held_back,
         "topics": live().take(SUMMARY_TOPICS).map(describe).collect::<Vec<_>>(),
     });

@@ -65,7 +65,7 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
         point.seal.point,
         layout.set(),
         point.entry,
-        point.seal.cluster_id
+        point.seal.owner.cluster_id
     ));
     if detail.segments {
         segments(&point, &layout);

@@ -201,10 +201,7 @@ async fn one_epoch(
 /// The partitions from where they stand. Whole rows that are done are not read again; the rest is skipped by
 /// count, because a time window hides how many records a row gives.
 fn what_is_left(restore: &Restore<'_>, plan: &RestorePlan, tails: &[Tail]) -> (Wanted, HashMap<usize, u64>) {
-    let mut wanted = Wanted { from: HashMap::new(), window: plan.window };
-    for topic in &plan.topics {
-        topic.wanted(&mut wanted);
-    }
+    let mut wanted = plan.wanted();
     let places = places(restore);
     let mut skip: HashMap<usize, u64> = tails.iter().enumerate().map(|(place, tail)| (place, tail.done)).collect();
     if plan.window != Window::ALL {

@@ -100,6 +100,8 @@ pub async fn run(
     if let Some(refusal) = plan.refusal() {
         return Err(refusal);
     }
+    // Damage that shows without reading everything is found before anything is written.
+    point.check_segments(&plan.wanted()).await?;
     let state = saved.unwrap_or_else(|| RestoreState::new(&point));
     let mut restore = Restore { context, emitter, spec: part, cluster, point, identity, journal, state };
     for warning in &plan.warnings {

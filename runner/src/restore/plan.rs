@@ -89,6 +89,15 @@ impl RestorePlan {
         Some(Failure::new(first.code, format!("{}. Nothing was written", all.join("; "))))
     }
 
+    /// Everything of the plan, from the beginning.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted { from: HashMap::new(), window: self.window };
+        for topic in &self.topics {
+            topic.wanted(&mut wanted);
+        }
+        wanted
+    }
+
     pub(crate) fn fill(&self, report: &mut Report) {
         report.topics = self.topics.len() as u64;
         report.partitions = self.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
@@ -314,8 +323,7 @@ fn note_expiry(topic: &mut TopicPlan, effective: &std::collections::BTreeMap<Str
 }
 
 impl TopicPlan {
-    /// Everything of this topic, from the beginning.
-    pub(crate) fn wanted(&self, into: &mut Wanted) {
+    fn wanted(&self, into: &mut Wanted) {
         into.from.extend(self.partitions.iter().map(|partition| ((self.source_id, *partition), i64::MIN)));
     }
 }

@@ -85,6 +85,9 @@ pub(crate) async fn handshake(
         Err(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
             Err(fail(error.to_string()))
         }
-        Err(error) => Err(WireError::Io { broker: broker.to_owned(), reason: format!("TLS handshake: {error}") }),
+        Err(error) => Err(WireError::Io {
+            broker: broker.to_owned(),
+            reason: format!("TLS handshake: {error} (does this listener speak TLS?)"),
+        }),
     }
 }

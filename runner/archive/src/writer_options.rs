@@ -1,0 +1,88 @@
+//! The values that go into and come out of a writer.
+
+use batch::Codec;
+use uuid::Uuid;
+
+use crate::documents::TopicConfigs;
+use crate::{Digest, GroupSnapshot, HeldBack, Layout, Owner};
+
+/// Who writes what.
+#[derive(Debug, Clone)]
+pub struct WriterOptions {
+    /// The set.
+    pub layout: Layout,
+    /// On whose behalf.
+    pub owner: Owner,
+    /// Whether several runs extend the set.
+    pub incremental: bool,
+    /// Take over a foreign set.
+    pub adopt: bool,
+    /// Run id.
+    pub run: String,
+    /// Digest of the run's specification.
+    pub spec: Digest,
+    /// Stamp of the recovery point.
+    pub stamp: String,
+    /// Random text of this writer: 16 hexadecimal digits.
+    pub nonce: String,
+    /// Random identity for a new set.
+    pub uuid: Uuid,
+    /// Codec of blocks.
+    pub codec: Codec,
+    /// Its level.
+    pub level: i32,
+    /// Tasks that pack at once.
+    pub workers: usize,
+    /// Size at which a segment is closed.
+    pub segment_max_bytes: u64,
+}
+
+/// A writer's claim on a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Number of the claim entry.
+    pub number: u64,
+    /// Whether the store refused to create it twice.
+    pub exclusive: bool,
+    /// Whether an unfinished run goes on.
+    pub resumed: bool,
+}
+
+/// What a seal adds to the state of the set.
+#[derive(Debug, Clone)]
+pub struct SealFacts {
+    /// Name of the recovery point.
+    pub point: String,
+    /// UTC second of the point, RFC 3339.
+    pub at: String,
+    /// The user's label of the source cluster.
+    pub source_cluster_id: Option<String>,
+    /// Whether restores add offset headers unless told otherwise.
+    pub include_offset_headers: bool,
+    /// What open transactions kept out.
+    pub held_back: Vec<HeldBack>,
+    /// Topic configs.
+    pub configs: TopicConfigs,
+    /// Group positions, when they were asked for.
+    pub groups: Option<Vec<GroupSnapshot>>,
+    /// Release that writes.
+    pub writer: String,
+}
+
+/// Totals of what this writer stored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// Segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The seal that already finished a run.
+#[derive(Debug, Clone)]
+pub struct AlreadySealed {
+    /// Number of the seal.
+    pub entry: u64,
+    /// Name of its recovery point.
+    pub point: String,
+}

@@ -1,0 +1,241 @@
+//! Sets written and read back in memory: what comes out is what went in, two writers never both commit, and any
+//! changed byte is found.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use archive::{
+    ArchiveError, Arena, Digest, Gap, Layout, Level, Owner, PartitionState, PendingBatch, Point, SealFacts, SetWriter,
+    Store, TopicState, Wanted, WriterOptions, resolve, verify_point,
+};
+use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
+use object_store::memory::InMemory;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const STAMP: &str = "20260131-080000";
+
+fn owner() -> Owner {
+    Owner { namespace: "ns".into(), name: "orders".into(), cluster_id: "cluster".into() }
+}
+
+fn options(run: &str, nonce: &str) -> WriterOptions {
+    WriterOptions {
+        layout: Layout::new("orders"),
+        owner: owner(),
+        incremental: true,
+        adopt: false,
+        run: run.into(),
+        spec: Digest::of(b"spec"),
+        stamp: STAMP.into(),
+        nonce: nonce.into(),
+        uuid: Uuid::nil(),
+        codec: Codec::Zstd,
+        level: 3,
+        workers: 2,
+        segment_max_bytes: 1 << 20,
+    }
+}
+
+fn topic(number: u128) -> TopicState {
+    TopicState {
+        id: Uuid::from_u128(number),
+        name: format!("topic-{number}"),
+        partitions: 4,
+        replication: 1,
+        live: true,
+    }
+}
+
+/// A plain batch of `records` records of `size` bytes each, from `offset` on.
+fn raw(offset: i64, records: i32, size: usize) -> RawBatch {
+    let mut body = vec![0, 0, 0, 1];
+    let mut length = size * 2;
+    while length >= 0x80 {
+        body.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    body.push(length as u8);
+    body.extend(std::iter::repeat_n(7, size));
+    body.push(0);
+    let mut bytes = Vec::new();
+    for delta in 0..records {
+        let mut one = body.clone();
+        one[2] = u8::try_from(delta * 2).unwrap();
+        let mut length = one.len() * 2;
+        while length >= 0x80 {
+            bytes.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        bytes.push(length as u8);
+        bytes.extend(one);
+    }
+    let meta =
+        BatchMeta { base_offset: offset, base_timestamp: 1000, max_timestamp: 1000, producer: (-1, -1, -1), records };
+    RawBatch::parse(encode_batch(&meta, &bytes, &mut Compressor::new(Codec::None, None)).unwrap().into()).unwrap()
+}
+
+fn position(partition: i32, next: i64) -> PartitionState {
+    PartitionState {
+        topic: 0,
+        partition,
+        timeline: 0,
+        first: 0,
+        next,
+        epoch: 0,
+        log_start: 0,
+        last_stable: next,
+        high_watermark: next,
+        committed: 0,
+        bytes: 0,
+        max_timestamp: 0,
+        largest_batch: 0,
+    }
+}
+
+fn facts() -> SealFacts {
+    SealFacts {
+        point: format!("orders-{STAMP}"),
+        at: "2026-01-31T08:00:00Z".into(),
+        source_cluster_id: None,
+        include_offset_headers: false,
+        held_back: vec![],
+        configs: [("topic-1".to_owned(), [("retention.ms".to_owned(), "1".to_owned())].into())].into(),
+        groups: Some(vec![]),
+        writer: "test".into(),
+    }
+}
+
+fn memory() -> (Arc<InMemory>, Store) {
+    let inner = Arc::new(InMemory::new());
+    (Arc::clone(&inner), Store::new(inner, "team/a", "memory"))
+}
+
+async fn open(store: &Store, run: &str, nonce: &str) -> SetWriter {
+    let mut writer = SetWriter::open(store.clone(), options(run, nonce)).await.unwrap().unwrap();
+    writer.know_topic(topic(1));
+    writer.know_topic(topic(2));
+    writer
+}
+
+fn pending(number: u128, partition: i32, raw: RawBatch) -> PendingBatch {
+    let (from, committed) = (raw.header.base_offset, raw.header.records());
+    PendingBatch { topic: Uuid::from_u128(number), partition, timeline: 0, from, committed, aborted: false, raw }
+}
+
+/// Writes these batches, a commit after each arena, and seals. Returns what a reader must find, by partition.
+async fn write(store: &Store, arenas: Vec<Vec<(u128, i32, i32, usize)>>) -> HashMap<(Uuid, i32), Vec<u8>> {
+    let mut writer = open(store, "run-1", "0123456789abcdef").await;
+    let (mut next, mut expected) = (HashMap::new(), HashMap::<_, Vec<u8>>::new());
+    for batches in arenas {
+        let mut arena = Arena::default();
+        for (number, partition, records, size) in batches {
+            let key = (Uuid::from_u128(number), partition);
+            let offset = next.entry(key).or_insert(0);
+            let raw = raw(*offset, records, size);
+            *offset = raw.header.next_offset();
+            expected.entry(key).or_default().extend_from_slice(&raw.bytes);
+            arena.push(pending(number, partition, raw));
+        }
+        writer.push(arena).await.unwrap();
+        let moved: Vec<_> = next.iter().map(|(key, next)| (key.0, position(key.1, *next))).collect();
+        writer.commit(&moved, vec![]).await.unwrap();
+    }
+    let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
+    let (entry, digest) = writer.seal(&[], vec![], &live, facts()).await.unwrap();
+    writer.write_hint(&entry, &digest).await.unwrap();
+    writer.confirm().await.unwrap();
+    expected
+}
+
+async fn read(store: &Store) -> HashMap<(Uuid, i32), Vec<u8>> {
+    let (layout, seal) = resolve(store, "orders").await.unwrap();
+    let point = Point::load(store, &layout, seal).await.unwrap();
+    let from = (1..=2).flat_map(|n| (0..4).map(move |p| ((Uuid::from_u128(n), p), i64::MIN))).collect();
+    let mut stream = point.stream(Wanted { from, window: Window::ALL });
+    let mut out = HashMap::<_, Vec<u8>>::new();
+    while let Some(share) = stream.next().await.unwrap() {
+        let bytes = out.entry((share.topic, share.partition)).or_default();
+        share.batches.iter().for_each(|batch| bytes.extend_from_slice(&batch.bytes));
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn what_is_read_is_what_was_written(
+        arenas in proptest::collection::vec(
+            proptest::collection::vec((1u128..3, 0i32..4, 1i32..5, 0usize..300_000), 1..12), 1..4),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_, store) = memory();
+            let expected = write(&store, arenas).await;
+            assert_eq!(read(&store).await, expected);
+            let (layout, seal) = resolve(&store, &format!("orders-{STAMP}")).await.unwrap();
+            let found = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
+            assert!(found.problems.is_empty(), "{:?}", found.problems);
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_writers_the_later_claim_wins() {
+    let (_, store) = memory();
+    let mut first = open(&store, "run-1", "aaaaaaaaaaaaaaaa").await;
+    let mut second = open(&store, "run-2", "bbbbbbbbbbbbbbbb").await;
+    let mut arena = Arena::default();
+    arena.push(pending(1, 0, raw(0, 3, 10)));
+    first.push(arena).await.unwrap();
+    let lost = first.commit(&[(Uuid::from_u128(1), position(0, 3))], vec![]).await;
+    assert!(matches!(lost, Err(ArchiveError::Fenced { entry: 1, .. })), "{lost:?}");
+    second.seal(&[], vec![], &BTreeSet::new(), facts()).await.unwrap();
+    // The finished run is left alone when it is asked for again.
+    let again = SetWriter::open(store.clone(), options("run-2", "cccccccccccccccc")).await.unwrap();
+    assert_eq!(again.err().map(|sealed| sealed.point), Some(format!("orders-{STAMP}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
+    let (_, store) = memory();
+    let mut first = open(&store, "run-1", "aaaaaaaaaaaaaaaa").await;
+    let gap = Gap {
+        topic: Uuid::from_u128(1),
+        name: "topic-1".into(),
+        partition: 0,
+        from: 3,
+        to: 9,
+        reason: "log-start-moved".into(),
+    };
+    first.commit(&[(Uuid::from_u128(1), position(0, 9))], vec![gap.clone()]).await.unwrap();
+    drop(first);
+    let mut second = open(&store, "run-1", "bbbbbbbbbbbbbbbb").await;
+    assert!(second.claim().resumed);
+    assert_eq!(second.state().partitions[&(Uuid::from_u128(1), 0)].next, 9);
+    second.seal(&[], vec![], &BTreeSet::new(), facts()).await.unwrap();
+    let (layout, seal) = resolve(&store, "orders").await.unwrap();
+    assert_eq!(Point::load(&store, &layout, seal).await.unwrap().gaps, [gap]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_changed_byte_is_found() {
+    use object_store::{ObjectStoreExt, path::Path};
+    let (inner, store) = memory();
+    write(&store, vec![vec![(1, 0, 2, 40), (1, 1, 1, 5), (2, 3, 3, 9)], vec![(1, 0, 1, 3)]]).await;
+    let (layout, seal) = resolve(&store, "orders").await.unwrap();
+    for (key, _) in store.walk(&layout.root()).await.unwrap() {
+        let path = Path::from(format!("team/a/{key}"));
+        let good = inner.get(&path).await.unwrap().bytes().await.unwrap();
+        for position in 0..good.len() {
+            let mut bad = good.to_vec();
+            bad[position] ^= 0x15;
+            inner.put(&path, bad.into()).await.unwrap();
+            let found = verify_point(&store, &layout, seal, Level::Checksum).await.unwrap();
+            assert!(!found.problems.is_empty(), "byte {position} of {key}");
+        }
+        inner.put(&path, good.into()).await.unwrap();
+    }
+    let found = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
+    assert!(found.problems.is_empty(), "{:?}", found.problems);
+}
