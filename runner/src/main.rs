@@ -7,10 +7,16 @@ use runner::commands::{self, Cli};
 use runner::context::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Threads for files and codecs at once.
+const BLOCKING_THREADS: usize = 16;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Every blocking thread has memory of its own in the allocator: a few are enough for files and codecs.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start");

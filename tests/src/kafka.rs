@@ -26,11 +26,13 @@ pub struct Options {
     pub secure: bool,
     /// Further lines of `server.properties`.
     pub properties: Vec<String>,
+    /// Port that clients are told to use instead of the broker's own: that of a proxy.
+    pub advertise: Option<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: NEW, nodes: 1, secure: false, properties: Vec::new() }
+        Self { version: NEW, nodes: 1, secure: false, properties: Vec::new(), advertise: None }
     }
 }
 
@@ -160,6 +162,11 @@ impl Kafka {
         self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
+    /// The broker's own port of the first node, past any proxy.
+    pub fn port(&self) -> u16 {
+        self.nodes[0].ports.plain
+    }
+
     /// Port of the SASL listener of the first node.
     pub fn sasl_port(&self) -> u16 {
         self.nodes[0].ports.sasl
@@ -258,6 +265,7 @@ impl Kafka {
         let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
         let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
         let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+        let advertised_port = self.options.advertise.unwrap_or(ports.plain);
         if self.options.secure {
             let more = format!(
                 ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{}",
@@ -266,10 +274,12 @@ impl Kafka {
             listeners += &more;
             protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL";
         }
+        let own = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
+        let advertised = listeners.replace(&own, &format!("PLAINTEXT://127.0.0.1:{advertised_port}"));
         let mut out = format!(
             "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
-             listeners={listeners},CONTROLLER://127.0.0.1:{}\nadvertised.listeners={listeners}\n\
+             listeners={listeners},CONTROLLER://127.0.0.1:{}\nadvertised.listeners={advertised}\n\
              listener.security.protocol.map={protocols}\nlog.dirs={}\nnum.partitions=1\n\
              auto.create.topics.enable=false\noffsets.topic.num.partitions=2\n\
              offsets.topic.replication.factor={replicas}\ntransaction.state.log.num.partitions=2\n\

@@ -9,5 +9,6 @@ pub mod kafka;
 pub mod load;
 pub mod oracle;
 pub mod pair;
+pub mod proxy;
 pub mod runner;
 pub mod s3;

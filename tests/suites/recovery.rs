@@ -6,6 +6,7 @@ use harness::kafka::{Kafka, Options, signal};
 use harness::load::{self, Make, T0};
 use harness::oracle;
 use harness::pair::{assert_equal, source, target};
+use harness::proxy::Proxy;
 use harness::runner::{Bench, ended, files};
 use serde_json::{Value, json};
 
@@ -97,6 +98,38 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
             "{kills} kills"
         );
     }
+}
+
+#[test]
+fn t2_6c_a_held_back_request_of_a_dead_run_is_refused_when_it_arrives_later() {
+    let proxy_port = harness::kafka::free_port();
+    let proxy = Proxy::start(proxy_port);
+    let properties = vec!["producer.id.expiration.check.interval.ms=2000".to_owned()];
+    let kafka = Kafka::with(Options { properties, advertise: Some(proxy_port), ..Options::default() });
+    proxy.forward_to(kafka.port());
+    let topic = "r-held";
+    fill(&source().bootstrap(), topic, 200_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    let restore = json!({"from": topic, "includeOffsetHeaders": false});
+    let spec = bench.restore(topic, &format!("127.0.0.1:{proxy_port}"), restore);
+    let mut child = bench.spawn(&spec);
+    std::thread::sleep(Duration::from_millis(700));
+    proxy.hold();
+    let waiting = Instant::now();
+    while proxy.held() < 100_000 && waiting.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(proxy.held() >= 100_000, "{} bytes held back", proxy.held());
+    signal(child.id(), "KILL");
+    child.wait().unwrap();
+    proxy.pass_new();
+    bench.run(&spec).ok();
+    let done = oracle::digest(&source().bootstrap(), topic, None);
+    assert_eq!(done, oracle::digest(&kafka.bootstrap(), topic, None));
+    proxy.release();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(done, oracle::digest(&kafka.bootstrap(), topic, None), "a late request was appended");
 }
 
 #[test]

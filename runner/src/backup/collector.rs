@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::emit::Emitter;
 
 /// Frame bytes at which an arena goes to the writer.
-const ARENA: usize = 32 << 20;
+const ARENA: usize = 24 << 20;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// What the writer task is asked to do, in order.

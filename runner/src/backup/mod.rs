@@ -32,7 +32,7 @@ use crate::emit::Emitter;
 use crate::spec_file::work_digest;
 
 /// Bytes of frames between the broker and the store: arenas that fill and drain, and answers on their way.
-pub(crate) const FRAME_BUDGET: usize = 112 << 20;
+pub(crate) const FRAME_BUDGET: usize = 80 << 20;
 
 /// Runs a backup and fills `report`.
 ///

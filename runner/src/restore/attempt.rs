@@ -25,7 +25,7 @@ use super::tails::{self, Tail};
 use super::transform::{Rules, transform};
 
 /// Archived bytes between the stream and the acknowledgement, in KiB.
-const IN_FLIGHT_KIB: usize = 48 << 10;
+const IN_FLIGHT_KIB: usize = 32 << 10;
 /// Inputs waiting at one lane.
 const LANE_DEPTH: usize = 16;
 /// Largest batch that is made by merging.
