@@ -18,6 +18,7 @@ struct Shared {
     released: Mutex<bool>,
     release: Condvar,
     held: AtomicUsize,
+    passed: AtomicUsize,
 }
 
 impl Proxy {
@@ -48,6 +49,11 @@ impl Proxy {
     /// Connections made from now on pass again.
     pub fn pass_new(&self) {
         self.shared.holding.store(false, Ordering::SeqCst);
+    }
+
+    /// Bytes that clients sent and that went through.
+    pub fn passed(&self) -> usize {
+        self.shared.passed.load(Ordering::SeqCst)
     }
 
     /// Bytes that are held back.
@@ -86,7 +92,9 @@ impl Shared {
                     kept.extend_from_slice(&buffer[..read]);
                     self.held.fetch_add(read, Ordering::SeqCst);
                 }
-                None if read > 0 && broker.write_all(&buffer[..read]).is_ok() => {}
+                None if read > 0 && broker.write_all(&buffer[..read]).is_ok() => {
+                    self.passed.fetch_add(read, Ordering::SeqCst);
+                }
                 _ => break,
             }
         }

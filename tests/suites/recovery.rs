@@ -114,7 +114,10 @@ fn t2_6c_a_held_back_request_of_a_dead_run_is_refused_when_it_arrives_later() {
     let restore = json!({"from": topic, "includeOffsetHeaders": false});
     let spec = bench.restore(topic, &format!("127.0.0.1:{proxy_port}"), restore);
     let mut child = bench.spawn(&spec);
-    std::thread::sleep(Duration::from_millis(700));
+    let waiting = Instant::now();
+    while proxy.passed() < 20_000_000 && waiting.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
     proxy.hold();
     let waiting = Instant::now();
     while proxy.held() < 100_000 && waiting.elapsed() < Duration::from_secs(10) {
@@ -137,7 +140,9 @@ fn sigterm_saves_progress_and_the_run_goes_on() {
     let topic = "r-term";
     load::create(&source().bootstrap(), topic, 4, 1, &[]);
     // Text that is slow to compress hard: the run is surely still at work when it is stopped.
-    let text = |n: i64| (0..100).map(|i| format!("{:x} ", (n * 100 + i) * 2_654_435_761 % 999_983)).collect::<String>();
+    let text = |n: i64| {
+        (0..100).map(|i| format!("{:x} ", (n * 100 + i) * 2_654_435_761 % 999_983)).collect::<Vec<_>>().concat()
+    };
     let make = |n: i64| Make { value: Some(text(n).into_bytes()), ..Make::new(n, i32::try_from(n % 4).unwrap()) };
     load::produce(&source().bootstrap(), topic, &[], (0..100_000).map(make));
     let bench = Bench::new();

@@ -8,6 +8,9 @@ use crate::entry::decode_document;
 use crate::writer::Hint;
 use crate::{ArchiveError, Chain, Entry, Layout, Store};
 
+/// Full sets that are looked at for an unfinished run.
+const UNFINISHED_DEPTH: usize = 3;
+
 /// A set and its recovery points.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,12 +100,13 @@ impl Catalog {
         Ok(point_of(&self.store, layout.set(), stamp).await?.is_some())
     }
 
-    /// The newest unfinished full set of `name` whose run has this specification: its name and run id.
+    /// The newest unfinished full set of `name` whose run has this specification, and its newest entry. Only the
+    /// newest few sets are looked at: an older run was given up.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn unfinished(&self, name: &str, spec: &crate::Digest) -> Result<Option<(String, Entry)>, ArchiveError> {
-        for set in self.stamped_sets(name).await?.into_iter().rev() {
+        for set in self.stamped_folders(name).await?.into_iter().rev().take(UNFINISHED_DEPTH) {
             let chain = Chain::new(self.store.clone(), Layout::new(&set));
             let Some(newest) = chain.newest().await? else { continue };
             let (entry, _) = chain.entry(newest).await?;
@@ -113,10 +117,10 @@ impl Catalog {
         Ok(None)
     }
 
-    /// Sets `<name>-YYYYMMDD-HHMMSS`, oldest first.
-    async fn stamped_sets(&self, name: &str) -> Result<Vec<String>, ArchiveError> {
+    /// Folders `<name>-YYYYMMDD-HHMMSS`, oldest first: full sets of this name.
+    async fn stamped_folders(&self, name: &str) -> Result<Vec<String>, ArchiveError> {
         let is_ours = |set: &String| contract::stamp::split_point(set).is_some_and(|(base, _)| base == name);
-        Ok(self.sets().await?.into_iter().filter(is_ours).collect())
+        Ok(self.store.folders(&Path::default()).await?.into_iter().filter(is_ours).collect())
     }
 
     fn missing(&self, what: &'static str, name: &str) -> ArchiveError {
@@ -138,7 +142,7 @@ pub async fn resolve(store: &Store, name: &str) -> Result<(Layout, u64), Archive
     {
         return point_of(store, set, stamp).await?.ok_or_else(|| catalog.missing("recovery point", name));
     }
-    for set in catalog.stamped_sets(name).await?.into_iter().rev() {
+    for set in catalog.stamped_folders(name).await?.into_iter().rev() {
         if let Some(found) = newest_seal(store, &set).await? {
             return Ok(found);
         }

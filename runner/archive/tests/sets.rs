@@ -1,5 +1,6 @@
 //! Sets written and read back in memory: what comes out is what went in, two writers never both commit, and any
 //! changed byte is found.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

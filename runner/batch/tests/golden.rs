@@ -7,9 +7,9 @@ use bytes::Bytes;
 type Written = (Option<String>, Option<String>, Vec<Option<Vec<u8>>>);
 
 fn written(n: usize, client: &str) -> Written {
-    let key = (n % 5 != 0).then(|| format!("key-{n}"));
-    let value = (n % 7 != 0).then(|| format!("value-{n}-{}", "abc".repeat(20)));
-    let content = || if client == "java" { n.to_string().into_bytes() } else { vec![u8::try_from(n).unwrap()] };
+    let key = (!n.is_multiple_of(5)).then(|| format!("key-{n}"));
+    let value = (!n.is_multiple_of(7)).then(|| format!("value-{n}-{}", "abc".repeat(20)));
+    let content = || if client == "java" { n.to_string().into_bytes() } else { vec![n.to_le_bytes()[0]] };
     (key, value, (0..n % 3).map(|h| (h != 1).then(content)).collect())
 }
 

@@ -81,7 +81,7 @@ pub(crate) async fn collect(
     };
     let work = collector.run(backup, received, &budget, readers, &cancel).await;
     cancel.cancel();
-    let Collector { jobs, positions, held_back, mut totals, .. } = collector;
+    let Collector { jobs, mut positions, held_back, mut totals, .. } = collector;
     drop(jobs);
     let written = writer.await.map_err(|error| (Failure::new(Code::Internal, error.to_string()), totals))?;
     let mut all_gaps = Vec::new();
@@ -93,11 +93,18 @@ pub(crate) async fn collect(
             add_written(&mut totals, &writer);
             Err((failure, totals))
         }
-        (Ok(()), Ok(writer)) => {
-            add_written(&mut totals, &writer);
+        (Ok(()), Ok(mut writer)) => {
             if context.cancel.is_cancelled() {
-                return Err((Failure::new(Code::Interrupted, "stopped on request; progress was saved"), totals));
+                // Everything may have been read before the stop was asked for: it is saved all the same.
+                let (moved, gaps) = positions.take_moved();
+                let committed = writer.commit(&moved, gaps).await;
+                add_written(&mut totals, &writer);
+                return Err(match committed {
+                    Ok(_) => (Failure::new(Code::Interrupted, "stopped on request; progress was saved"), totals),
+                    Err(error) => (error.into(), totals),
+                });
             }
+            add_written(&mut totals, &writer);
             Ok(Collected { writer, positions, all_gaps, held_back, totals })
         }
     }

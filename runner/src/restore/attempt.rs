@@ -56,25 +56,26 @@ pub(crate) async fn produce(restore: &mut Restore<'_>, plan: &RestorePlan, repor
     }
 }
 
-/// Takes the next producer epoch, fences older ones, and finds out where every partition stands.
+/// Fences the epoch before, finds out where every partition stands, and takes a producer id for this epoch.
+///
+/// Every epoch has a transactional id, and so a producer id, of its own. Brokers keep producer state by record time, and
+/// restored records are old: had this epoch's data the fenced producer id, the broker could forget the fence while
+/// the data comes. Nothing more is ever written under a fenced id, so its marker's time keeps the fence up.
 async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
-    let transactional_id = restore.identity.transactional_id();
-    let (producer, fenced) = match restore.cluster.init_producer(Some(&transactional_id)).await {
-        Ok(producer) => (producer, true),
-        Err(error) if error.broker_code() == Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => {
-            let text = format!(
-                "no right to transactional id {transactional_id}: duplicates after a crash are detected, not prevented; grant Write and Describe on transactional ids with the prefix kafka-backup-restore-"
-            );
-            restore.emitter.warn(text);
-            (restore.cluster.init_producer(None).await?, false)
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let number = restore.state.epochs.len();
     let tails = if restore.state.started() {
-        let fence = if fenced { Some(fence(restore, &transactional_id, producer).await?) } else { None };
+        let fence = fence(restore, number.saturating_sub(1)).await?;
         tails::read(&restore.cluster, &restore.state, fence).await?
     } else {
         first_tails(restore, plan).await?
+    };
+    let transactional_id = restore.identity.transactional_id(number);
+    let producer = match restore.cluster.init_producer(Some(&transactional_id)).await {
+        Err(error) if no_right(&error) => {
+            restore.emitter.warn(format!("no right to transactional id {transactional_id}: duplicates after a crash are detected, not prevented; grant Write and Describe on transactional ids with the prefix kafka-backup-restore-"));
+            restore.cluster.init_producer(None).await?
+        }
+        other => other?,
     };
     restore.state.epochs.push(Epoch {
         producer_id: producer.id,
@@ -86,19 +87,26 @@ async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Ve
     Ok(tails)
 }
 
-async fn fence(
-    restore: &Restore<'_>,
-    transactional_id: &str,
-    producer: ProducerIdentity,
-) -> Result<ProducerIdentity, Failure> {
+fn no_right(error: &WireError) -> bool {
+    error.broker_code() == Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+}
+
+/// Ends an epoch for good: its producer id gets a newer epoch and a marker in every partition. `None` where the
+/// user may not do that.
+async fn fence(restore: &Restore<'_>, number: usize) -> Result<Option<ProducerIdentity>, Failure> {
+    let transactional_id = restore.identity.transactional_id(number);
+    let producer = match restore.cluster.init_producer(Some(&transactional_id)).await {
+        Err(error) if no_right(&error) => return Ok(None),
+        other => other?,
+    };
     let mut partitions: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for partition in &restore.state.partitions {
         if let Some(topic) = restore.state.topics.get(partition.topic) {
             partitions.entry(topic.name.clone()).or_default().push(partition.partition);
         }
     }
-    restore.cluster.fence(transactional_id, producer, &partitions).await?;
-    Ok(producer)
+    restore.cluster.fence(&transactional_id, producer, &partitions).await?;
+    Ok(Some(producer))
 }
 
 /// The start offsets of a restore that has not produced yet; from here on nothing is purged any more.

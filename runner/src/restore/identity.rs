@@ -33,8 +33,9 @@ impl Identity {
         self.hex.get(..8).unwrap_or(&self.hex)
     }
 
-    pub(crate) fn transactional_id(&self) -> String {
-        format!("kafka-backup-restore-{}", self.hex)
+    /// The transactional id of the epoch with this number.
+    pub(crate) fn transactional_id(&self, epoch: usize) -> String {
+        format!("kafka-backup-restore-{}-{epoch}", self.hex)
     }
 }
 

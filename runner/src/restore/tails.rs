@@ -111,11 +111,21 @@ struct Walk {
 impl Walk {
     fn judge(&self, state: &RestoreState) -> Result<Tail, Failure> {
         let Some(last) = &self.last else { return Ok(Tail { done: 0, next: self.end }) };
-        let ours = |epoch: &&Epoch| (epoch.producer_id, epoch.number) == (last.producer_id, last.producer_epoch);
-        let epoch = state.epochs.iter().find(ours).ok_or_else(|| {
-            let text = format!("{}/{}: the records at offset {} are not from this restore; stop the other producer, then restore again under a new name", self.name, self.partition, last.base_offset);
+        let foreign = |what: &str| {
+            let text = format!(
+                "{}/{}: the records at offset {} are {what}; stop the other producer, then restore again under a new name",
+                self.name, self.partition, last.base_offset
+            );
             Failure::new(Code::ForeignWriter, text)
-        })?;
+        };
+        let ours = |epoch: &Epoch| (epoch.producer_id, epoch.number) == (last.producer_id, last.producer_epoch);
+        let number = state.epochs.iter().position(ours).ok_or_else(|| foreign("not from this restore"))?;
+        let Some(epoch) = state.epochs.get(number) else { return Err(foreign("not from this restore")) };
+        // Records of an epoch end where the next one began.
+        let next_start = state.epochs.get(number + 1).and_then(|next| next.starts.get(self.place));
+        if next_start.is_some_and(|start| last.base_offset >= *start) {
+            return Err(foreign("a late request of an earlier attempt"));
+        }
         let base = epoch.bases.get(self.place).copied().unwrap_or(0);
         let in_epoch = u64::try_from(last.base_sequence).unwrap_or(0) + last.records();
         // Sequences wrap at 2^31; offsets since the epoch's start tell how often.
