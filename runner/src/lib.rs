@@ -2,7 +2,7 @@
 //!
 //! What it does: joins the Kafka client and the archive into backups and restores, and the commands around them.
 //! What it never does: know of Kubernetes, keep state on a local disk, or take time, randomness, the store or
-//! connections from anywhere but the [`Context`] that it is given.
+//! connections from anywhere but the [`context::Context`] that it is given.
 //! Data comes from a cluster or an archive and goes to the other; events go to standard output, logs to
 //! standard error.
 //!

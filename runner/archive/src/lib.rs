@@ -24,6 +24,8 @@ mod chain;
 mod documents;
 
 mod catalog;
+mod point;
+
 mod read;
 mod upload;
 mod writer_options;
@@ -43,7 +45,8 @@ pub use entry::{Entry, EntryKind, Gap, HeldBack, Owner, Seal, SegmentRef, Segmen
 pub use error::ArchiveError;
 pub use layout::Layout;
 pub use open::{Paths, open_store};
-pub use read::{BatchStream, Point, ReadBatch, ReadPlan, Wanted};
+pub use point::{Point, ReadPlan, Wanted};
+pub use read::{BatchStream, ReadBatch};
 pub use restore_state::RestoreJournal;
 pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState};

@@ -16,6 +16,7 @@ mod facts;
 mod prepare;
 mod tails;
 
+mod epoch;
 mod transform;
 
 mod lane;

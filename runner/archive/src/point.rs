@@ -1,0 +1,234 @@
+//! A recovery point: what its chain names, and which of it a read touches.
+
+use std::collections::HashMap;
+
+use batch::Window;
+use futures::{StreamExt, TryStreamExt};
+use uuid::Uuid;
+
+use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
+use crate::entry::{SegmentRef, SegmentRow, decode_document};
+use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Gap, Layout, Seal, SideRef, Store};
+
+/// Segments that are looked at at once.
+const CHECKS: usize = 16;
+
+/// A recovery point, loaded.
+#[derive(Debug, Clone)]
+pub struct Point {
+    pub(crate) store: Store,
+    pub(crate) layout: Layout,
+    /// The seal.
+    pub seal: Seal,
+    /// Number of the seal in its log.
+    pub entry: u64,
+    /// Digest of the seal.
+    pub digest: Digest,
+    /// Durable segments, oldest first, each with its rows and their topic ids.
+    pub segments: Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)>,
+    /// Gaps up to this point.
+    pub gaps: Vec<Gap>,
+}
+
+impl Point {
+    /// Loads the point that entry `seal` makes; the whole chain up to it is checked.
+    ///
+    /// # Errors
+    /// When an entry is missing or damaged.
+    pub async fn load(store: &Store, layout: &Layout, seal: u64) -> Result<Self, ArchiveError> {
+        let chain = Chain::new(store.clone(), layout.clone());
+        let mut entries = chain.read(0, seal).await?;
+        let (mut segments, mut gaps) = (Vec::new(), Vec::new());
+        for (entry, _) in &mut entries {
+            if entry.kind == EntryKind::Prune {
+                let key = store.show(&layout.entry(entry.n));
+                let feature = Some("prune".to_owned());
+                return Err(ArchiveError::Newer { key, format: entry.format, known: entry.format, feature });
+            }
+            gaps.append(&mut entry.gaps);
+            segments.extend(segments_of(entry));
+        }
+        let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
+        let (entry, digest) = entries.pop().ok_or_else(missing)?;
+        let sealed = *entry.seal.ok_or_else(missing)?;
+        Ok(Self { store: store.clone(), layout: layout.clone(), seal: sealed, entry: seal, digest, segments, gaps })
+    }
+
+    /// Name of the set.
+    #[must_use]
+    pub fn set(&self) -> &str {
+        self.layout.set()
+    }
+
+    /// Topic configs of the moment.
+    ///
+    /// # Errors
+    /// When the document is missing or damaged.
+    pub async fn configs(&self) -> Result<TopicConfigs, ArchiveError> {
+        self.side("configs.json", &self.seal.configs).await
+    }
+
+    /// Group positions of the moment; `None` when they were not asked for.
+    ///
+    /// # Errors
+    /// When the document is missing or damaged.
+    pub async fn groups(&self) -> Result<Option<Vec<GroupSnapshot>>, ArchiveError> {
+        match &self.seal.groups {
+            Some(reference) => self.side("groups.json", reference).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn side<T: for<'de> serde::Deserialize<'de>>(
+        &self,
+        name: &str,
+        reference: &SideRef,
+    ) -> Result<T, ArchiveError> {
+        let key = self.layout.side(self.entry, name);
+        let shown = self.store.show(&key);
+        let bytes = self.store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;
+        if Digest::of(&bytes) != reference.digest {
+            return Err(ArchiveError::damaged(&shown, "its digest does not match the seal"));
+        }
+        decode_document::<SideDocument<T>>(&shown, &bytes).map(|document| document.content)
+    }
+
+    /// Loads and checks the footer of a segment.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub async fn footer(&self, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
+        load_footer(&self.store, &self.layout, segment).await
+    }
+
+    /// Looks at every segment that a read of `wanted` touches: size, and the digest of its footer.
+    ///
+    /// # Errors
+    /// The first segment that is missing, cut short or damaged.
+    pub async fn check_segments(&self, wanted: &Wanted) -> Result<(), ArchiveError> {
+        let segments = self.plan(wanted).segments;
+        let checks = futures::stream::iter(&segments).map(|segment| async move {
+            let key = self.layout.segment(segment.claim, &segment.nonce, segment.seq);
+            match self.store.size(&key).await? {
+                Some(size) if size == segment.size => self.footer(segment).await.map(drop),
+                Some(size) => {
+                    let reason = format!("{size} bytes instead of {}", segment.size);
+                    Err(ArchiveError::damaged(self.store.show(&key), reason))
+                }
+                None => Err(ArchiveError::damaged(self.store.show(&key), "the segment is missing")),
+            }
+        });
+        checks.buffer_unordered(CHECKS).try_collect().await
+    }
+
+    /// Which segments hold something of `wanted`, and how much that is at most.
+    #[must_use]
+    pub fn plan(&self, wanted: &Wanted) -> ReadPlan {
+        let mut plan = ReadPlan::default();
+        for (segment, rows) in &self.segments {
+            let hits = rows.iter().filter(|(topic, row)| {
+                let facts = RowFacts {
+                    committed: row.committed,
+                    next: row.next,
+                    max: row.max_timestamp,
+                    min: row.min_timestamp,
+                    exact: row.min_exact,
+                };
+                wanted.wants(*topic, row.partition, &facts)
+            });
+            let before = plan.records;
+            for (_, row) in hits {
+                plan.records += row.committed;
+                plan.bytes += row.bytes;
+            }
+            if plan.records > before {
+                plan.segments.push(segment.clone());
+            }
+        }
+        plan
+    }
+}
+
+fn segments_of(entry: &Entry) -> Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)> {
+    let mut out: Vec<_> = entry.segments.iter().map(|segment| (segment.clone(), Vec::new())).collect();
+    for row in &entry.rows {
+        if let (Some((_, rows)), Some(topic)) =
+            (out.get_mut(row.segment as usize), entry.topics.get(row.topic as usize))
+        {
+            rows.push((topic.id, row.clone()));
+        }
+    }
+    out
+}
+
+pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
+    let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
+    let shown = store.show(&key);
+    let bytes = store.get_range(&key, segment.footer_at..segment.size).await?;
+    let footer_length = usize::try_from(segment.footer_length).unwrap_or(usize::MAX);
+    let (footer, trailer) = bytes.split_at_checked(footer_length).unwrap_or_default();
+    let digest = blake3::hash(footer);
+    let trailer = Trailer::decode(&shown, trailer)?;
+    let as_logged = Digest(digest.to_hex().to_string()) == segment.digest;
+    if !as_logged || trailer.footer_digest != *digest.as_bytes() || trailer.footer_length != segment.footer_length {
+        return Err(ArchiveError::damaged(&shown, "the footer's digest does not match"));
+    }
+    let footer = Footer::decode(&shown, footer)?;
+    let is_this =
+        (footer.claim, footer.nonce.as_str(), footer.seq) == (segment.claim, segment.nonce.as_str(), segment.seq);
+    if !is_this
+        || footer.end() != segment.footer_at
+        || segment.footer_at + segment.footer_length + TRAILER_LEN != segment.size
+    {
+        return Err(ArchiveError::damaged(&shown, "it is another segment than the log names"));
+    }
+    Ok(footer)
+}
+
+/// Which records a reader wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// First offset wanted of each partition; others are not wanted at all.
+    pub from: HashMap<(Uuid, i32), i64>,
+    /// Time window; records outside may still come, whole blocks outside do not.
+    pub window: Window,
+}
+
+struct RowFacts {
+    committed: u64,
+    next: i64,
+    max: i64,
+    min: i64,
+    exact: bool,
+}
+
+impl Wanted {
+    fn wants(&self, topic: Uuid, partition: i32, row: &RowFacts) -> bool {
+        let from = self.from.get(&(topic, partition));
+        let outside = row.max < self.window.start || (row.exact && row.min > self.window.end);
+        row.committed > 0 && !outside && from.is_some_and(|from| row.next > *from)
+    }
+
+    pub(crate) fn wants_share(&self, topic: Uuid, share: &ShareRow) -> bool {
+        let facts = RowFacts {
+            committed: share.committed,
+            next: share.next,
+            max: share.max_timestamp,
+            min: share.min_timestamp,
+            exact: share.min_exact,
+        };
+        self.wants(topic, share.partition, &facts)
+    }
+}
+
+/// What a read will touch.
+#[derive(Debug, Clone, Default)]
+pub struct ReadPlan {
+    /// Segments in order.
+    pub segments: Vec<SegmentRef>,
+    /// Committed records in the rows that are touched: an upper bound of what is wanted.
+    pub records: u64,
+    /// Decompressed bytes of those rows.
+    pub bytes: u64,
+}
