@@ -1,4 +1,4 @@
-//! What a restore gives back, truth by truth (the numbers are those of docs/fidelity.md).
+//! What a restore gives back, one test for each thing that a faithful backup of Kafka must handle.
 
 use std::time::Duration;
 
