@@ -19,6 +19,7 @@ test: lint test-quick test-servers
 # Tests without servers
 test-quick:
     tests/servers/need.sh
+    cargo build --locked -p kafka-backup-runner
     cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner
     cargo test --locked -p kafka-backup-tests --test house --test cli --test conformance
 
