@@ -3,7 +3,7 @@
 
 usage: reader.py ls      DIR                     sets and recovery points
        reader.py batches DIR TOPIC PARTITION     all archived batches as the broker sent them, to standard output
-       reader.py records DIR TOPIC PARTITION     committed records as JSON lines
+       reader.py records DIR                     committed records of the newest point of every set, as JSON lines
 
 DIR is the folder that holds the sets. Every digest on the way is checked. The newest recovery point that has the
 topic is read.
@@ -170,6 +170,26 @@ def text(data):
     return None if data is None else base64.b64encode(data).decode()
 
 
+def live_partitions(root):
+    """(topic, partition) of the newest recovery point of each set."""
+    for name, _ in sets(root):
+        seals = [entry["seal"] for entry in entries(os.path.join(root, name)) if entry["kind"] == "seal"]
+        for topic in seals[-1]["topics"] if seals else []:
+            if topic["live"]:
+                yield from ((topic["name"], partition) for partition in range(topic["partitions"]))
+
+
+def committed(root, topic, partition):
+    for aborted, first, data in shares(root, topic, partition):
+        for batch in batches(data):
+            (base,) = struct.unpack(">q", batch[:8])
+            (attributes,) = struct.unpack(">h", batch[21:23])
+            (producer,) = struct.unpack(">q", batch[43:51])
+            rolled_back = any(a["producer"] == producer and a["from"] <= base <= a["to"] for a in aborted)
+            if not (attributes & 0x20 or (attributes & 0x10 and rolled_back)):
+                yield from (record for record in records(batch) if record[0] >= first)
+
+
 def main():
     command, root = sys.argv[1:3]
     if command == "ls":
@@ -177,22 +197,15 @@ def main():
             points = [entry["seal"]["point"] for entry in entries(os.path.join(root, name)) if entry["kind"] == "seal"]
             print(json.dumps({"set": name, "owner": info["owner"], "points": points}))
         return
-    topic, partition = sys.argv[3], int(sys.argv[4])
-    for aborted, first, data in shares(root, topic, partition):
-        for batch in batches(data):
-            if command == "batches":
-                sys.stdout.buffer.write(batch)
-                continue
-            base, = struct.unpack(">q", batch[:8])
-            attributes, = struct.unpack(">h", batch[21:23])
-            producer, = struct.unpack(">q", batch[43:51])
-            rolled_back = any(a["producer"] == producer and a["from"] <= base <= a["to"] for a in aborted)
-            if attributes & 0x20 or (attributes & 0x10 and rolled_back):
-                continue
-            for offset, time, key, value, headers in records(batch):
-                if offset >= first:
-                    listed = [[name.decode(), text(content)] for name, content in headers]
-                    print(json.dumps({"offset": offset, "timestamp": time, "key": text(key), "value": text(value), "headers": listed}))
+    if command == "batches":
+        for _, _, data in shares(root, sys.argv[3], int(sys.argv[4])):
+            sys.stdout.buffer.write(data)
+        return
+    for topic, partition in live_partitions(root):
+        for offset, time, key, value, headers in committed(root, topic, partition):
+            listed = [[name.decode(), text(content)] for name, content in headers]
+            record = {"offset": offset, "timestamp": time, "key": text(key), "value": text(value), "headers": listed}
+            print(json.dumps({"topic": topic, "partition": partition, **record}))
 
 
 main()

@@ -74,6 +74,8 @@ pub fn each(bootstrap: &str, topic: &str, partition: i32, uncommitted: bool, tak
         .set("group.id", "oracle")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
+        // The end of a partition shows when a fetch brings nothing.
+        .set("fetch.wait.max.ms", "10")
         .set("auto.offset.reset", "earliest")
         .set("fetch.message.max.bytes", "20000000")
         .set("isolation.level", if uncommitted { "read_uncommitted" } else { "read_committed" })

@@ -59,6 +59,33 @@ fn wrong_specifications_name_field_value_rule_and_fix() {
 }
 
 #[test]
+fn archives_of_every_format_stay_readable() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format");
+    for version in ["v1"] {
+        let folder = fixtures.join(version);
+        let mut bench = Bench::new();
+        bench.storage = json!({"type": "filesystem", "path": folder.join("archive")});
+        let spec = bench.backup("sample", "127.0.0.1:1", json!({"topics": ["x"]}));
+        let expected: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+        for (point, topics) in expected.as_object().unwrap() {
+            bench.call("verify", &spec, &[point]).ok();
+            let listed = bench.call("ls", &spec, &[point, "-o", "json"]).ok().stdout;
+            let seal = &serde_json::from_str::<serde_json::Value>(&listed).unwrap()["seal"];
+            let mut found = serde_json::Map::new();
+            for (place, topic) in seal["topics"].as_array().unwrap().iter().enumerate() {
+                let rows = &seal["partitions"];
+                let mine = rows["topic"].as_array().unwrap().iter().zip(rows["committed"].as_array().unwrap());
+                let sum: u64 =
+                    mine.filter(|(row, _)| row.as_u64() == Some(place as u64)).map(|(_, n)| n.as_u64().unwrap()).sum();
+                found.insert(topic["name"].as_str().unwrap().to_owned(), sum.into());
+            }
+            assert_eq!(topics.as_object(), Some(&found), "{point}");
+        }
+    }
+}
+
+#[test]
 fn a_specification_comes_from_standard_input_too() {
     use std::io::Write;
     let mut child = Command::new(binary())

@@ -1,13 +1,50 @@
 //! Makes the golden batches of `runner/batch/tests/golden`: the same 30 records written by Java's and by librdkafka's
-//! producer with each codec, as the broker keeps them. Run once; the files are checked in.
+//! producer with each codec, as the broker keeps them; or, with `archive`, a sample archive of this release's format.
+//! Run once; the files are checked in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use harness::kafka::Kafka;
 use harness::load::{self, Make, T0};
+use harness::oracle;
+use harness::runner::Bench;
+use serde_json::json;
 
 fn main() {
-    let out: PathBuf = std::env::args().nth(1).expect("usage: golden FOLDER").into();
+    let usage = "usage: golden batches|archive FOLDER";
+    let out: PathBuf = std::env::args().nth(2).expect(usage).into();
+    match std::env::args().nth(1).as_deref() {
+        Some("batches") => batches(&out),
+        Some("archive") => archive(&out),
+        _ => panic!("{usage}"),
+    }
+}
+
+/// Two points of an incremental set, with what librdkafka saw of the source at each.
+fn archive(out: &Path) {
+    let kafka = Kafka::start();
+    let bootstrap = kafka.bootstrap();
+    let topics = load::mixed(&bootstrap, 60);
+    let bench = Bench::new();
+    let backup =
+        json!({"topics": topics, "incremental": true, "consumerGroupSnapshot": true, "sourceClusterId": "sample"});
+    let spec = bench.backup("sample", &bootstrap, backup);
+    let mut expected = serde_json::Map::new();
+    for round in 0..2 {
+        load::produce(&bootstrap, "codec-none", &[], (0..10 * round).map(|n| Make::new(n, 0)));
+        let point = bench.run(&spec).ok().report()["point"].as_str().unwrap().to_owned();
+        let seen = |topic: &String| (topic.clone(), json!(oracle::digest(&bootstrap, topic, None).0));
+        expected.insert(point, topics.iter().map(seen).collect::<serde_json::Map<_, _>>().into());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let copied = Command::new("cp").arg("-r").arg(bench.archive()).arg(out.join("archive")).status().unwrap();
+    assert!(copied.success());
+    std::fs::write(out.join("expected.json"), serde_json::to_string_pretty(&expected).unwrap() + "\n").unwrap();
+}
+
+fn batches(out: &Path) {
     let kafka = Kafka::start();
     let bootstrap = kafka.bootstrap();
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
