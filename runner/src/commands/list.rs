@@ -94,7 +94,7 @@ fn topics(point: &Point) {
             if topic.live { "" } else { "no longer in the source" }.into(),
         ]
     });
-    print::table(&["TOPIC", "PARTITIONS", "RECORDS", "BYTES", ""], &rows.collect::<Vec<_>>());
+    print::table(&["TOPIC", "PARTITIONS", "RECORDS", "BYTES", ""], &by_name(rows));
 }
 
 fn partitions(point: &Point) {
@@ -111,10 +111,14 @@ fn partitions(point: &Point) {
             newest,
         ])
     });
-    print::table(
-        &["TOPIC", "PARTITION", "FIRST", "NEXT", "RECORDS", "BYTES", "NEWEST RECORD"],
-        &rows.collect::<Vec<_>>(),
-    );
+    print::table(&["TOPIC", "PARTITION", "FIRST", "NEXT", "RECORDS", "BYTES", "NEWEST RECORD"], &by_name(rows));
+}
+
+/// Documents list topics by id; people look for names. Partitions keep their order.
+fn by_name(rows: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(|a, b| a.first().cmp(&b.first()));
+    rows
 }
 
 fn segments(point: &Point, layout: &archive::Layout) {
