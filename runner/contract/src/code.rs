@@ -67,8 +67,6 @@ codes! {
         "The file is not YAML or JSON, or it has a field that does not exist or a value of the wrong type. The message names line and field. `kafka-backup-runner schema` prints every field.";
     SpecInvalid = "KB1002", BadSpec, "a value in the run specification breaks a rule",
         "The message names the field, the value, the rule and the fix. Nothing was read or written.";
-    NotImplemented = "KB1003", Final, "this release does not do that yet",
-        "The specification asks for something that a later release will do. Nothing was written. Remove the field that the message names.";
     BrokerUnreachable = "KB2001", Resumable, "no broker could be reached",
         "No bootstrap address answered before the deadline. Check names, ports, network policies and whether the listener speaks the security protocol of the specification (a TLS client on a plaintext port looks like silence).";
     AuthenticationFailed = "KB2002", Final, "the broker refused the credentials",
@@ -129,8 +127,6 @@ codes! {
         "The target has fewer partitions than the source. Nothing was written. Restore under another name, or add partitions.";
     StateMismatch = "KB5007", Final, "the state of this restore does not fit what is there",
         "The target topics are not the ones that this restore started with. Restore again under a new name.";
-    Differences = "KB6001", No, "verify found differences",
-        "The report lists every object and offset that is wrong.";
     Interrupted = "KB9001", Interrupted, "stopped on request",
         "Progress was saved. The same run goes on where it stopped.";
     Internal = "KB9002", Resumable, "an unexpected failure",

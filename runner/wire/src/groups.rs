@@ -98,7 +98,8 @@ fn subject(id: &str) -> String {
 
 async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<GroupOffset>, WireError> {
     let many = connection.version::<OffsetFetchRequest>(9).is_some_and(|version| version >= 8);
-    let request = OffsetFetchRequest::default().with_require_stable(true);
+    // Offsets of open transactions are not committed: they neither count nor hold the answer back.
+    let request = OffsetFetchRequest::default().with_require_stable(false);
     let request = if many {
         let group =
             OffsetFetchRequestGroup::default().with_group_id(group_id(id)).with_member_epoch(-1).with_topics(None);
