@@ -75,8 +75,7 @@ impl Guarded {
     fn end(mut self, name: &str) {
         signal(self.pid, name);
         let deadline = Instant::now() + Duration::from_secs(60);
-        let alive = || Path::new(&format!("/proc/{}/cmdline", self.pid)).exists_with_content();
-        while alive() && Instant::now() < deadline {
+        while alive(self.pid) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
         drop(self.shell.stdin.take());
@@ -84,15 +83,11 @@ impl Guarded {
     }
 }
 
-trait Content {
-    fn exists_with_content(&self) -> bool;
-}
-
-impl Content for Path {
-    /// An ended process that nobody waited for has an empty command line.
-    fn exists_with_content(&self) -> bool {
-        fs::read(self).is_ok_and(|text| !text.is_empty())
-    }
+/// Whether a process runs. One that ended and that nobody waited for yet is a zombie: state Z.
+fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -360,8 +355,7 @@ impl Kafka {
                 return;
             }
             let pid = node.process.as_ref().expect("the node was started").pid;
-            let alive = Path::new(&format!("/proc/{pid}/cmdline")).exists_with_content();
-            assert!(alive && Instant::now() < deadline, "the broker did not start:\n{log}");
+            assert!(alive(pid) && Instant::now() < deadline, "the broker did not start:\n{log}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
