@@ -40,6 +40,28 @@ columns! {
     }
 }
 
+impl PartitionState {
+    /// A partition of which nothing is archived yet: reading begins at `start`.
+    #[must_use]
+    pub fn new(partition: i32, start: i64) -> Self {
+        Self {
+            topic: 0,
+            partition,
+            timeline: 0,
+            first: start,
+            next: start,
+            epoch: -1,
+            log_start: start,
+            last_stable: 0,
+            high_watermark: 0,
+            committed: 0,
+            bytes: 0,
+            max_timestamp: 0,
+            largest_batch: 0,
+        }
+    }
+}
+
 /// A topic of a set: one lineage, named by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

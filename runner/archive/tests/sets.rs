@@ -77,21 +77,7 @@ fn raw(offset: i64, records: i32, size: usize) -> RawBatch {
 }
 
 fn position(partition: i32, next: i64) -> PartitionState {
-    PartitionState {
-        topic: 0,
-        partition,
-        timeline: 0,
-        first: 0,
-        next,
-        epoch: 0,
-        log_start: 0,
-        last_stable: next,
-        high_watermark: next,
-        committed: 0,
-        bytes: 0,
-        max_timestamp: 0,
-        largest_batch: 0,
-    }
+    PartitionState { next, epoch: 0, last_stable: next, high_watermark: next, ..PartitionState::new(partition, 0) }
 }
 
 fn facts() -> SealFacts {

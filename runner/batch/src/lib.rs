@@ -27,7 +27,7 @@ pub use control::{ControlType, control_type};
 pub use encode::{BatchMeta, RecordSink, encode_batch};
 pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
-pub use record::{Header, HeaderIter, Record, RecordIter, payload};
+pub use record::{Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, payload};
 pub use restore::{
     Encoded, OffsetHeaders, Producer, Selected, Window, assign_producer, can_copy, copy_for_restore, encode_selected,
     select_records,

@@ -148,6 +148,9 @@ impl<'a> Iterator for RecordIter<'a> {
     }
 }
 
+/// A bound on the decompressed records of one batch, for callers that have no tighter one.
+pub const PAYLOAD_LIMIT: usize = 512 << 20;
+
 /// Decompresses the records of `batch` into `out`.
 ///
 /// # Errors

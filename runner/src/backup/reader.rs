@@ -22,8 +22,6 @@ const SPOTS: usize = 256;
 const ANSWER: i32 = 8 << 20;
 /// Most bytes of one partition in an answer.
 const PARTITION: i32 = 4 << 20;
-/// A bound on the decompressed records of one batch.
-const PAYLOAD_LIMIT: usize = 512 << 20;
 /// How long the broker waits for data that open transactions hold back.
 const LONG_POLL: Duration = Duration::from_millis(500);
 
@@ -230,7 +228,7 @@ impl Reader {
         }
         let mut bytes = Vec::new();
         let first = i64::from(i32::MAX).min(cursor.offset - raw.header.base_offset);
-        let count = batch::payload(raw, &mut self.decompressor, PAYLOAD_LIMIT, &mut bytes).and_then(|()| {
+        let count = batch::payload(raw, &mut self.decompressor, batch::PAYLOAD_LIMIT, &mut bytes).and_then(|()| {
             let mut count = 0;
             for record in batch::RecordIter::new(&raw.header, &bytes) {
                 count += u64::from(i64::from(record?.offset_delta) >= first);

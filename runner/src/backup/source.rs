@@ -110,21 +110,7 @@ fn start_of(
     key: &(String, i32),
 ) -> Result<Start, Failure> {
     let (start, end) = (Marks::of(&marks.start, key), Marks::of(&marks.end, key));
-    let mut row = known.cloned().unwrap_or(PartitionState {
-        topic: 0,
-        partition,
-        timeline: 0,
-        first: start,
-        next: start,
-        epoch: -1,
-        log_start: start,
-        last_stable: 0,
-        high_watermark: 0,
-        committed: 0,
-        bytes: 0,
-        max_timestamp: 0,
-        largest_batch: 0,
-    });
+    let mut row = known.cloned().unwrap_or_else(|| PartitionState::new(partition, start));
     row.log_start = start;
     row.last_stable = Marks::of(&marks.stable, key);
     row.high_watermark = end;
@@ -207,21 +193,7 @@ mod tests {
 
     fn check(next: i64, epoch: i32, end: i64, answer: Option<(i32, i64)>) -> bool {
         let topic = Topic { name: "t".into(), id: Uuid::nil(), internal: false, partitions: vec![], error: 0 };
-        let row = PartitionState {
-            topic: 0,
-            partition: 0,
-            timeline: 0,
-            first: 0,
-            next,
-            epoch,
-            log_start: 0,
-            last_stable: 0,
-            high_watermark: 0,
-            committed: 0,
-            bytes: 0,
-            max_timestamp: 0,
-            largest_batch: 0,
-        };
+        let row = PartitionState { next, epoch, ..PartitionState::new(0, 0) };
         check_same_log(&topic, &row, end, Some(&answer)).is_ok()
     }
 

@@ -12,9 +12,6 @@ use super::state::RestoreState;
 use crate::connect;
 use crate::context::Context;
 
-/// A bound on the decompressed records of one batch.
-const PAYLOAD_LIMIT: usize = 512 << 20;
-
 /// A source offset and its place in the target.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct Found {
@@ -97,7 +94,7 @@ async fn restored_before(
             }
             let mut bytes = Vec::new();
             let mut selected = Vec::new();
-            payload(batch, &mut decompressor, PAYLOAD_LIMIT, &mut bytes)
+            payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT, &mut bytes)
                 .and_then(|()| select_records(&batch.header, &bytes, window, &mut selected))
                 .map_err(|error| Failure::new(Code::ArchiveDamaged, error.to_string()))?;
             count += selected.iter().filter(|record| (share.from..offset).contains(&record.offset)).count() as u64;

@@ -7,8 +7,6 @@ use batch::{
 
 /// Batches smaller than this are merged with their neighbours.
 const MERGE_BELOW: usize = 64 << 10;
-/// A bound on the decompressed records of one batch.
-const PAYLOAD_LIMIT: usize = 512 << 20;
 
 /// How batches are changed.
 #[derive(Debug, Clone)]
@@ -102,7 +100,7 @@ impl Work<'_> {
         let mut payloads = Vec::with_capacity(group.len());
         for batch in &group {
             let mut bytes = Vec::new();
-            payload(batch, &mut self.decompressor, PAYLOAD_LIMIT, &mut bytes)?;
+            payload(batch, &mut self.decompressor, batch::PAYLOAD_LIMIT, &mut bytes)?;
             payloads.push(bytes);
         }
         let mut selected: Vec<Selected<'_>> = Vec::new();
