@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Store, open_store};
-use contract::{Code, Failure, KafkaSpec, RunSpec, S3Credentials, StoreSpec};
+use contract::{Code, Failure, KafkaSpec, StoreSpec};
 use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles};
 
 use crate::context::Context;
@@ -18,17 +18,11 @@ const SECRET_POLL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// What the store says, or a missing secret.
-pub async fn store(context: &Context, spec: &RunSpec) -> Result<Store, Failure> {
-    if let StoreSpec::S3 { credentials: Some(credentials), .. } = &spec.storage {
-        match credentials {
-            S3Credentials::Keys { access_key_id_file, secret_access_key_file } => {
-                await_secret(context, access_key_id_file).await?;
-                await_secret(context, secret_access_key_file).await?;
-            }
-            S3Credentials::SharedFile { file, .. } => drop(await_secret(context, file).await?),
-        }
+pub async fn store(context: &Context, storage: &StoreSpec) -> Result<Store, Failure> {
+    for file in storage.secret_files() {
+        await_secret(context, file).await?;
     }
-    Ok(open_store(&spec.storage, &context.paths).await?)
+    Ok(open_store(storage, &context.paths).await?)
 }
 
 /// Reaches the cluster.

@@ -65,7 +65,7 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
     let incremental = spec.backup.as_ref().is_some_and(|backup| backup.incremental);
     let layout = archive::Layout::new(if incremental { &spec.name } else { point });
     let stored = async {
-        let store = connect::store(context, spec).await?;
+        let store = connect::store(context, &spec.storage).await?;
         backup::publish(&store, &layout, report, emitter).await
     };
     match tokio::time::timeout(Duration::from_secs(2), stored).await {

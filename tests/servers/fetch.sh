@@ -3,6 +3,7 @@
 #
 #   tests/servers/fetch.sh kafka 4.3.1     Apache Kafka's jars, from Maven Central (about 60 MB)
 #   tests/servers/fetch.sh versitygw       an S3 server, built from its Go module (about a minute)
+#   tests/servers/fetch.sh azurite         Azure's storage emulator, from npm (about 20 seconds)
 #
 # Prints the folder that holds the result on standard output, and what it does on standard error.
 # Cache: $KAFKA_BACKUP_CACHE, else ~/.cache/kafka-backup.
@@ -41,6 +42,21 @@ s3() {
   echo "$dir/versitygw"
 }
 
+azure() {
+  local sum dir
+  sum=$(sha256sum "$here/azurite/package-lock.json" | cut -c1-12)
+  dir="$cache/azurite-$sum"
+  if [ ! -f "$dir/.complete" ]; then
+    need npm "Node.js 18 or newer with npm (Debian: apt-get install nodejs npm)"
+    say "Azurite from npm into $dir"
+    mkdir -p "$dir"
+    cp "$here/azurite/package.json" "$here/azurite/package-lock.json" "$dir/"
+    npm ci --silent --prefix "$dir" >&2
+    touch "$dir/.complete"
+  fi
+  echo "$dir/node_modules/azurite/dist/src/blob/main.js"
+}
+
 mkdir -p "$cache"
 # Two test processes may want the same server at once.
 exec 9> "$cache/.lock-${1:-none}-${2:-}"
@@ -48,5 +64,6 @@ flock 9
 case ${1:-} in
   kafka) kafka "$2" ;;
   versitygw) s3 ;;
-  *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+  azurite) azure ;;
+  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
 esac

@@ -8,6 +8,8 @@ lacks make make
 lacks java openjdk-17-jre-headless
 lacks mvn maven
 lacks go golang
+lacks node nodejs
+lacks npm npm
 lacks openssl openssl
 lacks python3 python3
 lacks cargo "Rust by rustup (https://rustup.rs)"

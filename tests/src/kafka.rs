@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::process::{Guarded, alive, fetch, free_port};
 
 /// Newest release in the matrix.
 pub const NEW: &str = "4.3.1";
@@ -53,43 +55,6 @@ struct Node {
     process: Option<Guarded>,
 }
 
-/// A process that ends when this test process ends, however that happens: a shell holds the other end of a pipe.
-#[derive(Debug)]
-struct Guarded {
-    shell: Child,
-    pid: u32,
-}
-
-impl Guarded {
-    fn spawn(command: &Command, log: &Path) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "log=$1; shift; \"$@\" < /dev/null > \"$log\" 2>&1 & echo $!; cat > /dev/null; kill -9 $! 2> /dev/null; wait", "sh"]);
-        shell.arg(log).arg(command.get_program()).args(command.get_args());
-        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh runs");
-        let mut line = String::new();
-        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { shell, pid: line.trim().parse().unwrap() }
-    }
-
-    /// Sends a signal and waits until the process is gone.
-    fn end(mut self, name: &str) {
-        signal(self.pid, name);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while alive(self.pid) && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        drop(self.shell.stdin.take());
-        self.shell.wait().unwrap();
-    }
-}
-
-/// Whether a process runs. One that ended and that nobody waited for yet is a zombie: state Z.
-fn alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the name, which stands in parentheses and may hold anything.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Ports {
     plain: u16,
@@ -97,19 +62,6 @@ struct Ports {
     sasl: u16,
     mtls: u16,
     sasl_tls: u16,
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Runs the fetch script and returns the path that it prints.
-pub fn fetch(what: &[&str]) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/fetch.sh");
-    let output = Command::new(script).args(what).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "fetching {what:?} failed");
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
 }
 
 impl Kafka {
@@ -137,7 +89,7 @@ impl Kafka {
         let cluster_id = cluster_id(dir.path());
         let mut kafka = Self { dir, options, libs, cluster_id, nodes };
         if kafka.options.secure {
-            make_certificates(&kafka.certs());
+            crate::certificates::make(&kafka.certs());
         }
         for number in 0..kafka.nodes.len() {
             kafka.configure(number);
@@ -371,37 +323,10 @@ impl Drop for Kafka {
     }
 }
 
-/// Sends a signal to one process.
-pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
-    assert!(status.success(), "kill -s {name} {pid}");
-}
-
 /// 22 characters of base64url, different for each folder.
 fn cluster_id(dir: &Path) -> String {
     let digest = blake3::hash(dir.to_string_lossy().as_bytes()).to_hex().to_string();
     format!("{}A", &digest[..21])
-}
-
-/// One CA, a broker certificate, and client certificates: `alice` is signed by the CA, `stranger` is not.
-fn make_certificates(dir: &Path) {
-    fs::create_dir_all(dir).unwrap();
-    let openssl = |arguments: &str| {
-        let output =
-            Command::new("openssl").args(arguments.split(' ')).current_dir(dir).output().expect("openssl runs");
-        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    openssl("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=test-ca -keyout ca.key -out ca.pem");
-    fs::write(dir.join("names.ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    for who in ["broker", "alice"] {
-        openssl(&format!("req -newkey rsa:2048 -nodes -days 30 -subj /CN={who} -keyout {who}.key -out {who}.csr"));
-        openssl(&format!(
-            "x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names.ext -out {who}.pem"
-        ));
-    }
-    openssl("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=stranger -keyout stranger.key -out stranger.pem");
-    let part = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
-    fs::write(dir.join("broker.keystore.pem"), part("broker.key") + &part("broker.pem") + &part("ca.pem")).unwrap();
 }
 
 const LOG4J2: &str = "status = error\nappender.console.type = Console\nappender.console.name = OUT\n\

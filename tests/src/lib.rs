@@ -5,10 +5,16 @@
 //! What it never does: use the product's code to judge the product.
 //! Tests may panic with a message: that is how they fail.
 
+pub mod certificates;
+pub mod process;
+
+pub mod azure;
+pub mod gcs;
 pub mod kafka;
+pub mod s3;
+
 pub mod load;
 pub mod oracle;
 pub mod pair;
 pub mod proxy;
 pub mod runner;
-pub mod s3;

@@ -13,6 +13,8 @@ pub struct Bench {
     pub dir: TempDir,
     /// The `storage` block of specifications.
     pub storage: Value,
+    /// Variables of the runner's environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Bench {
@@ -79,7 +81,7 @@ impl Bench {
         let dir = tempfile::Builder::new().prefix("kafka-backup-bench-").tempdir().unwrap();
         std::fs::create_dir(dir.path().join("archive")).unwrap();
         let storage = json!({"type": "filesystem", "path": dir.path().join("archive")});
-        Self { dir, storage }
+        Self { dir, storage, environment: Vec::new() }
     }
 
     /// The folder of the archive in a directory.
@@ -110,6 +112,7 @@ impl Bench {
         std::fs::write(&file, serde_json::to_vec_pretty(spec).unwrap()).unwrap();
         let mut process = Command::new(binary());
         process.arg(command).arg(file).args(arguments).current_dir(self.dir.path()).stdin(Stdio::null());
+        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
         process
     }
 

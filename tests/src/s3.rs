@@ -1,12 +1,10 @@
 //! A real S3 server (versitygw) on loopback over a temporary folder.
 
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::kafka::{fetch, free_port};
+use crate::process::{Guarded, fetch, free_port};
 
 /// Access key of the server.
 pub const ACCESS_KEY: &str = "canary-access-key";
@@ -18,34 +16,38 @@ pub const SECRET_KEY: &str = "canary-secret-key";
 pub struct S3 {
     dir: TempDir,
     port: u16,
-    process: Child,
+    process: Option<Guarded>,
 }
 
 impl S3 {
     /// Starts a server with one bucket `archive`.
     pub fn start() -> Self {
-        let binary = fetch(&["versitygw"]);
         let dir = tempfile::Builder::new().prefix("kafka-backup-s3-").tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("archive")).unwrap();
-        let port = free_port();
-        let process = Command::new("sh")
-            // The server ends when this test process does: its shell holds the other end of a pipe.
-            .args(["-c", "\"$@\" < /dev/null > /dev/null 2>&1 & cat > /dev/null; kill -9 $!", "sh"])
-            .arg(binary)
-            .env("ROOT_ACCESS_KEY", ACCESS_KEY)
-            .env("ROOT_SECRET_KEY", SECRET_KEY)
-            .args(["--port", &format!("127.0.0.1:{port}"), "posix"])
-            .arg(dir.path())
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("sh runs");
-        let server = Self { dir, port, process };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < deadline, "versitygw did not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        std::fs::create_dir_all(dir.path().join("buckets/archive")).unwrap();
+        let mut server = Self { dir, port: free_port(), process: None };
+        server.resume();
         server
+    }
+
+    /// Starts the server again after [`Self::kill`], on the same port and folder.
+    pub fn resume(&mut self) {
+        let log = self.dir.path().join("log");
+        let mut command = Command::new(fetch(&["versitygw"]));
+        command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
+        command.args(["--port", &format!("127.0.0.1:{}", self.port), "posix"]).arg(self.dir.path().join("buckets"));
+        self.process = Some(Guarded::spawn(&command, &log).listens(self.port, &log));
+    }
+
+    /// Ends the server; its buckets stay.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.end("KILL");
+        }
+    }
+
+    /// Port of the server.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The `storage` block of a run specification, with credentials in `secrets`.
@@ -59,15 +61,8 @@ impl S3 {
         })
     }
 
-    /// The folder behind the server.
-    pub fn folder(&self) -> &std::path::Path {
-        self.dir.path()
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        drop(self.process.stdin.take());
-        drop(self.process.wait());
+    /// The folder with the buckets.
+    pub fn folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("buckets")
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use harness::kafka::{Kafka, Options, signal};
+use harness::kafka::{Kafka, Options};
 use harness::load::{self, Make, T0};
 use harness::oracle;
 use harness::pair::{assert_equal, source, target};
+use harness::process::signal;
 use harness::proxy::Proxy;
 use harness::runner::{Bench, ended, files};
 use serde_json::{Value, json};
@@ -102,7 +103,7 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
 
 #[test]
 fn t2_6c_a_held_back_request_of_a_dead_run_is_refused_when_it_arrives_later() {
-    let proxy_port = harness::kafka::free_port();
+    let proxy_port = harness::process::free_port();
     let proxy = Proxy::start(proxy_port);
     let properties = vec!["producer.id.expiration.check.interval.ms=2000".to_owned()];
     let kafka = Kafka::with(Options { properties, advertise: Some(proxy_port), ..Options::default() });

@@ -1,8 +1,10 @@
-//! A real S3 server: the store rules, a whole round trip, and its errors.
+//! Real object stores: the store rules, whole round trips, every kind of credentials, and errors.
 
 mod store_rules;
 
 use archive::{Paths, open_store};
+use harness::azure::Azure;
+use harness::gcs::Gcs;
 use harness::load::{self, Make};
 use harness::pair::{assert_equal, source, target};
 use harness::runner::Bench;
@@ -69,4 +71,102 @@ fn a_shared_credentials_file_works_and_wrong_keys_and_buckets_are_named() {
     let mut http = server.storage(bench.dir.path(), "archive");
     http["allowHttp"] = false.into();
     run(&mut bench, http).fails("KB1002", 2, &["storage.endpoint", "allowHttp"]);
+}
+
+/// A small backup and restore over the bench's store; returns what the runner printed along the way.
+fn round_trip(bench: &Bench, topic: &str) {
+    let bootstrap = source().bootstrap();
+    load::create(&bootstrap, topic, 2, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..5_000).map(|n| Make::new(n, i32::try_from(n % 2).unwrap())));
+    let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    for _ in 0..2 {
+        bench.run(&spec).ok();
+    }
+    bench.call("verify", &spec, &[]).ok();
+    bench.run(&bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}))).ok();
+    assert_eq!(assert_equal(topic), 5_000);
+}
+
+#[test]
+fn azure_takes_every_kind_of_credentials() {
+    let server = Azure::start();
+    let mut bench = Bench::new();
+    bench.environment = server.environment();
+    for (kind, credentials) in server.credentials(bench.dir.path()) {
+        bench.storage = server.storage(credentials);
+        let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
+        let checked = bench.call("store-check", &spec, &[]).ok();
+        assert!(checked.stdout.contains("fit for every kind of backup"), "{kind}: {}", checked.stdout);
+        assert_eq!(checked.stdout.matches("ok  ").count(), 8, "{kind}: {}", checked.stdout);
+    }
+    // A key that was rotated counts without a restart of anything: the file is read for each request.
+    bench.storage = server.storage(json!({"account-key": {"file": "connection"}}));
+    round_trip(&bench, "o-azure");
+    let refused = |bench: &Bench, exit: i32, code: &str, words: &[&str]| {
+        let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
+        let ended = bench.call("store-check", &spec, &[]).fails(code, exit, words);
+        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    };
+    std::fs::write(bench.dir.path().join("sas"), "sv=2021-12-02&sr=c&sp=rl&se=2020-01-01&sig=canary").unwrap();
+    bench.storage = server.storage(json!({"sas-token": {"file": "sas"}}));
+    refused(&bench, 4, "KB3002", &["archive"]);
+    std::fs::write(bench.dir.path().join("other"), "AccountName=another;AccountKey=Y2FuYXJ5").unwrap();
+    bench.storage = server.storage(json!({"account-key": {"file": "other"}}));
+    refused(&bench, 4, "KB3002", &["another", "devstoreaccount1"]);
+    bench.storage = server.storage(json!({"account-key": {"file": "key"}}));
+    bench.storage["container"] = "missing".into();
+    refused(&bench, 4, "KB3003", &["missing", "create it"]);
+    bench.environment.retain(|(name, _)| *name != "AZURE_TENANT_ID");
+    bench.storage = server.storage(json!({"workload-identity": {}}));
+    refused(&bench, 4, "KB3002", &["AZURE_TENANT_ID", "azure.workload.identity/use"]);
+}
+
+#[test]
+fn google_cloud_storage_keeps_the_rules_and_carries_a_round_trip() {
+    let server = Gcs::start();
+    let mut bench = Bench::new();
+    std::fs::write(bench.dir.path().join("account"), server.key_file()).unwrap();
+    bench.storage = server.storage("archive", Some("account"));
+    let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
+    let checked = bench.call("store-check", &spec, &[]).ok();
+    assert!(checked.stdout.contains("fit for every kind of backup"), "{}", checked.stdout);
+    round_trip(&bench, "o-gcs");
+    // Application Default Credentials: a file that the environment names.
+    bench.storage = server.storage("archive", None);
+    let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
+    let file = bench.dir.path().join("account").display().to_string();
+    bench.environment = vec![("GOOGLE_APPLICATION_CREDENTIALS", file)];
+    bench.call("store-check", &spec, &[]).ok();
+    // Another account, another bucket, a file that is no key.
+    let stranger = Gcs::start().key_file();
+    std::fs::write(bench.dir.path().join("stranger"), stranger).unwrap();
+    std::fs::write(bench.dir.path().join("broken"), "canary-private-key").unwrap();
+    for (bucket, file, code, words) in [
+        ("archive", "stranger", "KB3002", ["archive", "archive"]),
+        ("missing", "account", "KB3003", ["missing", "create it"]),
+        ("archive", "broken", "KB3002", ["broken", "not JSON"]),
+    ] {
+        bench.storage = server.storage(bucket, Some(file));
+        let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
+        let ended = bench.call("store-check", &spec, &[]).fails(code, 4, &words);
+        assert!(!ended.stderr.contains("canary"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn store_check_takes_urls_and_directories_and_finds_what_is_wrong() {
+    let server = S3::start();
+    let bench = Bench::new();
+    let check = |store: &str| {
+        let mut command = std::process::Command::new(harness::runner::binary());
+        command.args(["store-check", store]).current_dir(bench.dir.path());
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        harness::runner::ended(command.output().unwrap())
+    };
+    let url = format!("s3://archive/x?endpoint=http://127.0.0.1:{}&pathStyle=true&allowHttp=true", server.port());
+    let s3 = check(&url).ok();
+    assert!(s3.stdout.contains("one winner each") && s3.stdout.contains("1050 of 1050"), "{}", s3.stdout);
+    assert!(!server.folder().join("archive/x").exists(), "the check left something");
+    check(&bench.archive().display().to_string()).ok();
+    check("s3://archive?regoin=x").fails("KB1002", 2, &["regoin"]);
 }

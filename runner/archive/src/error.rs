@@ -142,13 +142,22 @@ fn classify(error: &object_store::Error) -> (Code, &'static str) {
         E::NotFound { .. } => return (Code::StoreMissing, ""),
         _ => {}
     }
-    // Lists come back as generic errors: S3's own code in the body tells them apart.
+    // Lists come back as generic errors: the store's own code in the body tells them apart.
     let text = root_cause(error);
     let says = |codes: &[&str]| codes.iter().any(|code| text.contains(&format!("<Code>{code}</Code>")));
-    if says(&["NoSuchBucket"]) {
+    if says(&["NoSuchBucket", "ContainerNotFound"]) {
         return (Code::StoreMissing, "");
     }
-    if says(&["AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"]) {
+    if says(&[
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "XAdminUserNotFound",
+        "AuthenticationFailed",
+        "AuthorizationFailure",
+        "AuthorizationPermissionMismatch",
+        "InsufficientAccountPermissions",
+    ]) {
         return (Code::StoreDenied, "");
     }
     match io_kind(error) {
@@ -182,5 +191,29 @@ fn root_cause(error: &object_store::Error) -> String {
         }
         source = inner.source();
     }
-    text
+    without_signature(&text)
+}
+
+/// A shared access signature travels in URLs, and URLs stand in messages.
+fn without_signature(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("sig=") {
+        let (before, after) = rest.split_at(at + 4);
+        out.push_str(before);
+        out.push_str("***");
+        rest = after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "%+/=-_.".contains(c));
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_signature;
+
+    #[test]
+    fn signatures_are_left_out_of_messages() {
+        let text = "GET https://a/b?sv=1&sig=Abc%2Bdef%3D&se=2 failed";
+        assert_eq!(without_signature(text), "GET https://a/b?sv=1&sig=***&se=2 failed");
+    }
 }

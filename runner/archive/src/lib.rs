@@ -2,7 +2,7 @@
 //!
 //! What it does: writes segments and the log of a backup set, finds and reads recovery points, streams the
 //! batches of a point, keeps the state of restores, and verifies all of it.
-//! What it never does: talk to Kafka, take the time, or update an object in place (but for the summaries).
+//! What it never does: talk to Kafka, read the wall clock, or update an object in place (but for the summaries).
 //! Data comes from the runner as raw batches and leaves as raw batches; bytes go to and from an `ObjectStore`.
 //!
 //! Modules use only modules listed above them.
@@ -37,6 +37,8 @@ mod writer;
 mod restore_state;
 mod verify;
 
+mod probe;
+
 pub use catalog::{Catalog, SetSummary, resolve};
 pub use chain::Chain;
 pub use digest::Digest;
@@ -46,6 +48,7 @@ pub use error::ArchiveError;
 pub use layout::Layout;
 pub use open::{Paths, open_store};
 pub use point::{Point, ReadPlan, Wanted};
+pub use probe::{Finding, probe};
 pub use read::{BatchStream, ReadBatch};
 pub use restore_state::RestoreJournal;
 pub use segment::{Arena, PendingBatch};

@@ -150,6 +150,13 @@ impl Store {
         Ok(all.into_iter().map(|m| (m.location.as_ref().get(skip..).unwrap_or_default().to_owned(), m.size)).collect())
     }
 
+    /// Removes an object by its key relative to the prefix. Nothing of an archive is ever removed by a run.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), ArchiveError> {
+        let key = Path::from(key);
+        let result = self.inner.delete(&self.path(&key)).await;
+        result.map_err(|error| ArchiveError::store("remove", self.show(&key), &error))
+    }
+
     async fn list(&self, folder: &Path) -> Result<object_store::ListResult, ArchiveError> {
         let path = self.path(folder);
         let path = (!path.as_ref().is_empty()).then_some(path);

@@ -1,7 +1,4 @@
-//! Where Kafka and the object store are, and how to log in. Secrets appear as paths only.
-//!
-//! A relative path of a secret is taken below the runner's secrets folder, a relative storage path below its
-//! volumes folder.
+//! Where Kafka is, and how to log in. Secrets appear as paths only, relative to the runner's secrets folder.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -143,65 +140,4 @@ impl Default for ConnectionSpec {
             retry_deadline_ms: 120_000,
         }
     }
-}
-
-/// Where the archive is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum StoreSpec {
-    /// A directory, for example of a mounted volume. It must exist.
-    Filesystem {
-        /// The directory.
-        path: String,
-        /// Folder below it.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        prefix: String,
-    },
-    /// Amazon S3 and compatible stores.
-    S3 {
-        /// The bucket. It must exist.
-        bucket: String,
-        /// Region, also part of the signature.
-        region: String,
-        /// Key prefix.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        prefix: String,
-        /// Another endpoint than Amazon's.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        endpoint: Option<String>,
-        /// Bucket in the path instead of the host name.
-        #[serde(default)]
-        path_style: bool,
-        /// Accept an `http://` endpoint; data travels unencrypted.
-        #[serde(default)]
-        allow_http: bool,
-        /// How to log in; the environment's identity (web identity, container or instance role) when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        credentials: Option<S3Credentials>,
-    },
-}
-
-/// Credentials for S3, as files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
-pub enum S3Credentials {
-    /// Two files with one value each.
-    Keys {
-        /// File with the access key id.
-        access_key_id_file: String,
-        /// File with the secret access key.
-        secret_access_key_file: String,
-    },
-    /// One file in the form of `~/.aws/credentials`.
-    SharedFile {
-        /// The file.
-        file: String,
-        /// Profile to take.
-        #[serde(default = "default_profile")]
-        profile: String,
-    },
-}
-
-fn default_profile() -> String {
-    "default".into()
 }

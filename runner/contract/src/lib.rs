@@ -15,6 +15,8 @@ pub mod selection;
 
 pub mod endpoint;
 pub mod stamp;
+pub mod store_spec;
+pub mod store_url;
 
 pub mod backup_spec;
 pub mod restore_spec;
@@ -26,11 +28,10 @@ pub mod report;
 
 pub use backup_spec::{BackupSpec, Compression};
 pub use code::{Code, ExitCode, Failure};
-pub use endpoint::{
-    ConnectionSpec, KafkaSpec, S3Credentials, SaslMechanism, SaslSpec, SecurityProtocol, StoreSpec, TlsSpec,
-};
+pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
 pub use event::{Event, EventKind};
 pub use report::Report;
 pub use restore_spec::{ExistingTopics, RestoreSpec};
 pub use run_spec::{Action, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
+pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};

@@ -102,7 +102,9 @@ impl RunSpec {
             push(&mut out, "run.id", format!("is {:?}; {rule}", run.id));
         }
         check_kafka(&self.kafka, &mut out);
-        check_store(&self.storage, &mut out);
+        for (field, rule) in self.storage.findings() {
+            push(&mut out, &format!("storage.{field}"), rule);
+        }
         let mut inner = Vec::new();
         let block = match self.action() {
             Ok(Action::Backup(backup)) => {
@@ -173,32 +175,6 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
         if value == 0 {
             push(out, &format!("kafka.connection.{field}"), "must be greater than 0");
         }
-    }
-}
-
-fn check_store(store: &StoreSpec, out: &mut Vec<SpecFinding>) {
-    let prefix = match store {
-        StoreSpec::Filesystem { path, prefix } => {
-            if path.is_empty() {
-                push(out, "storage.path", "must not be empty");
-            }
-            prefix
-        }
-        StoreSpec::S3 { bucket, region, prefix, endpoint, allow_http, .. } => {
-            if bucket.is_empty() || bucket.contains('/') {
-                push(out, "storage.bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
-            }
-            if region.is_empty() {
-                push(out, "storage.region", "must not be empty; compatible stores take us-east-1");
-            }
-            if endpoint.as_ref().is_some_and(|e| e.starts_with("http://")) && !allow_http {
-                push(out, "storage.endpoint", "is unencrypted; use https://, or say allowHttp: true");
-            }
-            prefix
-        }
-    };
-    if prefix.split('/').any(|part| part == ".." || part == ".") {
-        push(out, "storage.prefix", format!("is {prefix:?}; '.' and '..' are not allowed as folders"));
     }
 }
 

@@ -46,7 +46,7 @@ pub async fn run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let cluster = crate::connect::cluster(context, &spec.kafka).await?;
-    let store = crate::connect::store(context, spec).await?;
+    let store = crate::connect::store(context, &spec.storage).await?;
     let topics = select::discover(&cluster, backup).await?;
     let identity = identity::resolve(context, &store, spec, backup).await?;
     report.run.clone_from(&identity.run);

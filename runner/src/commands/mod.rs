@@ -6,6 +6,7 @@ mod list;
 mod lookup;
 mod print;
 mod show;
+mod store_check;
 mod verify;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ Examples:
   kafka-backup-runner check backup.yaml         connect, resolve, write nothing
   kafka-backup-runner ls backup.yaml            sets and recovery points in its storage
   kafka-backup-runner verify backup.yaml        read everything of the newest point and check it
+  kafka-backup-runner store-check s3://bucket   whether a store keeps the rules
   kafka-backup-runner explain KB4003            what an error code means
 
 Exit codes:
@@ -154,6 +156,17 @@ enum Command {
         #[arg(required = true)]
         offsets: Vec<i64>,
     },
+    /// Try out whether a store keeps the rules that archives rest on, and how fast it answers
+    #[command(
+        after_help = "Credentials come from the environment, or from a specification's storage block. Writes below _check/ only, and cleans up.\nExit code 1: the store breaks a rule.\n\nExamples:\n  kafka-backup-runner store-check 's3://backups/team?region=eu-central-1'\n  kafka-backup-runner store-check azure://account/container\n  kafka-backup-runner store-check backup.yaml"
+    )]
+    StoreCheck {
+        /// URL of a store, a directory, or a run specification
+        store: String,
+        /// Form of the result
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: Output,
+    },
     /// Explain an error code
     Explain {
         /// Such as KB4003; all codes when absent
@@ -209,6 +222,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Lookup { spec, topic, partition, offsets } => {
             lookup::lookup(context, &spec_file::read(&spec.spec)?, &topic, partition, &offsets, spec.output).await
         }
+        Command::StoreCheck { store, output } => store_check::store_check(context, &store, output).await,
         Command::Explain { code } => explain(code.as_deref()),
         Command::Schema => {
             print::line(&serde_json::to_string_pretty(&RunSpec::schema()).unwrap_or_default());

@@ -33,7 +33,7 @@ pub(crate) async fn lookup(
     offsets: &[i64],
 ) -> Result<Vec<Found>, Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
-    let store = connect::store(context, spec).await?;
+    let store = connect::store(context, &spec.storage).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     let opened = RestoreJournal::open(&store, identity.cluster(), identity.hex(), context.nonce()).await?;
     let (_, state): (_, Option<RestoreState>) = opened;

@@ -71,7 +71,7 @@ pub async fn run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
-    let store = connect::store(context, spec).await?;
+    let store = connect::store(context, &spec.storage).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     if report.run.is_empty() {
         report.run = format!("{}-{}", spec.name, identity.short());
@@ -120,7 +120,7 @@ pub async fn run(
 /// When cluster or archive cannot be read; what the plan refuses stands in it.
 pub async fn plan_only(context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<RestorePlan, Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
-    let store = connect::store(context, spec).await?;
+    let store = connect::store(context, &spec.storage).await?;
     make_plan(context, &cluster, &store, part, None).await
 }
 

@@ -1,0 +1,174 @@
+//! Azure Blob Storage: public, sovereign and private endpoints.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use contract::{AzureCredentials, Code};
+use object_store::ObjectStore;
+use object_store::azure::{
+    AzureAccessKey, AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, authority_hosts, split_sas,
+};
+
+use super::secret::{FromFiles, read_secret};
+use super::{Paths, install_tls};
+use crate::ArchiveError;
+
+/// What Azure's admission webhook sets in a pod with workload identity.
+const WORKLOAD_IDENTITY: [&str; 3] = ["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
+
+/// What names an Azure store.
+pub(super) struct Place<'a> {
+    pub(super) account: &'a str,
+    pub(super) container: &'a str,
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) allow_http: bool,
+}
+
+pub(super) fn open(
+    place: &Place<'_>,
+    credentials: Option<&AzureCredentials>,
+    paths: &Paths,
+) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+    install_tls();
+    let refused = |error: object_store::Error| ArchiveError::store("open", place.container, &error);
+    let environment = MicrosoftAzureBuilder::from_env();
+    let builder = if credentials.is_some() { MicrosoftAzureBuilder::new() } else { environment.clone() };
+    let mut builder =
+        builder.with_account(place.account).with_container_name(place.container).with_allow_http(place.allow_http);
+    let mut endpoint = place.endpoint.map(str::to_owned);
+    match credentials {
+        None => {}
+        Some(AzureCredentials::AccountKey { file }) => {
+            let text = read_secret(paths, file)?;
+            let first = Key::parse(&text, place.account).map_err(|rule| wrong(file, rule))?;
+            endpoint = endpoint.or(first.endpoint);
+            let (paths, file, account) = (paths.clone(), file.clone(), place.account.to_owned());
+            let read = move || {
+                let text = read_secret(&paths, &file)?;
+                let key = Key::parse(&text, &account).map_err(|rule| wrong(&file, rule))?;
+                key.credential().map_err(|rule| wrong(&file, rule))
+            };
+            builder = builder.with_credentials(Arc::new(FromFiles::new(read)?));
+        }
+        Some(AzureCredentials::SasToken { file }) => {
+            let (paths, file) = (paths.clone(), file.clone());
+            let read = move || sas(&read_secret(&paths, &file)?).map_err(|rule| wrong(&file, rule));
+            builder = builder.with_credentials(Arc::new(FromFiles::new(read)?));
+        }
+        Some(AzureCredentials::ServicePrincipal { client_id_file, tenant_id_file, client_secret_file }) => {
+            builder = builder
+                .with_client_id(read_secret(paths, client_id_file)?)
+                .with_tenant_id(read_secret(paths, tenant_id_file)?)
+                .with_client_secret(read_secret(paths, client_secret_file)?);
+        }
+        Some(AzureCredentials::WorkloadIdentity {}) => {
+            let [client, tenant, token] =
+                [AzureConfigKey::ClientId, AzureConfigKey::AuthorityId, AzureConfigKey::FederatedTokenFile]
+                    .map(|key| environment.get_config_value(&key));
+            let (Some(client), Some(tenant), Some(token)) = (client, tenant, token) else {
+                let reason = format!(
+                    "storage.credentials is workload-identity, but {} are not all set; label the pod azure.workload.identity/use: \"true\" and annotate its service account with the client id",
+                    WORKLOAD_IDENTITY.join(", ")
+                );
+                return Err(ArchiveError::Config { reason, code: Code::StoreDenied });
+            };
+            builder = builder.with_client_id(client).with_tenant_id(tenant).with_federated_token_file(token);
+        }
+    }
+    if let Some(endpoint) = &endpoint {
+        builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
+    }
+    Ok(Arc::new(builder.with_authority_host(authority_of(endpoint.as_deref(), &environment)).build().map_err(refused)?))
+}
+
+fn wrong(file: &str, rule: String) -> ArchiveError {
+    ArchiveError::Config { reason: format!("storage.credentials.file {file}: {rule}"), code: Code::StoreDenied }
+}
+
+/// Where tokens come from: the environment's choice, else the login host of the endpoint's cloud.
+fn authority_of(endpoint: Option<&str>, environment: &MicrosoftAzureBuilder) -> String {
+    if let Some(host) = environment.get_config_value(&AzureConfigKey::AuthorityHost) {
+        return host.trim_end_matches('/').to_owned();
+    }
+    let host = endpoint.unwrap_or_default();
+    let known = [
+        (".chinacloudapi.cn", authority_hosts::AZURE_CHINA),
+        (".usgovcloudapi.net", authority_hosts::AZURE_GOVERNMENT),
+    ];
+    let found = known.iter().find(|(part, _)| host.contains(part)).map(|(_, authority)| *authority);
+    found.unwrap_or(authority_hosts::AZURE_PUBLIC_CLOUD).to_owned()
+}
+
+fn sas(text: &str) -> Result<AzureCredential, String> {
+    split_sas(text).map(AzureCredential::SASToken).map_err(|_| "is not a shared access signature".into())
+}
+
+/// The content of an account key file.
+struct Key {
+    shared: Option<String>,
+    sas: Option<String>,
+    endpoint: Option<String>,
+}
+
+impl Key {
+    /// An account key as it is, or a connection string (`Name=value;...`, Azure Storage documentation).
+    fn parse(text: &str, account: &str) -> Result<Self, String> {
+        if !text.contains(';') && !text.contains("AccountKey=") {
+            return Ok(Self { shared: Some(text.to_owned()), sas: None, endpoint: None });
+        }
+        let pairs: BTreeMap<_, _> =
+            text.split(';').filter_map(|part| part.trim().split_once('=')).map(|(k, v)| (k.trim(), v.trim())).collect();
+        let get = |name: &str| pairs.get(name).map(|value| (*value).to_owned());
+        if let Some(other) = get("AccountName").filter(|name| name != account) {
+            return Err(format!("the connection string is of account {other:?}, storage.account says {account:?}"));
+        }
+        let (shared, sas) = (get("AccountKey"), get("SharedAccessSignature"));
+        if shared.is_none() && sas.is_none() {
+            return Err("the connection string has neither AccountKey nor SharedAccessSignature".into());
+        }
+        let by_suffix = || {
+            let protocol = get("DefaultEndpointsProtocol").unwrap_or_else(|| "https".into());
+            get("EndpointSuffix").map(|suffix| format!("{protocol}://{account}.blob.{suffix}"))
+        };
+        Ok(Self { shared, sas, endpoint: get("BlobEndpoint").or_else(by_suffix) })
+    }
+
+    fn credential(&self) -> Result<AzureCredential, String> {
+        if let Some(key) = &self.shared {
+            let key = AzureAccessKey::try_new(key).map_err(|_| "the account key is not base64".to_owned())?;
+            return Ok(AzureCredential::AccessKey(key));
+        }
+        sas(self.sas.as_deref().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_connection_strings_are_told_apart() {
+        let plain = Key::parse("c2VjcmV0", "acct").unwrap();
+        assert!(plain.endpoint.is_none() && plain.credential().is_ok());
+        let text = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=c2VjcmV0Cg==;EndpointSuffix=core.chinacloudapi.cn";
+        let long = Key::parse(text, "acct").unwrap();
+        assert_eq!(long.shared.as_deref(), Some("c2VjcmV0Cg=="));
+        assert_eq!(long.endpoint.as_deref(), Some("https://acct.blob.core.chinacloudapi.cn"));
+        let empty = MicrosoftAzureBuilder::new();
+        assert_eq!(authority_of(long.endpoint.as_deref(), &empty), "https://login.chinacloudapi.cn");
+        assert_eq!(authority_of(None, &empty), "https://login.microsoftonline.com");
+        let signed = Key::parse("BlobEndpoint=https://p.example/acct;SharedAccessSignature=sv=2022&sig=a%2Bb", "acct");
+        let signed = signed.unwrap();
+        assert_eq!(signed.endpoint.as_deref(), Some("https://p.example/acct"));
+        let AzureCredential::SASToken(pairs) = signed.credential().unwrap() else { panic!() };
+        assert_eq!(pairs, [("sv".into(), "2022".into()), ("sig".into(), "a+b".into())]);
+    }
+
+    #[test]
+    fn mistakes_in_keys_are_named_without_the_key() {
+        let error = Key::parse("AccountName=other;AccountKey=c2VjcmV0", "acct").err().unwrap();
+        assert!(error.contains("other") && !error.contains("c2VjcmV0"));
+        assert!(Key::parse("a=b;c=d", "acct").is_err());
+        assert!(Key::parse("not base64!", "acct").unwrap().credential().is_err());
+    }
+}

@@ -1,0 +1,65 @@
+//! Google Cloud Storage.
+
+use std::sync::Arc;
+
+use contract::{Code, GcsCredentials};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{ClientOptions, ObjectStore};
+
+use super::secret::read_secret;
+use super::{Paths, install_tls};
+use crate::ArchiveError;
+
+pub(super) fn open(
+    bucket: &str,
+    endpoint: Option<&str>,
+    allow_http: bool,
+    credentials: Option<&GcsCredentials>,
+    paths: &Paths,
+) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+    install_tls();
+    let builder =
+        if credentials.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
+    let mut builder =
+        builder.with_bucket_name(bucket).with_client_options(ClientOptions::new().with_allow_http(allow_http));
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_base_url(endpoint.trim_end_matches('/'));
+    }
+    if let Some(GcsCredentials::ServiceAccount { file }) = credentials {
+        // The library's own message may quote the text around a mistake: the file holds a private key.
+        let text = read_secret(paths, file)?;
+        check_key(&text).map_err(|rule| ArchiveError::Config {
+            reason: format!("storage.credentials.file {file}: {rule}"),
+            code: Code::StoreDenied,
+        })?;
+        builder = builder.with_service_account_key(text);
+    }
+    Ok(Arc::new(builder.build().map_err(|error| ArchiveError::store("open", bucket, &error))?))
+}
+
+/// The fields of a service account's key file that are needed.
+fn check_key(text: &str) -> Result<(), String> {
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|_| "is not JSON".to_owned())?;
+    let text_of = |field: &str| json.get(field).and_then(serde_json::Value::as_str);
+    let kind = text_of("type").unwrap_or("service_account");
+    if kind != "service_account" {
+        return Err(format!("is a key of type {kind:?}; service_account is needed"));
+    }
+    match ["client_email", "private_key", "private_key_id"].iter().find(|field| text_of(field).is_none()) {
+        Some(field) => Err(format!("has no {field}; it must be the JSON key of a service account")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_file_is_named_without_its_text() {
+        assert!(check_key("canary").unwrap_err().contains("JSON"));
+        assert!(check_key(r#"{"type": "external_account"}"#).unwrap_err().contains("external_account"));
+        assert!(check_key(r#"{"client_email": "a", "private_key_id": "b"}"#).unwrap_err().contains("private_key"));
+        check_key(r#"{"client_email": "a", "private_key": "k", "private_key_id": "b"}"#).unwrap();
+    }
+}

@@ -1,0 +1,105 @@
+//! Amazon S3 and compatible stores.
+
+use std::sync::Arc;
+
+use contract::{Code, S3Credentials};
+use object_store::ObjectStore;
+use object_store::aws::{AmazonS3Builder, AwsCredential};
+
+use super::secret::{FromFiles, read_secret};
+use super::{Paths, install_tls};
+use crate::ArchiveError;
+
+/// What names an S3 store.
+pub(super) struct Place<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) region: &'a str,
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) path_style: bool,
+    pub(super) allow_http: bool,
+}
+
+pub(super) fn open(
+    place: &Place<'_>,
+    credentials: Option<&S3Credentials>,
+    paths: &Paths,
+) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+    install_tls();
+    let encrypted = !place.endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+    // Without credentials of our own the environment's identity counts: web identity, container or instance role.
+    let builder = if credentials.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
+    let mut builder = builder
+        .with_bucket_name(place.bucket)
+        .with_region(place.region)
+        .with_virtual_hosted_style_request(!place.path_style)
+        .with_allow_http(place.allow_http)
+        // TLS already covers the payload, and blocks have digests of their own: hash bytes once.
+        .with_unsigned_payload(encrypted);
+    if let Some(endpoint) = place.endpoint {
+        builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
+    }
+    if let Some(credentials) = credentials {
+        let (credentials, paths) = (credentials.clone(), paths.clone());
+        let read = move || read_credentials(&credentials, &paths);
+        builder = builder.with_credentials(Arc::new(FromFiles::new(read)?));
+    }
+    let store = builder.build().map_err(|error| ArchiveError::store("open", place.bucket, &error))?;
+    Ok(Arc::new(store))
+}
+
+fn read_credentials(credentials: &S3Credentials, paths: &Paths) -> Result<AwsCredential, ArchiveError> {
+    match credentials {
+        S3Credentials::Keys { access_key_id_file, secret_access_key_file } => Ok(AwsCredential {
+            key_id: read_secret(paths, access_key_id_file)?,
+            secret_key: read_secret(paths, secret_access_key_file)?,
+            token: None,
+        }),
+        S3Credentials::SharedFile { file, profile } => {
+            parse_shared(&read_secret(paths, file)?, profile).map_err(|rule| ArchiveError::Config {
+                reason: format!("storage.credentials.file {file}: {rule}"),
+                code: Code::StoreDenied,
+            })
+        }
+    }
+}
+
+/// Reads one profile of an AWS shared-credentials file.
+fn parse_shared(text: &str, profile: &str) -> Result<AwsCredential, String> {
+    let (mut id, mut secret, mut token) = (None, None, None);
+    // Lines before any section count for the wanted profile: some tools write just the keys.
+    let mut inside = true;
+    for line in text.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            inside = name.trim() == profile;
+        } else if let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';'])) {
+            let value = value.trim().to_owned();
+            match key.trim().to_ascii_lowercase().as_str() {
+                "aws_access_key_id" | "access_key_id" | "access_key" => id = Some(value),
+                "aws_secret_access_key" | "secret_access_key" | "secret_key" => secret = Some(value),
+                "aws_session_token" | "session_token" | "token" => token = Some(value),
+                _ => {}
+            }
+        }
+    }
+    match (id, secret) {
+        (Some(key_id), Some(secret_key)) => Ok(AwsCredential { key_id, secret_key, token }),
+        _ => Err(format!("profile {profile:?} has no aws_access_key_id and aws_secret_access_key")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_credentials_are_read_by_profile() {
+        let text = "# comment\n[other]\naws_access_key_id = no\naws_secret_access_key=no\n[default]\naws_access_key_id = AK\naws_secret_access_key = a=b/c+d\naws_session_token=T\n";
+        let keys = parse_shared(text, "default").unwrap();
+        assert_eq!(
+            (keys.key_id.as_str(), keys.secret_key.as_str(), keys.token.as_deref()),
+            ("AK", "a=b/c+d", Some("T"))
+        );
+        assert!(parse_shared(text, "missing").is_err());
+        assert_eq!(parse_shared("access_key=x\nsecret_key=y", "default").ok().map(|k| k.key_id), Some("x".into()));
+    }
+}

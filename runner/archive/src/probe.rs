@@ -1,0 +1,209 @@
+//! Trying out whether a store keeps the rules that the archive rests on, and how fast it answers.
+//!
+//! Writes below `_check/<nonce>/` only, and removes what it wrote.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::store::Created;
+use crate::{ArchiveError, Store};
+
+/// Writers that try to create one object, and how often.
+const WRITERS: usize = 4;
+const ROUNDS: usize = 25;
+/// More objects than one page of any known list.
+const LISTED: usize = 1_050;
+/// Requests at once.
+const PARALLEL: usize = 16;
+/// Parts of the large object: two whole ones and a rest.
+const PART: usize = 8 << 20;
+const REST: usize = 12_345;
+/// Requests whose time is taken.
+const TIMED: usize = 20;
+
+/// One thing that was tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// What.
+    pub name: &'static str,
+    /// Whether the store does it right.
+    pub good: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Tries everything; each finding stands for itself.
+///
+/// # Errors
+/// When the store cannot be written and read at all.
+pub async fn probe(store: &Store, nonce: &str) -> Result<Vec<Finding>, ArchiveError> {
+    let probe = Probe { store, folder: format!("_check/{nonce}") };
+    let mut out = vec![probe.round_trip().await?];
+    let steps = [
+        ("create-if-absent", probe.one_winner().await),
+        ("ranges", probe.ranges().await),
+        ("multipart", probe.multipart().await),
+        ("lists", probe.lists().await),
+        ("overwrite", probe.overwrite().await),
+        ("latency", probe.latency().await),
+    ];
+    for (name, result) in steps {
+        let (good, detail) = result.unwrap_or_else(|error| (false, error.to_string()));
+        out.push(Finding { name, good, detail });
+    }
+    out.push(probe.clean().await);
+    Ok(out)
+}
+
+struct Probe<'a> {
+    store: &'a Store,
+    folder: String,
+}
+
+impl Probe<'_> {
+    fn key(&self, name: &str) -> Path {
+        Path::from(format!("{}/{name}", self.folder))
+    }
+
+    async fn round_trip(&self) -> Result<Finding, ArchiveError> {
+        let key = self.key("first");
+        self.store.put(&key, Bytes::from_static(b"kafka-backup").into()).await?;
+        let read = self.store.get(&key).await?;
+        let absent = self.store.get(&self.key("absent")).await?;
+        let good = read.as_deref() == Some(b"kafka-backup") && absent.is_none();
+        let detail =
+            if good { "what was written is read, what is absent is absent" } else { "it reads something else" };
+        Ok(Finding { name: "write and read", good, detail: detail.into() })
+    }
+
+    /// The rule on which two writers of one set rest.
+    async fn one_winner(&self) -> Result<(bool, String), ArchiveError> {
+        for round in 0..ROUNDS {
+            let key = self.key(&format!("once-{round}"));
+            let create = |writer: usize| {
+                let key = &key;
+                async move {
+                    let bytes = Bytes::from(format!("writer {writer}"));
+                    (matches!(self.store.create(key, bytes.clone()).await, Created::Done), bytes)
+                }
+            };
+            let results = futures::future::join_all((0..WRITERS).map(create)).await;
+            let winners: Vec<_> = results.iter().filter(|(won, _)| *won).map(|(_, bytes)| bytes).collect();
+            let stored = self.store.get(&key).await?;
+            let late = matches!(self.store.create(&key, Bytes::from_static(b"late")).await, Created::Done);
+            if winners.len() != 1 || stored.as_ref() != winners.first().copied() || late {
+                let seen = winners.len() + usize::from(late);
+                let text = format!(
+                    "round {round}: {seen} of {} writers created the same object. Incremental and continuous sets are refused here",
+                    WRITERS + 1
+                );
+                return Ok((false, text));
+            }
+        }
+        Ok((true, format!("{ROUNDS} rounds of {WRITERS} writers at once: one winner each, the rest refused")))
+    }
+
+    async fn ranges(&self) -> Result<(bool, String), ArchiveError> {
+        let bytes: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+        let key = self.key("ranges");
+        self.store.put(&key, Bytes::from(bytes.clone()).into()).await?;
+        let part = self.store.get_range(&key, 70_001..70_101).await?;
+        let refused = self.store.get_range(&key, 99_990..100_010).await.is_err();
+        let good = Some(part.as_ref()) == bytes.get(70_001..70_101) && refused;
+        Ok((good, if good { "a part is read as asked" } else { "a part is not what was asked for" }.into()))
+    }
+
+    async fn multipart(&self) -> Result<(bool, String), ArchiveError> {
+        let key = self.key("large");
+        let path = self.store.path(&key);
+        let fail = |error: object_store::Error| ArchiveError::store("write", self.store.show(&key), &error);
+        let started = Instant::now();
+        let mut upload = self.store.inner().put_multipart(&path).await.map_err(fail)?;
+        for (byte, size) in [(1u8, PART), (2, PART), (3, REST)] {
+            upload.put_part(vec![byte; size].into()).await.map_err(fail)?;
+        }
+        upload.complete().await.map_err(fail)?;
+        let written = started.elapsed();
+        let started = Instant::now();
+        let read = self.store.get(&key).await?.unwrap_or_default();
+        let good = read.len() == 2 * PART + REST
+            && read.first() == Some(&1)
+            && read.get(PART) == Some(&2)
+            && read.last() == Some(&3);
+        let rate = |time: Duration| read.len() as f64 / 1e6 / time.as_secs_f64().max(1e-6);
+        let text = format!(
+            "three parts: written with {:.0} MB/s, read with {:.0} MB/s",
+            rate(written),
+            rate(started.elapsed())
+        );
+        Ok((good, if good { text } else { format!("{} bytes instead of {}", read.len(), 2 * PART + REST) }))
+    }
+
+    async fn lists(&self) -> Result<(bool, String), ArchiveError> {
+        let names: Vec<String> = (0..LISTED).map(|n| format!("many/{n:05}")).collect();
+        futures::stream::iter(&names)
+            .map(|name| async move { self.store.put(&self.key(name), Bytes::from_static(b"x").into()).await })
+            .buffer_unordered(PARALLEL)
+            .try_collect::<()>()
+            .await?;
+        let started = Instant::now();
+        let found = self.store.objects(&self.key("many")).await?;
+        let good = found.len() == LISTED && found.first().map(String::as_str) == Some("00000");
+        let text = format!("{} of {LISTED} new objects at once, in {} ms", found.len(), started.elapsed().as_millis());
+        Ok((good, text))
+    }
+
+    async fn overwrite(&self) -> Result<(bool, String), ArchiveError> {
+        let key = self.key("summary");
+        for text in ["older", "newer"] {
+            self.store.put(&key, Bytes::from_static(text.as_bytes()).into()).await?;
+        }
+        let good = self.store.get(&key).await?.as_deref() == Some(b"newer");
+        Ok((good, if good { "the newer bytes are read" } else { "old bytes are read after a write" }.into()))
+    }
+
+    async fn latency(&self) -> Result<(bool, String), ArchiveError> {
+        let (mut writes, mut reads) = (Vec::new(), Vec::new());
+        let bytes = Bytes::from(vec![7u8; 1024]);
+        for number in 0..TIMED {
+            let key = self.key(&format!("timed-{number}"));
+            let started = Instant::now();
+            self.store.put(&key, bytes.clone().into()).await?;
+            writes.push(started.elapsed());
+            let started = Instant::now();
+            self.store.get(&key).await?;
+            reads.push(started.elapsed());
+        }
+        let describe = |mut times: Vec<Duration>| {
+            times.sort_unstable();
+            let at = |place: usize| times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1e3);
+            format!("{:.1} ms, slowest {:.1} ms", at(TIMED / 2), at(TIMED - 1))
+        };
+        Ok((true, format!("write {}; read {}", describe(writes), describe(reads))))
+    }
+
+    /// A store without the right to delete is no worse for it: the objects are small and stay.
+    async fn clean(&self) -> Finding {
+        let folder = Path::from(self.folder.as_str());
+        let removed = async {
+            let all = self.store.walk(&folder).await?;
+            futures::stream::iter(&all)
+                .map(|(key, _)| self.store.delete(key))
+                .buffer_unordered(PARALLEL)
+                .try_collect::<()>()
+                .await?;
+            Ok::<_, ArchiveError>(all.len())
+        };
+        let detail = match removed.await {
+            Ok(count) => format!("{count} objects removed"),
+            Err(error) => format!("objects stay in {}/ ({error}); that is fine for backups", self.folder),
+        };
+        Finding { name: "clean up", good: true, detail }
+    }
+}

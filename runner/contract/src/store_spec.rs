@@ -1,0 +1,234 @@
+//! Where the archive is, and how to log in there. Secrets appear as paths only, relative to the runner's secrets
+//! folder; a relative directory is taken below its volumes folder.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where the archive is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum StoreSpec {
+    /// A directory, for example of a mounted volume. It must exist.
+    Filesystem {
+        /// The directory.
+        path: String,
+        /// Folder below it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+    },
+    /// Amazon S3 and compatible stores.
+    S3 {
+        /// The bucket. It must exist.
+        bucket: String,
+        /// Region, also part of the signature.
+        region: String,
+        /// Key prefix.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+        /// Another endpoint than Amazon's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        /// Bucket in the path instead of the host name.
+        #[serde(default)]
+        path_style: bool,
+        /// Accept an `http://` endpoint; data travels unencrypted.
+        #[serde(default)]
+        allow_http: bool,
+        /// How to log in; the environment's identity (web identity, container or instance role) when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<S3Credentials>,
+    },
+    /// Azure Blob Storage.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// The container. It must exist.
+        container: String,
+        /// Key prefix.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+        /// Another endpoint than `https://<account>.blob.core.windows.net`: of a sovereign cloud, a private link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        /// Accept an `http://` endpoint; data travels unencrypted.
+        #[serde(default)]
+        allow_http: bool,
+        /// How to log in; when absent the environment's identity: workload identity, service principal, managed
+        /// identity.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<AzureCredentials>,
+    },
+    /// Google Cloud Storage.
+    Gcs {
+        /// The bucket. It must exist.
+        bucket: String,
+        /// Key prefix.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+        /// Another endpoint than `https://storage.googleapis.com`, for private access.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
+        /// Accept an `http://` endpoint; data travels unencrypted.
+        #[serde(default)]
+        allow_http: bool,
+        /// How to log in; Application Default Credentials (a file that the environment names, else the metadata
+        /// server) when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credentials: Option<GcsCredentials>,
+    },
+}
+
+/// Credentials for S3, as files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum S3Credentials {
+    /// Two files with one value each.
+    Keys {
+        /// File with the access key id.
+        access_key_id_file: String,
+        /// File with the secret access key.
+        secret_access_key_file: String,
+    },
+    /// One file in the form of `~/.aws/credentials`.
+    SharedFile {
+        /// The file.
+        file: String,
+        /// Profile to take.
+        #[serde(default = "default_profile")]
+        profile: String,
+    },
+}
+
+fn default_profile() -> String {
+    "default".into()
+}
+
+/// Credentials for Azure, one kind at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum AzureCredentials {
+    /// A file with an account key, or with a connection string: the text tells which.
+    AccountKey {
+        /// The file.
+        file: String,
+    },
+    /// A file with a shared access signature.
+    SasToken {
+        /// The file.
+        file: String,
+    },
+    /// An application with a secret.
+    ServicePrincipal {
+        /// File with the client id.
+        client_id_file: String,
+        /// File with the tenant id.
+        tenant_id_file: String,
+        /// File with the client secret.
+        client_secret_file: String,
+    },
+    /// The pod's own identity: `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE`, which Azure's
+    /// admission webhook sets.
+    WorkloadIdentity {},
+}
+
+/// Credentials for Google Cloud, as a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum GcsCredentials {
+    /// The JSON key of a service account.
+    ServiceAccount {
+        /// The file.
+        file: String,
+    },
+}
+
+impl StoreSpec {
+    /// Key prefix of the archive.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Filesystem { prefix, .. }
+            | Self::S3 { prefix, .. }
+            | Self::Azure { prefix, .. }
+            | Self::Gcs { prefix, .. } => prefix,
+        }
+    }
+
+    /// Paths of all files with secrets.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<&str> {
+        match self {
+            Self::S3 {
+                credentials: Some(S3Credentials::Keys { access_key_id_file, secret_access_key_file }), ..
+            } => {
+                vec![access_key_id_file, secret_access_key_file]
+            }
+            Self::Azure {
+                credentials:
+                    Some(AzureCredentials::ServicePrincipal { client_id_file, tenant_id_file, client_secret_file }),
+                ..
+            } => vec![client_id_file, tenant_id_file, client_secret_file],
+            Self::S3 { credentials: Some(S3Credentials::SharedFile { file, .. }), .. }
+            | Self::Azure {
+                credentials: Some(AzureCredentials::AccountKey { file } | AzureCredentials::SasToken { file }),
+                ..
+            }
+            | Self::Gcs { credentials: Some(GcsCredentials::ServiceAccount { file }), .. } => vec![file],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Broken rules: field below `storage`, and the rule.
+    #[must_use]
+    pub fn findings(&self) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        let mut say = |field: &str, rule: String| out.push((field.to_owned(), rule));
+        let name = |value: &str| value.is_empty() || value.contains('/');
+        let (endpoint, allow_http) = match self {
+            Self::Filesystem { path, .. } => {
+                if path.is_empty() {
+                    say("path", "must not be empty".into());
+                }
+                (None, true)
+            }
+            Self::S3 { bucket, region, endpoint, allow_http, .. } => {
+                if name(bucket) {
+                    say("bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
+                }
+                if region.is_empty() {
+                    say("region", "must not be empty; compatible stores take us-east-1".into());
+                }
+                (endpoint.as_ref(), *allow_http)
+            }
+            Self::Azure { account, container, endpoint, allow_http, .. } => {
+                if account.is_empty() || !account.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) {
+                    say("account", format!("is {account:?}; must be lower-case letters and digits"));
+                }
+                if name(container) {
+                    say("container", format!("is {container:?}; must be a container name without '/'"));
+                }
+                (endpoint.as_ref(), *allow_http)
+            }
+            Self::Gcs { bucket, endpoint, allow_http, .. } => {
+                if name(bucket) {
+                    say("bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
+                }
+                (endpoint.as_ref(), *allow_http)
+            }
+        };
+        match endpoint {
+            Some(endpoint) if endpoint.starts_with("http://") && !allow_http => {
+                say("endpoint", "is unencrypted; use https://, or say allowHttp: true".into());
+            }
+            Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => {
+                say("endpoint", format!("is {endpoint:?}; must begin with https:// (or http:// with allowHttp)"));
+            }
+            _ => {}
+        }
+        let prefix = self.prefix();
+        if prefix.split('/').any(|part| part == ".." || part == ".") {
+            say("prefix", format!("is {prefix:?}; '.' and '..' are not allowed as folders"));
+        }
+        out
+    }
+}

@@ -1,0 +1,34 @@
+//! `store-check`: what a store does right and wrong.
+
+use contract::{Code, ExitCode, Failure, StoreSpec};
+
+use super::{Output, print};
+use crate::context::Context;
+use crate::{connect, spec_file};
+
+/// Tries out a store.
+pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {
+    let store = connect::store(context, &named(place)?).await?;
+    let findings = archive::probe(&store, &context.nonce()).await?;
+    let good = findings.iter().all(|finding| finding.good);
+    if output == Output::Json {
+        print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}));
+    } else {
+        print::line(store.place());
+        for finding in &findings {
+            let mark = if finding.good { "ok  " } else { "FAIL" };
+            print::line(&format!("  {mark}  {:<18}{}", finding.name, finding.detail));
+        }
+        print::line(if good { "fit for every kind of backup" } else { "not fit: see FAIL above" });
+    }
+    Ok(if good { ExitCode::Done } else { ExitCode::No })
+}
+
+/// A URL, a directory, or the storage of a specification.
+fn named(place: &str) -> Result<StoreSpec, Failure> {
+    if place.contains("://") || std::path::Path::new(place).is_dir() {
+        let path = if place.contains('/') { place.to_owned() } else { format!("./{place}") };
+        return contract::store_url::parse(&path).map_err(|rule| Failure::new(Code::SpecInvalid, rule));
+    }
+    Ok(spec_file::read(place)?.storage)
+}

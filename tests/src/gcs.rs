@@ -1,0 +1,56 @@
+//! A stub of Google Cloud Storage's XML API on loopback.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::certificates::openssl;
+use crate::process::{Guarded, free_port};
+
+const EMAIL: &str = "backup@project.iam.gserviceaccount.com";
+
+/// A running stub with one bucket `archive`.
+#[derive(Debug)]
+pub struct Gcs {
+    dir: TempDir,
+    port: u16,
+    _process: Guarded,
+}
+
+impl Gcs {
+    /// Starts a stub that trusts one service account.
+    pub fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("kafka-backup-gcs-").tempdir().unwrap();
+        openssl(dir.path(), "genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out account.key");
+        openssl(dir.path(), "rsa -in account.key -noout -modulus -out modulus");
+        let modulus = std::fs::read_to_string(dir.path().join("modulus")).unwrap();
+        let port = free_port();
+        let mut stub = Command::new("python3");
+        stub.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/gcs.py"));
+        stub.args([&port.to_string(), "archive", EMAIL, modulus.trim().trim_start_matches("Modulus=")]);
+        let log = dir.path().join("log");
+        let process = Guarded::spawn(&stub, &log).listens(port, &log);
+        Self { dir, port, _process: process }
+    }
+
+    /// The account's key file as Google's console hands it out.
+    pub fn key_file(&self) -> String {
+        let key = std::fs::read_to_string(self.dir.path().join("account.key")).unwrap();
+        json!({
+            "type": "service_account", "project_id": "project", "private_key_id": "1", "private_key": key,
+            "client_email": EMAIL, "client_id": "1", "token_uri": "https://oauth2.googleapis.com/token",
+        })
+        .to_string()
+    }
+
+    /// A `storage` block; without credentials the default chain counts.
+    pub fn storage(&self, bucket: &str, credentials: Option<&str>) -> Value {
+        let credentials = credentials.map(|file| json!({"service-account": {"file": file}}));
+        json!({
+            "type": "gcs", "bucket": bucket, "prefix": "team/backups", "allowHttp": true,
+            "endpoint": format!("http://127.0.0.1:{}", self.port), "credentials": credentials,
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! Processes that tests start: servers that end when the test does, signals, and the servers' programs.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A process that ends when this test process ends, however that happens: a shell holds the other end of a pipe.
+#[derive(Debug)]
+pub struct Guarded {
+    shell: Child,
+    /// Process id.
+    pub pid: u32,
+}
+
+impl Guarded {
+    /// Starts a command; its output goes to a file.
+    pub fn spawn(command: &Command, log: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "log=$1; shift; \"$@\" < /dev/null > \"$log\" 2>&1 & echo $!; cat > /dev/null; kill -9 $! 2> /dev/null; wait", "sh"]);
+        shell.arg(log).arg(command.get_program()).args(command.get_args());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh runs");
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { shell, pid: line.trim().parse().unwrap() }
+    }
+
+    /// Waits until something listens on a port of this machine.
+    pub fn listens(self, port: u16, log: &Path) -> Self {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let log = fs::read_to_string(log).unwrap_or_default();
+            assert!(alive(self.pid) && Instant::now() < deadline, "the server did not start:\n{log}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self
+    }
+
+    /// Sends a signal and waits until the process is gone.
+    pub fn end(mut self, name: &str) {
+        signal(self.pid, name);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while alive(self.pid) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
+    }
+}
+
+/// Whether a process runs. One that ended and that nobody waited for yet is a zombie: state Z.
+pub fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Runs the fetch script and returns the path that it prints.
+pub fn fetch(what: &[&str]) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/fetch.sh");
+    let output = Command::new(script).args(what).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "fetching {what:?} failed");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+/// Sends a signal to one process.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -s {name} {pid}");
+}
