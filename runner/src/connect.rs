@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Store, open_store};
-use contract::{Code, Failure, KafkaSpec, StoreSpec};
+use contract::{CircuitBreakerSpec, Code, Failure, KafkaSpec, RunSpec, StoreSpec};
 use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles};
 
 use crate::context::Context;
@@ -18,11 +18,19 @@ const SECRET_POLL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// What the store says, or a missing secret.
-pub async fn store(context: &Context, storage: &StoreSpec) -> Result<Store, Failure> {
+pub async fn store(context: &Context, spec: &RunSpec) -> Result<Store, Failure> {
+    open(context, &spec.storage, &spec.circuit_breaker).await
+}
+
+/// Opens a store.
+///
+/// # Errors
+/// As [`store`].
+pub async fn open(context: &Context, storage: &StoreSpec, breaker: &CircuitBreakerSpec) -> Result<Store, Failure> {
     for file in storage.secret_files() {
         await_secret(context, file).await?;
     }
-    Ok(open_store(storage, &context.paths).await?)
+    Ok(open_store(storage, &context.paths, breaker).await?)
 }
 
 /// Reaches the cluster.

@@ -85,9 +85,11 @@ impl Inner {
             return;
         }
         let mut err = std::io::stderr().lock();
-        if let EventKind::Progress { records, bytes, percent } = kind {
-            let mib = *bytes as f64 / 1_048_576.0;
-            drop(write!(err, "\r\x1b[K{percent:5.1} %  {records} records  {mib:.1} MiB"));
+        if let EventKind::Progress { records, bytes, percent, pace } = kind {
+            let mib = |bytes: f64| bytes / 1_048_576.0;
+            let left = pace.remaining_secs.map(|seconds| format!("  {seconds} s left")).unwrap_or_default();
+            let (moved, rate) = (mib(*bytes as f64), mib(pace.bytes_per_sec));
+            drop(write!(err, "\r\x1b[K{percent:5.1} %  {records} records  {moved:.1} MiB  {rate:.1} MiB/s{left}"));
             self.drew = true;
         } else if std::mem::take(&mut self.drew) {
             drop(writeln!(err));

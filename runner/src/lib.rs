@@ -13,6 +13,8 @@ pub mod spec_file;
 
 pub mod connect;
 pub mod emit;
+mod limiter;
+mod pace;
 
 pub mod backup;
 pub mod restore;

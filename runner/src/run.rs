@@ -62,10 +62,10 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
     if report.outcome == "AlreadyDone" || report.run.is_empty() {
         return;
     }
-    let incremental = spec.backup.as_ref().is_some_and(|backup| backup.incremental);
-    let layout = archive::Layout::new(if incremental { &spec.name } else { point });
+    let extends = spec.backup.as_ref().is_some_and(contract::BackupSpec::extends_set);
+    let layout = archive::Layout::new(if extends { &spec.name } else { point });
     let stored = async {
-        let store = connect::store(context, &spec.storage).await?;
+        let store = connect::store(context, spec).await?;
         backup::publish(&store, &layout, report, emitter).await
     };
     match tokio::time::timeout(Duration::from_secs(2), stored).await {

@@ -44,7 +44,8 @@ pub fn parse(text: &str) -> Result<RunSpec, Failure> {
 #[must_use]
 pub fn work_digest(spec: &RunSpec) -> Digest {
     let work = serde_json::json!({
-        "name": spec.name, "namespace": spec.namespace, "backup": spec.backup, "restore": spec.restore,
+        "name": spec.name, "namespace": spec.namespace, "restore": spec.restore,
+        "backup": spec.backup.as_ref().map(contract::BackupSpec::work),
     });
     Digest::of(work.to_string().as_bytes())
 }

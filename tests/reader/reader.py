@@ -97,7 +97,8 @@ def unsnap(data):
 
 
 def shares(root, topic, partition):
-    """(aborted ranges, first offset, bytes) of each share of a partition, in log order."""
+    """(aborted ranges, first offset, end, bytes) of each share of a partition, in log order. From `end` on a later
+    timeline counts."""
     for name, _ in sets(root):
         folder = os.path.join(root, name)
         chain = list(entries(folder))
@@ -105,6 +106,10 @@ def shares(root, topic, partition):
         if not seals or not any(t["name"] == topic and t["live"] for t in seals[-1]["topics"]):
             continue
         topic_id = next(t["id"] for t in seals[-1]["topics"] if t["name"] == topic and t["live"])
+        while chain[-1]["kind"] != "seal":
+            chain.pop()
+        forks = [fork for entry in chain for fork in entry.get("forks", [])]
+        starts = [f["from"] for f in forks if f["topic"] == topic_id and f["partition"] == partition]
         for entry in chain:
             for segment in entry.get("segments", []):
                 data, index = footer(folder, segment)
@@ -121,7 +126,8 @@ def shares(root, topic, partition):
                     if share["topic"] in places and share["partition"] == partition:
                         block = blocks[share["block"]]
                         plain = decompress(block["codec"], data[block["at"] : block["at"] + block["length"]])
-                        yield aborted, share["first"], plain[share["at"] : share["at"] + share["length"]]
+                        end = min(starts[share["timeline"] :], default=1 << 63)
+                        yield aborted, share["first"], end, plain[share["at"] : share["at"] + share["length"]]
         return
 
 
@@ -180,14 +186,14 @@ def live_partitions(root):
 
 
 def committed(root, topic, partition):
-    for aborted, first, data in shares(root, topic, partition):
+    for aborted, first, end, data in shares(root, topic, partition):
         for batch in batches(data):
             (base,) = struct.unpack(">q", batch[:8])
             (attributes,) = struct.unpack(">h", batch[21:23])
             (producer,) = struct.unpack(">q", batch[43:51])
             rolled_back = any(a["producer"] == producer and a["from"] <= base <= a["to"] for a in aborted)
             if not (attributes & 0x20 or (attributes & 0x10 and rolled_back)):
-                yield from (record for record in records(batch) if record[0] >= first)
+                yield from (record for record in records(batch) if first <= record[0] < end)
 
 
 def main():
@@ -198,8 +204,10 @@ def main():
             print(json.dumps({"set": name, "owner": info["owner"], "points": points}))
         return
     if command == "batches":
-        for _, _, data in shares(root, sys.argv[3], int(sys.argv[4])):
-            sys.stdout.buffer.write(data)
+        for _, _, end, data in shares(root, sys.argv[3], int(sys.argv[4])):
+            for batch in batches(data):
+                if struct.unpack(">q", batch[:8])[0] < end:
+                    sys.stdout.buffer.write(batch)
         return
     for topic, partition in live_partitions(root):
         for offset, time, key, value, headers in committed(root, topic, partition):

@@ -28,13 +28,15 @@ pub struct Options {
     pub secure: bool,
     /// Further lines of `server.properties`.
     pub properties: Vec<String>,
-    /// Port that clients are told to use instead of the broker's own: that of a proxy.
-    pub advertise: Option<u16>,
+    /// Each node in a rack of its own: `rack-1`, `rack-2`, ...
+    pub racks: bool,
+    /// Ports that clients are told to use instead of the brokers' own: those of proxies.
+    pub advertise: Vec<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: NEW, nodes: 1, secure: false, properties: Vec::new(), advertise: None }
+        Self { version: NEW, nodes: 1, secure: false, properties: Vec::new(), racks: false, advertise: Vec::new() }
     }
 }
 
@@ -72,6 +74,11 @@ impl Kafka {
 
     /// A cluster made to measure.
     pub fn with(options: Options) -> Self {
+        Self::launch_behind(options, |_, _| {})
+    }
+
+    /// A cluster whose ports are told, by node, before anything starts: to proxies that stand before it.
+    pub fn launch_behind(options: Options, tell: impl Fn(usize, u16)) -> Self {
         let libs = fetch(&["kafka", options.version]);
         let dir = tempfile::Builder::new().prefix("kafka-backup-broker-").tempdir().unwrap();
         let nodes = (0..options.nodes)
@@ -92,6 +99,7 @@ impl Kafka {
             crate::certificates::make(&kafka.certs());
         }
         for number in 0..kafka.nodes.len() {
+            tell(number, kafka.node_port(number));
             kafka.configure(number);
         }
         for number in 0..kafka.nodes.len() {
@@ -111,7 +119,12 @@ impl Kafka {
 
     /// The broker's own port of the first node, past any proxy.
     pub fn port(&self) -> u16 {
-        self.nodes[0].ports.plain
+        self.node_port(0)
+    }
+
+    /// Plain port of a node.
+    pub fn node_port(&self, node: usize) -> u16 {
+        self.nodes[node].ports.plain
     }
 
     /// Port of the SASL listener of the first node.
@@ -212,7 +225,7 @@ impl Kafka {
         let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
         let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
         let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
-        let advertised_port = self.options.advertise.unwrap_or(ports.plain);
+        let advertised_port = self.options.advertise.get(number).copied().unwrap_or(ports.plain);
         if self.options.secure {
             let more = format!(
                 ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{}",
@@ -242,6 +255,9 @@ impl Kafka {
         );
         if self.options.secure {
             self.secure_properties(&mut out);
+        }
+        if self.options.racks {
+            writeln!(out, "broker.rack=rack-{}", number + 1).unwrap();
         }
         for line in &self.options.properties {
             writeln!(out, "{line}").unwrap();

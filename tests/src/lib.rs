@@ -13,6 +13,7 @@ pub mod gcs;
 pub mod kafka;
 pub mod s3;
 
+pub mod live;
 pub mod load;
 pub mod oracle;
 pub mod pair;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -76,7 +76,11 @@ pub fn create(bootstrap: &str, name: &str, partitions: i32, replicas: i32, confi
     for result in results {
         result.unwrap_or_else(|(name, code)| panic!("creating {name}: {code}"));
     }
-    // The topic is usable once a leader is known everywhere.
+    await_partitions(bootstrap, name, partitions);
+}
+
+/// A topic is usable once a leader is known everywhere.
+fn await_partitions(bootstrap: &str, name: &str, partitions: i32) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while crate::oracle::partitions(bootstrap, name) < partitions {
         assert!(Instant::now() < deadline, "{name} does not appear");
@@ -91,7 +95,26 @@ pub fn delete(bootstrap: &str, name: &str) {
     std::thread::sleep(Duration::from_millis(500));
 }
 
-/// Deletes records of a partition before an offset.
+/// Adds partitions to a topic.
+pub fn grow(bootstrap: &str, name: &str, partitions: usize) {
+    let wanted = NewPartitions::new(name, partitions);
+    let done = block_on(admin(bootstrap).create_partitions([&wanted], &AdminOptions::new())).unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    await_partitions(bootstrap, name, i32::try_from(partitions).unwrap());
+}
+
+/// Creates a topic with one partition on these brokers, the first of them its leader.
+pub fn create_on(bootstrap: &str, name: &str, brokers: &[i32], configs: &[(&str, &str)]) {
+    let assignment = [brokers];
+    let mut topic = NewTopic::new(name, 1, TopicReplication::Variable(&assignment));
+    for (key, value) in configs {
+        topic = topic.set(key, value);
+    }
+    let done = block_on(admin(bootstrap).create_topics([&topic], &AdminOptions::new())).unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+}
+
+/// Deletes the records of a partition before an offset.
 pub fn delete_records(bootstrap: &str, topic: &str, partition: i32, before: i64) {
     let mut list = rdkafka::TopicPartitionList::new();
     list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(before)).unwrap();

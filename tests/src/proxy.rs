@@ -1,9 +1,27 @@
-//! A TCP proxy before a broker that can hold back what clients send and let it go much later.
+//! A TCP proxy before a broker that injects faults: cut, half-close, delay, swallow, dribble, drop answers, and hold
+//! requests back to let them go much later.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// What happens to the broker's answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answers {
+    /// They pass.
+    #[default]
+    Pass,
+    /// They pass after a while.
+    Delay(Duration),
+    /// They are swallowed; the connection stays open.
+    Swallow,
+    /// They come byte by byte with this pause, the first 64 bytes of each read; then the rest.
+    Dribble(Duration),
+    /// Every nth one is left out; the connection stays open.
+    DropEvery(usize),
+}
 
 /// A running proxy; it ends with the test process.
 #[derive(Debug)]
@@ -19,6 +37,9 @@ struct Shared {
     release: Condvar,
     held: AtomicUsize,
     passed: AtomicUsize,
+    answered: AtomicUsize,
+    answers: Mutex<Answers>,
+    open: Mutex<Vec<TcpStream>>,
 }
 
 impl Proxy {
@@ -56,6 +77,32 @@ impl Proxy {
         self.shared.passed.load(Ordering::SeqCst)
     }
 
+    /// Bytes that the broker sent and that went through.
+    pub fn answered(&self) -> usize {
+        self.shared.answered.load(Ordering::SeqCst)
+    }
+
+    /// From now on answers are treated like this.
+    pub fn answers(&self, answers: Answers) {
+        *self.shared.answers.lock().unwrap() = answers;
+    }
+
+    /// Breaks every open connection.
+    pub fn cut(&self) {
+        self.close(Shutdown::Both);
+    }
+
+    /// Ends the answers of every open connection; requests still pass.
+    pub fn half_close(&self) {
+        self.close(Shutdown::Write);
+    }
+
+    fn close(&self, how: Shutdown) {
+        for client in self.shared.open.lock().unwrap().drain(..) {
+            drop(client.shutdown(how));
+        }
+    }
+
     /// Bytes that are held back.
     pub fn held(&self) -> usize {
         self.shared.held.load(Ordering::SeqCst)
@@ -72,10 +119,50 @@ impl Shared {
     fn serve(self: &Arc<Self>, client: TcpStream) {
         let port = *self.upstream.lock().unwrap();
         let Ok(broker) = TcpStream::connect(("127.0.0.1", port)) else { return };
-        let (mut from_broker, mut to_client) = (broker.try_clone().unwrap(), client.try_clone().unwrap());
-        std::thread::spawn(move || drop(std::io::copy(&mut from_broker, &mut to_client)));
+        let (from_broker, to_client) = (broker.try_clone().unwrap(), client.try_clone().unwrap());
+        self.open.lock().unwrap().push(client.try_clone().unwrap());
+        let shared = Arc::clone(self);
+        std::thread::spawn(move || shared.answer(from_broker, to_client));
         let shared = Arc::clone(self);
         std::thread::spawn(move || shared.carry(client, broker));
+    }
+
+    /// Carries one connection's answers, frame by frame.
+    fn answer(&self, mut broker: TcpStream, mut client: TcpStream) {
+        for number in 1.. {
+            let mut length = [0; 4];
+            if broker.read_exact(&mut length).is_err() {
+                break;
+            }
+            let mut frame = length.to_vec();
+            frame.resize(4 + u32::from_be_bytes(length) as usize, 0);
+            if broker.read_exact(&mut frame[4..]).is_err() {
+                break;
+            }
+            let mode = *self.answers.lock().unwrap();
+            let written = match mode {
+                Answers::Swallow => continue,
+                Answers::DropEvery(nth) if number % nth == 0 => continue,
+                Answers::Pass | Answers::DropEvery(_) => client.write_all(&frame),
+                Answers::Delay(pause) => {
+                    std::thread::sleep(pause);
+                    client.write_all(&frame)
+                }
+                Answers::Dribble(pause) => {
+                    let (slow, rest) = frame.split_at(frame.len().min(64));
+                    let slowly = slow.iter().try_for_each(|byte| {
+                        std::thread::sleep(pause);
+                        client.write_all(&[*byte])
+                    });
+                    slowly.and_then(|()| client.write_all(rest))
+                }
+            };
+            if written.is_err() {
+                break;
+            }
+            self.answered.fetch_add(frame.len(), Ordering::SeqCst);
+        }
+        drop(client.shutdown(Shutdown::Write));
     }
 
     /// Carries one connection's requests; once it is held, it is held for good.
@@ -99,12 +186,12 @@ impl Shared {
             }
         }
         let Some(kept) = kept else {
-            drop(broker.shutdown(std::net::Shutdown::Both));
+            drop(broker.shutdown(Shutdown::Both));
             return;
         };
         let released = self.released.lock().unwrap();
         drop(self.release.wait_while(released, |released| !*released).unwrap());
         drop(broker.write_all(&kept));
-        std::thread::sleep(std::time::Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(2));
     }
 }

@@ -115,8 +115,23 @@ pub struct Gap {
     pub from: i64,
     /// First offset after the gap.
     pub to: i64,
-    /// Why: `log-start-moved`.
+    /// Why: `log-start-moved`, `topic-deleted`, `topic-recreated`.
     pub reason: String,
+}
+
+/// A new timeline: the source's log was cut at an offset below what was archived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// Topic id.
+    pub topic: Uuid,
+    /// Topic name.
+    pub name: String,
+    /// Partition.
+    pub partition: i32,
+    /// The new timeline.
+    pub timeline: u32,
+    /// Its first offset; below it inherits from the timelines before.
+    pub from: i64,
 }
 
 /// Offsets that open transactions kept out of a recovery point.
@@ -228,6 +243,9 @@ pub struct Entry {
     /// Gaps that were found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
+    /// Timelines that begin here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<Fork>,
     /// The recovery point, for a seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Box<Seal>>,

@@ -83,6 +83,19 @@ pub enum ArchiveError {
         /// What is known of the other writer.
         by: String,
     },
+    /// The archive is older than a copy of its newest digest says.
+    #[error(
+        "{copy} says that the log reached entry {entry}, but {}: the store was rolled back, or this is another archive. Bring the store back, or remove the copy to accept what the store holds",
+        newest.map_or_else(|| "the log is empty".to_owned(), |newest| format!("the log ends at entry {newest} or holds another entry there"))
+    )]
+    RolledBack {
+        /// The file with the copy.
+        copy: String,
+        /// The entry that it names.
+        entry: u64,
+        /// Newest entry of the log.
+        newest: Option<u64>,
+    },
     /// The store lets two writers create one object.
     #[error(
         "{place} does not refuse to create an object twice: two runs of one set could overwrite each other. Use full backups, or a store that honours If-None-Match (on a directory: hard links)"
@@ -107,6 +120,12 @@ impl ArchiveError {
         Self::Damaged { key: key.to_string(), reason: reason.to_string() }
     }
 
+    /// A task that ended by itself: a defect.
+    #[must_use]
+    pub fn task(error: tokio::task::JoinError) -> Self {
+        Self::Config { reason: format!("a task ended: {error}"), code: Code::Internal }
+    }
+
     /// A store failure, classified.
     pub(crate) fn store(operation: &'static str, key: impl ToString, error: &object_store::Error) -> Self {
         let (code, hint) = classify(error);
@@ -124,6 +143,7 @@ impl ArchiveError {
             Self::Missing { .. } => Code::NoSuchPoint,
             Self::Fenced { .. } => Code::Fenced,
             Self::Unsafe { .. } => Code::StoreUnsafe,
+            Self::RolledBack { .. } => Code::ArchiveRolledBack,
         }
     }
 }

@@ -11,6 +11,7 @@ mod columns;
 mod digest;
 mod error;
 mod layout;
+mod time_spent;
 
 mod open;
 mod store;
@@ -19,9 +20,11 @@ pub mod segment;
 
 mod entry;
 mod state;
+mod timeline;
 
 mod chain;
 mod documents;
+mod head;
 
 mod catalog;
 mod point;
@@ -29,6 +32,8 @@ mod point;
 mod read;
 mod upload;
 mod writer_options;
+
+mod epochs;
 
 mod replay;
 
@@ -43,8 +48,10 @@ pub use catalog::{Catalog, SetSummary, resolve};
 pub use chain::Chain;
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
-pub use entry::{Entry, EntryKind, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
+pub use entry::{Entry, EntryKind, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
+pub use epochs::first_above_epoch;
 pub use error::ArchiveError;
+pub use head::HeadCopy;
 pub use layout::Layout;
 pub use open::{Paths, open_store};
 pub use point::{Point, ReadPlan, Wanted};
@@ -54,6 +61,8 @@ pub use restore_state::RestoreJournal;
 pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState};
 pub use store::{Created, Store};
+pub use time_spent::TimeSpent;
+pub use timeline::Timelines;
 pub use verify::{Level, Problem, Verification, verify_point};
-pub use writer::SetWriter;
-pub use writer_options::{AlreadySealed, Claim, SealFacts, WriterOptions, Written};
+pub use writer::{Opened, SetWriter};
+pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, WriterOptions, Written};

@@ -3,15 +3,18 @@
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use contract::{Code, StoreSpec};
+use contract::{CircuitBreakerSpec, Code, StoreSpec};
 use object_store::local::LocalFileSystem;
 
 use crate::{ArchiveError, Store};
 
 mod azure;
+mod breaker;
 mod gcs;
 mod s3;
 mod secret;
+
+use breaker::Breaker;
 
 /// Where relative paths of a specification are.
 #[derive(Debug, Clone)]
@@ -34,22 +37,23 @@ impl Paths {
 ///
 /// # Errors
 /// When a credential file cannot be read, the bucket or directory does not exist, or access is refused.
-pub async fn open_store(spec: &StoreSpec, paths: &Paths) -> Result<Store, ArchiveError> {
+pub async fn open_store(spec: &StoreSpec, paths: &Paths, breaker: &CircuitBreakerSpec) -> Result<Store, ArchiveError> {
+    let breaker = Breaker::new(*breaker);
     let prefix = spec.prefix();
     let (inner, bucket, root) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } => {
             let endpoint = endpoint.as_deref();
             let place = s3::Place { bucket, region, endpoint, path_style: *path_style, allow_http: *allow_http };
-            (s3::open(&place, credentials.as_ref(), paths)?, bucket, format!("s3://{bucket}"))
+            (s3::open(&place, credentials.as_ref(), paths, &breaker)?, bucket, format!("s3://{bucket}"))
         }
         StoreSpec::Azure { account, container, endpoint, allow_http, credentials, .. } => {
             let place = azure::Place { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
             let root = format!("azure://{account}/{container}");
-            (azure::open(&place, credentials.as_ref(), paths)?, container, root)
+            (azure::open(&place, credentials.as_ref(), paths, &breaker)?, container, root)
         }
         StoreSpec::Gcs { bucket, endpoint, allow_http, credentials, .. } => {
-            let inner = gcs::open(bucket, endpoint.as_deref(), *allow_http, credentials.as_ref(), paths)?;
+            let inner = gcs::open(bucket, endpoint.as_deref(), *allow_http, credentials.as_ref(), paths, &breaker)?;
             (inner, bucket, format!("gs://{bucket}"))
         }
     };

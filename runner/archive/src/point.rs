@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Gap, Layout, Seal, SideRef, Store};
+use crate::timeline::Timelines;
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Fork, Gap, Layout, Seal, SideRef, Store};
 
 /// Segments that are looked at at once.
 const CHECKS: usize = 16;
@@ -29,6 +30,8 @@ pub struct Point {
     pub segments: Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)>,
     /// Gaps up to this point.
     pub gaps: Vec<Gap>,
+    /// Timelines that began up to this point, oldest first.
+    pub forks: Vec<Fork>,
 }
 
 impl Point {
@@ -39,7 +42,7 @@ impl Point {
     pub async fn load(store: &Store, layout: &Layout, seal: u64) -> Result<Self, ArchiveError> {
         let chain = Chain::new(store.clone(), layout.clone());
         let mut entries = chain.read(0, seal).await?;
-        let (mut segments, mut gaps) = (Vec::new(), Vec::new());
+        let (mut segments, mut gaps, mut forks) = (Vec::new(), Vec::new(), Vec::new());
         for (entry, _) in &mut entries {
             if entry.kind == EntryKind::Prune {
                 let key = store.show(&layout.entry(entry.n));
@@ -47,12 +50,14 @@ impl Point {
                 return Err(ArchiveError::Newer { key, format: entry.format, known: entry.format, feature });
             }
             gaps.append(&mut entry.gaps);
+            forks.append(&mut entry.forks);
             segments.extend(segments_of(entry));
         }
         let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
         let (entry, digest) = entries.pop().ok_or_else(missing)?;
         let sealed = *entry.seal.ok_or_else(missing)?;
-        Ok(Self { store: store.clone(), layout: layout.clone(), seal: sealed, entry: seal, digest, segments, gaps })
+        let (store, layout) = (store.clone(), layout.clone());
+        Ok(Self { store, layout, seal: sealed, entry: seal, digest, segments, gaps, forks })
     }
 
     /// Name of the set.
@@ -129,7 +134,9 @@ impl Point {
         for (segment, rows) in &self.segments {
             let hits = rows.iter().filter(|(topic, row)| {
                 let facts = RowFacts {
+                    timeline: row.timeline,
                     committed: row.committed,
+                    first: row.first,
                     next: row.next,
                     max: row.max_timestamp,
                     min: row.min_timestamp,
@@ -191,12 +198,16 @@ pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &Segmen
 pub struct Wanted {
     /// First offset wanted of each partition; others are not wanted at all.
     pub from: HashMap<(Uuid, i32), i64>,
+    /// Which timelines count, and how far.
+    pub timelines: Timelines,
     /// Time window; records outside may still come, whole blocks outside do not.
     pub window: Window,
 }
 
 struct RowFacts {
+    timeline: u32,
     committed: u64,
+    first: i64,
     next: i64,
     max: i64,
     min: i64,
@@ -207,12 +218,15 @@ impl Wanted {
     fn wants(&self, topic: Uuid, partition: i32, row: &RowFacts) -> bool {
         let from = self.from.get(&(topic, partition));
         let outside = row.max < self.window.start || (row.exact && row.min > self.window.end);
-        row.committed > 0 && !outside && from.is_some_and(|from| row.next > *from)
+        let replaced = row.first >= self.timelines.end_of(topic, partition, row.timeline);
+        row.committed > 0 && !outside && !replaced && from.is_some_and(|from| row.next > *from)
     }
 
     pub(crate) fn wants_share(&self, topic: Uuid, share: &ShareRow) -> bool {
         let facts = RowFacts {
+            timeline: share.timeline,
             committed: share.committed,
+            first: share.first,
             next: share.next,
             max: share.max_timestamp,
             min: share.min_timestamp,

@@ -33,6 +33,8 @@ pub struct ReadBatch {
     pub batches: Vec<RawBatch>,
     /// First offset that counts: records of the first batch before it are not wanted.
     pub from: i64,
+    /// Offsets from here on do not count: a later timeline replaced them.
+    pub until: i64,
     /// Bytes of the batches.
     pub bytes: usize,
 }
@@ -42,6 +44,7 @@ pub struct ReadBatch {
 struct Piece {
     segment: SegmentRef,
     footer: Arc<Footer>,
+    wanted: Arc<Wanted>,
     blocks: Vec<(BlockRow, Vec<ShareRow>)>,
 }
 
@@ -131,7 +134,7 @@ impl BatchStream {
 }
 
 /// Blocks with wanted shares, in file order, as pieces of bounded size.
-fn cut_pieces(segment: SegmentRef, footer: Footer, wanted: &Wanted) -> Vec<Piece> {
+fn cut_pieces(segment: SegmentRef, footer: Footer, wanted: &Arc<Wanted>) -> Vec<Piece> {
     let mut by_block: BTreeMap<u32, Vec<ShareRow>> = BTreeMap::new();
     for share in &footer.shares {
         let topic = footer.topics.get(share.topic as usize).map(|topic| topic.id);
@@ -152,8 +155,8 @@ fn cut_pieces(segment: SegmentRef, footer: Footer, wanted: &Wanted) -> Vec<Piece
             Some(piece) if joins => piece.blocks.push((block, shares)),
             _ => {
                 start = block.at;
-                let footer = Arc::clone(&footer);
-                pieces.push(Piece { segment: segment.clone(), footer, blocks: vec![(block, shares)] });
+                let (footer, wanted) = (Arc::clone(&footer), Arc::clone(wanted));
+                pieces.push(Piece { segment: segment.clone(), footer, wanted, blocks: vec![(block, shares)] });
             }
         }
     }
@@ -175,7 +178,7 @@ async fn read_piece(store: Store, layout: Layout, piece: Piece) -> Result<Vec<Re
             let stored = bytes.slice(from..from + length);
             let plain = open_block(&shown, block, stored, &mut decompressor)?;
             for share in shares {
-                out.extend(read_share(&shown, &piece.footer, share, &plain)?);
+                out.extend(read_share(&shown, &piece, share, &plain)?);
             }
         }
         Ok(out)
@@ -246,7 +249,8 @@ pub(crate) fn is_committed(batch: &RawBatch, topic: u32, partition: i32, aborted
     !(header.attributes.control() || header.attributes.transactional() && rolled_back())
 }
 
-fn read_share(key: &str, footer: &Footer, share: &ShareRow, plain: &Bytes) -> Result<Option<ReadBatch>, ArchiveError> {
+fn read_share(key: &str, piece: &Piece, share: &ShareRow, plain: &Bytes) -> Result<Option<ReadBatch>, ArchiveError> {
+    let footer = &piece.footer;
     let Some(topic) = footer.topics.get(share.topic as usize) else { return Ok(None) };
     let mut batches = batches_of(key, share, plain)?;
     batches.retain(|batch| {
@@ -262,6 +266,8 @@ fn read_share(key: &str, footer: &Footer, share: &ShareRow, plain: &Bytes) -> Re
         );
         return Err(ArchiveError::damaged(key, reason));
     }
+    let until = piece.wanted.timelines.end_of(topic.id, share.partition, share.timeline);
+    batches.retain(|batch| batch.header.base_offset < until);
     let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
-    Ok(Some(ReadBatch { topic: topic.id, partition: share.partition, batches, from: share.first, bytes }))
+    Ok(Some(ReadBatch { topic: topic.id, partition: share.partition, batches, from: share.first, until, bytes }))
 }

@@ -44,6 +44,8 @@ pub(crate) struct Replay {
     newest: Option<Entry>,
     pub(crate) last_seal: Option<u64>,
     pub(crate) last_state: Option<u64>,
+    /// Stamp of the newest recovery point.
+    pub(crate) last_stamp: Option<String>,
     seals: Vec<(String, AlreadySealed)>,
 }
 
@@ -57,6 +59,7 @@ impl Replay {
             newest: None,
             last_seal: None,
             last_state: None,
+            last_stamp: None,
             seals: Vec::new(),
         };
         let Some(newest) = newest else { return Ok(replay) };
@@ -70,6 +73,7 @@ impl Replay {
             if let Some(seal) = &entry.seal {
                 (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
                 replay.owner = seal.owner.clone();
+                replay.last_stamp = Some(entry.point.clone());
                 replay.seals.push((entry.run.clone(), AlreadySealed { entry: entry.n, point: seal.point.clone() }));
             }
             if let Some(owner) = &entry.owner {
@@ -86,8 +90,9 @@ impl Replay {
         self.seals.iter().find(|(sealed_run, _)| sealed_run == run).map(|(_, sealed)| sealed.clone())
     }
 
-    /// The run that claimed last and did not seal.
-    pub(crate) fn unfinished_run(&self) -> Option<&String> {
-        self.newest.as_ref().filter(|entry| entry.kind != EntryKind::Seal).map(|entry| &entry.run)
+    /// Whether the run of these options is the one that wrote last and is not over.
+    pub(crate) fn goes_on(&self, options: &WriterOptions) -> bool {
+        let open = |entry: &&Entry| options.continuous || entry.kind != EntryKind::Seal;
+        self.newest.as_ref().filter(open).is_some_and(|entry| entry.run == options.run)
     }
 }

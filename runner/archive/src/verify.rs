@@ -99,10 +99,9 @@ pub async fn verify_point(
             Err(error @ ArchiveError::Store { .. }) => return Err(error),
             Err(error) => out.error(&error),
             Ok(footer) => {
-                let named: Vec<_> =
-                    rows.iter().map(|(_, row)| (row.partition, row.first, row.next, row.committed)).collect();
-                let found: Vec<_> =
-                    rows_of(&footer).iter().map(|row| (row.partition, row.first, row.next, row.committed)).collect();
+                let facts = |row: &crate::SegmentRow| (row.partition, row.timeline, row.first, row.next, row.committed);
+                let named: Vec<_> = rows.iter().map(|(_, row)| facts(row)).collect();
+                let found: Vec<_> = rows_of(&footer).iter().map(facts).collect();
                 let shown = store.show(&key);
                 if named != found {
                     out.problem(&shown, "the log and the footer disagree on what it holds");
@@ -116,7 +115,7 @@ pub async fn verify_point(
     }
     for row in &point.seal.partitions {
         let Some(topic) = point.seal.topics.get(row.topic as usize) else { continue };
-        if let Some(end) = ends.get(&(topic.id, row.partition))
+        if let Some(end) = ends.get(&(topic.id, row.partition, row.timeline))
             && *end > row.next
         {
             let what = format!(
@@ -193,11 +192,11 @@ async fn check_structure(
     point.footer(segment).await
 }
 
-/// Offsets of a partition only grow from share to share and from segment to segment.
-fn check_order(footer: &Footer, ends: &mut HashMap<(Uuid, i32), i64>, key: &str, out: &mut Verification) {
+/// Offsets of a timeline only grow from share to share and from segment to segment.
+fn check_order(footer: &Footer, ends: &mut HashMap<(Uuid, i32, u32), i64>, key: &str, out: &mut Verification) {
     for share in &footer.shares {
         let Some(topic) = footer.topics.get(share.topic as usize) else { continue };
-        let end = ends.entry((topic.id, share.partition)).or_insert(i64::MIN);
+        let end = ends.entry((topic.id, share.partition, share.timeline)).or_insert(i64::MIN);
         if share.first < *end {
             out.problem(key, format!("{}/{} goes back from {end} to {}", topic.name, share.partition, share.first));
         }

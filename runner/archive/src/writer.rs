@@ -3,6 +3,9 @@
 //! Order (FORMAT.md, "Write order"): claim; segments; `progress` once they are durable; side documents; `seal`;
 //! hints and summaries.
 
+use std::collections::BTreeSet;
+
+use object_store::path::Path;
 use serde::Serialize;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -13,9 +16,19 @@ use crate::replay::{Replay, ensure_set};
 use crate::segment::{Arena, TopicRow, pack};
 use crate::state::{PartitionState, SetState};
 use crate::store::Store;
+use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
-use crate::writer_options::{AlreadySealed, Claim, SealFacts, WriterOptions, Written};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Gap, Owner, Seal, SideRef};
+use crate::writer_options::{AlreadySealed, Claim, Moves, SealFacts, WriterOptions, Written};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner, Seal, SideRef};
+
+/// What opening a set for a run finds.
+#[derive(Debug)]
+pub enum Opened {
+    /// The set is claimed.
+    Writer(Box<SetWriter>),
+    /// The run was finished before; nothing was written.
+    Sealed(AlreadySealed),
+}
 
 /// A claimed set.
 #[derive(Debug)]
@@ -28,6 +41,10 @@ pub struct SetWriter {
     last: Option<(u64, Digest)>,
     last_seal: Option<u64>,
     last_state: Option<u64>,
+    /// Stamp of the newest recovery point.
+    last_stamp: Option<String>,
+    /// Newest entry that was read back.
+    confirmed: Option<u64>,
     /// Digest of `set.json`.
     set: Digest,
     state: SetState,
@@ -35,34 +52,42 @@ pub struct SetWriter {
     current: Option<SegmentUpload>,
     finishing: Vec<JoinHandle<Result<FinishedSegment, ArchiveError>>>,
     written: Written,
+    time: TimeSpent,
 }
 
 impl SetWriter {
     /// Claims a set, creating it when it does not exist.
     ///
     /// # Errors
-    /// When the set has another owner, the store is not safe for several runs, or another writer is faster.
-    pub async fn open(store: Store, options: WriterOptions) -> Result<Result<Self, AlreadySealed>, ArchiveError> {
+    /// When the set has another owner, the store is not safe for several runs, the archive is older than the copy of
+    /// its newest digest says, or another writer is faster.
+    pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
         let (owner, set) = ensure_set(&store, &options).await?;
         let chain = Chain::new(store.clone(), options.layout.clone());
         let newest = chain.newest().await?;
-        let replay = Replay::read(&chain, newest, owner).await?;
-        if let Some(sealed) = replay.seal_of(&options.run) {
-            return Ok(Err(sealed));
+        if let Some(head) = &options.head {
+            head.check(&chain, newest).await?;
         }
-        let resumed = replay.unfinished_run() == Some(&options.run);
+        let replay = Replay::read(&chain, newest, owner).await?;
+        if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
+            return Ok(Opened::Sealed(sealed));
+        }
+        let resumed = replay.goes_on(&options);
         let mut writer = Self {
             chain,
             claim: Claim { number: 0, exclusive: true, resumed },
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,
+            last_stamp: replay.last_stamp,
+            confirmed: None,
             state: replay.state,
             set,
             next_segment: 0,
             current: None,
             finishing: Vec::new(),
             written: Written::default(),
+            time: TimeSpent::default(),
             store,
             options,
         };
@@ -70,7 +95,7 @@ impl SetWriter {
             writer.adopt(&replay.owner).await?;
         }
         writer.make_claim().await?;
-        Ok(Ok(writer))
+        Ok(Opened::Writer(Box::new(writer)))
     }
 
     async fn adopt(&mut self, owner: &Owner) -> Result<(), ArchiveError> {
@@ -112,6 +137,24 @@ impl SetWriter {
         &self.state
     }
 
+    /// Number of the newest entry.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.last.as_ref().map_or(0, |(number, _)| *number)
+    }
+
+    /// What this writer spends its time on, readable while it works.
+    #[must_use]
+    pub fn time_spent(&self) -> TimeSpent {
+        self.time.clone()
+    }
+
+    /// Stamp of the newest recovery point of the set.
+    #[must_use]
+    pub fn last_stamp(&self) -> Option<&str> {
+        self.last_stamp.as_deref()
+    }
+
     /// What this writer stored so far.
     #[must_use]
     pub fn written(&self) -> Written {
@@ -139,6 +182,7 @@ impl SetWriter {
             rows: Vec::new(),
             positions: Vec::new(),
             gaps: Vec::new(),
+            forks: Vec::new(),
             seal: None,
             owner: None,
         }
@@ -147,6 +191,9 @@ impl SetWriter {
     async fn append(&mut self, entry: Entry) -> Result<u64, ArchiveError> {
         let number = entry.n;
         let digest = self.chain.append(&entry).await?;
+        if let Some(head) = &self.options.head {
+            head.write(number, &digest).await?;
+        }
         self.last = Some((number, digest));
         self.state.apply(&entry);
         Ok(number)
@@ -157,14 +204,16 @@ impl SetWriter {
     /// # Errors
     /// When the store fails.
     pub async fn push(&mut self, arena: Arena) -> Result<(), ArchiveError> {
-        let packed = pack(arena, self.options.codec, self.options.level, self.options.workers).await?;
+        let packing = pack(arena, self.options.codec, self.options.level, self.options.workers);
+        let packed = self.time.packing.measure(packing).await?;
         let upload = self.current.get_or_insert_with(|| {
             let (claim, nonce, seq) = (self.claim.number, &self.options.nonce, self.next_segment);
             self.next_segment += 1;
             SegmentUpload::new(self.store.clone(), self.options.layout.segment(claim, nonce, seq), claim, nonce, seq)
         });
         let topics = &self.state.topics;
-        upload.push(packed, |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default()).await?;
+        let name_of = |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default();
+        self.time.storing.measure(upload.push(packed, name_of)).await?;
         if upload.bytes() >= self.options.segment_max_bytes {
             self.close_segment();
         }
@@ -193,7 +242,7 @@ impl SetWriter {
         self.close_segment();
         let mut out = Vec::new();
         for task in std::mem::take(&mut self.finishing) {
-            let finished = task.await.map_err(|error| ArchiveError::damaged("segment", error))??;
+            let finished = self.time.storing.measure(task).await.map_err(ArchiveError::task)??;
             self.written.segments += 1;
             self.written.bytes += finished.reference.size;
             out.push(finished);
@@ -205,27 +254,17 @@ impl SetWriter {
     ///
     /// # Errors
     /// [`ArchiveError::Fenced`] when another writer took over; the store's failures.
-    pub async fn commit(
-        &mut self,
-        positions: &[(Uuid, PartitionState)],
-        gaps: Vec<Gap>,
-    ) -> Result<Option<u64>, ArchiveError> {
+    pub async fn commit(&mut self, moves: Moves) -> Result<Option<u64>, ArchiveError> {
         let finished = self.durable_segments().await?;
-        if finished.is_empty() && gaps.is_empty() && positions.is_empty() {
+        if finished.is_empty() && moves.gaps.is_empty() && moves.forks.is_empty() && moves.positions.is_empty() {
             return Ok(None);
         }
         let mut entry = self.entry(EntryKind::Progress);
-        self.fill(&mut entry, finished, positions, gaps);
+        self.fill(&mut entry, finished, moves);
         self.append(entry).await.map(Some)
     }
 
-    fn fill(
-        &self,
-        entry: &mut Entry,
-        finished: Vec<FinishedSegment>,
-        positions: &[(Uuid, PartitionState)],
-        gaps: Vec<Gap>,
-    ) {
+    fn fill(&self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
         let mut topics = TopicTable::default();
         for (segment, number) in finished.into_iter().zip(0u32..) {
             for mut row in segment.rows {
@@ -236,12 +275,13 @@ impl SetWriter {
             }
             entry.segments.push(segment.reference);
         }
-        for (id, position) in positions {
-            let name = self.state.topics.get(id).map(|topic| topic.name.as_str()).unwrap_or_default();
-            entry.positions.push(PartitionState { topic: topics.place(*id, name), ..position.clone() });
+        for (id, position) in moves.positions {
+            let name = self.state.topics.get(&id).map(|topic| topic.name.as_str()).unwrap_or_default();
+            entry.positions.push(PartitionState { topic: topics.place(id, name), ..position });
         }
         entry.topics = topics.rows;
-        entry.gaps = gaps;
+        entry.gaps = moves.gaps;
+        entry.forks = moves.forks;
     }
 
     /// Makes a recovery point visible. `live` are the topics that the source has now.
@@ -250,23 +290,25 @@ impl SetWriter {
     /// [`ArchiveError::Fenced`] when another writer took over; the store's failures.
     pub async fn seal(
         &mut self,
-        positions: &[(Uuid, PartitionState)],
-        gaps: Vec<Gap>,
-        live: &std::collections::BTreeSet<Uuid>,
+        moves: Moves,
+        live: &BTreeSet<Uuid>,
         facts: SealFacts,
     ) -> Result<(Entry, Digest), ArchiveError> {
         let finished = self.durable_segments().await?;
         let mut entry = self.entry(EntryKind::Seal);
-        self.fill(&mut entry, finished, positions, gaps);
-        for (id, position) in positions {
+        entry.point = facts.stamp;
+        for (id, position) in &moves.positions {
             self.state.partitions.insert((*id, position.partition), position.clone());
         }
+        self.fill(&mut entry, finished, moves);
         for topic in self.state.topics.values_mut() {
             topic.live = live.contains(&topic.id);
         }
-        let configs = self.side(entry.n, "configs.json", &facts.configs).await?;
+        let configs_key = self.options.layout.side(entry.n, "configs.json");
+        let configs = side(&self.store, configs_key, &facts.configs).await?;
+        let groups_key = self.options.layout.side(entry.n, "groups.json");
         let groups = match &facts.groups {
-            Some(groups) => Some(self.side(entry.n, "groups.json", groups).await?),
+            Some(groups) => Some(side(&self.store, groups_key, groups).await?),
             None => None,
         };
         let (topics, partitions) = self.state.to_document();
@@ -286,39 +328,41 @@ impl SetWriter {
         let number = self.append(entry.clone()).await?;
         self.last_seal = Some(number);
         self.last_state = Some(number);
+        self.last_stamp = Some(entry.point.clone());
         let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
         Ok((entry, digest))
-    }
-
-    async fn side<T: Serialize>(&self, number: u64, name: &str, content: &T) -> Result<SideRef, ArchiveError> {
-        let bytes = encode_document(&SideDocument::new(content));
-        let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
-        self.store.put(&self.options.layout.side(number, name), bytes.into()).await?;
-        Ok(reference)
     }
 
     /// Writes the hint from the point's stamp to its seal. Readers check it against the log.
     ///
     /// # Errors
     /// The store's failures; the recovery point is complete without it.
-    pub async fn write_hint(&self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
+    pub async fn write_hint(&mut self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
         let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
-        self.store.put(&self.options.layout.point(&self.options.stamp), encode_document(&hint).into()).await
+        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint).into()).await
     }
 
-    /// Reads back the entries of this claim and compares the end with what was written.
+    /// Reads back the entries of this claim that were not read back yet, and compares the end with what was written.
     ///
     /// # Errors
     /// When the store does not return what it confirmed.
-    pub async fn confirm(&self) -> Result<(), ArchiveError> {
+    pub async fn confirm(&mut self) -> Result<(), ArchiveError> {
         let newest = self.last.as_ref().map_or(0, |(number, _)| *number);
-        let entries = self.chain.read(self.claim.number, newest).await?;
+        let entries = self.chain.read(self.confirmed.unwrap_or(self.claim.number), newest).await?;
         let read = entries.last().map(|(entry, digest)| (entry.n, digest.clone()));
         if read == self.last {
+            self.confirmed = Some(newest);
             return Ok(());
         }
         Err(ArchiveError::damaged(self.options.layout.set(), "the log read back is not the log written"))
     }
+}
+
+async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
+    let bytes = encode_document(&SideDocument::new(content));
+    let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
+    store.put(&key, bytes.into()).await?;
+    Ok(reference)
 }
 
 /// Points a recovery point's stamp to its seal.

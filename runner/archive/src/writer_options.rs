@@ -4,7 +4,7 @@ use batch::Codec;
 use uuid::Uuid;
 
 use crate::documents::TopicConfigs;
-use crate::{Digest, GroupSnapshot, HeldBack, Layout, Owner};
+use crate::{Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState};
 
 /// Who writes what.
 #[derive(Debug, Clone)]
@@ -15,6 +15,10 @@ pub struct WriterOptions {
     pub owner: Owner,
     /// Whether several runs extend the set.
     pub incremental: bool,
+    /// Whether the run goes on after a seal.
+    pub continuous: bool,
+    /// A copy of the newest entry's digest outside the store.
+    pub head: Option<HeadCopy>,
     /// Take over a foreign set.
     pub adopt: bool,
     /// Run id.
@@ -48,9 +52,22 @@ pub struct Claim {
     pub resumed: bool,
 }
 
+/// What the next entry says besides its segments.
+#[derive(Debug, Clone, Default)]
+pub struct Moves {
+    /// Partitions that moved, or all of them for a seal.
+    pub positions: Vec<(Uuid, PartitionState)>,
+    /// Gaps that no entry names yet.
+    pub gaps: Vec<Gap>,
+    /// Timelines that no entry names yet.
+    pub forks: Vec<Fork>,
+}
+
 /// What a seal adds to the state of the set.
 #[derive(Debug, Clone)]
 pub struct SealFacts {
+    /// Stamp of the recovery point.
+    pub stamp: String,
     /// Name of the recovery point.
     pub point: String,
     /// UTC second of the point, RFC 3339.

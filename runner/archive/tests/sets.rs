@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use archive::{
-    ArchiveError, Arena, Digest, Gap, Layout, Level, Owner, PartitionState, PendingBatch, Point, SealFacts, SetWriter,
-    Store, TopicState, Wanted, WriterOptions, resolve, verify_point,
+    ArchiveError, Arena, Digest, Gap, Layout, Level, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
+    SealFacts, SetWriter, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use object_store::memory::InMemory;
@@ -25,6 +25,8 @@ fn options(run: &str, nonce: &str) -> WriterOptions {
         layout: Layout::new("orders"),
         owner: owner(),
         incremental: true,
+        continuous: false,
+        head: None,
         adopt: false,
         run: run.into(),
         spec: Digest::of(b"spec"),
@@ -82,6 +84,7 @@ fn position(partition: i32, next: i64) -> PartitionState {
 
 fn facts() -> SealFacts {
     SealFacts {
+        stamp: STAMP.into(),
         point: format!("orders-{STAMP}"),
         at: "2026-01-31T08:00:00Z".into(),
         source_cluster_id: None,
@@ -93,13 +96,24 @@ fn facts() -> SealFacts {
     }
 }
 
+fn moves(position: PartitionState, gaps: Vec<Gap>) -> Moves {
+    Moves { positions: vec![(Uuid::from_u128(1), position)], gaps, forks: vec![] }
+}
+
+async fn writer(store: &Store, run: &str, nonce: &str) -> SetWriter {
+    match SetWriter::open(store.clone(), options(run, nonce)).await.unwrap() {
+        Opened::Writer(writer) => *writer,
+        Opened::Sealed(sealed) => panic!("{sealed:?}"),
+    }
+}
+
 fn memory() -> (Arc<InMemory>, Store) {
     let inner = Arc::new(InMemory::new());
     (Arc::clone(&inner), Store::new(inner, "team/a", "memory"))
 }
 
 async fn open(store: &Store, run: &str, nonce: &str) -> SetWriter {
-    let mut writer = SetWriter::open(store.clone(), options(run, nonce)).await.unwrap().unwrap();
+    let mut writer = writer(store, run, nonce).await;
     writer.know_topic(topic(1));
     writer.know_topic(topic(2));
     writer
@@ -126,10 +140,10 @@ async fn write(store: &Store, arenas: Vec<Vec<(u128, i32, i32, usize)>>) -> Hash
         }
         writer.push(arena).await.unwrap();
         let moved: Vec<_> = next.iter().map(|(key, next)| (key.0, position(key.1, *next))).collect();
-        writer.commit(&moved, vec![]).await.unwrap();
+        writer.commit(Moves { positions: moved, ..Moves::default() }).await.unwrap();
     }
     let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
-    let (entry, digest) = writer.seal(&[], vec![], &live, facts()).await.unwrap();
+    let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
     writer.write_hint(&entry, &digest).await.unwrap();
     writer.confirm().await.unwrap();
     expected
@@ -139,7 +153,7 @@ async fn read(store: &Store) -> HashMap<(Uuid, i32), Vec<u8>> {
     let (layout, seal) = resolve(store, "orders").await.unwrap();
     let point = Point::load(store, &layout, seal).await.unwrap();
     let from = (1..=2).flat_map(|n| (0..4).map(move |p| ((Uuid::from_u128(n), p), i64::MIN))).collect();
-    let mut stream = point.stream(Wanted { from, window: Window::ALL });
+    let mut stream = point.stream(Wanted { from, timelines: Timelines::default(), window: Window::ALL });
     let mut out = HashMap::<_, Vec<u8>>::new();
     while let Some(share) = stream.next().await.unwrap() {
         let bytes = out.entry((share.topic, share.partition)).or_default();
@@ -175,12 +189,12 @@ async fn of_two_writers_the_later_claim_wins() {
     let mut arena = Arena::default();
     arena.push(pending(1, 0, raw(0, 3, 10)));
     first.push(arena).await.unwrap();
-    let lost = first.commit(&[(Uuid::from_u128(1), position(0, 3))], vec![]).await;
+    let lost = first.commit(moves(position(0, 3), vec![])).await;
     assert!(matches!(lost, Err(ArchiveError::Fenced { entry: 1, .. })), "{lost:?}");
-    second.seal(&[], vec![], &BTreeSet::new(), facts()).await.unwrap();
+    second.seal(Moves::default(), &BTreeSet::new(), facts()).await.unwrap();
     // The finished run is left alone when it is asked for again.
     let again = SetWriter::open(store.clone(), options("run-2", "cccccccccccccccc")).await.unwrap();
-    assert_eq!(again.err().map(|sealed| sealed.point), Some(format!("orders-{STAMP}")));
+    assert!(matches!(again, Opened::Sealed(sealed) if sealed.point == format!("orders-{STAMP}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,12 +209,12 @@ async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
         to: 9,
         reason: "log-start-moved".into(),
     };
-    first.commit(&[(Uuid::from_u128(1), position(0, 9))], vec![gap.clone()]).await.unwrap();
+    first.commit(moves(position(0, 9), vec![gap.clone()])).await.unwrap();
     drop(first);
     let mut second = open(&store, "run-1", "bbbbbbbbbbbbbbbb").await;
     assert!(second.claim().resumed);
     assert_eq!(second.state().partitions[&(Uuid::from_u128(1), 0)].next, 9);
-    second.seal(&[], vec![], &BTreeSet::new(), facts()).await.unwrap();
+    second.seal(Moves::default(), &BTreeSet::new(), facts()).await.unwrap();
     let (layout, seal) = resolve(&store, "orders").await.unwrap();
     assert_eq!(Point::load(&store, &layout, seal).await.unwrap().gaps, [gap]);
 }

@@ -12,14 +12,6 @@ pub enum BatchError {
         /// The value that was being read.
         what: &'static str,
     },
-    /// The message format is older than magic 2 (Kafka before 0.11).
-    #[error("message format version {magic} at byte {position} is older than 2 and is not supported")]
-    OldMagic {
-        /// The magic byte.
-        magic: i8,
-        /// Where the batch starts.
-        position: usize,
-    },
     /// A length, count or variable-length integer breaks the format.
     #[error("invalid {what} at byte {position}")]
     Invalid {

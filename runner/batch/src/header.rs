@@ -100,10 +100,7 @@ impl BatchHeader {
         let batch_length = r.i32("batch length")?;
         let leader_epoch = r.i32("leader epoch")?;
         let magic = r.i8("magic")?;
-        if magic < 2 {
-            return Err(BatchError::OldMagic { magic, position: 0 });
-        }
-        if magic > 2 {
+        if magic != 2 {
             return Err(BatchError::Invalid { what: "magic", position: 16 });
         }
         let header = Self {

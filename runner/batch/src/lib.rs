@@ -1,4 +1,4 @@
-//! Kafka record batches (magic 2) as bytes.
+//! Kafka record batches (magic 2) as bytes; older messages are turned into them.
 //!
 //! What it does: walks batch headers, checks CRC32C, splits a fetch answer into whole batches, reads
 //! records, compresses and decompresses payloads, and rewrites batches for a restore.
@@ -14,7 +14,12 @@ mod varint;
 mod codec;
 mod header;
 
+mod raw;
+
 mod record;
+
+mod legacy;
+
 mod split;
 
 mod control;
@@ -27,9 +32,10 @@ pub use control::{ControlType, control_type};
 pub use encode::{BatchMeta, RecordSink, encode_batch};
 pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
+pub use raw::RawBatch;
 pub use record::{Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, payload};
 pub use restore::{
     Encoded, OffsetHeaders, Producer, Selected, Window, assign_producer, can_copy, copy_for_restore, encode_selected,
     select_records,
 };
-pub use split::{RawBatch, Split, split};
+pub use split::{Split, split};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::RateLimit;
 use crate::selection::PatternSyntax;
 
 /// A backup run. Sizes are bytes.
@@ -25,6 +26,28 @@ pub struct BackupSpec {
     /// Extend one set with each run instead of starting a new set.
     #[serde(default)]
     pub incremental: bool,
+    /// Go on following the topics after their present ends, into one set, with a recovery point at each checkpoint.
+    #[serde(default)]
+    pub continuous: bool,
+    /// Where partitions begin that the set does not know yet. Topics that appear during a run begin at their start.
+    #[serde(default)]
+    pub start_offset: StartOffset,
+    /// Milliseconds between two looks for new records at the end of a partition, in a continuous run.
+    #[serde(default = "default_poll_interval")]
+    pub poll_interval_ms: u64,
+    /// Seconds between two looks for new topics and partitions, in a continuous run.
+    #[serde(default = "default_topic_refresh")]
+    pub topic_refresh_secs: u64,
+    /// Most that is read from the source.
+    #[serde(default)]
+    pub rate_limit: RateLimit,
+    /// Partitions with waiting records that are read at once; no limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_partitions: Option<u32>,
+    /// Folder below the volumes folder where a copy of the newest log entry's digest is kept, so that a store that was
+    /// rolled back is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_folder: Option<String>,
     /// Codec for batches that producers left uncompressed.
     #[serde(default)]
     pub compression: Compression,
@@ -57,6 +80,17 @@ pub struct BackupSpec {
     pub adopt: bool,
 }
 
+/// Where unknown partitions begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartOffset {
+    /// The first offset that the source has.
+    #[default]
+    Earliest,
+    /// The end of the partition when the run starts.
+    Latest,
+}
+
 /// Codec of archive blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -74,6 +108,12 @@ pub enum Compression {
     Zstd,
 }
 
+fn default_poll_interval() -> u64 {
+    100
+}
+fn default_topic_refresh() -> u64 {
+    30
+}
 fn default_level() -> i32 {
     3
 }
@@ -96,6 +136,25 @@ pub(crate) fn default_true() -> bool {
 }
 
 impl BackupSpec {
+    /// Whether several runs, or several recovery points of one run, share a set.
+    #[must_use]
+    pub fn extends_set(&self) -> bool {
+        self.incremental || self.continuous
+    }
+
+    /// The same work without what only changes its pace.
+    #[must_use]
+    pub fn work(&self) -> Self {
+        Self {
+            rate_limit: RateLimit::default(),
+            max_concurrent_partitions: None,
+            poll_interval_ms: default_poll_interval(),
+            topic_refresh_secs: default_topic_refresh(),
+            checkpoint_folder: None,
+            ..self.clone()
+        }
+    }
+
     /// Rules between and inside fields; paths are relative to `backup`.
     pub(crate) fn check(&self, out: &mut Vec<(String, String)>) {
         let mut say = |field: &str, rule: String| out.push((field.to_owned(), rule));
@@ -118,10 +177,22 @@ impl BackupSpec {
         for (field, value) in [
             ("segmentMaxIntervalMs", self.segment_max_interval_ms),
             ("checkpointIntervalSecs", self.checkpoint_interval_secs.unwrap_or(1)),
+            ("pollIntervalMs", self.poll_interval_ms),
+            ("topicRefreshSecs", self.topic_refresh_secs),
+            ("maxConcurrentPartitions", self.max_concurrent_partitions.unwrap_or(1).into()),
         ] {
             if value == 0 {
                 say(field, "must be greater than 0".into());
             }
+        }
+        if self.continuous && self.checkpoint_interval_secs.is_none() {
+            say(
+                "checkpointIntervalSecs",
+                "must be set in a continuous backup: each checkpoint makes a recovery point".into(),
+            );
+        }
+        if self.checkpoint_folder.as_deref() == Some("") {
+            say("checkpointFolder", "must not be empty; leave the field out".into());
         }
         if self.source_cluster_id.as_deref() == Some("") {
             say("sourceClusterId", "must not be empty; leave the field out".into());

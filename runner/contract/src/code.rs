@@ -84,13 +84,11 @@ codes! {
     BrokerFailed = "KB2008", Resumable, "the broker kept failing until the deadline",
         "The request was tried again with back-off until its deadline. The run can be repeated and goes on where it stopped.";
     TopicChanged = "KB2009", Resumable, "a topic was deleted or recreated during the run",
-        "The topic's id changed while it was read. The next run starts a new lineage for the new topic; what was read of the old one stays in the archive.";
-    SourceDiverged = "KB2010", Final, "the source no longer has what was backed up",
-        "The partition's log was truncated below the position that the archive holds (an unclean leader election, or a cluster rebuilt under the same name). Nothing was overwritten. Start a new set under another name.";
+        "Topics kept changing their ids while they were read. Each new one starts a lineage of its own; what was read of the old ones stays in the archive. Run again when the cluster is stable.";
+    SourceDiverged = "KB2010", Resumable, "the source no longer has what was backed up",
+        "The partition's log was cut below the position that the archive holds (an unclean leader election, or a broker that lost its disk), again and again during this run. Nothing was overwritten: what was read before stays on an older timeline. Run again when the cluster is stable.";
     CorruptBatch = "KB2011", Resumable, "the broker sent a damaged record batch",
         "A CRC32C did not match or a batch was malformed, twice for the same bytes. Check the broker's disks; the message names topic, partition and offset.";
-    OldMessageFormat = "KB2012", Final, "the topic holds message format 0 or 1",
-        "The topic still has segments written by Kafka before 0.11. This release reads message format 2 only.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",
@@ -113,6 +111,8 @@ codes! {
         "`kafka-backup-runner ls` shows what the store holds. Only finished runs are recovery points.";
     Fenced = "KB4005", Fenced, "another run took over this backup set",
         "Two runs wrote to one set; the later claim wins, and this run stopped without harm. Wait for the other one.";
+    ArchiveRolledBack = "KB4006", Final, "the archive is older than its checkpoint copy says",
+        "The folder backup.checkpointFolder holds the number and digest of the newest log entry that was written. The store ends before it, or holds another entry there: the bucket was rolled back, or another archive has this name. Bring the store back. If what it holds shall count, remove the copy.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or say existingTopics: append or purge.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",

@@ -119,6 +119,9 @@ pub struct ConnectionSpec {
     pub tcp_nodelay: bool,
     /// Connections to each broker for data.
     pub connections_per_broker: u32,
+    /// The rack (availability zone) that the runner is in: reads go to a replica there where brokers have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_rack: Option<String>,
     /// Milliseconds to connect and log in.
     pub connect_timeout_ms: u64,
     /// Milliseconds that one request may take.
@@ -135,6 +138,7 @@ impl Default for ConnectionSpec {
             keepalive_interval_secs: 20,
             tcp_nodelay: true,
             connections_per_broker: 4,
+            client_rack: None,
             connect_timeout_ms: 10_000,
             request_timeout_ms: 30_000,
             retry_deadline_ms: 120_000,

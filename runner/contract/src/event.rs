@@ -19,6 +19,40 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// How fast a run goes, over the last seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pace {
+    /// Records per second.
+    pub records_per_sec: f64,
+    /// Bytes per second.
+    pub bytes_per_sec: f64,
+    /// Offsets (backup) or records (restore) that are left.
+    pub lag: u64,
+    /// Seconds left at this pace; absent while nothing moves and in continuous runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_secs: Option<u64>,
+    /// What the run waits for most of the time.
+    pub limited_by: Bound,
+}
+
+/// What limits a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// Nothing: there is nothing to do at the moment.
+    #[default]
+    Idle,
+    /// Answers of brokers.
+    Broker,
+    /// The run's own rate limit.
+    Throttle,
+    /// The object store.
+    Store,
+    /// Compression, decompression and checksums.
+    Cpu,
+}
+
 /// Kinds of events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -50,6 +84,9 @@ pub enum EventKind {
         bytes: u64,
         /// Share of the plan that is done, 0 to 100.
         percent: f64,
+        /// How fast it goes and how far there is to go.
+        #[serde(flatten)]
+        pace: Pace,
     },
     /// Something a person should know that does not stop the run.
     Warning {
@@ -69,12 +106,26 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// The source's log was cut below what was archived: a new timeline begins.
+    Timeline {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Number of the new timeline.
+        timeline: u32,
+        /// Its first offset.
+        from: i64,
+    },
     /// Progress was made durable.
     Committed {
         /// Number of the log entry, or of the state's generation.
         entry: u64,
         /// Whether this makes a recovery point visible.
         sealed: bool,
+        /// Its name.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        point: Option<String>,
     },
     /// The run is over.
     Finished {

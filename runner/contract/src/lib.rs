@@ -11,6 +11,7 @@
 pub mod code;
 pub mod names;
 
+pub mod limits;
 pub mod selection;
 
 pub mod endpoint;
@@ -26,10 +27,11 @@ pub mod run_spec;
 pub mod event;
 pub mod report;
 
-pub use backup_spec::{BackupSpec, Compression};
+pub use backup_spec::{BackupSpec, Compression, StartOffset};
 pub use code::{Code, ExitCode, Failure};
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
-pub use event::{Event, EventKind};
+pub use event::{Bound, Event, EventKind, Pace};
+pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use report::Report;
 pub use restore_spec::{ExistingTopics, RestoreSpec};
 pub use run_spec::{Action, RunRef, RunSpec, SpecFinding};

@@ -43,6 +43,9 @@ pub struct Report {
     /// Offsets that the source no longer had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Value>,
+    /// Timelines that began, because the source's log was cut below what was archived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timelines: Vec<Value>,
     /// Open transactions that cut a partition short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<Value>,
@@ -68,12 +71,14 @@ impl Report {
         cut.warnings = self.warnings.iter().take(3).map(|w| shorten(w, 300)).collect();
         cut.warnings.push("shortened; the full report is in the archive under runs/".into());
         cut.gaps.truncate(3);
+        cut.timelines.truncate(3);
         cut.held_back.truncate(3);
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
         if text(&cut).len() > TERMINATION_LIMIT {
             cut.gaps.clear();
+            cut.timelines.clear();
             cut.held_back.clear();
         }
         text(&cut)

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backup_spec::default_true;
+use crate::limits::RateLimit;
 use crate::names;
 use crate::selection::PatternSyntax;
 
@@ -54,6 +55,9 @@ pub struct RestoreSpec {
     /// Milliseconds that the broker may take to replicate.
     #[serde(default = "default_timeout")]
     pub produce_timeout_ms: i32,
+    /// Most that is written to the target.
+    #[serde(default)]
+    pub rate_limit: RateLimit,
     /// Append offset headers; the recovery point's own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,

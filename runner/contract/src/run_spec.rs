@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names;
-use crate::{BackupSpec, KafkaSpec, RestoreSpec, StoreSpec};
+use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, RestoreSpec, StoreSpec};
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -28,6 +28,9 @@ pub struct RunSpec {
     pub kafka: KafkaSpec,
     /// Where the archive is.
     pub storage: StoreSpec,
+    /// How a failing store is treated.
+    #[serde(default)]
+    pub circuit_breaker: CircuitBreakerSpec,
     /// Back up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSpec>,
@@ -104,6 +107,9 @@ impl RunSpec {
         check_kafka(&self.kafka, &mut out);
         for (field, rule) in self.storage.findings() {
             push(&mut out, &format!("storage.{field}"), rule);
+        }
+        for (field, rule) in self.circuit_breaker.findings() {
+            push(&mut out, &format!("circuitBreaker.{field}"), rule);
         }
         let mut inner = Vec::new();
         let block = match self.action() {

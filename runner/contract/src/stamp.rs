@@ -9,6 +9,23 @@ pub fn stamp(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S").to_string()
 }
 
+/// The stamp of `at`, or the second after `last` where that is not later: stamps of one set only grow.
+#[must_use]
+pub fn stamp_after(at: Timestamp, last: Option<&str>) -> String {
+    let now = stamp(at);
+    let Some(last) = last.filter(|last| now.as_str() <= *last) else { return now };
+    let next = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", last).ok();
+    let next = next.and_then(|last| last.checked_add(jiff::Span::new().seconds(1)).ok());
+    next.map_or(now, |next| next.strftime("%Y%m%d-%H%M%S").to_string())
+}
+
+/// The second that a stamp names, RFC 3339.
+#[must_use]
+pub fn stamp_time(stamp: &str) -> String {
+    let parsed = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", stamp);
+    parsed.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
 /// Splits `<name>-YYYYMMDD-HHMMSS` into name and stamp; `None` when it does not end in a stamp.
 #[must_use]
 pub fn split_point(point: &str) -> Option<(&str, &str)> {
@@ -45,5 +62,15 @@ mod tests {
         }
         assert_eq!(parse_millis("2026-01-01T00:00:00.5Z"), Ok(1_767_225_600_500));
         assert!(parse_millis("yesterday").is_err());
+    }
+
+    #[test]
+    fn stamps_of_a_set_only_grow() {
+        let at = Timestamp::from_second(1_767_225_600).unwrap();
+        assert_eq!(stamp_after(at, None), "20260101-000000");
+        assert_eq!(stamp_after(at, Some("20251231-235959")), "20260101-000000");
+        assert_eq!(stamp_after(at, Some("20260101-000000")), "20260101-000001");
+        assert_eq!(stamp_after(at, Some("20351231-235959")), "20360101-000000");
+        assert_eq!(stamp_time("20351231-235959"), "2035-12-31T23:59:59Z");
     }
 }

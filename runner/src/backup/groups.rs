@@ -16,11 +16,14 @@ const PARALLEL: usize = 8;
 /// When a coordinator refuses; a group that ends meanwhile is left out with a warning.
 pub(crate) async fn snapshot(cluster: &Cluster, emitter: &Emitter) -> Result<Vec<GroupSnapshot>, Failure> {
     let groups = cluster.groups().await?;
-    let all: Vec<_> = futures::stream::iter(&groups)
-        .map(|group| async move { (group, cluster.group_offsets(group).await) })
+    let all: Vec<_> = futures::stream::iter(groups)
+        .map(|group| async move {
+            let offsets = cluster.group_offsets(&group).await;
+            (group, offsets)
+        })
         .buffered(PARALLEL)
         .map(|(group, offsets)| match offsets {
-            Ok(offsets) => Ok(Some(describe(group, offsets))),
+            Ok(offsets) => Ok(Some(describe(&group, offsets))),
             // The group was deleted between the list and the question.
             Err(error) if error.broker_code() == Some(69) => {
                 emitter.warn(format!("group {} ended while its offsets were read", group.id));

@@ -21,25 +21,10 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn new(name: &str, run: String, stamp: String, incremental: bool) -> Self {
+    fn new(name: &str, run: String, stamp: String, extends: bool) -> Self {
         let point = format!("{name}-{stamp}");
-        let set = if incremental { name.to_owned() } else { point.clone() };
+        let set = if extends { name.to_owned() } else { point.clone() };
         Self { run, stamp, point, layout: Layout::new(set) }
-    }
-
-    /// UTC second of the point, RFC 3339.
-    pub(crate) fn at(&self) -> String {
-        let (date, time) = self.stamp.split_once('-').unwrap_or_default();
-        let part = |text: &str, from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
-        format!(
-            "{}-{}-{}T{}:{}:{}Z",
-            part(date, 0, 4),
-            part(date, 4, 6),
-            part(date, 6, 8),
-            part(time, 0, 2),
-            part(time, 2, 4),
-            part(time, 4, 6)
-        )
     }
 }
 
@@ -52,10 +37,10 @@ pub(crate) async fn resolve(
 ) -> Result<Identity, Failure> {
     let name = &spec.name;
     if let Some(run) = &spec.run {
-        return Ok(Identity::new(name, run.id.clone(), stamp::stamp(run.at), backup.incremental));
+        return Ok(Identity::new(name, run.id.clone(), stamp::stamp(run.at), backup.extends_set()));
     }
     let digest = work_digest(spec);
-    let unfinished = if backup.incremental {
+    let unfinished = if backup.extends_set() {
         let chain = Chain::new(store.clone(), Layout::new(name));
         match chain.newest().await? {
             None => None,
@@ -64,14 +49,16 @@ pub(crate) async fn resolve(
     } else {
         Catalog::new(store.clone()).unfinished(name, &digest).await?.map(|(_, entry)| entry)
     };
-    if let Some(entry) = unfinished.filter(|entry| entry.seal.is_none() && entry.spec == digest) {
-        return Ok(Identity::new(name, entry.run, entry.point, backup.incremental));
+    // A continuous run is never finished.
+    let goes_on = |entry: &archive::Entry| (entry.seal.is_none() || backup.continuous) && entry.spec == digest;
+    if let Some(entry) = unfinished.filter(goes_on) {
+        return Ok(Identity::new(name, entry.run, entry.point, backup.extends_set()));
     }
     let mut at = context.clock.now();
     loop {
         let stamp = stamp::stamp(at);
-        let identity = Identity::new(name, format!("{name}-{stamp}"), stamp, backup.incremental);
-        if !taken(store, &identity, backup.incremental).await? {
+        let identity = Identity::new(name, format!("{name}-{stamp}"), stamp, backup.extends_set());
+        if !taken(store, &identity, backup.extends_set()).await? {
             return Ok(identity);
         }
         // Two runs in one second: the point takes the next free one.
@@ -79,8 +66,8 @@ pub(crate) async fn resolve(
     }
 }
 
-async fn taken(store: &Store, identity: &Identity, incremental: bool) -> Result<bool, Failure> {
-    if incremental {
+async fn taken(store: &Store, identity: &Identity, extends: bool) -> Result<bool, Failure> {
+    if extends {
         return Ok(Catalog::new(store.clone()).has_point(&identity.layout, &identity.stamp).await?);
     }
     Ok(Catalog::new(store.clone()).has_set(identity.layout.set()).await?)
@@ -96,6 +83,5 @@ mod tests {
         assert_eq!((full.layout.set(), full.point.as_str()), ("orders-20260131-080102", "orders-20260131-080102"));
         let incremental = Identity::new("orders", "r".into(), "20260131-080102".into(), true);
         assert_eq!((incremental.layout.set(), incremental.point.as_str()), ("orders", "orders-20260131-080102"));
-        assert_eq!(full.at(), "2026-01-31T08:01:02Z");
     }
 }

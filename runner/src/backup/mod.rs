@@ -1,4 +1,4 @@
-//! A backup run: discover, claim, read, seal.
+//! A backup run: discover, claim, read, seal; and when the source changes while it is read, plan again.
 //!
 //! ```text
 //! readers (one per broker connection) -> collector -> writer task -> segments, log entries
@@ -6,6 +6,7 @@
 //! Frames are accounted from before they are read until their bytes are handed to the store, so memory does
 //! not depend on topics, partitions or sizes.
 
+mod history;
 mod identity;
 mod positions;
 mod select;
@@ -15,21 +16,28 @@ mod groups;
 mod reader;
 mod source;
 
+mod moment;
+mod seal;
+
+mod follow;
+mod writer_task;
+
 mod collector;
-mod finish;
+mod session;
 
 pub(crate) use select::discover;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use archive::{Owner, SetWriter, Store, WriterOptions};
+use archive::{HeadCopy, Opened, Owner, SetWriter, Store, WriterOptions};
 use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec};
 use wire::Cluster;
 
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
+use seal::Sealer;
+use session::Session;
 
 /// Bytes of frames between the broker and the store: arenas that fill and drain, and answers on their way.
 pub(crate) const FRAME_BUDGET: usize = 80 << 20;
@@ -46,63 +54,43 @@ pub async fn run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let cluster = crate::connect::cluster(context, &spec.kafka).await?;
-    let store = crate::connect::store(context, &spec.storage).await?;
+    let store = crate::connect::store(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
     let identity = identity::resolve(context, &store, spec, backup).await?;
     report.run.clone_from(&identity.run);
     report.point = Some(identity.point.clone());
-    let groups = if backup.consumer_group_snapshot { Some(groups::snapshot(&cluster, emitter).await?) } else { None };
+    let groups = if backup.consumer_group_snapshot && !backup.continuous {
+        Some(groups::snapshot(&cluster, emitter).await?)
+    } else {
+        None
+    };
     let options = writer_options(context, &cluster, spec, backup, &identity)?;
-    let mut writer = match SetWriter::open(store.clone(), options).await? {
-        Ok(writer) => writer,
-        Err(sealed) => {
+    let writer = match SetWriter::open(store.clone(), options).await? {
+        Opened::Writer(writer) => *writer,
+        Opened::Sealed(sealed) => {
             report.outcome = "AlreadyDone".into();
             report.point = Some(sealed.point);
             return Ok(());
         }
     };
-    emitter.emit(EventKind::Started {
-        run: identity.run.clone(),
-        name: identity.point.clone(),
-        resumed: writer.claim().resumed,
-    });
+    let (run, name, resumed) = (identity.run.clone(), identity.point.clone(), writer.claim().resumed);
+    emitter.emit(EventKind::Started { run, name, resumed });
     if !writer.claim().exclusive {
         emitter.warn(format!(
             "{} does not refuse to create an object twice: two runs at once would not notice each other",
             store.place()
         ));
     }
-    let plan = source::plan(&cluster, &topics, writer.state(), emitter).await?;
-    report.topics = topics.len() as u64;
-    report.partitions = plan.cursors.len() as u64;
-    emitter.emit(EventKind::Planned {
-        topics: report.topics,
-        partitions: report.partitions,
-        records: plan.cursors.iter().map(|c| u64::try_from(c.target - c.offset).unwrap_or(0)).sum(),
-    });
-    for topic in &topics {
-        writer.know_topic(archive::TopicState {
-            id: topic.id,
-            name: topic.name.clone(),
-            partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
-            replication: topic.partitions.first().and_then(|p| i16::try_from(p.replicas).ok()).unwrap_or(-1),
-            live: true,
-        });
-    }
-    let configs = source::configs(&cluster, &topics).await?;
-    let collected = collector::collect(context, emitter, Arc::clone(&cluster), backup, plan, writer).await;
-    let outcome = match collected {
-        Ok(outcome) => outcome,
-        Err((failure, totals)) => {
-            totals.fill(report);
-            return Err(failure);
-        }
+    let sealer = Sealer {
+        context: context.clone(),
+        emitter: emitter.clone(),
+        store,
+        layout: identity.layout.clone(),
+        name: spec.name.clone(),
+        backup: Arc::new(backup.clone()),
+        stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
-    outcome.totals.fill(report);
-    report.gaps = outcome.all_gaps.iter().filter_map(|gap| serde_json::to_value(gap).ok()).collect();
-    report.held_back = outcome.held_back.iter().filter_map(|held| serde_json::to_value(held).ok()).collect();
-    let live: BTreeSet<_> = topics.iter().map(|topic| topic.id).collect();
-    finish::seal(context, emitter, &store, backup, &identity, &live, configs, groups, outcome, report).await
+    Session::new(sealer, cluster, topics, groups, report).run(writer).await
 }
 
 fn writer_options(
@@ -115,10 +103,14 @@ fn writer_options(
     let cluster_id = cluster.cluster_id().ok_or_else(|| {
         Failure::new(Code::BrokerUnsupported, "the cluster does not tell its id; Apache Kafka 2.8 or newer is needed")
     })?;
+    let head = backup.checkpoint_folder.as_ref();
+    let head = head.map(|folder| HeadCopy::new(&context.paths.volumes.join(folder), identity.layout.set()));
     Ok(WriterOptions {
         layout: identity.layout.clone(),
         owner: Owner { namespace: spec.namespace.clone(), name: spec.name.clone(), cluster_id },
-        incremental: backup.incremental,
+        incremental: backup.extends_set(),
+        continuous: backup.continuous,
+        head: head.transpose()?,
         adopt: backup.adopt,
         run: identity.run.clone(),
         spec: work_digest(spec),

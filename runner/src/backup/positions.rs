@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archive::{Gap, PartitionState};
+use archive::{Fork, Gap, Moves, PartitionState};
 use contract::Report;
 use uuid::Uuid;
 
@@ -34,7 +34,9 @@ pub(crate) struct Positions {
     rows: BTreeMap<(Uuid, i32), PartitionState>,
     moved: BTreeSet<(Uuid, i32)>,
     gaps: Vec<Gap>,
+    forks: Vec<Fork>,
     pub(crate) all_gaps: Vec<Gap>,
+    pub(crate) all_forks: Vec<Fork>,
 }
 
 impl Positions {
@@ -66,26 +68,56 @@ impl Positions {
     pub(crate) fn gap(&mut self, gap: Gap) {
         if let Some(row) = self.rows.get_mut(&(gap.topic, gap.partition)) {
             row.next = gap.to;
+            // The epoch before the gap says nothing about what follows it.
+            row.epoch = -1;
         }
         self.moved.insert((gap.topic, gap.partition));
         self.all_gaps.push(gap.clone());
         self.gaps.push(gap);
     }
 
+    /// Takes in a new timeline.
+    pub(crate) fn fork(&mut self, fork: Fork) {
+        self.moved.insert((fork.topic, fork.partition));
+        self.all_forks.push(fork.clone());
+        self.forks.push(fork);
+    }
+
+    /// What the source says of a partition now.
+    pub(crate) fn mark(&mut self, topic: Uuid, partition: i32, (start, stable, end): (i64, i64, i64)) {
+        if let Some(row) = self.rows.get_mut(&(topic, partition)) {
+            row.log_start = row.log_start.max(start);
+            (row.last_stable, row.high_watermark) = (stable, end);
+        }
+    }
+
+    /// Next offset of a partition.
+    pub(crate) fn next(&self, topic: Uuid, partition: i32) -> Option<i64> {
+        self.rows.get(&(topic, partition)).map(|row| row.next)
+    }
+
+    /// Offsets that the source has and the archive does not yet.
+    pub(crate) fn lag(&self) -> u64 {
+        let behind = |row: &PartitionState| u64::try_from(row.high_watermark - row.next).unwrap_or(0);
+        self.rows.values().map(behind).sum()
+    }
+
     /// What the next log entry must say; the moved marks are taken back.
-    pub(crate) fn take_moved(&mut self) -> (Vec<(Uuid, PartitionState)>, Vec<Gap>) {
+    pub(crate) fn take_moved(&mut self) -> Moves {
         let moved = std::mem::take(&mut self.moved);
         let rows = moved.iter().filter_map(|key| Some((key.0, self.rows.get(key)?.clone()))).collect();
-        (rows, std::mem::take(&mut self.gaps))
+        self.take_with(rows)
     }
 
     /// Every position, for a seal.
-    pub(crate) fn all(&self) -> Vec<(Uuid, PartitionState)> {
-        self.rows.iter().map(|(key, row)| (key.0, row.clone())).collect()
+    pub(crate) fn take_all(&mut self) -> Moves {
+        self.moved.clear();
+        let rows = self.rows.iter().map(|(key, row)| (key.0, row.clone())).collect();
+        self.take_with(rows)
     }
 
-    /// Gaps that no log entry names yet.
-    pub(crate) fn take_gaps(&mut self) -> Vec<Gap> {
-        std::mem::take(&mut self.gaps)
+    fn take_with(&mut self, positions: Vec<(Uuid, PartitionState)>) -> Moves {
+        let (gaps, forks) = (std::mem::take(&mut self.gaps), std::mem::take(&mut self.forks));
+        Moves { positions, gaps, forks }
     }
 }

@@ -11,6 +11,18 @@ const INTERNAL: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__sha
 /// # Errors
 /// A literal topic that does not exist or may not be read; no topic at all.
 pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Vec<Topic>, Failure> {
+    find(cluster, backup, true).await
+}
+
+/// Finds the topics again during a run: those that are gone are left out.
+///
+/// # Errors
+/// A topic that may not be read.
+pub(crate) async fn rediscover(cluster: &Cluster, backup: &BackupSpec) -> Result<Vec<Topic>, Failure> {
+    find(cluster, backup, false).await
+}
+
+async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec<Topic>, Failure> {
     let selection = Selection::new(&backup.topics, &backup.exclude, backup.pattern_syntax)
         .map_err(|rule| Failure::new(Code::SpecInvalid, format!("backup.topics: {rule}")))?;
     let mut found = cluster.topics(None).await?;
@@ -21,14 +33,19 @@ pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<V
         found.extend(cluster.topics(Some(&unseen)).await?);
     }
     for name in selection.literals() {
-        check_literal(name, found.iter().find(|topic| topic.name == *name))?;
+        let topic = found.iter().find(|topic| topic.name == *name);
+        match check_literal(name, topic) {
+            Err(failure) if failure.code == Code::UnknownTopic && !first => {}
+            checked => checked?,
+        }
     }
+    found.retain(|topic| first || topic.error != code::UNKNOWN_TOPIC_OR_PARTITION);
     let wanted =
         |topic: &Topic| selection.matches(&topic.name) && (backup.include_internal_topics || !is_internal(topic));
     let mut topics: Vec<_> = found.into_iter().filter(wanted).collect();
     topics.sort_by(|a, b| a.name.cmp(&b.name));
     topics.dedup_by(|a, b| a.name == b.name);
-    if topics.is_empty() {
+    if topics.is_empty() && first {
         let text = format!("backup.topics {:?} matches no topic of the cluster", backup.topics);
         return Err(Failure::new(Code::NoTopicMatched, text));
     }

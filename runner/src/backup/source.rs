@@ -1,14 +1,15 @@
-//! What the source has: where each partition starts, where it must end, and whether it still is what was
-//! archived before.
+//! What the source has: where each partition starts, where it must end, and where its history has parted from what
+//! was archived before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use archive::{Gap, PartitionState, SetState, TopicConfigs};
-use contract::{Code, EventKind, Failure};
+use archive::{Fork, Gap, Layout, PartitionState, SetState, Store, TopicConfigs};
+use contract::{EventKind, Failure, StartOffset};
 use uuid::Uuid;
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
+use super::history::{Evidence, Verdict, compare};
 use super::positions::Positions;
 use crate::emit::Emitter;
 
@@ -17,12 +18,17 @@ use crate::emit::Emitter;
 pub(crate) struct Cursor {
     pub(crate) topic: Arc<str>,
     pub(crate) topic_id: Uuid,
+    /// The id that brokers know; nil where they know none.
+    pub(crate) wire_id: Uuid,
     pub(crate) partition: i32,
+    pub(crate) timeline: u32,
     pub(crate) leader: i32,
     pub(crate) leader_epoch: i32,
     /// Next offset to fetch.
     pub(crate) offset: i64,
-    /// The high watermark at the start: the partition is done when it is reached.
+    /// Leader epoch of the last batch before it, -1 for none.
+    pub(crate) last_epoch: i32,
+    /// The partition is done when it is reached; the largest number when it is followed for ever.
     pub(crate) target: i64,
 }
 
@@ -33,117 +39,151 @@ pub(crate) struct Plan {
     pub(crate) positions: Positions,
 }
 
-/// The offsets that the brokers tell at the start.
-struct Marks {
+/// What planning needs to know besides the source.
+pub(crate) struct Before<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) layout: &'a Layout,
+    /// Newest entry of the log.
+    pub(crate) newest: u64,
+    pub(crate) state: &'a SetState,
+    pub(crate) start_offset: StartOffset,
+    /// Topics that were there when the run started; others begin at their first offset.
+    pub(crate) first_topics: Option<&'a BTreeSet<Uuid>>,
+    /// Where partitions must end; kept when a run plans again.
+    pub(crate) targets: &'a mut HashMap<(Uuid, i32), i64>,
+    /// Follow for ever.
+    pub(crate) follow: bool,
+}
+
+/// The offsets that the brokers tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Marks {
     start: HashMap<(String, i32), i64>,
     stable: HashMap<(String, i32), i64>,
     end: HashMap<(String, i32), i64>,
-    epochs: HashMap<(String, i32), Option<(i32, i64)>>,
 }
 
 impl Marks {
-    fn of(map: &HashMap<(String, i32), i64>, key: &(String, i32)) -> i64 {
-        map.get(key).copied().unwrap_or(0)
+    pub(crate) async fn ask(cluster: &Cluster, topics: &[Topic]) -> Result<Self, Failure> {
+        Ok(Self {
+            start: cluster.offsets(topics, OffsetAt::Start, Isolation::Uncommitted).await?,
+            end: cluster.offsets(topics, OffsetAt::End, Isolation::Uncommitted).await?,
+            stable: cluster.offsets(topics, OffsetAt::End, Isolation::Committed).await?,
+        })
+    }
+
+    /// Log start, last stable offset and high watermark of a partition.
+    pub(crate) fn of(&self, topic: &str, partition: i32) -> (i64, i64, i64) {
+        let key = (topic.to_owned(), partition);
+        let get = |map: &HashMap<(String, i32), i64>| map.get(&key).copied().unwrap_or(0);
+        (get(&self.start), get(&self.stable), get(&self.end))
     }
 }
 
 /// Compares the source with what the set holds and plans the reads.
 ///
 /// # Errors
-/// When the source no longer has what was archived.
+/// When the source or the archive cannot be asked.
 pub(crate) async fn plan(
     cluster: &Cluster,
     topics: &[Topic],
-    state: &SetState,
+    before: &mut Before<'_>,
     emitter: &Emitter,
 ) -> Result<Plan, Failure> {
-    let known = |topic: &Topic, partition: i32| state.partitions.get(&(topic.id, partition));
     let mut asked = HashMap::new();
-    for topic in topics {
-        for p in &topic.partitions {
-            if let Some(row) = known(topic, p.index).filter(|row| row.epoch >= 0) {
-                asked.insert((topic.name.clone(), p.index), row.epoch);
-            }
+    for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
+        let row = before.state.partitions.get(&(topic.id, p.index));
+        if let Some(row) = row.filter(|row| row.epoch >= 0) {
+            asked.insert((topic.name.clone(), p.index), row.epoch);
         }
     }
-    let marks = Marks {
-        epochs: cluster.epoch_ends(topics, &asked).await?,
-        start: cluster.offsets(topics, OffsetAt::Start, Isolation::Uncommitted).await?,
-        end: cluster.offsets(topics, OffsetAt::End, Isolation::Uncommitted).await?,
-        stable: cluster.offsets(topics, OffsetAt::End, Isolation::Committed).await?,
-    };
+    let epochs = cluster.epoch_ends(topics, &asked).await?;
+    let marks = Marks::ask(cluster, topics).await?;
     let mut out = Plan { cursors: Vec::new(), positions: Positions::default() };
     for topic in topics {
         let name: Arc<str> = Arc::from(topic.name.as_str());
         for p in &topic.partitions {
-            let row = known(topic, p.index);
-            let key = (topic.name.clone(), p.index);
-            let (row, gap) = start_of(topic, p.index, row, &marks, &key)?;
-            out.positions.start(topic.id, row.0.clone(), row.1);
-            if let Some(gap) = gap {
-                tell_gap(emitter, &gap);
-                out.positions.gap(gap);
-            }
-            let offset = row.0.next.max(Marks::of(&marks.start, &key));
+            let known = epochs.get(&(topic.name.clone(), p.index)).copied().flatten();
+            let row = start_of(topic, p.index, &marks, known, before, emitter, &mut out.positions).await?;
+            let (_, _, end) = marks.of(&topic.name, p.index);
+            let target =
+                if before.follow { i64::MAX } else { *before.targets.entry((topic.id, p.index)).or_insert(end) };
             out.cursors.push(Cursor {
                 topic: Arc::clone(&name),
                 topic_id: topic.id,
+                wire_id: topic.wire_id,
                 partition: p.index,
+                timeline: row.timeline,
                 leader: p.leader,
                 leader_epoch: p.leader_epoch,
-                offset,
-                target: Marks::of(&marks.end, &key),
+                offset: row.next,
+                last_epoch: row.epoch,
+                target,
             });
         }
     }
     Ok(out)
 }
 
-/// The position that a partition starts from, whether the log has it already, and the gap before it.
-type Start = ((PartitionState, bool), Option<Gap>);
-
-fn start_of(
+/// Where a partition starts. New positions, gaps and timelines go to `positions`.
+async fn start_of(
     topic: &Topic,
     partition: i32,
-    known: Option<&PartitionState>,
     marks: &Marks,
-    key: &(String, i32),
-) -> Result<Start, Failure> {
-    let (start, end) = (Marks::of(&marks.start, key), Marks::of(&marks.end, key));
-    let mut row = known.cloned().unwrap_or_else(|| PartitionState::new(partition, start));
-    row.log_start = start;
-    row.last_stable = Marks::of(&marks.stable, key);
-    row.high_watermark = end;
-    if known.is_some() {
-        check_same_log(topic, &row, end, marks.epochs.get(key))?;
+    known_epoch: Option<(i32, i64)>,
+    before: &mut Before<'_>,
+    emitter: &Emitter,
+    positions: &mut Positions,
+) -> Result<PartitionState, Failure> {
+    let (start, stable, end) = marks.of(&topic.name, partition);
+    let known = before.state.partitions.get(&(topic.id, partition)).cloned();
+    let is_known = known.is_some();
+    let is_first = before.first_topics.is_none_or(|first| first.contains(&topic.id));
+    let begin = if before.start_offset == StartOffset::Latest && is_first { end } else { start };
+    let mut row = known.unwrap_or_else(|| PartitionState::new(partition, begin));
+    (row.log_start, row.last_stable, row.high_watermark) = (start, stable, end);
+    let mut epoch_known = known_epoch.is_some();
+    if is_known && let Some((offset, epoch)) = parted(topic, &row, end, known_epoch, before).await? {
+        row.timeline += 1;
+        (row.next, row.epoch) = (offset, epoch);
+        epoch_known = epoch >= 0;
+        row.first = row.first.min(offset);
+        before.targets.remove(&(topic.id, partition));
+        let fork = Fork { topic: topic.id, name: topic.name.clone(), partition, timeline: row.timeline, from: offset };
+        tell_fork(emitter, &fork);
+        positions.start(topic.id, row.clone(), is_known);
+        positions.fork(fork);
     }
-    let gap = (row.next < start).then(|| gap(topic.id, &topic.name, partition, row.next, start));
-    Ok(((row, known.is_some()), gap))
+    positions.start(topic.id, row.clone(), is_known);
+    if row.next < start {
+        let gap = gap(topic.id, &topic.name, partition, row.next, start);
+        tell_gap(emitter, &gap);
+        (row.next, row.epoch) = (gap.to, -1);
+        positions.gap(gap);
+    }
+    if !epoch_known {
+        // The source forgot that epoch: asking for it again would look like a position out of range.
+        row.epoch = -1;
+    }
+    Ok(row)
 }
 
-/// The archived end must still be part of the source's history (KIP-101, KIP-320).
-fn check_same_log(
+/// Where the source's history leaves ours, and the last common epoch.
+async fn parted(
     topic: &Topic,
     row: &PartitionState,
     end: i64,
-    epoch: Option<&Option<(i32, i64)>>,
-) -> Result<(), Failure> {
-    let diverged = |what: String| {
-        let text =
-            format!("{}/{}: the archive holds offsets up to {}, but {what}", topic.name, row.partition, row.next);
-        Err(Failure::new(Code::SourceDiverged, text))
-    };
-    if end < row.next {
-        return diverged(format!("the source ends at {end}"));
-    }
-    match epoch {
-        Some(Some((found, epoch_end))) if *found == row.epoch && *epoch_end < row.next => {
-            diverged(format!("leader epoch {found} ended at {epoch_end} in the source"))
+    known: Option<(i32, i64)>,
+    before: &Before<'_>,
+) -> Result<Option<(i64, i32)>, Failure> {
+    match compare(&Evidence { next: row.next, epoch: row.epoch, end, known }) {
+        Verdict::Same => Ok(None),
+        Verdict::PartedAt { offset, epoch } => Ok(Some((offset, epoch))),
+        Verdict::PartedAbove { offset, epoch } => {
+            let key = (topic.id, row.partition);
+            let ours = archive::first_above_epoch(before.store, before.layout, before.newest, key, epoch).await?;
+            Ok(Some((ours.map_or(offset, |ours| ours.min(offset)), epoch)))
         }
-        Some(Some((found, epoch_end))) if *found < row.epoch && *epoch_end < row.next => {
-            diverged(format!("the source knows no leader epoch {}; its epoch {found} ended at {epoch_end}", row.epoch))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -154,20 +194,16 @@ pub(crate) fn gap(topic: Uuid, name: &str, partition: i32, from: i64, to: i64) -
 
 /// Says that offsets are lost.
 pub(crate) fn tell_gap(emitter: &Emitter, gap: &Gap) {
-    tracing::warn!(
-        topic = gap.name,
-        partition = gap.partition,
-        from = gap.from,
-        to = gap.to,
-        "the source no longer has these offsets"
-    );
-    emitter.emit(EventKind::Gap {
-        topic: gap.name.clone(),
-        partition: gap.partition,
-        from: gap.from,
-        to: gap.to,
-        reason: gap.reason.clone(),
-    });
+    let Gap { name: topic, partition, from, to, reason, .. } = gap.clone();
+    tracing::warn!(topic, partition, from, to, reason, "the source no longer has these offsets");
+    emitter.emit(EventKind::Gap { topic, partition, from, to, reason });
+}
+
+/// Says that the source's history was cut.
+fn tell_fork(emitter: &Emitter, fork: &Fork) {
+    let Fork { name: topic, partition, timeline, from, .. } = fork.clone();
+    tracing::warn!(topic, partition, timeline, from, "the source's log was cut: a new timeline begins here");
+    emitter.emit(EventKind::Timeline { topic, partition, timeline, from });
 }
 
 /// The configs that topics have of their own.
@@ -185,26 +221,4 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<Topic
             .collect()
     };
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(next: i64, epoch: i32, end: i64, answer: Option<(i32, i64)>) -> bool {
-        let topic = Topic { name: "t".into(), id: Uuid::nil(), internal: false, partitions: vec![], error: 0 };
-        let row = PartitionState { next, epoch, ..PartitionState::new(0, 0) };
-        check_same_log(&topic, &row, end, Some(&answer)).is_ok()
-    }
-
-    #[test]
-    fn a_truncated_source_is_noticed() {
-        assert!(check(10, 3, 10, Some((3, 10))));
-        assert!(check(10, 3, 50, Some((3, 12))));
-        assert!(!check(10, 3, 9, Some((3, 9))));
-        assert!(!check(10, 3, 50, Some((3, 8))));
-        assert!(!check(10, 3, 50, Some((2, 5))));
-        // Retention removed the epoch's records: nothing can be compared.
-        assert!(check(10, 3, 50, None));
-    }
 }

@@ -13,7 +13,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
         Action::Backup(part) => {
             let cluster = connect::cluster(context, &spec.kafka).await?;
             let topics = backup::discover(&cluster, part).await?;
-            let store = connect::store(context, &spec.storage).await?;
+            let store = connect::store(context, spec).await?;
             let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
             let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
             if output == Output::Json {

@@ -22,7 +22,7 @@ pub(crate) async fn list(
     detail: Detail,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let store = connect::store(context, &spec.storage).await?;
+    let store = connect::store(context, spec).await?;
     match name {
         None => sets(&store, output).await?,
         Some(name) => point(&store, name, detail, output).await?,

@@ -178,7 +178,7 @@ enum Command {
 
 /// Executes a command and returns the process's exit code.
 pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
-    let result = dispatch(context, cli.command).await;
+    let result = Box::pin(dispatch(context, cli.command)).await;
     result.unwrap_or_else(|failure| {
         print::failure(&failure);
         failure.code.exit()

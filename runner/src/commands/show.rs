@@ -38,7 +38,7 @@ pub(crate) async fn show(
     name: &str,
     document: Document,
 ) -> Result<ExitCode, Failure> {
-    let store = connect::store(context, &spec.storage).await?;
+    let store = connect::store(context, spec).await?;
     let (layout, seal) = match (resolve(&store, name).await, document) {
         (Ok(found), _) => found,
         // A set without a finished run still has documents.

@@ -1,6 +1,6 @@
 //! `store-check`: what a store does right and wrong.
 
-use contract::{Code, ExitCode, Failure, StoreSpec};
+use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, StoreSpec};
 
 use super::{Output, print};
 use crate::context::Context;
@@ -8,7 +8,7 @@ use crate::{connect, spec_file};
 
 /// Tries out a store.
 pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {
-    let store = connect::store(context, &named(place)?).await?;
+    let store = connect::open(context, &named(place)?, &CircuitBreakerSpec::default()).await?;
     let findings = archive::probe(&store, &context.nonce()).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {

@@ -27,7 +27,7 @@ pub(crate) async fn verify(
     level: LevelArg,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let store = connect::store(context, &spec.storage).await?;
+    let store = connect::store(context, spec).await?;
     let (layout, seal) = resolve(&store, name).await?;
     let level = match level {
         LevelArg::Structure => Level::Structure,

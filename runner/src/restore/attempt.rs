@@ -12,6 +12,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Isolation, OffsetAt, ProducerIdentity, WireError};
 
@@ -24,6 +25,7 @@ use super::plan::RestorePlan;
 use super::state::TargetPartition;
 use super::tails::Tail;
 use super::transform::{Rules, transform};
+use crate::pace::{Counters, Meter};
 
 /// Archived bytes between the stream and the acknowledgement, in KiB.
 const IN_FLIGHT_KIB: usize = 32 << 10;
@@ -73,12 +75,13 @@ async fn one_epoch(
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
     let mut stream = restore.point.stream(wanted);
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
+    let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO };
     let (mut expected, mut end) = (BTreeMap::new(), None);
     loop {
         let next = tokio::select! {
             biased;
             _ = progress.tick() => {
-                tell_progress(restore, plan, &shared, report.records);
+                tell_progress(restore, plan, &shared, report.records, &mut speed);
                 continue;
             }
             () = restore.context.cancel.cancelled() => {
@@ -95,13 +98,15 @@ async fn one_epoch(
                 }
                 continue;
             }
-            next = next_share(&mut stream, &memory) => next,
+            next = next_share(&mut stream, &memory, &mut speed.reading) => next,
         };
         match next {
             Ok(None) => break,
             Ok(Some((share, permit))) => {
                 let Some(place) = places.get(&(share.topic, share.partition)).copied() else { continue };
                 let Some(rules) = rules.get(place).cloned() else { continue };
+                restore.limiter.ready().await;
+                restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
                 let input = match start_transform(place, share, rules, permit, &mut skip).await {
                     Ok(input) => input,
                     Err(failure) => {
@@ -135,7 +140,7 @@ async fn one_epoch(
     }
     report.records += shared.records.load(Ordering::Relaxed);
     report.bytes += shared.bytes.load(Ordering::Relaxed);
-    tell_progress(restore, plan, &shared, report.records - shared.records.load(Ordering::Relaxed));
+    tell_progress(restore, plan, &shared, report.records - shared.records.load(Ordering::Relaxed), &mut speed);
     end.map_or(Ok(expected), Err)
 }
 
@@ -152,7 +157,8 @@ fn what_is_left(restore: &Restore<'_>, plan: &RestorePlan, tails: &[Tail]) -> (W
     for (topic, row) in restore.point.segments.iter().flat_map(|(_, rows)| rows) {
         let Some(place) = places.get(&(*topic, row.partition)) else { continue };
         let Some(left) = skip.get_mut(place).filter(|_| !closed.contains(place)) else { continue };
-        if *left >= row.committed {
+        let replaced = row.next > wanted.timelines.end_of(*topic, row.partition, row.timeline);
+        if *left >= row.committed && !replaced {
             *left -= row.committed;
             wanted.from.insert((*topic, row.partition), row.next);
         } else {
@@ -236,8 +242,12 @@ fn joined(
 async fn next_share(
     stream: &mut archive::BatchStream,
     memory: &Arc<Semaphore>,
+    reading: &mut Duration,
 ) -> Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure> {
-    let Some(bytes) = stream.peek_bytes().await? else { return Ok(None) };
+    let started = Instant::now();
+    let found = stream.peek_bytes().await?;
+    *reading += started.elapsed();
+    let Some(bytes) = found else { return Ok(None) };
     let units = u32::try_from(bytes.div_ceil(1024).clamp(1, IN_FLIGHT_KIB)).unwrap_or(1);
     let closed = |_| Failure::new(Code::Internal, "the memory budget was closed");
     let permit = Arc::clone(memory).acquire_many_owned(units).await.map_err(closed)?;
@@ -268,7 +278,7 @@ type Transformed = Result<(Vec<super::transform::OutBatch>, u64), Failure>;
 
 fn spawn_transform(share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
     tokio::task::spawn_blocking(move || {
-        transform(&share.batches, share.from, &rules, skip).map_err(|error| {
+        transform(&share.batches, share.from..share.until, &rules, skip).map_err(|error| {
             let first = share.batches.first().map_or(0, |batch| batch.header.base_offset);
             let code = if matches!(error, batch::BatchError::RecordTooLarge { .. }) {
                 Code::BatchTooLarge
@@ -284,14 +294,33 @@ async fn finished(work: JoinHandle<Transformed>) -> Transformed {
     work.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
 }
 
-fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, earlier: u64) {
+/// How fast an attempt goes.
+struct Speed {
+    meter: Meter,
+    told_at: Instant,
+    /// Time that was spent waiting for the archive.
+    reading: Duration,
+}
+
+fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, earlier: u64, speed: &mut Speed) {
     let bases: u64 = restore.state.epochs.last().map_or(0, |epoch| epoch.bases.iter().sum());
-    let now = shared.records.load(Ordering::Relaxed);
+    let (now, bytes) = (shared.records.load(Ordering::Relaxed), shared.bytes.load(Ordering::Relaxed));
     let share = 100.0 * (bases + now) as f64 / plan.records().max(1) as f64;
+    let counters = Counters {
+        records: now,
+        bytes,
+        throttled_ms: restore.limiter.waited_ms(),
+        packing_ms: 0,
+        storing_ms: u64::try_from(speed.reading.as_millis()).unwrap_or(0),
+    };
+    let since = speed.told_at.elapsed();
+    speed.told_at = Instant::now();
+    let pace = speed.meter.pace(counters, since, plan.records().saturating_sub(bases + now), true);
     restore.emitter.emit(EventKind::Progress {
         records: earlier + now,
-        bytes: shared.bytes.load(Ordering::Relaxed),
+        bytes,
         percent: (share.min(100.0) * 10.0).round() / 10.0,
+        pace,
     });
 }
 

@@ -41,7 +41,12 @@ impl Identity {
 
 /// Rates, time-outs and whether it is a dry run do not make another restore.
 fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
-    let work = RestoreSpec { dry_run: false, produce_timeout_ms: 0, ..part.clone() };
+    let work = RestoreSpec {
+        dry_run: false,
+        produce_timeout_ms: 0,
+        rate_limit: contract::RateLimit::default(),
+        ..part.clone()
+    };
     let text = serde_json::json!([spec.namespace, spec.name, cluster, work]).to_string();
     Digest::half_of(text.as_bytes()).0
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use archive::{RestoreJournal, Wanted};
+use archive::{RestoreJournal, Timelines, Wanted};
 use batch::{Decompressor, Window, payload, select_records};
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
@@ -33,7 +33,7 @@ pub(crate) async fn lookup(
     offsets: &[i64],
 ) -> Result<Vec<Found>, Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
-    let store = connect::store(context, &spec.storage).await?;
+    let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     let opened = RestoreJournal::open(&store, identity.cluster(), identity.hex(), context.nonce()).await?;
     let (_, state): (_, Option<RestoreState>) = opened;
@@ -73,18 +73,20 @@ async fn restored_before(
     offset: i64,
     window: Window,
 ) -> Result<u64, Failure> {
+    let timelines = Timelines::new(&point.forks);
     let (mut count, mut from) = (0, i64::MIN);
     let rows =
         point.segments.iter().flat_map(|(_, rows)| rows).filter(|(id, row)| *id == topic && row.partition == partition);
     for (_, row) in rows {
         // Counts of whole rows are exact only when no window cuts into them.
-        if row.next > offset || window != Window::ALL {
+        let replaced = row.next > timelines.end_of(topic, partition, row.timeline);
+        if row.next > offset || replaced || window != Window::ALL {
             break;
         }
         count += row.committed;
         from = row.next;
     }
-    let wanted = Wanted { from: HashMap::from([((topic, partition), from)]), window };
+    let wanted = Wanted { from: HashMap::from([((topic, partition), from)]), timelines, window };
     let mut stream = point.stream(wanted);
     let mut decompressor = Decompressor::default();
     while let Some(share) = stream.next().await? {
@@ -97,7 +99,9 @@ async fn restored_before(
             payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT, &mut bytes)
                 .and_then(|()| select_records(&batch.header, &bytes, window, &mut selected))
                 .map_err(|error| Failure::new(Code::ArchiveDamaged, error.to_string()))?;
-            count += selected.iter().filter(|record| (share.from..offset).contains(&record.offset)).count() as u64;
+            count +=
+                selected.iter().filter(|record| (share.from..offset.min(share.until)).contains(&record.offset)).count()
+                    as u64;
         }
     }
     Ok(count)

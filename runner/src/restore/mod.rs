@@ -33,6 +33,7 @@ use wire::Cluster;
 use crate::connect;
 use crate::context::Context;
 use crate::emit::Emitter;
+use crate::limiter::Limiter;
 use identity::Identity;
 pub(crate) use lookup::lookup;
 pub use plan::RestorePlan;
@@ -48,13 +49,14 @@ pub(crate) struct Restore<'a> {
     pub(crate) identity: Identity,
     pub(crate) journal: RestoreJournal,
     pub(crate) state: RestoreState,
+    pub(crate) limiter: Limiter,
 }
 
 impl Restore<'_> {
     /// Saves the state; a second attempt that saved first wins.
     pub(crate) async fn save(&mut self) -> Result<(), Failure> {
         let entry = self.journal.save(&self.state).await?;
-        self.emitter.emit(EventKind::Committed { entry, sealed: false });
+        self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None });
         Ok(())
     }
 }
@@ -71,7 +73,7 @@ pub async fn run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
-    let store = connect::store(context, &spec.storage).await?;
+    let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     if report.run.is_empty() {
         report.run = format!("{}-{}", spec.name, identity.short());
@@ -104,7 +106,8 @@ pub async fn run(
     // Damage that shows without reading everything is found before anything is written.
     point.check_segments(&plan.wanted()).await?;
     let state = saved.unwrap_or_else(|| RestoreState::new(&point));
-    let mut restore = Restore { context, emitter, spec: part, cluster, point, identity, journal, state };
+    let limiter = Limiter::new(part.rate_limit);
+    let mut restore = Restore { context, emitter, spec: part, cluster, point, identity, journal, state, limiter };
     for warning in &plan.warnings {
         emitter.warn(warning.clone());
     }
@@ -120,7 +123,7 @@ pub async fn run(
 /// When cluster or archive cannot be read; what the plan refuses stands in it.
 pub async fn plan_only(context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<RestorePlan, Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
-    let store = connect::store(context, &spec.storage).await?;
+    let store = connect::store(context, spec).await?;
     make_plan(context, &cluster, &store, part, None).await
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use archive::{Point, TopicConfigs, Wanted};
+use archive::{Point, Timelines, TopicConfigs, Wanted};
 use batch::Window;
 use contract::{Code, ExistingTopics, Failure, Report, RestoreSpec};
 use serde::Serialize;
@@ -36,6 +36,9 @@ pub struct RestorePlan {
     /// Which records are read.
     #[serde(skip)]
     pub(crate) window: Window,
+    /// Which timelines of the source's partitions count.
+    #[serde(skip)]
+    pub(crate) timelines: Timelines,
 }
 
 /// What happens to one topic.
@@ -91,7 +94,7 @@ impl RestorePlan {
 
     /// Everything of the plan, from the beginning.
     pub(crate) fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted { from: HashMap::new(), window: self.window };
+        let mut wanted = Wanted { from: HashMap::new(), timelines: self.timelines.clone(), window: self.window };
         for topic in &self.topics {
             topic.wanted(&mut wanted);
         }
@@ -180,8 +183,9 @@ fn plan(
         refusals: Vec::new(),
         warnings,
         window: Window { start, end },
+        timelines: Timelines::new(&point.forks),
     };
-    let sums = sum_rows(point, &out.window);
+    let sums = sum_rows(point, &out.window, &out.timelines);
     for chosen in chosen {
         let mut topic = describe(point, spec, chosen, configs, &sums);
         let target = targets.get(&chosen.target);
@@ -209,11 +213,12 @@ struct Sum {
     oldest: Option<i64>,
 }
 
-fn sum_rows(point: &Point, window: &Window) -> HashMap<(Uuid, i32), Sum> {
+fn sum_rows(point: &Point, window: &Window, timelines: &Timelines) -> HashMap<(Uuid, i32), Sum> {
     let mut out: HashMap<(Uuid, i32), Sum> = HashMap::new();
     for (topic, row) in point.segments.iter().flat_map(|(_, rows)| rows) {
         let outside = row.max_timestamp < window.start || (row.min_exact && row.min_timestamp > window.end);
-        if row.committed > 0 && !outside {
+        let replaced = row.first >= timelines.end_of(*topic, row.partition, row.timeline);
+        if row.committed > 0 && !outside && !replaced {
             let sum = out.entry((*topic, row.partition)).or_default();
             sum.records += row.committed;
             sum.bytes += row.bytes;

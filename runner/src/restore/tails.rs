@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batch::BatchHeader;
 use contract::{Code, Failure};
-use wire::{Cluster, FetchSpot, Isolation, OffsetAt, ProducerIdentity, Retry, Topic, WireError};
+use wire::{Cluster, FetchOptions, FetchSpot, Isolation, OffsetAt, ProducerIdentity, Retry, Topic, WireError};
 
 use super::state::{Epoch, RestoreState};
 
@@ -144,10 +144,11 @@ async fn batches_at(cluster: &Cluster, topics: &[Topic], asks: &[Walk]) -> Resul
         let leader = topic.partitions.iter().find(|p| p.index == walk.partition).map_or(-1, |p| p.leader);
         let spot = FetchSpot {
             topic: Arc::from(walk.name.as_str()),
-            topic_id: topic.id,
+            topic_id: topic.wire_id,
             partition: walk.partition,
             offset: walk.at,
             leader_epoch: -1,
+            last_epoch: -1,
             max_bytes: 2 << 20,
         };
         by_leader.entry(leader).or_default().push_back((walk.place, spot));
@@ -190,7 +191,13 @@ async fn fetch_headers(
 ) -> Result<Vec<(usize, BatchHeader)>, WireError> {
     let spots: Vec<_> = batch.iter().map(|(_, spot)| spot.clone()).collect();
     let connection = cluster.broker(leader, 0, None).await?;
-    let answer = connection.fetch(&spots, Isolation::Uncommitted, ANSWER, Duration::ZERO).await?;
+    let options = FetchOptions {
+        isolation: Isolation::Uncommitted,
+        max_bytes: ANSWER,
+        max_wait: Duration::ZERO,
+        rack: Arc::from(""),
+    };
+    let answer = connection.fetch(&spots, &options).await?;
     let mut out = Vec::new();
     for part in answer.partitions {
         let Some((place, spot)) = batch.get(part.spot) else { continue };

@@ -1,5 +1,7 @@
 //! Archived batches become batches for the target: copied where nothing changes, else re-encoded. Pure CPU.
 
+use std::ops::Range;
+
 use batch::{
     BatchError, Codec, Compressor, Decompressor, OffsetHeaders, RawBatch, Selected, Window, can_copy, copy_for_restore,
     encode_selected, payload, select_records,
@@ -29,18 +31,18 @@ pub(crate) struct OutBatch {
     pub(crate) records: i32,
 }
 
-/// Transforms batches of one partition from source offset `from` on, leaving out the first `skip` records that would come out.
-/// Returns the batches and how many records were left out.
+/// Transforms batches of one partition with source offsets in `offsets`, leaving out the first `skip` records that
+/// would come out. Returns the batches and how many records were left out.
 ///
 /// # Errors
 /// When a batch cannot be decoded, or a single record exceeds the limit.
 pub(crate) fn transform(
     batches: &[RawBatch],
-    from: i64,
+    offsets: Range<i64>,
     rules: &Rules,
     skip: u64,
 ) -> Result<(Vec<OutBatch>, u64), BatchError> {
-    let mut work = Work { rules, from, left: skip, decompressor: Decompressor::default(), out: Vec::new() };
+    let mut work = Work { rules, offsets, left: skip, decompressor: Decompressor::default(), out: Vec::new() };
     let mut group: Vec<&RawBatch> = Vec::new();
     let mut group_bytes = 0;
     for batch in batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
@@ -67,7 +69,7 @@ pub(crate) fn transform(
 
 struct Work<'a> {
     rules: &'a Rules,
-    from: i64,
+    offsets: Range<i64>,
     left: u64,
     decompressor: Decompressor,
     out: Vec<OutBatch>,
@@ -77,7 +79,8 @@ impl Work<'_> {
     /// Whether every record of the batch goes out as it is.
     fn unchanged(&self, batch: &RawBatch) -> bool {
         let header = &batch.header;
-        let all_wanted = self.left == 0 && header.base_offset >= self.from && self.rules.window.covers(header);
+        let inside = header.base_offset >= self.offsets.start && header.last_offset() < self.offsets.end;
+        let all_wanted = self.left == 0 && inside && self.rules.window.covers(header);
         !self.rules.headers && all_wanted && can_copy(header)
     }
 
@@ -107,7 +110,7 @@ impl Work<'_> {
         for (batch, bytes) in group.iter().zip(&payloads) {
             select_records(&batch.header, bytes, self.rules.window, &mut selected)?;
         }
-        selected.retain(|record| record.offset >= self.from);
+        selected.retain(|record| self.offsets.contains(&record.offset));
         let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(selected.len());
         self.left -= skipped as u64;
         let selected = selected.get(skipped..).unwrap_or_default();

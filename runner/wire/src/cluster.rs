@@ -1,6 +1,7 @@
 //! A cluster: how to find its brokers, keep connections to them, and send each request to the right one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,8 +44,10 @@ pub struct ClusterConfig {
 pub struct Topic {
     /// Name.
     pub name: String,
-    /// Topic id (KIP-516); nil on brokers before 2.8.
+    /// Topic id (KIP-516); made from the cluster's id and the name where brokers know none.
     pub id: Uuid,
+    /// The id that brokers know; nil where they know none (Kafka 2.8 with an older inter-broker protocol).
+    pub wire_id: Uuid,
     /// One of Kafka's own topics.
     pub internal: bool,
     /// Partitions in order of their numbers.
@@ -80,6 +83,8 @@ pub struct Cluster {
     config: ClusterConfig,
     dialer: Arc<dyn Dialer>,
     known: Mutex<Known>,
+    /// A broker let us in once.
+    welcome: AtomicBool,
     /// One dial per broker and lane at a time.
     dialing: tokio::sync::Mutex<()>,
 }
@@ -90,7 +95,13 @@ impl Cluster {
     /// # Errors
     /// The first refusal of login or certificate; else [`WireError::Unreachable`] at the deadline.
     pub async fn connect(config: ClusterConfig, dialer: Arc<dyn Dialer>) -> Result<Arc<Self>, WireError> {
-        let cluster = Arc::new(Self { config, dialer, known: Mutex::default(), dialing: tokio::sync::Mutex::new(()) });
+        let cluster = Arc::new(Self {
+            config,
+            dialer,
+            known: Mutex::default(),
+            welcome: AtomicBool::new(false),
+            dialing: tokio::sync::Mutex::new(()),
+        });
         let mut backoff = cluster.backoff();
         loop {
             match cluster.refresh(Some(&[])).await {
@@ -137,7 +148,10 @@ impl Cluster {
         let mut backoff = self.backoff();
         loop {
             match self.refresh(names).await {
-                Ok(answer) => return Ok(answer.topics.iter().map(describe).collect()),
+                Ok(answer) => {
+                    let cluster = self.cluster_id().unwrap_or_default();
+                    return Ok(answer.topics.iter().map(|topic| describe(topic, &cluster)).collect());
+                }
                 Err(error) => backoff.wait(error).await?,
             };
         }
@@ -165,7 +179,7 @@ impl Cluster {
     async fn any_connection(&self) -> Result<Arc<Connection>, WireError> {
         let (living, mut addresses) = {
             let known = self.known();
-            let living = known.connections.values().find(|c| !c.is_dead()).cloned();
+            let living = known.connections.values().find(|c| !c.is_spent()).cloned();
             (living, known.brokers.iter().map(|(id, address)| (*id, address.clone())).collect::<Vec<_>>())
         };
         if let Some(connection) = living {
@@ -203,14 +217,22 @@ impl Cluster {
                 stream = tls::handshake(&self.config.tls, host, &broker, stream).await?;
             }
             let connection = Connection::start(broker.clone(), stream, request_limit, budget).await;
-            let connection = connection.map_err(|error| self.explain_refused_certificate(error))?;
-            if let Some(config) = &self.config.sasl {
-                sasl::login(&connection, config).await?;
+            let mut connection = connection.map_err(|error| self.explain_refused_certificate(error))?;
+            if let Some(config) = &self.config.sasl
+                && let Some(lifetime) = sasl::login(&connection, config).await?
+            {
+                connection.session(lifetime);
             }
-            Ok(connection)
+            Ok::<_, WireError>(connection)
         };
         match tokio::time::timeout(limit, work).await {
-            Ok(result) => result,
+            Ok(Ok(connection)) => {
+                self.welcome.store(true, Ordering::Relaxed);
+                Ok(connection)
+            }
+            // Files are read at each connection: when they rotate, the next attempts find the new ones.
+            Ok(Err(error)) if self.welcome.load(Ordering::Relaxed) => Err(error.after_success()),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(WireError::Timeout { broker, api: "connect", millis: limit.as_millis() }),
         }
     }
@@ -219,7 +241,11 @@ impl Cluster {
     fn explain_refused_certificate(&self, error: WireError) -> WireError {
         match error {
             WireError::Io { broker, reason } if self.config.protocol.uses_tls() && reason.contains("alert") => {
-                WireError::Tls { broker, reason: format!("the broker refused our client certificate: {reason}") }
+                WireError::Tls {
+                    broker,
+                    reason: format!("the broker refused our client certificate: {reason}"),
+                    rotating: false,
+                }
             }
             other => other,
         }
@@ -230,7 +256,7 @@ impl Cluster {
     /// # Errors
     /// When the broker is unknown or cannot be reached.
     pub async fn broker(&self, id: BrokerId, lane: u32, budget: Option<&Budget>) -> Result<Arc<Connection>, WireError> {
-        let find = || self.known().connections.get(&(id, lane)).filter(|c| !c.is_dead()).cloned();
+        let find = || self.known().connections.get(&(id, lane)).filter(|c| !c.is_spent()).cloned();
         if let Some(connection) = find() {
             return Ok(connection);
         }
@@ -312,7 +338,7 @@ impl Cluster {
     }
 }
 
-fn describe(topic: &kafka_protocol::messages::metadata_response::MetadataResponseTopic) -> Topic {
+fn describe(topic: &kafka_protocol::messages::metadata_response::MetadataResponseTopic, cluster: &str) -> Topic {
     let mut partitions: Vec<_> = topic
         .partitions
         .iter()
@@ -324,9 +350,12 @@ fn describe(topic: &kafka_protocol::messages::metadata_response::MetadataRespons
         })
         .collect();
     partitions.sort_by_key(|p| p.index);
+    let name = topic.name.as_ref().map(|name| name.0.to_string()).unwrap_or_default();
+    let made_up = || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka:{cluster}/{name}").as_bytes());
     Topic {
-        name: topic.name.as_ref().map(|name| name.0.to_string()).unwrap_or_default(),
-        id: topic.topic_id,
+        id: if topic.topic_id.is_nil() { made_up() } else { topic.topic_id },
+        wire_id: topic.topic_id,
+        name,
         internal: topic.is_internal,
         partitions,
         error: topic.error_code,

@@ -22,6 +22,8 @@ use crate::versions::Versions;
 /// Largest frame that is read at all: the broker's own default for requests, doubled for headers and several
 /// partitions that each hold one batch over the limit.
 const FRAME_CAP: usize = 1 << 30;
+/// Share of a login session's lifetime that is used; requests that are under way end in the rest.
+const SESSION_USED: f64 = 0.75;
 /// Our name in the broker's request metrics.
 const CLIENT_ID: &str = "kafka-backup";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -43,6 +45,8 @@ pub struct Connection {
     next_id: AtomicI32,
     timeout: Duration,
     muted_until: Mutex<Option<Instant>>,
+    /// From here on the broker may end the session of this login (KIP-368).
+    retires: Option<Instant>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -79,6 +83,7 @@ impl Connection {
             next_id: AtomicI32::new(1),
             timeout,
             muted_until: Mutex::new(None),
+            retires: None,
             tasks: [reader, writer],
         };
         connection.versions = connection.negotiate().await?;
@@ -91,9 +96,14 @@ impl Connection {
         &self.broker
     }
 
-    /// Whether this connection can no longer be used.
-    pub(crate) fn is_dead(&self) -> bool {
-        lock(&self.pending).dead.is_some()
+    /// Whether new requests must take another connection: it broke, or its session ends soon.
+    pub(crate) fn is_spent(&self) -> bool {
+        lock(&self.pending).dead.is_some() || self.retires.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// The broker keeps the session of this login for `lifetime`: the connection is left well before.
+    pub(crate) fn session(&mut self, lifetime: Duration) {
+        self.retires = Some(Instant::now() + lifetime.mul_f64(SESSION_USED));
     }
 
     /// The version of `R` that a call would use.

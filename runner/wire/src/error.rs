@@ -67,6 +67,8 @@ pub enum WireError {
         broker: String,
         /// What the TLS library said.
         reason: String,
+        /// It worked before in this run: certificates may be about to be replaced.
+        rotating: bool,
     },
     /// The login failed.
     #[error("{broker} refused the login: {reason}")]
@@ -75,6 +77,8 @@ pub enum WireError {
         broker: String,
         /// What the broker said.
         reason: String,
+        /// It worked before in this run: credentials may be about to be replaced.
+        rotating: bool,
     },
     /// A file of the configuration cannot be used.
     #[error("{file}: {reason}")]
@@ -159,11 +163,22 @@ impl WireError {
         }
     }
 
+    /// A refusal that may pass, because the same credentials or their predecessors worked before.
+    pub(crate) fn after_success(mut self) -> Self {
+        if let Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } = &mut self {
+            *rotating = true;
+        }
+        self
+    }
+
     /// Whether trying again can help.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Io { .. } | Self::Timeout { .. } => Retry::Refresh,
+            Self::Io { .. }
+            | Self::Timeout { .. }
+            | Self::Tls { rotating: true, .. }
+            | Self::Authentication { rotating: true, .. } => Retry::Refresh,
             Self::Broker { code, .. } => retry_class(*code),
             _ => Retry::Never,
         }

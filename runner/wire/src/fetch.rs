@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::cluster::topic_name;
 use crate::connection::Connection;
-use crate::{Isolation, WireError};
+use crate::{BrokerId, Isolation, WireError};
 
 /// Fetch versions from here on name topics by id (KIP-516).
 const BY_ID: i16 = 13;
@@ -28,6 +29,8 @@ pub struct FetchSpot {
     pub offset: i64,
     /// The leader epoch we know, -1 for none.
     pub leader_epoch: i32,
+    /// Leader epoch of the last batch before `offset`, -1 for none: the broker says where histories part (KIP-595).
+    pub last_epoch: i32,
     /// Most bytes of this partition.
     pub max_bytes: i32,
 }
@@ -45,10 +48,27 @@ pub struct FetchedPartition {
     pub last_stable_offset: i64,
     /// First offset that the broker still has, -1 when unknown.
     pub log_start_offset: i64,
+    /// The broker's log is another one than ours: the largest epoch it has that is not above ours, and its end.
+    pub diverging: Option<(i32, i64)>,
+    /// A replica that is nearer to our rack (KIP-392).
+    pub preferred_replica: Option<BrokerId>,
     /// Aborted transactions (producer id, first offset) that overlap what was fetched.
     pub aborted: Vec<(i64, i64)>,
     /// Batches; the last one may be cut off.
     pub records: Bytes,
+}
+
+/// How a fetch request is answered.
+#[derive(Debug, Clone)]
+pub struct FetchOptions {
+    /// Which records are visible.
+    pub isolation: Isolation,
+    /// Most bytes of the answer.
+    pub max_bytes: i32,
+    /// How long the broker waits when there is nothing.
+    pub max_wait: Duration,
+    /// The rack that we are in, empty for none.
+    pub rack: Arc<str>,
 }
 
 /// The answer to one fetch request.
@@ -61,28 +81,23 @@ pub struct FetchAnswer {
 }
 
 impl Connection {
-    /// Fetches with one request; the broker waits up to `max_wait` when there is nothing.
+    /// Fetches with one request.
     ///
     /// # Errors
     /// When the exchange fails; errors of single partitions stand in the answer.
-    pub async fn fetch(
-        &self,
-        spots: &[FetchSpot],
-        isolation: Isolation,
-        max_bytes: i32,
-        max_wait: Duration,
-    ) -> Result<FetchAnswer, WireError> {
+    pub async fn fetch(&self, spots: &[FetchSpot], options: &FetchOptions) -> Result<FetchAnswer, WireError> {
         let has_ids = spots.iter().all(|spot| !spot.topic_id.is_nil());
         let cap = if has_ids { 17 } else { BY_ID - 1 };
         let by_id = self.version::<FetchRequest>(cap).is_some_and(|version| version >= BY_ID);
         let request = FetchRequest::default()
-            .with_max_wait_ms(i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX))
+            .with_max_wait_ms(i32::try_from(options.max_wait.as_millis()).unwrap_or(i32::MAX))
             .with_min_bytes(1)
-            .with_max_bytes(max_bytes)
-            .with_isolation_level(isolation as i8)
+            .with_max_bytes(options.max_bytes)
+            .with_isolation_level(options.isolation as i8)
             .with_session_epoch(-1)
+            .with_rack_id(StrBytes::from_string(options.rack.to_string()))
             .with_topics(group_by_topic(spots, by_id));
-        let answer = self.call(&request, cap, max_wait).await?;
+        let answer = self.call(&request, cap, options.max_wait).await?;
         if answer.error_code != 0 {
             return Err(WireError::broker(format!("fetch from {}", self.broker()), answer.error_code));
         }
@@ -98,12 +113,15 @@ impl Connection {
                 let records = partition.records.unwrap_or_default();
                 out.bytes += records.len();
                 let aborted = partition.aborted_transactions.unwrap_or_default();
+                let diverging = partition.diverging_epoch;
                 out.partitions.push(FetchedPartition {
                     spot,
                     error: partition.error_code,
                     high_watermark: partition.high_watermark,
                     last_stable_offset: partition.last_stable_offset,
                     log_start_offset: partition.log_start_offset,
+                    diverging: (diverging.epoch >= 0).then_some((diverging.epoch, diverging.end_offset)),
+                    preferred_replica: Some(partition.preferred_read_replica.0).filter(|id| *id >= 0),
                     aborted: aborted.iter().map(|t| (t.producer_id.0, t.first_offset)).collect(),
                     records,
                 });
@@ -122,6 +140,7 @@ fn group_by_topic(spots: &[FetchSpot], by_id: bool) -> Vec<FetchTopic> {
                 .with_partition(spot.partition)
                 .with_current_leader_epoch(spot.leader_epoch)
                 .with_fetch_offset(spot.offset)
+                .with_last_fetched_epoch(spot.last_epoch)
                 .with_partition_max_bytes(spot.max_bytes)
         };
         let topic = FetchTopic::default().with_partitions(group.iter().map(partition).collect());

@@ -36,7 +36,7 @@ pub use cluster::{BrokerId, Cluster, ClusterConfig, Partition, Topic};
 pub use connection::Connection;
 pub use dial::{Dialer, Stream, TcpDialer};
 pub use error::{Retry, WireError, code};
-pub use fetch::{FetchAnswer, FetchSpot, FetchedPartition};
+pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
 pub use groups::{Group, GroupOffset};
 pub use offsets::{Isolation, OffsetAt, OpenTransaction};
 pub use produce::{ProduceAnswer, ProduceSpot};

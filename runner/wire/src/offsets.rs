@@ -8,7 +8,7 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderP
 use kafka_protocol::messages::{DescribeProducersRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 
 use crate::cluster::{Cluster, topic_name};
-use crate::{BrokerId, Topic, WireError};
+use crate::{BrokerId, Topic, WireError, code};
 
 /// Which end of a partition counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ impl Cluster {
         let mut topics = topics.to_vec();
         let mut out = HashMap::new();
         let mut backoff = self.backoff();
+        let mut unknown = 0;
         while !missing.is_empty() {
             let (found, error) = self.ask_offsets(&topics, &missing, at, isolation).await;
             for (key, offset) in found {
@@ -67,6 +68,7 @@ impl Cluster {
                 backoff.wait(error).await?;
                 let names: Vec<_> = topics.iter().map(|t| t.name.clone()).collect();
                 topics = self.topics(Some(&names)).await?;
+                check_there(&topics, &missing, &mut unknown)?;
             }
         }
         Ok(out)
@@ -124,6 +126,7 @@ impl Cluster {
         let mut topics = topics.to_vec();
         let mut out = HashMap::new();
         let mut backoff = self.backoff();
+        let mut unknown = 0;
         while !missing.is_empty() {
             let mut last = None;
             for (leader, by_topic) in by_leader(&topics, &missing) {
@@ -138,6 +141,7 @@ impl Cluster {
                 backoff.wait(last.unwrap_or_else(leaderless)).await?;
                 let names: Vec<_> = topics.iter().map(|t| t.name.clone()).collect();
                 topics = self.topics(Some(&names)).await?;
+                check_there(&topics, &missing, &mut unknown)?;
             }
         }
         Ok(out)
@@ -206,6 +210,24 @@ impl Cluster {
             })
             .collect())
     }
+}
+
+/// Looks in a row that may find a topic unknown: a broker that just started does not know all of them yet.
+const UNKNOWN_LOOKS: u32 = 6;
+
+/// Ends the questions about a topic that was deleted meanwhile.
+fn check_there(topics: &[Topic], missing: &HashSet<Key>, unknown: &mut u32) -> Result<(), WireError> {
+    let gone = |topic: &&Topic| {
+        topic.error == code::UNKNOWN_TOPIC_OR_PARTITION && missing.iter().any(|(name, _)| *name == topic.name)
+    };
+    match topics.iter().find(gone) {
+        None => *unknown = 0,
+        Some(topic) if *unknown >= UNKNOWN_LOOKS => {
+            return Err(WireError::broker(topic.name.clone(), code::UNKNOWN_TOPIC_ID));
+        }
+        Some(_) => *unknown += 1,
+    }
+    Ok(())
 }
 
 fn keys(topics: &[Topic]) -> HashSet<Key> {

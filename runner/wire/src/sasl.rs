@@ -51,10 +51,11 @@ fn read(file: &PathBuf) -> Result<String, WireError> {
     Ok(text.to_owned())
 }
 
-/// Logs in on a fresh connection.
-pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Result<(), WireError> {
+/// Logs in on a fresh connection; returns how long the broker keeps the session, when it says so.
+pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Result<Option<Duration>, WireError> {
     let mechanism = config.mechanism.name();
-    let refused = |reason: String| WireError::Authentication { broker: connection.broker().to_owned(), reason };
+    let refused =
+        |reason: String| WireError::Authentication { broker: connection.broker().to_owned(), reason, rotating: false };
     let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
     let answer = connection.call(&handshake, 1, Duration::ZERO).await?;
     if answer.error_code != 0 {
@@ -64,6 +65,7 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
     let credentials = Credentials { username: read(&config.username)?, password: read(&config.password)?.into() };
     let mut session = start(credentials, mechanism).map_err(&refused)?;
     let mut input: Option<Bytes> = None;
+    let mut lifetime = 0;
     loop {
         let mut output = Vec::new();
         let state = session.step(input.as_deref(), &mut output).map_err(|error| refused(error.to_string()))?;
@@ -75,9 +77,10 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
                 return Err(refused(words.unwrap_or_else(|| format!("error {}", answer.error_code))));
             }
             input = Some(answer.auth_bytes);
+            lifetime = answer.session_lifetime_ms;
         }
         if !state.is_running() {
-            return Ok(());
+            return Ok(u64::try_from(lifetime).ok().filter(|ms| *ms > 0).map(Duration::from_millis));
         }
     }
 }

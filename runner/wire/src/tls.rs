@@ -78,7 +78,7 @@ pub(crate) async fn handshake(
     stream: Box<dyn Stream>,
 ) -> Result<Box<dyn Stream>, WireError> {
     let connector = connector(files)?;
-    let fail = |reason: String| WireError::Tls { broker: broker.to_owned(), reason };
+    let fail = |reason: String| WireError::Tls { broker: broker.to_owned(), reason, rotating: false };
     let name = ServerName::try_from(host.to_owned()).map_err(|error| fail(error.to_string()))?;
     match connector.connect(name, stream).await {
         Ok(stream) => Ok(Box::new(stream)),

@@ -9,6 +9,7 @@ use object_store::azure::{
     AzureAccessKey, AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, authority_hosts, split_sas,
 };
 
+use super::breaker::Breaker;
 use super::secret::{FromFiles, read_secret};
 use super::{Paths, install_tls};
 use crate::ArchiveError;
@@ -28,13 +29,18 @@ pub(super) fn open(
     place: &Place<'_>,
     credentials: Option<&AzureCredentials>,
     paths: &Paths,
+    breaker: &Breaker,
 ) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
     install_tls();
     let refused = |error: object_store::Error| ArchiveError::store("open", place.container, &error);
     let environment = MicrosoftAzureBuilder::from_env();
     let builder = if credentials.is_some() { MicrosoftAzureBuilder::new() } else { environment.clone() };
-    let mut builder =
-        builder.with_account(place.account).with_container_name(place.container).with_allow_http(place.allow_http);
+    let mut builder = builder
+        .with_account(place.account)
+        .with_container_name(place.container)
+        .with_client_options(breaker.client_options(place.allow_http))
+        .with_retry(breaker.retries())
+        .with_http_connector(breaker.connector());
     let mut endpoint = place.endpoint.map(str::to_owned);
     match credentials {
         None => {}

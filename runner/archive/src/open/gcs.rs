@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use contract::{Code, GcsCredentials};
+use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{ClientOptions, ObjectStore};
 
+use super::breaker::Breaker;
 use super::secret::read_secret;
 use super::{Paths, install_tls};
 use crate::ArchiveError;
@@ -16,12 +17,13 @@ pub(super) fn open(
     allow_http: bool,
     credentials: Option<&GcsCredentials>,
     paths: &Paths,
+    breaker: &Breaker,
 ) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
     install_tls();
     let builder =
         if credentials.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
-    let mut builder =
-        builder.with_bucket_name(bucket).with_client_options(ClientOptions::new().with_allow_http(allow_http));
+    let mut builder = builder.with_bucket_name(bucket).with_client_options(breaker.client_options(allow_http));
+    builder = builder.with_retry(breaker.retries()).with_http_connector(breaker.connector());
     if let Some(endpoint) = endpoint {
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }

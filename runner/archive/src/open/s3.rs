@@ -6,6 +6,7 @@ use contract::{Code, S3Credentials};
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AwsCredential};
 
+use super::breaker::Breaker;
 use super::secret::{FromFiles, read_secret};
 use super::{Paths, install_tls};
 use crate::ArchiveError;
@@ -23,6 +24,7 @@ pub(super) fn open(
     place: &Place<'_>,
     credentials: Option<&S3Credentials>,
     paths: &Paths,
+    breaker: &Breaker,
 ) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
     install_tls();
     let encrypted = !place.endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
@@ -32,7 +34,9 @@ pub(super) fn open(
         .with_bucket_name(place.bucket)
         .with_region(place.region)
         .with_virtual_hosted_style_request(!place.path_style)
-        .with_allow_http(place.allow_http)
+        .with_client_options(breaker.client_options(place.allow_http))
+        .with_retry(breaker.retries())
+        .with_http_connector(breaker.connector())
         // TLS already covers the payload, and blocks have digests of their own: hash bytes once.
         .with_unsigned_payload(encrypted);
     if let Some(endpoint) = place.endpoint {

@@ -39,7 +39,7 @@ fn varint(out: &mut Vec<u8>, value: i64) {
 
 /// The record numbers and times that come out, and the sizes of the batches.
 fn out(batches: &[RawBatch], from: i64, rules: &Rules, skip: u64) -> (Vec<(i64, i64)>, Vec<usize>, u64) {
-    let (made, skipped) = transform(batches, from, rules, skip).unwrap();
+    let (made, skipped) = transform(batches, from..i64::MAX, rules, skip).unwrap();
     let (mut records, mut sizes) = (Vec::new(), Vec::new());
     for batch in made {
         let bytes = assign_producer(batch.bytes, Producer { id: 1, epoch: 0, sequence: 0 });
@@ -96,9 +96,9 @@ proptest! {
 fn small_neighbours_are_merged_and_large_batches_are_copied() {
     let small: Vec<_> = (0..10).map(|n| raw(n, &[n], Codec::Lz4, 10)).collect();
     let rules = rules(Window::ALL, false, 1 << 20, 1000);
-    let (made, _) = transform(&small, 0, &rules, 0).unwrap();
+    let (made, _) = transform(&small, 0..i64::MAX, &rules, 0).unwrap();
     assert_eq!(made.iter().map(|batch| batch.records).collect::<Vec<_>>(), [10]);
     let large = [raw(0, &[1; 20], Codec::None, 10_000)];
-    let (made, _) = transform(&large, 0, &rules, 0).unwrap();
+    let (made, _) = transform(&large, 0..i64::MAX, &rules, 0).unwrap();
     assert_eq!(made[0].bytes[61..], large[0].bytes[61..]);
 }

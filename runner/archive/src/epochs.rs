@@ -1,0 +1,65 @@
+//! Where leader epochs begin in what is archived of a partition: needed when the source's history has parted from ours.
+
+use batch::Decompressor;
+use uuid::Uuid;
+
+use crate::point::load_footer;
+use crate::read::{batches_of, open_block};
+use crate::timeline::Timelines;
+use crate::{ArchiveError, Chain, Fork, Layout, SegmentRef, Store};
+
+/// The first archived offset of a partition's newest timeline that was written under a leader epoch above `epoch`.
+/// Entries up to `newest` count.
+///
+/// # Errors
+/// When something of the archive is missing or damaged.
+pub async fn first_above_epoch(
+    store: &Store,
+    layout: &Layout,
+    newest: u64,
+    (topic, partition): (Uuid, i32),
+    epoch: i32,
+) -> Result<Option<i64>, ArchiveError> {
+    let chain = Chain::new(store.clone(), layout.clone());
+    let (mut holders, mut forks): (Vec<SegmentRef>, Vec<Fork>) = (Vec::new(), Vec::new());
+    for (entry, _) in chain.read(0, newest).await? {
+        let is_it = |row: &&crate::SegmentRow| {
+            let id = entry.topics.get(row.topic as usize).map(|topic| topic.id);
+            row.partition == partition && id == Some(topic)
+        };
+        let places = entry.rows.iter().filter(is_it).filter_map(|row| entry.segments.get(row.segment as usize));
+        holders.extend(places.cloned());
+        forks.extend(entry.forks);
+    }
+    let timelines = Timelines::new(&forks);
+    let mut first = None;
+    // Epochs only grow within a history: the newest segments come first, until one is wholly below.
+    for segment in holders.iter().rev() {
+        let footer = load_footer(store, layout, segment).await?;
+        let mut below = false;
+        let is_it = |share: &&crate::segment::ShareRow| {
+            share.partition == partition
+                && footer.topics.get(share.topic as usize).is_some_and(|found| found.id == topic)
+                && share.first < timelines.end_of(topic, partition, share.timeline)
+        };
+        for share in footer.shares.iter().filter(is_it) {
+            if share.epoch <= epoch {
+                below = true;
+                continue;
+            }
+            let Some(block) = footer.blocks.get(share.block as usize) else { continue };
+            let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
+            let shown = store.show(&key);
+            let stored = store.get_range(&key, block.at..block.at + block.length).await?;
+            let plain = open_block(&shown, block, stored, &mut Decompressor::default())?;
+            let above = batches_of(&shown, share, &plain)?;
+            let above = above.iter().find(|batch| batch.header.leader_epoch > epoch);
+            let found = above.map(|batch| batch.header.base_offset);
+            first = [first, found].into_iter().flatten().min();
+        }
+        if below {
+            break;
+        }
+    }
+    Ok(first)
+}

@@ -1,0 +1,75 @@
+//! A copy of the newest entry's number and digest outside the store. When the store comes back older than the copy
+//! says (a bucket that was rolled back, another archive under the same name), a writer stops.
+
+use std::path::{Path, PathBuf};
+
+use contract::Code;
+use serde::{Deserialize, Serialize};
+
+use crate::{ArchiveError, Chain, Digest};
+
+/// The file that holds the copy.
+#[derive(Debug, Clone)]
+pub struct HeadCopy {
+    file: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    entry: u64,
+    digest: Digest,
+}
+
+impl HeadCopy {
+    /// The copy of a set's head in a folder that must exist.
+    ///
+    /// # Errors
+    /// When the folder does not exist.
+    pub fn new(folder: &Path, set: &str) -> Result<Self, ArchiveError> {
+        if !folder.is_dir() {
+            let reason =
+                format!("backup.checkpointFolder {} is not a folder; create it, or mount its volume", folder.display());
+            return Err(ArchiveError::Config { reason, code: Code::StoreMissing });
+        }
+        Ok(Self { file: folder.join(format!("{set}.head.json")) })
+    }
+
+    fn fail(&self, error: &dyn std::fmt::Display) -> ArchiveError {
+        let reason = format!("the checkpoint copy {}: {error}", self.file.display());
+        ArchiveError::Config { reason, code: Code::StoreDenied }
+    }
+
+    /// Compares the copy with the log, whose newest entry is `newest`. No copy yet: nothing to compare.
+    pub(crate) async fn check(&self, chain: &Chain, newest: Option<u64>) -> Result<(), ArchiveError> {
+        let text = match std::fs::read(&self.file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(self.fail(&error)),
+        };
+        let head: Head = serde_json::from_slice(&text).map_err(|error| self.fail(&error))?;
+        let found = match newest {
+            Some(newest) if newest >= head.entry => Some(chain.entry(head.entry).await?.1),
+            _ => None,
+        };
+        if found.as_ref() == Some(&head.digest) {
+            return Ok(());
+        }
+        let copy = self.file.display().to_string();
+        Err(ArchiveError::RolledBack { copy, entry: head.entry, newest })
+    }
+
+    /// Replaces the copy. The log is ahead of it for a moment, never behind.
+    pub(crate) async fn write(&self, entry: u64, digest: &Digest) -> Result<(), ArchiveError> {
+        let bytes = serde_json::to_vec(&Head { entry, digest: digest.clone() }).unwrap_or_default();
+        let (file, fresh) = (self.file.clone(), self.file.with_extension("new"));
+        let work = move || {
+            use std::io::Write;
+            let mut out = std::fs::File::create(&fresh)?;
+            out.write_all(&bytes)?;
+            out.sync_all()?;
+            std::fs::rename(&fresh, &file)
+        };
+        let done = tokio::task::spawn_blocking(work).await.map_err(|error| self.fail(&error))?;
+        done.map_err(|error| self.fail(&error))
+    }
+}

@@ -1,0 +1,137 @@
+//! The part of a continuous run that looks at the source from time to time: are there new topics, and is everything
+//! archived that was there at the last look?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::{GroupSnapshot, TopicConfigs};
+use contract::{BackupSpec, Code, Failure};
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use tokio::time::Instant;
+use wire::{Cluster, Topic};
+
+use super::moment::{Look, StuckWatch, look};
+use super::positions::Positions;
+use super::seal::Moment;
+use super::select;
+use crate::context::Context;
+use crate::emit::Emitter;
+
+/// A question to the cluster that is being answered while data goes on.
+type Question<T> = LocalBoxFuture<'static, Result<T, Failure>>;
+
+/// How a continuous run follows its source.
+pub(crate) struct Follow {
+    pub(crate) context: Context,
+    pub(crate) emitter: Emitter,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) backup: Arc<BackupSpec>,
+    /// Topics that are read.
+    pub(crate) topics: Vec<Topic>,
+    stuck: StuckWatch,
+    asked: Option<Question<Look>>,
+    discovery: Option<Question<Vec<Topic>>>,
+    refresh_at: Instant,
+    /// The look whose data is still on its way.
+    waiting: Option<Look>,
+    sealed: Option<(TopicConfigs, Option<Vec<GroupSnapshot>>)>,
+    /// Something moved since the last recovery point.
+    moved: bool,
+}
+
+impl Follow {
+    pub(crate) fn new(
+        context: &Context,
+        emitter: &Emitter,
+        cluster: &Arc<Cluster>,
+        backup: &Arc<BackupSpec>,
+        topics: &[Topic],
+    ) -> Self {
+        Self {
+            context: context.clone(),
+            emitter: emitter.clone(),
+            cluster: Arc::clone(cluster),
+            backup: Arc::clone(backup),
+            topics: topics.to_vec(),
+            stuck: StuckWatch::default(),
+            asked: None,
+            discovery: None,
+            refresh_at: Instant::now() + Duration::from_secs(backup.topic_refresh_secs),
+            waiting: None,
+            sealed: None,
+            moved: false,
+        }
+    }
+
+    /// A checkpoint is due: the source is looked at, unless the last look still waits for its data.
+    pub(crate) fn checkpoint(&mut self) {
+        if self.waiting.is_none() && self.asked.is_none() {
+            let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
+            let emitter = self.emitter.clone();
+            self.asked = Some(async move { look(&cluster, &backup, &emitter).await }.boxed_local());
+        }
+    }
+
+    /// Something moved.
+    pub(crate) fn note_move(&mut self) {
+        self.moved = true;
+    }
+
+    /// Waits for the next thing that the source has to tell. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Code::TopicChanged`] when topics or partitions came or went, or what the cluster says.
+    pub(crate) async fn news(&mut self) -> Result<(), Failure> {
+        tokio::select! {
+            found = answered(&mut self.asked) => {
+                let found = found?;
+                if found.differs(&self.topics) {
+                    return Err(changed());
+                }
+                self.waiting = Some(found);
+                Ok(())
+            }
+            found = answered(&mut self.discovery) => {
+                let found = found?;
+                self.refresh_at = Instant::now() + Duration::from_secs(self.backup.topic_refresh_secs);
+                let before: Vec<_> = self.topics.iter().map(|t| (t.id, t.partitions.len())).collect();
+                let now: Vec<_> = found.iter().map(|t| (t.id, t.partitions.len())).collect();
+                if before == now { Ok(()) } else { Err(changed()) }
+            }
+            () = tokio::time::sleep_until(self.refresh_at), if self.discovery.is_none() => {
+                let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
+                self.discovery = Some(async move { select::rediscover(&cluster, &backup).await }.boxed_local());
+                Ok(())
+            }
+        }
+    }
+
+    /// The next recovery point, once everything that the last look saw is archived and something is new.
+    pub(crate) async fn due(&mut self, positions: &mut Positions) -> Option<Moment> {
+        let look = self.waiting.take_if(|look| look.is_reached(positions))?;
+        let now_ms = self.context.clock.now().as_millisecond();
+        let held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
+        let facts = (look.configs.clone(), look.groups.clone());
+        if !self.moved && self.sealed.as_ref() == Some(&facts) {
+            return None;
+        }
+        look.mark(positions);
+        self.sealed = Some(facts);
+        self.moved = false;
+        let (live, Look { configs, groups, .. }) = (look.live(), look);
+        Some(Moment { moves: positions.take_all(), live, held_back, configs, groups })
+    }
+}
+
+fn changed() -> Failure {
+    Failure::new(Code::TopicChanged, "topics or partitions came or went")
+}
+
+/// The answer, if a question is open; it is closed then.
+async fn answered<T>(question: &mut Option<Question<T>>) -> Result<T, Failure> {
+    let Some(open) = question else { return std::future::pending().await };
+    let answer = open.await;
+    *question = None;
+    answer
+}

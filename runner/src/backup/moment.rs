@@ -1,0 +1,126 @@
+//! What the source looks like at one moment of a continuous run: the next recovery point is complete when everything
+//! that the source had then is archived.
+
+use std::collections::{BTreeSet, HashMap};
+
+use archive::{GroupSnapshot, HeldBack, TopicConfigs};
+use contract::{BackupSpec, Failure};
+use tokio::time::Instant;
+use uuid::Uuid;
+use wire::{Cluster, Topic};
+
+use super::positions::Positions;
+use super::source::{Marks, configs};
+use super::{groups, select};
+use crate::emit::Emitter;
+
+/// A look at the source. Group positions are older than the data's ends, so that no group is ahead of the data.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) marks: Marks,
+    pub(crate) configs: TopicConfigs,
+    pub(crate) groups: Option<Vec<GroupSnapshot>>,
+}
+
+/// Looks.
+///
+/// # Errors
+/// When the source cannot be asked.
+pub(crate) async fn look(cluster: &Cluster, backup: &BackupSpec, emitter: &Emitter) -> Result<Look, Failure> {
+    let groups = if backup.consumer_group_snapshot { Some(groups::snapshot(cluster, emitter).await?) } else { None };
+    let topics = select::rediscover(cluster, backup).await?;
+    let configs = configs(cluster, &topics).await?;
+    let marks = Marks::ask(cluster, &topics).await?;
+    Ok(Look { topics, marks, configs, groups })
+}
+
+impl Look {
+    /// Whether topics or partitions came or went since `known`.
+    pub(crate) fn differs(&self, known: &[Topic]) -> bool {
+        layout(&self.topics) != layout(known)
+    }
+
+    /// Whether everything that the source had is archived.
+    pub(crate) fn is_reached(&self, positions: &Positions) -> bool {
+        self.partitions().all(|(topic, partition)| {
+            let (_, stable, _) = self.marks.of(&topic.name, partition);
+            positions.next(topic.id, partition).is_none_or(|next| next >= stable)
+        })
+    }
+
+    /// Tells the positions what the source said.
+    pub(crate) fn mark(&self, positions: &mut Positions) {
+        for (topic, partition) in self.partitions() {
+            positions.mark(topic.id, partition, self.marks.of(&topic.name, partition));
+        }
+    }
+
+    /// Topics that the source has.
+    pub(crate) fn live(&self) -> BTreeSet<Uuid> {
+        self.topics.iter().map(|topic| topic.id).collect()
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = (&Topic, i32)> {
+        self.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p.index)))
+    }
+
+    fn held(&self) -> impl Iterator<Item = (&Topic, i32, i64, i64)> {
+        self.partitions().filter_map(|(topic, partition)| {
+            let (_, stable, end) = self.marks.of(&topic.name, partition);
+            (stable < end).then_some((topic, partition, stable, end))
+        })
+    }
+}
+
+fn layout(topics: &[Topic]) -> BTreeSet<(Uuid, usize)> {
+    topics.iter().map(|topic| (topic.id, topic.partitions.len())).collect()
+}
+
+/// Watches partitions whose last stable offset stands still while records wait behind it.
+#[derive(Debug, Default)]
+pub(crate) struct StuckWatch {
+    since: HashMap<(Uuid, i32), (i64, Instant, bool)>,
+}
+
+impl StuckWatch {
+    /// What open transactions hold back at this look; warns once about each that does so for longer than the
+    /// specification waits.
+    pub(crate) async fn held_back(
+        &mut self,
+        look: &Look,
+        cluster: &Cluster,
+        backup: &BackupSpec,
+        emitter: &Emitter,
+        now_ms: i64,
+    ) -> Vec<HeldBack> {
+        let mut out = Vec::new();
+        let mut still = HashMap::new();
+        for (topic, partition, from, to) in look.held() {
+            let key = (topic.id, partition);
+            let before = self.since.remove(&key).filter(|(stable, ..)| *stable == from);
+            let (_, since, mut warned) = before.unwrap_or((from, Instant::now(), false));
+            let mut held = HeldBack { topic: topic.name.clone(), partition, from, to, producer_id: None, age_ms: None };
+            if since.elapsed().as_secs() >= backup.open_transaction_wait_secs {
+                // A broker that does not know this request just tells less.
+                let open = cluster.open_transactions(&topic.name, partition).await.unwrap_or_default();
+                let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
+                held.producer_id = oldest.map(|transaction| transaction.producer_id);
+                held.age_ms = oldest.map(|transaction| now_ms.saturating_sub(transaction.last_timestamp).max(0));
+                if !warned {
+                    emitter.warn(format!(
+                        "{}/{partition}: an open transaction{} holds back offsets {from} to {to} for {} s",
+                        topic.name,
+                        held.producer_id.map(|id| format!(" of producer {id}")).unwrap_or_default(),
+                        since.elapsed().as_secs()
+                    ));
+                    warned = true;
+                }
+            }
+            out.push(held);
+            still.insert(key, (from, since, warned));
+        }
+        self.since = still;
+        out
+    }
+}

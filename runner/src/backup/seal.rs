@@ -1,0 +1,104 @@
+//! Making a recovery point: seal, read back, summaries.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use archive::{ArchiveError, GroupSnapshot, HeldBack, Layout, Moves, SealFacts, SetWriter, Store, TopicConfigs};
+use contract::{BackupSpec, EventKind, stamp};
+use uuid::Uuid;
+
+use crate::VERSION;
+use crate::context::Context;
+use crate::emit::Emitter;
+
+/// Topics named in `manifest.json` at most: it is a summary for people.
+const SUMMARY_TOPICS: usize = 10_000;
+
+/// What the recovery points of a run have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Sealer {
+    pub(crate) context: Context,
+    pub(crate) emitter: Emitter,
+    pub(crate) store: Store,
+    pub(crate) layout: Layout,
+    /// Name of the backup: points are `<name>-<stamp>`.
+    pub(crate) name: String,
+    pub(crate) backup: Arc<BackupSpec>,
+    /// Stamp of the one point that the run makes; each point takes its own second when absent.
+    pub(crate) stamp: Option<String>,
+}
+
+/// What a recovery point says of its moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Moment {
+    pub(crate) moves: Moves,
+    pub(crate) live: BTreeSet<Uuid>,
+    pub(crate) held_back: Vec<HeldBack>,
+    pub(crate) configs: TopicConfigs,
+    pub(crate) groups: Option<Vec<GroupSnapshot>>,
+}
+
+impl Sealer {
+    /// Makes a recovery point visible and confirms it; returns its name.
+    ///
+    /// # Errors
+    /// When another run took over, or the store does not return what it confirmed.
+    pub(crate) async fn seal(&self, writer: &mut SetWriter, moment: Moment) -> Result<String, ArchiveError> {
+        let own = || stamp::stamp_after(self.context.clock.now(), writer.last_stamp());
+        let stamp = self.stamp.clone().unwrap_or_else(own);
+        let facts = SealFacts {
+            point: format!("{}-{stamp}", self.name),
+            at: stamp::stamp_time(&stamp),
+            stamp,
+            source_cluster_id: self.backup.source_cluster_id.clone(),
+            include_offset_headers: self.backup.include_offset_headers,
+            held_back: moment.held_back,
+            configs: moment.configs,
+            groups: moment.groups.clone(),
+            writer: format!("kafka-backup-runner {VERSION}"),
+        };
+        let point = facts.point.clone();
+        let (entry, digest) = writer.seal(moment.moves, &moment.live, facts).await?;
+        writer.confirm().await?;
+        self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point: Some(point.clone()) });
+        if let Err(error) = writer.write_hint(&entry, &digest).await {
+            self.emitter.warn(format!("the hint of the recovery point could not be written: {error}"));
+        }
+        if let Err(error) = self.summaries(&entry, moment.groups.as_deref()).await {
+            self.emitter.warn(format!("the summaries could not be written: {error}"));
+        }
+        Ok(point)
+    }
+
+    async fn summaries(&self, entry: &archive::Entry, groups: Option<&[GroupSnapshot]>) -> Result<(), ArchiveError> {
+        let Some(seal) = &entry.seal else { return Ok(()) };
+        let live = || seal.topics.iter().zip(0u32..).filter(|(topic, _)| topic.live);
+        let mut sums = vec![(0u64, 0u64); seal.topics.len()];
+        for row in &seal.partitions {
+            if let Some((records, bytes)) = sums.get_mut(row.topic as usize) {
+                *records += row.committed;
+                *bytes += row.bytes;
+            }
+        }
+        let describe = |(topic, place): (&archive::TopicState, u32)| {
+            let (records, bytes) = sums.get(place as usize).copied().unwrap_or_default();
+            serde_json::json!({
+                "name": topic.name, "id": topic.id, "partitions": topic.partitions, "records": records, "bytes": bytes,
+            })
+        };
+        let manifest = serde_json::json!({
+            "note": "A summary for people, overwritten by each run; the log is what counts.",
+            "set": self.layout.set(), "newestPoint": seal.point, "at": seal.at, "entry": entry.n,
+            "written": self.context.now_text(), "clusterId": seal.owner.cluster_id,
+            "sourceClusterId": seal.source_cluster_id, "topicCount": live().count(), "heldBack": seal.held_back,
+            "topics": live().take(SUMMARY_TOPICS).map(describe).collect::<Vec<_>>(),
+        });
+        let bytes = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        self.store.put(&self.layout.summary("manifest.json"), bytes.into()).await?;
+        if let Some(groups) = groups {
+            let bytes = serde_json::to_vec_pretty(groups).unwrap_or_default();
+            self.store.put(&self.layout.summary("consumer-groups-snapshot.json"), bytes.into()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! How fast a run goes and what it waits for, from counters read at each tick. Pure.
+
+use std::time::Duration;
+
+use contract::{Bound, Pace};
+
+/// What a run did up to now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counters {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+    /// Milliseconds that tasks waited for the run's own limit.
+    pub(crate) throttled_ms: u64,
+    /// Milliseconds that were spent packing, and waiting for the store.
+    pub(crate) packing_ms: u64,
+    pub(crate) storing_ms: u64,
+}
+
+/// Turns counters into a pace.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    before: Counters,
+}
+
+impl Meter {
+    /// A meter for work that goes on from these counts.
+    pub(crate) fn starting_at(records: u64, bytes: u64) -> Self {
+        Self { before: Counters { records, bytes, ..Counters::default() } }
+    }
+
+    /// The pace since the last call, `since` ago. `lag` is what is left; `ends` whether there is an end.
+    pub(crate) fn pace(&mut self, now: Counters, since: Duration, lag: u64, ends: bool) -> Pace {
+        let before = std::mem::replace(&mut self.before, now);
+        let per_sec = |now: u64, before: u64| now.saturating_sub(before) as f64 / since.as_secs_f64().max(0.001);
+        let records_per_sec = per_sec(now.records, before.records);
+        let moved = now.records.saturating_sub(before.records).max(1);
+        let millis = since.as_millis() * u128::from(lag) / u128::from(moved);
+        let remaining =
+            (ends && records_per_sec > 0.0).then(|| u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX));
+        let share = |now: u64, before: u64| per_sec(now, before) / 1000.0;
+        let limited_by = match () {
+            () if lag == 0 && records_per_sec == 0.0 => Bound::Idle,
+            () if share(now.throttled_ms, before.throttled_ms) > 0.4 => Bound::Throttle,
+            () if share(now.storing_ms, before.storing_ms) > 0.4 => Bound::Store,
+            () if share(now.packing_ms, before.packing_ms) > 0.4 => Bound::Cpu,
+            () => Bound::Broker,
+        };
+        Pace {
+            records_per_sec: records_per_sec.round(),
+            bytes_per_sec: per_sec(now.bytes, before.bytes).round(),
+            lag,
+            remaining_secs: remaining,
+            limited_by,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_names_what_limits_the_run() {
+        let mut meter = Meter::default();
+        let first = Counters { records: 1_000, bytes: 50_000, ..Counters::default() };
+        let pace = meter.pace(first, Duration::from_secs(2), 4_000, true);
+        assert_eq!((pace.records_per_sec, pace.bytes_per_sec, pace.remaining_secs), (500.0, 25_000.0, Some(8)));
+        assert_eq!(pace.limited_by, Bound::Broker);
+        let stuck = Counters { storing_ms: 1_900, ..first };
+        let pace = meter.pace(stuck, Duration::from_secs(2), 4_000, true);
+        assert_eq!((pace.remaining_secs, pace.limited_by), (None, Bound::Store));
+        let slow = Counters { records: 1_010, throttled_ms: 6_000, storing_ms: 1_900, ..first };
+        assert_eq!(meter.pace(slow, Duration::from_secs(2), 4_000, true).limited_by, Bound::Throttle);
+        assert_eq!(meter.pace(slow, Duration::from_secs(2), 0, false).limited_by, Bound::Idle);
+    }
+}

@@ -1,0 +1,134 @@
+//! Sources that change while, or between, they are read: topics replaced, logs cut by an unclean election.
+
+use std::time::{Duration, Instant};
+
+use harness::kafka::{Kafka, Options};
+use harness::load::{self, Make};
+use harness::oracle;
+use harness::pair::{source, target};
+use harness::runner::{Bench, python};
+use serde_json::json;
+
+fn contents(bootstrap: &str, topic: &str) -> Vec<oracle::Seen> {
+    oracle::read(bootstrap, topic, 0, false).iter().map(oracle::Seen::content).collect()
+}
+
+/// A backup that takes about four seconds, and what is done to its topic after one.
+fn change_while_read(topic: &str, change: impl Fn(&str)) -> (Bench, serde_json::Value, serde_json::Value) {
+    let bootstrap = source().bootstrap();
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..40_000).map(|n| Make::new(n, 0)));
+    let bench = Bench::new();
+    let backup = json!({
+        "topics": [topic], "incremental": true, "rateLimit": {"recordsPerSec": 10_000}, "checkpointIntervalSecs": 1,
+    });
+    let spec = bench.backup(topic, &bootstrap, backup);
+    let mut live = bench.live(&spec);
+    live.wait("committed", |event| event["sealed"] == false);
+    change(&bootstrap);
+    let report = live.finish().ok().report();
+    bench.call("verify", &spec, &[]).ok();
+    (bench, spec, report)
+}
+
+#[test]
+fn t2_24_a_topic_recreated_while_it_is_read_gets_a_lineage_of_its_own() {
+    let topic = "x-recreated";
+    let (bench, spec, report) = change_while_read(topic, |bootstrap| {
+        load::delete(bootstrap, topic);
+        load::create(bootstrap, topic, 1, 1, &[]);
+        load::produce(bootstrap, topic, &[], (90_000..90_500).map(|n| Make::new(n, 0)));
+    });
+    assert_eq!(report["outcome"], "CompletedWithGaps");
+    let gap = &report["gaps"][0];
+    assert_eq!((&gap["reason"], &gap["to"]), (&json!("topic-recreated"), &json!(40_000)));
+    let kept = gap["from"].as_i64().unwrap();
+    assert!((1..40_000).contains(&kept), "{gap}");
+    // Whichever lineage the run sealed as live, the next one has the new topic whole.
+    bench.run(&spec).ok();
+    bench.run(&bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}))).ok();
+    assert_eq!(contents(&target().bootstrap(), topic), contents(&source().bootstrap(), topic));
+    assert_eq!(contents(&target().bootstrap(), topic).len(), 500);
+}
+
+#[test]
+fn a_topic_deleted_while_it_is_read_is_kept_as_far_as_it_was_read() {
+    let topic = "x-deleted";
+    let (bench, _, report) = change_while_read(topic, |bootstrap| load::delete(bootstrap, topic));
+    let gap = &report["gaps"][0];
+    assert_eq!((&gap["reason"], &gap["to"]), (&json!("topic-deleted"), &json!(40_000)), "{report}");
+    bench.run(&bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}))).ok();
+    let restored = contents(&target().bootstrap(), topic);
+    assert_eq!(restored.len() as i64, gap["from"].as_i64().unwrap());
+}
+
+#[test]
+fn t2_13_an_unclean_election_starts_a_timeline_and_overwrites_nothing() {
+    let properties = vec![
+        "unclean.leader.election.enable=true".to_owned(),
+        "unclean.leader.election.interval.ms=1000".to_owned(),
+        "broker.session.timeout.ms=3000".to_owned(),
+        "replica.lag.time.max.ms=3000".to_owned(),
+    ];
+    let mut kafka = Kafka::with(Options { nodes: 3, properties, ..Options::default() });
+    let (bootstrap, topic, bench) = (kafka.bootstrap(), "x-unclean", Bench::new());
+    let configs = [("min.insync.replicas", "1"), ("unclean.leader.election.enable", "true")];
+    load::create_on(&bootstrap, topic, &[1, 2], &configs);
+    let append = |from: i64, to: i64| {
+        load::produce(&bootstrap, topic, &[("acks", "1")], (from..to).map(|n| Make::new(n, 0)));
+    };
+    append(0, 1_000);
+    std::thread::sleep(Duration::from_secs(2));
+    // The follower misses 500 records, which are backed up; then the leader is lost and the follower leads.
+    kafka.stop(1, true);
+    append(1_000, 1_500);
+    let spec = bench.backup("u", &bootstrap, json!({"topics": [topic], "incremental": true}));
+    let first = bench.run(&spec).ok().report()["point"].as_str().unwrap().to_owned();
+    kafka.stop(0, true);
+    kafka.restart(1);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while oracle::partitions(&bootstrap, topic) < 1 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    append(5_000, 5_200);
+    kafka.restart(0);
+    let seen = contents(&bootstrap, topic);
+    assert_eq!(seen.len(), 1_200, "the election lost what the follower never had");
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(report["outcome"], "Completed");
+    assert_eq!(report["timelines"][0]["from"], 1_000, "{report}");
+    assert_eq!(report["timelines"][0]["timeline"], 1);
+    append(6_000, 6_100);
+    assert_eq!(bench.run(&spec).ok().report()["records"], 100);
+    for point in ["u", &first] {
+        bench.call("verify", &spec, &[point]).ok();
+    }
+    // A reader that was written from the format's description alone sees the source's history, too.
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("reader/reader.py");
+    let read = std::process::Command::new(python()).arg(script).arg("records").arg(bench.archive()).output().unwrap();
+    let independent = String::from_utf8(read.stdout).unwrap();
+    let offsets: Vec<i64> = independent
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["offset"].as_i64().unwrap())
+        .collect();
+    assert_eq!(offsets, (0..1_300).collect::<Vec<_>>());
+    // The newest point is what the source has now; the first one still is what it had then.
+    let target = target().bootstrap();
+    bench
+        .run(&bench.restore(
+            "u-now",
+            &target,
+            json!({"from": "u", "includeOffsetHeaders": false, "defaultReplicationFactor": 1}),
+        ))
+        .ok();
+    assert_eq!(contents(&target, topic), contents(&bootstrap, topic));
+    let mapped = json!({
+        "from": first, "includeOffsetHeaders": false, "defaultReplicationFactor": 1,
+        "topicMapping": {topic: "x-before"},
+    });
+    bench.run(&bench.restore("u-then", &target, mapped)).ok();
+    let before = contents(&target, "x-before");
+    assert_eq!(before.len(), 1_500);
+    assert_eq!(before[..1_000], seen[..1_000]);
+    assert_ne!(before[1_000], seen[1_000]);
+}

@@ -1,0 +1,132 @@
+//! Continuous runs: they follow, find what is new, seal, survive, and stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use harness::kafka::Kafka;
+use harness::live::Live;
+use harness::load::{self, Make};
+use harness::oracle;
+use harness::runner::Bench;
+use serde_json::{Value, json};
+
+fn follow(bench: &Bench, name: &str, bootstrap: &str, topics: &str) -> Value {
+    let backup = json!({
+        "topics": [topics], "continuous": true, "checkpointIntervalSecs": 1, "topicRefreshSecs": 1,
+        "consumerGroupSnapshot": true,
+    });
+    bench.backup(name, bootstrap, backup)
+}
+
+fn make(from: i64, to: i64, partitions: i64) -> impl Iterator<Item = Make> {
+    (from..to).map(move |n| Make::new(n, i32::try_from(n % partitions).unwrap()))
+}
+
+/// A checkpoint, the look at the source, and the seal after it.
+const SEALED: Duration = Duration::from_secs(3);
+
+/// Waits until the run has read so many records, nothing is left, and a point holds them.
+fn caught_up(live: &mut Live, records: u64) {
+    live.wait("progress", |event| event["records"] == records && event["lag"] == 0);
+    std::thread::sleep(SEALED);
+}
+
+/// Restores the newest point of `name` into `target` and compares every partition with what the source has now.
+fn compare(bench: &Bench, name: &str, source: &Kafka, target: &Kafka, topics: &[&str]) -> usize {
+    let restore = json!({"from": name, "includeOffsetHeaders": false, "topics": topics});
+    bench.run(&bench.restore(&format!("{name}-r"), &target.bootstrap(), restore)).ok();
+    let mut records = 0;
+    for topic in topics {
+        for partition in 0..oracle::partitions(&source.bootstrap(), topic) {
+            let read = |kafka: &Kafka| {
+                let seen = oracle::read(&kafka.bootstrap(), topic, partition, false);
+                seen.iter().map(oracle::Seen::content).collect::<Vec<_>>()
+            };
+            let (a, b) = (read(source), read(target));
+            assert!(a == b, "{topic}/{partition}: {} records in the source, {} restored", a.len(), b.len());
+            records += a.len();
+        }
+    }
+    records
+}
+
+#[test]
+fn it_follows_finds_new_topics_and_partitions_and_goes_on_after_a_stop() {
+    let (source, target, bench) = (Kafka::start(), Kafka::start(), Bench::new());
+    let bootstrap = source.bootstrap();
+    load::create(&bootstrap, "c-first", 2, 1, &[]);
+    load::produce(&bootstrap, "c-first", &[], make(0, 2_000, 2));
+    let spec = follow(&bench, "c", &bootstrap, "c-*");
+    let mut live = bench.live(&spec);
+    assert_eq!(live.wait("started", |_| true)["resumed"], false);
+    live.point();
+    load::produce(&bootstrap, "c-first", &[], make(2_000, 3_000, 2));
+    load::create(&bootstrap, "c-second", 1, 1, &[]);
+    load::produce(&bootstrap, "c-second", &[], make(0, 500, 1));
+    load::grow(&bootstrap, "c-first", 3);
+    live.wait("planned", |event| event["topics"] == 2 && event["partitions"] == 4);
+    load::produce(&bootstrap, "c-first", &[], make(3_000, 4_000, 3));
+    // Idle: no further recovery points, although checkpoints go on.
+    caught_up(&mut live, 4_500);
+    let listed = |bench: &Bench| {
+        let text = bench.call("ls", &spec, &["-o", "json"]).ok().stdout;
+        let sets: Value = serde_json::from_str(&text).unwrap();
+        sets[0]["points"].as_array().unwrap().len()
+    };
+    let points = listed(&bench);
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(listed(&bench), points, "points without anything new");
+    let ended = live.end("TERM");
+    assert_eq!(ended.code, 75, "{}", ended.stderr);
+    assert_eq!(ended.report()["outcome"], "Interrupted");
+    // While nobody watches, a topic is replaced; the same run goes on and begins a new lineage.
+    load::delete(&bootstrap, "c-second");
+    load::create(&bootstrap, "c-second", 1, 1, &[]);
+    load::produce(&bootstrap, "c-second", &[], make(7_000, 7_100, 1));
+    let mut live = bench.live(&spec);
+    assert_eq!(live.wait("started", |_| true)["resumed"], true);
+    caught_up(&mut live, 100);
+    // And while it runs.
+    load::delete(&bootstrap, "c-second");
+    load::create(&bootstrap, "c-second", 1, 1, &[]);
+    load::produce(&bootstrap, "c-second", &[], make(9_000, 9_300, 1));
+    caught_up(&mut live, 400);
+    assert_eq!(live.end("TERM").code, 75);
+    bench.call("verify", &spec, &["c"]).ok();
+    assert_eq!(compare(&bench, "c", &source, &target, &["c-first", "c-second"]), 4_300);
+}
+
+#[test]
+fn kill_9_again_and_again_loses_and_doubles_nothing() {
+    let (source, target, bench) = (Kafka::start(), Kafka::start(), Bench::new());
+    let bootstrap = source.bootstrap();
+    load::create(&bootstrap, "k", 3, 1, &[]);
+    let spec = follow(&bench, "k", &bootstrap, "k");
+    let done = AtomicBool::new(false);
+    let mut number = 0;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut from = 0;
+            while !done.load(Ordering::Relaxed) {
+                load::produce(&bootstrap, "k", &[], make(from, from + 500, 3));
+                from += 500;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            from
+        });
+        for round in 0..6 {
+            let mut live = bench.live(&spec);
+            live.wait("committed", |event| event["sealed"] == (round % 2 == 0));
+            std::thread::sleep(Duration::from_millis(150 * round));
+            live.end("KILL");
+        }
+        done.store(true, Ordering::Relaxed);
+        number = usize::try_from(writer.join().unwrap()).unwrap();
+    });
+    let mut live = bench.live(&spec);
+    live.wait("progress", |event| event["lag"] == 0);
+    std::thread::sleep(SEALED);
+    assert_eq!(live.end("TERM").code, 75);
+    bench.call("verify", &spec, &["k"]).ok();
+    assert_eq!(compare(&bench, "k", &source, &target, &["k"]), number);
+}

@@ -1,0 +1,161 @@
+//! Limits and the paths around them: rates, start offsets, sessions that end, rotated passwords, racks, a store that
+//! rests, a store that was rolled back.
+
+use std::time::{Duration, Instant};
+
+use harness::kafka::{Kafka, Options};
+use harness::load::{self, Make};
+use harness::oracle;
+use harness::pair::{assert_equal, source, target};
+use harness::process::free_port;
+use harness::proxy::Proxy;
+use harness::runner::Bench;
+use harness::s3::S3;
+use serde_json::{Value, json};
+
+fn fill(bootstrap: &str, topic: &str, records: i64) {
+    load::create(bootstrap, topic, 1, 1, &[]);
+    load::produce(bootstrap, topic, &[], (0..records).map(|n| Make::new(n, 0)));
+}
+
+#[test]
+fn rates_of_backups_and_restores_are_kept() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-rate", Bench::new());
+    fill(&bootstrap, topic, 30_000);
+    let timed = |spec: &Value| {
+        let started = Instant::now();
+        let ended = bench.run(spec).ok();
+        (started.elapsed().as_secs_f64(), ended)
+    };
+    let backup = json!({"topics": [topic], "rateLimit": {"recordsPerSec": 10_000}, "maxConcurrentPartitions": 1});
+    let (seconds, ended) = timed(&bench.backup(topic, &bootstrap, backup));
+    assert!((2.0..8.0).contains(&seconds), "30,000 records at 10,000 a second took {seconds} s");
+    assert!(ended.stdout.contains("\"limitedBy\":\"throttle\""), "{}", ended.stdout);
+    let bytes = ended.report()["bytes"].as_u64().unwrap();
+    let restore = json!({
+        "from": topic, "includeOffsetHeaders": false, "rateLimit": {"bytesPerSec": bytes / 3},
+    });
+    let (seconds, _) = timed(&bench.restore(topic, &target().bootstrap(), restore));
+    assert!((1.0..8.0).contains(&seconds), "3 seconds' worth of bytes took {seconds} s");
+    assert_eq!(assert_equal(topic), 30_000);
+}
+
+#[test]
+fn latest_begins_at_the_end_and_goes_on_from_there() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-latest", Bench::new());
+    fill(&bootstrap, topic, 1_000);
+    let backup = json!({"topics": [topic], "incremental": true, "startOffset": "latest"});
+    let spec = bench.backup(topic, &bootstrap, backup);
+    assert_eq!(bench.run(&spec).ok().report()["records"], 0);
+    load::produce(&bootstrap, topic, &[], (1_000..1_300).map(|n| Make::new(n, 0)));
+    assert_eq!(bench.run(&spec).ok().report()["records"], 300);
+    bench.run(&bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}))).ok();
+    let newest: Vec<_> = oracle::read(&bootstrap, topic, 0, false)[1_000..].iter().map(oracle::Seen::content).collect();
+    let restored: Vec<_> =
+        oracle::read(&target().bootstrap(), topic, 0, false).iter().map(oracle::Seen::content).collect();
+    assert_eq!(newest, restored);
+}
+
+#[test]
+fn t2_36_sessions_end_and_passwords_change_while_a_run_goes_on() {
+    let properties = vec![
+        "listener.name.sasl.plain.connections.max.reauth.ms=2000".to_owned(),
+        "listener.name.sasl.scram-sha-256.connections.max.reauth.ms=2000".to_owned(),
+        "connections.max.reauth.ms=2000".to_owned(),
+    ];
+    let kafka = Kafka::with(Options { secure: true, properties, ..Options::default() });
+    let (topic, bench) = ("l-reauth", Bench::new());
+    fill(&kafka.bootstrap(), topic, 60_000);
+    let write = |name: &str, text: &str| std::fs::write(bench.dir.path().join(name), text).unwrap();
+    write("user", "admin");
+    write("password", "admin-secret");
+    let backup = json!({"topics": [topic], "rateLimit": {"recordsPerSec": 6_000}, "checkpointIntervalSecs": 1});
+    let mut spec = bench.backup(topic, &format!("127.0.0.1:{}", kafka.sasl_port()), backup);
+    spec["kafka"]["securityProtocol"] = "SASL_PLAINTEXT".into();
+    spec["kafka"]["sasl"] = json!({"mechanism": "SCRAM-SHA-256", "usernameFile": "user", "passwordFile": "password"});
+    let mut live = bench.live(&spec);
+    live.wait("committed", |_| true);
+    // The broker learns a new password first; the file follows, as a mounted Secret does.
+    let bootstrap = kafka.bootstrap();
+    let alter = ["--bootstrap-server", &bootstrap, "--alter", "--entity-type", "users", "--entity-name", "admin"];
+    let add = ["--add-config", "SCRAM-SHA-256=[iterations=4096,password=rotated]"];
+    kafka.tool("kafka.admin.ConfigCommand", &[&alter[..], &add[..]].concat());
+    std::thread::sleep(Duration::from_secs(3));
+    write("password", "rotated");
+    let report = live.finish().ok().report();
+    assert_eq!((&report["records"], &report["outcome"]), (&json!(60_000), &json!("Completed")));
+}
+
+#[test]
+fn t2_32_reads_go_to_the_replica_in_our_rack() {
+    let mut racks = Options { nodes: 3, ..Options::default() };
+    racks.properties.push("replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector".to_owned());
+    racks.racks = true;
+    let proxies: Vec<_> = (0..3).map(|_| free_port()).map(|port| (Proxy::start(port), port)).collect();
+    racks.advertise = proxies.iter().map(|(_, port)| *port).collect();
+    // Proxies must know where to go before the brokers find each other through them.
+    let kafka = Kafka::launch_behind(racks, |node, port| proxies[node].0.forward_to(port));
+    let (bootstrap, topic, bench) = (kafka.bootstrap(), "l-rack", Bench::new());
+    load::create_on(&bootstrap, topic, &[1, 2, 3], &[]);
+    load::produce(&bootstrap, topic, &[("acks", "all")], (0..50_000).map(|n| Make::new(n, 0)));
+    let sent = |node: usize| proxies[node].0.answered();
+    for (rack, expected) in [(None, 0), (Some("rack-3"), 2)] {
+        let before: Vec<_> = (0..3).map(sent).collect();
+        let mut spec = bench.backup(&format!("rack-{expected}"), &bootstrap, json!({"topics": [topic]}));
+        spec["kafka"]["connection"] = json!({"clientRack": rack});
+        assert_eq!(bench.run(&spec).ok().report()["records"], 50_000);
+        let read: Vec<_> = (0..3).map(|node| sent(node) - before[node]).collect();
+        for node in 0..3 {
+            assert_eq!(read[node] > 1_000_000, node == expected, "rack {rack:?}: {read:?} bytes from each broker");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_gone_for_a_while_is_waited_for() {
+    let mut server = S3::start();
+    let mut bench = Bench::new();
+    bench.storage = server.storage(bench.dir.path(), "archive");
+    let (bootstrap, topic) = (source().bootstrap(), "l-breaker");
+    fill(&bootstrap, topic, 40_000);
+    let backup = json!({
+        "topics": [topic], "incremental": true, "rateLimit": {"recordsPerSec": 10_000}, "checkpointIntervalSecs": 1,
+    });
+    let mut spec = bench.backup(topic, &bootstrap, backup);
+    spec["circuitBreaker"] = json!({"failureThreshold": 3, "resetTimeoutSecs": 4});
+    let mut live = bench.live(&spec);
+    live.wait("committed", |_| true);
+    server.kill();
+    std::thread::sleep(Duration::from_secs(6));
+    server.resume();
+    let ended = live.finish().ok();
+    assert!(ended.stderr.contains("keeps failing"), "the breaker never opened: {}", ended.stderr);
+    assert_eq!(ended.report()["records"], 40_000);
+    bench.call("verify", &spec, &[]).ok();
+    bench.run(&bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}))).ok();
+    assert_eq!(assert_equal(topic), 40_000);
+}
+
+#[test]
+fn a_store_that_was_rolled_back_is_noticed() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-rolled", Bench::new());
+    fill(&bootstrap, topic, 500);
+    std::fs::create_dir(bench.dir.path().join("heads")).unwrap();
+    let backup = json!({"topics": [topic], "incremental": true, "checkpointFolder": "heads"});
+    let spec = bench.backup(topic, &bootstrap, backup);
+    bench.run(&spec).ok();
+    let copy = bench.dir.path().join("older");
+    let cp = |from: &std::path::Path, to: &std::path::Path| {
+        assert!(std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+    };
+    cp(&bench.archive(), &copy);
+    bench.run(&spec).ok();
+    std::fs::remove_dir_all(bench.archive()).unwrap();
+    cp(&copy, &bench.archive());
+    bench.run(&spec).fails("KB4006", 4, &["heads", "rolled back", "remove the copy"]);
+    std::fs::remove_file(bench.dir.path().join(format!("heads/{topic}.head.json"))).unwrap();
+    bench.run(&spec).ok();
+    let mut missing = spec;
+    missing["backup"]["checkpointFolder"] = "nowhere".into();
+    bench.run(&missing).fails("KB3003", 4, &["nowhere", "create it"]);
+}
