@@ -16,6 +16,8 @@ use crate::process::{Guarded, alive, fetch, free_port};
 pub const NEW: &str = "4.3.1";
 /// Oldest release in the matrix.
 pub const OLD: &str = "3.9.2";
+/// Older than that: with ZooKeeper, and message formats 0 and 1.
+pub const ANCIENT: &str = "2.8.2";
 
 /// How a cluster is made.
 #[derive(Debug, Clone)]
@@ -48,6 +50,7 @@ pub struct Kafka {
     libs: PathBuf,
     cluster_id: String,
     nodes: Vec<Node>,
+    zookeeper: Option<(Guarded, u16)>,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,8 @@ impl Kafka {
             })
             .collect();
         let cluster_id = cluster_id(dir.path());
-        let mut kafka = Self { dir, options, libs, cluster_id, nodes };
+        let zookeeper = (options.version == ANCIENT).then(|| crate::zookeeper::start(&libs, dir.path()));
+        let mut kafka = Self { dir, options, libs, cluster_id, nodes, zookeeper };
         if kafka.options.secure {
             crate::certificates::make(&kafka.certs());
         }
@@ -204,6 +208,9 @@ impl Kafka {
         fs::write(node.dir.join("server.properties"), self.properties(number)).unwrap();
         fs::write(node.dir.join("log4j2.properties"), LOG4J2).unwrap();
         fs::write(node.dir.join("log4j.properties"), LOG4J).unwrap();
+        if self.zookeeper.is_some() {
+            return;
+        }
         let mut format = self.java(number);
         format.args(["kafka.tools.StorageTool", "format", "-t", &self.cluster_id, "-c"]);
         format.arg(node.dir.join("server.properties"));
@@ -220,6 +227,18 @@ impl Kafka {
 
     fn properties(&self, number: usize) -> String {
         let ports = self.nodes[number].ports;
+        if let Some((_, zookeeper)) = &self.zookeeper {
+            return format!(
+                "broker.id={}\nzookeeper.connect=127.0.0.1:{zookeeper}\nlisteners=PLAINTEXT://127.0.0.1:{}\n\
+                 log.dirs={}\nauto.create.topics.enable=false\noffsets.topic.num.partitions=2\n\
+                 offsets.topic.replication.factor=1\ntransaction.state.log.num.partitions=2\n\
+                 transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+                 group.initial.rebalance.delay.ms=0\nlog.retention.ms=-1\nlog.cleaner.dedupe.buffer.size=16777216\n",
+                number + 1,
+                ports.plain,
+                self.nodes[number].dir.join("data").display(),
+            );
+        }
         let voter = |(id, node): (usize, &Node)| format!("{}@127.0.0.1:{}", id + 1, node.ports.controller);
         let voters: Vec<_> = self.nodes.iter().enumerate().map(voter).collect();
         let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
@@ -298,7 +317,7 @@ impl Kafka {
         let dir = &self.nodes[number].dir;
         let mut java = Command::new("java");
         java.args(["-Xmx512m", "-XX:+UseG1GC", "-Djava.awt.headless=true"]);
-        if self.options.version.starts_with('3') {
+        if !self.options.version.starts_with('4') {
             java.arg(format!("-Dlog4j.configuration=file:{}", dir.join("log4j.properties").display()));
         } else {
             java.arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()));
@@ -319,7 +338,8 @@ impl Kafka {
         let node = &self.nodes[number];
         loop {
             let log = fs::read_to_string(node.dir.join("broker.log")).unwrap_or_default();
-            if log.contains("Kafka Server started") && TcpStream::connect(("127.0.0.1", node.ports.plain)).is_ok() {
+            let started = log.contains("Kafka Server started") || self.zookeeper.is_some() && log.contains("] started");
+            if started && TcpStream::connect(("127.0.0.1", node.ports.plain)).is_ok() {
                 return;
             }
             let pid = node.process.as_ref().expect("the node was started").pid;
@@ -331,10 +351,9 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        for node in &mut self.nodes {
-            if let Some(process) = node.process.take() {
-                process.end("KILL");
-            }
+        let zookeeper = self.zookeeper.take().map(|(process, _)| process);
+        for process in self.nodes.iter_mut().filter_map(|node| node.process.take()).chain(zookeeper) {
+            process.end("KILL");
         }
     }
 }

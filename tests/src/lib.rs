@@ -10,6 +10,8 @@ pub mod process;
 
 pub mod azure;
 pub mod gcs;
+mod zookeeper;
+
 pub mod kafka;
 pub mod s3;
 

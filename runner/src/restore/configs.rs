@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 /// Configs that belong to the source cluster's operation, not to the topic's data.
-const NEVER: [&str; 2] = ["leader.replication.throttled.replicas", "follower.replication.throttled.replicas"];
+const NEVER: [&str; 4] = [
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+    // How brokers of old releases stored messages; unknown since Kafka 4.0 (KIP-724).
+    "message.downconversion.enable",
+    "message.format.version",
+];
 /// Prefixes of tiering configs: the target may have no tiering.
 const NEVER_PREFIX: [&str; 2] = ["remote.", "local.retention."];
 
@@ -21,6 +27,11 @@ const HOLDS: [(&str, &str); 6] = [
 pub(crate) fn for_creation(source: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let copied = |name: &str| !NEVER.contains(&name) && !NEVER_PREFIX.iter().any(|prefix| name.starts_with(prefix));
     source.iter().filter(|(name, _)| copied(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The config that a broker says it does not know (the words of `InvalidConfigurationException` in Apache Kafka).
+pub(crate) fn unknown_config(message: &str) -> Option<&str> {
+    message.split_once("Unknown topic config name: ").map(|(_, name)| name.trim())
 }
 
 /// The configs to change before producing, given the values in force.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use wire::{NewTopic, code};
 
 use super::Restore;
-use super::configs::holds;
+use super::configs::{holds, unknown_config};
 use super::facts::{Existing, existing};
 use super::plan::{RestorePlan, TopicPlan};
 use super::state::TargetTopic;
@@ -76,27 +76,46 @@ async fn note_intent(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<()
 
 async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
     for topic in plan.topics.iter().filter(|topic| topic.action == "create") {
-        let new = NewTopic {
+        let mut new = NewTopic {
             name: topic.target.clone(),
             partitions: topic.partition_count.max(1),
             replication: topic.replication,
             configs: topic.configs.clone(),
         };
-        match restore.cluster.create_topic(&new).await {
-            Ok(()) => {}
-            // An earlier attempt got this far.
-            Err(error) if error.broker_code() == Some(code::TOPIC_ALREADY_EXISTS) => {}
-            Err(error) if error.broker_code() == Some(38) => {
-                let text = format!(
-                    "target topic {}: {error}; the source had {} replicas, set restore.defaultReplicationFactor to what the target has brokers for",
-                    topic.target, topic.replication
-                );
+        while let Some(unknown) = create_topic(restore, topic, &new).await? {
+            if new.configs.remove(&unknown).is_none() {
+                let text =
+                    format!("target topic {}: it refuses the config {unknown}, which it was not given", new.name);
                 return Err(Failure::new(Code::TargetMismatch, text));
             }
-            Err(error) => return Err(error.into()),
+            restore.emitter.warn(format!(
+                "target topic {}: the target does not know the config {unknown} of the source; it is left out",
+                new.name
+            ));
         }
     }
     Ok(())
+}
+
+/// Creates a topic; returns a config that the target does not know, if it refused because of one.
+async fn create_topic(restore: &Restore<'_>, topic: &TopicPlan, new: &NewTopic) -> Result<Option<String>, Failure> {
+    let Err(error) = restore.cluster.create_topic(new).await else { return Ok(None) };
+    match error.broker_code() {
+        // An earlier attempt got this far.
+        Some(code::TOPIC_ALREADY_EXISTS) => Ok(None),
+        Some(code::INVALID_CONFIG) => match unknown_config(&error.to_string()) {
+            Some(unknown) => Ok(Some(unknown.to_owned())),
+            None => Err(Failure::new(Code::TargetMismatch, format!("target topic {}: {error}", topic.target))),
+        },
+        Some(code::INVALID_REPLICATION_FACTOR) => {
+            let text = format!(
+                "target topic {}: {error}; the source had {} replicas, set restore.defaultReplicationFactor to what the target has brokers for",
+                topic.target, topic.replication
+            );
+            Err(Failure::new(Code::TargetMismatch, text))
+        }
+        _ => Err(error.into()),
+    }
 }
 
 /// Waits until every topic is known with all its leaders.
