@@ -27,7 +27,7 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
-    for suite in fidelity recovery continuous changes limits errors secure groups stores matrix reader; do \
+    for suite in fidelity recovery continuous changes limits routing errors secure groups stores matrix reader; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
 
 # Formatting and clippy without warnings

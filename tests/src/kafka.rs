@@ -317,10 +317,10 @@ impl Kafka {
         let dir = &self.nodes[number].dir;
         let mut java = Command::new("java");
         java.args(["-Xmx512m", "-XX:+UseG1GC", "-Djava.awt.headless=true"]);
-        if !self.options.version.starts_with('4') {
-            java.arg(format!("-Dlog4j.configuration=file:{}", dir.join("log4j.properties").display()));
-        } else {
+        if self.options.version.starts_with('4') {
             java.arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()));
+        } else {
+            java.arg(format!("-Dlog4j.configuration=file:{}", dir.join("log4j.properties").display()));
         }
         java.arg("-cp").arg(self.libs.join("*"));
         java

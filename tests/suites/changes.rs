@@ -129,6 +129,15 @@ fn t2_13_an_unclean_election_starts_a_timeline_and_overwrites_nothing() {
     bench.run(&bench.restore("u-then", &target, mapped)).ok();
     let before = contents(&target, "x-before");
     assert_eq!(before.len(), 1_500);
+    // The newest point still has the older timeline, by name.
+    let older = json!({
+        "from": "u", "includeOffsetHeaders": false, "defaultReplicationFactor": 1,
+        "timelines": {"x-unclean/0": 0}, "topicMapping": {topic: "x-older"},
+    });
+    bench.run(&bench.restore("u-older", &target, older)).ok();
+    assert_eq!(contents(&target, "x-older"), before);
+    let unknown = json!({"from": "u", "timelines": {"x-unclean/0": 2}, "topicMapping": {topic: "x-none"}});
+    bench.run(&bench.restore("u-none", &target, unknown)).fails("KB2005", 4, &["timeline 2"]);
     assert_eq!(before[..1_000], seen[..1_000]);
     assert_ne!(before[1_000], seen[1_000]);
 }

@@ -99,9 +99,9 @@ fn t2_18_old_message_formats_come_out_as_they_went_in() {
     // librdkafka reads format 2 only, so what was produced is compared with what it reads from the target.
     for topic in &topics {
         let seen = oracle::read(&target.bootstrap(), topic, 0, false);
-        let made: Vec<_> = (0..i64::try_from(seen.len()).unwrap()).map(make).collect();
+        let expected: Vec<_> = (0..i64::try_from(seen.len()).unwrap()).map(make).collect();
         assert!(seen.len() >= 500, "{topic} has {} records", seen.len());
-        for (seen, made) in seen.iter().zip(made) {
+        for (seen, made) in seen.iter().zip(expected) {
             assert_eq!((&seen.key, &seen.value), (&made.key, &made.value), "{topic} at {}", seen.offset);
             match topic.as_str() {
                 "format1-append" => assert!(seen.timestamp > made.timestamp.unwrap(), "{topic}: {}", seen.timestamp),

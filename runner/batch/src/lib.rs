@@ -24,6 +24,7 @@ mod split;
 
 mod control;
 mod encode;
+mod murmur2;
 
 mod restore;
 
@@ -32,6 +33,7 @@ pub use control::{ControlType, control_type};
 pub use encode::{BatchMeta, RecordSink, encode_batch};
 pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
+pub use murmur2::{murmur2, partition_of_key};
 pub use raw::RawBatch;
 pub use record::{Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, payload};
 pub use restore::{

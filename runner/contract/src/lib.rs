@@ -33,7 +33,7 @@ pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityP
 pub use event::{Bound, Event, EventKind, Pace};
 pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use report::Report;
-pub use restore_spec::{ExistingTopics, RestoreSpec};
+pub use restore_spec::{ExistingTopics, Repartitioning, RestoreSpec, Strategy};
 pub use run_spec::{Action, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};

@@ -9,6 +9,7 @@ use crate::backup_spec::default_true;
 use crate::limits::RateLimit;
 use crate::names;
 use crate::selection::PatternSyntax;
+use crate::store_spec::StoreSpec;
 
 /// A restore run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +32,21 @@ pub struct RestoreSpec {
     /// Source partitions to restore; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_partitions: Vec<i32>,
+    /// Source partition to target partition, for every topic; others keep their numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partition_mapping: BTreeMap<i32, i32>,
+    /// Target topics whose records are dealt out anew; wins over `partitionMapping`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub repartitioning: BTreeMap<String, Repartitioning>,
+    /// Source topics of which an older lineage is restored, by topic id: one that was deleted or recreated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lineages: BTreeMap<String, String>,
+    /// Source partitions (`topic/0`) that are restored as an older timeline saw them, before the source's log was cut.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub timelines: BTreeMap<String, u32>,
+    /// Where the state of this restore is kept, when the archive's storage is read-only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_storage: Option<StoreSpec>,
     /// Earliest record timestamp, inclusive: RFC 3339 or milliseconds since 1970 as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<String>,
@@ -77,6 +93,28 @@ pub enum ExistingTopics {
     Append,
     /// Delete their records first.
     Purge,
+}
+
+/// How the records of a topic are dealt out to partitions anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Repartitioning {
+    /// By what.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// Partitions of the target topic.
+    pub target_partitions: i32,
+}
+
+/// What decides on a record's partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Its key, as Java's default partitioner; records without a key by their source offset.
+    #[default]
+    Murmur2,
+    /// Its source offset.
+    Automatic,
 }
 
 fn default_acks() -> i16 {
@@ -138,6 +176,25 @@ impl RestoreSpec {
                     format!("is {target:?}, which {other:?} maps to as well; targets must differ"),
                 );
             }
+        }
+        for (source, target) in self.partition_mapping.iter().filter(|(source, target)| **source < 0 || **target < 0) {
+            say(format!("partitionMapping.{source}"), format!("is {target}; partitions count from 0 on both sides"));
+        }
+        for (topic, new) in self.repartitioning.iter().filter(|(_, new)| new.target_partitions <= 0) {
+            let rule = format!("is {}; must be greater than 0", new.target_partitions);
+            say(format!("repartitioning.{topic}.targetPartitions"), rule);
+        }
+        for (topic, id) in self.lineages.iter().filter(|(_, id)| id.parse::<uuid::Uuid>().is_err()) {
+            say(format!("lineages.{topic}"), format!("is {id:?}; must be a topic id as `ls` shows it"));
+        }
+        for partition in self.timelines.keys() {
+            let number = partition.rsplit_once('/').and_then(|(_, number)| number.parse::<i32>().ok());
+            if number.is_none_or(|number| number < 0) {
+                say(format!("timelines.{partition}"), "must name a partition as topic/0".into());
+            }
+        }
+        for (field, rule) in self.state_storage.iter().flat_map(StoreSpec::findings) {
+            say(format!("stateStorage.{field}"), rule);
         }
         if self.source_partitions.iter().any(|p| *p < 0) {
             say("sourcePartitions".into(), "partitions count from 0".into());

@@ -74,6 +74,12 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
     } else {
         topics(&point);
     }
+    for fork in &point.forks {
+        print::line(&format!(
+            "timeline: {}/{} was cut at offset {}; timeline {} begins there",
+            fork.name, fork.partition, fork.from, fork.timeline
+        ));
+    }
     for gap in &point.gaps {
         print::line(&format!(
             "gap: {}/{} offsets {} to {} ({})",
@@ -91,7 +97,7 @@ fn topics(point: &Point) {
             topic.partitions.to_string(),
             of().map(|row| row.committed).sum::<u64>().to_string(),
             print::size(of().map(|row| row.bytes).sum()),
-            if topic.live { "" } else { "no longer in the source" }.into(),
+            if topic.live { String::new() } else { format!("no longer in the source: lineage {}", topic.id) },
         ]
     });
     print::table(&["TOPIC", "PARTITIONS", "RECORDS", "BYTES", ""], &by_name(rows));

@@ -1,30 +1,30 @@
 //! Producing: one epoch after the other until everything is in the target.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use archive::{ReadBatch, Wanted};
-use batch::Window;
+use archive::ReadBatch;
 use contract::{Code, EventKind, Failure, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use uuid::Uuid;
 use wire::{Isolation, OffsetAt, ProducerIdentity, WireError};
 
 use super::Restore;
 use super::configs::number;
+use super::dealer::Dealer;
 use super::epoch::begin_epoch;
 use super::facts::existing;
 use super::lane::{Input, Lane, LaneEnd, Shared, Target};
+use super::passes::{passes, ways, what_is_left};
 use super::plan::RestorePlan;
 use super::state::TargetPartition;
 use super::tails::Tail;
-use super::transform::{Rules, transform};
+use super::transform::Rules;
 use crate::pace::{Counters, Meter};
 
 /// Archived bytes between the stream and the acknowledgement, in KiB.
@@ -66,14 +66,16 @@ async fn one_epoch(
     tails: &[Tail],
     report: &mut Report,
 ) -> Result<BTreeMap<usize, i64>, LaneEnd> {
-    let (wanted, mut skip) = what_is_left(restore, plan, tails);
+    let ways = ways(restore, plan);
+    let (left, skip) = what_is_left(restore, plan, &ways, tails);
     let shared = Arc::new(shared(restore).await?);
     let rules = rules(restore, plan).await?;
-    let places: HashMap<(Uuid, i32), usize> = places(restore);
     let lanes = restore.cluster.options().connections_per_broker.max(1);
     let (senders, mut running) = start_lanes(&shared, lanes, tails);
+    let mut dealer = Dealer::new(ways, rules, skip, senders);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-    let mut stream = restore.point.stream(wanted);
+    let mut passes: VecDeque<_> = passes(plan, left).into();
+    let mut stream = passes.pop_front().map(|wanted| restore.point.stream(wanted));
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO };
     let (mut expected, mut end) = (BTreeMap::new(), None);
@@ -98,37 +100,38 @@ async fn one_epoch(
                 }
                 continue;
             }
-            next = next_share(&mut stream, &memory, &mut speed.reading) => next,
+            // Shares that are dealt out hold memory that the next one may wait for.
+            () = dealer.dealt() => Next::Dealt,
+            next = next_share(&mut stream, &memory, &mut speed.reading) => Next::Share(next),
         };
-        match next {
-            Ok(None) => break,
-            Ok(Some((share, permit))) => {
-                let Some(place) = places.get(&(share.topic, share.partition)).copied() else { continue };
-                let Some(rules) = rules.get(place).cloned() else { continue };
-                restore.limiter.ready().await;
-                restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
-                let input = match start_transform(place, share, rules, permit, &mut skip).await {
-                    Ok(input) => input,
-                    Err(failure) => {
-                        end = Some(LaneEnd::Fail(failure));
-                        break;
+        let taken = match next {
+            Next::Dealt => dealer.send_dealt().await,
+            Next::Share(next) => match next {
+                Ok(None) => match passes.pop_front() {
+                    Some(wanted) => {
+                        stream = Some(restore.point.stream(wanted));
+                        continue;
                     }
-                };
-                let lane = input.place % senders.len().max(1);
-                // A lane that ended early says why when it is joined.
-                if let Some(sender) = senders.get(lane)
-                    && sender.send(input).await.is_err()
-                {
-                    break;
+                    None => dealer.finish().await.map(|_| false),
+                },
+                Ok(Some((share, permit))) => {
+                    restore.limiter.ready().await;
+                    restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
+                    dealer.take(share, permit).await
                 }
-            }
+                Err(failure) => Err(failure),
+            },
+        };
+        match taken {
+            Ok(true) => {}
+            Ok(false) => break,
             Err(failure) => {
                 end = Some(LaneEnd::Fail(failure));
                 break;
             }
         }
     }
-    drop(senders);
+    drop(dealer);
     let abort = matches!(end, Some(LaneEnd::Recover(_)));
     while let Some(lane) = running.next().await {
         match joined(lane) {
@@ -142,36 +145,6 @@ async fn one_epoch(
     report.bytes += shared.bytes.load(Ordering::Relaxed);
     tell_progress(restore, plan, &shared, report.records - shared.records.load(Ordering::Relaxed), &mut speed);
     end.map_or(Ok(expected), Err)
-}
-
-/// The partitions from where they stand. Whole rows that are done are not read again; the rest is skipped by
-/// count, because a time window hides how many records a row gives.
-fn what_is_left(restore: &Restore<'_>, plan: &RestorePlan, tails: &[Tail]) -> (Wanted, HashMap<usize, u64>) {
-    let mut wanted = plan.wanted();
-    let places = places(restore);
-    let mut skip: HashMap<usize, u64> = tails.iter().enumerate().map(|(place, tail)| (place, tail.done)).collect();
-    if plan.window != Window::ALL {
-        return (wanted, skip);
-    }
-    let mut closed: std::collections::HashSet<usize> = std::collections::HashSet::new();
-    for (topic, row) in restore.point.segments.iter().flat_map(|(_, rows)| rows) {
-        let Some(place) = places.get(&(*topic, row.partition)) else { continue };
-        let Some(left) = skip.get_mut(place).filter(|_| !closed.contains(place)) else { continue };
-        let replaced = row.next > wanted.timelines.end_of(*topic, row.partition, row.timeline);
-        if *left >= row.committed && !replaced {
-            *left -= row.committed;
-            wanted.from.insert((*topic, row.partition), row.next);
-        } else {
-            closed.insert(*place);
-        }
-    }
-    (wanted, skip)
-}
-
-/// Positions in the state's partitions by source topic and partition.
-fn places(restore: &Restore<'_>) -> HashMap<(Uuid, i32), usize> {
-    let key = |p: &TargetPartition| restore.state.topics.get(p.topic).map(|topic| (topic.source, p.partition));
-    restore.state.partitions.iter().enumerate().filter_map(|(place, p)| Some((key(p)?, place))).collect()
 }
 
 async fn shared(restore: &Restore<'_>) -> Result<Shared, Failure> {
@@ -215,6 +188,12 @@ async fn rules(restore: &Restore<'_>, plan: &RestorePlan) -> Result<Vec<Arc<Rule
     Ok(restore.state.partitions.iter().filter_map(|p| by_topic.get(p.topic).cloned()).collect())
 }
 
+/// What the loop of an epoch goes on with.
+enum Next {
+    Dealt,
+    Share(Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure>),
+}
+
 type Running = FuturesUnordered<JoinHandle<Result<BTreeMap<usize, i64>, LaneEnd>>>;
 
 fn start_lanes(shared: &Arc<Shared>, lanes: u32, tails: &[Tail]) -> (Vec<mpsc::Sender<Input>>, Running) {
@@ -240,10 +219,11 @@ fn joined(
 /// The next share and the memory for it; `None` at the end. Dropping the future loses nothing: a share leaves
 /// the stream only when nothing is waited for any more.
 async fn next_share(
-    stream: &mut archive::BatchStream,
+    stream: &mut Option<archive::BatchStream>,
     memory: &Arc<Semaphore>,
     reading: &mut Duration,
 ) -> Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure> {
+    let Some(stream) = stream else { return Ok(None) };
     let started = Instant::now();
     let found = stream.peek_bytes().await?;
     *reading += started.elapsed();
@@ -252,46 +232,6 @@ async fn next_share(
     let closed = |_| Failure::new(Code::Internal, "the memory budget was closed");
     let permit = Arc::clone(memory).acquire_many_owned(units).await.map_err(closed)?;
     Ok(stream.take_ready().map(|share| (share, permit)))
-}
-
-/// Starts to transform a share. Only while records are skipped its end is waited for, because it says how many
-/// are left to skip.
-async fn start_transform(
-    place: usize,
-    share: ReadBatch,
-    rules: Arc<Rules>,
-    permit: OwnedSemaphorePermit,
-    skip: &mut HashMap<usize, u64>,
-) -> Result<Input, Failure> {
-    let left = skip.get(&place).copied().unwrap_or(0);
-    let work = spawn_transform(share, rules, left);
-    if left == 0 {
-        let work = tokio::spawn(async move { Ok(finished(work).await?.0) });
-        return Ok(Input { place, work, permit });
-    }
-    let (batches, skipped) = finished(work).await?;
-    skip.insert(place, left - skipped);
-    Ok(Input { place, work: tokio::spawn(async move { Ok(batches) }), permit })
-}
-
-type Transformed = Result<(Vec<super::transform::OutBatch>, u64), Failure>;
-
-fn spawn_transform(share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
-    tokio::task::spawn_blocking(move || {
-        transform(&share.batches, share.from..share.until, &rules, skip).map_err(|error| {
-            let first = share.batches.first().map_or(0, |batch| batch.header.base_offset);
-            let code = if matches!(error, batch::BatchError::RecordTooLarge { .. }) {
-                Code::BatchTooLarge
-            } else {
-                Code::ArchiveDamaged
-            };
-            Failure::new(code, format!("source partition {} from offset {first}: {error}", share.partition))
-        })
-    })
-}
-
-async fn finished(work: JoinHandle<Transformed>) -> Transformed {
-    work.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
 }
 
 /// How fast an attempt goes.

@@ -70,7 +70,7 @@ async fn first_tails(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Ve
     let ends = restore.cluster.offsets(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
     for (place, topic) in restore.state.topics.iter().enumerate() {
         let planned = plan.topics.iter().find(|planned| planned.target == topic.name);
-        for partition in planned.map(|planned| planned.partitions.as_slice()).unwrap_or_default() {
+        for partition in planned.map(|planned| planned.targets.as_slice()).unwrap_or_default() {
             let start = ends.get(&(topic.name.clone(), *partition)).copied().unwrap_or(0);
             restore.state.partitions.push(TargetPartition { topic: place, partition: *partition, start });
         }

@@ -44,6 +44,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
     let work = RestoreSpec {
         dry_run: false,
         produce_timeout_ms: 0,
+        state_storage: None,
         rate_limit: contract::RateLimit::default(),
         ..part.clone()
     };

@@ -43,7 +43,8 @@ pub(crate) struct Shared {
 pub(crate) struct Input {
     pub(crate) place: usize,
     pub(crate) work: JoinHandle<Result<Vec<OutBatch>, Failure>>,
-    pub(crate) permit: OwnedSemaphorePermit,
+    /// Memory is given back when the last holder lets go.
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Why a lane ended early.
@@ -119,7 +120,7 @@ impl Lane {
     async fn prepare(&mut self, input: Input) -> Result<(), LaneEnd> {
         let internal = |error: tokio::task::JoinError| Failure::new(Code::Internal, error.to_string());
         let batches = input.work.await.map_err(internal)??;
-        let permit = Arc::new(input.permit);
+        let permit = input.permit;
         let Some(progress) = self.partitions.get_mut(&input.place) else { return Ok(()) };
         for batch in batches {
             let identity = self.shared.producer;

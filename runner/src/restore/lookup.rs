@@ -8,6 +8,8 @@ use batch::{Decompressor, Window, payload, select_records};
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
 use super::identity::Identity;
+use super::route::Route;
+use super::select::choose;
 use super::state::RestoreState;
 use crate::connect;
 use crate::context::Context;
@@ -35,28 +37,42 @@ pub(crate) async fn lookup(
     let cluster = connect::cluster(context, &spec.kafka).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
-    let opened = RestoreJournal::open(&store, identity.cluster(), identity.hex(), context.nonce()).await?;
+    let states = super::state_store(context, spec, part, &store).await?;
+    let opened = RestoreJournal::open(&states, identity.cluster(), identity.hex(), context.nonce()).await?;
     let (_, state): (_, Option<RestoreState>) = opened;
     let state = state.filter(RestoreState::started);
     let state = state.ok_or_else(|| {
         Failure::new(Code::NoSuchPoint, format!("restore {} has not begun in this cluster", spec.name))
     })?;
     let point = super::load_point(&store, part, Some(&state)).await?;
-    let source = point.seal.topics.iter().find(|known| known.live && known.name == topic);
-    let place = source.and_then(|source| {
-        let mine = |p: &super::state::TargetPartition| {
-            p.partition == partition && state.topics.get(p.topic).is_some_and(|t| t.source == source.id)
-        };
-        state.partitions.iter().position(mine).map(|place| (source.id, place))
-    });
     let missing =
         || Failure::new(Code::UnknownTopic, format!("restore {} does not restore {topic}/{partition}", spec.name));
-    let (id, place) = place.ok_or_else(missing)?;
+    let (chosen, _) = choose(&point.seal, part)?;
+    let source = chosen.iter().find(|chosen| chosen.topic.name == topic).ok_or_else(missing)?;
+    let id = source.topic.id;
+    let route = Route::new(part, &source.target);
+    let target = route.single(partition).ok_or_else(|| {
+        let text = format!("{topic} is repartitioned: its source offsets have no single place in the target");
+        Failure::new(Code::TargetMismatch, text)
+    })?;
+    let mine = |p: &super::state::TargetPartition| {
+        p.partition == target && state.topics.get(p.topic).is_some_and(|t| t.source == id)
+    };
+    let place = state.partitions.iter().position(mine).ok_or_else(missing)?;
+    // Source partitions that go to the same target come one after the other.
+    let earlier = (0..partition).filter(|earlier| {
+        let wanted = part.source_partitions.is_empty() || part.source_partitions.contains(earlier);
+        wanted && *earlier < source.topic.partitions && route.single(*earlier) == Some(target)
+    });
     let (start, end) = part.window().unwrap_or((i64::MIN, i64::MAX));
     let window = Window { start, end };
+    let mut before = 0;
+    for earlier in earlier {
+        before += restored_before(&point, part, id, earlier, i64::MAX, window).await?;
+    }
     let mut out = Vec::new();
     for source in offsets {
-        let count = restored_before(&point, id, partition, *source, window).await?;
+        let count = before + restored_before(&point, part, id, partition, *source, window).await?;
         let target = state.target_offset(place, count);
         let target =
             target.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?;
@@ -68,12 +84,17 @@ pub(crate) async fn lookup(
 /// How many records before `offset` a restore puts into the target.
 async fn restored_before(
     point: &archive::Point,
+    part: &RestoreSpec,
     topic: uuid::Uuid,
     partition: i32,
     offset: i64,
     window: Window,
 ) -> Result<u64, Failure> {
-    let timelines = Timelines::new(&point.forks);
+    let mut timelines = Timelines::new(&point.forks);
+    let name = point.seal.topics.iter().find(|known| known.id == topic).map_or("", |known| known.name.as_str());
+    if let Some(timeline) = part.timelines.get(&format!("{name}/{partition}")) {
+        timelines.choose(topic, partition, *timeline);
+    }
     let (mut count, mut from) = (0, i64::MIN);
     let rows =
         point.segments.iter().flat_map(|(_, rows)| rows).filter(|(id, row)| *id == topic && row.partition == partition);

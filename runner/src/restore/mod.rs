@@ -9,8 +9,10 @@ mod identity;
 mod state;
 
 mod configs;
-mod plan;
+mod route;
 mod select;
+
+mod plan;
 
 mod facts;
 mod prepare;
@@ -20,6 +22,9 @@ mod epoch;
 mod transform;
 
 mod lane;
+
+mod dealer;
+mod passes;
 
 mod attempt;
 mod finish;
@@ -85,7 +90,8 @@ pub async fn run(
         plan.fill(report);
         return Ok(());
     }
-    let opened = RestoreJournal::open(&store, identity.cluster(), identity.hex(), context.nonce()).await?;
+    let states = state_store(context, spec, part, &store).await?;
+    let opened = RestoreJournal::open(&states, identity.cluster(), identity.hex(), context.nonce()).await?;
     let (journal, saved): (_, Option<RestoreState>) = opened;
     let resumed = saved.is_some();
     let point = load_point(&store, part, saved.as_ref()).await?;
@@ -115,6 +121,19 @@ pub async fn run(
     let moved = attempt::produce(&mut restore, &plan, report).await;
     moved?;
     finish::finish(&mut restore, &plan, report).await
+}
+
+/// Where the state of a restore is: beside the archive, unless the specification says otherwise.
+pub(crate) async fn state_store(
+    context: &Context,
+    spec: &RunSpec,
+    part: &RestoreSpec,
+    archive: &Store,
+) -> Result<Store, Failure> {
+    match &part.state_storage {
+        None => Ok(archive.clone()),
+        Some(storage) => connect::open(context, storage, &spec.circuit_breaker).await,
+    }
 }
 
 /// The plan of a restore without doing it.

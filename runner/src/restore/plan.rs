@@ -12,6 +12,7 @@ use wire::Cluster;
 
 use super::configs::{expiring, for_creation, number};
 use super::facts::{Existing, existing};
+use super::route::Route;
 use super::select::{Chosen, choose};
 use super::state::RestoreState;
 use crate::context::Context;
@@ -63,6 +64,10 @@ pub struct TopicPlan {
     pub expires: Vec<String>,
     #[serde(skip)]
     pub(crate) source_id: Uuid,
+    /// Target partitions.
+    pub targets: Vec<i32>,
+    #[serde(skip)]
+    pub(crate) route: Route,
     #[serde(skip)]
     pub(crate) partition_count: i32,
     #[serde(skip)]
@@ -130,6 +135,9 @@ impl RestorePlan {
                 topic.records,
                 topic.bytes
             );
+            if let Some(count) = topic.route.exact() {
+                let _ = write!(out, ", dealt out to {count} anew");
+            }
             for expiry in &topic.expires {
                 let _ = write!(out, "\n    {expiry} would delete restored records");
             }
@@ -185,6 +193,7 @@ fn plan(
         window: Window { start, end },
         timelines: Timelines::new(&point.forks),
     };
+    choose_timelines(&mut out, spec, chosen);
     let sums = sum_rows(point, &out.window, &out.timelines);
     for chosen in chosen {
         let mut topic = describe(point, spec, chosen, configs, &sums);
@@ -203,6 +212,25 @@ fn plan(
         out.warnings.push(format!("restore.produceAcks is {}: {lost}; exactly once needs -1", spec.produce_acks));
     }
     out
+}
+
+/// Older timelines that the specification names.
+fn choose_timelines(out: &mut RestorePlan, spec: &RestoreSpec, chosen: &[Chosen]) {
+    for (place, timeline) in &spec.timelines {
+        let named = place.rsplit_once('/').and_then(|(topic, number)| Some((topic, number.parse::<i32>().ok()?)));
+        let Some((name, partition)) = named else { continue };
+        let newest = chosen.iter().find(|chosen| chosen.topic.name == name).map(|chosen| chosen.topic.id);
+        match newest {
+            Some(id) if out.timelines.newest(id, partition) >= *timeline => {
+                out.timelines.choose(id, partition, *timeline);
+            }
+            _ => {
+                let text =
+                    format!("restore.timelines.{place}: recovery point {} has no timeline {timeline} there", out.point);
+                out.refusals.push(Failure::new(Code::UnknownTopic, text));
+            }
+        }
+    }
 }
 
 /// Records, bytes and oldest time by (topic, partition) inside the window.
@@ -238,6 +266,7 @@ fn describe(
 ) -> TopicPlan {
     let wanted = |partition: &i32| spec.source_partitions.is_empty() || spec.source_partitions.contains(partition);
     let partitions: Vec<i32> = (0..chosen.topic.partitions).filter(wanted).collect();
+    let route = Route::new(spec, &chosen.target);
     let of = |partition: &i32| sums.get(&(chosen.topic.id, *partition));
     let rows = || point.seal.partitions.iter().filter(|row| row.topic == chosen.place && wanted(&row.partition));
     TopicPlan {
@@ -249,11 +278,13 @@ fn describe(
         largest_batch: rows().map(|row| row.largest_batch).max().unwrap_or(0),
         expires: Vec::new(),
         source_id: chosen.topic.id,
-        partition_count: chosen.topic.partitions,
+        targets: route.targets(&partitions),
+        partition_count: route.partitions(chosen.topic.partitions, &partitions),
         replication: spec.default_replication_factor.unwrap_or(chosen.topic.replication),
         configs: configs.get(&chosen.topic.name).map(for_creation).unwrap_or_default(),
         oldest: partitions.iter().filter_map(of).filter_map(|sum| sum.oldest).min(),
         largest_partition: partitions.iter().filter_map(of).map(|sum| sum.bytes).max().unwrap_or(0),
+        route,
         partitions,
     }
 }
@@ -299,10 +330,12 @@ fn judge(
         out.refusals.push(Failure::new(Code::TargetNotEmpty, text));
     }
     let has = i32::try_from(target.topic.partitions.len()).unwrap_or(i32::MAX);
-    let needs = topic.partitions.iter().max().map_or(0, |last| last + 1);
-    if has < needs {
+    let needs = topic.targets.iter().max().map_or(0, |last| last + 1);
+    let exact = topic.route.exact();
+    if has < needs || exact.is_some_and(|exact| exact != has) {
+        let what = if exact.is_some() { "repartitioning wants" } else { "the restore needs" };
         let text = format!(
-            "target topic {name} has {has} partitions, the source has {needs}; add partitions, or restore under another name"
+            "target topic {name} has {has} partitions, {what} {needs}; change one of the two, or restore under another name"
         );
         out.refusals.push(Failure::new(Code::TargetMismatch, text));
     }

@@ -18,15 +18,26 @@ pub(crate) struct Chosen {
 pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Vec<String>), Failure> {
     let selection = Selection::new(&spec.topics, &spec.exclude, spec.pattern_syntax)
         .map_err(|rule| Failure::new(Code::SpecInvalid, format!("restore.topics: {rule}")))?;
+    let taken = |topic: &TopicState| match spec.lineages.get(&topic.name) {
+        Some(id) => topic.id.to_string() == id.to_lowercase(),
+        None => topic.live,
+    };
+    for (name, id) in &spec.lineages {
+        if !seal.topics.iter().any(|topic| topic.name == *name && taken(topic)) {
+            let text =
+                format!("recovery point {} has no lineage {id} of topic {name}; `ls` shows what it has", seal.point);
+            return Err(Failure::new(Code::UnknownTopic, text));
+        }
+    }
     for name in selection.literals() {
-        if !seal.topics.iter().any(|topic| topic.live && topic.name == *name) {
+        if !seal.topics.iter().any(|topic| taken(topic) && topic.name == *name) {
             let text = format!("recovery point {} has no topic {name}; `ls` shows what it has", seal.point);
             return Err(Failure::new(Code::UnknownTopic, text));
         }
     }
     let mut warnings = Vec::new();
     let mut chosen: BTreeMap<String, Chosen> = BTreeMap::new();
-    for (topic, place) in seal.topics.iter().zip(0u32..).filter(|(topic, _)| topic.live) {
+    for (topic, place) in seal.topics.iter().zip(0u32..).filter(|(topic, _)| taken(topic)) {
         if !selection.matches(&topic.name) {
             continue;
         }

@@ -49,7 +49,7 @@ pub(crate) struct TargetTopic {
 pub(crate) struct TargetPartition {
     /// Position in the topics.
     pub(crate) topic: usize,
-    /// Partition, the same number on both sides.
+    /// Partition of the target.
     pub(crate) partition: i32,
     /// Target offset of the first restored record.
     pub(crate) start: i64,

@@ -1,11 +1,15 @@
 //! Archived batches become batches for the target: copied where nothing changes, else re-encoded. Pure CPU.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
+use archive::ReadBatch;
 use batch::{
     BatchError, Codec, Compressor, Decompressor, OffsetHeaders, RawBatch, Selected, Window, can_copy, copy_for_restore,
     encode_selected, payload, select_records,
 };
+
+use super::route::Route;
 
 /// Batches smaller than this are merged with their neighbours.
 const MERGE_BELOW: usize = 64 << 10;
@@ -67,6 +71,63 @@ pub(crate) fn transform(
     Ok((work.out, skip - work.left))
 }
 
+/// Records of one share for one target partition.
+#[derive(Debug)]
+pub(crate) struct Dealt {
+    pub(crate) partition: i32,
+    pub(crate) batches: Vec<OutBatch>,
+    /// Records that were left out at the beginning.
+    pub(crate) skipped: u64,
+}
+
+/// Deals the records of one source partition out to target partitions; of each, the first `skip` are left out.
+///
+/// # Errors
+/// As [`transform`].
+pub(crate) fn deal(
+    share: &ReadBatch,
+    rules: &Rules,
+    route: &Route,
+    skip: &HashMap<i32, u64>,
+) -> Result<Vec<Dealt>, BatchError> {
+    let batches: Vec<_> = share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)).collect();
+    let Some(first) = batches.first() else { return Ok(Vec::new()) };
+    let codec = first.header.attributes.codec().unwrap_or(Codec::None);
+    let mut decompressor = Decompressor::default();
+    let mut payloads = Vec::with_capacity(batches.len());
+    for batch in &batches {
+        let mut bytes = Vec::new();
+        payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT, &mut bytes)?;
+        payloads.push(bytes);
+    }
+    let mut selected: Vec<Selected<'_>> = Vec::new();
+    for (batch, bytes) in batches.iter().zip(&payloads) {
+        select_records(&batch.header, bytes, rules.window, &mut selected)?;
+    }
+    let mut by_target: BTreeMap<i32, Vec<Selected<'_>>> = BTreeMap::new();
+    for record in selected.into_iter().filter(|record| (share.from..share.until).contains(&record.offset)) {
+        let target = route.of_record(share.partition, record.offset, record.record.key);
+        by_target.entry(target).or_default().push(record);
+    }
+    let mut compressor = Compressor::new(codec, None);
+    let mut out = Vec::new();
+    for (partition, records) in by_target {
+        let left_out = usize::try_from(skip.get(&partition).copied().unwrap_or(0)).unwrap_or(usize::MAX);
+        let left_out = left_out.min(records.len());
+        let rest = records.get(left_out..).unwrap_or_default();
+        let encoded = encode_selected(rest, rules.offset_headers(), rules.limit, rules.max_records, &mut compressor)?;
+        let batches = encoded.into_iter().map(|e| OutBatch { bytes: e.bytes, records: e.records }).collect();
+        out.push(Dealt { partition, batches, skipped: left_out as u64 });
+    }
+    Ok(out)
+}
+
+impl Rules {
+    fn offset_headers(&self) -> Option<OffsetHeaders<'_>> {
+        self.headers.then_some(OffsetHeaders { source_cluster: self.source_cluster.as_deref() })
+    }
+}
+
 struct Work<'a> {
     rules: &'a Rules,
     offsets: Range<i64>,
@@ -114,8 +175,7 @@ impl Work<'_> {
         let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(selected.len());
         self.left -= skipped as u64;
         let selected = selected.get(skipped..).unwrap_or_default();
-        let headers =
-            self.rules.headers.then_some(OffsetHeaders { source_cluster: self.rules.source_cluster.as_deref() });
+        let headers = self.rules.offset_headers();
         let mut compressor = Compressor::new(codec, None);
         let encoded = encode_selected(selected, headers, self.rules.limit, self.rules.max_records, &mut compressor)?;
         self.out.extend(encoded.into_iter().map(|e| OutBatch { bytes: e.bytes, records: e.records }));

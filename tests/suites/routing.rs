@@ -1,0 +1,167 @@
+//! Restores that deal records out anew, merge or move partitions, choose older lineages, or keep their state elsewhere.
+
+use std::collections::HashMap;
+
+use harness::load::{self, Make};
+use harness::oracle::{self, Seen};
+use harness::pair::{source, target};
+use harness::process::signal;
+use harness::runner::{Bench, files};
+use rdkafka::producer::{BaseRecord, Producer};
+use serde_json::{Value, json};
+
+fn read(bootstrap: &str, topic: &str, partition: i32) -> Vec<Seen> {
+    oracle::read(bootstrap, topic, partition, false)
+}
+
+fn content(seen: &[Seen]) -> Vec<Seen> {
+    seen.iter().map(Seen::content).collect()
+}
+
+/// Three partitions with keys that repeat, some records without a key, and values of their own.
+fn fill(topic: &str, records: i64) {
+    let bootstrap = source().bootstrap();
+    load::create(&bootstrap, topic, 3, 1, &[]);
+    let make = |n: i64| Make {
+        key: (n % 5 != 0).then(|| format!("key-{}", n % 97).into_bytes()),
+        value: Some(format!("{n:0>400}").into_bytes()),
+        ..Make::new(n, i32::try_from(n % 3).unwrap())
+    };
+    load::produce(&bootstrap, topic, &[], (0..records).map(make));
+}
+
+/// Where librdkafka's own murmur2 partitioner puts each key among five partitions.
+fn partitions_of_keys() -> HashMap<Vec<u8>, i32> {
+    let bootstrap = target().bootstrap();
+    load::create(&bootstrap, "p-oracle", 5, 1, &[]);
+    let producer = load::producer(&bootstrap, &[("partitioner", "murmur2")]);
+    for number in 0..97 {
+        let key = format!("key-{number}");
+        producer.send(BaseRecord::to("p-oracle").key(&key).payload("")).unwrap();
+    }
+    producer.flush(std::time::Duration::from_secs(20)).unwrap();
+    let each = |partition| {
+        read(&target().bootstrap(), "p-oracle", partition).into_iter().map(move |s| (s.key.unwrap(), partition))
+    };
+    (0..5).flat_map(each).collect()
+}
+
+/// What the target must hold: source partitions one after the other, each record where `place` says.
+fn expected(topic: &str, count: i32, place: impl Fn(i32, &Seen) -> i32) -> Vec<Vec<Seen>> {
+    let mut out = vec![Vec::new(); usize::try_from(count).unwrap()];
+    for partition in 0..3 {
+        for seen in read(&source().bootstrap(), topic, partition) {
+            out[usize::try_from(place(partition, &seen)).unwrap()].push(seen.content());
+        }
+    }
+    out
+}
+
+fn assert_holds(topic: &str, expected: &[Vec<Seen>]) {
+    for (partition, wanted) in expected.iter().enumerate() {
+        let found = content(&read(&target().bootstrap(), topic, i32::try_from(partition).unwrap()));
+        assert_eq!(found.len(), wanted.len(), "{topic}/{partition}");
+        assert!(found == *wanted, "{topic}/{partition} has other records, or another order");
+    }
+}
+
+#[test]
+fn repartitioning_by_key_is_that_of_producers_and_survives_kills() {
+    let (topic, bench) = ("p-keys", Bench::new());
+    fill(topic, 60_000);
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    let by_key = partitions_of_keys();
+    let restore = json!({
+        "from": topic, "includeOffsetHeaders": false,
+        "repartitioning": {topic: {"strategy": "murmur2", "targetPartitions": 5}},
+    });
+    let spec = bench.restore("p-keys-r", &target().bootstrap(), restore);
+    let mut slow = spec.clone();
+    slow["restore"]["rateLimit"] = json!({"bytesPerSec": 6_000_000});
+    for round in 0..4u64 {
+        let mut child = bench.spawn(&slow);
+        std::thread::sleep(std::time::Duration::from_millis(400 + 170 * round));
+        signal(child.id(), "KILL");
+        child.wait().unwrap();
+    }
+    bench.run(&spec).ok();
+    let place = |_: i32, seen: &Seen| match &seen.key {
+        Some(key) => by_key[key],
+        None => i32::try_from(seen.offset % 5).unwrap(),
+    };
+    assert_holds(topic, &expected(topic, 5, place));
+    // A target with another number of partitions would put keys elsewhere.
+    load::create(&target().bootstrap(), "p-other", 4, 1, &[]);
+    let wrong = json!({
+        "from": topic, "topicMapping": {topic: "p-other"}, "repartitioning": {"p-other": {"targetPartitions": 5}},
+    });
+    bench.run(&bench.restore("p-wrong", &target().bootstrap(), wrong)).fails("KB5006", 4, &["p-other", "4", "5"]);
+}
+
+#[test]
+fn partitions_move_and_merge_and_offsets_are_found_there() {
+    let (topic, bench) = ("p-moved", Bench::new());
+    fill(topic, 3_000);
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    let run = |name: &str, more: Value| {
+        let mut restore = json!({"from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: name}});
+        restore.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let spec = bench.restore(name, &target().bootstrap(), restore);
+        bench.run(&spec).ok();
+        spec
+    };
+    run("p-automatic", json!({"repartitioning": {"p-automatic": {"strategy": "automatic", "targetPartitions": 2}}}));
+    assert_holds("p-automatic", &expected(topic, 2, |_, seen| i32::try_from(seen.offset % 2).unwrap()));
+    run("p-shifted", json!({"partitionMapping": {"0": 4}}));
+    assert_holds("p-shifted", &expected(topic, 5, |source, _| if source == 0 { 4 } else { source }));
+    let merged = run("p-merged", json!({"partitionMapping": {"0": 1, "2": 1}}));
+    assert_holds("p-merged", &expected(topic, 3, |_, _| 1));
+    // Offset 10 of source partition 2 stands behind the 2,000 records of partitions 0 and 1.
+    let found = bench.call("lookup", &merged, &[topic, "2", "10", "-o", "json"]).ok().stdout;
+    assert_eq!(serde_json::from_str::<Value>(&found).unwrap()[0]["target"], 2_010, "{found}");
+}
+
+#[test]
+fn an_older_lineage_is_restored_by_its_id() {
+    let (topic, bench) = ("p-lineage", Bench::new());
+    let bootstrap = source().bootstrap();
+    fill(topic, 300);
+    let before = content(&read(&bootstrap, topic, 0));
+    let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    bench.run(&spec).ok();
+    load::delete(&bootstrap, topic);
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    load::produce(&bootstrap, topic, &[], [Make::new(7, 0)]);
+    bench.run(&spec).ok();
+    let listed = bench.call("ls", &spec, &[topic]).ok().stdout;
+    let id = listed.lines().find_map(|line| line.split_once(": lineage ")).expect("an older lineage").1.trim().to_owned();
+    let restore = json!({
+        "from": topic, "includeOffsetHeaders": false, "lineages": {topic: id}, "topicMapping": {topic: "p-older"},
+    });
+    bench.run(&bench.restore("p-older", &target().bootstrap(), restore)).ok();
+    assert_eq!(content(&read(&target().bootstrap(), "p-older", 0)), before);
+    let unknown = json!({"from": topic, "lineages": {topic: "00000000-0000-0000-0000-000000000001"}});
+    bench.run(&bench.restore("p-unknown", &target().bootstrap(), unknown)).fails("KB2005", 4, &["lineage", topic]);
+}
+
+#[test]
+fn the_state_of_a_restore_goes_where_it_is_told() {
+    let (topic, bench) = ("p-state", Bench::new());
+    fill(topic, 300);
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    let states = bench.dir.path().join("states");
+    std::fs::create_dir(&states).unwrap();
+    let before = files(&bench.archive());
+    let restore = json!({
+        "from": topic, "stateStorage": {"type": "filesystem", "path": states}, "topicMapping": {topic: "p-state-2"},
+    });
+    let spec = bench.restore("p-state", &target().bootstrap(), restore);
+    bench.run(&spec).ok();
+    assert_eq!(files(&bench.archive()), before, "the archive was written to");
+    assert!(files(&states).len() >= 2);
+    assert_eq!(bench.run(&spec).ok().report()["outcome"], "AlreadyDone");
+    let mut unwritable = spec;
+    unwritable["name"] = "p-state-3".into();
+    unwritable["restore"]["stateStorage"]["path"] = "nowhere".into();
+    bench.run(&unwritable).fails("KB3003", 4, &["nowhere"]);
+}
