@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use contract::{Event, EventKind};
 
 use crate::context::Context;
+use crate::metrics::Metrics;
 
 /// Events kept for the archive; older progress is left out first.
 const KEPT: usize = 10_000;
@@ -16,6 +17,7 @@ const KEPT: usize = 10_000;
 pub struct Emitter {
     inner: Arc<Mutex<Inner>>,
     context: Context,
+    metrics: Option<Arc<Metrics>>,
 }
 
 #[derive(Debug)]
@@ -34,12 +36,26 @@ impl Emitter {
     pub fn new(context: &Context, machine: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let inner = Inner { seq: 0, lines: Vec::new(), warnings: Vec::new(), machine, terminal, drew: false };
-        Self { inner: Arc::new(Mutex::new(inner)), context: context.clone() }
+        Self { inner: Arc::new(Mutex::new(inner)), context: context.clone(), metrics: None }
+    }
+
+    /// The same emitter, which also feeds these metrics.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
+    /// The metrics that are fed.
+    pub(crate) fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.metrics.as_ref()
     }
 
     /// Emits an event.
     pub fn emit(&self, kind: EventKind) {
         let at = self.context.now_text();
+        if let Some(metrics) = &self.metrics {
+            metrics.take(&kind, self.context.clock.now().as_millisecond() as f64 / 1000.0);
+        }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.seq += 1;
         if let EventKind::Warning { message } = &kind {

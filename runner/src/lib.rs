@@ -12,6 +12,8 @@ pub mod context;
 pub mod spec_file;
 
 pub mod connect;
+pub mod metrics;
+
 pub mod emit;
 mod limiter;
 mod pace;

@@ -1,12 +1,14 @@
 //! One run from its specification to its report and exit code.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec};
 
 use crate::context::Context;
 use crate::emit::Emitter;
+use crate::metrics::{self, Metrics};
 use crate::{backup, connect, restore};
 
 /// What an interrupted run may still take to save its progress.
@@ -15,6 +17,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(22);
 /// Runs a specification; the report is complete however it ended.
 pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Report, ExitCode) {
     let mut report = Report { started_at: context.now_text(), ..Report::default() };
+    let emitter = &serve_metrics(emitter, spec).await;
     let result = tokio::select! {
         result = act(context, emitter, spec, &mut report) => result,
         () = too_long(context) => Err(Failure::new(Code::Interrupted, "stopped on request; the newest progress could not be saved in time")),
@@ -32,6 +35,20 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
     emitter.emit(EventKind::Finished { exit_code: exit as u8, failure: report.failure.clone() });
     publish(context, emitter, spec, &report).await;
     (report, exit)
+}
+
+/// Starts the listener that the specification asks for; without it the run still does its work.
+async fn serve_metrics(emitter: &Emitter, spec: &RunSpec) -> Emitter {
+    let Some(wanted) = &spec.metrics else { return emitter.clone() };
+    let kind = if spec.backup.is_some() { "backup" } else { "restore" };
+    let metrics = Arc::new(Metrics::new(wanted, kind, &spec.name));
+    match metrics::serve(wanted, Arc::clone(&metrics)).await {
+        Ok(address) => tracing::info!(%address, path = wanted.path, "serving metrics"),
+        Err(error) => {
+            emitter.warn(format!("metrics cannot be served on {}:{}: {error}", wanted.bind_address, wanted.port));
+        }
+    }
+    emitter.clone().with_metrics(metrics)
 }
 
 async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut Report) -> Result<(), Failure> {

@@ -159,3 +159,44 @@ fn a_store_that_was_rolled_back_is_noticed() {
     missing["backup"]["checkpointFolder"] = "nowhere".into();
     bench.run(&missing).fails("KB3003", 4, &["nowhere", "create it"]);
 }
+
+fn get(port: u16, path: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn metrics_and_health_are_served_while_a_run_works() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-metrics", Bench::new());
+    fill(&bootstrap, topic, 40_000);
+    let backup = json!({"topics": [topic], "rateLimit": {"recordsPerSec": 10_000}, "checkpointIntervalSecs": 1});
+    let mut spec = bench.backup(topic, &bootstrap, backup);
+    let port = free_port();
+    spec["metrics"] = json!({"bindAddress": "127.0.0.1", "port": port, "path": "/numbers", "updateIntervalMs": 100});
+    let mut live = bench.live(&spec);
+    live.wait("progress", |event| event["records"].as_u64() > Some(0));
+    assert!(get(port, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(get(port, "/readyz").contains("ready"));
+    let numbers = get(port, "/numbers");
+    let value = |name: &str| {
+        let line = numbers.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {numbers}"));
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    };
+    assert!(value("kafka_backup_records_total") > 0.0 && value("kafka_backup_lag_records") > 0.0);
+    assert!(value("kafka_backup_partition_lag_records{topic=\"l-metrics\",partition=\"0\"}") > 0.0);
+    assert!(value("kafka_backup_limited_by{by=\"throttle\"}") > 0.0);
+    assert!(get(port, "/elsewhere").starts_with("HTTP/1.1 404"));
+    live.finish().ok();
+    // A port that is taken is told, and the run does its work all the same.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    spec["metrics"]["port"] = taken.local_addr().unwrap().port().into();
+    spec["name"] = "l-metrics-2".into();
+    spec["backup"]["rateLimit"] = json!({});
+    assert!(bench.run(&spec).ok().report()["warnings"].to_string().contains("metrics cannot be served"));
+    spec["metrics"]["path"] = "metrics".into();
+    bench.run(&spec).fails("KB1002", 2, &["metrics.path", "begin with /"]);
+}

@@ -134,7 +134,8 @@ fn an_older_lineage_is_restored_by_its_id() {
     load::produce(&bootstrap, topic, &[], [Make::new(7, 0)]);
     bench.run(&spec).ok();
     let listed = bench.call("ls", &spec, &[topic]).ok().stdout;
-    let id = listed.lines().find_map(|line| line.split_once(": lineage ")).expect("an older lineage").1.trim().to_owned();
+    let id =
+        listed.lines().find_map(|line| line.split_once(": lineage ")).expect("an older lineage").1.trim().to_owned();
     let restore = json!({
         "from": topic, "includeOffsetHeaders": false, "lineages": {topic: id}, "topicMapping": {topic: "p-older"},
     });

@@ -12,6 +12,7 @@ pub mod code;
 pub mod names;
 
 pub mod limits;
+pub mod metrics_spec;
 pub mod selection;
 
 pub mod endpoint;
@@ -32,6 +33,7 @@ pub use code::{Code, ExitCode, Failure};
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
 pub use event::{Bound, Event, EventKind, Pace};
 pub use limits::{CircuitBreakerSpec, RateLimit};
+pub use metrics_spec::MetricsSpec;
 pub use report::Report;
 pub use restore_spec::{ExistingTopics, Repartitioning, RestoreSpec, Strategy};
 pub use run_spec::{Action, RunRef, RunSpec, SpecFinding};

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names;
-use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, RestoreSpec, StoreSpec};
+use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec};
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -31,6 +31,9 @@ pub struct RunSpec {
     /// How a failing store is treated.
     #[serde(default)]
     pub circuit_breaker: CircuitBreakerSpec,
+    /// Serve metrics while the run works; absent: no listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<MetricsSpec>,
     /// Back up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSpec>,
@@ -107,6 +110,9 @@ impl RunSpec {
         check_kafka(&self.kafka, &mut out);
         for (field, rule) in self.storage.findings() {
             push(&mut out, &format!("storage.{field}"), rule);
+        }
+        for (field, rule) in self.metrics.iter().flat_map(MetricsSpec::findings) {
+            push(&mut out, &format!("metrics.{field}"), rule);
         }
         for (field, rule) in self.circuit_breaker.findings() {
             push(&mut out, &format!("circuitBreaker.{field}"), rule);

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use wire::{Budget, Cluster};
 
 use super::FRAME_BUDGET;
@@ -95,6 +96,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     };
     let offsets = plan.cursors.iter().filter(|c| c.target < i64::MAX);
     let offsets = offsets.map(|c| u64::try_from(c.target - c.offset).unwrap_or(0)).sum();
+    let names = plan.cursors.iter().map(|cursor| (cursor.topic_id, cursor.topic.to_string())).collect();
     let readers = start_readers(shared, plan.cursors);
     let (jobs, queue) = mpsc::channel(1);
     let time = writer.time_spent();
@@ -109,6 +111,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         totals,
         follow,
         converted: BTreeSet::new(),
+        names,
         offsets,
         moved_offsets: 0,
         meter: Meter::starting_at(totals.records, totals.bytes),
@@ -167,6 +170,8 @@ struct Collector {
     follow: Option<Follow>,
     /// Topics with messages of old formats that were told of.
     converted: BTreeSet<Arc<str>>,
+    /// Names of topics, for metrics.
+    names: HashMap<Uuid, String>,
     offsets: u64,
     moved_offsets: u64,
     meter: Meter,
@@ -188,12 +193,15 @@ impl Collector {
         let mut segment = ticker(Duration::from_millis(backup.segment_max_interval_ms));
         let mut checkpoint =
             ticker(Duration::from_secs(backup.checkpoint_interval_secs.unwrap_or(u64::from(u32::MAX))));
+        let update = self.emitter.metrics().map_or(u64::from(u32::MAX), |metrics| metrics.update_interval_ms());
+        let mut gauges = ticker(Duration::from_millis(update));
         let mut failed = None;
         loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
                 _ = progress.tick() => self.tell_progress(),
+                _ = gauges.tick() => self.tell_lags(),
                 _ = segment.tick() => self.flush_and(Job::CloseSegment).await?,
                 _ = checkpoint.tick() => {
                     self.checkpoint().await?;
@@ -323,7 +331,14 @@ impl Collector {
         self.jobs.send(job).await.map_err(ended)
     }
 
+    fn tell_lags(&self) {
+        if let Some(metrics) = self.emitter.metrics() {
+            metrics.take_lags(self.positions.lags(|topic| self.names.get(&topic).cloned().unwrap_or_default()));
+        }
+    }
+
     fn tell_progress(&mut self) {
+        self.tell_lags();
         let (percent, lag) = if self.follow.is_some() {
             let lag = self.positions.lag();
             let done = self.moved_offsets as f64 / (self.moved_offsets + lag).max(1) as f64;

@@ -6,6 +6,8 @@ use archive::{Fork, Gap, Moves, PartitionState};
 use contract::Report;
 use uuid::Uuid;
 
+use crate::metrics::PartitionLag;
+
 /// Totals of what a run moved.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
@@ -98,8 +100,17 @@ impl Positions {
 
     /// Offsets that the source has and the archive does not yet.
     pub(crate) fn lag(&self) -> u64 {
-        let behind = |row: &PartitionState| u64::try_from(row.high_watermark - row.next).unwrap_or(0);
         self.rows.values().map(behind).sum()
+    }
+
+    /// The same for each partition.
+    pub(crate) fn lags(&self, name_of: impl Fn(Uuid) -> String) -> Vec<PartitionLag> {
+        let lag = |(key, row): (&(Uuid, i32), &PartitionState)| PartitionLag {
+            topic: name_of(key.0),
+            partition: key.1,
+            records: behind(row),
+        };
+        self.rows.iter().map(lag).collect()
     }
 
     /// What the next log entry must say; the moved marks are taken back.
@@ -120,4 +131,8 @@ impl Positions {
         let (gaps, forks) = (std::mem::take(&mut self.gaps), std::mem::take(&mut self.forks));
         Moves { positions, gaps, forks }
     }
+}
+
+fn behind(row: &PartitionState) -> u64 {
+    u64::try_from(row.high_watermark - row.next).unwrap_or(0)
 }
