@@ -56,3 +56,10 @@ gen:
 # Release build of the runner
 build:
     cargo build --locked --release -p kafka-backup-runner
+
+# Plan, resume and point look-up of a set with many entries: time and peak memory
+scale ENTRIES="60000" PARTITIONS="5000" MOVED="100":
+    cargo build --locked --release -p kafka-backup-archive --example scale
+    rm -rf target/scale
+    target/release/examples/scale make target/scale {{ENTRIES}} {{PARTITIONS}} {{MOVED}}
+    for work in plan resume lookup; do target/release/examples/scale $work target/scale; done

@@ -59,7 +59,7 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     match action {
         Action::Backup(spec_part) => {
             report.kind = "backup".into();
-            backup::run(context, emitter, spec, spec_part, report).await
+            Box::pin(backup::run(context, emitter, spec, spec_part, report)).await
         }
         Action::Restore(spec_part) => {
             report.kind = "restore".into();

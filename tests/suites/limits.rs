@@ -183,8 +183,8 @@ fn metrics_and_health_are_served_while_a_run_works() {
     assert!(get(port, "/readyz").contains("ready"));
     let numbers = get(port, "/numbers");
     let value = |name: &str| {
-        let line = numbers.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {numbers}"));
-        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+        let found = numbers.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {numbers}"));
+        found.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
     };
     assert!(value("kafka_backup_records_total") > 0.0 && value("kafka_backup_lag_records") > 0.0);
     assert!(value("kafka_backup_partition_lag_records{topic=\"l-metrics\",partition=\"0\"}") > 0.0);

@@ -67,9 +67,19 @@ impl Chain {
     /// # Errors
     /// When one is missing or damaged, or a link is broken.
     pub async fn read(&self, from: u64, to: u64) -> Result<Vec<(Entry, Digest)>, ArchiveError> {
+        self.read_after(from, to, None).await
+    }
+
+    /// The same; the first must follow the entry with this digest, when it is known.
+    pub(crate) async fn read_after(
+        &self,
+        from: u64,
+        to: u64,
+        before: Option<&Digest>,
+    ) -> Result<Vec<(Entry, Digest)>, ArchiveError> {
         let entries: Vec<_> =
             futures::stream::iter(from..=to).map(|number| self.entry(number)).buffered(PARALLEL).try_collect().await?;
-        let mut previous: Option<&Digest> = None;
+        let mut previous: Option<&Digest> = before;
         for (entry, digest) in &entries {
             let linked = match previous {
                 Some(previous) => entry.previous.as_ref() == Some(previous),

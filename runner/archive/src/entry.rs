@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
+use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
 use crate::state::{PartitionState, TopicState};
 use crate::{ArchiveError, Digest};
@@ -99,6 +100,24 @@ columns! {
         min_timestamp: i64 = "minTimestamp",
         /// Whether the lower bound is exact.
         min_exact: bool = "minExact",
+    }
+}
+
+/// A row of zeros, from which differences begin.
+pub(crate) fn empty_row() -> SegmentRow {
+    SegmentRow {
+        segment: 0,
+        topic: 0,
+        partition: 0,
+        timeline: 0,
+        first: 0,
+        next: 0,
+        bytes: 0,
+        records: 0,
+        committed: 0,
+        max_timestamp: 0,
+        min_timestamp: 0,
+        min_exact: false,
     }
 }
 
@@ -224,7 +243,7 @@ pub struct Entry {
     /// Newest entry before this one that carries full state.
     pub last_state: Option<u64>,
     /// Newest roll-up before this entry.
-    pub last_rollup: Option<u64>,
+    pub last_rollup: Option<RollupRef>,
     /// Digest of `set.json`, in the entry with number 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Digest>,

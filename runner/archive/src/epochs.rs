@@ -1,12 +1,15 @@
 //! Where leader epochs begin in what is archived of a partition: needed when the source's history has parted from ours.
 
+use std::collections::HashSet;
+
 use batch::Decompressor;
 use uuid::Uuid;
 
+use crate::index::Index;
 use crate::point::load_footer;
 use crate::read::{batches_of, open_block};
 use crate::timeline::Timelines;
-use crate::{ArchiveError, Chain, Fork, Layout, SegmentRef, Store};
+use crate::{ArchiveError, Layout, Store};
 
 /// The first archived offset of a partition's newest timeline that was written under a leader epoch above `epoch`.
 /// Entries up to `newest` count.
@@ -20,18 +23,11 @@ pub async fn first_above_epoch(
     (topic, partition): (Uuid, i32),
     epoch: i32,
 ) -> Result<Option<i64>, ArchiveError> {
-    let chain = Chain::new(store.clone(), layout.clone());
-    let (mut holders, mut forks): (Vec<SegmentRef>, Vec<Fork>) = (Vec::new(), Vec::new());
-    for (entry, _) in chain.read(0, newest).await? {
-        let is_it = |row: &&crate::SegmentRow| {
-            let id = entry.topics.get(row.topic as usize).map(|topic| topic.id);
-            row.partition == partition && id == Some(topic)
-        };
-        let places = entry.rows.iter().filter(is_it).filter_map(|row| entry.segments.get(row.segment as usize));
-        holders.extend(places.cloned());
-        forks.extend(entry.forks);
-    }
-    let timelines = Timelines::new(&forks);
+    let (index, ..) = Index::load(store, layout, newest).await?;
+    let mut places = Vec::new();
+    index.each_row(Some(&HashSet::from([(topic, partition)])), &mut |_, row| places.push(row.segment)).await?;
+    let holders: Vec<_> = places.iter().filter_map(|place| index.segments.get(*place as usize)).collect();
+    let timelines = Timelines::new(&index.forks);
     let mut first = None;
     // Epochs only grow within a history: the newest segments come first, until one is wholly below.
     for segment in holders.iter().rev() {

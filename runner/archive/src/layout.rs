@@ -55,6 +55,12 @@ impl Layout {
         self.key(&format!("log/main/{:020}/{number:020}", number / LOG_FOLDER))
     }
 
+    /// The roll-up of entries `from..=to`.
+    #[must_use]
+    pub fn rollup(&self, level: u32, from: u64, to: u64) -> Path {
+        self.key(&format!("roll/{level}/{from:020}-{to:020}"))
+    }
+
     /// Segment `seq` of a claim.
     #[must_use]
     pub fn segment(&self, claim: u64, nonce: &str, seq: u64) -> Path {

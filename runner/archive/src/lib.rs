@@ -19,6 +19,7 @@ mod store;
 pub mod segment;
 
 mod entry;
+mod rollup;
 mod state;
 mod timeline;
 
@@ -27,6 +28,7 @@ mod documents;
 mod head;
 
 mod catalog;
+mod index;
 mod point;
 
 mod read;
@@ -58,6 +60,7 @@ pub use point::{Point, ReadPlan, Wanted};
 pub use probe::{Finding, probe};
 pub use read::{BatchStream, ReadBatch};
 pub use restore_state::RestoreJournal;
+pub use rollup::RollupRef;
 pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState};
 pub use store::{Created, Store};

@@ -1,6 +1,6 @@
 //! A recovery point: what its chain names, and which of it a read touches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use batch::Window;
 use futures::{StreamExt, TryStreamExt};
@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
+use crate::index::Index;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
 use crate::timeline::Timelines;
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Fork, Gap, Layout, Seal, SideRef, Store};
+use crate::{ArchiveError, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
 
 /// Segments that are looked at at once.
 const CHECKS: usize = 16;
@@ -26,12 +27,7 @@ pub struct Point {
     pub entry: u64,
     /// Digest of the seal.
     pub digest: Digest,
-    /// Durable segments, oldest first, each with its rows and their topic ids.
-    pub segments: Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)>,
-    /// Gaps up to this point.
-    pub gaps: Vec<Gap>,
-    /// Timelines that began up to this point, oldest first.
-    pub forks: Vec<Fork>,
+    index: Index,
 }
 
 impl Point {
@@ -40,24 +36,42 @@ impl Point {
     /// # Errors
     /// When an entry is missing or damaged.
     pub async fn load(store: &Store, layout: &Layout, seal: u64) -> Result<Self, ArchiveError> {
-        let chain = Chain::new(store.clone(), layout.clone());
-        let mut entries = chain.read(0, seal).await?;
-        let (mut segments, mut gaps, mut forks) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, _) in &mut entries {
-            if entry.kind == EntryKind::Prune {
-                let key = store.show(&layout.entry(entry.n));
-                let feature = Some("prune".to_owned());
-                return Err(ArchiveError::Newer { key, format: entry.format, known: entry.format, feature });
-            }
-            gaps.append(&mut entry.gaps);
-            forks.append(&mut entry.forks);
-            segments.extend(segments_of(entry));
-        }
+        let (index, entry, digest) = Index::load(store, layout, seal).await?;
         let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
-        let (entry, digest) = entries.pop().ok_or_else(missing)?;
         let sealed = *entry.seal.ok_or_else(missing)?;
         let (store, layout) = (store.clone(), layout.clone());
-        Ok(Self { store, layout, seal: sealed, entry: seal, digest, segments, gaps, forks })
+        Ok(Self { store, layout, seal: sealed, entry: seal, digest, index })
+    }
+
+    /// Durable segments, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> &[SegmentRef] {
+        &self.index.segments
+    }
+
+    /// Gaps up to this point.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        &self.index.gaps
+    }
+
+    /// Timelines that began up to this point, oldest first.
+    #[must_use]
+    pub fn forks(&self) -> &[Fork] {
+        &self.index.forks
+    }
+
+    /// Walks over the rows of these partitions, or of all; of one partition the oldest comes first. A row's `segment` is
+    /// its position in [`Self::segments`].
+    ///
+    /// # Errors
+    /// When a roll-up is missing or damaged.
+    pub async fn each_row(
+        &self,
+        only: Option<&HashSet<(Uuid, i32)>>,
+        take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
+    ) -> Result<(), ArchiveError> {
+        self.index.each_row(only, take).await
     }
 
     /// Name of the set.
@@ -112,7 +126,7 @@ impl Point {
     /// # Errors
     /// The first segment that is missing, cut short or damaged.
     pub async fn check_segments(&self, wanted: &Wanted) -> Result<(), ArchiveError> {
-        let segments = self.plan(wanted).segments;
+        let segments = self.plan(wanted).await?.segments;
         let checks = futures::stream::iter(&segments).map(|segment| async move {
             let key = self.layout.segment(segment.claim, &segment.nonce, segment.seq);
             match self.store.size(&key).await? {
@@ -128,45 +142,36 @@ impl Point {
     }
 
     /// Which segments hold something of `wanted`, and how much that is at most.
-    #[must_use]
-    pub fn plan(&self, wanted: &Wanted) -> ReadPlan {
+    ///
+    /// # Errors
+    /// When a roll-up is missing or damaged.
+    pub async fn plan(&self, wanted: &Wanted) -> Result<ReadPlan, ArchiveError> {
         let mut plan = ReadPlan::default();
-        for (segment, rows) in &self.segments {
-            let hits = rows.iter().filter(|(topic, row)| {
-                let facts = RowFacts {
-                    timeline: row.timeline,
-                    committed: row.committed,
-                    first: row.first,
-                    next: row.next,
-                    max: row.max_timestamp,
-                    min: row.min_timestamp,
-                    exact: row.min_exact,
-                };
-                wanted.wants(*topic, row.partition, &facts)
-            });
-            let before = plan.records;
-            for (_, row) in hits {
+        let mut touched = vec![false; self.index.segments.len()];
+        let only: HashSet<_> = wanted.from.keys().copied().collect();
+        let mut take = |topic: Uuid, row: &SegmentRow| {
+            let facts = RowFacts {
+                timeline: row.timeline,
+                committed: row.committed,
+                first: row.first,
+                next: row.next,
+                max: row.max_timestamp,
+                min: row.min_timestamp,
+                exact: row.min_exact,
+            };
+            if wanted.wants(topic, row.partition, &facts) {
                 plan.records += row.committed;
                 plan.bytes += row.bytes;
+                if let Some(touched) = touched.get_mut(row.segment as usize) {
+                    *touched = true;
+                }
             }
-            if plan.records > before {
-                plan.segments.push(segment.clone());
-            }
-        }
-        plan
+        };
+        self.index.each_row(Some(&only), &mut take).await?;
+        let hit = self.index.segments.iter().zip(&touched).filter(|(_, touched)| **touched);
+        plan.segments = hit.map(|(segment, _)| segment.clone()).collect();
+        Ok(plan)
     }
-}
-
-fn segments_of(entry: &Entry) -> Vec<(SegmentRef, Vec<(Uuid, SegmentRow)>)> {
-    let mut out: Vec<_> = entry.segments.iter().map(|segment| (segment.clone(), Vec::new())).collect();
-    for row in &entry.rows {
-        if let (Some((_, rows)), Some(topic)) =
-            (out.get_mut(row.segment as usize), entry.topics.get(row.topic as usize))
-        {
-            rows.push((topic.id, row.clone()));
-        }
-    }
-    out
 }
 
 pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {

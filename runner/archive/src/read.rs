@@ -62,17 +62,19 @@ pub struct BatchStream {
 
 impl Point {
     /// Streams the committed batches of `wanted`, segment by segment; each partition comes in offset order.
-    #[must_use]
-    pub fn stream(&self, wanted: Wanted) -> BatchStream {
-        BatchStream {
+    ///
+    /// # Errors
+    /// When a roll-up is missing or damaged.
+    pub async fn stream(&self, wanted: Wanted) -> Result<BatchStream, ArchiveError> {
+        Ok(BatchStream {
             store: self.store.clone(),
             layout: self.layout.clone(),
-            segments: self.plan(&wanted).segments.into(),
+            segments: self.plan(&wanted).await?.segments.into(),
             wanted: Arc::new(wanted),
             pieces: VecDeque::new(),
             running: VecDeque::new(),
             ready: VecDeque::new(),
-        }
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::entry::{FORMAT, decode_document, encode_document};
 use crate::state::SetState;
 use crate::store::{Created, Store};
 use crate::writer_options::{AlreadySealed, WriterOptions};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner, RollupRef};
 
 /// Creates `set.json` when it is not there; returns the first owner and the document's digest.
 pub(crate) async fn ensure_set(store: &Store, options: &WriterOptions) -> Result<(Owner, Digest), ArchiveError> {
@@ -44,6 +44,7 @@ pub(crate) struct Replay {
     newest: Option<Entry>,
     pub(crate) last_seal: Option<u64>,
     pub(crate) last_state: Option<u64>,
+    pub(crate) last_rollup: Option<RollupRef>,
     /// Stamp of the newest recovery point.
     pub(crate) last_stamp: Option<String>,
     seals: Vec<(String, AlreadySealed)>,
@@ -59,6 +60,7 @@ impl Replay {
             newest: None,
             last_seal: None,
             last_state: None,
+            last_rollup: None,
             last_stamp: None,
             seals: Vec::new(),
         };
@@ -70,6 +72,7 @@ impl Replay {
             replay.state.apply(&entry);
             replay.last_seal = entry.last_seal;
             replay.last_state = entry.last_state;
+            replay.last_rollup.clone_from(&entry.last_rollup);
             if let Some(seal) = &entry.seal {
                 (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
                 replay.owner = seal.owner.clone();

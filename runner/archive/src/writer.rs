@@ -19,7 +19,7 @@ use crate::store::Store;
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
 use crate::writer_options::{AlreadySealed, Claim, Moves, SealFacts, WriterOptions, Written};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner, Seal, SideRef};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner, RollupRef, Seal, SideRef};
 
 /// What opening a set for a run finds.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub struct SetWriter {
     last: Option<(u64, Digest)>,
     last_seal: Option<u64>,
     last_state: Option<u64>,
+    last_rollup: Option<RollupRef>,
     /// Stamp of the newest recovery point.
     last_stamp: Option<String>,
     /// Newest entry that was read back.
@@ -79,6 +80,7 @@ impl SetWriter {
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,
+            last_rollup: replay.last_rollup,
             last_stamp: replay.last_stamp,
             confirmed: None,
             state: replay.state,
@@ -91,6 +93,8 @@ impl SetWriter {
             store,
             options,
         };
+        // The writer before may have ended just before its roll-up.
+        writer.roll_up().await;
         if replay.owner != writer.options.owner {
             writer.adopt(&replay.owner).await?;
         }
@@ -175,7 +179,7 @@ impl SetWriter {
             point: self.options.stamp.clone(),
             last_seal: self.last_seal,
             last_state: self.last_state,
-            last_rollup: None,
+            last_rollup: self.last_rollup.clone(),
             set: self.last.is_none().then(|| self.set.clone()),
             topics: Vec::new(),
             segments: Vec::new(),
@@ -196,7 +200,18 @@ impl SetWriter {
         }
         self.last = Some((number, digest));
         self.state.apply(&entry);
+        self.roll_up().await;
         Ok(number)
+    }
+
+    /// Sums up entries where a roll-up is due. Without it readers read the entries: a failure is no failure of the run.
+    async fn roll_up(&mut self) {
+        let Some((number, digest)) = &self.last else { return };
+        let newest = self.last_rollup.clone();
+        match crate::index::roll_up(&self.store, &self.options.layout, newest, (*number, digest)).await {
+            Ok(newest) => self.last_rollup = newest,
+            Err(error) => tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead"),
+        }
     }
 
     /// Packs an arena into the current segment; closes the segment when it is full.

@@ -10,7 +10,9 @@ use archive::{
     SealFacts, SetWriter, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
+use futures::TryStreamExt;
 use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -153,7 +155,7 @@ async fn read(store: &Store) -> HashMap<(Uuid, i32), Vec<u8>> {
     let (layout, seal) = resolve(store, "orders").await.unwrap();
     let point = Point::load(store, &layout, seal).await.unwrap();
     let from = (1..=2).flat_map(|n| (0..4).map(move |p| ((Uuid::from_u128(n), p), i64::MIN))).collect();
-    let mut stream = point.stream(Wanted { from, timelines: Timelines::default(), window: Window::ALL });
+    let mut stream = point.stream(Wanted { from, timelines: Timelines::default(), window: Window::ALL }).await.unwrap();
     let mut out = HashMap::<_, Vec<u8>>::new();
     while let Some(share) = stream.next().await.unwrap() {
         let bytes = out.entry((share.topic, share.partition)).or_default();
@@ -216,7 +218,7 @@ async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
     assert_eq!(second.state().partitions[&(Uuid::from_u128(1), 0)].next, 9);
     second.seal(Moves::default(), &BTreeSet::new(), facts()).await.unwrap();
     let (layout, seal) = resolve(&store, "orders").await.unwrap();
-    assert_eq!(Point::load(&store, &layout, seal).await.unwrap().gaps, [gap]);
+    assert_eq!(Point::load(&store, &layout, seal).await.unwrap().gaps(), [gap]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,4 +241,80 @@ async fn every_changed_byte_is_found() {
     }
     let found = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
     assert!(found.problems.is_empty(), "{:?}", found.problems);
+}
+
+/// First offset, next offset and segment of each row, by partition.
+type Places = HashMap<(Uuid, i32), Vec<(i64, i64, u32)>>;
+
+/// 4,200 entries, each moving one of 40 partitions: roll-ups of both levels, and entries after them.
+#[tokio::test]
+async fn roll_ups_say_what_entries_say() {
+    let (inner, store) = memory();
+    let mut writer = writer(&store, "run-1", "aaaaaaaaaaaaaaaa").await;
+    writer.know_topic(topic(1));
+    writer.know_topic(topic(2));
+    let mut next = HashMap::new();
+    for round in 0..4_200i64 {
+        let (number, partition) = (u128::try_from(round % 2 + 1).unwrap(), i32::try_from(round % 40).unwrap());
+        let offset = next.entry((number, partition)).or_insert(0);
+        let mut arena = Arena::default();
+        arena.push(PendingBatch {
+            topic: Uuid::from_u128(number),
+            partition,
+            timeline: 0,
+            from: *offset,
+            committed: 2,
+            aborted: false,
+            raw: raw(*offset, 2, 5),
+        });
+        *offset += 2;
+        let moved = (Uuid::from_u128(number), position(partition, *offset));
+        writer.push(arena).await.unwrap();
+        writer.commit(Moves { positions: vec![moved], ..Moves::default() }).await.unwrap();
+    }
+    let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
+    let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
+    writer.write_hint(&entry, &digest).await.unwrap();
+    assert_eq!(entry.last_rollup.as_ref().map(|rollup| (rollup.level, rollup.to)), Some((1, 4_159)));
+    let (layout, seal) = resolve(&store, "orders").await.unwrap();
+    let point = Point::load(&store, &layout, seal).await.unwrap();
+    let mut rows = Places::new();
+    let mut take = |topic: Uuid, row: &archive::SegmentRow| {
+        rows.entry((topic, row.partition)).or_default().push((row.first, row.next, row.segment));
+    };
+    point.each_row(None, &mut take).await.unwrap();
+    // By another way: every entry, one after the other.
+    let chain = archive::Chain::new(store.clone(), layout.clone());
+    let (mut expected, mut segments) = (Places::new(), 0);
+    for (entry, _) in chain.read(0, seal).await.unwrap() {
+        for row in &entry.rows {
+            let topic = entry.topics[row.topic as usize].id;
+            let key = (topic, row.partition);
+            expected.entry(key).or_default().push((row.first, row.next, segments + row.segment));
+        }
+        segments += u32::try_from(entry.segments.len()).unwrap();
+    }
+    assert_eq!(rows, expected);
+    assert_eq!(point.segments().len(), segments as usize);
+    // Few partitions: the same rows, fewer pages.
+    let only = std::collections::HashSet::from([(Uuid::from_u128(2), 7)]);
+    let mut found = Vec::new();
+    let mut take = |topic: Uuid, row: &archive::SegmentRow| found.push(((topic, row.partition), row.first));
+    point.each_row(Some(&only), &mut take).await.unwrap();
+    assert_eq!(found.len(), expected[&(Uuid::from_u128(2), 7)].len());
+    let verified = verify_point(&store, &layout, seal, Level::Structure).await.unwrap();
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+    // A changed byte of a roll-up that counts is found.
+    let prefix = object_store::path::Path::from("team/a/orders/roll");
+    let all: Vec<_> = inner.list(Some(&prefix)).try_collect().await.unwrap();
+    assert!(all.len() >= 66, "{} roll-ups", all.len());
+    let large = all.iter().find(|object| object.location.as_ref().contains("/2/")).unwrap();
+    let bytes = inner.get(&large.location).await.unwrap().bytes().await.unwrap();
+    for at in [0, 7, 8, bytes.len() / 3, bytes.len() - 1] {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 1;
+        inner.put(&large.location, changed.into()).await.unwrap();
+        let verified = verify_point(&store, &layout, seal, Level::Structure).await.unwrap();
+        assert!(!verified.problems.is_empty(), "byte {at}");
+    }
 }

@@ -55,8 +55,8 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
     let point = Point::load(store, &layout, seal).await?;
     if output == Output::Json {
         print::json(&serde_json::json!({
-            "set": layout.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps,
-            "segments": point.segments.iter().map(|(segment, _)| segment).collect::<Vec<_>>(),
+            "set": layout.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps(),
+            "segments": point.segments(),
         }));
         return Ok(());
     }
@@ -68,19 +68,19 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
         point.seal.owner.cluster_id
     ));
     if detail.segments {
-        segments(&point, &layout);
+        segments(&point, &layout).await?;
     } else if detail.partitions {
         partitions(&point);
     } else {
         topics(&point);
     }
-    for fork in &point.forks {
+    for fork in point.forks() {
         print::line(&format!(
             "timeline: {}/{} was cut at offset {}; timeline {} begins there",
             fork.name, fork.partition, fork.from, fork.timeline
         ));
     }
-    for gap in &point.gaps {
+    for gap in point.gaps() {
         print::line(&format!(
             "gap: {}/{} offsets {} to {} ({})",
             gap.name, gap.partition, gap.from, gap.to, gap.reason
@@ -127,14 +127,23 @@ fn by_name(rows: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
     rows
 }
 
-fn segments(point: &Point, layout: &archive::Layout) {
-    let rows = point.segments.iter().map(|(segment, rows)| {
+async fn segments(point: &Point, layout: &archive::Layout) -> Result<(), Failure> {
+    let mut sums = vec![(0u64, 0u64); point.segments().len()];
+    let mut take = |_, row: &archive::SegmentRow| {
+        if let Some((partitions, records)) = sums.get_mut(row.segment as usize) {
+            *partitions += 1;
+            *records += row.records;
+        }
+    };
+    point.each_row(None, &mut take).await?;
+    let rows = point.segments().iter().zip(sums).map(|(segment, (partitions, records))| {
         vec![
             layout.segment(segment.claim, &segment.nonce, segment.seq).to_string(),
             print::size(segment.size),
-            rows.len().to_string(),
-            rows.iter().map(|(_, row)| row.records).sum::<u64>().to_string(),
+            partitions.to_string(),
+            records.to_string(),
         ]
     });
     print::table(&["SEGMENT", "SIZE", "PARTITIONS", "RECORDS"], &rows.collect::<Vec<_>>());
+    Ok(())
 }

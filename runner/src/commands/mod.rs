@@ -191,7 +191,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
             let output = spec.output;
             let parsed = spec_file::read(&spec.spec);
             let (report, exit) = match parsed {
-                Ok(spec) => run::run(context, &Emitter::new(context, output == Output::Json), &spec).await,
+                Ok(spec) => Box::pin(run::run(context, &Emitter::new(context, output == Output::Json), &spec)).await,
                 Err(failure) => {
                     let exit = failure.code.exit();
                     let report =

@@ -66,8 +66,8 @@ pub(crate) async fn show(
         }
         Document::Segment { claim, seq } => {
             let point = Point::load(&store, &layout, seal).await?;
-            let found = point.segments.iter().find(|(segment, _)| (segment.claim, segment.seq) == (claim, seq));
-            let (segment, _) = found.ok_or_else(|| {
+            let found = point.segments().iter().find(|segment| (segment.claim, segment.seq) == (claim, seq));
+            let segment = found.ok_or_else(|| {
                 Failure::new(Code::NoSuchPoint, format!("{name} has no segment {seq} of claim {claim}"))
             })?;
             print::json(&point.footer(segment).await?);

@@ -67,7 +67,7 @@ async fn one_epoch(
     report: &mut Report,
 ) -> Result<BTreeMap<usize, i64>, LaneEnd> {
     let ways = ways(restore, plan);
-    let (left, skip) = what_is_left(restore, plan, &ways, tails);
+    let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
     let shared = Arc::new(shared(restore).await?);
     let rules = rules(restore, plan).await?;
     let lanes = restore.cluster.options().connections_per_broker.max(1);
@@ -75,7 +75,10 @@ async fn one_epoch(
     let mut dealer = Dealer::new(ways, rules, skip, senders);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
     let mut passes: VecDeque<_> = passes(plan, left).into();
-    let mut stream = passes.pop_front().map(|wanted| restore.point.stream(wanted));
+    let mut stream = match passes.pop_front() {
+        Some(wanted) => Some(restore.point.stream(wanted).await.map_err(Failure::from)?),
+        None => None,
+    };
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO };
     let (mut expected, mut end) = (BTreeMap::new(), None);
@@ -108,10 +111,13 @@ async fn one_epoch(
             Next::Dealt => dealer.send_dealt().await,
             Next::Share(next) => match next {
                 Ok(None) => match passes.pop_front() {
-                    Some(wanted) => {
-                        stream = Some(restore.point.stream(wanted));
-                        continue;
-                    }
+                    Some(wanted) => match restore.point.stream(wanted).await {
+                        Ok(next) => {
+                            stream = Some(next);
+                            continue;
+                        }
+                        Err(error) => Err(error.into()),
+                    },
                     None => dealer.finish().await.map(|_| false),
                 },
                 Ok(Some((share, permit))) => {

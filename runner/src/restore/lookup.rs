@@ -1,7 +1,7 @@
 //! Where a source offset stands in the target of a restore: computed for the offsets asked, from the counts in the
 //! index and the blocks around them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use archive::{RestoreJournal, Timelines, Wanted};
 use batch::{Decompressor, Window, payload, select_records};
@@ -90,25 +90,25 @@ async fn restored_before(
     offset: i64,
     window: Window,
 ) -> Result<u64, Failure> {
-    let mut timelines = Timelines::new(&point.forks);
+    let mut timelines = Timelines::new(point.forks());
     let name = point.seal.topics.iter().find(|known| known.id == topic).map_or("", |known| known.name.as_str());
     if let Some(timeline) = part.timelines.get(&format!("{name}/{partition}")) {
         timelines.choose(topic, partition, *timeline);
     }
     let (mut count, mut from) = (0, i64::MIN);
-    let rows =
-        point.segments.iter().flat_map(|(_, rows)| rows).filter(|(id, row)| *id == topic && row.partition == partition);
-    for (_, row) in rows {
+    let mut closed = false;
+    let mut take = |_: uuid::Uuid, row: &archive::SegmentRow| {
         // Counts of whole rows are exact only when no window cuts into them.
         let replaced = row.next > timelines.end_of(topic, partition, row.timeline);
-        if row.next > offset || replaced || window != Window::ALL {
-            break;
+        closed |= row.next > offset || replaced || window != Window::ALL;
+        if !closed {
+            count += row.committed;
+            from = row.next;
         }
-        count += row.committed;
-        from = row.next;
-    }
+    };
+    point.each_row(Some(&HashSet::from([(topic, partition)])), &mut take).await?;
     let wanted = Wanted { from: HashMap::from([((topic, partition), from)]), timelines, window };
-    let mut stream = point.stream(wanted);
+    let mut stream = point.stream(wanted).await?;
     let mut decompressor = Decompressor::default();
     while let Some(share) = stream.next().await? {
         for batch in share.batches.iter().filter(|batch| batch.header.last_offset() >= from) {

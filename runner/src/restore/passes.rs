@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use archive::Wanted;
 use batch::Window;
+use contract::Failure;
 use uuid::Uuid;
 
 use super::Restore;
@@ -52,32 +53,32 @@ pub(crate) fn ways(restore: &Restore<'_>, plan: &RestorePlan) -> HashMap<(Uuid, 
 
 /// The partitions from where they stand. Whole rows that are done are not read again; the rest is skipped by
 /// count, because a time window hides how many records a row gives, and partitions that meet hide whose they were.
-pub(crate) fn what_is_left(
+pub(crate) async fn what_is_left(
     restore: &Restore<'_>,
     plan: &RestorePlan,
     ways: &HashMap<(Uuid, i32), Way>,
     tails: &[Tail],
-) -> (Wanted, HashMap<usize, u64>) {
+) -> Result<(Wanted, HashMap<usize, u64>), Failure> {
     let mut wanted = plan.wanted();
     let mut skip: HashMap<usize, u64> = tails.iter().enumerate().map(|(place, tail)| (place, tail.done)).collect();
     if plan.window != Window::ALL {
-        return (wanted, skip);
+        return Ok((wanted, skip));
     }
     let apart = plan.topics.iter().filter(|topic| !topic.route.is_ordered(&topic.partitions));
     let apart: HashSet<_> = apart.map(|topic| topic.source_id).collect();
     let mut closed: HashSet<usize> = HashSet::new();
-    for (topic, row) in restore.point.segments.iter().flat_map(|(_, rows)| rows) {
-        let Some(Way::One(place)) = ways.get(&(*topic, row.partition)).filter(|_| apart.contains(topic)) else {
-            continue;
-        };
-        let Some(left) = skip.get_mut(place).filter(|_| !closed.contains(place)) else { continue };
-        let replaced = row.next > wanted.timelines.end_of(*topic, row.partition, row.timeline);
+    let only: HashSet<_> = wanted.from.keys().filter(|(topic, _)| apart.contains(topic)).copied().collect();
+    let mut take = |topic: Uuid, row: &archive::SegmentRow| {
+        let Some(Way::One(place)) = ways.get(&(topic, row.partition)) else { return };
+        let Some(left) = skip.get_mut(place).filter(|_| !closed.contains(place)) else { return };
+        let replaced = row.next > wanted.timelines.end_of(topic, row.partition, row.timeline);
         if *left >= row.committed && !replaced {
             *left -= row.committed;
-            wanted.from.insert((*topic, row.partition), row.next);
+            wanted.from.insert((topic, row.partition), row.next);
         } else {
             closed.insert(*place);
         }
-    }
-    (wanted, skip)
+    };
+    restore.point.each_row(Some(&only), &mut take).await?;
+    Ok((wanted, skip))
 }

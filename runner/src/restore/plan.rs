@@ -168,39 +168,46 @@ pub(crate) async fn make(
     let targets = existing(cluster, &names).await?;
     let configs = point.configs().await?;
     let now_ms = context.clock.now().as_millisecond();
-    Ok(plan(point, spec, &chosen, warnings, &targets, &configs, saved, now_ms))
+    let mut out = outline(point, spec, warnings);
+    choose_timelines(&mut out, spec, &chosen);
+    let sums = sum_rows(point, &chosen, &out).await?;
+    fill(&mut out, point, spec, &chosen, &targets, &configs, &sums, saved, now_ms);
+    Ok(out)
 }
 
-/// The plan from facts alone.
-#[allow(clippy::too_many_arguments)]
-fn plan(
-    point: &Point,
-    spec: &RestoreSpec,
-    chosen: &[Chosen],
-    warnings: Vec<String>,
-    targets: &HashMap<String, Existing>,
-    configs: &TopicConfigs,
-    saved: Option<&RestoreState>,
-    now_ms: i64,
-) -> RestorePlan {
+/// A plan without topics.
+fn outline(point: &Point, spec: &RestoreSpec, warnings: Vec<String>) -> RestorePlan {
     let (start, end) = spec.window().unwrap_or((i64::MIN, i64::MAX));
-    let mut out = RestorePlan {
+    RestorePlan {
         point: point.seal.point.clone(),
         topics: Vec::new(),
         offset_headers: spec.include_offset_headers.unwrap_or(point.seal.include_offset_headers),
         refusals: Vec::new(),
         warnings,
         window: Window { start, end },
-        timelines: Timelines::new(&point.forks),
-    };
-    choose_timelines(&mut out, spec, chosen);
-    let sums = sum_rows(point, &out.window, &out.timelines);
+        timelines: Timelines::new(point.forks()),
+    }
+}
+
+/// The rest of the plan, from facts alone.
+#[allow(clippy::too_many_arguments)]
+fn fill(
+    out: &mut RestorePlan,
+    point: &Point,
+    spec: &RestoreSpec,
+    chosen: &[Chosen],
+    targets: &HashMap<String, Existing>,
+    configs: &TopicConfigs,
+    sums: &HashMap<(Uuid, i32), Sum>,
+    saved: Option<&RestoreState>,
+    now_ms: i64,
+) {
     for chosen in chosen {
-        let mut topic = describe(point, spec, chosen, configs, &sums);
+        let mut topic = describe(point, spec, chosen, configs, sums);
         let target = targets.get(&chosen.target);
         let mine = saved.and_then(|state| state.topics.iter().find(|topic| topic.name == chosen.target));
         topic.action = action(spec, target, mine.is_some(), saved.is_some_and(RestoreState::started)).into();
-        judge(&mut out, &mut topic, spec, target, mine.is_some_and(|mine| mine.created), now_ms);
+        judge(out, &mut topic, spec, target, mine.is_some_and(|mine| mine.created), now_ms);
         out.topics.push(topic);
     }
     if spec.produce_acks != -1 {
@@ -211,7 +218,6 @@ fn plan(
         };
         out.warnings.push(format!("restore.produceAcks is {}: {lost}; exactly once needs -1", spec.produce_acks));
     }
-    out
 }
 
 /// Older timelines that the specification names.
@@ -241,20 +247,24 @@ struct Sum {
     oldest: Option<i64>,
 }
 
-fn sum_rows(point: &Point, window: &Window, timelines: &Timelines) -> HashMap<(Uuid, i32), Sum> {
+async fn sum_rows(point: &Point, chosen: &[Chosen], plan: &RestorePlan) -> Result<HashMap<(Uuid, i32), Sum>, Failure> {
     let mut out: HashMap<(Uuid, i32), Sum> = HashMap::new();
-    for (topic, row) in point.segments.iter().flat_map(|(_, rows)| rows) {
+    let window = plan.window;
+    let topics = || chosen.iter().map(|chosen| &chosen.topic);
+    let only = topics().flat_map(|topic| (0..topic.partitions).map(|partition| (topic.id, partition))).collect();
+    let mut take = |topic: Uuid, row: &archive::SegmentRow| {
         let outside = row.max_timestamp < window.start || (row.min_exact && row.min_timestamp > window.end);
-        let replaced = row.first >= timelines.end_of(*topic, row.partition, row.timeline);
+        let replaced = row.first >= plan.timelines.end_of(topic, row.partition, row.timeline);
         if row.committed > 0 && !outside && !replaced {
-            let sum = out.entry((*topic, row.partition)).or_default();
+            let sum = out.entry((topic, row.partition)).or_default();
             sum.records += row.committed;
             sum.bytes += row.bytes;
             let oldest = row.min_timestamp.max(window.start);
             sum.oldest = Some(sum.oldest.map_or(oldest, |before| before.min(oldest)));
         }
-    }
-    out
+    };
+    point.each_row(Some(&only), &mut take).await?;
+    Ok(out)
 }
 
 fn describe(

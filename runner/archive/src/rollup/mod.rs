@@ -1,0 +1,117 @@
+//! Roll-ups: what many log entries say of segments, in one object, sorted by partition, so that a plan reads pages
+//! instead of entries. FORMAT.md, "Roll-ups".
+
+mod build;
+mod rows;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::columns::columns;
+use crate::entry::{Fork, Gap, SegmentRef, decode_document};
+use crate::segment::TopicRow;
+use crate::{ArchiveError, Digest, Layout, Store};
+
+pub(crate) use build::{Run, Runs, build, run_of_entry};
+pub(crate) use rows::RowReader;
+
+/// Entries of a roll-up of level 1; a roll-up of level 2 covers as many of level 1.
+pub(crate) const FANOUT: u64 = 64;
+/// First bytes of a roll-up.
+const MAGIC: &[u8; 8] = b"KBROLLUP";
+/// A bound on what a damaged page can make us allocate.
+const PAGE_LIMIT: usize = 16 << 20;
+
+/// Names a roll-up, with the digest of its directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollupRef {
+    /// 1 or 2.
+    pub level: u32,
+    /// First entry.
+    pub from: u64,
+    /// Last entry.
+    pub to: u64,
+    /// Bytes of the object.
+    pub size: u64,
+    /// First byte of the directory, which ends the object.
+    pub directory_at: u64,
+    /// BLAKE3-256 of the directory as stored.
+    pub digest: Digest,
+}
+
+columns! {
+    /// One page of rows.
+    pub(crate) struct PageRow as PageColumns {
+        /// First byte.
+        at: u64 = "at",
+        /// Stored bytes.
+        length: u64 = "length",
+        /// Decompressed bytes.
+        size: u64 = "size",
+        /// Rows inside.
+        rows: u32 = "rows",
+        /// Topic of the first row.
+        topic: u32 = "topic",
+        /// Partition of the first row.
+        partition: i32 = "partition",
+        /// BLAKE3 of the stored bytes, 128 bits.
+        digest: Digest = "digest",
+    }
+}
+
+/// The directory of a roll-up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Directory {
+    pub(crate) format: u32,
+    /// Digest of entry `to`.
+    pub(crate) last: Digest,
+    /// The newest roll-up that ends before this one.
+    pub(crate) previous: Option<RollupRef>,
+    /// In order of id; rows point into it.
+    pub(crate) topics: Vec<TopicRow>,
+    pub(crate) segments: Vec<SegmentRef>,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) forks: Vec<Fork>,
+    #[serde(with = "PageRow")]
+    pub(crate) pages: Vec<PageRow>,
+}
+
+impl Directory {
+    /// Reads and checks the directory of a roll-up.
+    pub(crate) async fn load(store: &Store, layout: &Layout, rollup: &RollupRef) -> Result<Self, ArchiveError> {
+        let key = layout.rollup(rollup.level, rollup.from, rollup.to);
+        let shown = store.show(&key);
+        let bytes = store.get_range(&key, rollup.directory_at..rollup.size).await?;
+        if Digest::of(&bytes) != rollup.digest {
+            return Err(ArchiveError::damaged(shown, "its directory does not match the digest in the log"));
+        }
+        decode_document(&shown, &bytes)
+    }
+
+    /// Reads some pages that stand side by side, and checks them.
+    pub(crate) async fn pages(
+        store: &Store,
+        layout: &Layout,
+        rollup: &RollupRef,
+        pages: &[PageRow],
+    ) -> Result<Vec<RowReader>, ArchiveError> {
+        let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return Ok(Vec::new()) };
+        let key = layout.rollup(rollup.level, rollup.from, rollup.to);
+        let bytes = store.get_range(&key, first.at..last.at + last.length).await?;
+        let open = |page: &PageRow| open_page(&store.show(&key), page, &bytes, first.at);
+        pages.iter().map(open).collect()
+    }
+}
+
+fn open_page(key: &str, page: &PageRow, bytes: &Bytes, start: u64) -> Result<RowReader, ArchiveError> {
+    let from = usize::try_from(page.at - start).unwrap_or(usize::MAX);
+    let length = usize::try_from(page.length).unwrap_or(usize::MAX);
+    let stored = bytes.get(from..from.saturating_add(length)).unwrap_or_default();
+    if Digest::half_of(stored) != page.digest {
+        return Err(ArchiveError::damaged(key, format!("the page at byte {} does not match its digest", page.at)));
+    }
+    let size = usize::try_from(page.size).unwrap_or(usize::MAX).min(PAGE_LIMIT);
+    let plain = zstd::bulk::decompress(stored, size).map_err(|error| ArchiveError::damaged(key, error))?;
+    Ok(RowReader::new(plain, page.rows))
+}
