@@ -13,6 +13,7 @@ const BLOCKING_THREADS: usize = 16;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging(cli.log_format);
+    arm_crash_point();
     // Every blocking thread has memory of its own in the allocator: a few are enough for files and codecs.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
@@ -32,6 +33,18 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     ExitCode::from(code as u8)
 }
+
+/// Tests name a place where the process shall end; release builds have no such places.
+#[cfg(debug_assertions)]
+#[allow(clippy::disallowed_methods)]
+fn arm_crash_point() {
+    if let Ok(point) = std::env::var("KAFKA_BACKUP_CRASH_AT") {
+        contract::crash::arm(&point);
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn arm_crash_point() {}
 
 fn start_logging(format: commands::LogFormat) {
     use tracing_subscriber::EnvFilter;

@@ -14,10 +14,12 @@ mod zookeeper;
 
 pub mod kafka;
 pub mod s3;
+pub mod store_faults;
 
 pub mod live;
 pub mod load;
 pub mod oracle;
 pub mod pair;
 pub mod proxy;
+pub mod reliability;
 pub mod runner;

@@ -21,7 +21,10 @@ fn product(text: &str) -> Vec<&str> {
 }
 
 fn is_product(name: &str) -> bool {
-    name.starts_with("runner/") && !name.ends_with("/tests.rs") && !name.contains("/tests/")
+    name.starts_with("runner/")
+        && !name.ends_with("/tests.rs")
+        && !name.contains("/tests/")
+        && !name.contains("/examples/")
 }
 
 #[test]

@@ -164,7 +164,7 @@ async fn point_of(store: &Store, set: &str, stamp: &str) -> Result<Option<(Layou
     let layout = Layout::new(set);
     let chain = Chain::new(store.clone(), layout.clone());
     if let Some(bytes) = store.get(&layout.point(stamp)).await?
-        && let Ok(hint) = serde_json::from_slice::<Hint>(&bytes)
+        && let Ok(hint) = decode_document::<Hint>(stamp, &bytes)
         && let Ok((entry, digest)) = chain.entry(hint.entry).await
         && digest == hint.digest
         && entry.seal.is_some()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::{CrashPoint, crash};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::store::{Created, Store};
@@ -55,6 +56,14 @@ impl Chain {
     /// # Errors
     /// When it is missing or damaged, or the store fails.
     pub async fn entry(&self, number: u64) -> Result<(Entry, Digest), ArchiveError> {
+        match self.entry_once(number).await {
+            // The way from the store may have been at fault.
+            Err(error) if error.is_damage() => self.entry_once(number).await,
+            other => other,
+        }
+    }
+
+    async fn entry_once(&self, number: u64) -> Result<(Entry, Digest), ArchiveError> {
         let key = self.layout.entry(number);
         let shown = self.store.show(&key);
         let bytes = self.store.get(&key).await?;
@@ -109,8 +118,12 @@ impl Chain {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            crash::at(CrashPoint::EntryFrozen);
             let error = match self.store.create(&key, bytes.clone()).await {
-                Created::Done => return Ok(Digest::of(&bytes)),
+                Created::Done => {
+                    crash::at(CrashPoint::EntryCreated);
+                    return Ok(Digest::of(&bytes));
+                }
                 Created::Exists => None,
                 Created::Unknown(error) => Some(error),
             };

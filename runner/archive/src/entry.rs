@@ -12,8 +12,6 @@ use crate::{ArchiveError, Digest};
 
 /// Format number of sets and their documents.
 pub(crate) const FORMAT: u32 = 1;
-/// Documents longer than this are stored compressed.
-const COMPRESS_FROM: usize = 4096;
 /// A bound on what a damaged document can make us allocate.
 const LIMIT: usize = 1 << 30;
 /// First bytes of a zstd frame.
@@ -299,14 +297,15 @@ impl Entry {
     }
 }
 
-/// JSON, compressed when long.
+/// JSON in a zstd frame with a checksum: the newest entry of a log has nothing else that covers it.
 pub(crate) fn encode_document<T: Serialize>(document: &T) -> Bytes {
-    // Serialization of plain data into memory cannot fail.
+    // Serialization of plain data into memory cannot fail, and neither can compressing it.
     let json = serde_json::to_vec(document).unwrap_or_default();
-    if json.len() < COMPRESS_FROM {
-        return json.into();
-    }
-    zstd::bulk::compress(&json, 3).unwrap_or(json).into()
+    let packed = zstd::bulk::Compressor::new(3).and_then(|mut compressor| {
+        compressor.include_checksum(true)?;
+        compressor.compress(&json)
+    });
+    packed.unwrap_or(json).into()
 }
 
 /// Reads a document; checks format and required features first.

@@ -132,6 +132,11 @@ impl ArchiveError {
         Self::Store { operation, key: key.to_string(), reason: format!("{}{hint}", root_cause(error)), code }
     }
 
+    /// Whether stored bytes are not what they must be: reading them again may show other ones.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Batch { .. })
+    }
+
     /// The project's code for this failure.
     #[must_use]
     pub fn code(&self) -> Code {

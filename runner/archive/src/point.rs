@@ -175,6 +175,14 @@ impl Point {
 }
 
 pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
+    match load_footer_once(store, layout, segment).await {
+        // The way from the store may have been at fault.
+        Err(error) if error.is_damage() => load_footer_once(store, layout, segment).await,
+        other => other,
+    }
+}
+
+async fn load_footer_once(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
     let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
     let shown = store.show(&key);
     let bytes = store.get_range(&key, segment.footer_at..segment.size).await?;

@@ -166,6 +166,15 @@ fn cut_pieces(segment: SegmentRef, footer: Footer, wanted: &Arc<Wanted>) -> Vec<
 }
 
 async fn read_piece(store: Store, layout: Layout, piece: Piece) -> Result<Vec<ReadBatch>, ArchiveError> {
+    let piece = Arc::new(piece);
+    match read_piece_once(&store, &layout, Arc::clone(&piece)).await {
+        // The way from the store may have been at fault.
+        Err(error) if error.is_damage() => read_piece_once(&store, &layout, piece).await,
+        other => other,
+    }
+}
+
+async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> Result<Vec<ReadBatch>, ArchiveError> {
     let key = layout.segment(piece.segment.claim, &piece.segment.nonce, piece.segment.seq);
     let shown = store.show(&key);
     let start = piece.blocks.first().map_or(0, |(block, _)| block.at);

@@ -1,6 +1,7 @@
 //! Writing one segment: blocks go out in parts of 8 MiB while the next ones are packed.
 
 use bytes::Bytes;
+use contract::{CrashPoint, crash};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
@@ -115,6 +116,7 @@ impl SegmentUpload {
         }
         if let Some(upload) = &mut self.multipart {
             self.parts.spawn(upload.put_part(payload));
+            crash::at(CrashPoint::PartSent);
         }
         Ok(())
     }
@@ -164,6 +166,7 @@ impl SegmentUpload {
             self.waiting_bytes += bytes.len();
             self.waiting.push(bytes);
         }
+        crash::at(CrashPoint::SegmentClosing);
         if let Err(error) = self.complete().await {
             if let Some(mut upload) = self.multipart.take() {
                 self.parts.abort_all();
@@ -178,6 +181,7 @@ impl SegmentUpload {
                 return Err(ArchiveError::damaged(self.store.show(&self.key), reason));
             }
         }
+        crash::at(CrashPoint::SegmentDurable);
         let reference = SegmentRef {
             claim: self.footer.claim,
             nonce: self.footer.nonce.clone(),

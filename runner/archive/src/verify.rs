@@ -7,7 +7,7 @@ use object_store::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::entry::{FORMAT, rows_of};
+use crate::entry::{FORMAT, decode_document, rows_of};
 use crate::index::{remade, rollups};
 use crate::read::{batches_of, is_committed, open_block};
 use crate::rollup::FANOUT;
@@ -188,7 +188,7 @@ async fn check_rollups(store: &Store, layout: &Layout, seal: u64, out: &mut Veri
 async fn check_hint(store: &Store, layout: &Layout, point: &Point, out: &mut Verification) -> Result<(), ArchiveError> {
     for name in store.objects(&layout.points()).await? {
         let bytes = store.get(&layout.point(&name)).await?.unwrap_or_default();
-        match serde_json::from_slice::<crate::writer::Hint>(&bytes) {
+        match decode_document::<crate::writer::Hint>(&name, &bytes) {
             Ok(hint) if hint.entry == point.entry && hint.digest == point.digest && hint.format == FORMAT => {
                 return Ok(());
             }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use contract::{CrashPoint, crash};
 use object_store::path::Path;
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::documents::SideDocument;
 use crate::entry::{FORMAT, encode_document};
 use crate::replay::{Replay, ensure_set};
+use crate::rollup::FANOUT;
 use crate::segment::{Arena, TopicRow, pack};
 use crate::state::{PartitionState, SetState};
 use crate::store::Store;
@@ -64,6 +66,7 @@ impl SetWriter {
     /// its newest digest says, or another writer is faster.
     pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
         let (owner, set) = ensure_set(&store, &options).await?;
+        crash::at(CrashPoint::SetCreated);
         let chain = Chain::new(store.clone(), options.layout.clone());
         let newest = chain.newest().await?;
         if let Some(head) = &options.head {
@@ -99,6 +102,7 @@ impl SetWriter {
             writer.adopt(&replay.owner).await?;
         }
         writer.make_claim().await?;
+        crash::at(CrashPoint::Claimed);
         Ok(Opened::Writer(Box::new(writer)))
     }
 
@@ -122,6 +126,7 @@ impl SetWriter {
         self.claim.number = entry.n;
         let bytes = entry.encode();
         let number = self.append(entry).await?;
+        crash::at(CrashPoint::ClaimCreated);
         self.claim.exclusive = self.chain.refuses_second_create(number, bytes).await?;
         if !self.claim.exclusive && self.options.incremental {
             return Err(ArchiveError::Unsafe { place: self.store.place().to_owned() });
@@ -208,6 +213,9 @@ impl SetWriter {
     async fn roll_up(&mut self) {
         let Some((number, digest)) = &self.last else { return };
         let newest = self.last_rollup.clone();
+        if (number + 1) % FANOUT == 0 {
+            crash::at(CrashPoint::RollupDue);
+        }
         match crate::index::roll_up(&self.store, &self.options.layout, newest, (*number, digest)).await {
             Ok(newest) => self.last_rollup = newest,
             Err(error) => tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead"),
@@ -229,6 +237,7 @@ impl SetWriter {
         let topics = &self.state.topics;
         let name_of = |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default();
         self.time.storing.measure(upload.push(packed, name_of)).await?;
+        crash::at(CrashPoint::Packed);
         if upload.bytes() >= self.options.segment_max_bytes {
             self.close_segment();
         }
@@ -326,6 +335,7 @@ impl SetWriter {
             Some(groups) => Some(side(&self.store, groups_key, groups).await?),
             None => None,
         };
+        crash::at(CrashPoint::SideWritten);
         let (topics, partitions) = self.state.to_document();
         entry.seal = Some(Box::new(Seal {
             point: facts.point,

@@ -9,6 +9,7 @@
 //! Modules use only modules listed above them.
 
 pub mod code;
+pub mod crash;
 pub mod names;
 
 pub mod limits;
@@ -30,6 +31,7 @@ pub mod report;
 
 pub use backup_spec::{BackupSpec, Compression, StartOffset};
 pub use code::{Code, ExitCode, Failure};
+pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
 pub use event::{Bound, Event, EventKind, Pace};
 pub use limits::{CircuitBreakerSpec, RateLimit};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use archive::{ArchiveError, GroupSnapshot, HeldBack, Layout, Moves, SealFacts, SetWriter, Store, TopicConfigs};
-use contract::{BackupSpec, EventKind, stamp};
+use contract::{BackupSpec, CrashPoint, EventKind, crash, stamp};
 use uuid::Uuid;
 
 use crate::VERSION;
@@ -59,14 +59,17 @@ impl Sealer {
         };
         let point = facts.point.clone();
         let (entry, digest) = writer.seal(moment.moves, &moment.live, facts).await?;
+        crash::at(CrashPoint::Sealed);
         writer.confirm().await?;
         self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point: Some(point.clone()) });
         if let Err(error) = writer.write_hint(&entry, &digest).await {
             self.emitter.warn(format!("the hint of the recovery point could not be written: {error}"));
         }
+        crash::at(CrashPoint::HintWritten);
         if let Err(error) = self.summaries(&entry, moment.groups.as_deref()).await {
             self.emitter.warn(format!("the summaries could not be written: {error}"));
         }
+        crash::at(CrashPoint::SummariesWritten);
         Ok(point)
     }
 

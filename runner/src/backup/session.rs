@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Gap, GroupSnapshot, HeldBack, Moves, SetWriter, TopicConfigs, TopicState};
-use contract::{Code, EventKind, Failure, Report};
+use contract::{Code, CrashPoint, EventKind, Failure, Report, crash};
 use uuid::Uuid;
 use wire::{Cluster, Topic};
 
@@ -153,6 +153,7 @@ impl<'a> Session<'a> {
             partitions: self.report.partitions,
             records: ends.map(|c| u64::try_from(c.target - c.offset).unwrap_or(0)).sum(),
         });
+        crash::at(CrashPoint::Planned);
         Ok(plan)
     }
 

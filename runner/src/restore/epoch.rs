@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::Failure;
+use contract::{CrashPoint, Failure, crash};
 use wire::{Isolation, OffsetAt, ProducerIdentity, WireError, code};
 
 use super::Restore;
@@ -31,6 +31,7 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
         }
         other => other?,
     };
+    crash::at(CrashPoint::ProducerTaken);
     restore.state.epochs.push(Epoch {
         producer_id: producer.id,
         number: producer.epoch,
@@ -38,6 +39,7 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
         starts: tails.iter().map(|tail| tail.next).collect(),
     });
     restore.save().await?;
+    crash::at(CrashPoint::EpochSaved);
     Ok(tails)
 }
 
@@ -53,6 +55,7 @@ async fn fence(restore: &Restore<'_>, number: usize) -> Result<Option<ProducerId
         Err(error) if no_right(&error) => return Ok(None),
         other => other?,
     };
+    crash::at(CrashPoint::FenceBegun);
     let mut partitions: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for partition in &restore.state.partitions {
         if let Some(topic) = restore.state.topics.get(partition.topic) {
@@ -60,6 +63,7 @@ async fn fence(restore: &Restore<'_>, number: usize) -> Result<Option<ProducerId
         }
     }
     restore.cluster.fence(&transactional_id, producer, &partitions).await?;
+    crash::at(CrashPoint::Fenced);
     Ok(Some(producer))
 }
 

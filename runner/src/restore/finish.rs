@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Failure, Report};
+use contract::{CrashPoint, Failure, Report, crash};
 
 use super::Restore;
 use super::configs::expiring;
@@ -49,8 +49,10 @@ pub(crate) async fn finish(restore: &mut Restore<'_>, plan: &RestorePlan, report
             restore.cluster.alter_topic(&topic.name, &changes).await?;
         }
     }
+    crash::at(CrashPoint::ConfigsFinal);
     restore.state.finished = true;
     restore.save().await?;
+    crash::at(CrashPoint::FinishSaved);
     report.outcome = "Completed".into();
     let text = serde_json::to_vec_pretty(report).unwrap_or_default();
     if let Err(error) = restore.journal.publish("report.json", text.into()).await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use batch::{Producer, assign_producer};
 use bytes::Bytes;
-use contract::{Code, Failure};
+use contract::{Code, CrashPoint, Failure, crash};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use wire::{Backoff, Cluster, ProduceAnswer, ProduceSpot, ProducerIdentity, WireError, code};
@@ -157,6 +157,7 @@ impl Lane {
                 batch: ready.bytes.clone(),
             });
         }
+        crash::at(CrashPoint::Producing);
         let sent = async {
             let connection =
                 self.shared.cluster.broker(leader, self.number, None).await.map_err(|error| (false, error))?;
@@ -189,6 +190,7 @@ impl Lane {
         if let Some(error) = retry {
             return self.again(error).await;
         }
+        crash::at(CrashPoint::Produced);
         self.backoff.reset();
         Ok(())
     }

@@ -32,7 +32,7 @@ mod finish;
 mod lookup;
 
 use archive::{Point, RestoreJournal, Store, resolve};
-use contract::{Code, EventKind, Failure, Report, RestoreSpec, RunSpec};
+use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
 use crate::connect;
@@ -120,6 +120,7 @@ pub async fn run(
     prepare::prepare(&mut restore, &plan).await?;
     let moved = attempt::produce(&mut restore, &plan, report).await;
     moved?;
+    crash::at(CrashPoint::AllProduced);
     finish::finish(&mut restore, &plan, report).await
 }
 

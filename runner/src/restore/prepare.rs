@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Code, ExistingTopics, Failure};
+use contract::{Code, CrashPoint, ExistingTopics, Failure, crash};
 use uuid::Uuid;
 use wire::{NewTopic, code};
 
@@ -25,7 +25,9 @@ pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan) -> Re
         return check_same_topics(restore).await;
     }
     note_intent(restore, plan).await?;
+    crash::at(CrashPoint::IntentSaved);
     create_topics(restore, plan).await?;
+    crash::at(CrashPoint::TopicsCreated);
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let targets = settled(restore, &names).await?;
     let mut changes: BTreeMap<String, BTreeMap<String, Option<String>>> = BTreeMap::new();
@@ -44,10 +46,14 @@ pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan) -> Re
         changes.insert(topic.name.clone(), wanted.into_iter().map(|(name, value)| (name, Some(value))).collect());
     }
     restore.save().await?;
+    crash::at(CrashPoint::HoldsSaved);
     for (name, change) in changes.iter().filter(|(_, change)| !change.is_empty()) {
         restore.cluster.alter_topic(name, change).await?;
     }
-    purge(restore, &targets).await
+    crash::at(CrashPoint::ConfigsHeld);
+    purge(restore, &targets).await?;
+    crash::at(CrashPoint::Prepared);
+    Ok(())
 }
 
 /// The configs that the end of the restore looks at again.
