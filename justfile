@@ -27,8 +27,18 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
-    for suite in fidelity recovery continuous changes limits routing errors secure groups stores matrix reader; do \
+    for suite in fidelity recovery continuous changes limits routing faults errors secure groups stores matrix reader; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+
+# The long form of the fault suite, without limit of time; writes docs/reliability.md
+torture:
+    tests/servers/need.sh
+    cargo build --locked -p kafka-backup-runner
+    rm -f target/reliability.txt
+    TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked -p kafka-backup-tests --test faults -- --test-threads=2
+    { cat tests/reliability-head.md; echo "Date: $(date -u +%F). Long form."; echo; \
+      echo '| fault | runs | injected | records compared | lost | doubled | recovered within |'; \
+      echo '|---|---|---|---|---|---|---|'; sort target/reliability.txt; } > docs/reliability.md
 
 # Formatting and clippy without warnings
 lint:
@@ -63,3 +73,7 @@ scale ENTRIES="60000" PARTITIONS="5000" MOVED="100":
     rm -rf target/scale
     target/release/examples/scale make target/scale {{ENTRIES}} {{PARTITIONS}} {{MOVED}}
     for work in plan resume lookup; do target/release/examples/scale $work target/scale; done
+
+# Make docs/fidelity.md from the output of `just test-servers`, saved in a file
+truths LOG:
+    python3 tests/truths.py {{LOG}}

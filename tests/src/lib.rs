@@ -18,6 +18,7 @@ pub mod store_faults;
 
 pub mod live;
 pub mod load;
+pub mod mount;
 pub mod oracle;
 pub mod pair;
 pub mod proxy;

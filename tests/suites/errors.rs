@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::load::{self, Make};
+use harness::mount::Mount;
 use harness::pair::{source, target, with};
 use harness::runner::{Bench, files};
 use serde_json::{Value, json};
@@ -70,60 +71,6 @@ fn directories_that_cannot_hold_an_archive() {
     let Some(mount) = Mount::new("size=1m,ro") else { return };
     bench.storage = json!({"type": "filesystem", "path": mount.0.path()});
     bench.run(&bench.backup("x", &source().bootstrap(), backup)).fails("KB3002", 4, &["writable"]);
-}
-
-#[test]
-fn a_full_disk_leaves_nothing_visible_and_the_run_goes_on_when_there_is_room() {
-    let topic = "e-full";
-    load::create(&source().bootstrap(), topic, 1, 1, &[]);
-    let noise = |n: i64| {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64 ^ n.unsigned_abs();
-        let next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        };
-        Make { value: Some(std::iter::repeat_with(next).take(1000).collect()), ..Make::new(n, 0) }
-    };
-    load::produce(&source().bootstrap(), topic, &[], (0..6_000).map(noise));
-    let Some(mount) = Mount::new("size=4m") else { return };
-    let mut bench = Bench::new();
-    bench.storage = json!({"type": "filesystem", "path": mount.0.path()});
-    let spec = bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}));
-    bench.run(&spec).fails("KB3004", 3, &["make room"]);
-    assert!(!bench.call("ls", &spec, &[]).ok().stdout.contains("complete"));
-    mount.resize("size=64m");
-    assert_eq!(bench.run(&spec).ok().report()["outcome"], "Completed");
-    bench.call("verify", &spec, &[topic]).ok();
-}
-
-/// A small file system in memory; needs root, like the machines that run CI.
-struct Mount(tempfile::TempDir);
-
-impl Mount {
-    fn new(options: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let status =
-            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).status();
-        let mounted = status.is_ok_and(|status| status.success());
-        if !mounted {
-            println!("no right to mount: this test needs root");
-        }
-        mounted.then_some(Self(dir))
-    }
-
-    fn resize(&self, options: &str) {
-        let status =
-            std::process::Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.0.path()).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        drop(std::process::Command::new("umount").arg("-l").arg(self.0.path()).status());
-    }
 }
 
 #[test]

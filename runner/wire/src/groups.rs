@@ -122,34 +122,23 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
     if answer.error_code != 0 {
         return Err(WireError::broker(subject(id), answer.error_code));
     }
-    for topic in answer.topics {
-        for p in topic.partitions {
-            add(
-                &topic.name.0,
-                p.partition_index,
-                p.committed_offset,
-                p.committed_leader_epoch,
-                p.metadata,
-                p.error_code,
-            )?;
-        }
+    // The topics of old and new answers have the same fields, but are two types.
+    macro_rules! add_all {
+        ($topics:expr) => {
+            for topic in $topics {
+                for p in topic.partitions {
+                    let (offset, epoch) = (p.committed_offset, p.committed_leader_epoch);
+                    add(&topic.name.0, p.partition_index, offset, epoch, p.metadata, p.error_code)?;
+                }
+            }
+        };
     }
+    add_all!(answer.topics);
     for group in answer.groups {
         if group.error_code != 0 {
             return Err(WireError::broker(subject(id), group.error_code));
         }
-        for topic in group.topics {
-            for p in topic.partitions {
-                add(
-                    &topic.name.0,
-                    p.partition_index,
-                    p.committed_offset,
-                    p.committed_leader_epoch,
-                    p.metadata,
-                    p.error_code,
-                )?;
-            }
-        }
+        add_all!(group.topics);
     }
     Ok(out)
 }

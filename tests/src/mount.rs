@@ -1,0 +1,32 @@
+//! File systems that are too small, or read-only.
+
+/// A small file system in memory; needs root, like the machines that run CI.
+#[derive(Debug)]
+pub struct Mount(pub tempfile::TempDir);
+
+impl Mount {
+    /// Mounts it; `None` without the right to.
+    pub fn new(options: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let status =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir.path()).status();
+        let mounted = status.is_ok_and(|status| status.success());
+        if !mounted {
+            println!("no right to mount: this test needs root");
+        }
+        mounted.then_some(Self(dir))
+    }
+
+    /// Changes its options.
+    pub fn resize(&self, options: &str) {
+        let status =
+            std::process::Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.0.path()).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg("-l").arg(self.0.path()).status());
+    }
+}
