@@ -67,6 +67,12 @@ gen:
 build:
     cargo build --locked --release -p kafka-backup-runner
 
+# Backups, restores and verification next to yardsticks of the same run; writes target/bench/latest.json
+bench MIB="2000":
+    tests/servers/need.sh
+    cargo build --locked --release -p kafka-backup-runner -p kafka-backup-tests
+    target/release/bench {{MIB}}
+
 # Plan, resume and point look-up of a set with many entries: time and peak memory
 scale ENTRIES="60000" PARTITIONS="5000" MOVED="100":
     cargo build --locked --release -p kafka-backup-archive --example scale

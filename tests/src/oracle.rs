@@ -61,6 +61,12 @@ pub fn partitions(bootstrap: &str, topic: &str) -> i32 {
     i32::try_from(metadata.topics()[0].partitions().len()).unwrap()
 }
 
+/// The end of a partition.
+pub fn end(bootstrap: &str, topic: &str, partition: i32) -> i64 {
+    let consumer: BaseConsumer = config(bootstrap).create().unwrap();
+    consumer.fetch_watermarks(topic, partition, Duration::from_secs(20)).unwrap().1
+}
+
 /// Reads a partition from its start to its end, committed data only unless `uncommitted`.
 pub fn read(bootstrap: &str, topic: &str, partition: i32, uncommitted: bool) -> Vec<Seen> {
     let mut out = Vec::new();
