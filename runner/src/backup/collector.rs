@@ -255,6 +255,9 @@ impl Collector {
             Chunk::Gap(gap) => {
                 tell_gap(&self.emitter, &gap);
                 self.positions.gap(gap);
+                if let Some(follow) = &mut self.follow {
+                    follow.note_move();
+                }
             }
             Chunk::Marks { topic, partition, marks } => self.positions.mark(topic, partition, marks),
             Chunk::HeldBack(held) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{GroupSnapshot, TopicConfigs};
-use contract::{BackupSpec, Code, Failure};
+use contract::{BackupSpec, Code, ExitCode, Failure};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
@@ -85,7 +85,7 @@ impl Follow {
     pub(crate) async fn news(&mut self) -> Result<(), Failure> {
         tokio::select! {
             found = answered(&mut self.asked) => {
-                let found = found?;
+                let Some(found) = self.bearable(found)? else { return Ok(()) };
                 if found.differs(&self.topics) {
                     return Err(changed());
                 }
@@ -93,8 +93,8 @@ impl Follow {
                 Ok(())
             }
             found = answered(&mut self.discovery) => {
-                let found = found?;
                 self.refresh_at = Instant::now() + Duration::from_secs(self.backup.topic_refresh_secs);
+                let Some(found) = self.bearable(found)? else { return Ok(()) };
                 let before: Vec<_> = self.topics.iter().map(|t| (t.id, t.partitions.len())).collect();
                 let now: Vec<_> = found.iter().map(|t| (t.id, t.partitions.len())).collect();
                 if before == now { Ok(()) } else { Err(changed()) }
@@ -104,6 +104,18 @@ impl Follow {
                 self.discovery = Some(async move { select::rediscover(&cluster, &backup).await }.boxed_local());
                 Ok(())
             }
+        }
+    }
+
+    /// A look that fails for now is tried again at the next checkpoint: reading goes on meanwhile.
+    fn bearable<T>(&self, found: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(failure) if failure.code.exit() == ExitCode::Resumable && failure.code != Code::TopicChanged => {
+                self.emitter.warn(format!("the source could not be looked at; trying again later: {failure}"));
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
         }
     }
 

@@ -171,6 +171,11 @@ impl<'a> Session<'a> {
         moved: bool,
     ) -> Result<(), Failure> {
         *fruitless = if moved { 0 } else { *fruitless + 1 };
+        if self.follows() && failure.code == Code::TopicChanged {
+            // Topics may come and go for as long as the run lasts.
+            *fruitless = 0;
+            tokio::time::sleep(GONE_POLL).await;
+        }
         let passes = matches!(failure.code, Code::SourceDiverged | Code::TopicChanged);
         if !passes || *fruitless > FRUITLESS {
             return Err(failure);
