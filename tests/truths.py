@@ -7,7 +7,8 @@ import datetime, pathlib, re, sys
 
 here = pathlib.Path(__file__).parent
 log = pathlib.Path(sys.argv[1]).read_text(errors="replace")
-passed = set(re.findall(r"^test (\w+) \.\.\. (?:.*\n)?ok$", log, re.M)) | set(re.findall(r"^test (\w+) \.\.\. .*ok$", log, re.M))
+log = re.sub(r"\x1b\[[0-9;]*m", "", log)
+passed = set(re.findall(r"^test (\w+) \.\.\. .*?ok$", log, re.M))
 rows, missing = [], []
 for line in (here / "truths.tsv").read_text().splitlines():
     item, what, kept, lost, tests = line.split("\t")
