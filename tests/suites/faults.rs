@@ -183,14 +183,20 @@ fn until_done(bench: &Bench, spec: &Value, also: &[i32]) -> u64 {
     panic!("60 runs were not enough");
 }
 
+/// Lets a bench store in a bucket that is reached through a proxy of faults.
+fn stored_behind_faults(bench: &mut Bench, server: &S3, seed: u64) -> StoreFaults {
+    let faults = StoreFaults::start(server.port(), seed);
+    bench.storage = server.storage(bench.dir.path(), "archive");
+    bench.storage["endpoint"] = format!("http://127.0.0.1:{}", faults.port()).into();
+    faults
+}
+
 #[test]
 fn stores_that_misbehave_lose_and_double_nothing() {
     let server = S3::start();
     let (bootstrap, topic, mut bench) = (source().bootstrap(), "f-store", Bench::new());
     fill(&bootstrap, topic, 3_000, 1_000);
-    let faults = StoreFaults::start(server.port(), 7);
-    bench.storage = server.storage(bench.dir.path(), "archive");
-    bench.storage["endpoint"] = format!("http://127.0.0.1:{}", faults.port()).into();
+    let faults = stored_behind_faults(&mut bench, &server, 7);
     let mut outcome =
         Outcome { fault: "one in six store requests fails in one of nine ways".into(), ..Outcome::default() };
     let mut produced = 3_000;
@@ -223,9 +229,7 @@ fn puts_that_are_applied_and_answered_by_silence_commit_once() {
     let server = S3::start();
     let (bootstrap, topic, mut bench) = (source().bootstrap(), "f-silence", Bench::new());
     fill(&bootstrap, topic, 2_000, 1_000);
-    let faults = StoreFaults::start(server.port(), 11);
-    bench.storage = server.storage(bench.dir.path(), "archive");
-    bench.storage["endpoint"] = format!("http://127.0.0.1:{}", faults.port()).into();
+    let faults = stored_behind_faults(&mut bench, &server, 11);
     faults.inject(&[Fault::LostAnswer], 3);
     let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
     let mut outcome =

@@ -256,12 +256,6 @@ impl SetWriter {
         }
     }
 
-    /// Whether a segment is open.
-    #[must_use]
-    pub fn has_open_segment(&self) -> bool {
-        self.current.is_some()
-    }
-
     async fn durable_segments(&mut self) -> Result<Vec<FinishedSegment>, ArchiveError> {
         self.close_segment();
         let mut out = Vec::new();
@@ -372,7 +366,7 @@ impl SetWriter {
     /// # Errors
     /// When the store does not return what it confirmed.
     pub async fn confirm(&mut self) -> Result<(), ArchiveError> {
-        let newest = self.last.as_ref().map_or(0, |(number, _)| *number);
+        let newest = self.newest();
         let entries = self.chain.read(self.confirmed.unwrap_or(self.claim.number), newest).await?;
         let read = entries.last().map(|(entry, digest)| (entry.n, digest.clone()));
         if read == self.last {

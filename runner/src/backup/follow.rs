@@ -11,7 +11,7 @@ use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 use wire::{Cluster, Topic};
 
-use super::moment::{Look, StuckWatch, look};
+use super::moment::{Look, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Moment;
 use super::select;
@@ -86,7 +86,7 @@ impl Follow {
         tokio::select! {
             found = answered(&mut self.asked) => {
                 let Some(found) = self.bearable(found)? else { return Ok(()) };
-                if found.differs(&self.topics) {
+                if differs(&found.topics, &self.topics) {
                     return Err(changed());
                 }
                 self.waiting = Some(found);
@@ -95,9 +95,7 @@ impl Follow {
             found = answered(&mut self.discovery) => {
                 self.refresh_at = Instant::now() + Duration::from_secs(self.backup.topic_refresh_secs);
                 let Some(found) = self.bearable(found)? else { return Ok(()) };
-                let before: Vec<_> = self.topics.iter().map(|t| (t.id, t.partitions.len())).collect();
-                let now: Vec<_> = found.iter().map(|t| (t.id, t.partitions.len())).collect();
-                if before == now { Ok(()) } else { Err(changed()) }
+                if differs(&found, &self.topics) { Err(changed()) } else { Ok(()) }
             }
             () = tokio::time::sleep_until(self.refresh_at), if self.discovery.is_none() => {
                 let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));

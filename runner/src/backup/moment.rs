@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wire::{Cluster, Topic};
 
 use super::positions::Positions;
-use super::source::{Marks, configs};
+use super::source::{Marks, configs, oldest_open};
 use super::{groups, select};
 use crate::emit::Emitter;
 
@@ -36,11 +36,6 @@ pub(crate) async fn look(cluster: &Cluster, backup: &BackupSpec, emitter: &Emitt
 }
 
 impl Look {
-    /// Whether topics or partitions came or went since `known`.
-    pub(crate) fn differs(&self, known: &[Topic]) -> bool {
-        layout(&self.topics) != layout(known)
-    }
-
     /// Whether everything that the source had is archived.
     pub(crate) fn is_reached(&self, positions: &Positions) -> bool {
         self.partitions().all(|(topic, partition)| {
@@ -73,8 +68,12 @@ impl Look {
     }
 }
 
-fn layout(topics: &[Topic]) -> BTreeSet<(Uuid, usize)> {
-    topics.iter().map(|topic| (topic.id, topic.partitions.len())).collect()
+/// Whether topics or partitions came or went since `known`.
+pub(crate) fn differs(found: &[Topic], known: &[Topic]) -> bool {
+    let layout = |topics: &[Topic]| -> BTreeSet<(Uuid, usize)> {
+        topics.iter().map(|topic| (topic.id, topic.partitions.len())).collect()
+    };
+    layout(found) != layout(known)
 }
 
 /// Watches partitions whose last stable offset stands still while records wait behind it.
@@ -102,11 +101,7 @@ impl StuckWatch {
             let (_, since, mut warned) = before.unwrap_or((from, Instant::now(), false));
             let mut held = HeldBack { topic: topic.name.clone(), partition, from, to, producer_id: None, age_ms: None };
             if since.elapsed().as_secs() >= backup.open_transaction_wait_secs {
-                // A broker that does not know this request just tells less.
-                let open = cluster.open_transactions(&topic.name, partition).await.unwrap_or_default();
-                let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
-                held.producer_id = oldest.map(|transaction| transaction.producer_id);
-                held.age_ms = oldest.map(|transaction| now_ms.saturating_sub(transaction.last_timestamp).max(0));
+                (held.producer_id, held.age_ms) = oldest_open(cluster, &topic.name, partition, now_ms).await;
                 if !warned {
                     emitter.warn(format!(
                         "{}/{partition}: an open transaction{} holds back offsets {from} to {to} for {} s",

@@ -222,3 +222,16 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<Topic
     };
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
 }
+
+/// Producer and age in milliseconds of the oldest open transaction of a partition, as far as the broker tells: one that
+/// does not know the request just tells less.
+pub(crate) async fn oldest_open(
+    cluster: &Cluster,
+    topic: &str,
+    partition: i32,
+    now_ms: i64,
+) -> (Option<i64>, Option<i64>) {
+    let open = cluster.open_transactions(topic, partition).await.unwrap_or_default();
+    let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
+    oldest.map(|oldest| (oldest.producer_id, now_ms.saturating_sub(oldest.last_timestamp).max(0))).unzip()
+}

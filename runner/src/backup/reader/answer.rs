@@ -10,7 +10,7 @@ use wire::{FetchedPartition, Isolation, WireError, code};
 
 use super::active::{Active, PARTITION, REPLICA_LEASE, Stop, closed, subject};
 use super::{Chunk, Reader};
-use crate::backup::source::{Cursor, gap};
+use crate::backup::source::{Cursor, gap, oldest_open};
 use crate::backup::transactions::{Fate, fates};
 
 impl Reader {
@@ -136,16 +136,15 @@ impl Reader {
             return Ok(());
         }
         let cursor = &mut active.cursor;
-        // A broker that does not know this request just tells less.
-        let open = self.shared.cluster.open_transactions(&cursor.topic, cursor.partition).await.unwrap_or_default();
-        let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
+        let (cluster, now_ms) = (&self.shared.cluster, self.shared.now_ms);
+        let (producer_id, age_ms) = oldest_open(cluster, &cursor.topic, cursor.partition, now_ms).await;
         let held = HeldBack {
             topic: cursor.topic.to_string(),
             partition: cursor.partition,
             from: stable,
             to: cursor.target,
-            producer_id: oldest.map(|transaction| transaction.producer_id),
-            age_ms: oldest.map(|transaction| self.shared.now_ms.saturating_sub(transaction.last_timestamp).max(0)),
+            producer_id,
+            age_ms,
         };
         self.shared.chunks.send(Chunk::HeldBack(held)).await.map_err(|_| closed())?;
         cursor.target = cursor.offset;
