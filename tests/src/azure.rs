@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
 use crate::certificates;
-use crate::process::{Guarded, fetch, free_port};
+use crate::process::{Guarded, Scratch, fetch, free_port};
+use serde_json::{Value, json};
 
 /// The emulator's account.
 pub const ACCOUNT: &str = "devstoreaccount1";
@@ -21,7 +19,7 @@ const TOKEN: &str = "canary-federated-token";
 /// A running emulator with one container `archive`.
 #[derive(Debug)]
 pub struct Azure {
-    dir: TempDir,
+    dir: Scratch,
     port: u16,
     login: u16,
     _processes: [Guarded; 2],
@@ -37,7 +35,7 @@ fn script(arguments: &[&str]) -> String {
 impl Azure {
     /// Starts the emulator and the login.
     pub fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("kafka-backup-azure-").tempdir().unwrap();
+        let dir = Scratch::new("kafka-backup-azure-");
         let path = |name: &str| dir.path().join(name);
         certificates::make(dir.path());
         std::fs::write(path("token"), TOKEN).unwrap();

@@ -3,18 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::{Value, json};
-use tempfile::TempDir;
-
 use crate::certificates::openssl;
-use crate::process::{Guarded, free_port};
+use crate::process::{Guarded, Scratch, free_port};
+use serde_json::{Value, json};
 
 const EMAIL: &str = "backup@project.iam.gserviceaccount.com";
 
 /// A running stub with one bucket `archive`.
 #[derive(Debug)]
 pub struct Gcs {
-    dir: TempDir,
+    dir: Scratch,
     port: u16,
     _process: Guarded,
 }
@@ -22,7 +20,7 @@ pub struct Gcs {
 impl Gcs {
     /// Starts a stub that trusts one service account.
     pub fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("kafka-backup-gcs-").tempdir().unwrap();
+        let dir = Scratch::new("kafka-backup-gcs-");
         openssl(dir.path(), "genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out account.key");
         openssl(dir.path(), "rsa -in account.key -noout -modulus -out modulus");
         let modulus = std::fs::read_to_string(dir.path().join("modulus")).unwrap();

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use crate::process::{Guarded, alive, fetch, free_port};
+use crate::process::{Guarded, Scratch, alive, fetch, free_port};
 
 /// Newest release in the matrix.
 pub const NEW: &str = "4.3.1";
@@ -45,7 +43,7 @@ impl Default for Options {
 /// A running cluster; its processes end when it is dropped.
 #[derive(Debug)]
 pub struct Kafka {
-    dir: TempDir,
+    dir: Scratch,
     options: Options,
     libs: PathBuf,
     cluster_id: String,
@@ -83,7 +81,7 @@ impl Kafka {
     /// A cluster whose ports are told, by node, before anything starts: to proxies that stand before it.
     pub fn launch_behind(options: Options, tell: impl Fn(usize, u16)) -> Self {
         let libs = fetch(&["kafka", options.version]);
-        let dir = tempfile::Builder::new().prefix("kafka-backup-broker-").tempdir().unwrap();
+        let dir = Scratch::new("kafka-backup-broker-");
         let nodes = (0..options.nodes)
             .map(|number| {
                 let ports = Ports {
@@ -186,7 +184,9 @@ impl Kafka {
     /// The same with text on its standard input.
     pub fn tool_with_input(&self, class: &str, arguments: &[&str], input: &str) -> String {
         let mut child = Command::new("java")
-            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+            .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg(format!("-Djava.io.tmpdir={}", self.dir.path().display()))
+            .arg("-cp")
             .arg(self.libs.join("*"))
             .arg(class)
             .args(arguments)
@@ -317,6 +317,8 @@ impl Kafka {
         let dir = &self.nodes[number].dir;
         let mut java = Command::new("java");
         java.args(["-Xmx512m", "-XX:+UseG1GC", "-Djava.awt.headless=true"]);
+        // Native libraries of codecs are unpacked there.
+        java.arg(format!("-Djava.io.tmpdir={}", dir.display()));
         if self.options.version.starts_with('4') {
             java.arg(format!("-Dlog4j2.configurationFile={}", dir.join("log4j2.properties").display()));
         } else {

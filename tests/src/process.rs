@@ -51,6 +51,32 @@ impl Guarded {
     }
 }
 
+/// A folder that goes when this test process ends, however that happens: a shell holds the other end of a pipe.
+/// Servers in statics are never dropped, and their data would stay.
+#[derive(Debug)]
+pub struct Scratch {
+    dir: PathBuf,
+    /// Its standard input closes with this value.
+    _shell: Child,
+}
+
+impl Scratch {
+    /// A new folder whose name begins like this.
+    pub fn new(prefix: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix(prefix).tempdir().unwrap().keep();
+        let mut shell = Command::new("sh");
+        // Servers that write there end in the same moment.
+        shell.args(["-c", "trap '' INT TERM; cat > /dev/null; sleep 2; rm -rf \"$1\"", "sh"]).arg(&dir);
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { dir, _shell: shell.spawn().expect("sh runs") }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+}
+
 /// Whether a process runs. One that ended and that nobody waited for yet is a zombie: state Z.
 pub fn alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -2,9 +2,7 @@
 
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::process::{Guarded, fetch, free_port};
+use crate::process::{Guarded, Scratch, fetch, free_port};
 
 /// Access key of the server.
 pub const ACCESS_KEY: &str = "canary-access-key";
@@ -14,7 +12,7 @@ pub const SECRET_KEY: &str = "canary-secret-key";
 /// A running S3 server.
 #[derive(Debug)]
 pub struct S3 {
-    dir: TempDir,
+    dir: Scratch,
     port: u16,
     process: Option<Guarded>,
 }
@@ -22,7 +20,7 @@ pub struct S3 {
 impl S3 {
     /// Starts a server with one bucket `archive`.
     pub fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("kafka-backup-s3-").tempdir().unwrap();
+        let dir = Scratch::new("kafka-backup-s3-");
         std::fs::create_dir_all(dir.path().join("buckets/archive")).unwrap();
         let mut server = Self { dir, port: free_port(), process: None };
         server.resume();
