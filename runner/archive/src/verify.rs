@@ -1,8 +1,11 @@
 //! Verifying a recovery point at three levels. It collects every problem instead of stopping at the first.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use batch::{Decompressor, RecordIter, payload};
+use futures::StreamExt;
 use object_store::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
@@ -16,8 +19,10 @@ use crate::{ArchiveError, Chain, Entry, Layout, Point, SegmentRef, Store};
 
 /// A bound on decompressed records of one batch.
 const RECORDS_LIMIT: usize = 1 << 30;
-/// Stored bytes that are read at once.
-const READ: u64 = 16 << 20;
+/// Stored bytes that are read with one request.
+const READ: u64 = 8 << 20;
+/// Such requests, and the checks of what they bring, at once.
+const AT_ONCE: usize = 3;
 
 /// How deep to look; each level includes those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +60,14 @@ pub struct Verification {
 }
 
 impl Verification {
+    fn add(&mut self, found: Self) {
+        self.segments += found.segments;
+        self.bytes += found.bytes;
+        self.batches += found.batches;
+        self.records += found.records;
+        self.problems.extend(found.problems);
+    }
+
     fn problem(&mut self, key: &str, what: impl ToString) {
         self.problems.push(Problem { key: key.to_owned(), what: what.to_string() });
     }
@@ -157,7 +170,7 @@ async fn check_entry(
         }
         check_order(&footer, ends, &shown, out);
         if level >= Level::Checksum {
-            check_blocks(store, &key, &footer, level, out).await?;
+            check_blocks(store, &key, footer, level, out).await?;
         }
     }
     Ok(())
@@ -260,45 +273,77 @@ fn check_order(footer: &Footer, ends: &mut HashMap<(Uuid, i32, u32), i64>, key: 
     }
 }
 
+/// Reads and checks the blocks of a segment, several pieces at once.
 async fn check_blocks(
     store: &Store,
     key: &Path,
-    footer: &Footer,
+    footer: Footer,
     level: Level,
     out: &mut Verification,
 ) -> Result<(), ArchiveError> {
-    let shown = store.show(key);
-    let mut decompressor = Decompressor::default();
-    let mut first = 0;
-    while first < footer.blocks.len() {
-        let rest = footer.blocks.get(first..).unwrap_or_default();
-        let start = rest.first().map_or(0, |block| block.at);
-        let count = rest.iter().take_while(|block| block.at + block.length - start <= READ).count().max(1);
-        let end = rest.get(count - 1).map_or(start, |block| block.at + block.length);
-        let bytes = match store.get_range(key, start..end).await {
-            Ok(bytes) => bytes,
+    let footer = Arc::new(footer);
+    let check = |piece: Range<usize>| {
+        let (store, key, footer) = (store.clone(), key.clone(), Arc::clone(&footer));
+        tokio::spawn(async move { check_piece(store, key, footer, piece, level).await })
+    };
+    let mut results = futures::stream::iter(cut_pieces(&footer)).map(check).buffered(AT_ONCE);
+    while let Some(result) = results.next().await {
+        match result.map_err(|error| ArchiveError::damaged(store.show(key), error))? {
+            Ok(found) => out.add(found),
             Err(error @ ArchiveError::Store { .. }) => return Err(error),
-            Err(error) => {
-                out.error(&error);
-                return Ok(());
+            Err(error) => out.error(&error),
+        }
+    }
+    Ok(())
+}
+
+/// Blocks side by side that are read with one request, by their numbers.
+fn cut_pieces(footer: &Footer) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for (number, block) in footer.blocks.iter().enumerate() {
+        match pieces.last_mut() {
+            Some(piece) if block.at + block.length - start <= READ => piece.end = number + 1,
+            _ => {
+                start = block.at;
+                pieces.push(number..number + 1);
             }
-        };
-        out.bytes += end - start;
-        for (number, block) in rest.iter().take(count).enumerate() {
+        }
+    }
+    pieces
+}
+
+async fn check_piece(
+    store: Store,
+    key: Path,
+    footer: Arc<Footer>,
+    piece: Range<usize>,
+    level: Level,
+) -> Result<Verification, ArchiveError> {
+    let shown = store.show(&key);
+    let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(Verification::default()) };
+    let (start, end) = (first.at, last.at + last.length);
+    let bytes = store.get_range(&key, start..end).await?;
+    let check = move || {
+        let mut out = Verification { bytes: end - start, ..Verification::default() };
+        let mut decompressor = Decompressor::default();
+        for number in piece {
+            let Some(block) = footer.blocks.get(number) else { continue };
             let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
             let length = usize::try_from(block.length).unwrap_or(usize::MAX);
             match open_block(&shown, block, bytes.slice(from..from + length), &mut decompressor) {
                 Err(error) => out.error(&error),
                 Ok(plain) if level >= Level::Decode => {
-                    let shares = footer.shares.iter().filter(|share| share.block as usize == first + number);
-                    shares.for_each(|share| check_share(&shown, footer, share, &plain, &mut decompressor, out));
+                    let shares = footer.shares.iter().filter(|share| share.block as usize == number);
+                    shares.for_each(|share| check_share(&shown, &footer, share, &plain, &mut decompressor, &mut out));
                 }
                 Ok(_) => {}
             }
         }
-        first += count;
-    }
-    Ok(())
+        out
+    };
+    tokio::task::spawn_blocking(check).await.map_err(|error| ArchiveError::damaged(store.show(&key), error))
 }
 
 fn check_share(
@@ -317,11 +362,13 @@ fn check_share(
     for batch in &batches {
         out.batches += 1;
         records += batch.header.records();
-        let mut plain_records = Vec::new();
-        if let Err(error) = payload(batch, decompressor, RECORDS_LIMIT, &mut plain_records) {
-            out.problem(key, format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset));
-            continue;
-        }
+        let plain_records = match payload(batch, decompressor, RECORDS_LIMIT) {
+            Ok(records) => records,
+            Err(error) => {
+                out.problem(key, format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset));
+                continue;
+            }
+        };
         let counts = is_committed(batch, share.topic, share.partition, &footer.aborted);
         for record in RecordIter::new(&batch.header, &plain_records) {
             match record {

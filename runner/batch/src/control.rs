@@ -22,8 +22,7 @@ const LIMIT: usize = 1 << 20;
 /// # Errors
 /// When the batch cannot be decoded.
 pub fn control_type(batch: &RawBatch, decompressor: &mut Decompressor) -> Result<Option<ControlType>, BatchError> {
-    let mut records = Vec::new();
-    payload(batch, decompressor, LIMIT, &mut records)?;
+    let records = payload(batch, decompressor, LIMIT)?;
     let Some(record) = RecordIter::new(&batch.header, &records).next() else { return Ok(None) };
     let mut key = Reader::new(record?.key.unwrap_or_default());
     key.i16("control version")?;

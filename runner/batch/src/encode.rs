@@ -2,7 +2,7 @@
 
 use crate::header::write_header;
 use crate::varint::{put_varint, varint_len};
-use crate::{Attributes, BatchError, BatchHeader, Compressor, HEADER_LEN, Record};
+use crate::{Attributes, BatchError, BatchHeader, Codec, Compressor, HEADER_LEN, Record};
 
 /// What a new batch says of itself besides its records.
 #[derive(Debug, Clone, Copy)]
@@ -19,14 +19,34 @@ pub struct BatchMeta {
     pub records: i32,
 }
 
-/// Collects encoded records, without their batch header.
-#[derive(Debug, Default)]
+/// Collects the encoded records of one batch.
+#[derive(Debug)]
 pub struct RecordSink {
-    /// Encoded records one after the other.
-    pub bytes: Vec<u8>,
+    /// Room for the header, and the records one after the other.
+    bytes: Vec<u8>,
 }
 
 impl RecordSink {
+    /// An empty batch with room for this many bytes of records.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut room = Vec::with_capacity(HEADER_LEN + bytes);
+        room.resize(HEADER_LEN, 0);
+        Self { bytes: room }
+    }
+
+    /// Makes the batch.
+    ///
+    /// # Errors
+    /// When the compressor refuses.
+    pub fn finish(mut self, meta: &BatchMeta, compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
+        if compressor.codec() == Codec::None {
+            write_meta(&mut self.bytes, meta, Codec::None);
+            return Ok(self.bytes);
+        }
+        encode_batch(meta, self.bytes.get(HEADER_LEN..).unwrap_or_default(), compressor)
+    }
+
     /// Appends `record` with new deltas and with `extra` headers after its own.
     pub fn push(&mut self, record: &Record<'_>, timestamp_delta: i64, offset_delta: i32, extra: &[crate::Header<'_>]) {
         let count = i64::from(record.header_count) + extra.len() as i64;
@@ -76,13 +96,18 @@ fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
 pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
     let mut out = vec![0; HEADER_LEN];
     compressor.compress(records, &mut out)?;
+    write_meta(&mut out, meta, compressor.codec());
+    Ok(out)
+}
+
+fn write_meta(batch: &mut [u8], meta: &BatchMeta, codec: Codec) {
     let (producer_id, producer_epoch, base_sequence) = meta.producer;
     let header = BatchHeader {
         base_offset: meta.base_offset,
         batch_length: 0,
         leader_epoch: -1,
         crc: 0,
-        attributes: Attributes::plain(compressor.codec()),
+        attributes: Attributes::plain(codec),
         last_offset_delta: meta.records - 1,
         base_timestamp: meta.base_timestamp,
         max_timestamp: meta.max_timestamp,
@@ -91,6 +116,5 @@ pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compresso
         base_sequence,
         record_count: meta.records,
     };
-    write_header(&mut out, &header);
-    Ok(out)
+    write_header(batch, &header);
 }

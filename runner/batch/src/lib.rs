@@ -25,6 +25,7 @@ mod split;
 mod control;
 mod encode;
 mod murmur2;
+mod outgoing;
 
 mod restore;
 
@@ -34,10 +35,8 @@ pub use encode::{BatchMeta, RecordSink, encode_batch};
 pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
 pub use murmur2::{murmur2, partition_of_key};
+pub use outgoing::{Outgoing, Producer};
 pub use raw::RawBatch;
 pub use record::{Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, payload};
-pub use restore::{
-    Encoded, OffsetHeaders, Producer, Selected, Window, assign_producer, can_copy, copy_for_restore, encode_selected,
-    select_records,
-};
+pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, select_records};
 pub use split::{Split, split};

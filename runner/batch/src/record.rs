@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::varint::Reader;
-use crate::{BatchError, Decompressor, HEADER_LEN, RawBatch};
+use crate::{BatchError, Codec, Decompressor, HEADER_LEN, RawBatch};
 
 /// One record, borrowing from the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,21 +151,17 @@ impl<'a> Iterator for RecordIter<'a> {
 /// A bound on the decompressed records of one batch, for callers that have no tighter one.
 pub const PAYLOAD_LIMIT: usize = 512 << 20;
 
-/// Decompresses the records of `batch` into `out`.
+/// The decompressed records of `batch`; what was not compressed is not copied.
 ///
 /// # Errors
 /// When the codec is unknown, the payload is damaged, or it would grow past `limit` bytes.
-pub fn payload(
-    batch: &RawBatch,
-    decompressor: &mut Decompressor,
-    limit: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), BatchError> {
+pub fn payload(batch: &RawBatch, decompressor: &mut Decompressor, limit: usize) -> Result<Bytes, BatchError> {
     let codec = batch.header.attributes.codec().ok_or(BatchError::Invalid { what: "codec", position: 21 })?;
-    let records = records_of(&batch.bytes);
-    decompressor.decompress(codec, records, limit, out)
-}
-
-fn records_of(bytes: &Bytes) -> &[u8] {
-    bytes.get(HEADER_LEN..).unwrap_or_default()
+    if codec == Codec::None {
+        let records = batch.bytes.slice(HEADER_LEN.min(batch.bytes.len())..);
+        return if records.len() > limit { Err(BatchError::TooLarge { limit }) } else { Ok(records) };
+    }
+    let mut out = Vec::new();
+    decompressor.decompress(codec, batch.bytes.get(HEADER_LEN..).unwrap_or_default(), limit, &mut out)?;
+    Ok(out.into())
 }

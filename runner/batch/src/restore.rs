@@ -1,26 +1,12 @@
 //! Rewriting archived batches for a restore.
 //!
-//! Two ways: a whole committed batch without holes is copied with its header changed ([`copy_for_restore`]);
+//! Two ways: a whole committed batch without holes goes out under a new header ([`Outgoing::new`]);
 //! everything else is decoded into [`Selected`] records and encoded again ([`encode_selected`]), which also
 //! adds the offset headers, merges small neighbours and splits what grew past the limit.
 
-use bytes::Bytes;
-
-use crate::header::seal_crc;
 use crate::{
-    BatchError, BatchHeader, BatchMeta, Compressor, Header, RawBatch, Record, RecordIter, RecordSink, encode_batch,
+    BatchError, BatchHeader, BatchMeta, Compressor, Header, Outgoing, RawBatch, Record, RecordIter, RecordSink,
 };
-
-/// The producer that restored batches go out under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Producer {
-    /// Producer id from the broker.
-    pub id: i64,
-    /// Its epoch.
-    pub epoch: i16,
-    /// Sequence of the batch's first record.
-    pub sequence: i32,
-}
 
 /// A time window, inclusive at both ends, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +42,9 @@ impl Window {
     }
 }
 
+/// About what a record's length, deltas and offset headers take.
+const RECORD_EXTRA: usize = 96;
+
 /// The headers that a restore appends to every record.
 #[derive(Debug, Clone, Copy)]
 pub struct OffsetHeaders<'a> {
@@ -63,40 +52,10 @@ pub struct OffsetHeaders<'a> {
     pub source_cluster: Option<&'a str>,
 }
 
-/// Whether [`copy_for_restore`] keeps the records of this batch exactly.
+/// Whether [`Outgoing::new`] keeps the records of this batch exactly.
 #[must_use]
 pub fn can_copy(header: &BatchHeader) -> bool {
     header.is_dense() && !header.attributes.control() && !header.attributes.log_append_time()
-}
-
-/// Copies a whole batch with base offset 0; the transactional and delete-horizon bits are cleared.
-///
-/// The base timestamp stays: record times are relative to it whether or not it is a delete horizon. The CRC is
-/// left to [`assign_producer`], which must follow.
-#[must_use]
-pub fn copy_for_restore(batch: &RawBatch) -> Vec<u8> {
-    let codec = batch.header.attributes.0 & 0x07;
-    let mut out = batch.bytes.to_vec();
-    patch(&mut out, 0, &0i64.to_be_bytes());
-    patch(&mut out, 12, &(-1i32).to_be_bytes());
-    patch(&mut out, 21, &codec.to_be_bytes());
-    out
-}
-
-/// Gives a batch its producer, epoch and sequence, and computes its CRC.
-#[must_use]
-pub fn assign_producer(mut batch: Vec<u8>, producer: Producer) -> Bytes {
-    patch(&mut batch, 43, &producer.id.to_be_bytes());
-    patch(&mut batch, 51, &producer.epoch.to_be_bytes());
-    patch(&mut batch, 53, &producer.sequence.to_be_bytes());
-    seal_crc(&mut batch);
-    batch.into()
-}
-
-fn patch(out: &mut [u8], at: usize, value: &[u8]) {
-    if let Some(target) = out.get_mut(at..at + value.len()) {
-        target.copy_from_slice(value);
-    }
 }
 
 /// A record that goes into the target, with its place and time in the source.
@@ -133,17 +92,6 @@ pub fn select_records<'a>(
     Ok(())
 }
 
-/// An encoded batch and how many records it holds.
-#[derive(Debug, Clone)]
-pub struct Encoded {
-    /// The batch, with base offset 0 and no producer yet.
-    pub bytes: Vec<u8>,
-    /// Records in it.
-    pub records: i32,
-    /// Source offset of its last record.
-    pub last_offset: i64,
-}
-
 /// Encodes records as batches of at most `limit` bytes and `max_records` records.
 ///
 /// # Errors
@@ -154,7 +102,7 @@ pub fn encode_selected(
     limit: usize,
     max_records: usize,
     compressor: &mut Compressor,
-) -> Result<Vec<Encoded>, BatchError> {
+) -> Result<Vec<Outgoing>, BatchError> {
     let mut out = Vec::new();
     for group in records.chunks(max_records.max(1)) {
         encode_group(group, headers, limit, compressor, &mut out)?;
@@ -167,10 +115,11 @@ fn encode_group(
     headers: Option<OffsetHeaders<'_>>,
     limit: usize,
     compressor: &mut Compressor,
-    out: &mut Vec<Encoded>,
+    out: &mut Vec<Outgoing>,
 ) -> Result<(), BatchError> {
-    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
-    let mut sink = RecordSink::default();
+    let Some(first) = records.first() else { return Ok(()) };
+    let estimate = |s: &Selected<'_>| s.record.key_value.len() + s.record.headers.len() + RECORD_EXTRA;
+    let mut sink = RecordSink::with_capacity(records.iter().map(estimate).sum());
     let mut max_timestamp = i64::MIN;
     for (delta, selected) in (0i32..).zip(records) {
         max_timestamp = max_timestamp.max(selected.timestamp);
@@ -185,9 +134,10 @@ fn encode_group(
         producer: (-1, -1, -1),
         records: count,
     };
-    let bytes = encode_batch(&meta, &sink.bytes, compressor)?;
+    let bytes = sink.finish(&meta, compressor)?;
     if bytes.len() <= limit {
-        out.push(Encoded { bytes, records: count, last_offset: last.offset });
+        let header = BatchHeader::parse(&bytes)?;
+        out.push(Outgoing::new(&RawBatch { header, bytes: bytes.into() }));
         return Ok(());
     }
     if records.len() == 1 {

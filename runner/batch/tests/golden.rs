@@ -25,8 +25,7 @@ fn batches_of_other_clients_are_read() {
             let mut next = 0;
             for batch in &found.batches {
                 assert_eq!(batch.header.attributes.codec().map(batch::Codec::name), Some(codec), "{name}");
-                let mut plain = Vec::new();
-                payload(batch, &mut Decompressor::default(), 1 << 20, &mut plain).unwrap();
+                let plain = payload(batch, &mut Decompressor::default(), 1 << 20).unwrap();
                 for record in RecordIter::new(&batch.header, &plain) {
                     let record = record.unwrap();
                     let (key, value, headers) = written(next, client);

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use archive::ReadBatch;
+use batch::Outgoing;
 use contract::{Code, Failure};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::lane::Input;
 use super::route::Route;
-use super::transform::{Dealt, OutBatch, Rules, deal, transform};
+use super::transform::{Dealt, Rules, deal, transform};
 
 /// Shares that are dealt out to several partitions at once.
 const LOOKAHEAD: usize = 3;
@@ -160,7 +161,7 @@ impl Dealer {
     }
 }
 
-type Transformed = Result<(Vec<OutBatch>, u64), Failure>;
+type Transformed = Result<(Vec<Outgoing>, u64), Failure>;
 
 fn spawn_transform(share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
     tokio::task::spawn_blocking(move || {

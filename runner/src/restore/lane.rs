@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use batch::{Producer, assign_producer};
+use batch::{Outgoing, Producer};
 use bytes::Bytes;
 use contract::{Code, CrashPoint, Failure, crash};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use wire::{Backoff, Cluster, ProduceAnswer, ProduceSpot, ProducerIdentity, WireError, code};
-
-use super::transform::OutBatch;
 
 /// Bytes of one request.
 const REQUEST: usize = 4 << 20;
@@ -42,7 +40,7 @@ pub(crate) struct Shared {
 /// Transformed batches of one partition, maybe still being made.
 pub(crate) struct Input {
     pub(crate) place: usize,
-    pub(crate) work: JoinHandle<Result<Vec<OutBatch>, Failure>>,
+    pub(crate) work: JoinHandle<Result<Vec<Outgoing>, Failure>>,
     /// Memory is given back when the last holder lets go.
     pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
@@ -62,7 +60,8 @@ impl From<Failure> for LaneEnd {
 }
 
 struct Ready {
-    bytes: Bytes,
+    bytes: [Bytes; 2],
+    size: usize,
     records: i32,
     /// Memory is given back when the last batch of the input is acknowledged.
     _permit: Arc<OwnedSemaphorePermit>,
@@ -126,10 +125,11 @@ impl Lane {
             let identity = self.shared.producer;
             let producer = Producer { id: identity.id, epoch: identity.epoch, sequence: progress.sequence };
             // Sequences wrap from 2^31-1 to 0.
-            progress.sequence = progress.sequence.wrapping_add(batch.records) & i32::MAX;
-            let bytes = assign_producer(batch.bytes, producer);
-            self.waiting += bytes.len();
-            progress.queue.push_back(Ready { bytes, records: batch.records, _permit: Arc::clone(&permit) });
+            let (records, size) = (batch.records(), batch.size());
+            progress.sequence = progress.sequence.wrapping_add(records) & i32::MAX;
+            self.waiting += size;
+            let bytes = batch.sign(producer);
+            progress.queue.push_back(Ready { bytes, size, records, _permit: Arc::clone(&permit) });
         }
         Ok(())
     }
@@ -146,10 +146,10 @@ impl Lane {
             let (Some(ready), Some(target)) = (progress.queue.front(), self.shared.targets.get(*place)) else {
                 continue;
             };
-            if bytes > 0 && bytes + ready.bytes.len() > REQUEST {
+            if bytes > 0 && bytes + ready.size > REQUEST {
                 continue;
             }
-            bytes += ready.bytes.len();
+            bytes += ready.size;
             places.push(*place);
             spots.push(ProduceSpot {
                 topic: target.topic.clone(),
@@ -206,9 +206,9 @@ impl Lane {
             return Err(Failure::new(Code::ForeignWriter, text).into());
         }
         progress.expected += i64::from(ready.records);
-        self.waiting -= ready.bytes.len();
+        self.waiting -= ready.size;
         self.shared.records.fetch_add(u64::from(ready.records.unsigned_abs()), Ordering::Relaxed);
-        self.shared.bytes.fetch_add(ready.bytes.len() as u64, Ordering::Relaxed);
+        self.shared.bytes.fetch_add(ready.size as u64, Ordering::Relaxed);
         Ok(())
     }
 

@@ -115,11 +115,10 @@ async fn restored_before(
             if batch.header.base_offset >= offset {
                 return Ok(count);
             }
-            let mut bytes = Vec::new();
+            let damaged = |error: batch::BatchError| Failure::new(Code::ArchiveDamaged, error.to_string());
+            let bytes = payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT).map_err(damaged)?;
             let mut selected = Vec::new();
-            payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT, &mut bytes)
-                .and_then(|()| select_records(&batch.header, &bytes, window, &mut selected))
-                .map_err(|error| Failure::new(Code::ArchiveDamaged, error.to_string()))?;
+            select_records(&batch.header, &bytes, window, &mut selected).map_err(damaged)?;
             count +=
                 selected.iter().filter(|record| (share.from..offset.min(share.until)).contains(&record.offset)).count()
                     as u64;

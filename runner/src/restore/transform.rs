@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use archive::ReadBatch;
 use batch::{
-    BatchError, Codec, Compressor, Decompressor, OffsetHeaders, RawBatch, Selected, Window, can_copy, copy_for_restore,
+    BatchError, Codec, Compressor, Decompressor, OffsetHeaders, Outgoing, RawBatch, Selected, Window, can_copy,
     encode_selected, payload, select_records,
 };
 
@@ -28,13 +28,6 @@ pub(crate) struct Rules {
     pub(crate) max_records: usize,
 }
 
-/// A batch for the target, without producer and CRC.
-#[derive(Debug)]
-pub(crate) struct OutBatch {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) records: i32,
-}
-
 /// Transforms batches of one partition with source offsets in `offsets`, leaving out the first `skip` records that
 /// would come out. Returns the batches and how many records were left out.
 ///
@@ -45,7 +38,7 @@ pub(crate) fn transform(
     offsets: Range<i64>,
     rules: &Rules,
     skip: u64,
-) -> Result<(Vec<OutBatch>, u64), BatchError> {
+) -> Result<(Vec<Outgoing>, u64), BatchError> {
     let mut work = Work { rules, offsets, left: skip, decompressor: Decompressor::default(), out: Vec::new() };
     let mut group: Vec<&RawBatch> = Vec::new();
     let mut group_bytes = 0;
@@ -55,7 +48,7 @@ pub(crate) fn transform(
         if whole && fits && batch.bytes.len() >= MERGE_BELOW {
             work.flush(&mut group)?;
             group_bytes = 0;
-            work.copy(batch);
+            work.out.push(Outgoing::new(batch));
             continue;
         }
         let same_codec =
@@ -75,7 +68,7 @@ pub(crate) fn transform(
 #[derive(Debug)]
 pub(crate) struct Dealt {
     pub(crate) partition: i32,
-    pub(crate) batches: Vec<OutBatch>,
+    pub(crate) batches: Vec<Outgoing>,
     /// Records that were left out at the beginning.
     pub(crate) skipped: u64,
 }
@@ -96,9 +89,7 @@ pub(crate) fn deal(
     let mut decompressor = Decompressor::default();
     let mut payloads = Vec::with_capacity(batches.len());
     for batch in &batches {
-        let mut bytes = Vec::new();
-        payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT, &mut bytes)?;
-        payloads.push(bytes);
+        payloads.push(payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT)?);
     }
     let mut selected: Vec<Selected<'_>> = Vec::new();
     for (batch, bytes) in batches.iter().zip(&payloads) {
@@ -115,8 +106,7 @@ pub(crate) fn deal(
         let left_out = usize::try_from(skip.get(&partition).copied().unwrap_or(0)).unwrap_or(usize::MAX);
         let left_out = left_out.min(records.len());
         let rest = records.get(left_out..).unwrap_or_default();
-        let encoded = encode_selected(rest, rules.offset_headers(), rules.limit, rules.max_records, &mut compressor)?;
-        let batches = encoded.into_iter().map(|e| OutBatch { bytes: e.bytes, records: e.records }).collect();
+        let batches = encode_selected(rest, rules.offset_headers(), rules.limit, rules.max_records, &mut compressor)?;
         out.push(Dealt { partition, batches, skipped: left_out as u64 });
     }
     Ok(out)
@@ -133,7 +123,7 @@ struct Work<'a> {
     offsets: Range<i64>,
     left: u64,
     decompressor: Decompressor,
-    out: Vec<OutBatch>,
+    out: Vec<Outgoing>,
 }
 
 impl Work<'_> {
@@ -145,10 +135,6 @@ impl Work<'_> {
         !self.rules.headers && all_wanted && can_copy(header)
     }
 
-    fn copy(&mut self, batch: &RawBatch) {
-        self.out.push(OutBatch { bytes: copy_for_restore(batch), records: batch.header.record_count });
-    }
-
     /// Encodes the batches of a group together; a batch that stands alone and needs no change is copied.
     fn flush(&mut self, group: &mut Vec<&RawBatch>) -> Result<(), BatchError> {
         let group = std::mem::take(group);
@@ -156,16 +142,14 @@ impl Work<'_> {
             && self.unchanged(single)
             && single.bytes.len() <= self.rules.limit
         {
-            self.copy(single);
+            self.out.push(Outgoing::new(single));
             return Ok(());
         }
         let Some(first) = group.first() else { return Ok(()) };
         let codec = first.header.attributes.codec().unwrap_or(Codec::None);
         let mut payloads = Vec::with_capacity(group.len());
         for batch in &group {
-            let mut bytes = Vec::new();
-            payload(batch, &mut self.decompressor, batch::PAYLOAD_LIMIT, &mut bytes)?;
-            payloads.push(bytes);
+            payloads.push(payload(batch, &mut self.decompressor, batch::PAYLOAD_LIMIT)?);
         }
         let mut selected: Vec<Selected<'_>> = Vec::new();
         for (batch, bytes) in group.iter().zip(&payloads) {
@@ -177,8 +161,7 @@ impl Work<'_> {
         let selected = selected.get(skipped..).unwrap_or_default();
         let headers = self.rules.offset_headers();
         let mut compressor = Compressor::new(codec, None);
-        let encoded = encode_selected(selected, headers, self.rules.limit, self.rules.max_records, &mut compressor)?;
-        self.out.extend(encoded.into_iter().map(|e| OutBatch { bytes: e.bytes, records: e.records }));
+        self.out.extend(encode_selected(selected, headers, self.rules.limit, self.rules.max_records, &mut compressor)?);
         Ok(())
     }
 }

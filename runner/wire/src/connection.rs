@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::WireError;
 use crate::api::Api;
 use crate::budget::Budget;
 use crate::dial::Stream;
+use crate::frame::Frame;
 use crate::versions::Versions;
 
 /// Largest frame that is read at all: the broker's own default for requests, doubled for headers and several
@@ -39,7 +40,7 @@ struct Pending {
 /// One connection. Once broken it stays broken: every request then fails with the same cause.
 pub struct Connection {
     broker: String,
-    frames: mpsc::Sender<BytesMut>,
+    frames: mpsc::Sender<Frame>,
     pending: Arc<Mutex<Pending>>,
     versions: Versions,
     next_id: AtomicI32,
@@ -117,7 +118,9 @@ impl Connection {
             let request = ApiVersionsRequest::default()
                 .with_client_software_name(StrBytes::from_static_str(CLIENT_ID))
                 .with_client_software_version(StrBytes::from_static_str(VERSION));
-            let mut bytes = self.exchange(&request, version, Duration::ZERO).await?;
+            let mut frame = self.head::<ApiVersionsRequest>(version)?;
+            frame.push(self.encode(&request, version)?);
+            let mut bytes = self.exchange::<ApiVersionsRequest>(frame, version, Duration::ZERO).await?;
             let unsupported = bytes.first_chunk::<2>() == Some(&[0, 35]);
             if unsupported && version > 0 {
                 continue;
@@ -135,14 +138,31 @@ impl Connection {
     /// Sends a request with the newest common version, at most `cap`, and reads its answer.
     /// `extra` is time that the broker itself may wait before it answers.
     pub(crate) async fn call<R: Api>(&self, request: &R, cap: i16, extra: Duration) -> Result<R::Response, WireError> {
-        let api = R::NAME;
-        let version = self.version::<R>(cap).ok_or_else(|| WireError::Version { broker: self.broker.clone(), api })?;
+        let (version, mut frame) = self.begin::<R>(cap)?;
+        frame.push(self.encode(request, version)?);
+        self.ask::<R>(frame, version, extra).await
+    }
+
+    /// A request of the newest common version, at most `cap`, whose body is to follow.
+    pub(crate) fn begin<R: Api>(&self, cap: i16) -> Result<(i16, Frame), WireError> {
+        let version =
+            self.version::<R>(cap).ok_or_else(|| WireError::Version { broker: self.broker.clone(), api: R::NAME })?;
+        Ok((version, self.head::<R>(version)?))
+    }
+
+    /// Sends a request that was begun, and reads its answer.
+    pub(crate) async fn ask<R: Api>(
+        &self,
+        frame: Frame,
+        version: i16,
+        extra: Duration,
+    ) -> Result<R::Response, WireError> {
         let mute = *lock(&self.muted_until);
         if let Some(until) = mute {
             tokio::time::sleep_until(until).await;
         }
-        let mut bytes = self.exchange(request, version, extra).await?;
-        let answer = R::Response::decode(&mut bytes, version).map_err(|error| self.malformed(api, &error))?;
+        let mut bytes = self.exchange::<R>(frame, version, extra).await?;
+        let answer = R::Response::decode(&mut bytes, version).map_err(|error| self.malformed(R::NAME, &error))?;
         if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
             *lock(&self.muted_until) = Some(Instant::now() + Duration::from_millis(millis));
         }
@@ -150,24 +170,19 @@ impl Connection {
     }
 
     /// Sends a request that the broker does not answer (Produce with acks 0).
-    pub(crate) async fn fire<R: Api>(&self, request: &R, cap: i16) -> Result<(), WireError> {
-        let api = R::NAME;
-        let version = self.version::<R>(cap).ok_or_else(|| WireError::Version { broker: self.broker.clone(), api })?;
-        let frame = self.encode(request, version, self.next_id.fetch_add(1, Ordering::Relaxed))?;
+    pub(crate) async fn fire(&self, frame: Frame) -> Result<(), WireError> {
         self.frames.send(frame).await.map_err(|_| self.broken("the connection was closed"))
     }
 
-    async fn exchange<R: Api>(&self, request: &R, version: i16, extra: Duration) -> Result<Bytes, WireError> {
+    async fn exchange<R: Api>(&self, frame: Frame, version: i16, extra: Duration) -> Result<Bytes, WireError> {
         let api = R::NAME;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = self.encode(request, version, id)?;
         let (sender, receiver) = oneshot::channel();
         {
             let mut pending = lock(&self.pending);
             if let Some(cause) = &pending.dead {
                 return Err(self.broken(cause));
             }
-            pending.waiting.insert(id, sender);
+            pending.waiting.insert(frame.id, sender);
         }
         let limit = self.timeout + extra;
         let answer = tokio::time::timeout(limit, async {
@@ -191,24 +206,24 @@ impl Connection {
         Ok(bytes)
     }
 
-    fn encode<R: Api>(&self, request: &R, version: i16, id: i32) -> Result<BytesMut, WireError> {
-        let fail = |error| self.malformed(R::NAME, &error);
-        let size = request.compute_size(version).map_err(fail)?;
-        let mut frame = BytesMut::with_capacity(size + 64);
-        frame.extend_from_slice(&[0; 4]);
+    fn head<R: Api>(&self, version: i16) -> Result<Frame, WireError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut header = BytesMut::new();
         RequestHeader::default()
             .with_request_api_key(R::KEY)
             .with_request_api_version(version)
             .with_correlation_id(id)
             .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)))
-            .encode(&mut frame, R::header_version(version))
-            .map_err(fail)?;
-        request.encode(&mut frame, version).map_err(fail)?;
-        let length = i32::try_from(frame.len() - 4).map_err(|error| fail(error.into()))?;
-        if let Some(head) = frame.get_mut(..4) {
-            head.copy_from_slice(&length.to_be_bytes());
-        }
-        Ok(frame)
+            .encode(&mut header, R::header_version(version))
+            .map_err(|error| self.malformed(R::NAME, &error))?;
+        Ok(Frame::new(id, header.freeze()))
+    }
+
+    fn encode<R: Api>(&self, request: &R, version: i16) -> Result<Bytes, WireError> {
+        let fail = |error| self.malformed(R::NAME, &error);
+        let mut body = BytesMut::with_capacity(request.compute_size(version).map_err(fail)?);
+        request.encode(&mut body, version).map_err(fail)?;
+        Ok(body.freeze())
     }
 
     fn malformed(&self, api: &'static str, reason: &dyn std::fmt::Display) -> WireError {
@@ -234,15 +249,11 @@ fn kill(pending: &Mutex<Pending>, cause: &str) {
 
 async fn write_frames(
     mut write: WriteHalf<Box<dyn Stream>>,
-    mut queue: mpsc::Receiver<BytesMut>,
+    mut queue: mpsc::Receiver<Frame>,
     pending: Arc<Mutex<Pending>>,
 ) {
     while let Some(frame) = queue.recv().await {
-        let sent = async {
-            write.write_all(&frame).await?;
-            write.flush().await
-        };
-        if let Err(error) = sent.await {
+        if let Err(error) = frame.send(&mut write).await {
             return kill(&pending, &error.to_string());
         }
     }

@@ -25,6 +25,7 @@ mod cluster;
 mod retry;
 
 mod fetch;
+mod frame;
 mod groups;
 mod offsets;
 mod produce;

@@ -95,8 +95,9 @@ pub(crate) async fn pack(arena: Arena, codec: Codec, level: i32, workers: usize)
         let rest = groups.split_off(per_task.min(groups.len()));
         let mine = std::mem::replace(&mut groups, rest);
         tasks.push(tokio::task::spawn_blocking(move || {
-            let mut compressor = Compressor::new(codec, Some(level));
-            mine.iter().map(|group| pack_block(group, &mut compressor)).collect::<Result<Vec<_>, _>>()
+            let mut packer =
+                Packer { compressor: Compressor::new(codec, Some(level)), joined: Vec::new(), packed: Vec::new() };
+            mine.iter().map(|group| packer.pack(group)).collect::<Result<Vec<_>, _>>()
         }));
     }
     let mut blocks = Vec::new();
@@ -128,36 +129,44 @@ fn cut_blocks(batches: Vec<PendingBatch>) -> Vec<Vec<PendingBatch>> {
     out
 }
 
-fn pack_block(batches: &[PendingBatch], compressor: &mut Compressor) -> Result<PackedBlock, batch::BatchError> {
-    let size: usize = batches.iter().map(|b| b.raw.bytes.len()).sum();
-    let plain = |b: &&PendingBatch| b.raw.header.attributes.codec() == Some(Codec::None);
-    let uncompressed: usize = batches.iter().filter(plain).map(|b| b.raw.bytes.len()).sum();
-    let mut parts: Vec<Bytes> = Vec::new();
-    let mut codec = Codec::None;
-    if uncompressed * 2 >= size && compressor.codec() != Codec::None {
-        let mut joined = Vec::with_capacity(size);
-        for b in batches {
-            joined.extend_from_slice(&b.raw.bytes);
+/// Packs blocks one after the other in memory that it keeps.
+struct Packer {
+    compressor: Compressor,
+    joined: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    fn pack(&mut self, batches: &[PendingBatch]) -> Result<PackedBlock, batch::BatchError> {
+        let size: usize = batches.iter().map(|b| b.raw.bytes.len()).sum();
+        let plain = |b: &&PendingBatch| b.raw.header.attributes.codec() == Some(Codec::None);
+        let uncompressed: usize = batches.iter().filter(plain).map(|b| b.raw.bytes.len()).sum();
+        let mut parts: Vec<Bytes> = Vec::new();
+        let mut codec = Codec::None;
+        if uncompressed * 2 >= size && self.compressor.codec() != Codec::None {
+            self.joined.clear();
+            for b in batches {
+                self.joined.extend_from_slice(&b.raw.bytes);
+            }
+            self.packed.clear();
+            self.compressor.compress(&self.joined, &mut self.packed)?;
+            // Noise grows by compression: keep it as it is.
+            if self.packed.len() < size {
+                codec = self.compressor.codec();
+                parts.push(Bytes::copy_from_slice(&self.packed));
+            }
         }
-        let mut packed = Vec::with_capacity(size / 2);
-        compressor.compress(&joined, &mut packed)?;
-        // Noise grows by compression: keep it as it is.
-        if packed.len() < size {
-            packed.shrink_to_fit();
-            codec = compressor.codec();
-            parts.push(packed.into());
+        if parts.is_empty() {
+            parts.extend(batches.iter().map(|b| b.raw.bytes.clone()));
         }
+        let mut hasher = blake3::Hasher::new();
+        for part in &parts {
+            hasher.update(part);
+        }
+        let length = parts.iter().map(|part| part.len() as u64).sum();
+        let digest = Digest::half(&hasher);
+        Ok(PackedBlock { parts, length, codec, size: size as u64, digest, shares: shares(batches) })
     }
-    if parts.is_empty() {
-        parts.extend(batches.iter().map(|b| b.raw.bytes.clone()));
-    }
-    let mut hasher = blake3::Hasher::new();
-    for part in &parts {
-        hasher.update(part);
-    }
-    let length = parts.iter().map(|part| part.len() as u64).sum();
-    let digest = Digest::half(&hasher);
-    Ok(PackedBlock { parts, length, codec, size: size as u64, digest, shares: shares(batches) })
 }
 
 /// One share per partition of a block.

@@ -26,8 +26,7 @@ fn message(magic: u8, attributes: u8, offset: i64, timestamp: i64, key: &Field, 
 fn read_back(bytes: Vec<u8>) -> Vec<(i64, i64, Field, Field)> {
     let mut out = Vec::new();
     for batch in split(&bytes.into()).unwrap().batches {
-        let mut plain = Vec::new();
-        payload(&batch, &mut Decompressor::default(), PAYLOAD_LIMIT, &mut plain).unwrap();
+        let plain = payload(&batch, &mut Decompressor::default(), PAYLOAD_LIMIT).unwrap();
         for record in RecordIter::new(&batch.header, &plain) {
             let record = record.unwrap();
             let appended = batch.header.attributes.log_append_time();

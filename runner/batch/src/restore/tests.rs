@@ -1,5 +1,8 @@
+use bytes::Bytes;
+
 use super::*;
-use crate::{Codec, Decompressor, payload, split};
+use crate::header::seal_crc;
+use crate::{Codec, Decompressor, Producer, payload, split};
 use proptest::prelude::*;
 
 /// A record as a test writes it: key, value, headers, timestamp.
@@ -12,7 +15,7 @@ fn plain() -> impl Strategy<Value = Plain> {
 }
 
 fn encode(records: &[Plain], codec: Codec) -> RawBatch {
-    let mut sink = RecordSink::default();
+    let mut sink = RecordSink::with_capacity(0);
     let base = records[0].3;
     for (delta, (key, value, headers, timestamp)) in (0i32..).zip(records) {
         let empty = Record {
@@ -35,7 +38,7 @@ fn encode(records: &[Plain], codec: Codec) -> RawBatch {
         producer: (7, 1, 5),
         records: i32::try_from(records.len()).unwrap(),
     };
-    RawBatch::parse(encode_batch(&meta, &sink.bytes, &mut Compressor::new(codec, None)).unwrap().into()).unwrap()
+    RawBatch::parse(sink.finish(&meta, &mut Compressor::new(codec, None)).unwrap().into()).unwrap()
 }
 
 fn key_value(key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
@@ -53,12 +56,19 @@ fn key_value(key: Option<&[u8]>, value: Option<&[u8]>) -> Vec<u8> {
 }
 
 fn copied(batch: &RawBatch, producer: Producer) -> RawBatch {
-    RawBatch::parse(assign_producer(copy_for_restore(batch), producer)).unwrap()
+    signed(Outgoing::new(batch), producer)
+}
+
+/// What the broker gets, CRC checked.
+fn signed(batch: Outgoing, producer: Producer) -> RawBatch {
+    let (records, size) = (batch.records(), batch.size());
+    let parsed = RawBatch::parse(batch.sign(producer).concat().into()).unwrap();
+    assert_eq!((parsed.header.record_count, parsed.bytes.len()), (records, size));
+    parsed
 }
 
 fn decode(batch: &RawBatch) -> Vec<Plain> {
-    let mut bytes = Vec::new();
-    payload(batch, &mut Decompressor::default(), 1 << 24, &mut bytes).unwrap();
+    let bytes = payload(batch, &mut Decompressor::default(), 1 << 24).unwrap();
     let mut selected = Vec::new();
     select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
     let owned = |s: &Selected<'_>| {
@@ -84,8 +94,7 @@ proptest! {
         records in proptest::collection::vec(plain(), 1..40), limit in 400usize..2_000, most in 1usize..20,
     ) {
         let batch = encode(&records, Codec::Zstd);
-        let mut bytes = Vec::new();
-        payload(&batch, &mut Decompressor::default(), 1 << 24, &mut bytes).unwrap();
+        let bytes = payload(&batch, &mut Decompressor::default(), 1 << 24).unwrap();
         let mut selected = Vec::new();
         select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
         let headers = OffsetHeaders { source_cluster: Some("lab") };
@@ -93,8 +102,8 @@ proptest! {
         let out = encode_selected(&selected, Some(headers), limit, most, &mut compressor).unwrap();
         let mut all = Vec::new();
         for encoded in &out {
-            prop_assert!(encoded.bytes.len() <= limit && encoded.records.unsigned_abs() as usize <= most);
-            let parsed = RawBatch::parse(encoded.bytes.clone().into()).unwrap();
+            prop_assert!(encoded.size() <= limit && encoded.records().unsigned_abs() as usize <= most);
+            let parsed = signed(encoded.clone(), Producer { id: 1, epoch: 0, sequence: 0 });
             prop_assert!(parsed.header.is_dense());
             all.extend(decode(&parsed));
         }
@@ -173,8 +182,7 @@ fn a_delete_horizon_keeps_record_times() {
 #[test]
 fn a_record_over_the_limit_is_named() {
     let batch = encode(&[(None, Some(vec![7; 5_000]), vec![], 5)], Codec::None);
-    let mut bytes = Vec::new();
-    payload(&batch, &mut Decompressor::default(), 1 << 20, &mut bytes).unwrap();
+    let bytes = payload(&batch, &mut Decompressor::default(), 1 << 20).unwrap();
     let mut selected = Vec::new();
     select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
     let result = encode_selected(&selected, None, 1_000, 100, &mut Compressor::new(Codec::None, None));

@@ -114,9 +114,8 @@ impl Reader {
         if raw.header.base_offset >= cursor.offset {
             return Ok(raw.header.records());
         }
-        let mut bytes = Vec::new();
         let first = i64::from(i32::MAX).min(cursor.offset - raw.header.base_offset);
-        let count = batch::payload(raw, &mut self.decompressor, batch::PAYLOAD_LIMIT, &mut bytes).and_then(|()| {
+        let count = batch::payload(raw, &mut self.decompressor, batch::PAYLOAD_LIMIT).and_then(|bytes| {
             let mut count = 0;
             for record in batch::RecordIter::new(&raw.header, &bytes) {
                 count += u64::from(i64::from(record?.offset_delta) >= first);

@@ -1,5 +1,5 @@
 use super::*;
-use batch::{BatchMeta, Producer, assign_producer, encode_batch};
+use batch::{BatchMeta, Producer, encode_batch};
 use proptest::prelude::*;
 
 /// A batch of records without key and headers; values are the record's number in the partition.
@@ -42,13 +42,11 @@ fn out(batches: &[RawBatch], from: i64, rules: &Rules, skip: u64) -> (Vec<(i64, 
     let (made, skipped) = transform(batches, from..i64::MAX, rules, skip).unwrap();
     let (mut records, mut sizes) = (Vec::new(), Vec::new());
     for batch in made {
-        let bytes = assign_producer(batch.bytes, Producer { id: 1, epoch: 0, sequence: 0 });
-        let parsed = RawBatch::parse(bytes).unwrap();
-        assert!(
-            parsed.header.is_dense() && parsed.header.base_offset == 0 && parsed.header.record_count == batch.records
-        );
-        let mut plain = Vec::new();
-        payload(&parsed, &mut Decompressor::default(), 1 << 24, &mut plain).unwrap();
+        let count = batch.records();
+        let bytes = batch.sign(Producer { id: 1, epoch: 0, sequence: 0 }).concat();
+        let parsed = RawBatch::parse(bytes.into()).unwrap();
+        assert!(parsed.header.is_dense() && parsed.header.base_offset == 0 && parsed.header.record_count == count);
+        let plain = payload(&parsed, &mut Decompressor::default(), 1 << 24).unwrap();
         let mut selected = Vec::new();
         select_records(&parsed.header, &plain, Window::ALL, &mut selected).unwrap();
         let number = |s: &Selected<'_>| i64::from_be_bytes(s.record.value.unwrap()[..8].try_into().unwrap());
@@ -97,8 +95,9 @@ fn small_neighbours_are_merged_and_large_batches_are_copied() {
     let small: Vec<_> = (0..10).map(|n| raw(n, &[n], Codec::Lz4, 10)).collect();
     let rules = rules(Window::ALL, false, 1 << 20, 1000);
     let (made, _) = transform(&small, 0..i64::MAX, &rules, 0).unwrap();
-    assert_eq!(made.iter().map(|batch| batch.records).collect::<Vec<_>>(), [10]);
+    assert_eq!(made.iter().map(Outgoing::records).collect::<Vec<_>>(), [10]);
     let large = [raw(0, &[1; 20], Codec::None, 10_000)];
     let (made, _) = transform(&large, 0..i64::MAX, &rules, 0).unwrap();
-    assert_eq!(made[0].bytes[61..], large[0].bytes[61..]);
+    let [_, payload] = made[0].clone().sign(Producer { id: 1, epoch: 0, sequence: 0 });
+    assert_eq!(payload, large[0].bytes[61..]);
 }
