@@ -27,7 +27,7 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
-    for suite in fidelity recovery continuous changes limits routing faults errors secure groups stores matrix reader; do \
+    for suite in fidelity recovery continuous changes limits routing faults outages errors secure groups stores matrix reader; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
@@ -35,7 +35,8 @@ torture:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
     rm -f target/reliability.txt
-    TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked -p kafka-backup-tests --test faults -- --test-threads=2
+    for suite in faults outages; do \
+        TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
     { cat tests/reliability-head.md; echo "Date: $(date -u +%F). Long form."; echo; \
       echo '| fault | runs | injected | records compared | lost | doubled | recovered within |'; \
       echo '|---|---|---|---|---|---|---|'; sort target/reliability.txt; } > docs/reliability.md
@@ -54,11 +55,6 @@ deny:
 fuzz TARGET SECONDS="60":
     cd tests && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
 
-# Peak memory of a backup and a restore of 2 GB, in one partition and in 1,000
-memory:
-    cargo build --locked --release -p kafka-backup-runner -p kafka-backup-tests
-    target/release/memory
-
 # Regenerate generated files
 gen:
     cargo run --quiet --locked -p kafka-backup-runner -- schema > docs/run-spec.schema.json
@@ -67,11 +63,16 @@ gen:
 build:
     cargo build --locked --release -p kafka-backup-runner
 
-# Backups, restores and verification next to yardsticks of the same run; writes target/bench/latest.json
-bench MIB="2000":
+# Backups, restores and verification next to yardsticks of the same run, growth and many partitions; writes target/bench
+bench MIB="2000" ROUNDS="3":
     tests/servers/need.sh
     cargo build --locked --release -p kafka-backup-runner -p kafka-backup-tests
-    target/release/bench {{MIB}}
+    target/release/bench {{MIB}} {{ROUNDS}}
+
+# Show the results of the last `just bench` in the README
+publish-bench:
+    cp target/bench/*.svg docs/
+    sed -i -e '/<!-- bench begins -->/,/<!-- bench ends -->/{//!d;}' -e '/<!-- bench begins -->/r target/bench/table.md' README.md
 
 # Plan, resume and point look-up of a set with many entries: time and peak memory
 scale ENTRIES="60000" PARTITIONS="5000" MOVED="100":

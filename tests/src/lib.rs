@@ -16,7 +16,7 @@ pub mod kafka;
 pub mod s3;
 pub mod store_faults;
 
-pub mod bare;
+pub mod bench;
 pub mod live;
 pub mod load;
 pub mod mount;

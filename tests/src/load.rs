@@ -81,7 +81,7 @@ pub fn create(bootstrap: &str, name: &str, partitions: i32, replicas: i32, confi
 
 /// A topic is usable once a leader is known everywhere.
 fn await_partitions(bootstrap: &str, name: &str, partitions: i32) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while crate::oracle::partitions(bootstrap, name) < partitions {
         assert!(Instant::now() < deadline, "{name} does not appear");
         std::thread::sleep(Duration::from_millis(50));
@@ -167,7 +167,7 @@ pub fn send(producer: &BaseProducer, topic: &str, records: impl IntoIterator<Ite
 pub fn produce(bootstrap: &str, topic: &str, settings: &[(&str, &str)], records: impl IntoIterator<Item = Make>) {
     let producer = producer(bootstrap, settings);
     send(&producer, topic, records);
-    producer.flush(Duration::from_secs(60)).unwrap();
+    producer.flush(Duration::from_secs(180)).unwrap();
 }
 
 /// Runs transactions over one topic; each is (records, whether it commits).

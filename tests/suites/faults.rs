@@ -1,56 +1,19 @@
 //! Faults: the process ends at every named place, the store and the network misbehave, the clock is wrong. Each test
 //! prints a line for docs/reliability.md; `TORTURE=1` runs the long form.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use contract::CrashPoint;
 use harness::kafka::{Kafka, Options};
-use harness::load::{self, Make};
 use harness::mount::Mount;
-use harness::oracle;
 use harness::pair::{source, target};
 use harness::process::free_port;
 use harness::proxy::{Answers, Proxy};
-use harness::reliability::{Outcome, rounds, torture};
+use harness::reliability::{Outcome, append, compare, fill, rounds, torture};
 use harness::runner::{Bench, ended};
 use harness::s3::S3;
 use harness::store_faults::{self, Fault, StoreFaults};
 use serde_json::{Value, json};
-
-/// How often a record is there: by key, value and time.
-type Counts = HashMap<(Option<Vec<u8>>, Option<Vec<u8>>, i64), i64>;
-
-/// Records of both sides by partition and content: what is missing, and what is there too often.
-fn compare(source: &str, topic: &str, target: &str, restored: &str) -> (u64, u64, u64) {
-    let (mut records, mut lost, mut doubled) = (0, 0, 0);
-    for partition in 0..oracle::partitions(source, topic) {
-        let mut counts = Counts::new();
-        for seen in oracle::read(source, topic, partition, false) {
-            *counts.entry((seen.key, seen.value, seen.timestamp)).or_default() += 1;
-            records += 1;
-        }
-        for seen in oracle::read(target, restored, partition, false) {
-            *counts.entry((seen.key, seen.value, seen.timestamp)).or_default() -= 1;
-        }
-        lost += counts.values().filter(|count| **count > 0).sum::<i64>().unsigned_abs();
-        doubled += counts.values().filter(|count| **count < 0).sum::<i64>().unsigned_abs();
-    }
-    (records, lost, doubled)
-}
-
-fn fill(bootstrap: &str, topic: &str, records: i64, size: usize) {
-    load::create(bootstrap, topic, 3, 1, &[]);
-    append(bootstrap, topic, 0, records, size);
-}
-
-fn append(bootstrap: &str, topic: &str, from: i64, to: i64, size: usize) {
-    let make = |n: i64| Make {
-        value: Some(format!("{n:0>size$}").into_bytes()),
-        ..Make::new(n, i32::try_from(n % 3).unwrap())
-    };
-    load::produce(bootstrap, topic, &[("batch.size", "65536")], (from..to).map(make));
-}
 
 /// Runs with a place armed; whether it was reached.
 fn crash_at(bench: &Bench, spec: &Value, place: &str) -> bool {

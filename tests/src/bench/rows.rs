@@ -1,0 +1,125 @@
+//! The table of the benchmark: medians and spreads of rounds, as text and as JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::measure::Measured;
+
+/// Something that takes time, next to the work it is compared with.
+pub struct Yardstick<'a> {
+    /// What it is.
+    pub name: String,
+    /// Does it once for the same payload.
+    pub run: Box<dyn FnMut() -> Duration + 'a>,
+}
+
+impl<'a> Yardstick<'a> {
+    /// A yardstick of this name.
+    pub fn new(name: impl Into<String>, run: impl FnMut() -> Duration + 'a) -> Self {
+        Self { name: name.into(), run: Box::new(run) }
+    }
+}
+
+/// A line of the table: a work and one yardstick.
+#[derive(Debug)]
+pub struct Row {
+    work: String,
+    yardstick: String,
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+    cpu_s_per_gb: f64,
+    rss_mib: u64,
+}
+
+/// The middle value.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Largest minus smallest value, as a share of the middle one.
+fn spread(values: &[f64]) -> f64 {
+    let (min, max) = values.iter().fold((f64::MAX, 0.0), |(min, max), v| (f64::min(min, *v), f64::max(max, *v)));
+    (max - min) / median(values)
+}
+
+/// Lets a work and its yardsticks take turns.
+pub fn compare(
+    work: &str,
+    payload_mb: f64,
+    rounds: usize,
+    mut ours: impl FnMut() -> Measured,
+    yardsticks: &mut [Yardstick<'_>],
+) -> Vec<Row> {
+    let (mut rates, mut cpu, mut rss_mib) = (Vec::new(), Vec::new(), 0);
+    let mut theirs = vec![Vec::new(); yardsticks.len()];
+    for _ in 0..rounds {
+        let measured = ours();
+        rates.push(payload_mb / measured.time.as_secs_f64());
+        cpu.push(measured.cpu / (payload_mb / 1000.0));
+        rss_mib = rss_mib.max(measured.peak_mib);
+        for (yardstick, rates) in yardsticks.iter_mut().zip(&mut theirs) {
+            rates.push(payload_mb / (yardstick.run)().as_secs_f64());
+        }
+    }
+    let row = |(yardstick, theirs): (&Yardstick<'_>, Vec<f64>)| Row {
+        work: work.to_owned(),
+        yardstick: yardstick.name.clone(),
+        ours: rates.clone(),
+        theirs,
+        cpu_s_per_gb: median(&cpu),
+        rss_mib,
+    };
+    let rows: Vec<_> = yardsticks.iter().zip(theirs).map(row).collect();
+    for row in &rows {
+        println!("  {}", row.text());
+    }
+    rows
+}
+
+impl Row {
+    fn ratio(&self) -> f64 {
+        let ratios: Vec<_> = self.ours.iter().zip(&self.theirs).map(|(a, b)| a / b).collect();
+        median(&ratios)
+    }
+
+    fn text(&self) -> String {
+        let side = |values: &[f64]| format!("{:.0} ± {:.0} %", median(values), 50.0 * spread(values));
+        format!(
+            "| {} | {} | {} | {} | {:.2} | {:.2} | {} |",
+            self.work,
+            side(&self.ours),
+            self.yardstick,
+            side(&self.theirs),
+            self.ratio(),
+            self.cpu_s_per_gb,
+            self.rss_mib
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "work": self.work, "ours_mb_s": median(&self.ours), "yardstick": self.yardstick,
+            "yardstick_mb_s": median(&self.theirs), "ratio": self.ratio(), "rss_mib": self.rss_mib,
+            "cpu_s_per_gb": self.cpu_s_per_gb, "ours_spread": spread(&self.ours), "yardstick_spread": spread(&self.theirs),
+        })
+    }
+}
+
+/// All rows as a table.
+pub fn table(rows: &[Row]) -> String {
+    let mut out = String::from("| work | MB/s | yardstick | MB/s | ratio | core-s per GB | peak MiB |\n");
+    out.push_str("|---|---|---|---|---|---|---|\n");
+    for row in rows {
+        writeln!(out, "{}", row.text()).unwrap();
+    }
+    out
+}
+
+/// All rows for programs.
+pub fn json(rows: &[Row]) -> Vec<Value> {
+    rows.iter().map(Row::json).collect()
+}
