@@ -1,19 +1,29 @@
-//! A lane: produces the batches of its partitions, at most one per partition in flight, and checks every answer.
+//! A lane: produces the batches of its partitions, several requests in flight, and checks every answer.
+
+mod queue;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use batch::{Outgoing, Producer};
-use bytes::Bytes;
+use batch::Outgoing;
 use contract::{Code, CrashPoint, Failure, crash};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
-use wire::{Backoff, Cluster, ProduceAnswer, ProduceSpot, ProducerIdentity, WireError, code};
+use wire::{
+    Backoff, BrokerId, Cluster, Connection, ProduceAnswer, ProduceAnswers, ProduceSpot, ProducerIdentity, WireError,
+    code,
+};
+
+use self::queue::{Queue, Ready};
 
 /// Bytes of one request.
 const REQUEST: usize = 4 << 20;
+/// Bytes that a lane holds ready or in flight.
+const HELD: usize = 2 * REQUEST;
+/// Requests in flight at once.
+const FLIGHTS: usize = 5;
 
 /// A target partition as lanes see it.
 #[derive(Debug)]
@@ -59,21 +69,14 @@ impl From<Failure> for LaneEnd {
     }
 }
 
-struct Ready {
-    bytes: [Bytes; 2],
-    size: usize,
-    records: i32,
-    /// Memory is given back when the last batch of the input is acknowledged.
-    _permit: Arc<OwnedSemaphorePermit>,
-}
+type Memory = Arc<OwnedSemaphorePermit>;
 
-/// Where a partition stands in this epoch.
-struct Progress {
-    /// Sequence of the next batch to be prepared.
-    sequence: i32,
-    /// Target offset that the next acknowledgement must name.
-    expected: i64,
-    queue: VecDeque<Ready>,
+/// A request in flight.
+struct Flight {
+    leader: BrokerId,
+    connection: Arc<Connection>,
+    places: Vec<usize>,
+    answers: ProduceAnswers,
 }
 
 /// A lane.
@@ -81,8 +84,13 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     number: u32,
     input: mpsc::Receiver<Input>,
-    partitions: BTreeMap<usize, Progress>,
-    waiting: usize,
+    closed: bool,
+    partitions: BTreeMap<usize, Queue<Memory>>,
+    /// Bytes that are ready or in flight.
+    held: usize,
+    flights: VecDeque<Flight>,
+    /// Why nothing more is sent until all answers are there.
+    trouble: Option<WireError>,
     backoff: Backoff,
 }
 
@@ -94,131 +102,140 @@ impl Lane {
         input: mpsc::Receiver<Input>,
         starts: BTreeMap<usize, i64>,
     ) -> Self {
-        let progress = |(place, expected)| (place, Progress { sequence: 0, expected, queue: VecDeque::new() });
+        let partitions = starts.into_iter().map(|(place, expected)| (place, Queue::new(expected))).collect();
         let backoff = shared.cluster.backoff();
-        Self { shared, number, input, partitions: starts.into_iter().map(progress).collect(), waiting: 0, backoff }
+        let (flights, trouble) = (VecDeque::new(), None);
+        Self { shared, number, input, closed: false, partitions, held: 0, flights, trouble, backoff }
     }
 
     /// Produces until the input ends; returns the next expected target offset of each partition.
     pub(crate) async fn run(mut self) -> Result<BTreeMap<usize, i64>, LaneEnd> {
         loop {
-            while self.waiting < 2 * REQUEST {
-                let input = if self.waiting == 0 { self.input.recv().await } else { self.input.try_recv().ok() };
-                match input {
-                    Some(input) => self.prepare(input).await?,
-                    None if self.waiting == 0 => {
-                        return Ok(self.partitions.into_iter().map(|(place, p)| (place, p.expected)).collect());
-                    }
-                    None => break,
+            while self.trouble.is_none() && self.flights.len() < FLIGHTS && self.post().await? {}
+            if self.flights.is_empty() {
+                if let Some(error) = self.trouble.take() {
+                    self.again(error).await?;
+                    continue;
+                }
+                if self.closed && self.held == 0 {
+                    return Ok(self.partitions.into_iter().map(|(place, queue)| (place, queue.expected())).collect());
                 }
             }
-            self.send().await?;
+            let room = !self.closed && self.trouble.is_none() && self.held < HELD;
+            tokio::select! {
+                biased;
+                (places, answers) = oldest(&mut self.flights) => {
+                    self.take(&places, &answers.map_err(LaneEnd::Recover)?)?;
+                }
+                input = self.input.recv(), if room => match input {
+                    Some(input) => self.prepare(input).await?,
+                    None => self.closed = true,
+                },
+            }
         }
     }
 
     async fn prepare(&mut self, input: Input) -> Result<(), LaneEnd> {
         let internal = |error: tokio::task::JoinError| Failure::new(Code::Internal, error.to_string());
         let batches = input.work.await.map_err(internal)??;
-        let permit = input.permit;
-        let Some(progress) = self.partitions.get_mut(&input.place) else { return Ok(()) };
+        let Some(queue) = self.partitions.get_mut(&input.place) else { return Ok(()) };
+        let ProducerIdentity { id, epoch } = self.shared.producer;
         for batch in batches {
-            let identity = self.shared.producer;
-            let producer = Producer { id: identity.id, epoch: identity.epoch, sequence: progress.sequence };
-            // Sequences wrap from 2^31-1 to 0.
-            let (records, size) = (batch.records(), batch.size());
-            progress.sequence = progress.sequence.wrapping_add(records) & i32::MAX;
-            self.waiting += size;
-            let bytes = batch.sign(producer);
-            progress.queue.push_back(Ready { bytes, size, records, _permit: Arc::clone(&permit) });
+            self.held += batch.size();
+            queue.push(batch, id, epoch, Arc::clone(&input.permit));
         }
         Ok(())
     }
 
-    /// One request to the leader of the first waiting partition.
-    async fn send(&mut self) -> Result<(), LaneEnd> {
+    /// Sends one request to the leader of the first partition that may send; `false` when none may.
+    async fn post(&mut self) -> Result<bool, LaneEnd> {
         let leader_of =
             |place: &usize| self.shared.targets.get(*place).map_or(-1, |target| target.leader.load(Ordering::Relaxed));
-        let mut waiting = self.partitions.iter().filter(|(_, progress)| !progress.queue.is_empty());
-        let Some((first, _)) = waiting.next() else { return Ok(()) };
+        let Some((first, _)) = self.partitions.iter().find(|(_, queue)| queue.next().is_some()) else {
+            return Ok(false);
+        };
         let leader = leader_of(first);
+        let connection = match self.shared.cluster.broker(leader, self.number, None).await {
+            Ok(connection) => connection,
+            // Without a connection nothing was sent.
+            Err(error) => {
+                self.trouble = Some(error);
+                return Ok(false);
+            }
+        };
+        // Order holds on one connection only: a new one waits until nothing is in flight on the old one.
+        let other = |flight: &Flight| flight.leader == leader && !Arc::ptr_eq(&flight.connection, &connection);
+        if self.flights.iter().any(other) {
+            return Ok(false);
+        }
         let (mut places, mut spots, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for (place, progress) in self.partitions.iter().filter(|(place, _)| leader_of(place) == leader) {
-            let (Some(ready), Some(target)) = (progress.queue.front(), self.shared.targets.get(*place)) else {
-                continue;
-            };
-            if bytes > 0 && bytes + ready.size > REQUEST {
+        for (place, queue) in &mut self.partitions {
+            let Some(target) = self.shared.targets.get(*place) else { continue };
+            let Some(Ready { bytes: batch, size, .. }) = queue.next() else { continue };
+            if target.leader.load(Ordering::Relaxed) != leader || bytes > 0 && bytes + size > REQUEST {
                 continue;
             }
-            bytes += ready.size;
+            bytes += size;
             places.push(*place);
-            spots.push(ProduceSpot {
-                topic: target.topic.clone(),
-                partition: target.partition,
-                batch: ready.bytes.clone(),
-            });
+            spots.push(ProduceSpot { topic: target.topic.clone(), partition: target.partition, batch: batch.clone() });
+            queue.sent();
         }
         crash::at(CrashPoint::Producing);
-        let sent = async {
-            let connection =
-                self.shared.cluster.broker(leader, self.number, None).await.map_err(|error| (false, error))?;
-            connection.produce(&spots, self.shared.acks, self.shared.timeout).await.map_err(|error| (true, error))
-        };
-        match sent.await {
-            Ok(answers) => self.take(&places, &answers).await,
-            // Without a connection nothing was sent.
-            Err((false, error)) => self.again(error).await,
-            Err((true, error)) => Err(LaneEnd::Recover(error)),
-        }
+        let posted = connection.post_produce(&spots, self.shared.acks, self.shared.timeout).await;
+        let answers = posted.map_err(LaneEnd::Recover)?;
+        self.flights.push_back(Flight { leader, connection, places, answers });
+        Ok(true)
     }
 
-    async fn take(&mut self, places: &[usize], answers: &[ProduceAnswer]) -> Result<(), LaneEnd> {
-        let mut retry = None;
+    fn take(&mut self, places: &[usize], answers: &[ProduceAnswer]) -> Result<(), LaneEnd> {
         for place in places {
-            let Some(target) = self.shared.targets.get(*place) else { continue };
+            let (Some(target), Some(queue)) = (self.shared.targets.get(*place), self.partitions.get_mut(place)) else {
+                continue;
+            };
             let subject = format!("{}/{}", target.topic, target.partition);
             let same = |answer: &&ProduceAnswer| answer.topic == target.topic && answer.partition == target.partition;
             let Some(answer) = answers.iter().find(same) else {
                 return Err(LaneEnd::Recover(WireError::broker(subject, 7)));
             };
             match answer.error {
-                0 => self.acknowledged(*place, &subject, answer.base_offset)?,
+                0 => {
+                    let offset = Some(answer.base_offset).filter(|_| self.shared.acks != 0);
+                    let done = queue.acknowledged(offset).map_err(|misplaced| {
+                        let (offset, expected) = (answer.base_offset, misplaced.expected);
+                        foreign(&subject, offset, expected)
+                    })?;
+                    let Some(done) = done else { continue };
+                    self.held -= done.size;
+                    self.shared.records.fetch_add(u64::from(done.records.unsigned_abs()), Ordering::Relaxed);
+                    self.shared.bytes.fetch_add(done.size as u64, Ordering::Relaxed);
+                }
                 // Refused before anything was appended: the same bytes may go again.
-                3 | 5 | 6 | 19 | 74 | 75 => retry = Some(WireError::broker(subject, answer.error)),
+                3 | 5 | 6 | 19 | 74 | 75 => {
+                    queue.refused();
+                    self.trouble.get_or_insert_with(|| WireError::broker(subject, answer.error));
+                }
+                // Refused because the batch before it was.
+                code::OUT_OF_ORDER_SEQUENCE if queue.is_refused() => {}
                 other => return Err(refused(subject, other, answer.message.clone())),
             }
         }
-        if let Some(error) = retry {
-            return self.again(error).await;
+        if self.trouble.is_none() {
+            crash::at(CrashPoint::Produced);
+            self.backoff.reset();
         }
-        crash::at(CrashPoint::Produced);
-        self.backoff.reset();
-        Ok(())
-    }
-
-    fn acknowledged(&mut self, place: usize, subject: &str, base_offset: i64) -> Result<(), LaneEnd> {
-        let Some(progress) = self.partitions.get_mut(&place) else { return Ok(()) };
-        let Some(ready) = progress.queue.pop_front() else { return Ok(()) };
-        if self.shared.acks != 0 && base_offset != progress.expected {
-            let text = format!(
-                "{subject}: records were written at offset {base_offset} where {} was expected: another producer writes there",
-                progress.expected
-            );
-            return Err(Failure::new(Code::ForeignWriter, text).into());
-        }
-        progress.expected += i64::from(ready.records);
-        self.waiting -= ready.size;
-        self.shared.records.fetch_add(u64::from(ready.records.unsigned_abs()), Ordering::Relaxed);
-        self.shared.bytes.fetch_add(ready.size as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// Waits, looks for the leaders again, and lets the loop send once more.
     async fn again(&mut self, error: WireError) -> Result<(), LaneEnd> {
+        self.partitions.values_mut().for_each(Queue::drained);
         self.backoff.wait(error).await.map_err(|error| LaneEnd::Fail(error.into()))?;
-        let mut names: Vec<_> = self.shared.targets.iter().map(|target| target.topic.clone()).collect();
+        // Only of its own partitions: another lane's may have requests in flight to the leader that it knows.
+        let own: Vec<_> = self.partitions.keys().filter_map(|place| self.shared.targets.get(*place)).collect();
+        let mut names: Vec<_> = own.iter().map(|target| target.topic.clone()).collect();
         names.dedup();
         let topics = self.shared.cluster.topics(Some(&names)).await.map_err(|error| LaneEnd::Fail(error.into()))?;
-        for target in &self.shared.targets {
+        for target in own {
             let found = topics.iter().find(|topic| topic.name == target.topic);
             if let Some(p) = found.and_then(|topic| topic.partitions.iter().find(|p| p.index == target.partition)) {
                 target.leader.store(p.leader, Ordering::Relaxed);
@@ -226,6 +243,20 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+/// The answers to the oldest request in flight; waits for ever when there is none. Dropping the future loses nothing.
+async fn oldest(flights: &mut VecDeque<Flight>) -> (Vec<usize>, Result<Vec<ProduceAnswer>, WireError>) {
+    let Some(flight) = flights.front_mut() else { return std::future::pending().await };
+    let answers = (&mut flight.answers).await;
+    (flights.pop_front().map(|flight| flight.places).unwrap_or_default(), answers)
+}
+
+fn foreign(subject: &str, offset: i64, expected: i64) -> Failure {
+    let text = format!(
+        "{subject}: records were written at offset {offset} where {expected} was expected: another producer writes there"
+    );
+    Failure::new(Code::ForeignWriter, text)
 }
 
 /// What a refusal means.

@@ -1,6 +1,7 @@
 //! One connection to one broker: requests in flight, answers by correlation id, and one shared cause of death.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +36,15 @@ type Answer = Result<Bytes, Arc<str>>;
 struct Pending {
     waiting: HashMap<i32, oneshot::Sender<Answer>>,
     dead: Option<Arc<str>>,
+}
+
+/// A request that was sent and whose answer is waited for.
+pub(crate) struct Posted<R> {
+    receiver: oneshot::Receiver<Answer>,
+    version: i16,
+    limit: Duration,
+    deadline: Instant,
+    request: PhantomData<fn() -> R>,
 }
 
 /// One connection. Once broken it stays broken: every request then fails with the same cause.
@@ -120,7 +130,8 @@ impl Connection {
                 .with_client_software_version(StrBytes::from_static_str(VERSION));
             let mut frame = self.head::<ApiVersionsRequest>(version)?;
             frame.push(self.encode(&request, version)?);
-            let mut bytes = self.exchange::<ApiVersionsRequest>(frame, version, Duration::ZERO).await?;
+            let posted = self.post::<ApiVersionsRequest>(frame, version, Duration::ZERO).await?;
+            let mut bytes = self.receive(posted).await?;
             let unsupported = bytes.first_chunk::<2>() == Some(&[0, 35]);
             if unsupported && version > 0 {
                 continue;
@@ -157,11 +168,41 @@ impl Connection {
         version: i16,
         extra: Duration,
     ) -> Result<R::Response, WireError> {
+        let posted = self.post::<R>(frame, version, extra).await?;
+        self.answer(posted).await
+    }
+
+    /// Sends a request that was begun. Requests that are posted one after the other are worked on in this order.
+    pub(crate) async fn post<R: Api>(
+        &self,
+        frame: Frame,
+        version: i16,
+        extra: Duration,
+    ) -> Result<Posted<R>, WireError> {
         let mute = *lock(&self.muted_until);
         if let Some(until) = mute {
             tokio::time::sleep_until(until).await;
         }
-        let mut bytes = self.exchange::<R>(frame, version, extra).await?;
+        let (limit, deadline) = (self.timeout + extra, Instant::now() + self.timeout + extra);
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut pending = lock(&self.pending);
+            if let Some(cause) = &pending.dead {
+                return Err(self.broken(cause));
+            }
+            pending.waiting.insert(frame.id, sender);
+        }
+        match tokio::time::timeout_at(deadline, self.frames.send(frame)).await {
+            Ok(Ok(())) => Ok(Posted { receiver, version, limit, deadline, request: PhantomData }),
+            Ok(Err(_)) => Err(self.broken("the connection was closed")),
+            Err(_) => Err(self.late(R::NAME, limit)),
+        }
+    }
+
+    /// Waits for the answer to a request.
+    pub(crate) async fn answer<R: Api>(&self, posted: Posted<R>) -> Result<R::Response, WireError> {
+        let version = posted.version;
+        let mut bytes = self.receive(posted).await?;
         let answer = R::Response::decode(&mut bytes, version).map_err(|error| self.malformed(R::NAME, &error))?;
         if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
             *lock(&self.muted_until) = Some(Instant::now() + Duration::from_millis(millis));
@@ -174,31 +215,13 @@ impl Connection {
         self.frames.send(frame).await.map_err(|_| self.broken("the connection was closed"))
     }
 
-    async fn exchange<R: Api>(&self, frame: Frame, version: i16, extra: Duration) -> Result<Bytes, WireError> {
-        let api = R::NAME;
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut pending = lock(&self.pending);
-            if let Some(cause) = &pending.dead {
-                return Err(self.broken(cause));
-            }
-            pending.waiting.insert(frame.id, sender);
-        }
-        let limit = self.timeout + extra;
-        let answer = tokio::time::timeout(limit, async {
-            if self.frames.send(frame).await.is_err() {
-                return Err(Arc::from("the connection was closed"));
-            }
-            receiver.await.unwrap_or_else(|_| Err(Arc::from("the connection was closed")))
-        });
-        let mut bytes = match answer.await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(cause)) => return Err(self.broken(&cause)),
-            Err(_) => {
-                let error = WireError::Timeout { broker: self.broker.clone(), api, millis: limit.as_millis() };
-                kill(&self.pending, &error.to_string());
-                return Err(error);
-            }
+    async fn receive<R: Api>(&self, posted: Posted<R>) -> Result<Bytes, WireError> {
+        let (api, version) = (R::NAME, posted.version);
+        let mut bytes = match tokio::time::timeout_at(posted.deadline, posted.receiver).await {
+            Ok(Ok(Ok(bytes))) => bytes,
+            Ok(Ok(Err(cause))) => return Err(self.broken(&cause)),
+            Ok(Err(_)) => return Err(self.broken("the connection was closed")),
+            Err(_) => return Err(self.late(api, posted.limit)),
         };
         // The answer to ApiVersions has the oldest header whatever its version (KIP-511).
         let header_version = if R::KEY == ApiVersionsRequest::KEY { 0 } else { R::Response::header_version(version) };
@@ -228,6 +251,13 @@ impl Connection {
 
     fn malformed(&self, api: &'static str, reason: &dyn std::fmt::Display) -> WireError {
         WireError::Protocol { broker: self.broker.clone(), api, reason: reason.to_string() }
+    }
+
+    /// Nothing on this connection can be trusted once an answer did not come in time.
+    fn late(&self, api: &'static str, limit: Duration) -> WireError {
+        let error = WireError::Timeout { broker: self.broker.clone(), api, millis: limit.as_millis() };
+        kill(&self.pending, &error.to_string());
+        error
     }
 
     fn broken(&self, cause: &str) -> WireError {

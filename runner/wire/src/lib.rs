@@ -40,7 +40,7 @@ pub use error::{Retry, WireError, code};
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
 pub use groups::{Group, GroupOffset};
 pub use offsets::{Isolation, OffsetAt, OpenTransaction};
-pub use produce::{ProduceAnswer, ProduceSpot};
+pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};
 pub use retry::Backoff;
 pub use sasl::SaslConfig;
 pub use tls::TlsFiles;

@@ -1,9 +1,13 @@
 //! Producing prepared batches: one batch per partition in a request, sent from where it lies in memory.
 
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::ProduceRequest;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use crate::WireError;
 use crate::connection::Connection;
@@ -40,17 +44,21 @@ pub struct ProduceAnswer {
     pub message: Option<String>,
 }
 
+/// The broker's words on the batches of one request, still to come.
+pub type ProduceAnswers = BoxFuture<'static, Result<Vec<ProduceAnswer>, WireError>>;
+
 impl Connection {
-    /// Produces with one request.
+    /// Sends one request and returns without its answer, so that the next one can follow: brokers work on the requests
+    /// of a connection one after the other. With `acks` 0 there is no answer, and every batch counts as written.
     ///
     /// # Errors
-    /// When the exchange fails: the outcome of every batch is then unknown.
-    pub async fn produce(
-        &self,
+    /// When the connection fails, here or in the answer: the outcome of every batch is then unknown.
+    pub async fn post_produce(
+        self: &Arc<Self>,
         spots: &[ProduceSpot],
         acks: i16,
         timeout: Duration,
-    ) -> Result<Vec<ProduceAnswer>, WireError> {
+    ) -> Result<ProduceAnswers, WireError> {
         let (version, frame) = self.begin::<ProduceRequest>(VERSION)?;
         let frame = write_request(frame, spots, acks, timeout);
         if acks == 0 {
@@ -62,24 +70,29 @@ impl Connection {
                 base_offset: -1,
                 message: None,
             };
-            return Ok(spots.iter().map(unknown).collect());
+            return Ok(ready(Ok(spots.iter().map(unknown).collect())).boxed());
         }
-        let answer = self.ask::<ProduceRequest>(frame, version, timeout).await?;
-        let mut out = Vec::with_capacity(spots.len());
-        for topic in answer.responses {
-            for p in topic.partition_responses {
-                let record_error = p.record_errors.first().and_then(|e| e.batch_index_error_message.clone());
-                out.push(ProduceAnswer {
-                    topic: topic.name.0.to_string(),
-                    partition: p.index,
-                    error: p.error_code,
-                    base_offset: p.base_offset,
-                    message: record_error.or(p.error_message).map(|m| m.to_string()),
-                });
-            }
-        }
-        Ok(out)
+        let posted = self.post::<ProduceRequest>(frame, version, timeout).await?;
+        let connection = Arc::clone(self);
+        Ok(async move { Ok(read_answer(connection.answer(posted).await?)) }.boxed())
     }
+}
+
+fn read_answer(answer: ProduceResponse) -> Vec<ProduceAnswer> {
+    let mut out = Vec::new();
+    for topic in answer.responses {
+        for p in topic.partition_responses {
+            let record_error = p.record_errors.first().and_then(|e| e.batch_index_error_message.clone());
+            out.push(ProduceAnswer {
+                topic: topic.name.0.to_string(),
+                partition: p.index,
+                error: p.error_code,
+                base_offset: p.base_offset,
+                message: record_error.or(p.error_message).map(|m| m.to_string()),
+            });
+        }
+    }
+    out
 }
 
 /// The body of versions 3 to 8 (protocol guide, "Produce"): the batches are not copied into it.
