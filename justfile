@@ -20,7 +20,7 @@ test: lint test-quick test-servers
 test-quick:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
-    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner
+    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-api
     cargo test --locked -p kafka-backup-tests --test house --test cli --test conformance
 
 # Suites against real Apache Kafka and a real S3 server
@@ -58,6 +58,7 @@ fuzz TARGET SECONDS="60":
 # Regenerate generated files
 gen:
     cargo run --quiet --locked -p kafka-backup-runner -- schema > docs/run-spec.schema.json
+    cargo run --quiet --locked -p kafka-backup-api --example crds manifests/crds
 
 # Release build of the runner
 build:

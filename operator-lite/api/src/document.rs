@@ -1,0 +1,120 @@
+//! Judging a document as the cluster would, without a cluster: its kind, its schema, then the rules of the kind.
+
+use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::finding::{Finding, Findings, Level};
+use crate::{oso, schema, validate};
+
+/// A kind that is served.
+pub struct Kind {
+    /// API group.
+    pub group: &'static str,
+    /// Name of the kind.
+    pub kind: &'static str,
+    crd: fn() -> CustomResourceDefinition,
+    rules: fn(Value, Timestamp) -> Result<Vec<Finding>, String>,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.group, self.kind)
+    }
+}
+
+/// All kinds.
+pub const KINDS: [Kind; 5] = [
+    Kind {
+        group: oso::GROUP,
+        kind: "KafkaBackup",
+        crd: oso::KafkaBackup::crd,
+        rules: |spec, now| typed(spec, |spec| validate::oso_backup(spec, now)),
+    },
+    Kind {
+        group: oso::GROUP,
+        kind: "KafkaRestore",
+        crd: oso::KafkaRestore::crd,
+        rules: |spec, _| typed(spec, validate::oso_restore),
+    },
+    Kind {
+        group: oso::GROUP,
+        kind: "KafkaOffsetReset",
+        crd: oso::KafkaOffsetReset::crd,
+        rules: |spec, _| typed(spec, validate::oso_offset_reset),
+    },
+    Kind {
+        group: oso::GROUP,
+        kind: "KafkaOffsetRollback",
+        crd: oso::KafkaOffsetRollback::crd,
+        rules: |spec, _| typed(spec, validate::oso_offset_rollback),
+    },
+    Kind {
+        group: oso::GROUP,
+        kind: "KafkaBackupValidation",
+        crd: oso::KafkaBackupValidation::crd,
+        rules: |spec, now| typed(spec, |spec| validate::oso_validation(spec, now)),
+    },
+];
+
+fn typed<T: DeserializeOwned>(spec: Value, rules: impl FnOnce(&T) -> Vec<Finding>) -> Result<Vec<Finding>, String> {
+    serde_json::from_value(spec).map(|spec| rules(&spec)).map_err(|error| error.to_string())
+}
+
+impl Kind {
+    /// The definition of the kind.
+    #[must_use]
+    pub fn definition(&self) -> CustomResourceDefinition {
+        (self.crd)()
+    }
+}
+
+/// Judges a document. It is refused if a finding is an error.
+#[must_use]
+pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
+    let mut out = Findings::default();
+    let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let served = KINDS.iter().find(|known| format!("{}/v1alpha1", known.group) == version && known.kind == kind);
+    let Some(served) = served else {
+        let list: Vec<_> = KINDS.iter().map(|known| format!("{} of {}/v1alpha1", known.kind, known.group)).collect();
+        let fix = format!("use one of: {}", list.join("; "));
+        out.wrong("kind", format!("{kind:?} of {version:?}"), "is not a kind that is served", &fix);
+        return out.into_vec();
+    };
+    let Some(spec) = document.get("spec") else {
+        out.missing("spec", "is required", "add it");
+        return out.into_vec();
+    };
+    let definition = served.definition();
+    let whole =
+        definition.spec.versions.first().and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
+    if let Some(schema) = whole.and_then(|whole| whole.properties.as_ref()?.get("spec")) {
+        schema::check(&mut out, "spec", spec, schema);
+    }
+    let mut findings = out.into_vec();
+    if findings.iter().all(|finding| finding.level == Level::Warning) {
+        match (served.rules)(without_nulls(spec.clone()), now) {
+            Ok(more) => findings.extend(more),
+            Err(reason) => {
+                let mut out = Findings::default();
+                out.wrong("spec", reason, "does not read", "mend the field that is named");
+                findings.extend(out.into_vec());
+            }
+        }
+    }
+    findings
+}
+
+/// An explicit null means the same as a field that is absent.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,198 @@
+//! From a resource to the specification of a run. Pure, and total for resources that validation accepts.
+//!
+//! Secrets become paths `<secret>/<key>` below the runner's secrets folder, volumes become `<claim>/<folder>` below its
+//! volumes folder: the pod mounts them there.
+
+mod cluster;
+mod storage;
+
+use contract::{
+    BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, KafkaSpec, MetricsSpec, PatternSyntax, RateLimit,
+    Repartitioning, RestoreSpec, RunRef, RunSpec, StartOffset, StoreSpec, Strategy,
+};
+use jiff::Timestamp;
+
+use crate::oso::{
+    CircuitBreaker, KafkaBackupSpec, KafkaRestoreSpec, Metrics, PointInTime, RateLimiting, Storage, VolumePlace,
+};
+
+pub use storage::folder;
+
+/// Fields of a KafkaRestore or KafkaBackup that are accepted and whose runs come in later work, by path below `spec`.
+/// The operator refuses to run what asks for them.
+pub const NOT_YET: [&str; 6] = [
+    "autoConsumerGroups",
+    "offsetReset",
+    "rollback",
+    "retention",
+    "rateLimiting.maxConcurrentPartitions of a restore",
+    "backupRef.storage without name and backupId",
+];
+
+/// Least bytes of a segment that run specifications take.
+const LEAST_SEGMENT: u64 = 1 << 20;
+/// Partitions at once when nothing is said.
+const PARTITIONS: u32 = 4;
+/// Level where the codec has none of its own.
+const ANY_LEVEL: i32 = 3;
+
+/// Whose run it is, and which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+    /// The claimed run.
+    pub run: Option<RunRef>,
+}
+
+/// The run of a KafkaBackup.
+#[must_use]
+pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
+    let checkpoint = spec.checkpoint.as_ref();
+    let saved = checkpoint.is_none_or(|checkpoint| checkpoint.enabled);
+    let zstd = spec.compression == "zstd";
+    let backup = BackupSpec {
+        topics: spec.topics.clone(),
+        exclude: Vec::new(),
+        pattern_syntax: PatternSyntax::Glob,
+        include_internal_topics: false,
+        // Both make runs incremental; else each is full. A snapshot it is in any case.
+        incremental: spec.stop_at_current_offsets && checkpoint.is_some_and(|checkpoint| checkpoint.enabled),
+        continuous: spec.continuous,
+        start_offset: StartOffset::Earliest,
+        poll_interval_ms: spec.poll_interval_ms,
+        topic_refresh_secs: TOPIC_REFRESH_SECS,
+        rate_limit: rates(spec.rate_limiting.as_ref()),
+        max_concurrent_partitions: Some(
+            spec.rate_limiting.as_ref().map_or(PARTITIONS, |limits| limits.max_concurrent_partitions),
+        ),
+        checkpoint_folder: checkpoint.and_then(|checkpoint| checkpoint.storage.as_ref()).map(volume),
+        compression: match spec.compression.as_str() {
+            "none" => Compression::None,
+            "lz4" => Compression::Lz4,
+            _ => Compression::Zstd,
+        },
+        compression_level: if zstd { spec.compression_level } else { ANY_LEVEL },
+        segment_max_bytes: spec.segment_max_bytes.max(LEAST_SEGMENT),
+        segment_max_interval_ms: spec.segment_max_interval_ms,
+        checkpoint_interval_secs: saved.then(|| checkpoint.map_or(CHECKPOINT_SECS, |block| block.interval_secs)),
+        open_transaction_wait_secs: TRANSACTION_WAIT_SECS,
+        include_offset_headers: spec.include_offset_headers,
+        source_cluster_id: spec.source_cluster_id.clone(),
+        consumer_group_snapshot: spec.consumer_group_snapshot,
+        adopt: false,
+    };
+    RunSpec {
+        metrics: metrics(spec.metrics.as_ref()),
+        backup: Some(backup),
+        ..run(
+            identity,
+            cluster::cluster(&spec.kafka_cluster),
+            storage::storage(&spec.storage),
+            spec.circuit_breaker.as_ref(),
+        )
+    }
+}
+
+/// Seconds between two looks for new topics.
+const TOPIC_REFRESH_SECS: u64 = 30;
+/// Seconds between two saves of progress when nothing is said.
+const CHECKPOINT_SECS: u64 = 30;
+/// Seconds for which open transactions are waited for.
+const TRANSACTION_WAIT_SECS: u64 = 60;
+
+/// The run of a KafkaRestore. `storage` is where its recovery point lies: `backupRef.storage`, or that of the
+/// KafkaBackup that `backupRef` names.
+#[must_use]
+pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -> RunSpec {
+    let (start_time, end_time) = spec.pitr.as_ref().map_or((None, None), window);
+    let repartitioning = spec.repartitioning.iter().map(|(topic, rule)| {
+        let strategy = if rule.strategy == "automatic" { Strategy::Automatic } else { Strategy::Murmur2 };
+        (topic.clone(), Repartitioning { strategy, target_partitions: rule.target_partitions })
+    });
+    let partition = |(source, target): (&String, &i32)| Some((source.parse().ok()?, *target));
+    let restore = RestoreSpec {
+        from: spec.backup_ref.backup_id.clone().unwrap_or_else(|| spec.backup_ref.name.clone()),
+        topics: spec.topics.clone(),
+        exclude: Vec::new(),
+        pattern_syntax: PatternSyntax::Glob,
+        topic_mapping: spec.topic_mapping.clone(),
+        source_partitions: Vec::new(),
+        partition_mapping: spec.partition_mapping.iter().filter_map(partition).collect(),
+        repartitioning: repartitioning.collect(),
+        lineages: std::collections::BTreeMap::new(),
+        timelines: std::collections::BTreeMap::new(),
+        state_storage: spec.state_storage.as_ref().map(storage::storage),
+        start_time,
+        end_time,
+        existing_topics: if spec.purge_topics { ExistingTopics::Purge } else { ExistingTopics::Refuse },
+        create_topics: spec.create_topics,
+        default_replication_factor: spec.default_replication_factor,
+        produce_acks: spec.produce_acks,
+        produce_batch_size: spec.produce_batch_size,
+        produce_timeout_ms: spec.produce_timeout_ms,
+        rate_limit: rates(spec.rate_limiting.as_ref()),
+        include_offset_headers: spec.include_offset_headers,
+        dry_run: spec.dry_run,
+    };
+    RunSpec {
+        restore: Some(restore),
+        ..run(identity, cluster::cluster(&spec.kafka_cluster), storage::storage(storage), spec.circuit_breaker.as_ref())
+    }
+}
+
+/// What all runs have.
+fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option<&CircuitBreaker>) -> RunSpec {
+    let breaker = breaker.map_or_else(CircuitBreakerSpec::default, |breaker| CircuitBreakerSpec {
+        enabled: breaker.enabled,
+        failure_threshold: breaker.failure_threshold,
+        reset_timeout_secs: breaker.reset_timeout_secs,
+        success_threshold: breaker.success_threshold,
+        operation_timeout_ms: breaker.operation_timeout_ms,
+    });
+    RunSpec {
+        format_version: contract::FORMAT_VERSION,
+        name: identity.name,
+        namespace: identity.namespace,
+        run: identity.run,
+        kafka,
+        storage,
+        circuit_breaker: breaker,
+        metrics: Some(MetricsSpec::default()),
+        backup: None,
+        restore: None,
+    }
+}
+
+fn rates(limits: Option<&RateLimiting>) -> RateLimit {
+    limits.map_or_else(RateLimit::default, |limits| RateLimit {
+        records_per_sec: limits.records_per_sec,
+        bytes_per_sec: limits.bytes_per_sec,
+    })
+}
+
+fn metrics(block: Option<&Metrics>) -> Option<MetricsSpec> {
+    let Some(block) = block else { return Some(MetricsSpec::default()) };
+    block.enabled.then(|| MetricsSpec {
+        bind_address: block.bind_address.clone(),
+        port: block.port,
+        path: block.path.clone(),
+        update_interval_ms: block.update_interval_ms,
+        max_partition_labels: block.max_partition_labels,
+    })
+}
+
+fn volume(place: &VolumePlace) -> String {
+    folder(&place.pvc_name, place.sub_path.as_deref())
+}
+
+/// Both ends as text; milliseconds win, as validation refuses ends that differ.
+fn window(window: &PointInTime) -> (Option<String>, Option<String>) {
+    let bound = |millis: Option<i64>, text: &Option<String>| {
+        let stamp = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        stamp.map(|stamp| stamp.to_string()).or_else(|| text.clone())
+    };
+    (bound(window.start_timestamp, &window.start_time), bound(window.end_timestamp, &window.end_time))
+}

@@ -1,0 +1,83 @@
+//! `storage` blocks as the runner reads them.
+
+use contract::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};
+
+use crate::oso::{AzureStorage, GcsStorage, S3Storage, Storage};
+
+/// The folder of a claim below the runner's volumes folder.
+#[must_use]
+pub fn folder(claim: &str, sub_path: Option<&str>) -> String {
+    match sub_path.map(|path| path.trim_matches('/')).filter(|path| !path.is_empty()) {
+        Some(path) => format!("{claim}/{path}"),
+        None => claim.to_owned(),
+    }
+}
+
+/// The block that `storageType` names; validation makes sure that it is there.
+pub(super) fn storage(storage: &Storage) -> StoreSpec {
+    match (storage.storage_type.as_str(), &storage.s3, &storage.azure, &storage.gcs) {
+        ("s3", Some(block), _, _) => s3(block),
+        ("azure", _, Some(block), _) => azure(block),
+        ("gcs", _, _, Some(block)) => gcs(block),
+        _ => {
+            let block = storage.pvc.as_ref();
+            let path = block.map_or_else(String::new, |block| folder(&block.claim_name, block.sub_path.as_deref()));
+            StoreSpec::Filesystem { path, prefix: String::new() }
+        }
+    }
+}
+
+fn s3(block: &S3Storage) -> StoreSpec {
+    let secret = &block.credentials_secret;
+    StoreSpec::S3 {
+        bucket: block.bucket.clone(),
+        region: block.region.clone(),
+        prefix: block.prefix.clone().unwrap_or_default(),
+        endpoint: block.endpoint.clone(),
+        path_style: block.path_style.unwrap_or(false),
+        allow_http: block.allow_http.unwrap_or(false),
+        credentials: Some(S3Credentials::Keys {
+            access_key_id_file: format!("{}/{}", secret.name, secret.access_key_id_key),
+            secret_access_key_file: format!("{}/{}", secret.name, secret.secret_access_key_key),
+        }),
+    }
+}
+
+fn azure(block: &AzureStorage) -> StoreSpec {
+    let file = |secret: &str, key: &str| format!("{secret}/{key}");
+    let credentials = if block.use_workload_identity {
+        Some(AzureCredentials::WorkloadIdentity {})
+    } else if let Some(secret) = &block.service_principal_secret {
+        Some(AzureCredentials::ServicePrincipal {
+            client_id_file: file(&secret.name, &secret.client_id_key),
+            tenant_id_file: file(&secret.name, &secret.tenant_id_key),
+            client_secret_file: file(&secret.name, &secret.client_secret_key),
+        })
+    } else if let Some(secret) = &block.sas_token_secret {
+        Some(AzureCredentials::SasToken { file: file(&secret.name, &secret.sas_token_key) })
+    } else {
+        let secret = block.credentials_secret.as_ref();
+        secret.map(|secret| AzureCredentials::AccountKey { file: file(&secret.name, &secret.account_key_key) })
+    };
+    StoreSpec::Azure {
+        account: block.account_name.clone(),
+        container: block.container.clone(),
+        prefix: block.prefix.clone().unwrap_or_default(),
+        endpoint: block.endpoint.clone(),
+        allow_http: false,
+        credentials,
+    }
+}
+
+fn gcs(block: &GcsStorage) -> StoreSpec {
+    let secret = &block.credentials_secret;
+    StoreSpec::Gcs {
+        bucket: block.bucket.clone(),
+        prefix: block.prefix.clone().unwrap_or_default(),
+        endpoint: None,
+        allow_http: false,
+        credentials: Some(GcsCredentials::ServiceAccount {
+            file: format!("{}/{}", secret.name, secret.service_account_json_key),
+        }),
+    }
+}

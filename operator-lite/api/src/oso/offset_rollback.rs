@@ -1,0 +1,111 @@
+//! KafkaOffsetRollback.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::KafkaCluster;
+use super::limits::yes;
+
+/// Puts back positions of consumer groups that were saved before, once.
+#[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "kafka.oso.sh",
+    version = "v1alpha1",
+    kind = "KafkaOffsetRollback",
+    plural = "kafkaoffsetrollbacks",
+    shortname = "korb",
+    category = "kafka-backup",
+    doc = "A rollback of positions of consumer groups that were saved before, once.",
+    namespaced,
+    status = "KafkaOffsetRollbackStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Groups", type_ = "integer", json_path = ".status.groupsRolledBack"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaOffsetRollbackSpec {
+    /// The saved positions.
+    pub snapshot_ref: SnapshotRef,
+    /// The cluster of the groups.
+    pub kafka_cluster: KafkaCluster,
+    /// Groups by name; all that were saved when empty.
+    #[serde(default)]
+    pub consumer_groups: Vec<String>,
+    /// Whether the plan is reported and nothing is written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Whether positions are read back and compared.
+    #[serde(default = "yes")]
+    pub verify_after_rollback: bool,
+}
+
+/// Saved positions, found in one of several ways.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotRef {
+    /// Their name; may be empty when another way is given.
+    pub name: String,
+    /// Path of their file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Name of the PersistentVolumeClaim that holds `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pvc_name: Option<String>,
+    /// Name of the KafkaRestore that saved them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_ref: Option<String>,
+    /// Name of the KafkaOffsetReset that saved them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_reset_ref: Option<String>,
+}
+
+/// What is known of an offset rollback.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KafkaOffsetRollbackStatus {
+    /// Pending, Running, Completed or Failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The phase in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it began (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// When it ended (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<String>,
+    /// Groups whose positions were put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups_rolled_back: Option<u64>,
+    /// Groups that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups_failed: Option<u64>,
+    /// What the comparison found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<RollbackVerification>,
+    /// The generation that this status tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What the comparison after a rollback found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackVerification {
+    /// Whether all groups stand where they stood.
+    pub all_matched: bool,
+    /// Groups compared.
+    pub total_groups: u64,
+    /// Groups that stand where they stood.
+    pub matched_groups: u64,
+    /// Names of the others.
+    #[serde(default)]
+    pub mismatched_groups: Vec<String>,
+}

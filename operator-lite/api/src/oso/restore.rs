@@ -1,0 +1,253 @@
+//! KafkaRestore.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::limits::yes;
+use super::{BackupRef, CircuitBreaker, KafkaCluster, RateLimiting, Storage, VolumePlace};
+
+/// Restores topics of a recovery point into a cluster, once.
+#[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "kafka.oso.sh",
+    version = "v1alpha1",
+    kind = "KafkaRestore",
+    plural = "kafkarestores",
+    shortname = "kr",
+    category = "kafka-backup",
+    doc = "A restore of topics of a recovery point, once.",
+    namespaced,
+    status = "KafkaRestoreStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Progress", type_ = "number", json_path = ".status.progressPercent"),
+    printcolumn(name = "Records", type_ = "integer", json_path = ".status.recordsRestored"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaRestoreSpec {
+    /// What to restore.
+    pub backup_ref: BackupRef,
+    /// The target cluster.
+    pub kafka_cluster: KafkaCluster,
+    /// Topics by name, glob (`*`, `?`), or regular expression after `~`. All of the recovery point when empty.
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// Name in the target by name in the source.
+    #[serde(default)]
+    pub topic_mapping: BTreeMap<String, String>,
+    /// Partition in the target by partition in the source, for all topics that are not repartitioned.
+    #[serde(default)]
+    pub partition_mapping: BTreeMap<String, i32>,
+    /// How the records of a target topic are spread anew, by its name; wins over `partitionMapping`.
+    #[serde(default)]
+    pub repartitioning: BTreeMap<String, Repartitioning>,
+    /// The window of record timestamps, inclusive at both ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pitr: Option<PointInTime>,
+    /// What happens to the positions of consumer groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_reset: Option<OffsetReset>,
+    /// What is kept so that positions can be put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+    /// Most that the run may move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limiting: Option<RateLimiting>,
+    /// When requests to the store are held back after failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// Whether the plan is made and reported, and nothing is written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Most records of a batch that is put together anew; more than 0.
+    #[serde(default = "thousand")]
+    pub produce_batch_size: u32,
+    /// Acknowledgements: -1 for all in-sync replicas, 1 for the leader, 0 for none.
+    #[serde(default = "all")]
+    pub produce_acks: i16,
+    /// Milliseconds that a broker may take for them; more than 0.
+    #[serde(default = "thirty_thousand")]
+    pub produce_timeout_ms: i32,
+    /// Whether records in existing target topics are deleted first. Without it, a target topic that holds records is
+    /// refused when the run begins.
+    #[serde(default)]
+    pub purge_topics: bool,
+    /// Whether all groups of the recovery point are treated as `offsetReset` says.
+    #[serde(default)]
+    pub auto_consumer_groups: bool,
+    /// Whether missing target topics are created.
+    #[serde(default)]
+    pub create_topics: bool,
+    /// Replicas of created topics: more than 0, or -1 for the broker's default; those of the source when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_replication_factor: Option<i16>,
+    /// Whether records get the headers `x-original-offset`, `x-original-timestamp` and `x-source-cluster`; as the
+    /// backup says when absent. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_offset_headers: Option<bool>,
+    /// Where the restore keeps its state when the archive may only be read. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_storage: Option<Storage>,
+}
+
+fn thousand() -> u32 {
+    1000
+}
+
+fn all() -> i16 {
+    -1
+}
+
+fn thirty_thousand() -> i32 {
+    30_000
+}
+
+/// How the records of a topic are spread anew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Repartitioning {
+    /// murmur2 (by key, as Java's default partitioner) or automatic (evenly).
+    #[serde(default = "murmur2")]
+    pub strategy: String,
+    /// Partitions of the target topic; more than 0.
+    pub target_partitions: i32,
+}
+
+fn murmur2() -> String {
+    "murmur2".to_owned()
+}
+
+/// A window of record timestamps; each end in one of two forms.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PointInTime {
+    /// Earliest timestamp, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_timestamp: Option<i64>,
+    /// Latest timestamp, milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_timestamp: Option<i64>,
+    /// Earliest timestamp (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// Latest timestamp (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<String>,
+}
+
+/// What happens to the positions of consumer groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OffsetReset {
+    /// Whether anything happens.
+    #[serde(default)]
+    pub enabled: bool,
+    /// Groups by name.
+    pub consumer_groups: Vec<String>,
+    /// manual (report only), auto (commit) or dry_run.
+    #[serde(default = "manual")]
+    pub strategy: String,
+}
+
+fn manual() -> String {
+    "manual".to_owned()
+}
+
+/// What is kept so that positions can be put back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    /// Whether the positions of the groups are saved first.
+    #[serde(default = "yes")]
+    pub snapshot_before_restore: bool,
+    /// Where; beside the archive when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_storage: Option<VolumePlace>,
+    /// Hours for which they are kept.
+    #[serde(default = "day")]
+    pub snapshot_retention_hours: u32,
+    /// Whether they are put back when the restore fails.
+    #[serde(default)]
+    pub auto_rollback_on_failure: bool,
+}
+
+fn day() -> u32 {
+    24
+}
+
+/// What is known of a restore.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KafkaRestoreStatus {
+    /// Pending, Running, Completed, Failed or RolledBack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The phase in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it began (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// When it ended (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<String>,
+    /// Share of the records that are restored, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_percent: Option<f64>,
+    /// Records restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_restored: Option<u64>,
+    /// Bytes restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_restored: Option<u64>,
+    /// Segments read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segments_processed: Option<u64>,
+    /// The topic that is worked on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_topic: Option<String>,
+    /// Records per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throughput_records_per_sec: Option<f64>,
+    /// Milliseconds until the end at this rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta_ms: Option<u64>,
+    /// Positions that can be put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackStatus>,
+    /// Where the offset mapping lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_mapping_path: Option<String>,
+    /// The generation that this status tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Positions that were saved before a restore.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RollbackStatus {
+    /// Their name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
+    /// When they were saved (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_time: Option<String>,
+    /// Where they lie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_path: Option<String>,
+    /// Whether they can be put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_available: Option<bool>,
+    /// Until when (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}

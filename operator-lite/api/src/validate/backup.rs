@@ -1,0 +1,101 @@
+//! Rules of KafkaBackup.
+
+use jiff::Timestamp;
+
+use super::names::{object_name, sub_path, topic_patterns};
+use super::{cluster, rates, schedule, storage};
+use crate::finding::Findings;
+use crate::oso::{CircuitBreaker, KafkaBackupSpec, Metrics, Retention};
+
+const CODECS: [&str; 3] = ["none", "lz4", "zstd"];
+/// The least that run specifications take.
+const LEAST_SEGMENT: u64 = 1 << 20;
+
+pub(super) fn backup(out: &mut Findings, spec: &KafkaBackupSpec, now: Timestamp) {
+    cluster::cluster(out, "spec.kafkaCluster", &spec.kafka_cluster);
+    if spec.topics.is_empty() {
+        out.missing("spec.topics", "needs at least one topic", "write names or globs; \"*\" is every topic");
+    }
+    topic_patterns(out, "spec.topics", &spec.topics);
+    storage::storage(out, "spec.storage", &spec.storage);
+    schedule(out, spec.schedule.as_deref(), now);
+    modes(out, spec);
+    sizes(out, spec);
+    if let Some(checkpoint) = &spec.checkpoint {
+        out.above_zero("spec.checkpoint.intervalSecs", checkpoint.interval_secs);
+        if let Some(place) = &checkpoint.storage {
+            object_name(out, "spec.checkpoint.storage.pvcName", &place.pvc_name);
+            sub_path(out, "spec.checkpoint.storage.subPath", place.sub_path.as_deref());
+        }
+    }
+    rates(out, spec.rate_limiting.as_ref());
+    breaker(out, spec.circuit_breaker.as_ref());
+    metrics(out, spec.metrics.as_ref());
+    retention(out, spec.retention.as_ref());
+}
+
+fn modes(out: &mut Findings, spec: &KafkaBackupSpec) {
+    if spec.continuous && spec.stop_at_current_offsets {
+        let fix = "keep one: continuous goes on, stopAtCurrentOffsets ends at a snapshot";
+        out.wrong("spec.continuous", true, "excludes stopAtCurrentOffsets", fix);
+    }
+    if spec.continuous && spec.schedule.is_some() {
+        let rule = "has no effect on a continuous backup";
+        out.warn("spec.schedule", spec.schedule.clone(), rule, "remove the schedule, or set continuous: false");
+    }
+}
+
+fn sizes(out: &mut Findings, spec: &KafkaBackupSpec) {
+    out.one_of("spec.compression", &spec.compression, &CODECS);
+    if !(1..=22).contains(&spec.compression_level) {
+        let (field, level) = ("spec.compressionLevel", spec.compression_level);
+        if spec.compression == "zstd" {
+            out.wrong(field, level, "must be 1 to 22 with zstd", "3 is a good start");
+        } else {
+            out.warn(field, Some(level.to_string()), "has no effect without zstd", "leave it out");
+        }
+    }
+    out.above_zero("spec.segmentMaxBytes", spec.segment_max_bytes);
+    if (1..LEAST_SEGMENT).contains(&spec.segment_max_bytes) {
+        let rule = "is less than a segment can be: 1048576 (1 MiB) is used";
+        out.warn("spec.segmentMaxBytes", Some(spec.segment_max_bytes.to_string()), rule, "set at least that");
+    }
+    out.above_zero("spec.segmentMaxIntervalMs", spec.segment_max_interval_ms);
+    out.above_zero("spec.pollIntervalMs", spec.poll_interval_ms);
+}
+
+pub(super) fn breaker(out: &mut Findings, breaker: Option<&CircuitBreaker>) {
+    let Some(breaker) = breaker.filter(|breaker| breaker.enabled) else { return };
+    let at = |name: &str| format!("spec.circuitBreaker.{name}");
+    out.above_zero(&at("failureThreshold"), breaker.failure_threshold);
+    out.above_zero(&at("resetTimeoutSecs"), breaker.reset_timeout_secs);
+    out.above_zero(&at("successThreshold"), breaker.success_threshold);
+    out.above_zero(&at("operationTimeoutMs"), breaker.operation_timeout_ms);
+}
+
+fn metrics(out: &mut Findings, metrics: Option<&Metrics>) {
+    let Some(metrics) = metrics.filter(|metrics| metrics.enabled) else { return };
+    out.above_zero("spec.metrics.port", metrics.port);
+    out.above_zero("spec.metrics.updateIntervalMs", metrics.update_interval_ms);
+    if !metrics.path.starts_with('/') {
+        out.wrong("spec.metrics.path", format!("{:?}", metrics.path), "must begin with /", "write /metrics");
+    }
+    if metrics.bind_address.parse::<std::net::IpAddr>().is_err() {
+        let value = format!("{:?}", metrics.bind_address);
+        out.wrong("spec.metrics.bindAddress", value, "must be an IP address", "write 0.0.0.0");
+    }
+}
+
+fn retention(out: &mut Findings, retention: Option<&Retention>) {
+    let Some(retention) = retention.filter(|retention| retention.enabled) else { return };
+    if retention.max_age_days.is_none() && retention.keep_last.is_none() {
+        let rule = "needs maxAgeDays or keepLast when it is enabled";
+        out.missing("spec.retention", rule, "set at least one, or enabled: false");
+    }
+    if let Some(days) = retention.max_age_days {
+        out.above_zero("spec.retention.maxAgeDays", days);
+    }
+    if let Some(points) = retention.keep_last {
+        out.above_zero("spec.retention.keepLast", points);
+    }
+}

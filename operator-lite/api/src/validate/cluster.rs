@@ -1,0 +1,67 @@
+//! Rules of the `kafkaCluster` block.
+
+use super::names::{is_address, object_name};
+use crate::finding::Findings;
+use crate::oso::KafkaCluster;
+
+const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+pub(crate) fn cluster(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
+    let servers = format!("{at}.bootstrapServers");
+    if cluster.bootstrap_servers.is_empty() {
+        out.missing(&servers, "needs at least one address", "write host:port of a broker");
+    }
+    for (number, server) in cluster.bootstrap_servers.iter().enumerate() {
+        if !is_address(server) {
+            let rule = "must be host:port, an IPv6 address in brackets";
+            out.wrong(&format!("{servers}[{number}]"), format!("{server:?}"), rule, "write one address for each entry");
+        }
+    }
+    security(out, at, cluster);
+    if let Some(connection) = &cluster.connection {
+        out.above_zero(&format!("{at}.connection.connectionsPerBroker"), connection.connections_per_broker);
+    }
+}
+
+fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
+    let protocol = cluster.security_protocol.to_ascii_uppercase();
+    let field = format!("{at}.securityProtocol");
+    if out.one_of(&field, &protocol, &PROTOCOLS) {
+        let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
+        let shown = Some(protocol.clone());
+        if sasl && cluster.sasl_secret.is_none() {
+            let rule = "asks for a login, and saslSecret is not set";
+            out.warn(&field, shown.clone(), rule, "set saslSecret unless the listener takes client certificates");
+        }
+        if tls && cluster.tls_secret.is_none() && cluster.ca_secret.is_none() {
+            let rule = "without tlsSecret or caSecret, the system's trust roots are used";
+            out.warn(&field, shown.clone(), rule, "set caSecret if the brokers' authority is your own");
+        }
+        if !sasl && cluster.sasl_secret.is_some() {
+            let fix = "set SASL_SSL or SASL_PLAINTEXT, or remove saslSecret";
+            out.warn(&format!("{at}.saslSecret"), None, &format!("has no effect with {protocol}"), fix);
+        }
+        if !tls && (cluster.tls_secret.is_some() || cluster.ca_secret.is_some()) {
+            let field = if cluster.tls_secret.is_some() { "tlsSecret" } else { "caSecret" };
+            let fix = "set SSL or SASL_SSL, or remove it";
+            out.warn(&format!("{at}.{field}"), None, &format!("has no effect with {protocol}"), fix);
+        }
+    }
+    if let Some(secret) = &cluster.sasl_secret {
+        object_name(out, &format!("{at}.saslSecret.name"), &secret.name);
+        out.one_of(&format!("{at}.saslSecret.mechanism"), &secret.mechanism.to_ascii_uppercase(), &MECHANISMS);
+    }
+    if let Some(secret) = &cluster.ca_secret {
+        object_name(out, &format!("{at}.caSecret.name"), &secret.name);
+    }
+    if let Some(secret) = &cluster.tls_secret {
+        object_name(out, &format!("{at}.tlsSecret.name"), &secret.name);
+        let rule = "certKey and keyKey go together: a client certificate needs its private key";
+        match (&secret.cert_key, &secret.key_key) {
+            (Some(_), None) => out.missing(&format!("{at}.tlsSecret.keyKey"), rule, "name the key of the private key"),
+            (None, Some(_)) => out.missing(&format!("{at}.tlsSecret.certKey"), rule, "name the key of the certificate"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The rules of each kind. Pure: every function gives all findings at once, and needs nothing but the resource and,
+//! for schedules, the time.
+//!
+//! What the schema of a kind already refuses (missing fields, types, enumerations) is not said again.
+
+mod backup;
+mod cluster;
+mod names;
+mod offsets;
+mod restore;
+mod storage;
+mod validation;
+
+use jiff::Timestamp;
+
+use crate::finding::{Finding, Findings};
+use crate::oso::{
+    BackupRef, KafkaBackupSpec, KafkaBackupValidationSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec,
+    KafkaRestoreSpec, RateLimiting,
+};
+use crate::schedule::Schedule;
+
+/// Findings on a KafkaBackup.
+#[must_use]
+pub fn oso_backup(spec: &KafkaBackupSpec, now: Timestamp) -> Vec<Finding> {
+    collect(|out| backup::backup(out, spec, now))
+}
+
+/// Findings on a KafkaRestore.
+#[must_use]
+pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
+    collect(|out| restore::restore(out, spec))
+}
+
+/// Findings on a KafkaOffsetReset.
+#[must_use]
+pub fn oso_offset_reset(spec: &KafkaOffsetResetSpec) -> Vec<Finding> {
+    collect(|out| offsets::reset(out, spec))
+}
+
+/// Findings on a KafkaOffsetRollback.
+#[must_use]
+pub fn oso_offset_rollback(spec: &KafkaOffsetRollbackSpec) -> Vec<Finding> {
+    collect(|out| offsets::rollback(out, spec))
+}
+
+/// Findings on a KafkaBackupValidation.
+#[must_use]
+pub fn oso_validation(spec: &KafkaBackupValidationSpec, now: Timestamp) -> Vec<Finding> {
+    collect(|out| validation::validation(out, spec, now))
+}
+
+fn collect(rules: impl FnOnce(&mut Findings)) -> Vec<Finding> {
+    let mut out = Findings::default();
+    rules(&mut out);
+    out.into_vec()
+}
+
+/// A schedule reads and comes to pass; what it means is told where it may surprise.
+fn schedule(out: &mut Findings, text: Option<&str>, now: Timestamp) {
+    const FIELD: &str = "spec.schedule";
+    let Some(text) = text else { return };
+    match Schedule::parse(text) {
+        Err(reason) => {
+            let fix = "write six fields, seconds first, like \"0 0 2 * * *\" for 02:00 UTC each day";
+            out.wrong(FIELD, format!("{text:?}"), &format!("the schedule {reason}"), fix);
+        }
+        Ok(schedule) => {
+            if schedule.next_after(now).is_none() {
+                out.wrong(FIELD, format!("{text:?}"), "the schedule never comes to pass", "mend its days or its year");
+            }
+            for note in schedule.notes() {
+                out.warn(FIELD, Some(format!("{text:?}")), note, "write it so if that is not meant");
+            }
+        }
+    }
+}
+
+/// A recovery point is named, or its storage is.
+fn backup_ref(out: &mut Findings, reference: &BackupRef) {
+    const FIELD: &str = "spec.backupRef";
+    if let Some(place) = &reference.storage {
+        storage::storage(out, &format!("{FIELD}.storage"), place);
+        if reference.name.is_empty() && reference.backup_id.is_none() {
+            let rule = "is not set, nor is name: the newest recovery point of the storage is meant";
+            out.warn(&format!("{FIELD}.backupId"), None, rule, "write a recovery point to be sure");
+        }
+    } else if reference.name.is_empty() {
+        let fix = "name a KafkaBackup, or add backupRef.storage";
+        out.missing(&format!("{FIELD}.name"), "must not be empty without backupRef.storage", fix);
+    }
+    if !reference.name.is_empty() {
+        names::object_name(out, &format!("{FIELD}.name"), &reference.name);
+    }
+    if let Some(namespace) = &reference.namespace {
+        names::object_name(out, &format!("{FIELD}.namespace"), namespace);
+    }
+}
+
+fn rates(out: &mut Findings, limits: Option<&RateLimiting>) {
+    if let Some(limits) = limits {
+        out.above_zero("spec.rateLimiting.maxConcurrentPartitions", limits.max_concurrent_partitions);
+    }
+}
+
+fn groups(out: &mut Findings, field: &str, groups: &[String]) {
+    for (number, group) in groups.iter().enumerate() {
+        if group.is_empty() {
+            out.wrong(&format!("{field}[{number}]"), "\"\"", "must not be empty", "write the name of a group");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Names, addresses and amounts as Kubernetes and Kafka write them. Pure.
+
+use crate::finding::Findings;
+
+/// Longest name of most Kubernetes objects (RFC 1123 subdomain).
+const NAME: usize = 253;
+/// Longest name of a Kafka topic.
+const TOPIC: usize = 249;
+
+/// Whether a text is an RFC 1123 subdomain, as the names of Secrets and claims are.
+fn is_object_name(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= NAME && text.chars().all(inner) && text.starts_with(edge) && text.ends_with(edge)
+}
+
+/// The name of an object in the cluster.
+pub(crate) fn object_name(out: &mut Findings, field: &str, name: &str) {
+    if !is_object_name(name) {
+        let rule = "must be the name of an object: lower-case letters, digits, '-' and '.', at most 253";
+        out.wrong(field, format!("{name:?}"), rule, "write the object's metadata.name");
+    }
+}
+
+/// A folder inside a volume.
+pub(crate) fn sub_path(out: &mut Findings, field: &str, path: Option<&str>) {
+    let Some(path) = path else { return };
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        let rule = "must stay inside the volume: a relative path without '..'";
+        out.wrong(field, format!("{path:?}"), rule, "write a path like team/backups");
+    }
+}
+
+/// A legal topic name, not a pattern.
+pub(crate) fn is_topic(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=TOPIC).contains(&name.len()) && name.chars().all(legal) && name != "." && name != ".."
+}
+
+/// Topics by name, glob or `~` and a regular expression.
+pub(crate) fn topic_patterns(out: &mut Findings, field: &str, patterns: &[String]) {
+    for (number, pattern) in patterns.iter().enumerate() {
+        let field = format!("{field}[{number}]");
+        if pattern.is_empty() {
+            out.wrong(&field, "\"\"", "must not be empty", "write a topic, a glob, or ~ and a regular expression");
+        } else if let Some(text) = pattern.strip_prefix('~') {
+            if let Err(error) = regex::Regex::new(text) {
+                let reason = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+                let rule = format!("must compile as a regular expression ({reason})");
+                out.wrong(&field, format!("{pattern:?}"), &rule, "mend the expression behind the ~");
+            }
+        } else if !is_topic(&pattern.replace(['*', '?'], "x")) {
+            let rule = "must be a topic name (letters, digits, '.', '_', '-', at most 249), with * and ? in a glob";
+            out.wrong(&field, format!("{pattern:?}"), rule, "put ~ before a regular expression");
+        }
+    }
+}
+
+/// `host:port`; an IPv6 address stands in brackets.
+pub(crate) fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_fits = match bracketed {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '/', ' ', ',', '[', ']']),
+    };
+    host_fits && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// A Kubernetes quantity: a number with an optional suffix (apimachinery, `resource.Quantity`).
+pub(crate) fn is_quantity(text: &str) -> bool {
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let number_fits = number.chars().any(|c| c.is_ascii_digit()) && number.matches('.').count() <= 1;
+    let exponent = suffix.strip_prefix(['e', 'E']).is_some_and(|power| power.parse::<i32>().is_ok());
+    let known = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    number_fits && (exponent || known.contains(&suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for good in ["kafka:9092", "10.0.0.1:1", "b-1.msk.eu:9096", "[::1]:9092"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in ["kafka", "kafka:", ":9092", "kafka:0", "kafka:70000", "a:1,b:2", "::1:9092", "http://a:1", "[a]:1"]
+        {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn quantities() {
+        for good in ["100Gi", "1", "0.5", "500m", "1e3", "12E", "1.5Ti", "1E2"] {
+            assert!(is_quantity(good), "{good}");
+        }
+        for bad in ["", "Gi", "100GiB", "1 Gi", "1.2.3", "ten", "5g", "1e"] {
+            assert!(!is_quantity(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn topics_and_objects() {
+        assert!(is_topic("orders.v1_x-2") && !is_topic("") && !is_topic("..") && !is_topic("a b"));
+        assert!(
+            is_object_name("my-secret.v1") && !is_object_name("My") && !is_object_name("-a") && !is_object_name("")
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Rules of KafkaRestore.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::names::{is_topic, object_name, sub_path, topic_patterns};
+use super::{backup, backup_ref, cluster, groups, rates, storage};
+use crate::finding::Findings;
+use crate::oso::{KafkaRestoreSpec, OffsetReset, PointInTime};
+
+const STRATEGIES: [&str; 3] = ["manual", "auto", "dry_run"];
+
+pub(super) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec) {
+    backup_ref(out, &spec.backup_ref);
+    cluster::cluster(out, "spec.kafkaCluster", &spec.kafka_cluster);
+    topic_patterns(out, "spec.topics", &spec.topics);
+    mappings(out, spec);
+    if let Some(window) = &spec.pitr {
+        point_in_time(out, window);
+    }
+    if let Some(reset) = &spec.offset_reset {
+        offset_reset(out, reset, spec.auto_consumer_groups);
+    }
+    if let Some(place) = spec.rollback.as_ref().and_then(|rollback| rollback.snapshot_storage.as_ref()) {
+        object_name(out, "spec.rollback.snapshotStorage.pvcName", &place.pvc_name);
+        sub_path(out, "spec.rollback.snapshotStorage.subPath", place.sub_path.as_deref());
+    }
+    rates(out, spec.rate_limiting.as_ref());
+    backup::breaker(out, spec.circuit_breaker.as_ref());
+    producing(out, spec);
+    if let Some(place) = &spec.state_storage {
+        storage::storage(out, "spec.stateStorage", place);
+    }
+}
+
+fn producing(out: &mut Findings, spec: &KafkaRestoreSpec) {
+    out.above_zero("spec.produceBatchSize", spec.produce_batch_size);
+    out.above_zero("spec.produceTimeoutMs", spec.produce_timeout_ms);
+    if !(-1..=1).contains(&spec.produce_acks) {
+        let fix = "leave it out for all in-sync replicas";
+        out.wrong("spec.produceAcks", spec.produce_acks, "must be -1, 0 or 1", fix);
+    }
+    if let Some(replicas) = spec.default_replication_factor.filter(|n| *n != -1 && *n <= 0) {
+        let fix = "leave it out for that of the source";
+        out.wrong("spec.defaultReplicationFactor", replicas, "must be more than 0, or -1", fix);
+    }
+    if spec.purge_topics && spec.dry_run {
+        let rule = "has no effect in a dry run: nothing is deleted";
+        out.warn("spec.purgeTopics", Some("true".to_owned()), rule, "set dryRun: false to run it");
+    }
+}
+
+fn mappings(out: &mut Findings, spec: &KafkaRestoreSpec) {
+    let mut sources: BTreeMap<&str, &str> = BTreeMap::new();
+    for (source, target) in &spec.topic_mapping {
+        let field = format!("spec.topicMapping.{source}");
+        if !is_topic(target) {
+            let rule = "must be a topic name: letters, digits, '.', '_', '-', at most 249";
+            out.wrong(&field, format!("{target:?}"), rule, "write a legal name");
+        }
+        if let Some(other) = sources.insert(target, source) {
+            let rule = format!("is the target of {other}, too: their records would be mixed");
+            out.wrong(&field, format!("{target:?}"), &rule, "give each source a target of its own");
+        }
+    }
+    for (source, target) in &spec.partition_mapping {
+        let field = format!("spec.partitionMapping.{source}");
+        if source.parse::<i32>().map_or(true, |partition| partition < 0) {
+            out.wrong(&field, format!("{source:?}"), "must be a partition: 0 or more", "write its number");
+        }
+        if *target < 0 {
+            out.wrong(&field, target, "must be a partition: 0 or more", "write its number");
+        }
+    }
+    for (topic, rule) in &spec.repartitioning {
+        let at = format!("spec.repartitioning.{topic}");
+        out.one_of(&format!("{at}.strategy"), &rule.strategy, &["murmur2", "automatic"]);
+        out.above_zero(&format!("{at}.targetPartitions"), rule.target_partitions);
+    }
+}
+
+fn point_in_time(out: &mut Findings, window: &PointInTime) {
+    let start = bound(out, "start", window.start_timestamp, window.start_time.as_deref());
+    let end = bound(out, "end", window.end_timestamp, window.end_time.as_deref());
+    if let (Some(start), Some(end)) = (start, end)
+        && start >= end
+    {
+        let rule = format!("must be before the end ({end} ms since 1970)");
+        out.wrong("spec.pitr", format!("start {start}"), &rule, "set an earlier start or a later end");
+    }
+}
+
+/// One end of the window, in milliseconds since 1970.
+fn bound(out: &mut Findings, name: &str, millis: Option<i64>, text: Option<&str>) -> Option<i64> {
+    let (number, words) = (format!("spec.pitr.{name}Timestamp"), format!("spec.pitr.{name}Time"));
+    if let Some(millis) = millis.filter(|millis| *millis < 0) {
+        out.wrong(&number, millis, "must be milliseconds since 1970", "write a time that is not before 1970");
+    }
+    let read = text.map(str::parse::<Timestamp>);
+    if let (Some(text), Some(Err(_))) = (text, &read) {
+        let fix = "write it like 2026-01-31T12:00:00Z";
+        out.wrong(&words, format!("{text:?}"), "must be a time with its zone (RFC 3339)", fix);
+    }
+    let read = read.and_then(Result::ok).map(Timestamp::as_millisecond);
+    if let (Some(millis), Some(read)) = (millis, read)
+        && millis != read
+    {
+        let rule = format!("says another time than {name}Timestamp ({millis} is not {read})");
+        out.wrong(&words, format!("{:?}", text.unwrap_or_default()), &rule, "keep one of the two");
+    }
+    millis.or(read)
+}
+
+fn offset_reset(out: &mut Findings, reset: &OffsetReset, auto_groups: bool) {
+    out.one_of("spec.offsetReset.strategy", &reset.strategy, &STRATEGIES);
+    groups(out, "spec.offsetReset.consumerGroups", &reset.consumer_groups);
+    if reset.enabled && reset.consumer_groups.is_empty() && !auto_groups {
+        let rule = "needs at least one group when offsetReset is enabled";
+        out.missing("spec.offsetReset.consumerGroups", rule, "name groups, or set autoConsumerGroups: true");
+    }
+}

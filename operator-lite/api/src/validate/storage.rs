@@ -1,0 +1,103 @@
+//! Rules of `storage` blocks.
+
+use super::names::{is_quantity, object_name, sub_path};
+use crate::finding::Findings;
+use crate::oso::{AzureStorage, PvcStorage, S3Storage, Storage};
+
+const TYPES: [&str; 4] = ["pvc", "s3", "azure", "gcs"];
+const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"];
+
+pub(crate) fn storage(out: &mut Findings, at: &str, storage: &Storage) {
+    let wanted = storage.storage_type.as_str();
+    if !out.one_of(&format!("{at}.storageType"), wanted, &TYPES) {
+        return;
+    }
+    let blocks = [
+        ("pvc", storage.pvc.is_some()),
+        ("s3", storage.s3.is_some()),
+        ("azure", storage.azure.is_some()),
+        ("gcs", storage.gcs.is_some()),
+    ];
+    for (name, there) in blocks {
+        let field = format!("{at}.{name}");
+        if name == wanted && !there {
+            out.missing(&field, &format!("is required with storageType {wanted}"), "add the block");
+        } else if name != wanted && there {
+            let fix = format!("remove it, or set storageType to {name}");
+            out.warn(&field, None, &format!("has no effect with storageType {wanted}"), &fix);
+        }
+    }
+    if let Some(pvc) = &storage.pvc {
+        volume(out, &format!("{at}.pvc"), pvc);
+    }
+    if let Some(s3) = &storage.s3 {
+        bucket(out, &format!("{at}.s3"), s3);
+    }
+    if let Some(azure) = &storage.azure {
+        container(out, &format!("{at}.azure"), azure);
+    }
+    if let Some(gcs) = &storage.gcs {
+        object_name(out, &format!("{at}.gcs.credentialsSecret.name"), &gcs.credentials_secret.name);
+        not_empty(out, &format!("{at}.gcs.bucket"), &gcs.bucket);
+    }
+}
+
+fn not_empty(out: &mut Findings, field: &str, value: &str) {
+    if value.is_empty() {
+        out.wrong(field, "\"\"", "must not be empty", "write its name");
+    }
+}
+
+fn volume(out: &mut Findings, at: &str, pvc: &PvcStorage) {
+    object_name(out, &format!("{at}.claimName"), &pvc.claim_name);
+    sub_path(out, &format!("{at}.subPath"), pvc.sub_path.as_deref());
+    let Some(create) = &pvc.create else { return };
+    if !is_quantity(&create.size) {
+        let fix = "write a size like 100Gi";
+        out.wrong(&format!("{at}.create.size"), format!("{:?}", create.size), "must be a quantity", fix);
+    }
+    for (number, mode) in create.access_modes.iter().enumerate() {
+        out.one_of(&format!("{at}.create.accessModes[{number}]"), mode, &ACCESS_MODES);
+    }
+}
+
+fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
+    not_empty(out, &format!("{at}.bucket"), &s3.bucket);
+    not_empty(out, &format!("{at}.region"), &s3.region);
+    object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
+    let Some(endpoint) = &s3.endpoint else { return };
+    let field = format!("{at}.endpoint");
+    let plain = endpoint.starts_with("http://");
+    if plain && s3.allow_http != Some(true) {
+        let rule = "is plain HTTP, which is refused without allowHttp";
+        out.warn(&field, Some(endpoint.clone()), rule, "set allowHttp: true in a network that you trust, or use https");
+    } else if plain {
+        let rule = "is plain HTTP: everybody on the way can read the archive";
+        out.warn(&field, Some(endpoint.clone()), rule, "use https outside a network that you trust");
+    } else if !endpoint.starts_with("https://") {
+        out.wrong(&field, format!("{endpoint:?}"), "must be a URL", "write https://host:port");
+    }
+}
+
+fn container(out: &mut Findings, at: &str, azure: &AzureStorage) {
+    not_empty(out, &format!("{at}.accountName"), &azure.account_name);
+    not_empty(out, &format!("{at}.container"), &azure.container);
+    let secrets = [
+        ("credentialsSecret", azure.credentials_secret.as_ref().map(|s| &s.name)),
+        ("sasTokenSecret", azure.sas_token_secret.as_ref().map(|s| &s.name)),
+        ("servicePrincipalSecret", azure.service_principal_secret.as_ref().map(|s| &s.name)),
+    ];
+    let mut set: Vec<&str> = secrets.iter().filter(|(_, name)| name.is_some()).map(|(field, _)| *field).collect();
+    if azure.use_workload_identity {
+        set.push("useWorkloadIdentity");
+    }
+    if set.len() > 1 {
+        let rule = "takes one kind of credentials";
+        out.wrong(at, set.join(", "), rule, "keep one of them, or none for the default chain");
+    }
+    for (field, name) in secrets {
+        if let Some(name) = name {
+            object_name(out, &format!("{at}.{field}.name"), name);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The corpus: documents with the verdict that they get. The first lines of a document say it: `# refused: FIELD` and
+//! `# told: FIELD`, one line for each finding. `EXTRA_CORPUS=DIR` adds a folder with `accept/` and `reject/`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, clippy::print_stdout)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use api::document::{KINDS, check};
+use api::finding::Level;
+use jiff::Timestamp;
+use serde_json::Value;
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn documents(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
+
+fn read(path: &Path, text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_document_gets_the_verdict_that_it_names() {
+    let all = documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus"));
+    assert!(all.len() >= 30, "{} documents", all.len());
+    for (path, text) in all {
+        let mut wanted = BTreeSet::new();
+        for line in text.lines() {
+            if let Some(field) = line.strip_prefix("# refused: ") {
+                wanted.insert((Level::Error, field.to_owned()));
+            } else if let Some(field) = line.strip_prefix("# told: ") {
+                wanted.insert((Level::Warning, field.to_owned()));
+            }
+        }
+        let findings = check(&read(&path, &text), now());
+        let found: BTreeSet<_> = findings.iter().map(|finding| (finding.level, finding.field.clone())).collect();
+        let shown: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(found, wanted, "{}: {shown:#?}", path.display());
+    }
+}
+
+#[test]
+fn findings_say_field_value_rule_and_fix() {
+    let text = include_str!("corpus/backup-codec-unknown.yaml");
+    let findings = check(&read(Path::new("codec"), text), now());
+    assert_eq!(
+        findings[0].to_string(),
+        "spec.compression (\"gzip\"): must be one of none, lz4, zstd; write one of them"
+    );
+}
+
+#[test]
+fn an_extra_corpus_agrees() {
+    let Ok(dir) = std::env::var("EXTRA_CORPUS") else { return };
+    let (mut judged, mut wrong) = (0, Vec::new());
+    for (folder, accepted) in [("accept", true), ("reject", false)] {
+        for (path, text) in documents(&Path::new(&dir).join(folder)) {
+            let document = read(&path, &text);
+            let version = document["apiVersion"].as_str().unwrap_or_default();
+            if !KINDS.iter().any(|kind| version.starts_with(kind.group)) {
+                continue;
+            }
+            judged += 1;
+            let findings = check(&document, now());
+            let refused: Vec<_> =
+                findings.iter().filter(|finding| finding.level == Level::Error).map(ToString::to_string).collect();
+            if refused.is_empty() != accepted {
+                wrong.push(format!("{}: {refused:?}", path.display()));
+            }
+        }
+    }
+    println!("{judged} documents judged");
+    assert!(judged > 0 && wrong.is_empty(), "{wrong:#?}");
+}

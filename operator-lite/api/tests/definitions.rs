@@ -1,0 +1,55 @@
+//! The definitions: what the cluster is told of each kind.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use api::document::KINDS;
+
+#[test]
+fn names_columns_and_nullable_fields_are_as_documented() {
+    let short: Vec<_> = KINDS.iter().map(|kind| kind.definition().spec.names.short_names.unwrap()[0].clone()).collect();
+    assert_eq!(short, ["kb", "kr", "kor", "korb", "kbv"]);
+    for kind in &KINDS {
+        let definition = kind.definition();
+        assert_eq!(definition.spec.names.categories.as_deref(), Some(&["kafka-backup".to_owned()][..]));
+        let version = &definition.spec.versions[0];
+        assert!(version.subresources.as_ref().unwrap().status.is_some(), "{kind:?}");
+        assert!(version.additional_printer_columns.as_ref().unwrap().len() >= 3, "{kind:?}");
+    }
+    let backup = serde_json::to_value(KINDS[0].definition()).unwrap();
+    let spec = &backup["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    assert_eq!(spec["properties"]["schedule"]["nullable"], true);
+    assert_eq!(spec["properties"]["compression"]["default"], "zstd");
+    assert_eq!(spec["properties"]["segmentMaxBytes"]["default"], 134_217_728);
+    assert_eq!(spec["required"], serde_json::json!(["kafkaCluster", "storage", "topics"]));
+}
+
+/// `just gen` writes them; a cluster gets what stands in the files.
+#[test]
+fn the_files_are_up_to_date() {
+    for kind in &KINDS {
+        let definition = kind.definition();
+        let name = format!("../../manifests/crds/{}/{}.yaml", kind.group, definition.spec.names.plural);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let fresh = serde_saphyr::to_string(&definition).unwrap();
+        assert!(text == fresh, "{} is stale: run `just gen`", path.display());
+    }
+}
+
+#[test]
+fn every_field_is_described() {
+    fn walk(at: &str, schema: &serde_json::Value) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{at}.{name}");
+            assert!(field["description"].is_string(), "{path} has no description");
+            walk(&path, field);
+            walk(&path, &field["items"]);
+        }
+    }
+    for kind in &KINDS {
+        let definition = serde_json::to_value(kind.definition()).unwrap();
+        let whole = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        for part in ["spec", "status"] {
+            walk(&format!("{}.{part}", kind.kind), &whole[part]);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! What each field of a resource changes in the specification of its run. The list is complete: a field of a schema that
+//! is neither here nor among those that the operator itself acts on fails the test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+
+use api::document::KINDS;
+use api::lower::{self, Identity};
+use api::oso::{KafkaBackupSpec, KafkaRestoreSpec};
+use contract::RunSpec;
+use serde_json::{Value, json};
+
+/// Field below `spec`, its value, where it shows in the run's specification, and as what.
+type Effect = (&'static str, Value, &'static str, Value);
+
+fn identity() -> Identity {
+    Identity { namespace: "team".into(), name: "nightly".into(), run: None }
+}
+
+fn kafka() -> Value {
+    json!({"bootstrapServers": ["kafka:9092"]})
+}
+
+/// Everything present, so that a path can be set anywhere.
+fn base_backup() -> Value {
+    json!({
+        "kafkaCluster": {
+            "bootstrapServers": ["kafka:9092"], "securityProtocol": "SASL_SSL", "connection": {},
+            "tlsSecret": {"name": "tls"}, "saslSecret": {"name": "login", "mechanism": "PLAIN"},
+        },
+        "topics": ["a"], "stopAtCurrentOffsets": true, "storage": {"pvc": {"claimName": "backups"}},
+        "rateLimiting": {}, "circuitBreaker": {}, "metrics": {}, "checkpoint": {},
+    })
+}
+
+fn base_restore() -> Value {
+    json!({"backupRef": {"name": "nightly"}, "kafkaCluster": kafka(), "rateLimiting": {}, "circuitBreaker": {}})
+}
+
+fn set(document: &mut Value, path: &str, value: &Value) {
+    let mut place = document;
+    for name in path.split('.') {
+        place = &mut place[name];
+    }
+    *place = value.clone();
+}
+
+fn lowered(kind: &str, spec: Value) -> Value {
+    let run: RunSpec = if kind == "KafkaBackup" {
+        lower::backup(identity(), &serde_json::from_value::<KafkaBackupSpec>(spec).unwrap())
+    } else {
+        let spec: KafkaRestoreSpec = serde_json::from_value(spec).unwrap();
+        let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
+        let place = spec.backup_ref.storage.clone().unwrap_or(place);
+        lower::restore(identity(), &spec, &place)
+    };
+    assert!(run.findings().is_empty(), "{:?}", run.findings());
+    serde_json::to_value(run).unwrap()
+}
+
+fn cluster_effects() -> Vec<Effect> {
+    vec![
+        ("kafkaCluster.bootstrapServers", json!(["b:1"]), "/kafka/bootstrapServers", json!(["b:1"])),
+        ("kafkaCluster.securityProtocol", json!("ssl"), "/kafka/securityProtocol", json!("SSL")),
+        ("kafkaCluster.tlsSecret.name", json!("t"), "/kafka/tls/caFile", json!("t/ca.crt")),
+        ("kafkaCluster.tlsSecret.caKey", json!("x"), "/kafka/tls/caFile", json!("tls/x")),
+        (
+            "kafkaCluster.tlsSecret",
+            json!({"name": "tls", "certKey": "c", "keyKey": "k"}),
+            "/kafka/tls/certificateFile",
+            json!("tls/c"),
+        ),
+        (
+            "kafkaCluster.tlsSecret",
+            json!({"name": "tls", "certKey": "c", "keyKey": "k"}),
+            "/kafka/tls/keyFile",
+            json!("tls/k"),
+        ),
+        ("kafkaCluster.caSecret", json!({"name": "ca"}), "/kafka/tls/caFile", json!("ca/ca.crt")),
+        ("kafkaCluster.saslSecret.name", json!("s"), "/kafka/sasl/usernameFile", json!("s/username")),
+        ("kafkaCluster.saslSecret.mechanism", json!("scram-sha-512"), "/kafka/sasl/mechanism", json!("SCRAM-SHA-512")),
+        ("kafkaCluster.saslSecret.usernameKey", json!("u"), "/kafka/sasl/usernameFile", json!("login/u")),
+        ("kafkaCluster.saslSecret.passwordKey", json!("p"), "/kafka/sasl/passwordFile", json!("login/p")),
+        ("kafkaCluster.connection.tcpKeepalive", json!(false), "/kafka/connection/tcpKeepalive", json!(false)),
+        ("kafkaCluster.connection.keepaliveTimeSecs", json!(7), "/kafka/connection/keepaliveTimeSecs", json!(7)),
+        (
+            "kafkaCluster.connection.keepaliveIntervalSecs",
+            json!(8),
+            "/kafka/connection/keepaliveIntervalSecs",
+            json!(8),
+        ),
+        ("kafkaCluster.connection.tcpNodelay", json!(false), "/kafka/connection/tcpNodelay", json!(false)),
+        ("kafkaCluster.connection.connectionsPerBroker", json!(2), "/kafka/connection/connectionsPerBroker", json!(2)),
+    ]
+}
+
+fn limit_effects() -> Vec<Effect> {
+    vec![
+        ("circuitBreaker.enabled", json!(false), "/circuitBreaker/enabled", json!(false)),
+        ("circuitBreaker.failureThreshold", json!(9), "/circuitBreaker/failureThreshold", json!(9)),
+        ("circuitBreaker.resetTimeoutSecs", json!(9), "/circuitBreaker/resetTimeoutSecs", json!(9)),
+        ("circuitBreaker.successThreshold", json!(9), "/circuitBreaker/successThreshold", json!(9)),
+        ("circuitBreaker.operationTimeoutMs", json!(9), "/circuitBreaker/operationTimeoutMs", json!(9)),
+    ]
+}
+
+fn storage_effects(at: &'static str, to: &'static str) -> Vec<(String, Value, String, Value)> {
+    let s3 = |more: Value| {
+        let mut block = json!({"bucket": "b", "region": "r", "credentialsSecret": {"name": "s"}});
+        block.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"storageType": "s3", "s3": block})
+    };
+    let azure = |more: Value| {
+        let mut block = json!({"accountName": "acc", "container": "con"});
+        block.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"storageType": "azure", "azure": block})
+    };
+    let gcs = |more: Value| {
+        let mut block = json!({"bucket": "b", "credentialsSecret": {"name": "s"}});
+        block.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"storageType": "gcs", "gcs": block})
+    };
+    let own = |text: &str| json!({"name": "s", "accessKeyIdKey": text, "secretAccessKeyKey": text});
+    let principal = json!({"name": "s", "clientIdKey": "i", "tenantIdKey": "t", "clientSecretKey": "x"});
+    let all: Vec<(&str, Value, &str, Value)> = vec![
+        ("pvc.claimName", json!({"pvc": {"claimName": "c"}}), "/path", json!("c")),
+        ("pvc.subPath", json!({"pvc": {"claimName": "c", "subPath": "x/y"}}), "/path", json!("c/x/y")),
+        ("storageType", s3(json!({})), "/type", json!("s3")),
+        ("s3.bucket", s3(json!({})), "/bucket", json!("b")),
+        ("s3.region", s3(json!({})), "/region", json!("r")),
+        ("s3.prefix", s3(json!({"prefix": "p"})), "/prefix", json!("p")),
+        ("s3.endpoint", s3(json!({"endpoint": "https://e"})), "/endpoint", json!("https://e")),
+        ("s3.pathStyle", s3(json!({"pathStyle": true})), "/pathStyle", json!(true)),
+        ("s3.allowHttp", s3(json!({"allowHttp": true})), "/allowHttp", json!(true)),
+        ("s3.credentialsSecret.name", s3(json!({})), "/credentials/keys/accessKeyIdFile", json!("s/AWS_ACCESS_KEY_ID")),
+        (
+            "s3.credentialsSecret.accessKeyIdKey",
+            s3(json!({"credentialsSecret": own("k")})),
+            "/credentials/keys/accessKeyIdFile",
+            json!("s/k"),
+        ),
+        (
+            "s3.credentialsSecret.secretAccessKeyKey",
+            s3(json!({"credentialsSecret": own("k")})),
+            "/credentials/keys/secretAccessKeyFile",
+            json!("s/k"),
+        ),
+        ("azure.accountName", azure(json!({})), "/account", json!("acc")),
+        ("azure.container", azure(json!({})), "/container", json!("con")),
+        ("azure.prefix", azure(json!({"prefix": "p"})), "/prefix", json!("p")),
+        ("azure.endpoint", azure(json!({"endpoint": "https://e"})), "/endpoint", json!("https://e")),
+        (
+            "azure.useWorkloadIdentity",
+            azure(json!({"useWorkloadIdentity": true})),
+            "/credentials",
+            json!({"workload-identity": {}}),
+        ),
+        (
+            "azure.credentialsSecret.name",
+            azure(json!({"credentialsSecret": {"name": "s"}})),
+            "/credentials/account-key/file",
+            json!("s/AZURE_STORAGE_KEY"),
+        ),
+        (
+            "azure.credentialsSecret.accountKeyKey",
+            azure(json!({"credentialsSecret": {"name": "s", "accountKeyKey": "k"}})),
+            "/credentials/account-key/file",
+            json!("s/k"),
+        ),
+        (
+            "azure.sasTokenSecret.name",
+            azure(json!({"sasTokenSecret": {"name": "s"}})),
+            "/credentials/sas-token/file",
+            json!("s/AZURE_SAS_TOKEN"),
+        ),
+        (
+            "azure.sasTokenSecret.sasTokenKey",
+            azure(json!({"sasTokenSecret": {"name": "s", "sasTokenKey": "k"}})),
+            "/credentials/sas-token/file",
+            json!("s/k"),
+        ),
+        (
+            "azure.servicePrincipalSecret.name",
+            azure(json!({"servicePrincipalSecret": {"name": "s"}})),
+            "/credentials/service-principal/tenantIdFile",
+            json!("s/AZURE_TENANT_ID"),
+        ),
+        (
+            "azure.servicePrincipalSecret.clientIdKey",
+            azure(json!({"servicePrincipalSecret": principal})),
+            "/credentials/service-principal/clientIdFile",
+            json!("s/i"),
+        ),
+        (
+            "azure.servicePrincipalSecret.tenantIdKey",
+            azure(json!({"servicePrincipalSecret": principal})),
+            "/credentials/service-principal/tenantIdFile",
+            json!("s/t"),
+        ),
+        (
+            "azure.servicePrincipalSecret.clientSecretKey",
+            azure(json!({"servicePrincipalSecret": principal})),
+            "/credentials/service-principal/clientSecretFile",
+            json!("s/x"),
+        ),
+        ("gcs.bucket", gcs(json!({})), "/bucket", json!("b")),
+        ("gcs.prefix", gcs(json!({"prefix": "p"})), "/prefix", json!("p")),
+        (
+            "gcs.credentialsSecret.name",
+            gcs(json!({})),
+            "/credentials/service-account/file",
+            json!("s/SERVICE_ACCOUNT_JSON"),
+        ),
+        (
+            "gcs.credentialsSecret.serviceAccountJsonKey",
+            gcs(json!({"credentialsSecret": {"name": "s", "serviceAccountJsonKey": "k"}})),
+            "/credentials/service-account/file",
+            json!("s/k"),
+        ),
+    ];
+    all.into_iter()
+        .map(|(field, block, pointer, want)| (format!("{at}.{field}"), block, format!("{to}{pointer}"), want))
+        .collect()
+}
+
+fn backup_effects() -> Vec<Effect> {
+    vec![
+        ("topics", json!(["x-*"]), "/backup/topics", json!(["x-*"])),
+        ("compression", json!("lz4"), "/backup/compression", json!("lz4")),
+        ("compressionLevel", json!(9), "/backup/compressionLevel", json!(9)),
+        ("segmentMaxBytes", json!(2_000_000), "/backup/segmentMaxBytes", json!(2_000_000)),
+        ("segmentMaxIntervalMs", json!(5_000), "/backup/segmentMaxIntervalMs", json!(5_000)),
+        ("continuous", json!(true), "/backup/continuous", json!(true)),
+        ("pollIntervalMs", json!(50), "/backup/pollIntervalMs", json!(50)),
+        ("includeOffsetHeaders", json!(false), "/backup/includeOffsetHeaders", json!(false)),
+        ("sourceClusterId", json!("lab"), "/backup/sourceClusterId", json!("lab")),
+        ("consumerGroupSnapshot", json!(true), "/backup/consumerGroupSnapshot", json!(true)),
+        ("stopAtCurrentOffsets", json!(true), "/backup/incremental", json!(true)),
+        ("stopAtCurrentOffsets", json!(false), "/backup/incremental", json!(false)),
+        ("checkpoint", json!({}), "/backup/incremental", json!(true)),
+        ("checkpoint", Value::Null, "/backup/incremental", json!(false)),
+        ("checkpoint.enabled", json!(false), "/backup/incremental", json!(false)),
+        ("checkpoint.intervalSecs", json!(5), "/backup/checkpointIntervalSecs", json!(5)),
+        ("checkpoint.storage", json!({"pvcName": "h", "subPath": "x"}), "/backup/checkpointFolder", json!("h/x")),
+        ("rateLimiting.recordsPerSec", json!(5), "/backup/rateLimit/recordsPerSec", json!(5)),
+        ("rateLimiting.bytesPerSec", json!(5), "/backup/rateLimit/bytesPerSec", json!(5)),
+        ("rateLimiting.maxConcurrentPartitions", json!(5), "/backup/maxConcurrentPartitions", json!(5)),
+        ("metrics.enabled", json!(false), "/metrics", Value::Null),
+        ("metrics.port", json!(9), "/metrics/port", json!(9)),
+        ("metrics.bindAddress", json!("127.0.0.1"), "/metrics/bindAddress", json!("127.0.0.1")),
+        ("metrics.path", json!("/m"), "/metrics/path", json!("/m")),
+        ("metrics.updateIntervalMs", json!(9), "/metrics/updateIntervalMs", json!(9)),
+        ("metrics.maxPartitionLabels", json!(9), "/metrics/maxPartitionLabels", json!(9)),
+    ]
+}
+
+fn restore_effects() -> Vec<Effect> {
+    vec![
+        ("backupRef.name", json!("n"), "/restore/from", json!("n")),
+        ("backupRef.backupId", json!("n-1"), "/restore/from", json!("n-1")),
+        ("topics", json!(["x"]), "/restore/topics", json!(["x"])),
+        ("topicMapping", json!({"a": "b"}), "/restore/topicMapping/a", json!("b")),
+        ("partitionMapping", json!({"3": 4}), "/restore/partitionMapping/3", json!(4)),
+        (
+            "repartitioning",
+            json!({"a": {"strategy": "automatic", "targetPartitions": 3}}),
+            "/restore/repartitioning/a",
+            json!({"strategy": "automatic", "targetPartitions": 3}),
+        ),
+        ("pitr.startTimestamp", json!(1_700_000_000_001_i64), "/restore/startTime", json!("2023-11-14T22:13:20.001Z")),
+        ("pitr.endTimestamp", json!(1_700_000_000_000_i64), "/restore/endTime", json!("2023-11-14T22:13:20Z")),
+        ("pitr.startTime", json!("2026-01-01T00:00:00Z"), "/restore/startTime", json!("2026-01-01T00:00:00Z")),
+        ("pitr.endTime", json!("2026-01-01T00:00:00Z"), "/restore/endTime", json!("2026-01-01T00:00:00Z")),
+        ("rateLimiting.recordsPerSec", json!(5), "/restore/rateLimit/recordsPerSec", json!(5)),
+        ("rateLimiting.bytesPerSec", json!(5), "/restore/rateLimit/bytesPerSec", json!(5)),
+        ("dryRun", json!(true), "/restore/dryRun", json!(true)),
+        ("produceBatchSize", json!(5), "/restore/produceBatchSize", json!(5)),
+        ("produceAcks", json!(1), "/restore/produceAcks", json!(1)),
+        ("produceTimeoutMs", json!(5), "/restore/produceTimeoutMs", json!(5)),
+        ("purgeTopics", json!(true), "/restore/existingTopics", json!("purge")),
+        ("createTopics", json!(true), "/restore/createTopics", json!(true)),
+        ("defaultReplicationFactor", json!(3), "/restore/defaultReplicationFactor", json!(3)),
+        ("includeOffsetHeaders", json!(false), "/restore/includeOffsetHeaders", json!(false)),
+    ]
+}
+
+/// Fields that the operator acts on, or that come later.
+const NOT_IN_RUNS: [&str; 9] = [
+    "schedule",
+    "suspend",
+    "retention",
+    "backupRef.namespace",
+    "offsetReset",
+    "rollback",
+    "autoConsumerGroups",
+    "storage.pvc.create",
+    "stateStorage.pvc.create",
+];
+
+#[test]
+fn every_field_has_its_effect() {
+    for (kind, base, own) in
+        [("KafkaBackup", base_backup(), backup_effects()), ("KafkaRestore", base_restore(), restore_effects())]
+    {
+        let backup = kind == "KafkaBackup";
+        let mut seen = BTreeSet::new();
+        let mut effects: Vec<_> = own.into_iter().chain(limit_effects()).collect();
+        if backup {
+            effects.extend(cluster_effects());
+        }
+        for (field, value, pointer, want) in effects {
+            let mut spec = base.clone();
+            set(&mut spec, field, &value);
+            let run = lowered(kind, spec);
+            assert_eq!(run.pointer(pointer).cloned().unwrap_or_default(), want, "{kind}.{field}");
+            seen.insert(field.to_owned());
+        }
+        let places: &[(&str, &str)] = if backup {
+            &[("storage", "/storage")]
+        } else {
+            &[("backupRef.storage", "/storage"), ("stateStorage", "/restore/stateStorage")]
+        };
+        for (at, to) in places {
+            for (field, block, pointer, want) in storage_effects(at, to) {
+                let mut spec = base.clone();
+                set(&mut spec, at, &block);
+                assert_eq!(lowered(kind, spec).pointer(&pointer).cloned().unwrap_or_default(), want, "{kind}.{field}");
+                seen.insert(field);
+            }
+        }
+        complete(kind, &seen);
+    }
+}
+
+/// Every leaf of the schema was seen, or lies below something that was, or belongs to the operator.
+fn complete(kind: &str, seen: &BTreeSet<String>) {
+    fn leaves(at: &str, schema: &Value, out: &mut Vec<String>) {
+        match schema["properties"].as_object() {
+            None => out.push(at.to_owned()),
+            Some(fields) => {
+                for (name, field) in fields {
+                    leaves(&if at.is_empty() { name.clone() } else { format!("{at}.{name}") }, field, out);
+                }
+            }
+        }
+    }
+    let definition = KINDS.iter().find(|known| known.kind == kind).unwrap().definition();
+    let definition = serde_json::to_value(definition).unwrap();
+    let mut all = Vec::new();
+    leaves("", &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"], &mut all);
+    assert!(all.len() > 60, "{kind}: {}", all.len());
+    for leaf in all {
+        let below = |known: &str| leaf == known || leaf.starts_with(&format!("{known}."));
+        // The cluster block is the same type in both kinds.
+        let known = seen.iter().any(|known| below(known))
+            || NOT_IN_RUNS.iter().any(|known| below(known))
+            || kind == "KafkaRestore"
+                && (below("kafkaCluster")
+                    || leaf == "rateLimiting.maxConcurrentPartitions"
+                    || leaf.ends_with("storage.pvc.create"))
+            || leaf.contains(".pvc.create.");
+        assert!(known, "{kind}.{leaf} has no effect");
+    }
+}
