@@ -10,7 +10,6 @@ use harness::pair::{assert_equal, source, target};
 use harness::process::free_port;
 use harness::proxy::Proxy;
 use harness::runner::Bench;
-use harness::s3::S3;
 use serde_json::{Value, json};
 
 fn fill(bootstrap: &str, topic: &str, records: i64) {

@@ -1,11 +1,9 @@
-//! The same round trip on other releases and on three nodes, also with leaders that move.
-
-use std::time::Duration;
+//! The same round trip on other releases.
 
 use harness::kafka::{ANCIENT, Kafka, OLD, Options};
 use harness::load::{self, Make};
 use harness::oracle;
-use harness::runner::{Bench, ended};
+use harness::runner::Bench;
 use serde_json::json;
 
 #[test]

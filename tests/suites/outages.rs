@@ -107,7 +107,8 @@ fn memory_stays_below_its_bound() {
     }
     let fault = format!("{} MiB in {partitions} partitions through at most {MOST_MIB} MiB", records / 1024);
     let recovery = started.elapsed();
-    let ends = (0..partitions).map(|p| (oracle::end(&bootstrap, topic, p), oracle::end(&bootstrap, "o-memory-back", p)));
+    let ends =
+        (0..partitions).map(|p| (oracle::end(&bootstrap, topic, p), oracle::end(&bootstrap, "o-memory-back", p)));
     let (lost, doubled) = ends.fold((0, 0), |(lost, doubled), (source, target)| {
         (lost + (source - target).max(0).unsigned_abs(), doubled + (target - source).max(0).unsigned_abs())
     });

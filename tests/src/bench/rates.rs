@@ -94,10 +94,10 @@ impl<'a> Source<'a> {
     fn backups(&self, files: &Path) -> Vec<Row> {
         let mut fetches = [
             self.bare_fetch(),
-            Yardstick::new("librdkafka consumer", || {
+            Yardstick::slow("librdkafka consumer", || {
                 yardsticks::librdkafka(&self.kafka.bootstrap(), &self.topic, &self.ends)
             }),
-            Yardstick::new("kafka-consumer-perf-test", || {
+            Yardstick::slow("kafka-consumer-perf-test", || {
                 yardsticks::consumer_perf(self.kafka, &self.topic, self.records)
             }),
         ];
@@ -166,7 +166,7 @@ impl<'a> Source<'a> {
         let mut yardsticks = vec![Yardstick::new("bare produce loop of the same batches", bare)];
         if !headers {
             let perf = || into_new_topic(&|to| yardsticks::producer_perf(self.kafka, to, self.records, self.size));
-            yardsticks.push(Yardstick::new("kafka-producer-perf-test", perf));
+            yardsticks.push(Yardstick::slow("kafka-producer-perf-test", perf));
         }
         let work = if headers { "restore with offset headers" } else { "restore" };
         self.compare(work, ours, &mut yardsticks)
