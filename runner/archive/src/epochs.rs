@@ -47,7 +47,7 @@ pub async fn first_above_epoch(
             let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
             let shown = store.show(&key);
             let stored = store.get_range(&key, block.at..block.at + block.length).await?;
-            let plain = open_block(&shown, block, stored, &mut Decompressor::default())?;
+            let plain = open_block(&shown, block, &stored, block.at, &mut Decompressor::default())?;
             let above = batches_of(&shown, share, &plain)?;
             let above = above.iter().find(|batch| batch.header.leader_epoch > epoch);
             let found = above.map(|batch| batch.header.base_offset);

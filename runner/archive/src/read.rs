@@ -184,10 +184,7 @@ async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> R
         let mut out = Vec::new();
         let mut decompressor = Decompressor::default();
         for (block, shares) in &piece.blocks {
-            let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
-            let length = usize::try_from(block.length).unwrap_or(usize::MAX);
-            let stored = bytes.slice(from..from + length);
-            let plain = open_block(&shown, block, stored, &mut decompressor)?;
+            let plain = open_block(&shown, block, &bytes, start, &mut decompressor)?;
             for share in shares {
                 out.extend(read_share(&shown, &piece, share, &plain)?);
             }
@@ -197,13 +194,17 @@ async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> R
     tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged("read task", error))?
 }
 
-/// Checks a block's digest and decompresses it.
+/// Checks a block's digest and decompresses it; `bytes` were read from `start` on and hold the block whole.
 pub(crate) fn open_block(
     key: &str,
     block: &BlockRow,
-    stored: Bytes,
+    bytes: &Bytes,
+    start: u64,
     decompressor: &mut Decompressor,
 ) -> Result<Bytes, ArchiveError> {
+    let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
+    let length = usize::try_from(block.length).unwrap_or(usize::MAX);
+    let stored = bytes.slice(from..from + length);
     if Digest::half_of(&stored) != block.digest {
         return Err(ArchiveError::damaged(key, format!("the block at byte {} does not match its digest", block.at)));
     }

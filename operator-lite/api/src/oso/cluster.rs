@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::{four, sixty, yes};
+
 /// A Kafka cluster and the credentials for it. Secrets are read in the namespace of the resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -107,18 +109,6 @@ pub struct Connection {
     pub connections_per_broker: u32,
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn sixty() -> u64 {
-    60
-}
-
 fn twenty() -> u64 {
     20
-}
-
-fn four() -> u32 {
-    4
 }

@@ -20,7 +20,7 @@ pub struct RateLimiting {
     pub max_concurrent_partitions: u32,
 }
 
-fn four() -> u32 {
+pub(crate) fn four() -> u32 {
     4
 }
 
@@ -53,7 +53,7 @@ fn five() -> u32 {
     5
 }
 
-fn sixty() -> u64 {
+pub(crate) fn sixty() -> u64 {
     60
 }
 
