@@ -179,8 +179,7 @@ async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> R
     let shown = store.show(&key);
     let start = piece.blocks.first().map_or(0, |(block, _)| block.at);
     let end = piece.blocks.last().map_or(0, |(block, _)| block.at + block.length);
-    let bytes = store.get_range(&key, start..end).await?;
-    let work = move || {
+    let work = move |bytes: Bytes| {
         let mut out = Vec::new();
         let mut decompressor = Decompressor::default();
         for (block, shares) in &piece.blocks {
@@ -191,10 +190,21 @@ async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> R
         }
         Ok(out)
     };
-    tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged("read task", error))?
+    store.with_range(&key, start..end, Vec::new(), work).await?
 }
 
-/// Checks a block's digest and decompresses it; `bytes` were read from `start` on and hold the block whole.
+/// Cuts a block out of `bytes`, which were read from `start` on and hold it whole, and checks its digest.
+pub(crate) fn stored_block(key: &str, block: &BlockRow, bytes: &Bytes, start: u64) -> Result<Bytes, ArchiveError> {
+    let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
+    let length = usize::try_from(block.length).unwrap_or(usize::MAX);
+    let stored = bytes.slice(from..from + length);
+    if Digest::half_of(&stored) != block.digest {
+        return Err(ArchiveError::damaged(key, format!("the block at byte {} does not match its digest", block.at)));
+    }
+    Ok(stored)
+}
+
+/// As [`stored_block`], decompressed.
 pub(crate) fn open_block(
     key: &str,
     block: &BlockRow,
@@ -202,12 +212,7 @@ pub(crate) fn open_block(
     start: u64,
     decompressor: &mut Decompressor,
 ) -> Result<Bytes, ArchiveError> {
-    let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
-    let length = usize::try_from(block.length).unwrap_or(usize::MAX);
-    let stored = bytes.slice(from..from + length);
-    if Digest::half_of(&stored) != block.digest {
-        return Err(ArchiveError::damaged(key, format!("the block at byte {} does not match its digest", block.at)));
-    }
+    let stored = stored_block(key, block, bytes, start)?;
     let codec = Codec::from_id(block.codec).unwrap_or(Codec::None);
     let size = usize::try_from(block.size).unwrap_or(usize::MAX);
     let plain = if codec == Codec::None {

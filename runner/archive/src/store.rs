@@ -72,6 +72,21 @@ impl Store {
     /// # Errors
     /// When the store fails or the object is shorter.
     pub async fn get_range(&self, key: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
+        self.with_range(key, range, Vec::new(), |bytes| bytes).await
+    }
+
+    /// Gives the bytes of a range to `work` on a thread that may block: the one that read them, where the store is
+    /// local, so that they are still in its cache. A local store reads into `buffer`.
+    ///
+    /// # Errors
+    /// As [`Store::get_range`].
+    pub async fn with_range<T: Send + 'static>(
+        &self,
+        key: &Path,
+        range: Range<u64>,
+        buffer: Vec<u8>,
+        work: impl FnOnce(Bytes) -> T + Send + 'static,
+    ) -> Result<T, ArchiveError> {
         let wanted = range.end - range.start;
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let fail = |error: object_store::Error| match error {
@@ -79,14 +94,24 @@ impl Store {
             error => ArchiveError::store("read", self.show(key), &error),
         };
         let found = self.inner.get_opts(&self.path(key), options).await.map_err(fail)?;
-        let bytes = match found.payload {
-            GetResultPayload::File(file, _) => read_file(file, found.range).await.map_err(fail)?,
-            GetResultPayload::Stream(_) => found.bytes().await.map_err(fail)?,
+        let source = match found.payload {
+            GetResultPayload::File(file, _) => Source::File(file, found.range),
+            GetResultPayload::Stream(_) => Source::Read(found.bytes().await.map_err(fail)?),
         };
-        if bytes.len() as u64 != wanted {
-            return Err(ArchiveError::damaged(self.show(key), format!("{} bytes instead of {wanted}", bytes.len())));
-        }
-        Ok(bytes)
+        let shown = self.show(key);
+        let open = move || {
+            let fail = |source: std::io::Error| {
+                let source = Box::new(source);
+                ArchiveError::store("read", &shown, &object_store::Error::Generic { store: "file system", source })
+            };
+            let bytes = source.bytes(buffer).map_err(fail)?;
+            if bytes.len() as u64 == wanted {
+                Ok(work(bytes))
+            } else {
+                Err(ArchiveError::damaged(shown, format!("{} bytes instead of {wanted}", bytes.len())))
+            }
+        };
+        tokio::task::spawn_blocking(open).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
 
     /// Creates an object that must not exist. Whatever is not [`Created::Done`] is settled by reading it.
@@ -178,16 +203,27 @@ impl Store {
     }
 }
 
-/// Reads part of a file into memory that nobody fills with zeros first.
-async fn read_file(mut file: File, range: Range<u64>) -> Result<Bytes, object_store::Error> {
-    let read = move || -> std::io::Result<Bytes> {
-        let length = range.end - range.start;
-        let mut out = Vec::with_capacity(usize::try_from(length).map_err(std::io::Error::other)?);
-        file.seek(SeekFrom::Start(range.start))?;
-        file.take(length).read_to_end(&mut out)?;
-        Ok(out.into())
-    };
-    let fail = |source| object_store::Error::Generic { store: "file system", source };
-    let done = tokio::task::spawn_blocking(read).await.map_err(|error| fail(error.into()))?;
-    done.map_err(|error| fail(error.into()))
+/// Where the bytes of a range come from.
+enum Source {
+    /// A range of a local file, not read yet.
+    File(File, Range<u64>),
+    /// Bytes that have arrived.
+    Read(Bytes),
+}
+
+impl Source {
+    /// The bytes; a file is read into `buffer`, without clearing its memory first.
+    fn bytes(self, mut buffer: Vec<u8>) -> std::io::Result<Bytes> {
+        match self {
+            Self::Read(bytes) => Ok(bytes),
+            Self::File(mut file, range) => {
+                let length = range.end - range.start;
+                buffer.clear();
+                buffer.reserve_exact(usize::try_from(length).map_err(std::io::Error::other)?);
+                file.seek(SeekFrom::Start(range.start))?;
+                file.take(length).read_to_end(&mut buffer)?;
+                Ok(buffer.into())
+            }
+        }
+    }
 }
