@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::finding::{Finding, Findings, Level};
-use crate::{oso, schema, validate};
+use crate::validate::Patterns;
+use crate::{oso, schema, strimzi, validate};
 
 /// A kind that is served.
 pub struct Kind {
@@ -26,7 +27,7 @@ impl std::fmt::Debug for Kind {
 }
 
 /// All kinds.
-pub const KINDS: [Kind; 5] = [
+pub const KINDS: [Kind; 9] = [
     Kind {
         group: oso::GROUP,
         kind: "KafkaBackup",
@@ -56,6 +57,30 @@ pub const KINDS: [Kind; 5] = [
         kind: "KafkaBackupValidation",
         crd: oso::KafkaBackupValidation::crd,
         rules: |spec, now| typed(spec, |spec| validate::oso_validation(spec, now)),
+    },
+    Kind {
+        group: strimzi::GROUP,
+        kind: "KafkaBackup",
+        crd: || strimzi::backup_definition(strimzi::GROUP),
+        rules: |spec, now| typed(spec, |spec| validate::strimzi_backup(spec, Patterns::Regex, now)),
+    },
+    Kind {
+        group: strimzi::GROUP,
+        kind: "KafkaRestore",
+        crd: || strimzi::restore_definition(strimzi::GROUP),
+        rules: |spec, _| typed(spec, |spec| validate::strimzi_restore(spec, Patterns::Regex)),
+    },
+    Kind {
+        group: strimzi::RELEASED_GROUP,
+        kind: "KafkaBackup",
+        crd: || strimzi::backup_definition(strimzi::RELEASED_GROUP),
+        rules: |spec, now| typed(spec, |spec| validate::strimzi_backup(spec, Patterns::Glob, now)),
+    },
+    Kind {
+        group: strimzi::RELEASED_GROUP,
+        kind: "KafkaRestore",
+        crd: || strimzi::restore_definition(strimzi::RELEASED_GROUP),
+        rules: |spec, _| typed(spec, |spec| validate::strimzi_restore(spec, Patterns::Glob)),
     },
 ];
 

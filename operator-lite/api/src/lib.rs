@@ -16,4 +16,5 @@ pub mod lower;
 pub mod oso;
 pub mod schedule;
 mod schema;
+pub mod strimzi;
 pub mod validate;

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 
 use super::names::{object_name, sub_path, topic_patterns};
-use super::{cluster, rates, schedule, storage};
+use super::{cluster, metrics, rates, schedule, storage};
 use crate::finding::Findings;
-use crate::oso::{CircuitBreaker, KafkaBackupSpec, Metrics, Retention};
+use crate::oso::{CircuitBreaker, KafkaBackupSpec, Retention};
 
 const CODECS: [&str; 3] = ["none", "lz4", "zstd"];
 /// The least that run specifications take.
-const LEAST_SEGMENT: u64 = 1 << 20;
+pub(super) const LEAST_SEGMENT: u64 = 1 << 20;
 
 pub(super) fn backup(out: &mut Findings, spec: &KafkaBackupSpec, now: Timestamp) {
     cluster::cluster(out, "spec.kafkaCluster", &spec.kafka_cluster);
@@ -30,7 +30,7 @@ pub(super) fn backup(out: &mut Findings, spec: &KafkaBackupSpec, now: Timestamp)
     }
     rates(out, spec.rate_limiting.as_ref());
     breaker(out, spec.circuit_breaker.as_ref());
-    metrics(out, spec.metrics.as_ref());
+    metrics::metrics(out, spec.metrics.as_ref());
     retention(out, spec.retention.as_ref());
 }
 
@@ -71,19 +71,6 @@ pub(super) fn breaker(out: &mut Findings, breaker: Option<&CircuitBreaker>) {
     out.above_zero(&at("resetTimeoutSecs"), breaker.reset_timeout_secs);
     out.above_zero(&at("successThreshold"), breaker.success_threshold);
     out.above_zero(&at("operationTimeoutMs"), breaker.operation_timeout_ms);
-}
-
-fn metrics(out: &mut Findings, metrics: Option<&Metrics>) {
-    let Some(metrics) = metrics.filter(|metrics| metrics.enabled) else { return };
-    out.above_zero("spec.metrics.port", metrics.port);
-    out.above_zero("spec.metrics.updateIntervalMs", metrics.update_interval_ms);
-    if !metrics.path.starts_with('/') {
-        out.wrong("spec.metrics.path", format!("{:?}", metrics.path), "must begin with /", "write /metrics");
-    }
-    if metrics.bind_address.parse::<std::net::IpAddr>().is_err() {
-        let value = format!("{:?}", metrics.bind_address);
-        out.wrong("spec.metrics.bindAddress", value, "must be an IP address", "write 0.0.0.0");
-    }
 }
 
 fn retention(out: &mut Findings, retention: Option<&Retention>) {

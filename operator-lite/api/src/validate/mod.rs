@@ -5,10 +5,12 @@
 
 mod backup;
 mod cluster;
+mod metrics;
 mod names;
 mod offsets;
 mod restore;
 mod storage;
+mod strimzi;
 mod validation;
 
 use jiff::Timestamp;
@@ -19,6 +21,9 @@ use crate::oso::{
     KafkaRestoreSpec, RateLimiting,
 };
 use crate::schedule::Schedule;
+use crate::strimzi as strimzi_kinds;
+
+pub use strimzi::Patterns;
 
 /// Findings on a KafkaBackup.
 #[must_use]
@@ -48,6 +53,18 @@ pub fn oso_offset_rollback(spec: &KafkaOffsetRollbackSpec) -> Vec<Finding> {
 #[must_use]
 pub fn oso_validation(spec: &KafkaBackupValidationSpec, now: Timestamp) -> Vec<Finding> {
     collect(|out| validation::validation(out, spec, now))
+}
+
+/// Findings on a KafkaBackup of a Strimzi group.
+#[must_use]
+pub fn strimzi_backup(spec: &strimzi_kinds::KafkaBackupSpec, patterns: Patterns, now: Timestamp) -> Vec<Finding> {
+    collect(|out| strimzi::backup(out, spec, patterns, now))
+}
+
+/// Findings on a KafkaRestore of a Strimzi group.
+#[must_use]
+pub fn strimzi_restore(spec: &strimzi_kinds::KafkaRestoreSpec, patterns: Patterns) -> Vec<Finding> {
+    collect(|out| strimzi::restore(out, spec, patterns))
 }
 
 fn collect(rules: impl FnOnce(&mut Findings)) -> Vec<Finding> {

@@ -67,6 +67,19 @@ pub(crate) fn is_address(text: &str) -> bool {
     host_fits && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
+/// The value of a label (apimachinery): at most 63 letters, digits, '-', '_', '.', not at its edges; or nothing.
+pub(crate) fn is_label_value(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    text.len() <= 63 && text.chars().all(inner) && (text.is_empty() || text.starts_with(edge) && text.ends_with(edge))
+}
+
+/// The key of a label or an annotation: a name, behind an optional domain and a slash.
+pub(crate) fn is_label_key(text: &str) -> bool {
+    let (domain, name) = text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
+    domain.is_none_or(is_object_name) && !name.is_empty() && is_label_value(name)
+}
+
 /// A Kubernetes quantity: a number with an optional suffix (apimachinery, `resource.Quantity`).
 pub(crate) fn is_quantity(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -101,6 +114,15 @@ mod tests {
         for bad in ["", "Gi", "100GiB", "1 Gi", "1.2.3", "ten", "5g", "1e"] {
             assert!(!is_quantity(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn labels() {
+        assert!(
+            is_label_key("strimzi.io/cluster") && is_label_key("app") && is_label_value("") && is_label_value("a_b")
+        );
+        assert!(!is_label_key("a/b/c") && !is_label_key("") && !is_label_key("A.b/") && !is_label_key("-a"));
+        assert!(!is_label_value("a b") && !is_label_value(&"x".repeat(64)) && !is_label_value("a-"));
     }
 
     #[test]

@@ -37,17 +37,25 @@ pub(super) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec) {
 fn producing(out: &mut Findings, spec: &KafkaRestoreSpec) {
     out.above_zero("spec.produceBatchSize", spec.produce_batch_size);
     out.above_zero("spec.produceTimeoutMs", spec.produce_timeout_ms);
-    if !(-1..=1).contains(&spec.produce_acks) {
-        let fix = "leave it out for all in-sync replicas";
-        out.wrong("spec.produceAcks", spec.produce_acks, "must be -1, 0 or 1", fix);
-    }
-    if let Some(replicas) = spec.default_replication_factor.filter(|n| *n != -1 && *n <= 0) {
-        let fix = "leave it out for that of the source";
-        out.wrong("spec.defaultReplicationFactor", replicas, "must be more than 0, or -1", fix);
-    }
+    acks(out, "spec.produceAcks", spec.produce_acks);
+    replicas(out, "spec.defaultReplicationFactor", spec.default_replication_factor);
     if spec.purge_topics && spec.dry_run {
         let rule = "has no effect in a dry run: nothing is deleted";
         out.warn("spec.purgeTopics", Some("true".to_owned()), rule, "set dryRun: false to run it");
+    }
+}
+
+/// Acknowledgements as a producer asks for them.
+pub(super) fn acks(out: &mut Findings, field: &str, acks: i16) {
+    if !(-1..=1).contains(&acks) {
+        out.wrong(field, acks, "must be -1, 0 or 1", "leave it out for all in-sync replicas");
+    }
+}
+
+/// Replicas of a topic that is created; -1 is the broker's default.
+pub(super) fn replicas(out: &mut Findings, field: &str, replicas: Option<i16>) {
+    if let Some(replicas) = replicas.filter(|n| *n != -1 && *n <= 0) {
+        out.wrong(field, replicas, "must be more than 0, or -1", "leave it out for that of the source");
     }
 }
 

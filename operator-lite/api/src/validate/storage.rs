@@ -42,7 +42,7 @@ pub(crate) fn storage(out: &mut Findings, at: &str, storage: &Storage) {
     }
 }
 
-fn not_empty(out: &mut Findings, field: &str, value: &str) {
+pub(super) fn not_empty(out: &mut Findings, field: &str, value: &str) {
     if value.is_empty() {
         out.wrong(field, "\"\"", "must not be empty", "write its name");
     }
@@ -65,17 +65,21 @@ fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
     not_empty(out, &format!("{at}.bucket"), &s3.bucket);
     not_empty(out, &format!("{at}.region"), &s3.region);
     object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
-    let Some(endpoint) = &s3.endpoint else { return };
-    let field = format!("{at}.endpoint");
-    let plain = endpoint.starts_with("http://");
-    if plain && s3.allow_http != Some(true) {
-        let rule = "is plain HTTP, which is refused without allowHttp";
-        out.warn(&field, Some(endpoint.clone()), rule, "set allowHttp: true in a network that you trust, or use https");
-    } else if plain {
+    endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true));
+}
+
+/// The URL of a store.
+pub(super) fn endpoint(out: &mut Findings, field: &str, endpoint: Option<&str>, http_allowed: bool) {
+    let Some(endpoint) = endpoint else { return };
+    let shown = Some(endpoint.to_owned());
+    if endpoint.starts_with("http://") && http_allowed {
         let rule = "is plain HTTP: everybody on the way can read the archive";
-        out.warn(&field, Some(endpoint.clone()), rule, "use https outside a network that you trust");
+        out.warn(field, shown, rule, "use https outside a network that you trust");
+    } else if endpoint.starts_with("http://") {
+        let rule = "is plain HTTP, which is refused without allowHttp";
+        out.warn(field, shown, rule, "set allowHttp: true in a network that you trust, or use https");
     } else if !endpoint.starts_with("https://") {
-        out.wrong(&field, format!("{endpoint:?}"), "must be a URL", "write https://host:port");
+        out.wrong(field, format!("{endpoint:?}"), "must be a URL", "write https://host:port");
     }
 }
 

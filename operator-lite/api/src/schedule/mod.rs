@@ -1,15 +1,20 @@
-//! Schedules of `kafka.oso.sh`: cron with seconds first, weekdays 0-6 from Sunday, UTC.
+//! Schedules of `kafka.oso.sh`: cron with seconds first, weekdays 0-6 from Sunday, UTC. Those of the Strimzi groups
+//! are [`CronJob`]s.
 //!
 //! The `cron` crate does the arithmetic. It counts weekdays from 1, so that the weekday field is read here and handed
 //! over by name. Both day fields must hold (AND), as the crate has it.
 
-use std::collections::BTreeSet;
+mod cronjob;
+mod fields;
+
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 
-const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+pub use cronjob::CronJob;
+use fields::{explain, name_weekdays};
+
 const MACROS: [&str; 5] = ["@yearly", "@monthly", "@weekly", "@daily", "@hourly"];
 
 /// A schedule.
@@ -46,7 +51,14 @@ impl Schedule {
             other => return Err(format!("has {other} fields instead of 6 (seconds first) or 7 (with the year)")),
         }
         if let Some(weekdays) = fields.get_mut(5) {
-            *weekdays = name_weekdays(weekdays, &mut notes)?;
+            let read = name_weekdays(weekdays)?;
+            if read.numeric {
+                notes.push(format!("the weekdays {weekdays} mean {}: they count from 0 for Sunday", read.names));
+            }
+            if read.seven {
+                notes.push("weekday 7 is read as Sunday, which is 0 here".to_owned());
+            }
+            *weekdays = read.names;
         }
         let inner =
             cron::Schedule::from_str(&fields.join(" ")).map_err(|error| explain(&fields, &error.to_string()))?;
@@ -66,77 +78,6 @@ impl Schedule {
         let tick = self.inner.after(&time).next()?;
         Timestamp::from_second(tick.timestamp()).ok()
     }
-}
-
-/// Which field the crate stumbled over: each alone in a schedule that is otherwise open.
-fn explain(fields: &[String], whole: &str) -> String {
-    const NAMES: [(&str, &str); 7] = [
-        ("seconds", "0-59"),
-        ("minutes", "0-59"),
-        ("hours", "0-23"),
-        ("day of month", "1-31"),
-        ("month", "1-12 or JAN-DEC"),
-        ("weekday", "0-6 from Sunday or SUN-SAT"),
-        ("year", "1970-2100"),
-    ];
-    for (place, (field, (name, range))) in fields.iter().zip(NAMES).enumerate() {
-        let mut open = vec!["*"; fields.len()];
-        if let Some(slot) = open.get_mut(place) {
-            *slot = field;
-        }
-        if cron::Schedule::from_str(&open.join(" ")).is_err() {
-            return format!("has {field:?} for {name}, which takes {range}, lists, ranges and steps");
-        }
-    }
-    format!("does not read as cron: {whole}")
-}
-
-/// The weekday field with names instead of numbers.
-fn name_weekdays(field: &str, notes: &mut Vec<String>) -> Result<String, String> {
-    if field == "*" || field == "?" {
-        return Ok(field.to_owned());
-    }
-    let mut days = BTreeSet::new();
-    let (mut numeric, mut seven) = (false, false);
-    for part in field.split(',') {
-        let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-        let step = step.map_or(Ok(1), str::parse::<usize>).ok().filter(|step| *step > 0);
-        let step = step.ok_or_else(|| format!("has a step in {part:?} that is not a number above 0"))?;
-        let mut day = |text: &str| {
-            let found = weekday(text)
-                .ok_or_else(|| format!("has {text:?} for a weekday, which takes 0-6 from Sunday or SUN-SAT"))?;
-            numeric |= text.parse::<usize>().is_ok();
-            seven |= found == 7;
-            Ok::<_, String>(found)
-        };
-        let (first, last) = match range.split_once('-') {
-            _ if range == "*" => (0, 6),
-            Some((first, last)) => (day(first)?, day(last)?),
-            None if part.contains('/') => (day(range)?, 6),
-            None => {
-                let only = day(range)?;
-                (only, only)
-            }
-        };
-        if first > last {
-            return Err(format!("has the weekdays {range:?} the wrong way round"));
-        }
-        days.extend((first..=last).step_by(step).map(|day| day % 7));
-    }
-    let names: Vec<_> = days.iter().filter_map(|day| DAYS.get(*day).copied()).collect();
-    if numeric {
-        notes.push(format!("the weekdays {field} mean {}: they count from 0 for Sunday", names.join(",")));
-    }
-    if seven {
-        notes.push("weekday 7 is read as Sunday, which is 0 here".to_owned());
-    }
-    Ok(names.join(","))
-}
-
-fn weekday(text: &str) -> Option<usize> {
-    let upper = text.to_ascii_uppercase();
-    let named = DAYS.iter().position(|day| upper == *day);
-    named.or_else(|| text.parse().ok().filter(|day| *day <= 7))
 }
 
 #[cfg(test)]

@@ -1,0 +1,101 @@
+//! Rules of the `storage` block.
+
+use super::cluster::secret;
+use super::without_effect;
+use crate::finding::Findings;
+use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, Storage, StorageType};
+use crate::validate::names::sub_path;
+use crate::validate::storage::{endpoint, not_empty};
+
+const AT: &str = "spec.storage";
+
+pub(super) fn storage(out: &mut Findings, storage: &Storage) {
+    let blocks = [
+        (StorageType::S3, "s3", storage.s3.is_some()),
+        (StorageType::Azure, "azure", storage.azure.is_some()),
+        (StorageType::Gcs, "gcs", storage.gcs.is_some()),
+        (StorageType::Filesystem, "filesystem", storage.filesystem.is_some()),
+    ];
+    for (kind, name, there) in blocks {
+        let field = format!("{AT}.{name}");
+        if kind == storage.kind && !there {
+            out.missing(&field, &format!("is required with type {name}"), "add the block");
+        } else if kind != storage.kind {
+            without_effect(out, &field, there, "it is not the block of the type");
+        }
+    }
+    if let Some(block) = &storage.s3 {
+        s3(out, block);
+    }
+    if let Some(block) = &storage.azure {
+        azure(out, block);
+    }
+    if let Some(block) = &storage.gcs {
+        gcs(out, block);
+    }
+    if let Some(block) = &storage.filesystem {
+        let field = format!("{AT}.filesystem.path");
+        not_empty(out, &field, &block.path);
+        sub_path(out, &field, Some(&block.path));
+    }
+}
+
+fn s3(out: &mut Findings, s3: &S3Storage) {
+    not_empty(out, &format!("{AT}.s3.bucket"), &s3.bucket);
+    endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true));
+    let pair = [("accessKeySecret", &s3.access_key_secret), ("secretKeySecret", &s3.secret_key_secret)];
+    for (name, key) in pair {
+        secret(out, &format!("{AT}.s3.{name}"), key.as_ref());
+        if key.is_none() && pair.iter().any(|(_, other)| other.is_some()) {
+            let rule = "is required: accessKeySecret and secretKeySecret go together";
+            out.missing(&format!("{AT}.s3.{name}"), rule, "add it");
+        }
+    }
+    secret(out, &format!("{AT}.s3.credentialsSecret"), s3.credentials_secret.as_ref());
+    let both = s3.credentials_secret.is_some() && pair.iter().any(|(_, key)| key.is_some());
+    without_effect(out, &format!("{AT}.s3.credentialsSecret"), both, "accessKeySecret and secretKeySecret win");
+}
+
+fn azure(out: &mut Findings, azure: &AzureStorage) {
+    let at = format!("{AT}.azure");
+    not_empty(out, &format!("{at}.storageAccount"), &azure.storage_account);
+    not_empty(out, &format!("{at}.container"), &azure.container);
+    endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false);
+    let secrets = [
+        ("credentialsSecret", &azure.credentials_secret),
+        ("accountKeySecret", &azure.account_key_secret),
+        ("sasTokenSecret", &azure.sas_token_secret),
+        ("clientSecretSecret", &azure.client_secret_secret),
+    ];
+    let mut set: Vec<&str> = secrets.iter().filter(|(_, key)| key.is_some()).map(|(name, _)| *name).collect();
+    if azure.use_workload_identity == Some(true) {
+        set.push("useWorkloadIdentity");
+    }
+    if set.len() > 1 {
+        let rule = "takes one kind of credentials";
+        out.wrong(&at, set.join(", "), rule, "keep one of them, or none for the default chain");
+    }
+    for (name, key) in secrets {
+        secret(out, &format!("{at}.{name}"), key.as_ref());
+    }
+    for (name, id) in [("clientId", &azure.client_id), ("tenantId", &azure.tenant_id)] {
+        let field = format!("{at}.{name}");
+        if azure.client_secret_secret.is_some() && id.is_none() {
+            out.missing(&field, "is required with clientSecretSecret", "add it");
+        }
+        let used = azure.client_secret_secret.is_some() || azure.use_workload_identity == Some(true);
+        without_effect(out, &field, id.is_some() && !used, "it goes with clientSecretSecret or useWorkloadIdentity");
+    }
+}
+
+fn gcs(out: &mut Findings, gcs: &GcsStorage) {
+    not_empty(out, &format!("{AT}.gcs.bucket"), &gcs.bucket);
+    secret(out, &format!("{AT}.gcs.credentialsSecret"), gcs.credentials_secret.as_ref());
+    let field = format!("{AT}.gcs.serviceAccountPath");
+    let both = gcs.credentials_secret.is_some() && gcs.service_account_path.is_some();
+    without_effect(out, &field, both, "credentialsSecret wins");
+    if let Some(path) = gcs.service_account_path.as_ref().filter(|_| !both) {
+        let rule = "must be in the image: pods of runs mount nothing there";
+        out.warn(&field, Some(path.clone()), rule, "use credentialsSecret");
+    }
+}
