@@ -13,14 +13,14 @@ demo:
     cargo build --quiet --locked -p kafka-backup-runner -p kafka-backup-tests
     target/debug/demo
 
-# All tests: lint, unit and property tests, then suites against real brokers and stores
-test: lint test-quick test-servers
+# All tests: lint, unit and property tests, then suites against real brokers, stores and a Kubernetes
+test: lint test-quick test-servers test-cluster
 
 # Tests without servers
 test-quick:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
-    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-api
+    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-api -p kafka-backup-operator
     cargo test --locked -p kafka-backup-tests --test house --test cli --test conformance
 
 # Suites against real Apache Kafka and a real S3 server
@@ -28,6 +28,14 @@ test-servers:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
     for suite in fidelity recovery continuous changes limits routing faults outages errors secure groups stores matrix reader; do \
+        echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+
+# Suites against a real Kubernetes control plane, which is built once (about 5 minutes on two cores)
+test-cluster:
+    tests/servers/need.sh
+    K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
+    cargo build --locked -p kafka-backup-operator
+    for suite in admission control; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md

@@ -12,6 +12,7 @@ pub mod azure;
 pub mod gcs;
 mod zookeeper;
 
+pub mod cluster;
 pub mod kafka;
 pub mod s3;
 pub mod store_faults;

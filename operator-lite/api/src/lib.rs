@@ -10,6 +10,7 @@
 // fields that others documented.
 #![allow(clippy::doc_markdown, clippy::duplicated_attributes, clippy::struct_excessive_bools)]
 
+pub mod access;
 pub mod document;
 pub mod finding;
 pub mod lower;
@@ -17,4 +18,5 @@ pub mod oso;
 pub mod schedule;
 mod schema;
 pub mod strimzi;
+pub mod update;
 pub mod validate;

@@ -4,6 +4,7 @@
 //! volumes folder: the pod mounts them there.
 
 mod cluster;
+pub mod job;
 mod storage;
 
 use contract::{
@@ -18,16 +19,27 @@ use crate::oso::{
 
 pub use storage::folder;
 
-/// Fields of a KafkaRestore or KafkaBackup that are accepted and whose runs come in later work, by path below `spec`.
-/// The operator refuses to run what asks for them.
-pub const NOT_YET: [&str; 6] = [
-    "autoConsumerGroups",
-    "offsetReset",
-    "rollback",
-    "retention",
-    "rateLimiting.maxConcurrentPartitions of a restore",
-    "backupRef.storage without name and backupId",
-];
+/// Fields that a KafkaRestore sets and whose runs come in later work, by path. A restore that asks for one is not run.
+/// `retention` of a KafkaBackup comes later, too; the operator tells so in a condition.
+#[must_use]
+pub fn restore_not_yet(spec: &KafkaRestoreSpec) -> Vec<&'static str> {
+    let rollback = spec.rollback.as_ref().is_some_and(|rollback| {
+        rollback.auto_rollback_on_failure
+            || rollback.snapshot_storage.is_some()
+            || rollback.snapshot_retention_hours != 24
+    });
+    let newest =
+        spec.backup_ref.storage.is_some() && spec.backup_ref.name.is_empty() && spec.backup_ref.backup_id.is_none();
+    let limited = spec.rate_limiting.as_ref().is_some_and(|limits| limits.max_concurrent_partitions != PARTITIONS);
+    let all = [
+        (spec.auto_consumer_groups, "spec.autoConsumerGroups"),
+        (spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled), "spec.offsetReset"),
+        (rollback, "spec.rollback"),
+        (limited, "spec.rateLimiting.maxConcurrentPartitions"),
+        (newest, "spec.backupRef.storage without name and backupId"),
+    ];
+    all.into_iter().filter(|(asked, _)| *asked).map(|(_, field)| field).collect()
+}
 
 /// Least bytes of a segment that run specifications take.
 const LEAST_SEGMENT: u64 = 1 << 20;

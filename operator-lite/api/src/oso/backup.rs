@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits::yes;
-use super::{CircuitBreaker, KafkaCluster, RateLimiting, Storage, VolumePlace};
+use super::{CircuitBreaker, KafkaCluster, RateLimiting, RunClaim, Storage, VolumePlace};
 
 /// Backs up topics: once, on a schedule, or continuously.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -258,6 +258,12 @@ pub struct KafkaBackupStatus {
     /// Why removal failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_error: Option<String>,
+    /// The claimed run, or the last one. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunClaim>,
+    /// The value of the annotation `kafka.oso.sh/trigger-backup` that a run was claimed for. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_trigger: Option<String>,
     /// The generation that this status tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

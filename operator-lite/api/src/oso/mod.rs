@@ -1,6 +1,7 @@
 //! The kinds of `kafka.oso.sh/v1alpha1`.
 
 mod backup;
+mod claim;
 mod cluster;
 mod limits;
 mod offset_reset;
@@ -10,6 +11,7 @@ mod storage;
 mod validation;
 
 pub use backup::{Checkpoint, KafkaBackup, KafkaBackupSpec, KafkaBackupStatus, Metrics, Retention};
+pub use claim::RunClaim;
 pub use cluster::{CaSecret, Connection, KafkaCluster, SaslSecret, TlsSecret};
 pub use limits::{BackupRef, CircuitBreaker, RateLimiting, VolumePlace};
 pub use offset_reset::{

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits::yes;
-use super::{BackupRef, CircuitBreaker, KafkaCluster, RateLimiting, Storage, VolumePlace};
+use super::{BackupRef, CircuitBreaker, KafkaCluster, RateLimiting, RunClaim, Storage, VolumePlace};
 
 /// Restores topics of a recovery point into a cluster, once.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -223,6 +223,9 @@ pub struct KafkaRestoreStatus {
     /// Where the offset mapping lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_mapping_path: Option<String>,
+    /// The claimed run. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunClaim>,
     /// The generation that this status tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

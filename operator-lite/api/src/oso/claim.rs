@@ -1,0 +1,50 @@
+//! The claim of a run. An addition of ours to the status of the kinds that run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A run that was claimed: written before its Job is made, so that no run is made twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunClaim {
+    /// Id of the run; the archive knows it by this.
+    pub id: String,
+    /// The tick, else the time of the claim (RFC 3339, UTC); it names the recovery point.
+    pub at: String,
+    /// Why it runs: once, schedule, manual or continuous.
+    pub trigger: String,
+    /// Generation of the resource that it was claimed for.
+    pub generation: i64,
+    /// Digest of what shapes the run.
+    pub digest: String,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// Attempts in a row that failed without saving anything.
+    pub failures: u32,
+    /// When the next attempt may begin (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
+    /// Uid of the attempt's Job, once it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
+    /// When the first attempt began (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When the run ended (RFC 3339); absent while it is unfinished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<String>,
+    /// How it ended: Completed or Failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Whether the run has changed its target; absent while that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrote: Option<bool>,
+}
+
+impl RunClaim {
+    /// Whether the run is not over.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.finished_at.is_none()
+    }
+}

@@ -1,0 +1,205 @@
+//! The Job of an attempt: what the cluster is asked to run.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use api::lower::job::{self, Owner, Placement};
+use api::lower::{self, Identity};
+use api::oso::{KafkaBackupSpec, KafkaRestoreSpec};
+use contract::RunSpec;
+use serde_json::{Value, json};
+
+fn owner() -> Owner {
+    Owner {
+        api_version: "kafka.oso.sh/v1alpha1".into(),
+        kind: "KafkaBackup".into(),
+        namespace: "team".into(),
+        name: "nightly".into(),
+        uid: "0b5d".into(),
+    }
+}
+
+fn placement() -> Placement {
+    serde_json::from_value(json!({
+        "image": "runner:1", "imagePullPolicy": "Always", "imagePullSecrets": ["registry"],
+        "nodeSelector": {"disk": "fast"}, "tolerations": [{"key": "backup", "operator": "Exists"}],
+        "labels": {"team": "payments"}, "annotations": {"note": "x"}, "serviceAccountName": "backup-jobs",
+    }))
+    .unwrap()
+}
+
+fn backup(spec: Value) -> RunSpec {
+    let spec: KafkaBackupSpec = serde_json::from_value(spec).unwrap();
+    let run = Some(job::run_ref("nightly", "2026-11-21T02:00:00Z".parse().unwrap()));
+    lower::backup(Identity { namespace: "team".into(), name: "nightly".into(), run }, &spec)
+}
+
+fn secured() -> RunSpec {
+    backup(json!({
+        "kafkaCluster": {
+            "bootstrapServers": ["kafka:9093"], "securityProtocol": "SASL_SSL", "caSecret": {"name": "ca"},
+            "saslSecret": {"name": "login", "mechanism": "PLAIN"},
+        },
+        "topics": ["a"], "metrics": {"port": 9191},
+        "checkpoint": {"storage": {"pvcName": "digests", "subPath": "a/b"}},
+        "storage": {"storageType": "pvc", "pvc": {"claimName": "backups", "subPath": "kafka"}},
+    }))
+}
+
+fn made(run: &RunSpec) -> Value {
+    serde_json::to_value(job::job(&owner(), run, 2, &placement())).unwrap()
+}
+
+#[test]
+fn the_name_follows_from_the_claim() {
+    let run = job::run_ref("nightly", "2026-11-21T02:00:00Z".parse().unwrap());
+    assert_eq!(run.id, "nightly-20261121-020000");
+    let name = job::job_name(&owner(), &run, 1);
+    assert!(name.starts_with("nightly-") && name.ends_with("-20261121020000-1"), "{name}");
+    let again = Owner { uid: "another".into(), ..owner() };
+    assert_eq!(job::job_name(&again, &run, 1), name, "created again from Git");
+    let other = Owner { namespace: "other".into(), ..owner() };
+    assert_ne!(job::job_name(&other, &run, 1), name);
+    let long = Owner { name: "a".repeat(60) + ".b", ..owner() };
+    assert!(job::job_name(&long, &run, 999).len() <= 63);
+}
+
+#[test]
+fn one_job_is_one_attempt() {
+    let job = made(&secured());
+    assert_eq!(job["spec"]["backoffLimit"], 0);
+    assert_eq!(job["spec"]["podReplacementPolicy"], "Failed");
+    let rules = job["spec"]["podFailurePolicy"]["rules"].as_array().unwrap();
+    assert!(rules.iter().all(|rule| rule["action"] == "FailJob"));
+    assert_eq!(rules[0]["onPodConditions"][0]["type"], "DisruptionTarget");
+    assert_eq!(rules[1]["onExitCodes"]["values"], json!([0]));
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!(pod["restartPolicy"], "Never");
+    assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "0b5d");
+    assert_eq!(job["metadata"]["annotations"][job::ATTEMPT_ANNOTATION], "2");
+    assert!(pod["terminationGracePeriodSeconds"].as_i64().unwrap() > 25);
+}
+
+#[test]
+fn the_specification_travels_with_the_pod() {
+    let run = secured();
+    let job = made(&run);
+    let template = &job["spec"]["template"];
+    let text = template["metadata"]["annotations"][job::SPEC_ANNOTATION].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<RunSpec>(text).unwrap(), run);
+    let pod = &template["spec"];
+    let file = &pod["volumes"][0]["downwardAPI"]["items"][0];
+    assert_eq!(file["fieldRef"]["fieldPath"], format!("metadata.annotations['{}']", job::SPEC_ANNOTATION));
+    let container = &pod["containers"][0];
+    let path =
+        format!("{}/{}", container["volumeMounts"][0]["mountPath"].as_str().unwrap(), file["path"].as_str().unwrap());
+    assert!(container["args"].as_array().unwrap().contains(&json!(path)));
+}
+
+#[test]
+fn keys_are_mounted_one_by_one_and_may_be_missing() {
+    let run = secured();
+    let pod = &made(&run)["spec"]["template"]["spec"];
+    let volumes = pod["volumes"].as_array().unwrap();
+    let secrets: Vec<_> = volumes.iter().filter(|volume| volume["secret"].is_object()).collect();
+    let names: Vec<_> = secrets.iter().map(|volume| volume["secret"]["secretName"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ca", "login"]);
+    assert!(secrets.iter().all(|volume| volume["secret"]["optional"] == true));
+    assert_eq!(
+        secrets[1]["secret"]["items"],
+        json!([{"key": "password", "path": "password"}, {"key": "username", "path": "username"}])
+    );
+    let arguments = pod["containers"][0]["args"].as_array().unwrap();
+    let folder = arguments[1].as_str().unwrap();
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().any(|mount| mount["mountPath"] == format!("{folder}/login") && mount["readOnly"] == true));
+    assert_eq!(run.kafka.sasl.unwrap().password_file, "login/password");
+}
+
+#[test]
+fn claims_are_mounted_where_the_specification_looks() {
+    let pod = &made(&secured())["spec"]["template"]["spec"];
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let paths: Vec<_> = mounts
+        .iter()
+        .filter_map(|mount| mount["mountPath"].as_str())
+        .filter(|path| path.contains("/volumes/"))
+        .collect();
+    assert_eq!(paths, ["/run/kafka-backup/volumes/backups", "/run/kafka-backup/volumes/digests"]);
+}
+
+#[test]
+fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
+    let spec: KafkaRestoreSpec = serde_json::from_value(json!({
+        "backupRef": {"name": "nightly"}, "kafkaCluster": {"bootstrapServers": ["kafka:9092"]},
+        "stateStorage": {"pvc": {"claimName": "state"}},
+    }))
+    .unwrap();
+    let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
+    let run = lower::restore(Identity { namespace: "team".into(), name: "back".into(), run: None }, &spec, &place);
+    let pod = &made(&run)["spec"]["template"]["spec"];
+    let volumes = pod["volumes"].as_array().unwrap();
+    let read_only = |claim: &str| {
+        let volume = volumes.iter().find(|volume| volume["persistentVolumeClaim"]["claimName"] == claim).unwrap();
+        volume["persistentVolumeClaim"]["readOnly"].as_bool().unwrap()
+    };
+    assert!(read_only("backups") && !read_only("state"));
+}
+
+#[test]
+fn pods_fit_the_restricted_level() {
+    let pod = &made(&secured())["spec"]["template"]["spec"];
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let container = &pod["containers"][0]["securityContext"];
+    assert_eq!(container["allowPrivilegeEscalation"], false);
+    assert_eq!(container["readOnlyRootFilesystem"], true);
+    assert_eq!(container["capabilities"]["drop"], json!(["ALL"]));
+}
+
+#[test]
+fn each_setting_of_the_placement_shows() {
+    let job = made(&secured());
+    let template = &job["spec"]["template"];
+    let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]);
+    assert_eq!(container["image"], "runner:1");
+    assert_eq!(container["imagePullPolicy"], "Always");
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
+    assert_eq!(pod["nodeSelector"], json!({"disk": "fast"}));
+    assert_eq!(pod["tolerations"], json!([{"key": "backup", "operator": "Exists"}]));
+    assert_eq!(pod["serviceAccountName"], "backup-jobs");
+    assert_eq!(template["metadata"]["labels"]["team"], "payments");
+    assert_eq!(template["metadata"]["annotations"]["note"], "x");
+    assert_eq!(container["resources"]["limits"]["memory"], "512Mi");
+    assert_eq!(container["ports"][0]["containerPort"], 9191);
+    let resources = serde_json::from_value(json!({"limits": {"memory": "1Gi"}})).unwrap();
+    let larger = Placement { resources: Some(resources), ..placement() };
+    let job = serde_json::to_value(job::job(&owner(), &secured(), 1, &larger)).unwrap();
+    assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["resources"], json!({"limits": {"memory": "1Gi"}}));
+}
+
+#[test]
+fn a_claim_is_made_when_it_is_asked_for() {
+    let storage = |pvc: Value| serde_json::from_value(json!({"pvc": pvc})).unwrap();
+    assert!(job::claim("team", &storage(json!({"claimName": "a"}))).is_none());
+    assert!(job::claim("team", &storage(json!({"claimName": "a", "create": {"enabled": false}}))).is_none());
+    let create = json!({"enabled": true, "size": "5Gi", "storageClassName": "fast", "accessModes": ["ReadWriteMany"]});
+    let claim = job::claim("team", &storage(json!({"claimName": "a", "create": create}))).unwrap();
+    let claim = serde_json::to_value(claim).unwrap();
+    assert_eq!(claim["metadata"]["name"], "a");
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "5Gi");
+    assert_eq!(claim["spec"]["storageClassName"], "fast");
+    assert_eq!(claim["spec"]["accessModes"], json!(["ReadWriteMany"]));
+    assert!(claim["metadata"]["ownerReferences"].is_null(), "the archive outlives the resource");
+}
+
+#[test]
+fn the_digest_tells_what_shapes_a_run() {
+    let base = secured();
+    let digest = job::digest(&base, &placement());
+    let tick = RunSpec { run: None, ..base.clone() };
+    assert_eq!(job::digest(&tick, &placement()), digest);
+    let renamed = RunSpec { name: "other".into(), ..base.clone() };
+    assert_ne!(job::digest(&renamed, &placement()), digest);
+    let image = Placement { image: "runner:2".into(), ..placement() };
+    assert_ne!(job::digest(&base, &image), digest);
+}

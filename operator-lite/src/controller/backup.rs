@@ -1,0 +1,66 @@
+//! KafkaBackup of `kafka.oso.sh`.
+
+use api::lower::{self, Identity};
+use api::oso::{KafkaBackup, RunClaim, Storage};
+use api::schedule::Schedule;
+use contract::{RunRef, RunSpec};
+use kube::{Client, ResourceExt};
+
+use super::kind::{Kind, Pending};
+use crate::decide::Mode;
+use crate::error::Error;
+use crate::status::{Moment, State, backup, taken_over};
+
+impl Kind for KafkaBackup {
+    fn claim(&self) -> Option<&RunClaim> {
+        self.status.as_ref()?.run.as_ref()
+    }
+
+    fn last_schedule(&self) -> Option<&String> {
+        self.status.as_ref()?.last_schedule_time.as_ref()
+    }
+
+    fn last_trigger(&self) -> Option<&String> {
+        self.status.as_ref()?.last_trigger.as_ref()
+    }
+
+    fn phase(&self) -> Option<&String> {
+        self.status.as_ref()?.phase.as_ref()
+    }
+
+    fn is_taken_over(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
+    }
+
+    fn mode(&self) -> Mode {
+        if self.spec.continuous {
+            return Mode::Continuous;
+        }
+        let schedule = self.spec.schedule.as_ref().and_then(|text| Schedule::parse(text).ok());
+        schedule.map_or(Mode::Once, |schedule| Mode::Scheduled(Box::new(schedule)))
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec.suspend
+    }
+
+    fn not_implemented(&self) -> Vec<&'static str> {
+        // Retention is told by a condition of its own: a backup without it is still a backup.
+        Vec::new()
+    }
+
+    fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
+        let old = self.status.clone().unwrap_or_default();
+        let new = backup(&old, &self.spec, state, moment);
+        (new != old).then(|| Self { status: Some(new), ..self.clone() })
+    }
+
+    async fn lower(&self, _: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
+        let namespace = self.namespace().unwrap_or_default();
+        Ok(lower::backup(Identity { namespace, name: self.name_any(), run }, &self.spec))
+    }
+
+    fn storage(&self) -> Option<&Storage> {
+        Some(&self.spec.storage)
+    }
+}

@@ -1,0 +1,118 @@
+//! Jobs and pods of a resource: listing, making, stopping, removing, and their last words.
+
+use api::lower::job::{CONTAINER, OWNER_LABEL, Owner};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use crate::decide::JobView;
+use crate::error::Error;
+use crate::progress::{self, Progress};
+use crate::view;
+
+/// Lines of a log that are looked at.
+const TAIL: i64 = 60;
+
+/// The Jobs and pods of one resource.
+pub(crate) struct Jobs {
+    client: Client,
+    namespace: String,
+    pods: Vec<Pod>,
+    /// What is there.
+    pub(crate) views: Vec<JobView>,
+}
+
+impl Jobs {
+    /// Those of a resource.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub(crate) async fn of(client: &Client, owner: &Owner) -> Result<Self, Error> {
+        let own = ListParams::default().labels(&format!("{OWNER_LABEL}={}", owner.uid));
+        let jobs = Api::<Job>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
+        let pods = Api::<Pod>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
+        let views = jobs.iter().map(|job| view::job(job, &pods)).collect();
+        Ok(Self { client: client.clone(), namespace: owner.namespace.clone(), pods, views })
+    }
+
+    /// None, without asking.
+    pub(crate) fn none(client: &Client, owner: &Owner) -> Self {
+        Self { client: client.clone(), namespace: owner.namespace.clone(), pods: Vec::new(), views: Vec::new() }
+    }
+
+    fn jobs(&self) -> Api<Job> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Makes a Job; one of that name that is there already is the same.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(crate) async fn make(&self, job: &Job) -> Result<(), Error> {
+        match self.jobs().create(&PostParams::default(), job).await.map_err(Error::from) {
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Makes a claim for an archive unless it is there. Nothing owns it.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(crate) async fn make_claim(&self, claim: &PersistentVolumeClaim) -> Result<(), Error> {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
+        match api.create(&PostParams::default(), claim).await.map_err(Error::from) {
+            Err(error) if error.is_conflict() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Tells a Job to end its pod: it gets SIGTERM and saves its progress.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(crate) async fn stop(&self, name: &str) -> Result<(), Error> {
+        let patch = Patch::Merge(json!({"spec": {"suspend": true}}));
+        self.jobs().patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Removes a Job and its pods.
+    ///
+    /// # Errors
+    /// When the API server refuses; not when it is gone.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), Error> {
+        match self.jobs().delete(name, &DeleteParams::background()).await.map_err(Error::from) {
+            Err(error) if error.is_missing() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// How far the run of a Job is.
+    pub(crate) async fn progress(&self, job_uid: &str) -> Option<Progress> {
+        let name = view::pod_name(job_uid, &self.pods)?;
+        let parameters =
+            LogParams { container: Some(CONTAINER.to_owned()), tail_lines: Some(TAIL), ..LogParams::default() };
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        // A pod that has not started has no log.
+        progress::read(&pods.logs(&name, &parameters).await.ok()?)
+    }
+
+    /// What keeps the pod of a Job from running.
+    pub(crate) async fn problem(&self, job: &JobView) -> Option<(String, String)> {
+        if let Some(found) = view::problem(&job.uid, &self.pods) {
+            return Some(found);
+        }
+        if job.live_pods > 0 {
+            return None;
+        }
+        // No pod: a quota or a policy refused it. The Job says so in its events only.
+        let of_job = ListParams::default().fields(&format!("involvedObject.uid={}", job.uid));
+        let events = Api::<Event>::namespaced(self.client.clone(), &self.namespace).list(&of_job).await.ok()?;
+        let refused = events.items.into_iter().rev().find(|event| event.reason.as_deref() == Some("FailedCreate"))?;
+        let text = format!("the pod of the run was refused: {}", refused.message.unwrap_or_default());
+        Some(("PodRefused".to_owned(), text))
+    }
+}

@@ -1,0 +1,84 @@
+//! What the controller must know of a kind that runs.
+
+use std::fmt::Debug;
+
+use api::lower::job::Owner;
+use api::oso::{RunClaim, Storage};
+use contract::{RunRef, RunSpec};
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::decide::{Mode, Subject};
+use crate::error::Error;
+use crate::status::{Moment, State};
+
+/// Why a resource cannot run yet: a stable word, and the same in words.
+pub type Pending = (&'static str, String);
+
+/// A kind that runs.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// The claim in its status.
+    fn claim(&self) -> Option<&RunClaim>;
+    /// The newest tick that was claimed.
+    fn last_schedule(&self) -> Option<&String>;
+    /// The newest trigger that was claimed.
+    fn last_trigger(&self) -> Option<&String>;
+    /// Its phase.
+    fn phase(&self) -> Option<&String>;
+    /// Whether it was taken over from another operator.
+    fn is_taken_over(&self) -> bool;
+    /// When it runs; the schedule is known to read.
+    fn mode(&self) -> Mode;
+    /// Whether no run is started by itself.
+    fn suspended(&self) -> bool;
+    /// Fields that it sets and that come in later work.
+    fn not_implemented(&self) -> Vec<&'static str>;
+    /// The resource with its new status; `None` when nothing changes.
+    fn with_status(&self, state: &State, moment: Moment) -> Option<Self>;
+    /// The run that it asks for. `Err(Ok(..))` when something must be there first.
+    fn lower(
+        &self,
+        client: &Client,
+        run: Option<RunRef>,
+    ) -> impl Future<Output = Result<RunSpec, Result<Pending, Error>>> + Send;
+    /// The storage block that may ask for a claim.
+    fn storage(&self) -> Option<&Storage>;
+
+    /// Whose runs these are.
+    fn owner(&self) -> Owner {
+        Owner {
+            api_version: Self::api_version(&()).into_owned(),
+            kind: Self::kind(&()).into_owned(),
+            namespace: self.namespace().unwrap_or_default(),
+            name: self.name_any(),
+            uid: self.uid().unwrap_or_default(),
+        }
+    }
+
+    /// What the decisions need.
+    fn subject(&self) -> Subject {
+        let time = |text: &String| text.parse::<Timestamp>().ok();
+        let trigger = api::update::trigger_annotation(&Self::group(&()));
+        Subject {
+            owner: self.owner(),
+            generation: self.meta().generation.unwrap_or(0),
+            created: self.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            claim: self.claim().cloned(),
+            last_schedule: self.last_schedule().and_then(time),
+            trigger: self.annotations().get(&trigger).cloned(),
+            last_trigger: self.last_trigger().cloned(),
+        }
+    }
+}

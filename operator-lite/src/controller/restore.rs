@@ -1,0 +1,92 @@
+//! KafkaRestore of `kafka.oso.sh`.
+
+use api::lower::{self, Identity};
+use api::oso::{KafkaBackup, KafkaRestore, RunClaim, Storage};
+use contract::{RunRef, RunSpec};
+use kube::{Api, Client, ResourceExt};
+
+use super::kind::{Kind, Pending};
+use crate::decide::Mode;
+use crate::error::Error;
+use crate::status::{Moment, State, restore, taken_over};
+
+impl Kind for KafkaRestore {
+    fn claim(&self) -> Option<&RunClaim> {
+        self.status.as_ref()?.run.as_ref()
+    }
+
+    fn last_schedule(&self) -> Option<&String> {
+        None
+    }
+
+    fn last_trigger(&self) -> Option<&String> {
+        None
+    }
+
+    fn phase(&self) -> Option<&String> {
+        self.status.as_ref()?.phase.as_ref()
+    }
+
+    fn is_taken_over(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
+    }
+
+    fn mode(&self) -> Mode {
+        Mode::Once
+    }
+
+    fn suspended(&self) -> bool {
+        false
+    }
+
+    fn not_implemented(&self) -> Vec<&'static str> {
+        lower::restore_not_yet(&self.spec)
+    }
+
+    fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
+        let old = self.status.clone().unwrap_or_default();
+        let new = restore(&old, &self.spec, state, moment);
+        (new != old).then(|| Self { status: Some(new), ..self.clone() })
+    }
+
+    async fn lower(&self, client: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
+        let namespace = self.namespace().unwrap_or_default();
+        let storage = self.place(client, &namespace).await?;
+        Ok(lower::restore(Identity { namespace, name: self.name_any(), run }, &self.spec, &storage))
+    }
+
+    fn storage(&self) -> Option<&Storage> {
+        self.spec.state_storage.as_ref()
+    }
+}
+
+/// Where a restore's recovery point lies.
+trait Place {
+    /// The storage that it names itself, else that of the KafkaBackup. Only coordinates come from another namespace:
+    /// Secrets and claims resolve in the restore's own.
+    async fn place(&self, client: &Client, namespace: &str) -> Result<Storage, Result<Pending, Error>>;
+}
+
+impl Place for KafkaRestore {
+    async fn place(&self, client: &Client, namespace: &str) -> Result<Storage, Result<Pending, Error>> {
+        let reference = &self.spec.backup_ref;
+        if let Some(storage) = &reference.storage {
+            return Ok(storage.clone());
+        }
+        let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+        let found = Api::<KafkaBackup>::namespaced(client.clone(), namespace).get_opt(&reference.name).await;
+        let missing = || {
+            let text = format!(
+                "spec.backupRef.name: there is no KafkaBackup {:?} in namespace {namespace:?}; create it, or set \
+                 spec.backupRef.storage",
+                reference.name
+            );
+            Err(Ok(("BackupNotFound", text)))
+        };
+        match found {
+            Ok(Some(backup)) => Ok(backup.spec.storage),
+            Ok(None) => missing(),
+            Err(error) => Err(Err(error.into())),
+        }
+    }
+}

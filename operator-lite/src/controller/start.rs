@@ -1,0 +1,106 @@
+//! Starting the controllers, for all namespaces or for some.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::lower::job::{MANAGED_LABEL, MANAGER};
+use api::oso::{KafkaBackup, KafkaRestore};
+use futures::StreamExt;
+use futures::future::{BoxFuture, FutureExt, join_all, ready};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Api, DynamicObject};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::watcher;
+use tokio_util::sync::CancellationToken;
+
+use super::later::{self, resource};
+use super::{Context, Kind, reconcile};
+use crate::error::Error;
+
+/// How soon a failed look is repeated.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+/// Resources of a kind that are worked on at once.
+const AT_ONCE: u16 = 16;
+
+/// Runs all controllers until `stop`. No namespaces means all of them; `groups` are those whose kinds are installed.
+pub async fn start(context: Context, namespaces: &[String], groups: &[String], stop: CancellationToken) {
+    let context = Arc::new(context);
+    let scopes: Vec<Option<&String>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() };
+    let mut all: Vec<BoxFuture<'_, ()>> = Vec::new();
+    for scope in scopes {
+        all.push(kind::<KafkaBackup>(&context, scope, &stop).boxed());
+        all.push(kind::<KafkaRestore>(&context, scope, &stop).boxed());
+        for (group, name) in later::KINDS.iter().filter(|(group, _)| groups.iter().any(|known| known == group)) {
+            all.push(tell_later(&context, group, name, scope, &stop).boxed());
+        }
+    }
+    join_all(all).await;
+}
+
+fn scoped<K>(context: &Context, scope: Option<&String>) -> Api<K>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    }
+}
+
+async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
+    let name = K::kind(&()).into_owned();
+    let own = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
+    let config = kube::runtime::controller::Config::default().concurrency(AT_ONCE).debounce(Duration::from_millis(20));
+    let run = |object: Arc<K>, context: Arc<Context>| async move {
+        let name = K::kind(&()).into_owned();
+        let begun = tokio::time::Instant::now();
+        let result = reconcile(object, Arc::clone(&context)).await;
+        context.metrics.reconciled(&name, result.is_ok(), begun.elapsed());
+        result
+    };
+    Controller::new(scoped::<K>(context, scope), watcher::Config::default())
+        .owns(scoped::<Job>(context, scope), own)
+        .with_config(config)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(run, |_, error, _| after(error), Arc::clone(context))
+        .for_each(|result| {
+            report(&name, result);
+            ready(())
+        })
+        .await;
+}
+
+async fn tell_later(context: &Arc<Context>, group: &str, name: &str, scope: Option<&String>, stop: &CancellationToken) {
+    let kind = resource(group, name);
+    let api: Api<DynamicObject> = match scope {
+        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &kind),
+        None => Api::all_with(context.client.clone(), &kind),
+    };
+    let told = kind.clone();
+    Controller::new_with(api, watcher::Config::default(), kind)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(
+            move |object, context: Arc<Context>| later::tell(context.client.clone(), told.clone(), object),
+            |_, error, _| after(error),
+            Arc::clone(context),
+        )
+        .for_each(|result| {
+            report(name, result);
+            ready(())
+        })
+        .await;
+}
+
+fn after(error: &Error) -> Action {
+    tracing::warn!(%error, "a look at a resource failed and is repeated");
+    Action::requeue(AFTER_ERROR)
+}
+
+fn report<T: Debug, E: Debug>(kind: &str, result: Result<T, E>) {
+    match result {
+        Ok(object) => tracing::debug!(kind, ?object, "looked at"),
+        Err(error) => tracing::debug!(kind, ?error, "not looked at"),
+    }
+}

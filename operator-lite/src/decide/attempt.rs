@@ -1,0 +1,190 @@
+//! What follows the end of an attempt. Pure.
+
+use api::oso::RunClaim;
+use contract::{ExitCode, Report};
+use jiff::{SignedDuration, Timestamp};
+
+use super::Step;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Exit code of the runner; `None` when the pod is gone.
+    pub exit_code: Option<i32>,
+    /// Whether the cluster ended the pod: an eviction, a drained node, preemption.
+    pub disrupted: bool,
+    /// What the runner said of it.
+    pub report: Option<Box<Said>>,
+    /// What the cluster said of it.
+    pub message: String,
+}
+
+/// The part of a report that counts here.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Said {
+    /// `Completed`, `AlreadyDone`, `DryRun`, `Failed`, ...
+    pub outcome: String,
+    /// Code and text of the failure.
+    pub failure: Option<(String, String)>,
+    /// The recovery point.
+    pub point: Option<String>,
+    /// Records that were moved.
+    pub records: u64,
+    /// Bytes that were moved.
+    pub bytes: u64,
+    /// Bytes that were written to the store.
+    pub stored_bytes: u64,
+    /// Segments that were written.
+    pub segments: u64,
+    /// Warnings.
+    pub warnings: Vec<String>,
+    /// Gaps: ranges of offsets that the source no longer had.
+    pub gaps: usize,
+    /// When the attempt began and ended (RFC 3339).
+    pub began: String,
+    /// When it ended.
+    pub ended: String,
+}
+
+impl From<Report> for Said {
+    fn from(report: Report) -> Self {
+        Self {
+            outcome: report.outcome,
+            failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
+            point: report.point,
+            records: report.records,
+            bytes: report.bytes,
+            stored_bytes: report.stored_bytes,
+            segments: report.segments,
+            warnings: report.warnings,
+            gaps: report.gaps.len(),
+            began: report.started_at,
+            ended: report.finished_at,
+        }
+    }
+}
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Whether it did what was asked for.
+    pub completed: bool,
+    /// A stable word for it.
+    pub reason: String,
+    /// In words.
+    pub message: String,
+    /// What the runner said last.
+    pub said: Option<Said>,
+    /// Whether the target may have been changed; `None` when that is not known.
+    pub wrote: Option<bool>,
+}
+
+impl Verdict {
+    /// The Job is gone, and nobody knows what it did.
+    #[must_use]
+    pub fn vanished(job: &str) -> Self {
+        Self {
+            completed: false,
+            reason: "JobVanished".to_owned(),
+            message: format!("the Job {job} was removed before its result was known; it is not made again"),
+            said: None,
+            wrote: None,
+        }
+    }
+
+    /// It was told to stop and has saved its progress.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self {
+            completed: true,
+            reason: "Stopped".to_owned(),
+            message: "the run was stopped and has saved its progress".to_owned(),
+            said: None,
+            wrote: Some(true),
+        }
+    }
+}
+
+/// Attempts in a row without progress before a run that is not endless has failed.
+const MOST_FAILURES: u32 = 6;
+/// The first wait after a failed attempt; it doubles.
+const FIRST_WAIT_SECS: i64 = 5;
+/// The longest.
+const LONGEST_WAIT_SECS: i64 = 300;
+/// How long another run of the same set is waited for.
+const FENCE_WAIT_SECS: i64 = 30;
+const DONE: i32 = ExitCode::Done as i32;
+const NO: i32 = ExitCode::No as i32;
+const BAD_SPEC: i32 = ExitCode::BadSpec as i32;
+const FINAL: i32 = ExitCode::Final as i32;
+const FENCED: i32 = ExitCode::Fenced as i32;
+const INTERRUPTED: i32 = ExitCode::Interrupted as i32;
+
+/// What follows: the run is over, or another attempt. `endless` runs are tried for ever; `unwanted` ones only once.
+#[must_use]
+pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now: Timestamp) -> Step {
+    let said = ended.report.as_deref().cloned();
+    let progressed = said.as_ref().is_some_and(|said| said.records > 0 || said.stored_bytes > 0);
+    let failures = if progressed { 0 } else { claim.failures };
+    let over = |completed: bool, reason: &str| {
+        Step::Conclude(Box::new(Verdict {
+            completed,
+            reason: reason.to_owned(),
+            message: words(ended, said.as_ref()),
+            said: said.clone(),
+            wrote: Some(wrote(claim, ended, said.as_ref())),
+        }))
+    };
+    let again = |failures: u32, wait: i64| {
+        let after = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
+        Step::Again(Box::new(RunClaim {
+            attempt: claim.attempt + 1,
+            failures,
+            not_before: (wait > 0).then(|| after.to_string()),
+            job_uid: None,
+            wrote: Some(wrote(claim, ended, said.as_ref())),
+            ..claim.clone()
+        }))
+    };
+    match ended.exit_code {
+        _ if unwanted => Step::Conclude(Box::new(Verdict { said: said.clone(), ..Verdict::stopped() })),
+        Some(DONE) => over(true, outcome(said.as_ref())),
+        Some(NO) => over(false, "AnswerIsNo"),
+        Some(BAD_SPEC) => over(false, "InvalidSpec"),
+        Some(FINAL) => over(false, "RunFailed"),
+        _ if ended.disrupted => again(failures, 0),
+        Some(INTERRUPTED) => again(failures, 0),
+        Some(FENCED) if claim.failures == 0 || progressed => again(1, FENCE_WAIT_SECS),
+        Some(FENCED) => over(false, "Fenced"),
+        _ if !endless && failures + 1 >= MOST_FAILURES => over(false, "RetriesExhausted"),
+        _ => {
+            let doubled = FIRST_WAIT_SECS.checked_shl(failures.min(16)).unwrap_or(LONGEST_WAIT_SECS);
+            again(failures + 1, doubled.min(LONGEST_WAIT_SECS))
+        }
+    }
+}
+
+fn outcome(said: Option<&Said>) -> &str {
+    said.map_or("Completed", |said| said.outcome.as_str())
+}
+
+/// A run that failed by its plan has changed nothing. Nothing is known of one that left no report.
+fn wrote(claim: &RunClaim, ended: &Ended, said: Option<&Said>) -> bool {
+    let planned_only = said.is_some_and(|said| said.records == 0 && said.stored_bytes == 0)
+        && matches!(ended.exit_code, Some(NO | BAD_SPEC | FINAL));
+    claim.wrote == Some(true) || !planned_only
+}
+
+fn words(ended: &Ended, said: Option<&Said>) -> String {
+    if let Some((code, message)) = said.and_then(|said| said.failure.as_ref()) {
+        return format!("{code}: {message}");
+    }
+    match (said, ended.exit_code) {
+        (Some(said), Some(DONE)) => match &said.point {
+            Some(point) => format!("{point}: {} records, {} bytes", said.records, said.bytes),
+            None => format!("{} records, {} bytes", said.records, said.bytes),
+        },
+        (_, Some(code)) => format!("the runner ended with exit code {code}. {}", ended.message).trim_end().to_owned(),
+        (_, None) => format!("the pod of the run is gone. {}", ended.message).trim_end().to_owned(),
+    }
+}

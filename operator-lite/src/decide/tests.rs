@@ -1,0 +1,345 @@
+//! The decisions, step by step, and against everything that may happen: pods that end in any way, Jobs that vanish,
+//! several replicas that act on what they read a while ago.
+
+use std::collections::BTreeMap;
+
+use api::lower::job::{Owner, job_name};
+use api::oso::RunClaim;
+use api::schedule::Schedule;
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{Ended, JobView, Mode, Step, Subject, Wish, decide, run_of};
+
+fn owner() -> Owner {
+    Owner {
+        api_version: "kafka.oso.sh/v1alpha1".into(),
+        kind: "KafkaBackup".into(),
+        namespace: "team".into(),
+        name: "nightly".into(),
+        uid: "u".into(),
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-11-21T{text}Z").parse().unwrap()
+}
+
+fn subject() -> Subject {
+    Subject {
+        owner: owner(),
+        generation: 1,
+        created: at("10:00:00"),
+        claim: None,
+        last_schedule: None,
+        trigger: None,
+        last_trigger: None,
+    }
+}
+
+fn wish(mode: Mode) -> Wish {
+    Wish { mode, suspended: false, digest: "d".into() }
+}
+
+fn every(text: &str) -> Mode {
+    Mode::Scheduled(Box::new(Schedule::parse(text).unwrap()))
+}
+
+fn claimed(step: Step) -> RunClaim {
+    match step {
+        Step::Claim(tick) => tick.claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn job(claim: &RunClaim, ended: impl Into<Option<Ended>>) -> JobView {
+    let ended = ended.into();
+    JobView {
+        name: job_name(&owner(), &run_of(claim), claim.attempt),
+        uid: "j".into(),
+        deleting: false,
+        suspended: false,
+        live_pods: usize::from(ended.is_none()),
+        ended,
+    }
+}
+
+fn exit(code: i32) -> Ended {
+    Ended { exit_code: Some(code), disrupted: false, report: None, message: String::new() }
+}
+
+#[test]
+fn a_run_is_claimed_made_noted_watched_and_concluded() {
+    let now = at("10:00:01");
+    let (mut subject, wish) = (subject(), wish(Mode::Once));
+    let claim = claimed(decide(&subject, &wish, &[], true, now));
+    assert_eq!((claim.id.as_str(), claim.trigger.as_str()), ("nightly-20261121-100001", "once"));
+    subject.claim = Some(claim.clone());
+    assert_eq!(decide(&subject, &wish, &[], true, now), Step::Make);
+    let working = job(&claim, None);
+    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), true, now), Step::Note("j".into()));
+    subject.claim.as_mut().unwrap().job_uid = Some("j".into());
+    assert_eq!(decide(&subject, &wish, &[working], true, now), Step::Watch);
+    let done = decide(&subject, &wish, &[job(&claim, exit(0))], true, now);
+    assert!(matches!(done, Step::Conclude(verdict) if verdict.completed));
+}
+
+#[test]
+fn a_run_that_is_over_does_not_run_again() {
+    let wish = wish(Mode::Once);
+    let over = |outcome: &str, wrote: bool, generation: i64| {
+        let mut subject = subject();
+        subject.generation = 2;
+        subject.claim = Some(RunClaim {
+            finished_at: Some(at("10:00:05").to_string()),
+            outcome: Some(outcome.into()),
+            wrote: Some(wrote),
+            generation,
+            ..RunClaim::default()
+        });
+        decide(&subject, &wish, &[], true, at("11:00:00"))
+    };
+    assert_eq!(over("Completed", true, 1), Step::Idle(None));
+    assert_eq!(over("Failed", true, 1), Step::Idle(None));
+    assert_eq!(over("Failed", false, 2), Step::Idle(None));
+    assert!(matches!(over("Failed", false, 1), Step::Claim(_)), "mended before anything was written");
+}
+
+#[test]
+fn a_missed_tick_runs_once_and_a_future_one_never() {
+    let mut subject = subject();
+    let wish = wish(every("0 */10 * * * *"));
+    assert!(
+        matches!(decide(&subject, &wish, &[], true, at("10:00:30")), Step::Idle(Some(next)) if next >= at("10:10:00"))
+    );
+    // The operator was away for an hour: the newest tick stands for all.
+    let Step::Claim(tick) = decide(&subject, &wish, &[], true, at("11:04:00")) else { panic!() };
+    assert_eq!(tick.schedule, Some(at("11:00:00")));
+    assert_eq!(tick.claim.at, at("11:00:00").to_string());
+    subject.last_schedule = tick.schedule;
+    assert!(matches!(decide(&subject, &wish, &[], true, at("11:04:00")), Step::Idle(Some(_))));
+}
+
+#[test]
+fn suspended_waits_and_a_trigger_runs_once() {
+    let mut subject = subject();
+    let suspended = Wish { suspended: true, ..wish(every("* * * * * *")) };
+    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), Step::Idle(None));
+    assert_eq!(
+        decide(&subject, &Wish { suspended: true, ..wish(Mode::Once) }, &[], true, at("11:00:00")),
+        Step::Idle(None)
+    );
+    subject.trigger = Some("now".into());
+    let Step::Claim(tick) = decide(&subject, &suspended, &[], true, at("11:00:00")) else { panic!() };
+    assert_eq!((tick.claim.trigger.as_str(), tick.trigger.as_deref()), ("manual", Some("now")));
+    subject.last_trigger = tick.trigger;
+    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), Step::Idle(None));
+}
+
+#[test]
+fn without_room_it_queues() {
+    assert_eq!(decide(&subject(), &wish(Mode::Once), &[], false, at("10:00:01")), Step::Queue);
+}
+
+#[test]
+fn each_exit_code_has_its_consequence() {
+    let claim = RunClaim {
+        at: at("10:00:00").to_string(),
+        attempt: 1,
+        job_uid: Some("j".into()),
+        digest: "d".into(),
+        ..RunClaim::default()
+    };
+    let after = |code: i32, failures: u32, mode: Mode| {
+        let claim = RunClaim { failures, ..claim.clone() };
+        let subject = Subject { claim: Some(claim.clone()), ..subject() };
+        decide(&subject, &wish(mode), &[job(&claim, exit(code))], true, at("10:05:00"))
+    };
+    for code in [1, 2, 4] {
+        assert!(matches!(after(code, 0, Mode::Once), Step::Conclude(verdict) if !verdict.completed), "{code}");
+    }
+    assert!(matches!(after(75, 3, Mode::Once), Step::Again(next) if next.not_before.is_none() && next.attempt == 2));
+    for code in [3, 101, 137] {
+        let Step::Again(next) = after(code, 0, Mode::Once) else { panic!("{code}") };
+        assert_eq!((next.failures, next.not_before), (1, Some(at("10:05:05").to_string())));
+    }
+    assert!(matches!(after(3, 5, Mode::Once), Step::Conclude(verdict) if verdict.reason == "RetriesExhausted"));
+    let Step::Again(next) = after(3, 50, Mode::Continuous) else { panic!() };
+    assert_eq!(next.not_before, Some(at("10:10:00").to_string()));
+    assert!(matches!(after(5, 0, Mode::Once), Step::Again(next) if next.not_before.is_some()));
+    assert!(matches!(after(5, 1, Mode::Once), Step::Conclude(verdict) if verdict.reason == "Fenced"));
+}
+
+#[test]
+fn a_job_that_is_gone_is_not_made_again() {
+    let claim =
+        RunClaim { at: at("10:00:00").to_string(), attempt: 1, job_uid: Some("j".into()), ..RunClaim::default() };
+    let subject = Subject { claim: Some(claim), ..subject() };
+    let step = decide(&subject, &wish(Mode::Once), &[], true, at("10:05:00"));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished" && !verdict.completed));
+}
+
+#[test]
+fn no_attempt_begins_while_a_pod_of_the_set_lives() {
+    let claim = RunClaim { at: at("10:00:00").to_string(), attempt: 2, ..RunClaim::default() };
+    let before = RunClaim { attempt: 1, ..claim.clone() };
+    let subject = Subject { claim: Some(claim), ..subject() };
+    assert_eq!(decide(&subject, &wish(Mode::Once), &[job(&before, None)], true, at("10:05:00")), Step::Watch);
+    assert_eq!(decide(&subject, &wish(Mode::Once), &[job(&before, exit(3))], true, at("10:05:00")), Step::Make);
+}
+
+#[test]
+fn a_continuous_run_is_stopped_before_it_begins_anew() {
+    let claim = RunClaim {
+        at: at("10:00:00").to_string(),
+        attempt: 1,
+        job_uid: Some("j".into()),
+        digest: "old".into(),
+        ..RunClaim::default()
+    };
+    let mut subject = Subject { claim: Some(claim.clone()), ..subject() };
+    let wish = wish(Mode::Continuous);
+    let working = job(&claim, None);
+    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), true, at("10:05:00")), Step::Stop);
+    let ending = JobView { suspended: true, ..working.clone() };
+    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&ending), true, at("10:05:00")), Step::Watch);
+    let ended = JobView { live_pods: 0, ..ending };
+    let step = decide(&subject, &wish, &[ended], true, at("10:05:00"));
+    let Step::Conclude(verdict) = step else { panic!("{step:?}") };
+    assert!(verdict.completed && verdict.reason == "Stopped");
+    subject.claim = Some(RunClaim {
+        finished_at: Some(at("10:05:01").to_string()),
+        outcome: Some("Completed".into()),
+        job_uid: None,
+        ..claim
+    });
+    assert_eq!(claimed(decide(&subject, &wish, &[], true, at("10:05:02"))).trigger, "continuous");
+    let suspended = Wish { suspended: true, ..wish };
+    assert_eq!(decide(&subject, &suspended, &[], true, at("10:05:02")), Step::Idle(None));
+}
+
+#[test]
+fn a_finished_job_stays_for_its_log_and_then_goes() {
+    let claim = RunClaim {
+        at: at("10:00:00").to_string(),
+        attempt: 1,
+        job_uid: Some("j".into()),
+        finished_at: Some(at("10:01:00").to_string()),
+        outcome: Some("Completed".into()),
+        ..RunClaim::default()
+    };
+    let subject = Subject { claim: Some(claim.clone()), ..subject() };
+    let once = wish(Mode::Once);
+    assert_eq!(decide(&subject, &once, &[], true, at("10:02:00")), Step::Idle(Some(at("10:11:00"))));
+    assert_eq!(decide(&subject, &once, &[], true, at("10:11:00")), Step::Sweep(vec![job(&claim, None).name]));
+}
+
+/// A cluster with one resource, and replicas that act on what they read.
+struct World {
+    now: Timestamp,
+    version: u32,
+    subject: Subject,
+    jobs: BTreeMap<String, JobView>,
+    /// Every Job that was ever made.
+    made: BTreeMap<String, u32>,
+    ticks: Vec<Timestamp>,
+}
+
+impl World {
+    /// A step that was decided on `version` of the resource is carried out, as far as the API server lets it.
+    fn carry_out(&mut self, step: Step, version: u32) {
+        let current = version == self.version;
+        let write = |world: &mut Self, change: &mut dyn FnMut(&mut Subject)| {
+            if current {
+                change(&mut world.subject);
+                world.version += 1;
+            }
+        };
+        match step {
+            Step::Claim(tick) => {
+                if current {
+                    self.ticks.extend(tick.schedule);
+                }
+                write(self, &mut |subject| {
+                    subject.claim = Some(tick.claim.clone());
+                    subject.last_schedule = tick.schedule.or(subject.last_schedule);
+                });
+            }
+            Step::Again(next) => write(self, &mut |subject| subject.claim = Some((*next).clone())),
+            Step::Note(uid) => write(self, &mut |subject| subject.claim.as_mut().unwrap().job_uid = Some(uid.clone())),
+            Step::Conclude(verdict) => {
+                let now = self.now.to_string();
+                write(self, &mut |subject| {
+                    let claim = subject.claim.as_mut().unwrap();
+                    claim.finished_at = Some(now.clone());
+                    claim.outcome = Some(if verdict.completed { "Completed" } else { "Failed" }.into());
+                    claim.wrote = verdict.wrote;
+                });
+            }
+            // The resource is read again before a Job is made.
+            Step::Make if current => {
+                let claim = self.subject.claim.clone().unwrap();
+                let view = job(&claim, None);
+                if !self.jobs.contains_key(&view.name) {
+                    assert!(self.jobs.values().all(|job| job.live_pods == 0), "two pods of one set");
+                    *self.made.entry(view.name.clone()).or_default() += 1;
+                    self.jobs.insert(view.name.clone(), view);
+                }
+            }
+            Step::Sweep(names) => {
+                self.jobs.retain(|name, _| !names.contains(name));
+                write(self, &mut |subject| subject.claim.as_mut().unwrap().job_uid = None);
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Whatever happens, in whatever order the replicas read and write: no Job is made twice, no two pods work on the set,
+    /// ticks only grow, and each is claimed once.
+    #[test]
+    fn no_run_is_made_twice(events in prop::collection::vec((0..8u8, 0..3usize, 0..4u8), 1..200)) {
+        let mut world = World {
+            now: at("10:00:00"), version: 0, subject: subject(), jobs: BTreeMap::new(), made: BTreeMap::new(), ticks: Vec::new(),
+        };
+        let wish = wish(every("*/10 * * * * *"));
+        // What each replica read, and when.
+        let mut read: Vec<Option<(u32, Subject, Vec<JobView>)>> = vec![None; 3];
+        for (event, replica, detail) in events {
+            match event {
+                0 | 1 => world.now += SignedDuration::from_secs(1 + i64::from(detail) * 7),
+                2 => read[replica] = Some((world.version, world.subject.clone(), world.jobs.values().cloned().collect())),
+                3..=5 => {
+                    // Reads first, if it has not.
+                    let known = read[replica].take().unwrap_or_else(|| {
+                        (world.version, world.subject.clone(), world.jobs.values().cloned().collect())
+                    });
+                    let step = decide(&known.1, &wish, &known.2, true, world.now);
+                    world.carry_out(step, known.0);
+                }
+                6 => {
+                    let code = [0, 3, 75, 4][usize::from(detail)];
+                    if let Some(job) = world.jobs.values_mut().find(|job| job.ended.is_none()) {
+                        job.ended = Some(exit(code));
+                        job.live_pods = 0;
+                    }
+                }
+                _ if detail == 0 => {
+                    // Somebody deletes a Job by hand, when it has no live pod any more. Before its uid is written down, it is
+                    // made again: nobody can tell it from one that was never made, and the runner goes on with the run.
+                    let noted = world.subject.claim.as_ref().is_some_and(|claim| claim.job_uid.is_some());
+                    if noted && let Some(name) = world.jobs.values().find(|job| job.live_pods == 0).map(|job| job.name.clone()) {
+                        world.jobs.remove(&name);
+                    }
+                }
+                _ => {}
+            }
+        }
+        prop_assert!(world.made.values().all(|count| *count == 1), "{:?}", world.made);
+        prop_assert!(world.ticks.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", world.ticks);
+        prop_assert!(world.ticks.iter().all(|tick| *tick <= world.now));
+    }
+}

@@ -1,0 +1,50 @@
+//! Failures of the operator itself. Those of runs stand in statuses.
+
+/// What the operator cannot do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The API server refused or did not answer.
+    #[error("the API server: {0}")]
+    Api(#[from] kube::Error),
+    /// A document could not be written as JSON.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A certificate could not be made or read.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// A port could not be opened, or a file not read.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Error {
+    /// Whether somebody else changed the resource meanwhile.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
+    }
+
+    /// Whether the object is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 404)
+    }
+
+    /// What the API server refuses for a reason that somebody must change: rights, quotas, policies.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Api(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => Some(&status.message),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Metrics and health over plain HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::webhook::Certificate;
+
+/// What readiness rests on.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The webhook's certificate.
+    pub certificate: Arc<Certificate>,
+    /// Whether the definitions in the cluster are as new as this program.
+    pub definitions: Arc<AtomicBool>,
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// When the address is taken.
+pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> Result<(), Error> {
+    let io = |source| Error::Io { what: format!("listening on {address}"), source };
+    let listener = TcpListener::bind(address).await.map_err(io)?;
+    let routes = Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(health);
+    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await.map_err(io)
+}
+
+async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
+    if !health.certificate.is_there() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the webhook has no certificate yet")
+    } else if !health.definitions.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "CRDOutdated: the custom resource definitions are older than this operator")
+    } else {
+        (StatusCode::OK, "ok")
+    }
+}
+
+async fn metrics(State(health): State<Health>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], health.metrics.text())
+}

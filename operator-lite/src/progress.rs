@@ -1,0 +1,77 @@
+//! How far a run is, from the last lines of its pod's log. Pure.
+
+use contract::{Event, EventKind};
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// Records moved so far.
+    pub records: u64,
+    /// Bytes moved so far.
+    pub bytes: u64,
+    /// Share of the plan, 0 to 100.
+    pub percent: f64,
+    /// Records per second.
+    pub records_per_sec: f64,
+    /// Bytes per second.
+    pub bytes_per_sec: f64,
+    /// Seconds that are left.
+    pub remaining_secs: Option<u64>,
+    /// When progress was saved last (RFC 3339).
+    pub committed_at: Option<String>,
+    /// The newest recovery point that this run made.
+    pub point: Option<String>,
+    /// The last warning.
+    pub warning: Option<String>,
+}
+
+/// Reads the lines of the runner among all lines; `None` when none of them says anything.
+#[must_use]
+pub fn read(log: &str) -> Option<Progress> {
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Event>(line).ok());
+    let mut out: Option<Progress> = None;
+    for event in events.filter(|event| event.source == "kafka-backup") {
+        let at = event.at;
+        let progress = out.get_or_insert_default();
+        match event.kind {
+            EventKind::Progress { records, bytes, percent, pace } => {
+                progress.records = records;
+                progress.bytes = bytes;
+                progress.percent = percent;
+                progress.records_per_sec = pace.records_per_sec;
+                progress.bytes_per_sec = pace.bytes_per_sec;
+                progress.remaining_secs = pace.remaining_secs;
+            }
+            EventKind::Committed { point, .. } => {
+                progress.committed_at = Some(at);
+                progress.point = point.or(progress.point.take());
+            }
+            EventKind::Warning { message } => progress.warning = Some(message),
+            _ => {}
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_of_each_kind_counts() {
+        let log = r#"
+something else {"event":"progress"}
+{"source":"kafka-backup","seq":1,"at":"2026-11-21T10:00:00.000Z","event":"progress","records":5,"bytes":50,"percent":10.0,"recordsPerSec":1.0,"bytesPerSec":10.0,"lag":45,"limitedBy":"broker"}
+{"source":"kafka-backup","seq":2,"at":"2026-11-21T10:00:01.000Z","event":"committed","entry":3,"sealed":true,"point":"a-1"}
+{"source":"kafka-backup","seq":3,"at":"2026-11-21T10:00:02.000Z","event":"progress","records":9,"bytes":90,"percent":20.0,"recordsPerSec":2.0,"bytesPerSec":20.0,"lag":41,"remainingSecs":7,"limitedBy":"store"}
+{"source":"kafka-backup","seq":4,"at":"2026-11-21T10:00:03.000Z","event":"committed","entry":4,"sealed":false}
+{"source":"other","seq":4,"at":"2026-11-21T10:00:03.000Z","event":"warning","message":"no"}
+"#;
+        let progress = read(log).unwrap();
+        assert_eq!((progress.records, progress.bytes, progress.remaining_secs), (9, 90, Some(7)));
+        assert_eq!(progress.committed_at.as_deref(), Some("2026-11-21T10:00:03.000Z"));
+        assert_eq!(progress.point.as_deref(), Some("a-1"));
+        assert_eq!(progress.warning, None);
+        assert_eq!(read("nothing\nof ours"), None);
+    }
+}

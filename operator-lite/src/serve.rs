@@ -1,0 +1,171 @@
+//! The operator as a whole: every replica serves admission, one runs the controllers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::capacity::Capacity;
+use crate::certificate::{Keeper, follow_files, keep};
+use crate::controller::{self, Context, FIELD_MANAGER};
+use crate::error::Error;
+use crate::http::{self, Health};
+use crate::lease::{self, Terms};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::webhook::{self, Certificate, TlsListener};
+use crate::{definitions, http as plain};
+
+/// How often the definitions in the cluster are compared with this program's.
+const DEFINITIONS: Duration = Duration::from_secs(60);
+
+/// Runs until `stop`.
+///
+/// # Errors
+/// When a setting makes no sense, a port is taken, or leadership is lost: the process ends and is started again.
+pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) -> Result<(), Error> {
+    let placement = Arc::new(settings.placement()?);
+    let (metrics, certificate) = (Arc::new(Metrics::new()), Arc::new(Certificate::default()));
+    let health = Health {
+        metrics: Arc::clone(&metrics),
+        certificate: Arc::clone(&certificate),
+        definitions: Arc::new(AtomicBool::new(false)),
+    };
+    let tasks = TaskTracker::new();
+    let spawn = |name: &'static str, task: futures::future::BoxFuture<'static, Result<(), Error>>| {
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(task = name, %error, "ends the operator");
+                stop.cancel();
+            }
+        });
+    };
+    spawn("health", Box::pin(plain::serve(settings.metrics_address, health.clone(), stop.clone())));
+    spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), health, stop.clone())));
+    let files = settings.webhook_certificate_file.clone().zip(settings.webhook_key_file.clone());
+    if let Some((chain, key)) = files {
+        spawn("certificate", Box::pin(follow_files(Arc::clone(&certificate), chain, key, stop.clone())));
+    } else {
+        let keeper = Keeper {
+            namespace: settings.namespace.clone(),
+            secret: settings.webhook_secret.clone(),
+            configuration: settings.webhook_configuration.clone(),
+            names: settings.webhook_names.clone(),
+            lifetimes: settings.lifetimes(),
+        };
+        tasks.spawn(keep(keeper, client.clone(), Arc::clone(&certificate), Arc::clone(&metrics), stop.clone()));
+    }
+    let listener = TlsListener::bind(settings.webhook_address, certificate).await?;
+    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), stop.clone());
+    spawn("admission", Box::pin(admission));
+
+    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
+    let context = Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client: client.clone(),
+        placement,
+        capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),
+        metrics,
+    };
+    let led = lead(&settings, &client, context, &stop).await;
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    led
+}
+
+/// Waits for leadership, and runs the controllers while it holds.
+async fn lead(settings: &Settings, client: &Client, context: Context, stop: &CancellationToken) -> Result<(), Error> {
+    let metrics = Arc::clone(&context.metrics);
+    let groups = settings.groups.clone();
+    if !settings.leader_election {
+        metrics.leads(true);
+        controller::start(context, &settings.watch_namespaces, &groups, stop.clone()).await;
+        return Ok(());
+    }
+    let duration = Duration::from_secs(u64::from(settings.lease_secs.max(3)));
+    let terms = Terms { duration, period: duration / 5 };
+    let hold = || lease::hold(client, &settings.namespace, &settings.identity, terms);
+    loop {
+        match hold().await {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the Lease could not be read"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(terms.period)).await.is_none() {
+            return Ok(());
+        }
+    }
+    tracing::info!(identity = settings.identity, "runs the controllers");
+    metrics.leads(true);
+    let leading = stop.child_token();
+    let controllers = controller::start(context, &settings.watch_namespaces, &groups, leading.clone());
+    let renewal = renew(hold, terms, &leading);
+    tokio::pin!(controllers);
+    let lost = tokio::select! {
+        () = &mut controllers => false,
+        lost = renewal => lost,
+    };
+    leading.cancel();
+    // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
+    let _ = tokio::time::timeout(terms.period, controllers).await;
+    metrics.leads(false);
+    if lost {
+        return Err(Error::Setting("another replica leads now".to_owned()));
+    }
+    lease::give_up(client, &settings.namespace, &settings.identity).await
+}
+
+/// Renews leadership until it is lost (true) or the operator stops (false).
+async fn renew<F, R>(hold: F, terms: Terms, stop: &CancellationToken) -> bool
+where
+    F: Fn() -> R,
+    R: Future<Output = Result<bool, Error>>,
+{
+    let mut renewed = tokio::time::Instant::now();
+    while stop.run_until_cancelled(tokio::time::sleep(terms.period)).await.is_some() {
+        match tokio::time::timeout(terms.period, hold()).await {
+            Ok(Ok(true)) => renewed = tokio::time::Instant::now(),
+            Ok(Ok(false)) => return true,
+            Ok(Err(error)) => tracing::warn!(%error, "leadership could not be renewed"),
+            Err(_) => tracing::warn!("leadership could not be renewed in time"),
+        }
+        if renewed.elapsed() + terms.period > terms.duration {
+            return true;
+        }
+    }
+    false
+}
+
+async fn watch_definitions(
+    client: Client,
+    groups: Vec<String>,
+    health: http::Health,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        let wait = match definitions::outdated(&client, &groups).await {
+            Ok(None) => {
+                health.definitions.store(true, Ordering::Relaxed);
+                DEFINITIONS
+            }
+            Ok(Some(what)) => {
+                tracing::error!(reason = "CRDOutdated", what, "apply the definitions of this version");
+                health.definitions.store(false, Ordering::Relaxed);
+                Duration::from_secs(5)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the definitions could not be read");
+                Duration::from_secs(5)
+            }
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The operator's settings: flags, each with a variable of the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use api::lower::job::Placement;
+use clap::Parser;
+use jiff::SignedDuration;
+
+use crate::certificate::Lifetimes;
+use crate::error::Error;
+
+/// Validates resources of Kafka backups at admission and launches one runner pod per run.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "kafka-backup-operator", version)]
+pub struct Settings {
+    /// Namespace of the operator: its Lease and its Secret lie there
+    #[arg(long, env = "POD_NAMESPACE", default_value = "kafka-backup")]
+    pub namespace: String,
+    /// Name of this replica
+    #[arg(long, env = "POD_NAME", default_value = "kafka-backup-operator")]
+    pub identity: String,
+    /// Namespaces whose resources are run; all when none is named
+    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// API groups whose kinds are installed
+    #[arg(long, env = "API_GROUPS", value_delimiter = ',', default_value = "kafka.oso.sh")]
+    pub groups: Vec<String>,
+    /// File that says where pods of runs go (YAML): image, imagePullPolicy, imagePullSecrets, nodeSelector, tolerations,
+    /// resources, labels, annotations, serviceAccountName
+    #[arg(long, env = "RUNNER_PLACEMENT")]
+    pub placement: Option<PathBuf>,
+    /// Image of the runner; wins over that of the placement
+    #[arg(long, env = "RUNNER_IMAGE")]
+    pub runner_image: Option<String>,
+    /// Runs that work at once; 0 is no limit
+    #[arg(long, env = "MAX_CONCURRENT_RUNS", default_value_t = 10)]
+    pub max_concurrent_runs: usize,
+    /// Runs that work at once in a namespace; 0 is no limit
+    #[arg(long, env = "MAX_CONCURRENT_RUNS_PER_NAMESPACE", default_value_t = 0)]
+    pub max_concurrent_runs_per_namespace: usize,
+    /// Address of the admission webhook
+    #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:9443")]
+    pub webhook_address: SocketAddr,
+    /// Address of metrics and health
+    #[arg(long, env = "METRICS_ADDRESS", default_value = "0.0.0.0:8080")]
+    pub metrics_address: SocketAddr,
+    /// Names and addresses that the webhook's certificate is for
+    #[arg(
+        long,
+        env = "WEBHOOK_NAMES",
+        value_delimiter = ',',
+        default_value = "kafka-backup-operator.kafka-backup.svc"
+    )]
+    pub webhook_names: Vec<String>,
+    /// Secret of the webhook's certificate
+    #[arg(long, env = "WEBHOOK_SECRET", default_value = "kafka-backup-webhook")]
+    pub webhook_secret: String,
+    /// The webhook configuration whose authorities are kept
+    #[arg(long, env = "WEBHOOK_CONFIGURATION", default_value = "kafka-backup-operator")]
+    pub webhook_configuration: String,
+    /// Certificate that somebody else keeps (cert-manager); needs --webhook-key-file
+    #[arg(long, env = "WEBHOOK_CERTIFICATE_FILE", requires = "webhook_key_file")]
+    pub webhook_certificate_file: Option<PathBuf>,
+    /// Key of that certificate
+    #[arg(long, env = "WEBHOOK_KEY_FILE", requires = "webhook_certificate_file")]
+    pub webhook_key_file: Option<PathBuf>,
+    /// Seconds for which the webhook's own certificate holds; its authority holds eight times as long
+    #[arg(long, env = "WEBHOOK_CERTIFICATE_SECS", default_value_t = 90 * 86_400)]
+    pub webhook_certificate_secs: u32,
+    /// Whether one replica at a time runs the controllers
+    #[arg(long, env = "LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_election: bool,
+    /// Seconds for which leadership holds without renewal
+    #[arg(long, env = "LEASE_SECS", default_value_t = 15)]
+    pub lease_secs: u32,
+    /// Form of log lines
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "json")]
+    pub log_format: LogFormat,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    /// Where pods of runs go.
+    ///
+    /// # Errors
+    /// When the file does not read, or no image is named.
+    pub fn placement(&self) -> Result<Placement, Error> {
+        let mut placement = match &self.placement {
+            None => Placement::default(),
+            Some(path) => {
+                let io = |source| Error::Io { what: format!("reading {}", path.display()), source };
+                let text = std::fs::read_to_string(path).map_err(io)?;
+                let bad = |error| Error::Setting(format!("--placement {}: {error}", path.display()));
+                serde_saphyr::from_str(&text).map_err(bad)?
+            }
+        };
+        if let Some(image) = &self.runner_image {
+            placement.image.clone_from(image);
+        }
+        if placement.image.is_empty() {
+            let text = "no image of the runner: set --runner-image (RUNNER_IMAGE), or image in --placement";
+            return Err(Error::Setting(text.to_owned()));
+        }
+        Ok(placement)
+    }
+
+    /// How long the webhook's own certificates hold.
+    #[must_use]
+    pub fn lifetimes(&self) -> Lifetimes {
+        let leaf = SignedDuration::from_secs(i64::from(self.webhook_certificate_secs));
+        let settle = Lifetimes::default().settle.min(leaf / 12);
+        Lifetimes { authority: leaf * 8, leaf, settle }
+    }
+}

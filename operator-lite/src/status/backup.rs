@@ -1,0 +1,184 @@
+//! The status of a KafkaBackup.
+
+use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
+
+use super::conditions::{TAKEN_OVER, health, inherit, set};
+use super::{Moment, State, closed, findings, inherited, not_implemented, remarks};
+use crate::decide::Verdict;
+
+/// Reasons that end when what they complain of is mended.
+const BLOCKED: [&str; 5] =
+    ["ValidationFailed", "NotImplemented", "ForeignOperator", "BackupSuspended", "ScheduleActive"];
+
+/// The new status.
+#[must_use]
+pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, moment: Moment) -> KafkaBackupStatus {
+    let mut new = old.clone();
+    new.observed_generation = Some(moment.generation);
+    let scheduled = spec.schedule.is_some();
+    let saved = spec.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.enabled);
+    new.checkpoint_enabled = Some(saved);
+    new.resumable = Some(saved);
+    let phase = |new: &mut KafkaBackupStatus, phase: &str, message: String| {
+        new.phase = Some(phase.to_owned());
+        new.message = Some(message);
+    };
+    match state {
+        State::Invalid(all) => {
+            let text = findings(all);
+            phase(&mut new, "Failed", text.clone());
+            health(&mut new.conditions, (false, true, false), "ValidationFailed", &text, moment);
+        }
+        State::NotImplemented(fields) => {
+            let text = not_implemented(fields);
+            phase(&mut new, "Failed", text.clone());
+            health(&mut new.conditions, (false, true, false), "NotImplemented", &text, moment);
+        }
+        State::Foreign(text) => {
+            new.message = Some(text.clone());
+            health(&mut new.conditions, (false, true, false), "ForeignOperator", text, moment);
+        }
+        State::TakenOver(claim) => {
+            set(&mut new.conditions, TAKEN_OVER, true, "TakenOver", "the object is run by this operator", moment);
+            if let Some(claim) = claim {
+                let (reason, text) = inherited(claim, old.phase.as_ref());
+                let failed = claim.outcome.as_deref() == Some("Failed");
+                inherit(&mut new.conditions, failed, reason, &text, moment);
+                new.phase.clone_from(&claim.outcome);
+                new.message = Some(text);
+                new.run = Some((**claim).clone());
+            }
+        }
+        State::Pending(reason, text) => {
+            phase(&mut new, "Pending", text.clone());
+            health(&mut new.conditions, (false, false, true), reason, text, moment);
+        }
+        State::Idle(next) => idle(&mut new, spec, *next, moment),
+        State::Claimed(tick) => {
+            new.run = Some(tick.claim.clone());
+            new.last_schedule_time = tick.schedule.map(|time| time.to_string()).or(new.last_schedule_time.take());
+            new.last_trigger = tick.trigger.clone().or(new.last_trigger.take());
+            phase(&mut new, "Running", "the run begins".to_owned());
+            working(&mut new, scheduled, "BackupRunning", "the run begins", moment);
+        }
+        State::Running(running) => {
+            note(&mut new, running.job_uid.as_ref(), moment);
+            if let Some(progress) = &running.progress {
+                new.records_processed = Some(progress.records);
+                new.bytes_processed = Some(progress.bytes);
+                new.throughput_records_per_sec = Some(progress.records_per_sec.round());
+                new.throughput_bytes_per_sec = Some(progress.bytes_per_sec.round());
+                new.last_checkpoint_time = progress.committed_at.clone().or(new.last_checkpoint_time.take());
+                // Continuous runs make points while they work.
+                if let Some(point) = &progress.point {
+                    new.backup_id = Some(point.clone());
+                    new.last_backup_time.clone_from(&progress.committed_at);
+                }
+            }
+            let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
+            match (&running.problem, warning) {
+                (Some((reason, text)), _) => {
+                    phase(&mut new, "Running", text.clone());
+                    health(&mut new.conditions, (false, false, true), reason, text, moment);
+                }
+                (None, warning) => {
+                    let text = warning.unwrap_or_else(|| "Backup is running".to_owned());
+                    phase(&mut new, "Running", text.clone());
+                    working(&mut new, scheduled || spec.continuous, "BackupRunning", &text, moment);
+                }
+            }
+        }
+        State::Retrying(claim, text) => {
+            new.run = Some((**claim).clone());
+            phase(&mut new, "Running", text.clone());
+            health(&mut new.conditions, (false, false, true), "BackupRetrying", text, moment);
+        }
+        State::Swept => {
+            if let Some(run) = &mut new.run {
+                run.job_uid = None;
+            }
+        }
+        State::Over(claim, verdict) => over(&mut new, spec, claim, verdict, moment),
+    }
+    retention(&mut new, spec, moment);
+    new
+}
+
+/// The uid of the claim's Job is written down once; then the run has begun.
+fn note(new: &mut KafkaBackupStatus, uid: Option<&String>, moment: Moment) {
+    if let (Some(run), Some(uid)) = (&mut new.run, uid) {
+        run.job_uid = Some(uid.clone());
+        run.started_at.get_or_insert_with(|| moment.now.to_string());
+    }
+}
+
+/// A schedule is well while a run works; one that runs once is under way.
+fn working(new: &mut KafkaBackupStatus, lasting: bool, reason: &str, message: &str, moment: Moment) {
+    health(&mut new.conditions, (lasting, false, !lasting), reason, message, moment);
+}
+
+fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::Timestamp>, moment: Moment) {
+    let next = next.filter(|_| spec.schedule.is_some() && !spec.suspend);
+    new.next_scheduled_backup = next.map(|time| time.to_string());
+    let outcome = new.run.as_ref().and_then(|run| run.outcome.clone());
+    let ready = new.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let blocked = ready.is_none_or(|ready| BLOCKED.contains(&ready.reason.as_str()));
+    if outcome.is_some() && !blocked {
+        return;
+    }
+    let (reason, text) = if spec.suspend {
+        ("BackupSuspended", "suspended: no run is started".to_owned())
+    } else if let Some(next) = next {
+        ("ScheduleActive", format!("the next run is due at {next}"))
+    } else {
+        ("Ready", "nothing is due".to_owned())
+    };
+    new.phase = Some(outcome.unwrap_or_else(|| "Ready".to_owned()));
+    new.message = Some(text.clone());
+    health(&mut new.conditions, (true, false, false), reason, &text, moment);
+}
+
+fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, verdict: &Verdict, moment: Moment) {
+    new.run = Some(closed(claim, verdict, moment.now));
+    new.throughput_records_per_sec = None;
+    new.throughput_bytes_per_sec = None;
+    if let Some(said) = &verdict.said {
+        new.records_processed = Some(said.records);
+        new.bytes_processed = Some(said.bytes);
+        new.segments_completed = Some(said.segments);
+    }
+    let lasting = spec.schedule.is_some() || spec.continuous;
+    if verdict.completed {
+        if let Some(said) = &verdict.said {
+            new.backup_id = said.point.clone().or(new.backup_id.take());
+            new.last_backup_time = Some(said.ended.clone());
+            new.last_checkpoint_time = Some(said.ended.clone());
+        }
+        let stopped = verdict.reason == "Stopped";
+        let text = if stopped { verdict.message.clone() } else { "Backup completed successfully".to_owned() };
+        let text = text + &remarks(verdict);
+        let (phase, reason) = if stopped { ("Ready", "Stopped") } else { ("Completed", "BackupSucceeded") };
+        new.phase = Some(phase.to_owned());
+        health(&mut new.conditions, (true, false, false), reason, &text, moment);
+        set(&mut new.conditions, "Complete", !stopped, reason, &text, moment);
+        set(&mut new.conditions, "Failed", false, reason, &text, moment);
+        new.message = Some(text);
+    } else {
+        new.phase = Some("Failed".to_owned());
+        new.message = Some(verdict.message.clone());
+        // The next tick is another chance; one that runs once stays as it is.
+        health(&mut new.conditions, (false, !lasting, false), &verdict.reason, &verdict.message, moment);
+        set(&mut new.conditions, "Complete", false, &verdict.reason, &verdict.message, moment);
+        set(&mut new.conditions, "Failed", true, &verdict.reason, &verdict.message, moment);
+    }
+}
+
+fn retention(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, moment: Moment) {
+    let asked = spec.retention.as_ref().is_some_and(|retention| retention.enabled);
+    if asked {
+        let text = "spec.retention is not available in this release: no recovery point is removed";
+        set(&mut new.conditions, "RetentionActive", false, "NotImplemented", text, moment);
+    } else {
+        new.conditions.retain(|condition| condition.type_ != "RetentionActive");
+    }
+}

@@ -1,0 +1,73 @@
+//! Conditions that keep the time of their last change.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::Moment;
+
+/// Longest message of a condition (apimachinery).
+const LONGEST: usize = 32_768;
+
+/// Sets a condition; its time changes only with its status.
+pub(super) fn set(all: &mut Vec<Condition>, name: &str, status: bool, reason: &str, message: &str, moment: Moment) {
+    let status = if status { "True" } else { "False" };
+    let old = all.iter().position(|condition| condition.type_ == name);
+    let since = old.and_then(|place| all.get(place)).filter(|old| old.status == status);
+    let condition = Condition {
+        type_: name.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.chars().take(LONGEST).collect(),
+        observed_generation: Some(moment.generation),
+        last_transition_time: since.map_or(Time(moment.now), |old| old.last_transition_time.clone()),
+    };
+    match old.and_then(|place| all.get_mut(place)) {
+        Some(place) => *place = condition,
+        None => all.push(condition),
+    }
+}
+
+/// The condition of an object that was another operator's.
+pub(super) const TAKEN_OVER: &str = "TakenOver";
+
+/// Whether an object was another operator's, and is ours.
+pub(crate) fn taken_over(all: &[Condition]) -> bool {
+    all.iter().any(|condition| condition.type_ == TAKEN_OVER && condition.status == "True")
+}
+
+/// What stands for a run of another operator.
+pub(super) fn inherit(all: &mut Vec<Condition>, failed: bool, reason: &str, message: &str, moment: Moment) {
+    health(all, (!failed, failed, false), reason, message, moment);
+    set(all, "Complete", !failed, reason, message, moment);
+    set(all, "Failed", failed, reason, message, moment);
+}
+
+/// The three conditions by which tools tell whether a resource is well (kstatus), with one reason.
+pub(super) fn health(
+    all: &mut Vec<Condition>,
+    (ready, stalled, reconciling): (bool, bool, bool),
+    reason: &str,
+    message: &str,
+    moment: Moment,
+) {
+    set(all, "Ready", ready, reason, message, moment);
+    set(all, "Stalled", stalled, reason, message, moment);
+    set(all, "Reconciling", reconciling, reason, message, moment);
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_time_changes_only_with_the_status() {
+        let at = |second| Moment { generation: 1, now: Timestamp::from_second(second).unwrap() };
+        let mut all = Vec::new();
+        set(&mut all, "Ready", true, "A", "a", at(1));
+        set(&mut all, "Ready", true, "B", "b", at(2));
+        assert_eq!((all.len(), all[0].reason.as_str(), all[0].last_transition_time.0.as_second()), (1, "B", 1));
+        set(&mut all, "Ready", false, "B", "b", at(3));
+        assert_eq!(all[0].last_transition_time.0.as_second(), 3);
+    }
+}

@@ -1,0 +1,106 @@
+//! What the status of a resource says. Pure: the old status and what is known give the new one.
+
+mod backup;
+mod conditions;
+mod restore;
+
+use api::finding::Finding;
+use api::oso::RunClaim;
+use jiff::Timestamp;
+
+pub use backup::backup;
+pub(crate) use conditions::taken_over;
+pub use restore::restore;
+
+use crate::decide::{Tick, Verdict};
+use crate::progress::Progress;
+
+/// What is known of a resource.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// It cannot run as it is written.
+    Invalid(Vec<Finding>),
+    /// It asks for what comes in later work: these fields.
+    NotImplemented(Vec<&'static str>),
+    /// Another operator holds it.
+    Foreign(String),
+    /// It was taken over from another operator, with what stands for that one's run.
+    TakenOver(Option<Box<RunClaim>>),
+    /// It waits for something: a stable word, and the same in words.
+    Pending(&'static str, String),
+    /// Nothing is due before that time.
+    Idle(Option<Timestamp>),
+    /// A run is claimed.
+    Claimed(Box<Tick>),
+    /// The claimed run works.
+    Running(Box<Running>),
+    /// An attempt has ended, and this claim is for the next one.
+    Retrying(Box<RunClaim>, String),
+    /// The Job of a finished run is gone.
+    Swept,
+    /// The run is over.
+    Over(Box<RunClaim>, Box<Verdict>),
+}
+
+/// A run that works.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// Uid of its Job, if it is not written down yet.
+    pub job_uid: Option<String>,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// What keeps its pod from running: a stable word, and the same in words.
+    pub problem: Option<(String, String)>,
+}
+
+/// What all statuses are made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Generation of the resource.
+    pub generation: i64,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What became of another operator's run: phase, reason and words; nothing for a schedule, which goes on.
+fn inherited(claim: &RunClaim, phase: Option<&String>) -> (&'static str, String) {
+    if phase.is_some_and(|phase| phase == "Running") {
+        return ("Abandoned", "the operator that ran it has left; make a new resource to run it again".to_owned());
+    }
+    let outcome = claim.outcome.as_deref().unwrap_or_default();
+    ("TakenOver", format!("{outcome} by another operator; it does not run again"))
+}
+
+fn findings(all: &[Finding]) -> String {
+    let errors = all.iter().filter(|finding| finding.level == api::finding::Level::Error);
+    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn not_implemented(fields: &[&str]) -> String {
+    format!("not available in this release: {}; remove it to run", fields.join(", "))
+}
+
+/// The claim as it stands once its run is over.
+fn closed(claim: &RunClaim, verdict: &Verdict, now: Timestamp) -> RunClaim {
+    RunClaim {
+        finished_at: Some(now.to_string()),
+        outcome: Some(if verdict.completed { "Completed" } else { "Failed" }.to_owned()),
+        wrote: verdict.wrote,
+        not_before: None,
+        ..claim.clone()
+    }
+}
+
+/// What a run warned of, in a sentence.
+fn remarks(verdict: &Verdict) -> String {
+    let Some(said) = &verdict.said else { return String::new() };
+    let mut out = String::new();
+    if said.gaps > 0 {
+        out = format!("; {} ranges of offsets were gone from the source", said.gaps);
+    }
+    for warning in &said.warnings {
+        out.push_str("; ");
+        out.push_str(warning);
+    }
+    out
+}

@@ -1,0 +1,104 @@
+//! The status of a KafkaRestore.
+
+use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
+
+use super::conditions::{TAKEN_OVER, health, inherit, set};
+use super::{Moment, State, closed, findings, inherited, not_implemented, remarks};
+
+/// The new status.
+#[must_use]
+pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State, moment: Moment) -> KafkaRestoreStatus {
+    let mut new = old.clone();
+    new.observed_generation = Some(moment.generation);
+    let mut tell = |phase: &str, (ready, stalled, reconciling), reason: &str, text: &str| {
+        new.phase = Some(phase.to_owned());
+        new.message = Some(text.to_owned());
+        health(&mut new.conditions, (ready, stalled, reconciling), reason, text, moment);
+    };
+    match state {
+        State::Invalid(all) => tell("Failed", (false, true, false), "ValidationFailed", &findings(all)),
+        State::NotImplemented(fields) => {
+            let text = not_implemented(fields);
+            tell("Failed", (false, true, false), "NotImplemented", &text);
+            set(&mut new.conditions, "Failed", true, "NotImplemented", &text, moment);
+        }
+        State::Foreign(text) => {
+            new.message = Some(text.clone());
+            health(&mut new.conditions, (false, true, false), "ForeignOperator", text, moment);
+        }
+        State::TakenOver(claim) => {
+            set(&mut new.conditions, TAKEN_OVER, true, "TakenOver", "the object is run by this operator", moment);
+            if let Some(claim) = claim {
+                let (reason, text) = inherited(claim, old.phase.as_ref());
+                let failed = claim.outcome.as_deref() == Some("Failed");
+                inherit(&mut new.conditions, failed, reason, &text, moment);
+                new.phase.clone_from(&claim.outcome);
+                new.message = Some(text);
+                new.run = Some((**claim).clone());
+            }
+        }
+        State::Pending(reason, text) => tell("Pending", (false, false, true), reason, text),
+        State::Idle(_) => {}
+        State::Claimed(tick) => {
+            tell("Running", (false, false, true), "RestoreRunning", "the run begins");
+            new.run = Some(tick.claim.clone());
+            new.start_time.get_or_insert_with(|| moment.now.to_string());
+        }
+        State::Running(running) => {
+            let problem = running.problem.as_ref().map(|(reason, text)| (reason.as_str(), text.clone()));
+            let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
+            let usual = || ("RestoreRunning", warning.unwrap_or_else(|| "Restore is running".to_owned()));
+            let (reason, text) = problem.unwrap_or_else(usual);
+            tell("Running", (false, false, true), reason, &text);
+            if let (Some(run), Some(uid)) = (&mut new.run, &running.job_uid) {
+                run.job_uid = Some(uid.clone());
+                run.started_at.get_or_insert_with(|| moment.now.to_string());
+            }
+            if let Some(progress) = &running.progress {
+                new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
+                new.records_restored = Some(progress.records);
+                new.bytes_restored = Some(progress.bytes);
+                new.throughput_records_per_sec = Some(progress.records_per_sec.round());
+                new.eta_ms = progress.remaining_secs.map(|seconds| seconds * 1_000);
+            }
+        }
+        State::Retrying(claim, text) => {
+            tell("Running", (false, false, true), "RestoreRetrying", text);
+            new.run = Some((**claim).clone());
+        }
+        State::Swept => {
+            if let Some(run) = &mut new.run {
+                run.job_uid = None;
+            }
+        }
+        State::Over(claim, verdict) => {
+            new.run = Some(closed(claim, verdict, moment.now));
+            new.completion_time = Some(moment.now.to_string());
+            new.eta_ms = None;
+            new.throughput_records_per_sec = None;
+            if let Some(said) = &verdict.said {
+                new.records_restored = Some(said.records.max(new.records_restored.unwrap_or(0)));
+                new.bytes_restored = Some(said.bytes.max(new.bytes_restored.unwrap_or(0)));
+                new.segments_processed = Some(said.segments);
+            }
+            let (reason, text) = if verdict.completed {
+                new.progress_percent = Some(100.0);
+                let text = match (spec.dry_run, verdict.reason.as_str()) {
+                    (true, _) => "Dry run: nothing was written; the plan is in the run's report",
+                    (_, "AlreadyDone") => "This restore was completed before, and is not repeated",
+                    _ => "Restore completed successfully",
+                };
+                let reason = if spec.dry_run { "DryRunPassed" } else { "RestoreSucceeded" };
+                (reason, text.to_owned() + &remarks(verdict))
+            } else {
+                (verdict.reason.as_str(), verdict.message.clone())
+            };
+            new.phase = Some(if verdict.completed { "Completed" } else { "Failed" }.to_owned());
+            health(&mut new.conditions, (verdict.completed, !verdict.completed, false), reason, &text, moment);
+            set(&mut new.conditions, "Complete", verdict.completed, reason, &text, moment);
+            set(&mut new.conditions, "Failed", !verdict.completed, reason, &text, moment);
+            new.message = Some(text);
+        }
+    }
+    new
+}

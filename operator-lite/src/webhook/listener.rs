@@ -1,0 +1,123 @@
+//! A TLS listener whose certificate changes while it listens: connections that stand keep theirs.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::serve::Listener;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::error::Error;
+
+/// Handshakes that may be open at once; a client that never finishes one holds up nobody.
+const HANDSHAKES: usize = 64;
+/// Longest handshake.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The certificate in use.
+#[derive(Debug, Default)]
+pub struct Certificate {
+    current: RwLock<Option<Arc<CertifiedKey>>>,
+}
+
+impl Certificate {
+    /// Uses another certificate from now on.
+    ///
+    /// # Errors
+    /// When it does not read, or does not fit its key.
+    pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), Error> {
+        let fail = |what: &str, error: &dyn fmt::Display| Error::Certificate(format!("{what}: {error}"));
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.map_err(|error| fail("the chain does not read", &error))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| fail("the key does not read", &error))?;
+        let made = CertifiedKey::from_der(chain, key, &ring::default_provider());
+        let made = made.map_err(|error| fail("the certificate does not fit its key", &error))?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(made));
+        Ok(())
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Accepts TLS connections.
+pub struct TlsListener {
+    address: SocketAddr,
+    accepted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+}
+
+impl TlsListener {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub async fn bind(address: SocketAddr, certificate: Arc<Certificate>) -> Result<Self, Error> {
+        let io = |source| Error::Io { what: format!("listening on {address}"), source };
+        let tcp = TcpListener::bind(address).await.map_err(io)?;
+        let address = tcp.local_addr().map_err(io)?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Certificate(error.to_string()))?
+            .with_no_client_auth()
+            .with_cert_resolver(certificate);
+        let (sender, accepted) = mpsc::channel(HANDSHAKES);
+        tokio::spawn(accept(tcp, TlsAcceptor::from(Arc::new(config)), sender));
+        Ok(Self { address, accepted })
+    }
+}
+
+async fn accept(tcp: TcpListener, tls: TlsAcceptor, sender: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+    let open = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES));
+    loop {
+        let Ok(permit) = Arc::clone(&open).acquire_owned().await else { return };
+        let Ok((stream, peer)) = tcp.accept().await else {
+            // Out of file descriptors, most likely: they come back.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (tls, sender) = (tls.clone(), sender.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+                Ok(Ok(stream)) => drop(sender.send((stream, peer)).await),
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+            }
+        });
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.accepted.recv().await {
+            Some(accepted) => accepted,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}

@@ -1,0 +1,95 @@
+//! Judging one review. Pure.
+
+use api::access::{Question, questions};
+use api::finding::{Finding, Level};
+use api::{document, update};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Longest warning that clients show whole.
+const LONGEST_WARNING: usize = 256;
+/// Most warnings of an answer.
+const MOST_WARNINGS: usize = 20;
+
+/// What is to be said of a resource.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// Why it is refused; each names field, value, rule and fix.
+    pub errors: Vec<String>,
+    /// What its author should know.
+    pub warnings: Vec<String>,
+    /// What its author must be allowed to do.
+    pub questions: Vec<Question>,
+}
+
+/// Judges a new or changed document. `old` is the one before.
+#[must_use]
+pub fn judge(new: &Value, old: Option<&Value>, now: Timestamp) -> Judgement {
+    // What is going, and what does not change, always passes.
+    let going = new.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
+    if going {
+        return Judgement::default();
+    }
+    let same_spec = old.is_some_and(|old| old.get("spec") == new.get("spec"));
+    let mut findings: Vec<Finding> = if same_spec { Vec::new() } else { document::check(new, now) };
+    if let Some(old) = old {
+        findings.extend(update::check(old, new));
+    }
+    let text = |level: Level| findings.iter().filter(move |finding| finding.level == level).map(ToString::to_string);
+    let empty = Value::Null;
+    let group = new.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split_once('/'));
+    let namespace = new.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let spec = new.get("spec").unwrap_or(&empty);
+    Judgement {
+        errors: text(Level::Error).collect(),
+        warnings: text(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
+        questions: group
+            .map_or_else(Vec::new, |(group, _)| questions(group, namespace, spec, old.and_then(|old| old.get("spec")))),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= LONGEST_WARNING {
+        return text.to_owned();
+    }
+    text.chars().take(LONGEST_WARNING - 3).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-21T12:00:00Z".parse().unwrap()
+    }
+
+    fn backup(codec: &str) -> Value {
+        json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": "a", "namespace": "b"},
+            "spec": {
+                "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["a"], "compression": codec,
+                "storage": {"pvc": {"claimName": "backups"}},
+            },
+        })
+    }
+
+    #[test]
+    fn a_wrong_document_is_refused_with_all_that_is_wrong() {
+        let mut wrong = backup("gzip");
+        wrong["spec"]["topics"] = json!([]);
+        let judged = judge(&wrong, None, now());
+        assert_eq!(judged.errors.len(), 2, "{judged:?}");
+        assert!(judge(&backup("lz4"), None, now()).errors.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_change_or_goes_always_passes() {
+        let mut wrong = backup("gzip");
+        assert!(judge(&wrong, Some(&wrong), now()).errors.is_empty());
+        assert!(!judge(&wrong, Some(&backup("lz4")), now()).errors.is_empty());
+        wrong["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z".into();
+        assert!(judge(&wrong, Some(&backup("lz4")), now()).errors.is_empty());
+    }
+}

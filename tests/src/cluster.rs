@@ -1,0 +1,246 @@
+//! A Kubernetes of its own: etcd, API server and controller manager on loopback, and operators as processes with the
+//! rights of their service account. No pod runs here: tests play the kubelet by writing statuses of pods.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::process::{Guarded, Scratch, free_port};
+
+/// The operator's namespace.
+pub const NAMESPACE: &str = "kafka-backup";
+
+/// A control plane.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: Scratch,
+    port: u16,
+    etcd: u16,
+    bin: PathBuf,
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes")
+}
+
+fn manifests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("manifests")
+}
+
+impl Cluster {
+    /// Starts a control plane, building its programs first if they are not there.
+    pub fn start() -> Self {
+        let built = Command::new(here().join("build.sh")).env("K8S_MODE", "cp").output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let bin = PathBuf::from(String::from_utf8(built.stdout).unwrap().trim());
+        let cluster = Self { dir: Scratch::new("kafka-backup-k8s-"), port: free_port(), etcd: free_port(), bin };
+        cluster.script("up.sh");
+        cluster
+    }
+
+    fn script(&self, name: &str) {
+        let mut command = Command::new(here().join(name));
+        command.env("K8S_MODE", "cp").env("K8S_RUN", self.run()).env("K8S_PORT", self.port.to_string());
+        command.env("K8S_ETCD_PORT", self.etcd.to_string()).env("K8S_WATCH_PID", std::process::id().to_string());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn run(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    /// Kills the API server, waits, and starts it again.
+    pub fn restart_api_server(&self, away: Duration) {
+        let pid = std::fs::read_to_string(self.run().join("pids/kube-apiserver")).unwrap();
+        Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        std::thread::sleep(away);
+        self.script("up.sh");
+    }
+
+    /// A kubeconfig of an administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.run().join("admin.kubeconfig")
+    }
+
+    /// Runs kubectl.
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.kubectl_with(&self.kubeconfig(), arguments, "")
+    }
+
+    /// Runs kubectl as somebody, with a document on its standard input.
+    pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str], document: &str) -> Output {
+        use std::io::Write;
+        let mut command = Command::new(self.bin.join("kubectl"));
+        command.arg("--kubeconfig").arg(kubeconfig).args(arguments);
+        command.env("HOME", self.dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let document = document.to_owned();
+        let writer = std::thread::spawn(move || drop(input.write_all(document.as_bytes())));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
+    }
+
+    /// Runs kubectl, which must succeed, and returns what it prints.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl(arguments);
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Applies a document, and returns the server's warnings.
+    ///
+    /// # Errors
+    /// What the server says when it refuses.
+    pub fn apply(&self, document: &Value) -> Result<String, String> {
+        let output = self.kubectl_with(&self.kubeconfig(), &["apply", "-f", "-"], &document.to_string());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(text) } else { Err(text) }
+    }
+
+    /// An object; `Null` when it is not there.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        let output = self.kubectl(&["get", kind, "-n", namespace, name, "-o", "json"]);
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// All objects of a kind in a namespace.
+    pub fn list(&self, kind: &str, namespace: &str) -> Vec<Value> {
+        let text = self.ok(&["get", kind, "-n", namespace, "-o", "json"]);
+        let list: Value = serde_json::from_str(&text).unwrap();
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// Waits until an object is as wanted.
+    pub fn wait(&self, kind: &str, namespace: &str, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        wait_for(Duration::from_secs(60), || {
+            let object = self.get(kind, namespace, name);
+            if is(&object) { Ok(object) } else { Err(format!("{what}: {}", object["status"])) }
+        })
+    }
+
+    /// Installs the definitions of all groups, and what the operator needs, with the webhook at a port of this machine.
+    pub fn install(&self, webhook: u16) {
+        for group in ["kafka.oso.sh", "backup.strimzi.io", "kafkabackup.com"] {
+            let folder = manifests().join("crds").join(group);
+            self.ok(&["apply", "--server-side", "-k", folder.to_str().unwrap()]);
+        }
+        self.ok(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+        let base = manifests().join("base");
+        for file in ["namespace.yaml", "rbac.yaml", "admission-policy.yaml"] {
+            self.ok(&["apply", "-f", base.join(file).to_str().unwrap()]);
+        }
+        let text = std::fs::read_to_string(base.join("webhook.yaml")).unwrap();
+        let service = "service: {name: kafka-backup-operator, namespace: kafka-backup, path: /validate}";
+        assert!(text.contains(service));
+        let text = text.replace(service, &format!("url: https://127.0.0.1:{webhook}/validate"));
+        let output = self.kubectl_with(&self.kubeconfig(), &["apply", "-f", "-"], &text);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A kubeconfig with the rights of a service account.
+    pub fn account(&self, namespace: &str, name: &str) -> PathBuf {
+        let token = self.ok(&["create", "token", "-n", namespace, name, "--duration=24h"]);
+        let path = self.dir.path().join(format!("{namespace}-{name}.kubeconfig"));
+        let admin = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        let authority = admin.lines().find(|line| line.contains("certificate-authority-data")).unwrap();
+        let user = json!({"name": "account", "user": {"token": token.trim()}});
+        let text = format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: c\n  cluster:\n    server: https://127.0.0.1:{}\n{authority}\n\
+             users: [{user}]\ncontexts:\n- name: c\n  context: {{cluster: c, user: account}}\ncurrent-context: c\n",
+            self.port
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Starts an operator with the rights of its service account, and waits until it is ready.
+    pub fn operator(&self, identity: &str, webhook: u16, arguments: &[&str]) -> Operator {
+        let operator = self.operator_unready(identity, webhook, arguments);
+        operator.wait_ready();
+        operator
+    }
+
+    /// As [`Cluster::operator`], without waiting.
+    pub fn operator_unready(&self, identity: &str, webhook: u16, arguments: &[&str]) -> Operator {
+        let account = self.account(NAMESPACE, "kafka-backup-operator");
+        let metrics = free_port();
+        let program = crate::runner::binary().with_file_name("kafka-backup-operator");
+        let log = self.dir.path().join(format!("{identity}.log"));
+        let mut command = Command::new(program);
+        command.args(["--identity", identity, "--runner-image", "runner:test", "--log-format", "text"]);
+        command.args(["--groups", "kafka.oso.sh,backup.strimzi.io,kafkabackup.com"]);
+        command.arg(format!("--webhook-address=127.0.0.1:{webhook}")).arg("--webhook-names=127.0.0.1");
+        command.arg(format!("--metrics-address=127.0.0.1:{metrics}")).args(arguments);
+        command.env("KUBECONFIG", account).env("KAFKA_BACKUP_LOG", "info");
+        Operator { process: Guarded::spawn(&command, &log), metrics, log }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.script("down.sh");
+    }
+}
+
+/// An operator that runs.
+#[derive(Debug)]
+pub struct Operator {
+    process: Guarded,
+    metrics: u16,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid
+    }
+
+    /// Waits until `/readyz` says so.
+    pub fn wait_ready(&self) {
+        wait_for(Duration::from_secs(60), || {
+            let (status, text) = self.http("/readyz");
+            if status == 200 { Ok(()) } else { Err(format!("{status} {text}\n{}", self.log())) }
+        });
+    }
+
+    /// An answer of its metrics port: status and body; 0 without an answer.
+    pub fn http(&self, path: &str) -> (u16, String) {
+        use std::io::{Read, Write};
+        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.metrics)) else {
+            return (0, String::new());
+        };
+        let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text);
+        let status = text.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        (status, text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
+    /// Its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it with a signal.
+    pub fn end(self, signal: &str) {
+        self.process.end(signal);
+    }
+}
+
+/// Asks again and again until the answer is there.
+pub fn wait_for<T>(patience: Duration, ask: impl Fn() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(reason) => assert!(Instant::now() < deadline, "waited {patience:?} for {reason}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,305 @@
+//! Admission on a real API server: every document of the corpus gets the verdict that it gets offline, what must always
+//! pass passes, the certificate changes under load, and the operator has no right that it does not need.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use api::document::check;
+use api::finding::Level;
+use harness::cluster::{Cluster, NAMESPACE, Operator, wait_for};
+use harness::process::free_port;
+use serde_json::{Value, json};
+
+/// One cluster for all tests of this suite; its operator's certificate lives for two minutes.
+fn cluster() -> &'static (Cluster, u16, Operator) {
+    static SHARED: OnceLock<(Cluster, u16, Operator)> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let cluster = Cluster::start();
+        let port = free_port();
+        cluster.install(port);
+        let operator = cluster.operator("op-1", port, &[]);
+        wait_for(Duration::from_secs(30), || cluster.apply(&backup("first", json!({"suspend": true}))).map(drop));
+        (cluster, port, operator)
+    })
+}
+
+fn backup(name: &str, more: Value) -> Value {
+    let mut spec = json!({
+        "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["orders"], "suspend": true,
+        "storage": {"storageType": "pvc", "pvc": {"claimName": "backups"}},
+    });
+    for (name, value) in more.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+        "metadata": {"name": name, "namespace": "default"}, "spec": spec,
+    })
+}
+
+fn documents(dir: &Path) -> Vec<(PathBuf, Value)> {
+    let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, value)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// The verdict of the server is the verdict without one, and both name the same fields.
+#[test]
+fn the_server_judges_as_without_a_server() {
+    let (cluster, ..) = cluster();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("operator-lite/api/tests/corpus");
+    let mut all = documents(&own);
+    if let Ok(extra) = std::env::var("EXTRA_CORPUS") {
+        for folder in ["accept", "reject"] {
+            all.extend(documents(&Path::new(&extra).join(folder)));
+        }
+    }
+    let (mut accepted, mut refused) = (0, 0);
+    for (path, mut document) in all {
+        document["metadata"]["namespace"] = "default".into();
+        let findings = check(&document, jiff::Timestamp::now());
+        let wanted: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
+        let text = document.to_string();
+        let arguments = ["create", "--dry-run=server", "--validate=strict", "-f", "-"];
+        let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, &text);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.success(), wanted.is_empty(), "{}: {said} but {wanted:#?}", path.display());
+        if wanted.is_empty() {
+            accepted += 1;
+        } else {
+            refused += 1;
+            let named = |finding: &&&api::finding::Finding| {
+                // The server's own schema names a field in its own way, and stops before ours.
+                let bare = |text: &str| text.replace(['[', ']', '"', '\''], ".").replace("..", ".");
+                let last = finding.field.rsplit('.').next().unwrap_or_default();
+                bare(&said).contains(&bare(&finding.field)) || said.contains(last.split('[').next().unwrap_or_default())
+            };
+            let unknown_kind = findings.iter().any(|finding| finding.field == "kind");
+            assert!(
+                unknown_kind || wanted.iter().filter(named).count() > 0,
+                "{}: {said} but {wanted:#?}",
+                path.display()
+            );
+        }
+    }
+    println!("{accepted} accepted, {refused} refused, as without a server");
+    assert!(accepted >= 40 && refused >= 60, "{accepted} {refused}");
+}
+
+#[test]
+fn all_findings_come_at_once_and_warnings_are_shown() {
+    let (cluster, ..) = cluster();
+    let wrong = backup("wrong", json!({"compression": "gzip", "segmentMaxBytes": 0, "schedule": "0 0 2 30 2 *"}));
+    let said = cluster.apply(&wrong).unwrap_err();
+    for words in [
+        "spec.compression (\"gzip\"): must be one of none, lz4, zstd; write one of them",
+        "spec.segmentMaxBytes (0): must be more than 0",
+        "spec.schedule (\"0 0 2 30 2 *\"): the schedule never comes to pass",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let said = cluster.apply(&backup("warned", json!({"schedule": "0 0 2 * * 1"}))).unwrap();
+    assert!(said.contains("Warning: spec.schedule") && said.contains("MON"), "{said}");
+}
+
+#[test]
+fn a_restore_that_has_run_is_frozen() {
+    let (cluster, ..) = cluster();
+    let restore = |topic: &str| {
+        json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore",
+            "metadata": {"name": "frozen", "namespace": "default"},
+            "spec": {
+                "backupRef": {"name": "not-there"}, "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": [topic],
+            },
+        })
+    };
+    cluster.apply(&restore("a")).unwrap();
+    cluster.apply(&restore("b")).unwrap();
+    let patch = json!({"status": {"phase": "Completed", "run": {"id": "x", "at": "2026-11-21T00:00:00Z", "trigger": "once",
+        "generation": 1, "digest": "d", "attempt": 1, "failures": 0, "finishedAt": "2026-11-21T00:00:00Z", "outcome": "Completed"}}});
+    cluster.ok(&[
+        "patch",
+        "kafkarestores.kafka.oso.sh",
+        "frozen",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch.to_string(),
+    ]);
+    let said = cluster.apply(&restore("c")).unwrap_err();
+    assert!(said.contains("spec: must stay as it is") && said.contains("new name"), "{said}");
+    cluster.ok(&["annotate", "kafkarestores.kafka.oso.sh", "frozen", "note=metadata-is-free"]);
+    cluster.ok(&["delete", "kafkarestores.kafka.oso.sh", "frozen", "--timeout=20s"]);
+}
+
+#[test]
+fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
+    let (cluster, ..) = cluster();
+    for namespace in ["prod", "dev"] {
+        cluster.ok(&["create", "namespace", namespace]);
+    }
+    cluster.ok(&["create", "serviceaccount", "-n", "dev", "ann"]);
+    cluster.ok(&["create", "rolebinding", "-n", "dev", "ann", "--clusterrole=edit", "--serviceaccount=dev:ann"]);
+    let ann = cluster.account("dev", "ann");
+    let create = |document: &Value| {
+        let output = cluster.kubectl_with(&ann, &["create", "-f", "-"], &document.to_string());
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let restore = |name: &str| {
+        json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": name, "namespace": "dev"},
+            "spec": {
+                "backupRef": {"name": "orders", "namespace": "prod"},
+                "kafkaCluster": {"bootstrapServers": ["kafka:9092"]},
+            },
+        })
+    };
+    let said = create(&restore("foreign")).unwrap_err();
+    assert!(
+        said.contains("spec.backupRef.namespace") && said.contains("may not get kafkabackups.kafka.oso.sh"),
+        "{said}"
+    );
+    cluster.ok(&["create", "role", "-n", "prod", "reader", "--verb=get", "--resource=kafkabackups.kafka.oso.sh"]);
+    cluster.ok(&["create", "rolebinding", "-n", "prod", "ann", "--role=reader", "--serviceaccount=dev:ann"]);
+    wait_for(Duration::from_secs(20), || create(&restore("foreign")));
+    // The role for editing lets make pods: who has only the right to these kinds must not make them through us.
+    cluster.ok(&["create", "serviceaccount", "-n", "dev", "bob"]);
+    cluster.ok(&[
+        "create",
+        "role",
+        "-n",
+        "dev",
+        "backups",
+        "--verb=create,get",
+        "--resource=kafkabackups.backup.strimzi.io",
+    ]);
+    cluster.ok(&["create", "rolebinding", "-n", "dev", "bob", "--role=backups", "--serviceaccount=dev:bob"]);
+    let bob = cluster.account("dev", "bob");
+    let document = json!({
+        "apiVersion": "backup.strimzi.io/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": "own", "namespace": "dev"},
+        "spec": {
+            "strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}}, "image": "mine:1",
+        },
+    });
+    let said = wait_for(Duration::from_secs(20), || {
+        let output = cluster.kubectl_with(&bob, &["create", "-f", "-"], &document.to_string());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.contains("spec.image") { Ok(said) } else { Err(said) }
+    });
+    assert!(said.contains("may not create pods"), "{said}");
+}
+
+#[test]
+fn the_operator_reads_no_secret_but_its_own() {
+    let (cluster, ..) = cluster();
+    cluster.ok(&["create", "secret", "generic", "canary", "--from-literal=key=0xCANARY"]);
+    let account = cluster.account(NAMESPACE, "kafka-backup-operator");
+    let can = |arguments: &[&str]| {
+        let all: Vec<&str> = ["auth", "can-i"].into_iter().chain(arguments.iter().copied()).collect();
+        let output = cluster.kubectl_with(&account, &all, "");
+        String::from_utf8_lossy(&output.stdout).trim() == "yes"
+    };
+    for verb in ["get", "list", "watch", "update", "create", "delete"] {
+        assert!(!can(&[verb, "secrets", "-A"]) && !can(&[verb, "secrets", "-n", "default"]), "{verb}");
+        assert!(!can(&[verb, "secrets", "-n", NAMESPACE]), "{verb}");
+    }
+    assert!(can(&["get", "secrets/kafka-backup-webhook", "-n", NAMESPACE]), "its own");
+    assert!(!can(&["create", "pods", "-A"]) && !can(&["get", "configmaps", "-A"]));
+    let output = cluster.kubectl_with(&account, &["get", "secret", "canary", "-o", "yaml"], "");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("forbidden") && !text.contains("0xCANARY"), "{text}");
+    // A Job of its making that would give it one is refused.
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "steal", "namespace": "default"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
+    });
+    let output = wait_for(Duration::from_secs(30), || {
+        let output = cluster.kubectl_with(&account, &["create", "-f", "-"], &job.to_string());
+        if output.status.success() {
+            cluster.ok(&["delete", "job", "steal"]);
+            return Err("the policy is not in force yet".to_owned());
+        }
+        Ok(output)
+    });
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("ValidatingAdmissionPolicy") && said.contains("belongs to a resource"), "{said}");
+}
+
+/// Certificates that end within a minute are replaced, authorities too, and no request fails meanwhile.
+#[test]
+fn the_certificate_changes_under_load() {
+    let cluster = Cluster::start();
+    let port = free_port();
+    cluster.install(port);
+    let short = ["--webhook-certificate-secs=24"];
+    let operator = cluster.operator("op-short", port, &short);
+    wait_for(Duration::from_secs(30), || cluster.apply(&backup("first", json!({}))).map(drop));
+    let bundle = || {
+        cluster.ok(&[
+            "get",
+            "validatingwebhookconfiguration",
+            "kafka-backup-operator",
+            "-o",
+            "jsonpath={.webhooks[0].clientConfig.caBundle}",
+        ])
+    };
+    let (stop, asked) = (AtomicBool::new(false), AtomicU32::new(0));
+    let begin = bundle();
+    std::thread::scope(|scope| {
+        for worker in 0..2 {
+            let (cluster, stop, asked) = (&cluster, &stop, &asked);
+            scope.spawn(move || {
+                let mut number = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    number += 1;
+                    let document = backup(&format!("load-{worker}"), json!({"topics": [format!("t{number}")]}));
+                    cluster.apply(&document).unwrap();
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Long enough for leaves (24 s) to change several times, and for the authority (192 s) to come within its last third.
+        let until = Instant::now() + Duration::from_secs(80);
+        let mut changed = 0;
+        let (_, mut last) = operator.http("/metrics");
+        while Instant::now() < until {
+            std::thread::sleep(Duration::from_secs(2));
+            let expiry = |text: &str| {
+                let line = text
+                    .lines()
+                    .find(|line| line.starts_with("kafka_backup_operator_certificate_expiry"))
+                    .unwrap_or_default();
+                line.to_owned()
+            };
+            let (_, now) = operator.http("/metrics");
+            changed += u32::from(expiry(&now) != expiry(&last));
+            last = now;
+        }
+        stop.store(true, Ordering::Relaxed);
+        println!("{changed} changes of the certificate, {} requests, none failed", asked.load(Ordering::Relaxed));
+        assert!(changed >= 3, "{changed}: {}", operator.log());
+    });
+    assert!(!begin.is_empty() && !bundle().is_empty());
+    operator.end("TERM");
+    // Without a webhook: reads, deletes and statuses work; new resources wait for it.
+    assert!(cluster.apply(&backup("late", json!({}))).is_err());
+    cluster.ok(&["get", "kafkabackups.kafka.oso.sh", "load-0"]);
+    cluster.ok(&[
+        "patch",
+        "kafkabackups.kafka.oso.sh",
+        "load-0",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        r#"{"status":{"message":"x"}}"#,
+    ]);
+    cluster.ok(&["delete", "kafkabackups.kafka.oso.sh", "load-0", "--timeout=20s"]);
+}

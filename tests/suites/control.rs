@@ -1,0 +1,529 @@
+//! The controllers on a real control plane: claims, attempts, schedules, replicas that die, what other operators left.
+//! The pods are played: see `kubelet`.
+
+mod kubelet;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use harness::cluster::{Cluster, Operator, wait_for};
+use harness::process::free_port;
+use kubelet::{Kubelet, Play, Seen, failure, report};
+use serde_json::{Value, json};
+
+const BACKUPS: &str = "kafkabackups.kafka.oso.sh";
+const RESTORES: &str = "kafkarestores.kafka.oso.sh";
+
+/// One cluster, one operator and one stand-in for the kubelet, for all tests that need no others.
+fn shared() -> &'static (Cluster, Operator, Kubelet) {
+    static SHARED: OnceLock<(Cluster, Operator, Kubelet)> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let cluster = Cluster::start();
+        let port = free_port();
+        cluster.install(port);
+        let operator =
+            cluster.operator("op-1", port, &["--max-concurrent-runs=0", "--max-concurrent-runs-per-namespace=2"]);
+        admits(&cluster);
+        let kubelet = Kubelet::play(&cluster.kubeconfig(), by_name);
+        (cluster, operator, kubelet)
+    })
+}
+
+/// What becomes of a pod stands in the name of its resource.
+fn by_name(pod: &Seen) -> Play {
+    let name = pod.spec.name.as_str();
+    let done = || Play::Exit(0, report(&pod.spec, "Completed", 1_000));
+    match name.split('-').next().unwrap_or_default() {
+        "held" | "endless" => Play::Run,
+        "wrong" => Play::Exit(4, failure(&pod.spec, "KB2002", "the broker refused the credentials")),
+        "flaky" if pod.attempt < 3 => Play::Exit(3, failure(&pod.spec, "KB2001", "no broker could be reached")),
+        "evicted" if pod.attempt == 1 => Play::Evict,
+        "well" | "flaky" | "evicted" => done(),
+        "unscheduled" => Play::Unschedulable,
+        "again" => Play::Exit(0, report(&pod.spec, "AlreadyDone", 0)),
+        _ => Play::Leave,
+    }
+}
+
+/// Waits until the API server reaches the webhook.
+fn admits(cluster: &Cluster) {
+    let probe = backup("default", "probe", json!({"suspend": true}));
+    wait_for(Duration::from_secs(30), || cluster.apply(&probe).map(drop));
+}
+
+fn backup(namespace: &str, name: &str, more: Value) -> Value {
+    let mut spec = json!({
+        "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["orders"],
+        "storage": {"storageType": "pvc", "pvc": {"claimName": "backups"}},
+    });
+    for (name, value) in more.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+    })
+}
+
+fn restore(namespace: &str, name: &str, from: &str, more: Value) -> Value {
+    let mut spec = json!({"backupRef": {"name": from}, "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}});
+    for (name, value) in more.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore",
+        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+    })
+}
+
+fn namespace(cluster: &Cluster, name: &str) {
+    cluster.ok(&["create", "namespace", name]);
+}
+
+fn phase(object: &Value) -> &str {
+    object["status"]["phase"].as_str().unwrap_or_default()
+}
+
+fn condition(object: &Value, name: &str) -> Value {
+    let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    all.into_iter().find(|condition| condition["type"] == name).unwrap_or(Value::Null)
+}
+
+fn is(object: &Value, name: &str, status: &str, reason: &str) -> bool {
+    let found = condition(object, name);
+    found["status"] == status && found["reason"] == reason
+}
+
+#[test]
+fn a_backup_runs_once_and_its_status_tells_all() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "once");
+    let create = json!({"enabled": true, "size": "1Gi"});
+    let storage = json!({"storageType": "pvc", "pvc": {"claimName": "made", "create": create}});
+    cluster.apply(&backup("once", "well", json!({"storage": storage}))).unwrap();
+    let done = cluster.wait(BACKUPS, "once", "well", "completed", |object| phase(object) == "Completed");
+    let status = &done["status"];
+    assert_eq!(status["message"], "Backup completed successfully");
+    assert_eq!((&status["recordsProcessed"], &status["bytesProcessed"]), (&json!(1_000), &json!(10_000)));
+    assert_eq!(status["backupId"], status["run"]["id"]);
+    assert!(status["backupId"].as_str().unwrap().starts_with("well-20"));
+    assert_eq!(status["observedGeneration"], 1);
+    assert!(status["lastBackupTime"].is_string() && status["lastCheckpointTime"].is_string());
+    for (name, wanted) in
+        [("Ready", "True"), ("Stalled", "False"), ("Reconciling", "False"), ("Complete", "True"), ("Failed", "False")]
+    {
+        assert!(is(&done, name, wanted, "BackupSucceeded"), "{name}: {}", condition(&done, name));
+    }
+    // The claim that it asked for is there, and nothing owns it.
+    let claim = cluster.get("pvc", "once", "made");
+    assert!(
+        claim["metadata"]["ownerReferences"].is_null() && claim["spec"]["resources"]["requests"]["storage"] == "1Gi"
+    );
+    // It does not run again, neither by itself nor after a change.
+    cluster
+        .apply(&backup("once", "well", json!({"storage": {"pvc": {"claimName": "made"}}, "topics": ["other"]})))
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(5));
+    let still = cluster.get(BACKUPS, "once", "well");
+    assert_eq!(still["status"]["run"]["id"], status["run"]["id"]);
+    assert_eq!(cluster.list("jobs", "once").len(), 1);
+    // Events tell the story, and deleting the resource takes the Job along, but not the archive's claim.
+    let events = cluster.ok(&["get", "events", "-n", "once", "-o", "jsonpath={.items[*].reason}"]);
+    assert!(events.contains("RunClaimed") && events.contains("RunCompleted"), "{events}");
+    cluster.ok(&["delete", BACKUPS, "-n", "once", "well", "--timeout=20s"]);
+    // The collector learns of new kinds only every half minute.
+    wait_for(Duration::from_secs(120), || {
+        let left = cluster.list("jobs", "once").len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} Jobs left")) }
+    });
+    assert!(!cluster.get("pvc", "once", "made").is_null());
+}
+
+#[test]
+fn a_paused_backup_runs_when_it_is_asked_to() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "paused");
+    cluster.apply(&backup("paused", "well", json!({"suspend": true}))).unwrap();
+    cluster.wait(BACKUPS, "paused", "well", "suspended", |object| is(object, "Ready", "True", "BackupSuspended"));
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(cluster.list("jobs", "paused").is_empty(), "suspend holds at creation");
+    cluster.ok(&["annotate", BACKUPS, "-n", "paused", "well", "kafka.oso.sh/trigger-backup=monday"]);
+    let done = cluster.wait(BACKUPS, "paused", "well", "completed", |object| phase(object) == "Completed");
+    assert_eq!(done["status"]["run"]["trigger"], "manual");
+    assert_eq!(done["status"]["lastTrigger"], "monday");
+    std::thread::sleep(Duration::from_secs(3));
+    let still = cluster.get(BACKUPS, "paused", "well");
+    assert_eq!(still["status"]["run"]["id"], done["status"]["run"]["id"], "one value, one run");
+}
+
+#[test]
+fn attempts_follow_until_the_run_is_over() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "attempts");
+    for name in ["flaky", "wrong", "evicted"] {
+        let namespace = format!("attempts-{name}");
+        cluster.ok(&["create", "namespace", &namespace]);
+        cluster.apply(&backup(&namespace, name, json!({}))).unwrap();
+    }
+    let wrong = cluster.wait(BACKUPS, "attempts-wrong", "wrong", "failed", |object| phase(object) == "Failed");
+    assert_eq!(wrong["status"]["message"], "KB2002: the broker refused the credentials");
+    assert_eq!(wrong["status"]["run"]["attempt"], 1);
+    assert!(
+        is(&wrong, "Ready", "False", "RunFailed") && is(&wrong, "Stalled", "True", "RunFailed"),
+        "{}",
+        wrong["status"]
+    );
+    let evicted =
+        cluster.wait(BACKUPS, "attempts-evicted", "evicted", "completed", |object| phase(object) == "Completed");
+    assert_eq!(evicted["status"]["run"]["attempt"], 2);
+    let flaky = cluster.wait(BACKUPS, "attempts-flaky", "flaky", "completed", |object| phase(object) == "Completed");
+    assert_eq!(flaky["status"]["run"]["attempt"], 3);
+    assert_eq!(flaky["status"]["run"]["id"], flaky["status"]["backupId"], "attempts are one run");
+}
+
+#[test]
+fn what_keeps_a_pod_from_starting_is_shown_within_a_minute() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "stuck");
+    namespace(cluster, "quota");
+    let begun = Instant::now();
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none", "namespace": "quota"}, "spec": {"hard": {"pods": "0"}}});
+    cluster.apply(&quota).unwrap();
+    cluster.apply(&backup("stuck", "unscheduled", json!({}))).unwrap();
+    cluster.apply(&backup("quota", "held", json!({}))).unwrap();
+    let object = cluster
+        .wait(BACKUPS, "stuck", "unscheduled", "unschedulable", |object| is(object, "Ready", "False", "Unschedulable"));
+    assert!(condition(&object, "Ready")["message"].as_str().unwrap().contains("0/3 nodes are available"));
+    let object = cluster.wait(BACKUPS, "quota", "held", "refused", |object| is(object, "Ready", "False", "PodRefused"));
+    assert!(condition(&object, "Ready")["message"].as_str().unwrap().contains("exceeded quota"), "{object}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_job_that_somebody_removed_is_not_made_again() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "vanished");
+    cluster.apply(&backup("vanished", "held", json!({}))).unwrap();
+    cluster.wait(BACKUPS, "vanished", "held", "noted", |object| object["status"]["run"]["jobUid"].is_string());
+    cluster.ok(&["delete", "jobs", "-n", "vanished", "--all", "--timeout=20s"]);
+    let object = cluster.wait(BACKUPS, "vanished", "held", "failed", |object| phase(object) == "Failed");
+    assert!(is(&object, "Failed", "True", "JobVanished"), "{}", object["status"]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(cluster.list("jobs", "vanished").is_empty());
+}
+
+#[test]
+fn a_namespace_has_room_for_so_many_runs() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "room");
+    for name in ["held-1", "held-2", "held-3"] {
+        cluster.apply(&backup("room", name, json!({}))).unwrap();
+    }
+    let waiting = wait_for(Duration::from_secs(30), || {
+        let all = cluster.list(BACKUPS, "room");
+        let queued: Vec<_> = all.iter().filter(|object| is(object, "Ready", "False", "Queued")).collect();
+        if queued.len() == 1 && cluster.list("jobs", "room").len() == 2 {
+            return Ok(queued[0]["metadata"]["name"].as_str().unwrap().to_owned());
+        }
+        Err(format!("{} queued", queued.len()))
+    });
+    let other = ["held-1", "held-2", "held-3"].into_iter().find(|name| *name != waiting).unwrap();
+    cluster.ok(&["delete", BACKUPS, "-n", "room", other, "--timeout=20s"]);
+    cluster.wait(BACKUPS, "room", &waiting, "running", |object| object["status"]["run"]["jobUid"].is_string());
+}
+
+#[test]
+fn a_continuous_backup_is_stopped_before_it_begins_anew() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "endless");
+    let with = |topic: &str, suspend: bool| {
+        backup("endless", "endless", json!({"continuous": true, "topics": [topic], "suspend": suspend}))
+    };
+    cluster.apply(&with("a", false)).unwrap();
+    let first =
+        cluster.wait(BACKUPS, "endless", "endless", "running", |object| object["status"]["run"]["jobUid"].is_string());
+    wait_for(Duration::from_secs(30), || {
+        let running = cluster.list("pods", "endless").iter().any(|pod| phase(pod) == "Running");
+        if running { Ok(()) } else { Err("no pod runs".to_owned()) }
+    });
+    cluster.apply(&with("b", false)).unwrap();
+    let second = cluster.wait(BACKUPS, "endless", "endless", "another run", |object| {
+        object["status"]["run"]["jobUid"].is_string() && object["status"]["run"]["id"] != first["status"]["run"]["id"]
+    });
+    assert_ne!(second["status"]["run"]["digest"], first["status"]["run"]["digest"]);
+    assert!(cluster.list("pods", "endless").len() <= 1, "never two pods of one set");
+    cluster.apply(&with("b", true)).unwrap();
+    let stopped =
+        cluster.wait(BACKUPS, "endless", "endless", "stopped", |object| is(object, "Ready", "True", "Stopped"));
+    assert_eq!(stopped["status"]["run"]["outcome"], "Completed");
+    wait_for(Duration::from_secs(20), || {
+        let left = cluster.list("pods", "endless").len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} pods left")) }
+    });
+}
+
+#[test]
+fn a_restore_waits_for_its_backup_runs_once_and_never_again() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "restore");
+    let wanted = restore("restore", "well", "held", json!({"topicMapping": {"orders": "orders-2"}}));
+    cluster.apply(&wanted).unwrap();
+    let pending = cluster.wait(RESTORES, "restore", "well", "pending", |object| phase(object) == "Pending");
+    assert!(is(&pending, "Ready", "False", "BackupNotFound"), "{}", pending["status"]);
+    cluster.apply(&backup("restore", "held", json!({"suspend": true}))).unwrap();
+    let done = cluster.wait(RESTORES, "restore", "well", "completed", |object| phase(object) == "Completed");
+    let status = &done["status"];
+    assert_eq!(status["message"], "Restore completed successfully");
+    assert_eq!((status["progressPercent"].as_f64(), status["recordsRestored"].as_u64()), (Some(100.0), Some(1_000)));
+    assert!(status["startTime"].is_string() && status["completionTime"].is_string());
+    // Removed and made again from Git: the runner knows the restore by its name, and it is not repeated.
+    cluster.ok(&["delete", RESTORES, "-n", "restore", "well", "--timeout=20s"]);
+    let again = restore("restore", "again", "held", json!({}));
+    cluster.apply(&again).unwrap();
+    let done = cluster.wait(RESTORES, "restore", "again", "completed", |object| phase(object) == "Completed");
+    assert!(done["status"]["message"].as_str().unwrap().contains("completed before"), "{}", done["status"]);
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "later");
+    cluster
+        .apply(&backup("later", "held", json!({"suspend": true, "retention": {"enabled": true, "keepLast": 3}})))
+        .unwrap();
+    let object = cluster
+        .wait(BACKUPS, "later", "held", "told", |object| is(object, "RetentionActive", "False", "NotImplemented"));
+    assert!(condition(&object, "RetentionActive")["message"].as_str().unwrap().contains("spec.retention"));
+    let asks = json!({"offsetReset": {"enabled": true, "consumerGroups": ["shop"]}, "autoConsumerGroups": true});
+    cluster.apply(&restore("later", "well", "held", asks)).unwrap();
+    let object = cluster.wait(RESTORES, "later", "well", "failed", |object| phase(object) == "Failed");
+    assert!(is(&object, "Stalled", "True", "NotImplemented"), "{}", object["status"]);
+    let text = object["status"]["message"].as_str().unwrap();
+    assert!(text.contains("spec.offsetReset") && text.contains("spec.autoConsumerGroups"), "{text}");
+    assert!(cluster.list("jobs", "later").is_empty(), "nothing was started");
+    let reset = json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaOffsetReset", "metadata": {"name": "reset", "namespace": "later"},
+        "spec": {"kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "consumerGroups": ["shop"], "resetStrategy": "to-earliest"},
+    });
+    let strimzi = |group: &str| {
+        json!({
+            "apiVersion": format!("{group}/v1alpha1"), "kind": "KafkaBackup", "metadata": {"name": "events", "namespace": "later"},
+            "spec": {"strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}}},
+        })
+    };
+    cluster.apply(&reset).unwrap();
+    cluster.apply(&strimzi("backup.strimzi.io")).unwrap();
+    cluster.apply(&strimzi("kafkabackup.com")).unwrap();
+    for (kind, name) in [
+        ("kafkaoffsetresets.kafka.oso.sh", "reset"),
+        ("kafkabackups.backup.strimzi.io", "events"),
+        ("kafkabackups.kafkabackup.com", "events"),
+    ] {
+        cluster.wait(kind, "later", name, "told", |object| is(object, "Stalled", "True", "NotImplemented"));
+    }
+}
+
+/// Objects of another operator: nothing runs before the hand-over, nothing that is finished runs again.
+#[test]
+fn objects_of_another_operator_are_taken_over_when_they_say_so() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "theirs");
+    let theirs = |mut document: Value, finalizer: &str, status: Value| {
+        let name = document["metadata"]["name"].as_str().unwrap().to_owned();
+        let kind = if document["kind"] == "KafkaBackup" { BACKUPS } else { RESTORES };
+        document["metadata"]["finalizers"] = json!([finalizer, "example.org/kept"]);
+        cluster.apply(&document).unwrap();
+        let patch = json!({"status": status}).to_string();
+        cluster.ok(&[
+            "patch",
+            kind,
+            "-n",
+            "theirs",
+            &name,
+            "--subresource=status",
+            "--type=merge",
+            "--field-manager=kafka-backup-operator",
+            "-p",
+            &patch,
+        ]);
+    };
+    theirs(
+        backup("theirs", "well-done", json!({})),
+        "kafka.oso.sh/backup-finalizer",
+        json!({"phase": "Completed", "backupId": "well-done-20260101-000000"}),
+    );
+    theirs(backup("theirs", "well-running", json!({})), "kafka.oso.sh/backup-finalizer", json!({"phase": "Running"}));
+    theirs(
+        restore("theirs", "well-back", "well-done", json!({})),
+        "kafka.oso.sh/restore-finalizer",
+        json!({"phase": "Completed"}),
+    );
+    let last = "2026-01-01T00:00:00Z";
+    theirs(
+        backup("theirs", "well-yearly", json!({"schedule": "0 0 0 1 1 *"})),
+        "kafka.oso.sh/backup-finalizer",
+        json!({"phase": "Ready", "lastScheduleTime": last}),
+    );
+    let all = [(BACKUPS, "well-done"), (BACKUPS, "well-running"), (RESTORES, "well-back"), (BACKUPS, "well-yearly")];
+    for (kind, name) in all {
+        cluster.wait(kind, "theirs", name, "held", |object| is(object, "Ready", "False", "ForeignOperator"));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(cluster.list("jobs", "theirs").is_empty(), "nothing runs before the hand-over");
+    for (kind, name) in all {
+        cluster.ok(&["annotate", kind, "-n", "theirs", name, "kafka.oso.sh/take-over=true"]);
+        let object = cluster.wait(kind, "theirs", name, "taken over", |object| {
+            object["metadata"]["finalizers"] == json!(["example.org/kept"])
+                && !is(object, "Ready", "False", "ForeignOperator")
+        });
+        match name {
+            "well-running" => assert!(
+                phase(&object) == "Failed" && is(&object, "Failed", "True", "Abandoned"),
+                "{}",
+                object["status"]
+            ),
+            "well-yearly" => assert_eq!(object["status"]["lastScheduleTime"], last),
+            _ => assert_eq!(phase(&object), "Completed", "{name}"),
+        }
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(cluster.list("jobs", "theirs").is_empty(), "nothing that is finished runs again");
+    for (kind, name) in all {
+        cluster.ok(&["patch", kind, "-n", "theirs", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+        cluster.ok(&["delete", kind, "-n", "theirs", name, "--timeout=20s"]);
+    }
+}
+
+/// Three replicas, one of them killed at random times, 20 resources with a tick every ten seconds: each tick runs or is
+/// covered by one that came later, none runs twice, no Job is left over. The API server goes away once, too.
+#[test]
+fn no_tick_is_lost_or_doubled_while_replicas_die() {
+    let long = std::env::var("TORTURE").is_ok();
+    let time = Duration::from_secs(if long { 600 } else { 60 });
+    let cluster = Cluster::start();
+    let port = free_port();
+    cluster.install(port);
+    let arguments = ["--lease-secs=5", "--max-concurrent-runs=0"];
+    let mut replicas: Vec<Operator> = Vec::new();
+    for number in 0..3 {
+        // Only the first serves the webhook's port; the others have ports of their own.
+        let webhook = if number == 0 { port } else { free_port() };
+        replicas.push(cluster.operator(&format!("op-{number}"), webhook, &arguments));
+    }
+    admits(&cluster);
+    let _kubelet = Kubelet::play(&cluster.kubeconfig(), |pod| Play::Exit(0, report(&pod.spec, "Completed", 1)));
+    const RESOURCES: usize = 20;
+    for number in 0..RESOURCES {
+        cluster.apply(&backup("default", &format!("tick-{number}"), json!({"schedule": "*/10 * * * * *"}))).unwrap();
+    }
+    // Every run that was ever claimed, by resource.
+    let mut runs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut uids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let (begun, mut killed, mut restarted, mut seed) = (Instant::now(), 0, false, 7_u64);
+    let mut next_kill = Duration::from_secs(7);
+    let mut names = 3;
+    while begun.elapsed() < time {
+        if begun.elapsed() > next_kill {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // The first one stays: it serves admission, which is not what this test is about.
+            let victim = 1 + usize::try_from((seed >> 33) % 2).unwrap();
+            replicas.remove(victim).end("KILL");
+            replicas.insert(victim, cluster.operator_unready(&format!("op-{names}"), free_port(), &arguments));
+            names += 1;
+            killed += 1;
+            next_kill = begun.elapsed() + Duration::from_secs(5 + (seed >> 40) % 7);
+        }
+        if !restarted && begun.elapsed() > time / 2 {
+            cluster.restart_api_server(Duration::from_secs(2));
+            restarted = true;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        for object in cluster.list(BACKUPS, "default") {
+            let run = &object["status"]["run"];
+            if let (Some(name), Some(id)) = (object["metadata"]["name"].as_str(), run["id"].as_str()) {
+                runs.entry(name.to_owned()).or_default().insert(id.to_owned());
+                if let Some(uid) = run["jobUid"].as_str() {
+                    uids.entry(id.to_owned()).or_default().insert(uid.to_owned());
+                }
+            }
+        }
+    }
+    cluster.ok(&["patch", BACKUPS, "tick-0", "--type=merge", "-p", r#"{"spec":{"suspend":true}}"#]);
+    for number in 1..RESOURCES {
+        cluster.ok(&[
+            "patch",
+            BACKUPS,
+            &format!("tick-{number}"),
+            "--type=merge",
+            "-p",
+            r#"{"spec":{"suspend":true}}"#,
+        ]);
+    }
+    let leader = wait_for(Duration::from_secs(30), || {
+        let holder = cluster.get("lease", "kafka-backup", "kafka-backup-operator")["spec"]["holderIdentity"].clone();
+        holder.as_str().map(str::to_owned).ok_or_else(|| "nobody leads".to_owned())
+    });
+    let mut total = 0;
+    for number in 0..RESOURCES {
+        let name = format!("tick-{number}");
+        let object = cluster
+            .wait(BACKUPS, "default", &name, "at rest", |object| object["status"]["run"]["finishedAt"].is_string());
+        assert_eq!(phase(&object), "Completed", "{}", object["status"]);
+        let ids = &runs[&name];
+        total += ids.len();
+        // Ticks are ten seconds apart; one that was missed is covered by the next.
+        let ticks: Vec<_> = ids.iter().map(|id| id.rsplit('-').next().unwrap().parse::<u32>().unwrap()).collect();
+        assert!(ticks.iter().all(|tick| tick % 10 == 0), "{ticks:?}");
+        let least = usize::try_from(time.as_secs() / 10 / 3).unwrap();
+        assert!(ids.len() >= least, "{name}: {} runs in {time:?}", ids.len());
+    }
+    assert!(uids.values().all(|jobs| jobs.len() == 1), "a run was made twice: {uids:?}");
+    let jobs = cluster.list("jobs", "default");
+    assert!(jobs.len() <= RESOURCES, "{} Jobs are left", jobs.len());
+    println!(
+        "{killed} replicas killed, the API server restarted, {total} runs of {RESOURCES} resources in {time:?}, none twice; {leader} leads"
+    );
+    assert!(killed >= 3 && restarted);
+}
+
+/// A thousand schedules at rest cost little.
+#[test]
+fn a_thousand_schedules_at_rest_cost_little() {
+    let cluster = Cluster::start();
+    let port = free_port();
+    cluster.install(port);
+    let operator = cluster.operator("op-1", port, &[]);
+    admits(&cluster);
+    for part in 0..10 {
+        let items: Vec<_> = (0..100)
+            .map(|number| backup("default", &format!("quiet-{part}-{number}"), json!({"schedule": "0 0 2 * * *"})))
+            .collect();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+        cluster.apply(&list).unwrap();
+    }
+    wait_for(Duration::from_secs(120), || {
+        let told = cluster
+            .list(BACKUPS, "default")
+            .iter()
+            .filter(|object| object["status"]["nextScheduledBackup"].is_string())
+            .count();
+        if told >= 1_000 { Ok(()) } else { Err(format!("{told} told")) }
+    });
+    let used = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", operator.pid())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        // utime and stime, in hundredths of a second.
+        fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()
+    };
+    std::thread::sleep(Duration::from_secs(5));
+    let before = used();
+    std::thread::sleep(Duration::from_secs(20));
+    let cores = (used() - before) / 100.0 / 20.0;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    println!("1,000 schedules: at most {} MiB, {cores:.3} cores at rest", peak / 1024);
+    assert!(peak / 1024 <= 128, "{} MiB", peak / 1024);
+    assert!(cores <= 0.2, "{cores} cores");
+}
