@@ -30,13 +30,20 @@ test-servers:
     for suite in fidelity recovery continuous changes limits routing faults outages errors secure groups stores matrix reader; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
 
-# Suites against a real Kubernetes control plane, which is built once (about 5 minutes on two cores)
+# Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:
     tests/servers/need.sh
-    K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
-    cargo build --locked -p kafka-backup-operator
-    for suite in admission control; do \
+    K8S_MODE=$([ "$(id -u)" = 0 ] && echo node || echo cp) tests/kubernetes/build.sh > /dev/null
+    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator
+    for suite in admission control pods; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+
+# A Kubernetes with a node that runs pods, the images of this checkout, a broker and an S3 server, until Ctrl-C
+cluster:
+    tests/servers/need.sh
+    K8S_MODE=node tests/kubernetes/build.sh > /dev/null
+    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kafka-backup-tests
+    target/debug/cluster
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture:

@@ -56,6 +56,12 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     if let Some(run) = &spec.run {
         report.run.clone_from(&run.id);
     }
+    // Told at once: in a cluster, whoever waits for the run sees it before the wait is over.
+    let missing = spec.secret_files().into_iter().filter(|file| !context.paths.secret(file).exists());
+    let missing: Vec<_> = missing.collect();
+    if !missing.is_empty() {
+        emitter.warn(format!("missing, and waited for: {}; create the Secret and its key", missing.join(", ")));
+    }
     match action {
         Action::Backup(spec_part) => {
             report.kind = "backup".into();

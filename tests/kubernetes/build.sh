@@ -68,14 +68,14 @@ fi
 
 if [ "$K8S_MODE" = node ] && [ ! -e "$BIN/pause.tar" ]; then
   cc -Os -static -s -o "$BIN/pause" "$HERE/image/pause.c"
-  python3 "$HERE/image/mkimage.py" --name "$K8S_PAUSE_IMAGE" --out "$BIN/pause.tar" \
+  python3 "$HERE/../../manifests/images/mkimage.py" --name "$K8S_PAUSE_IMAGE" --out "$BIN/pause.tar" \
     --add "$BIN/pause:/pause:0755" --entrypoint '["/pause"]' --user 65535:65535 >/dev/null
   say "made the pause image"
 fi
 if [ "$K8S_MODE" = node ] && [ ! -e "$BIN/busybox.tar" ]; then
   links=()
   for a in $(busybox --list); do [ "$a" = busybox ] || links+=(--link "/bin/busybox:/bin/$a"); done
-  python3 "$HERE/image/mkimage.py" --name localhost/busybox:1 --out "$BIN/busybox.tar" \
+  python3 "$HERE/../../manifests/images/mkimage.py" --name localhost/busybox:1 --out "$BIN/busybox.tar" \
     --add "$(command -v busybox):/bin/busybox:0755" "${links[@]}" --dir /tmp:1777 --dir /etc --cmd '["/bin/sh"]' >/dev/null
   say "made the busybox image"
 fi

@@ -13,6 +13,8 @@ if [ -z "${K8S_NETNS+x}" ]; then if [ "$K8S_MODE" = cp ]; then K8S_NETNS=""; els
 : "${K8S_ETCD_PORT:=2379}"
 : "${K8S_NODE:=node-1}"
 : "${K8S_NODE_IP:=10.77.0.1}"
+: "${K8S_HOST_IP:=10.77.2.2}"                     # this machine as pods see it
+: "${K8S_CABLE_IP:=10.77.2.1}"                    # the other end of that cable
 : "${K8S_POD_CIDR:=10.244.0.0/24}"
 : "${K8S_SVC_CIDR:=10.96.0.0/16}"
 : "${K8S_SVC_IP:=10.96.0.1}"                     # kubernetes.default.svc

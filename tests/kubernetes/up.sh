@@ -23,6 +23,11 @@ if [ -n "$K8S_NETNS" ] && [ ! -e "/run/netns/$K8S_NETNS" ]; then
   # a default route is needed by a few things that look up "the" address (kubelet, kube-proxy)
   inns ip link add e2e0 type bridge && inns ip link set e2e0 up && inns ip addr add 10.77.1.1/24 dev e2e0 &&
     inns ip route add default via 10.77.1.254 dev e2e0 || true
+  # A cable between this machine and the node: pods reach brokers and stores here, and tests reach the API server.
+  ip link add kb-host type veth peer name kb-node netns "$K8S_NETNS"
+  ip addr add "$K8S_HOST_IP/30" dev kb-host && ip link set kb-host up
+  inns ip addr add "$K8S_CABLE_IP/30" dev kb-node && inns ip link set kb-node up
+  ip route add "$K8S_NODE_IP/32" via "$K8S_CABLE_IP" && ip route add "$K8S_POD_CIDR" via "$K8S_CABLE_IP"
 fi
 
 make_pki

@@ -1,5 +1,6 @@
-//! A Kubernetes of its own: etcd, API server and controller manager on loopback, and operators as processes with the
-//! rights of their service account. No pod runs here: tests play the kubelet by writing statuses of pods.
+//! A Kubernetes of its own, in one of two forms. The control plane alone (etcd, API server, controller manager on
+//! loopback) runs no pods: operators are processes with the rights of their service account, and tests play the kubelet by
+//! writing statuses of pods. A node has all of it, with kubelet and containerd, in a network namespace of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -12,10 +13,18 @@ use crate::process::{Guarded, Scratch, free_port};
 /// The operator's namespace.
 pub const NAMESPACE: &str = "kafka-backup";
 
-/// A control plane.
+/// This machine as pods see it.
+pub const HOST: &str = "10.77.2.2";
+/// The node's address, where the API server listens, too.
+const NODE: &str = "10.77.0.1";
+/// Folder of a node's state: paths of sockets are short.
+const NODE_RUN: &str = "/run/kafka-backup-k8s";
+
+/// A cluster.
 #[derive(Debug)]
 pub struct Cluster {
     dir: Scratch,
+    is_node: bool,
     port: u16,
     etcd: u16,
     bin: PathBuf,
@@ -25,6 +34,13 @@ fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes")
 }
 
+/// Builds the programs of a form of cluster, once, and says where they are.
+fn build(mode: &str) -> PathBuf {
+    let built = Command::new(here().join("build.sh")).env("K8S_MODE", mode).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    PathBuf::from(String::from_utf8(built.stdout).unwrap().trim())
+}
+
 fn manifests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("manifests")
 }
@@ -32,24 +48,68 @@ fn manifests() -> PathBuf {
 impl Cluster {
     /// Starts a control plane, building its programs first if they are not there.
     pub fn start() -> Self {
-        let built = Command::new(here().join("build.sh")).env("K8S_MODE", "cp").output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let bin = PathBuf::from(String::from_utf8(built.stdout).unwrap().trim());
-        let cluster = Self { dir: Scratch::new("kafka-backup-k8s-"), port: free_port(), etcd: free_port(), bin };
+        let cluster = Self {
+            dir: Scratch::new("kafka-backup-k8s-"),
+            is_node: false,
+            port: free_port(),
+            etcd: free_port(),
+            bin: build("cp"),
+        };
         cluster.script("up.sh");
         cluster
     }
 
+    /// Starts a cluster with a node that runs pods; `None`, with a word why, where this machine cannot: it takes root.
+    pub fn node() -> Option<Self> {
+        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        if !root {
+            println!("skipped: a node takes root");
+            return None;
+        }
+        let (dir, bin) = (Scratch::new("kafka-backup-k8s-"), build("node"));
+        let cluster = Self { dir, is_node: true, port: 6443, etcd: 2379, bin };
+        // What an interrupted run left.
+        cluster.script("down.sh");
+        cluster.script("up.sh");
+        let admin = std::fs::read_to_string(cluster.run().join("admin.kubeconfig")).unwrap();
+        std::fs::write(cluster.kubeconfig(), admin.replace("127.0.0.1:6443", &format!("{NODE}:6443"))).unwrap();
+        Some(cluster)
+    }
+
+    /// Makes the images of operator and runner from the binaries beside this test, and loads them into the node.
+    pub fn load_images(&self) {
+        let out = self.dir.path().join("images");
+        let profile = crate::runner::binary().parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let mut script = Command::new(manifests().join("images/make.sh"));
+        let made = script.args([&profile, "localhost/kafka-backup-", "test"]).arg(&out).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut load = Command::new(here().join("load.sh"));
+        load.env("K8S_MODE", "node").arg(out.join("operator.tar")).arg(out.join("runner.tar"));
+        let loaded = load.output().unwrap();
+        assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    }
+
+    /// Installs the manifests as a user does, with the images of [`Cluster::load_images`], and waits for the operator.
+    pub fn install_manifests(&self) {
+        let overlay = here().join("overlay");
+        wait_for(Duration::from_secs(60), || {
+            let output = self.kubectl(&["apply", "--server-side", "-k", overlay.to_str().unwrap()]);
+            if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+        });
+        self.ok(&["rollout", "status", "-n", NAMESPACE, "deployment/kafka-backup-operator", "--timeout=120s"]);
+    }
+
     fn script(&self, name: &str) {
         let mut command = Command::new(here().join(name));
-        command.env("K8S_MODE", "cp").env("K8S_RUN", self.run()).env("K8S_PORT", self.port.to_string());
+        command.env("K8S_MODE", if self.is_node { "node" } else { "cp" });
+        command.env("K8S_RUN", self.run()).env("K8S_PORT", self.port.to_string());
         command.env("K8S_ETCD_PORT", self.etcd.to_string()).env("K8S_WATCH_PID", std::process::id().to_string());
         let output = command.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn run(&self) -> PathBuf {
-        self.dir.path().join("run")
+        if self.is_node { NODE_RUN.into() } else { self.dir.path().join("run") }
     }
 
     /// Kills the API server, waits, and starts it again.
@@ -62,7 +122,12 @@ impl Cluster {
 
     /// A kubeconfig of an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.run().join("admin.kubeconfig")
+        if self.is_node { self.dir.path().join("admin.kubeconfig") } else { self.run().join("admin.kubeconfig") }
+    }
+
+    /// The folder of kubectl and the other programs.
+    pub fn programs(&self) -> &Path {
+        &self.bin
     }
 
     /// Runs kubectl.
@@ -150,8 +215,9 @@ impl Cluster {
         let authority = admin.lines().find(|line| line.contains("certificate-authority-data")).unwrap();
         let user = json!({"name": "account", "user": {"token": token.trim()}});
         let text = format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: c\n  cluster:\n    server: https://127.0.0.1:{}\n{authority}\n\
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: c\n  cluster:\n    server: https://{}:{}\n{authority}\n\
              users: [{user}]\ncontexts:\n- name: c\n  context: {{cluster: c, user: account}}\ncurrent-context: c\n",
+            if self.is_node { NODE } else { "127.0.0.1" },
             self.port
         );
         std::fs::write(&path, text).unwrap();

@@ -32,11 +32,21 @@ pub struct Options {
     pub racks: bool,
     /// Ports that clients are told to use instead of the brokers' own: those of proxies.
     pub advertise: Vec<u16>,
+    /// Address of the plaintext listeners.
+    pub host: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: NEW, nodes: 1, secure: false, properties: Vec::new(), racks: false, advertise: Vec::new() }
+        Self {
+            version: NEW,
+            nodes: 1,
+            secure: false,
+            properties: Vec::new(),
+            racks: false,
+            advertise: Vec::new(),
+            host: "127.0.0.1",
+        }
     }
 }
 
@@ -115,7 +125,7 @@ impl Kafka {
 
     /// Bootstrap addresses of the plaintext listeners.
     pub fn bootstrap(&self) -> String {
-        let address = |node: &Node| format!("127.0.0.1:{}", node.ports.plain);
+        let address = |node: &Node| format!("{}:{}", self.options.host, node.ports.plain);
         self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
@@ -242,7 +252,8 @@ impl Kafka {
         let voter = |(id, node): (usize, &Node)| format!("{}@127.0.0.1:{}", id + 1, node.ports.controller);
         let voters: Vec<_> = self.nodes.iter().enumerate().map(voter).collect();
         let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
-        let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
+        let host = self.options.host;
+        let mut listeners = format!("PLAINTEXT://{host}:{}", ports.plain);
         let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
         let advertised_port = self.options.advertise.get(number).copied().unwrap_or(ports.plain);
         if self.options.secure {
@@ -253,8 +264,8 @@ impl Kafka {
             listeners += &more;
             protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL";
         }
-        let own = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
-        let advertised = listeners.replace(&own, &format!("PLAINTEXT://127.0.0.1:{advertised_port}"));
+        let own = format!("PLAINTEXT://{host}:{}", ports.plain);
+        let advertised = listeners.replace(&own, &format!("PLAINTEXT://{host}:{advertised_port}"));
         let mut out = format!(
             "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
@@ -341,7 +352,7 @@ impl Kafka {
         loop {
             let log = fs::read_to_string(node.dir.join("broker.log")).unwrap_or_default();
             let started = log.contains("Kafka Server started") || self.zookeeper.is_some() && log.contains("] started");
-            if started && TcpStream::connect(("127.0.0.1", node.ports.plain)).is_ok() {
+            if started && TcpStream::connect((self.options.host, node.ports.plain)).is_ok() {
                 return;
             }
             let pid = node.process.as_ref().expect("the node was started").pid;

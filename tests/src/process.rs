@@ -30,8 +30,13 @@ impl Guarded {
 
     /// Waits until something listens on a port of this machine.
     pub fn listens(self, port: u16, log: &Path) -> Self {
+        self.listens_at("127.0.0.1", port, log)
+    }
+
+    /// The same for another address of this machine.
+    pub fn listens_at(self, host: &str, port: u16, log: &Path) -> Self {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect((host, port)).is_err() {
             let log = fs::read_to_string(log).unwrap_or_default();
             assert!(alive(self.pid) && Instant::now() < deadline, "the server did not start:\n{log}");
             std::thread::sleep(Duration::from_millis(50));

@@ -13,6 +13,7 @@ pub const SECRET_KEY: &str = "canary-secret-key";
 #[derive(Debug)]
 pub struct S3 {
     dir: Scratch,
+    host: &'static str,
     port: u16,
     process: Option<Guarded>,
 }
@@ -20,9 +21,14 @@ pub struct S3 {
 impl S3 {
     /// Starts a server with one bucket `archive`.
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1")
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(host: &'static str) -> Self {
         let dir = Scratch::new("kafka-backup-s3-");
         std::fs::create_dir_all(dir.path().join("buckets/archive")).unwrap();
-        let mut server = Self { dir, port: free_port(), process: None };
+        let mut server = Self { dir, host, port: free_port(), process: None };
         server.resume();
         server
     }
@@ -32,8 +38,8 @@ impl S3 {
         let log = self.dir.path().join("log");
         let mut command = Command::new(fetch(&["versitygw"]));
         command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
-        command.args(["--port", &format!("127.0.0.1:{}", self.port), "posix"]).arg(self.dir.path().join("buckets"));
-        self.process = Some(Guarded::spawn(&command, &log).listens(self.port, &log));
+        command.args(["--port", &format!("{}:{}", self.host, self.port), "posix"]).arg(self.dir.path().join("buckets"));
+        self.process = Some(Guarded::spawn(&command, &log).listens_at(self.host, self.port, &log));
     }
 
     /// Ends the server; its buckets stay.
@@ -54,7 +60,7 @@ impl S3 {
         std::fs::write(secrets.join("s3-secret"), SECRET_KEY).unwrap();
         serde_json::json!({
             "type": "s3", "bucket": bucket, "region": "us-east-1", "prefix": "team/backups",
-            "endpoint": format!("http://127.0.0.1:{}", self.port), "pathStyle": true, "allowHttp": true,
+            "endpoint": format!("http://{}:{}", self.host, self.port), "pathStyle": true, "allowHttp": true,
             "credentials": {"keys": {"accessKeyIdFile": "s3-id", "secretAccessKeyFile": "s3-secret"}},
         })
     }

@@ -124,7 +124,7 @@ fn storage_effects(at: &'static str, to: &'static str) -> Vec<(String, Value, St
     let principal = json!({"name": "s", "clientIdKey": "i", "tenantIdKey": "t", "clientSecretKey": "x"});
     let all: Vec<(&str, Value, &str, Value)> = vec![
         ("pvc.claimName", json!({"pvc": {"claimName": "c"}}), "/path", json!("c")),
-        ("pvc.subPath", json!({"pvc": {"claimName": "c", "subPath": "x/y"}}), "/path", json!("c/x/y")),
+        ("pvc.subPath", json!({"pvc": {"claimName": "c", "subPath": "x/y/"}}), "/prefix", json!("x/y")),
         ("storageType", s3(json!({})), "/type", json!("s3")),
         ("s3.bucket", s3(json!({})), "/bucket", json!("b")),
         ("s3.region", s3(json!({})), "/region", json!("r")),

@@ -76,7 +76,10 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);
         return Ok(Action::await_change());
     }
-    let work = Work { context: &context, object: &*object, moment: Moment { generation: subject.generation, now } };
+    // Statuses tell times to the second.
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let moment = Moment { generation: subject.generation, now: second };
+    let work = Work { context: &context, object: &*object, moment, now };
     if let Some(action) = foreign::hand_over(&work).await? {
         return Ok(action);
     }
@@ -102,6 +105,7 @@ pub(crate) struct Work<'a, K> {
     pub(crate) context: &'a Context,
     pub(crate) object: &'a K,
     pub(crate) moment: Moment,
+    now: Timestamp,
 }
 
 impl<K: Kind> Work<'_, K> {
@@ -128,7 +132,7 @@ impl<K: Kind> Work<'_, K> {
         let jobs = if at_rest { Jobs::none(client, owner) } else { Jobs::of(client, owner).await? };
         let unfinished = subject.claim.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
         let room = self.room(owner, unfinished);
-        let step = decide(subject, &wish, &jobs.views, room, self.moment.now);
+        let step = decide(subject, &wish, &jobs.views, room, self.now);
         if !unfinished && !matches!(step, Step::Claim(_)) {
             self.context.capacity.give_back(&owner.namespace, &owner.uid);
         }
@@ -147,10 +151,9 @@ impl<K: Kind> Work<'_, K> {
         let claim = subject.claim.clone().unwrap_or_default();
         let name = api::lower::job::job_name(&subject.owner, &run_of(&claim), claim.attempt);
         match step {
-            Step::Idle(next) => {
-                let wait = next.map_or(AT_LEAST, |next| until(next, self.moment.now));
-                let action = if next.is_some() { Action::requeue(wait) } else { Action::await_change() };
-                self.tell(&State::Idle(next), action).await
+            Step::Idle { next, look } => {
+                let later = |time| Action::requeue(until(time, self.now));
+                self.tell(&State::Idle(next), look.map_or_else(Action::await_change, later)).await
             }
             Step::Queue => {
                 let text = "a run is due and waits until another one has ended (maxConcurrentRuns)".to_owned();
@@ -183,9 +186,9 @@ impl<K: Kind> Work<'_, K> {
                 Ok(Action::requeue(SOON))
             }
             // Not longer than a look: its place is kept.
-            Step::Wait(time) => Ok(Action::requeue(until(time, self.moment.now).min(LOOK))),
-            Step::Again(next) => {
-                let text = format!("attempt {} ended; attempt {} follows", claim.attempt, next.attempt);
+            Step::Wait(time) => Ok(Action::requeue(until(time, self.now).min(LOOK))),
+            Step::Again { next, why } => {
+                let text = format!("attempt {} ended; attempt {} follows. {why}", claim.attempt, next.attempt);
                 let action = self.tell(&State::Retrying(next, text.clone()), Action::requeue(Duration::ZERO)).await?;
                 self.event(EventType::Warning, "RunRetried", &text).await;
                 jobs.remove(&name).await?;

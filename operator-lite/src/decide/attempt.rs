@@ -137,14 +137,15 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
     };
     let again = |failures: u32, wait: i64| {
         let after = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
-        Step::Again(Box::new(RunClaim {
+        let next = Box::new(RunClaim {
             attempt: claim.attempt + 1,
             failures,
-            not_before: (wait > 0).then(|| after.to_string()),
+            not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
             job_uid: None,
             wrote: Some(wrote(claim, ended, said.as_ref())),
             ..claim.clone()
-        }))
+        });
+        Step::Again { next, why: words(ended, said.as_ref()) }
     };
     match ended.exit_code {
         _ if unwanted => Step::Conclude(Box::new(Verdict { said: said.clone(), ..Verdict::stopped() })),

@@ -60,11 +60,20 @@ const SPREAD: SignedDuration = SignedDuration::from_secs(10);
 /// A tick that was missed is looked for in windows of these seconds before now, the narrowest first.
 const WINDOWS: [i64; 7] = [60, 3_600, 86_400, 7 * 86_400, 31 * 86_400, 366 * 86_400, 10 * 366 * 86_400];
 
+/// The next tick, and when it is acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The tick.
+    pub tick: Timestamp,
+    /// Ticks of many resources are spread: this one's turn.
+    pub turn: Timestamp,
+}
+
 /// The run that is due now, or when the next one will be.
 ///
 /// # Errors
-/// Nothing is due: the time of the next run, if there is one.
-pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Option<Timestamp>> {
+/// Nothing is due: the next tick, if there is one.
+pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Option<Next>> {
     let asked = subject.trigger.is_some() && subject.trigger != subject.last_trigger;
     let claim = |why: Why, at: Timestamp, schedule: Option<Timestamp>| Tick {
         claim: claim(subject, wish, why, at),
@@ -85,10 +94,11 @@ pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Optio
         Mode::Scheduled(schedule) => {
             let anchor = subject.last_schedule.unwrap_or(subject.created);
             let delay = spread(&subject.owner.uid, schedule, now);
-            match newest_tick(schedule, anchor, now - delay) {
-                Some(tick) => Ok(claim(Why::Schedule, tick, Some(tick))),
-                None => Err(schedule.next_after(anchor.max(now - delay)).map(|tick| tick + delay)),
+            if let Some(tick) = newest_tick(schedule, anchor, now - delay) {
+                return Ok(claim(Why::Schedule, tick, Some(tick)));
             }
+            let next = schedule.next_after(anchor.max(now - delay));
+            Err(next.map(|tick| Next { tick, turn: tick + delay }))
         }
     }
 }

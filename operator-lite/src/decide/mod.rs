@@ -66,8 +66,13 @@ pub struct JobView {
 /// The next step.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Nothing is due before that time; never, when there is none.
-    Idle(Option<Timestamp>),
+    /// Nothing is due.
+    Idle {
+        /// When the next run is, if there will be one.
+        next: Option<Timestamp>,
+        /// When to look again, if at all.
+        look: Option<Timestamp>,
+    },
     /// A run is due, and there is no room for it yet.
     Queue,
     /// Write this claim, and the tick and the trigger that it is for.
@@ -83,7 +88,12 @@ pub enum Step {
     /// Not before that time.
     Wait(Timestamp),
     /// Write the claim of the next attempt.
-    Again(Box<RunClaim>),
+    Again {
+        /// The claim.
+        next: Box<RunClaim>,
+        /// How the attempt before ended.
+        why: String,
+    },
     /// The run is over: write what became of it.
     Conclude(Box<Verdict>),
     /// Its result stands: remove the Jobs of its attempts, by these names and no others.
@@ -160,6 +170,9 @@ fn idle(
         (Ok(_), None) if jobs.iter().any(|job| job.live_pods > 0) => Step::Watch,
         (Ok(_), None) if !room => Step::Queue,
         (Ok(tick), None) => Step::Claim(Box::new(tick)),
-        (Err(later), kept) => Step::Idle([later, kept].into_iter().flatten().min()),
+        (Err(next), kept) => Step::Idle {
+            next: next.map(|next| next.tick),
+            look: [next.map(|next| next.turn), kept].into_iter().flatten().min(),
+        },
     }
 }

@@ -64,6 +64,10 @@ fn job(claim: &RunClaim, ended: impl Into<Option<Ended>>) -> JobView {
     }
 }
 
+fn resting() -> Step {
+    Step::Idle { next: None, look: None }
+}
+
 fn exit(code: i32) -> Ended {
     Ended { exit_code: Some(code), disrupted: false, report: None, message: String::new() }
 }
@@ -99,9 +103,9 @@ fn a_run_that_is_over_does_not_run_again() {
         });
         decide(&subject, &wish, &[], true, at("11:00:00"))
     };
-    assert_eq!(over("Completed", true, 1), Step::Idle(None));
-    assert_eq!(over("Failed", true, 1), Step::Idle(None));
-    assert_eq!(over("Failed", false, 2), Step::Idle(None));
+    assert_eq!(over("Completed", true, 1), resting());
+    assert_eq!(over("Failed", true, 1), resting());
+    assert_eq!(over("Failed", false, 2), resting());
     assert!(matches!(over("Failed", false, 1), Step::Claim(_)), "mended before anything was written");
 }
 
@@ -110,30 +114,27 @@ fn a_missed_tick_runs_once_and_a_future_one_never() {
     let mut subject = subject();
     let wish = wish(every("0 */10 * * * *"));
     assert!(
-        matches!(decide(&subject, &wish, &[], true, at("10:00:30")), Step::Idle(Some(next)) if next >= at("10:10:00"))
+        matches!(decide(&subject, &wish, &[], true, at("10:00:30")), Step::Idle { next: Some(next), .. } if next >= at("10:10:00"))
     );
     // The operator was away for an hour: the newest tick stands for all.
     let Step::Claim(tick) = decide(&subject, &wish, &[], true, at("11:04:00")) else { panic!() };
     assert_eq!(tick.schedule, Some(at("11:00:00")));
     assert_eq!(tick.claim.at, at("11:00:00").to_string());
     subject.last_schedule = tick.schedule;
-    assert!(matches!(decide(&subject, &wish, &[], true, at("11:04:00")), Step::Idle(Some(_))));
+    assert!(matches!(decide(&subject, &wish, &[], true, at("11:04:00")), Step::Idle { next: Some(_), .. }));
 }
 
 #[test]
 fn suspended_waits_and_a_trigger_runs_once() {
     let mut subject = subject();
     let suspended = Wish { suspended: true, ..wish(every("* * * * * *")) };
-    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), Step::Idle(None));
-    assert_eq!(
-        decide(&subject, &Wish { suspended: true, ..wish(Mode::Once) }, &[], true, at("11:00:00")),
-        Step::Idle(None)
-    );
+    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), resting());
+    assert_eq!(decide(&subject, &Wish { suspended: true, ..wish(Mode::Once) }, &[], true, at("11:00:00")), resting());
     subject.trigger = Some("now".into());
     let Step::Claim(tick) = decide(&subject, &suspended, &[], true, at("11:00:00")) else { panic!() };
     assert_eq!((tick.claim.trigger.as_str(), tick.trigger.as_deref()), ("manual", Some("now")));
     subject.last_trigger = tick.trigger;
-    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), Step::Idle(None));
+    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), resting());
 }
 
 #[test]
@@ -158,15 +159,17 @@ fn each_exit_code_has_its_consequence() {
     for code in [1, 2, 4] {
         assert!(matches!(after(code, 0, Mode::Once), Step::Conclude(verdict) if !verdict.completed), "{code}");
     }
-    assert!(matches!(after(75, 3, Mode::Once), Step::Again(next) if next.not_before.is_none() && next.attempt == 2));
+    assert!(
+        matches!(after(75, 3, Mode::Once), Step::Again { next, .. } if next.not_before.is_none() && next.attempt == 2)
+    );
     for code in [3, 101, 137] {
-        let Step::Again(next) = after(code, 0, Mode::Once) else { panic!("{code}") };
+        let Step::Again { next, .. } = after(code, 0, Mode::Once) else { panic!("{code}") };
         assert_eq!((next.failures, next.not_before), (1, Some(at("10:05:05").to_string())));
     }
     assert!(matches!(after(3, 5, Mode::Once), Step::Conclude(verdict) if verdict.reason == "RetriesExhausted"));
-    let Step::Again(next) = after(3, 50, Mode::Continuous) else { panic!() };
+    let Step::Again { next, .. } = after(3, 50, Mode::Continuous) else { panic!() };
     assert_eq!(next.not_before, Some(at("10:10:00").to_string()));
-    assert!(matches!(after(5, 0, Mode::Once), Step::Again(next) if next.not_before.is_some()));
+    assert!(matches!(after(5, 0, Mode::Once), Step::Again { next, .. } if next.not_before.is_some()));
     assert!(matches!(after(5, 1, Mode::Once), Step::Conclude(verdict) if verdict.reason == "Fenced"));
 }
 
@@ -215,7 +218,7 @@ fn a_continuous_run_is_stopped_before_it_begins_anew() {
     });
     assert_eq!(claimed(decide(&subject, &wish, &[], true, at("10:05:02"))).trigger, "continuous");
     let suspended = Wish { suspended: true, ..wish };
-    assert_eq!(decide(&subject, &suspended, &[], true, at("10:05:02")), Step::Idle(None));
+    assert_eq!(decide(&subject, &suspended, &[], true, at("10:05:02")), resting());
 }
 
 #[test]
@@ -230,7 +233,10 @@ fn a_finished_job_stays_for_its_log_and_then_goes() {
     };
     let subject = Subject { claim: Some(claim.clone()), ..subject() };
     let once = wish(Mode::Once);
-    assert_eq!(decide(&subject, &once, &[], true, at("10:02:00")), Step::Idle(Some(at("10:11:00"))));
+    assert_eq!(
+        decide(&subject, &once, &[], true, at("10:02:00")),
+        Step::Idle { next: None, look: Some(at("10:11:00")) }
+    );
     assert_eq!(decide(&subject, &once, &[], true, at("10:11:00")), Step::Sweep(vec![job(&claim, None).name]));
 }
 
@@ -265,7 +271,7 @@ impl World {
                     subject.last_schedule = tick.schedule.or(subject.last_schedule);
                 });
             }
-            Step::Again(next) => write(self, &mut |subject| subject.claim = Some((*next).clone())),
+            Step::Again { next, .. } => write(self, &mut |subject| subject.claim = Some((*next).clone())),
             Step::Note(uid) => write(self, &mut |subject| subject.claim.as_mut().unwrap().job_uid = Some(uid.clone())),
             Step::Conclude(verdict) => {
                 let now = self.now.to_string();

@@ -3,7 +3,7 @@
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
 use super::conditions::{TAKEN_OVER, health, inherit, set};
-use super::{Moment, State, closed, findings, inherited, not_implemented, remarks};
+use super::{Moment, State, closed, findings, forgive, inherited, not_implemented, remarks};
 use crate::decide::Verdict;
 
 /// Reasons that end when what they complain of is mended.
@@ -69,6 +69,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
                 new.throughput_records_per_sec = Some(progress.records_per_sec.round());
                 new.throughput_bytes_per_sec = Some(progress.bytes_per_sec.round());
                 new.last_checkpoint_time = progress.committed_at.clone().or(new.last_checkpoint_time.take());
+                forgive(new.run.as_mut(), progress);
                 // Continuous runs make points while they work.
                 if let Some(point) = &progress.point {
                     new.backup_id = Some(point.clone());

@@ -80,6 +80,13 @@ fn not_implemented(fields: &[&str]) -> String {
     format!("not available in this release: {}; remove it to run", fields.join(", "))
 }
 
+/// An attempt that saved something begins the count of failures anew.
+fn forgive(claim: Option<&mut RunClaim>, progress: &Progress) {
+    if let Some(claim) = claim.filter(|_| progress.committed_at.is_some()) {
+        claim.failures = 0;
+    }
+}
+
 /// The claim as it stands once its run is over.
 fn closed(claim: &RunClaim, verdict: &Verdict, now: Timestamp) -> RunClaim {
     RunClaim {

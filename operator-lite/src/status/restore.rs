@@ -3,7 +3,7 @@
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
 
 use super::conditions::{TAKEN_OVER, health, inherit, set};
-use super::{Moment, State, closed, findings, inherited, not_implemented, remarks};
+use super::{Moment, State, closed, findings, forgive, inherited, not_implemented, remarks};
 
 /// The new status.
 #[must_use]
@@ -55,6 +55,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 run.started_at.get_or_insert_with(|| moment.now.to_string());
             }
             if let Some(progress) = &running.progress {
+                forgive(new.run.as_mut(), progress);
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
                 new.records_restored = Some(progress.records);
                 new.bytes_restored = Some(progress.bytes);

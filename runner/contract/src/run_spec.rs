@@ -136,6 +136,22 @@ impl RunSpec {
         out
     }
 
+    /// Paths of all files with secrets that the run reads.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<&str> {
+        let state = self.restore.as_ref().and_then(|restore| restore.state_storage.as_ref());
+        let mut files: Vec<&str> = self.storage.secret_files();
+        files.extend(state.into_iter().flat_map(StoreSpec::secret_files));
+        if let Some(tls) = &self.kafka.tls {
+            files
+                .extend([&tls.ca_file, &tls.certificate_file, &tls.key_file].into_iter().flatten().map(String::as_str));
+        }
+        if let Some(sasl) = &self.kafka.sasl {
+            files.extend([sasl.username_file.as_str(), sasl.password_file.as_str()]);
+        }
+        files
+    }
+
     /// The JSON schema of this document.
     #[must_use]
     pub fn schema() -> schemars::Schema {

@@ -345,15 +345,8 @@ fn stores(spec: &RunSpec) -> Vec<(&StoreSpec, bool)> {
 /// Secrets by name with the keys that the run reads; a file of a secret is `<secret>/<key>`.
 #[must_use]
 pub fn secrets(spec: &RunSpec) -> BTreeMap<String, BTreeSet<String>> {
-    let mut files: Vec<&str> = stores(spec).into_iter().flat_map(|(store, _)| store.secret_files()).collect();
-    if let Some(tls) = &spec.kafka.tls {
-        files.extend([&tls.ca_file, &tls.certificate_file, &tls.key_file].into_iter().flatten().map(String::as_str));
-    }
-    if let Some(sasl) = &spec.kafka.sasl {
-        files.extend([sasl.username_file.as_str(), sasl.password_file.as_str()]);
-    }
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (secret, key) in files.into_iter().filter_map(|file| file.split_once('/')) {
+    for (secret, key) in spec.secret_files().into_iter().filter_map(|file| file.split_once('/')) {
         out.entry(secret.to_owned()).or_default().insert(key.to_owned());
     }
     out

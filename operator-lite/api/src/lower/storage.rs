@@ -20,9 +20,11 @@ pub(super) fn storage(storage: &Storage) -> StoreSpec {
         ("azure", _, Some(block), _) => azure(block),
         ("gcs", _, _, Some(block)) => gcs(block),
         _ => {
+            // The claim must be there, the folder in it is made.
             let block = storage.pvc.as_ref();
-            let path = block.map_or_else(String::new, |block| folder(&block.claim_name, block.sub_path.as_deref()));
-            StoreSpec::Filesystem { path, prefix: String::new() }
+            let path = block.map_or_else(String::new, |block| block.claim_name.clone());
+            let prefix = block.and_then(|block| block.sub_path.as_deref()).unwrap_or_default();
+            StoreSpec::Filesystem { path, prefix: prefix.trim_matches('/').to_owned() }
         }
     }
 }

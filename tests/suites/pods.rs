@@ -1,0 +1,373 @@
+//! The whole of it on a real node: the manifests as a user applies them, the operator and the runner in pods made from
+//! their images, a real broker and a real S3 server beside the cluster, and librdkafka as the judge of what came back.
+//! Namespaces enforce the `restricted` level of Pod Security.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use harness::cluster::{Cluster, HOST, NAMESPACE, wait_for};
+use harness::kafka::{Kafka, Options};
+use harness::load::{self, Make, T0};
+use harness::oracle;
+use harness::pair::with;
+use harness::s3::{ACCESS_KEY, S3, SECRET_KEY};
+use serde_json::{Value, json};
+
+const BACKUPS: &str = "kafkabackups.kafka.oso.sh";
+const RESTORES: &str = "kafkarestores.kafka.oso.sh";
+
+struct World {
+    cluster: Cluster,
+    kafka: Kafka,
+    s3: S3,
+}
+
+/// One node, broker and store for all tests; `None` where no node can run.
+fn world() -> Option<&'static World> {
+    static SHARED: OnceLock<Option<World>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| {
+        let cluster = Cluster::node()?;
+        cluster.load_images();
+        let kafka = Kafka::with(Options { host: HOST, ..Options::default() });
+        let s3 = S3::start_at(HOST);
+        cluster.install_manifests();
+        Some(World { cluster, kafka, s3 })
+    });
+    shared.as_ref()
+}
+
+impl World {
+    /// A namespace whose pods must be harmless, with the Secret of the store, and a topic of its own.
+    fn team(&self, name: &str, records: i64) -> Team<'_> {
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        self.cluster
+            .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+            .unwrap();
+        self.cluster
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3", "namespace": name},
+                "stringData": {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+            }))
+            .unwrap();
+        let team = Team { world: self, name: name.to_owned(), topic: format!("{name}-orders") };
+        load::create(&self.kafka.bootstrap(), &team.topic, 2, 1, &[]);
+        team.produce(0..records);
+        team
+    }
+}
+
+struct Team<'a> {
+    world: &'a World,
+    name: String,
+    topic: String,
+}
+
+impl Team<'_> {
+    /// In small batches, so that rates are kept and progress is saved on the way.
+    fn produce(&self, numbers: std::ops::Range<i64>) {
+        let records = numbers.map(|number| Make::new(number, i32::try_from(number % 2).unwrap()));
+        load::produce(&self.world.kafka.bootstrap(), &self.topic, &[("batch.num.messages", "20")], records);
+    }
+
+    /// An S3-compatible endpoint, as the documents print it.
+    fn storage(&self) -> Value {
+        json!({"storageType": "s3", "s3": {
+            "bucket": "archive", "region": "us-east-1", "prefix": self.name, "pathStyle": true, "allowHttp": true,
+            "endpoint": format!("http://{HOST}:{}", self.world.s3.port()), "credentialsSecret": {"name": "s3"},
+        }})
+    }
+
+    fn object(&self, kind: &str, name: &str, spec: Value) -> Value {
+        json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": self.name},
+            "spec": spec,
+        })
+    }
+
+    fn cluster_block(&self) -> Value {
+        json!({"bootstrapServers": [self.world.kafka.bootstrap()]})
+    }
+
+    fn backup(&self, name: &str, more: Value) {
+        let spec = json!({"kafkaCluster": self.cluster_block(), "topics": [self.topic], "storage": self.storage()});
+        self.world.cluster.apply(&self.object("KafkaBackup", name, with(spec, &more))).unwrap();
+    }
+
+    /// Restores into `target`, waits for the end, and returns the resource.
+    fn restore(&self, name: &str, target: &str, more: Value) -> Value {
+        let spec = json!({
+            "kafkaCluster": self.cluster_block(), "createTopics": true, "topicMapping": {self.topic.clone(): target},
+        });
+        self.world.cluster.apply(&self.object("KafkaRestore", name, with(spec, &more))).unwrap();
+        self.done(RESTORES, name)
+    }
+
+    fn done(&self, kind: &str, name: &str) -> Value {
+        self.wait(kind, name, "completed", |object| {
+            assert_ne!(object["status"]["phase"], "Failed", "{}", object["status"]);
+            object["status"]["phase"] == "Completed"
+        })
+    }
+
+    fn wait(&self, kind: &str, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        wait_for(Duration::from_secs(150), || {
+            let object = self.world.cluster.get(kind, &self.name, name);
+            if is(&object) { Ok(object) } else { Err(format!("{what}: {}", object["status"])) }
+        })
+    }
+
+    fn trigger(&self, name: &str, value: &str) {
+        let annotation = format!("kafka.oso.sh/trigger-backup={value}");
+        self.world.cluster.ok(&["annotate", "--overwrite", BACKUPS, "-n", &self.name, name, &annotation]);
+    }
+
+    /// What consumers see of the target is what they see of the source.
+    fn assert_equal(&self, target: &str) -> u64 {
+        let bootstrap = self.world.kafka.bootstrap();
+        let source = oracle::digest(&bootstrap, &self.topic, None);
+        let restored = oracle::digest(&bootstrap, target, Some(None));
+        assert_eq!(source, restored, "{target}");
+        restored.0
+    }
+
+    /// The newest pod of a resource that has not ended.
+    fn working_pod(&self) -> String {
+        wait_for(Duration::from_secs(60), || {
+            let pods = self.world.cluster.list("pods", &self.name);
+            let works =
+                |pod: &&Value| pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null();
+            let found = pods.iter().find(works).and_then(|pod| pod["metadata"]["name"].as_str().map(str::to_owned));
+            found.ok_or_else(|| "no pod works".to_owned())
+        })
+    }
+}
+
+/// A backup once, and its restores: by name, by point, from its storage directly, and up to a time.
+#[test]
+fn a_backup_comes_back_in_every_way_that_is_documented() {
+    let Some(world) = world() else { return };
+    let team = world.team("once", 5_000);
+    team.backup("nightly", json!({"consumerGroupSnapshot": true, "compression": "zstd"}));
+    let backup = team.done(BACKUPS, "nightly");
+    let status = &backup["status"];
+    let point = status["backupId"].as_str().unwrap().to_owned();
+    assert!(point.starts_with("nightly-20") && status["recordsProcessed"] == 5_000, "{status}");
+    assert!(status["segmentsCompleted"].as_u64().unwrap() >= 1 && status["checkpointEnabled"] == true);
+
+    let by_name = team.restore("by-name", "once-by-name", json!({"backupRef": {"name": "nightly", "backupId": point}}));
+    assert_eq!(by_name["status"]["recordsRestored"], 5_000);
+    assert_eq!(team.assert_equal("once-by-name"), 5_000);
+    team.restore(
+        "direct",
+        "once-direct",
+        json!({"backupRef": {"name": "", "backupId": point, "storage": team.storage()}}),
+    );
+    assert_eq!(team.assert_equal("once-direct"), 5_000);
+
+    // Record times go up by a millisecond with each record.
+    let until = T0 + 999;
+    let window = json!({"backupRef": {"name": "nightly", "backupId": point}, "pitr": {"endTimestamp": until}});
+    let cut = team.restore("point-in-time", "once-cut", window);
+    assert_eq!(cut["status"]["recordsRestored"], 1_000);
+    let plan = json!({"backupRef": {"name": "nightly", "backupId": point}, "dryRun": true});
+    let dry = team.restore("planned", "once-planned", plan);
+    assert!(dry["status"]["message"].as_str().unwrap().contains("nothing was written"), "{}", dry["status"]);
+}
+
+/// The seeds' incremental backup: the second run moves only what is new, and the newest point has it all.
+#[test]
+fn an_incremental_backup_moves_only_what_is_new() {
+    let Some(world) = world() else { return };
+    let team = world.team("incremental", 3_000);
+    let incremental =
+        json!({"stopAtCurrentOffsets": true, "checkpoint": {"intervalSecs": 10}, "schedule": "0 0 0 1 1 *"});
+    team.backup("hourly", incremental);
+    team.trigger("hourly", "first");
+    let first = team.done(BACKUPS, "hourly");
+    assert_eq!(first["status"]["recordsProcessed"], 3_000);
+    assert!(
+        first["status"]["nextScheduledBackup"].as_str().unwrap().contains("-01-01T00:00:00Z"),
+        "{}",
+        first["status"]
+    );
+    team.produce(3_000..3_500);
+    team.trigger("hourly", "second");
+    let second = team.wait(BACKUPS, "hourly", "second run", |object| {
+        object["status"]["phase"] == "Completed" && object["status"]["backupId"] != first["status"]["backupId"]
+    });
+    assert_eq!(second["status"]["recordsProcessed"], 500, "{}", second["status"]);
+    // By its name: the newest point.
+    team.restore("all", "incremental-all", json!({"backupRef": {"name": "hourly"}}));
+    assert_eq!(team.assert_equal("incremental-all"), 3_500);
+}
+
+/// A schedule with seconds: ticks come, each with a point of its own.
+#[test]
+fn a_scheduled_backup_comes_at_its_ticks() {
+    let Some(world) = world() else { return };
+    let team = world.team("scheduled", 200);
+    team.backup("often", json!({"schedule": "*/10 * * * * *", "stopAtCurrentOffsets": true}));
+    let first = team.done(BACKUPS, "often")["status"]["backupId"].clone();
+    let next = team.wait(BACKUPS, "often", "another tick", |object| {
+        object["status"]["phase"] == "Completed" && object["status"]["backupId"] != first
+    });
+    assert!(next["status"]["lastScheduleTime"].as_str().unwrap().ends_with("0Z"), "{}", next["status"]);
+    let pause = r#"{"spec":{"suspend":true}}"#;
+    world.cluster.ok(&["patch", BACKUPS, "-n", "scheduled", "often", "--type=merge", "-p", pause]);
+    team.wait(BACKUPS, "often", "paused", |object| object["status"]["nextScheduledBackup"].is_null());
+}
+
+/// A continuous backup whose pod is killed three times and whose node is drained: exact at the end.
+#[test]
+fn a_continuous_backup_survives_its_pods() {
+    let Some(world) = world() else { return };
+    let team = world.team("endless", 1_000);
+    team.backup("stream", json!({"continuous": true, "checkpoint": {"intervalSecs": 2}}));
+    let mut sent = 1_000;
+    for round in 0..4 {
+        let pod = team.working_pod();
+        team.produce(sent..sent + 500);
+        sent += 500;
+        if round < 3 {
+            world.cluster.ok(&["delete", "pod", "-n", "endless", &pod, "--force", "--grace-period=0"]);
+        } else {
+            let selector = "--pod-selector=kafka-backup.dev/owner-kind=KafkaBackup";
+            world.cluster.ok(&[
+                "drain",
+                "node-1",
+                "--force",
+                "--delete-emptydir-data",
+                "--ignore-daemonsets",
+                selector,
+                "--timeout=90s",
+            ]);
+            world.cluster.ok(&["uncordon", "node-1"]);
+        }
+    }
+    team.working_pod();
+    // A point that was made after the last record was sent.
+    let now = jiff::Timestamp::now().to_string();
+    let running = team.wait(BACKUPS, "stream", "a new point", |object| {
+        object["status"]["lastBackupTime"].as_str().is_some_and(|time| time > now.as_str())
+    });
+    assert!(running["status"]["run"]["attempt"].as_u64().unwrap() >= 4, "{}", running["status"]);
+    let stop = r#"{"spec":{"suspend":true}}"#;
+    world.cluster.ok(&["patch", BACKUPS, "-n", "endless", "stream", "--type=merge", "-p", stop]);
+    team.wait(BACKUPS, "stream", "stopped", |object| object["status"]["run"]["outcome"] == "Completed");
+    team.restore("back", "endless-back", json!({"backupRef": {"name": "stream"}}));
+    assert_eq!(team.assert_equal("endless-back"), u64::try_from(sent).unwrap());
+}
+
+/// A backup and a restore whose pods are killed three times each.
+#[test]
+fn runs_survive_their_pods() {
+    let Some(world) = world() else { return };
+    let team = world.team("killed", 12_000);
+    let slow = json!({"rateLimiting": {"recordsPerSec": 400}, "checkpoint": {"intervalSecs": 1}, "stopAtCurrentOffsets": true});
+    team.backup("slow", slow);
+    for _ in 0..3 {
+        let pod = team.working_pod();
+        std::thread::sleep(Duration::from_secs(3));
+        world.cluster.ok(&["delete", "pod", "-n", "killed", &pod, "--force", "--grace-period=0"]);
+    }
+    let backup = team.done(BACKUPS, "slow");
+    assert!(backup["status"]["run"]["attempt"].as_u64().unwrap() >= 4, "{}", backup["status"]);
+    let spec = json!({
+        "kafkaCluster": team.cluster_block(), "createTopics": true, "topicMapping": {team.topic.clone(): "killed-back"},
+        "backupRef": {"name": "slow"}, "rateLimiting": {"recordsPerSec": 400}, "produceBatchSize": 50,
+    });
+    world.cluster.apply(&team.object("KafkaRestore", "back", spec)).unwrap();
+    for _ in 0..3 {
+        let pod = team.working_pod();
+        std::thread::sleep(Duration::from_secs(3));
+        world.cluster.ok(&["delete", "pod", "-n", "killed", &pod, "--force", "--grace-period=0"]);
+    }
+    let restore = team.done(RESTORES, "back");
+    assert!(restore["status"]["run"]["attempt"].as_u64().unwrap() >= 4, "{}", restore["status"]);
+    assert_eq!(team.assert_equal("killed-back"), 12_000, "nothing lost, nothing doubled");
+}
+
+/// A volume as store, in a folder of its own; and brokers found by the cluster's name service.
+#[test]
+fn a_volume_is_a_store_and_names_are_looked_up() {
+    let Some(world) = world() else { return };
+    let team = world.team("volume", 1_500);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "archive"},
+        "spec": {
+            "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "by-hand",
+            "hostPath": {"path": folder.path()}, "persistentVolumeReclaimPolicy": "Retain",
+        },
+    });
+    world.cluster.apply(&volume).unwrap();
+    let port = world.kafka.port();
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kafka", "namespace": "volume"}, "spec": {"ports": [{"port": 9092, "targetPort": port}]}});
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "kafka-1", "namespace": "volume", "labels": {"kubernetes.io/service-name": "kafka"}},
+        "ports": [{"port": port}], "endpoints": [{"addresses": [HOST]}],
+    });
+    world.cluster.apply(&service).unwrap();
+    world.cluster.apply(&slice).unwrap();
+    let create = json!({"enabled": true, "size": "1Gi", "storageClassName": "by-hand"});
+    let storage =
+        json!({"storageType": "pvc", "pvc": {"claimName": "archive", "subPath": "kafka/orders", "create": create}});
+    let named = json!({"bootstrapServers": ["kafka.volume.svc.cluster.local:9092"]});
+    team.backup("nightly", json!({"storage": storage, "kafkaCluster": named}));
+    let backup = team.done(BACKUPS, "nightly");
+    let point = backup["status"]["backupId"].as_str().unwrap();
+    assert!(folder.path().join("kafka/orders").join(point).join("set.json").exists(), "{point}");
+    team.restore("back", "volume-back", json!({"backupRef": {"name": "nightly", "backupId": point}}));
+    assert_eq!(team.assert_equal("volume-back"), 1_500);
+}
+
+/// A Secret that is not there is named within a minute, and the run goes on when it comes.
+#[test]
+fn a_missing_secret_is_named_and_waited_for() {
+    let Some(world) = world() else { return };
+    let team = world.team("secret", 100);
+    let mut storage = team.storage();
+    storage["s3"]["credentialsSecret"]["name"] = "late".into();
+    let begun = std::time::Instant::now();
+    team.backup("nightly", json!({"storage": storage}));
+    team.wait(BACKUPS, "nightly", "the missing Secret named", |object| {
+        object["status"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("late") && text.contains("AWS_ACCESS_KEY_ID"))
+    });
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late", "namespace": "secret"},
+        "stringData": {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+    });
+    world.cluster.apply(&secret).unwrap();
+    team.done(BACKUPS, "nightly");
+}
+
+/// The canaries of this suite: keys of the store. They are nowhere but in their Secrets.
+#[test]
+fn no_secret_shows_anywhere() {
+    let Some(world) = world() else { return };
+    let team = world.team("canary", 300);
+    team.backup("nightly", json!({}));
+    team.done(BACKUPS, "nightly");
+    let mut seen = String::new();
+    for kind in ["kafkabackups.kafka.oso.sh", "kafkarestores.kafka.oso.sh", "jobs", "pods", "events", "configmaps"] {
+        seen += &world.cluster.ok(&["get", kind, "-A", "-o", "yaml"]);
+    }
+    for pod in world.cluster.list("pods", "canary") {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        seen += &world.cluster.ok(&["logs", "-n", "canary", name]);
+    }
+    for pod in world.cluster.list("pods", NAMESPACE) {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        seen += &world.cluster.ok(&["logs", "-n", NAMESPACE, name]);
+        assert_eq!(pod["status"]["phase"], "Running");
+    }
+    assert!(seen.contains("canary-orders"), "the search sees what is there");
+    for secret in [ACCESS_KEY, SECRET_KEY] {
+        assert!(!seen.contains(secret), "{secret} shows");
+    }
+}
