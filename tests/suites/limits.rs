@@ -41,6 +41,34 @@ fn rates_of_backups_and_restores_are_kept() {
     assert_eq!(assert_equal(topic), 30_000);
 }
 
+/// Without a name, the newest point of the storage is restored; and a restore keeps to few partitions at a time.
+#[test]
+fn the_newest_point_comes_back_a_few_partitions_at_a_time() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-few", Bench::new());
+    load::create(&bootstrap, topic, 6, 1, &[]);
+    load::produce(
+        &bootstrap,
+        topic,
+        &[("batch.num.messages", "100")],
+        (0..6_000).map(|n| Make::new(n, (n % 6) as i32)),
+    );
+    bench.run(&bench.backup("l-other", &bootstrap, json!({"topics": ["l-few"]}))).ok();
+    std::thread::sleep(Duration::from_millis(1_100));
+    load::produce(&bootstrap, topic, &[], (6_000..6_100).map(|n| Make::new(n, 0)));
+    let newest = bench.run(&bench.backup(topic, &bootstrap, json!({"topics": ["l-few"]}))).ok().report();
+    for most in [1, 2, 5] {
+        let target_topic = format!("l-few-{most}");
+        let restore = json!({
+            "includeOffsetHeaders": false, "maxConcurrentPartitions": most, "topicMapping": {topic: target_topic},
+        });
+        let report = bench.run(&bench.restore(&target_topic, &target().bootstrap(), restore)).ok().report();
+        assert_eq!(report["point"], newest["point"]);
+        let (source, target) =
+            (oracle::digest(&bootstrap, topic, None), oracle::digest(&target().bootstrap(), &target_topic, None));
+        assert_eq!(source, target, "{most} at a time");
+    }
+}
+
 #[test]
 fn latest_begins_at_the_end_and_goes_on_from_there() {
     let (bootstrap, topic, bench) = (source().bootstrap(), "l-latest", Bench::new());

@@ -128,12 +128,16 @@ impl Catalog {
     }
 }
 
-/// Finds what a restore names: a set (its newest point), a point of a set, or the newest full set of a name.
+/// Finds what a restore names: a set (its newest point), a point of a set, the newest full set of a name, or, with no name
+/// at all, the newest point of the store.
 ///
 /// # Errors
 /// When there is none.
 pub async fn resolve(store: &Store, name: &str) -> Result<(Layout, u64), ArchiveError> {
     let catalog = Catalog::new(store.clone());
+    if name.is_empty() {
+        return newest_of_all(store, &catalog).await;
+    }
     if catalog.has_set(name).await? {
         return newest_seal(store, name).await?.ok_or_else(|| catalog.missing("recovery point", name));
     }
@@ -148,6 +152,18 @@ pub async fn resolve(store: &Store, name: &str) -> Result<(Layout, u64), Archive
         }
     }
     Err(catalog.missing("backup set or recovery point", name))
+}
+
+async fn newest_of_all(store: &Store, catalog: &Catalog) -> Result<(Layout, u64), ArchiveError> {
+    let mut newest: Option<(String, (Layout, u64))> = None;
+    for set in catalog.sets().await? {
+        let Some((layout, seal)) = newest_seal(store, &set).await? else { continue };
+        let (entry, _) = Chain::new(store.clone(), layout.clone()).entry(seal).await?;
+        if newest.as_ref().is_none_or(|(stamp, _)| *stamp < entry.point) {
+            newest = Some((entry.point, (layout, seal)));
+        }
+    }
+    newest.map(|(_, found)| found).ok_or_else(|| catalog.missing("recovery point", ""))
 }
 
 async fn newest_seal(store: &Store, set: &str) -> Result<Option<(Layout, u64)>, ArchiveError> {

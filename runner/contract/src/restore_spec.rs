@@ -15,7 +15,8 @@ use crate::store_spec::StoreSpec;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RestoreSpec {
-    /// A backup set (its newest point) or a recovery point.
+    /// A backup set (its newest point) or a recovery point; the newest point of the storage when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub from: String,
     /// Topics of the archive to restore; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,6 +75,9 @@ pub struct RestoreSpec {
     /// Most that is written to the target.
     #[serde(default)]
     pub rate_limit: RateLimit,
+    /// Partitions that are written at once; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_partitions: Option<u32>,
     /// Append offset headers; the recovery point's own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
@@ -159,8 +163,13 @@ impl RestoreSpec {
             out.push(finding);
         }
         let mut say = |field: String, rule: String| out.push((field, rule));
-        if let Err(rule) = names::check_name(&self.from) {
+        if !self.from.is_empty()
+            && let Err(rule) = names::check_name(&self.from)
+        {
             say("from".into(), format!("is {:?}; {rule}", self.from));
+        }
+        if self.max_concurrent_partitions == Some(0) {
+            say("maxConcurrentPartitions".into(), "must be greater than 0".into());
         }
         if let Err(error) = crate::Selection::new(&self.topics, &self.exclude, self.pattern_syntax) {
             say("topics".into(), error);

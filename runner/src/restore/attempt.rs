@@ -70,8 +70,9 @@ async fn one_epoch(
     let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
     let shared = Arc::new(shared(restore).await?);
     let rules = rules(restore, plan).await?;
-    let lanes = restore.cluster.options().connections_per_broker.max(1);
-    let (senders, mut running) = start_lanes(&shared, lanes, tails);
+    let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
+    let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
+    let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
     let mut dealer = Dealer::new(ways, rules, skip, senders);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
     let mut passes: VecDeque<_> = passes(plan, left).into();
@@ -202,7 +203,7 @@ enum Next {
 
 type Running = FuturesUnordered<JoinHandle<Result<BTreeMap<usize, i64>, LaneEnd>>>;
 
-fn start_lanes(shared: &Arc<Shared>, lanes: u32, tails: &[Tail]) -> (Vec<mpsc::Sender<Input>>, Running) {
+fn start_lanes(shared: &Arc<Shared>, lanes: u32, most: u32, tails: &[Tail]) -> (Vec<mpsc::Sender<Input>>, Running) {
     let (mut senders, running) = (Vec::new(), Running::new());
     for lane in 0..lanes {
         let (sender, input) = mpsc::channel(LANE_DEPTH);
@@ -210,8 +211,10 @@ fn start_lanes(shared: &Arc<Shared>, lanes: u32, tails: &[Tail]) -> (Vec<mpsc::S
         let starts =
             tails.iter().enumerate().filter(|(place, _)| mine(place)).map(|(place, tail)| (place, tail.next)).collect();
         senders.push(sender);
+        // The places are shared out evenly.
+        let places = (most / lanes + u32::from(lane < most % lanes)) as usize;
         // Lane 0 of the client is for requests of all kinds.
-        running.push(tokio::spawn(Lane::new(Arc::clone(shared), lane + 1, input, starts).run()));
+        running.push(tokio::spawn(Lane::new(Arc::clone(shared), lane + 1, input, starts, places).run()));
     }
     (senders, running)
 }

@@ -46,6 +46,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         produce_timeout_ms: 0,
         state_storage: None,
         rate_limit: contract::RateLimit::default(),
+        max_concurrent_partitions: None,
         ..part.clone()
     };
     let text = serde_json::json!([spec.namespace, spec.name, cluster, work]).to_string();

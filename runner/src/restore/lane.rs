@@ -86,6 +86,8 @@ pub(crate) struct Lane {
     input: mpsc::Receiver<Input>,
     closed: bool,
     partitions: BTreeMap<usize, Queue<Memory>>,
+    /// Partitions that may have something in flight at once.
+    most: usize,
     /// Bytes that are ready or in flight.
     held: usize,
     flights: VecDeque<Flight>,
@@ -95,17 +97,18 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// A lane whose partitions start at these target offsets.
+    /// A lane whose partitions start at these target offsets; `most` of them are written at once.
     pub(crate) fn new(
         shared: Arc<Shared>,
         number: u32,
         input: mpsc::Receiver<Input>,
         starts: BTreeMap<usize, i64>,
+        most: usize,
     ) -> Self {
         let partitions = starts.into_iter().map(|(place, expected)| (place, Queue::new(expected))).collect();
         let backoff = shared.cluster.backoff();
         let (flights, trouble) = (VecDeque::new(), None);
-        Self { shared, number, input, closed: false, partitions, held: 0, flights, trouble, backoff }
+        Self { shared, number, input, closed: false, partitions, most, held: 0, flights, trouble, backoff }
     }
 
     /// Produces until the input ends; returns the next expected target offset of each partition.
@@ -151,7 +154,10 @@ impl Lane {
     async fn post(&mut self) -> Result<bool, LaneEnd> {
         let leader_of =
             |place: &usize| self.shared.targets.get(*place).map_or(-1, |target| target.leader.load(Ordering::Relaxed));
-        let Some((first, _)) = self.partitions.iter().find(|(_, queue)| queue.next().is_some()) else {
+        let busy = self.partitions.values().filter(|queue| queue.is_busy()).count();
+        let mut free = self.most.saturating_sub(busy);
+        let may = |queue: &Queue<Memory>, free: usize| queue.next().is_some() && (queue.is_busy() || free > 0);
+        let Some((first, _)) = self.partitions.iter().find(|(_, queue)| may(queue, free)) else {
             return Ok(false);
         };
         let leader = leader_of(first);
@@ -171,10 +177,11 @@ impl Lane {
         let (mut places, mut spots, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (place, queue) in &mut self.partitions {
             let Some(target) = self.shared.targets.get(*place) else { continue };
-            let Some(Ready { bytes: batch, size, .. }) = queue.next() else { continue };
+            let Some(Ready { bytes: batch, size, .. }) = queue.next().filter(|_| may(queue, free)) else { continue };
             if target.leader.load(Ordering::Relaxed) != leader || bytes > 0 && bytes + size > REQUEST {
                 continue;
             }
+            free -= usize::from(!queue.is_busy());
             bytes += size;
             places.push(*place);
             spots.push(ProduceSpot { topic: target.topic.clone(), partition: target.partition, batch: batch.clone() });

@@ -28,15 +28,10 @@ pub fn restore_not_yet(spec: &KafkaRestoreSpec) -> Vec<&'static str> {
             || rollback.snapshot_storage.is_some()
             || rollback.snapshot_retention_hours != 24
     });
-    let newest =
-        spec.backup_ref.storage.is_some() && spec.backup_ref.name.is_empty() && spec.backup_ref.backup_id.is_none();
-    let limited = spec.rate_limiting.as_ref().is_some_and(|limits| limits.max_concurrent_partitions != PARTITIONS);
     let all = [
         (spec.auto_consumer_groups, "spec.autoConsumerGroups"),
         (spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled), "spec.offsetReset"),
         (rollback, "spec.rollback"),
-        (limited, "spec.rateLimiting.maxConcurrentPartitions"),
-        (newest, "spec.backupRef.storage without name and backupId"),
     ];
     all.into_iter().filter(|(asked, _)| *asked).map(|(_, field)| field).collect()
 }
@@ -146,6 +141,7 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         produce_batch_size: spec.produce_batch_size,
         produce_timeout_ms: spec.produce_timeout_ms,
         rate_limit: rates(spec.rate_limiting.as_ref()),
+        max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
         dry_run: spec.dry_run,
     };

@@ -77,11 +77,11 @@ fn restore_rules() {
     };
     assert!(restore(serde_json::json!({"from": "orders-20260101-000000"})).is_empty());
     let found = restore(serde_json::json!({
-        "from": "", "startTime": "2026-01-02T00:00:00Z", "endTime": "1", "produceAcks": 2, "produceBatchSize": 0,
+        "from": "a/b", "startTime": "2026-01-02T00:00:00Z", "endTime": "1", "produceAcks": 2, "produceBatchSize": 0,
         "produceTimeoutMs": 0, "defaultReplicationFactor": 0, "topicMapping": {"a": "x", "b": "x", "c": "no/slash"},
-        "sourcePartitions": [-1],
+        "sourcePartitions": [-1], "maxConcurrentPartitions": 0,
     }));
-    assert_eq!(found.len(), 9, "{found:?}");
+    assert_eq!(found.len(), 10, "{found:?}");
 }
 
 #[test]

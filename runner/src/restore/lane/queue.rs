@@ -70,6 +70,11 @@ impl<M> Queue<M> {
         self.batches.get(self.sent).filter(|_| self.sent < most && !self.refused)
     }
 
+    /// Whether a batch is in flight.
+    pub(super) fn is_busy(&self) -> bool {
+        self.sent > 0
+    }
+
     /// That batch is on its way.
     pub(super) fn sent(&mut self) {
         self.sent += 1;
