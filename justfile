@@ -21,7 +21,7 @@ test-quick:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
     cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-api -p kafka-backup-operator
-    cargo test --locked -p kafka-backup-tests --test house --test cli --test conformance
+    cargo test --locked -p kafka-backup-tests --test house --test manifests --test cli --test conformance
 
 # Suites against real Apache Kafka and a real S3 server
 test-servers:
@@ -56,8 +56,9 @@ torture:
       echo '| fault | runs | injected | records compared | lost | doubled | recovered within |'; \
       echo '|---|---|---|---|---|---|---|'; sort target/reliability.txt; } > docs/reliability.md
 
-# Formatting and clippy without warnings
+# Formatting and clippy without warnings; rendered manifests are fresh
 lint:
+    manifests/render.sh --check
     cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --workspace --exclude kafka-backup-tests
@@ -74,10 +75,18 @@ fuzz TARGET SECONDS="60":
 gen:
     cargo run --quiet --locked -p kafka-backup-runner -- schema > docs/run-spec.schema.json
     cargo run --quiet --locked -p kafka-backup-api --example crds manifests/crds
+    cargo run --quiet --locked -p kafka-backup-api --example fields > docs/fields.md
+    manifests/render.sh
 
-# Release build of the runner
+# Release build of runner and operator
 build:
-    cargo build --locked --release -p kafka-backup-runner
+    cargo build --locked --release -p kafka-backup-runner -p kafka-backup-operator
+
+# Images of runner and operator as tars in target/images, and the packaged chart in target/chart; no Docker engine needed
+package: build
+    manifests/images/make.sh release
+    "$(tests/servers/fetch.sh helm)" package manifests/helm/kafka-backup-operator --destination target/chart
+    "$(tests/servers/fetch.sh helm)" repo index target/chart
 
 # Backups, restores and verification next to yardsticks of the same run, growth and many partitions; writes target/bench
 bench MIB="2000" ROUNDS="3":

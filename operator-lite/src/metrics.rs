@@ -151,8 +151,14 @@ impl Metrics {
         if let Some(said) = verdict.said.as_ref().filter(|_| verdict.completed) {
             runs.records.get_or_create(&by).set(amount(said.records));
             runs.bytes.get_or_create(&by).set(amount(said.bytes));
-            runs.last_success.get_or_create(&by).set(now.as_second());
         }
+    }
+
+    /// When a run of a resource last ended well.
+    pub fn last_success(&self, owner: &Owner, at: Timestamp) {
+        let runs = if owner.kind == "KafkaRestore" { &self.restores } else { &self.backups };
+        let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
+        runs.last_success.get_or_create(&by).set(at.as_second());
     }
 
     /// Whether this replica runs the controllers.

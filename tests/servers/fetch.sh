@@ -3,6 +3,7 @@
 #
 #   tests/servers/fetch.sh kafka 4.3.1     Apache Kafka's jars, from Maven Central (about 60 MB)
 #   tests/servers/fetch.sh versitygw       an S3 server, built from its Go module (about a minute)
+#   tests/servers/fetch.sh helm            Helm, built from its Go module (about two minutes)
 #   tests/servers/fetch.sh azurite         Azure's storage emulator, from npm (about 20 seconds)
 #
 # Prints the folder that holds the result on standard output, and what it does on standard error.
@@ -11,6 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${KAFKA_BACKUP_CACHE:-$HOME/.cache/kafka-backup}
 versitygw=v1.8.0
+helm=v3.22.0
 
 say() { echo "fetch: $*" >&2; }
 
@@ -42,6 +44,17 @@ s3() {
   echo "$dir/versitygw"
 }
 
+helm() {
+  local dir="$cache/helm-$helm"
+  if [ ! -x "$dir/helm" ]; then
+    need go "Go 1.24 or newer (Debian: apt-get install golang)"
+    say "Helm $helm, built from source into $dir (about two minutes)"
+    mkdir -p "$dir"
+    GOBIN="$dir" CGO_ENABLED=0 go install "helm.sh/helm/v3/cmd/helm@$helm" >&2
+  fi
+  echo "$dir/helm"
+}
+
 azure() {
   local sum dir
   sum=$(sha256sum "$here/azurite/package-lock.json" | cut -c1-12)
@@ -64,6 +77,7 @@ flock 9
 case ${1:-} in
   kafka) kafka "$2" ;;
   versitygw) s3 ;;
+  helm) helm ;;
   azurite) azure ;;
-  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
 esac

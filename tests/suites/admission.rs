@@ -56,6 +56,7 @@ fn the_server_judges_as_without_a_server() {
     let (cluster, ..) = cluster();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("operator-lite/api/tests/corpus");
     let mut all = documents(&own);
+    all.extend(documents(&own.join("../../../../manifests/samples")));
     if let Ok(extra) = std::env::var("EXTRA_CORPUS") {
         for folder in ["accept", "reject"] {
             all.extend(documents(&Path::new(&extra).join(folder)));

@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod document;
+pub mod fields;
 pub mod finding;
 pub mod lower;
 pub mod oso;

@@ -44,6 +44,28 @@ fn every_document_gets_the_verdict_that_it_names() {
     }
 }
 
+/// The samples that we ship are taken as they are, and cover each kind and each kind of storage.
+#[test]
+fn samples_are_accepted() {
+    let all = documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests/samples"));
+    let mut kinds = BTreeSet::new();
+    let mut stores = BTreeSet::new();
+    for (path, text) in all {
+        let document = read(&path, &text);
+        kinds.insert(format!("{} {}", document["apiVersion"], document["kind"]));
+        let storage = &document["spec"]["storage"];
+        stores.extend(storage.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+        let refused: Vec<_> = check(&document, now())
+            .into_iter()
+            .filter(|finding| finding.level == Level::Error)
+            .map(|finding| finding.to_string())
+            .collect();
+        assert!(refused.is_empty(), "{}: {refused:#?}", path.display());
+    }
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    assert!(["s3", "azure", "gcs", "pvc"].iter().all(|store| stores.contains(*store)), "{stores:?}");
+}
+
 #[test]
 fn findings_say_field_value_rule_and_fix() {
     let text = include_str!("corpus/backup-codec-unknown.yaml");

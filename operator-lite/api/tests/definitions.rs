@@ -36,6 +36,13 @@ fn the_files_are_up_to_date() {
 }
 
 #[test]
+fn the_list_of_fields_is_up_to_date() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fields.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text == api::fields::markdown(), "docs/fields.md is stale: run `just gen`");
+}
+
+#[test]
 fn every_field_is_described() {
     fn walk(at: &str, schema: &serde_json::Value) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {

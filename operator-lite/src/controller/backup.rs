@@ -24,6 +24,10 @@ impl Kind for KafkaBackup {
         self.status.as_ref()?.last_trigger.as_ref()
     }
 
+    fn last_success(&self) -> Option<&String> {
+        self.status.as_ref()?.last_backup_time.as_ref()
+    }
+
     fn phase(&self) -> Option<&String> {
         self.status.as_ref()?.phase.as_ref()
     }

@@ -35,6 +35,8 @@ pub trait Kind:
     fn last_schedule(&self) -> Option<&String>;
     /// The newest trigger that was claimed.
     fn last_trigger(&self) -> Option<&String>;
+    /// When a run of it last ended well (RFC 3339).
+    fn last_success(&self) -> Option<&String>;
     /// Its phase.
     fn phase(&self) -> Option<&String>;
     /// Whether it was taken over from another operator.

@@ -71,6 +71,10 @@ impl std::fmt::Debug for Context {
 pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result<Action, Error> {
     let now = Timestamp::now();
     let subject = object.subject();
+    // From the status: an operator that was started anew knows it, too.
+    if let Some(time) = object.last_success().and_then(|time| time.parse().ok()) {
+        context.metrics.last_success(&subject.owner, time);
+    }
     if object.meta().deletion_timestamp.is_some() {
         // The garbage collector ends what belongs to it.
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);

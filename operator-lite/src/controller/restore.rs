@@ -23,6 +23,10 @@ impl Kind for KafkaRestore {
         None
     }
 
+    fn last_success(&self) -> Option<&String> {
+        self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
+    }
+
     fn phase(&self) -> Option<&String> {
         self.status.as_ref()?.phase.as_ref()
     }

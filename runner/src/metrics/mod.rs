@@ -128,7 +128,8 @@ impl Metrics {
     }
 
     /// The text format.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         let mut out = String::new();
         // Writing to memory cannot fail.
         let _ = encode(&mut out, &self.registry.lock().unwrap_or_else(PoisonError::into_inner));
@@ -136,7 +137,7 @@ impl Metrics {
     }
 
     /// Takes in an event. `now` is seconds since 1970.
-    pub(crate) fn take(&self, event: &EventKind, now: f64) {
+    pub fn take(&self, event: &EventKind, now: f64) {
         match event {
             EventKind::Started { .. } => self.ready.store(true, Ordering::Relaxed),
             EventKind::Progress { records, bytes, percent, pace } => {

@@ -1,0 +1,59 @@
+{{- define "name" -}}
+{{ .Values.fullnameOverride | default "kafka-backup-operator" }}
+{{- end }}
+{{- define "account" -}}
+{{ .Values.serviceAccount.name | default (include "name" .) }}
+{{- end }}
+{{- define "labels" -}}
+app.kubernetes.io/name: kafka-backup-operator
+{{- end }}
+{{- define "operator-image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- define "runner-image" -}}
+{{ .Values.runner.image.repository }}:{{ .Values.runner.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{/* What the operator may do with the resources that it runs. */}}
+{{- define "rules" -}}
+- apiGroups: [kafka.oso.sh]
+  resources: [kafkabackups, kafkarestores, kafkaoffsetresets, kafkaoffsetrollbacks, kafkabackupvalidations]
+  # patch: finalizers of another operator go when an object is taken over.
+  verbs: [get, list, watch, patch]
+- apiGroups: [kafka.oso.sh]
+  resources:
+    - kafkabackups/status
+    - kafkarestores/status
+    - kafkaoffsetresets/status
+    - kafkaoffsetrollbacks/status
+    - kafkabackupvalidations/status
+  verbs: [get, update, patch]
+- apiGroups: [kafka.oso.sh]
+  # Owner references that block deletion need this where the cluster enforces it.
+  resources: [kafkabackups/finalizers, kafkarestores/finalizers]
+  verbs: [update]
+- apiGroups: [backup.strimzi.io, kafkabackup.com]
+  resources: [kafkabackups, kafkarestores]
+  verbs: [get, list, watch, patch]
+- apiGroups: [backup.strimzi.io, kafkabackup.com]
+  resources: [kafkabackups/status, kafkarestores/status]
+  verbs: [get, update, patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [create]
+- apiGroups: [""]
+  # Why a pod was refused stands only in events of its Job.
+  resources: [events]
+  verbs: [list]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -1,0 +1,93 @@
+//! What the manifests promise exists: the metrics of alerts and dashboard, the sections of the runbook, the flags that the
+//! chart sets.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use api::lower::job::Owner;
+use api::oso::RunClaim;
+use contract::{EventKind, MetricsSpec, Pace};
+use operator::decide::{Said, Verdict};
+
+fn root(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(root(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Names of metrics in a text.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("kafka_backup_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_exist() {
+    // A family shows its name once it has a sample.
+    let (operator, runner) =
+        (operator::metrics::Metrics::new(), runner::metrics::Metrics::new(&MetricsSpec::default(), "backup", "x"));
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let verdict = Verdict { said: Some(Said::default()), ..Verdict::stopped() };
+    let claim = RunClaim { started_at: Some(now.to_string()), ..RunClaim::default() };
+    for kind in ["KafkaBackup", "KafkaRestore"] {
+        let owner = Owner {
+            api_version: String::new(),
+            kind: kind.to_owned(),
+            namespace: String::new(),
+            name: String::new(),
+            uid: String::new(),
+        };
+        operator.run_ended(&owner, &claim, &verdict, now);
+        operator.last_success(&owner, now);
+        operator.reconciled(kind, false, std::time::Duration::ZERO);
+    }
+    let pace = Pace::default();
+    runner.take(&EventKind::Progress { records: 1, bytes: 1, percent: 1.0, pace }, 0.0);
+    let served = operator.text() + &runner.text();
+    let known: BTreeSet<&str> =
+        served.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    for file in ["rules.yaml", "dashboard.json"] {
+        let asked = metrics_in(&text(&format!("manifests/helm/kafka-backup-operator/files/{file}")));
+        assert!(asked.len() >= 6, "{file}: {asked:?}");
+        for name in asked {
+            let base = name.trim_end_matches("_total").trim_end_matches("_bucket");
+            assert!(known.contains(base), "{file} asks for {name}: {known:?}");
+        }
+    }
+}
+
+#[test]
+fn every_alert_has_a_section_in_the_runbook() {
+    let rules = text("manifests/helm/kafka-backup-operator/files/rules.yaml");
+    let runbook = text("docs/runbook.md");
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() >= 6);
+    for alert in alerts {
+        assert!(runbook.contains(&format!("## {alert}\n")), "{alert}");
+        assert!(rules.contains(&format!("docs/runbook.md#{}", alert.to_lowercase())), "{alert}");
+    }
+}
+
+#[test]
+fn the_chart_sets_variables_that_the_operator_reads() {
+    use clap::CommandFactory;
+    let command = operator::settings::Settings::command();
+    let read: BTreeSet<String> = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env().map(|name| name.to_string_lossy().into_owned()))
+        .collect();
+    let chart = text("manifests/helm/kafka-backup-operator/templates/deployment.yaml");
+    let set: Vec<&str> = chart
+        .lines()
+        .filter_map(|line| {
+            line.trim().strip_prefix("- {name: ").or_else(|| line.trim().strip_prefix("- name: "))?.split(',').next()
+        })
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect();
+    assert!(set.len() >= 12, "{set:?}");
+    for name in set {
+        assert!(read.contains(name) || name == "KAFKA_BACKUP_LOG", "{name}");
+    }
+}
