@@ -156,6 +156,7 @@ fn a_backup_comes_back_in_every_way_that_is_documented() {
 
     let by_name = team.restore("by-name", "once-by-name", json!({"backupRef": {"name": "nightly", "backupId": point}}));
     assert_eq!(by_name["status"]["recordsRestored"], 5_000);
+    assert!(by_name["status"]["segmentsProcessed"].as_u64().unwrap() >= 1, "{}", by_name["status"]);
     assert_eq!(team.assert_equal("once-by-name"), 5_000);
     team.restore(
         "direct",

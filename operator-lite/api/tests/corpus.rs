@@ -67,6 +67,15 @@ fn samples_are_accepted() {
 }
 
 #[test]
+fn a_specification_that_no_pod_can_carry_is_refused() {
+    let topics: Vec<_> = (0..9_000).map(|number| format!("a-topic-with-a-name-{number}")).collect();
+    let mut document = read(Path::new("smallest"), include_str!("corpus/backup-once.yaml"));
+    document["spec"]["topics"] = serde_json::json!(topics);
+    let findings = check(&document, now());
+    assert_eq!(findings.iter().map(|finding| finding.field.as_str()).collect::<Vec<_>>(), ["spec"], "{findings:?}");
+}
+
+#[test]
 fn findings_say_field_value_rule_and_fix() {
     let text = include_str!("corpus/backup-codec-unknown.yaml");
     let findings = check(&read(Path::new("codec"), text), now());

@@ -80,7 +80,9 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             match (&running.problem, warning) {
                 (Some((reason, text)), _) => {
                     phase(&mut new, "Running", text.clone());
-                    health(&mut new.conditions, (false, false, true), reason, text, moment);
+                    // A lost node needs somebody; everything else may mend itself.
+                    let stalled = reason == "NodeLost";
+                    health(&mut new.conditions, (false, stalled, !stalled), reason, text, moment);
                 }
                 (None, warning) => {
                     let text = warning.unwrap_or_else(|| "Backup is running".to_owned());

@@ -49,7 +49,9 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
             let usual = || ("RestoreRunning", warning.unwrap_or_else(|| "Restore is running".to_owned()));
             let (reason, text) = problem.unwrap_or_else(usual);
-            tell("Running", (false, false, true), reason, &text);
+            // A lost node needs somebody; everything else may mend itself.
+            let stalled = reason == "NodeLost";
+            tell("Running", (false, stalled, !stalled), reason, &text);
             if let (Some(run), Some(uid)) = (&mut new.run, &running.job_uid) {
                 run.job_uid = Some(uid.clone());
                 run.started_at.get_or_insert_with(|| moment.now.to_string());

@@ -121,11 +121,11 @@ impl Point {
         load_footer(&self.store, &self.layout, segment).await
     }
 
-    /// Looks at every segment that a read of `wanted` touches: size, and the digest of its footer.
+    /// Looks at every segment that a read of `wanted` touches: size, and the digest of its footer. Returns their number.
     ///
     /// # Errors
     /// The first segment that is missing, cut short or damaged.
-    pub async fn check_segments(&self, wanted: &Wanted) -> Result<(), ArchiveError> {
+    pub async fn check_segments(&self, wanted: &Wanted) -> Result<u64, ArchiveError> {
         let segments = self.plan(wanted).await?.segments;
         let checks = futures::stream::iter(&segments).map(|segment| async move {
             let key = self.layout.segment(segment.claim, &segment.nonce, segment.seq);
@@ -138,7 +138,8 @@ impl Point {
                 None => Err(ArchiveError::damaged(self.store.show(&key), "the segment is missing")),
             }
         });
-        checks.buffer_unordered(CHECKS).try_collect().await
+        let checked: Vec<()> = checks.buffer_unordered(CHECKS).try_collect().await?;
+        Ok(checked.len() as u64)
     }
 
     /// Which segments hold something of `wanted`, and how much that is at most.

@@ -35,7 +35,7 @@ pub struct Report {
     pub bytes: u64,
     /// Bytes written to the store by this attempt.
     pub stored_bytes: u64,
-    /// Segments written by this attempt.
+    /// Segments written by this attempt, or that a restore reads.
     pub segments: u64,
     /// Warnings, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -110,7 +110,7 @@ pub async fn run(
         return Err(refusal);
     }
     // Damage that shows without reading everything is found before anything is written.
-    point.check_segments(&plan.wanted()).await?;
+    report.segments = point.check_segments(&plan.wanted()).await?;
     let state = saved.unwrap_or_else(|| RestoreState::new(&point));
     let limiter = Limiter::new(part.rate_limit);
     let mut restore = Restore { context, emitter, spec: part, cluster, point, identity, journal, state, limiter };

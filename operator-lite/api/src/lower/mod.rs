@@ -44,7 +44,7 @@ const PARTITIONS: u32 = 4;
 const ANY_LEVEL: i32 = 3;
 
 /// Whose run it is, and which.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Namespace of the resource.
     pub namespace: String,

@@ -13,12 +13,14 @@ mod storage;
 mod strimzi;
 mod validation;
 
+use contract::RunSpec;
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Findings};
+use crate::lower::{self, Identity};
 use crate::oso::{
     BackupRef, KafkaBackupSpec, KafkaBackupValidationSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec,
-    KafkaRestoreSpec, RateLimiting,
+    KafkaRestoreSpec, RateLimiting, Storage,
 };
 use crate::schedule::Schedule;
 use crate::strimzi as strimzi_kinds;
@@ -28,13 +30,21 @@ pub use strimzi::Patterns;
 /// Findings on a KafkaBackup.
 #[must_use]
 pub fn oso_backup(spec: &KafkaBackupSpec, now: Timestamp) -> Vec<Finding> {
-    collect(|out| backup::backup(out, spec, now))
+    collect(|out| {
+        backup::backup(out, spec, now);
+        size(out, &lower::backup(Identity::default(), spec));
+    })
 }
 
 /// Findings on a KafkaRestore.
 #[must_use]
 pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
-    collect(|out| restore::restore(out, spec))
+    collect(|out| {
+        restore::restore(out, spec);
+        let elsewhere = Storage { storage_type: "pvc".to_owned(), pvc: None, s3: None, azure: None, gcs: None };
+        let storage = spec.backup_ref.storage.as_ref().unwrap_or(&elsewhere);
+        size(out, &lower::restore(Identity::default(), spec, storage));
+    })
 }
 
 /// Findings on a KafkaOffsetReset.
@@ -65,6 +75,15 @@ pub fn strimzi_backup(spec: &strimzi_kinds::KafkaBackupSpec, patterns: Patterns,
 #[must_use]
 pub fn strimzi_restore(spec: &strimzi_kinds::KafkaRestoreSpec, patterns: Patterns) -> Vec<Finding> {
     collect(|out| strimzi::restore(out, spec, patterns))
+}
+
+/// The run's specification travels with its pod, where room is bounded.
+fn size(out: &mut Findings, run: &RunSpec) {
+    let bytes = serde_json::to_string(run).map_or(0, |text| text.len());
+    if bytes > lower::job::SPEC_LIMIT {
+        let rule = format!("makes a run specification that is larger than {} bytes", lower::job::SPEC_LIMIT);
+        out.wrong("spec", format!("{bytes} bytes"), &rule, "use patterns instead of long lists of names");
+    }
 }
 
 fn collect(rules: impl FnOnce(&mut Findings)) -> Vec<Finding> {
