@@ -50,7 +50,9 @@ torture:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
     rm -f target/reliability.txt
-    for suite in faults outages; do \
+    cargo build --locked -p kafka-backup-operator
+    K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
+    for suite in faults outages control; do \
         TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
     { cat tests/reliability-head.md; echo "Date: $(date -u +%F). Long form."; echo; \
       echo '| fault | runs | injected | records compared | lost | doubled | recovered within |'; \

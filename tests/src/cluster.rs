@@ -207,6 +207,16 @@ impl Cluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// What the chart renders with these arguments.
+    pub fn chart(&self, arguments: &[&str]) -> String {
+        let mut helm = Command::new(crate::process::fetch(&["helm"]));
+        helm.args(["template", "kafka-backup-operator"]).arg(manifests().join("helm/kafka-backup-operator"));
+        helm.args(["--namespace", NAMESPACE, "--kube-version", "1.34.0"]).args(arguments);
+        let output = helm.env("HOME", self.dir.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// A kubeconfig with the rights of a service account.
     pub fn account(&self, namespace: &str, name: &str) -> PathBuf {
         let token = self.ok(&["create", "token", "-n", namespace, name, "--duration=24h"]);

@@ -304,3 +304,83 @@ fn the_certificate_changes_under_load() {
     ]);
     cluster.ok(&["delete", "kafkabackups.kafka.oso.sh", "load-0", "--timeout=20s"]);
 }
+
+/// What the chart renders is what the API server takes, and in a release of another name too.
+#[test]
+fn the_chart_applies() {
+    let (cluster, ..) = cluster();
+    let all = "groups={kafka.oso.sh,backup.strimzi.io,kafkabackup.com}";
+    for more in ["replicaCount=3", "watchNamespaces={default}", "fullnameOverride=backups,replicaCount=1"] {
+        let text = cluster.chart(&["--set", all, "--set", more, "--set", "metrics.dashboard.enabled=true"]);
+        let arguments = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"];
+        let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, &text);
+        assert!(output.status.success(), "{more}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// A certificate that somebody else keeps in files, as cert-manager does: it is used, and read again when it changes.
+#[test]
+fn a_certificate_may_come_from_files() {
+    let cluster = Cluster::start();
+    let port = free_port();
+    cluster.install(port);
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let openssl = |arguments: &[&str]| {
+        let output = std::process::Command::new("openssl").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let (ca, ca_key) = (at("ca.crt"), at("ca.key"));
+    let authority = ["req", "-x509", "-subj", "/CN=somebody", "-days", "2", "-out", &ca, "-keyout", &ca_key];
+    openssl(&[&authority[..], &key[..]].concat());
+    std::fs::write(at("ext"), "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n").unwrap();
+    let leaf = |serial: &str| {
+        let (request, new_key, made, extensions) = (at("leaf.csr"), at("new.key"), at("new.crt"), at("ext"));
+        openssl(
+            &[&["req", "-new", "-subj", "/CN=webhook", "-out", &request, "-keyout", &new_key][..], &key[..]].concat(),
+        );
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            &ca,
+            "-CAkey",
+            &ca_key,
+            "-set_serial",
+            serial,
+            "-days",
+            "2",
+            "-extfile",
+            &extensions,
+            "-out",
+            &made,
+        ]);
+        std::fs::rename(new_key, at("tls.key")).unwrap();
+        std::fs::rename(made, at("tls.crt")).unwrap();
+    };
+    leaf("1001");
+    let bundle = {
+        let output = std::process::Command::new("base64").args(["-w0", &ca]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let patch = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]).to_string();
+    cluster.ok(&["patch", "validatingwebhookconfiguration", "kafka-backup-operator", "--type=json", "-p", &patch]);
+    let flags =
+        [format!("--webhook-certificate-file={}", at("tls.crt")), format!("--webhook-key-file={}", at("tls.key"))];
+    let _operator = cluster.operator("op-files", port, &[&flags[0], &flags[1]]);
+    wait_for(Duration::from_secs(30), || cluster.apply(&backup("first", json!({}))).map(drop));
+    let served = || {
+        let script = format!(
+            "openssl s_client -connect 127.0.0.1:{port} < /dev/null 2> /dev/null | openssl x509 -noout -serial"
+        );
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(served(), "serial=03E9");
+    leaf("1002");
+    wait_for(Duration::from_secs(30), || if served() == "serial=03EA" { Ok(()) } else { Err(served()) });
+    cluster.apply(&backup("second", json!({}))).unwrap();
+}

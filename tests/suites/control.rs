@@ -395,6 +395,42 @@ fn objects_of_another_operator_are_taken_over_when_they_say_so() {
     }
 }
 
+/// With `watchNamespaces`, the chart gives rights in these namespaces only, and the operator runs what is there.
+#[test]
+fn an_operator_may_be_confined_to_namespaces() {
+    let cluster = Cluster::start();
+    let port = free_port();
+    cluster.install(port);
+    for name in ["inside", "outside"] {
+        namespace(&cluster, name);
+    }
+    let rights = cluster.chart(&["--set", "watchNamespaces={inside}", "--show-only", "templates/rbac.yaml"]);
+    cluster.ok(&["delete", "clusterrolebinding", "kafka-backup-operator"]);
+    let output = cluster.kubectl_with(&cluster.kubeconfig(), &["apply", "-f", "-"], &rights);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let operator = cluster.operator("op-1", port, &["--watch-namespaces=inside"]);
+    admits(&cluster);
+    let _kubelet = Kubelet::play(&cluster.kubeconfig(), by_name);
+    for name in ["inside", "outside"] {
+        cluster.apply(&backup(name, "well", json!({}))).unwrap();
+    }
+    cluster.wait(BACKUPS, "inside", "well", "completed", |object| phase(object) == "Completed");
+    assert!(cluster.get(BACKUPS, "outside", "well")["status"].is_null(), "left alone");
+    let wrong = backup("outside", "wrong", json!({"compression": "gzip"}));
+    assert!(cluster.apply(&wrong).is_err(), "admission is for all");
+    let account = cluster.account("kafka-backup", "kafka-backup-operator");
+    let asked = ["auth", "can-i", "create", "jobs.batch", "-n", "outside"];
+    let output = cluster.kubectl_with(&account, &asked, "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "no");
+    let (_, metrics) = operator.http("/metrics");
+    assert!(
+        metrics.contains(
+            r#"kafka_backup_operator_backups_total{outcome="success",resource_namespace="inside",name="well"} 1"#
+        ),
+        "{metrics}"
+    );
+}
+
 /// Three replicas, one of them killed at random times, 20 resources with a tick every ten seconds: each tick runs or is
 /// covered by one that came later, none runs twice, no Job is left over. The API server goes away once, too.
 #[test]
