@@ -197,13 +197,13 @@ impl Cluster {
         self.ok(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
         let base = manifests().join("base");
         for file in ["namespace.yaml", "rbac.yaml", "admission-policy.yaml"] {
-            self.ok(&["apply", "-f", base.join(file).to_str().unwrap()]);
+            self.ok(&["apply", "--server-side", "-f", base.join(file).to_str().unwrap()]);
         }
         let text = std::fs::read_to_string(base.join("webhook.yaml")).unwrap();
         let service = "service: {name: kafka-backup-operator, namespace: kafka-backup, path: /validate}";
         assert!(text.contains(service));
         let text = text.replace(service, &format!("url: https://127.0.0.1:{webhook}/validate"));
-        let output = self.kubectl_with(&self.kubeconfig(), &["apply", "-f", "-"], &text);
+        let output = self.kubectl_with(&self.kubeconfig(), &["apply", "--server-side", "-f", "-"], &text);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 

@@ -406,7 +406,8 @@ fn an_operator_may_be_confined_to_namespaces() {
     }
     let rights = cluster.chart(&["--set", "watchNamespaces={inside}", "--show-only", "templates/rbac.yaml"]);
     cluster.ok(&["delete", "clusterrolebinding", "kafka-backup-operator"]);
-    let output = cluster.kubectl_with(&cluster.kubeconfig(), &["apply", "-f", "-"], &rights);
+    let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, &rights);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let operator = cluster.operator("op-1", port, &["--watch-namespaces=inside"]);
     admits(&cluster);
