@@ -109,6 +109,7 @@ impl Positions {
             topic: name_of(key.0),
             partition: key.1,
             records: behind(row),
+            margin: u64::try_from(row.next - row.log_start).unwrap_or(0),
         };
         self.rows.iter().map(lag).collect()
     }

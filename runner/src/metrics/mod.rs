@@ -36,6 +36,8 @@ pub(crate) struct PartitionLag {
     pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) records: u64,
+    /// Offsets between the log's start and the reader: what retention may still take.
+    pub(crate) margin: u64,
 }
 
 /// The metrics of one run.
@@ -52,6 +54,7 @@ pub struct Metrics {
     lag: Gauge,
     partition_lag: Family<PartitionLabels, Gauge>,
     other_lag: Gauge,
+    margin: Family<PartitionLabels, Gauge>,
     remaining: Gauge,
     bound: Family<BoundLabels, Gauge>,
     gaps: Counter,
@@ -96,6 +99,11 @@ impl Metrics {
                 "Offsets that are left in the partitions that are furthest behind"
             ),
             other_lag: add!(Gauge, "other_partitions_lag_records", "Offsets that are left in all other partitions"),
+            margin: add!(
+                Family<PartitionLabels, Gauge>,
+                "retention_margin_records",
+                "Offsets between the log's start and the reader, in the partition that is behind and where they are fewest"
+            ),
             remaining: add!(
                 Gauge,
                 "remaining",
@@ -174,13 +182,18 @@ impl Metrics {
     /// Takes in how far each partition is behind. Only so many get a label of their own.
     pub(crate) fn take_lags(&self, mut lags: Vec<PartitionLag>) {
         let most = self.spec.max_partition_labels as usize;
+        self.margin.clear();
+        if let Some(lag) = lags.iter().filter(|lag| lag.records > 0).min_by_key(|lag| lag.margin) {
+            let labels = PartitionLabels { topic: lag.topic.clone(), partition: lag.partition };
+            self.margin.get_or_create(&labels).set(lag.margin.cast_signed());
+        }
         lags.sort_by(|a, b| {
             b.records.cmp(&a.records).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
         });
         let others: u64 = lags.iter().skip(most).map(|lag| lag.records).sum();
         self.other_lag.set(others.cast_signed());
         self.partition_lag.clear();
-        for PartitionLag { topic, partition, records } in lags.into_iter().take(most) {
+        for PartitionLag { topic, partition, records, .. } in lags.into_iter().take(most) {
             self.partition_lag.get_or_create(&PartitionLabels { topic, partition }).set(records.cast_signed());
         }
     }
@@ -212,7 +225,7 @@ mod tests {
         metrics.take(&EventKind::Progress { records: 7, bytes: 70, percent: 50.0, pace }, 1.0);
         metrics.take(&EventKind::Gap { topic: "t".into(), partition: 0, from: 3, to: 8, reason: "r".into() }, 1.0);
         metrics.take(&EventKind::Committed { entry: 1, sealed: true, point: None }, 1_700_000_000.0);
-        let lag = |partition, records| PartitionLag { topic: "t".into(), partition, records };
+        let lag = |partition, records| PartitionLag { topic: "t".into(), partition, records, margin: 100 - records };
         metrics.take_lags(vec![lag(0, 1), lag(1, 5), lag(2, 3), lag(3, 1)]);
         let text = metrics.text();
         for line in [
@@ -225,6 +238,7 @@ mod tests {
             "kafka_backup_last_recovery_point_timestamp_seconds 1700000000.0",
             "kafka_backup_partition_lag_records{topic=\"t\",partition=\"1\"} 5",
             "kafka_backup_other_partitions_lag_records 2",
+            "kafka_backup_retention_margin_records{topic=\"t\",partition=\"1\"} 95",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }
