@@ -20,6 +20,9 @@ const NODE: &str = "10.77.0.1";
 /// Folder of a node's state: paths of sockets are short.
 const NODE_RUN: &str = "/run/kafka-backup-k8s";
 
+/// How long something that takes seconds is waited for, on a machine that does other things, too.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -182,7 +185,7 @@ impl Cluster {
 
     /// Waits until an object is as wanted.
     pub fn wait(&self, kind: &str, namespace: &str, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        wait_for(Duration::from_secs(60), || {
+        wait_for(PATIENCE, || {
             let object = self.get(kind, namespace, name);
             if is(&object) { Ok(object) } else { Err(format!("{what}: {}", object["status"])) }
         })
@@ -279,7 +282,7 @@ impl Operator {
 
     /// Waits until `/readyz` says so.
     pub fn wait_ready(&self) {
-        wait_for(Duration::from_secs(60), || {
+        wait_for(PATIENCE, || {
             let (status, text) = self.http("/readyz");
             if status == 200 { Ok(()) } else { Err(format!("{status} {text}\n{}", self.log())) }
         });

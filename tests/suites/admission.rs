@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use api::document::check;
 use api::finding::Level;
-use harness::cluster::{Cluster, NAMESPACE, Operator, wait_for};
+use harness::cluster::{Cluster, NAMESPACE, Operator, PATIENCE, wait_for};
 use harness::process::free_port;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn cluster() -> &'static (Cluster, u16, Operator) {
         let port = free_port();
         cluster.install(port);
         let operator = cluster.operator("op-1", port, &[]);
-        wait_for(Duration::from_secs(30), || cluster.apply(&backup("first", json!({"suspend": true}))).map(drop));
+        wait_for(PATIENCE, || cluster.apply(&backup("first", json!({"suspend": true}))).map(drop));
         (cluster, port, operator)
     })
 }
@@ -170,7 +170,7 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
     );
     cluster.ok(&["create", "role", "-n", "prod", "reader", "--verb=get", "--resource=kafkabackups.kafka.oso.sh"]);
     cluster.ok(&["create", "rolebinding", "-n", "prod", "ann", "--role=reader", "--serviceaccount=dev:ann"]);
-    wait_for(Duration::from_secs(20), || create(&restore("foreign")));
+    wait_for(PATIENCE, || create(&restore("foreign")));
     // The role for editing lets make pods: who has only the right to these kinds must not make them through us.
     cluster.ok(&["create", "serviceaccount", "-n", "dev", "bob"]);
     cluster.ok(&[
@@ -190,7 +190,7 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
             "strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}}, "image": "mine:1",
         },
     });
-    let said = wait_for(Duration::from_secs(20), || {
+    let said = wait_for(PATIENCE, || {
         let output = cluster.kubectl_with(&bob, &["create", "-f", "-"], &document.to_string());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if said.contains("spec.image") { Ok(said) } else { Err(said) }
@@ -222,7 +222,7 @@ fn the_operator_reads_no_secret_but_its_own() {
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "steal", "namespace": "default"},
         "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
     });
-    let output = wait_for(Duration::from_secs(30), || {
+    let output = wait_for(PATIENCE, || {
         let output = cluster.kubectl_with(&account, &["create", "-f", "-"], &job.to_string());
         if output.status.success() {
             cluster.ok(&["delete", "job", "steal"]);
@@ -242,7 +242,7 @@ fn the_certificate_changes_under_load() {
     cluster.install(port);
     let short = ["--webhook-certificate-secs=24"];
     let operator = cluster.operator("op-short", port, &short);
-    wait_for(Duration::from_secs(30), || cluster.apply(&backup("first", json!({}))).map(drop));
+    wait_for(PATIENCE, || cluster.apply(&backup("first", json!({}))).map(drop));
     let bundle = || {
         cluster.ok(&[
             "get",
@@ -371,7 +371,7 @@ fn a_certificate_may_come_from_files() {
     let flags =
         [format!("--webhook-certificate-file={}", at("tls.crt")), format!("--webhook-key-file={}", at("tls.key"))];
     let _operator = cluster.operator("op-files", port, &[&flags[0], &flags[1]]);
-    wait_for(Duration::from_secs(30), || cluster.apply(&backup("first", json!({}))).map(drop));
+    wait_for(PATIENCE, || cluster.apply(&backup("first", json!({}))).map(drop));
     let served = || {
         let script = format!(
             "openssl s_client -connect 127.0.0.1:{port} < /dev/null 2> /dev/null | openssl x509 -noout -serial"
@@ -381,6 +381,6 @@ fn a_certificate_may_come_from_files() {
     };
     assert_eq!(served(), "serial=03E9");
     leaf("1002");
-    wait_for(Duration::from_secs(30), || if served() == "serial=03EA" { Ok(()) } else { Err(served()) });
+    wait_for(PATIENCE, || if served() == "serial=03EA" { Ok(()) } else { Err(served()) });
     cluster.apply(&backup("second", json!({}))).unwrap();
 }
