@@ -17,6 +17,8 @@ pub struct Progress {
     pub bytes_per_sec: f64,
     /// Seconds that are left.
     pub remaining_secs: Option<u64>,
+    /// The topic that a restore has come to.
+    pub topic: Option<String>,
     /// When progress was saved last (RFC 3339).
     pub committed_at: Option<String>,
     /// The newest recovery point that this run made.
@@ -34,7 +36,8 @@ pub fn read(log: &str) -> Option<Progress> {
         let at = event.at;
         let progress = out.get_or_insert_default();
         match event.kind {
-            EventKind::Progress { records, bytes, percent, pace } => {
+            EventKind::Progress { records, bytes, percent, topic, pace } => {
+                progress.topic = topic.or(progress.topic.take());
                 progress.records = records;
                 progress.bytes = bytes;
                 progress.percent = percent;

@@ -101,7 +101,7 @@ impl Inner {
             return;
         }
         let mut err = std::io::stderr().lock();
-        if let EventKind::Progress { records, bytes, percent, pace } = kind {
+        if let EventKind::Progress { records, bytes, percent, pace, .. } = kind {
             let mib = |bytes: f64| bytes / 1_048_576.0;
             let left = pace.remaining_secs.map(|seconds| format!("  {seconds} s left")).unwrap_or_default();
             let (moved, rate) = (mib(*bytes as f64), mib(pace.bytes_per_sec));

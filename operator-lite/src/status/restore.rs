@@ -59,6 +59,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             if let Some(progress) = &running.progress {
                 forgive(new.run.as_mut(), progress);
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
+                new.current_topic = progress.topic.clone().or(new.current_topic.take());
                 new.records_restored = Some(progress.records);
                 new.bytes_restored = Some(progress.bytes);
                 new.throughput_records_per_sec = Some(progress.records_per_sec.round());
@@ -78,6 +79,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             new.run = Some(closed(claim, verdict, moment.now));
             new.completion_time = Some(moment.now.to_string());
             new.eta_ms = None;
+            new.current_topic = None;
             new.throughput_records_per_sec = None;
             if let Some(said) = &verdict.said {
                 new.records_restored = Some(said.records.max(new.records_restored.unwrap_or(0)));

@@ -84,6 +84,9 @@ pub enum EventKind {
         bytes: u64,
         /// Share of the plan that is done, 0 to 100.
         percent: f64,
+        /// The topic of the archive that a restore has come to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        topic: Option<String>,
         /// How fast it goes and how far there is to go.
         #[serde(flatten)]
         pace: Pace,

@@ -364,6 +364,7 @@ impl Collector {
             records: self.totals.records,
             bytes: self.totals.bytes,
             percent: (percent * 10.0).round() / 10.0,
+            topic: None,
             pace,
         });
     }

@@ -148,7 +148,7 @@ impl Metrics {
     pub fn take(&self, event: &EventKind, now: f64) {
         match event {
             EventKind::Started { .. } => self.ready.store(true, Ordering::Relaxed),
-            EventKind::Progress { records, bytes, percent, pace } => {
+            EventKind::Progress { records, bytes, percent, pace, .. } => {
                 raise(&self.records, *records);
                 raise(&self.bytes, *bytes);
                 self.progress.set(percent / 100.0);
@@ -222,7 +222,7 @@ mod tests {
         let spec = MetricsSpec { max_partition_labels: 2, ..MetricsSpec::default() };
         let metrics = Metrics::new(&spec, "backup", "orders");
         let pace = Pace { lag: 9, limited_by: Bound::Store, ..Pace::default() };
-        metrics.take(&EventKind::Progress { records: 7, bytes: 70, percent: 50.0, pace }, 1.0);
+        metrics.take(&EventKind::Progress { records: 7, bytes: 70, percent: 50.0, topic: None, pace }, 1.0);
         metrics.take(&EventKind::Gap { topic: "t".into(), partition: 0, from: 3, to: 8, reason: "r".into() }, 1.0);
         metrics.take(&EventKind::Committed { entry: 1, sealed: true, point: None }, 1_700_000_000.0);
         let lag = |partition, records| PartitionLag { topic: "t".into(), partition, records, margin: 100 - records };

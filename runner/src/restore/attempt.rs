@@ -81,7 +81,7 @@ async fn one_epoch(
         None => None,
     };
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
-    let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO };
+    let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO, topic: None };
     let (mut expected, mut end) = (BTreeMap::new(), None);
     loop {
         let next = tokio::select! {
@@ -122,6 +122,7 @@ async fn one_epoch(
                     None => dealer.finish().await.map(|_| false),
                 },
                 Ok(Some((share, permit))) => {
+                    speed.topic = Some(share.topic);
                     restore.limiter.ready().await;
                     restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
                     dealer.take(share, permit).await
@@ -249,6 +250,8 @@ struct Speed {
     told_at: Instant,
     /// Time that was spent waiting for the archive.
     reading: Duration,
+    /// The topic that was dealt out last.
+    topic: Option<uuid::Uuid>,
 }
 
 fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, earlier: u64, speed: &mut Speed) {
@@ -269,6 +272,7 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
         records: earlier + now,
         bytes,
         percent: (share.min(100.0) * 10.0).round() / 10.0,
+        topic: speed.topic.and_then(|id| restore.point.seal.topics.iter().find(|t| t.id == id)).map(|t| t.name.clone()),
         pace,
     });
 }
