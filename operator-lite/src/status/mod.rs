@@ -111,3 +111,6 @@ fn remarks(verdict: &Verdict) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What statuses say, case by case.
+
+use api::oso::{KafkaBackupSpec, KafkaBackupStatus, KafkaRestoreSpec, KafkaRestoreStatus, RunClaim};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde_json::{Value, json};
+
+use super::{Moment, Running, State, backup, restore};
+use crate::decide::{Said, Tick, Verdict};
+use crate::progress::Progress;
+
+fn at(second: i64) -> Moment {
+    Moment { generation: 3, now: Timestamp::from_second(1_700_000_000 + second).unwrap() }
+}
+
+fn backup_spec(more: &Value) -> KafkaBackupSpec {
+    let mut spec = json!({
+        "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["a"], "storage": {"pvc": {"claimName": "c"}},
+    });
+    for (name, value) in more.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    serde_json::from_value(spec).unwrap()
+}
+
+fn restore_spec(more: &Value) -> KafkaRestoreSpec {
+    let mut spec = json!({"backupRef": {"name": "b"}, "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}});
+    for (name, value) in more.as_object().unwrap() {
+        spec[name] = value.clone();
+    }
+    serde_json::from_value(spec).unwrap()
+}
+
+fn claim() -> Box<RunClaim> {
+    Box::new(RunClaim { id: "b-1".into(), job_uid: Some("j".into()), ..RunClaim::default() })
+}
+
+fn verdict(completed: bool, reason: &str) -> Box<Verdict> {
+    let said =
+        Said { point: Some("b-1".into()), records: 7, bytes: 70, segments: 2, ended: "then".into(), ..Said::default() };
+    Box::new(Verdict { completed, reason: reason.into(), message: "words".into(), said: Some(said), wrote: Some(true) })
+}
+
+/// `Ready Stalled Reconciling` as letters, and the reason of Ready.
+fn health(all: &[Condition]) -> (String, &str) {
+    let find = |name: &str| all.iter().find(|condition| condition.type_ == name).unwrap();
+    let letters = ["Ready", "Stalled", "Reconciling"].map(|name| find(name).status[..1].to_owned());
+    (letters.concat(), &find("Ready").reason)
+}
+
+#[test]
+fn a_finished_backup_tells_what_it_did() {
+    let spec = backup_spec(&json!({}));
+    let new = backup(&KafkaBackupStatus::default(), &spec, &State::Over(claim(), verdict(true, "Completed")), at(0));
+    assert_eq!(new.phase.as_deref(), Some("Completed"));
+    assert_eq!(new.message.as_deref(), Some("Backup completed successfully"));
+    assert_eq!((new.records_processed, new.bytes_processed, new.segments_completed), (Some(7), Some(70), Some(2)));
+    assert_eq!((new.backup_id.as_deref(), new.last_backup_time.as_deref()), (Some("b-1"), Some("then")));
+    assert_eq!((new.resumable, new.checkpoint_enabled, new.observed_generation), (Some(true), Some(true), Some(3)));
+    assert_eq!(health(&new.conditions), ("TFF".to_owned(), "BackupSucceeded"));
+    let run = new.run.unwrap();
+    assert_eq!((run.outcome.as_deref(), run.is_unfinished()), (Some("Completed"), false));
+}
+
+#[test]
+fn a_failure_stalls_what_runs_once_and_not_a_schedule() {
+    let failed = State::Over(claim(), verdict(false, "RunFailed"));
+    for (more, wanted) in [(json!({}), "FTF"), (json!({"schedule": "@daily"}), "FFF")] {
+        let new = backup(&KafkaBackupStatus::default(), &backup_spec(&more), &failed, at(0));
+        assert_eq!(health(&new.conditions), (wanted.to_owned(), "RunFailed"), "{more}");
+        assert_eq!((new.phase.as_deref(), new.message.as_deref()), (Some("Failed"), Some("words")));
+        assert_eq!(new.backup_id, None, "no point was made");
+    }
+}
+
+#[test]
+fn what_the_source_lost_is_said_of_a_success() {
+    let mut verdict = verdict(true, "Completed");
+    verdict.said = verdict.said.map(|said| Said { gaps: 2, warnings: vec!["a word".into()], ..said });
+    let new = backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), &State::Over(claim(), verdict), at(0));
+    let text = new.message.unwrap();
+    assert!(text.contains("2 ranges of offsets were gone") && text.contains("a word"), "{text}");
+}
+
+#[test]
+fn times_of_conditions_stay_while_nothing_changes() {
+    let spec = backup_spec(&json!({"schedule": "@daily"}));
+    let next = Some(at(60).now);
+    let first = backup(&KafkaBackupStatus::default(), &spec, &State::Idle(next), at(0));
+    assert_eq!(health(&first.conditions), ("TFF".to_owned(), "ScheduleActive"));
+    let second = backup(&first, &spec, &State::Idle(next), at(9));
+    assert_eq!(first, second, "nothing is written when nothing changes");
+    let paused =
+        backup(&first, &backup_spec(&json!({"schedule": "@daily", "suspend": true})), &State::Idle(None), at(9));
+    assert_eq!((health(&paused.conditions).1, paused.next_scheduled_backup), ("BackupSuspended", None));
+}
+
+#[test]
+fn retention_is_told_until_it_is_taken_back() {
+    let asked = backup_spec(&json!({"retention": {"enabled": true, "keepLast": 3}}));
+    let told = backup(&KafkaBackupStatus::default(), &asked, &State::Idle(None), at(0));
+    let is =
+        |status: &KafkaBackupStatus| status.conditions.iter().any(|condition| condition.type_ == "RetentionActive");
+    assert!(is(&told) && !is(&backup(&told, &backup_spec(&json!({})), &State::Idle(None), at(1))));
+}
+
+#[test]
+fn a_claim_keeps_its_tick_and_its_trigger() {
+    let tick = Tick { claim: *claim(), schedule: Some(at(5).now), trigger: Some("monday".into()) };
+    let new = backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), &State::Claimed(Box::new(tick)), at(6));
+    assert_eq!(new.last_schedule_time, Some(at(5).now.to_string()));
+    assert_eq!((new.last_trigger.as_deref(), new.phase.as_deref()), (Some("monday"), Some("Running")));
+}
+
+#[test]
+fn an_attempt_that_saved_something_is_forgiven_its_forerunners() {
+    let old = KafkaBackupStatus { run: Some(RunClaim { failures: 4, ..*claim() }), ..KafkaBackupStatus::default() };
+    let progress = |committed: Option<&str>| {
+        let progress = Progress { committed_at: committed.map(str::to_owned), records: 5, ..Progress::default() };
+        State::Running(Box::new(Running { progress: Some(progress), ..Running::default() }))
+    };
+    let after = |state| backup(&old, &backup_spec(&json!({})), &state, at(0)).run.unwrap().failures;
+    assert_eq!((after(progress(None)), after(progress(Some("now")))), (4, 0));
+}
+
+#[test]
+fn a_restore_tells_its_way_and_its_end() {
+    let spec = restore_spec(&json!({}));
+    let progress = Progress { percent: 41.26, topic: Some("a".into()), remaining_secs: Some(3), ..Progress::default() };
+    let running = State::Running(Box::new(Running { progress: Some(progress), ..Running::default() }));
+    let way = restore(&KafkaRestoreStatus::default(), &spec, &running, at(0));
+    assert_eq!((way.progress_percent, way.eta_ms, way.current_topic.as_deref()), (Some(41.3), Some(3_000), Some("a")));
+    assert_eq!(health(&way.conditions), ("FFT".to_owned(), "RestoreRunning"));
+    let end = restore(&way, &spec, &State::Over(claim(), verdict(true, "Completed")), at(9));
+    assert_eq!((end.progress_percent, end.eta_ms, end.current_topic), (Some(100.0), None, None));
+    assert_eq!((end.records_restored, end.segments_processed), (Some(7), Some(2)));
+    assert_eq!(health(&end.conditions), ("TFF".to_owned(), "RestoreSucceeded"));
+    let dry = restore_spec(&json!({"dryRun": true}));
+    let dry = restore(&KafkaRestoreStatus::default(), &dry, &State::Over(claim(), verdict(true, "DryRun")), at(9));
+    assert_eq!(health(&dry.conditions).1, "DryRunPassed");
+}
+
+#[test]
+fn what_blocks_is_named_and_a_lost_node_stalls() {
+    let spec = restore_spec(&json!({}));
+    let told = |state: &State| restore(&KafkaRestoreStatus::default(), &spec, state, at(0));
+    let later = told(&State::NotImplemented(vec!["spec.offsetReset"]));
+    assert_eq!(health(&later.conditions), ("FTF".to_owned(), "NotImplemented"));
+    assert!(later.message.unwrap().contains("spec.offsetReset"));
+    let lost = Running { problem: Some(("NodeLost".into(), "gone".into())), ..Running::default() };
+    assert_eq!(health(&told(&State::Running(Box::new(lost))).conditions), ("FTF".to_owned(), "NodeLost"));
+    let pending = told(&State::Pending("BackupNotFound", "no".into()));
+    assert_eq!((pending.phase.as_deref(), health(&pending.conditions).1), (Some("Pending"), "BackupNotFound"));
+}
