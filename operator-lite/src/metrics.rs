@@ -1,5 +1,6 @@
 //! What the operator counts, in Prometheus' text format.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Metrics {
     restores: Runs,
     backup_time: Family<ByResource, Histogram>,
     restore_time: Family<ByResource, Histogram>,
+    /// Kind, namespace and name of the resources that have series.
+    resources: Mutex<BTreeSet<(String, String, String)>>,
     leader: Gauge,
     refused: Counter,
     admitted: Counter,
@@ -83,6 +86,7 @@ impl Metrics {
             restores: Runs::default(),
             backup_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
             restore_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
+            resources: Mutex::default(),
             leader: Gauge::default(),
             refused: Counter::default(),
             admitted: Counter::default(),
@@ -135,11 +139,39 @@ impl Metrics {
         self.look_time.get_or_create(&labels).observe(time.as_secs_f64());
     }
 
+    /// The series of a kind, and that a resource has some.
+    fn runs(&self, kind: &str) -> (&Runs, &Family<ByResource, Histogram>) {
+        if kind == "KafkaRestore" { (&self.restores, &self.restore_time) } else { (&self.backups, &self.backup_time) }
+    }
+
+    fn remember(&self, owner: &Owner) {
+        let key = (owner.kind.clone(), owner.namespace.clone(), owner.name.clone());
+        self.resources.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    /// Ends the series of resources of a kind that are not there any more.
+    pub fn forget(&self, kind: &str, is_there: impl Fn(&str, &str) -> bool) {
+        let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = |(of, namespace, name): &(String, String, String)| of == kind && !is_there(namespace, name);
+        let (runs, time) = self.runs(kind);
+        for (_, namespace, name) in resources.iter().filter(|key| gone(key)) {
+            let by = ByResource { resource_namespace: namespace.clone(), name: name.clone() };
+            time.remove(&by);
+            for series in [&runs.last_success, &runs.records, &runs.bytes] {
+                series.remove(&by);
+            }
+            for outcome in ["success", "failure"] {
+                let (resource_namespace, name) = (namespace.clone(), name.clone());
+                runs.ended.remove(&ByOutcome { outcome, resource_namespace, name });
+            }
+        }
+        resources.retain(|key| !gone(key));
+    }
+
     /// A run is over.
     pub fn run_ended(&self, owner: &Owner, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
-        let restore = owner.kind == "KafkaRestore";
-        let runs = if restore { &self.restores } else { &self.backups };
-        let time = if restore { &self.restore_time } else { &self.backup_time };
+        self.remember(owner);
+        let (runs, time) = self.runs(&owner.kind);
         let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         let outcome = if verdict.completed { "success" } else { "failure" };
         let ended = ByOutcome { outcome, resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
@@ -156,7 +188,8 @@ impl Metrics {
 
     /// When a run of a resource last ended well.
     pub fn last_success(&self, owner: &Owner, at: Timestamp) {
-        let runs = if owner.kind == "KafkaRestore" { &self.restores } else { &self.backups };
+        self.remember(owner);
+        let (runs, _) = self.runs(&owner.kind);
         let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         runs.last_success.get_or_create(&by).set(at.as_second());
     }
@@ -210,5 +243,10 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        metrics.forget("KafkaRestore", |_, _| false);
+        metrics.forget("KafkaBackup", |namespace, name| (namespace, name) == ("a", "b"));
+        assert!(metrics.text().contains(r#"name="b""#), "it is there still");
+        metrics.forget("KafkaBackup", |_, _| false);
+        assert!(!metrics.text().contains(r#"name="b""#), "{}", metrics.text());
     }
 }

@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, FutureExt, join_all, ready};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,8 @@ use crate::error::Error;
 
 /// How soon a failed look is repeated.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
+/// How often series of resources that are gone are ended.
+const FORGET: Duration = Duration::from_secs(60);
 /// Resources of a kind that are worked on at once.
 const AT_ONCE: u16 = 16;
 
@@ -60,7 +63,19 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
         context.metrics.reconciled(&name, result.is_ok(), begun.elapsed());
         result
     };
-    Controller::new(scoped::<K>(context, scope), watcher::Config::default())
+    let controller = Controller::new(scoped::<K>(context, scope), watcher::Config::default());
+    let known = controller.store();
+    let forget = async {
+        loop {
+            tokio::time::sleep(FORGET).await;
+            // Only this scope's: another namespace's resources are another controller's.
+            context.metrics.forget(&name, |namespace, name| {
+                scope.is_some_and(|scope| scope != namespace)
+                    || known.get(&ObjectRef::new(name).within(namespace)).is_some()
+            });
+        }
+    };
+    let control = controller
         .owns(scoped::<Job>(context, scope), own)
         .with_config(config)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
@@ -68,8 +83,11 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
         .for_each(|result| {
             report(&name, result);
             ready(())
-        })
-        .await;
+        });
+    tokio::select! {
+        () = control => {}
+        () = forget => {}
+    }
 }
 
 async fn tell_later(context: &Arc<Context>, group: &str, name: &str, scope: Option<&String>, stop: &CancellationToken) {
