@@ -12,13 +12,13 @@ use tokio_util::task::TaskTracker;
 use crate::capacity::Capacity;
 use crate::certificate::{Keeper, follow_files, keep};
 use crate::controller::{self, Context, FIELD_MANAGER};
+use crate::definitions;
 use crate::error::Error;
 use crate::http::{self, Health};
 use crate::lease::{self, Terms};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::webhook::{self, Certificate, TlsListener};
-use crate::{definitions, http as plain};
 
 /// How often the definitions in the cluster are compared with this program's.
 const DEFINITIONS: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
             }
         });
     };
-    spawn("health", Box::pin(plain::serve(settings.metrics_address, health.clone(), stop.clone())));
+    spawn("health", Box::pin(http::serve(settings.metrics_address, health.clone(), stop.clone())));
     spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), health, stop.clone())));
     let files = settings.webhook_certificate_file.clone().zip(settings.webhook_key_file.clone());
     if let Some((chain, key)) = files {
