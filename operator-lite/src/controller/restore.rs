@@ -1,7 +1,7 @@
 //! KafkaRestore of `kafka.oso.sh`.
 
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackup, KafkaRestore, RunClaim, Storage};
+use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, RunClaim, Storage};
 use contract::{RunRef, RunSpec};
 use kube::{Api, Client, ResourceExt};
 
@@ -55,7 +55,7 @@ impl Kind for KafkaRestore {
 
     async fn lower(&self, client: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
-        let storage = self.place(client, &namespace).await?;
+        let storage = place(&self.spec, client, &namespace).await?;
         Ok(lower::restore(Identity { namespace, name: self.name_any(), run }, &self.spec, &storage))
     }
 
@@ -64,33 +64,25 @@ impl Kind for KafkaRestore {
     }
 }
 
-/// Where a restore's recovery point lies.
-trait Place {
-    /// The storage that it names itself, else that of the KafkaBackup. Only coordinates come from another namespace:
-    /// Secrets and claims resolve in the restore's own.
-    async fn place(&self, client: &Client, namespace: &str) -> Result<Storage, Result<Pending, Error>>;
-}
-
-impl Place for KafkaRestore {
-    async fn place(&self, client: &Client, namespace: &str) -> Result<Storage, Result<Pending, Error>> {
-        let reference = &self.spec.backup_ref;
-        if let Some(storage) = &reference.storage {
-            return Ok(storage.clone());
-        }
-        let namespace = reference.namespace.as_deref().unwrap_or(namespace);
-        let found = Api::<KafkaBackup>::namespaced(client.clone(), namespace).get_opt(&reference.name).await;
-        let missing = || {
+/// Where a restore's recovery point lies: the storage that it names itself, else that of the KafkaBackup. Only coordinates
+/// come from another namespace: Secrets and claims resolve in the restore's own.
+async fn place(spec: &KafkaRestoreSpec, client: &Client, own: &str) -> Result<Storage, Result<Pending, Error>> {
+    let reference = &spec.backup_ref;
+    if let Some(storage) = &reference.storage {
+        return Ok(storage.clone());
+    }
+    let namespace = reference.namespace.as_deref().unwrap_or(own);
+    let backups = Api::<KafkaBackup>::namespaced(client.clone(), namespace);
+    match backups.get_opt(&reference.name).await {
+        Ok(Some(backup)) => Ok(backup.spec.storage),
+        Err(error) => Err(Err(error.into())),
+        Ok(None) => {
             let text = format!(
                 "spec.backupRef.name: there is no KafkaBackup {:?} in namespace {namespace:?}; create it, or set \
                  spec.backupRef.storage",
                 reference.name
             );
             Err(Ok(("BackupNotFound", text)))
-        };
-        match found {
-            Ok(Some(backup)) => Ok(backup.spec.storage),
-            Ok(None) => missing(),
-            Err(error) => Err(Err(error.into())),
         }
     }
 }
