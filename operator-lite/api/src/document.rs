@@ -1,5 +1,7 @@
 //! Judging a document as the cluster would, without a cluster: its kind, its schema, then the rules of the kind.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -88,6 +90,10 @@ fn typed<T: DeserializeOwned>(spec: Value, rules: impl FnOnce(&T) -> Vec<Finding
     serde_json::from_value(spec).map(|spec| rules(&spec)).map_err(|error| error.to_string())
 }
 
+/// The definitions of [`KINDS`], in their order. Making one takes far longer than a look into it.
+static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> =
+    LazyLock::new(|| KINDS.iter().map(|kind| (kind.crd)()).collect());
+
 impl Kind {
     /// The definition of the kind.
     #[must_use]
@@ -102,8 +108,8 @@ pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
     let mut out = Findings::default();
     let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
-    let served = KINDS.iter().find(|known| format!("{}/v1alpha1", known.group) == version && known.kind == kind);
-    let Some(served) = served else {
+    let is_served = |known: &Kind| format!("{}/v1alpha1", known.group) == version && known.kind == kind;
+    let Some((served, definition)) = KINDS.iter().zip(DEFINITIONS.iter()).find(|(known, _)| is_served(known)) else {
         let list: Vec<_> = KINDS.iter().map(|known| format!("{} of {}/v1alpha1", known.kind, known.group)).collect();
         let fix = format!("use one of: {}", list.join("; "));
         out.wrong("kind", format!("{kind:?} of {version:?}"), "is not a kind that is served", &fix);
@@ -113,7 +119,6 @@ pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
         out.missing("spec", "is required", "add it");
         return out.into_vec();
     };
-    let definition = served.definition();
     let whole =
         definition.spec.versions.first().and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
     if let Some(schema) = whole.and_then(|whole| whole.properties.as_ref()?.get("spec")) {

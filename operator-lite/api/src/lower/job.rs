@@ -123,7 +123,7 @@ impl Owner {
 /// The identity of a run that begins, or is due, at `at`.
 #[must_use]
 pub fn run_ref(name: &str, at: Timestamp) -> RunRef {
-    RunRef { id: format!("{name}-{}", at.strftime("%Y%m%d-%H%M%S")), at }
+    RunRef { id: format!("{name}-{}", contract::stamp::stamp(at)), at }
 }
 
 /// Name of the Job of an attempt; the same for the same claim.
