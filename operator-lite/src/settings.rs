@@ -88,6 +88,9 @@ pub enum LogFormat {
     Json,
 }
 
+/// How long the API server may take to trust a new authority.
+const SETTLE: SignedDuration = SignedDuration::from_mins(10);
+
 impl Settings {
     /// Where pods of runs go.
     ///
@@ -117,7 +120,7 @@ impl Settings {
     #[must_use]
     pub fn lifetimes(&self) -> Lifetimes {
         let leaf = SignedDuration::from_secs(i64::from(self.webhook_certificate_secs));
-        let settle = Lifetimes::default().settle.min(leaf / 12);
+        let settle = SETTLE.min(leaf / 12);
         Lifetimes { authority: leaf * 8, leaf, settle }
     }
 }

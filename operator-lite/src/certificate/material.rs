@@ -21,16 +21,6 @@ pub struct Lifetimes {
     pub settle: SignedDuration,
 }
 
-impl Default for Lifetimes {
-    fn default() -> Self {
-        Self {
-            authority: SignedDuration::from_hours(24 * 730),
-            leaf: SignedDuration::from_hours(24 * 90),
-            settle: SignedDuration::from_mins(10),
-        }
-    }
-}
-
 /// A certificate and its key, as PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -17,8 +17,8 @@ use crate::status::{Moment, State};
 /// Names under which other operators write statuses of these kinds.
 const FOREIGN_MANAGERS: [&str; 2] = ["kafka-backup-operator", "strimzi-backup-operator"];
 
-/// Phases of a run that is over.
-const OVER: [&str; 4] = ["Completed", "Failed", "RolledBack", "PartiallyCompleted"];
+/// Phases of a run that is over and did something.
+const ENDED_WELL: [&str; 3] = ["Completed", "RolledBack", "PartiallyCompleted"];
 
 /// Whether another operator holds the object; its leftovers go once the author asks for that.
 pub(super) async fn hand_over<K: Kind>(work: &Work<'_, K>) -> Result<Option<Action>, Error> {
@@ -60,13 +60,8 @@ fn left_over<K: Kind>(object: &K, moment: Moment) -> Option<RunClaim> {
     let once = matches!(object.mode(), Mode::Once);
     let outcome = match phase {
         "Running" => "Failed",
-        over if once && OVER.contains(&over) => {
-            if over == "Failed" {
-                "Failed"
-            } else {
-                "Completed"
-            }
-        }
+        "Failed" if once => "Failed",
+        other if once && ENDED_WELL.contains(&other) => "Completed",
         _ => return None,
     };
     Some(RunClaim {

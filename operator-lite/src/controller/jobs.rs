@@ -1,10 +1,14 @@
 //! Jobs and pods of a resource: listing, making, stopping, removing, and their last words.
 
+use std::fmt::Debug;
+
 use api::lower::job::{CONTAINER, OWNER_LABEL, Owner};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::decide::JobView;
@@ -51,10 +55,7 @@ impl Jobs {
     /// # Errors
     /// When the API server refuses.
     pub(crate) async fn make(&self, job: &Job) -> Result<(), Error> {
-        match self.jobs().create(&PostParams::default(), job).await.map_err(Error::from) {
-            Err(error) if error.is_conflict() => Ok(()),
-            other => other.map(drop),
-        }
+        create(&self.jobs(), job).await
     }
 
     /// Makes a claim for an archive unless it is there. Nothing owns it.
@@ -62,11 +63,7 @@ impl Jobs {
     /// # Errors
     /// When the API server refuses.
     pub(crate) async fn make_claim(&self, claim: &PersistentVolumeClaim) -> Result<(), Error> {
-        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), &self.namespace);
-        match api.create(&PostParams::default(), claim).await.map_err(Error::from) {
-            Err(error) if error.is_conflict() => Ok(()),
-            other => other.map(drop),
-        }
+        create(&Api::namespaced(self.client.clone(), &self.namespace), claim).await
     }
 
     /// Tells a Job to end its pod: it gets SIGTERM and saves its progress.
@@ -114,5 +111,16 @@ impl Jobs {
         let refused = events.items.into_iter().rev().find(|event| event.reason.as_deref() == Some("FailedCreate"))?;
         let text = format!("the pod of the run was refused: {}", refused.message.unwrap_or_default());
         Some(("PodRefused".to_owned(), text))
+    }
+}
+
+/// Creates an object unless one of its name is there.
+async fn create<K>(api: &Api<K>, object: &K) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned + Serialize,
+{
+    match api.create(&PostParams::default(), object).await.map_err(Error::from) {
+        Err(error) if error.is_conflict() => Ok(()),
+        other => other.map(drop),
     }
 }

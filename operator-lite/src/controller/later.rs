@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::runtime::controller::Action;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::FIELD_MANAGER;
 use crate::error::Error;
+use crate::status::{Moment, health};
 
 /// The kinds, by group. Empty at release.
 pub(super) const KINDS: [(&str, &str); 7] = [
@@ -41,16 +43,12 @@ pub(super) async fn tell(client: Client, kind: ApiResource, object: Arc<DynamicO
         return Ok(Action::await_change());
     }
     let text = format!("runs of {} are not available in this release; the object is kept as it is", kind.kind);
-    let condition = |name: &str, status: &str| {
-        json!({
-            "type": name, "status": status, "reason": "NotImplemented", "message": text,
-            "observedGeneration": generation, "lastTransitionTime": Timestamp::now().to_string(),
-        })
-    };
-    let status = json!({
-        "observedGeneration": generation,
-        "conditions": [condition("Ready", "False"), condition("Stalled", "True"), condition("Reconciling", "False")],
-    });
+    let old = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
+    let mut conditions: Vec<Condition> = serde_json::from_value(old).unwrap_or_default();
+    let now = Timestamp::now();
+    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    health(&mut conditions, (false, true, false), "NotImplemented", &text, Moment { generation, now: second });
+    let status = json!({"observedGeneration": generation, "conditions": conditions});
     let api: Api<DynamicObject> = Api::namespaced_with(client, &object.namespace().unwrap_or_default(), &kind);
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_status(&object.name_any(), &parameters, &Patch::Merge(json!({"status": status}))).await?;

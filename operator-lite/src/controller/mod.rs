@@ -87,7 +87,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     if let Some(action) = foreign::hand_over(&work).await? {
         return Ok(action);
     }
-    let unfinished = subject.claim.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
+    let unfinished = subject.is_unfinished();
     if !unfinished && let Some(blocked) = work.blocked()? {
         return work.tell(&blocked, Action::await_change()).await;
     }
@@ -132,9 +132,10 @@ impl<K: Kind> Work<'_, K> {
             digest: digest(spec, &self.context.placement),
         };
         // A resource at rest costs no request.
-        let at_rest = subject.claim.as_ref().is_none_or(|claim| !claim.is_unfinished() && claim.job_uid.is_none());
+        let unfinished = subject.is_unfinished();
+        let swept = subject.claim.as_ref().is_none_or(|claim| claim.job_uid.is_none());
+        let at_rest = !unfinished && swept;
         let jobs = if at_rest { Jobs::none(client, owner) } else { Jobs::of(client, owner).await? };
-        let unfinished = subject.claim.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
         let room = self.room(owner, unfinished);
         let step = decide(subject, &wish, &jobs.views, room, self.now);
         if !unfinished && !matches!(step, Step::Claim(_)) {

@@ -35,6 +35,14 @@ pub struct Subject {
     pub last_trigger: Option<String>,
 }
 
+impl Subject {
+    /// Whether a run was claimed that is not over.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.claim.as_ref().is_some_and(RunClaim::is_unfinished)
+    }
+}
+
 /// What its specification asks for.
 #[derive(Debug, Clone)]
 pub struct Wish {

@@ -2,8 +2,8 @@
 
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
-use super::conditions::{TAKEN_OVER, health, inherit, set};
-use super::{Moment, State, closed, findings, forgive, inherited, not_implemented, remarks};
+use super::conditions::{health, set, take_over};
+use super::{Moment, State, closed, findings, forgive, not_implemented, note, remarks};
 use crate::decide::Verdict;
 
 /// Reasons that end when what they complain of is mended.
@@ -39,14 +39,10 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             health(&mut new.conditions, (false, true, false), "ForeignOperator", text, moment);
         }
         State::TakenOver(claim) => {
-            set(&mut new.conditions, TAKEN_OVER, true, "TakenOver", "the object is run by this operator", moment);
-            if let Some(claim) = claim {
-                let (reason, text) = inherited(claim, old.phase.as_ref());
-                let failed = claim.outcome.as_deref() == Some("Failed");
-                inherit(&mut new.conditions, failed, reason, &text, moment);
-                new.phase.clone_from(&claim.outcome);
+            if let Some(text) = take_over(&mut new.conditions, claim.as_deref(), old.phase.as_ref(), moment) {
+                new.run = claim.as_deref().cloned();
+                new.phase = new.run.as_ref().and_then(|run| run.outcome.clone());
                 new.message = Some(text);
-                new.run = Some((**claim).clone());
             }
         }
         State::Pending(reason, text) => {
@@ -62,7 +58,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             working(&mut new, scheduled, "BackupRunning", "the run begins", moment);
         }
         State::Running(running) => {
-            note(&mut new, running.job_uid.as_ref(), moment);
+            note(new.run.as_mut(), running.job_uid.as_ref(), moment);
             if let Some(progress) = &running.progress {
                 new.records_processed = Some(progress.records);
                 new.bytes_processed = Some(progress.bytes);
@@ -105,14 +101,6 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
     }
     retention(&mut new, spec, moment);
     new
-}
-
-/// The uid of the claim's Job is written down once; then the run has begun.
-fn note(new: &mut KafkaBackupStatus, uid: Option<&String>, moment: Moment) {
-    if let (Some(run), Some(uid)) = (&mut new.run, uid) {
-        run.job_uid = Some(uid.clone());
-        run.started_at.get_or_insert_with(|| moment.now.to_string());
-    }
 }
 
 /// A schedule is well while a run works; one that runs once is under way.

@@ -1,5 +1,6 @@
 //! Conditions that keep the time of their last change.
 
+use api::oso::RunClaim;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::Moment;
@@ -27,22 +28,37 @@ pub(super) fn set(all: &mut Vec<Condition>, name: &str, status: bool, reason: &s
 }
 
 /// The condition of an object that was another operator's.
-pub(super) const TAKEN_OVER: &str = "TakenOver";
+const TAKEN_OVER: &str = "TakenOver";
 
 /// Whether an object was another operator's, and is ours.
 pub(crate) fn taken_over(all: &[Condition]) -> bool {
     all.iter().any(|condition| condition.type_ == TAKEN_OVER && condition.status == "True")
 }
 
-/// What stands for a run of another operator.
-pub(super) fn inherit(all: &mut Vec<Condition>, failed: bool, reason: &str, message: &str, moment: Moment) {
-    health(all, (!failed, failed, false), reason, message, moment);
-    set(all, "Complete", !failed, reason, message, moment);
-    set(all, "Failed", failed, reason, message, moment);
+/// The object is ours from now on. Tells what stands for the run of the other operator, if there was one: `claim`, with the
+/// phase that the other operator left; a schedule just goes on.
+pub(super) fn take_over(
+    all: &mut Vec<Condition>,
+    claim: Option<&RunClaim>,
+    phase: Option<&String>,
+    moment: Moment,
+) -> Option<String> {
+    set(all, TAKEN_OVER, true, "TakenOver", "the object is run by this operator", moment);
+    let outcome = claim?.outcome.as_deref().unwrap_or_default();
+    let (reason, text) = if phase.is_some_and(|phase| phase == "Running") {
+        ("Abandoned", "the operator that ran it has left; make a new resource to run it again".to_owned())
+    } else {
+        ("TakenOver", format!("{outcome} by another operator; it does not run again"))
+    };
+    let failed = outcome == "Failed";
+    health(all, (!failed, failed, false), reason, &text, moment);
+    set(all, "Complete", !failed, reason, &text, moment);
+    set(all, "Failed", failed, reason, &text, moment);
+    Some(text)
 }
 
 /// The three conditions by which tools tell whether a resource is well (kstatus), with one reason.
-pub(super) fn health(
+pub(crate) fn health(
     all: &mut Vec<Condition>,
     (ready, stalled, reconciling): (bool, bool, bool),
     reason: &str,

@@ -9,7 +9,7 @@ use api::oso::RunClaim;
 use jiff::Timestamp;
 
 pub use backup::backup;
-pub(crate) use conditions::taken_over;
+pub(crate) use conditions::{health, taken_over};
 pub use restore::restore;
 
 use crate::decide::{Tick, Verdict};
@@ -62,15 +62,6 @@ pub struct Moment {
     pub now: Timestamp,
 }
 
-/// What became of another operator's run: phase, reason and words; nothing for a schedule, which goes on.
-fn inherited(claim: &RunClaim, phase: Option<&String>) -> (&'static str, String) {
-    if phase.is_some_and(|phase| phase == "Running") {
-        return ("Abandoned", "the operator that ran it has left; make a new resource to run it again".to_owned());
-    }
-    let outcome = claim.outcome.as_deref().unwrap_or_default();
-    ("TakenOver", format!("{outcome} by another operator; it does not run again"))
-}
-
 fn findings(all: &[Finding]) -> String {
     let errors = all.iter().filter(|finding| finding.level == api::finding::Level::Error);
     errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -78,6 +69,14 @@ fn findings(all: &[Finding]) -> String {
 
 fn not_implemented(fields: &[&str]) -> String {
     format!("not available in this release: {}; remove it to run", fields.join(", "))
+}
+
+/// The uid of the claim's Job is written down once; then the run has begun.
+fn note(claim: Option<&mut RunClaim>, uid: Option<&String>, moment: Moment) {
+    if let (Some(claim), Some(uid)) = (claim, uid) {
+        claim.job_uid = Some(uid.clone());
+        claim.started_at.get_or_insert_with(|| moment.now.to_string());
+    }
 }
 
 /// An attempt that saved something begins the count of failures anew.

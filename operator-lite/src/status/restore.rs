@@ -2,8 +2,8 @@
 
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
 
-use super::conditions::{TAKEN_OVER, health, inherit, set};
-use super::{Moment, State, closed, findings, forgive, inherited, not_implemented, remarks};
+use super::conditions::{health, set, take_over};
+use super::{Moment, State, closed, findings, forgive, not_implemented, note, remarks};
 
 /// The new status.
 #[must_use]
@@ -27,14 +27,10 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             health(&mut new.conditions, (false, true, false), "ForeignOperator", text, moment);
         }
         State::TakenOver(claim) => {
-            set(&mut new.conditions, TAKEN_OVER, true, "TakenOver", "the object is run by this operator", moment);
-            if let Some(claim) = claim {
-                let (reason, text) = inherited(claim, old.phase.as_ref());
-                let failed = claim.outcome.as_deref() == Some("Failed");
-                inherit(&mut new.conditions, failed, reason, &text, moment);
-                new.phase.clone_from(&claim.outcome);
+            if let Some(text) = take_over(&mut new.conditions, claim.as_deref(), old.phase.as_ref(), moment) {
+                new.run = claim.as_deref().cloned();
+                new.phase = new.run.as_ref().and_then(|run| run.outcome.clone());
                 new.message = Some(text);
-                new.run = Some((**claim).clone());
             }
         }
         State::Pending(reason, text) => tell("Pending", (false, false, true), reason, text),
@@ -52,10 +48,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             // A lost node needs somebody; everything else may mend itself.
             let stalled = reason == "NodeLost";
             tell("Running", (false, stalled, !stalled), reason, &text);
-            if let (Some(run), Some(uid)) = (&mut new.run, &running.job_uid) {
-                run.job_uid = Some(uid.clone());
-                run.started_at.get_or_insert_with(|| moment.now.to_string());
-            }
+            note(new.run.as_mut(), running.job_uid.as_ref(), moment);
             if let Some(progress) = &running.progress {
                 forgive(new.run.as_mut(), progress);
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
