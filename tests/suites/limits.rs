@@ -115,6 +115,43 @@ fn t2_36_sessions_end_and_passwords_change_while_a_run_goes_on() {
     assert_eq!((&report["records"], &report["outcome"]), (&json!(60_000), &json!("Completed")));
 }
 
+/// A client certificate that is replaced counts from the next connection on: a stranger's is refused, the owner's taken.
+#[test]
+fn t2_36_certificates_change_while_a_run_goes_on() {
+    let properties = vec!["super.users=User:admin;User:ANONYMOUS;User:alice".to_owned()];
+    let mut kafka = Kafka::with(Options { secure: true, properties, ..Options::default() });
+    let (topic, bench) = ("l-certificate", Bench::new());
+    load::create(&kafka.bootstrap(), topic, 1, 1, &[]);
+    load::produce(&kafka.bootstrap(), topic, &[("batch.num.messages", "500")], (0..30_000).map(|n| Make::new(n, 0)));
+    let certs = kafka.certs();
+    let install = |who: &str| {
+        for kind in ["pem", "key"] {
+            // As a mounted Secret changes: the new file takes the place of the old one at once.
+            let fresh = bench.dir.path().join(format!("fresh.{kind}"));
+            std::fs::copy(certs.join(format!("{who}.{kind}")), &fresh).unwrap();
+            std::fs::rename(fresh, bench.dir.path().join(format!("client.{kind}"))).unwrap();
+        }
+    };
+    std::fs::copy(certs.join("ca.pem"), bench.dir.path().join("ca.pem")).unwrap();
+    install("alice");
+    let backup = json!({"topics": [topic], "rateLimit": {"recordsPerSec": 2_000}, "checkpointIntervalSecs": 1, "incremental": true});
+    let mut spec = bench.backup(topic, &format!("localhost:{}", kafka.mtls_port()), backup);
+    spec["kafka"]["securityProtocol"] = "SSL".into();
+    spec["kafka"]["tls"] = json!({"caFile": "ca.pem", "certificateFile": "client.pem", "keyFile": "client.key"});
+    let mut live = bench.live(&spec);
+    live.wait("committed", |_| true);
+    install("stranger");
+    // All connections end; those that follow show the new certificate.
+    kafka.stop(0, true);
+    kafka.restart(0);
+    live.finish().fails("KB2003", 4, &["certificate"]);
+    install("alice");
+    spec["backup"]["rateLimit"] = json!({});
+    let report = bench.run(&spec).ok().report();
+    assert!(report["records"].as_u64().unwrap() < 30_000, "it goes on where it was: {report}");
+    bench.call("verify", &spec, &[topic]).ok();
+}
+
 #[test]
 fn t2_32_reads_go_to_the_replica_in_our_rack() {
     let mut racks = Options { nodes: 3, ..Options::default() };
