@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 /// What may be moved at once when nothing was moved for a while: this much time's worth.
 const BURST: Duration = Duration::from_millis(500);
+/// A wait is counted in pieces of this length, so that whoever reads the count meanwhile sees that somebody waits.
+const PIECE: Duration = Duration::from_millis(25);
 
 /// Bytes that are worth a request at any rate.
 const LEAST: i32 = 16 << 10;
@@ -23,6 +25,7 @@ pub(crate) struct Limiter {
     limit: RateLimit,
     /// When everything moved so far is paid for.
     paid_at: Arc<Mutex<Option<Instant>>>,
+    /// Microseconds.
     waited: Arc<AtomicU64>,
     /// Size of a record, as far as seen.
     record_bytes: Arc<AtomicU64>,
@@ -55,9 +58,12 @@ impl Limiter {
         }
         let paid_at = *self.paid_at.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = paid_at.and_then(|at| at.checked_duration_since(Instant::now() + BURST));
-        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-            tokio::time::sleep(wait).await;
-            self.waited.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(0), Ordering::Relaxed);
+        let mut left = wait.unwrap_or_default();
+        while !left.is_zero() {
+            let piece = left.min(PIECE);
+            tokio::time::sleep(piece).await;
+            self.waited.fetch_add(u64::try_from(piece.as_micros()).unwrap_or(0), Ordering::Relaxed);
+            left -= piece;
         }
     }
 
@@ -77,7 +83,7 @@ impl Limiter {
 
     /// Milliseconds that tasks waited here, all together.
     pub(crate) fn waited_ms(&self) -> u64 {
-        self.waited.load(Ordering::Relaxed)
+        self.waited.load(Ordering::Relaxed) / 1000
     }
 }
 
@@ -101,6 +107,18 @@ mod tests {
             assert!((9.0..10.1).contains(&seconds), "{seconds}");
             assert!(limiter.waited_ms() > 8_000);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_is_seen_while_it_lasts() {
+        let limiter = Limiter::new(RateLimit { records_per_sec: 1, bytes_per_sec: 0 });
+        limiter.moved(10, 10);
+        let waiting = limiter.clone();
+        let task = tokio::spawn(async move { waiting.ready().await });
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!((2_900..=3_000).contains(&limiter.waited_ms()), "{}", limiter.waited_ms());
+        task.await.unwrap();
+        assert_eq!(limiter.waited_ms(), 9_500);
     }
 
     #[tokio::test(start_paused = true)]
