@@ -11,7 +11,7 @@ if [ "${1:-}" = --check ]; then
   trap 'rm -rf "$out"' EXIT
 fi
 mkdir -p "$out/base" "$out/helm/kafka-backup-operator/files/crds"
-for group in kafka.oso.sh backup.strimzi.io kafkabackup.com; do
+for group in kafka.oso.sh backup.strimzi.io kafkabackup.com kafka-backup.dev; do
   mkdir -p "$out/helm/kafka-backup-operator/files/crds/$group"
   for file in "$here/crds/$group"/*s.yaml; do cp "$file" "$out/helm/kafka-backup-operator/files/crds/$group/"; done
 done

@@ -81,6 +81,23 @@ pub fn pod_name(job_uid: &str, pods: &[Pod]) -> Option<String> {
     own.max_by_key(|pod| pod.metadata.creation_timestamp.clone()).and_then(|pod| pod.metadata.name.clone())
 }
 
+/// Whether a pod of a Job has started and not ended.
+#[must_use]
+pub fn is_running(job_uid: &str, pods: &[Pod]) -> bool {
+    let runs = |pod: &&Pod| {
+        let status = pod.status.as_ref();
+        let started = status.is_some_and(|status| {
+            status
+                .container_statuses
+                .iter()
+                .flatten()
+                .any(|container| container.state.as_ref().is_some_and(|state| state.running.is_some()))
+        });
+        started && !has_ended(pod)
+    };
+    pods.iter().filter(|pod| belongs(pod, job_uid)).any(|pod| runs(&pod))
+}
+
 /// What keeps a pod from running: a stable word, and the same in words.
 #[must_use]
 pub fn problem(job_uid: &str, pods: &[Pod]) -> Option<(String, String)> {

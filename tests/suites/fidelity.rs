@@ -414,6 +414,34 @@ fn a_dry_run_plans_and_writes_nothing() {
 }
 
 #[test]
+fn a_restore_keeps_to_the_plan_that_was_looked_at() {
+    let (bootstrap, topic) = (source().bootstrap(), "t-plan");
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..10).map(|n| Make::new(n, 0)));
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok();
+    let restore = |more: serde_json::Value| {
+        let mut part = json!({"from": point_of(&bench, topic)});
+        for (name, value) in more.as_object().unwrap() {
+            part[name] = value.clone();
+        }
+        bench.restore("t-plan", &target().bootstrap(), part)
+    };
+    let report = bench.run(&restore(json!({"dryRun": true}))).ok().report();
+    let seen = report["planFingerprint"].as_str().unwrap().to_owned();
+    // Somebody makes the topic meanwhile: the plan would fill it instead of creating it.
+    load::create(&target().bootstrap(), topic, 1, 1, &[]);
+    bench.run(&restore(json!({"planFingerprint": seen}))).fails("KB5008", 4, &[&seen, "t-plan: fill"]);
+    assert!(oracle::read(&target().bootstrap(), topic, 0, false).is_empty(), "nothing was written");
+    let report = bench.run(&restore(json!({"dryRun": true}))).ok().report();
+    let again = report["planFingerprint"].as_str().unwrap().to_owned();
+    assert_ne!(seen, again);
+    let report = bench.run(&restore(json!({"planFingerprint": again}))).ok().report();
+    assert_eq!((report["outcome"].as_str(), report["changed"].as_bool()), (Some("Completed"), Some(true)));
+    assert_eq!(oracle::read(&target().bootstrap(), topic, 0, false).len(), 10);
+}
+
+#[test]
 fn source_offsets_are_found_in_the_target() {
     let (bootstrap, topic) = (source().bootstrap(), "t-lookup");
     load::create(&bootstrap, topic, 1, 1, &[]);

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::{oso, strimzi};
+use crate::{inspection, oso, strimzi};
 
 /// A question to the cluster: may the author do this?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,21 @@ pub fn questions(group: &str, namespace: &str, spec: &Value, old: Option<&Value>
                 name: text(spec, &["backupRef", "name"]).unwrap_or_default(),
                 field: "spec.backupRef.namespace",
             });
+        }
+        return out;
+    }
+    if group == inspection::GROUP && old.is_none() {
+        let ask = |verb, field| Question {
+            verb,
+            group: oso::GROUP,
+            resource: "kafkabackups",
+            namespace: namespace.to_owned(),
+            name: text(spec, &["backupRef", "name"]).unwrap_or_default(),
+            field,
+        };
+        out.push(ask("inspect", "spec.backupRef"));
+        if text(spec, &["level"]).as_deref() == Some("peek") {
+            out.push(ask("peek", "spec.level"));
         }
         return out;
     }
@@ -112,6 +127,17 @@ mod tests {
         );
         assert!(questions(oso::GROUP, "prod", &spec, None).is_empty());
         assert!(questions(oso::GROUP, "dev", &spec, Some(&spec)).is_empty());
+    }
+
+    #[test]
+    fn looking_and_reading_are_two_rights() {
+        let spec = |level: &str| json!({"backupRef": {"name": "orders"}, "level": level});
+        let verbs = |level: &str| {
+            let asked = questions(inspection::GROUP, "prod", &spec(level), None);
+            asked.iter().map(|q| (q.verb, q.resource, q.name.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(verbs("inspect"), [("inspect", "kafkabackups", "orders".to_owned())]);
+        assert_eq!(verbs("peek").iter().map(|q| q.0).collect::<Vec<_>>(), ["inspect", "peek"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::finding::{Finding, Findings, Level};
 use crate::validate::Patterns;
-use crate::{oso, schema, strimzi, validate};
+use crate::{inspection, oso, schema, strimzi, validate};
 
 /// A kind that is served.
 pub struct Kind {
@@ -28,8 +28,11 @@ impl std::fmt::Debug for Kind {
     }
 }
 
+/// All groups of resources that users write.
+pub const GROUPS: [&str; 3] = [oso::GROUP, strimzi::GROUP, strimzi::RELEASED_GROUP];
+
 /// All kinds.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 10] = [
     Kind {
         group: oso::GROUP,
         kind: "KafkaBackup",
@@ -83,6 +86,12 @@ pub const KINDS: [Kind; 9] = [
         kind: "KafkaRestore",
         crd: || strimzi::restore_definition(strimzi::RELEASED_GROUP),
         rules: |spec, _| typed(spec, |spec| validate::strimzi_restore(spec, Patterns::Glob)),
+    },
+    Kind {
+        group: inspection::GROUP,
+        kind: "KafkaBackupInspection",
+        crd: inspection::KafkaBackupInspection::crd,
+        rules: |spec, _| typed(spec, validate::inspection),
     },
 ];
 

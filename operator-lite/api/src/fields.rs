@@ -33,29 +33,69 @@ pub fn markdown() -> String {
 }
 
 fn one(out: &mut String, kind: &Kind) {
-    let definition = kind.definition();
-    let schema =
-        definition.spec.versions.first().and_then(|version| version.schema.as_ref()?.open_api_v3_schema.clone());
-    let Some(properties) = schema.and_then(|schema| schema.properties) else { return };
     let _ = writeln!(out, "\n## {} ({})", kind.kind, kind.group);
+    let fields = all(kind);
     for part in ["spec", "status"] {
-        let Some(schema) = properties.get(part) else { continue };
         let _ = writeln!(out, "\n### {part}\n\n| field | type | default | meaning |\n|---|---|---|---|");
-        fields(out, "", schema);
+        for field in &fields {
+            let Some(path) = field.path.strip_prefix(part).and_then(|rest| rest.strip_prefix('.')) else { continue };
+            let default = match &field.default {
+                Some(value) => format!("`{value}`"),
+                None if field.required => "required".to_owned(),
+                None => String::new(),
+            };
+            let meaning = field.description.replace('|', "\\|");
+            let _ = writeln!(out, "| `{path}` | {} | {default} | {meaning} |", field.type_name);
+        }
     }
 }
 
-fn fields(out: &mut String, at: &str, schema: &JSONSchemaProps) {
+/// A field of a kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Path, for example `spec.storage.s3.bucket`; `[]` for each of a list, `*` for each of a map.
+    pub path: String,
+    /// Its type, in words.
+    pub type_name: String,
+    /// Its default, as JSON.
+    pub default: Option<String>,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it does.
+    pub description: String,
+}
+
+/// The fields of a kind, whose name may be in lower case; `None` without such a kind.
+#[must_use]
+pub fn of_kind(group: &str, kind: &str) -> Option<Vec<Field>> {
+    let is_it = |known: &&Kind| known.group == group && known.kind.eq_ignore_ascii_case(kind);
+    KINDS.iter().find(is_it).map(all)
+}
+
+fn all(kind: &Kind) -> Vec<Field> {
+    let definition = kind.definition();
+    let schema =
+        definition.spec.versions.first().and_then(|version| version.schema.as_ref()?.open_api_v3_schema.clone());
+    let properties = schema.and_then(|schema| schema.properties).unwrap_or_default();
+    let mut out = Vec::new();
+    for part in ["spec", "status"] {
+        if let Some(schema) = properties.get(part) {
+            fields(&mut out, part, schema);
+        }
+    }
+    out
+}
+
+fn fields(out: &mut Vec<Field>, at: &str, schema: &JSONSchemaProps) {
     for (name, field) in schema.properties.iter().flatten() {
-        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-        let required = schema.required.iter().flatten().any(|known| known == name);
-        let default = match &field.default {
-            Some(value) => format!("`{}`", value.0),
-            None if required => "required".to_owned(),
-            None => String::new(),
-        };
-        let meaning = field.description.clone().unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-        let _ = writeln!(out, "| `{path}` | {} | {default} | {meaning} |", type_of(field));
+        let path = format!("{at}.{name}");
+        out.push(Field {
+            path: path.clone(),
+            type_name: type_of(field),
+            default: field.default.as_ref().map(|value| value.0.to_string()),
+            required: schema.required.iter().flatten().any(|known| known == name),
+            description: field.description.clone().unwrap_or_default().replace('\n', " "),
+        });
         if KUBERNETES.contains(&name.as_str()) {
             continue;
         }

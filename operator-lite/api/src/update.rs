@@ -5,18 +5,26 @@ use serde_json::Value;
 use crate::finding::{Finding, Findings};
 use crate::oso;
 
+/// Kinds that never change.
+const FIXED: [&str; 1] = ["KafkaBackupInspection"];
 /// Kinds that run once.
 const ONCE: [&str; 3] = ["KafkaRestore", "KafkaOffsetReset", "KafkaOffsetRollback"];
-/// Finalizers of another operator on `kafka.oso.sh`.
-pub const FOREIGN_FINALIZERS: [&str; 5] = [
+/// Finalizers of other operators.
+const FOREIGN_FINALIZERS: [&str; 7] = [
     "kafka.oso.sh/backup-finalizer",
     "kafka.oso.sh/restore-finalizer",
     "kafka.oso.sh/offset-reset-finalizer",
     "kafka.oso.sh/offset-rollback-finalizer",
     "kafka.oso.sh/validation-finalizer",
+    "backup.strimzi.io/cleanup",
+    "kafkabackup.com/cleanup",
 ];
-/// Finalizers of another operator on the Strimzi groups.
-pub const FOREIGN_CLEANUPS: [&str; 2] = ["backup.strimzi.io/cleanup", "kafkabackup.com/cleanup"];
+
+/// Whether a finalizer is that of another operator.
+#[must_use]
+pub fn is_foreign(finalizer: &str) -> bool {
+    FOREIGN_FINALIZERS.contains(&finalizer)
+}
 
 /// Findings on a change from `old` to `new`, both whole documents.
 #[must_use]
@@ -27,9 +35,11 @@ pub fn check(old: &Value, new: &Value) -> Vec<Finding> {
         let rule = "must stay as it is: this resource has run, and runs once";
         out.missing("spec", rule, "create a resource with a new name for another run");
     }
+    if old.get("spec") != new.get("spec") && FIXED.contains(&kind) {
+        out.missing("spec", "must stay as it is: rights were asked for when it was made", "make a new one");
+    }
     for finalizer in finalizers(new) {
-        let foreign = FOREIGN_FINALIZERS.contains(&finalizer) || FOREIGN_CLEANUPS.contains(&finalizer);
-        if foreign && !finalizers(old).any(|known| known == finalizer) && is_ours(old) {
+        if is_foreign(finalizer) && !finalizers(old).any(|known| known == finalizer) && is_ours(old) {
             let rule = "is that of another operator, and this resource is run by this one";
             out.wrong("metadata.finalizers", finalizer, rule, "stop the other operator");
         }

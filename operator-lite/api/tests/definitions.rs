@@ -6,7 +6,7 @@ use api::document::KINDS;
 #[test]
 fn names_columns_and_nullable_fields_are_as_documented() {
     let short: Vec<_> = KINDS.iter().map(|kind| kind.definition().spec.names.short_names.unwrap()[0].clone()).collect();
-    assert_eq!(short, ["kb", "kr", "kor", "korb", "kbv", "kb", "kr", "kb", "kr"]);
+    assert_eq!(short, ["kb", "kr", "kor", "korb", "kbv", "kb", "kr", "kb", "kr", "kbi"]);
     for kind in &KINDS {
         let definition = kind.definition();
         assert_eq!(definition.spec.names.categories.as_deref(), Some(&["kafka-backup".to_owned()][..]));

@@ -274,6 +274,7 @@ fn restore_effects() -> Vec<Effect> {
         ("rateLimiting.recordsPerSec", json!(5), "/restore/rateLimit/recordsPerSec", json!(5)),
         ("rateLimiting.bytesPerSec", json!(5), "/restore/rateLimit/bytesPerSec", json!(5)),
         ("rateLimiting.maxConcurrentPartitions", json!(5), "/restore/maxConcurrentPartitions", json!(5)),
+        ("planFingerprint", json!("a1"), "/restore/planFingerprint", json!("a1")),
         ("dryRun", json!(true), "/restore/dryRun", json!(true)),
         ("produceBatchSize", json!(5), "/restore/produceBatchSize", json!(5)),
         ("produceAcks", json!(1), "/restore/produceAcks", json!(1)),

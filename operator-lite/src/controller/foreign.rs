@@ -1,12 +1,16 @@
 //! Hand-over from another operator on the same group: nothing runs before its author says so, and nothing that is
 //! finished runs again.
 
+use std::fmt::Debug;
+
 use api::oso::RunClaim;
-use api::update::{FOREIGN_CLEANUPS, FOREIGN_FINALIZERS};
+use api::update::is_foreign;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{FIELD_MANAGER, Kind, Work};
@@ -23,15 +27,13 @@ const ENDED_WELL: [&str; 3] = ["Completed", "RolledBack", "PartiallyCompleted"];
 /// Whether another operator holds the object; its leftovers go once the author asks for that.
 pub(super) async fn hand_over<K: Kind>(work: &Work<'_, K>) -> Result<Option<Action>, Error> {
     let object = work.object;
-    let is_theirs =
-        |name: &&String| FOREIGN_FINALIZERS.contains(&name.as_str()) || FOREIGN_CLEANUPS.contains(&name.as_str());
-    let theirs: Vec<&String> = object.finalizers().iter().filter(is_theirs).collect();
+    let holds = object.finalizers().iter().any(|name| is_foreign(name));
     let wrote = object.managed_fields().iter().any(|entry| {
         let manager = entry.manager.as_deref().unwrap_or_default();
         FOREIGN_MANAGERS.contains(&manager) && entry.subresource.as_deref() == Some("status")
     });
     let status_is_theirs = wrote && object.claim().is_none() && !object.is_taken_over();
-    if theirs.is_empty() && !status_is_theirs {
+    if !holds && !status_is_theirs {
         return Ok(None);
     }
     let annotation = format!("{}/take-over", K::group(&()));
@@ -47,11 +49,28 @@ pub(super) async fn hand_over<K: Kind>(work: &Work<'_, K>) -> Result<Option<Acti
         work.event(EventType::Normal, "TakenOver", "the object is run by this operator now").await;
         return work.tell(&state, Action::await_change()).await.map(Some);
     }
-    let kept: Vec<&String> = object.finalizers().iter().filter(|name| !theirs.contains(name)).collect();
-    let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "finalizers": kept}});
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    work.api().patch(&object.name_any(), &parameters, &Patch::Merge(patch)).await?;
+    release(&work.api(), object.meta()).await?;
     Ok(Some(Action::await_change()))
+}
+
+/// Removes the finalizers of other operators from an object, under the version that was read; the others stay.
+///
+/// On an object that is deleted nobody may be left to do it, and what these finalizers stood for has an owner: the
+/// garbage collector removes it.
+pub(super) async fn release<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let all = meta.finalizers.as_deref().unwrap_or_default();
+    let kept: Vec<&String> = all.iter().filter(|name| !is_foreign(name)).collect();
+    if kept.len() == all.len() {
+        return Ok(());
+    }
+    let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "finalizers": kept}});
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let name = meta.name.as_deref().unwrap_or_default();
+    api.patch_metadata(name, &parameters, &Patch::Merge(patch)).await?;
+    Ok(())
 }
 
 /// The claim that stands for what the other operator did: a run that is over stays over, one that it left is abandoned.

@@ -23,7 +23,8 @@ const TAIL: i64 = 60;
 pub(crate) struct Jobs {
     client: Client,
     namespace: String,
-    pods: Vec<Pod>,
+    /// Their pods.
+    pub(crate) pods: Vec<Pod>,
     /// What is there.
     pub(crate) views: Vec<JobView>,
 }

@@ -60,13 +60,7 @@ pub trait Kind:
 
     /// Whose runs these are.
     fn owner(&self) -> Owner {
-        Owner {
-            api_version: Self::api_version(&()).into_owned(),
-            kind: Self::kind(&()).into_owned(),
-            namespace: self.namespace().unwrap_or_default(),
-            name: self.name_any(),
-            uid: self.uid().unwrap_or_default(),
-        }
+        owner_of(self)
     }
 
     /// What the decisions need.
@@ -82,5 +76,16 @@ pub trait Kind:
             trigger: self.annotations().get(&trigger).cloned(),
             last_trigger: self.last_trigger().cloned(),
         }
+    }
+}
+
+/// A resource as the owner of Jobs.
+pub(super) fn owner_of<K: Resource<DynamicType = ()>>(object: &K) -> Owner {
+    Owner {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
     }
 }

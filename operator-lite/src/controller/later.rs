@@ -10,7 +10,7 @@ use kube::runtime::controller::Action;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::FIELD_MANAGER;
+use super::{FIELD_MANAGER, foreign};
 use crate::error::Error;
 use crate::status::{Moment, health};
 
@@ -39,17 +39,20 @@ pub(super) fn resource(group: &str, kind: &str) -> ApiResource {
 pub(super) async fn tell(client: Client, kind: ApiResource, object: Arc<DynamicObject>) -> Result<Action, Error> {
     let generation = object.metadata.generation.unwrap_or(0);
     let told = object.data.pointer("/status/observedGeneration").and_then(Value::as_i64) == Some(generation);
-    if told || object.metadata.deletion_timestamp.is_some() {
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &object.namespace().unwrap_or_default(), &kind);
+    if object.metadata.deletion_timestamp.is_some() {
+        foreign::release(&api, &object.metadata).await?;
+        return Ok(Action::await_change());
+    }
+    if told {
         return Ok(Action::await_change());
     }
     let text = format!("runs of {} are not available in this release; the object is kept as it is", kind.kind);
     let old = object.data.pointer("/status/conditions").cloned().unwrap_or_default();
     let mut conditions: Vec<Condition> = serde_json::from_value(old).unwrap_or_default();
-    let now = Timestamp::now();
-    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    health(&mut conditions, (false, true, false), "NotImplemented", &text, Moment { generation, now: second });
+    let moment = Moment::new(generation, Timestamp::now());
+    health(&mut conditions, (false, true, false), "NotImplemented", &text, moment);
     let status = json!({"observedGeneration": generation, "conditions": conditions});
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &object.namespace().unwrap_or_default(), &kind);
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_status(&object.name_any(), &parameters, &Patch::Merge(json!({"status": status}))).await?;
     Ok(Action::await_change())

@@ -5,6 +5,7 @@
 
 mod backup;
 mod foreign;
+mod inspection;
 mod jobs;
 mod kind;
 mod later;
@@ -78,11 +79,11 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     if object.meta().deletion_timestamp.is_some() {
         // The garbage collector ends what belongs to it.
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);
+        let api: Api<K> = Api::namespaced(context.client.clone(), &subject.owner.namespace);
+        foreign::release(&api, object.meta()).await?;
         return Ok(Action::await_change());
     }
-    // Statuses tell times to the second.
-    let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let moment = Moment { generation: subject.generation, now: second };
+    let moment = Moment::new(subject.generation, now);
     let work = Work { context: &context, object: &*object, moment, now };
     if let Some(action) = foreign::hand_over(&work).await? {
         return Ok(action);
@@ -257,14 +258,7 @@ impl<K: Kind> Work<'_, K> {
     /// Writes the status, if it changes, under the version that was read.
     pub(crate) async fn tell(&self, state: &State, after: Action) -> Result<Action, Error> {
         let Some(new) = self.object.with_status(state, self.moment) else { return Ok(after) };
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.api().replace_status(&self.object.name_any(), &parameters, &new).await.map_err(Error::from) {
-            Ok(_) => Ok(after),
-            // Somebody else wrote: what they wrote is read, and decided on.
-            Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
-            Err(error) if error.is_missing() => Ok(Action::await_change()),
-            Err(error) => Err(error),
-        }
+        write_status(&self.api(), &new, after).await
     }
 
     pub(crate) async fn event(&self, kind: EventType, reason: &str, note: &str) {
@@ -278,6 +272,21 @@ impl<K: Kind> Work<'_, K> {
         if let Err(error) = self.context.recorder.publish(&event, &self.object.object_ref(&())).await {
             tracing::warn!(%error, "an Event could not be written");
         }
+    }
+}
+
+/// Writes an object's status under the version that was read.
+async fn write_status<K>(api: &Api<K>, new: &K, after: Action) -> Result<Action, Error>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+{
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match api.replace_status(&new.name_any(), &parameters, new).await.map_err(Error::from) {
+        Ok(_) => Ok(after),
+        // Somebody else wrote: what they wrote is read, and decided on.
+        Err(error) if error.is_conflict() => Ok(Action::requeue(SOON)),
+        Err(error) if error.is_missing() => Ok(Action::await_change()),
+        Err(error) => Err(error),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::inspection::KafkaBackupInspection;
 use api::lower::job::{MANAGED_LABEL, MANAGER};
 use api::oso::{KafkaBackup, KafkaRestore};
 use futures::StreamExt;
@@ -16,7 +17,7 @@ use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
 use super::later::{self, resource};
-use super::{Context, Kind, reconcile};
+use super::{Context, Kind, inspection, reconcile};
 use crate::error::Error;
 
 /// How soon a failed look is repeated.
@@ -35,6 +36,7 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
     for scope in scopes {
         all.push(kind::<KafkaBackup>(&context, scope, &stop).boxed());
         all.push(kind::<KafkaRestore>(&context, scope, &stop).boxed());
+        all.push(inspections(&context, scope, &stop).boxed());
         for (group, name) in later::KINDS.iter().filter(|(group, _)| groups.iter().any(|known| known == group)) {
             all.push(tell_later(&context, group, name, scope, &stop).boxed());
         }
@@ -88,6 +90,19 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
         () = control => {}
         () = forget => {}
     }
+}
+
+async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
+    let own = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
+    Controller::new(scoped::<KafkaBackupInspection>(context, scope), watcher::Config::default())
+        .owns(scoped::<Job>(context, scope), own)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(inspection::reconcile, |_, error, _| after(error), Arc::clone(context))
+        .for_each(|result| {
+            report("KafkaBackupInspection", result);
+            ready(())
+        })
+        .await;
 }
 
 async fn tell_later(context: &Arc<Context>, group: &str, name: &str, scope: Option<&String>, stop: &CancellationToken) {

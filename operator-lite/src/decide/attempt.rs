@@ -36,6 +36,12 @@ pub struct Said {
     pub stored_bytes: u64,
     /// Segments that were written.
     pub segments: u64,
+    /// Whether the run began to change the archive or the target.
+    pub changed: bool,
+    /// Fingerprint of a restore's plan.
+    pub plan_fingerprint: Option<String>,
+    /// The plan in words.
+    pub plan: Option<String>,
     /// Warnings.
     pub warnings: Vec<String>,
     /// Gaps: ranges of offsets that the source no longer had.
@@ -55,6 +61,9 @@ impl From<Report> for Said {
             records: report.records,
             bytes: report.bytes,
             stored_bytes: report.stored_bytes,
+            changed: report.changed,
+            plan_fingerprint: report.plan_fingerprint,
+            plan: report.details.get("text").and_then(serde_json::Value::as_str).map(str::to_owned),
             segments: report.segments,
             warnings: report.warnings,
             gaps: report.gaps.len(),
@@ -132,7 +141,7 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             reason: reason.to_owned(),
             message: words(ended, said.as_ref()),
             said: said.clone(),
-            wrote: Some(wrote(claim, ended, said.as_ref())),
+            wrote: Some(wrote(claim, said.as_ref())),
         }))
     };
     let again = |failures: u32, wait: i64| {
@@ -142,7 +151,7 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             failures,
             not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
             job_uid: None,
-            wrote: Some(wrote(claim, ended, said.as_ref())),
+            wrote: Some(wrote(claim, said.as_ref())),
             ..claim.clone()
         });
         Step::Again { next, why: words(ended, said.as_ref()) }
@@ -169,11 +178,9 @@ fn outcome(said: Option<&Said>) -> &str {
     said.map_or("Completed", |said| said.outcome.as_str())
 }
 
-/// A run that failed by its plan has changed nothing. Nothing is known of one that left no report.
-fn wrote(claim: &RunClaim, ended: &Ended, said: Option<&Said>) -> bool {
-    let planned_only = said.is_some_and(|said| said.records == 0 && said.stored_bytes == 0)
-        && matches!(ended.exit_code, Some(NO | BAD_SPEC | FINAL));
-    claim.wrote == Some(true) || !planned_only
+/// Whether a run may have changed something, now or in an attempt before. Nothing is known of one that left no report.
+fn wrote(claim: &RunClaim, said: Option<&Said>) -> bool {
+    claim.wrote == Some(true) || said.is_none_or(|said| said.changed)
 }
 
 fn words(ended: &Ended, said: Option<&Said>) -> String {

@@ -9,7 +9,7 @@ use api::schedule::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Ended, JobView, Mode, Step, Subject, Wish, decide, run_of};
+use super::{Ended, JobView, Mode, Said, Step, Subject, Wish, decide, judge, run_of};
 
 fn owner() -> Owner {
     Owner {
@@ -107,6 +107,24 @@ fn a_run_that_is_over_does_not_run_again() {
     assert_eq!(over("Failed", true, 1), resting());
     assert_eq!(over("Failed", false, 2), resting());
     assert!(matches!(over("Failed", false, 1), Step::Claim(_)), "mended before anything was written");
+}
+
+#[test]
+fn a_run_whose_runner_changed_nothing_may_be_mended() {
+    let wrote = |before: Option<bool>, report: Option<bool>| {
+        let claim = RunClaim { wrote: before, failures: 5, ..RunClaim::default() };
+        let report = report.map(|changed| Box::new(Said { changed, ..Said::default() }));
+        // Brokers that cannot be reached: attempts are used up.
+        let ended = Ended { exit_code: Some(3), disrupted: false, report, message: String::new() };
+        match judge(&claim, &ended, false, false, at("11:00:00")) {
+            Step::Conclude(verdict) => verdict.wrote,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(wrote(None, Some(false)), Some(false));
+    assert_eq!(wrote(None, Some(true)), Some(true));
+    assert_eq!(wrote(Some(true), Some(false)), Some(true), "an attempt before did");
+    assert_eq!(wrote(None, None), Some(true), "nothing is known of it");
 }
 
 #[test]

@@ -62,6 +62,14 @@ pub struct Moment {
     pub now: Timestamp,
 }
 
+impl Moment {
+    /// A moment to the second: statuses tell no more.
+    #[must_use]
+    pub fn new(generation: i64, now: Timestamp) -> Self {
+        Self { generation, now: Timestamp::from_second(now.as_second()).unwrap_or(now) }
+    }
+}
+
 fn findings(all: &[Finding]) -> String {
     let errors = all.iter().filter(|finding| finding.level == api::finding::Level::Error);
     errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")

@@ -78,11 +78,13 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.records_restored = Some(said.records.max(new.records_restored.unwrap_or(0)));
                 new.bytes_restored = Some(said.bytes.max(new.bytes_restored.unwrap_or(0)));
                 new.segments_processed = Some(said.segments);
+                new.plan_fingerprint.clone_from(&said.plan_fingerprint);
+                new.plan = said.plan.clone().filter(|_| spec.dry_run);
             }
             let (reason, text) = if verdict.completed {
                 new.progress_percent = Some(100.0);
                 let text = match (spec.dry_run, verdict.reason.as_str()) {
-                    (true, _) => "Dry run: nothing was written; the plan is in the run's report",
+                    (true, _) => "Dry run: nothing was written; the plan is in status.plan",
                     (_, "AlreadyDone") => "This restore was completed before, and is not repeated",
                     _ => "Restore completed successfully",
                 };

@@ -97,7 +97,34 @@ impl Catalog {
     /// # Errors
     /// When the store fails.
     pub async fn has_point(&self, layout: &Layout, stamp: &str) -> Result<bool, ArchiveError> {
-        Ok(point_of(&self.store, layout.set(), stamp).await?.is_some())
+        Ok(self.seal(layout.set(), stamp).await?.is_some())
+    }
+
+    /// The seal of a set's recovery point with this stamp: by the hint when it is there and right, else by walking from
+    /// seal to seal.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn seal(&self, set: &str, stamp: &str) -> Result<Option<Entry>, ArchiveError> {
+        let layout = Layout::new(set);
+        let chain = Chain::new(self.store.clone(), layout.clone());
+        if let Some(bytes) = self.store.get(&layout.point(stamp)).await?
+            && let Ok(hint) = decode_document::<Hint>(stamp, &bytes)
+            && let Ok((entry, digest)) = chain.entry(hint.entry).await
+            && digest == hint.digest
+            && entry.seal.is_some()
+        {
+            return Ok(Some(entry));
+        }
+        let mut next = newest_seal(&self.store, set).await?.map(|(_, seal)| seal);
+        while let Some(number) = next {
+            let (entry, _) = chain.entry(number).await?;
+            if entry.point == stamp {
+                return Ok(Some(entry));
+            }
+            next = entry.last_seal;
+        }
+        Ok(None)
     }
 
     /// The newest unfinished full set of `name` whose run has this specification, and its newest entry. Only the
@@ -144,7 +171,8 @@ pub async fn resolve(store: &Store, name: &str) -> Result<(Layout, u64), Archive
     if let Some((set, stamp)) = contract::stamp::split_point(name)
         && catalog.has_set(set).await?
     {
-        return point_of(store, set, stamp).await?.ok_or_else(|| catalog.missing("recovery point", name));
+        let seal = catalog.seal(set, stamp).await?.ok_or_else(|| catalog.missing("recovery point", name))?;
+        return Ok((Layout::new(set), seal.n));
     }
     for set in catalog.stamped_folders(name).await?.into_iter().rev() {
         if let Some(found) = newest_seal(store, &set).await? {
@@ -173,27 +201,4 @@ async fn newest_seal(store: &Store, set: &str) -> Result<Option<(Layout, u64)>, 
     let (entry, _) = chain.entry(newest).await?;
     let seal = if entry.seal.is_some() { Some(newest) } else { entry.last_seal };
     Ok(seal.map(|seal| (layout, seal)))
-}
-
-/// By the hint when it is there and right, else by walking from seal to seal.
-async fn point_of(store: &Store, set: &str, stamp: &str) -> Result<Option<(Layout, u64)>, ArchiveError> {
-    let layout = Layout::new(set);
-    let chain = Chain::new(store.clone(), layout.clone());
-    if let Some(bytes) = store.get(&layout.point(stamp)).await?
-        && let Ok(hint) = decode_document::<Hint>(stamp, &bytes)
-        && let Ok((entry, digest)) = chain.entry(hint.entry).await
-        && digest == hint.digest
-        && entry.seal.is_some()
-    {
-        return Ok(Some((layout, hint.entry)));
-    }
-    let mut next = newest_seal(store, set).await?.map(|(_, seal)| seal);
-    while let Some(number) = next {
-        let (entry, _) = chain.entry(number).await?;
-        if entry.point == stamp {
-            return Ok(Some((layout, number)));
-        }
-        next = entry.last_seal;
-    }
-    Ok(None)
 }

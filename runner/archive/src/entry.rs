@@ -11,7 +11,7 @@ use crate::state::{PartitionState, TopicState};
 use crate::{ArchiveError, Digest};
 
 /// Format number of sets and their documents.
-pub(crate) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 /// A bound on what a damaged document can make us allocate.
 const LIMIT: usize = 1 << 30;
 /// First bytes of a zstd frame.

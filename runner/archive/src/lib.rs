@@ -50,7 +50,7 @@ pub use catalog::{Catalog, SetSummary, resolve};
 pub use chain::Chain;
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
-pub use entry::{Entry, EntryKind, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
+pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
 pub use epochs::first_above_epoch;
 pub use error::ArchiveError;
 pub use head::HeadCopy;

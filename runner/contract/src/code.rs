@@ -127,6 +127,8 @@ codes! {
         "The target has fewer partitions than the source. Nothing was written. Restore under another name, or add partitions.";
     StateMismatch = "KB5007", Final, "the state of this restore does not fit what is there",
         "The target topics are not the ones that this restore started with. Restore again under a new name.";
+    PlanChanged = "KB5008", Final, "the plan is not the one that was looked at",
+        "Between the plan and the restore, the recovery point, the target or the specification changed. Nothing was written. Make the plan again, look at it, and restore with its fingerprint.";
     Interrupted = "KB9001", Interrupted, "stopped on request",
         "Progress was saved. The same run goes on where it stopped.";
     Internal = "KB9002", Resumable, "an unexpected failure",

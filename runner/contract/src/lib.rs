@@ -26,6 +26,8 @@ pub mod restore_spec;
 
 pub mod run_spec;
 
+pub mod inspect_spec;
+
 pub mod event;
 pub mod report;
 
@@ -34,6 +36,7 @@ pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
 pub use event::{Bound, Event, EventKind, Pace};
+pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use metrics_spec::MetricsSpec;
 pub use report::Report;

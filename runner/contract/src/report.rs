@@ -8,6 +8,9 @@ use crate::Failure;
 /// Most bytes that Kubernetes keeps of a termination message.
 pub const TERMINATION_LIMIT: usize = 4096;
 
+/// Bytes of a plan's text in the short form.
+const PLAN_ROOM: usize = 1800;
+
 /// What a run did.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,6 +40,9 @@ pub struct Report {
     pub stored_bytes: u64,
     /// Segments written by this attempt, or that a restore reads.
     pub segments: u64,
+    /// Whether this run, in this attempt or an earlier one, began to change the archive or the target.
+    #[serde(default)]
+    pub changed: bool,
     /// Warnings, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -49,6 +55,9 @@ pub struct Report {
     /// Open transactions that cut a partition short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<Value>,
+    /// Fingerprint of a restore's plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_fingerprint: Option<String>,
     /// What the run planned or found, by kind of run.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
@@ -61,13 +70,14 @@ impl Report {
     /// The report as JSON of at most [`TERMINATION_LIMIT`] bytes: lists are cut, and it says so.
     #[must_use]
     pub fn short(&self) -> String {
-        let text = |report: &Self| serde_json::to_string(report).unwrap_or_default();
-        let full = text(self);
+        let whole = |report: &Self| serde_json::to_string(report).unwrap_or_default();
+        let full = whole(self);
         if full.len() <= TERMINATION_LIMIT {
             return full;
         }
         let mut cut = self.clone();
-        cut.details = Value::Null;
+        let text = self.details.get("text").and_then(Value::as_str);
+        cut.details = text.map_or(Value::Null, |text| serde_json::json!({"text": first_lines(text)}));
         cut.warnings = self.warnings.iter().take(3).map(|w| shorten(w, 300)).collect();
         cut.warnings.push("shortened; the full report is in the archive under runs/".into());
         cut.gaps.truncate(3);
@@ -76,13 +86,28 @@ impl Report {
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
-        if text(&cut).len() > TERMINATION_LIMIT {
+        if whole(&cut).len() > TERMINATION_LIMIT {
+            cut.details = Value::Null;
             cut.gaps.clear();
             cut.timelines.clear();
             cut.held_back.clear();
         }
-        text(&cut)
+        whole(&cut)
     }
+}
+
+/// Lines that fit, whole ones, and how many more there are.
+fn first_lines(text: &str) -> String {
+    let (mut out, mut left) = (String::new(), 0_usize);
+    for line in text.lines() {
+        if left == 0 && out.len() + line.len() < PLAN_ROOM {
+            out.push_str(line);
+            out.push('\n');
+        } else {
+            left += 1;
+        }
+    }
+    if left > 0 { format!("{out}and {left} more lines") } else { out.trim_end().to_owned() }
 }
 
 fn shorten(text: &str, most: usize) -> String {
@@ -92,6 +117,20 @@ fn shorten(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_plan_is_cut_by_lines() {
+        let line = |number: u32| format!("  topic-{number}: create, 12 partitions\n");
+        let text: String = (0..500).map(line).collect();
+        let report = Report { details: serde_json::json!({"text": text, "topics": ["x"]}), ..Report::default() };
+        let short = report.short();
+        assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
+        let back: Report = serde_json::from_str(&short).unwrap();
+        let kept = back.details["text"].as_str().unwrap();
+        let lines = kept.lines().count() as u32 - 1;
+        assert!(kept.ends_with(&format!("and {} more lines", 500 - lines)), "{kept}");
+        assert!(lines > 30, "{lines}");
+    }
 
     #[test]
     fn the_short_form_fits_whatever_the_run_found() {

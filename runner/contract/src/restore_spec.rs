@@ -81,6 +81,9 @@ pub struct RestoreSpec {
     /// Append offset headers; the recovery point's own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
+    /// Fingerprint of the plan that was looked at: a restore whose plan is another one ends before it writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_fingerprint: Option<String>,
     /// Print the plan and write nothing.
     #[serde(default)]
     pub dry_run: bool,

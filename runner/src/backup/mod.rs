@@ -73,6 +73,7 @@ pub async fn run(
             return Ok(());
         }
     };
+    report.changed = true;
     let (run, name, resumed) = (identity.run.clone(), identity.point.clone(), writer.claim().resumed);
     emitter.emit(EventKind::Started { run, name, resumed });
     if !writer.claim().exclusive {

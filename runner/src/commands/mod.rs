@@ -2,6 +2,7 @@
 //! messages to standard error.
 
 mod check;
+mod inspect;
 mod list;
 mod lookup;
 mod print;
@@ -167,6 +168,17 @@ enum Command {
         #[arg(short, long, value_enum, default_value = "text")]
         output: Output,
     },
+    /// Answer questions about one backup, on this machine's loopback, for whoever holds its token
+    #[command(
+        after_help = "A pod does this for `kubectl kafka-backup` (KafkaBackupInspection).\n\nExample:\n  kafka-backup-runner inspect inspect.json"
+    )]
+    Inspect {
+        /// What to answer for, JSON
+        spec: PathBuf,
+        /// Write a failure to this file, for a pod's termination message
+        #[arg(long)]
+        termination_log: Option<PathBuf>,
+    },
     /// Explain an error code
     Explain {
         /// Such as KB4003; all codes when absent
@@ -223,6 +235,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
             lookup::lookup(context, &spec_file::read(&spec.spec)?, &topic, partition, &offsets, spec.output).await
         }
         Command::StoreCheck { store, output } => store_check::store_check(context, &store, output).await,
+        Command::Inspect { spec, termination_log } => {
+            let result = inspect::serve(context, &spec).await;
+            if let (Err(failure), Some(path)) = (&result, termination_log) {
+                let report = contract::Report { failure: Some(failure.clone()), ..Default::default() };
+                run::write_termination(&path, &report);
+            }
+            result
+        }
         Command::Explain { code } => explain(code.as_deref()),
         Command::Schema => {
             print::line(&serde_json::to_string_pretty(&RunSpec::schema()).unwrap_or_default());

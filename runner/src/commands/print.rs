@@ -5,6 +5,7 @@ use std::io::Write;
 use contract::{Failure, Report};
 
 use super::Output;
+pub(crate) use crate::words::size;
 
 /// Prints a line; a closed pipe is not an error.
 pub(crate) fn line(text: &str) {
@@ -74,19 +75,9 @@ fn summary(report: &Report) {
     if let Some(text) = report.details.get("text").and_then(|text| text.as_str()) {
         line(text);
     }
-}
-
-/// Bytes for people.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
+    if let Some(fingerprint) = &report.plan_fingerprint {
+        line(&format!("plan fingerprint: {fingerprint}"));
     }
-    let name = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {name}") }
 }
 
 /// Milliseconds since 1970 as RFC 3339.
@@ -99,11 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_times_are_readable() {
-        assert_eq!(
-            (size(0), size(1023), size(1536), size(5 << 30)),
-            ("0 B".into(), "1023 B".into(), "1.5 KiB".into(), "5.0 GiB".into())
-        );
+    fn times_are_readable() {
         assert_eq!(time(1_767_225_600_500), "2026-01-01T00:00:00.500Z");
     }
 }

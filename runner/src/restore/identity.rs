@@ -39,7 +39,7 @@ impl Identity {
     }
 }
 
-/// Rates, time-outs and whether it is a dry run do not make another restore.
+/// Rates, time-outs, the plan that was looked at, and whether it is a dry run do not make another restore.
 fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
     let work = RestoreSpec {
         dry_run: false,
@@ -47,6 +47,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         state_storage: None,
         rate_limit: contract::RateLimit::default(),
         max_concurrent_partitions: None,
+        plan_fingerprint: None,
         ..part.clone()
     };
     let text = serde_json::json!([spec.namespace, spec.name, cluster, work]).to_string();

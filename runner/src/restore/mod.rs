@@ -94,6 +94,7 @@ pub async fn run(
     let opened = RestoreJournal::open(&states, identity.cluster(), identity.hex(), context.nonce()).await?;
     let (journal, saved): (_, Option<RestoreState>) = opened;
     let resumed = saved.is_some();
+    report.changed = resumed;
     let point = load_point(&store, part, saved.as_ref()).await?;
     report.point = Some(point.seal.point.clone());
     if let Some(done) = saved.as_ref().filter(|state| state.finished) {
@@ -106,6 +107,9 @@ pub async fn run(
     let plan = plan::make(context, &cluster, &point, part, saved.as_ref()).await?;
     plan.fill(report);
     emitter.emit(EventKind::Planned { topics: report.topics, partitions: report.partitions, records: plan.records() });
+    if let Some(failure) = part.plan_fingerprint.as_deref().filter(|_| !resumed).and_then(|seen| changed(&plan, seen)) {
+        return Err(failure);
+    }
     if let Some(refusal) = plan.refusal() {
         return Err(refusal);
     }
@@ -117,11 +121,25 @@ pub async fn run(
     for warning in &plan.warnings {
         emitter.warn(warning.clone());
     }
+    report.changed = true;
     prepare::prepare(&mut restore, &plan).await?;
     let moved = attempt::produce(&mut restore, &plan, report).await;
     moved?;
     crash::at(CrashPoint::AllProduced);
     finish::finish(&mut restore, &plan, report).await
+}
+
+/// Why the plan is not the one that somebody looked at.
+fn changed(plan: &RestorePlan, seen: &str) -> Option<Failure> {
+    let now = plan.fingerprint();
+    (now != seen).then(|| {
+        let text = format!(
+            "restore.planFingerprint is {seen}, and the plan is {now} now: what is archived, the target, or the \
+             specification changed since. Nothing was written. It is now: {}",
+            plan.text().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+        );
+        Failure::new(Code::PlanChanged, text)
+    })
 }
 
 /// Where the state of a restore is: beside the archive, unless the specification says otherwise.

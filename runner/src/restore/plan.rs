@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use archive::{Point, Timelines, TopicConfigs, Wanted};
+use archive::{Digest, Point, Timelines, TopicConfigs, Wanted};
 use batch::Window;
 use contract::{Code, ExistingTopics, Failure, Report, RestoreSpec};
 use serde::Serialize;
@@ -16,9 +16,13 @@ use super::route::Route;
 use super::select::{Chosen, choose};
 use super::state::RestoreState;
 use crate::context::Context;
+use crate::words::size;
 
 /// Bytes that offset headers may add to a batch with a single record.
 const HEADER_ROOM: u64 = 1024;
+
+/// Digits of a plan's fingerprint.
+const FINGERPRINT: usize = 16;
 
 /// What a restore would do.
 #[derive(Debug, Clone, Serialize)]
@@ -106,7 +110,15 @@ impl RestorePlan {
         wanted
     }
 
+    /// Changes whenever something of the plan does.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        Digest::half_of(text.as_bytes()).0.chars().take(FINGERPRINT).collect()
+    }
+
     pub(crate) fn fill(&self, report: &mut Report) {
+        report.plan_fingerprint = Some(self.fingerprint());
         report.topics = self.topics.len() as u64;
         report.partitions = self.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
         let mut details = serde_json::to_value(self).unwrap_or_default();
@@ -129,11 +141,11 @@ impl RestorePlan {
             };
             let _ = write!(
                 out,
-                "\n  {name}: {}, {} partitions, at most {} records, {} bytes",
+                "\n  {name}: {}, {} partitions, at most {} records, {}",
                 topic.action,
                 topic.partitions.len(),
                 topic.records,
-                topic.bytes
+                size(topic.bytes)
             );
             if let Some(count) = topic.route.exact() {
                 let _ = write!(out, ", dealt out to {count} anew");
@@ -334,7 +346,7 @@ fn judge(
     };
     if topic.action == "refuse" {
         let text = format!(
-            "target topic {name} already holds {} offsets; restore under another name with topicMapping, or say existingTopics: append or purge",
+            "target topic {name} already holds {} offsets; restore under another name with topicMapping, or say existingTopics: append or purge (purgeTopics in a KafkaRestore)",
             target.held
         );
         out.refusals.push(Failure::new(Code::TargetNotEmpty, text));

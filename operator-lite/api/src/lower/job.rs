@@ -7,22 +7,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contract::{RunRef, RunSpec, StoreSpec};
+use contract::{InspectSpec, RunRef, RunSpec, StoreSpec};
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::{
-    Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
-    PodFailurePolicyRule,
-};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, DownwardAPIVolumeFile, DownwardAPIVolumeSource, EmptyDirVolumeSource,
-    KeyToPath, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec,
-    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
-    SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount, VolumeResourceRequirements,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, ResourceRequirements, Toleration, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::{Deserialize, Serialize};
 
+use super::pod::{self, Work};
 use crate::oso::{PvcStorage, Storage};
 
 /// Annotation of a pod template with the run's specification, as JSON.
@@ -44,20 +39,10 @@ pub const CONTAINER: &str = "runner";
 /// Most bytes of a run's specification: annotations of an object share 256 KiB.
 pub const SPEC_LIMIT: usize = 200 << 10;
 
-const SECRETS: &str = "/run/kafka-backup/secrets";
-const VOLUMES: &str = "/run/kafka-backup/volumes";
-const SPEC_FOLDER: &str = "/run/kafka-backup/spec";
-const SPEC_FILE: &str = "run.json";
-/// User and group of the container; owner of the files on volumes that it makes.
-const USER: i64 = 65_532;
-/// The runner saves its progress within 25 seconds of SIGTERM.
-const GRACE_SECS: i64 = 35;
-/// The engine's bound is 256 MiB and one largest batch; the rest is for the kernel's buffers.
-const MEMORY_REQUEST: &str = "256Mi";
-const MEMORY_LIMIT: &str = "512Mi";
-const CPU_REQUEST: &str = "100m";
 /// Longest part of a Job's name that comes from the resource's name.
 const NAME_PART: usize = 35;
+/// Longest life of an inspection, whoever asks: a day.
+const INSPECTION_LIMIT_SECS: i64 = 86_400;
 
 /// Where and how pods of runs are placed: the installation's settings (`runner.*` of the chart).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -129,9 +114,13 @@ pub fn run_ref(name: &str, at: Timestamp) -> RunRef {
 /// Name of the Job of an attempt; the same for the same claim.
 #[must_use]
 pub fn job_name(owner: &Owner, run: &RunRef, attempt: u32) -> String {
+    format!("{}-{}-{attempt}", stem(owner), run.at.strftime("%Y%m%d%H%M%S"))
+}
+
+/// What the names of a resource's Jobs begin with.
+fn stem(owner: &Owner) -> String {
     let name: String = owner.name.replace('.', "-").chars().take(NAME_PART).collect();
-    let stamp = run.at.strftime("%Y%m%d%H%M%S");
-    format!("{}-{}-{stamp}-{attempt}", name.trim_end_matches('-'), owner.hash8())
+    format!("{}-{}", name.trim_end_matches('-'), owner.hash8())
 }
 
 /// A digest of all that shapes a run: when it changes, a continuous run is started anew.
@@ -147,191 +136,38 @@ pub fn digest(spec: &RunSpec, placement: &Placement) -> String {
 pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -> Job {
     let empty = RunRef { id: String::new(), at: Timestamp::UNIX_EPOCH };
     let run = spec.run.as_ref().unwrap_or(&empty);
-    let labels = labels(owner, placement);
+    let arguments = ["--output", "json", "--termination-log", "/dev/termination-log"];
+    let work = Work {
+        command: "run",
+        arguments: &arguments,
+        spec: serde_json::to_string(spec).unwrap_or_default(),
+        secrets: secrets(spec),
+        claims: claims(&stores(spec), spec.backup.as_ref().and_then(|backup| backup.checkpoint_folder.as_ref())),
+        port: spec.metrics.as_ref().map(|metrics| metrics.port),
+    };
     let note = |name: &str, value: String| (name.to_owned(), value);
-    let template = PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels.clone()),
-            annotations: Some({
-                let mut all = placement.annotations.clone();
-                all.extend([note(SPEC_ANNOTATION, serde_json::to_string(spec).unwrap_or_default())]);
-                all
-            }),
-            ..ObjectMeta::default()
-        }),
-        spec: Some(pod(spec, placement)),
+    let mut job = pod::job(owner, &job_name(owner, run, attempt), &work, placement);
+    job.metadata.annotations =
+        Some(BTreeMap::from([note(RUN_ANNOTATION, run.id.clone()), note(ATTEMPT_ANNOTATION, attempt.to_string())]));
+    job
+}
+
+/// The Job of an inspection: a pod that answers questions until nobody asks, or for a day.
+#[must_use]
+pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> Job {
+    let work = Work {
+        command: "inspect",
+        arguments: &["--termination-log", "/dev/termination-log"],
+        spec: serde_json::to_string(spec).unwrap_or_default(),
+        secrets: keys(spec.storage.secret_files()),
+        claims: claims(&[(&spec.storage, true)], None),
+        port: None,
     };
-    Job {
-        metadata: ObjectMeta {
-            name: Some(job_name(owner, run, attempt)),
-            namespace: Some(owner.namespace.clone()),
-            labels: Some(labels),
-            annotations: Some(BTreeMap::from([
-                note(RUN_ANNOTATION, run.id.clone()),
-                note(ATTEMPT_ANNOTATION, attempt.to_string()),
-            ])),
-            owner_references: Some(vec![owner.reference()]),
-            ..ObjectMeta::default()
-        },
-        spec: Some(JobSpec {
-            backoff_limit: Some(0),
-            pod_replacement_policy: Some("Failed".to_owned()),
-            pod_failure_policy: Some(failure_policy()),
-            template,
-            ..JobSpec::default()
-        }),
-        status: None,
+    let mut job = pod::job(owner, &stem(owner), &work, placement);
+    if let Some(spec) = &mut job.spec {
+        spec.active_deadline_seconds = Some(INSPECTION_LIMIT_SECS);
     }
-}
-
-fn labels(owner: &Owner, placement: &Placement) -> BTreeMap<String, String> {
-    let own = [
-        ("app.kubernetes.io/name", "kafka-backup-runner"),
-        (MANAGED_LABEL, MANAGER),
-        (OWNER_LABEL, owner.uid.as_str()),
-        (KIND_LABEL, owner.kind.as_str()),
-    ];
-    let mut labels = placement.labels.clone();
-    labels.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    labels
-}
-
-/// One Job is one attempt: whatever ends the pod ends the Job, and its condition names the exit code or the disruption.
-fn failure_policy() -> PodFailurePolicy {
-    let rule = |on_exit_codes, on_pod_conditions| PodFailurePolicyRule {
-        action: "FailJob".to_owned(),
-        on_exit_codes,
-        on_pod_conditions,
-    };
-    let disrupted =
-        PodFailurePolicyOnPodConditionsPattern { type_: "DisruptionTarget".to_owned(), status: "True".to_owned() };
-    let failed = PodFailurePolicyOnExitCodesRequirement {
-        container_name: Some(CONTAINER.to_owned()),
-        operator: "NotIn".to_owned(),
-        values: vec![0],
-    };
-    PodFailurePolicy { rules: vec![rule(None, Some(vec![disrupted])), rule(Some(failed), None)] }
-}
-
-fn pod(spec: &RunSpec, placement: &Placement) -> PodSpec {
-    let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
-    let mut mount = |volume: Volume, path: String, read_only: bool| {
-        mounts.push(VolumeMount {
-            name: volume.name.clone(),
-            mount_path: path,
-            read_only: Some(read_only),
-            ..VolumeMount::default()
-        });
-        volumes.push(volume);
-    };
-    mount(spec_volume(), SPEC_FOLDER.to_owned(), true);
-    for (number, (secret, keys)) in secrets(spec).into_iter().enumerate() {
-        mount(secret_volume(format!("secret-{number}"), &secret, keys), format!("{SECRETS}/{secret}"), true);
-    }
-    for (number, (claim, read_only)) in claims(spec).into_iter().enumerate() {
-        let source = PersistentVolumeClaimVolumeSource { claim_name: claim.clone(), read_only: Some(read_only) };
-        let name = format!("volume-{number}");
-        let volume = Volume { name, persistent_volume_claim: Some(source), ..Volume::default() };
-        mount(volume, format!("{VOLUMES}/{claim}"), read_only);
-    }
-    let scratch = EmptyDirVolumeSource { size_limit: Some(Quantity("64Mi".to_owned())), medium: None };
-    let scratch = Volume { name: "tmp".to_owned(), empty_dir: Some(scratch), ..Volume::default() };
-    mount(scratch, "/tmp".to_owned(), false);
-    PodSpec {
-        containers: vec![container(spec, placement, mounts)],
-        volumes: Some(volumes),
-        restart_policy: Some("Never".to_owned()),
-        termination_grace_period_seconds: Some(GRACE_SECS),
-        automount_service_account_token: Some(false),
-        enable_service_links: Some(false),
-        service_account_name: placement.service_account_name.clone(),
-        node_selector: (!placement.node_selector.is_empty()).then(|| placement.node_selector.clone()),
-        tolerations: (!placement.tolerations.is_empty()).then(|| placement.tolerations.clone()),
-        image_pull_secrets: (!placement.image_pull_secrets.is_empty()).then(|| {
-            placement.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
-        }),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            // Large volumes are not walked at each start.
-            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
-            ..PodSecurityContext::default()
-        }),
-        ..PodSpec::default()
-    }
-}
-
-fn container(spec: &RunSpec, placement: &Placement, mounts: Vec<VolumeMount>) -> Container {
-    let arguments = [
-        "--secrets",
-        SECRETS,
-        "--volumes",
-        VOLUMES,
-        "run",
-        &format!("{SPEC_FOLDER}/{SPEC_FILE}"),
-        "--output",
-        "json",
-        "--termination-log",
-        "/dev/termination-log",
-    ];
-    let port = spec.metrics.as_ref().map(|metrics| ContainerPort {
-        name: Some("metrics".to_owned()),
-        container_port: i32::from(metrics.port),
-        ..ContainerPort::default()
-    });
-    Container {
-        name: CONTAINER.to_owned(),
-        image: Some(placement.image.clone()),
-        image_pull_policy: placement.image_pull_policy.clone(),
-        args: Some(arguments.map(str::to_owned).into()),
-        ports: port.map(|port| vec![port]),
-        resources: Some(placement.resources.clone().unwrap_or_else(bounded)),
-        volume_mounts: Some(mounts),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            ..SecurityContext::default()
-        }),
-        ..Container::default()
-    }
-}
-
-fn bounded() -> ResourceRequirements {
-    let quantities = |all: &[(&str, &str)]| {
-        Some(all.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect())
-    };
-    ResourceRequirements {
-        requests: quantities(&[("cpu", CPU_REQUEST), ("memory", MEMORY_REQUEST)]),
-        limits: quantities(&[("memory", MEMORY_LIMIT)]),
-        claims: None,
-    }
-}
-
-fn spec_volume() -> Volume {
-    let field =
-        ObjectFieldSelector { api_version: None, field_path: format!("metadata.annotations['{SPEC_ANNOTATION}']") };
-    let file = DownwardAPIVolumeFile {
-        path: SPEC_FILE.to_owned(),
-        field_ref: Some(field),
-        ..DownwardAPIVolumeFile::default()
-    };
-    let source = DownwardAPIVolumeSource { items: Some(vec![file]), default_mode: None };
-    Volume { name: "spec".to_owned(), downward_api: Some(source), ..Volume::default() }
-}
-
-fn secret_volume(name: String, secret: &str, keys: BTreeSet<String>) -> Volume {
-    let items = keys.into_iter().map(|key| KeyToPath { path: key.clone(), key, mode: None }).collect();
-    let source = SecretVolumeSource {
-        secret_name: Some(secret.to_owned()),
-        items: Some(items),
-        optional: Some(true),
-        default_mode: None,
-    };
-    Volume { name, secret: Some(source), ..Volume::default() }
+    job
 }
 
 /// The stores of a run, and whether it only reads there.
@@ -345,27 +181,32 @@ fn stores(spec: &RunSpec) -> Vec<(&StoreSpec, bool)> {
 /// Secrets by name with the keys that the run reads; a file of a secret is `<secret>/<key>`.
 #[must_use]
 pub fn secrets(spec: &RunSpec) -> BTreeMap<String, BTreeSet<String>> {
+    keys(spec.secret_files())
+}
+
+fn keys(files: Vec<&str>) -> BTreeMap<String, BTreeSet<String>> {
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (secret, key) in spec.secret_files().into_iter().filter_map(|file| file.split_once('/')) {
+    for (secret, key) in files.into_iter().filter_map(|file| file.split_once('/')) {
         out.entry(secret.to_owned()).or_default().insert(key.to_owned());
     }
     out
 }
 
-/// Claims by name, and whether the run only reads there; a folder of a volume is `<claim>/<folder>`.
-fn claims(spec: &RunSpec) -> BTreeMap<String, bool> {
+/// Claims by name, and whether they are only read, of stores and of a folder that is written; a folder of a volume is
+/// `<claim>/<folder>`.
+fn claims(stores: &[(&StoreSpec, bool)], folder: Option<&String>) -> BTreeMap<String, bool> {
     let mut out: BTreeMap<String, bool> = BTreeMap::new();
     let mut add = |path: &str, read_only: bool| {
         let claim = path.split('/').next().unwrap_or_default().to_owned();
         let known = out.entry(claim).or_insert(read_only);
         *known &= read_only;
     };
-    for (store, read_only) in stores(spec) {
+    for (store, read_only) in stores {
         if let StoreSpec::Filesystem { path, .. } = store {
-            add(path, read_only);
+            add(path, *read_only);
         }
     }
-    if let Some(folder) = spec.backup.as_ref().and_then(|backup| backup.checkpoint_folder.as_ref()) {
+    if let Some(folder) = folder {
         add(folder, false);
     }
     out

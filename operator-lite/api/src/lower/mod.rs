@@ -5,14 +5,16 @@
 
 mod cluster;
 pub mod job;
+mod pod;
 mod storage;
 
 use contract::{
-    BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, KafkaSpec, MetricsSpec, PatternSyntax, RateLimit,
-    Repartitioning, RestoreSpec, RunRef, RunSpec, StartOffset, StoreSpec, Strategy,
+    BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, InspectSpec, KafkaSpec, MetricsSpec, PatternSyntax,
+    RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, StartOffset, StoreSpec, Strategy,
 };
 use jiff::Timestamp;
 
+use crate::inspection::{InspectionLevel, KafkaBackupInspectionSpec};
 use crate::oso::{
     CircuitBreaker, KafkaBackupSpec, KafkaRestoreSpec, Metrics, PointInTime, RateLimiting, Storage, VolumePlace,
 };
@@ -143,11 +145,25 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         rate_limit: rates(spec.rate_limiting.as_ref()),
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
+        plan_fingerprint: spec.plan_fingerprint.clone(),
         dry_run: spec.dry_run,
     };
     RunSpec {
         restore: Some(restore),
         ..run(identity, cluster::cluster(&spec.kafka_cluster), storage::storage(storage), spec.circuit_breaker.as_ref())
+    }
+}
+
+/// What the pod of an inspection of a KafkaBackup is told.
+#[must_use]
+pub fn inspection(spec: &KafkaBackupInspectionSpec, storage: &Storage) -> InspectSpec {
+    InspectSpec {
+        format_version: contract::FORMAT_VERSION,
+        name: spec.backup_ref.name.clone(),
+        storage: storage::storage(storage),
+        token_digest: spec.token_digest.to_ascii_lowercase(),
+        records: spec.level == InspectionLevel::Peek,
+        idle_secs: u64::from(spec.idle_secs),
     }
 }
 

@@ -90,6 +90,10 @@ pub struct KafkaRestoreSpec {
     /// backup says when absent. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
+    /// Fingerprint of the plan that was looked at (`status.planFingerprint` of a dry run): a restore whose plan is another
+    /// one fails before it writes. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_fingerprint: Option<String>,
     /// Where the restore keeps its state when the archive may only be read. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_storage: Option<Storage>,
@@ -223,6 +227,12 @@ pub struct KafkaRestoreStatus {
     /// Where the offset mapping lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_mapping_path: Option<String>,
+    /// Fingerprint of the plan. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_fingerprint: Option<String>,
+    /// The plan of a dry run in words; long ones are cut. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// The claimed run. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunClaim>,

@@ -5,6 +5,7 @@
 
 mod backup;
 mod cluster;
+mod inspection;
 mod metrics;
 mod names;
 mod offsets;
@@ -25,6 +26,7 @@ use crate::oso::{
 use crate::schedule::Schedule;
 use crate::strimzi as strimzi_kinds;
 
+pub use inspection::inspection;
 pub use strimzi::Patterns;
 
 /// Findings on a KafkaBackup.

@@ -1,0 +1,84 @@
+//! KafkaBackupInspection: a look into the archive of a KafkaBackup, for the one who made it. A kind of this project's own.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The group of this kind.
+pub const GROUP: &str = "kafka-backup.dev";
+
+/// How much an inspection may show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InspectionLevel {
+    /// Recovery points, topics, offsets, times, sizes, configs and groups; whether all is whole.
+    #[default]
+    Inspect,
+    /// What records hold, too.
+    Peek,
+}
+
+/// Lets its author ask questions about the archive of a KafkaBackup, through a pod of their own.
+#[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "kafka-backup.dev",
+    version = "v1alpha1",
+    kind = "KafkaBackupInspection",
+    plural = "kafkabackupinspections",
+    shortname = "kbi",
+    category = "kafka-backup",
+    doc = "A look into the archive of a KafkaBackup, for the one who made it; it ends when nobody asks.",
+    namespaced,
+    status = "KafkaBackupInspectionStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Backup", type_ = "string", json_path = ".spec.backupRef.name"),
+    printcolumn(name = "Level", type_ = "string", json_path = ".spec.level"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaBackupInspectionSpec {
+    /// The KafkaBackup of the same namespace.
+    pub backup_ref: InspectedBackup,
+    /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, and for records `peek`, too.
+    #[serde(default)]
+    pub level: InspectionLevel,
+    /// BLAKE3-256 of the token that questions must carry, 64 hexadecimal digits. The token itself stands nowhere.
+    pub token_digest: String,
+    /// Seconds without a question after which it ends; 10 to 3600.
+    #[serde(default = "ten_minutes")]
+    pub idle_secs: u32,
+}
+
+fn ten_minutes() -> u32 {
+    600
+}
+
+/// A KafkaBackup of the same namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InspectedBackup {
+    /// Its name.
+    pub name: String,
+}
+
+/// Where questions are taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KafkaBackupInspectionStatus {
+    /// Pending, Ready or Failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The phase in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The pod that answers, on its own loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_name: Option<String>,
+    /// The generation that this status tells of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

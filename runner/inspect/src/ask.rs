@@ -1,0 +1,44 @@
+//! Asking a store.
+
+use archive::Store;
+use contract::{Code, Failure};
+use tokio::sync::mpsc;
+
+use crate::{Answer, Question, detail, log, peek, points, verify};
+
+/// Where answers go.
+#[derive(Debug)]
+pub struct Replies(mpsc::Sender<Answer>);
+
+impl Replies {
+    /// Answers go to this channel.
+    #[must_use]
+    pub fn new(sender: mpsc::Sender<Answer>) -> Self {
+        Self(sender)
+    }
+
+    /// Hands an answer over.
+    ///
+    /// # Errors
+    /// When nobody listens any more.
+    pub(crate) async fn send(&mut self, answer: Answer) -> Result<(), Failure> {
+        let gone = |_| Failure::new(Code::Interrupted, "whoever asked has gone");
+        self.0.send(answer).await.map_err(gone)
+    }
+}
+
+/// Answers a question; a failure is its last answer.
+pub async fn ask(store: &Store, question: &Question, mut replies: Replies) {
+    let result = match question {
+        Question::Points { name, since } => {
+            points::points(store, name.as_deref(), since.as_deref(), &mut replies).await
+        }
+        Question::Point { name } => detail::detail(store, name, &mut replies).await,
+        Question::Log { name, run } => log::log(store, name, run, &mut replies).await,
+        Question::Peek(peek) => peek::peek(store, peek, &mut replies).await,
+        Question::Verify { name, depth } => verify::verify(store, name, *depth, &mut replies).await,
+    };
+    if let Err(failure) = result {
+        drop(replies.send(Answer::Failed(failure)).await);
+    }
+}

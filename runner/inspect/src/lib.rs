@@ -1,0 +1,31 @@
+//! Questions that people ask of an archive, and their answers.
+//!
+//! What it does: lists sets and recovery points, tells what one holds, finds records in it, verifies it. Questions and
+//! answers are plain values with a JSON form, so that they are the same whether the one who asks reads the store itself
+//! or asks a pod that may.
+//! What it never does: write to the store, or talk to Kafka.
+//! Data comes from an archive's store, and leaves as [`Answer`]s through a channel: whoever drops its receiver ends the
+//! work.
+//!
+//! Modules use only modules listed above them.
+
+mod payload;
+
+mod answer;
+mod question;
+
+mod detail;
+mod log;
+mod peek;
+mod points;
+mod verify;
+
+mod ask;
+
+pub use answer::{
+    Answer, Group, Offset, PartitionDetail, PointDetail, PointLine, Problem, Record, Scanned, SetLine, TopicDetail,
+    Verified,
+};
+pub use ask::{Replies, ask};
+pub use payload::Payload;
+pub use question::{Depth, Peek, Question};

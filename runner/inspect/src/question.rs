@@ -1,0 +1,116 @@
+//! What may be asked.
+
+use contract::stamp::split_point;
+use serde::{Deserialize, Serialize};
+
+use crate::Payload;
+
+/// A question about an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "question", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Question {
+    /// The sets of the store and their recovery points.
+    Points {
+        /// Only sets of this name, and full backups made under it; all when absent.
+        name: Option<String>,
+        /// Only points from this time on (RFC 3339).
+        since: Option<String>,
+    },
+    /// What one recovery point holds.
+    Point {
+        /// A point, or a set: then its newest.
+        name: String,
+    },
+    /// What a run said, as it was kept beside its set.
+    Log {
+        /// A point of the run, or its set.
+        name: String,
+        /// Id of the run.
+        run: String,
+    },
+    /// Records of a recovery point.
+    Peek(Peek),
+    /// Whether everything of a recovery point is there and unchanged.
+    Verify {
+        /// A point, or a set: then its newest.
+        name: String,
+        /// How deep to look.
+        depth: Depth,
+    },
+}
+
+impl Question {
+    /// Whether the answers hold what records hold.
+    #[must_use]
+    pub fn shows_records(&self) -> bool {
+        matches!(self, Self::Peek(_))
+    }
+}
+
+impl Question {
+    /// The question about backup `backup` alone: what names nothing means it; `None` when it is about another one.
+    #[must_use]
+    pub fn confined_to(mut self, backup: &str) -> Option<Self> {
+        let is_it = |name: &str| name == backup || split_point(name).is_some_and(|(base, _)| base == backup);
+        let name = match &mut self {
+            Self::Points { name, .. } => name.get_or_insert_with(String::new),
+            Self::Point { name }
+            | Self::Log { name, .. }
+            | Self::Verify { name, .. }
+            | Self::Peek(Peek { name, .. }) => name,
+        };
+        if name.is_empty() {
+            backup.clone_into(name);
+        }
+        is_it(name).then_some(self)
+    }
+}
+
+/// Which records to show.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Peek {
+    /// A point, or a set: then its newest.
+    pub name: String,
+    /// Topic, by name or by the id of one of its lineages.
+    pub topic: String,
+    /// Partition; all when absent.
+    pub partition: Option<i32>,
+    /// First offset.
+    pub offset: Option<i64>,
+    /// First timestamp (milliseconds).
+    pub at: Option<i64>,
+    /// Only records with this key.
+    pub key: Option<Payload>,
+    /// Most records.
+    pub limit: u64,
+}
+
+/// How deep a verification looks; each includes those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Depth {
+    /// Chain, sizes, headers and footers.
+    Structure,
+    /// The digest of every block.
+    Checksum,
+    /// Every batch and record.
+    Decode,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_stays_with_its_backup() {
+        let point = |name: &str| Question::Point { name: name.into() };
+        assert_eq!(point("").confined_to("a"), Some(point("a")));
+        assert_eq!(point("a-20260101-000000").confined_to("a"), Some(point("a-20260101-000000")));
+        assert_eq!(point("ab").confined_to("a"), None);
+        assert_eq!(point("a-b-20260101-000000").confined_to("a"), None);
+        let all = Question::Points { name: None, since: None };
+        assert_eq!(all.confined_to("a"), Some(Question::Points { name: Some("a".into()), since: None }));
+        assert_eq!(Question::Peek(Peek { name: "b".into(), ..Peek::default() }).confined_to("a"), None);
+    }
+}

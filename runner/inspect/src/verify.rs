@@ -1,0 +1,32 @@
+//! Whether everything of a recovery point is there and unchanged.
+
+use archive::{Chain, Level, Store, resolve, verify_point};
+use contract::Failure;
+
+use crate::ask::Replies;
+use crate::{Answer, Depth, Problem, Verified};
+
+/// Answers with what a verification found.
+pub(crate) async fn verify(store: &Store, name: &str, depth: Depth, replies: &mut Replies) -> Result<(), Failure> {
+    let (layout, seal) = resolve(store, name).await?;
+    let level = match depth {
+        Depth::Structure => Level::Structure,
+        Depth::Checksum => Level::Checksum,
+        Depth::Decode => Level::Decode,
+    };
+    let found = verify_point(store, &layout, seal, level).await?;
+    // Where the entry itself is damaged, it has no name to tell.
+    let entry = Chain::new(store.clone(), layout.clone()).entry(seal).await.ok();
+    let point = entry.and_then(|(entry, _)| Some(entry.seal?.point));
+    let name = point.unwrap_or_else(|| format!("{}, entry {seal}", layout.set()));
+    let problems = found.problems.into_iter().map(|problem| Problem { key: problem.key, what: problem.what });
+    let verified = Verified {
+        name,
+        segments: found.segments,
+        bytes: found.bytes,
+        batches: found.batches,
+        records: found.records,
+        problems: problems.collect(),
+    };
+    replies.send(Answer::Verified(verified)).await
+}

@@ -1,0 +1,119 @@
+//! `inspect`: answering questions about one backup, for whoever holds the token, on the pod's own loopback.
+//!
+//! What records hold goes to the one who asks and nowhere else: neither questions nor answers are logged.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::Store;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, INSPECT_PORT, InspectSpec};
+use futures::StreamExt;
+use futures::stream::unfold;
+use inspect::{Answer, Question, Replies};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::connect;
+use crate::context::Context;
+
+/// Most bytes of a question.
+const LARGEST: usize = 64 << 10;
+/// Answers that are on their way.
+const ON_THE_WAY: usize = 64;
+
+#[derive(Clone)]
+struct Desk {
+    store: Store,
+    spec: Arc<InspectSpec>,
+    /// When somebody last asked, or was answered.
+    busy: watch::Sender<Instant>,
+}
+
+/// Answers until nobody has asked for a while, or the run is told to stop.
+pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<ExitCode, Failure> {
+    let spec = read(file)?;
+    let store = connect::open(context, &spec.storage, &CircuitBreakerSpec::default()).await?;
+    let idle = Duration::from_secs(spec.idle_secs);
+    let (busy, watched) = watch::channel(Instant::now());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, INSPECT_PORT)).await;
+    let listener = listener.map_err(|error| Failure::new(Code::Internal, format!("port {INSPECT_PORT}: {error}")))?;
+    tracing::warn!(backup = spec.name, records = spec.records, "answering questions");
+    let desk = Desk { store, spec: Arc::new(spec), busy };
+    let routes = Router::new().route("/ask", post(ask)).layer(DefaultBodyLimit::max(LARGEST)).with_state(desk);
+    let cancel = context.cancel.clone();
+    tokio::select! {
+        result = axum::serve(listener, routes).into_future() => {
+            result.map_err(|error| Failure::new(Code::Internal, format!("questions are no longer taken: {error}")))?;
+        }
+        () = silence(watched, idle) => tracing::warn!("nobody asks any more"),
+        () = cancel.cancelled() => {}
+    }
+    Ok(ExitCode::Done)
+}
+
+fn read(file: &std::path::Path) -> Result<InspectSpec, Failure> {
+    let unreadable =
+        |error: &dyn std::fmt::Display| Failure::new(Code::SpecUnreadable, format!("{}: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    let spec: InspectSpec = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+    match spec.finding() {
+        Some(finding) => Err(Failure::new(Code::SpecInvalid, finding)),
+        None => Ok(spec),
+    }
+}
+
+async fn silence(busy: watch::Receiver<Instant>, idle: Duration) {
+    loop {
+        let until = *busy.borrow() + idle;
+        if Instant::now() >= until {
+            return;
+        }
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    // Digests are compared in constant time.
+    let known = blake3::Hash::from_hex(&desk.spec.token_digest).ok();
+    if token.is_none_or(|token| Some(blake3::hash(token.as_bytes())) != known) {
+        return (StatusCode::UNAUTHORIZED, "this pod answers to another token").into_response();
+    }
+    desk.busy.send_replace(Instant::now());
+    let question: Question = match serde_json::from_slice(&body) {
+        Ok(question) => question,
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    if question.shows_records() && !desk.spec.records {
+        return (StatusCode::FORBIDDEN, "this inspection was made without the right to see records").into_response();
+    }
+    let Some(question) = question.confined_to(&desk.spec.name) else {
+        let text = format!("this inspection is for backup {:?} only", desk.spec.name);
+        return (StatusCode::FORBIDDEN, text).into_response();
+    };
+    let (sender, answers) = mpsc::channel(ON_THE_WAY);
+    let store = desk.store.clone();
+    tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
+    let lines = unfold((answers, desk.busy), |(mut answers, busy)| async move {
+        let answer = answers.recv().await?;
+        busy.send_replace(Instant::now());
+        Some((line(&answer), (answers, busy)))
+    });
+    let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
+    ([(header::CONTENT_TYPE, "application/jsonl")], body).into_response()
+}
+
+fn line(answer: &Answer) -> Bytes {
+    let mut text = serde_json::to_vec(answer).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}
