@@ -1,0 +1,166 @@
+//! The command line: what all commands share, and the list of commands.
+
+use std::fmt::Write;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::cluster::Connection;
+use crate::command;
+use crate::exit::TABLE;
+use crate::screen::{Colour, Times};
+
+/// Look at Kafka backups, make them, restore them
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl kafka-backup",
+    bin_name = "kubectl kafka-backup",
+    version,
+    after_help = TABLE,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What all commands share.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The cluster.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
+    pub color: Colour,
+    /// How times are written
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
+    pub time: Times,
+    /// Leave the titles of tables out
+    #[arg(long, global = true, help_heading = "Output")]
+    pub no_headers: bool,
+    /// Say nothing beside the result
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// Where an archive is read.
+#[derive(Debug, Clone, Args)]
+pub struct From {
+    /// Read this store from here, without a cluster: a directory, or `s3://BUCKET/PREFIX`, `azure://ACCOUNT/CONTAINER`, `gs://BUCKET`
+    #[arg(long, value_name = "URL", help_heading = "Source")]
+    pub store: Option<String>,
+}
+
+/// Forms of what is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For people, with more columns.
+    Wide,
+    /// One document.
+    Json,
+    /// One document.
+    Yaml,
+    /// Names only.
+    Name,
+    /// A document a line.
+    Jsonl,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Make a backup, or run one now
+    #[command(subcommand)]
+    Backup(command::backup::Command),
+    /// Suspend, resume or trigger a backup, and see when it runs next
+    #[command(subcommand)]
+    Schedule(command::schedule::Command),
+    /// Say what a restore would do, and restore
+    #[command(subcommand)]
+    Restore(command::restore::Command),
+    /// Show what the runner of a backup or restore says
+    Logs(command::logs::Options),
+    /// Show how well backups are protected, what runs, and what is wrong
+    Status(command::status::Options),
+    /// List recovery points, or look into one: topics, partitions, offsets, times, sizes, configs, groups
+    Browse(command::browse::Options),
+    /// Show records of a recovery point without restoring it
+    Peek(command::peek::Options),
+    /// Draw which moments can be restored, and where there are gaps
+    Timeline(command::timeline::Options),
+    /// Read a recovery point and check it against its digests
+    Verify(command::verify::Options),
+    /// Judge files as admission would, with line and column
+    Validate(command::validate::Options),
+    /// Print or apply the operator and its definitions
+    Install(command::install::Options),
+    /// Print or remove what `install` applied
+    Uninstall(command::install::Removal),
+    /// Look for what is not well in the cluster, each with its fix
+    Doctor(command::doctor::Options),
+    /// Show the versions of this program and of what runs in the cluster
+    Version(command::version::Options),
+    /// Explain an error code or a field
+    Explain(command::explain::Options),
+    /// Say what may follow some words
+    #[command(name = "__complete", hide = true)]
+    Complete(command::complete::Options),
+    /// Print a script that completes commands, for a shell
+    Completion(command::completion::Options),
+}
+
+/// Every command with its flags and examples, as Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut root = Cli::command().term_width(100);
+    root.build();
+    let mut out = String::from(
+        "# Commands\n\nMade by `just gen` from the program. What all commands share stands once, at the top.\n",
+    );
+    page(&root, "kubectl kafka-backup", &mut out);
+    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = format!("kubectl kafka-backup {}", command.get_name());
+        page(&own(command), &name, &mut out);
+        for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            page(&own(inner), &format!("{name} {}", inner.get_name()), &mut out);
+        }
+    }
+    out
+}
+
+/// A command without the flags that all share.
+fn own(command: &clap::Command) -> clap::Command {
+    command.clone().mut_args(|flag| if flag.is_global_set() { flag.hide(true) } else { flag })
+}
+
+fn page(command: &clap::Command, name: &str, out: &mut String) {
+    let help = command.clone().render_long_help().to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "\n## {name}\n\n```text\n{}\n```", lines.join("\n").trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_do_not_clash() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_reference_in_docs_is_fresh() {
+        let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+        assert!(std::fs::read_to_string(docs).unwrap() == reference(), "run `just gen`");
+    }
+}

@@ -1,0 +1,301 @@
+//! The cluster that kubectl's own flags and files name, and what its refusals mean.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use api::lower::job::OWNER_LABEL;
+use clap::Args;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ApiResource, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::GroupVersionKind;
+use kube::{Client, Config, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::near;
+
+/// What this program calls itself to the API server.
+const AGENT: &str = concat!("kubectl-kafka-backup/", env!("CARGO_PKG_VERSION"));
+
+/// kubectl's own flags.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Connection {
+    /// Path of the kubeconfig file
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig file
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// Cluster of the kubeconfig file
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig file
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub user: Option<String>,
+    /// Namespace
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long, global = true, conflicts_with = "namespace", help_heading = "Cluster")]
+    pub all_namespaces: bool,
+    /// Act as this user
+    #[arg(long = "as", global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub act_as: Option<String>,
+    /// Act as this group; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "NAME", help_heading = "Cluster")]
+    pub act_as_group: Vec<String>,
+    /// Act as the user with this uid
+    #[arg(long = "as-uid", global = true, value_name = "UID", help_heading = "Cluster")]
+    pub act_as_uid: Option<String>,
+    /// How long one request may take: 30s, 2m; 0 for ever
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration, help_heading = "Cluster")]
+    pub request_timeout: Duration,
+    /// Do not check the certificate of the API server
+    #[arg(long, global = true, help_heading = "Cluster")]
+    pub insecure_skip_tls_verify: bool,
+}
+
+/// A duration as kubectl writes it: 30s, 2m, 1h, 1h30m; a number alone is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let wrong = |_| format!("`{text}` is not a duration such as 30s, 2m or 1h30m");
+    let parsed: jiff::SignedDuration = text.parse().map_err(wrong)?;
+    Duration::try_from(parsed).map_err(|_| format!("`{text}` is not more than 0"))
+}
+
+/// A cluster and the namespace that is meant.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Its API server.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+    /// Whether all namespaces are meant.
+    pub all: bool,
+}
+
+impl Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// Connects as kubectl would.
+    ///
+    /// # Errors
+    /// When the kubeconfig does not read or names nothing.
+    pub async fn connect(flags: &Connection) -> Result<Self, Error> {
+        // The HTTP client takes its TLS provider from the process.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let config = config(flags).await?;
+        let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| failed("connect to the cluster", error))?;
+        Ok(Self { client, namespace, all: flags.all_namespaces })
+    }
+
+    /// The objects of a kind in the namespace.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// All objects of a kind that are meant.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not know the kind.
+    pub async fn list<K>(&self) -> Result<Vec<K>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let api: Api<K> = if self.all { Api::all(self.client.clone()) } else { self.api() };
+        let list = api.list(&ListParams::default()).await;
+        Ok(list.map_err(|error| failed(&format!("list {}", resource::<K>()), error))?.items)
+    }
+
+    /// An object by name; the error names the one that may be meant.
+    ///
+    /// # Errors
+    /// When it is not there, or the API server refuses.
+    pub async fn get<K>(&self, name: &str) -> Result<K, Error>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let what = format!("read {} `{name}`", resource::<K>());
+        match self.api::<K>().get_opt(name).await.map_err(|error| failed(&what, error))? {
+            Some(found) => Ok(found),
+            None => Err(self.missing::<K>(name).await),
+        }
+    }
+
+    /// The pods that runs of a resource left, oldest first.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn pods_of(&self, uid: &str) -> Result<Vec<Pod>, Error> {
+        let own = ListParams::default().labels(&format!("{OWNER_LABEL}={uid}"));
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut found = pods.list(&own).await.map_err(|error| failed("list pods", error))?.items;
+        found.sort_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
+        Ok(found)
+    }
+
+    /// Says that an object is not there, and where one of its name is, or which is near.
+    async fn missing<K>(&self, name: &str) -> Error
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let what = format!("{} `{name}` is not in namespace `{}`", K::kind(&()), self.namespace);
+        let everywhere = Api::<K>::all(self.client.clone()).list(&ListParams::default()).await;
+        let known = match everywhere {
+            Ok(list) => list.items,
+            Err(_) => self.api::<K>().list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default(),
+        };
+        let elsewhere = known.iter().find(|object| object.name_any() == name).and_then(ResourceExt::namespace);
+        let here = known.iter().filter(|object| object.namespace().as_deref() == Some(&*self.namespace));
+        let names: Vec<String> = here.map(ResourceExt::name_any).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint = match elsewhere {
+            Some(namespace) => format!("it exists in `{namespace}`; add `-n {namespace}`"),
+            None => near::hint(name, &names).unwrap_or_else(|| {
+                format!("`kubectl get {} -n {}` lists what there is", resource::<K>(), self.namespace)
+            }),
+        };
+        Error::usage(what, hint)
+    }
+}
+
+/// The resource that a document is one of; its plural follows from its kind.
+#[must_use]
+pub fn definition(document: &Value) -> ApiResource {
+    let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let lower = kind.to_ascii_lowercase();
+    let plural = lower.strip_suffix('y').map_or_else(|| format!("{lower}s"), |stem| format!("{stem}ies"));
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural)
+}
+
+/// `plural.group`, as kubectl takes it.
+#[must_use]
+pub fn resource<K: Resource<DynamicType = ()>>() -> String {
+    let group = K::group(&());
+    if group.is_empty() { K::plural(&()).into_owned() } else { format!("{}.{group}", K::plural(&())) }
+}
+
+async fn config(flags: &Connection) -> Result<Config, Error> {
+    let wrong = |what: String| Error::Cluster {
+        what,
+        hint: "`kubectl config view` shows what is configured; --kubeconfig and --context choose".to_owned(),
+    };
+    let options =
+        KubeConfigOptions { context: flags.context.clone(), cluster: flags.cluster.clone(), user: flags.user.clone() };
+    let read = match &flags.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let mut config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| wrong(format!("the kubeconfig does not fit: {error}")))?,
+        // Inside a pod there is no file, and a service account instead.
+        Err(error) if flags.kubeconfig.is_none() => {
+            Config::incluster().map_err(|_| wrong(format!("no cluster is configured: {error}")))?
+        }
+        Err(error) => return Err(wrong(format!("the kubeconfig cannot be read: {error}"))),
+    };
+    config.read_timeout = (!flags.request_timeout.is_zero()).then_some(flags.request_timeout);
+    config.connect_timeout = config.read_timeout.or(config.connect_timeout);
+    config.accept_invalid_certs |= flags.insecure_skip_tls_verify;
+    let auth = &mut config.auth_info;
+    if flags.act_as.is_some() || !flags.act_as_group.is_empty() || flags.act_as_uid.is_some() {
+        auth.impersonate.clone_from(&flags.act_as);
+        auth.impersonate_groups = (!flags.act_as_group.is_empty()).then(|| flags.act_as_group.clone());
+        auth.impersonate_uid.clone_from(&flags.act_as_uid);
+    }
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
+    Ok(config)
+}
+
+/// What a failure of the API server means to a person.
+#[must_use]
+pub fn failed(doing: &str, error: kube::Error) -> Error {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            401 => Error::Refused {
+                what: format!("cannot {doing}: the API server does not accept these credentials"),
+                hint: "log in again, or choose another --context or --user".to_owned(),
+            },
+            403 if status.message.contains("admission webhook") => refused(doing, &status.message),
+            403 => Error::Refused {
+                what: format!("cannot {doing}: {}", status.message),
+                hint: "ask for the rights: the ClusterRoles kafka-backup-view and kafka-backup-edit hold them"
+                    .to_owned(),
+            },
+            404 if status.message.contains("could not find the requested resource")
+                || status.message.contains("page not found") =>
+            {
+                Error::Cluster {
+                    what: format!("cannot {doing}: this cluster does not know the kind"),
+                    hint: "`kubectl kafka-backup install` prints what is missing".to_owned(),
+                }
+            }
+            404 => Error::usage(format!("cannot {doing}: {}", status.message), ""),
+            400 | 422 => refused(doing, &status.message),
+            409 => Error::Refused {
+                what: format!("cannot {doing}: {}", status.message),
+                hint: "it exists, or was changed meanwhile: look at it, and try again".to_owned(),
+            },
+            _ => Error::Cluster {
+                what: format!("cannot {doing}: {}", status.message),
+                hint: "`kubectl kafka-backup doctor` looks for the reason".to_owned(),
+            },
+        },
+        other => Error::Cluster {
+            what: format!("cannot {doing}: {}", causes(&other)),
+            hint: "is the cluster there? `kubectl cluster-info` asks it, --context chooses another".to_owned(),
+        },
+    }
+}
+
+fn refused(doing: &str, message: &str) -> Error {
+    Error::Refused {
+        what: format!("cannot {doing}: {message}"),
+        hint: "`kubectl kafka-backup explain KIND.FIELD` says what a field takes".to_owned(),
+    }
+}
+
+/// An error and what caused it, once each.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubectl_writes_them() {
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(duration("soon").is_err() && duration("-5s").is_err());
+    }
+}

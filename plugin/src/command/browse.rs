@@ -1,0 +1,152 @@
+//! `browse`: recovery points, and what one holds.
+
+use clap::Args;
+use contract::{Code, Failure};
+use inspect::{Answer, PointDetail, Question};
+
+use super::{newest, print, with_source};
+use crate::cli::{From, Output};
+use crate::cluster::Connection;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::show;
+use crate::source::Source;
+use crate::view::listing::{Backup, Listing};
+
+/// Flags of `browse`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup browse                                    every recovery point
+  kubectl kafka-backup browse nightly                            the points of one backup
+  kubectl kafka-backup browse nightly-20261120-020000            topics of a point
+  kubectl kafka-backup browse nightly-20261120-020000/orders     partitions and configs of a topic
+  kubectl kafka-backup browse nightly-20261120-020000 --groups   positions of consumer groups
+  kubectl kafka-backup browse --store s3://backups/kafka         without a cluster")]
+pub struct Options {
+    /// BACKUP, POINT, POINT/TOPIC or POINT/TOPIC/PARTITION; `latest` as POINT is the newest of all
+    place: Option<String>,
+    /// Show the positions of consumer groups
+    #[arg(long)]
+    groups: bool,
+    #[command(flatten)]
+    from: From,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Shows points, or what one holds.
+pub(crate) async fn browse(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let place = options.place.as_deref().unwrap_or_default();
+    let mut parts = place.splitn(3, '/');
+    let (name, topic, partition) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    let is_point =
+        topic.is_some() || options.groups || name == "latest" || contract::stamp::split_point(name).is_some();
+    if is_point {
+        let name = newest(name);
+        let read = async |source: &Source, _: &mut Screen| detail(source, name).await;
+        let detail = with_source(&options.from, connection, name, false, screen, read).await?;
+        look(&detail, topic, partition, &options, screen)?;
+    } else {
+        let wanted = (!name.is_empty()).then(|| name.to_owned());
+        let read = async |source: &Source, _: &mut Screen| listing(source, wanted, None).await;
+        let backups = with_source(&options.from, connection, name, false, screen, read).await?;
+        list(&backups, options.output, screen)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The backups of a source and their points.
+pub(crate) async fn listing(
+    source: &Source,
+    name: Option<String>,
+    since: Option<String>,
+) -> Result<Vec<Backup>, Error> {
+    let mut answers = source.ask(Question::Points { name, since });
+    let mut listing = Listing::default();
+    while let Some(answer) = answers.next().await? {
+        listing.take(answer);
+    }
+    Ok(listing.finish())
+}
+
+async fn detail(source: &Source, name: &str) -> Result<PointDetail, Error> {
+    let mut answers = source.ask(Question::Point { name: name.to_owned() });
+    while let Some(answer) = answers.next().await? {
+        if let Answer::Detail(detail) = answer {
+            return Ok(*detail);
+        }
+    }
+    Err(Error::Archive(Failure::new(Code::Internal, format!("no answer about {name}"))))
+}
+
+fn list(backups: &[Backup], output: Output, screen: &mut Screen) -> Result<(), Error> {
+    match output {
+        Output::Table | Output::Wide => {
+            if backups.is_empty() {
+                screen.say("no backup yet");
+                return Ok(());
+            }
+            let text = show::points::points(backups, output == Output::Wide, &screen.style);
+            screen.text(&text)
+        }
+        Output::Name => {
+            let points = backups.iter().flat_map(|backup| backup.points.iter().rev());
+            print::names(points.map(|point| point.name.clone()), screen)
+        }
+        Output::Jsonl => backups.iter().try_for_each(|backup| print::raw(backup, output, screen)),
+        Output::Json | Output::Yaml => print::document("RecoveryPointList", &backups, output, screen),
+    }
+}
+
+fn look(
+    detail: &PointDetail,
+    topic: Option<&str>,
+    partition: Option<&str>,
+    options: &Options,
+    screen: &mut Screen,
+) -> Result<(), Error> {
+    if !matches!(options.output, Output::Table | Output::Wide) {
+        return document(detail, topic, options, screen);
+    }
+    let style = screen.style.clone();
+    if options.groups {
+        let Some(groups) = &detail.groups else {
+            screen.say("this recovery point was made without consumerGroupSnapshot: it knows no groups");
+            return Ok(());
+        };
+        return screen.text(&show::detail::groups(groups, &style));
+    }
+    let Some(wanted) = topic else { return screen.text(&show::detail::point(detail, &style)) };
+    let partition = partition.map(str::parse::<i32>).transpose();
+    let partition = partition.map_err(|_| Error::usage("PARTITION is not a number", "write POINT/TOPIC/PARTITION"))?;
+    let found: Vec<_> = detail.topics.iter().filter(|topic| topic.name == wanted || topic.id == wanted).collect();
+    if found.is_empty() {
+        return Err(unknown_topic(detail, wanted));
+    }
+    found.into_iter().try_for_each(|topic| screen.text(&show::detail::topic(detail, topic, partition, &style)))
+}
+
+fn document(detail: &PointDetail, topic: Option<&str>, options: &Options, screen: &mut Screen) -> Result<(), Error> {
+    let mut shown = detail.clone();
+    if let Some(wanted) = topic {
+        shown.topics.retain(|topic| topic.name == wanted || topic.id == wanted);
+        if shown.topics.is_empty() {
+            return Err(unknown_topic(detail, wanted));
+        }
+    }
+    match options.output {
+        Output::Name => print::names(shown.topics.into_iter().map(|topic| topic.name), screen),
+        Output::Jsonl => shown.topics.iter().try_for_each(|topic| print::raw(topic, options.output, screen)),
+        output => print::document("RecoveryPoint", &shown, output, screen),
+    }
+}
+
+fn unknown_topic(detail: &PointDetail, wanted: &str) -> Error {
+    let names: Vec<&str> = detail.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let hint =
+        crate::near::hint(wanted, &names).unwrap_or_else(|| format!("`browse {}` lists its topics", detail.name));
+    Error::usage(format!("recovery point {} has no topic `{wanted}`", detail.name), hint)
+}

@@ -1,0 +1,330 @@
+//! `doctor`: whether what runs in the cluster is well, each with its fix.
+
+use api::oso::{KafkaBackup, KafkaRestore};
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, PostParams};
+use serde::Serialize;
+
+use super::print;
+use super::probe::{self, Admission};
+use super::version::OPERATOR;
+use crate::cli::Output;
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::{Screen, Tone};
+
+/// How far the clock here may be from the cluster's.
+const CLOCK: SignedDuration = SignedDuration::from_secs(30);
+/// Without a word for so long, a leader is gone.
+const LEADER: SignedDuration = SignedDuration::from_secs(60);
+/// A run that says nothing for so long is stuck.
+const STUCK: SignedDuration = SignedDuration::from_mins(10);
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup doctor        definitions, operator, admission, rights, clock and runs; each with its fix
+
+Exit code 1: something is not well.")]
+pub struct Options {
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    good: bool,
+    found: String,
+    fix: Option<String>,
+}
+
+fn good(name: &'static str, found: impl Into<String>) -> Check {
+    Check { name, good: true, found: found.into(), fix: None }
+}
+
+fn bad(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
+    Check { name, good: false, found: found.into(), fix: Some(fix.into()) }
+}
+
+/// Looks at everything.
+pub(crate) async fn doctor(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
+    // The first question: whether the cluster answers at all.
+    let version = cluster.client.apiserver_version().await;
+    let version = version.map_err(|error| crate::cluster::failed("ask the API server for its version", error))?;
+    let mut checks = vec![good("cluster", format!("Kubernetes {}.{}", version.major, version.minor))];
+    checks.extend(definitions(cluster).await);
+    checks.push(operator(cluster).await);
+    checks.push(leader(cluster, screen.style.now).await);
+    checks.push(authority(cluster).await);
+    checks.push(admission(cluster).await);
+    checks.push(rights(cluster).await);
+    checks.push(clock(cluster).await);
+    checks.extend(runs(cluster, screen.style.now).await);
+    let all_good = checks.iter().all(|check| check.good);
+    if matches!(options.output, Output::Table | Output::Wide | Output::Name) {
+        for check in &checks {
+            let mark =
+                if check.good { screen.style.paint(Tone::Good, "ok  ") } else { screen.style.paint(Tone::Bad, "FAIL") };
+            screen.text(&format!("  {mark}  {:<12} {}\n", check.name, check.found))?;
+            if let Some(fix) = &check.fix {
+                let fix = screen.style.paint(Tone::Faint, &format!("fix: {fix}"));
+                screen.text(&format!("                     {fix}\n"))?;
+            }
+        }
+    } else {
+        print::document("Diagnosis", &checks, options.output, screen)?;
+    }
+    Ok(if all_good { Exit::Done } else { Exit::No })
+}
+
+async fn definitions(cluster: &Cluster) -> Vec<Check> {
+    let api: Api<CustomResourceDefinition> = Api::all(cluster.client.clone());
+    let mut out = Vec::new();
+    for group in api::document::GROUPS.into_iter().chain([api::inspection::GROUP]) {
+        let (mut missing, mut old, mut found) = (Vec::new(), Vec::new(), 0);
+        for kind in api::document::KINDS.iter().filter(|kind| kind.group == group) {
+            let ours = kind.definition();
+            match api.get_opt(&ours.name_any()).await {
+                Ok(Some(theirs)) => {
+                    found += 1;
+                    if let Some(field) = api::outdated::first_missing(&ours, &theirs) {
+                        old.push(format!("{} lacks {field}", kind.kind));
+                    }
+                }
+                Ok(None) => missing.push(kind.kind),
+                Err(error) => {
+                    return vec![bad("definitions", error.to_string(), "ask for the right to read definitions")];
+                }
+            }
+        }
+        // Groups that nobody installed are nobody's business, but for the first.
+        if found == 0 && ![api::oso::GROUP, api::inspection::GROUP].contains(&group) {
+            continue;
+        }
+        let fix = format!("kubectl kafka-backup install --crds-only --groups {group} --apply");
+        out.push(if !missing.is_empty() {
+            bad("definitions", format!("{group}: {} missing", missing.join(", ")), fix)
+        } else if old.is_empty() {
+            good("definitions", format!("{group}: {found} kinds, of this version"))
+        } else {
+            bad("definitions", format!("{group}: {}", old.join(", ")), fix)
+        });
+    }
+    out
+}
+
+async fn operator(cluster: &Cluster) -> Check {
+    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    match api.get_opt(OPERATOR.1).await {
+        Ok(Some(found)) => {
+            let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+            let ready = found.status.and_then(|status| status.ready_replicas).unwrap_or(0);
+            let text = format!("{ready} of {wanted} replicas ready");
+            if ready >= wanted {
+                good("operator", text)
+            } else {
+                bad(
+                    "operator",
+                    text,
+                    "kubectl describe pods -n kafka-backup -l app.kubernetes.io/name=kafka-backup-operator",
+                )
+            }
+        }
+        Ok(None) => bad("operator", "not installed in namespace kafka-backup", "kubectl kafka-backup install --apply"),
+        Err(error) => bad("operator", error.to_string(), "ask for the right to read deployments in kafka-backup"),
+    }
+}
+
+async fn leader(cluster: &Cluster, now: Timestamp) -> Check {
+    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    let spec = match api.get_opt(OPERATOR.1).await {
+        Ok(found) => found.and_then(|lease| lease.spec).unwrap_or_default(),
+        Err(error) => return bad("leader", error.to_string(), "ask for the right to read leases in kafka-backup"),
+    };
+    let since = spec.renew_time.map(|time| now.duration_since(time.0));
+    match (spec.holder_identity, since) {
+        (Some(name), Some(since)) if since < LEADER => good("leader", name),
+        (Some(name), _) => bad(
+            "leader",
+            format!("{name} says nothing any more"),
+            "kubectl logs -n kafka-backup deployment/kafka-backup-operator",
+        ),
+        (None, _) => bad(
+            "leader",
+            "nobody leads: nothing is scheduled",
+            "kubectl logs -n kafka-backup deployment/kafka-backup-operator",
+        ),
+    }
+}
+
+async fn authority(cluster: &Cluster) -> Check {
+    let api: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client.clone());
+    match api.get_opt(OPERATOR.1).await {
+        Ok(Some(found)) => {
+            let has = |hook: &k8s_openapi::api::admissionregistration::v1::ValidatingWebhook| {
+                hook.client_config.ca_bundle.as_ref().is_some_and(|bundle| !bundle.0.is_empty())
+            };
+            if found.webhooks.iter().flatten().all(has) {
+                good("webhook", "registered, with its authority")
+            } else {
+                bad("webhook", "registered without its authority", "the operator fills it: look at its log")
+            }
+        }
+        Ok(None) => bad(
+            "webhook",
+            "not registered: nothing is judged before it is kept",
+            "kubectl kafka-backup install --apply",
+        ),
+        Err(error) => bad("webhook", error.to_string(), "ask for the right to read webhook configurations"),
+    }
+}
+
+async fn admission(cluster: &Cluster) -> Check {
+    match probe::admission(cluster).await {
+        Admission::Judges => good("admission", "refuses what breaks a rule, and says why"),
+        Admission::Away(text) => {
+            let fix = "is a network policy in the way? kubectl get pods -n kafka-backup";
+            bad("admission", format!("the webhook does not answer: {text}"), fix)
+        }
+        Admission::NotAsked => {
+            let text = "takes what breaks a rule: the webhook is not asked";
+            bad("admission", text, "kubectl kafka-backup install --apply")
+        }
+        Admission::Refused(text) => {
+            bad("admission", text, "this user may not create KafkaBackups here: try -n, or another user")
+        }
+    }
+}
+
+async fn rights(cluster: &Cluster) -> Check {
+    let wanted = [
+        (api::oso::GROUP, "kafkabackups", "list"),
+        (api::oso::GROUP, "kafkabackups", "create"),
+        (api::oso::GROUP, "kafkarestores", "create"),
+        ("", "pods/log", "get"),
+    ];
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let mut missing = Vec::new();
+    for (group, resource, verb) in wanted {
+        let (resource, sub) = resource.split_once('/').map_or((resource, None), |(all, sub)| (all, Some(sub)));
+        let attributes = ResourceAttributes {
+            namespace: Some(cluster.namespace.clone()),
+            group: Some(group.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource: sub.map(str::to_owned),
+            verb: Some(verb.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+        let review = SelfSubjectAccessReview { spec, ..Default::default() };
+        let allowed = api.create(&PostParams::default(), &review).await.ok().and_then(|review| review.status);
+        if !allowed.is_some_and(|status| status.allowed) {
+            missing.push(format!("{verb} {resource}"));
+        }
+    }
+    if missing.is_empty() {
+        good("rights", format!("you may look, back up and restore in namespace {}", cluster.namespace))
+    } else {
+        let fix = "bind the ClusterRole kafka-backup-edit (or kafka-backup-view to look only)";
+        bad("rights", format!("in namespace {} you may not: {}", cluster.namespace, missing.join(", ")), fix)
+    }
+}
+
+/// The time that the API server writes on what it is asked, beside the time here.
+async fn clock(cluster: &Cluster) -> Check {
+    let request = http::Request::get("/version").body(Vec::new());
+    let Ok(request) = request else { return bad("clock", "no request could be made", "report this") };
+    let answer = cluster.client.send(request.map(kube::client::Body::from)).await;
+    let date = answer.ok().and_then(|answer| Some(answer.headers().get(http::header::DATE)?.to_str().ok()?.to_owned()));
+    let there = date.and_then(|date| jiff::fmt::rfc2822::parse(&date).ok());
+    match there.map(|there| Timestamp::now().duration_since(there.timestamp())) {
+        Some(apart) if apart.abs() <= CLOCK => good("clock", "as the API server's"),
+        Some(apart) => bad(
+            "clock",
+            format!("{}s apart from the API server's", apart.as_secs()),
+            "set the time of this machine or of the control plane",
+        ),
+        None => good("clock", "the API server does not tell its time"),
+    }
+}
+
+/// What is known of the run of a resource.
+struct RunFacts {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    stalled: Option<String>,
+    /// Since when an unfinished run has saved nothing.
+    silent_since: Option<Timestamp>,
+}
+
+/// Runs that are stalled, or say nothing any more.
+async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
+    let everywhere = ListParams::default();
+    let backups: Api<KafkaBackup> = Api::all(cluster.client.clone());
+    let restores: Api<KafkaRestore> = Api::all(cluster.client.clone());
+    let (Ok(backups), Ok(restores)) = (backups.list(&everywhere).await, restores.list(&everywhere).await) else {
+        let fix = "ask for the right, or look with `kubectl kafka-backup status -n NAMESPACE`";
+        return vec![bad("runs", "resources of all namespaces cannot be listed", fix)];
+    };
+    let count = backups.items.len() + restores.items.len();
+    let facts = backups.items.iter().map(of_backup).chain(restores.items.iter().map(of_restore));
+    let checks: Vec<Check> = facts.filter_map(|facts| judge(&facts, now)).collect();
+    if checks.is_empty() { vec![good("runs", format!("{count} resources, none stuck"))] } else { checks }
+}
+
+fn of_backup(object: &KafkaBackup) -> RunFacts {
+    let status = object.status.clone().unwrap_or_default();
+    let run = status.run.as_ref().filter(|run| run.is_unfinished());
+    let last = run.and_then(|run| status.last_checkpoint_time.clone().max(run.started_at.clone()));
+    RunFacts {
+        kind: "backup",
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        stalled: stalled(&status.conditions),
+        silent_since: last.and_then(|last| last.parse().ok()),
+    }
+}
+
+fn of_restore(object: &KafkaRestore) -> RunFacts {
+    let status = object.status.clone().unwrap_or_default();
+    RunFacts {
+        kind: "restore",
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        stalled: stalled(&status.conditions),
+        silent_since: None,
+    }
+}
+
+fn stalled(conditions: &[Condition]) -> Option<String> {
+    let found = conditions.iter().find(|one| one.type_ == "Stalled" && one.status == "True")?;
+    Some(format!("{}: {}", found.reason, found.message))
+}
+
+fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {
+    let RunFacts { kind, namespace, name, .. } = facts;
+    let silent = || {
+        let since = facts.silent_since.filter(|since| now.duration_since(*since) > STUCK)?;
+        Some(format!("nothing was saved since {since}"))
+    };
+    let text = facts.stalled.clone().or_else(silent)?;
+    Some(bad(
+        "runs",
+        format!("{kind} {namespace}/{name}: {text}"),
+        format!("kubectl kafka-backup logs {name} -n {namespace}"),
+    ))
+}

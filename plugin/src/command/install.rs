@@ -1,0 +1,242 @@
+//! `install` and `uninstall`: the manifests of this version, printed or applied.
+
+use clap::{Args, ValueEnum};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use serde_json::Value;
+
+use super::probe::{self, Admission};
+use crate::cluster::{Cluster, Connection, definition, failed};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::Screen;
+
+/// The field manager of what is applied.
+const MANAGER: &str = "kubectl-kafka-backup";
+/// How long definitions may take to be served, and the operator to be ready.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
+/// How often both are looked at.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+/// The images that the manifests name.
+const IMAGES: [&str; 2] = ["kafka-backup-operator:0.1.0", "kafka-backup-runner:0.1.0"];
+
+/// The rendered manifests, in the order in which they are applied.
+const BASE: [&str; 6] = [
+    include_str!("../../../manifests/base/namespace.yaml"),
+    include_str!("../../../manifests/base/rbac.yaml"),
+    include_str!("../../../manifests/base/admission-policy.yaml"),
+    include_str!("../../../manifests/base/network-policy.yaml"),
+    include_str!("../../../manifests/base/deployment.yaml"),
+    include_str!("../../../manifests/base/webhook.yaml"),
+];
+
+/// API groups that may be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// KafkaBackup, KafkaRestore, KafkaOffsetReset, KafkaOffsetRollback, KafkaBackupValidation.
+    #[value(name = "kafka.oso.sh")]
+    Oso,
+    /// KafkaBackup and KafkaRestore for Strimzi clusters.
+    #[value(name = "backup.strimzi.io")]
+    Strimzi,
+    /// The same, under their released name.
+    #[value(name = "kafkabackup.com")]
+    Released,
+}
+
+impl Group {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Oso => "kafka.oso.sh",
+            Self::Strimzi => "backup.strimzi.io",
+            Self::Released => "kafkabackup.com",
+        }
+    }
+}
+
+/// Flags of `install`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup install > kafka-backup.yaml           for Git
+  kubectl kafka-backup install --apply                       into this cluster; also upgrades
+  kubectl kafka-backup install --apply --operator-image registry.example.com/kafka-backup-operator:0.1.0 \\
+      --runner-image registry.example.com/kafka-backup-runner:0.1.0
+  kubectl kafka-backup install --groups kafka.oso.sh,kafkabackup.com | kubectl diff -f -")]
+pub struct Options {
+    /// Apply instead of printing: server-side, also over an older version
+    #[arg(long)]
+    apply: bool,
+    /// API groups to serve
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kafka.oso.sh")]
+    groups: Vec<Group>,
+    /// Definitions of kinds only
+    #[arg(long)]
+    crds_only: bool,
+    /// Image of the operator
+    #[arg(long, value_name = "IMAGE", default_value = IMAGES[0])]
+    operator_image: String,
+    /// Image of the runner
+    #[arg(long, value_name = "IMAGE", default_value = IMAGES[1])]
+    runner_image: String,
+}
+
+/// Flags of `uninstall`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup uninstall                    print what would be removed
+  kubectl kafka-backup uninstall --apply            remove the operator; resources and archives stay
+  kubectl kafka-backup uninstall --apply --crds --yes   remove definitions and with them all resources; archives stay")]
+pub struct Removal {
+    /// Remove instead of printing
+    #[arg(long)]
+    apply: bool,
+    /// Remove the definitions, too, and with them every KafkaBackup and KafkaRestore
+    #[arg(long)]
+    crds: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Prints or applies the manifests.
+pub(crate) async fn install(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let objects = objects(&options)?;
+    if !options.apply {
+        let text = objects.iter().map(|object| serde_saphyr::to_string(object).unwrap_or_default());
+        let text: Vec<String> = text.collect();
+        screen.text(&format!("{}\n", text.iter().map(|text| text.trim_end()).collect::<Vec<_>>().join("\n---\n")))?;
+        return Ok(Exit::Done);
+    }
+    let cluster = Cluster::connect(connection).await?;
+    for object in &objects {
+        let name = apply(&cluster, object).await?;
+        screen.text(&format!("{name} applied\n"))?;
+        screen.flush()?;
+    }
+    ready(&cluster, &options, screen).await?;
+    screen.say("next: kubectl kafka-backup doctor");
+    Ok(Exit::Done)
+}
+
+fn objects(options: &Options) -> Result<Vec<Value>, Error> {
+    let mut out = Vec::new();
+    // Looking into archives is of no group that users choose.
+    let wanted = |name: &str| name == api::inspection::GROUP || options.groups.iter().any(|group| group.name() == name);
+    for kind in api::document::KINDS.iter().filter(|kind| wanted(kind.group)) {
+        out.push(serde_json::to_value(kind.definition()).unwrap_or_default());
+    }
+    if options.crds_only {
+        return Ok(out);
+    }
+    let groups = options.groups.iter().map(|group| group.name()).collect::<Vec<_>>().join(",");
+    let [operator, runner] = IMAGES;
+    let wrong =
+        |error: String| Error::Cluster { what: format!("the manifests of this version: {error}"), hint: String::new() };
+    for text in BASE {
+        // The placement that the chart digests is part of the pod's template: other images, other pods.
+        let text = text.replace(operator, &options.operator_image).replace(runner, &options.runner_image);
+        let text = text.replace("value: \"kafka.oso.sh\"", &format!("value: \"{groups}\""));
+        for document in crate::located::read(&text).map_err(wrong)? {
+            out.push(document.value());
+        }
+    }
+    Ok(out)
+}
+
+/// The API of an object, and `kind.group/name`.
+fn api_of(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String, String) {
+    let definition = definition(object);
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let api = match object.pointer("/metadata/namespace").and_then(Value::as_str) {
+        Some(namespace) => Api::namespaced_with(cluster.client.clone(), namespace, &definition),
+        None => Api::all_with(cluster.client.clone(), &definition),
+    };
+    let (lower, group) = (definition.kind.to_ascii_lowercase(), &definition.group);
+    let shown = if group.is_empty() { format!("{lower}/{name}") } else { format!("{lower}.{group}/{name}") };
+    (api, name.to_owned(), shown)
+}
+
+async fn apply(cluster: &Cluster, object: &Value) -> Result<String, Error> {
+    let (api, name, shown) = api_of(cluster, object);
+    let parameters = PatchParams::apply(MANAGER).force();
+    let applied = api.patch(&name, &parameters, &Patch::Apply(object)).await;
+    applied.map_err(|error| failed(&format!("apply {shown}"), error))?;
+    Ok(shown)
+}
+
+/// Waits until definitions are served and the operator is ready.
+async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Result<(), Error> {
+    use k8s_openapi::api::apps::v1::Deployment;
+    if options.crds_only {
+        return Ok(());
+    }
+    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), "kafka-backup");
+    let begun = tokio::time::Instant::now();
+    loop {
+        let found = api.get("kafka-backup-operator").await;
+        let found = found.map_err(|error| failed("read the operator's deployment", error))?;
+        let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let status = found.status.unwrap_or_default();
+        let fresh = status.observed_generation == found.metadata.generation;
+        let (new, ready) = (status.updated_replicas.unwrap_or(0), status.ready_replicas.unwrap_or(0));
+        // A replica that is ready may not be reached yet.
+        let away = matches!(probe::admission(cluster).await, Admission::Away(_));
+        if fresh && new >= wanted && ready >= wanted && !away {
+            screen.progress(None);
+            screen.say(&format!("the operator is ready: {ready} of {wanted}"));
+            return Ok(());
+        }
+        screen.progress(Some(&format!("waiting for the operator: {ready} of {wanted} ready")));
+        if begun.elapsed() >= PATIENCE {
+            screen.progress(None);
+            return Err(Error::TimeOut {
+                what: format!("the operator is not ready after {}s: {ready} of {wanted}", PATIENCE.as_secs()),
+                hint: "`kubectl get pods -n kafka-backup` and `kubectl kafka-backup doctor` look for the reason"
+                    .to_owned(),
+            });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Prints or removes what `install` applied.
+pub(crate) async fn uninstall(options: Removal, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let groups = vec![Group::Oso, Group::Strimzi, Group::Released];
+    let all = Options {
+        apply: true,
+        groups,
+        crds_only: false,
+        operator_image: IMAGES[0].to_owned(),
+        runner_image: IMAGES[1].to_owned(),
+    };
+    let is_definition = |object: &Value| object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition");
+    let mut objects = objects(&all)?;
+    objects.retain(|object| options.crds || !is_definition(object));
+    // Admission first: nothing shall wait for a webhook that is gone. Definitions last, with their resources.
+    objects.reverse();
+    let cluster = Cluster::connect(connection).await?;
+    if options.apply && options.crds && !options.yes {
+        let hint = "add --yes if that is meant".to_owned();
+        let what =
+            "--crds removes every KafkaBackup, KafkaRestore and the other resources with their definitions".to_owned();
+        return Err(Error::Refused { what, hint });
+    }
+    for object in &objects {
+        let (api, name, shown) = api_of(&cluster, object);
+        if !options.apply {
+            screen.text(&format!("{shown}\n"))?;
+            continue;
+        }
+        match api.delete(&name, &DeleteParams::background()).await {
+            Ok(_) => screen.text(&format!("{shown} removed\n"))?,
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(failed(&format!("remove {shown}"), error)),
+        }
+        screen.flush()?;
+    }
+    if !options.apply {
+        screen.say("nothing was removed: add --apply");
+    }
+    Ok(Exit::Done)
+}

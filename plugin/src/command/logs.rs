@@ -1,0 +1,242 @@
+//! `logs`: what the runner of a backup or restore says, joined with the cluster's events.
+
+use api::lower::job::CONTAINER;
+use api::oso::{KafkaBackup, KafkaRestore};
+use clap::{Args, ValueEnum};
+use contract::{Event, EventKind};
+use futures::{AsyncBufReadExt, TryStreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event as Happening, Pod};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, LogParams};
+
+use inspect::{Answer, Question};
+
+use super::with_source;
+use crate::cli::From;
+use crate::cluster::{Cluster, Connection, failed};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::{Screen, Style, Tone};
+use crate::show::words::{self, count, plural, safe, size};
+use crate::source::Source;
+
+/// Flags of `logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup logs nightly -n shop         the newest run of a backup, and what the cluster says of it
+  kubectl kafka-backup logs back -n shop -f         follow it
+  kubectl kafka-backup logs nightly -o raw          lines as the runner writes them")]
+pub struct Options {
+    /// Backup or restore
+    name: String,
+    /// Go on while the run works
+    #[arg(short, long)]
+    follow: bool,
+    /// Only the last lines
+    #[arg(long, value_name = "LINES")]
+    tail: Option<i64>,
+    /// Form of the lines
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// For people.
+    #[default]
+    Pretty,
+    /// As they are.
+    Raw,
+}
+
+/// Shows what the runner said.
+pub(crate) async fn logs(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let cluster = &Cluster::connect(connection).await?;
+    let target = target(cluster, &options.name).await?;
+    let uid = target.uid.clone();
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let found = cluster.pods_of(&uid).await?;
+    if options.output == Form::Pretty {
+        happenings(cluster, &uid, &found, screen).await?;
+    }
+    let Some(pod) = found.last() else {
+        return kept(&options, &target, connection, screen).await;
+    };
+    let parameters = LogParams {
+        container: Some(CONTAINER.to_owned()),
+        follow: options.follow,
+        tail_lines: options.tail,
+        ..LogParams::default()
+    };
+    let name = pod.name_any();
+    let stream = pods.log_stream(&name, &parameters).await;
+    let mut lines = stream.map_err(|error| failed(&format!("read the log of pod `{name}`"), error))?.lines();
+    while let Some(line) = lines.try_next().await? {
+        let text = match options.output {
+            Form::Raw => line,
+            Form::Pretty => pretty(&line, &screen.style),
+        };
+        screen.text(&format!("{text}\n"))?;
+        if options.follow {
+            screen.flush()?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// A backup or a restore.
+struct Target {
+    uid: String,
+    /// What its status says.
+    message: String,
+    /// The newest recovery point and run of a backup; archives keep nothing of restores.
+    run: Option<(String, String)>,
+}
+
+async fn target(cluster: &Cluster, name: &str) -> Result<Target, Error> {
+    let none = || "no run yet".to_owned();
+    let restore = cluster.api::<KafkaRestore>().get_opt(name).await;
+    if let Some(found) = restore.map_err(|error| failed(&format!("read restore `{name}`"), error))? {
+        let message = found.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_else(none);
+        return Ok(Target { uid: found.uid().unwrap_or_default(), message, run: None });
+    }
+    let found: KafkaBackup = cluster.get(name).await?;
+    let uid = found.uid().unwrap_or_default();
+    let status = found.status.unwrap_or_default();
+    let run = status.backup_id.zip(status.run.map(|run| run.id));
+    Ok(Target { uid, message: status.message.unwrap_or_else(none), run })
+}
+
+/// What was kept after the pod has gone: for backups, the lines of the run in the archive.
+async fn kept(options: &Options, target: &Target, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    screen.say(&format!("the pod of `{}` is gone; its status says: {}", options.name, safe(&target.message)));
+    let Some((point, run)) = target.run.clone() else { return Ok(Exit::Done) };
+    screen.say("what the run said is read from the archive");
+    let here = From { store: None };
+    let read = async |source: &Source, screen: &mut Screen| {
+        let mut answers = source.ask(Question::Log { name: point.clone(), run });
+        while let Some(answer) = answers.next().await? {
+            let Answer::Line { text } = answer else { continue };
+            let text = if options.output == Form::Raw { text } else { pretty(&text, &screen.style) };
+            screen.text(&format!("{text}\n"))?;
+        }
+        Ok(())
+    };
+    with_source(&here, connection, &point, false, screen, read).await?;
+    Ok(Exit::Done)
+}
+
+/// What the cluster says of the resource and its pods, oldest first.
+async fn happenings(cluster: &Cluster, uid: &str, pods: &[Pod], screen: &mut Screen) -> Result<(), Error> {
+    let api: Api<Happening> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let mut all = Vec::new();
+    let uids = std::iter::once(uid.to_owned()).chain(pods.iter().filter_map(ResourceExt::uid));
+    for uid in uids {
+        let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+        // A person who may read logs need not be allowed to read events.
+        if let Ok(list) = api.list(&about).await {
+            all.extend(list.items);
+        }
+    }
+    let when = |event: &Happening| -> Option<Timestamp> {
+        let last = event.last_timestamp.as_ref().map(|time| time.0);
+        last.or_else(|| event.event_time.as_ref().map(|time| time.0))
+            .or_else(|| event.creation_timestamp().map(|time| time.0))
+    };
+    all.sort_by_key(when);
+    for event in &all {
+        let at = when(event).map(|at| screen.style.time(at)).unwrap_or_default();
+        let warns = event.type_.as_deref() == Some("Warning");
+        let tone = if warns { Tone::Warn } else { Tone::Faint };
+        let text = format!(
+            "{at}  event    {}: {}",
+            event.reason.as_deref().unwrap_or_default(),
+            safe(event.message.as_deref().unwrap_or_default())
+        );
+        let text = screen.style.paint(tone, &text);
+        screen.text(&format!("{text}\n"))?;
+    }
+    Ok(())
+}
+
+/// A line of the runner in words; other lines as they are.
+fn pretty(line: &str, style: &Style) -> String {
+    let Ok(event) = serde_json::from_str::<Event>(line) else { return other(line, style) };
+    let at = event.at.parse().map_or(event.at, |at| style.time(at));
+    let (word, text) = match event.kind {
+        EventKind::Started { run, resumed, .. } => {
+            ("started", format!("{run}{}", if resumed { ", goes on" } else { "" }))
+        }
+        EventKind::Planned { topics, partitions, records } => (
+            "planned",
+            format!("{}, {}, {}", plural(topics, "topic"), plural(partitions, "partition"), plural(records, "record")),
+        ),
+        EventKind::Progress { records, bytes, percent, pace, .. } => {
+            let rate = words::rate(pace.bytes_per_sec);
+            ("progress", format!("{percent:.0}%  {} records  {}  {rate}", count(records), size(bytes)))
+        }
+        EventKind::Warning { message } => ("warning", style.paint(Tone::Warn, &safe(&message))),
+        EventKind::Gap { topic, partition, from, to, reason } => {
+            ("gap", format!("{}/{partition} offsets {from} to {} ({reason})", safe(&topic), to - 1))
+        }
+        EventKind::Timeline { topic, partition, timeline, from } => {
+            ("timeline", format!("{}/{partition}: {timeline} begins at offset {from}", safe(&topic)))
+        }
+        EventKind::Committed { entry, point, .. } => ("saved", point.unwrap_or_else(|| format!("entry {entry}"))),
+        EventKind::Finished { exit_code, failure } => match failure {
+            Some(failure) => {
+                ("failed", style.paint(Tone::Bad, &format!("{}: {}", failure.code, safe(&failure.message))))
+            }
+            None => ("finished", format!("exit code {exit_code}")),
+        },
+        // What a newer runner says.
+        _ => return safe(line),
+    };
+    format!("{at}  {word:<8} {text}")
+}
+
+/// A line that is no event: the report, or a line of the log.
+fn other(line: &str, style: &Style) -> String {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { return safe(line) };
+    let text = |name: &str| value.pointer(name).and_then(serde_json::Value::as_str);
+    match (text("/event"), text("/report/outcome"), text("/fields/message").or_else(|| text("/message"))) {
+        (Some("report"), Some(outcome), _) => {
+            format!("{}  report   {outcome}", text("/report/finishedAt").unwrap_or_default())
+        }
+        (_, _, Some(message)) => {
+            let level = text("/level").unwrap_or("INFO");
+            let line = format!("{}  log      {level} {}", text("/timestamp").unwrap_or_default(), safe(message));
+            if level == "INFO" { style.paint(Tone::Faint, &line) } else { line }
+        }
+        _ => safe(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::tests::style;
+
+    #[test]
+    fn lines_of_the_runner_are_put_in_words() {
+        for (line, text) in [
+            (
+                r#"{"source":"kafka-backup","seq":1,"at":"2026-11-21T10:00:00.000Z","event":"committed","entry":3,"sealed":true,"point":"a-1"}"#,
+                "2026-11-21T10:00:00Z  saved    a-1",
+            ),
+            (
+                r#"{"source":"kafka-backup","event":"report","report":{"outcome":"Completed","finishedAt":"2026-11-21T10:00:02Z"}}"#,
+                "2026-11-21T10:00:02Z  report   Completed",
+            ),
+            (
+                r#"{"timestamp":"2026-11-21T10:00:02Z","level":"WARN","fields":{"message":"slow"}}"#,
+                "2026-11-21T10:00:02Z  log      WARN slow",
+            ),
+            ("plain \u{1b}[31m text", "plain \\u{1b}[31m text"),
+        ] {
+            assert_eq!(pretty(line, &style(None)), text);
+        }
+    }
+}

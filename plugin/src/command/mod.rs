@@ -1,0 +1,86 @@
+//! The commands: each asks a source or the API server, makes a view, and shows it.
+
+pub mod backup;
+pub mod browse;
+pub mod complete;
+pub mod completion;
+pub mod doctor;
+pub mod explain;
+pub mod install;
+pub mod kafka;
+pub mod logs;
+pub mod peek;
+pub mod print;
+mod probe;
+pub mod restore;
+pub mod schedule;
+pub mod status;
+pub mod timeline;
+pub mod validate;
+pub mod verify;
+pub mod version;
+pub mod write;
+
+use std::sync::Arc;
+
+use crate::cli::{Cli, Command, From};
+use crate::cluster::{Cluster, Connection};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::source::{Direct, Source, Through};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Why it could not.
+pub async fn execute(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
+    let connection = cli.global.connection;
+    match cli.command {
+        Command::Validate(options) => validate::validate(options, &connection, screen).await,
+        Command::Install(options) => install::install(options, &connection, screen).await,
+        Command::Uninstall(options) => install::uninstall(options, &connection, screen).await,
+        Command::Doctor(options) => doctor::doctor(options, &Cluster::connect(&connection).await?, screen).await,
+        Command::Version(options) => version::version(options, &connection, screen).await,
+        Command::Restore(command) => restore::restore(command, &connection, screen).await,
+        Command::Logs(options) => logs::logs(options, &connection, screen).await,
+        Command::Backup(command) => backup::backup(command, &connection, screen).await,
+        Command::Schedule(command) => schedule::schedule(command, &connection, screen).await,
+        Command::Status(options) => status::status(options, &Cluster::connect(&connection).await?, screen).await,
+        Command::Browse(options) => browse::browse(options, &connection, screen).await,
+        Command::Peek(options) => peek::peek(options, &connection, screen).await,
+        Command::Timeline(options) => timeline::timeline(options, &connection, screen).await,
+        Command::Verify(options) => verify::verify(options, &connection, screen).await,
+        Command::Explain(options) => explain::explain(&options, screen),
+        Command::Complete(options) => complete::complete(&options, screen).await,
+        Command::Completion(options) => completion::completion(&options, screen),
+    }
+}
+
+/// Works with what a command reads, and lets go of it however that ends. `name` is the backup or point that is meant, if one
+/// is named; `records` tells whether what records hold will be shown.
+async fn with_source<T>(
+    from: &From,
+    connection: &Connection,
+    name: &str,
+    records: bool,
+    screen: &mut Screen,
+    work: impl AsyncFnOnce(&Source, &mut Screen) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let source = if let Some(url) = &from.store {
+        Source::Direct(Direct::open(url).await?)
+    } else {
+        let cluster = Cluster::connect(connection).await?;
+        Source::Through(Arc::new(Through::open(cluster, name, records, screen).await?))
+    };
+    let result = work(&source, screen).await;
+    let closed = source.close().await;
+    let result = result?;
+    closed?;
+    Ok(result)
+}
+
+/// `latest` is the newest point of all that is asked about.
+fn newest(name: &str) -> &str {
+    if name == "latest" { "" } else { name }
+}

@@ -1,0 +1,46 @@
+//! Results as documents.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::cli::Output;
+use crate::error::Error;
+use crate::screen::Screen;
+
+/// Version of the documents that commands print: fields are added, never changed.
+pub const API_VERSION: &str = "cli.kafka-backup.dev/v1alpha1";
+
+/// Prints a document as JSON or YAML.
+///
+/// # Errors
+/// When the output is closed.
+pub fn document<T: Serialize>(kind: &str, value: &T, output: Output, screen: &mut Screen) -> Result<(), Error> {
+    let mut whole = match serde_json::to_value(value).unwrap_or_default() {
+        Value::Object(fields) => fields,
+        list => Map::from_iter([("items".to_owned(), list)]),
+    };
+    whole.insert("apiVersion".to_owned(), API_VERSION.into());
+    whole.insert("kind".to_owned(), kind.into());
+    raw(&whole, output, screen)
+}
+
+/// Prints names, a line each.
+///
+/// # Errors
+/// When the output is closed.
+pub fn names(names: impl IntoIterator<Item = String>, screen: &mut Screen) -> Result<(), Error> {
+    names.into_iter().try_for_each(|name| screen.text(&(name + "\n")))
+}
+
+/// Prints a value as it is, as JSON or YAML.
+///
+/// # Errors
+/// When the output is closed.
+pub fn raw<T: Serialize>(value: &T, output: Output, screen: &mut Screen) -> Result<(), Error> {
+    let text = match output {
+        Output::Yaml => serde_saphyr::to_string(value).unwrap_or_default(),
+        Output::Jsonl => serde_json::to_string(value).unwrap_or_default(),
+        _ => serde_json::to_string_pretty(value).unwrap_or_default(),
+    };
+    screen.text(&format!("{}\n", text.trim_end()))
+}

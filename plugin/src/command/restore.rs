@@ -1,0 +1,306 @@
+//! `restore`: what a restore would do, and doing it.
+
+use api::lower::job::CONTAINER;
+use api::oso::{KafkaBackup, KafkaRestore};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, LogParams};
+use serde_json::{Map, Value, json};
+
+use super::kafka::Kafka;
+use super::print;
+use super::write::{self, DryRun, Progress, Wait, Write};
+use crate::cli::Output;
+use crate::cluster::{Cluster, Connection, failed};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::{Screen, Tone};
+use crate::show::words;
+
+/// Commands about restores.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what a restore would do; writes nothing to Kafka
+    #[command(after_help = "\
+Reads both sides in a short run: what is archived, and what the target has. The fingerprint that it prints makes `restore
+create` refuse if the plan is another one by then.
+
+Examples:
+  kubectl kafka-backup restore plan --from nightly --create-topics
+  kubectl kafka-backup restore plan --from nightly --at 2026-11-19T08:00:00Z --topics orders --map orders=orders-restored
+
+Exit code 1: the plan is blocked.")]
+    Plan(Box<Plan>),
+    /// Restore topics of a recovery point
+    #[command(after_help = "\
+Examples:
+  kubectl kafka-backup restore create back --from nightly --create-topics --wait
+  kubectl kafka-backup restore create back --from nightly --plan-fingerprint 7f3a9c1b2d4e5f60 --wait
+  kubectl kafka-backup restore create back --from nightly --point nightly-20261120-020000 --dry-run client -o yaml")]
+    Create(Box<Create>),
+}
+
+/// What to restore, where to, and how.
+#[derive(Debug, Args)]
+struct Work {
+    /// KafkaBackup whose recovery point is restored
+    #[arg(long, value_name = "NAME")]
+    from: String,
+    /// Namespace of the KafkaBackup, if it is another one
+    #[arg(long, value_name = "NAME")]
+    from_namespace: Option<String>,
+    /// Recovery point; the newest when absent
+    #[arg(long, value_name = "POINT")]
+    point: Option<String>,
+    /// Only records up to this time: RFC 3339, or milliseconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = contract::stamp::parse_millis)]
+    at: Option<i64>,
+    /// Only records from this time on
+    #[arg(long, value_name = "TIME", value_parser = contract::stamp::parse_millis)]
+    since: Option<i64>,
+    /// Topics by name or glob; all when absent
+    #[arg(long, value_delimiter = ',')]
+    topics: Vec<String>,
+    /// Restore a topic under another name; may be repeated
+    #[arg(long, value_name = "SOURCE=TARGET", value_parser = pair)]
+    map: Vec<(String, String)>,
+    /// Create missing topics
+    #[arg(long)]
+    create_topics: bool,
+    /// Delete the records of target topics first
+    #[arg(long)]
+    purge_topics: bool,
+    /// Add no headers with the original offset and time
+    #[arg(long)]
+    no_offset_headers: bool,
+    #[command(flatten)]
+    kafka: Kafka,
+}
+
+/// Flags of `restore plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    work: Work,
+    /// How long to wait for the plan
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = crate::cluster::duration)]
+    timeout: std::time::Duration,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Flags of `restore create`.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Name of the new KafkaRestore
+    name: String,
+    #[command(flatten)]
+    work: Work,
+    /// Refuse if the plan is not the one with this fingerprint
+    #[arg(long, value_name = "DIGITS")]
+    plan_fingerprint: Option<String>,
+    /// Do not ask before records are deleted
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    write: Write,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(source, target)| !source.is_empty() && !target.is_empty());
+    parts
+        .map(|(source, target)| (source.to_owned(), target.to_owned()))
+        .ok_or_else(|| format!("`{text}` is not SOURCE=TARGET"))
+}
+
+/// Plans or restores.
+pub(crate) async fn restore(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    match command {
+        Command::Plan(options) => plan(*options, &Cluster::connect(connection).await?, screen).await,
+        Command::Create(options) => create(*options, connection, screen).await,
+    }
+}
+
+async fn create(options: Create, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let alone = options.write.dry_run == DryRun::Client && options.work.kafka.block().is_some();
+    let cluster = if alone { None } else { Some(Cluster::connect(connection).await?) };
+    let mut spec = spec(&options.work, cluster.as_ref()).await?;
+    if let Some(fingerprint) = options.plan_fingerprint {
+        spec.insert("planFingerprint".to_owned(), fingerprint.into());
+    }
+    let sends = options.write.dry_run == DryRun::None;
+    if options.work.purge_topics && sends && !options.yes {
+        let question = "--purge-topics deletes all records of the target topics first";
+        confirm(question, screen)?;
+    }
+    let created =
+        write::create::<KafkaRestore>(cluster.as_ref(), document(&options.name, spec), &options.write, screen).await?;
+    match cluster {
+        Some(cluster) if created && options.wait.wait => {
+            write::wait(&cluster, &options.name, options.wait.timeout, screen, progress).await
+        }
+        _ => {
+            if created {
+                screen.say(&format!("next: kubectl kafka-backup status {} -w", options.name));
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn document(name: &str, spec: Map<String, Value>) -> Value {
+    json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": name}, "spec": spec})
+}
+
+/// Asks a person; off a terminal that is a refusal.
+fn confirm(question: &str, screen: &mut Screen) -> Result<(), Error> {
+    let refused = |what: String| Error::Refused { what, hint: "add --yes if that is meant".to_owned() };
+    if !screen.interactive {
+        return Err(refused(question.to_owned()));
+    }
+    screen.complain(&format!("{question}. Go on? [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused("nothing was done".to_owned())) }
+}
+
+async fn spec(work: &Work, cluster: Option<&Cluster>) -> Result<Map<String, Value>, Error> {
+    let mut reference = Map::from_iter([("name".to_owned(), Value::from(work.from.clone()))]);
+    if let Some(namespace) = &work.from_namespace {
+        reference.insert("namespace".to_owned(), namespace.clone().into());
+    }
+    if let Some(point) = &work.point {
+        reference.insert("backupId".to_owned(), point.clone().into());
+    }
+    let kafka = match (work.kafka.block(), cluster) {
+        (Some(block), _) => block,
+        (None, Some(cluster)) => {
+            let there = Cluster {
+                namespace: work.from_namespace.clone().unwrap_or_else(|| cluster.namespace.clone()),
+                ..cluster.clone()
+            };
+            let backup: KafkaBackup = there.get(&work.from).await?;
+            serde_json::to_value(backup.spec.kafka_cluster).unwrap_or_default()
+        }
+        (None, None) => return Err(Error::usage("--bootstrap-servers is missing", "name the target cluster")),
+    };
+    let mut spec =
+        Map::from_iter([("backupRef".to_owned(), Value::Object(reference)), ("kafkaCluster".to_owned(), kafka)]);
+    if !work.topics.is_empty() {
+        spec.insert("topics".to_owned(), json!(work.topics));
+    }
+    if !work.map.is_empty() {
+        let map: Map<String, Value> = work.map.iter().map(|(from, to)| (from.clone(), to.clone().into())).collect();
+        spec.insert("topicMapping".to_owned(), Value::Object(map));
+    }
+    let time = |millis: i64| Timestamp::from_millisecond(millis).map(|at| at.to_string()).unwrap_or_default();
+    let ends = [("startTime", work.since), ("endTime", work.at)];
+    let window: Map<String, Value> =
+        ends.into_iter().filter_map(|(name, at)| Some((name.to_owned(), time(at?).into()))).collect();
+    if !window.is_empty() {
+        spec.insert("pitr".to_owned(), Value::Object(window));
+    }
+    for (name, flag) in [("createTopics", work.create_topics), ("purgeTopics", work.purge_topics)] {
+        if flag {
+            spec.insert(name.to_owned(), true.into());
+        }
+    }
+    if work.no_offset_headers {
+        spec.insert("includeOffsetHeaders".to_owned(), false.into());
+    }
+    Ok(spec)
+}
+
+/// How far a restore is.
+fn progress(object: &KafkaRestore) -> Progress {
+    let status = object.status.clone().unwrap_or_default();
+    let message = status.message.clone().unwrap_or_else(|| "waiting for the operator".to_owned());
+    match status.phase.as_deref() {
+        Some("Completed") => {
+            let moved = words::plural(status.records_restored.unwrap_or(0), "record");
+            Progress::Over(true, format!("{message}: {moved}, {}", words::size(status.bytes_restored.unwrap_or(0))))
+        }
+        Some("Failed" | "RolledBack") => Progress::Over(false, message),
+        _ => {
+            let percent = status.progress_percent.map(|percent| format!("{percent:.0}%  ")).unwrap_or_default();
+            let left = status.eta_ms.map(|millis| format!(", {} left", words::duration((millis / 1_000) as i64)));
+            Progress::Going(format!("{percent}{message}{}", left.unwrap_or_default()))
+        }
+    }
+}
+
+/// Makes a dry run, waits for its plan, shows it, and removes it.
+async fn plan(options: Plan, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
+    let mut spec = spec(&options.work, Some(cluster)).await?;
+    spec.insert("dryRun".to_owned(), true.into());
+    let stamp = screen.style.now.as_millisecond();
+    let short: String = options.work.from.chars().take(30).collect();
+    let name = format!("plan-{short}-{stamp}");
+    let quiet = Write { dry_run: DryRun::None, output: Some(write::Form::Name) };
+    let mut silent = Screen::silent(screen.style.clone());
+    write::create::<KafkaRestore>(Some(cluster), document(&name, spec), &quiet, &mut silent).await?;
+    let waited = write::wait(cluster, &name, options.timeout, screen, |object: &KafkaRestore| match progress(object) {
+        Progress::Over(..) => Progress::Over(true, "planned".to_owned()),
+        going @ Progress::Going(_) => going,
+    })
+    .await;
+    let planned: Result<KafkaRestore, Error> = cluster.get(&name).await;
+    let whole = match &planned {
+        Ok(planned) => report(cluster, planned).await,
+        Err(_) => None,
+    };
+    let removed = cluster.api::<KafkaRestore>().delete(&name, &DeleteParams::background()).await;
+    if let Err(error) = removed {
+        screen.say(&format!("the dry run `{name}` could not be removed: {}", failed("delete it", error)));
+    }
+    waited?;
+    let status = planned?.status.unwrap_or_default();
+    // Of a long plan, the status has the beginning only.
+    let plan = whole.as_ref().and_then(|whole| whole.get("text")?.as_str().map(str::to_owned)).or(status.plan);
+    let blocked = status.phase.as_deref() != Some("Completed") || plan.as_deref().is_some_and(is_blocked);
+    if !matches!(options.output, Output::Table | Output::Wide) {
+        let value = json!({
+            "fingerprint": status.plan_fingerprint, "blocked": blocked, "plan": plan, "message": status.message,
+            "details": whole,
+        });
+        print::document("RestorePlan", &value, options.output, screen)?;
+    } else if let Some(plan) = &plan {
+        screen.text(&format!("{}\n", screen.style.paint(Tone::Strong, "PLAN")))?;
+        screen.text(&format!("{plan}\n"))?;
+        if let Some(fingerprint) = &status.plan_fingerprint {
+            screen.text(&format!("fingerprint {fingerprint}\n"))?;
+        }
+    } else {
+        return Err(Error::Refused {
+            what: format!("no plan could be made: {}", status.message.unwrap_or_default()),
+            hint: "the message names what to mend".to_owned(),
+        });
+    }
+    if blocked {
+        screen.say("this plan is blocked: see `refused` above");
+        return Ok(Exit::No);
+    }
+    if let Some(fingerprint) = &status.plan_fingerprint {
+        screen.say(&format!("next: kubectl kafka-backup restore create NAME ... --plan-fingerprint {fingerprint}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// The details of the report that the run's pod printed last; `None` when it cannot be read.
+async fn report(cluster: &Cluster, planned: &KafkaRestore) -> Option<Value> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let pod = cluster.pods_of(&planned.uid()?).await.ok()?.pop()?;
+    let parameters = LogParams { container: Some(CONTAINER.to_owned()), tail_lines: Some(5), ..LogParams::default() };
+    let text = pods.logs(&pod.name_any(), &parameters).await.ok()?;
+    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter_map(|line| line.pointer("/report/details").cloned()).find(Value::is_object)
+}
+
+fn is_blocked(plan: &str) -> bool {
+    plan.lines().any(|line| line.trim_start().starts_with("refused ("))
+}

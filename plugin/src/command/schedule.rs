@@ -1,0 +1,196 @@
+//! `schedule`: suspend, resume, trigger, and the coming ticks.
+
+use api::oso::KafkaBackup;
+use api::schedule::{CronJob, Schedule};
+use clap::Subcommand;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::write::{self, DryRun, Write};
+use super::{backup, print};
+use crate::cli::Output;
+use crate::cluster::{Cluster, Connection, failed, resource};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::{Screen, Tone};
+use crate::show::table::{Cell, table};
+use crate::view::ticks::{Tick, ticks};
+
+/// Commands about schedules.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start no run of a backup until it is resumed; a continuous one saves its progress and stops
+    #[command(after_help = "Examples:\n  kubectl kafka-backup schedule suspend nightly -n shop")]
+    Suspend {
+        /// Backup
+        name: String,
+        /// How it is written.
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Let a suspended backup run again
+    #[command(after_help = "Examples:\n  kubectl kafka-backup schedule resume nightly -n shop")]
+    Resume {
+        /// Backup
+        name: String,
+        /// How it is written.
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Run a backup now, beside its schedule
+    #[command(after_help = "Examples:\n  kubectl kafka-backup schedule trigger nightly -n shop --wait")]
+    Trigger {
+        /// Backup
+        name: String,
+        /// Whether to wait for it.
+        #[command(flatten)]
+        wait: super::write::Wait,
+    },
+    /// Show when a schedule is due next, and which ticks a clock change moves
+    #[command(after_help = "\
+Examples:
+  kubectl kafka-backup schedule next nightly -n shop
+  kubectl kafka-backup schedule next --cron '0 0 2 * * *' --show-zone Europe/Berlin
+  kubectl kafka-backup schedule next --cron '15 2 * * *' --zone Europe/Berlin     as the Strimzi groups write it")]
+    Next {
+        /// Backup
+        #[arg(required_unless_present = "cron", conflicts_with = "cron")]
+        name: Option<String>,
+        /// A schedule instead: with seconds first, UTC; with --zone: five fields
+        #[arg(long)]
+        cron: Option<String>,
+        /// IANA zone that the schedule is in
+        #[arg(long, requires = "cron", value_parser = zone)]
+        zone: Option<TimeZone>,
+        /// IANA zone to show times in; the zone of the schedule when absent
+        #[arg(long, value_parser = zone)]
+        show_zone: Option<TimeZone>,
+        /// How many
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        count: u16,
+        /// Form of the result
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    CronJob::zone(name).ok_or_else(|| format!("`{name}` is no IANA zone such as Europe/Berlin"))
+}
+
+/// Does what is asked about a schedule.
+pub(crate) async fn schedule(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    match command {
+        Command::Suspend { name, write } => {
+            suspend(&Cluster::connect(connection).await?, &name, true, &write, screen).await
+        }
+        Command::Resume { name, write } => {
+            suspend(&Cluster::connect(connection).await?, &name, false, &write, screen).await
+        }
+        Command::Trigger { name, wait } => {
+            backup::run(&Cluster::connect(connection).await?, &name, &wait, screen).await
+        }
+        Command::Next { name, cron, zone, show_zone, count, output } => {
+            let (title, ticks) = match (name, cron) {
+                (Some(name), _) => {
+                    let cluster = Cluster::connect(connection).await?;
+                    let object: KafkaBackup = cluster.get(&name).await?;
+                    let Some(cron) = object.spec.schedule else {
+                        let what = format!("backup `{name}` has no schedule");
+                        return Err(Error::usage(what, "it runs once, or continuously"));
+                    };
+                    if object.spec.suspend {
+                        screen.say(&format!("backup `{name}` is suspended: none of these runs"));
+                    }
+                    (format!("{name}   '{cron}'   UTC"), next(&cron, None, show_zone, count, screen.style.now)?)
+                }
+                (None, cron) => {
+                    let cron = cron.unwrap_or_default();
+                    let shown = zone.as_ref().and_then(TimeZone::iana_name).unwrap_or("UTC").to_owned();
+                    (format!("'{cron}'   {shown}"), next(&cron, zone, show_zone, count, screen.style.now)?)
+                }
+            };
+            show(&title, &ticks, output, screen)
+        }
+    }
+}
+
+async fn suspend(
+    cluster: &Cluster,
+    name: &str,
+    suspended: bool,
+    write: &Write,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
+    let mut object: KafkaBackup = cluster.get(name).await?;
+    let word = if suspended { "suspended" } else { "resumed" };
+    if object.spec.suspend == suspended && write.output.is_none() {
+        screen.text(&format!("kafkabackup.kafka.oso.sh/{name} unchanged: it is {word} already\n"))?;
+        return Ok(Exit::Done);
+    }
+    if write.dry_run == DryRun::Client {
+        object.spec.suspend = suspended;
+    } else {
+        let patch = Patch::Merge(json!({"spec": {"suspend": suspended}}));
+        let parameters = PatchParams { dry_run: write.dry_run == DryRun::Server, ..PatchParams::default() };
+        let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &patch).await;
+        object = patched.map_err(|error| failed(&format!("change backup `{name}`"), error))?;
+    }
+    let done = write.words(word);
+    write::show(&serde_json::to_value(object).unwrap_or_default(), &resource::<KafkaBackup>(), write, &done, screen)?;
+    Ok(Exit::Done)
+}
+
+fn next(
+    cron: &str,
+    zone: Option<TimeZone>,
+    show_zone: Option<TimeZone>,
+    count: u16,
+    now: Timestamp,
+) -> Result<Vec<Tick>, Error> {
+    let wrong = |rule: String| {
+        Error::usage(
+            format!("the schedule '{cron}' {rule}"),
+            "`kubectl kafka-backup explain kafkabackup.spec.schedule`",
+        )
+    };
+    let count = usize::from(count);
+    match zone {
+        None => {
+            let schedule = Schedule::parse(cron).map_err(wrong)?;
+            let zone = show_zone.unwrap_or(TimeZone::UTC);
+            Ok(ticks(|time| schedule.next_after(time), now, count, &zone))
+        }
+        Some(zone) => {
+            let schedule = CronJob::parse(cron, zone.clone()).map_err(wrong)?;
+            Ok(ticks(|time| schedule.next_after(time), now, count, &show_zone.unwrap_or(zone)))
+        }
+    }
+}
+
+fn show(title: &str, ticks: &[Tick], output: Output, screen: &mut Screen) -> Result<Exit, Error> {
+    match output {
+        Output::Table | Output::Wide => {
+            let row = |tick: &Tick| -> Vec<Cell> {
+                vec![
+                    tick.shown.clone().into(),
+                    screen.style.distance(tick.at).into(),
+                    Cell::toned(tick.note.clone().unwrap_or_default(), Tone::Warn),
+                ]
+            };
+            let rows: Vec<_> = ticks.iter().map(row).collect();
+            let text = table(&["!NEXT", "IN", ""], &rows, &screen.style);
+            let title = screen.style.paint(Tone::Strong, title);
+            screen.text(&format!("{title}\n{text}"))?;
+        }
+        Output::Name => print::names(ticks.iter().map(|tick| tick.at.to_string()), screen)?,
+        output => print::document("TickList", &ticks, output, screen)?,
+    }
+    if ticks.is_empty() {
+        screen.say("it is never due");
+        return Ok(Exit::No);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,90 @@
+//! `status`: how well backups are protected.
+
+use std::time::Duration;
+
+use api::oso::{KafkaBackup, KafkaRestore};
+use clap::Args;
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::print;
+use crate::cli::Output;
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::show;
+use crate::view::status::Status;
+
+/// How often `--watch` looks.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Flags of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup status -A                  everything, on one screen
+  kubectl kafka-backup status nightly -n shop     one backup or restore
+  kubectl kafka-backup status -A --exit-code      as a probe: 1 if something is late or failed
+  kubectl kafka-backup status -w                  again and again")]
+pub struct Options {
+    /// Backup or restore; all when absent
+    name: Option<String>,
+    /// Exit with 1 if something is late or has failed
+    #[arg(long)]
+    exit_code: bool,
+    /// Look again and again
+    #[arg(short, long)]
+    watch: bool,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Shows the state of backups and restores.
+pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
+    let mut last: Option<Status> = None;
+    loop {
+        screen.style.now = Timestamp::now();
+        let status = look(options.name.as_deref(), cluster, screen.style.now).await?;
+        if last.as_ref() != Some(&status) {
+            if options.watch && screen.style.width.is_some() {
+                // A terminal is cleared; a pipe gets one text after the other.
+                screen.text("\u{1b}[2J\u{1b}[H")?;
+            }
+            draw(&status, options.output, screen)?;
+            screen.flush()?;
+        }
+        if !options.watch {
+            return Ok(if options.exit_code && status.is_bad() { Exit::No } else { Exit::Done });
+        }
+        last = Some(status);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn look(name: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Status, Error> {
+    let (backups, restores) = tokio::try_join!(cluster.list::<KafkaBackup>(), cluster.list::<KafkaRestore>())?;
+    let Some(name) = name else { return Ok(Status::of(&backups, &restores, now)) };
+    let backups: Vec<_> = backups.into_iter().filter(|object| object.name_any() == name).collect();
+    let restores: Vec<_> = restores.into_iter().filter(|object| object.name_any() == name).collect();
+    if backups.is_empty() && restores.is_empty() {
+        return cluster.get::<KafkaBackup>(name).await.map(|found| Status::of(&[found], &[], now));
+    }
+    Ok(Status::of(&backups, &restores, now))
+}
+
+fn draw(status: &Status, output: Output, screen: &mut Screen) -> Result<(), Error> {
+    match output {
+        Output::Table | Output::Wide => {
+            let text = show::status::status(status, output == Output::Wide, &screen.style);
+            screen.text(&text)
+        }
+        Output::Name => {
+            let backups = status.backups.iter().map(|line| format!("{}/{}", "kafkabackup.kafka.oso.sh", line.name));
+            let restores = status.restores.iter().map(|line| format!("{}/{}", "kafkarestore.kafka.oso.sh", line.name));
+            print::names(backups.chain(restores), screen)
+        }
+        output => print::document("Status", status, output, screen),
+    }
+}

@@ -1,0 +1,132 @@
+//! `timeline`: which moments can be restored.
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+
+use super::browse::listing;
+use super::{print, with_source};
+use crate::cli::{From, Output};
+use crate::cluster::Connection;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::Screen;
+use crate::show;
+use crate::source::Source;
+use crate::view::coverage::{Coverage, Recall};
+
+/// Flags of `timeline`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup timeline                                  the last 14 days of all backups
+  kubectl kafka-backup timeline nightly --since 90d
+  kubectl kafka-backup timeline nightly --at 2026-11-19T08:00:00Z   what a restore to that moment gives
+
+Exit code 1 with --at: nothing can be restored.")]
+pub struct Options {
+    /// Backup; all when absent
+    name: Option<String>,
+    /// How far back: 36h, 14d, 8w, or an RFC 3339 time
+    #[arg(long, default_value = "14d")]
+    since: String,
+    /// What a restore to this moment would give: RFC 3339, or milliseconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = contract::stamp::parse_millis)]
+    at: Option<i64>,
+    #[command(flatten)]
+    from: From,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Shows a picture of time.
+pub(crate) async fn timeline(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let since = since(&options.since, screen.style.now)?;
+    // A moment may lie before the picture.
+    let from = options.at.is_none().then(|| since.to_string());
+    let wanted = options.name.clone();
+    let read = async |source: &Source, _: &mut Screen| listing(source, wanted, from).await;
+    let name = options.name.as_deref().unwrap_or_default();
+    let backups = with_source(&options.from, connection, name, false, screen, read).await?;
+    let coverages: Vec<Coverage> = backups.into_iter().map(Coverage::of).collect();
+    if let Some(millis) = options.at {
+        let at = Timestamp::from_millisecond(millis)
+            .map_err(|_| Error::usage("--at is not a time", "write 2026-11-19T08:00:00Z"))?;
+        return recall(&coverages, at, options.output, screen);
+    }
+    match options.output {
+        Output::Table | Output::Wide => {
+            if coverages.is_empty() {
+                screen.say("no backup yet");
+            } else {
+                let text = show::timeline::timeline(&coverages, since, &screen.style);
+                screen.text(&text)?;
+            }
+        }
+        Output::Name => print::names(coverages.into_iter().map(|coverage| coverage.name), screen)?,
+        Output::Jsonl => coverages.iter().try_for_each(|coverage| print::raw(coverage, options.output, screen))?,
+        Output::Json | Output::Yaml => print::document("Timeline", &coverages, options.output, screen)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn recall(coverages: &[Coverage], at: Timestamp, output: Output, screen: &mut Screen) -> Result<Exit, Error> {
+    let recalls: Vec<Recall> = coverages.iter().filter_map(|coverage| coverage.recall(at)).collect();
+    match output {
+        Output::Table | Output::Wide => {
+            for found in &recalls {
+                let text = show::timeline::recall(found, &screen.style);
+                screen.text(&text)?;
+            }
+        }
+        Output::Name => print::names(recalls.iter().map(|found| found.point.clone()), screen)?,
+        Output::Jsonl => recalls.iter().try_for_each(|found| print::raw(found, output, screen))?,
+        Output::Json | Output::Yaml => print::document("Recall", &recalls, output, screen)?,
+    }
+    if recalls.is_empty() {
+        screen.say("nothing can be restored: there is no point yet");
+        return Ok(Exit::No);
+    }
+    Ok(Exit::Done)
+}
+
+/// A time, or a distance from now.
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, Error> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let wrong = || {
+        Error::usage(
+            format!("--since `{text}` is neither a distance nor a time"),
+            "write 36h, 14d, 8w, or 2026-11-01T00:00:00Z",
+        )
+    };
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: i64 = text.get(..text.len() - 1).and_then(|count| count.parse().ok()).ok_or_else(wrong)?;
+    let distance = count.checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(wrong)?;
+    now.checked_sub(SignedDuration::from_secs(distance)).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_and_times_are_read() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let read = |text: &str| since(text, now).map(|at| at.to_string());
+        assert_eq!(read("36h").unwrap(), "2026-11-21T00:00:00Z");
+        assert_eq!(read("2w").unwrap(), "2026-11-08T12:00:00Z");
+        assert_eq!(read("2026-11-01T00:00:00Z").unwrap(), "2026-11-01T00:00:00Z");
+        for wrong in ["", "d", "5", "-1d", "5y", "99999999999999999w", "ä"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `version`: of this program and of what runs in the cluster.
+
+use clap::Args;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::Api;
+use serde::Serialize;
+
+use super::print;
+use crate::cli::Output;
+use crate::cluster::{Cluster, Connection};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::screen::{Screen, Tone};
+
+/// Namespace and name of the operator.
+pub(crate) const OPERATOR: (&str, &str) = ("kafka-backup", "kafka-backup-operator");
+
+/// Flags of `version`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kubectl kafka-backup version
+  kubectl kafka-backup version --client     asks no cluster")]
+pub struct Options {
+    /// This program only
+    #[arg(long)]
+    client: bool,
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Versions.
+#[derive(Debug, Serialize)]
+struct Versions {
+    client: &'static str,
+    #[serde(rename = "archiveFormat")]
+    archive_format: u32,
+    operator: Option<String>,
+    runner: Option<String>,
+    verdict: String,
+}
+
+/// Shows versions.
+pub(crate) async fn version(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let client = env!("CARGO_PKG_VERSION");
+    let (mut operator, mut runner) = (None, None);
+    let mut verdict = "not asked".to_owned();
+    if !options.client {
+        match images(connection).await {
+            Ok((found, of_runs)) => {
+                verdict = skew(client, found.as_deref());
+                (operator, runner) = (found, of_runs);
+            }
+            Err(error) => verdict = format!("the cluster could not be asked: {error}"),
+        }
+    }
+    let good = verdict.starts_with("the same") || options.client;
+    let versions = Versions { client, archive_format: archive::FORMAT, operator, runner, verdict };
+    match options.output {
+        Output::Table | Output::Wide | Output::Name => {
+            let unknown = || "unknown".to_owned();
+            screen.text(&format!("client    {client}\nformat    {}\n", versions.archive_format))?;
+            if !options.client {
+                screen.text(&format!("operator  {}\n", versions.operator.clone().unwrap_or_else(unknown)))?;
+                screen.text(&format!("runner    {}\n", versions.runner.clone().unwrap_or_else(unknown)))?;
+                let tone = if good { Tone::Good } else { Tone::Warn };
+                let text = screen.style.paint(tone, &versions.verdict);
+                screen.text(&format!("verdict   {text}\n"))?;
+            }
+        }
+        output => print::document("Version", &versions, output, screen)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The images of the operator and of its runs.
+async fn images(connection: &Connection) -> Result<(Option<String>, Option<String>), Error> {
+    let cluster = Cluster::connect(connection).await?;
+    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    let found = deployments.get_opt(OPERATOR.1).await;
+    let found = found.map_err(|error| crate::cluster::failed("read the operator's deployment", error))?;
+    let image = found.and_then(|found| found.spec?.template.spec?.containers.into_iter().next()?.image);
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    let placement = maps.get_opt("kafka-backup-operator-runner").await.ok().flatten();
+    let text = placement.and_then(|map| map.data?.get("placement.yaml").cloned()).unwrap_or_default();
+    let runner =
+        text.lines().find_map(|line| line.strip_prefix("image: ")).map(|image| image.trim_matches('"').to_owned());
+    Ok((image, runner))
+}
+
+/// Whether client and operator fit.
+fn skew(client: &str, image: Option<&str>) -> String {
+    let Some(image) = image else { return "no operator is installed: `kubectl kafka-backup install`".to_owned() };
+    let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag).trim_start_matches('v');
+    let minor = |version: &str| version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    if tag == client {
+        "the same version".to_owned()
+    } else if minor(tag) == minor(client) {
+        format!("the same minor version: {client} and {tag} work together")
+    } else {
+        format!("other versions: {client} here, {tag} in the cluster; fields and screens may differ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared() {
+        assert_eq!(skew("0.1.0", Some("host:5000/x/operator:0.1.0")), "the same version");
+        assert!(skew("0.1.0", Some("operator:v0.1.3")).starts_with("the same minor"));
+        assert!(skew("0.1.0", Some("operator:0.2.0")).starts_with("other versions"));
+        assert!(skew("0.1.0", None).contains("install"));
+    }
+}

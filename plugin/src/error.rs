@@ -1,0 +1,110 @@
+//! What goes wrong: what failed, about which object, why, and one next step.
+
+use contract::{Code, Failure};
+
+use crate::exit::Exit;
+
+/// Why a command ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line is wrong, or names something that is not there.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// The next step.
+        hint: String,
+    },
+    /// An archive cannot answer.
+    #[error("{}", .0.message)]
+    Archive(Failure),
+    /// The cluster cannot be asked.
+    #[error("{what}")]
+    Cluster {
+        /// What failed, and why.
+        what: String,
+        /// The next step.
+        hint: String,
+    },
+    /// Somebody refused.
+    #[error("{what}")]
+    Refused {
+        /// What was refused, and by which rule.
+        what: String,
+        /// The next step.
+        hint: String,
+    },
+    /// It takes longer than was allowed.
+    #[error("{what}")]
+    TimeOut {
+        /// What is waited for.
+        what: String,
+        /// The next step.
+        hint: String,
+    },
+    /// Whoever reads our output has gone.
+    #[error("the output was closed")]
+    Closed,
+    /// The output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(std::io::Error),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// A mistake on the command line.
+    pub(crate) fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { what: what.into(), hint: hint.into() }
+    }
+
+    /// What the process exits with.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } => Exit::Usage,
+            Self::Archive(failure) => match failure.code {
+                Code::NoSuchPoint | Code::UnknownTopic | Code::SpecInvalid | Code::StoreMissing => Exit::Usage,
+                Code::ArchiveDamaged => Exit::No,
+                _ => Exit::Unknown,
+            },
+            Self::Cluster { .. } | Self::Output(_) => Exit::Unknown,
+            Self::Refused { .. } => Exit::Refused,
+            Self::TimeOut { .. } => Exit::TimeOut,
+            Self::Closed => Exit::Done,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+
+    /// The next step.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. }
+            | Self::Cluster { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::TimeOut { hint, .. } => (!hint.is_empty()).then(|| hint.clone()),
+            Self::Archive(failure) => Some(match failure.code {
+                Code::NoSuchPoint => "`kubectl kafka-backup browse` lists what there is".to_owned(),
+                code => format!("`kubectl kafka-backup explain {code}` says more"),
+            }),
+            Self::Closed | Self::Output(_) | Self::Interrupted => None,
+        }
+    }
+
+    /// The code of the page that says more.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Archive(failure) => Some(failure.code),
+            _ => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Output(error) }
+    }
+}

@@ -1,0 +1,262 @@
+//! Where output goes: what the terminal is, how wide, whether colours are wanted; writing to it.
+
+use std::io::{IsTerminal, Write};
+
+use clap::ValueEnum;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Unit};
+
+use crate::error::Error;
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On terminals, unless the environment says otherwise (`NO_COLOR`, `CLICOLOR_FORCE`, `TERM=dumb`).
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How times are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Times {
+    /// RFC 3339, in UTC.
+    #[default]
+    Utc,
+    /// RFC 3339, in the zone of this machine.
+    Local,
+    /// As a distance from now.
+    Relative,
+}
+
+/// Narrowest and widest text that is laid out.
+const WIDTHS: (usize, usize) = (40, 200);
+/// Width where nothing else is known.
+const USUAL: usize = 80;
+
+/// How text is laid out: plain values, so that the same text can be made in a test.
+#[derive(Debug, Clone)]
+pub struct Style {
+    /// Columns; `None` lays out without a bound.
+    pub width: Option<usize>,
+    /// Whether colours are used.
+    pub colour: bool,
+    /// How times are written.
+    pub times: Times,
+    /// The zone of local times.
+    pub zone: TimeZone,
+    /// The moment that distances are measured from.
+    pub now: Timestamp,
+    /// Whether tables have a line of titles.
+    pub titles: bool,
+}
+
+/// Colours by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// To be looked at.
+    Warn,
+    /// Wrong.
+    Bad,
+    /// Less important.
+    Faint,
+    /// A title.
+    Strong,
+}
+
+impl Style {
+    /// Text in a tone.
+    #[must_use]
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "31",
+            Tone::Faint => "2",
+            Tone::Strong => "1",
+        };
+        if self.colour && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// A moment.
+    #[must_use]
+    pub fn time(&self, at: Timestamp) -> String {
+        let second = at.round(Unit::Second).unwrap_or(at);
+        match self.times {
+            Times::Utc => second.to_string(),
+            Times::Local => second.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            Times::Relative => self.distance(at),
+        }
+    }
+
+    /// A moment in milliseconds since 1970.
+    #[must_use]
+    pub fn millis(&self, millis: i64) -> String {
+        Timestamp::from_millisecond(millis).map_or_else(|_| format!("{millis} ms"), |at| self.time(at))
+    }
+
+    /// How far away a moment is.
+    #[must_use]
+    pub fn distance(&self, at: Timestamp) -> String {
+        let seconds = self.now.duration_since(at).as_secs();
+        if seconds >= 0 {
+            format!("{} ago", crate::show::words::duration(seconds))
+        } else {
+            format!("in {}", crate::show::words::duration(-seconds))
+        }
+    }
+
+    /// The columns to lay out in.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.width.unwrap_or(USUAL)
+    }
+}
+
+/// Standard output and what is known of it.
+pub struct Screen {
+    out: Box<dyn Write + Send>,
+    messages: Box<dyn Write + Send>,
+    /// How text is laid out.
+    pub style: Style,
+    /// Whether somebody watches standard error.
+    pub watched: bool,
+    /// Whether a person can be asked.
+    pub interactive: bool,
+    /// Whether messages are wanted.
+    pub quiet: bool,
+}
+
+impl std::fmt::Debug for Screen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Screen").field("style", &self.style).finish_non_exhaustive()
+    }
+}
+
+impl Screen {
+    /// The process's own output.
+    #[must_use]
+    pub fn new(colour: Colour, times: Times, titles: bool, quiet: bool) -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        let watched = std::io::stderr().is_terminal() && std::env::var_os("KAFKA_BACKUP_NO_PROGRESS").is_none();
+        Self {
+            out: Box::new(std::io::BufWriter::new(std::io::stdout())),
+            messages: Box::new(std::io::stderr()),
+            style: Style {
+                width: is_terminal.then(width),
+                colour: wants_colour(colour, is_terminal, |name| {
+                    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
+                }),
+                times,
+                zone: TimeZone::system(),
+                now: Timestamp::now(),
+                titles,
+            },
+            watched,
+            interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            quiet,
+        }
+    }
+
+    /// An output that goes nowhere.
+    #[must_use]
+    pub fn silent(style: Style) -> Self {
+        let (out, messages) = (Box::new(std::io::sink()), Box::new(std::io::sink()));
+        Self { out, messages, style, watched: false, interactive: false, quiet: true }
+    }
+
+    /// Writes text to standard output.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn text(&mut self, text: &str) -> Result<(), Error> {
+        self.out.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    /// Writes bytes to standard output.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.write_all(bytes)?;
+        Ok(())
+    }
+
+    /// Hands everything over.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// Writes a line to standard error, unless messages are not wanted.
+    pub fn say(&mut self, line: &str) {
+        if !self.quiet {
+            self.complain(line);
+        }
+    }
+
+    /// Shows how far something is, on one line that the next call replaces; `None` removes it. Only where somebody watches.
+    pub fn progress(&mut self, line: Option<&str>) {
+        if self.watched && !self.quiet {
+            let room =
+                terminal_size::terminal_size_of(std::io::stderr()).map_or(USUAL, |(width, _)| usize::from(width.0));
+            let text = line.map(|line| crate::show::words::cut(line, room.saturating_sub(1))).unwrap_or_default();
+            drop(write!(self.messages, "\r\u{1b}[K{text}"));
+            drop(self.messages.flush());
+        }
+    }
+
+    /// Writes a line to standard error.
+    pub fn complain(&mut self, line: &str) {
+        drop(self.out.flush());
+        // Nobody is left to tell that this failed.
+        drop(writeln!(self.messages, "{line}"));
+    }
+}
+
+fn width() -> usize {
+    let known = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    known.unwrap_or(USUAL).clamp(WIDTHS.0, WIDTHS.1)
+}
+
+/// <https://no-color.org>, <https://bixense.com/clicolors>.
+fn wants_colour(colour: Colour, is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty() && value != "0");
+    match colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto if variable("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
+        Colour::Auto if set("CLICOLOR_FORCE") => true,
+        Colour::Auto => is_terminal && variable("TERM").as_deref() != Some("dumb"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_follow_flag_environment_and_terminal() {
+        let with =
+            |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_owned());
+        let none = |_: &str| None;
+        assert!(wants_colour(Colour::Auto, true, none));
+        assert!(!wants_colour(Colour::Auto, false, none));
+        assert!(!wants_colour(Colour::Auto, true, with("NO_COLOR", "1")));
+        assert!(wants_colour(Colour::Auto, true, with("NO_COLOR", "")), "an empty NO_COLOR means nothing");
+        assert!(!wants_colour(Colour::Auto, true, with("TERM", "dumb")));
+        assert!(wants_colour(Colour::Auto, false, with("CLICOLOR_FORCE", "1")));
+        assert!(!wants_colour(Colour::Auto, false, with("CLICOLOR_FORCE", "0")));
+        assert!(wants_colour(Colour::Always, false, with("NO_COLOR", "1")), "a flag wins");
+        assert!(!wants_colour(Colour::Never, true, with("CLICOLOR_FORCE", "1")));
+    }
+}

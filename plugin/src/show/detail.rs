@@ -1,0 +1,153 @@
+//! What one recovery point holds, as text. Pure.
+
+use inspect::{Group, PartitionDetail, PointDetail, TopicDetail};
+
+use super::page::Page;
+use super::table::{Cell, table};
+use super::words::{count, plural, safe, size};
+use crate::screen::{Style, Tone};
+
+/// Gaps and other notes that are shown before they are counted.
+const NOTES: usize = 10;
+
+/// The point and its topics.
+#[must_use]
+pub fn point(detail: &PointDetail, style: &Style) -> String {
+    let mut out = Page::default();
+    head(detail, style, &mut out);
+    let row = |topic: &TopicDetail| -> Vec<Cell> {
+        let sum = |of: fn(&PartitionDetail) -> u64| topic.partitions.iter().map(of).sum();
+        let note = if topic.live { String::new() } else { format!("no longer in the source: lineage {}", topic.id) };
+        vec![
+            safe(&topic.name).into(),
+            count(topic.partitions.len() as u64).into(),
+            topic.replication.to_string().into(),
+            count(sum(|row| row.records)).into(),
+            size(sum(|row| row.bytes)).into(),
+            time(topic.partitions.iter().filter_map(|row| row.oldest).min(), style).into(),
+            time(topic.partitions.iter().filter_map(|row| row.newest).max(), style).into(),
+            Cell::toned(note, Tone::Faint),
+        ]
+    };
+    let titles = ["TOPIC", ">PARTITIONS", ">REPLICAS", ">RECORDS", ">SIZE", "OLDEST", "NEWEST", ""];
+    out.text(&table(&titles, &detail.topics.iter().map(row).collect::<Vec<_>>(), style));
+    notes(detail, style, &mut out);
+    out.finish()
+}
+
+fn head(detail: &PointDetail, style: &Style, out: &mut Page) {
+    let label = detail.source_cluster_id.as_ref().map(|label| format!(" ({})", safe(label))).unwrap_or_default();
+    let at = detail.at.parse().map_or_else(|_| detail.at.clone(), |at| style.time(at));
+    let records = detail.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.records).sum();
+    let groups = detail.groups.as_ref().map_or_else(
+        || "not asked for".to_owned(),
+        |all| match all.len() {
+            0 => "none".to_owned(),
+            count => plural(count as u64, "group"),
+        },
+    );
+    let rows = [
+        ("Point", detail.name.clone()),
+        ("Taken", at),
+        ("Set", format!("{}, entry {}", detail.set, detail.entry)),
+        ("Cluster", format!("{}{label}", detail.cluster_id)),
+        ("Holds", format!("{}, {}", plural(detail.topics.len() as u64, "topic"), plural(records, "record"))),
+        ("Stored", format!("{} in {}", size(detail.stored_bytes), plural(detail.segments, "segment"))),
+        ("Groups", groups),
+        ("Written by", detail.writer.clone()),
+    ];
+    for (name, value) in rows {
+        out.line(format_args!(
+            "{}{value}",
+            style.paint(Tone::Strong, &format!("{name}:{}", " ".repeat(12 - name.len())))
+        ));
+    }
+    out.line("");
+}
+
+fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
+    let mut notes = Vec::new();
+    notes.extend(detail.gaps.iter().map(|gap| {
+        format!("gap: {}/{} offsets {} to {} ({})", safe(&gap.name), gap.partition, gap.from, gap.to - 1, gap.reason)
+    }));
+    notes.extend(detail.held_back.iter().map(|held| {
+        format!(
+            "held back: {}/{} offsets {} to {}: a transaction was open",
+            safe(&held.topic),
+            held.partition,
+            held.from,
+            held.to - 1
+        )
+    }));
+    notes.extend(detail.forks.iter().map(|fork| {
+        format!(
+            "timeline: {}/{} was cut at offset {}; timeline {} begins there",
+            safe(&fork.name),
+            fork.partition,
+            fork.from,
+            fork.timeline
+        )
+    }));
+    if notes.is_empty() {
+        return;
+    }
+    let more = notes.len().saturating_sub(NOTES);
+    out.line("");
+    for note in notes.iter().take(NOTES) {
+        out.line(format_args!("{}", style.paint(Tone::Warn, note)));
+    }
+    if more > 0 {
+        out.line(format_args!("and {more} more; -o json has them all"));
+    }
+}
+
+/// One topic: its configs and partitions.
+#[must_use]
+pub fn topic(detail: &PointDetail, topic: &TopicDetail, partition: Option<i32>, style: &Style) -> String {
+    let mut out = Page::default();
+    out.line(format_args!("{}  in {}, id {}", style.paint(Tone::Strong, &safe(&topic.name)), detail.name, topic.id));
+    for (name, value) in &topic.configs {
+        out.line(format_args!("  {name} = {}", safe(value)));
+    }
+    out.line("");
+    let wanted = topic.partitions.iter().filter(|row| partition.is_none_or(|wanted| wanted == row.partition));
+    let row = |row: &PartitionDetail| -> Vec<Cell> {
+        vec![
+            row.partition.to_string().into(),
+            row.first.to_string().into(),
+            row.next.to_string().into(),
+            count(row.records).into(),
+            size(row.bytes).into(),
+            time(row.oldest, style).into(),
+            time(row.newest, style).into(),
+        ]
+    };
+    let titles = [">PARTITION", ">FIRST", ">NEXT", ">RECORDS", ">SIZE", "OLDEST", "NEWEST"];
+    out.text(&table(&titles, &wanted.map(row).collect::<Vec<_>>(), style));
+    out.finish()
+}
+
+/// Positions of consumer groups.
+#[must_use]
+pub fn groups(groups: &[Group], style: &Style) -> String {
+    let rows = groups.iter().flat_map(|group| {
+        group.offsets.iter().map(|offset| -> Vec<Cell> {
+            let behind = offset.end.map(|end| end.saturating_sub(offset.offset));
+            vec![
+                safe(&group.group).into(),
+                group.kind.clone().into(),
+                group.state.clone().into(),
+                safe(&offset.topic).into(),
+                offset.partition.to_string().into(),
+                offset.offset.to_string().into(),
+                behind.map_or_else(|| "-".to_owned(), |behind| behind.to_string()).into(),
+            ]
+        })
+    });
+    let titles = ["GROUP", "TYPE", "STATE", "TOPIC", ">PARTITION", ">OFFSET", ">BEHIND"];
+    table(&titles, &rows.collect::<Vec<_>>(), style)
+}
+
+fn time(millis: Option<i64>, style: &Style) -> String {
+    millis.map_or_else(|| "-".to_owned(), |millis| style.millis(millis))
+}

@@ -1,0 +1,55 @@
+//! Text for people: pure functions from values to text.
+
+pub mod page;
+pub mod words;
+
+pub mod table;
+
+pub mod detail;
+pub mod points;
+pub mod records;
+pub mod status;
+pub mod timeline;
+pub mod verified;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use jiff::tz::TimeZone;
+
+    use crate::screen::{Style, Times};
+    use crate::view::listing::{Backup, Point};
+
+    /// The style of snapshots: noon of a fixed day, no colours.
+    pub(crate) fn style(width: Option<usize>) -> Style {
+        Style {
+            width,
+            colour: false,
+            times: Times::Utc,
+            zone: TimeZone::UTC,
+            now: "2026-11-22T12:00:00Z".parse().unwrap(),
+            titles: true,
+        }
+    }
+
+    /// A backup with points at two o'clock of these days of November.
+    pub(crate) fn backup(name: &str, days: &[u8]) -> Backup {
+        let point = |(place, day): (u64, &u8)| Point {
+            name: format!("{name}-202611{day:02}-020000"),
+            at: format!("2026-11-{day:02}T02:00:00Z").parse().unwrap(),
+            topics: 3,
+            partitions: 12,
+            records: 1_000 * (place + 1),
+            bytes: 1_024 * (place + 1),
+            newest: None,
+            held_back: 0,
+        };
+        Backup {
+            name: name.into(),
+            namespace: "shop".into(),
+            cluster_id: "c".into(),
+            incremental: false,
+            unfinished: false,
+            points: (0..).zip(days).map(point).collect(),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Text that grows by lines. Pure.
+
+use std::fmt::{Display, Write};
+
+/// A text for people.
+#[derive(Debug, Default)]
+pub struct Page(String);
+
+impl Page {
+    /// Adds a line.
+    pub fn line(&mut self, text: impl Display) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{text}");
+    }
+
+    /// Adds text that has its own ends of lines.
+    pub fn text(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    /// The whole text.
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.0
+    }
+}

@@ -1,0 +1,35 @@
+//! Reading a store from here, with the credentials of this machine and no cluster.
+
+use archive::{Paths, Store, open_store};
+use contract::CircuitBreakerSpec;
+use inspect::{Answer, Question, Replies};
+use tokio::sync::mpsc::Sender;
+
+use crate::error::Error;
+
+/// A store.
+#[derive(Debug)]
+pub struct Direct {
+    store: Store,
+}
+
+impl Direct {
+    /// Opens the store of a URL or a directory.
+    ///
+    /// # Errors
+    /// When the URL does not read, or the store cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        let is_folder = !url.contains("://") && std::path::Path::new(url).is_dir();
+        let text = if is_folder && !url.contains('/') { format!("./{url}") } else { url.to_owned() };
+        let spec = contract::store_url::parse(&text)
+            .map_err(|rule| Error::usage(format!("--store {rule}"), "credentials come from the environment"))?;
+        let here = Paths { secrets: ".".into(), volumes: ".".into() };
+        let store = open_store(&spec, &here, &CircuitBreakerSpec::default()).await;
+        Ok(Self { store: store.map_err(|error| Error::Archive(error.into()))? })
+    }
+
+    pub(super) fn ask(&self, question: Question, sender: Sender<Answer>) {
+        let store = self.store.clone();
+        tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
+    }
+}

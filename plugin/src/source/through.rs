@@ -1,0 +1,228 @@
+//! Asking a pod beside the store: it is made for this person and these questions, answers on its own loopback, and is
+//! reached by a port-forward through the API server. No credentials of the store come here.
+
+use std::time::Duration;
+
+use api::inspection::KafkaBackupInspection;
+use api::oso::KafkaBackup;
+use contract::stamp::split_point;
+use contract::{Code, Failure, INSPECT_PORT};
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use inspect::{Answer, Question};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, Portforwarder, PostParams};
+use serde_json::json;
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, failed};
+use crate::error::Error;
+use crate::screen::Screen;
+
+/// How long the pod may take to start.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(300);
+/// How often a pod that has just started is knocked at.
+const KNOCKS: u32 = 40;
+
+/// A pod that answers.
+#[derive(Debug)]
+pub struct Through {
+    cluster: Cluster,
+    inspection: String,
+    pod: String,
+    token: String,
+}
+
+impl Through {
+    /// Makes an inspection of the KafkaBackup that `name` names, itself or by one of its points, and waits for its pod.
+    ///
+    /// # Errors
+    /// When there is no such KafkaBackup, rights are missing, or the pod does not start.
+    pub async fn open(cluster: Cluster, name: &str, records: bool, screen: &mut Screen) -> Result<Self, Error> {
+        let backup = backup_of(&cluster, name).await?;
+        // 244 bits of the system's randomness; only its digest is written down.
+        let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        let digest = blake3::hash(token.as_bytes()).to_hex().to_string();
+        let short: String = backup.chars().take(40).collect();
+        let name = format!("look-{}-{}", short.trim_end_matches(['-', '.']), token.get(..8).unwrap_or_default());
+        let document = json!({
+            "apiVersion": "kafka-backup.dev/v1alpha1", "kind": "KafkaBackupInspection",
+            "metadata": {"name": name, "namespace": cluster.namespace},
+            "spec": {"backupRef": {"name": backup}, "level": if records { "peek" } else { "inspect" }, "tokenDigest": digest},
+        });
+        let object: KafkaBackupInspection = serde_json::from_value(document)
+            .map_err(|error| Error::usage(format!("cannot inspect backup `{backup}`: {error}"), ""))?;
+        let made = cluster.api::<KafkaBackupInspection>().create(&PostParams::default(), &object).await;
+        made.map_err(|error| denied(&backup, records, error))?;
+        let opened = Self { cluster, inspection: name, pod: String::new(), token };
+        match opened.started(screen).await {
+            Ok(pod) => Ok(Self { pod, ..opened }),
+            Err(error) => {
+                opened.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the pod, and says what it is waited for.
+    async fn started(&self, screen: &mut Screen) -> Result<String, Error> {
+        let begun = Instant::now();
+        let mut said = String::new();
+        loop {
+            let object: KafkaBackupInspection = self.cluster.get(&self.inspection).await?;
+            let status = object.status.unwrap_or_default();
+            let message = status.message.unwrap_or_else(|| "waiting for the operator".to_owned());
+            match (status.phase.as_deref(), status.pod_name) {
+                (Some("Ready"), Some(pod)) => {
+                    screen.progress(None);
+                    return Ok(pod);
+                }
+                (Some("Failed"), _) => {
+                    screen.progress(None);
+                    let hint = "`kubectl kafka-backup doctor` looks for the reason".to_owned();
+                    return Err(Error::Cluster {
+                        what: format!("the pod that reads the archive failed: {message}"),
+                        hint,
+                    });
+                }
+                _ => {}
+            }
+            if screen.watched {
+                screen.progress(Some(&message));
+            } else if message != said && begun.elapsed() > Duration::from_secs(5) {
+                screen.say(&message);
+                said.clone_from(&message);
+            }
+            if begun.elapsed() >= PATIENCE {
+                screen.progress(None);
+                return Err(Error::TimeOut {
+                    what: format!(
+                        "the pod that reads the archive has not started after {}s: {message}",
+                        PATIENCE.as_secs()
+                    ),
+                    hint: "`kubectl kafka-backup doctor` looks for the reason".to_owned(),
+                });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Asks. A pod that has just started may not listen yet.
+    pub(super) async fn ask(&self, question: &Question, sender: &Sender<Answer>) -> Result<(), Error> {
+        let body = serde_json::to_vec(question).unwrap_or_default();
+        let mut knocks = 0;
+        let (forward, answer) = loop {
+            match self.send(body.clone()).await {
+                Ok(found) => break found,
+                Err(_) if knocks < KNOCKS => knocks += 1,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(LOOK).await;
+        };
+        let status = answer.status();
+        let mut body = answer.into_body();
+        if status != StatusCode::OK {
+            let text = body.collect().await.map(|all| String::from_utf8_lossy(&all.to_bytes()).into_owned());
+            let what = text.unwrap_or_else(|_| status.to_string());
+            return Err(Error::Refused {
+                what,
+                hint: "ask with a name of this backup, and with the right to".to_owned(),
+            });
+        }
+        let mut rest = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| cut(&error))?;
+            rest.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                let answer = serde_json::from_slice(&line).map_err(|error| cut(&error))?;
+                if sender.send(answer).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        drop(forward);
+        Ok(())
+    }
+
+    async fn send(&self, body: Vec<u8>) -> Result<(Portforwarder, http::Response<Incoming>), Error> {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
+        let doing = format!("reach pod `{}` by port-forward", self.pod);
+        let mut forward = pods.portforward(&self.pod, &[INSPECT_PORT]).await.map_err(|error| failed(&doing, error))?;
+        let stream = forward.take_stream(INSPECT_PORT).ok_or_else(|| cut(&"no stream"))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| cut(&error))?;
+        tokio::spawn(connection);
+        let request = Request::post("/ask")
+            .header(header::HOST, "localhost")
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| cut(&error))?;
+        let answer = sender.send_request(request).await.map_err(|error| cut(&error))?;
+        Ok((forward, answer))
+    }
+
+    /// Removes the inspection, and with it its pod.
+    ///
+    /// # Errors
+    /// When the API server refuses; not when it is gone.
+    pub async fn close(&self) -> Result<(), Error> {
+        let api = self.cluster.api::<KafkaBackupInspection>();
+        match api.delete(&self.inspection, &DeleteParams::background()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(failed(&format!("remove inspection `{}`", self.inspection), error)),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn cut(error: &dyn std::fmt::Display) -> Error {
+    let text = format!("the connection to the pod that reads the archive broke: {error}");
+    Error::Archive(Failure::new(Code::StoreUnreachable, text))
+}
+
+fn denied(backup: &str, records: bool, error: kube::Error) -> Error {
+    match &error {
+        kube::Error::Api(status) if status.message.contains(" may not ") => Error::Refused {
+            what: status.message.clone(),
+            hint: if records && status.message.contains("may not peek") {
+                "bind the ClusterRole kafka-backup-peek; without it, `browse` shows everything but what records hold"
+                    .to_owned()
+            } else {
+                "bind the ClusterRole kafka-backup-inspect".to_owned()
+            },
+        },
+        _ => failed(&format!("inspect backup `{backup}`"), error),
+    }
+}
+
+/// The KafkaBackup that a name means: itself, or that of a recovery point.
+async fn backup_of(cluster: &Cluster, name: &str) -> Result<String, Error> {
+    if name.is_empty() {
+        let known: Vec<KafkaBackup> = cluster.list().await?;
+        let names: Vec<String> = known.iter().map(ResourceExt::name_any).collect();
+        return match names.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(Error::usage(
+                format!("there is no KafkaBackup in namespace `{}`", cluster.namespace),
+                "choose another with -n, or read a store from here with --store",
+            )),
+            many => Err(Error::usage(format!("which backup? there are: {}", many.join(", ")), "name one of them")),
+        };
+    }
+    let base = split_point(name).map(|(base, _)| base);
+    let api = cluster.api::<KafkaBackup>();
+    for wanted in [Some(name), base].into_iter().flatten() {
+        let found = api.get_opt(wanted).await.map_err(|error| failed(&format!("read backup `{wanted}`"), error))?;
+        if found.is_some() {
+            return Ok(wanted.to_owned());
+        }
+    }
+    cluster.get::<KafkaBackup>(base.unwrap_or(name)).await.map(|found| found.name_any())
+}

@@ -1,0 +1,6 @@
+//! What is shown, as values: made from answers, drawn by `show`, printed as JSON. Pure.
+
+pub mod coverage;
+pub mod listing;
+pub mod status;
+pub mod ticks;

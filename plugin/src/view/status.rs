@@ -1,0 +1,291 @@
+//! How well backups are protected, what runs, and what restores did: from the resources alone. Pure.
+
+use api::oso::{KafkaBackup, KafkaRestore};
+use api::schedule::Schedule;
+use contract::stamp::{split_point, stamp_time};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use serde::Serialize;
+
+/// How a resource is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// It works.
+    Running,
+    /// It waits for something.
+    Waiting,
+    /// Somebody suspended it.
+    Paused,
+    /// The newest point is older than its schedule promises.
+    Late,
+    /// Its last run failed, or it cannot run.
+    Failed,
+}
+
+impl Health {
+    /// Whether somebody must look at it.
+    #[must_use]
+    pub fn is_bad(self) -> bool {
+        matches!(self, Self::Late | Self::Failed)
+    }
+}
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupLine {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// How it is.
+    pub health: Health,
+    /// The newest recovery point.
+    pub point: Option<String>,
+    /// Its moment: what came later would be lost.
+    pub newest: Option<Timestamp>,
+    /// Seconds since then.
+    pub exposed_seconds: Option<i64>,
+    /// The next tick.
+    pub next: Option<Timestamp>,
+    /// Seconds between two ticks.
+    pub every_seconds: Option<i64>,
+    /// Whether it follows the topics without end.
+    pub continuous: bool,
+    /// Records of the run.
+    pub records: Option<u64>,
+    /// Bytes of the run.
+    pub bytes: Option<u64>,
+    /// Bytes per second of the run.
+    pub bytes_per_sec: Option<f64>,
+    /// What is wrong, or waited for.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// A restore.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreLine {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// How it is.
+    pub health: Health,
+    /// Whether it only plans.
+    pub dry_run: bool,
+    /// Share of the records, 0 to 100.
+    pub percent: Option<f64>,
+    /// Records restored.
+    pub records: Option<u64>,
+    /// The topic that is worked on.
+    pub topic: Option<String>,
+    /// Seconds that are left.
+    pub left_seconds: Option<u64>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What is wrong, or waited for.
+    pub problem: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// All that is looked after.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Backups by namespace and name.
+    pub backups: Vec<BackupLine>,
+    /// Restores, newest first.
+    pub restores: Vec<RestoreLine>,
+}
+
+impl Status {
+    /// The status of these resources.
+    #[must_use]
+    pub fn of(backups: &[KafkaBackup], restores: &[KafkaRestore], now: Timestamp) -> Self {
+        let mut restores: Vec<&KafkaRestore> = restores.iter().collect();
+        restores.sort_by_key(|restore| std::cmp::Reverse(restore.creation_timestamp().map(|time| time.0)));
+        let mut backups: Vec<BackupLine> = backups.iter().map(|backup| backup_line(backup, now)).collect();
+        backups.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Self { backups, restores: restores.into_iter().map(restore_line).collect() }
+    }
+
+    /// Whether somebody must look at something.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.backups.iter().any(|line| line.health.is_bad()) || self.restores.iter().any(|line| line.health.is_bad())
+    }
+}
+
+fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
+    let status = backup.status.clone().unwrap_or_default();
+    let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
+    let schedule = backup.spec.schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
+    let point = status.backup_id.clone();
+    let stamped = point.as_deref().and_then(split_point).and_then(|(_, stamp)| stamp_time(stamp).parse().ok());
+    let newest: Option<Timestamp> = stamped.or_else(|| status.last_backup_time.as_deref()?.parse().ok());
+    let promised = schedule.as_ref().and_then(|schedule| {
+        let anchor = newest.or_else(|| backup.creation_timestamp().map(|time| time.0))?;
+        let first = schedule.next_after(anchor)?;
+        let every = schedule.next_after(first)?.duration_since(first);
+        Some((every, first))
+    });
+    // A tick may take half an interval to become a point.
+    let late =
+        promised.is_some_and(|(every, due)| now.duration_since(due) > (every / 2).max(SignedDuration::from_mins(5)));
+    let running = status.run.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
+    let stalled = condition(&status.conditions, "Stalled");
+    let last_failed = status.run.as_ref().is_some_and(|run| run.outcome.as_deref() == Some("Failed"));
+    let (health, problem) = match stalled {
+        Some(condition) => (Health::Failed, Some(condition)),
+        None if last_failed => (Health::Failed, condition_of(&status.conditions, "Ready")),
+        None if late && !backup.spec.suspend => (Health::Late, waiting(&status.conditions)),
+        None if running => (Health::Running, waiting(&status.conditions)),
+        None if backup.spec.suspend => (Health::Paused, None),
+        None if newest.is_none() => (Health::Waiting, waiting(&status.conditions)),
+        None => (Health::Ok, None),
+    };
+    let hint = hint(health, problem, &namespace, &name);
+    BackupLine {
+        health,
+        exposed_seconds: newest.map(|at| now.duration_since(at).as_secs().max(0)),
+        newest,
+        next: status.next_scheduled_backup.as_deref().and_then(|time| time.parse().ok()),
+        every_seconds: promised.map(|(every, _)| every.as_secs()),
+        continuous: backup.spec.continuous,
+        records: status.records_processed.filter(|_| running),
+        bytes: status.bytes_processed.filter(|_| running),
+        bytes_per_sec: status.throughput_bytes_per_sec.filter(|_| running),
+        problem: problem.map(text),
+        hint,
+        point,
+        namespace,
+        name,
+    }
+}
+
+fn restore_line(restore: &KafkaRestore) -> RestoreLine {
+    let status = restore.status.clone().unwrap_or_default();
+    let (namespace, name) = (restore.namespace().unwrap_or_default(), restore.name_any());
+    let stalled = condition(&status.conditions, "Stalled");
+    let (health, problem) = match (status.phase.as_deref(), stalled) {
+        (_, Some(condition)) => (Health::Failed, Some(condition)),
+        (Some("Failed"), _) => (Health::Failed, condition_of(&status.conditions, "Ready")),
+        (Some("Completed"), _) => (Health::Ok, None),
+        (Some("Running"), _) => (Health::Running, waiting(&status.conditions)),
+        _ => (Health::Waiting, waiting(&status.conditions)),
+    };
+    RestoreLine {
+        health,
+        dry_run: restore.spec.dry_run,
+        percent: status.progress_percent,
+        records: status.records_restored,
+        topic: status.current_topic.clone(),
+        left_seconds: status.eta_ms.map(|millis| millis / 1_000),
+        ended: status.completion_time.as_deref().and_then(|time| time.parse().ok()),
+        problem: problem.map(text),
+        hint: hint(health, problem, &namespace, &name),
+        namespace,
+        name,
+    }
+}
+
+fn condition<'a>(all: &'a [Condition], name: &str) -> Option<&'a Condition> {
+    condition_of(all, name).filter(|condition| condition.status == "True")
+}
+
+fn condition_of<'a>(all: &'a [Condition], name: &str) -> Option<&'a Condition> {
+    all.iter().find(|condition| condition.type_ == name)
+}
+
+/// Reasons that are no news while something works.
+const USUAL: [&str; 3] = ["BackupRunning", "RestoreRunning", "ScheduleActive"];
+
+fn waiting(all: &[Condition]) -> Option<&Condition> {
+    condition(all, "Reconciling").filter(|condition| !USUAL.contains(&condition.reason.as_str()))
+}
+
+fn text(condition: &Condition) -> String {
+    format!("{}: {}", condition.reason, condition.message)
+}
+
+fn hint(health: Health, problem: Option<&Condition>, namespace: &str, name: &str) -> Option<String> {
+    let logs = || format!("kubectl kafka-backup logs {name} -n {namespace}");
+    match problem.map(|condition| condition.reason.as_str()) {
+        Some("ForeignOperator" | "InvalidConfiguration" | "NotImplemented") => None,
+        Some(_) => {
+            let code = problem.and_then(|condition| condition.message.split(':').next());
+            let code = code.filter(|code| code.parse::<contract::Code>().is_ok());
+            Some(code.map_or_else(logs, |code| format!("kubectl kafka-backup explain {code}")))
+        }
+        None if health.is_bad() => Some(logs()),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-22T12:00:00Z".parse().unwrap()
+    }
+
+    fn backup(spec: Value, status: Value) -> BackupLine {
+        let mut whole = json!({
+            "kafkaCluster": {"bootstrapServers": ["k:9092"]}, "topics": ["orders"],
+            "storage": {"storageType": "pvc", "pvc": {"claimName": "b"}},
+        });
+        for (name, value) in spec.as_object().unwrap() {
+            whole[name] = value.clone();
+        }
+        let object = json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+            "metadata": {"name": "nightly", "namespace": "shop", "creationTimestamp": "2026-11-01T00:00:00Z"},
+            "spec": whole, "status": status,
+        });
+        backup_line(&serde_json::from_value(object).unwrap(), now())
+    }
+
+    fn done(point: &str) -> Value {
+        json!({"phase": "Ready", "backupId": point, "run": {"id": "r", "finishedAt": "x", "outcome": "Completed"}})
+    }
+
+    #[test]
+    fn a_schedule_promises_how_old_a_point_may_be() {
+        let daily = || json!({"schedule": "0 0 2 * * *"});
+        let fine = backup(daily(), done("nightly-20261122-020000"));
+        assert_eq!((fine.health, fine.exposed_seconds, fine.every_seconds), (Health::Ok, Some(36_000), Some(86_400)));
+        let slow = backup(daily(), done("nightly-20261121-020000"));
+        assert_eq!((slow.health, slow.exposed_seconds), (Health::Ok, Some(122_400)), "half an interval is allowed");
+        let late = backup(json!({"schedule": "0 0 * * * *"}), done("nightly-20261122-100000"));
+        assert_eq!(late.health, Health::Late);
+        assert_eq!(late.hint.as_deref(), Some("kubectl kafka-backup logs nightly -n shop"));
+        let paused = backup(json!({"schedule": "0 0 * * * *", "suspend": true}), done("nightly-20261122-100000"));
+        assert_eq!(paused.health, Health::Paused);
+        let never = backup(json!({"schedule": "0 0 * * * *"}), json!({"phase": "Ready"}));
+        assert_eq!(never.health, Health::Late, "its first tick is long gone");
+        assert_eq!(backup(json!({}), done("nightly-20260101-000000")).health, Health::Ok, "once is for ever");
+    }
+
+    #[test]
+    fn a_failure_names_the_page_that_says_more() {
+        let condition = |name: &str, status: &str, message: &str| json!({"type": name, "status": status, "reason": "RunFailed", "message": message, "lastTransitionTime": "2026-11-22T00:00:00Z"});
+        let text = "KB2001: no broker could be reached";
+        let failed = backup(
+            json!({}),
+            json!({"phase": "Failed", "conditions": [condition("Ready", "False", text), condition("Stalled", "True", text)]}),
+        );
+        assert_eq!(failed.health, Health::Failed);
+        assert_eq!(failed.problem.as_deref(), Some("RunFailed: KB2001: no broker could be reached"));
+        assert_eq!(failed.hint.as_deref(), Some("kubectl kafka-backup explain KB2001"));
+    }
+}
