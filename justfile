@@ -19,9 +19,9 @@ test: lint test-quick test-servers test-cluster
 # Tests without servers
 test-quick:
     tests/servers/need.sh
-    cargo build --locked -p kafka-backup-runner
-    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-api -p kafka-backup-operator
-    cargo test --locked -p kafka-backup-tests --test house --test manifests --test cli --test conformance
+    cargo build --locked -p kafka-backup-runner -p kubectl-kafka-backup
+    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-inspect -p kafka-backup-api -p kafka-backup-operator -p kubectl-kafka-backup
+    cargo test --locked -p kafka-backup-tests --test house --test manifests --test cli --test plugin --test conformance
 
 # Suites against real Apache Kafka and a real S3 server
 test-servers:
@@ -34,8 +34,8 @@ test-servers:
 test-cluster:
     tests/servers/need.sh
     K8S_MODE=$([ "$(id -u)" = 0 ] && echo node || echo cp) tests/kubernetes/build.sh > /dev/null
-    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator
-    for suite in admission control pods; do \
+    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kubectl-kafka-backup
+    for suite in admission control handover pods screens krew; do \
         echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
 
 # A Kubernetes with a node that runs pods, the images of this checkout, a broker and an S3 server, until Ctrl-C
@@ -44,6 +44,17 @@ cluster:
     K8S_MODE=node tests/kubernetes/build.sh > /dev/null
     cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kafka-backup-tests
     target/debug/cluster
+
+# A demo cluster with backups that go on, and the first timeline; until Ctrl-C (takes root)
+playground *FILE:
+    tests/servers/need.sh
+    K8S_MODE=node tests/kubernetes/build.sh > /dev/null
+    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kubectl-kafka-backup -p kafka-backup-tests
+    target/debug/playground {{FILE}}
+
+# Make the picture of the README from a session of the playground
+picture: (playground "target/session.txt")
+    tests/picture.py target/session.txt > docs/session.svg
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture:
@@ -78,23 +89,28 @@ gen:
     cargo run --quiet --locked -p kafka-backup-runner -- schema > docs/run-spec.schema.json
     cargo run --quiet --locked -p kafka-backup-api --example crds manifests/crds
     cargo run --quiet --locked -p kafka-backup-api --example fields > docs/fields.md
+    cargo run --quiet --locked -p kubectl-kafka-backup --example cli > docs/cli.md
     manifests/render.sh
 
-# Release build of runner and operator
+# Release build of runner, operator and plugin
 build:
     cargo build --locked --release -p kafka-backup-runner -p kafka-backup-operator
+    cargo build --locked --profile dist -p kubectl-kafka-backup
 
-# Images of runner and operator as tars in target/images, and the packaged chart in target/chart; no Docker engine needed
+# Images as tars in target/images, the packaged chart in target/chart, the plugin for Krew in target/krew; no Docker engine
 package: build
     manifests/images/make.sh release
     "$(tests/servers/fetch.sh helm)" package manifests/helm/kafka-backup-operator --destination target/chart
     "$(tests/servers/fetch.sh helm)" repo index target/chart
+    krew/package.sh "${KREW_BASE_URL:-file://$PWD/target/krew}" linux-amd64=target/dist/kubectl-kafka_backup
 
 # Backups, restores and verification next to yardsticks of the same run, growth and many partitions; writes target/bench
 bench MIB="2000" ROUNDS="3":
     tests/servers/need.sh
+    K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
     cargo build --locked --release -p kafka-backup-runner -p kafka-backup-tests
-    target/release/bench {{MIB}} {{ROUNDS}}
+    cargo build --locked --profile dist -p kubectl-kafka-backup
+    KAFKA_BACKUP_PLUGIN=$PWD/target/dist/kubectl-kafka_backup target/release/bench {{MIB}} {{ROUNDS}}
 
 # Show the results of the last `just bench` in the README
 publish-bench:

@@ -39,7 +39,17 @@ spawn etcd "$BIN/etcd" --name e2e --data-dir "$K8S_RUN/etcd" --unsafe-no-fsync -
   --listen-peer-urls "http://127.0.0.1:$((K8S_ETCD_PORT + 1))" --initial-advertise-peer-urls "http://127.0.0.1:$((K8S_ETCD_PORT + 1))" \
   --initial-cluster "e2e=http://127.0.0.1:$((K8S_ETCD_PORT + 1))"
 
+cat >"$K8S_RUN/audit.yaml" <<YAML
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - {level: None, users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler"]}
+  - {level: None, resources: [{group: "", resources: [secrets]}, {group: coordination.k8s.io, resources: [leases]}]}
+  - {level: RequestResponse, verbs: [create, update, patch, delete]}
+YAML
 spawn kube-apiserver "$BIN/kube-apiserver" \
+  --audit-policy-file "$K8S_RUN/audit.yaml" --audit-log-path "$LOGS/audit.log" \
   --etcd-servers "http://127.0.0.1:$K8S_ETCD_PORT" \
   --bind-address "$BIND" --secure-port "$K8S_PORT" --advertise-address "$ADVERTISE" \
   --service-cluster-ip-range "$K8S_SVC_CIDR" --allow-privileged=true \

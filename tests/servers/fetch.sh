@@ -4,6 +4,7 @@
 #   tests/servers/fetch.sh kafka 4.3.1     Apache Kafka's jars, from Maven Central (about 60 MB)
 #   tests/servers/fetch.sh versitygw       an S3 server, built from its Go module (about a minute)
 #   tests/servers/fetch.sh helm            Helm, built from its Go module (about two minutes)
+#   tests/servers/fetch.sh krew            Krew, kubectl's package manager, built from its Go module (half a minute)
 #   tests/servers/fetch.sh azurite         Azure's storage emulator, from npm (about 20 seconds)
 #
 # Prints the folder that holds the result on standard output, and what it does on standard error.
@@ -55,6 +56,18 @@ helm() {
   echo "$dir/helm"
 }
 
+krew() {
+  local dir="$cache/krew-v0.5.0"
+  if [ ! -x "$dir/krew" ]; then
+    need go "Go 1.25 or newer (Debian: apt-get install golang)"
+    say "Krew v0.5.0, built from source into $dir"
+    mkdir -p "$dir"
+    (cd "$here/krew" && GOFLAGS=-mod=readonly CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$dir/krew.tmp" sigs.k8s.io/krew/cmd/krew) >&2
+    mv "$dir/krew.tmp" "$dir/krew"
+  fi
+  echo "$dir/krew"
+}
+
 azure() {
   local sum dir
   sum=$(sha256sum "$here/azurite/package-lock.json" | cut -c1-12)
@@ -78,6 +91,7 @@ case ${1:-} in
   kafka) kafka "$2" ;;
   versitygw) s3 ;;
   helm) helm ;;
+  krew) krew ;;
   azurite) azure ;;
-  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,11p' "$0" >&2; exit 2 ;;
 esac

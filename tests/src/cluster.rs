@@ -44,6 +44,11 @@ fn build(mode: &str) -> PathBuf {
     PathBuf::from(String::from_utf8(built.stdout).unwrap().trim())
 }
 
+/// The folder of kubectl, which is built if it is not there.
+pub fn programs() -> PathBuf {
+    build("cp")
+}
+
 fn manifests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("manifests")
 }
@@ -133,6 +138,11 @@ impl Cluster {
         &self.bin
     }
 
+    /// What the API server noted of requests that change something.
+    pub fn audit(&self) -> String {
+        std::fs::read_to_string(self.run().join("logs/audit.log")).unwrap()
+    }
+
     /// Runs kubectl.
     pub fn kubectl(&self, arguments: &[&str]) -> Output {
         self.kubectl_with(&self.kubeconfig(), arguments, "")
@@ -191,13 +201,18 @@ impl Cluster {
         })
     }
 
-    /// Installs the definitions of all groups, and what the operator needs, with the webhook at a port of this machine.
-    pub fn install(&self, webhook: u16) {
-        for group in ["kafka.oso.sh", "backup.strimzi.io", "kafkabackup.com"] {
+    /// Installs the definitions of all groups.
+    pub fn definitions(&self) {
+        for group in ["kafka.oso.sh", "backup.strimzi.io", "kafkabackup.com", "kafka-backup.dev"] {
             let folder = manifests().join("crds").join(group);
             self.ok(&["apply", "--server-side", "-k", folder.to_str().unwrap()]);
         }
-        self.ok(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+        self.wait_for_definitions();
+    }
+
+    /// Installs the definitions of all groups, and what the operator needs, with the webhook at a port of this machine.
+    pub fn install(&self, webhook: u16) {
+        self.definitions();
         let base = manifests().join("base");
         for file in ["namespace.yaml", "rbac.yaml", "admission-policy.yaml"] {
             self.ok(&["apply", "--server-side", "-f", base.join(file).to_str().unwrap()]);
@@ -210,12 +225,36 @@ impl Cluster {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Waits until all definitions are served. One that was made just now has no status, which kubectl takes for an error.
+    pub fn wait_for_definitions(&self) {
+        wait_for(PATIENCE, || {
+            let output = self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+            if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+        });
+    }
+
+    /// Lets the installed webhook be called at a port of this machine, where operators of this cluster listen.
+    pub fn point_webhook(&self, port: u16) {
+        let patch = json!([
+            {"op": "remove", "path": "/webhooks/0/clientConfig/service"},
+            {"op": "add", "path": "/webhooks/0/clientConfig/url", "value": format!("https://127.0.0.1:{port}/validate")},
+        ]);
+        let kind = "validatingwebhookconfiguration";
+        self.ok(&["patch", kind, "kafka-backup-operator", "--type=json", "-p", &patch.to_string()]);
+    }
+
+    /// Runs Helm.
+    pub fn helm(&self, arguments: &[&str]) -> Output {
+        let mut helm = Command::new(crate::process::fetch(&["helm"]));
+        helm.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
+        helm.env("HOME", self.dir.path()).output().unwrap()
+    }
+
     /// What the chart renders with these arguments.
     pub fn chart(&self, arguments: &[&str]) -> String {
-        let mut helm = Command::new(crate::process::fetch(&["helm"]));
-        helm.args(["template", "kafka-backup-operator"]).arg(manifests().join("helm/kafka-backup-operator"));
-        helm.args(["--namespace", NAMESPACE, "--kube-version", "1.34.0"]).args(arguments);
-        let output = helm.env("HOME", self.dir.path()).output().unwrap();
+        let chart = manifests().join("helm/kafka-backup-operator");
+        let common = ["template", "kafka-backup-operator", chart.to_str().unwrap(), "--namespace", NAMESPACE];
+        let output = self.helm(&[&common[..], &["--kube-version", "1.34.0"], arguments].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }

@@ -212,6 +212,16 @@ impl Kafka {
         text
     }
 
+    /// A line for a shell that runs one of Kafka's own command-line classes against this broker.
+    pub fn tool_line(&self, class: &str, arguments: &[&str]) -> String {
+        format!(
+            "java -Xmx256m -cp '{}' {class} --bootstrap-server {} {}",
+            self.libs.join("*").display(),
+            self.bootstrap(),
+            arguments.join(" ")
+        )
+    }
+
     fn configure(&self, number: usize) {
         let node = &self.nodes[number];
         fs::create_dir_all(&node.dir).unwrap();

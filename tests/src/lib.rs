@@ -18,11 +18,13 @@ pub mod s3;
 pub mod store_faults;
 
 pub mod bench;
+pub mod desk;
 pub mod live;
 pub mod load;
 pub mod mount;
 pub mod oracle;
 pub mod pair;
+pub mod plugin;
 pub mod proxy;
 pub mod reliability;
 pub mod runner;

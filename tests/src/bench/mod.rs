@@ -5,6 +5,7 @@
 
 pub mod bare;
 pub mod growth;
+pub mod look;
 pub mod measure;
 pub mod plot;
 pub mod rates;

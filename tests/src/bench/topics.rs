@@ -22,7 +22,7 @@ pub fn fill(bootstrap: &str, topic: &str, partitions: i32, size: usize, records:
 }
 
 /// Text about as compressible as events are: names repeat, half of the values do not.
-fn event(n: i64, size: usize) -> Vec<u8> {
+pub fn event(n: i64, size: usize) -> Vec<u8> {
     let mut value = format!("{{\"id\":{n},\"user\":\"{:x}\",\"amount\":{}}}", n.wrapping_mul(0x9e37_79b9), n % 977);
     let mut state = n.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     while value.len() < size {

@@ -1,0 +1,193 @@
+//! The plugin without servers: what it prints of the sample archive, its exit codes, and what it says of mistakes.
+
+use std::process::{Command, Stdio};
+
+use harness::plugin::{binary, call};
+use serde_json::{Value, json};
+
+fn sample() -> String {
+    format!("{}/fixtures/format/v1/archive", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn ask(arguments: &[&str]) -> harness::plugin::Said {
+    let store = sample();
+    call(&[arguments, &["--store", &store]].concat())
+}
+
+#[test]
+fn every_command_has_examples() {
+    let help = call(&["--help"]).ok();
+    assert!(help.contains("Usage: kubectl kafka-backup") && help.contains("Exit codes:"), "{help}");
+    let commands = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+    let commands: Vec<&str> = commands.take_while(|line| !line.is_empty()).collect();
+    let names: Vec<&str> = commands.iter().filter_map(|line| line.strip_prefix("  ")).collect();
+    let names: Vec<&str> =
+        names.iter().filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(names.len() >= 6, "{names:?}");
+    for name in names {
+        let help = call(&[name, "--help"]).ok();
+        assert!(help.contains("kubectl kafka-backup"), "{name} has no example");
+    }
+}
+
+#[test]
+fn points_are_listed_and_looked_into() {
+    let text = ask(&["browse"]).ok();
+    assert!(
+        text.starts_with("POINT") && text.contains("sample-20261121-155803") && text.contains("incremental"),
+        "{text}"
+    );
+    assert_eq!(ask(&["browse", "-o", "name"]).ok(), "sample-20261121-155803\nsample-20261121-155748\n");
+    let text = ask(&["browse", "latest"]).ok();
+    assert!(text.contains("10 topics, 943 records") && text.contains("transactions"), "{text}");
+    let text = ask(&["browse", "sample-20261121-155748/codec-none"]).ok();
+    assert!(text.contains("PARTITION") && text.lines().last().unwrap().trim_start().starts_with('2'), "{text}");
+    let list: Value = serde_json::from_str(&ask(&["browse", "-o", "json"]).ok()).unwrap();
+    assert_eq!(list["kind"], "RecoveryPointList");
+    assert_eq!(list["items"][0]["points"][1]["records"], 943);
+    let detail: Value = serde_json::from_str(&ask(&["browse", "latest/nulls", "-o", "json"]).ok()).unwrap();
+    assert_eq!((&detail["kind"], detail["topics"].as_array().unwrap().len()), (&"RecoveryPoint".into(), 1));
+}
+
+/// The records equal what the fixture's own list says, read by librdkafka when the archive was made.
+#[test]
+fn records_are_shown_as_they_are() {
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(format!("{}/../expected.json", sample())).unwrap()).unwrap();
+    let shown = ask(&["peek", "sample", "nulls", "-o", "jsonl", "--limit", "100"]).ok();
+    let records: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(expected["sample-20261121-155803"]["nulls"], records.len(), "{shown}");
+    assert!(
+        records.iter().any(|record| record["value"].is_null()) && records.iter().any(|record| record["key"].is_null())
+    );
+    let headers = ask(&["peek", "sample", "headers", "-o", "jsonl"]).ok();
+    let first: Value = serde_json::from_str(headers.lines().next().unwrap()).unwrap();
+    let named = |name: &str, value: Value| json!({"name": name, "value": value});
+    let list = first["headers"].as_array().unwrap();
+    assert_eq!(list[..2], [named("trace", "one".into()), named("trace", "two".into())], "repeated names, in order");
+    assert!(list.contains(&named("null", Value::Null)) && list.contains(&named("empty", "".into())), "{first}");
+    let one = ask(&["peek", "sample", "compacted", "--offset", "150", "--limit", "1", "-o", "jsonl"]).ok();
+    let one: Value = serde_json::from_str(&one).unwrap();
+    assert!(one["offset"].as_i64().unwrap() >= 150);
+    let key = one["key"].as_str().unwrap();
+    let same = ask(&["peek", "sample", "compacted", "--key", key, "-o", "jsonl"]).ok();
+    assert!(same.lines().all(|line| line.contains(&format!("\"key\":\"{key}\""))), "{same}");
+    let raw = ask(&["peek", "sample", "compacted", "--offset", "150", "--limit", "1", "-o", "raw"]).ok();
+    assert_eq!(raw.trim_end(), one["value"].as_str().unwrap());
+    let none = ask(&["peek", "sample", "empty"]);
+    assert_eq!((none.code, none.stdout.as_str()), (1, ""));
+    assert!(none.stderr.contains("no record"), "{}", none.stderr);
+}
+
+#[test]
+fn time_is_drawn_and_damage_is_found() {
+    let text = ask(&["timeline", "--since", "2026-11-20T00:00:00Z"]).ok();
+    assert!(text.contains("recoverable") && text.is_ascii(), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
+    let at = ask(&["timeline", "sample", "--at", "2026-11-21T15:57:00Z", "-o", "json"]).ok();
+    let at: Value = serde_json::from_str(&at).unwrap();
+    assert_eq!(at["items"][0]["point"], "sample-20261121-155748");
+    assert_eq!(at["items"][0]["endTime"], "2026-11-21T15:57:00Z");
+    assert!(ask(&["verify", "sample"]).ok().ends_with("verdict: whole\n"));
+
+    let copy = tempfile::tempdir().unwrap();
+    assert!(Command::new("cp").args(["-r", &sample()]).arg(copy.path()).status().unwrap().success());
+    let store = copy.path().join("archive");
+    let is_segment = |(path, _): &(std::path::PathBuf, u64)| path.extension().is_some_and(|end| end == "seg");
+    let (segment, _) = harness::runner::files(&store).into_iter().find(is_segment).unwrap();
+    let mut bytes = std::fs::read(store.join(&segment)).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(store.join(&segment), bytes).unwrap();
+    let found = call(&["verify", "sample", "--store", store.to_str().unwrap()]);
+    assert_eq!(found.code, 1, "{}", found.stderr);
+    assert!(found.stdout.contains("FAIL") && found.stdout.contains("verdict: DAMAGED"), "{}", found.stdout);
+}
+
+#[test]
+fn mistakes_say_what_is_wrong_and_what_to_do() {
+    for (arguments, code, words) in [
+        (&["browse", "smaple"][..], 2, &["smaple", "it has: sample", "KB4004"][..]),
+        (&["browse", "latest/nulsl"], 2, &["nulsl", "did you mean `nulls`?"]),
+        (&["peek", "latest", "nothing"], 2, &["nothing", "KB2005"]),
+        (&["peek", "latest", "nulls", "--key", "0xz"], 2, &["--key", "hexadecimal"]),
+        (&["peek", "latest", "nulls", "-p", "9"], 2, &["9 is not one of them"]),
+        (&["timeline", "--since", "yesterday"], 2, &["yesterday", "14d"]),
+    ] {
+        let said = ask(arguments);
+        assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{arguments:?}: {}", said.stderr);
+        assert!(said.stderr.starts_with("error: "), "{}", said.stderr);
+        assert!(words.iter().all(|word| said.stderr.contains(word)), "{arguments:?}: {}", said.stderr);
+    }
+    let missing = call(&["browse", "--store", "/no/such/folder"]);
+    assert!(missing.code == 2 && missing.stderr.contains("does not exist"), "{}", missing.stderr);
+    let wrong = call(&["browse", "--store", "ftp://x/y"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("s3://"), "{}", wrong.stderr);
+    assert_eq!(call(&["brwose"]).code, 2);
+    let code = call(&["explain", "KB203"]);
+    assert!(code.code == 2 && code.stderr.contains("KB2003"), "{}", code.stderr);
+    let page = call(&["explain", "kb4001"]).ok().replace('\n', " ");
+    assert!(page.contains(contract::Code::ArchiveDamaged.help()), "{page}");
+    assert!(call(&["explain", "kafkabackup.spec.schedule"]).ok().contains("spec.schedule"));
+}
+
+/// The README prints what the tests run.
+#[test]
+fn the_walk_of_the_readme_is_the_one_that_runs() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap().replace("\\\n  ", "");
+    let (readme, script) = (read("../README.md"), read("walk.sh"));
+    let steps: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("say ")).collect();
+    assert!(steps.len() >= 8, "{steps:?}");
+    for step in steps.into_iter().filter(|step| step.starts_with("kubectl kafka-backup")) {
+        assert!(readme.lines().any(|line| line == step), "the README lacks: {step}");
+    }
+}
+
+#[test]
+fn other_zones_and_newer_archives_are_told() {
+    let berlin = |zone: &str| {
+        let mut command = Command::new(binary());
+        command.args(["browse", "-o", "wide", "--time", "local", "--store", &sample()]).env("TZ", zone);
+        harness::plugin::said(&mut command).ok()
+    };
+    assert!(berlin("Europe/Berlin").contains("2026-11-21T16:58:03+01:00"), "{}", berlin("Europe/Berlin"));
+    assert!(berlin("UTC").contains("2026-11-21T15:58:03+00:00"));
+    let copy = tempfile::tempdir().unwrap();
+    assert!(Command::new("cp").args(["-r", &sample()]).arg(copy.path()).status().unwrap().success());
+    let set = copy.path().join("archive/sample/set.json");
+    let text = std::fs::read_to_string(&set).unwrap();
+    let newer = text.replacen("\"format\":1", "\"format\":2", 1).replacen("\"format\": 1", "\"format\": 2", 1);
+    assert_ne!(text, newer);
+    std::fs::write(&set, newer).unwrap();
+    let store = copy.path().join("archive");
+    let said = call(&["browse", "--store", store.to_str().unwrap()]);
+    assert!(said.code == 3 && said.stderr.contains("KB4002"), "{} {}", said.code, said.stderr);
+}
+
+#[test]
+fn every_shell_gets_its_script() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(call(&["completion", shell]).ok().contains("timeline"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let mut child = Command::new(binary())
+        .args(["peek", "sample", "transactions", "--limit", "1000", "-o", "jsonl", "--store", &sample()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn colours_come_only_when_they_are_wanted() {
+    let plain = ask(&["timeline", "--since", "26w"]).ok();
+    assert!(!plain.contains('\u{1b}'), "a pipe gets none");
+    let painted = ask(&["timeline", "--since", "26w", "--color", "always"]).ok();
+    assert!(painted.contains("\u{1b}[1msample"), "{painted:?}");
+}
