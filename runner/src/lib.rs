@@ -17,7 +17,6 @@ pub mod metrics;
 pub mod emit;
 mod limiter;
 mod pace;
-mod words;
 
 pub mod backup;
 pub mod restore;

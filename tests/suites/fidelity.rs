@@ -475,3 +475,55 @@ fn point_of(bench: &Bench, name: &str) -> String {
     let sets: serde_json::Value = serde_json::from_str(&bench.call("ls", &spec, &["-o", "json"]).ok().stdout).unwrap();
     sets[0]["name"].as_str().unwrap().to_owned()
 }
+
+#[test]
+fn a_plan_names_its_time_and_the_transactions_that_a_point_in_time_cuts() {
+    let (bootstrap, topic) = (source().bootstrap(), "t-cut");
+    load::create(&bootstrap, topic, 2, 1, &[]);
+    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis());
+    let cut = now.unwrap() - 60_000;
+    // Each record is (partition, seconds from the cut).
+    let part = |records: &[(i32, i64)]| -> Vec<Make> {
+        let one = |(n, (partition, seconds)): (usize, &(i32, i64))| Make {
+            timestamp: Some(cut + seconds * 1000),
+            ..Make::new(i64::try_from(n).unwrap(), *partition)
+        };
+        records.iter().enumerate().map(one).collect()
+    };
+    let all = vec![
+        (part(&[(0, -9), (1, -9)]), true),
+        (part(&[(0, -5), (0, -4), (0, 0), (1, 1), (1, 2)]), true),
+        (part(&[(0, -2), (0, 3)]), false),
+        (part(&[(0, 4), (1, 5)]), true),
+        (part(&[(1, -1), (1, 1)]), true),
+    ];
+    load::transactions(&bootstrap, topic, "t-cut", all);
+    load::produce(&bootstrap, topic, &[], part(&[(0, -1), (0, 1)]));
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok();
+    let point = point_of(&bench, topic);
+    let restore = |window: serde_json::Value| {
+        let mut part = json!({"from": point, "dryRun": true, "createTopics": true});
+        part.as_object_mut().unwrap().extend(window.as_object().unwrap().clone());
+        bench.run(&bench.restore("t-cut", &target().bootstrap(), part)).ok().report()
+    };
+    let report = restore(json!({"endTime": cut.to_string()}));
+    let cuts: Vec<_> = report["details"]["cutTransactions"].as_array().unwrap().iter().collect();
+    let sums: Vec<_> =
+        cuts.iter().map(|cut| (cut["restored"].as_u64().unwrap(), cut["leftOut"].as_u64().unwrap())).collect();
+    assert_eq!(sums, [(3, 2), (1, 1)], "{report}");
+    assert_eq!(cuts[0]["partitions"], json!(["t-cut/0", "t-cut/1"]));
+    assert_eq!(cuts[1]["partitions"], json!(["t-cut/1"]));
+    let text = report["details"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("cuts through 2 transactions") && text.contains("3 of 5 records, in t-cut/0, t-cut/1"),
+        "{text}"
+    );
+    assert!(text.contains("  time: about 1s if the target takes "), "{text}");
+    // The start of a window cuts as well; where it lies between transactions, nothing is cut.
+    let report = restore(json!({"startTime": (cut + 1).to_string()}));
+    assert_eq!(report["details"]["cutTransactions"].as_array().unwrap().len(), 2, "{report}");
+    for end in [cut - 7_000, cut + 9_000] {
+        assert_eq!(restore(json!({"endTime": end.to_string()}))["details"].get("cutTransactions"), None);
+    }
+}

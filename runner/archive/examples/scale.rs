@@ -140,6 +140,6 @@ async fn plan(store: &Store) {
     let from: HashMap<_, _> = point.seal.partitions.iter().map(|row| ((TOPIC, row.partition), 0)).collect();
     let mut records = 0;
     point.each_row(None, &mut |_, row| records += row.committed).await.unwrap();
-    let plan = point.plan(&Wanted { from, timelines: Timelines::default(), window: Window::ALL }).await.unwrap();
+    let plan = point.plan(&Wanted::new(from, Timelines::default(), Window::ALL)).await.unwrap();
     assert_eq!((plan.records, plan.segments.len()), (records, point.segments().len()));
 }

@@ -212,10 +212,14 @@ async fn load_footer_once(store: &Store, layout: &Layout, segment: &SegmentRef) 
 pub struct Wanted {
     /// First offset wanted of each partition; others are not wanted at all.
     pub from: HashMap<(Uuid, i32), i64>,
+    /// Offsets from here on are not wanted; without an entry, all are. Whole blocks before may still come.
+    pub until: HashMap<(Uuid, i32), i64>,
     /// Which timelines count, and how far.
     pub timelines: Timelines,
     /// Time window; records outside may still come, whole blocks outside do not.
     pub window: Window,
+    /// Whether the markers that end transactions come too.
+    pub markers: bool,
 }
 
 struct RowFacts {
@@ -229,11 +233,19 @@ struct RowFacts {
 }
 
 impl Wanted {
+    /// Committed records of these partitions from these offsets on.
+    #[must_use]
+    pub fn new(from: HashMap<(Uuid, i32), i64>, timelines: Timelines, window: Window) -> Self {
+        Self { from, until: HashMap::new(), timelines, window, markers: false }
+    }
+
     fn wants(&self, topic: Uuid, partition: i32, row: &RowFacts) -> bool {
         let from = self.from.get(&(topic, partition));
         let outside = row.max < self.window.start || (row.exact && row.min > self.window.end);
         let replaced = row.first >= self.timelines.end_of(topic, partition, row.timeline);
-        row.committed > 0 && !outside && !replaced && from.is_some_and(|from| row.next > *from)
+        let beyond = self.until.get(&(topic, partition)).is_some_and(|until| row.first >= *until);
+        let counts = row.committed > 0 || self.markers;
+        counts && !outside && !replaced && !beyond && from.is_some_and(|from| row.next > *from)
     }
 
     pub(crate) fn wants_share(&self, topic: Uuid, share: &ShareRow) -> bool {

@@ -29,7 +29,8 @@ pub struct ReadBatch {
     pub topic: Uuid,
     /// Partition.
     pub partition: i32,
-    /// Batches with records of committed data, in offset order; the first may begin before the wanted offset.
+    /// Batches with records of committed data, and markers if they are wanted, in offset order; the first may begin
+    /// before the wanted offset.
     pub batches: Vec<RawBatch>,
     /// First offset that counts: records of the first batch before it are not wanted.
     pub from: i64,
@@ -270,10 +271,14 @@ fn read_share(key: &str, piece: &Piece, share: &ShareRow, plain: &Bytes) -> Resu
     let footer = &piece.footer;
     let Some(topic) = footer.topics.get(share.topic as usize) else { return Ok(None) };
     let mut batches = batches_of(key, share, plain)?;
+    let is_marker = |batch: &RawBatch| batch.header.attributes.control();
     batches.retain(|batch| {
-        batch.header.record_count > 0 && is_committed(batch, share.topic, share.partition, &footer.aborted)
+        let wanted = is_committed(batch, share.topic, share.partition, &footer.aborted)
+            || (piece.wanted.markers && is_marker(batch));
+        batch.header.record_count > 0 && wanted
     });
-    let records: u64 = batches.iter().map(|batch| batch.header.records()).sum();
+    let data = batches.iter().filter(|batch| !is_marker(batch));
+    let records: u64 = data.map(|batch| batch.header.records()).sum();
     // A batch that the log start cuts through holds records that do not count.
     let cut = batches.first().is_some_and(|batch| batch.header.base_offset < share.first);
     if records != share.committed && !(cut && records > share.committed) {

@@ -155,7 +155,7 @@ async fn read(store: &Store) -> HashMap<(Uuid, i32), Vec<u8>> {
     let (layout, seal) = resolve(store, "orders").await.unwrap();
     let point = Point::load(store, &layout, seal).await.unwrap();
     let from = (1..=2).flat_map(|n| (0..4).map(move |p| ((Uuid::from_u128(n), p), i64::MIN))).collect();
-    let mut stream = point.stream(Wanted { from, timelines: Timelines::default(), window: Window::ALL }).await.unwrap();
+    let mut stream = point.stream(Wanted::new(from, Timelines::default(), Window::ALL)).await.unwrap();
     let mut out = HashMap::<_, Vec<u8>>::new();
     while let Some(share) = stream.next().await.unwrap() {
         let bytes = out.entry((share.topic, share.partition)).or_default();

@@ -11,6 +11,7 @@
 pub mod code;
 pub mod crash;
 pub mod names;
+pub mod words;
 
 pub mod limits;
 pub mod metrics_spec;

@@ -48,6 +48,12 @@ pub fn parse_millis(text: &str) -> Result<i64, String> {
     text.parse::<Timestamp>().map(Timestamp::as_millisecond).map_err(rule)
 }
 
+/// RFC 3339 of milliseconds since 1970; the number where no such time exists.
+#[must_use]
+pub fn rfc3339(millis: i64) -> String {
+    Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| at.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

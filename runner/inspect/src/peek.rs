@@ -52,7 +52,7 @@ fn wanted(point: &Point, topic: &TopicState, peek: &Peek) -> Result<Wanted, Fail
         return Err(Failure::new(Code::UnknownTopic, text));
     }
     let window = Window { start: peek.at.unwrap_or(i64::MIN), end: i64::MAX };
-    Ok(Wanted { from, timelines: Timelines::new(point.forks()), window })
+    Ok(Wanted::new(from, Timelines::new(point.forks()), window))
 }
 
 struct Search<'a> {

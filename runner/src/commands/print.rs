@@ -5,7 +5,7 @@ use std::io::Write;
 use contract::{Failure, Report};
 
 use super::Output;
-pub(crate) use crate::words::size;
+pub(crate) use contract::words::size;
 
 /// Prints a line; a closed pipe is not an error.
 pub(crate) fn line(text: &str) {

@@ -107,7 +107,7 @@ async fn restored_before(
         }
     };
     point.each_row(Some(&HashSet::from([(topic, partition)])), &mut take).await?;
-    let wanted = Wanted { from: HashMap::from([((topic, partition), from)]), timelines, window };
+    let wanted = Wanted::new(HashMap::from([((topic, partition), from)]), timelines, window);
     let mut stream = point.stream(wanted).await?;
     let mut decompressor = Decompressor::default();
     while let Some(share) = stream.next().await? {

@@ -12,7 +12,12 @@ mod configs;
 mod route;
 mod select;
 
+mod cuts;
+mod estimate;
+
 mod plan;
+
+mod cut_reader;
 
 mod facts;
 mod prepare;
@@ -165,6 +170,7 @@ pub async fn plan_only(context: &Context, spec: &RunSpec, part: &RestoreSpec) ->
     make_plan(context, &cluster, &store, part, None).await
 }
 
+/// A plan to look at, with a guess of its time.
 async fn make_plan(
     context: &Context,
     cluster: &Cluster,
@@ -173,7 +179,10 @@ async fn make_plan(
     saved: Option<&RestoreState>,
 ) -> Result<RestorePlan, Failure> {
     let point = load_point(store, part, saved).await?;
-    plan::make(context, cluster, &point, part, saved).await
+    let mut plan = plan::make(context, cluster, &point, part, saved).await?;
+    let work = (plan.bytes(), plan.records());
+    plan.estimate = estimate::estimate(&point, plan.wanted(), work, part.rate_limit).await?;
+    Ok(plan)
 }
 
 /// The recovery point is resolved once; later attempts use the saved one.

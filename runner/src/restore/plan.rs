@@ -11,12 +11,14 @@ use uuid::Uuid;
 use wire::Cluster;
 
 use super::configs::{expiring, for_creation, number};
+use super::cuts::CutTransaction;
+use super::estimate::Estimate;
 use super::facts::{Existing, existing};
 use super::route::Route;
 use super::select::{Chosen, choose};
 use super::state::RestoreState;
 use crate::context::Context;
-use crate::words::size;
+use contract::words::size;
 
 /// Bytes that offset headers may add to a batch with a single record.
 const HEADER_ROOM: u64 = 1024;
@@ -38,6 +40,12 @@ pub struct RestorePlan {
     pub refusals: Vec<Failure>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// Transactions that the time window cuts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut_transactions: Vec<CutTransaction>,
+    /// How long it may take; no part of what the fingerprint covers.
+    #[serde(skip)]
+    pub(crate) estimate: Option<Estimate>,
     /// Which records are read.
     #[serde(skip)]
     pub(crate) window: Window,
@@ -93,6 +101,12 @@ impl RestorePlan {
         self.topics.iter().map(|topic| topic.records).sum()
     }
 
+    /// Bytes of all topics, as archived.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.topics.iter().map(|topic| topic.bytes).sum()
+    }
+
     /// All refusals as one failure.
     #[must_use]
     pub fn refusal(&self) -> Option<Failure> {
@@ -103,7 +117,7 @@ impl RestorePlan {
 
     /// Everything of the plan, from the beginning.
     pub(crate) fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted { from: HashMap::new(), timelines: self.timelines.clone(), window: self.window };
+        let mut wanted = Wanted::new(HashMap::new(), self.timelines.clone(), self.window);
         for topic in &self.topics {
             topic.wanted(&mut wanted);
         }
@@ -124,6 +138,9 @@ impl RestorePlan {
         let mut details = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = details.as_object_mut() {
             map.insert("text".into(), self.text().into());
+            if let Some(estimate) = &self.estimate {
+                map.insert("estimate".into(), serde_json::to_value(estimate).unwrap_or_default());
+            }
         }
         report.details = details;
     }
@@ -153,6 +170,9 @@ impl RestorePlan {
             for expiry in &topic.expires {
                 let _ = write!(out, "\n    {expiry} would delete restored records");
             }
+        }
+        if let Some(estimate) = &self.estimate {
+            let _ = write!(out, "\n  time: {}", estimate.text());
         }
         for refusal in &self.refusals {
             let _ = write!(out, "\n  refused ({}): {}", refusal.code, refusal.message);
@@ -184,6 +204,8 @@ pub(crate) async fn make(
     choose_timelines(&mut out, spec, &chosen);
     let sums = sum_rows(point, &chosen, &out).await?;
     fill(&mut out, point, spec, &chosen, &targets, &configs, &sums, saved, now_ms);
+    out.cut_transactions = super::cut_reader::find(point, &out).await?;
+    out.warnings.extend(super::cuts::warning(&out.cut_transactions));
     Ok(out)
 }
 
@@ -196,6 +218,8 @@ fn outline(point: &Point, spec: &RestoreSpec, warnings: Vec<String>) -> RestoreP
         offset_headers: spec.include_offset_headers.unwrap_or(point.seal.include_offset_headers),
         refusals: Vec::new(),
         warnings,
+        cut_transactions: Vec::new(),
+        estimate: None,
         window: Window { start, end },
         timelines: Timelines::new(point.forks()),
     }
