@@ -309,7 +309,9 @@ mod tests {
         let all = [(0, 10, Some(100)), (10, 20, Some(500)), (20, 21, None), (21, 30, Some(900)), (30, 40, Some(2000))];
         let range = |moment| {
             let mut near = Near::new(moment, 50);
-            all.iter().for_each(|(first, next, latest)| near.take(*first, *next, *latest));
+            for (first, next, latest) in all {
+                near.take(first, next, latest);
+            }
             near.range()
         };
         assert_eq!(range(500), Some((10, 30)), "up to the first share that ends beyond");

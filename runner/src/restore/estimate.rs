@@ -2,12 +2,13 @@
 //!
 //! It is a guess for people; nothing is decided by it. The target is not tried: that would write to it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use archive::{Point, Wanted};
 use contract::words::{duration, rate};
 use contract::{Failure, RateLimit};
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// Where a sample ends, whatever comes first.
 const SAMPLE: u64 = 64 << 20;
@@ -33,7 +34,7 @@ impl Estimate {
         let reading = bytes as f64 / read_per_sec.max(1.0);
         let seconds = limited.max(reading).max(f64::MIN_POSITIVE);
         Self {
-            seconds: (seconds.ceil() as u64).max(1),
+            seconds: Duration::try_from_secs_f64(seconds.ceil()).map_or(u64::MAX, |time| time.as_secs()).max(1),
             bytes_per_sec: (bytes as f64 / seconds).round(),
             limited_by: if limited > reading { "rateLimit" } else { "archive" },
         }
