@@ -79,17 +79,24 @@ async fn too_long(context: &Context) {
     tokio::time::sleep(STOP_LIMIT).await;
 }
 
-/// Keeps report and events of a backup beside its set; a failure here changes nothing.
+/// Keeps report and events beside the set, for people; of a restore with a store for its state, there. A failure here
+/// changes nothing.
 async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &Report) {
-    let (Some(point), "backup") = (&report.point, report.kind.as_str()) else { return };
+    let Some(set) = &report.set else { return };
     if report.outcome == "AlreadyDone" || report.run.is_empty() {
         return;
     }
-    let extends = spec.backup.as_ref().is_some_and(contract::BackupSpec::extends_set);
-    let layout = archive::Layout::new(if extends { &spec.name } else { point });
+    let layout = archive::Layout::new(set);
     let stored = async {
-        let store = connect::store(context, spec).await?;
-        backup::publish(&store, &layout, report, emitter).await
+        let archive = connect::store(context, spec).await?;
+        let store = match &spec.restore {
+            Some(part) => restore::state_store(context, spec, part, &archive).await?,
+            None => archive,
+        };
+        let text = serde_json::to_vec_pretty(report).unwrap_or_default();
+        store.put(&layout.run(&report.run, "report.json"), text.into()).await?;
+        store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into_bytes().into()).await?;
+        Ok::<(), Failure>(())
     };
     match tokio::time::timeout(Duration::from_secs(2), stored).await {
         Ok(Ok(())) => {}

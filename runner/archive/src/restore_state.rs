@@ -107,12 +107,4 @@ impl RestoreJournal {
         }
         Err(last.unwrap_or_else(|| ArchiveError::damaged(self.store.show(&key), "it was created and is not there")))
     }
-
-    /// Writes a document for people beside the state.
-    ///
-    /// # Errors
-    /// The store's failures.
-    pub async fn publish(&self, name: &str, bytes: Bytes) -> Result<(), ArchiveError> {
-        self.store.put(&Path::from(format!("{}/{name}", self.folder)), bytes.into()).await
-    }
 }

@@ -21,6 +21,9 @@ pub struct Report {
     pub kind: String,
     /// `Completed`, `CompletedWithGaps`, `Interrupted`, `Failed`, `AlreadyDone`, `DryRun`.
     pub outcome: String,
+    /// Set of the archive that was written or read; what the run said is kept in its `runs/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
     /// Recovery point made or used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub point: Option<String>,

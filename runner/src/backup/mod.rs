@@ -29,7 +29,7 @@ pub(crate) use select::discover;
 
 use std::sync::Arc;
 
-use archive::{HeadCopy, Opened, Owner, SetWriter, Store, WriterOptions};
+use archive::{HeadCopy, Opened, Owner, SetWriter, WriterOptions};
 use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec};
 use wire::Cluster;
 
@@ -58,6 +58,7 @@ pub async fn run(
     let topics = select::discover(&cluster, backup).await?;
     let identity = identity::resolve(context, &store, spec, backup).await?;
     report.run.clone_from(&identity.run);
+    report.set = Some(identity.layout.set().to_owned());
     report.point = Some(identity.point.clone());
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
         Some(groups::snapshot(&cluster, emitter).await?)
@@ -133,17 +134,4 @@ fn codec(compression: Compression) -> batch::Codec {
         Compression::Lz4 => batch::Codec::Lz4,
         Compression::Zstd => batch::Codec::Zstd,
     }
-}
-
-/// Stores the report and the events of a run beside its set, for people.
-pub(crate) async fn publish(
-    store: &Store,
-    layout: &archive::Layout,
-    report: &Report,
-    emitter: &Emitter,
-) -> Result<(), Failure> {
-    let text = serde_json::to_vec_pretty(report).unwrap_or_default();
-    store.put(&layout.run(&report.run, "report.json"), text.into()).await?;
-    store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into_bytes().into()).await?;
-    Ok(())
 }

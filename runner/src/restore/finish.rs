@@ -54,10 +54,6 @@ pub(crate) async fn finish(restore: &mut Restore<'_>, plan: &RestorePlan, report
     restore.save().await?;
     crash::at(CrashPoint::FinishSaved);
     report.outcome = "Completed".into();
-    let text = serde_json::to_vec_pretty(report).unwrap_or_default();
-    if let Err(error) = restore.journal.publish("report.json", text.into()).await {
-        restore.emitter.warn(format!("the report could not be stored: {error}"));
-    }
     Ok(())
 }
 

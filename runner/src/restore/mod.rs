@@ -101,6 +101,7 @@ pub async fn run(
     let resumed = saved.is_some();
     report.changed = resumed;
     let point = load_point(&store, part, saved.as_ref()).await?;
+    report.set = Some(point.set().to_owned());
     report.point = Some(point.seal.point.clone());
     if let Some(done) = saved.as_ref().filter(|state| state.finished) {
         report.outcome = "AlreadyDone".into();
