@@ -78,6 +78,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.records_restored = Some(said.records.max(new.records_restored.unwrap_or(0)));
                 new.bytes_restored = Some(said.bytes.max(new.bytes_restored.unwrap_or(0)));
                 new.segments_processed = Some(said.segments);
+                new.recovery_point.clone_from(&said.point);
                 new.plan_fingerprint.clone_from(&said.plan_fingerprint);
                 new.plan = said.plan.clone().filter(|_| spec.dry_run);
             }

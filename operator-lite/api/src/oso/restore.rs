@@ -227,6 +227,9 @@ pub struct KafkaRestoreStatus {
     /// Where the offset mapping lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_mapping_path: Option<String>,
+    /// The recovery point that is restored. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<String>,
     /// Fingerprint of the plan. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
