@@ -150,3 +150,48 @@ fn objects_and_definitions_of_other_operators_are_taken_over() {
         cluster.ok(&["delete", kind, "-n", "prod", name, "--timeout=60s"]);
     }
 }
+
+#[test]
+fn what_is_installed_is_uninstalled_and_resources_stay_unless_asked() {
+    let cluster = Cluster::start();
+    let call = |arguments: &[&str]| {
+        let mut command = Command::new(harness::plugin::binary());
+        harness::plugin::said(command.args(arguments).env("KUBECONFIG", cluster.kubeconfig()))
+    };
+    let manifests = call(&["install"]).ok();
+    let definitions = call(&["install", "--crds-only", "--apply"]).ok();
+    assert!(definitions.contains("kafkabackups.kafka.oso.sh applied"), "{definitions}");
+    cluster.wait_for_definitions();
+    let output = cluster.kubectl_with(&cluster.kubeconfig(), &["apply", "--server-side", "-f", "-"], &manifests);
+    assert!(!output.status.success() || output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = call(&["uninstall"]);
+    assert!(all.stderr.contains("nothing was removed: add --apply"), "{}", all.stderr);
+    let listed = all.ok();
+    assert!(listed.starts_with("validatingwebhookconfiguration"), "admission goes first: {listed}");
+    assert!(!listed.contains("customresourcedefinition"), "{listed}");
+    let webhooks = || cluster.list("validatingwebhookconfigurations", "");
+    assert_eq!(webhooks().len(), 1);
+    let refused = call(&["uninstall", "--apply", "--crds"]);
+    assert_eq!((refused.code, webhooks().len()), (5, 1), "{}", refused.stderr);
+
+    let removed = call(&["uninstall", "--apply"]).ok();
+    assert!(removed.contains("deployment.apps/kafka-backup-operator removed"), "{removed}");
+    assert!(webhooks().is_empty());
+    let backup = json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": "kept", "namespace": "default"},
+        "spec": {
+            "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["orders"],
+            "storage": {"storageType": "pvc", "pvc": {"claimName": "backups"}},
+        },
+    });
+    cluster.apply(&backup).unwrap();
+    assert_eq!(call(&["uninstall", "--apply"]).ok().lines().filter(|line| !line.starts_with("namespace/")).count(), 0);
+    assert_eq!(cluster.list(BACKUPS, "default").len(), 1, "resources stay");
+    assert!(call(&["uninstall", "--apply", "--crds", "--yes"]).ok().contains("kafkabackups.kafka.oso.sh removed"));
+    wait_for(PATIENCE, || match cluster.list("customresourcedefinitions", "").len() {
+        0 => Ok(()),
+        left => Err(format!("{left} definitions are left")),
+    });
+    let after = call(&["status"]);
+    assert!(after.code == 3 && after.stderr.contains("does not know the kind"), "{}", after.stderr);
+}

@@ -1,8 +1,10 @@
 //! The plugin without servers: what it prints of the sample archive, its exit codes, and what it says of mistakes.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use harness::plugin::{binary, call};
+use harness::process::signal;
 use serde_json::{Value, json};
 
 fn sample() -> String {
@@ -190,4 +192,37 @@ fn colours_come_only_when_they_are_wanted() {
     assert!(!plain.contains('\u{1b}'), "a pipe gets none");
     let painted = ask(&["timeline", "--since", "26w", "--color", "always"]).ok();
     assert!(painted.contains("\u{1b}[1msample"), "{painted:?}");
+}
+
+#[test]
+fn what_has_changed_is_shown_again_until_ctrl_c() {
+    let store = tempfile::tempdir().unwrap();
+    let mut watching = Command::new(binary())
+        .args(["browse", "-w", "-o", "name", "--store", store.path().to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    // The set comes whole, as a store shows it.
+    let beside = tempfile::tempdir_in(store.path().parent().unwrap()).unwrap();
+    assert!(Command::new("cp").args(["-r", &sample()]).arg(beside.path()).status().unwrap().success());
+    std::fs::rename(beside.path().join("archive/sample"), store.path().join("sample")).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap(), "sample-20261121-155803");
+    assert_eq!(lines.next().unwrap().unwrap(), "sample-20261121-155748");
+    signal(watching.id(), "INT");
+    assert_eq!(watching.wait().unwrap().code(), Some(130));
+    assert!(lines.next().is_none());
+}
+
+#[test]
+fn lists_have_a_line_each_as_json_lines() {
+    for (arguments, lines) in [
+        (&["schedule", "next", "--cron", "@hourly", "--count", "3", "-o", "jsonl"][..], 3),
+        (&["browse", "--store", &sample(), "-o", "jsonl"], 1),
+        (&["timeline", "--store", &sample(), "-o", "jsonl"], 1),
+    ] {
+        let text = call(arguments).ok();
+        assert_eq!(text.lines().count(), lines, "{text}");
+        assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object())));
+    }
 }

@@ -1,7 +1,8 @@
 //! The plugin against a real cluster, through kubectl: the walk from an empty cluster to a restored topic, every command
 //! once, rights, and what must not be seen anywhere.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
 use harness::cluster::{NAMESPACE, PATIENCE, wait_for};
@@ -9,6 +10,7 @@ use harness::desk::{Desk, OPERATOR_IMAGE, RUNNER_IMAGE};
 use harness::load::{self, Make};
 use harness::oracle;
 use harness::plugin::said;
+use harness::process::signal;
 use harness::s3::{ACCESS_KEY, SECRET_KEY};
 use serde_json::{Value, json};
 
@@ -283,22 +285,59 @@ fn schedules_and_status_tell_what_is() {
         if text.contains("paused") { Ok(text) } else { Err(text) }
     });
     assert!(paused.contains("1 paused"), "{paused}");
+    let dry = world.call(&["schedule", "trigger", "nightly", "-n", "shop", "--dry-run", "server"]).ok();
+    assert!(dry.contains("triggered (server dry run)"), "{dry}");
+    let dry = world.call(&["backup", "run", "nightly", "-n", "shop", "--dry-run", "client", "-o", "yaml"]).ok();
+    assert!(dry.contains("kafka.oso.sh/trigger-backup"), "{dry}");
+    let of = |object: Value| object["metadata"]["annotations"].get("kafka.oso.sh/trigger-backup").cloned();
+    assert_eq!(of(world.cluster.get(BACKUPS, "shop", "nightly")), None, "dry runs keep nothing");
     let run = world.call(&["schedule", "trigger", "nightly", "-n", "shop", "--wait", "--timeout", "3m"]);
     assert_eq!(run.code, 0, "also while it is suspended: {}", run.stderr);
     assert!(world.call(&["schedule", "resume", "nightly", "-n", "shop"]).ok().contains("nightly resumed"));
     let logs = world.call(&["logs", "nightly", "-n", "shop"]);
     assert_eq!(logs.code, 0, "{}", logs.stderr);
     assert!(logs.stdout.contains("RunCompleted"), "{}", logs.stdout);
-    // When its pod is gone, the archive tells.
-    let uid = world.cluster.get(BACKUPS, "shop", "nightly")["metadata"]["uid"].as_str().unwrap().to_owned();
+    let kept = kept_log(world, BACKUPS, "nightly");
+    assert!(kept.contains("\"event\":\"committed\"") && kept.contains("\"event\":\"finished\""), "{kept}");
+}
+
+/// What the archive tells of a run when its pod is gone.
+fn kept_log(world: &World, kind: &str, name: &str) -> String {
+    let uid = world.cluster.get(kind, "shop", name)["metadata"]["uid"].as_str().unwrap().to_owned();
     let own = format!("kafka-backup.dev/owner-uid={uid}");
     world.cluster.ok(&["delete", "jobs", "-n", "shop", "-l", &own, "--cascade=foreground"]);
-    let kept = wait_for(PATIENCE, || {
-        let said = world.call(&["logs", "nightly", "-n", "shop", "-o", "raw"]);
+    wait_for(PATIENCE, || {
+        let said = world.call(&["logs", name, "-n", "shop", "-o", "raw"]);
         let gone = said.stderr.contains("read from the archive");
         if said.code == 0 && gone { Ok(said.stdout) } else { Err(said.stderr) }
+    })
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    let Some(world) = world() else { return };
+    let inspections = "kafkabackupinspections.kafka-backup.dev";
+    let names = || -> Vec<String> {
+        let all = world.cluster.list(inspections, "shop");
+        all.iter().map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let mut watching = world
+        .command("kubectl")
+        .args(["kafka-backup", "browse", "nightly", "-n", "shop", "-w"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("POINT"));
+    let before = names();
+    assert!(!before.is_empty());
+    signal(watching.id(), "INT");
+    assert_eq!(watching.wait().unwrap().code(), Some(130));
+    // Other tests look at the same time; theirs go, too.
+    wait_for(PATIENCE, || {
+        let left: Vec<_> = names().into_iter().filter(|name| before.contains(name)).collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
-    assert!(kept.contains("\"event\":\"committed\"") && kept.contains("\"event\":\"finished\""), "{kept}");
 }
 
 #[test]
@@ -327,6 +366,10 @@ fn a_plan_is_kept_or_refused() {
     assert_eq!(unasked.code, 5, "off a terminal, deleting needs --yes: {}", unasked.stderr);
     let purged = create("purge", &["--purge-topics", "--yes"]);
     assert_eq!(purged.code, 0, "{}", purged.stderr);
+    let restored = world.cluster.get("kafkarestores.kafka.oso.sh", "shop", "purge");
+    assert_eq!(restored["status"]["recoveryPoint"], first["details"]["point"], "{restored}");
+    let kept = kept_log(world, "kafkarestores.kafka.oso.sh", "purge");
+    assert!(kept.contains("\"event\":\"planned\"") && kept.contains("\"event\":\"finished\""), "{kept}");
     let listed = world.cluster.list("kafkarestores.kafka.oso.sh", "shop");
     assert!(listed.iter().all(|one| !one["metadata"]["name"].as_str().unwrap().starts_with("plan-")), "plans go");
     let late = world.call(&[

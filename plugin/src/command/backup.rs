@@ -2,12 +2,13 @@
 
 use api::oso::KafkaBackup;
 use clap::{Args, Subcommand};
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::kafka::{Kafka, storage};
 use super::write::{self, DryRun, Progress, Wait, Write};
-use crate::cluster::{Cluster, Connection, failed};
+use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
@@ -28,14 +29,20 @@ Examples:
     /// Run an existing backup now, also while it is suspended
     #[command(after_help = "\
 Examples:
-  kubectl kafka-backup backup run nightly -n shop --wait")]
-    Run {
-        /// Backup
-        name: String,
-        /// Whether to wait for it.
-        #[command(flatten)]
-        wait: Wait,
-    },
+  kubectl kafka-backup backup run nightly -n shop --wait
+  kubectl kafka-backup backup run nightly --dry-run client -o yaml")]
+    Run(Run),
+}
+
+/// Flags of a run that is asked for now.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Backup
+    name: String,
+    #[command(flatten)]
+    write: Write,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 /// Flags of `backup create`.
@@ -79,7 +86,7 @@ pub struct Create {
 pub(crate) async fn backup(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     match command {
         Command::Create(create) => make(*create, connection, screen).await,
-        Command::Run { name, wait } => run(&Cluster::connect(connection).await?, &name, &wait, screen).await,
+        Command::Run(options) => run(&Cluster::connect(connection).await?, &options, screen).await,
     }
 }
 
@@ -150,21 +157,28 @@ async fn make(create: Create, connection: &Connection, screen: &mut Screen) -> R
 }
 
 /// Asks for a run now; `wait` follows it.
-pub(crate) async fn run(cluster: &Cluster, name: &str, wait: &Wait, screen: &mut Screen) -> Result<Exit, Error> {
-    let object: KafkaBackup = cluster.get(name).await?;
+pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -> Result<Exit, Error> {
+    let Run { name, write, wait } = options;
+    let mut object: KafkaBackup = cluster.get(name).await?;
     if object.spec.continuous {
         let what = format!("backup `{name}` is continuous: it runs already, or is suspended");
         return Err(Error::Refused { what, hint: format!("`kubectl kafka-backup schedule resume {name}`") });
     }
     let trigger = screen.style.now.to_string();
     let annotation = api::update::trigger_annotation(api::oso::GROUP);
-    let patch = json!({"metadata": {"annotations": {annotation: trigger}}});
-    let doing = format!("trigger backup `{name}`");
-    let parameters = PatchParams::default();
-    let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &Patch::Merge(patch)).await;
-    patched.map_err(|error| failed(&doing, error))?;
-    screen.text(&format!("kafkabackup.kafka.oso.sh/{name} triggered\n"))?;
-    screen.flush()?;
+    if write.dry_run == DryRun::Client {
+        object.annotations_mut().insert(annotation, trigger.clone());
+    } else {
+        let patch = json!({"metadata": {"annotations": {annotation: trigger}}});
+        let parameters = PatchParams { dry_run: write.dry_run == DryRun::Server, ..PatchParams::default() };
+        let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &Patch::Merge(patch)).await;
+        object = patched.map_err(|error| failed(&format!("trigger backup `{name}`"), error))?;
+    }
+    let document = serde_json::to_value(object).unwrap_or_default();
+    write::show(&document, &resource::<KafkaBackup>(), write, &write.words("triggered"), screen)?;
+    if write.dry_run != DryRun::None {
+        return Ok(Exit::Done);
+    }
     if !wait.wait {
         screen.say(&format!("next: kubectl kafka-backup status {name} -w"));
         return Ok(Exit::Done);

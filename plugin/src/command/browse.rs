@@ -4,6 +4,7 @@ use clap::Args;
 use contract::{Code, Failure};
 use inspect::{Answer, PointDetail, Question};
 
+use super::watch::{Watch, watch};
 use super::{newest, print, with_source};
 use crate::cli::{From, Output};
 use crate::cluster::Connection;
@@ -20,6 +21,7 @@ use crate::view::listing::{Backup, Listing};
 Examples:
   kubectl kafka-backup browse                                    every recovery point
   kubectl kafka-backup browse nightly                            the points of one backup
+  kubectl kafka-backup browse nightly -w                         again when a point was made
   kubectl kafka-backup browse nightly-20261120-020000            topics of a point
   kubectl kafka-backup browse nightly-20261120-020000/orders     partitions and configs of a topic
   kubectl kafka-backup browse nightly-20261120-020000 --groups   positions of consumer groups
@@ -30,6 +32,8 @@ pub struct Options {
     /// Show the positions of consumer groups
     #[arg(long)]
     groups: bool,
+    #[command(flatten)]
+    watch: Watch,
     #[command(flatten)]
     from: From,
     /// Form of the result
@@ -46,14 +50,19 @@ pub(crate) async fn browse(options: Options, connection: &Connection, screen: &m
         topic.is_some() || options.groups || name == "latest" || contract::stamp::split_point(name).is_some();
     if is_point {
         let name = newest(name);
-        let read = async |source: &Source, _: &mut Screen| detail(source, name).await;
-        let detail = with_source(&options.from, connection, name, false, screen, read).await?;
-        look(&detail, topic, partition, &options, screen)?;
+        let read = async |source: &Source, screen: &mut Screen| {
+            let draw = |detail: &PointDetail, screen: &mut Screen| look(detail, topic, partition, &options, screen);
+            watch(options.watch, screen, async |_| detail(source, name).await, draw).await
+        };
+        with_source(&options.from, connection, name, false, screen, read).await?;
     } else {
         let wanted = (!name.is_empty()).then(|| name.to_owned());
-        let read = async |source: &Source, _: &mut Screen| listing(source, wanted, None).await;
-        let backups = with_source(&options.from, connection, name, false, screen, read).await?;
-        list(&backups, options.output, screen)?;
+        let read = async |source: &Source, screen: &mut Screen| {
+            let look = async |_| listing(source, wanted.clone(), None).await;
+            let draw = |backups: &Vec<Backup>, screen: &mut Screen| list(backups, options.output, screen);
+            watch(options.watch, screen, look, draw).await
+        };
+        with_source(&options.from, connection, name, false, screen, read).await?;
     }
     Ok(Exit::Done)
 }
@@ -96,8 +105,7 @@ fn list(backups: &[Backup], output: Output, screen: &mut Screen) -> Result<(), E
             let points = backups.iter().flat_map(|backup| backup.points.iter().rev());
             print::names(points.map(|point| point.name.clone()), screen)
         }
-        Output::Jsonl => backups.iter().try_for_each(|backup| print::raw(backup, output, screen)),
-        Output::Json | Output::Yaml => print::document("RecoveryPointList", &backups, output, screen),
+        output => print::list("RecoveryPointList", backups, output, screen),
     }
 }
 

@@ -12,7 +12,7 @@ use kube::api::{Api, ListParams, LogParams};
 
 use inspect::{Answer, Question};
 
-use super::with_source;
+use super::{or_interrupt, with_source};
 use crate::cli::From;
 use crate::cluster::{Cluster, Connection, failed};
 use crate::error::Error;
@@ -53,17 +53,22 @@ enum Form {
 
 /// Shows what the runner said.
 pub(crate) async fn logs(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    match or_interrupt(said(&options, connection, screen)).await? {
+        None => Ok(Exit::Done),
+        Some(target) => kept(&options, &target, connection, screen).await,
+    }
+}
+
+/// Shows what the newest pod says; where none is left, whose it was.
+async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -> Result<Option<Target>, Error> {
     let cluster = &Cluster::connect(connection).await?;
     let target = target(cluster, &options.name).await?;
-    let uid = target.uid.clone();
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let found = cluster.pods_of(&uid).await?;
+    let found = cluster.pods_of(&target.uid).await?;
     if options.output == Form::Pretty {
-        happenings(cluster, &uid, &found, screen).await?;
+        happenings(cluster, &target.uid, &found, screen).await?;
     }
-    let Some(pod) = found.last() else {
-        return kept(&options, &target, connection, screen).await;
-    };
+    let Some(pod) = found.last() else { return Ok(Some(target)) };
     let parameters = LogParams {
         container: Some(CONTAINER.to_owned()),
         follow: options.follow,
@@ -83,7 +88,7 @@ pub(crate) async fn logs(options: Options, connection: &Connection, screen: &mut
             screen.flush()?;
         }
     }
-    Ok(Exit::Done)
+    Ok(None)
 }
 
 /// A backup or a restore.
@@ -91,7 +96,7 @@ struct Target {
     uid: String,
     /// What its status says.
     message: String,
-    /// The newest recovery point and run of a backup; archives keep nothing of restores.
+    /// A recovery point of the set beside which the run was kept, and the run; `None` where no backup of here has it.
     run: Option<(String, String)>,
 }
 
@@ -99,8 +104,14 @@ async fn target(cluster: &Cluster, name: &str) -> Result<Target, Error> {
     let none = || "no run yet".to_owned();
     let restore = cluster.api::<KafkaRestore>().get_opt(name).await;
     if let Some(found) = restore.map_err(|error| failed(&format!("read restore `{name}`"), error))? {
-        let message = found.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_else(none);
-        return Ok(Target { uid: found.uid().unwrap_or_default(), message, run: None });
+        let uid = found.uid().unwrap_or_default();
+        let status = found.status.unwrap_or_default();
+        let from = &found.spec.backup_ref;
+        let elsewhere = from.storage.is_some()
+            || from.namespace.as_ref().is_some_and(|namespace| *namespace != cluster.namespace)
+            || found.spec.state_storage.is_some();
+        let run = status.recovery_point.zip(status.run.map(|run| run.id)).filter(|_| !elsewhere);
+        return Ok(Target { uid, message: status.message.unwrap_or_else(none), run });
     }
     let found: KafkaBackup = cluster.get(name).await?;
     let uid = found.uid().unwrap_or_default();
@@ -109,7 +120,7 @@ async fn target(cluster: &Cluster, name: &str) -> Result<Target, Error> {
     Ok(Target { uid, message: status.message.unwrap_or_else(none), run })
 }
 
-/// What was kept after the pod has gone: for backups, the lines of the run in the archive.
+/// What was kept after the pod has gone: the lines of the run in the archive.
 async fn kept(options: &Options, target: &Target, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     screen.say(&format!("the pod of `{}` is gone; its status says: {}", options.name, safe(&target.message)));
     let Some((point, run)) = target.run.clone() else { return Ok(Exit::Done) };

@@ -19,8 +19,10 @@ pub mod timeline;
 pub mod validate;
 pub mod verify;
 pub mod version;
+pub mod watch;
 pub mod write;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::cli::{Cli, Command, From};
@@ -35,22 +37,46 @@ use crate::source::{Direct, Source, Through};
 /// # Errors
 /// Why it could not.
 pub async fn execute(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
-    let connection = cli.global.connection;
-    match cli.command {
-        Command::Validate(options) => validate::validate(options, &connection, screen).await,
-        Command::Install(options) => install::install(options, &connection, screen).await,
-        Command::Uninstall(options) => install::uninstall(options, &connection, screen).await,
-        Command::Doctor(options) => doctor::doctor(options, &Cluster::connect(&connection).await?, screen).await,
-        Command::Version(options) => version::version(options, &connection, screen).await,
-        Command::Restore(command) => restore::restore(command, &connection, screen).await,
-        Command::Logs(options) => logs::logs(options, &connection, screen).await,
-        Command::Backup(command) => backup::backup(command, &connection, screen).await,
-        Command::Schedule(command) => schedule::schedule(command, &connection, screen).await,
-        Command::Status(options) => status::status(options, &Cluster::connect(&connection).await?, screen).await,
-        Command::Browse(options) => browse::browse(options, &connection, screen).await,
-        Command::Peek(options) => peek::peek(options, &connection, screen).await,
-        Command::Timeline(options) => timeline::timeline(options, &connection, screen).await,
-        Command::Verify(options) => verify::verify(options, &connection, screen).await,
+    // These let go of what they made in the cluster before they end.
+    let tidies = matches!(
+        cli.command,
+        Command::Restore(_)
+            | Command::Logs(_)
+            | Command::Browse(_)
+            | Command::Peek(_)
+            | Command::Timeline(_)
+            | Command::Verify(_)
+    );
+    let work = Box::pin(dispatch(cli.command, &cli.global.connection, screen));
+    if tidies { work.await } else { or_interrupt(work).await }
+}
+
+/// Does the work, unless somebody presses Ctrl-C.
+fn or_interrupt<T>(work: impl Future<Output = Result<T, Error>>) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
+    Box::pin(async move {
+        tokio::select! {
+            result = work => result,
+            Ok(()) = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        }
+    })
+}
+
+async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    match command {
+        Command::Validate(options) => validate::validate(options, connection, screen).await,
+        Command::Install(options) => install::install(options, connection, screen).await,
+        Command::Uninstall(options) => install::uninstall(options, connection, screen).await,
+        Command::Doctor(options) => doctor::doctor(options, &Cluster::connect(connection).await?, screen).await,
+        Command::Version(options) => version::version(options, connection, screen).await,
+        Command::Restore(command) => Box::pin(restore::restore(command, connection, screen)).await,
+        Command::Logs(options) => logs::logs(options, connection, screen).await,
+        Command::Browse(options) => browse::browse(options, connection, screen).await,
+        Command::Peek(options) => peek::peek(options, connection, screen).await,
+        Command::Timeline(options) => timeline::timeline(options, connection, screen).await,
+        Command::Verify(options) => verify::verify(options, connection, screen).await,
+        Command::Backup(command) => backup::backup(command, connection, screen).await,
+        Command::Schedule(command) => schedule::schedule(command, connection, screen).await,
+        Command::Status(options) => status::status(options, &Cluster::connect(connection).await?, screen).await,
         Command::Explain(options) => explain::explain(&options, screen),
         Command::Complete(options) => complete::complete(&options, screen).await,
         Command::Completion(options) => completion::completion(&options, screen),
@@ -70,10 +96,10 @@ async fn with_source<T>(
     let source = if let Some(url) = &from.store {
         Source::Direct(Direct::open(url).await?)
     } else {
-        let cluster = Cluster::connect(connection).await?;
+        let cluster = or_interrupt(Cluster::connect(connection)).await?;
         Source::Through(Arc::new(Through::open(cluster, name, records, screen).await?))
     };
-    let result = work(&source, screen).await;
+    let result = or_interrupt(work(&source, screen)).await;
     let closed = source.close().await;
     let result = result?;
     closed?;

@@ -24,6 +24,17 @@ pub fn document<T: Serialize>(kind: &str, value: &T, output: Output, screen: &mu
     raw(&whole, output, screen)
 }
 
+/// Prints a list in one of the forms for programs: a line each as JSON Lines, else one document.
+///
+/// # Errors
+/// When the output is closed.
+pub fn list<T: Serialize>(kind: &str, items: &[T], output: Output, screen: &mut Screen) -> Result<(), Error> {
+    match output {
+        Output::Jsonl => items.iter().try_for_each(|item| raw(item, output, screen)),
+        output => document(kind, &items, output, screen),
+    }
+}
+
 /// Prints names, a line each.
 ///
 /// # Errors

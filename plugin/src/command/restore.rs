@@ -10,6 +10,7 @@ use kube::api::{Api, DeleteParams, LogParams};
 use serde_json::{Map, Value, json};
 
 use super::kafka::Kafka;
+use super::or_interrupt;
 use super::print;
 use super::write::{self, DryRun, Progress, Wait, Write};
 use crate::cli::Output;
@@ -121,8 +122,11 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// Plans or restores.
 pub(crate) async fn restore(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     match command {
-        Command::Plan(options) => plan(*options, &Cluster::connect(connection).await?, screen).await,
-        Command::Create(options) => create(*options, connection, screen).await,
+        Command::Plan(options) => {
+            let cluster = or_interrupt(Cluster::connect(connection)).await?;
+            Box::pin(plan(*options, &cluster, screen)).await
+        }
+        Command::Create(options) => or_interrupt(create(*options, connection, screen)).await,
     }
 }
 
@@ -244,11 +248,11 @@ async fn plan(options: Plan, cluster: &Cluster, screen: &mut Screen) -> Result<E
     let quiet = Write { dry_run: DryRun::None, output: Some(write::Form::Name) };
     let mut silent = Screen::silent(screen.style.clone());
     write::create::<KafkaRestore>(Some(cluster), document(&name, spec), &quiet, &mut silent).await?;
-    let waited = write::wait(cluster, &name, options.timeout, screen, |object: &KafkaRestore| match progress(object) {
+    let far = |object: &KafkaRestore| match progress(object) {
         Progress::Over(..) => Progress::Over(true, "planned".to_owned()),
         going @ Progress::Going(_) => going,
-    })
-    .await;
+    };
+    let waited = or_interrupt(write::wait(cluster, &name, options.timeout, screen, far)).await;
     let planned: Result<KafkaRestore, Error> = cluster.get(&name).await;
     let whole = match &planned {
         Ok(planned) => report(cluster, planned).await,

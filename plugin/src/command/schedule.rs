@@ -40,14 +40,10 @@ pub enum Command {
         write: Write,
     },
     /// Run a backup now, beside its schedule
-    #[command(after_help = "Examples:\n  kubectl kafka-backup schedule trigger nightly -n shop --wait")]
-    Trigger {
-        /// Backup
-        name: String,
-        /// Whether to wait for it.
-        #[command(flatten)]
-        wait: super::write::Wait,
-    },
+    #[command(
+        after_help = "Examples:\n  kubectl kafka-backup schedule trigger nightly -n shop --wait\n  kubectl kafka-backup schedule trigger nightly --dry-run server"
+    )]
+    Trigger(backup::Run),
     /// Show when a schedule is due next, and which ticks a clock change moves
     #[command(after_help = "\
 Examples:
@@ -89,9 +85,7 @@ pub(crate) async fn schedule(command: Command, connection: &Connection, screen: 
         Command::Resume { name, write } => {
             suspend(&Cluster::connect(connection).await?, &name, false, &write, screen).await
         }
-        Command::Trigger { name, wait } => {
-            backup::run(&Cluster::connect(connection).await?, &name, &wait, screen).await
-        }
+        Command::Trigger(run) => backup::run(&Cluster::connect(connection).await?, &run, screen).await,
         Command::Next { name, cron, zone, show_zone, count, output } => {
             let (title, ticks) = match (name, cron) {
                 (Some(name), _) => {
@@ -186,7 +180,7 @@ fn show(title: &str, ticks: &[Tick], output: Output, screen: &mut Screen) -> Res
             screen.text(&format!("{title}\n{text}"))?;
         }
         Output::Name => print::names(ticks.iter().map(|tick| tick.at.to_string()), screen)?,
-        output => print::document("TickList", &ticks, output, screen)?,
+        output => print::list("TickList", ticks, output, screen)?,
     }
     if ticks.is_empty() {
         screen.say("it is never due");

@@ -1,13 +1,12 @@
 //! `status`: how well backups are protected.
 
-use std::time::Duration;
-
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::Args;
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::print;
+use super::watch::{Watch, watch};
 use crate::cli::Output;
 use crate::cluster::Cluster;
 use crate::error::Error;
@@ -15,9 +14,6 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 use crate::show;
 use crate::view::status::Status;
-
-/// How often `--watch` looks.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
@@ -33,9 +29,8 @@ pub struct Options {
     /// Exit with 1 if something is late or has failed
     #[arg(long)]
     exit_code: bool,
-    /// Look again and again
-    #[arg(short, long)]
-    watch: bool,
+    #[command(flatten)]
+    watch: Watch,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -43,24 +38,10 @@ pub struct Options {
 
 /// Shows the state of backups and restores.
 pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
-    let mut last: Option<Status> = None;
-    loop {
-        screen.style.now = Timestamp::now();
-        let status = look(options.name.as_deref(), cluster, screen.style.now).await?;
-        if last.as_ref() != Some(&status) {
-            if options.watch && screen.style.width.is_some() {
-                // A terminal is cleared; a pipe gets one text after the other.
-                screen.text("\u{1b}[2J\u{1b}[H")?;
-            }
-            draw(&status, options.output, screen)?;
-            screen.flush()?;
-        }
-        if !options.watch {
-            return Ok(if options.exit_code && status.is_bad() { Exit::No } else { Exit::Done });
-        }
-        last = Some(status);
-        tokio::time::sleep(LOOK).await;
-    }
+    let (name, output) = (options.name.as_deref(), options.output);
+    let look = async |now| look(name, cluster, now).await;
+    let status = watch(options.watch, screen, look, |status, screen| draw(status, output, screen)).await?;
+    Ok(if options.exit_code && status.is_bad() { Exit::No } else { Exit::Done })
 }
 
 async fn look(name: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Status, Error> {

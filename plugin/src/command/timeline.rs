@@ -4,6 +4,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::browse::listing;
+use super::watch::{Watch, watch};
 use super::{print, with_source};
 use crate::cli::{From, Output};
 use crate::cluster::Connection;
@@ -20,6 +21,7 @@ use crate::view::coverage::{Coverage, Recall};
 Examples:
   kubectl kafka-backup timeline                                  the last 14 days of all backups
   kubectl kafka-backup timeline nightly --since 90d
+  kubectl kafka-backup timeline nightly -w                       again when a point was made
   kubectl kafka-backup timeline nightly --at 2026-11-19T08:00:00Z   what a restore to that moment gives
 
 Exit code 1 with --at: nothing can be restored.")]
@@ -33,6 +35,8 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = contract::stamp::parse_millis)]
     at: Option<i64>,
     #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
     from: From,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
@@ -45,29 +49,38 @@ pub(crate) async fn timeline(options: Options, connection: &Connection, screen: 
     // A moment may lie before the picture.
     let from = options.at.is_none().then(|| since.to_string());
     let wanted = options.name.clone();
-    let read = async |source: &Source, _: &mut Screen| listing(source, wanted, from).await;
+    let at = options.at.map(Timestamp::from_millisecond).transpose();
+    let at = at.map_err(|_| Error::usage("--at is not a time", "write 2026-11-19T08:00:00Z"))?;
     let name = options.name.as_deref().unwrap_or_default();
-    let backups = with_source(&options.from, connection, name, false, screen, read).await?;
-    let coverages: Vec<Coverage> = backups.into_iter().map(Coverage::of).collect();
-    if let Some(millis) = options.at {
-        let at = Timestamp::from_millisecond(millis)
-            .map_err(|_| Error::usage("--at is not a time", "write 2026-11-19T08:00:00Z"))?;
-        return recall(&coverages, at, options.output, screen);
-    }
-    match options.output {
-        Output::Table | Output::Wide => {
-            if coverages.is_empty() {
-                screen.say("no backup yet");
-            } else {
-                let text = show::timeline::timeline(&coverages, since, &screen.style);
-                screen.text(&text)?;
+    let read = async |source: &Source, screen: &mut Screen| {
+        let look = async |_| {
+            let backups = listing(source, wanted.clone(), from.clone()).await?;
+            Ok(backups.into_iter().map(Coverage::of).collect::<Vec<_>>())
+        };
+        let mut exit = Exit::Done;
+        let draw = |coverages: &Vec<Coverage>, screen: &mut Screen| {
+            match at {
+                Some(at) => exit = recall(coverages, at, options.output, screen)?,
+                None => draw(coverages, since, options.output, screen)?,
             }
+            Ok(())
+        };
+        watch(options.watch, screen, look, draw).await?;
+        Ok(exit)
+    };
+    with_source(&options.from, connection, name, false, screen, read).await
+}
+
+fn draw(coverages: &[Coverage], since: Timestamp, output: Output, screen: &mut Screen) -> Result<(), Error> {
+    match output {
+        Output::Table | Output::Wide if coverages.is_empty() => {
+            screen.say("no backup yet");
+            Ok(())
         }
-        Output::Name => print::names(coverages.into_iter().map(|coverage| coverage.name), screen)?,
-        Output::Jsonl => coverages.iter().try_for_each(|coverage| print::raw(coverage, options.output, screen))?,
-        Output::Json | Output::Yaml => print::document("Timeline", &coverages, options.output, screen)?,
+        Output::Table | Output::Wide => screen.text(&show::timeline::timeline(coverages, since, &screen.style.clone())),
+        Output::Name => print::names(coverages.iter().map(|coverage| coverage.name.clone()), screen),
+        output => print::list("Timeline", coverages, output, screen),
     }
-    Ok(Exit::Done)
 }
 
 fn recall(coverages: &[Coverage], at: Timestamp, output: Output, screen: &mut Screen) -> Result<Exit, Error> {
@@ -80,8 +93,7 @@ fn recall(coverages: &[Coverage], at: Timestamp, output: Output, screen: &mut Sc
             }
         }
         Output::Name => print::names(recalls.iter().map(|found| found.point.clone()), screen)?,
-        Output::Jsonl => recalls.iter().try_for_each(|found| print::raw(found, output, screen))?,
-        Output::Json | Output::Yaml => print::document("Recall", &recalls, output, screen)?,
+        output => print::list("Recall", &recalls, output, screen)?,
     }
     if recalls.is_empty() {
         screen.say("nothing can be restored: there is no point yet");

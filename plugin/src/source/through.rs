@@ -61,7 +61,11 @@ impl Through {
         let made = cluster.api::<KafkaBackupInspection>().create(&PostParams::default(), &object).await;
         made.map_err(|error| denied(&backup, records, error))?;
         let opened = Self { cluster, inspection: name, pod: String::new(), token };
-        match opened.started(screen).await {
+        let started = tokio::select! {
+            started = opened.started(screen) => started,
+            Ok(()) = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        };
+        match started {
             Ok(pod) => Ok(Self { pod, ..opened }),
             Err(error) => {
                 opened.close().await?;

@@ -1,0 +1,52 @@
+//! Looking again and again, and showing what changed.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::error::Error;
+use crate::screen::Screen;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Flags of commands that may look again and again.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Watch {
+    /// Look again and again, and show what changed
+    #[arg(short, long)]
+    pub watch: bool,
+}
+
+/// Looks and draws, once or until interrupted; draws again only when what is seen has changed.
+///
+/// # Errors
+/// What looking or drawing says.
+pub(crate) async fn watch<T: PartialEq>(
+    watch: Watch,
+    screen: &mut Screen,
+    mut look: impl AsyncFnMut(Timestamp) -> Result<T, Error>,
+    mut draw: impl FnMut(&T, &mut Screen) -> Result<(), Error>,
+) -> Result<T, Error> {
+    let mut last: Option<T> = None;
+    loop {
+        if watch.watch {
+            screen.style.now = Timestamp::now();
+        }
+        let seen = look(screen.style.now).await?;
+        if last.as_ref() != Some(&seen) {
+            if watch.watch && screen.style.width.is_some() {
+                // A terminal is cleared; a pipe gets one text after the other.
+                screen.text("\u{1b}[2J\u{1b}[H")?;
+            }
+            draw(&seen, screen)?;
+            screen.flush()?;
+        }
+        if !watch.watch {
+            return Ok(seen);
+        }
+        last = Some(seen);
+        tokio::time::sleep(LOOK).await;
+    }
+}
