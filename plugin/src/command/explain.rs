@@ -31,7 +31,7 @@ pub(crate) fn explain(options: &Options, screen: &mut Screen) -> Result<Exit, Er
     let Some(what) = &options.what else {
         let rows: Vec<Vec<Cell>> =
             Code::ALL.iter().map(|code| vec![code.as_str().into(), code.title().into()]).collect();
-        let text = table(&["CODE", "MEANING"], &rows, &screen.style);
+        let text = table(&["CODE", "~MEANING"], &rows, &screen.style);
         screen.text(&text)?;
         return Ok(Exit::Done);
     };

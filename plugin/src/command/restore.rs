@@ -244,7 +244,7 @@ async fn plan(options: Plan, cluster: &Cluster, screen: &mut Screen) -> Result<E
     spec.insert("dryRun".to_owned(), true.into());
     let stamp = screen.style.now.as_millisecond();
     let short: String = options.work.from.chars().take(30).collect();
-    let name = format!("plan-{short}-{stamp}");
+    let name = format!("plan-{}-{stamp}", short.trim_end_matches(['-', '.']));
     let quiet = Write { dry_run: DryRun::None, output: Some(write::Form::Name) };
     let mut silent = Screen::silent(screen.style.clone());
     write::create::<KafkaRestore>(Some(cluster), document(&name, spec), &quiet, &mut silent).await?;

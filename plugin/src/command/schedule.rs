@@ -14,8 +14,8 @@ use crate::cli::Output;
 use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::screen::{Screen, Tone};
-use crate::show::table::{Cell, table};
+use crate::screen::Screen;
+use crate::show;
 use crate::view::ticks::{Tick, ticks};
 
 /// Commands about schedules.
@@ -167,17 +167,8 @@ fn next(
 fn show(title: &str, ticks: &[Tick], output: Output, screen: &mut Screen) -> Result<Exit, Error> {
     match output {
         Output::Table | Output::Wide => {
-            let row = |tick: &Tick| -> Vec<Cell> {
-                vec![
-                    tick.shown.clone().into(),
-                    screen.style.distance(tick.at).into(),
-                    Cell::toned(tick.note.clone().unwrap_or_default(), Tone::Warn),
-                ]
-            };
-            let rows: Vec<_> = ticks.iter().map(row).collect();
-            let text = table(&["!NEXT", "IN", ""], &rows, &screen.style);
-            let title = screen.style.paint(Tone::Strong, title);
-            screen.text(&format!("{title}\n{text}"))?;
+            let text = show::ticks::ticks(title, ticks, &screen.style);
+            screen.text(&text)?;
         }
         Output::Name => print::names(ticks.iter().map(|tick| tick.at.to_string()), screen)?,
         output => print::list("TickList", ticks, output, screen)?,

@@ -21,15 +21,16 @@ pub fn point(detail: &PointDetail, style: &Style) -> String {
         vec![
             safe(&topic.name).into(),
             count(topic.partitions.len() as u64).into(),
-            topic.replication.to_string().into(),
             count(sum(|row| row.records)).into(),
             size(sum(|row| row.bytes)).into(),
-            time(topic.partitions.iter().filter_map(|row| row.oldest).min(), style).into(),
             time(topic.partitions.iter().filter_map(|row| row.newest).max(), style).into(),
+            time(topic.partitions.iter().filter_map(|row| row.oldest).min(), style).into(),
+            topic.replication.to_string().into(),
             Cell::toned(note, Tone::Faint),
         ]
     };
-    let titles = ["TOPIC", ">PARTITIONS", ">REPLICAS", ">RECORDS", ">SIZE", "OLDEST", "NEWEST", ""];
+    // What matters most stands first: narrow terminals show no more.
+    let titles = ["~TOPIC", ">PARTITIONS", ">RECORDS", ">SIZE", "NEWEST", "OLDEST", ">REPLICAS", "~"];
     out.text(&table(&titles, &detail.topics.iter().map(row).collect::<Vec<_>>(), style));
     notes(detail, style, &mut out);
     out.finish()
@@ -118,11 +119,11 @@ pub fn topic(detail: &PointDetail, topic: &TopicDetail, partition: Option<i32>, 
             row.next.to_string().into(),
             count(row.records).into(),
             size(row.bytes).into(),
-            time(row.oldest, style).into(),
             time(row.newest, style).into(),
+            time(row.oldest, style).into(),
         ]
     };
-    let titles = [">PARTITION", ">FIRST", ">NEXT", ">RECORDS", ">SIZE", "OLDEST", "NEWEST"];
+    let titles = [">PARTITION", ">FIRST", ">NEXT", ">RECORDS", ">SIZE", "NEWEST", "OLDEST"];
     out.text(&table(&titles, &wanted.map(row).collect::<Vec<_>>(), style));
     out.finish()
 }
@@ -135,16 +136,16 @@ pub fn groups(groups: &[Group], style: &Style) -> String {
             let behind = offset.end.map(|end| end.saturating_sub(offset.offset));
             vec![
                 safe(&group.group).into(),
-                group.kind.clone().into(),
-                group.state.clone().into(),
                 safe(&offset.topic).into(),
                 offset.partition.to_string().into(),
                 offset.offset.to_string().into(),
                 behind.map_or_else(|| "-".to_owned(), |behind| behind.to_string()).into(),
+                group.kind.clone().into(),
+                group.state.clone().into(),
             ]
         })
     });
-    let titles = ["GROUP", "TYPE", "STATE", "TOPIC", ">PARTITION", ">OFFSET", ">BEHIND"];
+    let titles = ["~GROUP", "~TOPIC", ">PARTITION", ">OFFSET", ">BEHIND", "TYPE", "STATE"];
     table(&titles, &rows.collect::<Vec<_>>(), style)
 }
 

@@ -9,6 +9,7 @@ pub mod detail;
 pub mod points;
 pub mod records;
 pub mod status;
+pub mod ticks;
 pub mod timeline;
 pub mod verified;
 

@@ -8,7 +8,7 @@ use crate::view::listing::{Backup, Point};
 /// The points of all backups, newest first within each.
 #[must_use]
 pub fn points(backups: &[Backup], wide: bool, style: &Style) -> String {
-    let mut titles = vec!["!POINT", "AGE", "KIND", ">TOPICS", ">RECORDS", ">SIZE"];
+    let mut titles = vec!["POINT", "AGE", "KIND", ">TOPICS", ">RECORDS", ">SIZE"];
     if wide {
         titles.extend([">PARTITIONS", "TAKEN", "NEWEST RECORD", "CLUSTER", "NAMESPACE"]);
     }
@@ -21,7 +21,9 @@ pub fn points(backups: &[Backup], wide: bool, style: &Style) -> String {
             rows.push(vec![backup.name.clone().into(), Cell::toned("no point yet", Tone::Warn)]);
         }
     }
-    table(&titles, &rows, style)
+    // As with kubectl, wide rows go on beyond the edge.
+    let bound = if wide { None } else { style.width };
+    table(&titles, &rows, &Style { width: bound, ..style.clone() })
 }
 
 fn row(backup: &Backup, point: &Point, wide: bool, style: &Style) -> Vec<Cell> {

@@ -122,7 +122,7 @@ fn restore(line: &RestoreLine, style: &Style) -> Vec<Cell> {
 /// Rows, each with what is wrong and what to do about it below.
 fn lines(rows: &[Vec<Cell>], notes: &[(Option<&String>, Option<&String>)], style: &Style, out: &mut Page) {
     let narrow = Style { titles: false, width: style.width.map(|width| width.saturating_sub(2)), ..style.clone() };
-    let text = table(&["!", "!", "", "", ""], rows, &narrow);
+    let text = table(&["", "", "", "", "~"], rows, &narrow);
     let room = style.width.map_or(usize::MAX, |width| width.saturating_sub(11));
     for (place, line) in text.lines().enumerate() {
         out.line(format_args!("  {line}"));

@@ -6,7 +6,7 @@ use crate::screen::{Style, Tone};
 /// Spaces between columns.
 const BETWEEN: usize = 3;
 /// A column is not cut below this.
-const NARROWEST: usize = 8;
+const NARROWEST: usize = 16;
 
 /// A cell.
 #[derive(Debug, Clone)]
@@ -29,8 +29,9 @@ impl Cell {
     }
 }
 
-/// Lays out rows under titles. A title that begins with `>` has its column to the right, one that begins with `!` is never
-/// cut: names that people copy. Where cutting is not enough, the last columns are left out.
+/// Lays out rows under titles. A title that begins with `>` has its column to the right. Columns whose title begins with `~`
+/// are cut where there is no room; half a number, a time or a name that people copy would mislead. Where cutting is not
+/// enough, the last columns are left out.
 #[must_use]
 pub fn table(titles: &[&str], rows: &[Vec<Cell>], style: &Style) -> String {
     let mut widths: Vec<usize> = titles.iter().map(|title| width(name(title))).collect();
@@ -57,17 +58,21 @@ pub fn table(titles: &[&str], rows: &[Vec<Cell>], style: &Style) -> String {
 }
 
 fn name<'a>(title: &&'a str) -> &'a str {
-    title.strip_prefix(['>', '!']).unwrap_or(title)
+    title.strip_prefix(['>', '~']).unwrap_or(title)
 }
 
-/// Takes from the widest column until all fit, then leaves out the last ones.
+/// Leaves out the last columns until the rest has room if it is cut, and cuts the widest that may be.
 fn shrink(widths: &mut Vec<usize>, titles: &[&str], most: usize) {
-    while widths.len() > 2 && widths.iter().sum::<usize>() + BETWEEN * (widths.len() - 1) > most {
-        let cuttable = widths.iter_mut().zip(titles).filter(|(_, title)| !title.starts_with('!'));
-        match cuttable.map(|(width, _)| width).max().filter(|widest| **widest > NARROWEST) {
-            Some(widest) => *widest -= 1,
-            None => drop(widths.pop()),
-        }
+    let may_be_cut = |title: &str| title.starts_with('~');
+    let least = |(width, title): (&usize, &&str)| if may_be_cut(title) { NARROWEST.min(*width) } else { *width };
+    while widths.len() > 2 && widths.iter().zip(titles).map(least).sum::<usize>() + BETWEEN * (widths.len() - 1) > most
+    {
+        widths.pop();
+    }
+    while widths.iter().sum::<usize>() + BETWEEN * (widths.len() - 1) > most {
+        let cuttable = widths.iter_mut().zip(titles).filter(|(_, title)| may_be_cut(title));
+        let Some(widest) = cuttable.map(|(width, _)| width).max().filter(|widest| **widest > NARROWEST) else { return };
+        *widest -= 1;
     }
 }
 
@@ -99,7 +104,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_what_they_hold() {
-        let text = table(&["TOPIC", ">RECORDS", "STATE"], &rows(), &style(None));
+        let text = table(&["~TOPIC", ">RECORDS", "STATE"], &rows(), &style(None));
         assert_eq!(
             text,
             "TOPIC                                   RECORDS   STATE\n\
@@ -109,8 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn narrow_terminals_cut_the_widest_column() {
-        let text = table(&["TOPIC", ">RECORDS", "STATE"], &rows(), &style(Some(40)));
+    fn narrow_terminals_cut_what_may_be_cut() {
+        let text = table(&["~TOPIC", ">RECORDS", "STATE"], &rows(), &style(Some(40)));
         assert_eq!(
             text,
             "TOPIC                    RECORDS   STATE\n\
@@ -118,12 +123,14 @@ mod tests {
              a-topic-with-a-long...         7   late\n"
         );
         assert!(text.lines().all(|line| width(line) <= 40));
+        let text = table(&["~TOPIC", ">RECORDS", "STATE"], &rows(), &style(Some(30)));
+        assert!(text.starts_with("TOPIC                  RECORDS\n"), "what has no room is left out: {text}");
     }
 
     #[test]
     fn titles_may_be_left_out_and_colours_do_not_move_columns() {
         let plain = Style { titles: false, ..style(None) };
-        assert!(!table(&["TOPIC", ">RECORDS", "STATE"], &rows(), &plain).contains("TOPIC"));
+        assert!(!table(&["~TOPIC", ">RECORDS", "STATE"], &rows(), &plain).contains("TOPIC"));
         let colourful = Style { colour: true, ..style(None) };
         let text = table(&["STATE", "TOPIC"], &[vec![Cell::toned("ok", Tone::Good), "orders".into()]], &colourful);
         assert!(text.ends_with("\u{1b}[32mok\u{1b}[0m      orders\n"), "{text:?}");

@@ -1,0 +1,206 @@
+//! Every screen as it looks on terminals of two widths, with colours and without, and in a pipe.
+//!
+//! `screens/NAME.txt` holds what is expected, with escapes written as `^[`; `UPDATE_SCREENS=1 cargo test --test screens`
+//! writes the files anew. The archive is the sample of format 1.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use inspect::{Answer, Group, Offset, Peek, PointDetail, Problem, Question, Record, Verified};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use plugin::screen::{Style, Times};
+use plugin::show;
+use plugin::source::{Direct, Source};
+use plugin::view::coverage::Coverage;
+use plugin::view::listing::{Backup, Listing};
+use plugin::view::status::{BackupLine, Health, RestoreLine, Status};
+use plugin::view::ticks::Tick;
+
+const POINT: &str = "sample-20261121-155803";
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Compares a screen, drawn in each style, with its file.
+fn check(name: &str, draw: impl Fn(&Style) -> String) {
+    let mut drawn = String::new();
+    for (title, width, colour) in [
+        ("terminal, 100 columns, colours", Some(100), true),
+        ("terminal, 100 columns, NO_COLOR", Some(100), false),
+        ("terminal, 60 columns, NO_COLOR", Some(60), false),
+        ("pipe", None, false),
+    ] {
+        let (times, zone) = (Times::Utc, TimeZone::UTC);
+        let style = Style { width, colour, times, zone, now: time("2026-11-22T12:00:00Z"), titles: true };
+        let text = draw(&style);
+        assert!(colour || !text.contains('\u{1b}'), "{name}, {title}: colours that nobody wants");
+        writeln!(drawn, "--- {title}\n{}", text.replace('\u{1b}', "^[")).unwrap();
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/screens/{name}.txt"));
+    if std::env::var_os("UPDATE_SCREENS").is_some() {
+        std::fs::write(&file, &drawn).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(drawn == expected, "{} expects:\n{expected}\nbut it is drawn as:\n{drawn}", file.display());
+}
+
+/// All answers to a question about the sample.
+fn ask(question: Question) -> Vec<Answer> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let sample = format!("{}/../tests/fixtures/format/v1/archive", env!("CARGO_MANIFEST_DIR"));
+        let source = Source::Direct(Direct::open(&sample).await.unwrap());
+        let mut answers = source.ask(question);
+        let mut all = Vec::new();
+        while let Some(answer) = answers.next().await.unwrap() {
+            all.push(answer);
+        }
+        all
+    })
+}
+
+fn backups() -> Vec<Backup> {
+    let mut listing = Listing::default();
+    ask(Question::Points { name: None, since: None }).into_iter().for_each(|answer| listing.take(answer));
+    listing.finish()
+}
+
+fn detail() -> PointDetail {
+    let answers = ask(Question::Point { name: POINT.into() }).into_iter();
+    let mut details =
+        answers.filter_map(|answer| if let Answer::Detail(detail) = answer { Some(*detail) } else { None });
+    details.next().unwrap()
+}
+
+fn records(topic: &str) -> Vec<Record> {
+    let (name, topic) = (POINT.to_owned(), topic.to_owned());
+    let peek = Peek { name, topic, partition: None, offset: None, at: None, key: None, limit: 6 };
+    let answers = ask(Question::Peek(peek)).into_iter();
+    answers.filter_map(|answer| if let Answer::Record(record) = answer { Some(record) } else { None }).collect()
+}
+
+#[test]
+fn points() {
+    let backups = backups();
+    check("points", |style| show::points::points(&backups, false, style));
+    check("points-wide", |style| show::points::points(&backups, true, style));
+}
+
+#[test]
+fn a_point_a_topic_and_groups() {
+    let detail = detail();
+    check("point", |style| show::detail::point(&detail, style));
+    let topic = detail.topics.iter().find(|topic| topic.name == "transactions").unwrap();
+    check("topic", |style| show::detail::topic(&detail, topic, None, style));
+    let offset = |partition, offset, end| Offset { topic: "orders".into(), partition, offset, end };
+    let group = |group: &str, kind: &str, offsets| Group {
+        group: group.into(),
+        kind: kind.into(),
+        state: "Empty".into(),
+        offsets,
+    };
+    let groups = [
+        group("billing", "classic", vec![offset(0, 41_201, Some(41_300)), offset(1, 7, None)]),
+        group("a-group-with-a-name-that-is-longer-than-a-column", "share", vec![offset(0, 0, Some(0))]),
+    ];
+    check("groups", |style| show::detail::groups(&groups, style));
+}
+
+#[test]
+fn a_timeline_and_a_moment() {
+    let coverages: Vec<_> = backups().into_iter().map(Coverage::of).collect();
+    check("timeline", |style| show::timeline::timeline(&coverages, time("2026-11-20T00:00:00Z"), style));
+    let moment = coverages[0].recall(time("2026-11-21T15:57:55Z")).unwrap();
+    check("moment", |style| show::timeline::recall(&moment, style));
+}
+
+#[test]
+fn looked_at_records() {
+    for topic in ["nulls", "headers"] {
+        let records = records(topic);
+        assert_eq!(records.len(), 6);
+        let lines = |style: &Style| -> String {
+            records.iter().map(|record| show::records::line(record, true, style)).collect()
+        };
+        check(&format!("records-{topic}"), |style| show::records::titles(style) + &lines(style));
+    }
+    let record = records("headers").remove(0);
+    check("record-hex", |style| show::records::hex(&record, style));
+}
+
+#[test]
+fn verdicts() {
+    let name = POINT.to_owned();
+    let problems =
+        vec![Problem { key: "sample/segments/00000000000000000001-0.seg".into(), what: "is missing".into() }];
+    let whole = Verified { name, segments: 2, bytes: 48_128, batches: 70, records: 1_003, problems: Vec::new() };
+    let damaged = Verified { problems, ..whole.clone() };
+    check("verified", |style| show::verified::verified(&whole, inspect::Depth::Decode, style));
+    check("damaged", |style| show::verified::verified(&damaged, inspect::Depth::Checksum, style));
+}
+
+#[test]
+fn coming_ticks() {
+    let tick = |at: &str, shown: &str, note: Option<&str>| Tick {
+        at: time(at),
+        shown: shown.into(),
+        note: note.map(str::to_owned),
+    };
+    let ticks = [
+        tick("2027-03-27T01:15:00Z", "Sat 2027-03-27 02:15:00 CET", None),
+        tick("2027-03-28T01:00:00Z", "Sun 2027-03-28 03:00:00 CEST", Some("clocks went forward 60 min, Sun 03:00")),
+    ];
+    check("ticks", |style| show::ticks::ticks("'15 2 * * *'   Europe/Berlin", &ticks, style));
+}
+
+#[test]
+fn protection() {
+    let backup = |name: &str, health, problem: Option<&str>, hint: Option<&str>| BackupLine {
+        namespace: "shop".into(),
+        name: name.into(),
+        health,
+        point: Some(format!("{name}-20261122-020000")),
+        newest: Some(time("2026-11-22T02:00:00Z")),
+        exposed_seconds: Some(36_000),
+        next: Some(time("2026-11-23T02:00:00Z")),
+        every_seconds: Some(86_400),
+        continuous: name == "audit",
+        records: (name == "audit").then_some(1_200_000),
+        bytes: (name == "audit").then_some(3 << 30),
+        bytes_per_sec: (name == "audit").then_some(2.0e8),
+        problem: problem.map(str::to_owned),
+        hint: hint.map(str::to_owned),
+    };
+    let restore = |name: &str, health, problem: Option<&str>| RestoreLine {
+        namespace: "shop".into(),
+        name: name.into(),
+        health,
+        dry_run: false,
+        percent: Some(62.4),
+        records: Some(7_440),
+        topic: Some("orders".into()),
+        left_seconds: Some(100),
+        ended: None,
+        problem: problem.map(str::to_owned),
+        hint: None,
+    };
+    let refused = "RunFailed: KB2001: no broker could be reached: kafka-bootstrap.kafka.svc:9092, connection refused";
+    let status = Status {
+        backups: vec![
+            backup("audit", Health::Running, None, None),
+            backup("late", Health::Late, Some("no recovery point since 2026-11-20"), None),
+            backup("nightly", Health::Ok, None, None),
+            backup("paused", Health::Paused, None, None),
+            backup("payments", Health::Failed, Some(refused), Some("kubectl kafka-backup explain KB2001")),
+            backup("queued", Health::Waiting, Some("NoCapacity: 5 runs are going on"), None),
+        ],
+        restores: vec![
+            restore("back", Health::Running, None),
+            restore("again", Health::Failed, Some("KB5001: `orders` holds records")),
+        ],
+    };
+    check("status", |style| show::status::status(&status, false, style));
+    check("status-everywhere", |style| show::status::status(&status, true, style));
+}
