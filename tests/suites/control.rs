@@ -437,7 +437,7 @@ fn an_operator_may_be_confined_to_namespaces() {
 #[test]
 fn no_tick_is_lost_or_doubled_while_replicas_die() {
     let long = std::env::var("TORTURE").is_ok();
-    let time = Duration::from_secs(if long { 600 } else { 60 });
+    let time = Duration::from_secs(if long { 600 } else { 90 });
     let cluster = Cluster::start();
     let port = free_port();
     cluster.install(port);
