@@ -142,15 +142,22 @@ pub fn ended(output: Output) -> Ended {
     }
 }
 
-/// All files below a folder, with their sizes, sorted by path.
+/// All files below a folder, with their sizes, sorted by path. What a run removes meanwhile is left out.
 pub fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     let mut out = Vec::new();
     let mut open = vec![dir.to_owned()];
-    while let Some(dir) = open.pop() {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let entry = entry.unwrap();
-            let meta = entry.metadata().unwrap();
-            if meta.is_dir() { open.push(entry.path()) } else { out.push((entry.path(), meta.len())) }
+    while let Some(next) = open.pop() {
+        let entries = match std::fs::read_dir(&next) {
+            Err(error) if is_gone(&error) && next != dir => continue,
+            entries => entries.unwrap(),
+        };
+        for entry in entries.map(Result::unwrap) {
+            match entry.metadata() {
+                Err(error) if is_gone(&error) => {}
+                Ok(meta) if meta.is_dir() => open.push(entry.path()),
+                meta => out.push((entry.path(), meta.unwrap().len())),
+            }
         }
     }
     out.sort();
