@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A process that ends when this test process ends, however that happens: a shell holds the other end of a pipe.
@@ -44,9 +45,11 @@ impl Guarded {
         self
     }
 
-    /// Sends a signal and waits until the process is gone.
+    /// Sends a signal and waits until the process is gone; it may have ended by itself.
     pub fn end(mut self, name: &str) {
-        signal(self.pid, name);
+        if alive(self.pid) {
+            signal(self.pid, name);
+        }
         let deadline = Instant::now() + Duration::from_secs(60);
         while alive(self.pid) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
@@ -89,9 +92,21 @@ pub fn alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that no other call of this process gets. It lies below the range from which the system takes
+/// ports of outgoing connections: one of those could take it before a server does.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    const PORTS: std::ops::Range<u32> = 13_000..30_000;
+    // Processes begin at different places.
+    let start = std::process::id().wrapping_mul(61);
+    for _ in PORTS {
+        let next = start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+        let port = u16::try_from(PORTS.start + next).unwrap();
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
 
 /// Runs the fetch script and returns the path that it prints.
