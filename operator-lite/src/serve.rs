@@ -49,7 +49,10 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), health, stop.clone())));
     let files = settings.webhook_certificate_file.clone().zip(settings.webhook_key_file.clone());
     if let Some((chain, key)) = files {
-        spawn("certificate", Box::pin(follow_files(Arc::clone(&certificate), chain, key, stop.clone())));
+        spawn(
+            "certificate",
+            Box::pin(follow_files(Arc::clone(&certificate), chain, key, Arc::clone(&metrics), stop.clone())),
+        );
     } else {
         let keeper = Keeper {
             namespace: settings.namespace.clone(),

@@ -2,6 +2,7 @@
 //!
 //! `screens/NAME.txt` holds what is expected, with escapes written as `^[`; `UPDATE_SCREENS=1 cargo test --test screens`
 //! writes the files anew. The archive is the sample of format 1.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -63,7 +64,9 @@ fn ask(question: Question) -> Vec<Answer> {
 
 fn backups() -> Vec<Backup> {
     let mut listing = Listing::default();
-    ask(Question::Points { name: None, since: None }).into_iter().for_each(|answer| listing.take(answer));
+    for answer in ask(Question::Points { name: None, since: None }) {
+        listing.take(answer);
+    }
     listing.finish()
 }
 

@@ -370,7 +370,7 @@ fn a_certificate_may_come_from_files() {
     cluster.ok(&["patch", "validatingwebhookconfiguration", "kafka-backup-operator", "--type=json", "-p", &patch]);
     let flags =
         [format!("--webhook-certificate-file={}", at("tls.crt")), format!("--webhook-key-file={}", at("tls.key"))];
-    let _operator = cluster.operator("op-files", port, &[&flags[0], &flags[1]]);
+    let operator = cluster.operator("op-files", port, &[&flags[0], &flags[1]]);
     wait_for(PATIENCE, || cluster.apply(&backup("first", json!({}))).map(drop));
     let served = || {
         let script = format!(
@@ -380,6 +380,9 @@ fn a_certificate_may_come_from_files() {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     assert_eq!(served(), "serial=03E9");
+    let ends = "kafka_backup_operator_certificate_expiry_timestamp_seconds 1";
+    let told = operator.http("/metrics").1;
+    assert!(told.contains(ends), "when it ends is told, for the alert: {told}");
     leaf("1002");
     wait_for(PATIENCE, || if served() == "serial=03EA" { Ok(()) } else { Err(served()) });
     cluster.apply(&backup("second", json!({}))).unwrap();

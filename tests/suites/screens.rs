@@ -462,7 +462,9 @@ fn files_and_versions_are_judged_by_the_cluster() {
     assert!(dry.ok().contains("server dry run"));
     assert!(world.cluster.get(BACKUPS, "shop", "dry").is_null());
     let doctor = world.call(&["doctor", "-n", "shop"]);
-    assert!(doctor.stdout.contains("ok    operator") && doctor.stdout.contains("ok    rights"), "{}", doctor.stdout);
+    for name in ["operator", "version", "leader", "webhook", "certificate", "admission", "rights", "clock"] {
+        assert!(doctor.stdout.contains(&format!("ok    {name} ")), "{name}: {}", doctor.stdout);
+    }
     let removal = world.call(&["uninstall"]).ok();
     assert!(
         removal.contains("deployment.apps/kafka-backup-operator") && !removal.contains("customresource"),

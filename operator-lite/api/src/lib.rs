@@ -11,6 +11,7 @@
 #![allow(clippy::doc_markdown, clippy::duplicated_attributes, clippy::struct_excessive_bools)]
 
 pub mod access;
+pub mod certificate;
 pub mod document;
 pub mod fields;
 pub mod finding;

@@ -15,17 +15,20 @@ use serde::Serialize;
 
 use super::print;
 use super::probe::{self, Admission};
-use super::version::OPERATOR;
+use super::version::{self, OPERATOR};
 use crate::cli::Output;
 use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
+use crate::show::words::duration;
 
 /// How far the clock here may be from the cluster's.
 const CLOCK: SignedDuration = SignedDuration::from_secs(30);
 /// Without a word for so long, a leader is gone.
 const LEADER: SignedDuration = SignedDuration::from_secs(60);
+/// A webhook's authority that ends sooner was not replaced in time.
+const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// A run that says nothing for so long is stuck.
 const STUCK: SignedDuration = SignedDuration::from_mins(10);
 
@@ -66,9 +69,9 @@ pub(crate) async fn doctor(options: Options, cluster: &Cluster, screen: &mut Scr
     let version = version.map_err(|error| crate::cluster::failed("ask the API server for its version", error))?;
     let mut checks = vec![good("cluster", format!("Kubernetes {}.{}", version.major, version.minor))];
     checks.extend(definitions(cluster).await);
-    checks.push(operator(cluster).await);
+    checks.extend(operator(cluster).await);
     checks.push(leader(cluster, screen.style.now).await);
-    checks.push(authority(cluster).await);
+    checks.extend(authority(cluster, screen.style.now).await);
     checks.push(admission(cluster).await);
     checks.push(rights(cluster).await);
     checks.push(clock(cluster).await);
@@ -126,26 +129,26 @@ async fn definitions(cluster: &Cluster) -> Vec<Check> {
     out
 }
 
-async fn operator(cluster: &Cluster) -> Check {
+async fn operator(cluster: &Cluster) -> Vec<Check> {
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    match api.get_opt(OPERATOR.1).await {
-        Ok(Some(found)) => {
-            let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            let ready = found.status.and_then(|status| status.ready_replicas).unwrap_or(0);
-            let text = format!("{ready} of {wanted} replicas ready");
-            if ready >= wanted {
-                good("operator", text)
-            } else {
-                bad(
-                    "operator",
-                    text,
-                    "kubectl describe pods -n kafka-backup -l app.kubernetes.io/name=kafka-backup-operator",
-                )
-            }
+    let found = match api.get_opt(OPERATOR.1).await {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            let text = "not installed in namespace kafka-backup";
+            return vec![bad("operator", text, "kubectl kafka-backup install --apply")];
         }
-        Ok(None) => bad("operator", "not installed in namespace kafka-backup", "kubectl kafka-backup install --apply"),
-        Err(error) => bad("operator", error.to_string(), "ask for the right to read deployments in kafka-backup"),
-    }
+        Err(error) => {
+            return vec![bad("operator", error.to_string(), "ask for the right to read deployments in kafka-backup")];
+        }
+    };
+    let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let ready = found.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
+    let text = format!("{ready} of {wanted} replicas ready");
+    let fix = "kubectl describe pods -n kafka-backup -l app.kubernetes.io/name=kafka-backup-operator";
+    let replicas = if ready >= wanted { good("operator", text) } else { bad("operator", text, fix) };
+    let skew = version::skew(env!("CARGO_PKG_VERSION"), version::image(&found).as_deref());
+    let fix = "update this plugin, or the cluster with `kubectl kafka-backup install --apply`";
+    vec![replicas, if skew.fits { good("version", skew.words) } else { bad("version", skew.words, fix) }]
 }
 
 async fn leader(cluster: &Cluster, now: Timestamp) -> Check {
@@ -170,25 +173,40 @@ async fn leader(cluster: &Cluster, now: Timestamp) -> Check {
     }
 }
 
-async fn authority(cluster: &Cluster) -> Check {
+async fn authority(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client.clone());
     match api.get_opt(OPERATOR.1).await {
-        Ok(Some(found)) => {
-            let has = |hook: &k8s_openapi::api::admissionregistration::v1::ValidatingWebhook| {
-                hook.client_config.ca_bundle.as_ref().is_some_and(|bundle| !bundle.0.is_empty())
-            };
-            if found.webhooks.iter().flatten().all(has) {
-                good("webhook", "registered, with its authority")
-            } else {
-                bad("webhook", "registered without its authority", "the operator fills it: look at its log")
-            }
+        Ok(Some(found)) => certificate(&found, now),
+        Ok(None) => {
+            let text = "not registered: nothing is judged before it is kept";
+            vec![bad("webhook", text, "kubectl kafka-backup install --apply")]
         }
-        Ok(None) => bad(
-            "webhook",
-            "not registered: nothing is judged before it is kept",
-            "kubectl kafka-backup install --apply",
-        ),
-        Err(error) => bad("webhook", error.to_string(), "ask for the right to read webhook configurations"),
+        Err(error) => vec![bad("webhook", error.to_string(), "ask for the right to read webhook configurations")],
+    }
+}
+
+/// Whether the API server knows an authority that holds. Whether the certificate is one of its own, `admission` tries.
+fn certificate(found: &ValidatingWebhookConfiguration, now: Timestamp) -> Vec<Check> {
+    let bundles = found.webhooks.iter().flatten().map(|hook| hook.client_config.ca_bundle.as_ref());
+    // A webhook is reached as long as one of its authorities holds.
+    let ends = bundles.map(|bundle| bundle.and_then(|bundle| api::certificate::ends(&bundle.0).into_iter().max()));
+    match ends.min() {
+        None => vec![bad("webhook", "registered without webhooks", "kubectl kafka-backup install --apply")],
+        Some(None) => {
+            let fix = "the operator, or cert-manager, fills it: look at its log";
+            vec![bad("webhook", "registered without its authority", fix)]
+        }
+        Some(Some(end)) => {
+            let text = if end <= now {
+                format!("its authority ended at {end}")
+            } else {
+                format!("its authority holds for {}", duration(end.duration_since(now).as_secs()))
+            };
+            let holds = end.duration_since(now) > AUTHORITY;
+            let fix = "it should have been replaced: kubectl logs -n kafka-backup deployment/kafka-backup-operator";
+            let second = if holds { good("certificate", text) } else { bad("certificate", text, fix) };
+            vec![good("webhook", "registered"), second]
+        }
     }
 }
 
@@ -327,4 +345,31 @@ fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {
         format!("{kind} {namespace}/{name}: {text}"),
         format!("kubectl kafka-backup logs {name} -n {namespace}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
+
+    use super::*;
+
+    #[test]
+    fn authorities_that_end_are_told() {
+        let bundle = include_bytes!("../../../operator-lite/api/tests/authorities.pem");
+        let second = bundle.windows(10).rposition(|part| part == b"-----BEGIN").unwrap();
+        let verdict = |bundle: &[u8], now: &str| {
+            let mut hook = ValidatingWebhook::default();
+            hook.client_config.ca_bundle = Some(ByteString(bundle.to_vec()));
+            let found = ValidatingWebhookConfiguration { webhooks: Some(vec![hook]), ..Default::default() };
+            let check = certificate(&found, now.parse().unwrap()).pop().unwrap();
+            (check.name, check.good, check.found)
+        };
+        let day = "2026-11-25T16:43:51Z";
+        assert_eq!(verdict(&bundle[second..], day), ("certificate", false, "its authority holds for 12h".into()));
+        assert!(verdict(&bundle[second..], "2027-01-01T00:00:00Z").2.starts_with("its authority ended at 2026-11-26"));
+        assert!(verdict(bundle, day).1, "one of two holds");
+        assert_eq!(verdict(b"", day).0, "webhook");
+        assert!(!certificate(&ValidatingWebhookConfiguration::default(), day.parse().unwrap())[0].good);
+    }
 }

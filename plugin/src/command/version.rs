@@ -46,17 +46,17 @@ struct Versions {
 pub(crate) async fn version(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let client = env!("CARGO_PKG_VERSION");
     let (mut operator, mut runner) = (None, None);
-    let mut verdict = "not asked".to_owned();
+    let mut verdict = Skew { words: "not asked".to_owned(), fits: false };
     if !options.client {
         match images(connection).await {
             Ok((found, of_runs)) => {
                 verdict = skew(client, found.as_deref());
                 (operator, runner) = (found, of_runs);
             }
-            Err(error) => verdict = format!("the cluster could not be asked: {error}"),
+            Err(error) => verdict.words = format!("the cluster could not be asked: {error}"),
         }
     }
-    let good = verdict.starts_with("the same") || options.client;
+    let Skew { words: verdict, fits } = verdict;
     let versions = Versions { client, archive_format: archive::FORMAT, operator, runner, verdict };
     match options.output {
         Output::Table | Output::Wide | Output::Name => {
@@ -65,7 +65,7 @@ pub(crate) async fn version(options: Options, connection: &Connection, screen: &
             if !options.client {
                 screen.text(&format!("operator  {}\n", versions.operator.clone().unwrap_or_else(unknown)))?;
                 screen.text(&format!("runner    {}\n", versions.runner.clone().unwrap_or_else(unknown)))?;
-                let tone = if good { Tone::Good } else { Tone::Warn };
+                let tone = if fits { Tone::Good } else { Tone::Warn };
                 let text = screen.style.paint(tone, &versions.verdict);
                 screen.text(&format!("verdict   {text}\n"))?;
             }
@@ -81,7 +81,7 @@ async fn images(connection: &Connection) -> Result<(Option<String>, Option<Strin
     let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
     let found = deployments.get_opt(OPERATOR.1).await;
     let found = found.map_err(|error| crate::cluster::failed("read the operator's deployment", error))?;
-    let image = found.and_then(|found| found.spec?.template.spec?.containers.into_iter().next()?.image);
+    let image = found.as_ref().and_then(image);
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
     let placement = maps.get_opt("kafka-backup-operator-runner").await.ok().flatten();
     let text = placement.and_then(|map| map.data?.get("placement.yaml").cloned()).unwrap_or_default();
@@ -90,18 +90,42 @@ async fn images(connection: &Connection) -> Result<(Option<String>, Option<Strin
     Ok((image, runner))
 }
 
+/// The image of the operator.
+pub(crate) fn image(operator: &Deployment) -> Option<String> {
+    operator.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.clone()
+}
+
+/// How the versions of client and operator are to each other.
+pub(crate) struct Skew {
+    /// In words.
+    pub(crate) words: String,
+    /// Whether they work together, as far as one can tell.
+    pub(crate) fits: bool,
+}
+
 /// Whether client and operator fit.
-fn skew(client: &str, image: Option<&str>) -> String {
-    let Some(image) = image else { return "no operator is installed: `kubectl kafka-backup install`".to_owned() };
+pub(crate) fn skew(client: &str, image: Option<&str>) -> Skew {
+    let Some(image) = image else {
+        return Skew { words: "no operator is installed: `kubectl kafka-backup install`".to_owned(), fits: false };
+    };
     let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag).trim_start_matches('v');
-    let minor = |version: &str| version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    if tag == client {
+    let minor = |version: &str| -> Option<(u64, u64)> {
+        let mut parts = version.split('.').map(str::parse);
+        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    };
+    // A digest, or a tag of somebody's own.
+    if minor(tag).is_none() {
+        return Skew { words: format!("{client} here; the image `{image}` does not tell the cluster's"), fits: true };
+    }
+    let fits = minor(tag) == minor(client);
+    let words = if tag == client {
         "the same version".to_owned()
-    } else if minor(tag) == minor(client) {
+    } else if fits {
         format!("the same minor version: {client} and {tag} work together")
     } else {
         format!("other versions: {client} here, {tag} in the cluster; fields and screens may differ")
-    }
+    };
+    Skew { words, fits }
 }
 
 #[cfg(test)]
@@ -110,9 +134,14 @@ mod tests {
 
     #[test]
     fn versions_are_compared() {
-        assert_eq!(skew("0.1.0", Some("host:5000/x/operator:0.1.0")), "the same version");
-        assert!(skew("0.1.0", Some("operator:v0.1.3")).starts_with("the same minor"));
-        assert!(skew("0.1.0", Some("operator:0.2.0")).starts_with("other versions"));
-        assert!(skew("0.1.0", None).contains("install"));
+        let words = |image| skew("0.1.0", image).words;
+        assert_eq!(words(Some("host:5000/x/operator:0.1.0")), "the same version");
+        assert!(words(Some("operator:v0.1.3")).starts_with("the same minor"));
+        assert!(words(Some("operator:0.2.0")).starts_with("other versions"));
+        assert!(words(None).contains("install"));
+        for other in ["operator:test", "operator@sha256:0123", "operator"] {
+            assert!(skew("0.1.0", Some(other)).words.contains("does not tell"), "{other}");
+        }
+        assert!(skew("0.1.0", Some("operator:v0.1.3")).fits && !skew("0.1.0", Some("operator:0.2.0")).fits);
     }
 }
