@@ -92,17 +92,19 @@ pub fn alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
-/// A port that is free, and that no other call of this process gets. It lies below the range from which the system takes
-/// ports of outgoing connections: one of those could take it before a server does.
+/// A port that is free and that no other call of this process gets; so is the one after it, as etcd takes two. They lie
+/// below the range from which the system takes ports of outgoing connections: one of those could take a port before a
+/// server does.
 pub fn free_port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     const PORTS: std::ops::Range<u32> = 13_000..30_000;
     // Processes begin at different places.
     let start = std::process::id().wrapping_mul(61);
-    for _ in PORTS {
-        let next = start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+    for _ in PORTS.step_by(2) {
+        let next =
+            start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)).wrapping_mul(2) % (PORTS.end - PORTS.start);
         let port = u16::try_from(PORTS.start + next).unwrap();
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+        if [port, port + 1].iter().all(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok()) {
             return port;
         }
     }
