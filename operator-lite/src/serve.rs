@@ -26,7 +26,7 @@ const DEFINITIONS: Duration = Duration::from_secs(60);
 /// Runs until `stop`.
 ///
 /// # Errors
-/// When a setting makes no sense, a port is taken, or leadership is lost: the process ends and is started again.
+/// When a setting makes no sense, or a port is taken.
 pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) -> Result<(), Error> {
     let placement = Arc::new(settings.placement()?);
     let (metrics, certificate) = (Arc::new(Metrics::new()), Arc::new(Certificate::default()));
@@ -82,46 +82,56 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     led
 }
 
-/// Waits for leadership, and runs the controllers while it holds.
+/// Runs the controllers whenever this replica leads, until `stop`. One that no longer leads goes on serving the webhook.
 async fn lead(settings: &Settings, client: &Client, context: Context, stop: &CancellationToken) -> Result<(), Error> {
-    let metrics = Arc::clone(&context.metrics);
-    let groups = settings.groups.clone();
+    let (metrics, groups) = (Arc::clone(&context.metrics), &settings.groups);
     if !settings.leader_election {
         metrics.leads(true);
-        controller::start(context, &settings.watch_namespaces, &groups, stop.clone()).await;
+        controller::start(context, &settings.watch_namespaces, groups, stop.clone()).await;
         return Ok(());
     }
     let duration = Duration::from_secs(u64::from(settings.lease_secs.max(3)));
     let terms = Terms { duration, period: duration / 5 };
     let hold = || lease::hold(client, &settings.namespace, &settings.identity, terms);
+    while wait_for_turn(hold, terms, stop).await {
+        tracing::info!(identity = settings.identity, "runs the controllers");
+        metrics.leads(true);
+        let leading = stop.child_token();
+        let controllers = controller::start(context.clone(), &settings.watch_namespaces, groups, leading.clone());
+        let renewal = renew(hold, terms, &leading);
+        tokio::pin!(controllers);
+        let lost = tokio::select! {
+            () = &mut controllers => false,
+            lost = renewal => lost,
+        };
+        leading.cancel();
+        // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
+        let _ = tokio::time::timeout(terms.period, controllers).await;
+        metrics.leads(false);
+        if !lost {
+            return lease::give_up(client, &settings.namespace, &settings.identity).await;
+        }
+        tracing::warn!("leadership is lost: waits for its turn");
+    }
+    Ok(())
+}
+
+/// Waits until this replica leads (true) or the operator stops (false).
+async fn wait_for_turn<F, R>(hold: F, terms: Terms, stop: &CancellationToken) -> bool
+where
+    F: Fn() -> R,
+    R: Future<Output = Result<bool, Error>>,
+{
     loop {
         match hold().await {
-            Ok(true) => break,
+            Ok(true) => return true,
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "the Lease could not be read"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(terms.period)).await.is_none() {
-            return Ok(());
+            return false;
         }
     }
-    tracing::info!(identity = settings.identity, "runs the controllers");
-    metrics.leads(true);
-    let leading = stop.child_token();
-    let controllers = controller::start(context, &settings.watch_namespaces, &groups, leading.clone());
-    let renewal = renew(hold, terms, &leading);
-    tokio::pin!(controllers);
-    let lost = tokio::select! {
-        () = &mut controllers => false,
-        lost = renewal => lost,
-    };
-    leading.cancel();
-    // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
-    let _ = tokio::time::timeout(terms.period, controllers).await;
-    metrics.leads(false);
-    if lost {
-        return Err(Error::Setting("another replica leads now".to_owned()));
-    }
-    lease::give_up(client, &settings.namespace, &settings.identity).await
 }
 
 /// Renews leadership until it is lost (true) or the operator stops (false).
