@@ -95,8 +95,11 @@ pub(crate) async fn pack(arena: Arena, codec: Codec, level: i32, workers: usize)
         let rest = groups.split_off(per_task.min(groups.len()));
         let mine = std::mem::replace(&mut groups, rest);
         tasks.push(tokio::task::spawn_blocking(move || {
-            let mut packer =
-                Packer { compressor: Compressor::new(codec, Some(level)), joined: Vec::new(), packed: Vec::new() };
+            let mut packer = Packer {
+                compressor: Compressor::for_blocks(codec, Some(level)),
+                joined: Vec::new(),
+                packed: Vec::new(),
+            };
             mine.iter().map(|group| packer.pack(group)).collect::<Result<Vec<_>, _>>()
         }));
     }

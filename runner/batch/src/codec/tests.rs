@@ -25,6 +25,23 @@ proptest! {
 }
 
 #[test]
+fn blocks_of_archives_round_trip() {
+    // Three LZ4 blocks; the second half does not compress.
+    let mut state = 7_u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let data: Vec<u8> = b"lorem ipsum ".iter().copied().cycle().take(1_300_000).chain(noise.take(1_300_000)).collect();
+    for codec in ALL {
+        let (mut packed, mut plain) = (Vec::new(), Vec::new());
+        Compressor::for_blocks(codec, None).compress(&data, &mut packed).unwrap();
+        Decompressor::default().decompress(codec, &packed, data.len(), &mut plain).unwrap();
+        assert!(plain == data, "{}", codec.name());
+    }
+}
+
+#[test]
 fn output_over_the_limit_is_refused() {
     let bomb = vec![0u8; 4 << 20];
     for codec in ALL {
