@@ -285,14 +285,19 @@ fn schedules_and_status_tell_what_is() {
         if text.contains("paused") { Ok(text) } else { Err(text) }
     });
     assert!(paused.contains("1 paused"), "{paused}");
+    let asked = || {
+        let object = world.cluster.get(BACKUPS, "shop", "nightly");
+        object["metadata"]["annotations"].get("kafka.oso.sh/trigger-backup").cloned()
+    };
+    let before = asked();
     let dry = world.call(&["schedule", "trigger", "nightly", "-n", "shop", "--dry-run", "server"]).ok();
     assert!(dry.contains("triggered (server dry run)"), "{dry}");
     let dry = world.call(&["backup", "run", "nightly", "-n", "shop", "--dry-run", "client", "-o", "yaml"]).ok();
     assert!(dry.contains("kafka.oso.sh/trigger-backup"), "{dry}");
-    let of = |object: Value| object["metadata"]["annotations"].get("kafka.oso.sh/trigger-backup").cloned();
-    assert_eq!(of(world.cluster.get(BACKUPS, "shop", "nightly")), None, "dry runs keep nothing");
+    assert_eq!(asked(), before, "dry runs keep nothing");
     let run = world.call(&["schedule", "trigger", "nightly", "-n", "shop", "--wait", "--timeout", "3m"]);
     assert_eq!(run.code, 0, "also while it is suspended: {}", run.stderr);
+    assert_ne!(asked(), before);
     assert!(world.call(&["schedule", "resume", "nightly", "-n", "shop"]).ok().contains("nightly resumed"));
     let logs = world.call(&["logs", "nightly", "-n", "shop"]);
     assert_eq!(logs.code, 0, "{}", logs.stderr);
