@@ -191,15 +191,21 @@ async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> R
         }
         Ok(out)
     };
-    store.with_range(&key, start..end, work).await?
+    store.with_range(&key, start..end, Vec::new(), work).await?
 }
 
-/// What is said of a block whose bytes are not those that were written.
-pub(crate) fn wrong_digest(key: &str, block: &BlockRow) -> ArchiveError {
-    ArchiveError::damaged(key, format!("the block at byte {} does not match its digest", block.at))
+/// Cuts a block out of `bytes`, which were read from `start` on and hold it whole, and checks its digest.
+pub(crate) fn stored_block(key: &str, block: &BlockRow, bytes: &Bytes, start: u64) -> Result<Bytes, ArchiveError> {
+    let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
+    let length = usize::try_from(block.length).unwrap_or(usize::MAX);
+    let stored = bytes.slice(from..from + length);
+    if Digest::half_of(&stored) != block.digest {
+        return Err(ArchiveError::damaged(key, format!("the block at byte {} does not match its digest", block.at)));
+    }
+    Ok(stored)
 }
 
-/// Cuts a block out of `bytes`, which were read from `start` on and hold it whole, checks its digest, and decompresses it.
+/// As [`stored_block`], decompressed.
 pub(crate) fn open_block(
     key: &str,
     block: &BlockRow,
@@ -207,12 +213,7 @@ pub(crate) fn open_block(
     start: u64,
     decompressor: &mut Decompressor,
 ) -> Result<Bytes, ArchiveError> {
-    let from = usize::try_from(block.at - start).unwrap_or(usize::MAX);
-    let length = usize::try_from(block.length).unwrap_or(usize::MAX);
-    let stored = bytes.slice(from..from + length);
-    if Digest::half_of(&stored) != block.digest {
-        return Err(wrong_digest(key, block));
-    }
+    let stored = stored_block(key, block, bytes, start)?;
     let codec = Codec::from_id(block.codec).unwrap_or(Codec::None);
     let size = usize::try_from(block.size).unwrap_or(usize::MAX);
     let plain = if codec == Codec::None {

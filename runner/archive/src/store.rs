@@ -1,7 +1,7 @@
 //! Object store operations in the words of the archive, below one prefix, with classified errors.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -72,11 +72,11 @@ impl Store {
     /// # Errors
     /// When the store fails or the object is shorter.
     pub async fn get_range(&self, key: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
-        self.with_range(key, range, |bytes| bytes).await
+        self.with_range(key, range, Vec::new(), |bytes| bytes).await
     }
 
     /// Gives the bytes of a range to `work` on a thread that may block: the one that read them, where the store is
-    /// local, so that they are still in its cache.
+    /// local, so that they are still in its cache. A local store reads into `buffer`.
     ///
     /// # Errors
     /// As [`Store::get_range`].
@@ -84,54 +84,32 @@ impl Store {
         &self,
         key: &Path,
         range: Range<u64>,
+        buffer: Vec<u8>,
         work: impl FnOnce(Bytes) -> T + Send + 'static,
     ) -> Result<T, ArchiveError> {
-        self.open_range(key, range, |source| source.bytes().map(work)).await
-    }
-
-    /// Gives a range to `work` as it is read, in the pieces that it asks for, on a thread that may block. Small pieces
-    /// of a local store never leave the processor's cache.
-    ///
-    /// # Errors
-    /// As [`Store::get_range`]; what `work` fails to read is the store's failure, or an object that is shorter.
-    pub async fn read_range<T: Send + 'static>(
-        &self,
-        key: &Path,
-        range: Range<u64>,
-        work: impl FnOnce(&mut dyn Read) -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, ArchiveError> {
-        self.open_range(key, range, |source| source.read(work)).await
-    }
-
-    async fn open_range<T: Send + 'static>(
-        &self,
-        key: &Path,
-        range: Range<u64>,
-        work: impl FnOnce(Source) -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, ArchiveError> {
-        let shown = self.show(key);
-        let short = format!("it ends before byte {}", range.end);
-        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let wanted = range.end - range.start;
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let fail = |error: object_store::Error| match error {
             object_store::Error::NotFound { .. } => ArchiveError::damaged(self.show(key), "the object is missing"),
             error => ArchiveError::store("read", self.show(key), &error),
         };
         let found = self.inner.get_opts(&self.path(key), options).await.map_err(fail)?;
-        if found.range != range {
-            return Err(ArchiveError::damaged(shown, short));
-        }
         let source = match found.payload {
-            GetResultPayload::File(file, _) => Source::File(file, range),
-            GetResultPayload::Stream(_) => Source::Read(found.bytes().await.map_err(fail)?, range),
+            GetResultPayload::File(file, _) => Source::File(file, found.range),
+            GetResultPayload::Stream(_) => Source::Read(found.bytes().await.map_err(fail)?),
         };
+        let shown = self.show(key);
         let open = move || {
-            work(source).map_err(|error| {
-                if error.kind() == ErrorKind::UnexpectedEof {
-                    return ArchiveError::damaged(shown, short);
-                }
-                let source = Box::new(error);
+            let fail = |source: std::io::Error| {
+                let source = Box::new(source);
                 ArchiveError::store("read", &shown, &object_store::Error::Generic { store: "file system", source })
-            })
+            };
+            let bytes = source.bytes(buffer).map_err(fail)?;
+            if bytes.len() as u64 == wanted {
+                Ok(work(bytes))
+            } else {
+                Err(ArchiveError::damaged(shown, format!("{} bytes instead of {wanted}", bytes.len())))
+            }
         };
         tokio::task::spawn_blocking(open).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
@@ -225,38 +203,26 @@ impl Store {
     }
 }
 
-/// A range of an object.
+/// Where the bytes of a range come from.
 enum Source {
-    /// Of a local file, not read yet.
+    /// A range of a local file, not read yet.
     File(File, Range<u64>),
     /// Bytes that have arrived.
-    Read(Bytes, Range<u64>),
+    Read(Bytes),
 }
 
 impl Source {
-    /// All bytes; memory for them is not cleared first.
-    fn bytes(self) -> std::io::Result<Bytes> {
-        let (bytes, range) = match self {
-            Self::Read(bytes, range) => (bytes, range),
+    /// The bytes; a file is read into `buffer`, without clearing its memory first.
+    fn bytes(self, mut buffer: Vec<u8>) -> std::io::Result<Bytes> {
+        match self {
+            Self::Read(bytes) => Ok(bytes),
             Self::File(mut file, range) => {
                 let length = range.end - range.start;
-                let mut buffer = Vec::new();
+                buffer.clear();
                 buffer.reserve_exact(usize::try_from(length).map_err(std::io::Error::other)?);
                 file.seek(SeekFrom::Start(range.start))?;
                 file.take(length).read_to_end(&mut buffer)?;
-                (buffer.into(), range)
-            }
-        };
-        if bytes.len() as u64 == range.end - range.start { Ok(bytes) } else { Err(ErrorKind::UnexpectedEof.into()) }
-    }
-
-    /// Lets `work` read them.
-    fn read<T>(self, work: impl FnOnce(&mut dyn Read) -> std::io::Result<T>) -> std::io::Result<T> {
-        match self {
-            Self::Read(bytes, _) => work(&mut &bytes[..]),
-            Self::File(mut file, range) => {
-                file.seek(SeekFrom::Start(range.start))?;
-                work(&mut file.take(range.end - range.start))
+                Ok(buffer.into())
             }
         }
     }

@@ -1,8 +1,7 @@
 //! The blocks of one segment: their digests, and at the deepest level every batch and record in them.
 
-use std::io::Read;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use batch::{Decompressor, RecordIter, payload};
 use bytes::Bytes;
@@ -10,18 +9,19 @@ use futures::StreamExt;
 use object_store::path::Path;
 
 use super::{Level, Verification};
-use crate::read::{batches_of, is_committed, open_block, wrong_digest};
+use crate::read::{batches_of, is_committed, open_block, stored_block};
 use crate::segment::{Footer, ShareRow};
-use crate::{ArchiveError, Digest, Store};
+use crate::{ArchiveError, Store};
 
 /// A bound on decompressed records of one batch.
 const RECORDS_LIMIT: usize = 1 << 30;
 /// Stored bytes that are read with one request.
-const READ: u64 = 4 << 20;
+const READ: u64 = 2 << 20;
 /// Such requests, and the checks of what they bring, at once.
 const AT_ONCE: usize = 6;
-/// What is read and hashed at a time: it stays in the cache of a core.
-const SIP: usize = 64 << 10;
+
+/// Memory that pieces are read into, again and again: fresh memory costs as much as the hashing.
+type Buffers = Mutex<Vec<Vec<u8>>>;
 
 /// Reads and checks the blocks of a segment, several pieces at once.
 pub(super) async fn check_blocks(
@@ -31,11 +31,11 @@ pub(super) async fn check_blocks(
     level: Level,
     out: &mut Verification,
 ) -> Result<(), ArchiveError> {
-    let footer = Arc::new(footer);
+    let (footer, buffers) = (Arc::new(footer), Arc::new(Buffers::default()));
     let check = |piece: Range<usize>| {
         let (store, key) = (store.clone(), key.clone());
-        let footer = Arc::clone(&footer);
-        tokio::spawn(async move { read_piece(&store, &key, footer, piece, level).await })
+        let (footer, buffers) = (Arc::clone(&footer), Arc::clone(&buffers));
+        tokio::spawn(async move { read_piece(&store, &key, footer, buffers, piece, level).await })
     };
     let mut results = futures::stream::iter(cut_pieces(&footer)).map(check).buffered(AT_ONCE);
     while let Some(result) = results.next().await {
@@ -68,54 +68,44 @@ async fn read_piece(
     store: &Store,
     key: &Path,
     footer: Arc<Footer>,
+    buffers: Arc<Buffers>,
     piece: Range<usize>,
     level: Level,
 ) -> Result<Verification, ArchiveError> {
     let shown = store.show(key);
     let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
     let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(Verification::default()) };
-    let range = first.at..last.at + last.length;
-    if level < Level::Decode {
-        store.read_range(key, range, move |reader| check_digests(&shown, &footer, piece, reader)).await
-    } else {
-        let start = range.start;
-        store.with_range(key, range, move |bytes| check_piece(&shown, &footer, piece, &bytes, start)).await
-    }
+    let (start, end) = (first.at, last.at + last.length);
+    let buffer = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+    let check = move |bytes: Bytes| {
+        let out = check_piece(&shown, &footer, piece, &bytes, start, level);
+        if let Ok(buffer) = bytes.try_into_mut() {
+            buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer.into());
+        }
+        out
+    };
+    store.with_range(key, start..end, buffer, check).await
 }
 
-/// Compares the digests of the blocks `piece` of a segment, which `reader` gives from the first on.
-fn check_digests(
+/// Checks the blocks `piece` of a segment, whose bytes were read from `start` on.
+fn check_piece(
     key: &str,
     footer: &Footer,
     piece: Range<usize>,
-    reader: &mut dyn Read,
-) -> std::io::Result<Verification> {
-    let mut out = Verification::default();
-    let mut sip = vec![0; SIP];
-    // Each block begins where the one before ends: a footer that says otherwise does not read.
-    for block in footer.blocks.get(piece).unwrap_or_default() {
-        let mut hasher = blake3::Hasher::new();
-        let mut left = block.length;
-        while left > 0 {
-            let part = sip.get_mut(..SIP.min(usize::try_from(left).unwrap_or(SIP))).unwrap_or_default();
-            reader.read_exact(part)?;
-            hasher.update(part);
-            left -= part.len() as u64;
-        }
-        if Digest::half(&hasher) != block.digest {
-            out.error(&wrong_digest(key, block));
-        }
-        out.bytes += block.length;
-    }
-    Ok(out)
-}
-
-/// Checks the blocks `piece` of a segment and all that is in them; `bytes` were read from `start` on.
-fn check_piece(key: &str, footer: &Footer, piece: Range<usize>, bytes: &Bytes, start: u64) -> Verification {
+    bytes: &Bytes,
+    start: u64,
+    level: Level,
+) -> Verification {
     let mut out = Verification { bytes: bytes.len() as u64, ..Verification::default() };
     let mut decompressor = Decompressor::default();
     for number in piece {
         let Some(block) = footer.blocks.get(number) else { continue };
+        if level < Level::Decode {
+            if let Err(error) = stored_block(key, block, bytes, start) {
+                out.error(&error);
+            }
+            continue;
+        }
         match open_block(key, block, bytes, start, &mut decompressor) {
             Err(error) => out.error(&error),
             Ok(plain) => {
