@@ -57,16 +57,17 @@ fn follow(mut child: Child, started: Instant) -> (Measured, Vec<(f64, f64)>, Val
                 report = event["report"].clone();
             }
         }
-        (done, report)
+        // It ends when its output does: looking at its memory is too coarse a clock.
+        (done, report, started.elapsed())
     });
     let mut measured = Measured::default();
     while child.try_wait().unwrap().is_none() {
         look(child.id(), started, &mut measured);
         std::thread::sleep(LOOK);
     }
-    measured.time = started.elapsed();
     assert!(child.wait().unwrap().code().is_some_and(|code| code <= 1), "it failed");
-    let (done, report) = reader.join().unwrap();
+    let (done, report, time) = reader.join().unwrap();
+    measured.time = time;
     (measured, done, report)
 }
 

@@ -132,8 +132,10 @@ impl<'a> Source<'a> {
         let spec = self.backup_spec(&bench, &from, "none", 1);
         run(&bench, "run", &spec, &[]);
         let cat = Yardstick::new("cat of the archive", || yardsticks::cat(&bench.archive(), &from));
+        let hash =
+            Yardstick::new("bare loop that reads and hashes, all cores", || yardsticks::hash(&bench.archive(), &from));
         let verify = || run(&bench, "verify", &spec, &["--level", "checksum", &from]);
-        let mut rows = self.compare("verify, structure and checksum", verify, &mut [cat]);
+        let mut rows = self.compare("verify, structure and checksum", verify, &mut [cat, hash]);
         for headers in [false, true] {
             rows.extend(self.restore(&bench, &from, headers));
         }
