@@ -8,6 +8,7 @@
 //! The format is that of the Kafka protocol guide, section "Record Batch" (KIP-98, KIP-534).
 //! Modules use only modules listed above them.
 
+mod crc;
 mod error;
 mod varint;
 
