@@ -6,6 +6,7 @@ use bytes::Bytes;
 use contract::{CrashPoint, crash};
 use futures::{StreamExt, TryStreamExt};
 
+use crate::again::reread;
 use crate::store::{Created, Store};
 use crate::{ArchiveError, Digest, Entry, Layout};
 
@@ -56,11 +57,7 @@ impl Chain {
     /// # Errors
     /// When it is missing or damaged, or the store fails.
     pub async fn entry(&self, number: u64) -> Result<(Entry, Digest), ArchiveError> {
-        match self.entry_once(number).await {
-            // The way from the store may have been at fault.
-            Err(error) if error.is_damage() => self.entry_once(number).await,
-            other => other,
-        }
+        reread(|| self.entry_once(number)).await
     }
 
     async fn entry_once(&self, number: u64) -> Result<(Entry, Digest), ArchiveError> {

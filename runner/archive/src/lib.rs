@@ -13,6 +13,7 @@ mod error;
 mod layout;
 mod time_spent;
 
+mod again;
 mod open;
 mod store;
 

@@ -6,6 +6,7 @@ use batch::Window;
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
+use crate::again::reread;
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
@@ -176,11 +177,7 @@ impl Point {
 }
 
 pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
-    match load_footer_once(store, layout, segment).await {
-        // The way from the store may have been at fault.
-        Err(error) if error.is_damage() => load_footer_once(store, layout, segment).await,
-        other => other,
-    }
+    reread(|| load_footer_once(store, layout, segment)).await
 }
 
 async fn load_footer_once(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {

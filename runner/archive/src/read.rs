@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::again::reread;
 use crate::entry::SegmentRef;
 use crate::point::{Point, Wanted, load_footer};
 use crate::segment::{AbortedRow, BlockRow, Footer, ShareRow};
@@ -168,11 +169,7 @@ fn cut_pieces(segment: SegmentRef, footer: Footer, wanted: &Arc<Wanted>) -> Vec<
 
 async fn read_piece(store: Store, layout: Layout, piece: Piece) -> Result<Vec<ReadBatch>, ArchiveError> {
     let piece = Arc::new(piece);
-    match read_piece_once(&store, &layout, Arc::clone(&piece)).await {
-        // The way from the store may have been at fault.
-        Err(error) if error.is_damage() => read_piece_once(&store, &layout, piece).await,
-        other => other,
-    }
+    reread(|| read_piece_once(&store, &layout, Arc::clone(&piece))).await
 }
 
 async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> Result<Vec<ReadBatch>, ArchiveError> {

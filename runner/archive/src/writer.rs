@@ -3,34 +3,25 @@
 //! Order (FORMAT.md, "Write order"): claim; segments; `progress` once they are durable; side documents; `seal`;
 //! hints and summaries.
 
-use std::collections::BTreeSet;
+mod open;
+mod seal;
+
+use std::collections::HashMap;
 
 use contract::{CrashPoint, crash};
-use object_store::path::Path;
-use serde::Serialize;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::documents::SideDocument;
-use crate::entry::{FORMAT, encode_document};
-use crate::replay::{Replay, ensure_set};
+pub use self::open::Opened;
+pub(crate) use self::seal::Hint;
+use crate::entry::FORMAT;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, TopicRow, pack};
 use crate::state::{PartitionState, SetState};
-use crate::store::Store;
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
-use crate::writer_options::{AlreadySealed, Claim, Moves, SealFacts, WriterOptions, Written};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner, RollupRef, Seal, SideRef};
-
-/// What opening a set for a run finds.
-#[derive(Debug)]
-pub enum Opened {
-    /// The set is claimed.
-    Writer(Box<SetWriter>),
-    /// The run was finished before; nothing was written.
-    Sealed(AlreadySealed),
-}
+use crate::writer_options::{Claim, Moves, WriterOptions, Written};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, RollupRef, Store};
 
 /// A claimed set.
 #[derive(Debug)]
@@ -59,81 +50,6 @@ pub struct SetWriter {
 }
 
 impl SetWriter {
-    /// Claims a set, creating it when it does not exist.
-    ///
-    /// # Errors
-    /// When the set has another owner, the store is not safe for several runs, the archive is older than the copy of
-    /// its newest digest says, or another writer is faster.
-    pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
-        let (owner, set) = ensure_set(&store, &options).await?;
-        crash::at(CrashPoint::SetCreated);
-        let chain = Chain::new(store.clone(), options.layout.clone());
-        let newest = chain.newest().await?;
-        if let Some(head) = &options.head {
-            head.check(&chain, newest).await?;
-        }
-        let replay = Replay::read(&chain, newest, owner).await?;
-        if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
-            return Ok(Opened::Sealed(sealed));
-        }
-        let resumed = replay.goes_on(&options);
-        let mut writer = Self {
-            chain,
-            claim: Claim { number: 0, exclusive: true, resumed },
-            last: replay.last,
-            last_seal: replay.last_seal,
-            last_state: replay.last_state,
-            last_rollup: replay.last_rollup,
-            last_stamp: replay.last_stamp,
-            confirmed: None,
-            state: replay.state,
-            set,
-            next_segment: 0,
-            current: None,
-            finishing: Vec::new(),
-            written: Written::default(),
-            time: TimeSpent::default(),
-            store,
-            options,
-        };
-        // The writer before may have ended just before its roll-up.
-        writer.roll_up().await;
-        if replay.owner != writer.options.owner {
-            writer.adopt(&replay.owner).await?;
-        }
-        writer.make_claim().await?;
-        crash::at(CrashPoint::Claimed);
-        Ok(Opened::Writer(Box::new(writer)))
-    }
-
-    async fn adopt(&mut self, owner: &Owner) -> Result<(), ArchiveError> {
-        let options = &self.options;
-        if !options.adopt {
-            return Err(ArchiveError::ForeignOwner {
-                set: options.layout.set().to_owned(),
-                owner: owner.to_string(),
-                runner: options.owner.to_string(),
-            });
-        }
-        let mut entry = self.entry(EntryKind::Adopt);
-        entry.owner = Some(options.owner.clone());
-        self.append(entry).await.map(drop)
-    }
-
-    async fn make_claim(&mut self) -> Result<(), ArchiveError> {
-        let mut entry = self.entry(EntryKind::Claim);
-        entry.claim = entry.n;
-        self.claim.number = entry.n;
-        let bytes = entry.encode();
-        let number = self.append(entry).await?;
-        crash::at(CrashPoint::ClaimCreated);
-        self.claim.exclusive = self.chain.refuses_second_create(number, bytes).await?;
-        if !self.claim.exclusive && self.options.incremental {
-            return Err(ArchiveError::Unsafe { place: self.store.place().to_owned() });
-        }
-        Ok(())
-    }
-
     /// The claim.
     #[must_use]
     pub fn claim(&self) -> &Claim {
@@ -302,65 +218,6 @@ impl SetWriter {
         entry.forks = moves.forks;
     }
 
-    /// Makes a recovery point visible. `live` are the topics that the source has now.
-    ///
-    /// # Errors
-    /// [`ArchiveError::Fenced`] when another writer took over; the store's failures.
-    pub async fn seal(
-        &mut self,
-        moves: Moves,
-        live: &BTreeSet<Uuid>,
-        facts: SealFacts,
-    ) -> Result<(Entry, Digest), ArchiveError> {
-        let finished = self.durable_segments().await?;
-        let mut entry = self.entry(EntryKind::Seal);
-        entry.point = facts.stamp;
-        for (id, position) in &moves.positions {
-            self.state.partitions.insert((*id, position.partition), position.clone());
-        }
-        self.fill(&mut entry, finished, moves);
-        for topic in self.state.topics.values_mut() {
-            topic.live = live.contains(&topic.id);
-        }
-        let configs_key = self.options.layout.side(entry.n, "configs.json");
-        let configs = side(&self.store, configs_key, &facts.configs).await?;
-        let groups_key = self.options.layout.side(entry.n, "groups.json");
-        let groups = match &facts.groups {
-            Some(groups) => Some(side(&self.store, groups_key, groups).await?),
-            None => None,
-        };
-        crash::at(CrashPoint::SideWritten);
-        let (topics, partitions) = self.state.to_document();
-        entry.seal = Some(Box::new(Seal {
-            point: facts.point,
-            at: facts.at,
-            topics,
-            partitions,
-            owner: self.options.owner.clone(),
-            source_cluster_id: facts.source_cluster_id,
-            include_offset_headers: facts.include_offset_headers,
-            held_back: facts.held_back,
-            configs,
-            groups,
-            writer: facts.writer,
-        }));
-        let number = self.append(entry.clone()).await?;
-        self.last_seal = Some(number);
-        self.last_state = Some(number);
-        self.last_stamp = Some(entry.point.clone());
-        let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
-        Ok((entry, digest))
-    }
-
-    /// Writes the hint from the point's stamp to its seal. Readers check it against the log.
-    ///
-    /// # Errors
-    /// The store's failures; the recovery point is complete without it.
-    pub async fn write_hint(&mut self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
-        let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
-        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint).into()).await
-    }
-
     /// Reads back the entries of this claim that were not read back yet, and compares the end with what was written.
     ///
     /// # Errors
@@ -377,26 +234,11 @@ impl SetWriter {
     }
 }
 
-async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
-    let bytes = encode_document(&SideDocument::new(content));
-    let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
-    store.put(&key, bytes.into()).await?;
-    Ok(reference)
-}
-
-/// Points a recovery point's stamp to its seal.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Hint {
-    pub(crate) format: u32,
-    pub(crate) entry: u64,
-    pub(crate) digest: Digest,
-}
-
 /// Topics of an entry, in the order in which they are first named.
 #[derive(Default)]
 struct TopicTable {
     rows: Vec<TopicRow>,
-    places: std::collections::HashMap<Uuid, u32>,
+    places: HashMap<Uuid, u32>,
 }
 
 impl TopicTable {

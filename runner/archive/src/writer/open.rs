@@ -1,0 +1,95 @@
+//! Opening a set for a run: what is there is replayed, and the set is claimed.
+
+use contract::{CrashPoint, crash};
+
+use super::SetWriter;
+use crate::replay::{Replay, ensure_set};
+use crate::time_spent::TimeSpent;
+use crate::writer_options::{AlreadySealed, Claim, WriterOptions, Written};
+use crate::{ArchiveError, Chain, EntryKind, Owner, Store};
+
+/// What opening a set for a run finds.
+#[derive(Debug)]
+pub enum Opened {
+    /// The set is claimed.
+    Writer(Box<SetWriter>),
+    /// The run was finished before; nothing was written.
+    Sealed(AlreadySealed),
+}
+
+impl SetWriter {
+    /// Claims a set, creating it when it does not exist.
+    ///
+    /// # Errors
+    /// When the set has another owner, the store is not safe for several runs, the archive is older than the copy of
+    /// its newest digest says, or another writer is faster.
+    pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
+        let (owner, set) = ensure_set(&store, &options).await?;
+        crash::at(CrashPoint::SetCreated);
+        let chain = Chain::new(store.clone(), options.layout.clone());
+        let newest = chain.newest().await?;
+        if let Some(head) = &options.head {
+            head.check(&chain, newest).await?;
+        }
+        let replay = Replay::read(&chain, newest, owner).await?;
+        if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
+            return Ok(Opened::Sealed(sealed));
+        }
+        let resumed = replay.goes_on(&options);
+        let mut writer = Self {
+            chain,
+            claim: Claim { number: 0, exclusive: true, resumed },
+            last: replay.last,
+            last_seal: replay.last_seal,
+            last_state: replay.last_state,
+            last_rollup: replay.last_rollup,
+            last_stamp: replay.last_stamp,
+            confirmed: None,
+            state: replay.state,
+            set,
+            next_segment: 0,
+            current: None,
+            finishing: Vec::new(),
+            written: Written::default(),
+            time: TimeSpent::default(),
+            store,
+            options,
+        };
+        // The writer before may have ended just before its roll-up.
+        writer.roll_up().await;
+        if replay.owner != writer.options.owner {
+            writer.adopt(&replay.owner).await?;
+        }
+        writer.make_claim().await?;
+        crash::at(CrashPoint::Claimed);
+        Ok(Opened::Writer(Box::new(writer)))
+    }
+
+    async fn adopt(&mut self, owner: &Owner) -> Result<(), ArchiveError> {
+        let options = &self.options;
+        if !options.adopt {
+            return Err(ArchiveError::ForeignOwner {
+                set: options.layout.set().to_owned(),
+                owner: owner.to_string(),
+                runner: options.owner.to_string(),
+            });
+        }
+        let mut entry = self.entry(EntryKind::Adopt);
+        entry.owner = Some(options.owner.clone());
+        self.append(entry).await.map(drop)
+    }
+
+    async fn make_claim(&mut self) -> Result<(), ArchiveError> {
+        let mut entry = self.entry(EntryKind::Claim);
+        entry.claim = entry.n;
+        self.claim.number = entry.n;
+        let bytes = entry.encode();
+        let number = self.append(entry).await?;
+        crash::at(CrashPoint::ClaimCreated);
+        self.claim.exclusive = self.chain.refuses_second_create(number, bytes).await?;
+        if !self.claim.exclusive && self.options.incremental {
+            return Err(ArchiveError::Unsafe { place: self.store.place().to_owned() });
+        }
+        Ok(())
+    }
+}

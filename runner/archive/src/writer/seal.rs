@@ -1,0 +1,90 @@
+//! Sealing a recovery point: its side documents, its seal, and the hint to it.
+
+use std::collections::BTreeSet;
+
+use contract::{CrashPoint, crash};
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::SetWriter;
+use crate::documents::SideDocument;
+use crate::entry::{FORMAT, encode_document};
+use crate::writer_options::{Moves, SealFacts};
+use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
+
+/// Points a recovery point's stamp to its seal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Hint {
+    pub(crate) format: u32,
+    pub(crate) entry: u64,
+    pub(crate) digest: Digest,
+}
+
+impl SetWriter {
+    /// Makes a recovery point visible. `live` are the topics that the source has now.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Fenced`] when another writer took over; the store's failures.
+    pub async fn seal(
+        &mut self,
+        moves: Moves,
+        live: &BTreeSet<Uuid>,
+        facts: SealFacts,
+    ) -> Result<(Entry, Digest), ArchiveError> {
+        let finished = self.durable_segments().await?;
+        let mut entry = self.entry(EntryKind::Seal);
+        entry.point = facts.stamp;
+        for (id, position) in &moves.positions {
+            self.state.partitions.insert((*id, position.partition), position.clone());
+        }
+        self.fill(&mut entry, finished, moves);
+        for topic in self.state.topics.values_mut() {
+            topic.live = live.contains(&topic.id);
+        }
+        let configs_key = self.options.layout.side(entry.n, "configs.json");
+        let configs = side(&self.store, configs_key, &facts.configs).await?;
+        let groups_key = self.options.layout.side(entry.n, "groups.json");
+        let groups = match &facts.groups {
+            Some(groups) => Some(side(&self.store, groups_key, groups).await?),
+            None => None,
+        };
+        crash::at(CrashPoint::SideWritten);
+        let (topics, partitions) = self.state.to_document();
+        entry.seal = Some(Box::new(Seal {
+            point: facts.point,
+            at: facts.at,
+            topics,
+            partitions,
+            owner: self.options.owner.clone(),
+            source_cluster_id: facts.source_cluster_id,
+            include_offset_headers: facts.include_offset_headers,
+            held_back: facts.held_back,
+            configs,
+            groups,
+            writer: facts.writer,
+        }));
+        let number = self.append(entry.clone()).await?;
+        self.last_seal = Some(number);
+        self.last_state = Some(number);
+        self.last_stamp = Some(entry.point.clone());
+        let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
+        Ok((entry, digest))
+    }
+
+    /// Writes the hint from the point's stamp to its seal. Readers check it against the log.
+    ///
+    /// # Errors
+    /// The store's failures; the recovery point is complete without it.
+    pub async fn write_hint(&mut self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
+        let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
+        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint).into()).await
+    }
+}
+
+async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
+    let bytes = encode_document(&SideDocument::new(content));
+    let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
+    store.put(&key, bytes.into()).await?;
+    Ok(reference)
+}
