@@ -188,7 +188,7 @@ async fn read_piece_once(store: &Store, layout: &Layout, piece: Arc<Piece>) -> R
         }
         Ok(out)
     };
-    store.with_range(&key, start..end, Vec::new(), work).await?
+    store.with_range(&key, start..end, work).await?
 }
 
 /// Cuts a block out of `bytes`, which were read from `start` on and hold it whole, and checks its digest.

@@ -72,11 +72,11 @@ impl Store {
     /// # Errors
     /// When the store fails or the object is shorter.
     pub async fn get_range(&self, key: &Path, range: Range<u64>) -> Result<Bytes, ArchiveError> {
-        self.with_range(key, range, Vec::new(), |bytes| bytes).await
+        self.with_range(key, range, |bytes| bytes).await
     }
 
     /// Gives the bytes of a range to `work` on a thread that may block: the one that read them, where the store is
-    /// local, so that they are still in its cache. A local store reads into `buffer`.
+    /// local, so that they are still in its cache.
     ///
     /// # Errors
     /// As [`Store::get_range`].
@@ -84,34 +84,62 @@ impl Store {
         &self,
         key: &Path,
         range: Range<u64>,
-        buffer: Vec<u8>,
         work: impl FnOnce(Bytes) -> T + Send + 'static,
     ) -> Result<T, ArchiveError> {
-        let wanted = range.end - range.start;
+        let mut source = self.open_range(key, range.clone()).await?;
+        let shown = self.show(key);
+        self.blocking(key, move || source.part(&shown, range, Vec::new()).map(work)).await
+    }
+
+    /// Gives the bytes of `ranges`, which lie side by side, to `work` with their numbers, one after the other on one
+    /// thread that may block, and returns what became of `out`. A local file is read into the same memory again and
+    /// again, which stays in the cache of that thread's core; other stores are asked once for all ranges.
+    ///
+    /// # Errors
+    /// As [`Store::get_range`].
+    pub(crate) async fn with_ranges<T: Send + 'static>(
+        &self,
+        key: &Path,
+        ranges: Vec<Range<u64>>,
+        mut out: T,
+        mut work: impl FnMut(&mut T, usize, &Bytes) + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(out) };
+        let mut source = self.open_range(key, first.start..last.end).await?;
+        let shown = self.show(key);
+        let read_all = move || {
+            let mut buffer = Vec::new();
+            for (number, range) in ranges.into_iter().enumerate() {
+                let bytes = source.part(&shown, range, buffer)?;
+                work(&mut out, number, &bytes);
+                buffer = bytes.try_into_mut().map(Vec::from).unwrap_or_default();
+            }
+            Ok(out)
+        };
+        self.blocking(key, read_all).await
+    }
+
+    /// Asks for a range; a local file is only opened.
+    async fn open_range(&self, key: &Path, range: Range<u64>) -> Result<Source, ArchiveError> {
+        let start = range.start;
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let fail = |error: object_store::Error| match error {
             object_store::Error::NotFound { .. } => ArchiveError::damaged(self.show(key), "the object is missing"),
             error => ArchiveError::store("read", self.show(key), &error),
         };
         let found = self.inner.get_opts(&self.path(key), options).await.map_err(fail)?;
-        let source = match found.payload {
-            GetResultPayload::File(file, _) => Source::File(file, found.range),
-            GetResultPayload::Stream(_) => Source::Read(found.bytes().await.map_err(fail)?),
-        };
-        let shown = self.show(key);
-        let open = move || {
-            let fail = |source: std::io::Error| {
-                let source = Box::new(source);
-                ArchiveError::store("read", &shown, &object_store::Error::Generic { store: "file system", source })
-            };
-            let bytes = source.bytes(buffer).map_err(fail)?;
-            if bytes.len() as u64 == wanted {
-                Ok(work(bytes))
-            } else {
-                Err(ArchiveError::damaged(shown, format!("{} bytes instead of {wanted}", bytes.len())))
-            }
-        };
-        tokio::task::spawn_blocking(open).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
+        Ok(match found.payload {
+            GetResultPayload::File(file, _) => Source::File(file),
+            GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await.map_err(fail)? },
+        })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        key: &Path,
+        work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
 
     /// Creates an object that must not exist. Whatever is not [`Created::Done`] is settled by reading it.
@@ -205,25 +233,41 @@ impl Store {
 
 /// Where the bytes of a range come from.
 enum Source {
-    /// A range of a local file, not read yet.
-    File(File, Range<u64>),
-    /// Bytes that have arrived.
-    Read(Bytes),
+    /// A local file, not read yet.
+    File(File),
+    /// Bytes that have arrived, from this place of the object on.
+    Read { start: u64, bytes: Bytes },
 }
 
 impl Source {
-    /// The bytes; a file is read into `buffer`, without clearing its memory first.
-    fn bytes(self, mut buffer: Vec<u8>) -> std::io::Result<Bytes> {
-        match self {
-            Self::Read(bytes) => Ok(bytes),
-            Self::File(mut file, range) => {
-                let length = range.end - range.start;
-                buffer.clear();
-                buffer.reserve_exact(usize::try_from(length).map_err(std::io::Error::other)?);
-                file.seek(SeekFrom::Start(range.start))?;
-                file.take(length).read_to_end(&mut buffer)?;
-                Ok(buffer.into())
+    /// The bytes of a part of the range that was asked for; a file is read into `buffer`, without clearing its memory
+    /// first. `shown` is the object in messages.
+    fn part(&mut self, shown: &str, range: Range<u64>, buffer: Vec<u8>) -> Result<Bytes, ArchiveError> {
+        let wanted = range.end - range.start;
+        let bytes = match self {
+            Self::File(file) => read_file(file, range, buffer).map_err(|source| {
+                let source = Box::new(source);
+                ArchiveError::store("read", shown, &object_store::Error::Generic { store: "file system", source })
+            })?,
+            Self::Read { start, bytes } => {
+                let place =
+                    |at: u64| usize::try_from(at.saturating_sub(*start)).map_or(bytes.len(), |at| at.min(bytes.len()));
+                bytes.slice(place(range.start)..place(range.end))
             }
+        };
+        if bytes.len() as u64 == wanted {
+            Ok(bytes)
+        } else {
+            Err(ArchiveError::damaged(shown, format!("{} bytes instead of {wanted}", bytes.len())))
         }
     }
+}
+
+fn read_file(file: &mut File, range: Range<u64>, mut buffer: Vec<u8>) -> std::io::Result<Bytes> {
+    let length = range.end - range.start;
+    buffer.clear();
+    buffer.reserve_exact(usize::try_from(length).map_err(std::io::Error::other)?);
+    file.seek(SeekFrom::Start(range.start))?;
+    file.take(length).read_to_end(&mut buffer)?;
+    Ok(buffer.into())
 }

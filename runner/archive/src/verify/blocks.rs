@@ -1,7 +1,7 @@
 //! The blocks of one segment: their digests, and at the deepest level every batch and record in them.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use batch::{Decompressor, RecordIter, payload};
 use bytes::Bytes;
@@ -15,13 +15,10 @@ use crate::{ArchiveError, Store};
 
 /// A bound on decompressed records of one batch.
 const RECORDS_LIMIT: usize = 1 << 30;
-/// Stored bytes that are read with one request.
-const READ: u64 = 2 << 20;
+/// Stored bytes that are asked for with one request.
+const READ: u64 = 8 << 20;
 /// Such requests, and the checks of what they bring, at once.
-const AT_ONCE: usize = 6;
-
-/// Memory that pieces are read into, again and again: fresh memory costs as much as the hashing.
-type Buffers = Mutex<Vec<Vec<u8>>>;
+const AT_ONCE: usize = 4;
 
 /// Reads and checks the blocks of a segment, several pieces at once.
 pub(super) async fn check_blocks(
@@ -31,11 +28,10 @@ pub(super) async fn check_blocks(
     level: Level,
     out: &mut Verification,
 ) -> Result<(), ArchiveError> {
-    let (footer, buffers) = (Arc::new(footer), Arc::new(Buffers::default()));
+    let footer = Arc::new(footer);
     let check = |piece: Range<usize>| {
-        let (store, key) = (store.clone(), key.clone());
-        let (footer, buffers) = (Arc::clone(&footer), Arc::clone(&buffers));
-        tokio::spawn(async move { read_piece(&store, &key, footer, buffers, piece, level).await })
+        let (store, key, footer) = (store.clone(), key.clone(), Arc::clone(&footer));
+        tokio::spawn(async move { check_piece(&store, &key, footer, piece, level).await })
     };
     let mut results = futures::stream::iter(cut_pieces(&footer)).map(check).buffered(AT_ONCE);
     while let Some(result) = results.next().await {
@@ -64,57 +60,48 @@ fn cut_pieces(footer: &Footer) -> Vec<Range<usize>> {
     pieces
 }
 
-async fn read_piece(
+/// Reads and checks the blocks `piece` of a segment.
+async fn check_piece(
     store: &Store,
     key: &Path,
     footer: Arc<Footer>,
-    buffers: Arc<Buffers>,
     piece: Range<usize>,
     level: Level,
 ) -> Result<Verification, ArchiveError> {
     let shown = store.show(key);
     let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(Verification::default()) };
-    let (start, end) = (first.at, last.at + last.length);
-    let buffer = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-    let check = move |bytes: Bytes| {
-        let out = check_piece(&shown, &footer, piece, &bytes, start, level);
-        if let Ok(buffer) = bytes.try_into_mut() {
-            buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer.into());
-        }
-        out
+    let ranges = blocks.iter().map(|block| block.at..block.at + block.length).collect();
+    let mut decompressor = Decompressor::default();
+    let check = move |out: &mut Verification, number: usize, bytes: &Bytes| {
+        out.bytes += bytes.len() as u64;
+        check_block(&shown, &footer, piece.start + number, bytes, level, &mut decompressor, out);
     };
-    store.with_range(key, start..end, buffer, check).await
+    store.with_ranges(key, ranges, Verification::default(), check).await
 }
 
-/// Checks the blocks `piece` of a segment, whose bytes were read from `start` on.
-fn check_piece(
+fn check_block(
     key: &str,
     footer: &Footer,
-    piece: Range<usize>,
+    number: usize,
     bytes: &Bytes,
-    start: u64,
     level: Level,
-) -> Verification {
-    let mut out = Verification { bytes: bytes.len() as u64, ..Verification::default() };
-    let mut decompressor = Decompressor::default();
-    for number in piece {
-        let Some(block) = footer.blocks.get(number) else { continue };
-        if level < Level::Decode {
-            if let Err(error) = stored_block(key, block, bytes, start) {
-                out.error(&error);
-            }
-            continue;
+    decompressor: &mut Decompressor,
+    out: &mut Verification,
+) {
+    let Some(block) = footer.blocks.get(number) else { return };
+    if level < Level::Decode {
+        if let Err(error) = stored_block(key, block, bytes, block.at) {
+            out.error(&error);
         }
-        match open_block(key, block, bytes, start, &mut decompressor) {
-            Err(error) => out.error(&error),
-            Ok(plain) => {
-                let shares = footer.shares.iter().filter(|share| share.block as usize == number);
-                shares.for_each(|share| check_share(key, footer, share, &plain, &mut decompressor, &mut out));
-            }
+        return;
+    }
+    match open_block(key, block, bytes, block.at, decompressor) {
+        Err(error) => out.error(&error),
+        Ok(plain) => {
+            let shares = footer.shares.iter().filter(|share| share.block as usize == number);
+            shares.for_each(|share| check_share(key, footer, share, &plain, decompressor, out));
         }
     }
-    out
 }
 
 fn check_share(
