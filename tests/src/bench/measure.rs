@@ -19,6 +19,8 @@ pub struct Measured {
     pub time: Duration,
     /// Seconds of processor time, all threads.
     pub cpu: f64,
+    /// Those of them outside the kernel: its copies cost what the machine's memory costs at that moment.
+    pub user: f64,
     /// Most resident memory.
     pub peak_mib: u64,
     /// Resident MiB over time (seconds).
@@ -85,4 +87,5 @@ fn look(pid: u32, started: Instant, measured: &mut Measured) {
     let fields: Vec<&str> = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').collect()).unwrap_or_default();
     let ticks = |place: usize| fields.get(place).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
     measured.cpu = f64::max(measured.cpu, (ticks(11) + ticks(12)) / 100.0);
+    measured.user = f64::max(measured.user, ticks(11) / 100.0);
 }

@@ -37,6 +37,7 @@ pub struct Row {
     ours: Vec<f64>,
     theirs: Vec<f64>,
     cpu_s_per_gb: f64,
+    user_s_per_gb: f64,
     rss_mib: u64,
 }
 
@@ -62,13 +63,14 @@ pub fn compare(
     mut ours: impl FnMut() -> Measured,
     yardsticks: &mut [Yardstick<'_>],
 ) -> Vec<Row> {
-    let (mut rates, mut cpu, mut rss_mib) = (Vec::new(), Vec::new(), 0);
+    let (mut rates, mut cpu, mut user, mut rss_mib) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut theirs = vec![Vec::new(); yardsticks.len()];
     let rate = |time: Duration| payload_mb / time.as_secs_f64();
     let mut work_once = |rates: &mut Vec<f64>| {
         let measured = ours();
         rates.push(rate(measured.time));
         cpu.push(measured.cpu / (payload_mb / 1000.0));
+        user.push(measured.user / (payload_mb / 1000.0));
         rss_mib = rss_mib.max(measured.peak_mib);
     };
     work_once(&mut Vec::new());
@@ -92,6 +94,7 @@ pub fn compare(
         ours: rates.clone(),
         theirs,
         cpu_s_per_gb: median(&cpu),
+        user_s_per_gb: median(&user),
         rss_mib,
     };
     let rows: Vec<_> = yardsticks.iter().zip(theirs).map(row).collect();
@@ -109,13 +112,14 @@ impl Row {
     fn text(&self) -> String {
         let side = |values: &[f64]| format!("{:.0} ± {:.0} %", median(values), 50.0 * spread(values));
         format!(
-            "| {} | {} | {} | {} | {:.2} | {:.2} | {} |",
+            "| {} | {} | {} | {} | {:.2} | {:.2} ({:.2}) | {} |",
             self.work,
             side(&self.ours),
             self.yardstick,
             side(&self.theirs),
             self.ratio(),
             self.cpu_s_per_gb,
+            self.user_s_per_gb,
             self.rss_mib
         )
     }
@@ -124,14 +128,15 @@ impl Row {
         json!({
             "work": self.work, "ours_mb_s": median(&self.ours), "yardstick": self.yardstick,
             "yardstick_mb_s": median(&self.theirs), "ratio": self.ratio(), "rss_mib": self.rss_mib,
-            "cpu_s_per_gb": self.cpu_s_per_gb, "ours_spread": spread(&self.ours), "yardstick_spread": spread(&self.theirs),
+            "cpu_s_per_gb": self.cpu_s_per_gb, "user_s_per_gb": self.user_s_per_gb, "ours_spread": spread(&self.ours), "yardstick_spread": spread(&self.theirs),
         })
     }
 }
 
 /// All rows as a table.
 pub fn table(rows: &[Row]) -> String {
-    let mut out = String::from("| work | MB/s | yardstick | MB/s | ratio | core-s per GB | peak MiB |\n");
+    let mut out =
+        String::from("| work | MB/s | yardstick | MB/s | ratio | core-s per GB (outside the kernel) | peak MiB |\n");
     out.push_str("|---|---|---|---|---|---|---|\n");
     for row in rows {
         writeln!(out, "{}", row.text()).unwrap();
