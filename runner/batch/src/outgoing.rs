@@ -66,8 +66,7 @@ impl Outgoing {
         // A CRC is linear: the CRCs of two heads before the same payload differ by what the difference of the heads'
         // CRCs becomes when it is shifted past the payload.
         let difference = crc_of(&self.head) ^ self.old_head_crc;
-        // No batch is longer than its length field can say, which has 31 bits.
-        let crc = self.crc ^ shift(difference, u32::try_from(self.payload.len()).unwrap_or_default());
+        let crc = self.crc ^ shift(difference, self.payload.len());
         patch(&mut self.head, CRC_AT, &crc.to_be_bytes());
         [Bytes::copy_from_slice(&self.head), self.payload]
     }

@@ -118,7 +118,7 @@ pub fn hash(archive: &Path, set: &str) -> Duration {
             }
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().unwrap().get() {
             scope.spawn(work);
         }
