@@ -178,6 +178,23 @@ fn t2_32_reads_go_to_the_replica_in_our_rack() {
     }
 }
 
+/// Two of these do not fit into the memory for frames: each has to be let go of before the next is read, although no
+/// part of a segment is filled by its end.
+#[test]
+fn batches_larger_than_half_of_the_memory_for_frames_follow_each_other() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-huge", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[("max.message.bytes", "100000000")]);
+    let huge = |n| Make { value: Some(vec![b'x'; 60_000_000]), ..Make::new(n, 0) };
+    load::produce(&bootstrap, topic, &[("message.max.bytes", "100000000")], (0..4).map(huge));
+    let started = Instant::now();
+    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic], "compression": "none"}))).ok();
+    // Well under the minute after which a segment ends in any case.
+    assert!(started.elapsed() < Duration::from_secs(40), "it took {:?}", started.elapsed());
+    let restore = json!({"from": topic, "includeOffsetHeaders": false});
+    bench.run(&bench.restore(topic, &target().bootstrap(), restore)).ok();
+    assert_eq!(assert_equal(topic), 4);
+}
+
 #[test]
 fn a_store_that_was_rolled_back_is_noticed() {
     let (bootstrap, topic, bench) = (source().bootstrap(), "l-rolled", Bench::new());

@@ -126,6 +126,11 @@ impl ArchiveError {
         Self::Config { reason: format!("a task ended: {error}"), code: Code::Internal }
     }
 
+    /// A thread that packs and does not: a defect, or a machine without room for threads.
+    pub(crate) fn thread(what: &str, error: impl std::fmt::Display) -> Self {
+        Self::Config { reason: format!("a thread that packs {what}: {error}"), code: Code::Internal }
+    }
+
     /// A store failure, classified.
     pub(crate) fn store(operation: &'static str, key: impl ToString, error: &object_store::Error) -> Self {
         let (code, hint) = classify(error);

@@ -7,7 +7,9 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
 
 use crate::entry::{SegmentRef, SegmentRow, rows_of};
-use crate::segment::{AbortedRow, BlockRow, Footer, HEADER_LEN, PackedArena, TRAILER_LEN, TopicRow, Trailer, header};
+use crate::segment::{
+    AbortedRange, AbortedRow, BlockRow, Footer, HEADER_LEN, PackedBlock, TRAILER_LEN, TopicRow, Trailer, header,
+};
 use crate::{ArchiveError, Digest, Store};
 
 /// Bytes of a part; every part but the last has exactly this size.
@@ -57,41 +59,49 @@ impl SegmentUpload {
         self.position
     }
 
-    /// Adds the blocks of one arena; returns when most of them are on their way.
+    /// Adds a block; returns when it is on its way, but for what does not fill a part.
     pub(crate) async fn push(
         &mut self,
-        arena: PackedArena,
+        block: PackedBlock,
         name_of: impl Fn(uuid::Uuid) -> String,
     ) -> Result<(), ArchiveError> {
-        for block in arena.blocks {
-            let number = u32::try_from(self.footer.blocks.len()).unwrap_or(u32::MAX);
-            self.footer.blocks.push(BlockRow {
-                at: self.position,
-                length: block.length,
-                codec: block.codec.id(),
-                size: block.size,
-                digest: block.digest,
-            });
-            self.position += block.length;
-            for share in block.shares {
-                let mut row = share.row;
-                row.topic = self.topic(share.topic, &name_of);
-                row.block = number;
-                self.footer.shares.push(row);
-            }
-            for part in block.parts {
-                self.waiting_bytes += part.len();
-                self.waiting.push(part);
-            }
-            while self.waiting_bytes >= PART {
-                self.send_part(PART).await?;
-            }
+        let number = u32::try_from(self.footer.blocks.len()).unwrap_or(u32::MAX);
+        self.footer.blocks.push(BlockRow {
+            at: self.position,
+            length: block.length,
+            codec: block.codec.id(),
+            size: block.size,
+            digest: block.digest,
+        });
+        self.position += block.length;
+        for share in block.shares {
+            let mut row = share.row;
+            row.topic = self.topic(share.topic, &name_of);
+            row.block = number;
+            self.footer.shares.push(row);
         }
-        for (id, partition, producer, from, to) in arena.aborted {
+        for part in block.parts {
+            self.waiting_bytes += part.len();
+            self.waiting.push(part);
+        }
+        while self.waiting_bytes >= PART {
+            self.send_part(PART).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes the transactions among the blocks that were rolled back.
+    pub(crate) fn note_aborted(&mut self, aborted: Vec<AbortedRange>, name_of: impl Fn(uuid::Uuid) -> String) {
+        for (id, partition, producer, from, to) in aborted {
             let topic = self.topic(id, &name_of);
             self.footer.aborted.push(AbortedRow { topic, partition, producer, from, to });
         }
-        Ok(())
+    }
+
+    /// Copies what waits: whoever owns the memory it came in can have that back.
+    pub(crate) fn let_go(&mut self) {
+        let copy = self.waiting.concat();
+        self.waiting = vec![copy.into()];
     }
 
     fn topic(&mut self, id: uuid::Uuid, name_of: &impl Fn(uuid::Uuid) -> String) -> u32 {

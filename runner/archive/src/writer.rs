@@ -16,12 +16,15 @@ pub use self::open::Opened;
 pub(crate) use self::seal::Hint;
 use crate::entry::FORMAT;
 use crate::rollup::FANOUT;
-use crate::segment::{Arena, TopicRow, pack};
+use crate::segment::{Arena, Packed, Packing, TopicRow};
 use crate::state::{PartitionState, SetState};
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
 use crate::writer_options::{Claim, Moves, WriterOptions, Written};
 use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, RollupRef, Store};
+
+/// Blocks that wait for the next arena, per thread that packs: one at work and one to go on with.
+const LEFT_PER_WORKER: usize = 2;
 
 /// A claimed set.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub struct SetWriter {
     set: Digest,
     state: SetState,
     next_segment: u64,
+    packing: Packing,
     current: Option<SegmentUpload>,
     finishing: Vec<JoinHandle<Result<FinishedSegment, ArchiveError>>>,
     written: Written,
@@ -138,13 +142,26 @@ impl SetWriter {
         }
     }
 
-    /// Packs an arena into the current segment; closes the segment when it is full.
+    /// Has an arena packed, and stores what is packed but for the last few blocks: threads go on with those while the
+    /// next arena comes.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn push(&mut self, arena: Arena) -> Result<(), ArchiveError> {
-        let packing = pack(arena, self.options.codec, self.options.level, self.options.workers);
-        let packed = self.time.packing.measure(packing).await?;
+        self.packing.add(arena)?;
+        while self.packing.waiting() > LEFT_PER_WORKER * self.packing.workers() {
+            self.store_next().await?;
+        }
+        Ok(())
+    }
+
+    /// Stores the next block of what was pushed, and closes the segment when it is full at the end of an arena. Returns
+    /// whether there was anything left to store.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn store_next(&mut self) -> Result<bool, ArchiveError> {
+        let Some(packed) = self.time.packing.measure(self.packing.next()).await? else { return Ok(false) };
         let upload = self.current.get_or_insert_with(|| {
             let (claim, nonce, seq) = (self.claim.number, &self.options.nonce, self.next_segment);
             self.next_segment += 1;
@@ -152,12 +169,24 @@ impl SetWriter {
         });
         let topics = &self.state.topics;
         let name_of = |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default();
-        self.time.storing.measure(upload.push(packed, name_of)).await?;
-        crash::at(CrashPoint::Packed);
-        if upload.bytes() >= self.options.segment_max_bytes {
-            self.close_segment();
+        match packed {
+            Packed::Block(block) => self.time.storing.measure(upload.push(block, name_of)).await?,
+            Packed::End(aborted) => {
+                upload.note_aborted(aborted, name_of);
+                crash::at(CrashPoint::Packed);
+                if upload.bytes() >= self.options.segment_max_bytes {
+                    self.end_segment();
+                }
+            }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Lets go of memory that pushed batches came in, as far as they are packed.
+    pub fn let_go(&mut self) {
+        if let Some(upload) = &mut self.current {
+            upload.let_go();
+        }
     }
 
     /// Tells the writer of a topic before its batches come.
@@ -165,15 +194,24 @@ impl SetWriter {
         self.state.topics.insert(topic.id, topic);
     }
 
-    /// Ends the current segment; it becomes durable in the background.
-    pub fn close_segment(&mut self) {
+    /// Ends the current segment with all that was pushed; it becomes durable in the background.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn close_segment(&mut self) -> Result<(), ArchiveError> {
+        while self.store_next().await? {}
+        self.end_segment();
+        Ok(())
+    }
+
+    fn end_segment(&mut self) {
         if let Some(upload) = self.current.take() {
             self.finishing.push(tokio::spawn(upload.finish()));
         }
     }
 
     async fn durable_segments(&mut self) -> Result<Vec<FinishedSegment>, ArchiveError> {
-        self.close_segment();
+        self.close_segment().await?;
         let mut out = Vec::new();
         for task in std::mem::take(&mut self.finishing) {
             let finished = self.time.storing.measure(task).await.map_err(ArchiveError::task)??;

@@ -5,10 +5,14 @@
 //! ```
 
 mod arena;
+mod block;
 mod footer;
 mod frame;
+mod packing;
 
+pub(crate) use arena::AbortedRange;
 pub use arena::{Arena, PendingBatch};
-pub(crate) use arena::{PackedArena, pack};
+pub(crate) use block::PackedBlock;
 pub use footer::{AbortedRow, BlockRow, Footer, ShareRow, TopicRow};
 pub(crate) use frame::{HEADER_LEN, TRAILER_LEN, Trailer, header};
+pub(crate) use packing::{Packed, Packing};

@@ -4,6 +4,7 @@ use contract::{CrashPoint, crash};
 
 use super::SetWriter;
 use crate::replay::{Replay, ensure_set};
+use crate::segment::Packing;
 use crate::time_spent::TimeSpent;
 use crate::writer_options::{AlreadySealed, Claim, WriterOptions, Written};
 use crate::{ArchiveError, Chain, EntryKind, Owner, Store};
@@ -48,6 +49,7 @@ impl SetWriter {
             state: replay.state,
             set,
             next_segment: 0,
+            packing: Packing::new(options.codec, options.level, options.workers),
             current: None,
             finishing: Vec::new(),
             written: Written::default(),
