@@ -39,9 +39,11 @@ since() { awk -v a="$1" -v b="$(now)" 'BEGIN{printf "%.1f", b-a}'; }
 # (nsenter, not "ip netns exec": the latter remounts /sys and hides the cgroups)
 inns() { if [ -n "$K8S_NETNS" ]; then nsenter --net="/run/netns/$K8S_NETNS" "$@"; else "$@"; fi; }
 
+# A process that was killed counts as gone although nobody has waited for it yet.
 alive() { # name
-  local p; p=$(cat "$PIDS/$1" 2>/dev/null) || return 1
-  [ -n "$p" ] && kill -0 "$p" 2>/dev/null
+  local p stat; p=$(cat "$PIDS/$1" 2>/dev/null) || return 1
+  stat=$(cat "/proc/$p/stat" 2>/dev/null) || return 1
+  case "${stat##*) }" in Z* | X* | "") return 1 ;; esac
 }
 
 spawn() { # name command...
@@ -59,9 +61,9 @@ spawn() { # name command...
 
 stop_one() { # name
   local p i; p=$(cat "$PIDS/$1" 2>/dev/null) || return 0
-  if kill -0 "$p" 2>/dev/null; then
+  if alive "$1"; then
     kill "$p" 2>/dev/null || true
-    for i in $(seq 1 100); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+    for i in $(seq 1 100); do alive "$1" || break; sleep 0.1; done
     kill -9 "$p" 2>/dev/null || true
   fi
   rm -f "$PIDS/$1"

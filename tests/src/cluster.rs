@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::process::{Guarded, Scratch, free_port};
+use crate::process::{Guarded, Scratch, alive, free_port};
 
 /// The operator's namespace.
 pub const NAMESPACE: &str = "kafka-backup";
@@ -124,6 +124,8 @@ impl Cluster {
     pub fn restart_api_server(&self, away: Duration) {
         let pid = std::fs::read_to_string(self.run().join("pids/kube-apiserver")).unwrap();
         Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+        let pid: u32 = pid.trim().parse().unwrap();
+        wait_for(Duration::from_secs(60), || if alive(pid) { Err("it does not end".to_owned()) } else { Ok(()) });
         std::thread::sleep(away);
         self.script("up.sh");
     }
