@@ -62,15 +62,19 @@ impl Packing {
 
     /// Has an arena packed after those before it.
     pub(crate) fn add(&mut self, arena: Arena) -> Result<(), ArchiveError> {
-        if self.work.is_none() {
-            self.work = Some(self.start().map_err(|error| ArchiveError::thread("could not be started", error))?);
-        }
+        let work = match &self.work {
+            Some(work) => work,
+            None => self.work.insert(
+                start(self.codec, self.level, self.workers)
+                    .map_err(|error| ArchiveError::thread("could not be started", error))?,
+            ),
+        };
         let (groups, aborted) = arena.into_groups();
         for batches in groups {
             let (done, answer) = oneshot::channel();
             self.steps.push_back(Step::Block(answer));
-            // Nobody there to take it: the answer never comes, which `next` says.
-            let _ = self.work.as_ref().map(|work| work.send(Work { batches, done }));
+            // Where no thread is left to take it, its answer never comes, which `next` says.
+            drop(work.send(Work { batches, done }));
         }
         self.steps.push_back(Step::End(aborted));
         Ok(())
@@ -89,16 +93,17 @@ impl Packing {
         self.steps.pop_front();
         Ok(Some(packed))
     }
+}
 
-    fn start(&self) -> std::io::Result<mpsc::Sender<Work>> {
-        let (work, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..self.workers {
-            let (packer, queue) = (Packer::new(self.codec, self.level), Arc::clone(&queue));
-            thread::Builder::new().name("pack".into()).spawn(move || pack(packer, &queue))?;
-        }
-        Ok(work)
+/// Starts threads that end when the sender is dropped.
+fn start(codec: Codec, level: i32, workers: usize) -> std::io::Result<mpsc::Sender<Work>> {
+    let (work, queue) = mpsc::channel();
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..workers {
+        let (packer, queue) = (Packer::new(codec, level), Arc::clone(&queue));
+        thread::Builder::new().name("pack".into()).spawn(move || pack(packer, &queue))?;
     }
+    Ok(work)
 }
 
 /// Packs what comes, until nothing can come any more.
