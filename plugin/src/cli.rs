@@ -104,7 +104,7 @@ pub enum Command {
     /// Print or apply the operator and its definitions
     Install(command::install::Options),
     /// Print or remove what `install` applied
-    Uninstall(command::install::Removal),
+    Uninstall(command::uninstall::Options),
     /// Look for what is not well in the cluster, each with its fix
     Doctor(command::doctor::Options),
     /// Show the versions of this program and of what runs in the cluster

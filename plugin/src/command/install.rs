@@ -1,7 +1,7 @@
-//! `install` and `uninstall`: the manifests of this version, printed or applied.
+//! `install`: the manifests of this version, printed or applied.
 
 use clap::{Args, ValueEnum};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 
 use super::probe::{self, Admission};
@@ -12,10 +12,10 @@ use crate::screen::Screen;
 
 /// The field manager of what is applied.
 const MANAGER: &str = "kubectl-kafka-backup";
-/// How long definitions may take to be served, and the operator to be ready.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
+/// How long the operator may take to be ready, and what is removed to be gone.
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
 /// How often both are looked at.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 /// The images that the manifests name.
 const IMAGES: [&str; 2] = ["kafka-backup-operator:0.1.0", "kafka-backup-runner:0.1.0"];
 
@@ -80,25 +80,6 @@ pub struct Options {
     runner_image: String,
 }
 
-/// Flags of `uninstall`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  kubectl kafka-backup uninstall                    print what would be removed
-  kubectl kafka-backup uninstall --apply            remove the operator; resources and archives stay
-  kubectl kafka-backup uninstall --apply --crds --yes   remove definitions and with them all resources; archives stay")]
-pub struct Removal {
-    /// Remove instead of printing
-    #[arg(long)]
-    apply: bool,
-    /// Remove the definitions, too, and with them every KafkaBackup and KafkaRestore
-    #[arg(long)]
-    crds: bool,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
-}
-
 /// Prints or applies the manifests.
 pub(crate) async fn install(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let objects = objects(&options)?;
@@ -117,6 +98,17 @@ pub(crate) async fn install(options: Options, connection: &Connection, screen: &
     ready(&cluster, &options, screen).await?;
     screen.say("next: kubectl kafka-backup doctor");
     Ok(Exit::Done)
+}
+
+/// Everything that `install` of all groups applies, in that order.
+pub(super) fn everything() -> Result<Vec<Value>, Error> {
+    objects(&Options {
+        apply: true,
+        groups: vec![Group::Oso, Group::Strimzi, Group::Released],
+        crds_only: false,
+        operator_image: IMAGES[0].to_owned(),
+        runner_image: IMAGES[1].to_owned(),
+    })
 }
 
 fn objects(options: &Options) -> Result<Vec<Value>, Error> {
@@ -145,7 +137,7 @@ fn objects(options: &Options) -> Result<Vec<Value>, Error> {
 }
 
 /// The API of an object, and `kind.group/name`.
-fn api_of(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String, String) {
+pub(super) fn api_of(cluster: &Cluster, object: &Value) -> (Api<DynamicObject>, String, String) {
     let definition = definition(object);
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let api = match object.pointer("/metadata/namespace").and_then(Value::as_str) {
@@ -198,45 +190,4 @@ async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Res
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-/// Prints or removes what `install` applied.
-pub(crate) async fn uninstall(options: Removal, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
-    let groups = vec![Group::Oso, Group::Strimzi, Group::Released];
-    let all = Options {
-        apply: true,
-        groups,
-        crds_only: false,
-        operator_image: IMAGES[0].to_owned(),
-        runner_image: IMAGES[1].to_owned(),
-    };
-    let is_definition = |object: &Value| object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition");
-    let mut objects = objects(&all)?;
-    objects.retain(|object| options.crds || !is_definition(object));
-    // Admission first: nothing shall wait for a webhook that is gone. Definitions last, with their resources.
-    objects.reverse();
-    let cluster = Cluster::connect(connection).await?;
-    if options.apply && options.crds && !options.yes {
-        let hint = "add --yes if that is meant".to_owned();
-        let what =
-            "--crds removes every KafkaBackup, KafkaRestore and the other resources with their definitions".to_owned();
-        return Err(Error::Refused { what, hint });
-    }
-    for object in &objects {
-        let (api, name, shown) = api_of(&cluster, object);
-        if !options.apply {
-            screen.text(&format!("{shown}\n"))?;
-            continue;
-        }
-        match api.delete(&name, &DeleteParams::background()).await {
-            Ok(_) => screen.text(&format!("{shown} removed\n"))?,
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(failed(&format!("remove {shown}"), error)),
-        }
-        screen.flush()?;
-    }
-    if !options.apply {
-        screen.say("nothing was removed: add --apply");
-    }
-    Ok(Exit::Done)
 }

@@ -16,6 +16,7 @@ pub mod restore;
 pub mod schedule;
 pub mod status;
 pub mod timeline;
+pub mod uninstall;
 pub mod validate;
 pub mod verify;
 pub mod version;
@@ -65,7 +66,7 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
     match command {
         Command::Validate(options) => validate::validate(options, connection, screen).await,
         Command::Install(options) => install::install(options, connection, screen).await,
-        Command::Uninstall(options) => install::uninstall(options, connection, screen).await,
+        Command::Uninstall(options) => uninstall::uninstall(options, connection, screen).await,
         Command::Doctor(options) => doctor::doctor(options, &Cluster::connect(connection).await?, screen).await,
         Command::Version(options) => version::version(options, connection, screen).await,
         Command::Restore(command) => Box::pin(restore::restore(command, connection, screen)).await,
