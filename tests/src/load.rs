@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
+use crate::cluster::wait_for;
 use crate::oracle::config;
 
 /// 2026-01-01T00:00:00Z in milliseconds: record times of loads start here.
@@ -112,6 +115,21 @@ pub fn create_on(bootstrap: &str, name: &str, brokers: &[i32], configs: &[(&str,
     }
     let done = block_on(admin(bootstrap).create_topics([&topic], &AdminOptions::new())).unwrap();
     assert!(done.iter().all(Result::is_ok), "{done:?}");
+}
+
+/// Waits until every partition of the cluster has all its replicas in sync: until then a broker that fails next may take
+/// the only ones that are.
+pub fn wait_in_sync(bootstrap: &str) {
+    let consumer: BaseConsumer = config(bootstrap).create().unwrap();
+    wait_for(Duration::from_secs(180), || {
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(20)).map_err(|error| error.to_string())?;
+        let parts = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(|one| (topic.name(), one)));
+        let behind = |(_, one): &(&str, &MetadataPartition)| one.leader() < 0 || one.isr().len() < one.replicas().len();
+        match parts.filter(behind).map(|(name, one)| format!("{name}/{}", one.id())).collect::<Vec<_>>() {
+            left if left.is_empty() => Ok(()),
+            left => Err(format!("replicas of {}", left.join(", "))),
+        }
+    });
 }
 
 /// Deletes the records of a partition before an offset.

@@ -27,8 +27,8 @@ fn leaders_that_are_killed_again_and_again_lose_and_double_nothing() {
     };
     load::produce(&bootstrap, topic, &[], (0..24_000).map(wide));
     let kills = rounds(2, 10);
-    // Slow enough that each kill finds work to do: a node is back after about four seconds.
-    let rate = json!({"bytesPerSec": 24_000_000 / (6 * kills)});
+    // Slow enough that each kill finds work to do: a node is back and in sync after about fifteen seconds.
+    let rate = json!({"bytesPerSec": 24_000_000 / (12 * kills)});
     let mut outcome =
         Outcome { fault: "leaders killed on three brokers, backup and restore".into(), ..Outcome::default() };
     let mut during = |spec: &Value| {
@@ -41,6 +41,7 @@ fn leaders_that_are_killed_again_and_again_lose_and_double_nothing() {
             kafka.stop(node, true);
             std::thread::sleep(Duration::from_millis(1500));
             kafka.restart(node);
+            load::wait_in_sync(&bootstrap);
             outcome.injected += 1;
         }
         live.finish().ok();
