@@ -3,6 +3,8 @@
 
 use object_store::path::Path;
 
+use crate::Digest;
+
 /// Entries per folder of the log.
 pub(crate) const LOG_FOLDER: u64 = 4096;
 
@@ -94,10 +96,20 @@ impl Layout {
     }
 }
 
-/// The folder of a restore's state.
+/// The folder of a restore's state and plans.
 pub(crate) fn restore_folder(cluster: &str, identity: &str) -> String {
+    format!("{}/{identity}", cluster_folder(cluster))
+}
+
+/// The folder of the claims of one thing of a target cluster.
+pub(crate) fn claim_folder(cluster: &str, thing: &Digest) -> String {
+    format!("{}/claims/{thing}", cluster_folder(cluster))
+}
+
+/// What concerns restores into one cluster.
+fn cluster_folder(cluster: &str) -> String {
     // Cluster ids are base64url text, but a broker may send anything: keep only what cannot leave the folder.
     let safe: String =
         cluster.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    format!("_restores/{safe}/{identity}")
+    format!("_restores/{safe}")
 }

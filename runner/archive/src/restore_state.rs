@@ -1,13 +1,14 @@
-//! The state of a restore: numbered documents, created and never changed, the newest counts.
+//! The state of a restore, its plan, and who has claimed a target: documents that are created and never changed.
 //!
-//! Two attempts of one restore meet here: the slower one finds its number taken and stops.
+//! State and claims are numbered, and the newest counts: of two who save the same number the slower one finds it taken
+//! and stops. A plan is named by its digest, which the state holds. Nothing here knows what the documents say.
 
 use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{FORMAT, decode_document, encode_document};
-use crate::layout::restore_folder;
+use crate::layout::{claim_folder, restore_folder};
 use crate::store::{Created, Store};
 use crate::{ArchiveError, Digest};
 
@@ -21,7 +22,7 @@ struct Document {
     content: serde_json::Value,
 }
 
-/// The state documents of one restore.
+/// The numbered documents of one restore, or of one claim.
 #[derive(Debug)]
 pub struct RestoreJournal {
     store: Store,
@@ -41,7 +42,27 @@ impl RestoreJournal {
         identity: &str,
         nonce: String,
     ) -> Result<(Self, Option<T>), ArchiveError> {
-        let folder = restore_folder(cluster, identity);
+        Self::open_folder(store, restore_folder(cluster, identity), nonce).await
+    }
+
+    /// Opens the claims of one thing of a cluster (a target topic, the name of a restore) and reads the newest.
+    ///
+    /// # Errors
+    /// When the store fails or the document is damaged.
+    pub async fn open_claim<T: for<'de> Deserialize<'de>>(
+        store: &Store,
+        cluster: &str,
+        thing: &str,
+        nonce: String,
+    ) -> Result<(Self, Option<T>), ArchiveError> {
+        Self::open_folder(store, claim_folder(cluster, &Digest::half_of(thing.as_bytes())), nonce).await
+    }
+
+    async fn open_folder<T: for<'de> Deserialize<'de>>(
+        store: &Store,
+        folder: String,
+        nonce: String,
+    ) -> Result<(Self, Option<T>), ArchiveError> {
         let mut journal = Self { store: store.clone(), folder, nonce, last: None };
         let names = store.objects(&Path::from(format!("{}/state", journal.folder))).await?;
         let mut number = names.iter().filter_map(|name| name.parse::<u64>().ok()).max().unwrap_or(0);
@@ -82,29 +103,103 @@ impl RestoreJournal {
             content: serde_json::to_value(content).map_err(|error| ArchiveError::damaged(&self.folder, error))?,
         };
         let bytes = encode_document(&document);
-        self.create(number, bytes.clone()).await?;
+        let key = self.key(number);
+        if !self.create(&key, &bytes).await? {
+            let by = "another attempt of this restore, or `release`".to_owned();
+            return Err(ArchiveError::Fenced { set: self.folder.clone(), entry: number, by });
+        }
         self.last = Some((number, Digest::of(&bytes)));
         Ok(number)
     }
 
-    async fn create(&self, number: u64, bytes: Bytes) -> Result<(), ArchiveError> {
-        let key = self.key(number);
+    /// Whether somebody saved a newer document than this journal knows.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_overtaken(&self) -> Result<bool, ArchiveError> {
+        let next = self.last.as_ref().map_or(0, |(number, _)| number + 1);
+        Ok(self.store.get(&self.key(next)).await?.is_some())
+    }
+
+    /// Saves a plan under its digest; one that is there already is the same.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub async fn save_plan(&self, plan: Vec<u8>) -> Result<Digest, ArchiveError> {
+        let digest = Digest::of(&plan);
+        let (key, bytes) = (self.plan_key(&digest), Bytes::from(plan));
+        if self.create(&key, &bytes).await? {
+            return Ok(digest);
+        }
+        Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match its name"))
+    }
+
+    /// The plan with this digest.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub async fn plan(&self, digest: &Digest) -> Result<Bytes, ArchiveError> {
+        let key = self.plan_key(digest);
+        let missing = || ArchiveError::damaged(self.store.show(&key), "the plan of the restore is missing");
+        let bytes = self.store.get(&key).await?.ok_or_else(missing)?;
+        if Digest::of(&bytes) == *digest {
+            return Ok(bytes);
+        }
+        Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match the state of the restore"))
+    }
+
+    fn plan_key(&self, digest: &Digest) -> Path {
+        Path::from(format!("{}/plan/{digest}", self.folder))
+    }
+
+    /// Creates an object; `false` when another one is there.
+    async fn create(&self, key: &Path, bytes: &Bytes) -> Result<bool, ArchiveError> {
         let mut last = None;
         for _ in 0..4 {
-            match self.store.create(&key, bytes.clone()).await {
-                Created::Done => return Ok(()),
+            match self.store.create(key, bytes.clone()).await {
+                Created::Done => return Ok(true),
                 Created::Exists => {}
                 Created::Unknown(error) => last = Some(error),
             }
-            match self.store.get(&key).await? {
-                Some(found) if found == bytes => return Ok(()),
-                Some(_) => {
-                    let by = "another attempt of this restore".to_owned();
-                    return Err(ArchiveError::Fenced { set: self.folder.clone(), entry: number, by });
-                }
-                None => {}
+            if let Some(found) = self.store.get(key).await? {
+                return Ok(found == *bytes);
             }
         }
-        Err(last.unwrap_or_else(|| ArchiveError::damaged(self.store.show(&key), "it was created and is not there")))
+        Err(last.unwrap_or_else(|| ArchiveError::damaged(self.store.show(key), "it was created and is not there")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    async fn open(store: &Store, nonce: &str) -> (RestoreJournal, Option<u32>) {
+        RestoreJournal::open(store, "c", "r", nonce.to_owned()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn of_two_who_save_the_same_number_one_is_overtaken() {
+        let store = Store::new(Arc::new(InMemory::new()), "", "memory");
+        let ((mut one, _), (mut two, _)) = (open(&store, "1").await, open(&store, "2").await);
+        one.save(&1).await.unwrap();
+        assert!(two.is_overtaken().await.unwrap() && !one.is_overtaken().await.unwrap());
+        assert!(matches!(two.save(&2).await, Err(ArchiveError::Fenced { entry: 0, .. })));
+        assert_eq!(open(&store, "3").await.1, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_what_its_digest_says() {
+        let store = Store::new(Arc::new(InMemory::new()), "", "memory");
+        let (journal, _) = open(&store, "1").await;
+        let digest = journal.save_plan(b"one".to_vec()).await.unwrap();
+        assert_eq!(journal.save_plan(b"one".to_vec()).await.unwrap(), digest);
+        assert_eq!(journal.plan(&digest).await.unwrap().as_ref(), b"one");
+        store.put(&journal.plan_key(&digest), Bytes::from_static(b"two").into()).await.unwrap();
+        assert!(journal.plan(&digest).await.is_err() && journal.plan(&Digest::of(b"x")).await.is_err());
+        assert!(journal.save_plan(b"one".to_vec()).await.is_err());
     }
 }
