@@ -109,8 +109,8 @@ codes! {
         "Two resources, or two clusters, would be mixed in one set. Use another name or prefix; if the set really is yours (the cluster was rebuilt, the namespace renamed), run once with backup.adopt: true.";
     NoSuchPoint = "KB4004", Final, "there is no such backup set or recovery point",
         "`kafka-backup-runner ls` shows what the store holds. Only finished runs are recovery points.";
-    Fenced = "KB4005", Fenced, "another run took over this backup set",
-        "Two runs wrote to one set; the later claim wins, and this run stopped without harm. Wait for the other one.";
+    Fenced = "KB4005", Fenced, "another run took over",
+        "Two runs worked on one backup set or one restore target; the later one wins, and this run stopped without harm. Wait for the other one.";
     ArchiveRolledBack = "KB4006", Final, "the archive is older than its checkpoint copy says",
         "The folder backup.checkpointFolder holds the number and digest of the newest log entry that was written. The store ends before it, or holds another entry there: the bucket was rolled back, or another archive has this name. Bring the store back. If what it holds shall count, remove the copy.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
@@ -126,9 +126,15 @@ codes! {
     TargetMismatch = "KB5006", Final, "a target topic does not fit",
         "The target has fewer partitions than the source. Nothing was written. Restore under another name, or add partitions.";
     StateMismatch = "KB5007", Final, "the state of this restore does not fit what is there",
-        "The target topics are not the ones that this restore started with. Restore again under a new name.";
+        "The target topics are not the ones that this restore started with (deleted or recreated), or its state does not fit what was archived. Restore again under a new name.";
     PlanChanged = "KB5008", Final, "the plan is not the one that was looked at",
         "Between the plan and the restore, the recovery point, the target or the specification changed. Nothing was written. Make the plan again, look at it, and restore with its fingerprint.";
+    TargetLost = "KB5010", Final, "the target no longer holds what this restore wrote",
+        "Records that this restore produced are gone: retention or compaction was put back, somebody deleted records, or a leader was elected that did not have them. The message names the partition and how many. Find out what deletes there, then restore again under a new name.";
+    TargetClaimed = "KB5011", Final, "another unfinished restore holds a target topic, or this name",
+        "Two restores never share a target. Let the other one end, or end it with `kafka-backup-runner release`, as the message says. Nothing was written.";
+    NothingMatched = "KB5012", Final, "no record would be restored",
+        "The topics are there, but no record of them lies in the time window and the partitions that were asked for. Compare restore.startTime and restore.endTime with the times that `ls` shows.";
     Interrupted = "KB9001", Interrupted, "stopped on request",
         "Progress was saved. The same run goes on where it stopped.";
     Internal = "KB9002", Resumable, "an unexpected failure",

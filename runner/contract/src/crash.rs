@@ -48,6 +48,8 @@ places! {
     SummariesWritten = "summaries-written",
     /// The state of a restore names the topics that it will create.
     IntentSaved = "intent-saved",
+    /// The target topics are claimed.
+    TargetsClaimed = "targets-claimed",
     /// Target topics exist.
     TopicsCreated = "topics-created",
     /// The state names the configs that will be held off.

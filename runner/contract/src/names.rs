@@ -30,6 +30,16 @@ pub fn check_topic(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Kafka's own topics; brokers mark only some of them as internal. Other names that begin with `__` are users'.
+pub const INTERNAL_TOPICS: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+
+/// Whether a topic of this name is Kafka's own.
+#[must_use]
+pub fn is_internal_topic(name: &str) -> bool {
+    INTERNAL_TOPICS.contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,6 +84,12 @@ pub struct RestoreSpec {
     /// Fingerprint of the plan that was looked at: a restore whose plan is another one ends before it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
+    /// What is done although it may not be meant: the plan refuses it otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<Risk>,
+    /// What a restore that is finished does when `from` names a set that has a newer recovery point now.
+    #[serde(default)]
+    pub when_newer: WhenNewer,
     /// Print the plan and write nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -100,6 +106,29 @@ pub enum ExistingTopics {
     Append,
     /// Delete their records first.
     Purge,
+}
+
+/// Something that a restore does only when it is asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// Restoring a topic that was not compacted into one that is: it keeps only the newest record of each key.
+    Compaction,
+    /// Creating a topic with far more partitions than the source has, because `partitionMapping` says so.
+    MorePartitions,
+}
+
+/// What a finished restore does when there is a newer recovery point.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenNewer {
+    /// Say so, and fail.
+    #[default]
+    Fail,
+    /// Warn, and end as done.
+    Warn,
+    /// Restore the newer point, as a restore that begins anew.
+    Restore,
 }
 
 /// How the records of a topic are dealt out to partitions anew.
@@ -182,6 +211,10 @@ impl RestoreSpec {
             if let Err(rule) = names::check_topic(target) {
                 say(format!("topicMapping.{source}"), format!("is {target:?}; {rule}"));
             }
+            if names::is_internal_topic(target) {
+                let rule = "which is Kafka's own: brokers take no records for it from outside; choose another name";
+                say(format!("topicMapping.{source}"), format!("is {target:?}, {rule}"));
+            }
             if let Some(other) = targets.insert(target, source) {
                 say(
                     format!("topicMapping.{source}"),
@@ -223,5 +256,32 @@ impl RestoreSpec {
         if self.default_replication_factor.is_some_and(|rf| rf != -1 && rf <= 0) {
             say("defaultReplicationFactor".into(), "must be -1 (the broker's default) or greater than 0".into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(text: &str) -> Vec<String> {
+        let mut out = Vec::new();
+        serde_json::from_str::<RestoreSpec>(text).unwrap().check(&mut out);
+        out.into_iter().map(|(field, rule)| format!("{field} {rule}")).collect()
+    }
+
+    #[test]
+    fn kafkas_own_topics_are_no_targets() {
+        let found = findings(r#"{"topicMapping": {"a": "__consumer_offsets", "b": "__own"}}"#);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("topicMapping.a ") && found[0].contains("Kafka's own"), "{found:?}");
+    }
+
+    #[test]
+    fn seconds_are_not_taken_for_milliseconds() {
+        for text in ["1795737471", "20261126", "-1"] {
+            let found = findings(&format!(r#"{{"endTime": "{text}"}}"#));
+            assert!(found.len() == 1 && found[0].contains("milliseconds"), "{text}: {found:?}");
+        }
+        assert!(findings(r#"{"startTime": "0", "endTime": "1795737471000"}"#).is_empty());
     }
 }

@@ -36,12 +36,21 @@ pub fn split_point(point: &str) -> Option<(&str, &str)> {
     (shaped && !name.is_empty() && digits(stamp.get(..8)) && digits(stamp.get(9..))).then_some((name, stamp))
 }
 
-/// Reads an RFC 3339 time or a number of milliseconds since 1970.
+/// Fewer digits than this are no milliseconds of our time: eleven digits begin in March 1973.
+const MILLIS_DIGITS: usize = 11;
+
+/// Reads an RFC 3339 time or a number of milliseconds since 1970. A number of 10 digits or fewer is refused: it is one of
+/// seconds, or a date. Zero is the beginning in every unit.
 ///
 /// # Errors
 /// The rule that is broken, in words.
 pub fn parse_millis(text: &str) -> Result<i64, String> {
-    if let Ok(millis) = text.parse() {
+    if let Ok(millis) = text.parse::<i64>() {
+        let digits = text.trim_start_matches(['+', '-']).trim_start_matches('0').len();
+        if millis != 0 && digits < MILLIS_DIGITS {
+            let rule = "has fewer than 11 digits and would be a time before March 1973: numbers are milliseconds since 1970, not seconds; or write an RFC 3339 time such as 2026-01-31T08:00:00Z";
+            return Err(rule.to_owned());
+        }
         return Ok(millis);
     }
     let rule = |_| "must be an RFC 3339 time such as 2026-01-31T08:00:00Z, or milliseconds since 1970".to_owned();
@@ -67,7 +76,10 @@ mod tests {
             assert_eq!(split_point(other), None, "{other}");
         }
         assert_eq!(parse_millis("2026-01-01T00:00:00.5Z"), Ok(1_767_225_600_500));
-        assert!(parse_millis("yesterday").is_err());
+        assert_eq!((parse_millis("0"), parse_millis("10000000000")), (Ok(0), Ok(10_000_000_000)));
+        for refused in ["yesterday", "1795737471", "20261126", "9999999999", "-1795737471", "00000000001"] {
+            assert!(parse_millis(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

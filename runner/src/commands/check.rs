@@ -4,6 +4,7 @@ use contract::{Action, Code, ExitCode, Failure, RunSpec};
 
 use super::{Output, print};
 use crate::context::Context;
+use crate::emit::Emitter;
 use crate::{backup, connect, restore};
 
 /// Checks a specification against the cluster and the store.
@@ -30,7 +31,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
             }
         }
         Action::Restore(part) => {
-            let plan = restore::plan_only(context, spec, part).await?;
+            let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
             if output == Output::Json {
                 print::json(&plan);
             } else {

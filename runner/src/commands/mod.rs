@@ -6,6 +6,7 @@ mod inspect;
 mod list;
 mod lookup;
 mod print;
+mod release;
 mod show;
 mod store_check;
 mod verify;
@@ -157,6 +158,16 @@ enum Command {
         #[arg(required = true)]
         offsets: Vec<i64>,
     },
+    /// End a restore that will not go on, and give its target topics back
+    #[command(
+        after_help = "Held configs are put back to what they were. Without topics, the restore that has the name of the specification is ended;\nwith topics, whichever restore holds them. Stop its run first.\n\nExamples:\n  kafka-backup-runner release restore.yaml\n  kafka-backup-runner release restore.yaml orders payments"
+    )]
+    Release {
+        #[command(flatten)]
+        spec: SpecArg,
+        /// Target topics
+        topics: Vec<String>,
+    },
     /// Try out whether a store keeps the rules that archives rest on, and how fast it answers
     #[command(
         after_help = "Credentials come from the environment, or from a specification's storage block. Writes below _check/ only, and cleans up.\nExit code 1: the store breaks a rule.\n\nExamples:\n  kafka-backup-runner store-check 's3://backups/team?region=eu-central-1'\n  kafka-backup-runner store-check azure://account/container\n  kafka-backup-runner store-check backup.yaml"
@@ -233,6 +244,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         }
         Command::Lookup { spec, topic, partition, offsets } => {
             lookup::lookup(context, &spec_file::read(&spec.spec)?, &topic, partition, &offsets, spec.output).await
+        }
+        Command::Release { spec, topics } => {
+            release::release(context, &spec_file::read(&spec.spec)?, &topics, spec.output).await
         }
         Command::StoreCheck { store, output } => store_check::store_check(context, &store, output).await,
         Command::Inspect { spec, termination_log } => {

@@ -12,19 +12,22 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use wire::{Isolation, OffsetAt, ProducerIdentity, WireError};
+use wire::{ProducerIdentity, WireError};
 
 use super::Restore;
 use super::configs::number;
 use super::dealer::Dealer;
+use super::ends;
 use super::epoch::begin_epoch;
 use super::facts::existing;
 use super::lane::{Input, Lane, LaneEnd, Shared, Target};
+use super::lease::Lease;
 use super::passes::{passes, ways, what_is_left};
 use super::plan::RestorePlan;
 use super::state::TargetPartition;
 use super::tails::Tail;
 use super::transform::Rules;
+use super::watch::watch;
 use crate::pace::{Counters, Meter};
 
 /// Archived bytes between the stream and the acknowledgement, in KiB.
@@ -35,25 +38,34 @@ const LANE_DEPTH: usize = 16;
 const MERGE_LIMIT: usize = 1 << 20;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
-/// Produces everything of the plan; sums what this run moved into `report`.
+/// Produces everything of the plan; sums what this run moved into `report`. Returns the offset after the last record of
+/// each partition, in the order of the state.
 ///
 /// # Errors
 /// The failure that ended it. The state says how to go on.
-pub(crate) async fn produce(restore: &mut Restore<'_>, plan: &RestorePlan, report: &mut Report) -> Result<(), Failure> {
+pub(crate) async fn produce(
+    restore: &mut Restore<'_>,
+    plan: &RestorePlan,
+    report: &mut Report,
+) -> Result<Vec<i64>, Failure> {
     let mut backoff = restore.cluster.backoff();
     loop {
-        let tails = begin_epoch(restore, plan).await?;
+        let (tails, lease) = begin_epoch(restore, plan).await?;
         let before = report.records;
-        let end = one_epoch(restore, plan, &tails, report).await;
+        let end = one_epoch(restore, plan, &tails, &lease, report).await;
         let error = match end {
-            Ok(expected) => return check_ends(restore, &expected).await,
+            Ok(expected) => return ends::check(restore, plan, &expected, 0).await,
             Err(LaneEnd::Fail(failure)) => return Err(failure),
             Err(LaneEnd::Recover(error)) => error,
         };
-        tracing::warn!(%error, "a request's outcome is not known: fencing, then going on from what is in the target");
         if report.records > before {
             backoff.reset();
         }
+        if Instant::now() >= lease.renewal() {
+            tracing::info!("the epoch has come to its end: the next one begins");
+            continue;
+        }
+        tracing::warn!(%error, "a request's outcome is not known: fencing, then going on from what is in the target");
         // The class of the error does not matter here: the fence makes every error a clean start.
         backoff.wait(WireError::Broker { subject: error.to_string(), code: 7, message: None }).await?;
     }
@@ -64,11 +76,12 @@ async fn one_epoch(
     restore: &Restore<'_>,
     plan: &RestorePlan,
     tails: &[Tail],
+    lease: &Lease,
     report: &mut Report,
 ) -> Result<BTreeMap<usize, i64>, LaneEnd> {
     let ways = ways(restore, plan);
     let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
-    let shared = Arc::new(shared(restore).await?);
+    let shared = Arc::new(shared(restore, lease).await?);
     let rules = rules(restore, plan).await?;
     let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
@@ -83,6 +96,8 @@ async fn one_epoch(
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO, topic: None };
     let (mut expected, mut end) = (BTreeMap::new(), None);
+    let mut watched = std::pin::pin!(watch(restore));
+    let mut renewal = std::pin::pin!(tokio::time::sleep_until(lease.renewal()));
     loop {
         let next = tokio::select! {
             biased;
@@ -92,6 +107,15 @@ async fn one_epoch(
             }
             () = restore.context.cancel.cancelled() => {
                 end = Some(LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts")));
+                break;
+            }
+            failure = &mut watched => {
+                end = Some(LaneEnd::Fail(failure));
+                break;
+            }
+            // What is in flight is waited for below: the next epoch begins with nothing in doubt.
+            () = &mut renewal => {
+                end = Some(LaneEnd::Recover(WireError::broker("the epoch has come to its end", 7)));
                 break;
             }
             Some(lane) = running.next() => {
@@ -155,7 +179,7 @@ async fn one_epoch(
     end.map_or(Ok(expected), Err)
 }
 
-async fn shared(restore: &Restore<'_>) -> Result<Shared, Failure> {
+async fn shared(restore: &Restore<'_>, lease: &Lease) -> Result<Shared, Failure> {
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let topics = restore.cluster.topics(Some(&names)).await?;
     let target = |p: &TargetPartition| {
@@ -171,6 +195,7 @@ async fn shared(restore: &Restore<'_>) -> Result<Shared, Failure> {
         producer: ProducerIdentity { id: epoch.map_or(-1, |e| e.producer_id), epoch: epoch.map_or(-1, |e| e.number) },
         acks: restore.spec.produce_acks,
         timeout: Duration::from_millis(u64::try_from(restore.spec.produce_timeout_ms).unwrap_or(30_000)),
+        lease: lease.clone(),
         targets: restore.state.partitions.iter().map(target).collect(),
         records: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
@@ -275,32 +300,4 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
         topic: speed.topic.and_then(|id| restore.point.seal.topics.iter().find(|t| t.id == id)).map(|t| t.name.clone()),
         pace,
     });
-}
-
-/// Nobody else wrote after our last record.
-async fn check_ends(restore: &Restore<'_>, expected: &BTreeMap<usize, i64>) -> Result<(), Failure> {
-    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
-    let mut backoff = restore.cluster.backoff();
-    loop {
-        let topics = restore.cluster.topics(Some(&names)).await?;
-        let ends = restore.cluster.offsets(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
-        let mut behind = None;
-        for (place, want) in expected {
-            let Some(partition) = restore.state.partitions.get(*place) else { continue };
-            let name = restore.state.topics.get(partition.topic).map(|topic| topic.name.clone()).unwrap_or_default();
-            let subject = format!("{name}/{}", partition.partition);
-            match ends.get(&(name, partition.partition)) {
-                Some(end) if end > want => {
-                    let text =
-                        format!("{subject} ends at {end}, the restore ended at {want}: another producer writes there");
-                    return Err(Failure::new(Code::ForeignWriter, text));
-                }
-                Some(end) if end < want => behind = Some(format!("{subject} ends at {end} instead of {want}")),
-                _ => {}
-            }
-        }
-        // Followers may still be copying: the high watermark comes last.
-        let Some(behind) = behind else { return Ok(()) };
-        backoff.wait(WireError::Broker { subject: behind, code: 7, message: None }).await?;
-    }
 }

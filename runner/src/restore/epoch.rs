@@ -1,29 +1,39 @@
-//! Epochs: each attempt to produce begins with one. It fences the attempt before and says where the target stands.
+//! Epochs: each attempt to produce begins with one. It fences the epoch before and says where the target stands.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use contract::{CrashPoint, Failure, crash};
-use wire::{Isolation, OffsetAt, ProducerIdentity, WireError, code};
+use contract::{Code, CrashPoint, Failure, crash};
+use wire::{ProducerIdentity, WireError, code};
 
 use super::Restore;
+use super::lease::{Lease, taken_over};
 use super::plan::RestorePlan;
-use super::state::{Epoch, TargetPartition};
+use super::start::first_tails;
+use super::state::Epoch;
 use super::tails::{self, Tail};
+
+/// How often a fence that somebody else ended is made anew.
+const FENCES: u32 = 6;
+/// How long to wait where an epoch cannot be fenced any more: requests that are still under way arrive meanwhile.
+const UNDER_WAY: Duration = Duration::from_secs(30);
 
 /// Fences the epoch before, finds out where every partition stands, and takes a producer id for this epoch.
 ///
 /// Every epoch has a transactional id, and so a producer id, of its own. Brokers keep producer state by record time, and
 /// restored records are old: had this epoch's data the fenced producer id, the broker could forget the fence while
 /// the data comes. Nothing more is ever written under a fenced id, so its marker's time keeps the fence up.
-pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
-    let number = restore.state.epochs.len();
-    let tails = if restore.state.started() {
-        let fence = fence(restore, number.saturating_sub(1)).await?;
-        tails::read(&restore.cluster, &restore.state, fence).await?
-    } else {
-        first_tails(restore, plan).await?
+pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(Vec<Tail>, Lease), Failure> {
+    let tails = match restore.state.epochs.last().cloned() {
+        Some(last) => {
+            let fence = fence(restore, &last).await?;
+            tails::read(&restore.cluster, &restore.state, fence).await?
+        }
+        None => first_tails(restore, plan).await?,
     };
-    let transactional_id = restore.identity.transactional_id(number);
+    let transactional_id = restore.identity.transactional_id(&restore.state.life, restore.state.epochs.len());
+    // Before the id is taken: from then on its time runs.
+    let lease = Lease::new(std::sync::Arc::clone(&restore.context.clock), restore.longest_epoch);
     let producer = match restore.cluster.init_producer(Some(&transactional_id)).await {
         Err(error) if no_right(&error) => {
             restore.emitter.warn(format!("no right to transactional id {transactional_id}: duplicates after a crash are detected, not prevented; grant Write and Describe on transactional ids with the prefix kafka-backup-restore-"));
@@ -40,44 +50,64 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
     });
     restore.save().await?;
     crash::at(CrashPoint::EpochSaved);
-    Ok(tails)
+    Ok((tails, lease))
 }
 
 fn no_right(error: &WireError) -> bool {
     error.broker_code() == Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
 }
 
+/// Somebody else took the next epoch of the transactional id, or the coordinator ended the fence by itself.
+fn is_lost(error: &WireError) -> bool {
+    matches!(error.broker_code(), Some(code::INVALID_PRODUCER_EPOCH | code::PRODUCER_FENCED))
+}
+
 /// Ends an epoch for good: its producer id gets a newer epoch and a marker in every partition. `None` where the
-/// user may not do that.
-async fn fence(restore: &Restore<'_>, number: usize) -> Result<Option<ProducerIdentity>, Failure> {
-    let transactional_id = restore.identity.transactional_id(number);
-    let producer = match restore.cluster.init_producer(Some(&transactional_id)).await {
-        Err(error) if no_right(&error) => return Ok(None),
-        other => other?,
-    };
-    crash::at(CrashPoint::FenceBegun);
+/// user may not do that, or the broker has forgotten the id.
+async fn fence(restore: &Restore<'_>, last: &Epoch) -> Result<Option<ProducerIdentity>, Failure> {
+    let number = restore.state.epochs.len().saturating_sub(1);
+    let transactional_id = restore.identity.transactional_id(&restore.state.life, number);
     let mut partitions: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for partition in &restore.state.partitions {
         if let Some(topic) = restore.state.topics.get(partition.topic) {
             partitions.entry(topic.name.clone()).or_default().push(partition.partition);
         }
     }
-    restore.cluster.fence(&transactional_id, producer, &partitions).await?;
-    crash::at(CrashPoint::Fenced);
-    Ok(Some(producer))
+    let mut backoff = restore.cluster.backoff();
+    let mut lost = None;
+    for _ in 0..FENCES {
+        let error = match fence_once(restore, &transactional_id, last, &partitions).await {
+            Ok(fenced) => return Ok(fenced),
+            Err(error) if no_right(&error) => return Ok(None),
+            Err(error) if is_lost(&error) => error,
+            Err(error) => return Err(error.into()),
+        };
+        tracing::warn!(%error, "the fence was ended by somebody else: it is made again");
+        let waiting = WireError::broker("the fence of the attempt before", code::CONCURRENT_TRANSACTIONS);
+        backoff.wait(waiting).await?;
+        lost = Some(error);
+    }
+    Err(lost.as_ref().map_or_else(|| Failure::new(Code::Fenced, "the fence was lost"), taken_over))
 }
 
-/// The start offsets of a restore that has not produced yet; from here on nothing is purged any more.
-async fn first_tails(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
-    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
-    let topics = restore.cluster.topics(Some(&names)).await?;
-    let ends = restore.cluster.offsets(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
-    for (place, topic) in restore.state.topics.iter().enumerate() {
-        let planned = plan.topics.iter().find(|planned| planned.target == topic.name);
-        for partition in planned.map(|planned| planned.targets.as_slice()).unwrap_or_default() {
-            let start = ends.get(&(topic.name.clone(), *partition)).copied().unwrap_or(0);
-            restore.state.partitions.push(TargetPartition { topic: place, partition: *partition, start });
-        }
+async fn fence_once(
+    restore: &Restore<'_>,
+    transactional_id: &str,
+    last: &Epoch,
+    partitions: &BTreeMap<String, Vec<i32>>,
+) -> Result<Option<ProducerIdentity>, WireError> {
+    let producer = restore.cluster.init_producer(Some(transactional_id)).await?;
+    if producer.id != last.producer_id {
+        // The id of an attempt without the right to one is nobody's, and no other id fences it.
+        restore.emitter.warn(format!(
+            "the attempt before cannot be fenced: the broker does not know its transactional id {transactional_id} any more (transactional.id.expiration.ms); waiting {} s for what may still be under way",
+            UNDER_WAY.as_secs()
+        ));
+        tokio::time::sleep(UNDER_WAY).await;
+        return Ok(None);
     }
-    Ok(restore.state.partitions.iter().map(|partition| Tail { done: 0, next: partition.start }).collect())
+    crash::at(CrashPoint::FenceBegun);
+    restore.cluster.fence(transactional_id, producer, partitions).await?;
+    crash::at(CrashPoint::Fenced);
+    Ok(Some(producer))
 }

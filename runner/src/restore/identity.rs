@@ -1,4 +1,5 @@
-//! The identity of a restore: the same work into the same cluster is the same restore.
+//! The identity of a restore: its name, the target cluster, and what goes where. The same identity goes on with the
+//! same state; another one of that name is another restore.
 
 use archive::Digest;
 use contract::{Code, Failure, RestoreSpec, RunSpec};
@@ -33,40 +34,93 @@ impl Identity {
         self.hex.get(..8).unwrap_or(&self.hex)
     }
 
-    /// The transactional id of the epoch with this number.
-    pub(crate) fn transactional_id(&self, epoch: usize) -> String {
-        format!("kafka-backup-restore-{}-{epoch}", self.hex)
+    /// The transactional id of the epoch with this number in this life of the restore.
+    pub(crate) fn transactional_id(&self, life: &str, epoch: usize) -> String {
+        format!("kafka-backup-restore-{}-{life}-{epoch}", self.hex)
     }
 }
 
-/// Rates, time-outs, the plan that was looked at, and whether it is a dry run do not make another restore.
+/// Every field is named here, so that a new one is decided on.
 fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
-    let work = RestoreSpec {
-        dry_run: false,
-        produce_timeout_ms: 0,
-        state_storage: None,
-        rate_limit: contract::RateLimit::default(),
-        max_concurrent_partitions: None,
-        plan_fingerprint: None,
-        ..part.clone()
-    };
-    let text = serde_json::json!([spec.namespace, spec.name, cluster, work]).to_string();
+    let RestoreSpec {
+        // Which records, and what they look like in the target.
+        from,
+        topics,
+        exclude,
+        pattern_syntax,
+        lineages,
+        timelines,
+        source_partitions,
+        start_time,
+        end_time,
+        include_offset_headers,
+        // Where they go, and what becomes of what is there.
+        topic_mapping,
+        partition_mapping,
+        repartitioning,
+        existing_topics,
+        // How created topics are made: the saved plan says it, a restore that is under way does not change it.
+        create_topics: _,
+        default_replication_factor: _,
+        accept: _,
+        // How fast and how safely: an attempt may do it in another way than the one before.
+        produce_acks: _,
+        produce_batch_size: _,
+        produce_timeout_ms: _,
+        rate_limit: _,
+        max_concurrent_partitions: _,
+        // Where the state is, what was looked at, what happens when nothing is left to do: no part of the work.
+        state_storage: _,
+        plan_fingerprint: _,
+        when_newer: _,
+        dry_run: _,
+    } = part;
+    let records = serde_json::json!([
+        from,
+        topics,
+        exclude,
+        pattern_syntax,
+        lineages,
+        timelines,
+        source_partitions,
+        start_time,
+        end_time,
+        include_offset_headers
+    ]);
+    let places = serde_json::json!([topic_mapping, partition_mapping, repartitioning, existing_topics]);
+    let text = serde_json::json!([spec.namespace, spec.name, cluster, records, places]).to_string();
     Digest::half_of(text.as_bytes()).0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::{ExistingTopics, RateLimit};
 
     #[test]
-    fn the_identity_follows_the_work() {
+    fn the_identity_follows_the_work_and_not_its_pace() {
         let text = "formatVersion: 1\nname: r\nkafka: {bootstrapServers: ['h:1']}\nstorage: {type: filesystem, path: /x}\nrestore: {from: orders}\n";
         let spec = crate::spec_file::parse(text).unwrap();
-        let part = spec.restore.clone().unwrap();
-        let base = hex(&spec, &part, "c");
+        let part = || spec.restore.clone().unwrap();
+        let base = hex(&spec, &part(), "c");
         assert_eq!(base.len(), 32);
-        assert_eq!(base, hex(&spec, &RestoreSpec { dry_run: true, ..part.clone() }, "c"));
-        assert_ne!(base, hex(&spec, &part, "d"));
-        assert_ne!(base, hex(&spec, &RestoreSpec { topics: vec!["a".into()], ..part }, "c"));
+        let same = [
+            RestoreSpec { dry_run: true, ..part() },
+            RestoreSpec { produce_batch_size: 500, ..part() },
+            RestoreSpec { produce_acks: 1, ..part() },
+            RestoreSpec { rate_limit: RateLimit { records_per_sec: 1, bytes_per_sec: 0 }, ..part() },
+            RestoreSpec { max_concurrent_partitions: Some(1), ..part() },
+            RestoreSpec { default_replication_factor: Some(1), ..part() },
+        ];
+        assert!(same.iter().all(|part| hex(&spec, part, "c") == base));
+        let others = [
+            RestoreSpec { topics: vec!["a".into()], ..part() },
+            RestoreSpec { existing_topics: ExistingTopics::Append, ..part() },
+            RestoreSpec { end_time: Some("2026-01-01T00:00:00Z".into()), ..part() },
+            RestoreSpec { include_offset_headers: Some(false), ..part() },
+            RestoreSpec { partition_mapping: [(0, 1)].into(), ..part() },
+        ];
+        assert!(others.iter().all(|part| hex(&spec, part, "c") != base));
+        assert_ne!(base, hex(&spec, &part(), "d"));
     }
 }

@@ -17,6 +17,7 @@ use wire::{
 };
 
 use self::queue::{Queue, Ready};
+use super::lease::Lease;
 
 /// Bytes of one request.
 const REQUEST: usize = 4 << 20;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) producer: ProducerIdentity,
     pub(crate) acks: i16,
     pub(crate) timeout: Duration,
+    /// Nothing is sent once it is over.
+    pub(crate) lease: Lease,
     pub(crate) targets: Vec<Target>,
     /// Records acknowledged in this attempt.
     pub(crate) records: AtomicU64,
@@ -160,6 +163,9 @@ impl Lane {
         let Some((first, _)) = self.partitions.iter().find(|(_, queue)| may(queue, free)) else {
             return Ok(false);
         };
+        if self.shared.lease.is_over() {
+            return Err(LaneEnd::Recover(WireError::broker("the epoch is over: nothing is sent under it any more", 7)));
+        }
         let leader = leader_of(first);
         let connection = match self.shared.cluster.broker(leader, self.number, None).await {
             Ok(connection) => connection,

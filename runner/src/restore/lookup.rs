@@ -3,13 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use archive::{RestoreJournal, Timelines, Wanted};
+use archive::{RestoreJournal, Wanted};
 use batch::{Decompressor, Window, payload, select_records};
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
 use super::identity::Identity;
-use super::route::Route;
-use super::select::choose;
+use super::plan::RestorePlan;
 use super::state::RestoreState;
 use crate::connect;
 use crate::context::Context;
@@ -39,40 +38,36 @@ pub(crate) async fn lookup(
     let identity = Identity::new(spec, part, &cluster)?;
     let states = super::state_store(context, spec, part, &store).await?;
     let opened = RestoreJournal::open(&states, identity.cluster(), identity.hex(), context.nonce()).await?;
-    let (_, state): (_, Option<RestoreState>) = opened;
+    let (journal, state): (_, Option<RestoreState>) = opened;
     let state = state.filter(RestoreState::started);
     let state = state.ok_or_else(|| {
         Failure::new(Code::NoSuchPoint, format!("restore {} has not begun in this cluster", spec.name))
     })?;
+    let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
     let point = super::load_point(&store, part, Some(&state)).await?;
     let missing =
         || Failure::new(Code::UnknownTopic, format!("restore {} does not restore {topic}/{partition}", spec.name));
-    let (chosen, _) = choose(&point.seal, part)?;
-    let source = chosen.iter().find(|chosen| chosen.topic.name == topic).ok_or_else(missing)?;
-    let id = source.topic.id;
-    let route = Route::new(part, &source.target);
-    let target = route.single(partition).ok_or_else(|| {
+    let planned = plan.topics.iter().find(|planned| planned.source == topic).ok_or_else(missing)?;
+    let target = planned.route.single(partition).ok_or_else(|| {
         let text = format!("{topic} is repartitioned: its source offsets have no single place in the target");
         Failure::new(Code::TargetMismatch, text)
     })?;
+    if !planned.partitions.contains(&partition) {
+        return Err(missing());
+    }
     let mine = |p: &super::state::TargetPartition| {
-        p.partition == target && state.topics.get(p.topic).is_some_and(|t| t.source == id)
+        p.partition == target && state.topics.get(p.topic).is_some_and(|t| t.source == planned.source_id)
     };
     let place = state.partitions.iter().position(mine).ok_or_else(missing)?;
     // Source partitions that go to the same target come one after the other.
-    let earlier = (0..partition).filter(|earlier| {
-        let wanted = part.source_partitions.is_empty() || part.source_partitions.contains(earlier);
-        wanted && *earlier < source.topic.partitions && route.single(*earlier) == Some(target)
-    });
-    let (start, end) = part.window().unwrap_or((i64::MIN, i64::MAX));
-    let window = Window { start, end };
+    let meets = |earlier: &&i32| **earlier < partition && planned.route.single(**earlier) == Some(target);
     let mut before = 0;
-    for earlier in earlier {
-        before += restored_before(&point, part, id, earlier, i64::MAX, window).await?;
+    for earlier in planned.partitions.iter().filter(meets) {
+        before += restored_before(&point, &plan, (planned.source_id, *earlier), i64::MAX).await?;
     }
     let mut out = Vec::new();
     for source in offsets {
-        let count = before + restored_before(&point, part, id, partition, *source, window).await?;
+        let count = before + restored_before(&point, &plan, (planned.source_id, partition), *source).await?;
         let target = state.target_offset(place, count);
         let target =
             target.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?;
@@ -84,17 +79,11 @@ pub(crate) async fn lookup(
 /// How many records before `offset` a restore puts into the target.
 async fn restored_before(
     point: &archive::Point,
-    part: &RestoreSpec,
-    topic: uuid::Uuid,
-    partition: i32,
+    plan: &RestorePlan,
+    (topic, partition): (uuid::Uuid, i32),
     offset: i64,
-    window: Window,
 ) -> Result<u64, Failure> {
-    let mut timelines = Timelines::new(point.forks());
-    let name = point.seal.topics.iter().find(|known| known.id == topic).map_or("", |known| known.name.as_str());
-    if let Some(timeline) = part.timelines.get(&format!("{name}/{partition}")) {
-        timelines.choose(topic, partition, *timeline);
-    }
+    let (window, timelines) = (plan.window, plan.timelines());
     let (mut count, mut from) = (0, i64::MIN);
     let mut closed = false;
     let mut take = |_: uuid::Uuid, row: &archive::SegmentRow| {

@@ -1,9 +1,12 @@
-//! A restore run: plan, prepare the target, produce exactly once, put configs back.
+//! A restore: one plan, saved once and carried out to the letter; produced exactly once; configs put back.
 //!
 //! ```text
-//! archive stream -> transform (copy or re-encode) -> lanes (one batch per partition in flight) -> target
+//! plan -> saved -> claims -> prepare -> last look -> epochs: archive stream -> transform -> lanes -> target
+//!                                                      |
+//!                                    account at the end -> configs back -> completed
 //! ```
 //! Every ambiguous answer and every restart take one path: fence the old epoch, read how far the target is, go on.
+//! ARCHITECTURE.md, "A restore", tells it on one page.
 
 mod identity;
 mod state;
@@ -15,13 +18,21 @@ mod select;
 mod cuts;
 mod estimate;
 
+mod facts;
+
 mod plan;
 
 mod cut_reader;
 
-mod facts;
+mod claims;
+mod holds;
+
 mod prepare;
+
+mod lease;
 mod tails;
+
+mod start;
 
 mod epoch;
 mod transform;
@@ -31,23 +42,34 @@ mod lane;
 mod dealer;
 mod passes;
 
+mod ends;
+mod watch;
+
 mod attempt;
+mod ending;
 mod finish;
 
+mod done;
 mod lookup;
+mod release;
+
+use std::time::Duration;
 
 use archive::{Point, RestoreJournal, Store, resolve};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
+use self::claims::{Claims, Thing};
+use self::done::Next;
+use self::identity::Identity;
+pub(crate) use self::lookup::lookup;
+pub use self::plan::{Proposal, RestorePlan};
+pub(crate) use self::release::release;
+use self::state::{Ended, RestoreState};
 use crate::connect;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::limiter::Limiter;
-use identity::Identity;
-pub(crate) use lookup::lookup;
-pub use plan::RestorePlan;
-use state::RestoreState;
 
 /// What every step of a restore uses.
 pub(crate) struct Restore<'a> {
@@ -57,9 +79,12 @@ pub(crate) struct Restore<'a> {
     pub(crate) cluster: std::sync::Arc<Cluster>,
     pub(crate) point: Point,
     pub(crate) identity: Identity,
+    pub(crate) states: Store,
     pub(crate) journal: RestoreJournal,
     pub(crate) state: RestoreState,
     pub(crate) limiter: Limiter,
+    /// The longest that one epoch may last.
+    pub(crate) longest_epoch: Duration,
 }
 
 impl Restore<'_> {
@@ -69,6 +94,34 @@ impl Restore<'_> {
         self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None });
         Ok(())
     }
+
+    /// Claims the name and every target topic.
+    async fn claim(&self, plan: &RestorePlan) -> Result<(), Failure> {
+        let nonce = self.context.nonce();
+        let (cluster, restore) = (self.identity.cluster(), self.identity.hex());
+        let claims = Claims { states: &self.states, cluster, restore, nonce: &nonce };
+        claims.take(&things(&self.state.namespace, &self.state.name, plan), &self.state.life).await
+    }
+}
+
+/// What a restore claims.
+fn things(namespace: &str, name: &str, plan: &RestorePlan) -> Vec<Thing> {
+    let topic = |topic: &plan::TopicPlan| Thing::Topic(topic.target.clone(), topic.target_id);
+    let mut out = vec![Thing::Name(namespace.to_owned(), name.to_owned())];
+    out.extend(plan.topics.iter().map(topic));
+    out
+}
+
+/// Both sides of a run, and where its state is.
+struct Sides<'a> {
+    context: &'a Context,
+    emitter: &'a Emitter,
+    spec: &'a RunSpec,
+    part: &'a RestoreSpec,
+    cluster: std::sync::Arc<Cluster>,
+    store: Store,
+    states: Store,
+    identity: Identity,
 }
 
 /// Runs a restore and fills `report`.
@@ -88,64 +141,196 @@ pub async fn run(
     if report.run.is_empty() {
         report.run = format!("{}-{}", spec.name, identity.short());
     }
-    if part.dry_run {
-        let plan = make_plan(context, &cluster, &store, part, None).await?;
-        report.outcome = "DryRun".into();
-        report.point = Some(plan.point.clone());
-        plan.fill(report);
-        return Ok(());
-    }
     let states = state_store(context, spec, part, &store).await?;
-    let opened = RestoreJournal::open(&states, identity.cluster(), identity.hex(), context.nonce()).await?;
-    let (journal, saved): (_, Option<RestoreState>) = opened;
-    let resumed = saved.is_some();
-    report.changed = resumed;
-    let point = load_point(&store, part, saved.as_ref()).await?;
-    report.set = Some(point.set().to_owned());
-    report.point = Some(point.seal.point.clone());
-    if let Some(done) = saved.as_ref().filter(|state| state.finished) {
-        report.outcome = "AlreadyDone".into();
-        report.topics = done.topics.len() as u64;
-        report.partitions = done.partitions.len() as u64;
+    let sides = Sides { context, emitter, spec, part, cluster, store, states, identity };
+    if part.dry_run {
+        let proposal = sides.proposal_to_look_at().await?;
+        report.outcome = "DryRun".into();
+        report.point = Some(proposal.plan.point.clone());
+        proposal.fill(report);
         return Ok(());
     }
-    emitter.emit(EventKind::Started { run: report.run.clone(), name: point.seal.point.clone(), resumed });
-    let plan = plan::make(context, &cluster, &point, part, saved.as_ref()).await?;
-    plan.fill(report);
-    emitter.emit(EventKind::Planned { topics: report.topics, partitions: report.partitions, records: plan.records() });
-    if let Some(failure) = part.plan_fingerprint.as_deref().filter(|_| !resumed).and_then(|seen| changed(&plan, seen)) {
-        return Err(failure);
-    }
-    if let Some(refusal) = plan.refusal() {
-        return Err(refusal);
-    }
-    // Damage that shows without reading everything is found before anything is written.
-    report.segments = point.check_segments(&plan.wanted()).await?;
-    let state = saved.unwrap_or_else(|| RestoreState::new(&point));
-    let limiter = Limiter::new(part.rate_limit);
-    let mut restore = Restore { context, emitter, spec: part, cluster, point, identity, journal, state, limiter };
-    for warning in &plan.warnings {
-        emitter.warn(warning.clone());
-    }
+    let opened = RestoreJournal::open(&sides.states, sides.identity.cluster(), sides.identity.hex(), context.nonce());
+    let (journal, saved): (_, Option<RestoreState>) = opened.await?;
+    let going_on = match saved {
+        Some(state) if state.ended.is_none() => Some(state),
+        Some(state) => match sides.over(&state, report).await? {
+            Next::Nothing => return Ok(()),
+            Next::Anew => None,
+        },
+        None => None,
+    };
+    let resumed = going_on.is_some();
+    let begun = match going_on {
+        Some(state) => sides.resume(journal, state, report).await?,
+        None => Box::pin(sides.begin(journal, report)).await?,
+    };
+    let (mut restore, plan) = begun;
     report.changed = true;
-    prepare::prepare(&mut restore, &plan).await?;
-    let moved = attempt::produce(&mut restore, &plan, report).await;
-    moved?;
-    crash::at(CrashPoint::AllProduced);
-    finish::finish(&mut restore, &plan, report).await
+    let carried_out = Box::pin(carry_out(&mut restore, &plan, resumed, report)).await;
+    if let Err(failure) = &carried_out {
+        ending::after(&mut restore, failure).await;
+    }
+    carried_out
 }
 
-/// Why the plan is not the one that somebody looked at.
-fn changed(plan: &RestorePlan, seen: &str) -> Option<Failure> {
+/// Carries the plan out, from wherever the state stands.
+async fn carry_out(
+    restore: &mut Restore<'_>,
+    plan: &RestorePlan,
+    resumed: bool,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    if restore.state.produced.is_none() {
+        if restore.state.started() {
+            watch::hold_again(restore).await?;
+        } else {
+            restore.claim(plan).await?;
+            crash::at(CrashPoint::TargetsClaimed);
+            prepare::prepare(restore, plan, resumed).await?;
+        }
+        let ends = attempt::produce(restore, plan, report).await?;
+        restore.state.produced = Some(ends);
+        restore.save().await?;
+    }
+    crash::at(CrashPoint::AllProduced);
+    finish::finish(restore, plan, report).await
+}
+
+impl<'a> Sides<'a> {
+    /// What becomes of a restore that ended for good in an earlier run.
+    async fn over(&self, state: &RestoreState, report: &mut Report) -> Result<Next, Failure> {
+        report.set = Some(state.set.clone());
+        match &state.ended {
+            Some(Ended::Completed) => {
+                done::look(&self.cluster, &self.store, self.part, state, self.emitter, report).await
+            }
+            // Nothing was written: it may begin anew, with a plan of its own.
+            Some(Ended::Failed(_)) if !state.started() => Ok(Next::Anew),
+            Some(Ended::Failed(verdict)) => {
+                let text = format!("{} (this restore ended so in an earlier run, and does not go on)", verdict.message);
+                Err(Failure::new(verdict.code, text))
+            }
+            None => Ok(Next::Anew),
+        }
+    }
+
+    /// Makes the plan, saves it, and the state that names it.
+    async fn begin(&self, journal: RestoreJournal, report: &mut Report) -> Result<(Restore<'a>, RestorePlan), Failure> {
+        let point = load_point(&self.store, self.part, None).await?;
+        self.tell_start(&point, false, report);
+        let proposal = self.propose(&point).await?;
+        proposal.fill(report);
+        self.tell_plan(&proposal.plan, report);
+        if let Some(seen) = &self.part.plan_fingerprint {
+            same_plan(&proposal.plan, seen, || proposal.text())?;
+        }
+        if let Some(refusal) = proposal.refusal() {
+            return Err(refusal);
+        }
+        // Damage that shows without reading everything is found before anything is written.
+        report.segments = point.check_segments(&proposal.plan.wanted()).await?;
+        proposal.warnings.iter().for_each(|warning| self.emitter.warn(warning.clone()));
+        let plan = proposal.plan;
+        let digest = journal.save_plan(plan.bytes_to_save()).await?;
+        let who = (self.spec.namespace.as_str(), self.spec.name.as_str());
+        let mut state = RestoreState::new(who, self.context.nonce(), &point, digest);
+        state.topics = prepare::intent(&plan);
+        let mut restore = self.restore(point, journal, state).await?;
+        restore.save().await?;
+        crash::at(CrashPoint::IntentSaved);
+        Ok((restore, plan))
+    }
+
+    /// Takes up the saved plan.
+    async fn resume(
+        &self,
+        journal: RestoreJournal,
+        state: RestoreState,
+        report: &mut Report,
+    ) -> Result<(Restore<'a>, RestorePlan), Failure> {
+        report.changed = true;
+        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
+        let point = load_point(&self.store, self.part, Some(&state)).await?;
+        self.tell_start(&point, true, report);
+        let shown = Proposal::new(plan);
+        shown.fill(report);
+        self.tell_plan(&shown.plan, report);
+        if let Some(seen) = &self.part.plan_fingerprint {
+            same_plan(&shown.plan, seen, || shown.text())?;
+        }
+        report.segments = point.check_segments(&shown.plan.wanted()).await?;
+        Ok((self.restore(point, journal, state).await?, shown.plan))
+    }
+
+    async fn restore(
+        &self,
+        point: Point,
+        journal: RestoreJournal,
+        state: RestoreState,
+    ) -> Result<Restore<'a>, Failure> {
+        let longest_epoch = lease::longest_epoch(&self.cluster.broker_configs().await?);
+        Ok(Restore {
+            context: self.context,
+            emitter: self.emitter,
+            spec: self.part,
+            cluster: std::sync::Arc::clone(&self.cluster),
+            point,
+            identity: self.identity.clone(),
+            states: self.states.clone(),
+            journal,
+            state,
+            limiter: Limiter::new(self.part.rate_limit),
+            longest_epoch,
+        })
+    }
+
+    fn tell_start(&self, point: &Point, resumed: bool, report: &mut Report) {
+        report.set = Some(point.set().to_owned());
+        report.point = Some(point.seal.point.clone());
+        self.emitter.emit(EventKind::Started { run: report.run.clone(), name: point.seal.point.clone(), resumed });
+    }
+
+    fn tell_plan(&self, plan: &RestorePlan, report: &Report) {
+        let (topics, partitions) = (report.topics, report.partitions);
+        self.emitter.emit(EventKind::Planned { topics, partitions, records: plan.records() });
+    }
+
+    /// The plan, with what others hold among its refusals.
+    async fn propose(&self, point: &Point) -> Result<Proposal, Failure> {
+        let mut proposal = plan::make(self.context, &self.cluster, point, self.part).await?;
+        let nonce = self.context.nonce();
+        let (cluster, restore) = (self.identity.cluster(), self.identity.hex());
+        let claims = Claims { states: &self.states, cluster, restore, nonce: &nonce };
+        let held = claims.look(&things(&self.spec.namespace, &self.spec.name, &proposal.plan)).await?;
+        // Who is in the way says more than what it did to the target.
+        proposal.refusals.splice(0..0, held);
+        Ok(proposal)
+    }
+
+    /// A plan to look at, with a guess of its time.
+    async fn proposal_to_look_at(&self) -> Result<Proposal, Failure> {
+        let point = load_point(&self.store, self.part, None).await?;
+        let mut proposal = self.propose(&point).await?;
+        let plan = &proposal.plan;
+        let work = (plan.bytes(), plan.records());
+        proposal.estimate = estimate::estimate(&point, plan.wanted(), work, self.part.rate_limit).await?;
+        Ok(proposal)
+    }
+}
+
+/// Refuses a plan that is not the one that somebody looked at.
+fn same_plan(plan: &RestorePlan, seen: &str, text: impl FnOnce() -> String) -> Result<(), Failure> {
     let now = plan.fingerprint();
-    (now != seen).then(|| {
-        let text = format!(
-            "restore.planFingerprint is {seen}, and the plan is {now} now: what is archived, the target, or the \
-             specification changed since. Nothing was written. It is now: {}",
-            plan.text().lines().map(str::trim).collect::<Vec<_>>().join("; ")
-        );
-        Failure::new(Code::PlanChanged, text)
-    })
+    if now == seen {
+        return Ok(());
+    }
+    let text = format!(
+        "restore.planFingerprint is {seen}, and the plan is {now} now: what is archived, the target, or the \
+         specification changed since. This run wrote nothing. It is now: {}",
+        text().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    );
+    Err(Failure::new(Code::PlanChanged, text))
 }
 
 /// Where the state of a restore is: beside the archive, unless the specification says otherwise.
@@ -165,25 +350,17 @@ pub(crate) async fn state_store(
 ///
 /// # Errors
 /// When cluster or archive cannot be read; what the plan refuses stands in it.
-pub async fn plan_only(context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<RestorePlan, Failure> {
+pub async fn plan_only(
+    context: &Context,
+    emitter: &Emitter,
+    spec: &RunSpec,
+    part: &RestoreSpec,
+) -> Result<Proposal, Failure> {
     let cluster = connect::cluster(context, &spec.kafka).await?;
     let store = connect::store(context, spec).await?;
-    make_plan(context, &cluster, &store, part, None).await
-}
-
-/// A plan to look at, with a guess of its time.
-async fn make_plan(
-    context: &Context,
-    cluster: &Cluster,
-    store: &Store,
-    part: &RestoreSpec,
-    saved: Option<&RestoreState>,
-) -> Result<RestorePlan, Failure> {
-    let point = load_point(store, part, saved).await?;
-    let mut plan = plan::make(context, cluster, &point, part, saved).await?;
-    let work = (plan.bytes(), plan.records());
-    plan.estimate = estimate::estimate(&point, plan.wanted(), work, part.rate_limit).await?;
-    Ok(plan)
+    let identity = Identity::new(spec, part, &cluster)?;
+    let states = state_store(context, spec, part, &store).await?;
+    Sides { context, emitter, spec, part, cluster, store, states, identity }.proposal_to_look_at().await
 }
 
 /// The recovery point is resolved once; later attempts use the saved one.

@@ -1,94 +1,71 @@
-//! Preparing the target: create topics, hold configs off, purge. Everything that is changed is noted in the state
-//! before it is changed.
+//! Preparing the target: create topics, hold configs off, delete what the plan says. Everything that is changed is in
+//! the state before it is changed, so that each step can be done again.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use contract::{Code, CrashPoint, ExistingTopics, Failure, crash};
-use uuid::Uuid;
-use wire::{NewTopic, code};
+use contract::{Code, CrashPoint, Failure, crash};
+use wire::{Creation, NewTopic, WireError, code};
 
-use super::Restore;
 use super::configs::{holds, unknown_config};
 use super::facts::{Existing, existing};
-use super::plan::{RestorePlan, TopicPlan};
+use super::plan::{RestorePlan, TargetAction, TopicPlan};
 use super::state::TargetTopic;
+use super::{Restore, holds as held};
 
 /// Room for offset headers in batches of created topics.
 const HEADER_ROOM: u64 = 4096;
 
-/// Makes the target ready; does nothing to topics once records may have been produced.
+/// The target topics of a plan, before anything is known of those that are created.
+pub(crate) fn intent(plan: &RestorePlan) -> Vec<TargetTopic> {
+    let topic = |topic: &TopicPlan| TargetTopic {
+        source: topic.source_id,
+        name: topic.target.clone(),
+        created: topic.action == TargetAction::Create,
+        ..TargetTopic::default()
+    };
+    plan.topics.iter().map(topic).collect()
+}
+
+/// Makes the target ready. `resumed`: the intent was saved by an earlier attempt.
 ///
 /// # Errors
-/// What the cluster refuses; a target topic that is not the one this restore began with.
-pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
-    if restore.state.started() {
-        return check_same_topics(restore).await;
-    }
-    note_intent(restore, plan).await?;
-    crash::at(CrashPoint::IntentSaved);
-    create_topics(restore, plan).await?;
+/// What the cluster refuses; a target topic that is not the one that the plan saw.
+pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan, resumed: bool) -> Result<(), Failure> {
+    create_topics(restore, plan, resumed).await?;
     crash::at(CrashPoint::TopicsCreated);
-    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
-    let targets = settled(restore, &names).await?;
-    let mut changes: BTreeMap<String, BTreeMap<String, Option<String>>> = BTreeMap::new();
-    for topic in &mut restore.state.topics {
+    let targets = settled(restore, plan).await?;
+    for (topic, planned) in restore.state.topics.iter_mut().zip(&plan.topics) {
         let Some(target) = targets.get(&topic.name) else { continue };
-        let largest = plan.topics.iter().find(|p| p.target == topic.name).map_or(0, |p| p.largest_batch + HEADER_ROOM);
-        topic.id = target.topic.id;
-        let wanted = holds(&target.effective, topic.created, largest);
-        for name in wanted.keys() {
-            // A second attempt finds our own holds in force: what was there first counts.
-            topic.previous.entry(name.clone()).or_insert_with(|| target.own.get(name).cloned());
+        // What was noted by an earlier attempt stays: the values in force now may be ours.
+        if topic.id.is_nil() {
+            let largest = planned.largest_batch + HEADER_ROOM;
+            held::note(topic, target, holds(&target.effective, topic.created, largest));
+            topic.id = target.topic.id;
         }
-        if topic.effective.is_empty() {
-            topic.effective = interesting(&target.effective);
-        }
-        changes.insert(topic.name.clone(), wanted.into_iter().map(|(name, value)| (name, Some(value))).collect());
     }
     restore.save().await?;
     crash::at(CrashPoint::HoldsSaved);
-    for (name, change) in changes.iter().filter(|(_, change)| !change.is_empty()) {
-        restore.cluster.alter_topic(name, change).await?;
-    }
+    held::set(&restore.cluster, &restore.state.topics).await?;
     crash::at(CrashPoint::ConfigsHeld);
-    purge(restore, &targets).await?;
+    for topic in &plan.topics {
+        for range in topic.purged() {
+            restore.cluster.delete_records(&topic.target, range.partition, range.log.end).await?;
+        }
+    }
     crash::at(CrashPoint::Prepared);
     Ok(())
 }
 
-/// The configs that the end of the restore looks at again.
-fn interesting(effective: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let keep = ["cleanup.policy", "retention.ms", "retention.bytes", "message.timestamp.type", "max.message.bytes"];
-    effective.iter().filter(|(name, _)| keep.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
-}
-
-/// Notes which topics this restore will create, before it creates them.
-async fn note_intent(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
-    let before = std::mem::take(&mut restore.state.topics);
-    let topic = |topic: &TopicPlan| {
-        let known = before.iter().find(|known| known.name == topic.target).cloned();
-        known.unwrap_or_else(|| TargetTopic {
-            source: topic.source_id,
-            name: topic.target.clone(),
-            id: Uuid::nil(),
-            created: topic.action == "create",
-            previous: BTreeMap::new(),
-            effective: BTreeMap::new(),
-        })
-    };
-    restore.state.topics = plan.topics.iter().map(topic).collect();
-    restore.save().await
-}
-
-async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
-    for topic in plan.topics.iter().filter(|topic| topic.action == "create") {
+async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan, resumed: bool) -> Result<(), Failure> {
+    let known = |topic: &TopicPlan| restore.state.topics.iter().any(|t| t.name == topic.target && !t.id.is_nil());
+    for topic in plan.topics.iter().filter(|topic| topic.action == TargetAction::Create && !known(topic)) {
         let mut new = NewTopic {
             name: topic.target.clone(),
-            partitions: topic.partition_count.max(1),
+            partitions: topic.partition_count,
             replication: topic.replication,
             configs: topic.configs.clone(),
         };
-        while let Some(unknown) = create_topic(restore, topic, &new).await? {
+        while let Some(unknown) = create_topic(restore, topic, &new, resumed).await? {
             if new.configs.remove(&unknown).is_none() {
                 let text =
                     format!("target topic {}: it refuses the config {unknown}, which it was not given", new.name);
@@ -104,11 +81,26 @@ async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan) -> Result<(), 
 }
 
 /// Creates a topic; returns a config that the target does not know, if it refused because of one.
-async fn create_topic(restore: &Restore<'_>, topic: &TopicPlan, new: &NewTopic) -> Result<Option<String>, Failure> {
-    let Err(error) = restore.cluster.create_topic(new).await else { return Ok(None) };
+async fn create_topic(
+    restore: &Restore<'_>,
+    topic: &TopicPlan,
+    new: &NewTopic,
+    resumed: bool,
+) -> Result<Option<String>, Failure> {
+    let error = match restore.cluster.create_topic(new).await {
+        Ok(Creation::Done | Creation::Perhaps) => return Ok(None),
+        Err(error) => error,
+    };
     match error.broker_code() {
-        // An earlier attempt got this far.
-        Some(code::TOPIC_ALREADY_EXISTS) => Ok(None),
+        // An earlier attempt saved that it would create the topic, and got this far.
+        Some(code::TOPIC_ALREADY_EXISTS) if resumed => Ok(None),
+        Some(code::TOPIC_ALREADY_EXISTS) => {
+            let text = format!(
+                "target topic {} did not exist when the plan was made, and exists now: somebody else created it. Nothing was written to it; make the plan again",
+                topic.target
+            );
+            Err(Failure::new(Code::PlanChanged, text))
+        }
         Some(code::INVALID_CONFIG) => match unknown_config(&error.to_string()) {
             Some(unknown) => Ok(Some(unknown.to_owned())),
             None => Err(Failure::new(Code::TargetMismatch, format!("target topic {}: {error}", topic.target))),
@@ -124,45 +116,32 @@ async fn create_topic(restore: &Restore<'_>, topic: &TopicPlan, new: &NewTopic) 
     }
 }
 
-/// Waits until every topic is known with all its leaders.
-async fn settled(
-    restore: &Restore<'_>,
-    names: &[String],
-) -> Result<std::collections::HashMap<String, Existing>, Failure> {
+/// Waits until every topic is there with all the partitions that the plan says.
+async fn settled(restore: &Restore<'_>, plan: &RestorePlan) -> Result<HashMap<String, Existing>, Failure> {
+    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let mut backoff = restore.cluster.backoff();
     loop {
-        let targets = existing(&restore.cluster, names).await?;
-        let led = |target: &Existing| target.topic.partitions.iter().all(|p| p.leader >= 0);
-        if names.iter().all(|name| targets.get(name).is_some_and(led)) {
-            return Ok(targets);
+        let targets = existing(&restore.cluster, &names).await?;
+        let unfit = plan.topics.iter().zip(&restore.state.topics).find_map(|(topic, state)| {
+            let found = targets.get(&topic.target);
+            unfit(topic, state, found).map(|reason| (topic, found.is_some(), reason))
+        });
+        let Some((topic, exists, reason)) = unfit else { return Ok(targets) };
+        let text = format!("target topic {}: {reason}", topic.target);
+        if topic.target_id.is_some() && exists {
+            return Err(Failure::new(Code::PlanChanged, format!("{text}. Nothing was written; make the plan again")));
         }
-        backoff.wait(wire::WireError::broker("created topics are not led yet", 5)).await?;
+        backoff.wait(WireError::broker(text, code::UNKNOWN_TOPIC_OR_PARTITION)).await?;
     }
 }
 
-async fn purge(restore: &Restore<'_>, targets: &std::collections::HashMap<String, Existing>) -> Result<(), Failure> {
-    if restore.spec.existing_topics != ExistingTopics::Purge {
-        return Ok(());
+/// Why what is found is not the topic that the plan means.
+fn unfit(plan: &TopicPlan, state: &TargetTopic, found: Option<&Existing>) -> Option<String> {
+    let Some(found) = found else { return Some("it does not exist".to_owned()) };
+    let id = Some(state.id).filter(|id| !id.is_nil()).or(plan.target_id);
+    if id.is_some_and(|id| id != found.topic.id) {
+        return Some("it was deleted and created anew since the plan was made".to_owned());
     }
-    for topic in restore.state.topics.iter().filter(|topic| !topic.created) {
-        if let Some(target) = targets.get(&topic.name).filter(|target| target.held > 0) {
-            restore.cluster.purge_topic(&target.topic).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn check_same_topics(restore: &Restore<'_>) -> Result<(), Failure> {
-    let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
-    let found = restore.cluster.topics(Some(&names)).await?;
-    for topic in &restore.state.topics {
-        if !found.iter().any(|other| other.name == topic.name && other.id == topic.id) {
-            let text = format!(
-                "target topic {} is not the one that this restore began with (it was deleted or recreated); restore again under a new name",
-                topic.name
-            );
-            return Err(Failure::new(Code::StateMismatch, text));
-        }
-    }
-    Ok(())
+    let has = i32::try_from(found.topic.partitions.len()).unwrap_or(i32::MAX);
+    (has != plan.partition_count).then(|| format!("it has {has} partitions, the plan says {}", plan.partition_count))
 }

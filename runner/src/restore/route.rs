@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{RestoreSpec, Strategy};
+use serde::{Deserialize, Serialize};
 
 /// How the partitions of one topic are dealt out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Route {
     /// By number, with exceptions.
     Partition(BTreeMap<i32, i32>),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use archive::{Digest, Point};
+use contract::Failure;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,35 +11,57 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RestoreState {
+    /// Namespace of the restore, empty outside of a cluster.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// Random text, another one each time that the restore begins anew: claims name it.
+    pub(crate) life: String,
     /// Set of the recovery point.
     pub(crate) set: String,
     /// Entry of its seal.
     pub(crate) entry: u64,
     /// Digest of its seal.
     pub(crate) digest: Digest,
-    /// Target topics; those created by this restore are named before they are created.
+    /// Digest of the plan that is carried out.
+    pub(crate) plan: Digest,
+    /// Target topics, in the order of the plan.
     pub(crate) topics: Vec<TargetTopic>,
-    /// Target partitions with their start offsets; empty until nothing can be purged any more.
+    /// Target partitions with their start offsets; empty until the first epoch: then nothing is deleted any more.
     pub(crate) partitions: Vec<TargetPartition>,
     /// Producer epochs in order, each with where its records begin.
     pub(crate) epochs: Vec<Epoch>,
-    /// Everything is produced and configs are final.
-    pub(crate) finished: bool,
+    /// Everything is produced: the offset after the last record, by partition. Only configs are left to do.
+    pub(crate) produced: Option<Vec<i64>>,
+    /// How it ended for good: configs are final or put back, and its claims hold no longer.
+    pub(crate) ended: Option<Ended>,
+}
+
+/// How a restore ended for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Ended {
+    /// Everything is in the target.
+    Completed,
+    /// It never goes on; where records were produced, every further attempt ends so, too.
+    Failed(Failure),
 }
 
 /// A target topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TargetTopic {
     /// Source topic id.
     pub(crate) source: Uuid,
     /// Target name.
     pub(crate) name: String,
-    /// Target topic id, once known.
+    /// Target topic id, nil until it is known.
     pub(crate) id: Uuid,
     /// Whether this restore creates it.
     pub(crate) created: bool,
-    /// Configs that are held off: what the topic itself said before, `None` for nothing.
+    /// Values in force while the restore works.
+    pub(crate) held: BTreeMap<String, String>,
+    /// What the topic itself said of the held configs before, `None` for nothing.
     pub(crate) previous: BTreeMap<String, Option<String>>,
     /// Values in force before the hold, for the retention guard.
     pub(crate) effective: BTreeMap<String, String>,
@@ -70,28 +93,30 @@ pub(crate) struct Epoch {
     pub(crate) starts: Vec<i64>,
 }
 
-impl Default for Epoch {
-    fn default() -> Self {
-        Self { producer_id: -1, number: -1, bases: Vec::new(), starts: Vec::new() }
-    }
-}
-
 impl RestoreState {
-    pub(crate) fn new(point: &Point) -> Self {
+    /// A restore that has changed nothing yet.
+    pub(crate) fn new((namespace, name): (&str, &str), life: String, point: &Point, plan: Digest) -> Self {
         Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            life,
             set: point.set().to_owned(),
             entry: point.entry,
             digest: point.digest.clone(),
-            topics: Vec::new(),
-            partitions: Vec::new(),
-            epochs: Vec::new(),
-            finished: false,
+            plan,
+            ..Self::default()
         }
     }
 
     /// Whether records may have been produced.
     pub(crate) fn started(&self) -> bool {
-        !self.partitions.is_empty()
+        !self.epochs.is_empty()
+    }
+
+    /// Name of the topic that a target partition belongs to, and its number, as people write it.
+    pub(crate) fn place(&self, partition: &TargetPartition) -> String {
+        let topic = self.topics.get(partition.topic).map_or("?", |topic| topic.name.as_str());
+        format!("{topic}/{}", partition.partition)
     }
 
     /// Target offset of restored record number `count` (from 0) of a partition.

@@ -1,18 +1,15 @@
-//! The ends of target partitions: which batch stands last, and whether the fence has arrived there.
+//! The ends of target partitions: how many of our records stand there, whether anything else does, and whether the fence
+//! has arrived.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::time::Duration;
+mod walk;
 
 use batch::BatchHeader;
 use contract::{Code, Failure};
-use wire::{Cluster, FetchOptions, FetchSpot, Isolation, OffsetAt, ProducerIdentity, Retry, Topic, WireError};
+use wire::{Cluster, ProducerIdentity, WireError, code};
 
+use self::walk::Walk;
+use super::facts::{Span, existing, same_topics, spans};
 use super::state::{Epoch, RestoreState};
-
-/// Partitions asked in one request.
-const SPOTS: usize = 128;
-const ANSWER: i32 = 16 << 20;
 
 /// Where a partition stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +23,7 @@ pub(crate) struct Tail {
 /// Reads the end of every partition of the state, waiting for the fence's markers where there is one.
 ///
 /// # Errors
-/// [`Code::ForeignWriter`] when records of somebody else stand there.
+/// [`Code::ForeignWriter`] when records of somebody else stand there, [`Code::TargetLost`] when ours are gone.
 pub(crate) async fn read(
     cluster: &Cluster,
     state: &RestoreState,
@@ -34,181 +31,142 @@ pub(crate) async fn read(
 ) -> Result<Vec<Tail>, Failure> {
     let mut backoff = cluster.backoff();
     loop {
-        match read_once(cluster, state, fence).await? {
-            Ok(tails) => return Ok(tails),
-            Err(waiting) => drop(backoff.wait(waiting).await?),
-        }
+        let waiting = match read_once(cluster, state, fence).await {
+            Ok(Ok(tails)) => return Ok(tails),
+            Ok(Err(waiting)) => waiting,
+            Err(failure) => return Err(with_cause(cluster, state, failure).await),
+        };
+        backoff.wait(waiting).await?;
     }
 }
 
+/// The tails, or what must be waited for.
 async fn read_once(
     cluster: &Cluster,
     state: &RestoreState,
     fence: Option<ProducerIdentity>,
 ) -> Result<Result<Vec<Tail>, WireError>, Failure> {
-    let names: Vec<_> = state.topics.iter().map(|topic| topic.name.clone()).collect();
-    let topics = cluster.topics(Some(&names)).await?;
-    let ends = cluster.offsets(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
-    let mut walks: Vec<Walk> = Vec::new();
+    let topics = same_topics(cluster, &state.topics).await?;
+    let spans = spans(cluster, &topics).await?;
+    let mut walks = Vec::new();
     for (place, partition) in state.partitions.iter().enumerate() {
         let name = state.topics.get(partition.topic).map(|topic| topic.name.clone()).unwrap_or_default();
-        let end = ends.get(&(name.clone(), partition.partition)).copied().unwrap_or(partition.start);
-        walks.push(Walk {
-            place,
-            name,
-            partition: partition.partition,
-            start: partition.start,
-            end,
-            at: end - 1,
-            fenced: fence.is_none(),
-            last: None,
-        });
+        let Some(log) = spans.get(&(name.clone(), partition.partition)) else {
+            return Ok(Err(WireError::broker(format!("{}: no answer", state.place(partition)), 7)));
+        };
+        walks.push(Walk::new(place, name, partition, *log, fence.is_none()));
     }
-    let mut open: Vec<usize> = (0..walks.len()).collect();
-    while !open.is_empty() {
-        let asks: Vec<_> =
-            open.iter().filter_map(|place| walks.get(*place)).filter(|walk| walk.at >= walk.start).cloned().collect();
-        let found = batches_at(cluster, &topics, &asks).await?;
-        open.clear();
-        for (place, header) in found {
-            let Some(walk) = walks.get_mut(place) else { continue };
-            if header.attributes.control() {
-                walk.fenced |= fence.is_some_and(|f| (header.producer_id, header.producer_epoch) == (f.id, f.epoch));
-                walk.at = header.base_offset - 1;
-                open.push(place);
-            } else {
-                walk.last = Some(header);
-            }
+    match walk::back(cluster, topics, &mut walks, fence).await {
+        // The log start moved while we read: look at the logs again.
+        Err(error) if error.broker_code() == Some(code::OFFSET_OUT_OF_RANGE) => {
+            return Ok(Err(WireError::broker(error.to_string(), 7)));
         }
+        other => other?,
     }
     let mut tails = Vec::new();
     for walk in &walks {
-        let tail = walk.judge(state)?;
+        let subject = format!("{}/{}", walk.topic, walk.partition);
+        let stand = Stand { place: walk.place, start: walk.start, log: walk.log };
+        tails.push(stand.judge(&subject, &state.epochs, walk.last.as_ref())?);
         if !walk.fenced {
-            return Ok(Err(WireError::broker(
-                format!("{}/{}: the fence has not arrived", walk.name, walk.partition),
-                7,
-            )));
+            return Ok(Err(WireError::broker(format!("{subject}: the fence has not arrived"), 7)));
         }
-        tails.push(tail);
     }
     Ok(Ok(tails))
 }
 
-/// The way back from the end of a partition to its last data batch.
-#[derive(Debug, Clone)]
-struct Walk {
-    place: usize,
-    name: String,
-    partition: i32,
-    start: i64,
-    end: i64,
-    at: i64,
-    fenced: bool,
-    last: Option<BatchHeader>,
+/// Adds to a loss what deletes in the target now.
+pub(crate) async fn with_cause(cluster: &Cluster, state: &RestoreState, failure: Failure) -> Failure {
+    if failure.code != Code::TargetLost {
+        return failure;
+    }
+    let names: Vec<_> = state.topics.iter().map(|topic| topic.name.clone()).collect();
+    let Ok(targets) = existing(cluster, &names).await else { return failure };
+    let mut deletes = Vec::new();
+    for topic in &state.topics {
+        let Some(target) = targets.get(&topic.name) else { continue };
+        let differing = super::holds::differing(topic, target);
+        let values = differing.keys().filter_map(|name| Some(format!("{name}={}", target.effective.get(name)?)));
+        let values: Vec<_> = values.collect();
+        if !values.is_empty() {
+            deletes.push(format!("{} has {} now", topic.name, values.join(", ")));
+        }
+    }
+    let cause = if deletes.is_empty() {
+        "no config was changed: somebody deleted records, or a leader was elected without them".to_owned()
+    } else {
+        deletes.join("; ")
+    };
+    Failure::new(failure.code, format!("{} ({cause})", failure.message))
 }
 
-impl Walk {
-    fn judge(&self, state: &RestoreState) -> Result<Tail, Failure> {
-        let Some(last) = &self.last else { return Ok(Tail { done: 0, next: self.end }) };
+/// What is known of one partition when its end was read.
+struct Stand {
+    /// Position in the state.
+    place: usize,
+    /// Target offset of the first restored record.
+    start: i64,
+    log: Span,
+}
+
+impl Stand {
+    /// Counts our records from the last data batch, and checks that nothing else stands between.
+    fn judge(&self, subject: &str, epochs: &[Epoch], last: Option<&BatchHeader>) -> Result<Tail, Failure> {
+        let known = epochs.last().and_then(|epoch| epoch.bases.get(self.place)).copied().unwrap_or(0);
+        let done = last.map_or(Ok(0), |last| self.count(subject, epochs, last))?;
+        if done < known {
+            let text = format!(
+                "{subject}: this restore wrote {known} records before, and {done} are there: the target lost the others"
+            );
+            return Err(Failure::new(Code::TargetLost, text));
+        }
+        if done > 0 && self.log.start > self.start {
+            return Err(deleted(subject, self.start, self.log.start));
+        }
+        Ok(Tail { done, next: self.log.end })
+    }
+
+    /// Our records up to and with this batch.
+    fn count(&self, subject: &str, epochs: &[Epoch], last: &BatchHeader) -> Result<u64, Failure> {
         let foreign = |what: &str| {
             let text = format!(
-                "{}/{}: the records at offset {} are {what}; stop the other producer, then restore again under a new name",
-                self.name, self.partition, last.base_offset
+                "{subject}: the records at offset {} are {what}; stop the other producer, then restore again under a new name",
+                last.base_offset
             );
             Failure::new(Code::ForeignWriter, text)
         };
         let ours = |epoch: &Epoch| (epoch.producer_id, epoch.number) == (last.producer_id, last.producer_epoch);
-        let number = state.epochs.iter().position(ours).ok_or_else(|| foreign("not from this restore"))?;
-        let Some(epoch) = state.epochs.get(number) else { return Err(foreign("not from this restore")) };
+        let number = epochs.iter().position(ours).ok_or_else(|| foreign("not from this restore"))?;
+        let of_place = |epoch: &Epoch| Some((*epoch.bases.get(self.place)?, *epoch.starts.get(self.place)?));
+        let known = epochs.get(number).and_then(of_place);
+        let (base, start) = known.ok_or_else(|| foreign("of an epoch that the state does not know"))?;
         // Records of an epoch end where the next one began.
-        let next_start = state.epochs.get(number + 1).and_then(|next| next.starts.get(self.place));
-        if next_start.is_some_and(|start| last.base_offset >= *start) {
+        let next = epochs.get(number + 1).and_then(|next| next.starts.get(self.place));
+        if next.is_some_and(|start| last.base_offset >= *start) {
             return Err(foreign("a late request of an earlier attempt"));
         }
-        let base = epoch.bases.get(self.place).copied().unwrap_or(0);
-        let in_epoch = u64::try_from(last.base_sequence).unwrap_or(0) + last.records();
-        // Sequences wrap at 2^31; offsets since the epoch's start tell how often.
-        let since = u64::try_from(last.next_offset() - epoch.starts.get(self.place).copied().unwrap_or(self.start))
-            .unwrap_or(0);
-        let wraps = since.saturating_sub(in_epoch) >> 31;
-        Ok(Tail { done: base + in_epoch + (wraps << 31), next: self.end })
+        let sequence = u64::try_from(last.base_sequence).map_err(|_| foreign("without a sequence"))?;
+        let in_epoch = sequence + last.records();
+        let since = u64::try_from(last.next_offset() - start).map_err(|_| foreign("before the epoch's first"))?;
+        // Sequences wrap at 2^31; offsets since the epoch's start tell how often. Nothing else may stand between.
+        if since < in_epoch || (since - in_epoch) % (1 << 31) != 0 {
+            return Err(foreign(&format!(
+                "number {in_epoch} of this attempt, and stand {since} offsets after its first: {} others stand between",
+                since.abs_diff(in_epoch)
+            )));
+        }
+        Ok(base + since)
     }
 }
 
-/// The headers of the batches that hold these offsets.
-async fn batches_at(cluster: &Cluster, topics: &[Topic], asks: &[Walk]) -> Result<Vec<(usize, BatchHeader)>, Failure> {
-    let mut by_leader: BTreeMap<i32, VecDeque<(usize, FetchSpot)>> = BTreeMap::new();
-    for walk in asks {
-        let Some(topic) = topics.iter().find(|topic| topic.name == walk.name) else { continue };
-        let leader = topic.partitions.iter().find(|p| p.index == walk.partition).map_or(-1, |p| p.leader);
-        let spot = FetchSpot {
-            topic: Arc::from(walk.name.as_str()),
-            topic_id: topic.wire_id,
-            partition: walk.partition,
-            offset: walk.at,
-            leader_epoch: -1,
-            last_epoch: -1,
-            max_bytes: 2 << 20,
-        };
-        by_leader.entry(leader).or_default().push_back((walk.place, spot));
-    }
-    let mut found = Vec::new();
-    let mut backoff = cluster.backoff();
-    for (leader, mut queue) in by_leader {
-        while !queue.is_empty() {
-            let batch: Vec<_> = queue.drain(..queue.len().min(SPOTS)).collect();
-            match fetch_headers(cluster, leader, &batch).await {
-                Ok(headers) => {
-                    let missing: Vec<_> =
-                        batch.into_iter().filter(|(place, _)| !headers.iter().any(|(p, _)| p == place)).collect();
-                    if headers.is_empty() {
-                        backoff.wait(WireError::broker("reading the ends of target partitions", 7)).await?;
-                    } else {
-                        backoff.reset();
-                    }
-                    found.extend(headers);
-                    for item in missing.into_iter().rev() {
-                        queue.push_front(item);
-                    }
-                }
-                Err(error) => {
-                    queue.extend(batch);
-                    if backoff.wait(error).await? == Retry::Refresh {
-                        cluster.topics(Some(&[])).await?;
-                    }
-                }
-            }
-        }
-    }
-    Ok(found)
+/// Records at the beginning are gone.
+pub(crate) fn deleted(subject: &str, first: i64, log_start: i64) -> Failure {
+    let text = format!(
+        "{subject}: the restored records begin at offset {first}, and the log begins at {log_start}: the target deleted {} offsets of them",
+        log_start - first
+    );
+    Failure::new(Code::TargetLost, text)
 }
 
-async fn fetch_headers(
-    cluster: &Cluster,
-    leader: i32,
-    batch: &[(usize, FetchSpot)],
-) -> Result<Vec<(usize, BatchHeader)>, WireError> {
-    let spots: Vec<_> = batch.iter().map(|(_, spot)| spot.clone()).collect();
-    let connection = cluster.broker(leader, 0, None).await?;
-    let options = FetchOptions {
-        isolation: Isolation::Uncommitted,
-        max_bytes: ANSWER,
-        max_wait: Duration::ZERO,
-        rack: Arc::from(""),
-    };
-    let answer = connection.fetch(&spots, &options).await?;
-    let mut out = Vec::new();
-    for part in answer.partitions {
-        let Some((place, spot)) = batch.get(part.spot) else { continue };
-        if part.error != 0 {
-            return Err(WireError::broker(format!("{}/{}", spot.topic, spot.partition), part.error));
-        }
-        if let Ok(header) = BatchHeader::parse(&part.records)
-            && header.last_offset() >= spot.offset
-        {
-            out.push((*place, header));
-        }
-    }
-    Ok(out)
-}
+#[cfg(test)]
+mod tests;

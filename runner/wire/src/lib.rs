@@ -44,5 +44,5 @@ pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};
 pub use retry::Backoff;
 pub use sasl::SaslConfig;
 pub use tls::TlsFiles;
-pub use topics::{ConfigEntry, NewTopic};
+pub use topics::{ConfigEntry, Creation, NewTopic};
 pub use transactions::ProducerIdentity;

@@ -13,14 +13,18 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use crate::cluster::{Cluster, topic_name};
-use crate::{Topic, WireError};
+use crate::{WireError, code};
 
 /// Resource type of topics in config requests.
 const TOPIC: i8 = 2;
+/// Resource type of brokers in config requests.
+const BROKER: i8 = 4;
 /// Config source of values that were set on the topic itself.
 const TOPIC_SOURCE: i8 = 1;
 /// Topics per config request.
 const CHUNK: usize = 200;
+/// The controller's time ran out.
+const REQUEST_TIMED_OUT: i16 = 7;
 /// How long the controller may take.
 const ADMIN_WAIT: Duration = Duration::from_secs(30);
 
@@ -44,6 +48,15 @@ pub struct NewTopic {
     pub replication: i16,
     /// Configs to set on it.
     pub configs: BTreeMap<String, String>,
+}
+
+/// What came of the request to create a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creation {
+    /// It was created.
+    Done,
+    /// It exists; whether an unanswered request of ours created it is not known.
+    Perhaps,
 }
 
 impl Cluster {
@@ -84,11 +97,12 @@ impl Cluster {
         Ok(out)
     }
 
-    /// Creates a topic; one that exists already is an error.
+    /// Creates a topic. One that exists already is an error, unless an earlier request of this call had no answer: then
+    /// that request may have created it.
     ///
     /// # Errors
     /// What the controller says.
-    pub async fn create_topic(&self, topic: &NewTopic) -> Result<(), WireError> {
+    pub async fn create_topic(&self, topic: &NewTopic) -> Result<Creation, WireError> {
         let configs = topic.configs.iter().map(|(name, value)| {
             let config = CreatableTopicConfig::default().with_name(StrBytes::from_string(name.clone()));
             config.with_value(Some(StrBytes::from_string(value.clone())))
@@ -100,11 +114,23 @@ impl Cluster {
             .with_configs(configs.collect());
         let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
         let request = CreateTopicsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
+        let mut unanswered = false;
         self.retrying(async || {
-            let answer = self.controller(&request, 7, ADMIN_WAIT).await?;
+            let answer = match self.controller(&request, 7, ADMIN_WAIT).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    unanswered = true;
+                    return Err(error);
+                }
+            };
             let result = answer.topics.into_iter().next();
             let (code, message) = result.map_or((-1, None), |t| (t.error_code, t.error_message));
-            check(&format!("create topic {}", topic.name), code, message)
+            // The controller's own time-out does not say whether the topic comes, either.
+            unanswered |= code == REQUEST_TIMED_OUT;
+            if code == code::TOPIC_ALREADY_EXISTS && unanswered {
+                return Ok(Creation::Perhaps);
+            }
+            check(&format!("create topic {}", topic.name), code, message).map(|()| Creation::Done)
         })
         .await
     }
@@ -134,26 +160,44 @@ impl Cluster {
         .await
     }
 
-    /// Deletes all records below the high watermark of every partition of a topic.
+    /// Deletes the records of one partition below `before`; what is gone already is no error.
     ///
     /// # Errors
-    /// When a partition refuses, for example because its topic is compacted.
-    pub async fn purge_topic(&self, topic: &Topic) -> Result<(), WireError> {
-        for partition in &topic.partitions {
-            let subject = format!("delete records of {}/{}", topic.name, partition.index);
-            self.retrying(async || {
-                let leader = self.leader(&topic.name, partition.index).await?;
-                let all = DeleteRecordsPartition::default().with_partition_index(partition.index).with_offset(-1);
-                let ask = DeleteRecordsTopic::default().with_name(topic_name(&topic.name)).with_partitions(vec![all]);
-                let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
-                let request = DeleteRecordsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
-                let answer = self.send(leader, &request, 2).await?;
-                let result = answer.topics.into_iter().flat_map(|t| t.partitions).next();
-                check(&subject, result.map_or(-1, |p| p.error_code), None)
-            })
-            .await?;
-        }
-        Ok(())
+    /// When the leader refuses, for example because the topic is compacted.
+    pub async fn delete_records(&self, topic: &str, partition: i32, before: i64) -> Result<(), WireError> {
+        let subject = format!("delete records of {topic}/{partition} below offset {before}");
+        self.retrying(async || {
+            let leader = self.leader(topic, partition).await?;
+            let below = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(before);
+            let ask = DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(vec![below]);
+            let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
+            let request = DeleteRecordsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
+            let answer = self.send(leader, &request, 2).await?;
+            let result = answer.topics.into_iter().flat_map(|t| t.partitions).next();
+            check(&subject, result.map_or(-1, |p| p.error_code), None)
+        })
+        .await
+    }
+
+    /// Configs of a broker; empty where we may not read them.
+    ///
+    /// # Errors
+    /// When no broker answers until the deadline.
+    pub async fn broker_configs(&self) -> Result<BTreeMap<String, String>, WireError> {
+        self.retrying(async || {
+            let Some(broker) = self.broker_ids().first().copied() else {
+                return Err(WireError::broker("brokers", 5));
+            };
+            let resource = DescribeConfigsResource::default().with_resource_type(BROKER);
+            let resource = resource.with_resource_name(StrBytes::from_string(broker.to_string()));
+            let request =
+                DescribeConfigsRequest::default().with_resources(vec![resource.with_configuration_keys(None)]);
+            let answer = self.send(broker, &request, 4).await?;
+            let readable = answer.results.into_iter().filter(|result| result.error_code == 0);
+            let configs = readable.flat_map(|result| result.configs);
+            Ok(configs.filter_map(|c| Some((c.name.to_string(), c.value?.to_string()))).collect())
+        })
+        .await
     }
 }
 

@@ -14,8 +14,15 @@ use kafka_protocol::protocol::StrBytes;
 use crate::cluster::{Cluster, topic_name};
 use crate::{BrokerId, WireError};
 
-/// Longest time that the coordinator keeps a transaction open by itself.
-const TRANSACTION_TIMEOUT_MS: i32 = 60_000;
+/// Times for which the coordinator may keep a transaction open by itself, tried in this order after one above the retry
+/// deadline: `transaction.max.timeout.ms` of the broker may be lower.
+const SHORTER_TIMEOUTS_MS: [i32; 2] = [60_000, 10_000];
+/// What the coordinator may take beyond our retry deadline, so that it never ends a fence that is still tried.
+const ABOVE_DEADLINE_MS: u64 = 60_000;
+/// The broker does not take a transaction timeout that long.
+const INVALID_TRANSACTION_TIMEOUT: i16 = 50;
+/// Nothing was done for this partition because another one was refused.
+const OPERATION_NOT_ATTEMPTED: i16 = 55;
 /// Key type of transactional ids in coordinator look-ups.
 const TRANSACTION: i8 = 1;
 
@@ -34,9 +41,26 @@ impl Cluster {
     /// # Errors
     /// What the coordinator says.
     pub async fn init_producer(&self, transactional_id: Option<&str>) -> Result<ProducerIdentity, WireError> {
+        let longest = self.options().retry_deadline_ms.saturating_add(ABOVE_DEADLINE_MS);
+        let longest = i32::try_from(longest).unwrap_or(i32::MAX);
+        let mut found = self.init_producer_within(transactional_id, longest).await;
+        for timeout in SHORTER_TIMEOUTS_MS.into_iter().filter(|timeout| *timeout < longest) {
+            if found.as_ref().err().and_then(WireError::broker_code) != Some(INVALID_TRANSACTION_TIMEOUT) {
+                break;
+            }
+            found = self.init_producer_within(transactional_id, timeout).await;
+        }
+        found
+    }
+
+    async fn init_producer_within(
+        &self,
+        transactional_id: Option<&str>,
+        timeout_ms: i32,
+    ) -> Result<ProducerIdentity, WireError> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(transactional_id.map(transactional))
-            .with_transaction_timeout_ms(TRANSACTION_TIMEOUT_MS)
+            .with_transaction_timeout_ms(timeout_ms)
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
         self.retrying(async || {
@@ -85,15 +109,14 @@ impl Cluster {
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
             let answer = self.send(broker, &add, 3).await?;
-            for topic in answer.results_by_topic_v3_and_below {
-                for p in topic.results_by_partition {
-                    if p.partition_error_code != 0 {
-                        let subject = format!("fence of {}/{}", topic.name.0, p.partition_index);
-                        return Err(WireError::broker(subject, p.partition_error_code));
-                    }
-                }
+            let results = answer.results_by_topic_v3_and_below.iter().flat_map(|topic| {
+                let each = topic.results_by_partition.iter();
+                each.map(move |p| (format!("{}/{}", topic.name.0, p.partition_index), p.partition_error_code))
+            });
+            match first_refusal(results) {
+                None => Ok(()),
+                Some((partition, code)) => Err(WireError::broker(format!("fence of {partition}"), code)),
             }
-            Ok(())
         })
         .await?;
         self.retrying(async || {
@@ -108,6 +131,32 @@ impl Cluster {
     }
 }
 
+/// Why partitions were refused: those that are only not attempted (55) hide the one that is the reason.
+fn first_refusal(results: impl Iterator<Item = (String, i16)>) -> Option<(String, i16)> {
+    let mut not_attempted = None;
+    for (partition, code) in results.filter(|(_, code)| *code != 0) {
+        if code != OPERATION_NOT_ATTEMPTED {
+            return Some((partition, code));
+        }
+        not_attempted.get_or_insert((partition, code));
+    }
+    not_attempted
+}
+
 fn transactional(id: &str) -> TransactionalId {
     TransactionalId(StrBytes::from_string(id.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_refusal_is_not_hidden() {
+        let of = |codes: &[i16]| first_refusal(codes.iter().enumerate().map(|(p, code)| (format!("t/{p}"), *code)));
+        assert_eq!(of(&[0, 0]), None);
+        assert_eq!(of(&[55, 55, 29, 3]), Some(("t/2".into(), 29)));
+        assert_eq!(of(&[29, 55]), Some(("t/0".into(), 29)));
+        assert_eq!(of(&[0, 55]), Some(("t/1".into(), 55)));
+    }
 }

@@ -10,7 +10,7 @@ mod storage;
 
 use contract::{
     BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, InspectSpec, KafkaSpec, MetricsSpec, PatternSyntax,
-    RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, StartOffset, StoreSpec, Strategy,
+    RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, StartOffset, StoreSpec, Strategy, WhenNewer,
 };
 use jiff::Timestamp;
 
@@ -146,6 +146,9 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
         plan_fingerprint: spec.plan_fingerprint.clone(),
+        accept: Vec::new(),
+        // A Job that is run again after it was done stays done, whatever was backed up since.
+        when_newer: WhenNewer::Warn,
         dry_run: spec.dry_run,
     };
     RunSpec {

@@ -1,24 +1,19 @@
-//! Making a plan: both sides are looked at, and every target topic is judged. Nothing is written.
+//! Making a plan: both sides are looked at once, and everything that will be done is written down. Nothing is changed.
 
-use std::collections::{BTreeMap, HashMap};
-
-use archive::{Point, Timelines, TopicConfigs};
+use archive::{Point, TopicConfigs};
 use batch::Window;
 use contract::{Code, ExistingTopics, Failure, RestoreSpec};
-use uuid::Uuid;
 use wire::Cluster;
 
-use super::{RestorePlan, TopicPlan};
+use super::count::{Sums, count};
+use super::judge::judge;
+use super::{FORMAT, OlderTimeline, Proposal, RestorePlan, SourceRange, TargetAction, TargetRange, TopicPlan};
 use crate::context::Context;
-use crate::restore::configs::{expiring, for_creation, number};
+use crate::restore::configs::{for_creation, holds};
 use crate::restore::facts::{Existing, existing};
 use crate::restore::route::Route;
 use crate::restore::select::{Chosen, choose};
-use crate::restore::state::RestoreState;
 use crate::restore::{cut_reader, cuts};
-
-/// Bytes that offset headers may add to a batch with a single record.
-const HEADER_ROOM: u64 = 1024;
 
 /// Looks at both sides and plans.
 ///
@@ -29,114 +24,66 @@ pub(crate) async fn make(
     cluster: &Cluster,
     point: &Point,
     spec: &RestoreSpec,
-    saved: Option<&RestoreState>,
-) -> Result<RestorePlan, Failure> {
+) -> Result<Proposal, Failure> {
     let (chosen, warnings) = choose(&point.seal, spec)?;
     let names: Vec<_> = chosen.iter().map(|chosen| chosen.target.clone()).collect();
     let targets = existing(cluster, &names).await?;
     let configs = point.configs().await?;
-    let now_ms = context.clock.now().as_millisecond();
-    let mut out = outline(point, spec, warnings);
+    let mut out = Proposal::new(outline(cluster, point, spec, &chosen)?);
+    out.warnings = warnings;
     choose_timelines(&mut out, spec, &chosen);
-    let sums = sum_rows(point, &chosen, &out).await?;
-    fill(&mut out, point, spec, &chosen, &targets, &configs, &sums, saved, now_ms);
-    out.cut_transactions = cut_reader::find(point, &out).await?;
+    let places = chosen.iter().flat_map(|chosen| (0..chosen.topic.partitions).map(|p| (chosen.topic.id, p)));
+    let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window).await?;
+    let describe = |chosen: &Chosen| describe(point, spec, chosen, &configs, &sums, targets.get(&chosen.target));
+    out.plan.topics = chosen.iter().map(describe).collect();
+    let source_counts = chosen.iter().map(|c| (c.topic.name.clone(), c.topic.partitions)).collect();
+    let now_ms = context.clock.now().as_millisecond();
+    judge(&mut out, spec, &targets, &source_counts, sums.without_window, now_ms);
+    out.cut_transactions = cut_reader::find(point, &out.plan).await?;
     out.warnings.extend(cuts::warning(&out.cut_transactions));
     Ok(out)
 }
 
 /// A plan without topics.
-fn outline(point: &Point, spec: &RestoreSpec, warnings: Vec<String>) -> RestorePlan {
-    let (start, end) = spec.window().unwrap_or((i64::MIN, i64::MAX));
-    RestorePlan {
+fn outline(cluster: &Cluster, point: &Point, spec: &RestoreSpec, chosen: &[Chosen]) -> Result<RestorePlan, Failure> {
+    let invalid = |(field, rule): (String, String)| Failure::new(Code::SpecInvalid, format!("restore.{field} {rule}"));
+    let (start, end) = spec.window().map_err(invalid)?;
+    let no_id = || Failure::new(Code::BrokerUnsupported, "the target cluster does not tell its id");
+    let is_chosen = |fork: &&archive::Fork| chosen.iter().any(|chosen| chosen.topic.id == fork.topic);
+    Ok(RestorePlan {
+        format: FORMAT,
         point: point.seal.point.clone(),
-        topics: Vec::new(),
+        digest: point.digest.clone(),
+        cluster: cluster.cluster_id().ok_or_else(no_id)?,
         offset_headers: spec.include_offset_headers.unwrap_or(point.seal.include_offset_headers),
-        refusals: Vec::new(),
-        warnings,
-        cut_transactions: Vec::new(),
-        estimate: None,
         window: Window { start, end },
-        timelines: Timelines::new(point.forks()),
-    }
-}
-
-/// The rest of the plan, from facts alone.
-#[allow(clippy::too_many_arguments)]
-fn fill(
-    out: &mut RestorePlan,
-    point: &Point,
-    spec: &RestoreSpec,
-    chosen: &[Chosen],
-    targets: &HashMap<String, Existing>,
-    configs: &TopicConfigs,
-    sums: &HashMap<(Uuid, i32), Sum>,
-    saved: Option<&RestoreState>,
-    now_ms: i64,
-) {
-    for chosen in chosen {
-        let mut topic = describe(point, spec, chosen, configs, sums);
-        let target = targets.get(&chosen.target);
-        let mine = saved.and_then(|state| state.topics.iter().find(|topic| topic.name == chosen.target));
-        topic.action = action(spec, target, mine.is_some(), saved.is_some_and(RestoreState::started)).into();
-        judge(out, &mut topic, spec, target, mine.is_some_and(|mine| mine.created), now_ms);
-        out.topics.push(topic);
-    }
-    if spec.produce_acks != -1 {
-        let lost = if spec.produce_acks == 0 {
-            "records may be lost without notice, and offsets are not checked as they are written"
-        } else {
-            "records may be lost when a leader fails"
-        };
-        out.warnings.push(format!("restore.produceAcks is {}: {lost}; exactly once needs -1", spec.produce_acks));
-    }
+        forks: point.forks().iter().filter(is_chosen).cloned().collect(),
+        older: Vec::new(),
+        topics: Vec::new(),
+    })
 }
 
 /// Older timelines that the specification names.
-fn choose_timelines(out: &mut RestorePlan, spec: &RestoreSpec, chosen: &[Chosen]) {
+fn choose_timelines(out: &mut Proposal, spec: &RestoreSpec, chosen: &[Chosen]) {
+    let timelines = out.plan.timelines();
     for (place, timeline) in &spec.timelines {
         let named = place.rsplit_once('/').and_then(|(topic, number)| Some((topic, number.parse::<i32>().ok()?)));
-        let Some((name, partition)) = named else { continue };
-        let newest = chosen.iter().find(|chosen| chosen.topic.name == name).map(|chosen| chosen.topic.id);
-        match newest {
-            Some(id) if out.timelines.newest(id, partition) >= *timeline => {
-                out.timelines.choose(id, partition, *timeline);
+        let found = named.and_then(|(name, partition)| {
+            let topic = chosen.iter().find(|chosen| chosen.topic.name == name)?.topic.id;
+            (timelines.newest(topic, partition) >= *timeline).then_some((topic, partition))
+        });
+        match found {
+            Some((topic, partition)) => {
+                out.plan.older.push(OlderTimeline { topic, partition, timeline: *timeline });
             }
-            _ => {
+            None => {
+                let point = &out.plan.point;
                 let text =
-                    format!("restore.timelines.{place}: recovery point {} has no timeline {timeline} there", out.point);
+                    format!("restore.timelines.{place}: recovery point {point} has no timeline {timeline} there");
                 out.refusals.push(Failure::new(Code::UnknownTopic, text));
             }
         }
     }
-}
-
-/// Records, bytes and oldest time by (topic, partition) inside the window.
-#[derive(Default)]
-struct Sum {
-    records: u64,
-    bytes: u64,
-    oldest: Option<i64>,
-}
-
-async fn sum_rows(point: &Point, chosen: &[Chosen], plan: &RestorePlan) -> Result<HashMap<(Uuid, i32), Sum>, Failure> {
-    let mut out: HashMap<(Uuid, i32), Sum> = HashMap::new();
-    let window = plan.window;
-    let topics = || chosen.iter().map(|chosen| &chosen.topic);
-    let only = topics().flat_map(|topic| (0..topic.partitions).map(|partition| (topic.id, partition))).collect();
-    let mut take = |topic: Uuid, row: &archive::SegmentRow| {
-        let outside = row.max_timestamp < window.start || (row.min_exact && row.min_timestamp > window.end);
-        let replaced = row.first >= plan.timelines.end_of(topic, row.partition, row.timeline);
-        if row.committed > 0 && !outside && !replaced {
-            let sum = out.entry((topic, row.partition)).or_default();
-            sum.records += row.committed;
-            sum.bytes += row.bytes;
-            let oldest = row.min_timestamp.max(window.start);
-            sum.oldest = Some(sum.oldest.map_or(oldest, |before| before.min(oldest)));
-        }
-    };
-    point.each_row(Some(&only), &mut take).await?;
-    Ok(out)
 }
 
 fn describe(
@@ -144,100 +91,68 @@ fn describe(
     spec: &RestoreSpec,
     chosen: &Chosen,
     configs: &TopicConfigs,
-    sums: &HashMap<(Uuid, i32), Sum>,
+    sums: &Sums,
+    target: Option<&Existing>,
 ) -> TopicPlan {
     let wanted = |partition: &i32| spec.source_partitions.is_empty() || spec.source_partitions.contains(partition);
     let partitions: Vec<i32> = (0..chosen.topic.partitions).filter(wanted).collect();
     let route = Route::new(spec, &chosen.target);
-    let of = |partition: &i32| sums.get(&(chosen.topic.id, *partition));
+    let of = |partition: &i32| Some((*partition, sums.of.get(&(chosen.topic.id, *partition))?));
+    let read: Vec<_> = partitions.iter().filter_map(of).collect();
     let rows = || point.seal.partitions.iter().filter(|row| row.topic == chosen.place && wanted(&row.partition));
+    let targets = route.targets(&partitions);
+    let largest_batch = rows().map(|row| row.largest_batch).max().unwrap_or(0);
+    let held = target.map(|target| holds(&target.effective, false, largest_batch)).unwrap_or_default();
+    let own = |name: &String| target.and_then(|target| target.own.get(name).cloned());
+    let sources = read.iter().map(|(partition, sum)| SourceRange {
+        partition: *partition,
+        first: sum.first,
+        next: sum.next,
+        records: sum.records,
+        exact: sum.exact,
+    });
     TopicPlan {
         source: chosen.topic.name.clone(),
-        target: chosen.target.clone(),
-        action: String::new(),
-        records: partitions.iter().filter_map(of).map(|sum| sum.records).sum(),
-        bytes: partitions.iter().filter_map(of).map(|sum| sum.bytes).sum(),
-        largest_batch: rows().map(|row| row.largest_batch).max().unwrap_or(0),
-        expires: Vec::new(),
         source_id: chosen.topic.id,
-        targets: route.targets(&partitions),
-        partition_count: route.partitions(chosen.topic.partitions, &partitions),
+        target: chosen.target.clone(),
+        target_id: target.map(|target| target.topic.id),
+        action: action(spec, target),
         replication: spec.default_replication_factor.unwrap_or(chosen.topic.replication),
+        partition_count: match target {
+            Some(target) => i32::try_from(target.topic.partitions.len()).unwrap_or(i32::MAX),
+            None => route.partitions(chosen.topic.partitions, &partitions).max(1),
+        },
+        sources: sources.collect(),
+        holds: target.map(|target| held_now(target, &targets)).unwrap_or_default(),
+        targets,
+        records: read.iter().map(|(_, sum)| sum.records).sum(),
+        bytes: read.iter().map(|(_, sum)| sum.bytes).sum(),
+        largest_batch,
         configs: configs.get(&chosen.topic.name).map(for_creation).unwrap_or_default(),
-        oldest: partitions.iter().filter_map(of).filter_map(|sum| sum.oldest).min(),
-        largest_partition: partitions.iter().filter_map(of).map(|sum| sum.bytes).max().unwrap_or(0),
+        before: held.keys().map(|name| (name.clone(), own(name))).collect(),
+        held,
+        oldest: read.iter().filter_map(|(_, sum)| sum.oldest).min(),
+        largest_partition: read.iter().map(|(_, sum)| sum.bytes).max().unwrap_or(0),
         route,
         partitions,
     }
 }
 
-fn action(spec: &RestoreSpec, target: Option<&Existing>, mine: bool, started: bool) -> &'static str {
+/// The logs of the partitions that records go to.
+fn held_now(target: &Existing, targets: &[i32]) -> Vec<TargetRange> {
+    let range = |partition: &i32| Some(TargetRange { partition: *partition, log: *target.spans.get(partition)? });
+    targets.iter().filter_map(range).collect()
+}
+
+fn action(spec: &RestoreSpec, target: Option<&Existing>) -> TargetAction {
     match target {
-        None if spec.create_topics => "create",
-        None => "refuse",
-        Some(_) if mine && started => "continue",
-        Some(existing) if existing.held == 0 => "fill",
+        None if spec.create_topics => TargetAction::Create,
+        None => TargetAction::Refuse,
+        Some(existing) if existing.held() == 0 => TargetAction::Fill,
         Some(_) => match spec.existing_topics {
-            ExistingTopics::Refuse => "refuse",
-            ExistingTopics::Append => "append",
-            ExistingTopics::Purge => "purge",
+            ExistingTopics::Refuse => TargetAction::Refuse,
+            ExistingTopics::Append => TargetAction::Append,
+            ExistingTopics::Purge => TargetAction::Purge,
         },
     }
-}
-
-/// Collects refusals, warnings and what retention would do.
-fn judge(
-    out: &mut RestorePlan,
-    topic: &mut TopicPlan,
-    spec: &RestoreSpec,
-    target: Option<&Existing>,
-    created: bool,
-    now_ms: i64,
-) {
-    let name = topic.target.clone();
-    let Some(target) = target else {
-        if !spec.create_topics {
-            let text = format!("target topic {name} does not exist; create it, or set restore.createTopics: true");
-            out.refusals.push(Failure::new(Code::TargetMissing, text));
-        }
-        let final_configs = topic.configs.clone();
-        note_expiry(topic, &final_configs, now_ms);
-        return;
-    };
-    if topic.action == "refuse" {
-        let text = format!(
-            "target topic {name} already holds {} offsets; restore under another name with topicMapping, or say existingTopics: append or purge (purgeTopics in a KafkaRestore)",
-            target.held
-        );
-        out.refusals.push(Failure::new(Code::TargetNotEmpty, text));
-    }
-    let has = i32::try_from(target.topic.partitions.len()).unwrap_or(i32::MAX);
-    let needs = topic.targets.iter().max().map_or(0, |last| last + 1);
-    let exact = topic.route.exact();
-    if has < needs || exact.is_some_and(|exact| exact != has) {
-        let what = if exact.is_some() { "repartitioning wants" } else { "the restore needs" };
-        let text = format!(
-            "target topic {name} has {has} partitions, {what} {needs}; change one of the two, or restore under another name"
-        );
-        out.refusals.push(Failure::new(Code::TargetMismatch, text));
-    }
-    let room = if out.offset_headers { HEADER_ROOM } else { 0 };
-    let limit =
-        number(&target.effective, "max.message.bytes").and_then(|limit| u64::try_from(limit).ok()).unwrap_or(u64::MAX);
-    if !created && topic.records > 0 && topic.largest_batch + room > limit {
-        let text = format!(
-            "target topic {name} takes batches of {limit} bytes, the largest to restore may need {}; raise its max.message.bytes",
-            topic.largest_batch + room
-        );
-        out.refusals.push(Failure::new(Code::BatchTooLarge, text));
-    }
-    if target.effective.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime") {
-        out.warnings.push(format!("{name} stamps records itself: it is CreateTime during the restore; times are kept, their type reads CreateTime"));
-    }
-    note_expiry(topic, &target.effective, now_ms);
-}
-
-fn note_expiry(topic: &mut TopicPlan, effective: &BTreeMap<String, String>, now_ms: i64) {
-    let found = expiring(effective, now_ms, topic.oldest, topic.largest_partition);
-    topic.expires = found.iter().map(|expiry| format!("{}={}", expiry.config, expiry.value)).collect();
 }

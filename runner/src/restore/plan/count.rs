@@ -1,0 +1,184 @@
+//! Counts what a plan reads. Rows of the index count as they are; of rows that a window or a younger timeline cuts, the
+//! records are counted one by one, as long as that is not too much to read.
+
+use std::collections::{HashMap, HashSet};
+
+use archive::{Point, SegmentRow, Timelines, Wanted};
+use batch::{Decompressor, Window, payload, select_records};
+use contract::{Code, Failure};
+use uuid::Uuid;
+
+/// Bytes of cut rows that are read to count them; above it their records count as "at most".
+const READ_AT_MOST: u64 = 512 << 20;
+
+type Place = (Uuid, i32);
+
+/// What is read of one source partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// First offset and offset after the last.
+    pub(super) first: i64,
+    pub(super) next: i64,
+    pub(super) records: u64,
+    pub(super) exact: bool,
+    pub(super) bytes: u64,
+    /// Lower bound of the timestamps.
+    pub(super) oldest: Option<i64>,
+}
+
+/// A row that is read in part: its offsets, and how many records it has at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cut {
+    first: i64,
+    next: i64,
+    committed: u64,
+}
+
+/// Sums by source partition, and how many committed records there are without the window.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    pub(super) of: HashMap<Place, Sum>,
+    pub(super) without_window: u64,
+}
+
+/// Counts what these partitions have in the window.
+///
+/// # Errors
+/// When something of the archive is missing or damaged.
+pub(super) async fn count(
+    point: &Point,
+    places: HashSet<Place>,
+    timelines: &Timelines,
+    window: Window,
+) -> Result<Sums, Failure> {
+    let mut sums = Sums::default();
+    let mut cuts: HashMap<Place, Vec<Cut>> = HashMap::new();
+    let mut to_read = 0;
+    let mut take = |topic: Uuid, row: &SegmentRow| {
+        let end = timelines.end_of(topic, row.partition, row.timeline);
+        if row.committed == 0 || row.first >= end {
+            return;
+        }
+        sums.without_window += row.committed;
+        if misses(row, window) {
+            return;
+        }
+        let place = (topic, row.partition);
+        let sum = sums.of.entry(place).or_insert(Sum {
+            first: row.first,
+            next: row.first,
+            records: 0,
+            exact: true,
+            bytes: 0,
+            oldest: None,
+        });
+        sum.first = sum.first.min(row.first);
+        sum.next = sum.next.max(row.next.min(end));
+        sum.bytes += row.bytes;
+        let oldest = row.min_timestamp.max(window.start);
+        sum.oldest = Some(sum.oldest.map_or(oldest, |before| before.min(oldest)));
+        if covers(row, window) && row.next <= end {
+            sum.records += row.committed;
+        } else {
+            to_read += row.bytes;
+            cuts.entry(place).or_default().push(Cut { first: row.first, next: row.next, committed: row.committed });
+        }
+    };
+    point.each_row(Some(&places), &mut take).await?;
+    let counted = if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window).await?) } else { None };
+    for (place, cuts) in &cuts {
+        let Some(sum) = sums.of.get_mut(place) else { continue };
+        match &counted {
+            Some(counted) => sum.records += counted.get(place).copied().unwrap_or(0),
+            None => {
+                sum.records += cuts.iter().map(|cut| cut.committed).sum::<u64>();
+                sum.exact = false;
+            }
+        }
+    }
+    Ok(sums)
+}
+
+/// Whether no record of the row is surely inside.
+fn misses(row: &SegmentRow, window: Window) -> bool {
+    row.max_timestamp < window.start || (row.min_exact && row.min_timestamp > window.end)
+}
+
+/// Whether all records of the row are surely inside.
+fn covers(row: &SegmentRow, window: Window) -> bool {
+    row.max_timestamp <= window.end
+        && (window.start == i64::MIN || (row.min_exact && row.min_timestamp >= window.start))
+}
+
+/// Counts the records of cut rows, by partition.
+async fn read(
+    point: &Point,
+    cuts: &HashMap<Place, Vec<Cut>>,
+    timelines: &Timelines,
+    window: Window,
+) -> Result<HashMap<Place, u64>, Failure> {
+    let mut out = HashMap::new();
+    if cuts.is_empty() {
+        return Ok(out);
+    }
+    let mut wanted = Wanted::new(HashMap::new(), timelines.clone(), window);
+    for (place, cuts) in cuts {
+        let (first, next) = (cuts.iter().map(|cut| cut.first).min(), cuts.iter().map(|cut| cut.next).max());
+        if let (Some(first), Some(next)) = (first, next) {
+            wanted.from.insert(*place, first);
+            wanted.until.insert(*place, next);
+        }
+    }
+    let mut stream = point.stream(wanted).await?;
+    let mut decompressor = Decompressor::default();
+    while let Some(share) = stream.next().await? {
+        let Some(cuts) = cuts.get(&(share.topic, share.partition)) else { continue };
+        let count = out.entry((share.topic, share.partition)).or_insert(0);
+        for batch in &share.batches {
+            let header = &batch.header;
+            let of_cut_row = |offset: i64| cuts.iter().any(|cut| (cut.first..cut.next).contains(&offset));
+            if header.attributes.control() || window.misses(header) || !of_cut_row(header.base_offset) {
+                continue;
+            }
+            let damaged = |error: batch::BatchError| {
+                let text = format!("{}/{} at offset {}: {error}", share.topic, share.partition, header.base_offset);
+                Failure::new(Code::ArchiveDamaged, text)
+            };
+            let bytes = payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT).map_err(damaged)?;
+            let mut selected = Vec::new();
+            select_records(header, &bytes, window, &mut selected).map_err(damaged)?;
+            let inside = |offset: i64| (share.from..share.until).contains(&offset);
+            *count += selected.iter().filter(|record| inside(record.offset)).count() as u64;
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_whole_or_outside_only_when_that_is_sure() {
+        let row = |min: i64, min_exact: bool, max: i64| SegmentRow {
+            segment: 0,
+            topic: 0,
+            partition: 0,
+            timeline: 0,
+            first: 0,
+            next: 10,
+            bytes: 1,
+            records: 10,
+            committed: 10,
+            max_timestamp: max,
+            min_timestamp: min,
+            min_exact,
+        };
+        let until = Window { start: i64::MIN, end: 100 };
+        assert!(covers(&row(i64::MIN, false, 100), until) && !covers(&row(5, true, 101), until));
+        assert!(misses(&row(101, true, 200), until) && !misses(&row(i64::MIN, false, 200), until));
+        let since = Window { start: 100, end: i64::MAX };
+        assert!(covers(&row(100, true, 200), since) && !covers(&row(i64::MIN, false, 200), since));
+        assert!(misses(&row(0, false, 99), since) && !misses(&row(0, false, 100), since));
+    }
+}

@@ -1,0 +1,146 @@
+//! A plan to look at: what would be done, what speaks against it, and what a person should know.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use contract::words::size;
+use contract::{Failure, Report};
+use serde::Serialize;
+
+use super::{RestorePlan, TargetAction, TopicPlan};
+use crate::restore::cuts::CutTransaction;
+use crate::restore::estimate::Estimate;
+
+/// A plan with what was found while it was made.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proposal {
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: RestorePlan,
+    /// Why the restore would not start; empty when it would.
+    pub refusals: Vec<Failure>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Retention configs that would delete restored records (`retention.ms=1000`), by target topic.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub expires: BTreeMap<String, Vec<String>>,
+    /// Transactions that the time window cuts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut_transactions: Vec<CutTransaction>,
+    /// How long it may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) estimate: Option<Estimate>,
+}
+
+impl Proposal {
+    /// A plan that nothing was found about.
+    pub(crate) fn new(plan: RestorePlan) -> Self {
+        Self {
+            plan,
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+            expires: BTreeMap::new(),
+            cut_transactions: Vec::new(),
+            estimate: None,
+        }
+    }
+
+    /// All refusals as one failure.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Failure> {
+        let first = self.refusals.first()?;
+        let all: Vec<_> = self.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+        Some(Failure::new(first.code, format!("{}. Nothing was written", all.join("; "))))
+    }
+
+    pub(crate) fn fill(&self, report: &mut Report) {
+        report.plan_fingerprint = Some(self.plan.fingerprint());
+        report.topics = self.plan.topics.len() as u64;
+        report.partitions = self.plan.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
+        let mut details = serde_json::to_value(self).unwrap_or_default();
+        if let Some(map) = details.as_object_mut() {
+            map.insert("text".into(), self.text().into());
+        }
+        report.details = details;
+    }
+
+    /// The plan for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let headers = if self.plan.offset_headers { "with" } else { "without" };
+        let mut out = format!("restore of {} {headers} offset headers", self.plan.point);
+        for topic in &self.plan.topics {
+            write_topic(&mut out, topic);
+            for expiry in self.expires.get(&topic.target).into_iter().flatten() {
+                let _ = write!(out, "\n    {expiry} would delete restored records");
+            }
+        }
+        if let Some(estimate) = &self.estimate {
+            let _ = write!(out, "\n  time: {}", estimate.text());
+        }
+        for refusal in &self.refusals {
+            let _ = write!(out, "\n  refused ({}): {}", refusal.code, refusal.message);
+        }
+        for warning in &self.warnings {
+            let _ = write!(out, "\n  warning: {warning}");
+        }
+        out
+    }
+}
+
+fn write_topic(out: &mut String, topic: &TopicPlan) {
+    let name = if topic.source == topic.target {
+        topic.source.clone()
+    } else {
+        format!("{} -> {}", topic.source, topic.target)
+    };
+    let _ = write!(
+        out,
+        "\n  {name}: {}, {} partitions, {}{} records, {}",
+        topic.action,
+        topic.partitions.len(),
+        if topic.is_exact() { "" } else { "at most " },
+        topic.records,
+        size(topic.bytes)
+    );
+    if let Some(count) = topic.route.exact() {
+        let _ = write!(out, ", dealt out to {count} anew");
+    }
+    if topic.action == TargetAction::Create {
+        let replicas = match topic.replication {
+            -1 => "as many replicas as the broker's default".to_owned(),
+            count => format!("{count} replicas"),
+        };
+        let _ = write!(out, "\n    created with {} partitions, {replicas}", topic.partition_count);
+    }
+    let purged: Vec<_> = topic
+        .purged()
+        .map(|range| format!("offsets {} to {} of partition {}", range.log.start, range.log.end - 1, range.partition))
+        .collect();
+    if !purged.is_empty() {
+        let _ = write!(out, "\n    deletes {}", purged.join(", "));
+        let kept = usize::try_from(topic.partition_count).unwrap_or(usize::MAX).saturating_sub(topic.targets.len());
+        if kept > 0 {
+            let _ = write!(out, "; its {kept} other partitions stay as they are");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::restore::facts::Span;
+    use crate::restore::plan::tests::{plan, topic};
+
+    #[test]
+    fn the_text_names_what_is_created_and_what_is_deleted() {
+        let mut purge = topic("b", TargetAction::Purge, &[2]);
+        purge.holds[0].log = Span { start: 3, end: 9 };
+        let proposal = Proposal::new(plan(vec![topic("a", TargetAction::Create, &[0, 1]), purge]));
+        let text = proposal.text();
+        assert!(text.contains("a: create, 2 partitions, 10 records"), "{text}");
+        assert!(text.contains("created with 3 partitions, 1 replicas"), "{text}");
+        assert!(text.contains("deletes offsets 3 to 8 of partition 2; its 2 other partitions stay"), "{text}");
+    }
+}
