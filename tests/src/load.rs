@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -89,6 +91,21 @@ fn await_partitions(bootstrap: &str, name: &str, partitions: i32) {
         assert!(Instant::now() < deadline, "{name} does not appear");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The value in force of a config of a topic.
+pub fn topic_config(bootstrap: &str, topic: &str, name: &str) -> Option<String> {
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let found = block_on(admin(bootstrap).describe_configs(&asked, &AdminOptions::new())).unwrap();
+    let entries = found.into_iter().flat_map(|resource| resource.unwrap().entries);
+    entries.into_iter().find(|entry| entry.name == name).and_then(|entry| entry.value)
+}
+
+/// Sets one config of a topic, and removes all others that it has of its own.
+pub fn set_config(bootstrap: &str, topic: &str, name: &str, value: &str) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    let done = block_on(admin(bootstrap).alter_configs(&[change], &AdminOptions::new())).unwrap();
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
 }
 
 /// Deletes a topic.

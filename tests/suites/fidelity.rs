@@ -410,7 +410,7 @@ fn a_dry_run_plans_and_writes_nothing() {
     assert_eq!((plan["action"].as_str(), plan["records"].as_u64()), (Some("create"), Some(10)), "{report}");
     assert_eq!(before, harness::runner::files(&bench.archive()));
     let listed = bench.call("check", &bench.restore("t-dry", &target().bootstrap(), json!({"from": topic})), &[]).ok();
-    assert!(listed.stdout.contains("t-dry: create, 1 partitions, at most 10 records"), "{}", listed.stdout);
+    assert!(listed.stdout.contains("t-dry: create, 1 partitions, 10 records"), "{}", listed.stdout);
 }
 
 #[test]

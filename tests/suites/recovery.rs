@@ -1,5 +1,7 @@
 //! Crashes, interruptions, second runs, and two runs at once.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use harness::kafka::{Kafka, Options};
@@ -271,7 +273,7 @@ fn a_foreign_writer_in_the_target_stops_the_restore() {
     fill(&source().bootstrap(), topic, 300_000);
     let bench = Bench::new();
     bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
-    load::create(&target().bootstrap(), topic, 4, 1, &[]);
+    load::create(&target().bootstrap(), topic, 4, 1, &[("retention.ms", "777000000000")]);
     let spec = bench.restore(topic, &target().bootstrap(), json!({"from": topic}));
     let child = bench.spawn(&spec);
     let producer = load::producer(&target().bootstrap(), &[]);
@@ -282,8 +284,110 @@ fn a_foreign_writer_in_the_target_stops_the_restore() {
         rdkafka::producer::Producer::flush(&producer, Duration::from_secs(10)).unwrap();
     }
     let first = ended(child.wait_with_output().unwrap());
-    assert!(["KB5004", "KB5001"].iter().any(|code| first.stderr.contains(code)), "{first:?}");
+    let found = ["KB5004", "KB5001"].into_iter().find(|code| first.stderr.contains(code));
+    let code = found.unwrap_or_else(|| panic!("{first:?}"));
     assert_eq!(first.code, 4);
+    // The verdict stays, and the configs that were held off are back.
+    let again = if code == "KB5004" { "KB5004" } else { "KB5001" };
+    bench.run(&spec).fails(again, 4, &[topic]);
+    assert_eq!(load::topic_config(&target().bootstrap(), topic, "retention.ms").as_deref(), Some("777000000000"));
+}
+
+/// Starts a restore and stops it once its plan is made.
+fn stopped_after_its_plan(bench: &Bench, spec: &Value) -> std::process::Child {
+    let mut command = bench.command("run", spec, &["-o", "json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"event\":\"planned\"") {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before it planned");
+    }
+    signal(child.id(), "STOP");
+    child
+}
+
+#[test]
+fn two_restores_never_share_a_target() {
+    let (topic, bootstrap) = ("r-shared", target().bootstrap());
+    fill(&source().bootstrap(), topic, 1_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    let spec = |name: &str, to: &str| {
+        let restore = json!({"from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: to}});
+        bench.restore(name, &bootstrap, restore)
+    };
+    // The second plans, the first runs to its end, the second goes on: into a topic that was to be created, and an empty one.
+    for (to, exists) in [("r-shared-new", false), ("r-shared-empty", true)] {
+        if exists {
+            load::create(&bootstrap, to, 4, 1, &[]);
+        }
+        let second = stopped_after_its_plan(&bench, &spec(&format!("{to}-2"), to));
+        bench.run(&spec(&format!("{to}-1"), to)).ok();
+        signal(second.id(), "CONT");
+        let second = ended(second.wait_with_output().unwrap());
+        let code = if exists { "KB5001" } else { "KB5008" };
+        assert!(second.code == 4 && second.stderr.contains(code), "{second:?}");
+        assert_eq!(oracle::digest(&bootstrap, to, None).0, 1_000);
+    }
+    // Both at once: one of them has it.
+    let both: Vec<_> = (0..2).map(|n| bench.spawn(&spec(&format!("r-at-once-{n}"), "r-at-once"))).collect();
+    let both: Vec<_> = both.into_iter().map(|child| ended(child.wait_with_output().unwrap())).collect();
+    assert_eq!(both.iter().filter(|ended| ended.code == 0).count(), 1, "{both:?}");
+    assert_eq!(both.iter().filter(|ended| ended.code == 4).count(), 1, "{both:?}");
+    assert_eq!(oracle::digest(&bootstrap, "r-at-once", None).0, 1_000);
+}
+
+#[test]
+fn a_restore_that_stopped_goes_on_with_other_tuning_and_keeps_others_out() {
+    let (topic, bootstrap) = ("r-claimed", target().bootstrap());
+    fill(&source().bootstrap(), topic, 20_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    load::create(&bootstrap, topic, 4, 1, &[("retention.ms", "777000000000")]);
+    let restore = json!({"from": topic, "includeOffsetHeaders": false, "rateLimit": {"bytesPerSec": 4_000_000}});
+    let mut spec = bench.restore("r-claimed-1", &bootstrap, restore);
+    let stop = |spec: &Value| {
+        let child = bench.spawn(spec);
+        while oracle::end(&bootstrap, topic, 0) == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        signal(child.id(), "KILL");
+        child.wait_with_output().unwrap();
+    };
+    stop(&spec);
+    // Somebody puts a held config back: the next attempt holds it again before it goes on.
+    assert_eq!(load::topic_config(&bootstrap, topic, "retention.ms").as_deref(), Some("-1"));
+    load::set_config(&bootstrap, topic, "retention.ms", "86400000");
+    // Nobody else gets the topic, and nothing else runs under the name.
+    let mut other = bench.restore("r-claimed-2", &bootstrap, json!({"from": topic, "existingTopics": "append"}));
+    bench.run(&other).fails("KB5011", 4, &["r-claimed-1", "release", topic]);
+    other["name"] = "r-claimed-1".into();
+    bench.run(&other).fails("KB5011", 4, &["r-claimed-1", "release"]);
+    spec["restore"]["rateLimit"] = json!({});
+    spec["restore"]["produceBatchSize"] = 77.into();
+    let report = bench.run(&spec).ok().report();
+    assert!(report["warnings"].to_string().contains("held again"), "{report}");
+    let whole = |to: &str| {
+        let wanted = oracle::digest(&source().bootstrap(), topic, None);
+        assert_eq!(wanted, oracle::digest(&bootstrap, to, None));
+    };
+    whole(topic);
+    assert_eq!(load::topic_config(&bootstrap, topic, "retention.ms").as_deref(), Some("777000000000"));
+    // One that will not go on is ended by hand; then the topic is free, with the user's configs.
+    load::delete(&bootstrap, topic);
+    load::create(&bootstrap, topic, 4, 1, &[("retention.ms", "777000000000")]);
+    bench.run(&spec).fails("KB5007", 4, &[topic, "deleted or recreated"]);
+    spec["name"] = "r-claimed-3".into();
+    spec["restore"]["rateLimit"] = json!({"bytesPerSec": 4_000_000});
+    stop(&spec);
+    let said = bench.call("release", &spec, &[topic]).ok().stdout;
+    assert!(said.contains("r-claimed-3 is ended"), "{said}");
+    assert_eq!(load::topic_config(&bootstrap, topic, "retention.ms").as_deref(), Some("777000000000"));
+    bench.run(&spec).fails("KB5007", 4, &["was ended by"]);
+    let purge = json!({"from": topic, "includeOffsetHeaders": false, "existingTopics": "purge"});
+    bench.run(&bench.restore("r-claimed-4", &bootstrap, purge)).ok();
+    whole(topic);
 }
 
 #[test]

@@ -166,3 +166,21 @@ fn the_state_of_a_restore_goes_where_it_is_told() {
     unwritable["restore"]["stateStorage"]["path"] = "nowhere".into();
     bench.run(&unwritable).fails("KB3003", 4, &["nowhere"]);
 }
+
+#[test]
+fn a_purge_deletes_only_what_the_plan_says() {
+    let (topic, bench, bootstrap) = ("p-purge", Bench::new(), target().bootstrap());
+    fill(topic, 300);
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    load::create(&bootstrap, topic, 3, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..60).map(|n| Make::new(n, i32::try_from(n % 3).unwrap())));
+    let restore = json!({"from": topic, "sourcePartitions": [2], "existingTopics": "purge"});
+    let spec = bench.restore(topic, &bootstrap, restore);
+    let plan = bench.call("check", &spec, &[]).ok().stdout;
+    assert!(plan.contains("deletes offsets 0 to 19 of partition 2; its 2 other partitions stay as they are"), "{plan}");
+    let json: Value = serde_json::from_str(&bench.call("check", &spec, &["-o", "json"]).ok().stdout).unwrap();
+    assert_eq!(json["topics"][0]["records"], 100, "{json}");
+    bench.run(&spec).ok();
+    let held: Vec<_> = (0..3).map(|partition| read(&bootstrap, topic, partition).len()).collect();
+    assert_eq!(held, [20, 20, 100]);
+}

@@ -111,7 +111,7 @@ fn the_walk_shows_each_step() {
         "kafkabackup.kafka.oso.sh/nightly triggered",
         "200 records",
         "recoverable",
-        "orders: create, 2 partitions, at most 200 records",
+        "orders: create, 2 partitions, 200 records",
         "Restore completed successfully",
         "verdict: whole",
     ] {
