@@ -20,7 +20,9 @@ pub(crate) async fn release(
     if output == Output::Json {
         print::json(&done);
     } else {
-        done.iter().for_each(|line| print::line(line));
+        for line in &done {
+            print::line(line);
+        }
     }
     Ok(ExitCode::Done)
 }

@@ -5,6 +5,7 @@ use archive::RestoreJournal;
 use contract::{Code, ExitCode, Failure};
 use wire::Cluster;
 
+use super::lease::overtaken;
 use super::state::{Ended, RestoreState};
 use super::{Restore, holds};
 
@@ -17,14 +18,26 @@ fn is_for_good(failure: &Failure, started: bool) -> bool {
     !started || matches!(failure.code, Code::ForeignWriter | Code::TargetLost | Code::StateMismatch)
 }
 
-/// Ends the restore when the failure is for good; whatever goes wrong with that is only said.
-pub(crate) async fn after(restore: &mut Restore<'_>, failure: &Failure) {
-    let started = restore.state.started();
-    if !is_for_good(failure, started) {
-        if failure.code.exit() == ExitCode::Final {
-            restore.emitter.warn("configs of the target topics stay held off, because this restore can go on once that is mended; `kafka-backup-runner release` ends it instead".to_owned());
+/// Ends the restore when the failure is for good; whatever goes wrong with that is only said. Returns the failure that the
+/// run ends with: an attempt that was overtaken changes nothing any more, and says so.
+pub(crate) async fn after(restore: &mut Restore<'_>, failure: Failure) -> Failure {
+    if failure.code.exit() != ExitCode::Final {
+        return failure;
+    }
+    if !is_for_good(&failure, restore.state.started()) {
+        restore.emitter.warn("configs of the target topics stay held off, because this restore can go on once that is mended; `kafka-backup-runner release` ends it instead".to_owned());
+        return failure;
+    }
+    match restore.journal.is_overtaken().await {
+        Ok(true) => return overtaken(),
+        Ok(false) => {}
+        // Whether another attempt works on these topics is not known: they are left as they are.
+        Err(error) => {
+            restore
+                .emitter
+                .warn(format!("held configs are not put back: {error}; `kafka-backup-runner release` does it"));
+            return failure;
         }
-        return;
     }
     let (cluster, state) = (std::sync::Arc::clone(&restore.cluster), restore.state.clone());
     if let Err(error) = end(&cluster, &mut restore.journal, state, failure.clone()).await {
@@ -32,6 +45,7 @@ pub(crate) async fn after(restore: &mut Restore<'_>, failure: &Failure) {
             "held configs could not be put back: {error}; `kafka-backup-runner release` does it once that is mended"
         ));
     }
+    failure
 }
 
 /// Puts held configs back, then saves the verdict.

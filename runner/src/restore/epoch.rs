@@ -7,7 +7,7 @@ use contract::{Code, CrashPoint, Failure, crash};
 use wire::{ProducerIdentity, WireError, code};
 
 use super::Restore;
-use super::lease::{Lease, taken_over};
+use super::lease::{Lease, overtaken, taken_over};
 use super::plan::RestorePlan;
 use super::start::first_tails;
 use super::state::Epoch;
@@ -26,6 +26,10 @@ const UNDER_WAY: Duration = Duration::from_secs(30);
 pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(Vec<Tail>, Lease), Failure> {
     let tails = match restore.state.epochs.last().cloned() {
         Some(last) => {
+            // Whoever took over may have written since: its records are no stranger's.
+            if restore.journal.is_overtaken().await? {
+                return Err(overtaken());
+            }
             let fence = fence(restore, &last).await?;
             tails::read(&restore.cluster, &restore.state, fence).await?
         }
@@ -74,7 +78,7 @@ async fn fence(restore: &Restore<'_>, last: &Epoch) -> Result<Option<ProducerIde
         }
     }
     let mut backoff = restore.cluster.backoff();
-    let mut lost = None;
+    let mut ended = None;
     for _ in 0..FENCES {
         let error = match fence_once(restore, &transactional_id, last, &partitions).await {
             Ok(fenced) => return Ok(fenced),
@@ -85,9 +89,9 @@ async fn fence(restore: &Restore<'_>, last: &Epoch) -> Result<Option<ProducerIde
         tracing::warn!(%error, "the fence was ended by somebody else: it is made again");
         let waiting = WireError::broker("the fence of the attempt before", code::CONCURRENT_TRANSACTIONS);
         backoff.wait(waiting).await?;
-        lost = Some(error);
+        ended = Some(error);
     }
-    Err(lost.as_ref().map_or_else(|| Failure::new(Code::Fenced, "the fence was lost"), taken_over))
+    Err(ended.as_ref().map_or_else(|| Failure::new(Code::Fenced, "the fence was lost"), taken_over))
 }
 
 async fn fence_once(

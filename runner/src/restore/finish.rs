@@ -21,7 +21,9 @@ pub(crate) async fn finish(restore: &mut Restore<'_>, plan: &RestorePlan, report
     for (topic, planned) in restore.state.topics.iter().zip(&plan.topics) {
         let expiries = expiring(&topic.effective, now_ms, planned.oldest, planned.largest_partition);
         let (changes, warnings) = last_configs(topic, planned, &expiries);
-        warnings.into_iter().for_each(|warning| restore.emitter.warn(warning));
+        for warning in warnings {
+            restore.emitter.warn(warning);
+        }
         if !changes.is_empty() {
             restore.cluster.alter_topic(&topic.name, &changes).await?;
         }

@@ -55,6 +55,12 @@ impl Lease {
     }
 }
 
+/// Somebody saved a newer state.
+pub(crate) fn overtaken() -> Failure {
+    let text = "another attempt of this restore took over, or it was ended by `kafka-backup-runner release`";
+    Failure::new(Code::Fenced, text)
+}
+
 /// A fence that was lost again and again.
 pub(crate) fn taken_over(error: &wire::WireError) -> Failure {
     let text = format!("another attempt of this restore, or another restore into its topics, took over: {error}");

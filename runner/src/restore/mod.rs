@@ -154,7 +154,7 @@ pub async fn run(
     let (journal, saved): (_, Option<RestoreState>) = opened.await?;
     let going_on = match saved {
         Some(state) if state.ended.is_none() => Some(state),
-        Some(state) => match sides.over(&state, report).await? {
+        Some(state) => match sides.over(&journal, &state, report).await? {
             Next::Nothing => return Ok(()),
             Next::Anew => None,
         },
@@ -168,10 +168,10 @@ pub async fn run(
     let (mut restore, plan) = begun;
     report.changed = true;
     let carried_out = Box::pin(carry_out(&mut restore, &plan, resumed, report)).await;
-    if let Err(failure) = &carried_out {
-        ending::after(&mut restore, failure).await;
+    match carried_out {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(ending::after(&mut restore, failure).await),
     }
-    carried_out
 }
 
 /// Carries the plan out, from wherever the state stands.
@@ -199,8 +199,9 @@ async fn carry_out(
 
 impl<'a> Sides<'a> {
     /// What becomes of a restore that ended for good in an earlier run.
-    async fn over(&self, state: &RestoreState, report: &mut Report) -> Result<Next, Failure> {
+    async fn over(&self, journal: &RestoreJournal, state: &RestoreState, report: &mut Report) -> Result<Next, Failure> {
         report.set = Some(state.set.clone());
+        report.point = Some(RestorePlan::read(&journal.plan(&state.plan).await?)?.point);
         match &state.ended {
             Some(Ended::Completed) => {
                 done::look(&self.cluster, &self.store, self.part, state, self.emitter, report).await
@@ -230,7 +231,9 @@ impl<'a> Sides<'a> {
         }
         // Damage that shows without reading everything is found before anything is written.
         report.segments = point.check_segments(&proposal.plan.wanted()).await?;
-        proposal.warnings.iter().for_each(|warning| self.emitter.warn(warning.clone()));
+        for warning in &proposal.warnings {
+            self.emitter.warn(warning.clone());
+        }
         let plan = proposal.plan;
         let digest = journal.save_plan(plan.bytes_to_save()).await?;
         let who = (self.spec.namespace.as_str(), self.spec.name.as_str());

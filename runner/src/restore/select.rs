@@ -31,11 +31,15 @@ pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Ve
     }
     for name in selection.literals() {
         if !seal.topics.iter().any(|topic| taken(topic) && topic.name == *name) {
-            let text = format!("recovery point {} has no topic {name}; `ls` shows what it has", seal.point);
+            let text = format!(
+                "recovery point {} has no topic {name}{}; `ls` shows what it has",
+                seal.point,
+                deleted_lineage(seal, name)
+            );
             return Err(Failure::new(Code::UnknownTopic, text));
         }
     }
-    let mut warnings = Vec::new();
+    let mut warnings = left_out(seal, spec, &selection);
     let mut chosen: BTreeMap<String, Chosen> = BTreeMap::new();
     for (topic, place) in seal.topics.iter().zip(0u32..).filter(|(topic, _)| taken(topic)) {
         if !selection.matches(&topic.name) {
@@ -63,4 +67,34 @@ pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Ve
         return Err(Failure::new(Code::NoTopicMatched, text));
     }
     Ok((chosen.into_values().collect(), warnings))
+}
+
+/// What there is of a topic that the source deleted: how it is restored.
+fn deleted_lineage(seal: &Seal, name: &str) -> String {
+    let newest = seal.topics.iter().rev().find(|topic| topic.name == name && !topic.live);
+    newest.map_or(String::new(), |topic| {
+        format!(
+            ": the source had deleted it by then. To restore what was archived, say lineages: {{{name}: {}}}",
+            topic.id
+        )
+    })
+}
+
+/// Warnings of deleted topics that match the patterns and are not restored.
+fn left_out(seal: &Seal, spec: &RestoreSpec, selection: &Selection) -> Vec<String> {
+    let is_live = |name: &str| seal.topics.iter().any(|topic| topic.name == name && topic.live);
+    let names: BTreeMap<&str, &TopicState> = seal
+        .topics
+        .iter()
+        .filter(|topic| !topic.live && !is_live(&topic.name) && selection.matches(&topic.name))
+        .map(|topic| (topic.name.as_str(), topic))
+        .collect();
+    let unnamed = names.into_iter().filter(|(name, _)| !spec.lineages.contains_key(*name));
+    let text = |(name, topic): (&str, &TopicState)| {
+        format!(
+            "topic {name} is not restored: the source had deleted it; to restore what was archived, say lineages: {{{name}: {}}}",
+            topic.id
+        )
+    };
+    unnamed.map(text).collect()
 }

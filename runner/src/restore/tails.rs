@@ -149,7 +149,7 @@ impl Stand {
         let in_epoch = sequence + last.records();
         let since = u64::try_from(last.next_offset() - start).map_err(|_| foreign("before the epoch's first"))?;
         // Sequences wrap at 2^31; offsets since the epoch's start tell how often. Nothing else may stand between.
-        if since < in_epoch || (since - in_epoch) % (1 << 31) != 0 {
+        if since < in_epoch || !(since - in_epoch).is_multiple_of(1 << 31) {
             return Err(foreign(&format!(
                 "number {in_epoch} of this attempt, and stand {since} offsets after its first: {} others stand between",
                 since.abs_diff(in_epoch)

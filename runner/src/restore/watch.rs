@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use contract::{Code, Failure};
 
+use super::lease::overtaken;
 use super::{Restore, holds};
 
 /// How often it looks.
@@ -23,10 +24,7 @@ pub(crate) async fn watch(restore: &Restore<'_>) -> Failure {
 async fn look(restore: &Restore<'_>) -> Result<(), Failure> {
     match restore.journal.is_overtaken().await {
         Ok(false) => {}
-        Ok(true) => {
-            let text = "another attempt of this restore took over, or it was ended by `kafka-backup-runner release`";
-            return Err(Failure::new(Code::Fenced, text));
-        }
+        Ok(true) => return Err(overtaken()),
         Err(error) => tracing::warn!(%error, "whether somebody took over is not known; looking again later"),
     }
     match holds::set(&restore.cluster, &restore.state.topics).await {

@@ -88,12 +88,11 @@ pub(super) async fn count(
     let counted = if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window).await?) } else { None };
     for (place, cuts) in &cuts {
         let Some(sum) = sums.of.get_mut(place) else { continue };
-        match &counted {
-            Some(counted) => sum.records += counted.get(place).copied().unwrap_or(0),
-            None => {
-                sum.records += cuts.iter().map(|cut| cut.committed).sum::<u64>();
-                sum.exact = false;
-            }
+        if let Some(counted) = &counted {
+            sum.records += counted.get(place).copied().unwrap_or(0);
+        } else {
+            sum.records += cuts.iter().map(|cut| cut.committed).sum::<u64>();
+            sum.exact = false;
         }
     }
     Ok(sums)

@@ -72,16 +72,12 @@ fn choose_timelines(out: &mut Proposal, spec: &RestoreSpec, chosen: &[Chosen]) {
             let topic = chosen.iter().find(|chosen| chosen.topic.name == name)?.topic.id;
             (timelines.newest(topic, partition) >= *timeline).then_some((topic, partition))
         });
-        match found {
-            Some((topic, partition)) => {
-                out.plan.older.push(OlderTimeline { topic, partition, timeline: *timeline });
-            }
-            None => {
-                let point = &out.plan.point;
-                let text =
-                    format!("restore.timelines.{place}: recovery point {point} has no timeline {timeline} there");
-                out.refusals.push(Failure::new(Code::UnknownTopic, text));
-            }
+        if let Some((topic, partition)) = found {
+            out.plan.older.push(OlderTimeline { topic, partition, timeline: *timeline });
+        } else {
+            let point = &out.plan.point;
+            let text = format!("restore.timelines.{place}: recovery point {point} has no timeline {timeline} there");
+            out.refusals.push(Failure::new(Code::UnknownTopic, text));
         }
     }
 }

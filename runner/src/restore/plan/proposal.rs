@@ -23,7 +23,7 @@ pub struct Proposal {
     /// What a person should know.
     pub warnings: Vec<String>,
     /// Retention configs that would delete restored records (`retention.ms=1000`), by target topic.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip)]
     pub expires: BTreeMap<String, Vec<String>>,
     /// Transactions that the time window cuts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,11 +58,24 @@ impl Proposal {
         report.plan_fingerprint = Some(self.plan.fingerprint());
         report.topics = self.plan.topics.len() as u64;
         report.partitions = self.plan.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
-        let mut details = serde_json::to_value(self).unwrap_or_default();
-        if let Some(map) = details.as_object_mut() {
+        report.details = self.json();
+        if let Some(map) = report.details.as_object_mut() {
             map.insert("text".into(), self.text().into());
         }
-        report.details = details;
+    }
+
+    /// The plan for machines; what retention would do stands with each topic.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let mut out = serde_json::to_value(self).unwrap_or_default();
+        let topics = out.get_mut("topics").and_then(serde_json::Value::as_array_mut);
+        for (shown, topic) in topics.into_iter().flatten().zip(&self.plan.topics) {
+            let expires = self.expires.get(&topic.target).map(Vec::as_slice).unwrap_or_default();
+            if let Some(map) = shown.as_object_mut() {
+                map.insert("expires".into(), expires.into());
+            }
+        }
+        out
     }
 
     /// The plan for people.
