@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
+use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
 use crate::state::{PartitionState, TopicState};
@@ -132,8 +133,8 @@ pub struct Gap {
     pub from: i64,
     /// First offset after the gap.
     pub to: i64,
-    /// Why: `log-start-moved`, `topic-deleted`, `topic-recreated`.
-    pub reason: String,
+    /// Why.
+    pub reason: GapReason,
 }
 
 /// A new timeline: the source's log was cut at an offset below what was archived.
@@ -151,7 +152,7 @@ pub struct Fork {
     pub from: i64,
 }
 
-/// Offsets that open transactions kept out of a recovery point.
+/// Offsets below a run's target that are not part of its recovery point, and may be part of a later one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldBack {
@@ -159,10 +160,13 @@ pub struct HeldBack {
     pub topic: String,
     /// Partition.
     pub partition: i32,
-    /// Where the point ends: the last stable offset.
+    /// Where the point ends.
     pub from: i64,
     /// Where it should have ended.
     pub to: i64,
+    /// What kept them out.
+    #[serde(default)]
+    pub reason: HeldReason,
     /// Producer of the oldest open transaction, when the broker tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub producer_id: Option<i64>,

@@ -1,5 +1,7 @@
 //! What a set's log says before a writer claims it.
 
+use std::collections::BTreeSet;
+
 use crate::documents::SetDocument;
 use crate::entry::{FORMAT, decode_document, encode_document};
 use crate::state::SetState;
@@ -48,6 +50,8 @@ pub(crate) struct Replay {
     /// Stamp of the newest recovery point.
     pub(crate) last_stamp: Option<String>,
     seals: Vec<(String, AlreadySealed)>,
+    /// Runs that saved positions since the last full state.
+    savers: BTreeSet<String>,
 }
 
 impl Replay {
@@ -63,6 +67,7 @@ impl Replay {
             last_rollup: None,
             last_stamp: None,
             seals: Vec::new(),
+            savers: BTreeSet::new(),
         };
         let Some(newest) = newest else { return Ok(replay) };
         let (entry, digest) = chain.entry(newest).await?;
@@ -79,6 +84,9 @@ impl Replay {
                 replay.last_stamp = Some(entry.point.clone());
                 replay.seals.push((entry.run.clone(), AlreadySealed { entry: entry.n, point: seal.point.clone() }));
             }
+            if entry.kind == EntryKind::Progress && !entry.positions.is_empty() {
+                replay.savers.insert(entry.run.clone());
+            }
             if let Some(owner) = &entry.owner {
                 replay.owner = owner.clone();
             }
@@ -86,6 +94,11 @@ impl Replay {
             replay.newest = Some(entry);
         }
         Ok(replay)
+    }
+
+    /// Whether this run saved positions since the last recovery point.
+    pub(crate) fn saved_positions_of(&self, run: &str) -> bool {
+        self.savers.contains(run)
     }
 
     /// The seal that finished a run already.

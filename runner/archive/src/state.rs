@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::Entry;
 use crate::columns::columns;
 
+/// The target of a partition of which no run said where it was to read to: seals of release 0.1 have none.
+pub const UNKNOWN_TARGET: i64 = -1;
+
 columns! {
     /// How far one partition is archived, and what the source said of it.
     pub struct PartitionState as PartitionStateColumns {
@@ -21,7 +24,8 @@ columns! {
         first: i64 = "first",
         /// Next offset to read.
         next: i64 = "next",
-        /// Leader epoch of the last archived batch, -1 for none.
+        /// Leader epoch of the last archived batch, or of the batch behind `next` when the source has nothing between;
+        /// -1 for none.
         epoch: i32 = "epoch",
         /// First offset that the source had.
         log_start: i64 = "logStart",
@@ -37,6 +41,8 @@ columns! {
         max_timestamp: i64 = "maxTimestamp",
         /// Size of the largest batch.
         largest_batch: u64 = "largestBatch",
+        /// Where the run that moved it was to read to; [`UNKNOWN_TARGET`] when no run said so.
+        target: i64 = "target" or UNKNOWN_TARGET,
     }
 }
 
@@ -58,6 +64,7 @@ impl PartitionState {
             bytes: 0,
             max_timestamp: 0,
             largest_batch: 0,
+            target: UNKNOWN_TARGET,
         }
     }
 }

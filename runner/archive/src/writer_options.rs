@@ -50,6 +50,8 @@ pub struct Claim {
     pub exclusive: bool,
     /// Whether an unfinished run goes on.
     pub resumed: bool,
+    /// Whether an earlier attempt of this run saved positions: their targets are those of this run.
+    pub targeted: bool,
 }
 
 /// What the next entry says besides its segments.

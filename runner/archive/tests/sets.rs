@@ -209,7 +209,7 @@ async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
         partition: 0,
         from: 3,
         to: 9,
-        reason: "log-start-moved".into(),
+        reason: archive::GapReason::LogStartMoved,
     };
     first.commit(moves(position(0, 9), vec![gap.clone()])).await.unwrap();
     drop(first);

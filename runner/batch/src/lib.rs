@@ -40,4 +40,4 @@ pub use outgoing::{Outgoing, Producer};
 pub use raw::RawBatch;
 pub use record::{Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, payload};
 pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, select_records};
-pub use split::{Split, split};
+pub use split::{Damage, Split, split, split_sound};

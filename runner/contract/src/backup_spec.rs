@@ -75,6 +75,9 @@ pub struct BackupSpec {
     /// Store the committed offsets of all consumer groups.
     #[serde(default)]
     pub consumer_group_snapshot: bool,
+    /// What happens when partitions cannot be read, because nobody leads them or a batch is damaged on every replica.
+    #[serde(default)]
+    pub on_gap: OnGap,
     /// Take over a set that another resource or cluster owns.
     #[serde(default)]
     pub adopt: bool,
@@ -89,6 +92,17 @@ pub enum StartOffset {
     Earliest,
     /// The end of the partition when the run starts.
     Latest,
+}
+
+/// What a run does about partitions that cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGap {
+    /// The recovery point is made without them, and says so. A later run reads them.
+    #[default]
+    Seal,
+    /// The run fails, and makes no recovery point.
+    Fail,
 }
 
 /// Codec of archive blocks.
@@ -151,6 +165,7 @@ impl BackupSpec {
             poll_interval_ms: default_poll_interval(),
             topic_refresh_secs: default_topic_refresh(),
             checkpoint_folder: None,
+            on_gap: OnGap::default(),
             ..self.clone()
         }
     }

@@ -32,7 +32,7 @@ pub mod inspect_spec;
 pub mod event;
 pub mod report;
 
-pub use backup_spec::{BackupSpec, Compression, StartOffset};
+pub use backup_spec::{BackupSpec, Compression, OnGap, StartOffset};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};

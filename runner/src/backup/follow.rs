@@ -11,6 +11,7 @@ use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
 use wire::{Cluster, Topic};
 
+use super::health::Health;
 use super::moment::{Look, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Moment;
@@ -118,14 +119,16 @@ impl Follow {
     }
 
     /// The next recovery point, once everything that the last look saw is archived and something is new.
-    pub(crate) async fn due(&mut self, positions: &mut Positions) -> Option<Moment> {
-        let look = self.waiting.take_if(|look| look.is_reached(positions))?;
+    pub(crate) async fn due(&mut self, positions: &mut Positions, health: &Health) -> Option<Moment> {
+        let without = self.waiting.as_ref()?.without(positions, health)?;
+        let look = self.waiting.take()?;
         let now_ms = self.context.clock.now().as_millisecond();
-        let held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
+        let mut held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
         if !self.moved && self.sealed.as_ref() == Some(&facts) {
             return None;
         }
+        held_back.extend(without);
         look.mark(positions);
         self.sealed = Some(facts);
         self.moved = false;

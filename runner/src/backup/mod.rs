@@ -13,8 +13,12 @@ mod select;
 mod transactions;
 
 mod groups;
-mod reader;
 mod source;
+
+mod reader;
+
+mod health;
+mod readers;
 
 mod moment;
 mod seal;

@@ -5,8 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use archive::{Fork, Gap, Moves, PartitionState};
 use contract::Report;
 use uuid::Uuid;
+use wire::FetchedPartition;
 
 use crate::metrics::PartitionLag;
+
+/// A partition by topic id and number.
+pub(crate) type Key = (Uuid, i32);
+
+/// First offset, last stable offset and high watermark of a partition, as its leader tells them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LogEnds {
+    pub(crate) start: i64,
+    pub(crate) stable: i64,
+    pub(crate) end: i64,
+}
+
+impl LogEnds {
+    pub(crate) fn of(part: &FetchedPartition) -> Self {
+        Self { start: part.log_start_offset, stable: part.last_stable_offset, end: part.high_watermark }
+    }
+}
 
 /// Totals of what a run moved.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,17 +103,36 @@ impl Positions {
         self.forks.push(fork);
     }
 
-    /// What the source says of a partition now.
-    pub(crate) fn mark(&mut self, topic: Uuid, partition: i32, (start, stable, end): (i64, i64, i64)) {
-        if let Some(row) = self.rows.get_mut(&(topic, partition)) {
-            row.log_start = row.log_start.max(start);
-            (row.last_stable, row.high_watermark) = (stable, end);
+    /// Goes on behind offsets that the source has nothing for.
+    pub(crate) fn skip(&mut self, key: Key, to: i64, epoch: i32) {
+        if let Some(row) = self.rows.get_mut(&key).filter(|row| row.next < to) {
+            (row.next, row.epoch) = (to, epoch);
+            self.moved.insert(key);
         }
     }
 
-    /// Next offset of a partition.
-    pub(crate) fn next(&self, topic: Uuid, partition: i32) -> Option<i64> {
-        self.rows.get(&(topic, partition)).map(|row| row.next)
+    /// A run reads a partition up to this target. A target that lies ahead is saved with the next entry, so that another
+    /// attempt of the run has the same.
+    pub(crate) fn aim(&mut self, key: Key, target: i64) {
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.target = target;
+            if row.next < target {
+                self.moved.insert(key);
+            }
+        }
+    }
+
+    /// What the source says of a partition now.
+    pub(crate) fn mark(&mut self, key: Key, ends: LogEnds) {
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.log_start = row.log_start.max(ends.start);
+            (row.last_stable, row.high_watermark) = (ends.stable, ends.end);
+        }
+    }
+
+    /// The row of a partition.
+    pub(crate) fn row(&self, key: Key) -> Option<&PartitionState> {
+        self.rows.get(&key)
     }
 
     /// Offsets that the source has and the archive does not yet.

@@ -4,8 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Gap, GroupSnapshot, HeldBack, Moves, SetWriter, TopicConfigs, TopicState};
+use archive::{
+    Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetWriter, TopicConfigs, TopicState, UNKNOWN_TARGET,
+};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, crash};
+use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
 
@@ -17,11 +20,32 @@ use super::select;
 use super::source::{self, Before, Plan, tell_gap};
 use crate::limiter::Limiter;
 
-/// How often a run plans again without having moved anything in between.
-const FRUITLESS: u32 = 8;
+/// How long leaders are waited for before what the others lead is read.
+const PLAN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a topic must be unknown before it counts as deleted: brokers that just started know little.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 const GONE_POLL: Duration = Duration::from_millis(500);
+
+/// How long a run has been planning again without having moved anything.
+struct Fruitless {
+    limit: Duration,
+    since: Option<Instant>,
+}
+
+impl Fruitless {
+    fn new(limit: Duration) -> Self {
+        Self { limit, since: None }
+    }
+
+    fn ends(&mut self) {
+        self.since = None;
+    }
+
+    /// The first round always has another.
+    fn is_over(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now).elapsed() >= self.limit
+    }
+}
 
 /// One run.
 pub(crate) struct Session<'a> {
@@ -73,15 +97,23 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The failure that ended it; progress made is in the archive.
     pub(crate) async fn run(mut self, mut writer: SetWriter) -> Result<(), Failure> {
-        let mut fruitless = 0;
+        if writer.claim().targeted && !self.follows() {
+            // A point must not grow because its run died: an attempt before this one said where partitions end.
+            let rows = writer.state().partitions.iter();
+            self.targets =
+                rows.filter(|(_, row)| row.target != UNKNOWN_TARGET).map(|(key, row)| (*key, row.target)).collect();
+        }
+        let mut fruitless = Fruitless::new(Duration::from_millis(self.cluster.options().retry_deadline_ms));
         loop {
-            let plan = match self.plan(&mut writer).await {
+            let mut plan = match self.plan(&mut writer).await {
                 Ok(plan) => plan,
                 Err(failure) => {
-                    self.again(failure, &mut writer, &mut fruitless, false).await?;
+                    self.again(failure, &mut writer, &mut fruitless).await?;
                     continue;
                 }
             };
+            // Another attempt of this run ends where this one does.
+            writer.commit(plan.positions.take_moved()).await?;
             let tools = Tools {
                 context: &self.sealer.context,
                 emitter: &self.sealer.emitter,
@@ -112,7 +144,10 @@ impl<'a> Session<'a> {
                     return Err(Failure::new(Code::Interrupted, "stopped on request; progress was saved"));
                 }
                 End::Failed(failure) => {
-                    self.again(failure, &mut writer, &mut fruitless, totals.records > before).await?;
+                    if totals.records > before {
+                        fruitless.ends();
+                    }
+                    self.again(failure, &mut writer, &mut fruitless).await?;
                 }
             }
         }
@@ -140,13 +175,14 @@ impl<'a> Session<'a> {
             targets: &mut self.targets,
             follow,
         };
-        let plan = source::plan(&self.cluster, &self.topics, &mut before, &self.sealer.emitter).await?;
+        let emitter = &self.sealer.emitter;
+        let plan = source::plan(&self.cluster, &self.topics, &mut before, emitter, PLAN_PATIENCE).await?;
         if !follow {
             // Configs of topics that were deleted meanwhile stay.
             self.configs.extend(source::configs(&self.cluster, &self.topics).await?);
         }
         self.report.topics = self.topics.len() as u64;
-        self.report.partitions = plan.cursors.len() as u64;
+        self.report.partitions = (plan.cursors.len() + plan.unplanned.len()) as u64;
         let ends = plan.cursors.iter().filter(|cursor| cursor.target < i64::MAX);
         self.sealer.emitter.emit(EventKind::Planned {
             topics: self.report.topics,
@@ -167,19 +203,15 @@ impl<'a> Session<'a> {
         &mut self,
         failure: Failure,
         writer: &mut SetWriter,
-        fruitless: &mut u32,
-        moved: bool,
+        fruitless: &mut Fruitless,
     ) -> Result<(), Failure> {
-        *fruitless = if moved { 0 } else { *fruitless + 1 };
-        if self.follows() && failure.code == Code::TopicChanged {
-            // Topics may come and go for as long as the run lasts.
-            *fruitless = 0;
-            tokio::time::sleep(GONE_POLL).await;
-        }
         let passes = matches!(failure.code, Code::SourceDiverged | Code::TopicChanged);
-        if !passes || *fruitless > FRUITLESS {
+        // Topics may come and go for as long as a continuous run lasts.
+        let for_ever = self.follows() && failure.code == Code::TopicChanged;
+        if !passes || (!for_ever && fruitless.is_over()) {
             return Err(failure);
         }
+        tokio::time::sleep(GONE_POLL).await;
         tracing::warn!(%failure, "the source changed: planning again");
         let found = self.look_again().await?;
         let gone: Vec<_> =
@@ -193,11 +225,11 @@ impl<'a> Session<'a> {
 
     /// The topics now; one that is missing is looked for a while longer.
     async fn look_again(&self) -> Result<Vec<Topic>, Failure> {
-        let deadline = tokio::time::Instant::now() + GONE_AFTER;
+        let deadline = Instant::now() + GONE_AFTER;
         loop {
             let found = select::rediscover(&self.cluster, &self.sealer.backup).await?;
             let all_there = self.topics.iter().all(|topic| found.iter().any(|other| other.name == topic.name));
-            if all_there || tokio::time::Instant::now() >= deadline {
+            if all_there || Instant::now() >= deadline {
                 return Ok(found);
             }
             tokio::time::sleep(GONE_POLL).await;
@@ -217,13 +249,13 @@ impl<'a> Session<'a> {
         if !recreated {
             self.deleted.insert(topic.id);
         }
-        let reason = if recreated { "topic-recreated" } else { "topic-deleted" };
+        let reason = if recreated { GapReason::TopicRecreated } else { GapReason::TopicDeleted };
         let mut moves = Moves::default();
         for p in &topic.partitions {
             let state = writer.state().partitions.get(&(topic.id, p.index)).cloned();
             let target = self.targets.remove(&(topic.id, p.index)).unwrap_or(0);
             let Some(mut row) = state.filter(|row| row.next < target) else { continue };
-            let (name, reason) = (topic.name.clone(), reason.to_owned());
+            let name = topic.name.clone();
             let gap = Gap { topic: topic.id, name, partition: p.index, from: row.next, to: target, reason };
             tell_gap(&self.sealer.emitter, &gap);
             (row.next, row.epoch) = (target, -1);
@@ -243,6 +275,8 @@ impl<'a> Session<'a> {
     }
 
     async fn seal(mut self, mut writer: SetWriter, mut positions: Positions) -> Result<(), Failure> {
+        let open = |held: &HeldBack| held.reason == HeldReason::OpenTransaction;
+        let whole = self.report.gaps.is_empty() && self.held_back.iter().all(open);
         self.report.held_back = self.held_back.iter().filter_map(|held| serde_json::to_value(held).ok()).collect();
         let mut live: BTreeSet<_> = self.topics.iter().map(|topic| topic.id).collect();
         live.extend(&self.deleted);
@@ -256,7 +290,7 @@ impl<'a> Session<'a> {
         self.sealer.seal(&mut writer, moment).await?;
         self.report.segments = writer.written().segments;
         self.report.stored_bytes = writer.written().bytes;
-        self.report.outcome = if self.report.gaps.is_empty() { "Completed" } else { "CompletedWithGaps" }.into();
+        self.report.outcome = if whole { "Completed" } else { "CompletedWithGaps" }.into();
         Ok(())
     }
 }

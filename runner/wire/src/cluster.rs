@@ -67,6 +67,8 @@ pub struct Partition {
     pub leader_epoch: i32,
     /// Brokers that hold a replica.
     pub replicas: usize,
+    /// Brokers whose replica is in sync.
+    pub in_sync: Vec<BrokerId>,
 }
 
 #[derive(Debug, Default)]
@@ -347,6 +349,7 @@ fn describe(topic: &kafka_protocol::messages::metadata_response::MetadataRespons
             leader: p.leader_id.0,
             leader_epoch: p.leader_epoch,
             replicas: p.replica_nodes.len(),
+            in_sync: p.isr_nodes.iter().map(|id| id.0).collect(),
         })
         .collect();
     partitions.sort_by_key(|p| p.index);

@@ -138,6 +138,20 @@ pub enum WireError {
         /// The last error.
         last: String,
     },
+    /// Nobody leads a partition.
+    #[error("{subject} has no leader at the moment")]
+    NoLeader {
+        /// Topic and partition.
+        subject: String,
+    },
+    /// An answer brought nothing although there is something.
+    #[error("{subject}: {detail}")]
+    NoProgress {
+        /// Topic and partition.
+        subject: String,
+        /// What was expected.
+        detail: String,
+    },
     /// A retried request reached its deadline.
     #[error("gave up after {seconds} s: {last}")]
     Deadline {
@@ -165,6 +179,24 @@ impl WireError {
         }
     }
 
+    /// Nobody leads `subject`.
+    #[must_use]
+    pub fn no_leader(subject: String) -> Self {
+        Self::NoLeader { subject }
+    }
+
+    /// An answer about `subject` brought nothing although there is something.
+    #[must_use]
+    pub fn no_progress(subject: String, detail: String) -> Self {
+        Self::NoProgress { subject, detail }
+    }
+
+    /// Whether trying again was given up because the time was over.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Self::Deadline { .. } | Self::Unreachable { .. })
+    }
+
     /// A refusal that may pass, because the same credentials or their predecessors worked before.
     pub(crate) fn after_success(mut self) -> Self {
         if let Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } = &mut self {
@@ -180,7 +212,9 @@ impl WireError {
             Self::Io { .. }
             | Self::Timeout { .. }
             | Self::Tls { rotating: true, .. }
-            | Self::Authentication { rotating: true, .. } => Retry::Refresh,
+            | Self::Authentication { rotating: true, .. }
+            | Self::NoLeader { .. } => Retry::Refresh,
+            Self::NoProgress { .. } => Retry::Again,
             Self::Broker { code, .. } => retry_class(*code),
             _ => Retry::Never,
         }
@@ -199,7 +233,11 @@ impl WireError {
                 Code::BrokerUnreachable => Code::BrokerFailed,
                 other => other,
             },
-            Self::Io { .. } | Self::Timeout { .. } | Self::Protocol { .. } => Code::BrokerFailed,
+            Self::Io { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol { .. }
+            | Self::NoLeader { .. }
+            | Self::NoProgress { .. } => Code::BrokerFailed,
         }
     }
 }

@@ -112,6 +112,57 @@ impl Cluster {
         (found, last.or(leaderless))
     }
 
+    /// One offset of each partition of `topics` whose leader tells it within `patience`; of the others, why not.
+    ///
+    /// # Errors
+    /// What trying again cannot help.
+    pub async fn offsets_within(
+        &self,
+        topics: &[Topic],
+        at: OffsetAt,
+        isolation: Isolation,
+        patience: std::time::Duration,
+    ) -> Result<(HashMap<Key, i64>, HashMap<Key, WireError>), WireError> {
+        let mut out = HashMap::new();
+        let mut missing = HashMap::new();
+        for topic in topics {
+            for p in &topic.partitions {
+                let mut one = topic.clone();
+                one.partitions.retain(|other| other.index == p.index);
+                let key = (topic.name.clone(), p.index);
+                match tokio::time::timeout(patience, self.offsets(&[one], at, isolation)).await {
+                    Ok(Ok(found)) => out.extend(found),
+                    Ok(Err(error)) if error.retry() == crate::Retry::Never && !error.is_deadline() => {
+                        return Err(error);
+                    }
+                    Ok(Err(error)) => drop(missing.insert(key, error)),
+                    Err(_) => drop(missing.insert(key, WireError::no_leader(format!("{}/{}", topic.name, p.index)))),
+                }
+            }
+        }
+        Ok((out, missing))
+    }
+
+    /// The answers of [`Self::epoch_ends`] that come within `patience`; of the others, why not.
+    ///
+    /// # Errors
+    /// What trying again cannot help.
+    pub async fn epoch_ends_within(
+        &self,
+        topics: &[Topic],
+        epochs: &HashMap<Key, i32>,
+        patience: std::time::Duration,
+    ) -> Result<(HashMap<Key, Option<(i32, i64)>>, HashMap<Key, WireError>), WireError> {
+        match tokio::time::timeout(patience, self.epoch_ends(topics, epochs)).await {
+            Ok(Ok(found)) => Ok((found, HashMap::new())),
+            Ok(Err(error)) if !error.is_deadline() => Err(error),
+            _ => Ok((
+                HashMap::new(),
+                epochs.keys().map(|key| (key.clone(), WireError::no_leader(key.0.clone()))).collect(),
+            )),
+        }
+    }
+
     /// Where the given leader epoch of each partition ended: `(epoch, end)` of the largest epoch that is not newer.
     /// `None` when the leader knows no such epoch.
     ///

@@ -37,9 +37,10 @@ impl SetWriter {
             return Ok(Opened::Sealed(sealed));
         }
         let resumed = replay.goes_on(&options);
+        let targeted = resumed && replay.saved_positions_of(&options.run);
         let mut writer = Self {
             chain,
-            claim: Claim { number: 0, exclusive: true, resumed },
+            claim: Claim { number: 0, exclusive: true, resumed, targeted },
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,
