@@ -29,7 +29,7 @@ pub struct BackupSpec {
     /// Go on following the topics after their present ends, into one set, with a recovery point at each checkpoint.
     #[serde(default)]
     pub continuous: bool,
-    /// Where partitions begin that the set does not know yet. Topics that appear during a run begin at their start.
+    /// Where partitions begin that are there when the set is first claimed. All that appear later begin at their start.
     #[serde(default)]
     pub start_offset: StartOffset,
     /// Milliseconds between two looks for new records at the end of a partition, in a continuous run.
@@ -90,7 +90,7 @@ pub enum StartOffset {
     /// The first offset that the source has.
     #[default]
     Earliest,
-    /// The end of the partition when the run starts.
+    /// The last stable offset of the partition when the set is first claimed.
     Latest,
 }
 

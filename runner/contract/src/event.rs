@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::{Failure, GroupChange, MemberChange};
 
 /// One event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,6 +53,16 @@ pub enum Bound {
     Cpu,
 }
 
+/// A stream of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputStream {
+    /// Standard output: events and results.
+    Stdout,
+    /// Standard error: the log.
+    Stderr,
+}
+
 /// Kinds of events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -78,7 +88,7 @@ pub enum EventKind {
     },
     /// How far the run is.
     Progress {
-        /// Records moved by this run so far.
+        /// Records moved by this run so far, counted as in the report.
         records: u64,
         /// Bytes moved by this run so far.
         bytes: u64,
@@ -120,6 +130,18 @@ pub enum EventKind {
         /// Its first offset.
         from: i64,
     },
+    /// A topic is not as the set knew it, or is new.
+    Member {
+        /// Which, and what happened.
+        #[serde(flatten)]
+        member: MemberChange,
+    },
+    /// A consumer group of the last recovery point has no positions here.
+    Group {
+        /// Which, and what happened.
+        #[serde(flatten)]
+        group: GroupChange,
+    },
     /// Progress was made durable.
     Committed {
         /// Number of the log entry, or of the state's generation.
@@ -129,6 +151,13 @@ pub enum EventKind {
         /// Its name.
         #[serde(skip_serializing_if = "Option::is_none")]
         point: Option<String>,
+    },
+    /// Lines of the output were dropped, because nobody read them in time. Numbers of events are missing.
+    Dropped {
+        /// Where.
+        stream: OutputStream,
+        /// Lines since this was told last.
+        lines: u64,
     },
     /// The run is over.
     Finished {

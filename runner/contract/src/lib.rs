@@ -29,6 +29,8 @@ pub mod run_spec;
 
 pub mod inspect_spec;
 
+pub mod member;
+
 pub mod event;
 pub mod report;
 
@@ -36,11 +38,12 @@ pub use backup_spec::{BackupSpec, Compression, OnGap, StartOffset};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
-pub use event::{Bound, Event, EventKind, Pace};
+pub use event::{Bound, Event, EventKind, OutputStream, Pace};
 pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
+pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
-pub use report::Report;
+pub use report::{Lengths, Report};
 pub use restore_spec::{ExistingTopics, Repartitioning, RestoreSpec, Strategy};
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
