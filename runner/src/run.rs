@@ -32,6 +32,8 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
     }
     report.finished_at = context.now_text();
     report.warnings = emitter.warnings();
+    report.members = emitter.members();
+    report.groups = emitter.groups();
     emitter.emit(EventKind::Finished { exit_code: exit as u8, failure: report.failure.clone() });
     publish(context, emitter, spec, &report).await;
     (report, exit)
@@ -95,7 +97,7 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
         };
         let text = serde_json::to_vec_pretty(report).unwrap_or_default();
         store.put(&layout.run(&report.run, "report.json"), text.into()).await?;
-        store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into_bytes().into()).await?;
+        store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into()).await?;
         Ok::<(), Failure>(())
     };
     match tokio::time::timeout(Duration::from_secs(2), stored).await {

@@ -19,7 +19,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
             if output == Output::Json {
                 print::json(
                     &serde_json::json!({"clusterId": cluster.cluster_id(), "storage": store.place(), "topics": names, "partitions": partitions}),
-                );
+                )?;
             } else {
                 print::line(&format!(
                     "cluster {} and storage {} can be reached",
@@ -32,7 +32,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
         Action::Restore(part) => {
             let plan = restore::plan_only(context, spec, part).await?;
             if output == Output::Json {
-                print::json(&plan);
+                print::json(&plan)?;
             } else {
                 print::line(&plan.text());
             }

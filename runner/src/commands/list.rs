@@ -37,7 +37,7 @@ async fn sets(store: &Store, output: Output) -> Result<(), Failure> {
         sets.push(catalog.set(&name).await?);
     }
     if output == Output::Json {
-        print::json(&sets);
+        print::json(&sets)?;
         return Ok(());
     }
     let row = |set: &SetSummary| {
@@ -57,7 +57,7 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
         print::json(&serde_json::json!({
             "set": layout.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps(),
             "segments": point.segments(),
-        }));
+        }))?;
         return Ok(());
     }
     print::line(&format!(
@@ -132,7 +132,7 @@ async fn segments(point: &Point, layout: &archive::Layout) -> Result<(), Failure
     let mut take = |_, row: &archive::SegmentRow| {
         if let Some((partitions, records)) = sums.get_mut(row.segment as usize) {
             *partitions += 1;
-            *records += row.records;
+            *records += row.committed;
         }
     };
     point.each_row(None, &mut take).await?;

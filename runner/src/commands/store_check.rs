@@ -3,16 +3,16 @@
 use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, StoreSpec};
 
 use super::{Output, print};
+use crate::connect;
 use crate::context::Context;
-use crate::{connect, spec_file};
 
 /// Tries out a store.
 pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {
-    let store = connect::open(context, &named(place)?, &CircuitBreakerSpec::default()).await?;
+    let store = connect::open(context, &named(context, place).await?, &CircuitBreakerSpec::default()).await?;
     let findings = archive::probe(&store, &context.nonce()).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {
-        print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}));
+        print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}))?;
     } else {
         print::line(store.place());
         for finding in &findings {
@@ -25,10 +25,10 @@ pub(crate) async fn store_check(context: &Context, place: &str, output: Output) 
 }
 
 /// A URL, a directory, or the storage of a specification.
-fn named(place: &str) -> Result<StoreSpec, Failure> {
+async fn named(context: &Context, place: &str) -> Result<StoreSpec, Failure> {
     if place.contains("://") || std::path::Path::new(place).is_dir() {
         let path = if place.contains('/') { place.to_owned() } else { format!("./{place}") };
         return contract::store_url::parse(&path).map_err(|rule| Failure::new(Code::SpecInvalid, rule));
     }
-    Ok(spec_file::read(place)?.storage)
+    Ok(super::read(context, place).await?.storage)
 }

@@ -36,7 +36,7 @@ pub(crate) async fn verify(
     };
     let found = verify_point(&store, &layout, seal, level).await?;
     if output == Output::Json {
-        print::json(&found);
+        print::json(&found)?;
     } else {
         let counts = format!(
             "{} segments, {} of blocks, {} batches, {} records",
