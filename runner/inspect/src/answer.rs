@@ -227,7 +227,7 @@ pub struct Verified {
     pub bytes: u64,
     /// Batches checked.
     pub batches: u64,
-    /// Records counted, control records included.
+    /// Records counted that consumers see, as the point counts them.
     pub records: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,

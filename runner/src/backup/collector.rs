@@ -301,7 +301,7 @@ impl Collector {
                 }
                 for batch in batches {
                     let header = &batch.raw.header;
-                    self.totals.records += header.records();
+                    self.totals.records += batch.committed;
                     self.totals.bytes += batch.raw.bytes.len() as u64;
                     self.moved_offsets += u64::try_from(i64::from(header.last_offset_delta) + 1).unwrap_or(0);
                     self.positions.advance(topic, partition, header, batch.committed);

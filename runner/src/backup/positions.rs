@@ -29,7 +29,7 @@ impl LogEnds {
 /// Totals of what a run moved.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
-    /// Records stored, markers and rolled-back ones included.
+    /// Records taken in that consumers see: what the archive, its verification and a restore count, too.
     pub(crate) records: u64,
     /// Batch bytes read.
     pub(crate) bytes: u64,

@@ -149,7 +149,7 @@ fn check_share(
             }
         }
     }
-    out.records += records;
+    out.records += committed;
     // The largest time of a batch may belong to a record that compaction removed.
     let times_fit = committed == 0 || (max <= share.max_timestamp && (!share.min_exact || min >= share.min_timestamp));
     if records != share.records || committed != share.committed || !times_fit {
