@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::GroupPresence;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::{FORMAT, Owner};
@@ -40,6 +41,9 @@ pub struct GroupSnapshot {
     pub state: String,
     /// Positions in topic and partition order.
     pub offsets: Vec<GroupPosition>,
+    /// Why the positions of a group that is known from an earlier point are missing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<GroupPresence>,
 }
 
 /// A committed position.

@@ -270,6 +270,9 @@ pub struct Entry {
     /// The recovery point, for a seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Box<Seal>>,
+    /// Topics that join the set with this claim: the source had them, and no entry before names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<TopicState>,
     /// The new owner, for an adoption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,

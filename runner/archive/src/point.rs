@@ -12,7 +12,7 @@ use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
 use crate::timeline::Timelines;
-use crate::{ArchiveError, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
+use crate::{ArchiveError, Chain, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
 
 /// Segments that are looked at at once.
 const CHECKS: usize = 16;
@@ -29,6 +29,42 @@ pub struct Point {
     /// Digest of the seal.
     pub digest: Digest,
     index: Index,
+}
+
+/// The group positions of the newest recovery point of a set; empty when there is no point, or it has none. Only its
+/// seal is read.
+///
+/// # Errors
+/// When the newest entry, the seal or the document is missing or damaged.
+pub async fn newest_groups(store: &Store, layout: &Layout) -> Result<Vec<GroupSnapshot>, ArchiveError> {
+    let chain = Chain::new(store.clone(), layout.clone());
+    let Some(newest) = chain.newest().await? else { return Ok(Vec::new()) };
+    let mut entry = chain.entry(newest).await?.0;
+    if entry.seal.is_none() {
+        let Some(seal) = entry.last_seal else { return Ok(Vec::new()) };
+        entry = chain.entry(seal).await?.0;
+    }
+    match entry.seal.and_then(|seal| seal.groups) {
+        Some(reference) => side(store, layout, entry.n, "groups.json", &reference).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A document beside the seal `entry`.
+async fn side<T: for<'de> serde::Deserialize<'de>>(
+    store: &Store,
+    layout: &Layout,
+    entry: u64,
+    name: &str,
+    reference: &SideRef,
+) -> Result<T, ArchiveError> {
+    let key = layout.side(entry, name);
+    let shown = store.show(&key);
+    let bytes = store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;
+    if Digest::of(&bytes) != reference.digest {
+        return Err(ArchiveError::damaged(&shown, "its digest does not match the seal"));
+    }
+    decode_document::<SideDocument<T>>(&shown, &bytes).map(|document| document.content)
 }
 
 impl Point {
@@ -105,13 +141,7 @@ impl Point {
         name: &str,
         reference: &SideRef,
     ) -> Result<T, ArchiveError> {
-        let key = self.layout.side(self.entry, name);
-        let shown = self.store.show(&key);
-        let bytes = self.store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;
-        if Digest::of(&bytes) != reference.digest {
-            return Err(ArchiveError::damaged(&shown, "its digest does not match the seal"));
-        }
-        decode_document::<SideDocument<T>>(&shown, &bytes).map(|document| document.content)
+        side(&self.store, &self.layout, self.entry, name, reference).await
     }
 
     /// Loads and checks the footer of a segment.

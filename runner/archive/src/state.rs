@@ -83,6 +83,20 @@ pub struct TopicState {
     pub replication: i16,
     /// Whether the source had this lineage when the document was written.
     pub live: bool,
+    /// Number of the entry that named it first; absent in sets of before members were recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Partitions that it had then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_partitions: Option<i32>,
+}
+
+impl TopicState {
+    /// A topic that the source has now, and of which the set knows nothing yet.
+    #[must_use]
+    pub fn new(id: Uuid, name: &str, partitions: i32, replication: i16) -> Self {
+        Self { id, name: name.to_owned(), partitions, replication, live: true, since: None, first_partitions: None }
+    }
 }
 
 /// What a writer or reader knows after replaying the log.
@@ -95,8 +109,18 @@ pub struct SetState {
 }
 
 impl SetState {
+    /// Takes in what the source says of a topic; when it joined the set stays as it was. `entry` is the next one.
+    pub fn know(&mut self, topic: TopicState, entry: u64) {
+        let joined = self.topics.get(&topic.id).map(|known| (known.since, known.first_partitions));
+        let (since, first_partitions) = joined.unwrap_or((Some(entry), Some(topic.partitions)));
+        self.topics.insert(topic.id, TopicState { since, first_partitions, ..topic });
+    }
+
     /// Takes in one entry, in order.
     pub fn apply(&mut self, entry: &Entry) {
+        for member in &entry.members {
+            self.know(member.clone(), entry.n);
+        }
         if let Some(seal) = &entry.seal {
             self.topics = seal.topics.iter().map(|topic| (topic.id, topic.clone())).collect();
             let id = |row: &PartitionState| seal.topics.get(row.topic as usize).map(|topic| topic.id);
@@ -107,13 +131,11 @@ impl SetState {
         for row in &entry.positions {
             let Some(topic) = entry.topics.get(row.topic as usize) else { continue };
             self.partitions.insert((topic.id, row.partition), row.clone());
-            let known = self.topics.entry(topic.id).or_insert_with(|| TopicState {
-                id: topic.id,
-                name: topic.name.clone(),
-                partitions: 0,
-                replication: 1,
-                live: true,
-            });
+            // Entries of before members were recorded name a topic by its first position only.
+            let known = self
+                .topics
+                .entry(topic.id)
+                .or_insert_with(|| TopicState { since: Some(entry.n), ..TopicState::new(topic.id, &topic.name, 0, 1) });
             known.partitions = known.partitions.max(row.partition + 1);
         }
     }

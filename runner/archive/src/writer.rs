@@ -113,6 +113,7 @@ impl SetWriter {
             gaps: Vec::new(),
             forks: Vec::new(),
             seal: None,
+            members: Vec::new(),
             owner: None,
         }
     }
@@ -191,7 +192,8 @@ impl SetWriter {
 
     /// Tells the writer of a topic before its batches come.
     pub fn know_topic(&mut self, topic: crate::TopicState) {
-        self.state.topics.insert(topic.id, topic);
+        let next = self.last.as_ref().map_or(0, |(number, _)| number + 1);
+        self.state.know(topic, next);
     }
 
     /// Ends the current segment with all that was pushed; it becomes durable in the background.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use archive::{
     ArchiveError, Arena, Digest, Gap, Layout, Level, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
-    SealFacts, SetWriter, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
+    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use futures::TryStreamExt;
@@ -39,17 +39,12 @@ fn options(run: &str, nonce: &str) -> WriterOptions {
         level: 3,
         workers: 2,
         segment_max_bytes: 1 << 20,
+        source: Source::default(),
     }
 }
 
 fn topic(number: u128) -> TopicState {
-    TopicState {
-        id: Uuid::from_u128(number),
-        name: format!("topic-{number}"),
-        partitions: 4,
-        replication: 1,
-        live: true,
-    }
+    TopicState::new(Uuid::from_u128(number), &format!("topic-{number}"), 4, 1)
 }
 
 /// A plain batch of `records` records of `size` bytes each, from `offset` on.

@@ -1,14 +1,16 @@
 //! The part of a continuous run that looks at the source from time to time: are there new topics, and is everything
 //! archived that was there at the last look?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{GroupSnapshot, TopicConfigs};
+use archive::{GroupSnapshot, HeldBack, TopicConfigs};
 use contract::{BackupSpec, Code, ExitCode, Failure};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
+use uuid::Uuid;
 use wire::{Cluster, Topic};
 
 use super::health::Health;
@@ -30,6 +32,12 @@ pub(crate) struct Follow {
     pub(crate) backup: Arc<BackupSpec>,
     /// Topics that are read.
     pub(crate) topics: Vec<Topic>,
+    /// Topics that the source may still have, though they cannot be read now.
+    pub(crate) missing: BTreeSet<Uuid>,
+    /// What each point says of them.
+    pub(crate) held_back: Vec<HeldBack>,
+    /// Consumer groups of the last point, or of the last look.
+    pub(crate) last_groups: Arc<Vec<GroupSnapshot>>,
     stuck: StuckWatch,
     asked: Option<Question<Look>>,
     discovery: Option<Question<Vec<Topic>>>,
@@ -55,6 +63,9 @@ impl Follow {
             cluster: Arc::clone(cluster),
             backup: Arc::clone(backup),
             topics: topics.to_vec(),
+            missing: BTreeSet::new(),
+            held_back: Vec::new(),
+            last_groups: Arc::default(),
             stuck: StuckWatch::default(),
             asked: None,
             discovery: None,
@@ -69,8 +80,8 @@ impl Follow {
     pub(crate) fn checkpoint(&mut self) {
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
-            let emitter = self.emitter.clone();
-            self.asked = Some(async move { look(&cluster, &backup, &emitter).await }.boxed_local());
+            let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.last_groups));
+            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last).await }.boxed_local());
         }
     }
 
@@ -89,6 +100,9 @@ impl Follow {
                 let Some(found) = self.bearable(found)? else { return Ok(()) };
                 if differs(&found.topics, &self.topics) {
                     return Err(changed());
+                }
+                if let Some(groups) = &found.groups {
+                    self.last_groups = Arc::new(groups.clone());
                 }
                 self.waiting = Some(found);
                 Ok(())
@@ -132,7 +146,9 @@ impl Follow {
         look.mark(positions);
         self.sealed = Some(facts);
         self.moved = false;
-        let (live, Look { configs, groups, .. }) = (look.live(), look);
+        let (mut live, Look { configs, groups, .. }) = (look.live(), look);
+        live.extend(&self.missing);
+        held_back.extend(self.held_back.iter().cloned());
         Some(Moment { moves: positions.take_all(), live, held_back, configs, groups })
     }
 }

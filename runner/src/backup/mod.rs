@@ -13,6 +13,7 @@ mod select;
 mod transactions;
 
 mod groups;
+mod members;
 mod source;
 
 mod reader;
@@ -33,9 +34,9 @@ pub(crate) use select::discover;
 
 use std::sync::Arc;
 
-use archive::{HeadCopy, Opened, Owner, SetWriter, WriterOptions};
-use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec};
-use wire::Cluster;
+use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
+use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
+use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -64,12 +65,16 @@ pub async fn run(
     report.run.clone_from(&identity.run);
     report.set = Some(identity.layout.set().to_owned());
     report.point = Some(identity.point.clone());
+    let last_groups = Arc::new(groups::of_last_point(&store, &identity.layout, backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
-        Some(groups::snapshot(&cluster, emitter).await?)
+        Some(groups::snapshot(&cluster, emitter, &last_groups).await?)
     } else {
         None
     };
-    let options = writer_options(context, &cluster, spec, backup, &identity)?;
+    let options = WriterOptions {
+        source: source(&cluster, emitter, backup, &topics).await?,
+        ..writer_options(context, &cluster, spec, backup, &identity)?
+    };
     let writer = match SetWriter::open(store.clone(), options).await? {
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
@@ -96,7 +101,7 @@ pub async fn run(
         backup: Arc::new(backup.clone()),
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
-    Session::new(sealer, cluster, topics, groups, report).run(writer).await
+    Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer).await
 }
 
 fn writer_options(
@@ -127,7 +132,34 @@ fn writer_options(
         level: backup.compression_level,
         workers: context.workers,
         segment_max_bytes: backup.segment_max_bytes,
+        source: archive::Source::default(),
     })
+}
+
+/// What the source has now, for the first claim of a set. `startOffset: latest` means this moment: what transactions that
+/// are open now have written belongs to what comes later.
+async fn source(
+    cluster: &Cluster,
+    emitter: &Emitter,
+    backup: &BackupSpec,
+    topics: &[Topic],
+) -> Result<archive::Source, Failure> {
+    let mut out = archive::Source { topics: topics.iter().map(session::state_of).collect(), begin: Vec::new() };
+    if backup.start_offset == StartOffset::Earliest {
+        return Ok(out);
+    }
+    let ends = cluster.offsets(topics, OffsetAt::End, Isolation::Committed).await?;
+    for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
+        if let Some(end) = ends.get(&(topic.name.clone(), p.index)) {
+            out.begin.push((topic.id, PartitionState::new(p.index, *end)));
+        } else {
+            let place = format!("{}/{}", topic.name, p.index);
+            emitter.warn(format!(
+                "{place}: no broker tells its end now; in a new set it begins at its start, not at its end"
+            ));
+        }
+    }
+    Ok(out)
 }
 
 fn codec(compression: Compression) -> batch::Codec {

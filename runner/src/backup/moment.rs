@@ -33,8 +33,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the source cannot be asked.
-pub(crate) async fn look(cluster: &Cluster, backup: &BackupSpec, emitter: &Emitter) -> Result<Look, Failure> {
-    let groups = if backup.consumer_group_snapshot { Some(groups::snapshot(cluster, emitter).await?) } else { None };
+pub(crate) async fn look(
+    cluster: &Cluster,
+    backup: &BackupSpec,
+    emitter: &Emitter,
+    last_groups: &[GroupSnapshot],
+) -> Result<Look, Failure> {
+    let wanted = backup.consumer_group_snapshot;
+    let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups).await?) } else { None };
     let topics = select::rediscover(cluster, backup).await?;
     let configs = configs(cluster, &topics).await?;
     let marks = Marks::ask(cluster, &topics, PATIENCE).await?;

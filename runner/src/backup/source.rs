@@ -1,12 +1,12 @@
 //! What the source has: where each partition starts, where it must end, and where its history has parted from what
 //! was archived before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs};
-use contract::{EventKind, Failure, StartOffset};
+use contract::{EventKind, Failure};
 use uuid::Uuid;
 use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError};
 
@@ -89,9 +89,6 @@ pub(crate) struct Before<'a> {
     /// Newest entry of the log.
     pub(crate) newest: u64,
     pub(crate) state: &'a SetState,
-    pub(crate) start_offset: StartOffset,
-    /// Topics that were there when the run started; others begin at their first offset.
-    pub(crate) first_topics: Option<&'a BTreeSet<Uuid>>,
     /// Where partitions must end; kept when a run plans again.
     pub(crate) targets: &'a mut HashMap<(Uuid, i32), i64>,
     /// Follow for ever.
@@ -211,9 +208,8 @@ async fn start_of(
     let LogEnds { start, stable, end } = ends;
     let known = before.state.partitions.get(&(topic.id, partition)).cloned();
     let is_known = known.is_some();
-    let is_first = before.first_topics.is_none_or(|first| first.contains(&topic.id));
-    let begin = if before.start_offset == StartOffset::Latest && is_first { end } else { start };
-    let mut row = known.unwrap_or_else(|| PartitionState::new(partition, begin));
+    // Where `startOffset: latest` holds, the first claim of the set says so; all that came later begins at its start.
+    let mut row = known.unwrap_or_else(|| PartitionState::new(partition, start));
     (row.log_start, row.last_stable, row.high_watermark) = (start, stable, end);
     let mut epoch_known = known_epoch.is_some();
     if is_known && let Some((offset, epoch)) = parted(topic, &row, end, known_epoch, before).await? {

@@ -46,6 +46,7 @@ apis! {
     SaslAuthenticate = SaslAuthenticateRequest, SaslAuthenticateResponse, 36, |_a| 0;
     IncrementalAlterConfigs = IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, 44,
         |a| a.throttle_time_ms;
+    DescribeCluster = DescribeClusterRequest, DescribeClusterResponse, 60, |a| a.throttle_time_ms;
     DescribeProducers = DescribeProducersRequest, DescribeProducersResponse, 61, |a| a.throttle_time_ms;
     DescribeShareGroupOffsets = DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse, 90,
         |a| a.throttle_time_ms;

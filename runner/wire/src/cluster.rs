@@ -178,7 +178,7 @@ impl Cluster {
     }
 
     /// A connection that lives, else a new one: known brokers first, then the bootstrap addresses.
-    async fn any_connection(&self) -> Result<Arc<Connection>, WireError> {
+    pub(crate) async fn any_connection(&self) -> Result<Arc<Connection>, WireError> {
         let (living, mut addresses) = {
             let known = self.known();
             let living = known.connections.values().find(|c| !c.is_spent()).cloned();

@@ -29,6 +29,7 @@ mod frame;
 mod groups;
 mod offsets;
 mod produce;
+mod rights;
 mod topics;
 mod transactions;
 

@@ -6,7 +6,7 @@ use super::SetWriter;
 use crate::replay::{Replay, ensure_set};
 use crate::segment::Packing;
 use crate::time_spent::TimeSpent;
-use crate::writer_options::{AlreadySealed, Claim, WriterOptions, Written};
+use crate::writer_options::{AlreadySealed, Claim, Moves, WriterOptions, Written};
 use crate::{ArchiveError, Chain, EntryKind, Owner, Store};
 
 /// What opening a set for a run finds.
@@ -86,6 +86,17 @@ impl SetWriter {
         let mut entry = self.entry(EntryKind::Claim);
         entry.claim = entry.n;
         self.claim.number = entry.n;
+        let source = std::mem::take(&mut self.options.source);
+        // Where a set begins is decided once: by the first claim, or by the first after a release that did not record it.
+        let is_first = self.state.topics.is_empty() && self.state.partitions.is_empty();
+        entry.members = source.topics;
+        entry.members.retain(|topic| !self.state.topics.contains_key(&topic.id));
+        for member in &entry.members {
+            self.state.know(member.clone(), entry.n);
+        }
+        if is_first {
+            self.fill(&mut entry, Vec::new(), Moves { positions: source.begin, ..Moves::default() });
+        }
         let bytes = entry.encode();
         let number = self.append(entry).await?;
         crash::at(CrashPoint::ClaimCreated);
