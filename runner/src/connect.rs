@@ -33,6 +33,16 @@ pub async fn open(context: &Context, storage: &StoreSpec, breaker: &CircuitBreak
     Ok(open_store(storage, &context.paths, breaker).await?)
 }
 
+/// The id that the cluster gives itself.
+///
+/// # Errors
+/// A cluster of before Kafka 2.8 that has none.
+pub fn cluster_id(cluster: &Cluster) -> Result<String, Failure> {
+    cluster.cluster_id().ok_or_else(|| {
+        Failure::new(Code::BrokerUnsupported, "the cluster does not tell its id; Apache Kafka 2.8 or newer is needed")
+    })
+}
+
 /// Reaches the cluster.
 ///
 /// # Errors

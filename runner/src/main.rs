@@ -51,11 +51,17 @@ fn arm_crash_point() {}
 
 fn start_logging(format: commands::LogFormat) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("KAFKA_BACKUP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let (filter, wrong) = match EnvFilter::try_from_env("KAFKA_BACKUP_LOG") {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("warn"), Some(error).filter(|_| std::env::var_os("KAFKA_BACKUP_LOG").is_some())),
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| outlet::LogLines);
     match format {
         commands::LogFormat::Text => builder.with_target(false).init(),
         commands::LogFormat::Json => builder.json().init(),
+    }
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "KAFKA_BACKUP_LOG cannot be read; the log is at level warn");
     }
 }
 

@@ -95,7 +95,8 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
             Some(part) => restore::state_store(context, spec, part, &archive).await?,
             None => archive,
         };
-        let text = serde_json::to_vec_pretty(report).unwrap_or_default();
+        let text = serde_json::to_vec_pretty(report);
+        let text = text.map_err(|error| Failure::new(Code::Internal, format!("as JSON: {error}")))?;
         store.put(&layout.run(&report.run, "report.json"), text.into()).await?;
         store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into()).await?;
         Ok::<(), Failure>(())
@@ -109,7 +110,8 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
 
 /// Writes the short report to a file, as Kubernetes' termination message. A failure is only logged.
 pub fn write_termination(path: &Path, report: &Report) {
-    if let Err(error) = std::fs::write(path, report.short()) {
+    let written = report.short().map_err(std::io::Error::from).and_then(|text| std::fs::write(path, text));
+    if let Err(error) = written {
         tracing::warn!(%error, path = %path.display(), "the termination message could not be written");
     }
 }

@@ -179,6 +179,96 @@ proptest! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_set_knows_since_when_it_has_its_members() {
+    let (_, store) = memory();
+    let claim = async |run: &str, found: &[u128], begin: i64| {
+        let source = Source {
+            topics: found.iter().map(|number| topic(*number)).collect(),
+            begin: found.iter().map(|number| (Uuid::from_u128(*number), PartitionState::new(0, begin))).collect(),
+        };
+        let options = WriterOptions { source, ..options(run, "aaaaaaaaaaaaaaaa") };
+        match SetWriter::open(store.clone(), options).await.unwrap() {
+            Opened::Writer(writer) => *writer,
+            Opened::Sealed(sealed) => panic!("{sealed:?}"),
+        }
+    };
+    let since = |writer: &SetWriter| -> Vec<_> {
+        writer.state().topics.values().map(|topic| (topic.since, topic.first_partitions)).collect()
+    };
+    let begins = |writer: &SetWriter, number: u128| {
+        writer.state().partitions.get(&(Uuid::from_u128(number), 0)).map(|row| row.next)
+    };
+    // The first claim decides where partitions begin, and its writer may die at once.
+    drop(claim("run-1", &[1], 100).await);
+    let mut second = claim("run-1", &[1, 2], 150).await;
+    assert_eq!(since(&second), [(Some(0), Some(4)), (Some(1), Some(4))]);
+    assert_eq!((begins(&second, 1), begins(&second, 2)), (Some(100), None));
+    second.know_topic(TopicState { partitions: 9, ..topic(2) });
+    second.know_topic(topic(3));
+    let live = BTreeSet::from([1, 2, 3].map(Uuid::from_u128));
+    second.seal(Moves::default(), &live, facts()).await.unwrap();
+    // A reader of the seal alone, as the next writer is, knows all of it.
+    let third = claim("run-2", &[1, 2, 3, 4], 200).await;
+    assert_eq!(
+        since(&third),
+        [(Some(0), Some(4)), (Some(1), Some(4)), (Some(2), Some(4)), (Some(3), Some(4))],
+        "a topic joins with the entry that names it first"
+    );
+    assert_eq!(third.state().topics[&Uuid::from_u128(2)].partitions, 9);
+    assert_eq!((begins(&third, 1), begins(&third, 4)), (Some(100), None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Wherever the log start cuts a batch: what the writer counted, what the index says, what verification finds and
+    /// what a reader gets is one number.
+    #[test]
+    fn all_count_the_same_records(
+        batches in proptest::collection::vec((0i32..3, 1i32..40, 0i32..40, any::<bool>()), 1..30),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_, store) = memory();
+            let mut writer = open(&store, "run-1", "0123456789abcdef").await;
+            let (mut next, mut counted, mut arena) = (HashMap::<i32, i64>::new(), 0, Arena::default());
+            for (partition, records, cut, ends_arena) in batches {
+                // Only the first batch of a partition can be cut.
+                let cut = if next.contains_key(&partition) { 0 } else { cut % records };
+                let offset = next.entry(partition).or_insert(0);
+                let raw = raw(*offset, records, 3);
+                let from = *offset + i64::from(cut);
+                *offset = raw.header.next_offset();
+                let committed = u64::try_from(records - cut).unwrap();
+                counted += committed;
+                arena.push(PendingBatch { from, committed, ..pending(1, partition, raw) });
+                if ends_arena {
+                    writer.push(std::mem::take(&mut arena)).await.unwrap();
+                }
+            }
+            writer.push(arena).await.unwrap();
+            let live = BTreeSet::from([Uuid::from_u128(1)]);
+            writer.seal(Moves::default(), &live, facts()).await.unwrap();
+            let (layout, seal) = resolve(&store, "orders").await.unwrap();
+            let point = Point::load(&store, &layout, seal).await.unwrap();
+            let (mut indexed, mut read) = (0, 0);
+            point.each_row(None, &mut |_, row: &archive::SegmentRow| indexed += row.committed).await.unwrap();
+            let from = (0..3).map(|p| ((Uuid::from_u128(1), p), i64::MIN)).collect();
+            let mut stream = point.stream(Wanted::new(from, Timelines::default(), Window::ALL)).await.unwrap();
+            while let Some(share) = stream.next().await.unwrap() {
+                let visible = share.from..share.until;
+                for batch in &share.batches {
+                    let header = &batch.header;
+                    read += (header.base_offset..header.next_offset()).filter(|o| visible.contains(o)).count() as u64;
+                }
+            }
+            let verified = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
+            assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+            assert_eq!((indexed, verified.records, read), (counted, counted, counted));
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_writers_the_later_claim_wins() {
     let (_, store) = memory();
     let mut first = open(&store, "run-1", "aaaaaaaaaaaaaaaa").await;

@@ -181,7 +181,7 @@ impl BackupSpec {
         }
         let most = match self.compression {
             Compression::Gzip => 9,
-            _ => 22,
+            Compression::None | Compression::Snappy | Compression::Lz4 | Compression::Zstd => 22,
         };
         if !(1..=most).contains(&self.compression_level) {
             say("compressionLevel", format!("is {}; must be 1 to {most} for this codec", self.compression_level));

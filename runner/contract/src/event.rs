@@ -66,7 +66,6 @@ pub enum OutputStream {
 /// Kinds of events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-#[non_exhaustive]
 pub enum EventKind {
     /// The run begins or goes on.
     Started {

@@ -99,12 +99,14 @@ pub struct Report {
 
 impl Report {
     /// The report as JSON of at most [`TERMINATION_LIMIT`] bytes: lists are cut, and it says so.
-    #[must_use]
-    pub fn short(&self) -> String {
-        let whole = |report: &Self| serde_json::to_string(report).unwrap_or_default();
-        let full = whole(self);
+    ///
+    /// # Errors
+    /// Details that JSON cannot hold.
+    pub fn short(&self) -> Result<String, serde_json::Error> {
+        let whole = |report: &Self| serde_json::to_string(report);
+        let full = whole(self)?;
         if full.len() <= TERMINATION_LIMIT {
-            return full;
+            return Ok(full);
         }
         let mut cut = self.clone();
         cut.shortened = Some(self.lengths());
@@ -123,7 +125,7 @@ impl Report {
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
-        if whole(&cut).len() > TERMINATION_LIMIT {
+        if whole(&cut)?.len() > TERMINATION_LIMIT {
             cut.details = Value::Null;
             cut.gaps.clear();
             cut.timelines.clear();
@@ -175,7 +177,7 @@ mod tests {
         let line = |number: u32| format!("  topic-{number}: create, 12 partitions\n");
         let text: String = (0..500).map(line).collect();
         let report = Report { details: serde_json::json!({"text": text, "topics": ["x"]}), ..Report::default() };
-        let short = report.short();
+        let short = report.short().unwrap();
         assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
         let back: Report = serde_json::from_str(&short).unwrap();
         let kept = back.details["text"].as_str().unwrap();
@@ -194,7 +196,7 @@ mod tests {
             failure: Some(Failure::new(crate::Code::Internal, long)),
             ..Report::default()
         };
-        let short = report.short();
+        let short = report.short().unwrap();
         assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
         let back: Report = serde_json::from_str(&short).unwrap();
         assert_eq!(back.lengths(), report.lengths(), "the numbers stay");
@@ -212,7 +214,7 @@ mod tests {
         let missing = MemberChange { change: crate::Membership::Forbidden, ..member("last") };
         let members = (0..60).map(|n| member(&format!("topic-{n}-{}", "x".repeat(60)))).chain([missing.clone()]);
         let report = Report { members: members.collect(), ..Report::default() };
-        let back: Report = serde_json::from_str(&report.short()).unwrap();
+        let back: Report = serde_json::from_str(&report.short().unwrap()).unwrap();
         assert_eq!(back.members.first(), Some(&missing));
         assert_eq!(back.lengths().members, 61);
     }

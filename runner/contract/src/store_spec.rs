@@ -174,7 +174,10 @@ impl StoreSpec {
                 ..
             }
             | Self::Gcs { credentials: Some(GcsCredentials::ServiceAccount { file }), .. } => vec![file],
-            _ => Vec::new(),
+            Self::Filesystem { .. }
+            | Self::S3 { credentials: None, .. }
+            | Self::Azure { credentials: None | Some(AzureCredentials::WorkloadIdentity {}), .. }
+            | Self::Gcs { credentials: None, .. } => Vec::new(),
         }
     }
 
@@ -223,7 +226,7 @@ impl StoreSpec {
             Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => {
                 say("endpoint", format!("is {endpoint:?}; must begin with https:// (or http:// with allowHttp)"));
             }
-            _ => {}
+            Some(_) | None => {}
         }
         let prefix = self.prefix();
         if prefix.split('/').any(|part| part == ".." || part == ".") {

@@ -271,7 +271,7 @@ impl Collector {
                     );
                     self.failed = Some(Failure::new(Code::CorruptBatch, text));
                 }
-                self.positions.gap(gap);
+                self.positions.gap(gap)?;
                 if let Some(follow) = &mut self.follow {
                     follow.note_move();
                 }
@@ -304,7 +304,7 @@ impl Collector {
                     self.totals.records += batch.committed;
                     self.totals.bytes += batch.raw.bytes.len() as u64;
                     self.moved_offsets += u64::try_from(i64::from(header.last_offset_delta) + 1).unwrap_or(0);
-                    self.positions.advance(topic, partition, header, batch.committed);
+                    self.positions.advance(topic, partition, header, batch.committed)?;
                     self.arena.push(batch);
                 }
                 self.positions.mark((topic, partition), ends);

@@ -193,7 +193,7 @@ fn line(topic: &str, id: Uuid, change: Membership, before: Option<i32>, now: Opt
     }
 }
 
-/// Partitions of a topic; Kafka numbers them with 32 bits.
+/// Partitions of a topic, 0 when the cluster named none.
 pub(crate) fn partitions(topic: &Topic) -> i32 {
     topic.partitions.iter().map(|p| p.index + 1).max().unwrap_or(0)
 }

@@ -35,7 +35,7 @@ pub(crate) use select::discover;
 use std::sync::Arc;
 
 use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
+use contract::{BackupSpec, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::context::Context;
@@ -111,9 +111,7 @@ fn writer_options(
     backup: &BackupSpec,
     identity: &identity::Identity,
 ) -> Result<WriterOptions, Failure> {
-    let cluster_id = cluster.cluster_id().ok_or_else(|| {
-        Failure::new(Code::BrokerUnsupported, "the cluster does not tell its id; Apache Kafka 2.8 or newer is needed")
-    })?;
+    let cluster_id = crate::connect::cluster_id(cluster)?;
     let head = backup.checkpoint_folder.as_ref();
     let head = head.map(|folder| HeadCopy::new(&context.paths.volumes.join(folder), identity.layout.set()));
     Ok(WriterOptions {

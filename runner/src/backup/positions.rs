@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Fork, Gap, Moves, PartitionState};
-use contract::Report;
+use contract::{Code, Failure, Report};
 use uuid::Uuid;
 use wire::FetchedPartition;
 
@@ -70,8 +70,17 @@ impl Positions {
     }
 
     /// Takes in a batch that goes to the archive.
-    pub(crate) fn advance(&mut self, topic: Uuid, partition: i32, header: &batch::BatchHeader, committed: u64) {
-        let Some(row) = self.rows.get_mut(&(topic, partition)) else { return };
+    ///
+    /// # Errors
+    /// A partition that nothing was planned for: its records would be stored and named nowhere.
+    pub(crate) fn advance(
+        &mut self,
+        topic: Uuid,
+        partition: i32,
+        header: &batch::BatchHeader,
+        committed: u64,
+    ) -> Result<(), Failure> {
+        let row = self.row(topic, partition)?;
         row.next = header.next_offset();
         row.epoch = header.leader_epoch;
         let size = header.size() as u64;
@@ -82,18 +91,27 @@ impl Positions {
             row.max_timestamp = row.max_timestamp.max(header.max_timestamp);
         }
         self.moved.insert((topic, partition));
+        Ok(())
+    }
+
+    fn row(&mut self, topic: Uuid, partition: i32) -> Result<&mut PartitionState, Failure> {
+        let stray = || Failure::new(Code::Internal, format!("partition {partition} of topic {topic} was not planned"));
+        self.rows.get_mut(&(topic, partition)).ok_or_else(stray)
     }
 
     /// Takes in a gap.
-    pub(crate) fn gap(&mut self, gap: Gap) {
-        if let Some(row) = self.rows.get_mut(&(gap.topic, gap.partition)) {
-            row.next = gap.to;
-            // The epoch before the gap says nothing about what follows it.
-            row.epoch = -1;
-        }
+    ///
+    /// # Errors
+    /// A partition that nothing was planned for.
+    pub(crate) fn gap(&mut self, gap: Gap) -> Result<(), Failure> {
+        let row = self.row(gap.topic, gap.partition)?;
+        row.next = gap.to;
+        // The epoch before the gap says nothing about what follows it.
+        row.epoch = -1;
         self.moved.insert((gap.topic, gap.partition));
         self.all_gaps.push(gap.clone());
         self.gaps.push(gap);
+        Ok(())
     }
 
     /// Takes in a new timeline.
@@ -146,6 +164,7 @@ impl Positions {
             topic: name_of(key.0),
             partition: key.1,
             records: behind(row),
+            // The log start may be newer than our position, which is a gap then: no margin.
             margin: u64::try_from(row.next - row.log_start).unwrap_or(0),
         };
         self.rows.iter().map(lag).collect()
@@ -154,6 +173,7 @@ impl Positions {
     /// What the next log entry must say; the moved marks are taken back.
     pub(crate) fn take_moved(&mut self) -> Moves {
         let moved = std::mem::take(&mut self.moved);
+        // Only partitions with a row are marked as moved.
         let rows = moved.iter().filter_map(|key| Some((key.0, self.rows.get(key)?.clone()))).collect();
         self.take_with(rows)
     }
@@ -171,6 +191,7 @@ impl Positions {
     }
 }
 
+/// A high watermark below our position is older than that position: nothing is left.
 fn behind(row: &PartitionState) -> u64 {
     u64::try_from(row.high_watermark - row.next).unwrap_or(0)
 }

@@ -228,7 +228,7 @@ async fn start_of(
         let gap = gap(topic.id, &topic.name, partition, row.next, start, GapReason::LogStartMoved);
         tell_gap(emitter, &gap);
         (row.next, row.epoch) = (gap.to, -1);
-        positions.gap(gap);
+        positions.gap(gap)?;
     }
     if !epoch_known {
         // The source forgot that epoch: asking for it again would look like a position out of range.

@@ -51,8 +51,13 @@ pub(crate) async fn show(
         Document::Set => print::json(&Catalog::new(store).set(layout.set()).await?)?,
         Document::Entry { number } => {
             let chain = Chain::new(store, layout);
-            let newest = chain.newest().await?.unwrap_or(0);
-            let (entry, digest) = chain.entry(number.unwrap_or(newest)).await?;
+            let number = match number {
+                Some(number) => number,
+                None => chain.newest().await?.ok_or_else(|| {
+                    Failure::new(Code::NoSuchPoint, format!("the log of set {name} has no entry yet"))
+                })?,
+            };
+            let (entry, digest) = chain.entry(number).await?;
             print::json(&serde_json::json!({"digest": digest, "entry": entry}))?;
         }
         Document::Configs => print::json(&Point::load(&store, &layout, seal).await?.configs().await?)?,

@@ -61,6 +61,8 @@ pub struct Metrics {
     lost: Counter,
     timelines: Counter,
     warnings: Counter,
+    missing: Counter,
+    dropped: Counter,
     commits: Counter,
     points: Counter,
     last_commit: FloatGauge,
@@ -115,6 +117,8 @@ impl Metrics {
             lost: add!(Counter, "gap_offsets", "Offsets inside gaps"),
             timelines: add!(Counter, "timelines", "Partitions whose log was cut below what was archived"),
             warnings: add!(Counter, "warnings", "Warnings"),
+            missing: add!(Counter, "missing_topics", "Topics of the set that could not be read any more"),
+            dropped: add!(Counter, "dropped_lines", "Lines of the output that nobody read in time"),
             commits: add!(Counter, "commits", "Log entries or states saved"),
             points: add!(Counter, "recovery_points", "Recovery points made"),
             last_commit: add!(FloatGauge, "last_commit_timestamp", "When progress was last saved", Unit::Seconds),
@@ -175,7 +179,12 @@ impl Metrics {
                     self.last_point.set(now);
                 }
             }
-            _ => {}
+            EventKind::Dropped { lines, .. } => drop(self.dropped.inc_by(*lines)),
+            EventKind::Member { member } if member.change.is_missing() => drop(self.missing.inc()),
+            EventKind::Planned { .. }
+            | EventKind::Member { .. }
+            | EventKind::Group { .. }
+            | EventKind::Finished { .. } => {}
         }
     }
 
