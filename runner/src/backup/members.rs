@@ -215,7 +215,7 @@ mod tests {
     use wire::Partition;
 
     fn topic(name: &str, id: u128, count: i32) -> Topic {
-        let partition = |index| Partition { index, leader: 1, leader_epoch: 0, replicas: 1 };
+        let partition = |index| Partition { index, leader: 1, leader_epoch: 0, replicas: 1, in_sync: vec![1] };
         Topic {
             name: name.into(),
             id: Uuid::from_u128(id),
