@@ -5,16 +5,19 @@
 //! the report, and an empty list is only believed of a user who may see all groups.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use archive::{GroupPosition, GroupSnapshot, Layout, Store, newest_groups};
 use contract::{BackupSpec, Failure, GroupChange, GroupPresence};
 use futures::{StreamExt, TryStreamExt};
-use wire::{Cluster, Group, WireError, code};
+use wire::{Cluster, Group, Retry, WireError, code};
 
 use crate::emit::Emitter;
 
 /// Groups asked at once.
 const PARALLEL: usize = 8;
+/// How long a coordinator that does not answer is waited for: the data is not kept from its recovery point.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The state of a group that was asked for by name and that no list described.
 const UNKNOWN: &str = "Unknown";
 
@@ -49,7 +52,12 @@ pub(crate) async fn snapshot(
     emitter: &Emitter,
     last: &[GroupSnapshot],
 ) -> Result<Vec<GroupSnapshot>, Failure> {
-    let listed = cluster.groups().await?;
+    let wire::Groups { groups: listed, unanswered, sees_all } = cluster.groups(PATIENCE).await?;
+    for (broker, error) in &unanswered {
+        emitter.warn(format!(
+            "broker {broker} does not list its consumer groups for now; new groups of it are missing here: {error}"
+        ));
+    }
     let is_empty = listed.is_empty();
     let mut wanted: BTreeMap<_, _> = listed.into_iter().map(|group| (group.id.clone(), (group, true))).collect();
     for group in last {
@@ -58,14 +66,14 @@ pub(crate) async fn snapshot(
     }
     let groups: Vec<_> = futures::stream::iter(wanted.into_values())
         .map(|(group, is_listed)| async move {
-            let offsets = cluster.group_offsets(&group).await;
+            let offsets = cluster.group_offsets(&group, PATIENCE).await;
             sort_out(&group, is_listed, offsets)
         })
         .buffered(PARALLEL)
         .try_collect()
         .await?;
     tell(emitter, &groups);
-    if is_empty && cluster.may_describe_cluster().await? == Some(false) {
+    if is_empty && sees_all == Some(false) {
         emitter.warn(
             "no consumer group was listed, and this user may not see all of them: brokers leave out groups that it may not Describe; grant Describe on the groups (or on the cluster)",
         );
@@ -87,9 +95,8 @@ fn sort_out(
         Err(error) => match error.broker_code() {
             Some(code::GROUP_ID_NOT_FOUND) => lacks(GroupPresence::Gone),
             Some(code::GROUP_AUTHORIZATION_FAILED) => lacks(GroupPresence::Forbidden),
-            Some(code::COORDINATOR_LOAD_IN_PROGRESS | code::COORDINATOR_NOT_AVAILABLE | code::NOT_COORDINATOR) => {
-                lacks(GroupPresence::Unavailable)
-            }
+            // What may pass was waited for.
+            _ if error.is_deadline() || error.retry() != Retry::Never => lacks(GroupPresence::Unavailable),
             Some(_) | None => Err(Failure::from(error)),
         },
     }

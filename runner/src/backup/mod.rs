@@ -38,6 +38,7 @@ use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions}
 use contract::{BackupSpec, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
+use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
@@ -58,7 +59,7 @@ pub async fn run(
     backup: &BackupSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = crate::connect::cluster(context, &spec.kafka).await?;
+    let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
     let store = crate::connect::store(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
     let identity = identity::resolve(context, &store, spec, backup).await?;

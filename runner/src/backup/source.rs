@@ -107,13 +107,12 @@ impl Marks {
     pub(crate) async fn ask(cluster: &Cluster, topics: &[Topic], patience: Duration) -> Result<Self, Failure> {
         let ask = async |at, isolation| cluster.offsets_within(topics, at, isolation, patience).await;
         // In this order: what is stable was written before the end was asked for.
-        let (starts, mut unknown) = ask(OffsetAt::Start, Isolation::Uncommitted).await?;
-        let (stables, more) = ask(OffsetAt::End, Isolation::Committed).await?;
-        unknown.extend(more);
-        let (ends, more) = ask(OffsetAt::End, Isolation::Uncommitted).await?;
-        unknown.extend(more);
-        let known = starts.into_iter().filter_map(|(key, start)| {
-            let (stable, end) = (*stables.get(&key)?, *ends.get(&key)?);
+        let starts = ask(OffsetAt::Start, Isolation::Uncommitted).await?;
+        let stables = ask(OffsetAt::End, Isolation::Committed).await?;
+        let ends = ask(OffsetAt::End, Isolation::Uncommitted).await?;
+        let unknown = [starts.missing, stables.missing, ends.missing].into_iter().flatten().collect();
+        let known = starts.found.into_iter().filter_map(|(key, start)| {
+            let (stable, end) = (*stables.found.get(&key)?, *ends.found.get(&key)?);
             Some((key, LogEnds { start, stable: stable.min(end), end }))
         });
         Ok(Self { known: known.collect(), unknown })
@@ -148,7 +147,8 @@ pub(crate) async fn plan(
             asked.insert((topic.name.clone(), p.index), row.epoch);
         }
     }
-    let (epochs, unanswered) = cluster.epoch_ends_within(topics, &asked, patience).await?;
+    let wire::Answers { found: epochs, missing: unanswered } =
+        cluster.epoch_ends_within(topics, &asked, patience).await?;
     let marks = Marks::ask(cluster, topics, patience).await?;
     let mut out = Plan { cursors: Vec::new(), unplanned: Vec::new(), positions: Positions::default() };
     for topic in topics {

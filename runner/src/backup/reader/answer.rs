@@ -6,7 +6,7 @@ use archive::{GapReason, HeldBack, HeldReason, PendingBatch};
 use batch::{BatchError, Damage, RawBatch};
 use contract::{Code, Failure};
 use tokio::time::Instant;
-use wire::{FetchOptions, FetchedPartition, Isolation, Retry, WireError};
+use wire::{FetchOptions, FetchedPartition, Isolation, Request, Retry, WireError};
 
 use super::active::{Active, REPLICA_LEASE};
 use super::meaning::{Asked, Found, Meaning, Next, first_batch, meaning};
@@ -57,7 +57,7 @@ impl Reader {
             Meaning::Diverged { epoch, end } => Err(diverged(active, epoch, end)),
             Meaning::Damaged(damage) => self.damaged(active, damage).await,
             Meaning::Refused(code) => {
-                let error = WireError::broker(active.subject(), code);
+                let error = WireError::broker(Request::Fetch, active.subject(), code);
                 if error.retry() == Retry::Never {
                     return Err(error.into());
                 }

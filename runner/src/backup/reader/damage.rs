@@ -125,6 +125,6 @@ impl Reader {
         let spot = wire::FetchSpot { offset, last_epoch: -1, max_bytes: PARTITION, ..active.spot() };
         let answer = connection.fetch(&[spot], &options).await?;
         let part = answer.partitions.into_iter().next();
-        part.ok_or_else(|| WireError::no_progress(active.subject(), "the answer names no partition".into()))
+        part.ok_or_else(|| WireError::no_progress(active.subject(), "the answer names no partition"))
     }
 }

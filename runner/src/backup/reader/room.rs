@@ -6,7 +6,7 @@ use std::time::Duration;
 use contract::{Code, Failure};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use wire::{Isolation, OffsetAt, Retry, Topic, WireError, code};
+use wire::{Isolation, OffsetAt, Request, Retry, Topic, WireError, code};
 
 use super::active::{Active, NOBODY};
 use super::pacing::Pacing;
@@ -198,7 +198,7 @@ fn find_leader(cursor: &mut Cursor, topics: &[Topic]) -> Result<Option<WireError
         return Err(Failure::new(Code::TopicChanged, format!("topic {} was {what} while it was read", cursor.topic)));
     }
     if let Some(error) = topic.map(|topic| topic.error).filter(|error| *error != 0) {
-        let error = WireError::broker(format!("topic {}", cursor.topic), error);
+        let error = WireError::broker(Request::Metadata, format!("topic {}", cursor.topic), error);
         return if error.retry() == Retry::Never { Err(error.into()) } else { Ok(Some(error)) };
     }
     let partition = topic.and_then(|topic| topic.partitions.iter().find(|p| p.index == cursor.partition));
