@@ -32,6 +32,9 @@ pub struct Pace {
     /// Seconds left at this pace; absent while nothing moves and in continuous runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_secs: Option<u64>,
+    /// Milliseconds of silence that brokers asked for so far, because of their quotas (KIP-219).
+    #[serde(default)]
+    pub throttled_ms: u64,
     /// What the run waits for most of the time.
     pub limited_by: Bound,
 }
@@ -47,6 +50,8 @@ pub enum Bound {
     Broker,
     /// The run's own rate limit.
     Throttle,
+    /// A quota of the brokers.
+    Quota,
     /// The object store.
     Store,
     /// Compression, decompression and checksums.

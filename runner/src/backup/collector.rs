@@ -19,6 +19,7 @@ use super::moment::{PATIENCE, missing};
 use super::positions::{Key, Positions, Totals};
 use super::reader::{Active, Chunk, Shared, Trouble};
 use super::readers::Readers;
+use super::quota::QuotaWatch;
 use super::seal::{Moment, Sealer};
 use super::source::{Plan, Unplanned, tell_gap};
 use super::writer_task::{Job, write};
@@ -115,6 +116,9 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     let writer = tokio::spawn(write(writer, queue, sealer.clone()));
     let mut collector = Collector {
         emitter: emitter.clone(),
+        cluster: Arc::clone(cluster),
+        budget: budget.clone(),
+        quota: QuotaWatch::default(),
         jobs,
         arena: Arena::default(),
         pinned: 0,
@@ -160,6 +164,9 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
 
 struct Collector {
     emitter: Emitter,
+    cluster: Arc<Cluster>,
+    budget: Budget,
+    quota: QuotaWatch,
     jobs: mpsc::Sender<Job>,
     arena: Arena,
     pinned: usize,
@@ -217,13 +224,16 @@ impl Collector {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                _ = progress.tick() => self.tell_progress(),
+                _ = progress.tick() => {
+                    self.tell_progress();
+                    self.watch_quota();
+                }
                 _ = gauges.tick() => self.tell_lags(),
                 _ = segment.tick() => self.flush_and(Job::CloseSegment).await?,
                 _ = checkpoint.tick() => {
                     self.checkpoint().await?;
                     if let Some(follow) = &mut self.follow {
-                        follow.checkpoint();
+                        follow.checkpoint(&self.positions);
                     }
                 }
                 failure = readers.failure() => {
@@ -317,6 +327,19 @@ impl Collector {
             }
         }
         Ok(())
+    }
+
+    /// A batch that is larger than what a quota allows in its window is never delivered: that ends the run.
+    fn watch_quota(&mut self) {
+        let (throttled, limit) = (self.cluster.throttled(), self.health.limit());
+        if self.quota.is_stuck(throttled, (self.totals.records, self.moved_offsets), limit) {
+            let text = format!(
+                "brokers held answers back for {} s in all because of a quota, and nothing came for {} s: the next batch may be larger than the quota lets through; raise consumer_byte_rate for this user or client id (kafka-backup)",
+                throttled.total.as_secs(),
+                limit.as_secs()
+            );
+            self.failed = Some(Failure::new(Code::BrokerFailed, text));
+        }
     }
 
     fn verdict(&self) -> Verdict {
@@ -449,6 +472,8 @@ impl Collector {
             records: self.totals.records,
             bytes: self.totals.bytes,
             throttled_ms: self.limiter.waited_ms(),
+            quota_ms: millis(self.cluster.throttled().total),
+            memory_ms: millis(self.budget.waited()),
             packing_ms: self.time.packing_ms(),
             storing_ms: self.time.storing_ms(),
         };
@@ -475,4 +500,8 @@ fn ticker(every: Duration) -> tokio::time::Interval {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticker.reset_at(Instant::now() + every);
     ticker
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

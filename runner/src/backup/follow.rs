@@ -14,12 +14,15 @@ use uuid::Uuid;
 use wire::{Cluster, Topic};
 
 use super::health::Health;
-use super::moment::{Look, StuckWatch, differs, look};
+use super::moment::{Look, PATIENCE, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Moment;
 use super::select;
 use crate::context::Context;
 use crate::emit::Emitter;
+
+/// Checkpoints without a recovery point after which it is overdue.
+const OVERDUE: u32 = 3;
 
 /// A question to the cluster that is being answered while data goes on.
 type Question<T> = LocalBoxFuture<'static, Result<T, Failure>>;
@@ -47,6 +50,10 @@ pub(crate) struct Follow {
     sealed: Option<(TopicConfigs, Option<Vec<GroupSnapshot>>)>,
     /// Something moved since the last recovery point.
     moved: bool,
+    /// When the newest recovery point was last known to hold everything, and how many times people were told since that
+    /// the next is overdue.
+    whole_at: Instant,
+    told_overdue: u32,
 }
 
 impl Follow {
@@ -73,15 +80,38 @@ impl Follow {
             waiting: None,
             sealed: None,
             moved: false,
+            whole_at: Instant::now(),
+            told_overdue: 0,
         }
     }
 
     /// A checkpoint is due: the source is looked at, unless the last look still waits for its data.
-    pub(crate) fn checkpoint(&mut self) {
+    pub(crate) fn checkpoint(&mut self, positions: &Positions) {
+        self.tell_overdue(positions);
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
             let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.last_groups));
             self.asked = Some(async move { look(&cluster, &backup, &emitter, &last).await }.boxed_local());
+        }
+    }
+
+    /// A recovery point that something new waits for is overdue after three checkpoints: people are told, again and again.
+    fn tell_overdue(&mut self, positions: &Positions) {
+        let interval = Duration::from_secs(self.backup.checkpoint_interval_secs.unwrap_or(1)).max(PATIENCE);
+        let since = self.whole_at.elapsed();
+        let is_overdue = (self.moved || self.waiting.is_some()) && since >= interval * OVERDUE;
+        if let Some(metrics) = self.emitter.metrics() {
+            metrics.take_overdue(if is_overdue { since.as_secs() } else { 0 });
+        }
+        if !is_overdue {
+            self.told_overdue = 0;
+        } else if since >= interval * OVERDUE * (self.told_overdue + 1) {
+            self.told_overdue += 1;
+            let reason = match self.waiting.as_ref().and_then(|look| look.behind(positions)) {
+                Some(behind) => format!("it waits for {behind}"),
+                None => "the source could not be looked at".into(),
+            };
+            self.emitter.warn(format!("no recovery point was made for {} s: {reason}", since.as_secs()));
         }
     }
 
@@ -139,6 +169,7 @@ impl Follow {
         let now_ms = self.context.clock.now().as_millisecond();
         let mut held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
+        (self.whole_at, self.told_overdue) = (Instant::now(), 0);
         if !self.moved && self.sealed.as_ref() == Some(&facts) {
             return None;
         }

@@ -43,6 +43,11 @@ impl Health {
         Self { open: open.into_iter().map(|key| (key, None)).collect(), done, limit, away: None }
     }
 
+    /// Time of failing after which a partition may be given up.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// All partitions of the collection.
     pub(crate) fn count(&self) -> usize {
         self.open.len() + self.done

@@ -19,6 +19,7 @@ mod source;
 mod reader;
 
 mod health;
+mod quota;
 mod readers;
 
 mod moment;

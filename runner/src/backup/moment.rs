@@ -71,6 +71,18 @@ impl Look {
         Some(out)
     }
 
+    /// The first partition that a point waits for, and how many there are, for people.
+    pub(crate) fn behind(&self, positions: &Positions) -> Option<String> {
+        let behind = self.partitions().filter_map(|(topic, partition)| {
+            let next = positions.row((topic.id, partition)).map_or(0, |row| row.next);
+            let stable = self.marks.of(&topic.name, partition).ok()?.stable;
+            (next < stable).then(|| format!("{}/{partition}, which is read up to offset {next} of {stable}", topic.name))
+        });
+        let all: Vec<_> = behind.collect();
+        let more = all.len().saturating_sub(1);
+        all.into_iter().next().map(|first| if more > 0 { format!("{first}, and {more} more partitions") } else { first })
+    }
+
     /// Tells the positions what the source said, and that the point was to hold what was stable then.
     pub(crate) fn mark(&self, positions: &mut Positions) {
         for (topic, partition) in self.partitions() {

@@ -292,6 +292,9 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<Topic
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
 }
 
+/// How long a detail for people is waited for.
+const DETAILS: Duration = Duration::from_secs(5);
+
 /// Producer and age in milliseconds of the oldest open transaction of a partition, as far as the broker tells: one that
 /// does not know the request just tells less.
 pub(crate) async fn oldest_open(
@@ -300,7 +303,8 @@ pub(crate) async fn oldest_open(
     partition: i32,
     now_ms: i64,
 ) -> (Option<i64>, Option<i64>) {
-    let open = cluster.open_transactions(topic, partition).await.unwrap_or_default();
+    let asked = tokio::time::timeout(DETAILS, cluster.open_transactions(topic, partition)).await;
+    let open = asked.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
     let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
     oldest.map(|oldest| (oldest.producer_id, now_ms.saturating_sub(oldest.last_timestamp).max(0))).unzip()
 }

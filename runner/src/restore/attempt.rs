@@ -262,6 +262,8 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
         records: now,
         bytes,
         throttled_ms: restore.limiter.waited_ms(),
+        quota_ms: u64::try_from(restore.cluster.throttled().total.as_millis()).unwrap_or(u64::MAX),
+        memory_ms: 0,
         packing_ms: 0,
         storing_ms: u64::try_from(speed.reading.as_millis()).unwrap_or(0),
     };

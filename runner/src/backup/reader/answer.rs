@@ -24,19 +24,29 @@ fn no_progress(active: &Active, part: &FetchedPartition) -> WireError {
     WireError::no_progress(active.subject(), detail)
 }
 
+/// What holds for all partitions of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// Bytes of the frame that each partition's batches keep in memory.
+    pub(super) pinned: usize,
+    /// Most bytes that were asked for, when one partition was asked for alone.
+    pub(super) alone: Option<usize>,
+    /// A quota made the answer smaller or later.
+    pub(super) throttled: bool,
+}
+
 impl Reader {
     /// Takes what came for one partition; `true` when the next request will be another one.
     pub(super) async fn take(
         &mut self,
         active: &mut Active,
         part: FetchedPartition,
-        pinned: usize,
-        alone: Option<usize>,
+        round: Round,
         probed: &mut bool,
     ) -> Result<bool, Failure> {
-        let asked = Asked { offset: active.cursor.offset, target: active.cursor.target, alone };
+        let asked = Asked { offset: active.cursor.offset, target: active.cursor.target, alone: round.alone };
         match meaning(asked, &part) {
-            Meaning::Records(found) => self.take_records(active, found, &part, pinned).await,
+            Meaning::Records(found) => self.take_records(active, found, &part, round.pinned).await,
             Meaning::NothingBefore(next) => self.skip(active, next).await.map(|()| true),
             Meaning::TooLarge(size) => {
                 active.max_bytes = i32::try_from(size).unwrap_or(i32::MAX);
@@ -45,6 +55,11 @@ impl Reader {
             }
             Meaning::Held => self.wait_or_cut(active, &part).await,
             Meaning::UpToDate => self.up_to_date(active, &part).await.map(|()| false),
+            // A quota emptied the answer: that is no failure of the broker.
+            Meaning::Waiting if round.throttled => {
+                self.recovers(active);
+                Ok(false)
+            }
             Meaning::Waiting => self.waits(active, &part, probed).await,
             Meaning::Elsewhere(replica) => {
                 active.replica = Some((replica, Instant::now() + REPLICA_LEASE));

@@ -27,6 +27,7 @@ use wire::{BrokerId, Budget, Cluster, FetchAnswer, FetchOptions, Isolation, Retr
 
 pub(crate) use active::Active;
 use active::PARTITION;
+use answer::Round;
 pub(crate) use pacing::Trouble;
 
 use super::positions::{Key, LogEnds};
@@ -289,7 +290,8 @@ impl Reader {
             let Some(active) = batch.get_mut(part.spot) else {
                 return Err(Failure::new(Code::Internal, format!("an answer for spot {} of a fetch", part.spot)));
             };
-            moved |= self.take(active, part, held, alone, &mut probed).await?;
+            let round = Round { pinned: held, alone, throttled: !answer.throttled.is_zero() };
+            moved |= self.take(active, part, round, &mut probed).await?;
         }
         Ok(moved)
     }
