@@ -89,6 +89,8 @@ codes! {
         "The partition's log was cut below the position that the archive holds (an unclean leader election, or a broker that lost its disk), again and again during this run. Nothing was overwritten: what was read before stays on an older timeline. Run again when the cluster is stable.";
     CorruptBatch = "KB2011", Resumable, "the broker sent a damaged record batch",
         "A CRC32C did not match or a batch was malformed, twice for the same bytes. Check the broker's disks; the message names topic, partition and offset.";
+    RequestRefused = "KB2012", Final, "the broker refused a request for good",
+        "The same request would be refused again. The message names the request, what it was about and Kafka's name for the error, with the broker's own words where it gave any. Change what they name (a topic's config, a policy, a limit or right of the user), then run again.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",

@@ -33,6 +33,7 @@ use archive::{HeadCopy, Opened, Owner, SetWriter, WriterOptions};
 use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec};
 use wire::Cluster;
 
+use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
@@ -53,7 +54,7 @@ pub async fn run(
     backup: &BackupSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = crate::connect::cluster(context, &spec.kafka).await?;
+    let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
     let store = crate::connect::store(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
     let identity = identity::resolve(context, &store, spec, backup).await?;

@@ -1,7 +1,7 @@
 //! Which topics a backup is about.
 
 use contract::{BackupSpec, Code, Failure, Selection};
-use wire::{Cluster, Topic, WireError, code};
+use wire::{Cluster, Request, Topic, WireError, code};
 
 /// Kafka's own topics; brokers mark only some of them as internal.
 const INTERNAL: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
@@ -50,7 +50,7 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec
         return Err(Failure::new(Code::NoTopicMatched, text));
     }
     if let Some(topic) = topics.iter().find(|topic| topic.error != 0) {
-        return Err(WireError::broker(format!("topic {}", topic.name), topic.error).into());
+        return Err(WireError::broker(Request::Metadata, format!("topic {}", topic.name), topic.error).into());
     }
     Ok(topics)
 }
@@ -72,6 +72,6 @@ fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
             );
             Err(Failure::new(Code::UnknownTopic, text))
         }
-        Some(other) => Err(WireError::broker(format!("topic {name}"), other).into()),
+        Some(other) => Err(WireError::broker(Request::Metadata, format!("topic {name}"), other).into()),
     }
 }

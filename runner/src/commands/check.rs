@@ -11,7 +11,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
     let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
     match action {
         Action::Backup(part) => {
-            let cluster = connect::cluster(context, &spec.kafka).await?;
+            let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
             let topics = backup::discover(&cluster, part).await?;
             let store = connect::store(context, spec).await?;
             let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();

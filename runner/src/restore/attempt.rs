@@ -55,7 +55,7 @@ pub(crate) async fn produce(restore: &mut Restore<'_>, plan: &RestorePlan, repor
             backoff.reset();
         }
         // The class of the error does not matter here: the fence makes every error a clean start.
-        backoff.wait(WireError::Broker { subject: error.to_string(), code: 7, message: None }).await?;
+        backoff.wait(WireError::no_progress("the outcome of a request is not known", error.to_string())).await?;
     }
 }
 
@@ -301,6 +301,6 @@ async fn check_ends(restore: &Restore<'_>, expected: &BTreeMap<usize, i64>) -> R
         }
         // Followers may still be copying: the high watermark comes last.
         let Some(behind) = behind else { return Ok(()) };
-        backoff.wait(WireError::Broker { subject: behind, code: 7, message: None }).await?;
+        backoff.wait(WireError::no_progress("the end of the restore", behind)).await?;
     }
 }

@@ -12,8 +12,8 @@ use contract::{Code, CrashPoint, Failure, crash};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 use wire::{
-    Backoff, BrokerId, Cluster, Connection, ProduceAnswer, ProduceAnswers, ProduceSpot, ProducerIdentity, WireError,
-    code,
+    Backoff, BrokerId, Cluster, Connection, ProduceAnswer, ProduceAnswers, ProduceSpot, ProducerIdentity, Request,
+    WireError, code,
 };
 
 use self::queue::{Queue, Ready};
@@ -202,7 +202,7 @@ impl Lane {
             let subject = format!("{}/{}", target.topic, target.partition);
             let same = |answer: &&ProduceAnswer| answer.topic == target.topic && answer.partition == target.partition;
             let Some(answer) = answers.iter().find(same) else {
-                return Err(LaneEnd::Recover(WireError::broker(subject, 7)));
+                return Err(LaneEnd::Recover(WireError::Unanswered { request: Request::Produce, subject }));
             };
             match answer.error {
                 0 => {
@@ -219,7 +219,7 @@ impl Lane {
                 // Refused before anything was appended: the same bytes may go again.
                 3 | 5 | 6 | 19 | 74 | 75 => {
                     queue.refused();
-                    self.trouble.get_or_insert_with(|| WireError::broker(subject, answer.error));
+                    self.trouble.get_or_insert_with(|| WireError::broker(Request::Produce, subject, answer.error));
                 }
                 // Refused because the batch before it was.
                 code::OUT_OF_ORDER_SEQUENCE if queue.is_refused() => {}
@@ -268,7 +268,7 @@ fn foreign(subject: &str, offset: i64, expected: i64) -> Failure {
 
 /// What a refusal means.
 fn refused(subject: String, code: i16, message: Option<String>) -> LaneEnd {
-    let error = WireError::Broker { subject, code, message };
+    let error = WireError::Broker { request: Request::Produce, subject, code, message };
     match code {
         code::INVALID_PRODUCER_EPOCH | code::PRODUCER_FENCED => {
             let text = format!("another attempt of this restore took over: {error}");

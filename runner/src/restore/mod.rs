@@ -82,7 +82,7 @@ pub async fn run(
     part: &RestoreSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     if report.run.is_empty() {
@@ -166,7 +166,7 @@ pub(crate) async fn state_store(
 /// # Errors
 /// When cluster or archive cannot be read; what the plan refuses stands in it.
 pub async fn plan_only(context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<RestorePlan, Failure> {
-    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     make_plan(context, &cluster, &store, part, None).await
 }

@@ -136,7 +136,7 @@ async fn settled(
         if names.iter().all(|name| targets.get(name).is_some_and(led)) {
             return Ok(targets);
         }
-        backoff.wait(wire::WireError::broker("created topics are not led yet", 5)).await?;
+        backoff.wait(wire::WireError::no_leader("a topic that was just created")).await?;
     }
 }
 

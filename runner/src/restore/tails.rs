@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batch::BatchHeader;
 use contract::{Code, Failure};
-use wire::{Cluster, FetchOptions, FetchSpot, Isolation, OffsetAt, ProducerIdentity, Retry, Topic, WireError};
+use wire::{Cluster, FetchOptions, FetchSpot, Isolation, OffsetAt, ProducerIdentity, Request, Retry, Topic, WireError};
 
 use super::state::{Epoch, RestoreState};
 
@@ -85,9 +85,9 @@ async fn read_once(
     for walk in &walks {
         let tail = walk.judge(state)?;
         if !walk.fenced {
-            return Ok(Err(WireError::broker(
-                format!("{}/{}: the fence has not arrived", walk.name, walk.partition),
-                7,
+            return Ok(Err(WireError::no_progress(
+                format!("{}/{}", walk.name, walk.partition),
+                "the fence has not arrived",
             )));
         }
         tails.push(tail);
@@ -163,7 +163,9 @@ async fn batches_at(cluster: &Cluster, topics: &[Topic], asks: &[Walk]) -> Resul
                     let missing: Vec<_> =
                         batch.into_iter().filter(|(place, _)| !headers.iter().any(|(p, _)| p == place)).collect();
                     if headers.is_empty() {
-                        backoff.wait(WireError::broker("reading the ends of target partitions", 7)).await?;
+                        backoff
+                            .wait(WireError::no_progress("the ends of target partitions", "a fetch brought nothing"))
+                            .await?;
                     } else {
                         backoff.reset();
                     }
@@ -202,7 +204,7 @@ async fn fetch_headers(
     for part in answer.partitions {
         let Some((place, spot)) = batch.get(part.spot) else { continue };
         if part.error != 0 {
-            return Err(WireError::broker(format!("{}/{}", spot.topic, spot.partition), part.error));
+            return Err(WireError::broker(Request::Fetch, format!("{}/{}", spot.topic, spot.partition), part.error));
         }
         if let Ok(header) = BatchHeader::parse(&part.records)
             && header.last_offset() >= spot.offset

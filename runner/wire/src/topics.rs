@@ -12,8 +12,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::cluster::{Cluster, topic_name};
-use crate::{Topic, WireError};
+use crate::cluster::Cluster;
+use crate::metadata::topic_name;
+use crate::{Request, Topic, WireError};
 
 /// Resource type of topics in config requests.
 const TOPIC: i8 = 2;
@@ -64,11 +65,12 @@ impl Cluster {
             let request = DescribeConfigsRequest::default().with_resources(chunk.iter().map(ask).collect());
             let found = self
                 .retrying(async || {
-                    let answer = self.controller(&request, 4, Duration::ZERO).await?;
+                    let answer = self.any(&request).await?;
                     let mut found = Vec::new();
                     for result in answer.results {
                         let name = result.resource_name.to_string();
-                        check(&format!("configs of topic {name}"), result.error_code, result.error_message)?;
+                        let subject = format!("configs of topic {name}");
+                        check(Request::DescribeConfigs, &subject, result.error_code, result.error_message)?;
                         let entry =
                             |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
                                 let own = c.config_source == TOPIC_SOURCE;
@@ -76,7 +78,11 @@ impl Cluster {
                             };
                         found.push((name, result.configs.into_iter().map(entry).collect()));
                     }
-                    Ok(found)
+                    let told = |wanted: &&String| found.iter().any(|(name, _): &(String, _)| name == *wanted);
+                    match chunk.iter().find(|name| !told(name)) {
+                        None => Ok(found),
+                        Some(name) => Err(unanswered(Request::DescribeConfigs, &format!("topic {name}"))),
+                    }
                 })
                 .await?;
             out.extend(found);
@@ -101,10 +107,11 @@ impl Cluster {
         let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
         let request = CreateTopicsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
         self.retrying(async || {
-            let answer = self.controller(&request, 7, ADMIN_WAIT).await?;
+            let answer = self.controller(&request, ADMIN_WAIT).await?;
+            let subject = format!("create topic {}", topic.name);
             let result = answer.topics.into_iter().next();
-            let (code, message) = result.map_or((-1, None), |t| (t.error_code, t.error_message));
-            check(&format!("create topic {}", topic.name), code, message)
+            let result = result.ok_or_else(|| unanswered(Request::CreateTopics, &subject))?;
+            check(Request::CreateTopics, &subject, result.error_code, result.error_message)
         })
         .await
     }
@@ -126,10 +133,11 @@ impl Cluster {
             .with_configs(changes.iter().map(change).collect());
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
         self.retrying(async || {
-            let answer = self.controller(&request, 1, ADMIN_WAIT).await?;
+            let answer = self.controller(&request, ADMIN_WAIT).await?;
+            let subject = format!("configs of topic {name}");
             let result = answer.responses.into_iter().next();
-            let (code, message) = result.map_or((-1, None), |r| (r.error_code, r.error_message));
-            check(&format!("configs of topic {name}"), code, message)
+            let result = result.ok_or_else(|| unanswered(Request::IncrementalAlterConfigs, &subject))?;
+            check(Request::IncrementalAlterConfigs, &subject, result.error_code, result.error_message)
         })
         .await
     }
@@ -147,9 +155,10 @@ impl Cluster {
                 let ask = DeleteRecordsTopic::default().with_name(topic_name(&topic.name)).with_partitions(vec![all]);
                 let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
                 let request = DeleteRecordsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
-                let answer = self.send(leader, &request, 2).await?;
+                let answer = self.send(leader, &request).await?;
                 let result = answer.topics.into_iter().flat_map(|t| t.partitions).next();
-                check(&subject, result.map_or(-1, |p| p.error_code), None)
+                let result = result.ok_or_else(|| unanswered(Request::DeleteRecords, &subject))?;
+                check(Request::DeleteRecords, &subject, result.error_code, None)
             })
             .await?;
         }
@@ -157,9 +166,14 @@ impl Cluster {
     }
 }
 
-fn check(subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
+fn unanswered(request: Request, subject: &str) -> WireError {
+    WireError::Unanswered { request, subject: subject.to_owned() }
+}
+
+fn check(request: Request, subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
     if code == 0 {
         return Ok(());
     }
-    Err(WireError::Broker { subject: subject.to_owned(), code, message: message.map(|m| m.to_string()) })
+    let message = message.map(|m| m.to_string());
+    Err(WireError::Broker { request, subject: subject.to_owned(), code, message })
 }

@@ -1,7 +1,6 @@
 //! Producer ids and the fence: what makes a restore exactly once.
 //!
-//! Only old versions of the transaction requests are used: from version 4 (`AddPartitionsToTxn`) and 5 (`EndTxn`)
-//! on they are for brokers, or change the epoch once more (KIP-890).
+//! Only old versions of the transaction requests are used: `Request` says why.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +10,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::cluster::{Cluster, topic_name};
-use crate::{BrokerId, WireError};
+use crate::cluster::Cluster;
+use crate::metadata::topic_name;
+use crate::{Request, WireError};
 
 /// Longest time that the coordinator keeps a transaction open by itself.
 const TRANSACTION_TIMEOUT_MS: i32 = 60_000;
@@ -40,22 +40,17 @@ impl Cluster {
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
         self.retrying(async || {
-            let broker = match transactional_id {
-                Some(id) => self.coordinator(id, TRANSACTION).await?,
-                None => self.first_broker()?,
+            let answer = match transactional_id {
+                Some(id) => self.send(self.coordinator(id, TRANSACTION).await?, &request).await?,
+                None => self.any(&request).await?,
             };
-            let answer = self.send(broker, &request, 4).await?;
             if answer.error_code != 0 {
                 let subject = format!("transactional id {}", transactional_id.unwrap_or("(none)"));
-                return Err(WireError::broker(subject, answer.error_code));
+                return Err(WireError::broker(Request::InitProducerId, subject, answer.error_code));
             }
             Ok(ProducerIdentity { id: answer.producer_id.0, epoch: answer.producer_epoch })
         })
         .await
-    }
-
-    fn first_broker(&self) -> Result<BrokerId, WireError> {
-        self.broker_ids().first().copied().ok_or_else(|| WireError::broker("brokers", 5))
     }
 
     /// Ends an empty transaction over these partitions: one invisible marker each, after which the broker
@@ -84,12 +79,12 @@ impl Cluster {
             .with_committed(false);
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
-            let answer = self.send(broker, &add, 3).await?;
+            let answer = self.send(broker, &add).await?;
             for topic in answer.results_by_topic_v3_and_below {
                 for p in topic.results_by_partition {
                     if p.partition_error_code != 0 {
                         let subject = format!("fence of {}/{}", topic.name.0, p.partition_index);
-                        return Err(WireError::broker(subject, p.partition_error_code));
+                        return Err(WireError::broker(Request::AddPartitionsToTxn, subject, p.partition_error_code));
                     }
                 }
             }
@@ -98,10 +93,13 @@ impl Cluster {
         .await?;
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
-            let answer = self.send(broker, &end, 4).await?;
+            let answer = self.send(broker, &end).await?;
             match answer.error_code {
                 0 => Ok(()),
-                code => Err(WireError::broker(format!("fence with transactional id {transactional_id}"), code)),
+                code => {
+                    let subject = format!("fence with transactional id {transactional_id}");
+                    Err(WireError::broker(Request::EndTxn, subject, code))
+                }
             }
         })
         .await

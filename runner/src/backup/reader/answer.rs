@@ -6,7 +6,7 @@ use archive::{HeldBack, PendingBatch};
 use batch::{BatchError, RawBatch};
 use contract::{Code, Failure};
 use tokio::time::Instant;
-use wire::{FetchedPartition, Isolation, WireError, code};
+use wire::{FetchedPartition, Isolation, Request, WireError, code};
 
 use super::active::{Active, PARTITION, REPLICA_LEASE, Stop, closed, subject};
 use super::{Chunk, Reader};
@@ -26,7 +26,7 @@ impl Reader {
             // A follower may be behind its leader, or cut its log a little later.
             _ if active.leave_replica() => return Ok(true),
             code::OFFSET_OUT_OF_RANGE => return self.out_of_range(active).await.map(|()| true),
-            other => return Err(Stop::Retry(WireError::broker(subject(&active.cursor), other))),
+            other => return Err(Stop::Retry(WireError::broker(Request::Fetch, subject(&active.cursor), other))),
         }
         if let Some((epoch, end)) = part.diverging {
             let text = format!(
@@ -183,6 +183,6 @@ impl Reader {
             return Stop::Fail(Failure::new(Code::CorruptBatch, text));
         }
         active.suspect = Some(cursor.offset);
-        Stop::Retry(WireError::broker(subject(cursor), code::CORRUPT_MESSAGE))
+        Stop::Retry(WireError::damaged(subject(cursor), error.to_string()))
     }
 }

@@ -112,7 +112,7 @@ impl Reader {
         self.shared.limiter.ready().await;
         let broker = self.active.front().map_or(-1, Active::broker);
         if broker < 0 {
-            return Err(Stop::Retry(WireError::broker("partition without a leader", 5)));
+            return Err(Stop::Retry(WireError::no_leader("a partition")));
         }
         let (mut batch, _slots) = self.gather(broker).await;
         let result = self.fetch(broker, &mut batch).await;
@@ -201,7 +201,7 @@ impl Reader {
         match trouble {
             Some(error) => Err(Stop::Retry(error)),
             None if !progress && !batch.iter().any(waits) => {
-                Err(Stop::Retry(WireError::broker("a fetch brought nothing although there is data", 7)))
+                Err(Stop::Retry(WireError::no_progress("a fetch", "it brought nothing although there is data")))
             }
             None => Ok(progress),
         }
