@@ -27,7 +27,9 @@ pub(crate) async fn existing(cluster: &Cluster, names: &[String]) -> Result<Hash
         match topic.error {
             0 => topics.push(topic),
             code::UNKNOWN_TOPIC_OR_PARTITION => {}
-            other => return Err(WireError::broker(Request::Metadata, format!("target topic {}", topic.name), other).into()),
+            other => {
+                return Err(WireError::broker(Request::Metadata, format!("target topic {}", topic.name), other).into());
+            }
         }
     }
     let found: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();

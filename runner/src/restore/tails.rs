@@ -163,7 +163,9 @@ async fn batches_at(cluster: &Cluster, topics: &[Topic], asks: &[Walk]) -> Resul
                     let missing: Vec<_> =
                         batch.into_iter().filter(|(place, _)| !headers.iter().any(|(p, _)| p == place)).collect();
                     if headers.is_empty() {
-                        backoff.wait(WireError::no_progress("the ends of target partitions", "a fetch brought nothing")).await?;
+                        backoff
+                            .wait(WireError::no_progress("the ends of target partitions", "a fetch brought nothing"))
+                            .await?;
                     } else {
                         backoff.reset();
                     }

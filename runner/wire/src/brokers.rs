@@ -68,9 +68,11 @@ impl Brokers {
         let mut listed: BTreeMap<BrokerId, Vec<Address>> = BTreeMap::new();
         for broker in &answer.brokers {
             let addresses = listed.entry(broker.node_id.0).or_default();
-            match u16::try_from(broker.port) {
-                Ok(port @ 1..) => addresses.push(Address { host: broker.host.to_string(), port }),
-                Ok(0) | Err(_) => tracing::warn!(broker = broker.node_id.0, port = broker.port, "no usable port"),
+            if let Ok(port @ 1..) = u16::try_from(broker.port) {
+                addresses.push(Address { host: broker.host.to_string(), port });
+            } else {
+                // A broker that is asked for is then told to have no usable address.
+                tracing::debug!(broker = broker.node_id.0, port = broker.port, "no usable port");
             }
         }
         self.listed = listed;

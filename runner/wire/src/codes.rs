@@ -236,9 +236,7 @@ fn special(request: Request, error: E) -> Option<Code> {
         E::CorruptMessage => (None, Some((Code::CorruptBatch, &[Fetch][..]))),
         E::MessageTooLarge | E::RecordListTooLarge => (None, Some((Code::BatchTooLarge, &[Produce][..]))),
         E::InvalidTimestamp => (None, Some((Code::TimestampRefused, &[Produce][..]))),
-        E::OutOfOrderSequenceNumber | E::DuplicateSequenceNumber => {
-            (None, Some((Code::ForeignWriter, &[Produce][..])))
-        }
+        E::OutOfOrderSequenceNumber | E::DuplicateSequenceNumber => (None, Some((Code::ForeignWriter, &[Produce][..]))),
         // A newer epoch of the same transactional id: another attempt of this restore, not a stranger.
         E::InvalidProducerEpoch | E::ProducerFenced => {
             (None, Some((Code::Fenced, &[Produce, InitProducerId, AddPartitionsToTxn, EndTxn][..])))

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 use tokio::io::WriteHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ use crate::incoming::read_answers;
 use crate::line::{Answer, Line, Patience};
 use crate::throttle::Throttle;
 use crate::versions::Versions;
-use crate::{Request, WireError, code};
+use crate::{Request, WireError, code, guard};
 
 /// Share of a login session's lifetime that is used; requests that are under way end in the rest.
 const SESSION_USED: f64 = 0.75;
@@ -163,7 +163,7 @@ impl Connection {
             if unsupported && version > 0 {
                 continue;
             }
-            let answer = ApiVersionsResponse::decode(&mut bytes, version)
+            let answer = guard::decode::<ApiVersionsResponse>(&mut bytes, version)
                 .map_err(|error| self.unreadable(Request::ApiVersions, &error))?;
             if answer.error_code != 0 {
                 return Err(WireError::broker(Request::ApiVersions, self.broker.clone(), answer.error_code));
@@ -247,7 +247,8 @@ impl Connection {
     pub(crate) async fn answer<R: Api>(&self, posted: Posted<R>) -> Result<R::Response, WireError> {
         let version = posted.version;
         let mut bytes = self.receive(posted).await?;
-        let answer = R::Response::decode(&mut bytes, version).map_err(|error| self.unreadable(R::REQUEST, &error))?;
+        let answer = guard::decode::<R::Response>(&mut bytes, version);
+        let answer = answer.map_err(|error| self.unreadable(R::REQUEST, &error))?;
         if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
             let until = self.manner.throttle.told(Duration::from_millis(millis));
             *self.muted_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
@@ -271,7 +272,8 @@ impl Connection {
         // The answer to ApiVersions has the oldest header whatever its version (KIP-511).
         let oldest = R::REQUEST == Request::ApiVersions;
         let header_version = if oldest { 0 } else { R::Response::header_version(version) };
-        ResponseHeader::decode(&mut bytes, header_version).map_err(|error| self.unreadable(R::REQUEST, &error))?;
+        guard::decode::<ResponseHeader>(&mut bytes, header_version)
+            .map_err(|error| self.unreadable(R::REQUEST, &error))?;
         Ok(bytes)
     }
 

@@ -74,7 +74,9 @@ pub enum WireError {
         request: Request,
     },
     /// Requests that the run needs are not offered.
-    #[error("{broker} does not offer what this run needs: {missing}; Apache Kafka 2.8 or newer does. Nothing was written")]
+    #[error(
+        "{broker} does not offer what this run needs: {missing}; Apache Kafka 2.8 or newer does. Nothing was written"
+    )]
     Unsupported {
         /// Address.
         broker: String,
@@ -245,7 +247,11 @@ impl WireError {
             | Self::Damaged { .. } => Retry::Refresh,
             Self::NoProgress { .. } => Retry::Again,
             Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } => {
-                if *rotating { Retry::Refresh } else { Retry::Never }
+                if *rotating {
+                    Retry::Refresh
+                } else {
+                    Retry::Never
+                }
             }
             Self::Broker { code, .. } => ResponseError::try_from_code(*code).map_or(Retry::Again, codes::retry),
             Self::Config { .. }

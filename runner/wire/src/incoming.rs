@@ -103,7 +103,7 @@ fn frame(data: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> Bytes {
 
 /// The length of an answer, when it can be one.
 fn announced(head: &[u8]) -> Result<usize, Cause> {
-    let announced = head.first_chunk().copied().map(i32::from_be_bytes).unwrap_or(-1);
+    let announced = head.first_chunk().copied().map_or(-1, i32::from_be_bytes);
     let length = usize::try_from(announced).ok().filter(|length| (ID..=LARGEST).contains(length));
     length.ok_or_else(|| {
         format!("a frame of {announced} bytes: this is not a Kafka listener, or it speaks another security protocol")

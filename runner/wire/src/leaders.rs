@@ -103,6 +103,9 @@ pub(crate) async fn ask_leaders<'a, T>(
         if next.is_none_or(|at| at <= Instant::now()) && !open.waiting.is_empty() {
             if next.is_some() {
                 open.look(end, &mut answers.missing).await?;
+                if question.all_or_none && !answers.missing.is_empty() {
+                    break;
+                }
             }
             for (leader, by_topic) in open.by_leader() {
                 let keys: Vec<Key> =
@@ -112,6 +115,9 @@ pub(crate) async fn ask_leaders<'a, T>(
             }
             next = Some(Instant::now() + pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        if asking.is_empty() && open.waiting.is_empty() {
+            break;
         }
         let again = next.filter(|_| !open.waiting.is_empty()).unwrap_or(end).min(end);
         tokio::select! {

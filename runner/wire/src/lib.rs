@@ -17,6 +17,7 @@ mod api;
 mod budget;
 mod dial;
 mod frame;
+mod guard;
 mod throttle;
 mod versions;
 

@@ -126,9 +126,7 @@ impl Cluster {
         let there: HashSet<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
         match names.unwrap_or_default().iter().find(|name| !there.contains(name.as_str())) {
             None => Ok(topics),
-            Some(name) => {
-                Err(WireError::Unanswered { request: Request::Metadata, subject: format!("topic {name}") })
-            }
+            Some(name) => Err(WireError::Unanswered { request: Request::Metadata, subject: format!("topic {name}") }),
         }
     }
 

@@ -6,8 +6,9 @@ use tokio::io::AsyncWriteExt;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A line with one question open, and the broker's end of it.
-fn line(budget: Option<Budget>) -> (Arc<Line>, tokio::sync::oneshot::Receiver<crate::line::Answer>, tokio::io::DuplexStream)
-{
+fn line(
+    budget: Option<Budget>,
+) -> (Arc<Line>, tokio::sync::oneshot::Receiver<crate::line::Answer>, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 20);
     let line = Arc::new(Line::new());
     let receiver = line.expect(7, true).unwrap();

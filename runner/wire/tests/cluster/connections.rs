@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::script::{Ask, Door, Kafka, Reply, asked_for, half, metadata, options, versions, versions_of};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiKey, FetchResponse, RequestKind, ResponseKind, TopicName};
-use crate::script::{Ask, Door, Kafka, Reply, asked_for, half, metadata, options, versions, versions_of};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::{Budget, Cluster, Connection, FetchAnswer, FetchOptions, FetchSpot, Isolation, Request, WireError};
@@ -90,7 +90,7 @@ async fn a_killed_connection_gives_its_memory_back_though_others_hold_it() {
 async fn control_answers_are_not_under_the_budget() {
     let kafka = Kafka::new(plain);
     let cluster = kafka.connect(options()).await;
-    let budget = Budget::new(4096);
+    let budget = Budget::new(6144);
     let answer = fetch(&*lane(&cluster, 1, &budget).await).await.unwrap();
     let all = fetch(&*lane(&cluster, 2, &budget).await).await.unwrap();
     let more = [fetch(&*lane(&cluster, 3, &budget).await).await.unwrap()];
@@ -256,8 +256,7 @@ async fn a_stop_ends_every_wait_at_once() {
         let cluster = Arc::clone(&cluster);
         tokio::spawn(async move {
             let topics = ["t".to_owned()];
-            let (a, b, c) =
-                futures::join!(fetch(&muted), cluster.broker(2, 1, None), cluster.topics(Some(&topics)));
+            let (a, b, c) = futures::join!(fetch(&muted), cluster.broker(2, 1, None), cluster.topics(Some(&topics)));
             [a.err(), b.err(), c.err()]
         })
     };
@@ -273,7 +272,7 @@ async fn a_stop_ends_every_wait_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_answer_is_asked_for_again_over_a_new_connection() {
-    let garbage = || half(12, 8);
+    let garbage = || half(12, 12);
     let kafka = Kafka::new(move |ask| match &ask.request {
         RequestKind::Metadata(_) if ask.nth == 1 => garbage(),
         _ => plain(ask),

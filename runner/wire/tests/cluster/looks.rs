@@ -1,15 +1,15 @@
 //! Looks at a cluster whose brokers are behind, away, or leave: what is known, what is not yet, and what is missing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::script::{Ask, Door, Entry, Kafka, Reply, asked_for, metadata, metadata_of, options, versions};
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{
     ApiKey, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, RequestKind, ResponseKind,
 };
-use crate::script::{Ask, Door, Entry, Kafka, Reply, asked_for, metadata, metadata_of, options, versions};
 use tokio::time::Instant;
 use wire::{Isolation, OffsetAt, WireError, code};
 
@@ -182,7 +182,8 @@ async fn a_topic_that_was_deleted_is_named_as_that() {
 }
 
 fn listed(ask: &Ask) -> Reply {
-    let group = ListedGroup::default().with_group_id(kafka_protocol::messages::GroupId(format!("g{}", ask.port).into()));
+    let group =
+        ListedGroup::default().with_group_id(kafka_protocol::messages::GroupId(format!("g{}", ask.port).into()));
     Reply::Answer(ResponseKind::ListGroups(ListGroupsResponse::default().with_groups(vec![group])))
 }
 

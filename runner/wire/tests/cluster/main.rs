@@ -1,4 +1,5 @@
 //! The client against a scripted cluster, in memory and under a paused clock.
+#![allow(clippy::unwrap_used, clippy::large_enum_variant)] // tests
 
 mod script;
 

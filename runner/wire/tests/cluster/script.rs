@@ -214,9 +214,7 @@ pub(crate) fn versions() -> Reply {
 }
 
 pub(crate) fn versions_of(offered: impl IntoIterator<Item = (i16, (i16, i16))>) -> Reply {
-    let range = |(key, (min, max))| {
-        ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max)
-    };
+    let range = |(key, (min, max))| ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max);
     let keys = offered.into_iter().map(range).collect();
     Reply::Answer(ResponseKind::ApiVersions(ApiVersionsResponse::default().with_api_keys(keys)))
 }
