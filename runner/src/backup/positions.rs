@@ -80,7 +80,7 @@ impl Positions {
         header: &batch::BatchHeader,
         committed: u64,
     ) -> Result<(), Failure> {
-        let row = self.row(topic, partition)?;
+        let row = self.planned(topic, partition)?;
         row.next = header.next_offset();
         row.epoch = header.leader_epoch;
         let size = header.size() as u64;
@@ -94,7 +94,7 @@ impl Positions {
         Ok(())
     }
 
-    fn row(&mut self, topic: Uuid, partition: i32) -> Result<&mut PartitionState, Failure> {
+    fn planned(&mut self, topic: Uuid, partition: i32) -> Result<&mut PartitionState, Failure> {
         let stray = || Failure::new(Code::Internal, format!("partition {partition} of topic {topic} was not planned"));
         self.rows.get_mut(&(topic, partition)).ok_or_else(stray)
     }
@@ -104,7 +104,7 @@ impl Positions {
     /// # Errors
     /// A partition that nothing was planned for.
     pub(crate) fn gap(&mut self, gap: Gap) -> Result<(), Failure> {
-        let row = self.row(gap.topic, gap.partition)?;
+        let row = self.planned(gap.topic, gap.partition)?;
         row.next = gap.to;
         // The epoch before the gap says nothing about what follows it.
         row.epoch = -1;
