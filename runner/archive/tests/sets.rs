@@ -247,7 +247,8 @@ proptest! {
             }
             writer.push(arena).await.unwrap();
             let live = BTreeSet::from([Uuid::from_u128(1)]);
-            writer.seal(Moves::default(), &live, facts()).await.unwrap();
+            let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
+            writer.write_hint(&entry, &digest).await.unwrap();
             let (layout, seal) = resolve(&store, "orders").await.unwrap();
             let point = Point::load(&store, &layout, seal).await.unwrap();
             let (mut indexed, mut read) = (0, 0);

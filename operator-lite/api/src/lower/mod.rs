@@ -91,6 +91,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
         include_offset_headers: spec.include_offset_headers,
         source_cluster_id: spec.source_cluster_id.clone(),
         consumer_group_snapshot: spec.consumer_group_snapshot,
+        on_gap: contract::OnGap::default(),
         adopt: false,
     };
     RunSpec {
