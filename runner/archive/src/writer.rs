@@ -126,20 +126,21 @@ impl SetWriter {
         }
         self.last = Some((number, digest));
         self.state.apply(&entry);
-        self.roll_up().await;
+        if (number + 1) % FANOUT == 0 {
+            self.roll_up().await;
+        }
         Ok(number)
     }
 
     /// Sums up entries where a roll-up is due. Without it readers read the entries: a failure is no failure of the run.
     async fn roll_up(&mut self) {
         let Some((number, digest)) = &self.last else { return };
-        let newest = self.last_rollup.clone();
         if (number + 1) % FANOUT == 0 {
             crash::at(CrashPoint::RollupDue);
         }
-        match crate::index::roll_up(&self.store, &self.options.layout, newest, (*number, digest)).await {
-            Ok(newest) => self.last_rollup = newest,
-            Err(error) => tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead"),
+        let (layout, newest) = (&self.options.layout, &mut self.last_rollup);
+        if let Err(error) = crate::index::roll_up(&self.store, layout, newest, (*number, digest)).await {
+            tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead");
         }
     }
 
