@@ -179,6 +179,29 @@ impl Catalog {
         hinted
     }
 
+    /// The newest recovery point of a set in which the source had this topic: for whoever asks for one that was deleted.
+    ///
+    /// # Errors
+    /// When the store fails or a seal is damaged.
+    pub async fn last_point_with(&self, set: &str, topic: uuid::Uuid) -> Result<Option<SealedPoint>, ArchiveError> {
+        let layout = Layout::new(set);
+        let chain = Chain::new(self.store.clone(), layout.clone());
+        let (points, _) = seals(&self.store, &layout, &newest_seal(&chain).await?).await?;
+        let chain = &chain;
+        let look = |point: SealedPoint| async move {
+            let (entry, _) = chain.entry(point.entry).await?;
+            let live = entry.seal.iter().flat_map(|seal| &seal.topics).any(|found| found.live && found.id == topic);
+            Ok::<_, ArchiveError>(live.then_some(point))
+        };
+        let mut looked = futures::stream::iter(points.into_iter().rev()).map(look).buffered(AT_ONCE);
+        while let Some(found) = looked.try_next().await? {
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
     /// The seal that a hint names. A hint that is damaged, or names the seal of another point, is as good as none; one
     /// whose entry is gone is not.
     async fn hinted(&self, chain: &Chain, layout: &Layout, stamp: &str) -> Result<Option<Entry>, ArchiveError> {

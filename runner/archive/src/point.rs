@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::again::reread;
-use crate::catalog::{SetCheck, name_finding, set_document};
+use crate::catalog::{Found, SetCheck, name_finding, set_document};
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
@@ -32,7 +32,7 @@ pub struct Point {
     /// Digest of the seal.
     pub digest: Digest,
     index: Index,
-    noted: Option<Problem>,
+    noted: Vec<Problem>,
 }
 
 /// The group positions of the newest recovery point of a set; empty when there is no point, or it has none. Only its
@@ -67,8 +67,8 @@ impl Point {
             return other(store.show(&layout.entry(seal)), reason);
         }
         let noted = match document? {
-            SetCheck::Sound(_) => None,
-            SetCheck::Damaged(problem) => Some(problem),
+            SetCheck::Sound(_) => Vec::new(),
+            SetCheck::Damaged(problem) => vec![problem],
             SetCheck::Other(_, problem) => return other(problem.key, problem.what),
         };
         let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
@@ -77,7 +77,18 @@ impl Point {
         Ok(Self { store, layout, seal: sealed, entry: seal, digest, index, noted })
     }
 
-    /// What is damaged and was not needed: roll-ups that were read from entries, a `set.json` that cannot be read.
+    /// Loads the point that a name means, with what must be known of it.
+    ///
+    /// # Errors
+    /// As [`Point::load`].
+    pub async fn open(store: &Store, found: &Found) -> Result<Self, ArchiveError> {
+        let mut point = Self::load(store, &found.layout, found.seal).await?;
+        point.noted.extend(found.warnings.iter().map(|warning| Problem::new("", warning)));
+        Ok(point)
+    }
+
+    /// What must be known of it: newer points that may be missing, and what is damaged and was not needed (roll-ups that
+    /// were read from entries, a `set.json` that cannot be read).
     #[must_use]
     pub fn notes(&self) -> Vec<Problem> {
         self.noted.iter().cloned().chain(self.index.problems()).collect()

@@ -18,6 +18,7 @@ use crate::entry::FORMAT;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
 use crate::state::{PartitionState, SetState};
+use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
 use crate::writer_options::{Claim, Moves, WriterOptions, Written};
@@ -45,6 +46,8 @@ pub struct SetWriter {
     /// Digest of `set.json`.
     set: Digest,
     state: SetState,
+    /// What changed since the last seal.
+    ledger: Ledger,
     next_segment: u64,
     packing: Packing,
     current: Option<SegmentUpload>,
@@ -239,11 +242,16 @@ impl SetWriter {
         self.append(entry).await.map(Some)
     }
 
-    fn fill(&self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
+    fn fill(&mut self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
         let mut topics = TopicTable::default();
         for (segment, number) in finished.into_iter().zip(0u32..) {
             for mut row in segment.rows {
                 let topic = segment.topics.get(row.topic as usize);
+                if let Some(topic) = topic {
+                    let key = (topic.id, row.partition);
+                    self.ledger.touch(key, self.state.partitions.get(&key));
+                    self.ledger.add(key, &row);
+                }
                 row.topic = topic.map_or(0, |topic| topics.place(topic.id, &topic.name));
                 row.segment = number;
                 entry.rows.push(row);
@@ -251,6 +259,8 @@ impl SetWriter {
             entry.segments.push(segment.reference);
         }
         for (id, position) in moves.positions {
+            let key = (id, position.partition);
+            self.ledger.touch(key, self.state.partitions.get(&key));
             let name = self.state.topics.get(&id).map(|topic| topic.name.as_str()).unwrap_or_default();
             entry.positions.push(PartitionState { topic: topics.place(id, name), ..position });
         }

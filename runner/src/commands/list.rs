@@ -1,6 +1,6 @@
 //! `ls`: sets and points of a store; topics, partitions and segments of a point.
 
-use archive::{Catalog, Found, Point, SetSummary, Store, find};
+use archive::{Catalog, Point, SetSummary, Store, find};
 use contract::{ExitCode, Failure, RunSpec};
 
 use super::{Output, print};
@@ -62,11 +62,10 @@ fn row(set: &SetSummary) -> Vec<String> {
 }
 
 async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Result<(), Failure> {
-    let Found { layout, seal, mut warnings } = find(store, name).await?;
-    let point = Point::load(store, &layout, seal).await?;
-    warnings.extend(point.notes().iter().map(ToString::to_string));
-    for warning in &warnings {
-        print::warning(warning);
+    let found = find(store, name).await?;
+    let (point, layout) = (Point::open(store, &found).await?, &found.layout);
+    for note in point.notes() {
+        print::warning(&note.to_string());
     }
     if output == Output::Json {
         print::json(&serde_json::json!({
@@ -83,7 +82,7 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
         point.seal.owner.cluster_id
     ));
     if detail.segments {
-        segments(&point, &layout).await?;
+        segments(&point, layout).await?;
     } else if detail.partitions {
         partitions(&point);
     } else {

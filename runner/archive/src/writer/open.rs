@@ -5,6 +5,7 @@ use contract::{CrashPoint, crash};
 use super::SetWriter;
 use crate::replay::{Replay, ensure_set};
 use crate::segment::Packing;
+use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::writer_options::{AlreadySealed, Claim, Moves, WriterOptions, Written};
 use crate::{ArchiveError, Chain, EntryKind, Owner, Store};
@@ -48,6 +49,7 @@ impl SetWriter {
             last_stamp: replay.last_stamp,
             confirmed: None,
             state: replay.state,
+            ledger: Ledger::default(),
             set,
             next_segment: 0,
             packing: Packing::new(options.codec, options.level, options.workers),

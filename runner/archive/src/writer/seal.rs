@@ -35,10 +35,17 @@ impl SetWriter {
         let finished = self.durable_segments().await?;
         let mut entry = self.entry(EntryKind::Seal);
         entry.point = facts.stamp;
-        for (id, position) in &moves.positions {
-            self.state.partitions.insert((*id, position.partition), position.clone());
-        }
+        let positions = moves.positions.clone();
         self.fill(&mut entry, finished, moves);
+        for (id, position) in positions {
+            self.state.partitions.insert((id, position.partition), position);
+        }
+        let (topics, partitions) = (&self.state.topics, &self.state.partitions);
+        let name_of = |id| topics.get(&id).map_or_else(|| Uuid::to_string(&id), |topic| topic.name.clone());
+        if let Some(what) = self.ledger.close(name_of, |key| partitions.get(&key).cloned()) {
+            let reason = format!("the recovery point {} does not add up and was not sealed: {what}", facts.point);
+            return Err(ArchiveError::Config { reason, code: contract::Code::Internal });
+        }
         for topic in self.state.topics.values_mut() {
             topic.live = live.contains(&topic.id);
         }
