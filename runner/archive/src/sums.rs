@@ -138,7 +138,7 @@ mod tests {
     const TOPIC: Uuid = Uuid::from_u128(7);
 
     fn seal(rows: Vec<PartitionState>) -> Seal {
-        let topic = TopicState { id: TOPIC, name: "t".into(), partitions: 2, replication: 1, live: true };
+        let topic = TopicState::new(TOPIC, "t", 2, 1);
         Seal {
             point: "s-20260131-080000".into(),
             at: String::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use archive::{
     ArchiveError, Arena, Digest, Layout, Moves, Opened, Owner, PartitionState, PendingBatch, Point, SealFacts,
-    SetWriter, Store, Timelines, TopicState, Wanted, WriterOptions,
+    SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use futures::stream::BoxStream;
@@ -80,7 +80,7 @@ impl Made {
             Opened::Writer(writer) => *writer,
             Opened::Sealed(sealed) => panic!("{sealed:?}"),
         };
-        writer.know_topic(TopicState { id: TOPIC, name: "t".into(), partitions: PARTITIONS, replication: 1, live: true });
+        writer.know_topic(TopicState::new(TOPIC, "t", PARTITIONS, 1));
         let partition = i32::try_from(n % 3).unwrap();
         let known = writer.state().partitions.get(&(TOPIC, partition)).cloned();
         let mut row = known.unwrap_or_else(|| PartitionState::new(partition, 0));
@@ -112,6 +112,7 @@ impl Made {
         WriterOptions {
             layout: Layout::new(set),
             owner: Owner { namespace: "ns".into(), name: SET.into(), cluster_id: "cluster".into() },
+            source: Source::default(),
             incremental,
             continuous: false,
             head: None,
