@@ -20,7 +20,7 @@ pub(crate) use self::traces::{reports, traces};
 use crate::entry::decode_document;
 use crate::problem::Problem;
 use crate::rollup::SealedPoint;
-use crate::writer::Hint;
+use crate::documents::Hint;
 use crate::{ArchiveError, Chain, Entry, Layout, Store};
 
 /// Sets that are looked at at once.

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use crate::entry::{FORMAT, encode_document};
 use crate::index::{Index, restore_rollup};
 use crate::rollup::FANOUT;
-use crate::writer::Hint;
+use crate::documents::Hint;
 use crate::{ArchiveError, Chain, Layout, Store};
 
 /// Looks for missing copies, with three requests at most where none is missing, and writes them. `end` is the newest

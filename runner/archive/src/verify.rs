@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use self::log::check_log;
 use crate::catalog::{SetCheck, name_finding, newest_seal, reports, set_document, traces};
-use crate::documents::{GroupSnapshot, TopicConfigs};
+use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_document};
 use crate::index::Index;
 use crate::point::side;
@@ -150,7 +150,7 @@ async fn check_hint(
         out.notes.push(Problem::new(shown, what));
         return Ok(());
     };
-    let Some(hint) = noted(decode_document::<crate::writer::Hint>(&shown, &bytes), out)? else { return Ok(()) };
+    let Some(hint) = noted(decode_document::<Hint>(&shown, &bytes), out)? else { return Ok(()) };
     if hint.entry != entry.n {
         let what = format!("it names entry {}, but entry {} seals this recovery point", hint.entry, entry.n);
         out.problem(&shown, what);

@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub use self::open::Opened;
-pub(crate) use self::seal::Hint;
 use crate::entry::FORMAT;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};

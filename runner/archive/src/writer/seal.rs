@@ -4,22 +4,14 @@ use std::collections::BTreeSet;
 
 use contract::{CrashPoint, crash};
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::SetWriter;
-use crate::documents::SideDocument;
+use crate::documents::{Hint, SideDocument};
 use crate::entry::{FORMAT, encode_document};
 use crate::writer_options::{Moves, SealFacts};
 use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
-
-/// Points a recovery point's stamp to its seal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Hint {
-    pub(crate) format: u32,
-    pub(crate) entry: u64,
-    pub(crate) digest: Digest,
-}
 
 impl SetWriter {
     /// Makes a recovery point visible. `live` are the topics that the source has now.
