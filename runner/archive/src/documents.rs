@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use contract::GroupPresence;
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
 use crate::entry::{FORMAT, Owner};
 
 /// `set.json`: written once.
@@ -25,6 +26,14 @@ pub struct SetDocument {
     pub owner: Owner,
     /// Whether several runs extend it.
     pub incremental: bool,
+}
+
+/// Points a recovery point's stamp to its seal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Hint {
+    pub(crate) format: u32,
+    pub(crate) entry: u64,
+    pub(crate) digest: Digest,
 }
 
 /// Configs that topics had of their own, by topic name.

@@ -37,6 +37,14 @@ pub enum ArchiveError {
         /// How it shows.
         reason: String,
     },
+    /// A folder holds another set than its name says, or a set with another set's document.
+    #[error("{key} is not the backup set that it is named as: {reason}")]
+    OtherSet {
+        /// The object or folder.
+        key: String,
+        /// How it shows, with the fix.
+        reason: String,
+    },
     /// A newer release wrote this.
     #[error("{key} has format {format}{}; this release reads format {known}. Use the release that wrote it, or a newer one", feature.as_ref().map(|f| format!(" and needs the feature {f:?}")).unwrap_or_default())]
     Newer {
@@ -147,7 +155,7 @@ impl ArchiveError {
     pub fn code(&self) -> Code {
         match self {
             Self::Store { code, .. } | Self::Config { code, .. } => *code,
-            Self::Damaged { .. } | Self::Batch { .. } => Code::ArchiveDamaged,
+            Self::Damaged { .. } | Self::Batch { .. } | Self::OtherSet { .. } => Code::ArchiveDamaged,
             Self::Newer { .. } => Code::ArchiveNewer,
             Self::ForeignOwner { .. } => Code::ForeignOwner,
             Self::Missing { .. } => Code::NoSuchPoint,

@@ -72,8 +72,9 @@ impl Layout {
         self.key(&format!("points/{stamp}"))
     }
 
-    pub(crate) fn points(&self) -> Path {
-        self.key("points")
+    /// The folder of the roll-ups of a level.
+    pub(crate) fn rollups(&self, level: u32) -> Path {
+        self.key(&format!("roll/{level}"))
     }
 
     /// A document beside seal `number`.

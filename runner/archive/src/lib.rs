@@ -11,6 +11,7 @@ mod columns;
 mod digest;
 mod error;
 mod layout;
+mod problem;
 mod reason;
 mod time_spent;
 
@@ -29,8 +30,12 @@ mod chain;
 mod documents;
 mod head;
 
-mod catalog;
 mod index;
+
+mod catalog;
+
+mod sums;
+
 mod point;
 
 mod read;
@@ -41,6 +46,7 @@ mod epochs;
 
 mod replay;
 
+mod mend;
 mod writer;
 
 mod restore_state;
@@ -48,7 +54,7 @@ mod verify;
 
 mod probe;
 
-pub use catalog::{Catalog, SetSummary, resolve};
+pub use catalog::{Catalog, Found, SetSummary, find, resolve};
 pub use chain::Chain;
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
@@ -63,12 +69,13 @@ pub use probe::{Finding, probe};
 pub use read::{BatchStream, ReadBatch};
 pub use reason::{GapReason, HeldReason};
 pub use restore_state::RestoreJournal;
-pub use rollup::RollupRef;
+pub use problem::Problem;
+pub use rollup::{RollupRef, SealedPoint};
 pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
-pub use verify::{Level, Problem, Verification, verify_point};
+pub use verify::{Level, Verification, verify_point};
 pub use writer::{Opened, SetWriter};
 pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, Source, WriterOptions, Written};

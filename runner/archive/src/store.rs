@@ -122,12 +122,22 @@ impl Store {
     /// Asks for a range; a local file is only opened.
     async fn open_range(&self, key: &Path, range: Range<u64>) -> Result<Source, ArchiveError> {
         let start = range.start;
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let fail = |error: object_store::Error| match error {
             object_store::Error::NotFound { .. } => ArchiveError::damaged(self.show(key), "the object is missing"),
             error => ArchiveError::store("read", self.show(key), &error),
         };
-        let found = self.inner.get_opts(&self.path(key), options).await.map_err(fail)?;
+        let end = range.end;
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        let found = match self.inner.get_opts(&self.path(key), options).await {
+            Ok(found) => found,
+            // Stores say it in many ways that an object ends before the range: its size tells.
+            Err(error) => match self.size(key).await {
+                Ok(Some(size)) if size < end => {
+                    return Err(ArchiveError::damaged(self.show(key), format!("it has {size} bytes, not {end}")));
+                }
+                _ => return Err(fail(error)),
+            },
+        };
         Ok(match found.payload {
             GetResultPayload::File(file, _) => Source::File(file),
             GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await.map_err(fail)? },
@@ -197,6 +207,22 @@ impl Store {
         let mut names: Vec<_> = listed.common_prefixes.iter().filter_map(last).collect();
         names.sort_unstable();
         Ok(names)
+    }
+
+    /// Keys below a folder that sort after `after`, relative to the prefix, sorted: the newest of many names with few
+    /// requests.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn keys_after(&self, folder: &Path, after: &Path) -> Result<Vec<String>, ArchiveError> {
+        let path = self.path(folder);
+        let all: Result<Vec<_>, _> = self.inner.list_with_offset(Some(&path), &self.path(after)).try_collect().await;
+        let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
+        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
+        let mut keys: Vec<_> =
+            all.iter().map(|meta| meta.location.as_ref().get(skip..).unwrap_or_default().to_owned()).collect();
+        keys.sort_unstable();
+        Ok(keys)
     }
 
     /// Every object below a folder with its size: key relative to the prefix.

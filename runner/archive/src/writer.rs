@@ -13,11 +13,11 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub use self::open::Opened;
-pub(crate) use self::seal::Hint;
 use crate::entry::FORMAT;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
 use crate::state::{PartitionState, SetState};
+use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
 use crate::writer_options::{Claim, Moves, WriterOptions, Written};
@@ -45,6 +45,8 @@ pub struct SetWriter {
     /// Digest of `set.json`.
     set: Digest,
     state: SetState,
+    /// What changed since the last seal.
+    ledger: Ledger,
     next_segment: u64,
     packing: Packing,
     current: Option<SegmentUpload>,
@@ -126,20 +128,21 @@ impl SetWriter {
         }
         self.last = Some((number, digest));
         self.state.apply(&entry);
-        self.roll_up().await;
+        if (number + 1) % FANOUT == 0 {
+            self.roll_up().await;
+        }
         Ok(number)
     }
 
     /// Sums up entries where a roll-up is due. Without it readers read the entries: a failure is no failure of the run.
     async fn roll_up(&mut self) {
         let Some((number, digest)) = &self.last else { return };
-        let newest = self.last_rollup.clone();
         if (number + 1) % FANOUT == 0 {
             crash::at(CrashPoint::RollupDue);
         }
-        match crate::index::roll_up(&self.store, &self.options.layout, newest, (*number, digest)).await {
-            Ok(newest) => self.last_rollup = newest,
-            Err(error) => tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead"),
+        let (layout, newest) = (&self.options.layout, &mut self.last_rollup);
+        if let Err(error) = crate::index::roll_up(&self.store, layout, newest, (*number, digest)).await {
+            tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead");
         }
     }
 
@@ -238,11 +241,16 @@ impl SetWriter {
         self.append(entry).await.map(Some)
     }
 
-    fn fill(&self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
+    fn fill(&mut self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
         let mut topics = TopicTable::default();
         for (segment, number) in finished.into_iter().zip(0u32..) {
             for mut row in segment.rows {
                 let topic = segment.topics.get(row.topic as usize);
+                if let Some(topic) = topic {
+                    let key = (topic.id, row.partition);
+                    self.ledger.touch(key, self.state.partitions.get(&key));
+                    self.ledger.add(key, &row);
+                }
                 row.topic = topic.map_or(0, |topic| topics.place(topic.id, &topic.name));
                 row.segment = number;
                 entry.rows.push(row);
@@ -250,6 +258,8 @@ impl SetWriter {
             entry.segments.push(segment.reference);
         }
         for (id, position) in moves.positions {
+            let key = (id, position.partition);
+            self.ledger.touch(key, self.state.partitions.get(&key));
             let name = self.state.topics.get(&id).map(|topic| topic.name.as_str()).unwrap_or_default();
             entry.positions.push(PartitionState { topic: topics.place(id, name), ..position });
         }

@@ -79,6 +79,14 @@ fn position(partition: i32, next: i64) -> PartitionState {
     PartitionState { next, epoch: 0, last_stable: next, high_watermark: next, ..PartitionState::new(partition, 0) }
 }
 
+/// Counts a batch as a backup does.
+fn take_in(row: &mut PartitionState, raw: &RawBatch) {
+    row.next = raw.header.next_offset();
+    (row.last_stable, row.high_watermark) = (row.next, row.next);
+    row.committed += raw.header.records();
+    row.bytes += raw.bytes.len() as u64;
+}
+
 fn facts() -> SealFacts {
     SealFacts {
         stamp: STAMP.into(),
@@ -124,19 +132,19 @@ fn pending(number: u128, partition: i32, raw: RawBatch) -> PendingBatch {
 /// Writes these batches, a commit after each arena, and seals. Returns what a reader must find, by partition.
 async fn write(store: &Store, arenas: Vec<Vec<(u128, i32, i32, usize)>>) -> HashMap<(Uuid, i32), Vec<u8>> {
     let mut writer = open(store, "run-1", "0123456789abcdef").await;
-    let (mut next, mut expected) = (HashMap::new(), HashMap::<_, Vec<u8>>::new());
+    let (mut rows, mut expected) = (HashMap::new(), HashMap::<_, Vec<u8>>::new());
     for batches in arenas {
         let mut arena = Arena::default();
         for (number, partition, records, size) in batches {
             let key = (Uuid::from_u128(number), partition);
-            let offset = next.entry(key).or_insert(0);
-            let raw = raw(*offset, records, size);
-            *offset = raw.header.next_offset();
+            let row = rows.entry(key).or_insert_with(|| PartitionState::new(partition, 0));
+            let raw = raw(row.next, records, size);
+            take_in(row, &raw);
             expected.entry(key).or_default().extend_from_slice(&raw.bytes);
             arena.push(pending(number, partition, raw));
         }
         writer.push(arena).await.unwrap();
-        let moved: Vec<_> = next.iter().map(|(key, next)| (key.0, position(key.1, *next))).collect();
+        let moved: Vec<_> = rows.iter().map(|(key, row)| (key.0, row.clone())).collect();
         writer.commit(Moves { positions: moved, ..Moves::default() }).await.unwrap();
     }
     let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
@@ -342,19 +350,12 @@ async fn roll_ups_say_what_entries_say() {
     let mut next = HashMap::new();
     for round in 0..4_200i64 {
         let (number, partition) = (u128::try_from(round % 2 + 1).unwrap(), i32::try_from(round % 40).unwrap());
-        let offset = next.entry((number, partition)).or_insert(0);
+        let row = next.entry((number, partition)).or_insert_with(|| PartitionState::new(partition, 0));
         let mut arena = Arena::default();
-        arena.push(PendingBatch {
-            topic: Uuid::from_u128(number),
-            partition,
-            timeline: 0,
-            from: *offset,
-            committed: 2,
-            aborted: false,
-            raw: raw(*offset, 2, 5),
-        });
-        *offset += 2;
-        let moved = (Uuid::from_u128(number), position(partition, *offset));
+        let raw = raw(row.next, 2, 5);
+        take_in(row, &raw);
+        arena.push(pending(number, partition, raw));
+        let moved = (Uuid::from_u128(number), row.clone());
         writer.push(arena).await.unwrap();
         writer.commit(Moves { positions: vec![moved], ..Moves::default() }).await.unwrap();
     }

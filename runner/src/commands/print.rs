@@ -12,6 +12,11 @@ pub(crate) fn line(text: &str) {
     outlet::stdout().wait_and_say(format!("{text}\n").into_bytes());
 }
 
+/// Says on standard error what somebody must know of an answer.
+pub(crate) fn warning(text: &str) {
+    say_aside(&format!("warning: {text}"));
+}
+
 /// Prints a value as JSON.
 ///
 /// # Errors
@@ -72,9 +77,7 @@ pub(crate) fn report(report: &Report, output: Output) {
 }
 
 fn summary(report: &Report) {
-    for warning in &report.warnings {
-        say_aside(&format!("warning: {warning}"));
-    }
+    report.warnings.iter().for_each(|text| warning(text));
     if report.failure.is_some() {
         return;
     }

@@ -48,7 +48,10 @@ pub(crate) async fn verify(
         let verdict = if found.problems.is_empty() { "nothing wrong" } else { "DAMAGED" };
         print::line(&format!("{name}: {verdict}; checked {counts}"));
         for problem in &found.problems {
-            print::line(&format!("  {}: {}", problem.key, problem.what));
+            print::line(&format!("  {problem}"));
+        }
+        for note in &found.notes {
+            print::line(&format!("  note: {note}"));
         }
     }
     Ok(if found.problems.is_empty() { ExitCode::Done } else { ExitCode::No })

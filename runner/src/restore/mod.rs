@@ -36,7 +36,7 @@ mod finish;
 
 mod lookup;
 
-use archive::{Point, RestoreJournal, Store, resolve};
+use archive::{Point, RestoreJournal, Store, find};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -192,11 +192,11 @@ pub(crate) async fn load_point(
     part: &RestoreSpec,
     saved: Option<&RestoreState>,
 ) -> Result<Point, Failure> {
-    let (layout, seal) = match saved {
-        Some(state) => (archive::Layout::new(&state.set), state.entry),
-        None => resolve(store, &part.from).await?,
+    let point = match saved {
+        Some(state) => Point::load(store, &archive::Layout::new(&state.set), state.entry).await?,
+        None => Point::open(store, &find(store, &part.from).await?).await?,
     };
-    let point = Point::load(store, &layout, seal).await?;
+    point.check_sums().await?;
     if saved.is_some_and(|state| state.digest != point.digest) {
         let text = format!("recovery point {} is not the one that this restore began with", point.seal.point);
         return Err(Failure::new(Code::StateMismatch, text));

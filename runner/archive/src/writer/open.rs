@@ -5,6 +5,7 @@ use contract::{CrashPoint, crash};
 use super::SetWriter;
 use crate::replay::{Replay, ensure_set};
 use crate::segment::Packing;
+use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::writer_options::{AlreadySealed, Claim, Moves, WriterOptions, Written};
 use crate::{ArchiveError, Chain, EntryKind, Owner, Store};
@@ -48,6 +49,7 @@ impl SetWriter {
             last_stamp: replay.last_stamp,
             confirmed: None,
             state: replay.state,
+            ledger: Ledger::default(),
             set,
             next_segment: 0,
             packing: Packing::new(options.codec, options.level, options.workers),
@@ -58,14 +60,25 @@ impl SetWriter {
             store,
             options,
         };
-        // The writer before may have ended just before its roll-up.
+        // The writer before may have ended just before its roll-up or its hint.
         writer.roll_up().await;
+        writer.mend().await;
         if replay.owner != writer.options.owner {
             writer.adopt(&replay.owner).await?;
         }
         writer.make_claim().await?;
         crash::at(CrashPoint::Claimed);
         Ok(Opened::Writer(Box::new(writer)))
+    }
+
+    /// Writes copies again that are missing. Without them readers are only slower: a failure is no failure of the run.
+    async fn mend(&self) {
+        let Some((end, _)) = &self.last else { return };
+        let point = self.last_seal.zip(self.last_stamp.as_deref());
+        match crate::mend::mend(&self.store, &self.options.layout, *end, point).await {
+            Ok(written) => written.iter().for_each(|key| tracing::warn!(key, "it was missing and is written again")),
+            Err(error) => tracing::warn!(%error, "missing hints and roll-ups could not be written again"),
+        }
     }
 
     async fn adopt(&mut self, owner: &Owner) -> Result<(), ArchiveError> {

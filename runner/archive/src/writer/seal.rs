@@ -4,22 +4,14 @@ use std::collections::BTreeSet;
 
 use contract::{CrashPoint, crash};
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::SetWriter;
-use crate::documents::SideDocument;
+use crate::documents::{Hint, SideDocument};
 use crate::entry::{FORMAT, encode_document};
 use crate::writer_options::{Moves, SealFacts};
 use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
-
-/// Points a recovery point's stamp to its seal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Hint {
-    pub(crate) format: u32,
-    pub(crate) entry: u64,
-    pub(crate) digest: Digest,
-}
 
 impl SetWriter {
     /// Makes a recovery point visible. `live` are the topics that the source has now.
@@ -35,10 +27,17 @@ impl SetWriter {
         let finished = self.durable_segments().await?;
         let mut entry = self.entry(EntryKind::Seal);
         entry.point = facts.stamp;
-        for (id, position) in &moves.positions {
-            self.state.partitions.insert((*id, position.partition), position.clone());
-        }
+        let positions = moves.positions.clone();
         self.fill(&mut entry, finished, moves);
+        for (id, position) in positions {
+            self.state.partitions.insert((id, position.partition), position);
+        }
+        let (topics, partitions) = (&self.state.topics, &self.state.partitions);
+        let name_of = |id| topics.get(&id).map_or_else(|| Uuid::to_string(&id), |topic| topic.name.clone());
+        if let Some(what) = self.ledger.close(name_of, |key| partitions.get(&key).cloned()) {
+            let reason = format!("the recovery point {} does not add up and was not sealed: {what}", facts.point);
+            return Err(ArchiveError::Config { reason, code: contract::Code::Internal });
+        }
         for topic in self.state.topics.values_mut() {
             topic.live = live.contains(&topic.id);
         }

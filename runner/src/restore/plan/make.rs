@@ -46,7 +46,8 @@ pub(crate) async fn make(
 }
 
 /// A plan without topics.
-fn outline(point: &Point, spec: &RestoreSpec, warnings: Vec<String>) -> RestorePlan {
+fn outline(point: &Point, spec: &RestoreSpec, mut warnings: Vec<String>) -> RestorePlan {
+    warnings.extend(point.notes().iter().map(ToString::to_string));
     let (start, end) = spec.window().unwrap_or((i64::MIN, i64::MAX));
     RestorePlan {
         point: point.seal.point.clone(),
