@@ -5,7 +5,8 @@
 //! adds the offset headers, merges small neighbours and splits what grew past the limit.
 
 use crate::{
-    BatchError, BatchHeader, BatchMeta, Compressor, Header, Outgoing, RawBatch, Record, RecordIter, RecordSink,
+    BatchError, BatchHeader, BatchMeta, Compressor, Decompressor, Header, Outgoing, PAYLOAD_LIMIT, RawBatch, Record,
+    RecordIter, RecordSink, payload,
 };
 
 /// A time window, inclusive at both ends, in milliseconds.
@@ -108,6 +109,20 @@ pub fn encode_selected(
         encode_group(group, headers, limit, compressor, &mut out)?;
     }
     Ok(out)
+}
+
+/// Two batches with the records of one that goes into a target, of which each has half; fewer than two records cannot
+/// be halved and come back as they are.
+///
+/// # Errors
+/// When the batch cannot be read, or what the compressor says.
+pub fn halve(batch: &RawBatch) -> Result<Vec<Outgoing>, BatchError> {
+    let bytes = payload(batch, &mut Decompressor::default(), PAYLOAD_LIMIT)?;
+    let mut records = Vec::new();
+    select_records(&batch.header, &bytes, Window::ALL, &mut records)?;
+    let codec = batch.header.attributes.codec().ok_or(BatchError::Invalid { what: "codec", position: 21 })?;
+    let mut compressor = Compressor::new(codec, None);
+    encode_selected(&records, None, usize::MAX, records.len().div_ceil(2).max(1), &mut compressor)
 }
 
 fn encode_group(

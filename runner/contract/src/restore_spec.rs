@@ -11,6 +11,9 @@ use crate::names;
 use crate::selection::PatternSyntax;
 use crate::store_spec::StoreSpec;
 
+/// Default of `maxInFlightBytes`.
+pub const MAX_IN_FLIGHT_BYTES: u64 = 32 << 20;
+
 /// A restore run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -75,6 +78,9 @@ pub struct RestoreSpec {
     /// Most that is written to the target.
     #[serde(default)]
     pub rate_limit: RateLimit,
+    /// Most bytes of produce requests that are on their way to one broker at once; a larger batch goes alone.
+    #[serde(default = "default_in_flight")]
+    pub max_in_flight_bytes: u64,
     /// Partitions that are written at once; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_partitions: Option<u32>,
@@ -133,6 +139,9 @@ fn default_batch_size() -> u32 {
 fn default_timeout() -> i32 {
     30_000
 }
+fn default_in_flight() -> u64 {
+    MAX_IN_FLIGHT_BYTES
+}
 
 impl RestoreSpec {
     /// The target's name of a source topic.
@@ -170,6 +179,9 @@ impl RestoreSpec {
             && let Err(rule) = names::check_name(&self.from)
         {
             say("from".into(), format!("is {:?}; {rule}", self.from));
+        }
+        if self.max_in_flight_bytes == 0 {
+            say("maxInFlightBytes".into(), "is 0; must be greater than 0".into());
         }
         if self.max_concurrent_partitions == Some(0) {
             say("maxConcurrentPartitions".into(), "must be greater than 0".into());

@@ -19,7 +19,7 @@ use super::configs::number;
 use super::dealer::Dealer;
 use super::epoch::begin_epoch;
 use super::facts::existing;
-use super::lane::{Input, Lane, LaneEnd, Shared, Target};
+use super::lane::{Input, Lane, LaneEnd, Rooms, Shared, Target};
 use super::passes::{passes, ways, what_is_left};
 use super::plan::RestorePlan;
 use super::state::TargetPartition;
@@ -172,6 +172,7 @@ async fn shared(restore: &Restore<'_>) -> Result<Shared, Failure> {
         acks: restore.spec.produce_acks,
         timeout: Duration::from_millis(u64::try_from(restore.spec.produce_timeout_ms).unwrap_or(30_000)),
         targets: restore.state.partitions.iter().map(target).collect(),
+        rooms: Rooms::new(restore.spec.max_in_flight_bytes),
         records: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     })

@@ -31,6 +31,7 @@ mod offsets;
 mod produce;
 mod topics;
 mod transactions;
+mod verdict;
 
 pub use budget::Budget;
 pub use cluster::{BrokerId, Cluster, ClusterConfig, Partition, Topic};
@@ -46,3 +47,4 @@ pub use sasl::SaslConfig;
 pub use tls::TlsFiles;
 pub use topics::{ConfigEntry, NewTopic};
 pub use transactions::ProducerIdentity;
+pub use verdict::Verdict;
