@@ -58,6 +58,12 @@ pub struct Report {
     /// Open transactions that cut a partition short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<Value>,
+    /// Records that a restore left out, because their batches cannot be decoded and `onUnreadable` is `skip`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_records: u64,
+    /// Those batches: topic, partition, offset, records, reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Value>,
     /// Fingerprint of a restore's plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
@@ -67,6 +73,11 @@ pub struct Report {
     /// Why it did not end well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Report {
@@ -86,6 +97,7 @@ impl Report {
         cut.gaps.truncate(3);
         cut.timelines.truncate(3);
         cut.held_back.truncate(3);
+        cut.unreadable.truncate(3);
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
@@ -94,6 +106,7 @@ impl Report {
             cut.gaps.clear();
             cut.timelines.clear();
             cut.held_back.clear();
+            cut.unreadable.clear();
         }
         whole(&cut)
     }

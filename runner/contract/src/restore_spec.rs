@@ -87,6 +87,9 @@ pub struct RestoreSpec {
     /// Append offset headers; the recovery point's own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
+    /// What to do with a record batch of the archive that cannot be decoded.
+    #[serde(default)]
+    pub on_unreadable: OnUnreadable,
     /// Fingerprint of the plan that was looked at: a restore whose plan is another one ends before it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
@@ -106,6 +109,17 @@ pub enum ExistingTopics {
     Append,
     /// Delete their records first.
     Purge,
+}
+
+/// What a restore does with a record batch that is stored as the broker sent it and cannot be decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUnreadable {
+    /// Stop, and name topic, partition and offset.
+    #[default]
+    Fail,
+    /// Leave its records out, count them, and name the batch in the report.
+    Skip,
 }
 
 /// How the records of a topic are dealt out to partitions anew.

@@ -89,6 +89,12 @@ pub(crate) fn expiring(
     out
 }
 
+/// The largest batch that a topic takes: a batch must fit into a segment, too. `None` when the broker does not tell.
+pub(crate) fn largest_batch(effective: &BTreeMap<String, String>) -> Option<usize> {
+    let limits = ["max.message.bytes", "segment.bytes"].map(|name| number(effective, name));
+    limits.into_iter().flatten().filter_map(|limit| usize::try_from(limit).ok()).min()
+}
+
 /// A numeric config in force.
 pub(crate) fn number(effective: &BTreeMap<String, String>, name: &str) -> Option<i64> {
     effective.get(name)?.parse().ok()

@@ -47,6 +47,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         state_storage: None,
         rate_limit: contract::RateLimit::default(),
         max_in_flight_bytes: 0,
+        on_unreadable: contract::OnUnreadable::Fail,
         max_concurrent_partitions: None,
         plan_fingerprint: None,
         ..part.clone()
