@@ -48,6 +48,8 @@ pub struct Verification {
     pub records: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
+    /// What is worth knowing and no damage.
+    pub notes: Vec<Problem>,
 }
 
 impl Verification {
@@ -57,6 +59,7 @@ impl Verification {
         self.batches += found.batches;
         self.records += found.records;
         self.problems.extend(found.problems);
+        self.notes.extend(found.notes);
     }
 
     fn problem(&mut self, key: &str, what: impl ToString) {

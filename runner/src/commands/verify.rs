@@ -50,6 +50,9 @@ pub(crate) async fn verify(
         for problem in &found.problems {
             print::line(&format!("  {}: {}", problem.key, problem.what));
         }
+        for note in &found.notes {
+            print::line(&format!("  note: {}: {}", note.key, note.what));
+        }
     }
     Ok(if found.problems.is_empty() { ExitCode::Done } else { ExitCode::No })
 }
