@@ -344,3 +344,18 @@ async fn odd_offsets_are_a_note_and_no_damage() {
     let [note] = found.notes.try_into().unwrap();
     assert!(note.what.contains("partition 0 offset 0"), "{}", note.what);
 }
+
+/// Other tools look at a prefix by the characters that a person wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_written_as_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    for prefix in ["team/a", "ä b/%2F~x", "a#b/c?d", "100%/[x]", "*"] {
+        let inner = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let store = Store::new(Arc::new(inner), prefix, "folder");
+        let expected = write(&store, vec![vec![(1, 0, 2, 40)]]).await;
+        assert_eq!(read(&store).await, expected, "{prefix}");
+        assert!(folder.path().join(prefix).join("orders").is_dir(), "{prefix}");
+        let keys = store.walk(&Layout::new("orders").root()).await.unwrap();
+        assert!(!keys.is_empty() && keys.iter().all(|(key, _)| key.starts_with("orders/")), "{prefix}: {keys:?}");
+    }
+}

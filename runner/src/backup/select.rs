@@ -3,9 +3,6 @@
 use contract::{BackupSpec, Code, Failure, Selection};
 use wire::{Cluster, Topic, WireError, code};
 
-/// Kafka's own topics; brokers mark only some of them as internal.
-const INTERNAL: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
-
 /// Finds the topics of a backup, sorted by name.
 ///
 /// # Errors
@@ -56,7 +53,7 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec
 }
 
 fn is_internal(topic: &Topic) -> bool {
-    topic.internal || INTERNAL.contains(&topic.name.as_str())
+    topic.internal || contract::names::is_internal_topic(&topic.name)
 }
 
 fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
