@@ -31,6 +31,8 @@ mod offsets;
 mod produce;
 mod topics;
 mod transactions;
+
+mod rehearsal;
 mod verdict;
 
 pub use budget::Budget;
@@ -46,5 +48,5 @@ pub use retry::Backoff;
 pub use sasl::SaslConfig;
 pub use tls::TlsFiles;
 pub use topics::{ConfigEntry, NewTopic};
-pub use transactions::ProducerIdentity;
+pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
 pub use verdict::Verdict;
