@@ -51,7 +51,13 @@ impl Store {
     }
 
     pub(crate) fn path(&self, key: &Path) -> Path {
-        if self.prefix.is_empty() { key.clone() } else { Path::from(format!("{}/{key}", self.prefix)) }
+        if self.prefix.is_empty() {
+            return key.clone();
+        }
+        let whole = format!("{}/{key}", self.prefix);
+        // As it is written: policies, lifecycle rules and people look at a prefix by its own characters. Those that no
+        // key can have are refused by `StoreSpec::findings`.
+        Path::parse(&whole).unwrap_or_else(|_| Path::from(whole))
     }
 
     /// Reads a whole object; `None` when it does not exist.

@@ -41,7 +41,7 @@ pub struct Verification {
     pub records: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
-    /// What is missing and not needed: the next run makes it again.
+    /// What is worth knowing and no damage: what is missing and not needed, and batches that are odd.
     pub notes: Vec<Problem>,
 }
 

@@ -405,3 +405,44 @@ async fn roll_ups_say_what_entries_say() {
         assert!(!verified.problems.is_empty(), "byte {at}");
     }
 }
+
+/// Any producer can write offsets that repeat, and brokers take them: `verify` says so, and calls nothing damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_offsets_are_a_note_and_no_damage() {
+    let (_, store) = memory();
+    let mut writer = open(&store, "run-1", "aaaaaaaaaaaaaaaa").await;
+    // Length, attributes, time, delta, null key, null value, no headers: offsets 0, 0, 1.
+    let records: Vec<u8> = [0, 0, 2].iter().flat_map(|delta| [12, 0, 0, *delta, 1, 1, 0]).collect();
+    let meta =
+        BatchMeta { base_offset: 0, base_timestamp: 1000, max_timestamp: 1000, producer: (-1, -1, -1), records: 3 };
+    let bytes = encode_batch(&meta, &records, &mut Compressor::new(Codec::None, None)).unwrap();
+    let mut arena = Arena::default();
+    arena.push(pending(1, 0, RawBatch::parse(bytes.into()).unwrap()));
+    arena.push(pending(1, 0, raw(3, 2, 10)));
+    writer.push(arena).await.unwrap();
+    writer.commit(moves(position(0, 5), vec![])).await.unwrap();
+    let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
+    let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
+    writer.write_hint(&entry, &digest).await.unwrap();
+    writer.confirm().await.unwrap();
+    let (layout, seal) = resolve(&store, "orders").await.unwrap();
+    let found = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
+    assert!(found.problems.is_empty(), "{:?}", found.problems);
+    let [note] = found.notes.try_into().unwrap();
+    assert!(note.what.contains("partition 0 offset 0"), "{}", note.what);
+}
+
+/// Other tools look at a prefix by the characters that a person wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_written_as_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    for prefix in ["team/a", "ä b/%2F~x", "a#b/c?d", "100%/[x]", "*"] {
+        let inner = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let store = Store::new(Arc::new(inner), prefix, "folder");
+        let expected = write(&store, vec![vec![(1, 0, 2, 40)]]).await;
+        assert_eq!(read(&store).await, expected, "{prefix}");
+        assert!(folder.path().join(prefix).join("orders").is_dir(), "{prefix}");
+        let keys = store.walk(&Layout::new("orders").root()).await.unwrap();
+        assert!(!keys.is_empty() && keys.iter().all(|(key, _)| key.starts_with("orders/")), "{prefix}: {keys:?}");
+    }
+}

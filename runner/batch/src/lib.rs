@@ -38,6 +38,6 @@ pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
 pub use murmur2::{murmur2, partition_of_key};
 pub use outgoing::{Outgoing, Producer};
 pub use raw::RawBatch;
-pub use record::{Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, payload};
-pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, select_records};
+pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
+pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, halve, select_records};
 pub use split::{Damage, Split, split, split_sound};

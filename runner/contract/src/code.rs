@@ -131,6 +131,8 @@ codes! {
         "The target topics are not the ones that this restore started with. Restore again under a new name.";
     PlanChanged = "KB5008", Final, "the plan is not the one that was looked at",
         "Between the plan and the restore, the recovery point, the target or the specification changed. Nothing was written. Make the plan again, look at it, and restore with its fingerprint.";
+    WriteRefused = "KB5009", Final, "the target refuses the records for good",
+        "The broker named a rule that no pause changes: a policy, its validation of records, a topic that takes no records from outside. The message names the topic, the partition and the broker's words. Change that rule, or restore into another topic.";
     Interrupted = "KB9001", Interrupted, "stopped on request",
         "Progress was saved. The same run goes on where it stopped.";
     Internal = "KB9002", Resumable, "an unexpected failure",

@@ -44,7 +44,7 @@ pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
 pub use report::{Lengths, Report};
-pub use restore_spec::{ExistingTopics, Repartitioning, RestoreSpec, Strategy};
+pub use restore_spec::{ExistingTopics, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Strategy};
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};

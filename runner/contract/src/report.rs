@@ -86,6 +86,12 @@ pub struct Report {
     /// How long the lists were before they were shortened; absent when they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortened: Option<Lengths>,
+    /// Records that a restore left out, because their batches cannot be decoded and `onUnreadable` is `skip`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_records: u64,
+    /// Those batches: topic, partition, offset, records, reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Value>,
     /// Fingerprint of a restore's plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
@@ -95,6 +101,11 @@ pub struct Report {
     /// Why it did not end well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Report {
@@ -122,6 +133,7 @@ impl Report {
         cut.members.truncate(3);
         cut.groups.sort_by_key(|group| !group.change.is_missing());
         cut.groups.truncate(3);
+        cut.unreadable.truncate(3);
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
@@ -132,6 +144,7 @@ impl Report {
             cut.held_back.clear();
             cut.members.clear();
             cut.groups.clear();
+            cut.unreadable.clear();
         }
         whole(&cut)
     }

@@ -232,6 +232,12 @@ impl StoreSpec {
         if prefix.split('/').any(|part| part == ".." || part == ".") {
             say("prefix", format!("is {prefix:?}; '.' and '..' are not allowed as folders"));
         }
+        if prefix.trim_matches('/').split('/').any(str::is_empty) && !prefix.trim_matches('/').is_empty() {
+            say("prefix", format!("is {prefix:?}; a folder between two '/' needs a name"));
+        }
+        if let Some(odd) = prefix.chars().find(|c| c.is_control() || *c == '\\') {
+            say("prefix", format!("is {prefix:?}; it has the character {odd:?}, which not every store takes in a key"));
+        }
         out
     }
 }

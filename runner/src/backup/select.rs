@@ -3,9 +3,6 @@
 use contract::{BackupSpec, Code, Failure, Selection};
 use wire::{Cluster, Request, Topic, WireError, code};
 
-/// Kafka's own topics; brokers mark only some of them as internal.
-const INTERNAL: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
-
 /// Finds the topics of a backup, sorted by name.
 ///
 /// # Errors
@@ -60,7 +57,7 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec
 /// A pattern that does not compile.
 pub(crate) fn by_name(backup: &BackupSpec) -> Result<impl Fn(&str) -> bool, Failure> {
     let (selection, internal) = (selection(backup)?, backup.include_internal_topics);
-    Ok(move |name: &str| selection.matches(name) && (internal || !INTERNAL.contains(&name)))
+    Ok(move |name: &str| selection.matches(name) && (internal || !contract::names::is_internal_topic(name)))
 }
 
 fn selection(backup: &BackupSpec) -> Result<Selection, Failure> {
@@ -69,7 +66,7 @@ fn selection(backup: &BackupSpec) -> Result<Selection, Failure> {
 }
 
 fn is_internal(topic: &Topic) -> bool {
-    topic.internal || INTERNAL.contains(&topic.name.as_str())
+    topic.internal || contract::names::is_internal_topic(&topic.name)
 }
 
 fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {

@@ -53,6 +53,9 @@ pub(crate) async fn verify(
         for note in &found.notes {
             print::line(&format!("  note: {note}"));
         }
+        for note in &found.notes {
+            print::line(&format!("  note: {}: {}", note.key, note.what));
+        }
     }
     Ok(if found.problems.is_empty() { ExitCode::Done } else { ExitCode::No })
 }

@@ -15,24 +15,24 @@ use tokio::time::Instant;
 use wire::{Isolation, OffsetAt, ProducerIdentity, WireError};
 
 use super::Restore;
-use super::configs::number;
+use super::configs::largest_batch;
 use super::dealer::Dealer;
 use super::epoch::begin_epoch;
 use super::facts::existing;
-use super::lane::{Input, Lane, LaneEnd, Shared, Target};
+use super::lane::{Input, Lane, LaneEnd, Rooms, Shared, Target};
 use super::passes::{passes, ways, what_is_left};
 use super::plan::RestorePlan;
 use super::state::TargetPartition;
 use super::tails::Tail;
-use super::transform::Rules;
+use super::transform::{Notes, Rules, Space};
 use crate::pace::{Counters, Meter};
 
 /// Archived bytes between the stream and the acknowledgement, in KiB.
 const IN_FLIGHT_KIB: usize = 32 << 10;
 /// Inputs waiting at one lane.
 const LANE_DEPTH: usize = 16;
-/// Largest batch that is made by merging.
-const MERGE_LIMIT: usize = 1 << 20;
+/// Largest batch that is made for a target that does not tell what it takes.
+const UNTOLD_LIMIT: usize = 1 << 20;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Produces everything of the plan; sums what this run moved into `report`.
@@ -41,10 +41,12 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 /// The failure that ended it. The state says how to go on.
 pub(crate) async fn produce(restore: &mut Restore<'_>, plan: &RestorePlan, report: &mut Report) -> Result<(), Failure> {
     let mut backoff = restore.cluster.backoff();
+    let notes = Arc::new(Notes::default());
     loop {
         let tails = begin_epoch(restore, plan).await?;
         let before = report.records;
-        let end = one_epoch(restore, plan, &tails, report).await;
+        let end = one_epoch(restore, plan, &tails, &notes, report).await;
+        tell_notes(restore, &notes, report);
         let error = match end {
             Ok(expected) => return check_ends(restore, &expected).await,
             Err(LaneEnd::Fail(failure)) => return Err(failure),
@@ -64,12 +66,13 @@ async fn one_epoch(
     restore: &Restore<'_>,
     plan: &RestorePlan,
     tails: &[Tail],
+    notes: &Arc<Notes>,
     report: &mut Report,
 ) -> Result<BTreeMap<usize, i64>, LaneEnd> {
     let ways = ways(restore, plan);
     let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
     let shared = Arc::new(shared(restore).await?);
-    let rules = rules(restore, plan).await?;
+    let rules = rules(restore, plan, notes).await?;
     let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
@@ -88,6 +91,7 @@ async fn one_epoch(
             biased;
             _ = progress.tick() => {
                 tell_progress(restore, plan, &shared, report.records, &mut speed);
+                notes.warnings().into_iter().for_each(|warning| restore.emitter.warn(warning));
                 continue;
             }
             () = restore.context.cancel.cancelled() => {
@@ -172,24 +176,42 @@ async fn shared(restore: &Restore<'_>) -> Result<Shared, Failure> {
         acks: restore.spec.produce_acks,
         timeout: Duration::from_millis(u64::try_from(restore.spec.produce_timeout_ms).unwrap_or(30_000)),
         targets: restore.state.partitions.iter().map(target).collect(),
+        rooms: Rooms::new(restore.spec.max_in_flight_bytes),
         records: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     })
 }
 
+/// Says what was found at single batches, and which records were left out.
+fn tell_notes(restore: &Restore<'_>, notes: &Notes, report: &mut Report) {
+    notes.warnings().into_iter().chain(notes.rest()).for_each(|warning| restore.emitter.warn(warning));
+    report.left_out_records = notes.left_out();
+    let row = |((topic, partition, offset), records, reason)| {
+        serde_json::json!({
+            "topic": topic, "partition": partition, "offset": offset, "records": records, "reason": reason,
+        })
+    };
+    report.unreadable = notes.unreadable().into_iter().map(row).collect();
+}
+
 /// How each target topic takes its batches.
-async fn rules(restore: &Restore<'_>, plan: &RestorePlan) -> Result<Vec<Arc<Rules>>, Failure> {
+async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) -> Result<Vec<Arc<Rules>>, Failure> {
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let targets = existing(&restore.cluster, &names).await?;
+    let space = Arc::new(Space::default());
     let rule = |topic: &super::state::TargetTopic| {
-        let limit = targets.get(&topic.name).and_then(|target| number(&target.effective, "max.message.bytes"));
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MERGE_LIMIT);
+        let limit = targets.get(&topic.name).and_then(|target| largest_batch(&target.effective));
+        let source = restore.point.seal.topics.iter().find(|source| source.id == topic.source);
         Arc::new(Rules {
+            topic: source.map_or_else(|| topic.source.to_string(), |source| source.name.clone()),
             window: plan.window,
             headers: plan.offset_headers,
             source_cluster: restore.point.seal.source_cluster_id.clone(),
-            limit,
+            limit: limit.unwrap_or(UNTOLD_LIMIT),
             max_records: usize::try_from(restore.spec.produce_batch_size).unwrap_or(usize::MAX),
+            on_unreadable: restore.spec.on_unreadable,
+            notes: Arc::clone(notes),
+            space: Arc::clone(&space),
         })
     };
     let by_topic: Vec<_> = restore.state.topics.iter().map(rule).collect();

@@ -46,6 +46,8 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         produce_timeout_ms: 0,
         state_storage: None,
         rate_limit: contract::RateLimit::default(),
+        max_in_flight_bytes: 0,
+        on_unreadable: contract::OnUnreadable::Fail,
         max_concurrent_partitions: None,
         plan_fingerprint: None,
         ..part.clone()

@@ -9,6 +9,7 @@ mod identity;
 mod state;
 
 mod configs;
+mod fit;
 mod route;
 mod select;
 

@@ -45,6 +45,9 @@ mod produce;
 mod topics;
 mod transactions;
 
+mod rehearsal;
+mod verdict;
+
 pub use brokers::BrokerId;
 pub use budget::Budget;
 pub use cluster::{Cluster, ClusterConfig};
@@ -64,4 +67,5 @@ pub use sasl::SaslConfig;
 pub use throttle::Throttled;
 pub use tls::TlsFiles;
 pub use topics::{ConfigEntry, NewTopic};
-pub use transactions::ProducerIdentity;
+pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
+pub use verdict::Verdict;

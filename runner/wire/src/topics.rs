@@ -170,7 +170,8 @@ fn unanswered(request: Request, subject: &str) -> WireError {
     WireError::Unanswered { request, subject: subject.to_owned() }
 }
 
-fn check(request: Request, subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
+/// The error of an answer, if it has one.
+pub(crate) fn check(request: Request, subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
     if code == 0 {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use crate::metadata::topic_name;
 use crate::{Request, WireError};
 
 /// Longest time that the coordinator keeps a transaction open by itself.
-const TRANSACTION_TIMEOUT_MS: i32 = 60_000;
+pub const TRANSACTION_TIMEOUT_MS: i32 = 60_000;
 /// Key type of transactional ids in coordinator look-ups.
 const TRANSACTION: i8 = 1;
 

@@ -144,8 +144,10 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         produce_batch_size: spec.produce_batch_size,
         produce_timeout_ms: spec.produce_timeout_ms,
         rate_limit: rates(spec.rate_limiting.as_ref()),
+        max_in_flight_bytes: contract::MAX_IN_FLIGHT_BYTES,
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
+        on_unreadable: contract::OnUnreadable::Fail,
         plan_fingerprint: spec.plan_fingerprint.clone(),
         dry_run: spec.dry_run,
     };

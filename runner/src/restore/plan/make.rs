@@ -6,12 +6,13 @@ use archive::{Point, Timelines, TopicConfigs};
 use batch::Window;
 use contract::{Code, ExistingTopics, Failure, RestoreSpec};
 use uuid::Uuid;
-use wire::Cluster;
+use wire::{Cluster, NewTopic};
 
 use super::{RestorePlan, TopicPlan};
 use crate::context::Context;
 use crate::restore::configs::{expiring, for_creation, number};
 use crate::restore::facts::{Existing, existing};
+use crate::restore::fit::{check_in_sync, check_transactions, fit};
 use crate::restore::route::Route;
 use crate::restore::select::{Chosen, choose};
 use crate::restore::state::RestoreState;
@@ -40,9 +41,34 @@ pub(crate) async fn make(
     choose_timelines(&mut out, spec, &chosen);
     let sums = sum_rows(point, &chosen, &out).await?;
     fill(&mut out, point, spec, &chosen, &targets, &configs, &sums, saved, now_ms);
+    fit_target(cluster, &mut out, &targets).await?;
     out.cut_transactions = cut_reader::find(point, &out).await?;
     out.warnings.extend(cuts::warning(&out.cut_transactions));
     Ok(out)
+}
+
+/// What the target itself says to what the plan asks of it.
+async fn fit_target(
+    cluster: &Cluster,
+    out: &mut RestorePlan,
+    targets: &HashMap<String, Existing>,
+) -> Result<(), Failure> {
+    for topic in out.topics.iter_mut().filter(|topic| topic.action == "create") {
+        let new = NewTopic {
+            name: topic.target.clone(),
+            partitions: topic.partition_count.max(1),
+            replication: topic.replication,
+            configs: topic.configs.clone(),
+        };
+        let fitted = fit(cluster, &new).await?;
+        topic.configs = fitted.configs;
+        out.warnings.extend(fitted.warnings);
+        out.refusals.extend(fitted.refusals);
+    }
+    let in_sync = |target: &Existing| check_in_sync(&target.topic, &target.effective);
+    out.warnings.extend(out.topics.iter().filter_map(|topic| targets.get(&topic.target)).filter_map(in_sync));
+    out.refusals.extend(check_transactions(cluster).await?);
+    Ok(())
 }
 
 /// A plan without topics.
