@@ -17,10 +17,10 @@ pub(crate) use self::identity::{SetCheck, name_finding, set_document};
 pub(crate) use self::seals::newest_seal;
 use self::seals::{seals, seals_since};
 pub(crate) use self::traces::{reports, traces};
+use crate::documents::Hint;
 use crate::entry::decode_document;
 use crate::problem::Problem;
 use crate::rollup::SealedPoint;
-use crate::documents::Hint;
 use crate::{ArchiveError, Chain, Entry, Layout, Store};
 
 /// Sets that are looked at at once.
@@ -71,7 +71,10 @@ impl Catalog {
     pub async fn sets(&self) -> Result<Vec<String>, ArchiveError> {
         let folders = self.store.folders(&Path::default()).await?;
         let names = folders.into_iter().filter(|name| contract::names::check_name(name).is_ok());
-        let look = |name: String| async move { Ok(self.has_set(&name).await?.then_some(name)) };
+        let look = |name: String| {
+            let catalog = self.clone();
+            async move { Ok(catalog.has_set(&name).await?.then_some(name)) }
+        };
         let found: Vec<_> = futures::stream::iter(names).map(look).buffered(AT_ONCE).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
@@ -82,7 +85,10 @@ impl Catalog {
     /// When the store fails.
     pub async fn summaries(&self) -> Result<Vec<SetSummary>, ArchiveError> {
         let names = self.sets().await?;
-        let look = |name: String| async move { self.set(&name).await };
+        let look = |name: String| {
+            let catalog = self.clone();
+            async move { catalog.set(&name).await }
+        };
         futures::stream::iter(names).map(look).buffered(AT_ONCE).try_collect().await
     }
 
@@ -187,11 +193,13 @@ impl Catalog {
         let layout = Layout::new(set);
         let chain = Chain::new(self.store.clone(), layout.clone());
         let (points, _) = seals(&self.store, &layout, &newest_seal(&chain).await?).await?;
-        let chain = &chain;
-        let look = |point: SealedPoint| async move {
-            let (entry, _) = chain.entry(point.entry).await?;
-            let live = entry.seal.iter().flat_map(|seal| &seal.topics).any(|found| found.live && found.id == topic);
-            Ok::<_, ArchiveError>(live.then_some(point))
+        let look = |point: SealedPoint| {
+            let chain = chain.clone();
+            async move {
+                let (entry, _) = chain.entry(point.entry).await?;
+                let live = entry.seal.iter().flat_map(|seal| &seal.topics).any(|found| found.live && found.id == topic);
+                Ok::<_, ArchiveError>(live.then_some(point))
+            }
         };
         let mut looked = futures::stream::iter(points.into_iter().rev()).map(look).buffered(AT_ONCE);
         while let Some(found) = looked.try_next().await? {

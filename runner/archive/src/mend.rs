@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
+use crate::documents::Hint;
 use crate::entry::{FORMAT, encode_document};
 use crate::index::{Index, restore_rollup};
 use crate::rollup::FANOUT;
-use crate::documents::Hint;
 use crate::{ArchiveError, Chain, Layout, Store};
 
 /// Looks for missing copies, with three requests at most where none is missing, and writes them. `end` is the newest
@@ -26,11 +26,7 @@ pub(crate) async fn mend(
     Ok(out)
 }
 
-async fn mend_hint(
-    store: &Store,
-    layout: &Layout,
-    point: Option<(u64, &str)>,
-) -> Result<Option<String>, ArchiveError> {
+async fn mend_hint(store: &Store, layout: &Layout, point: Option<(u64, &str)>) -> Result<Option<String>, ArchiveError> {
     let Some((number, stamp)) = point else { return Ok(None) };
     let key = layout.point(stamp);
     if store.size(&key).await?.is_some() {

@@ -53,8 +53,13 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
         let place = format!("{}/{}", topic.name, row.partition);
         let held = left.remove(&(topic.id, row.partition)).unwrap_or_default();
         out.extend(difference(&place, held, row));
-        let waits = |held: &&HeldBack| held.topic == topic.name && (held.partition, held.from) == (row.partition, row.next);
-        if row.target != UNKNOWN_TARGET && row.next < row.target && topic.live && !seal.held_back.iter().any(|held| waits(&held)) {
+        let waits =
+            |held: &&HeldBack| held.topic == topic.name && (held.partition, held.from) == (row.partition, row.next);
+        if row.target != UNKNOWN_TARGET
+            && row.next < row.target
+            && topic.live
+            && !seal.held_back.iter().any(|held| waits(&held))
+        {
             out.push(format!(
                 "{place} ends at {}, before {}, where it was to be read to, and nothing says what kept the rest out",
                 row.next, row.target
@@ -70,7 +75,10 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
     let mut unnamed: Vec<_> = left.into_iter().collect();
     unnamed.sort_unstable_by_key(|(key, _)| *key);
     out.extend(unnamed.into_iter().map(|((topic, partition), held)| {
-        format!("the seal does not name partition {partition} of topic {topic}, of which the log has {} records", held.committed)
+        format!(
+            "the seal does not name partition {partition} of topic {topic}, of which the log has {} records",
+            held.committed
+        )
     }));
     out
 }
@@ -117,7 +125,9 @@ impl Ledger {
             let place = format!("{}/{}", name_of(key.0), key.1);
             let found = match now(key) {
                 Some(row) => difference(&place, held, &row),
-                None => Some(format!("{place}: the segments hold {} records, the seal does not name it", held.committed)),
+                None => {
+                    Some(format!("{place}: the segments hold {} records, the seal does not name it", held.committed))
+                }
             };
             if found.is_some() {
                 return found;
@@ -161,7 +171,7 @@ mod tests {
     fn rows(list: &[(u32, i64, i64, u64, u64)]) -> Sums {
         let mut sums = Sums::default();
         for (timeline, first, next, committed, bytes) in list.iter().copied() {
-            sums.add(TOPIC, &SegmentRow { timeline, first, next, committed, bytes, ..empty_row() });
+            sums.add(TOPIC, &SegmentRow { timeline, first, next, bytes, committed, ..empty_row() });
         }
         sums
     }
@@ -214,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_writer_knows_before_it_seals() {
-        let row = |committed, bytes| SegmentRow { committed, bytes, ..empty_row() };
+        let row = |committed, bytes| SegmentRow { bytes, committed, ..empty_row() };
         let before = counts(10, 10, 100);
         let close = |ledger: &mut Ledger, now: PartitionState| ledger.close(|_| "t".into(), move |_| Some(now.clone()));
         let mut ledger = Ledger::default();

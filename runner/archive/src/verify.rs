@@ -167,7 +167,9 @@ async fn check_set(store: &Store, layout: &Layout, out: &mut Verification) -> Re
         None | Some(SetCheck::Sound(_)) => {}
         Some(SetCheck::Damaged(problem) | SetCheck::Other(_, problem)) => out.problems.push(problem),
     }
-    let Some(newest) = noted(newest_seal(&Chain::new(store.clone(), layout.clone())).await, out)? else { return Ok(()) };
+    let Some(newest) = noted(newest_seal(&Chain::new(store.clone(), layout.clone())).await, out)? else {
+        return Ok(());
+    };
     out.problems.extend(newest.problems.iter().cloned());
     let left = traces(store, layout, &newest).await?;
     out.problems.extend(left.evidence);

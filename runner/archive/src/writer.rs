@@ -128,7 +128,7 @@ impl SetWriter {
         }
         self.last = Some((number, digest));
         self.state.apply(&entry);
-        if (number + 1) % FANOUT == 0 {
+        if (number + 1).is_multiple_of(FANOUT) {
             self.roll_up().await;
         }
         Ok(number)

@@ -24,6 +24,21 @@ async fn rows(store: &Store, seal: u64) -> Result<Rows, ArchiveError> {
     Ok(rows)
 }
 
+/// Servers spawn what answers questions.
+#[tokio::test]
+async fn readers_may_run_on_any_thread() {
+    fn sends<T: Send>(_: &T) {}
+    let made = Made::new();
+    let (store, layout) = (made.store.clone(), Layout::new(SET));
+    let catalog = Catalog::new(store.clone());
+    sends(&verify_point(&store, &layout, 1, Level::Structure));
+    sends(&catalog.summaries());
+    sends(&catalog.set_and_points(SET));
+    sends(&catalog.last_point_with(SET, uuid::Uuid::nil()));
+    sends(&find(&store, SET));
+    sends(&Point::load(&store, &layout, 1));
+}
+
 /// What may happen to a roll-up.
 #[derive(Debug, Clone, Copy)]
 enum Harm {
@@ -288,12 +303,10 @@ async fn every_object_in_every_way() {
     for key in &keys {
         let kind = key.split('/').nth(1).unwrap();
         let bytes = good.bytes(key).await.unwrap();
-        let neighbours: Vec<_> = keys.iter().filter(|other| other.split('/').nth(1) == Some(kind) && *other != key).collect();
-        let mut ways: Vec<(&str, Option<Vec<u8>>)> = vec![
-            ("deleted", None),
-            ("cut", Some(bytes[..bytes.len() / 2].to_vec())),
-            ("emptied", Some(Vec::new())),
-        ];
+        let neighbours: Vec<_> =
+            keys.iter().filter(|other| other.split('/').nth(1) == Some(kind) && *other != key).collect();
+        let mut ways: Vec<(&str, Option<Vec<u8>>)> =
+            vec![("deleted", None), ("cut", Some(bytes[..bytes.len() / 2].to_vec())), ("emptied", Some(Vec::new()))];
         let mut flipped = bytes.clone();
         let middle = flipped.len() / 2;
         flipped[middle] ^= 0x40;

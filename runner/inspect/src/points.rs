@@ -23,21 +23,19 @@ pub(crate) async fn points(
     let since = since.map_err(|_| Failure::new(Code::SpecInvalid, "since: not an RFC 3339 time"))?.map(stamp);
     let catalog = Catalog::new(store.clone());
     let sets = catalog.sets().await?;
-    let named = |set: &&String| {
-        let is_it = |name: &str| *set == name || split_point(set).is_some_and(|(base, _)| base == name);
+    let named = |set: &str| {
+        let is_it = |name: &str| set == name || split_point(set).is_some_and(|(base, _)| base == name);
         name.is_none_or(is_it)
     };
-    let found = sets.iter().any(|set| named(&set));
-    let early = |set: &str| {
-        split_point(set).is_some_and(|(_, stamp)| since.as_deref().is_some_and(|since| stamp < since))
-    };
-    let wanted = sets.iter().filter(named).filter(|set| !early(set));
-    let catalog = &catalog;
-    let look = |set: &String| {
-        let set = set.clone();
+    let early =
+        |set: &str| split_point(set).is_some_and(|(_, stamp)| since.as_deref().is_some_and(|since| stamp < since));
+    let found = sets.iter().any(|set| named(set));
+    let wanted: Vec<String> = sets.iter().filter(|set| named(set) && !early(set)).cloned().collect();
+    let look = |set: String| {
+        let catalog = catalog.clone();
         async move { catalog.set_and_points(&set).await }
     };
-    let mut looks = stream::iter(wanted.map(look)).buffered(AT_ONCE);
+    let mut looks = stream::iter(wanted).map(look).buffered(AT_ONCE);
     while let Some(looked) = looks.next().await {
         let (summary, points) = looked?;
         let line = SetLine {

@@ -39,7 +39,8 @@ pub(crate) async fn set_document(store: &Store, layout: &Layout) -> Result<SetCh
     match first {
         Ok((entry, _)) if entry.set == Some(Digest::of(&bytes)) => Ok(SetCheck::Sound(document)),
         Ok(_) => {
-            let what = "its digest is not the one that the first claim names: it belongs to another set, or was changed";
+            let what =
+                "its digest is not the one that the first claim names: it belongs to another set, or was changed";
             Ok(SetCheck::Other(document, Problem::new(shown, what)))
         }
         // A set whose first run has not claimed it yet has an empty log.
@@ -73,12 +74,33 @@ mod tests {
     fn seal(point: &str, stamp: &str) -> Entry {
         let columns = |names: &[&str]| names.iter().map(|name| format!("{name:?}:[]")).collect::<Vec<_>>().join(",");
         let rows = columns(&[
-            "segment", "topic", "partition", "timeline", "first", "next", "bytes", "records", "committed", "maxTimestamp",
-            "minTimestamp", "minExact",
+            "segment",
+            "topic",
+            "partition",
+            "timeline",
+            "first",
+            "next",
+            "bytes",
+            "records",
+            "committed",
+            "maxTimestamp",
+            "minTimestamp",
+            "minExact",
         ]);
         let state = columns(&[
-            "topic", "partition", "timeline", "first", "next", "epoch", "logStart", "lastStable", "highWatermark",
-            "committed", "bytes", "maxTimestamp", "largestBatch",
+            "topic",
+            "partition",
+            "timeline",
+            "first",
+            "next",
+            "epoch",
+            "logStart",
+            "lastStable",
+            "highWatermark",
+            "committed",
+            "bytes",
+            "maxTimestamp",
+            "largestBatch",
         ]);
         let text = format!(
             r#"{{"format":1,"kind":"seal","n":1,"previous":null,"claim":0,"nonce":"","run":"","spec":"","point":"{stamp}",

@@ -85,12 +85,14 @@ async fn one_by_one(
 ) -> Result<(Vec<SealedPoint>, Vec<Problem>), ArchiveError> {
     let covered = Index::up_to(store, layout, newest, false).await.is_ok();
     let chain = Chain::new(store.clone(), layout.clone());
-    let chain = &chain;
-    let read = |number: u64| async move {
-        match chain.entry(number).await {
-            Ok(found) => Ok(Ok(found)),
-            Err(error) if error.is_damage() => Ok(Err(Problem::of(&error))),
-            Err(error) => Err(error),
+    let read = |number: u64| {
+        let chain = chain.clone();
+        async move {
+            match chain.entry(number).await {
+                Ok(found) => Ok(Ok(found)),
+                Err(error) if error.is_damage() => Ok(Err(Problem::of(&error))),
+                Err(error) => Err(error),
+            }
         }
     };
     let mut entries = futures::stream::iter(0..=newest.0.n).map(read).buffered(AT_ONCE);
@@ -106,7 +108,8 @@ async fn one_by_one(
                 }
                 match (SealedPoint::of(&entry, &digest), broken) {
                     (Some(point), Some(at)) if !covered => {
-                        let what = format!("recovery point {} cannot be read: the log is damaged at entry {at}", point.point);
+                        let what =
+                            format!("recovery point {} cannot be read: the log is damaged at entry {at}", point.point);
                         problems.push(Problem::new(store.show(&layout.entry(number)), what));
                     }
                     (point, _) => sound.extend(point),

@@ -59,7 +59,8 @@ async fn look(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces,
     )?;
     let mut out = Traces::default();
     let log = newest.end.map_or_else(|| "the log is empty".to_owned(), |end| format!("the log ends at entry {end}"));
-    let mut evidence = |key: &str, what: String| out.evidence.push(Problem::new(format!("{}/{key}", store.place()), what));
+    let mut evidence =
+        |key: &str, what: String| out.evidence.push(Problem::new(format!("{}/{key}", store.place()), what));
     for key in &hints {
         evidence(key, format!("it names a recovery point after the newest seal, and {log}: the seal is missing"));
     }

@@ -143,11 +143,13 @@ impl<'a> Walk<'a> {
         let directory = Directory::load(self.store, self.layout, rollup).await?;
         if !self.asked {
             self.asked = true;
-            let (store, layout) = (self.store, self.layout);
-            let others = directory.previous.iter().chain(&directory.earlier).cloned();
-            let load = |rollup: RollupRef| async move {
-                let found = Directory::load(store, layout, &rollup).await;
-                (rollup, found)
+            let others = directory.previous.iter().chain(&directory.earlier).cloned().collect::<Vec<_>>();
+            let load = |rollup: RollupRef| {
+                let (store, layout) = (self.store.clone(), self.layout.clone());
+                async move {
+                    let found = Directory::load(&store, &layout, &rollup).await;
+                    (rollup, found)
+                }
             };
             self.ahead = futures::stream::iter(others).map(load).buffer_unordered(AT_ONCE).collect().await;
         }

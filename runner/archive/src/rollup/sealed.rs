@@ -56,6 +56,8 @@ impl SealedPoint {
 pub(super) mod optional {
     use super::{Deserializer, SealedPoint, Serializer};
 
+    // The form that serde asks for.
+    #[allow(clippy::ref_option)]
     pub(in crate::rollup) fn serialize<S: Serializer>(
         rows: &Option<Vec<SealedPoint>>,
         serializer: S,

@@ -46,15 +46,17 @@ pub(super) async fn check_log(
     out: &mut Verification,
 ) -> Result<Log, ArchiveError> {
     let chain = Chain::new(store.clone(), layout.clone());
-    let requests = Semaphore::new(AT_ONCE);
-    let (chain, requests) = (&chain, &requests);
-    let read = |number: u64| async move {
-        match chain.entry(number).await {
-            Err(error @ ArchiveError::Store { .. }) => Err(error),
-            Err(error) => Ok((number, Err(error))),
-            Ok((entry, digest)) => {
-                let footers = footers(store, layout, &entry, requests).await?;
-                Ok((number, Ok((entry, digest, footers))))
+    let requests = Arc::new(Semaphore::new(AT_ONCE));
+    let read = |number: u64| {
+        let (chain, store, layout, requests) = (chain.clone(), store.clone(), layout.clone(), Arc::clone(&requests));
+        async move {
+            match chain.entry(number).await {
+                Err(error @ ArchiveError::Store { .. }) => Err(error),
+                Err(error) => Ok((number, Err(error))),
+                Ok((entry, digest)) => {
+                    let footers = footers(&store, &layout, &entry, &requests).await?;
+                    Ok((number, Ok((entry, digest, footers))))
+                }
             }
         }
     };
@@ -146,14 +148,17 @@ async fn footers(
     store: &Store,
     layout: &Layout,
     entry: &Entry,
-    requests: &Semaphore,
+    requests: &Arc<Semaphore>,
 ) -> Result<Vec<(Path, Looked)>, ArchiveError> {
-    let look = |segment: SegmentRef| async move {
-        let _permit = requests.acquire().await;
-        let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
-        match check_structure(store, layout, &segment, &key).await {
-            Err(error @ ArchiveError::Store { .. }) => Err(error),
-            found => Ok((key, found)),
+    let look = |segment: SegmentRef| {
+        let (store, layout, requests) = (store.clone(), layout.clone(), Arc::clone(requests));
+        async move {
+            let _permit = requests.acquire().await;
+            let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
+            match check_structure(&store, &layout, &segment, &key).await {
+                Err(error @ ArchiveError::Store { .. }) => Err(error),
+                found => Ok((key, found)),
+            }
         }
     };
     futures::stream::iter(entry.segments.clone()).map(look).buffered(AT_ONCE).try_collect().await
