@@ -109,7 +109,7 @@ impl Chain {
     /// [`ArchiveError::Fenced`] when the number holds another writer's entry; the store's failure when its
     /// outcome stays unknown.
     pub async fn append(&self, entry: &Entry) -> Result<Digest, ArchiveError> {
-        let bytes = entry.encode();
+        let bytes = entry.encode()?;
         let key = self.layout.entry(entry.n);
         let mut pause = Duration::from_millis(100);
         let mut attempt = 0;
@@ -128,10 +128,7 @@ impl Chain {
                 Ok(Some(found)) if found == bytes => return Ok(Digest::of(&bytes)),
                 Ok(Some(found)) => return Err(self.fenced(entry.n, &found)),
                 Ok(None) | Err(_) if attempt < ATTEMPTS && retriable(error.as_ref()) => {}
-                Ok(None) => {
-                    let reason = "the store says that the object exists and that it does not";
-                    return Err(error.unwrap_or_else(|| ArchiveError::damaged(self.store.show(&key), reason)));
-                }
+                Ok(None) => return Err(error.unwrap_or_else(|| ArchiveError::contradiction(self.store.show(&key)))),
                 Err(read_error) => return Err(error.unwrap_or(read_error)),
             }
             tokio::time::sleep(pause).await;
@@ -144,10 +141,20 @@ impl Chain {
     /// # Errors
     /// When the store fails in another way.
     pub(crate) async fn refuses_second_create(&self, number: u64, bytes: Bytes) -> Result<bool, ArchiveError> {
-        match self.store.create(&self.layout.entry(number), bytes).await {
-            Created::Exists => Ok(true),
-            Created::Done => Ok(false),
-            Created::Unknown(error) => Err(error),
+        let key = self.layout.entry(number);
+        let mut pause = Duration::from_millis(100);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.store.create(&key, bytes.clone()).await {
+                Created::Exists => return Ok(true),
+                // An earlier try cannot have made it: the entry was there before all of them.
+                Created::Done => return Ok(false),
+                Created::Unknown(error) if attempt < ATTEMPTS && retriable(Some(&error)) => {}
+                Created::Unknown(error) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
 

@@ -273,8 +273,10 @@ pub struct Entry {
 
 impl Entry {
     /// The bytes to store.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
+    ///
+    /// # Errors
+    /// When they cannot be made: a defect.
+    pub fn encode(&self) -> Result<Bytes, ArchiveError> {
         encode_document(self)
     }
 
@@ -298,14 +300,13 @@ impl Entry {
 }
 
 /// JSON in a zstd frame with a checksum: the newest entry of a log has nothing else that covers it.
-pub(crate) fn encode_document<T: Serialize>(document: &T) -> Bytes {
-    // Serialization of plain data into memory cannot fail, and neither can compressing it.
-    let json = serde_json::to_vec(document).unwrap_or_default();
+pub(crate) fn encode_document<T: Serialize>(document: &T) -> Result<Bytes, ArchiveError> {
+    let json = serde_json::to_vec(document).map_err(ArchiveError::unencodable)?;
     let packed = zstd::bulk::Compressor::new(3).and_then(|mut compressor| {
         compressor.include_checksum(true)?;
         compressor.compress(&json)
     });
-    packed.unwrap_or(json).into()
+    packed.map(Bytes::from).map_err(ArchiveError::unencodable)
 }
 
 /// Reads a document; checks format and required features first.

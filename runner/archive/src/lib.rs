@@ -7,6 +7,8 @@
 //!
 //! Modules use only modules listed above them.
 
+mod answer;
+mod classify;
 mod columns;
 mod digest;
 mod error;

@@ -11,6 +11,7 @@ use crate::{ArchiveError, Store};
 mod azure;
 mod breaker;
 mod gcs;
+mod guard;
 mod s3;
 mod secret;
 

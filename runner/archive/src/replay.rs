@@ -23,7 +23,7 @@ pub(crate) async fn ensure_set(store: &Store, options: &WriterOptions) -> Result
         owner: options.owner.clone(),
         incremental: options.incremental,
     };
-    let bytes = encode_document(&document);
+    let bytes = encode_document(&document)?;
     match store.create(&key, bytes.clone()).await {
         Created::Done => read(&bytes),
         Created::Unknown(error) if error.code() != contract::Code::StoreUnreachable => Err(error),

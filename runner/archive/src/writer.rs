@@ -117,16 +117,16 @@ impl SetWriter {
         }
     }
 
-    async fn append(&mut self, entry: Entry) -> Result<u64, ArchiveError> {
+    async fn append(&mut self, entry: Entry) -> Result<(u64, Digest), ArchiveError> {
         let number = entry.n;
         let digest = self.chain.append(&entry).await?;
         if let Some(head) = &self.options.head {
             head.write(number, &digest).await?;
         }
-        self.last = Some((number, digest));
+        self.last = Some((number, digest.clone()));
         self.state.apply(&entry);
         self.roll_up().await;
-        Ok(number)
+        Ok((number, digest))
     }
 
     /// Sums up entries where a roll-up is due. Without it readers read the entries: a failure is no failure of the run.
@@ -168,11 +168,11 @@ impl SetWriter {
             SegmentUpload::new(self.store.clone(), self.options.layout.segment(claim, nonce, seq), claim, nonce, seq)
         });
         let topics = &self.state.topics;
-        let name_of = |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default();
+        let name_of = |id| topics.get(&id).map(|topic| topic.name.clone());
         match packed {
             Packed::Block(block) => self.time.storing.measure(upload.push(block, name_of)).await?,
             Packed::End(aborted) => {
-                upload.note_aborted(aborted, name_of);
+                upload.note_aborted(aborted, name_of)?;
                 crash::at(CrashPoint::Packed);
                 if upload.bytes() >= self.options.segment_max_bytes {
                     self.end_segment();
@@ -232,28 +232,30 @@ impl SetWriter {
             return Ok(None);
         }
         let mut entry = self.entry(EntryKind::Progress);
-        self.fill(&mut entry, finished, moves);
-        self.append(entry).await.map(Some)
+        self.fill(&mut entry, finished, moves)?;
+        self.append(entry).await.map(|(number, _)| Some(number))
     }
 
-    fn fill(&self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
+    fn fill(&self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) -> Result<(), ArchiveError> {
         let mut topics = TopicTable::default();
         for (segment, number) in finished.into_iter().zip(0u32..) {
             for mut row in segment.rows {
                 let topic = segment.topics.get(row.topic as usize);
-                row.topic = topic.map_or(0, |topic| topics.place(topic.id, &topic.name));
+                let topic = topic.ok_or_else(|| ArchiveError::unencodable("a row names no topic of its segment"))?;
+                row.topic = topics.place(topic.id, &topic.name);
                 row.segment = number;
                 entry.rows.push(row);
             }
             entry.segments.push(segment.reference);
         }
         for (id, position) in moves.positions {
-            let name = self.state.topics.get(&id).map(|topic| topic.name.as_str()).unwrap_or_default();
-            entry.positions.push(PartitionState { topic: topics.place(id, name), ..position });
+            let topic = self.state.topics.get(&id).ok_or_else(|| ArchiveError::unknown_topic(id))?;
+            entry.positions.push(PartitionState { topic: topics.place(id, &topic.name), ..position });
         }
         entry.topics = topics.rows;
         entry.gaps = moves.gaps;
         entry.forks = moves.forks;
+        Ok(())
     }
 
     /// Reads back the entries of this claim that were not read back yet, and compares the end with what was written.

@@ -172,7 +172,7 @@ pub(crate) async fn build(
     }
     let Runs { topics, segments, gaps, forks, .. } = runs;
     let directory = Directory { format: FORMAT, last, previous, topics, segments, gaps, forks, pages };
-    let bytes = encode_document(&directory);
+    let bytes = encode_document(&directory)?;
     let directory_at = out.written;
     out.write(&bytes).await?;
     let size = out.finish().await?;

@@ -85,8 +85,8 @@ impl SetWriter {
         let mut entry = self.entry(EntryKind::Claim);
         entry.claim = entry.n;
         self.claim.number = entry.n;
-        let bytes = entry.encode();
-        let number = self.append(entry).await?;
+        let bytes = entry.encode()?;
+        let (number, _) = self.append(entry).await?;
         crash::at(CrashPoint::ClaimCreated);
         self.claim.exclusive = self.chain.refuses_second_create(number, bytes).await?;
         if !self.claim.exclusive && self.options.incremental {

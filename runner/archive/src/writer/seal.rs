@@ -38,7 +38,7 @@ impl SetWriter {
         for (id, position) in &moves.positions {
             self.state.partitions.insert((*id, position.partition), position.clone());
         }
-        self.fill(&mut entry, finished, moves);
+        self.fill(&mut entry, finished, moves)?;
         for topic in self.state.topics.values_mut() {
             topic.live = live.contains(&topic.id);
         }
@@ -64,11 +64,10 @@ impl SetWriter {
             groups,
             writer: facts.writer,
         }));
-        let number = self.append(entry.clone()).await?;
+        let (number, digest) = self.append(entry.clone()).await?;
         self.last_seal = Some(number);
         self.last_state = Some(number);
         self.last_stamp = Some(entry.point.clone());
-        let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
         Ok((entry, digest))
     }
 
@@ -78,12 +77,12 @@ impl SetWriter {
     /// The store's failures; the recovery point is complete without it.
     pub async fn write_hint(&mut self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
         let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
-        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint).into()).await
+        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint)?.into()).await
     }
 }
 
 async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
-    let bytes = encode_document(&SideDocument::new(content));
+    let bytes = encode_document(&SideDocument::new(content))?;
     let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
     store.put(&key, bytes.into()).await?;
     Ok(reference)
