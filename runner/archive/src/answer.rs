@@ -65,7 +65,8 @@ impl Answer {
         let words = xml("Message")
             .or_else(|| from_json(&["/error/message", "/error_description", "/message", "/Message"]))
             .or_else(|| first(&["x-minio-error-desc"]));
-        let request = xml("RequestId").or_else(|| first(&["x-amz-request-id", "x-ms-request-id", "x-guploader-uploadid"]));
+        let request =
+            xml("RequestId").or_else(|| first(&["x-amz-request-id", "x-ms-request-id", "x-guploader-uploadid"]));
         let region = xml("Region").or_else(|| first(&["x-amz-bucket-region"]));
         let server = xml("ServerTime").or_else(|| header("date").map(str::to_owned));
         let sent = xml("RequestTime").or_else(|| asked.date.map(str::to_owned));
@@ -88,7 +89,8 @@ impl Answer {
 
     /// The body under which the answer travels.
     pub(crate) fn mark(&self) -> String {
-        let json = serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"status\":0,\"words\":{:?}}}", error.to_string()));
+        let json = serde_json::to_string(self)
+            .unwrap_or_else(|error| format!("{{\"status\":0,\"words\":{:?}}}", error.to_string()));
         format!("{MARK}{json}")
     }
 
@@ -171,7 +173,8 @@ impl Answer {
             };
             return Some(format!("{by}; set the clock"));
         }
-        if redirect || is(&["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"]) {
+        if redirect || is(&["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"])
+        {
             return Some(match self.region.as_str() {
                 "" => "the bucket is in another region, or the endpoint is another store's; correct storage.region or storage.endpoint".to_owned(),
                 region => format!("the bucket is in region {region}; set storage.region to it"),
@@ -183,16 +186,24 @@ impl Answer {
         let advice = match self.class() {
             Code::StoreMissing => "the bucket or container does not exist; create it, or correct the name",
             Code::StoreFull => "no room is left, or a quota is reached; make room, then run again",
-            Code::StoreDenied if is(&["SignatureDoesNotMatch"]) => "the secret key is not the one of this access key id",
-            Code::StoreDenied if is(&["InvalidAccessKeyId", "XAdminUserNotFound"]) => "the store does not know this access key id",
+            Code::StoreDenied if is(&["SignatureDoesNotMatch"]) => {
+                "the secret key is not the one of this access key id"
+            }
+            Code::StoreDenied if is(&["InvalidAccessKeyId", "XAdminUserNotFound"]) => {
+                "the store does not know this access key id"
+            }
             Code::StoreDenied if is(&["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]) => {
                 "the session token is over or wrong; bring a new one"
             }
-            Code::StoreDenied if is(&["AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"]) => {
+            Code::StoreDenied
+                if is(&["AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"]) =>
+            {
                 "the account key, signature or token is wrong or over"
             }
             Code::StoreDenied => "the credentials lack a right; get, put and list below the prefix are needed",
-            Code::StoreRefused if self.status == 501 || is(&["NotImplemented"]) => "it does not offer this kind of request",
+            Code::StoreRefused if self.status == 501 || is(&["NotImplemented"]) => {
+                "it does not offer this kind of request"
+            }
             _ if is(&["NoSuchUpload"]) => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
             _ => return None,
         };
@@ -249,7 +260,15 @@ fn tag(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     (!text.contains('<')).then(|| {
-        let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#34;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+        let entities = [
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&quot;", "\""),
+            ("&apos;", "'"),
+            ("&#34;", "\""),
+            ("&#39;", "'"),
+            ("&amp;", "&"),
+        ];
         entities.iter().fold(text.trim().to_owned(), |text, (from, to)| text.replace(from, to))
     })
 }
@@ -259,7 +278,9 @@ fn plain(text: &str, most: usize) -> String {
     let first = text.lines().next().unwrap_or_default();
     let secret = |word: &str| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let key_id = bare.len() >= 16 && bare.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) && bare.starts_with('A');
+        let key_id = bare.len() >= 16
+            && bare.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+            && bare.starts_with('A');
         let lower = word.to_ascii_lowercase();
         key_id || ["signature=", "sig=", "credential=", "accesskeyid="].iter().any(|part| lower.contains(part))
     };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
+use crate::holdings::Holdings;
 use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
 use crate::state::{PartitionState, TopicState};
@@ -207,6 +208,9 @@ pub struct Seal {
     /// Group positions, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<SideRef>,
+    /// The set's segments added up; absent in seals of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdings: Option<Holdings>,
     /// Release that wrote it.
     pub writer: String,
 }
@@ -242,7 +246,7 @@ pub struct Entry {
     pub last_state: Option<u64>,
     /// Newest roll-up before this entry.
     pub last_rollup: Option<RollupRef>,
-    /// Digest of `set.json`, in the entry with number 0.
+    /// Digest of `set.json`, in the entry with number 0, in claims and in seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Digest>,
     /// Topics that rows and positions of this entry name.

@@ -142,13 +142,17 @@ impl ArchiveError {
     }
 
     /// A document of ours that cannot be written down: a defect.
-    pub(crate) fn unencodable(error: impl std::fmt::Display) -> Self {
+    #[must_use]
+    pub fn unencodable(error: impl std::fmt::Display) -> Self {
         Self::Config { reason: format!("a document cannot be encoded: {error}"), code: Code::Internal }
     }
 
     /// Batches of a topic that the writer was not told of: a defect.
     pub(crate) fn unknown_topic(id: uuid::Uuid) -> Self {
-        Self::Config { reason: format!("batches came of topic {id}, which the writer does not know"), code: Code::Internal }
+        Self::Config {
+            reason: format!("batches came of topic {id}, which the writer does not know"),
+            code: Code::Internal,
+        }
     }
 
     /// A task that ended by itself: a defect.

@@ -22,6 +22,7 @@ mod store;
 pub mod segment;
 
 mod entry;
+mod holdings;
 mod rollup;
 mod state;
 mod timeline;
@@ -40,7 +41,10 @@ mod writer_options;
 
 mod epochs;
 
+mod base;
 mod replay;
+
+mod repair;
 
 mod writer;
 
@@ -50,18 +54,20 @@ mod verify;
 mod probe;
 
 pub use catalog::{Catalog, SetSummary, resolve};
-pub use chain::Chain;
+pub use chain::{Chain, Head};
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
 pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
 pub use epochs::first_above_epoch;
 pub use error::ArchiveError;
 pub use head::HeadCopy;
+pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
-pub use open::{Paths, open_store};
+pub use open::{Paths, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted};
 pub use probe::{Finding, probe};
 pub use read::{BatchStream, ReadBatch};
+pub use repair::{Repair, repair_set};
 pub use restore_state::RestoreJournal;
 pub use rollup::RollupRef;
 pub use segment::{Arena, PendingBatch};

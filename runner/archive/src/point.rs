@@ -105,6 +105,14 @@ impl Point {
         name: &str,
         reference: &SideRef,
     ) -> Result<T, ArchiveError> {
+        reread(|| self.side_once(name, reference)).await
+    }
+
+    async fn side_once<T: for<'de> serde::Deserialize<'de>>(
+        &self,
+        name: &str,
+        reference: &SideRef,
+    ) -> Result<T, ArchiveError> {
         let key = self.layout.side(self.entry, name);
         let shown = self.store.show(&key);
         let bytes = self.store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;

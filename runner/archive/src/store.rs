@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use tokio::time::Instant;
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
+use tokio::time::Instant;
 
 use crate::answer::RANGE_IGNORED;
 use crate::{ArchiveError, classify};
@@ -193,7 +193,8 @@ impl Store {
         let mut stream = self.inner.get(path).await?.into_stream();
         let (mut at, mut out) = (0u64, Vec::new());
         while let Some(bytes) = stream.next().await.transpose()? {
-            let within = |place: u64| usize::try_from(place.saturating_sub(at)).map_or(bytes.len(), |n| n.min(bytes.len()));
+            let within =
+                |place: u64| usize::try_from(place.saturating_sub(at)).map_or(bytes.len(), |n| n.min(bytes.len()));
             out.extend_from_slice(bytes.get(within(range.start)..within(range.end)).unwrap_or(&[]));
             at += bytes.len() as u64;
             if at >= range.end {
@@ -303,6 +304,28 @@ impl Store {
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
         let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
         Ok(all.into_iter().map(|m| (m.location.as_ref().get(skip..).unwrap_or_default().to_owned(), m.size)).collect())
+    }
+
+    /// Goes over every object below a folder with its key and size, in the store's order, without keeping them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn fold<T>(
+        &self,
+        folder: &Path,
+        begin: impl Fn() -> T,
+        take: impl Fn(&mut T, &str, u64),
+    ) -> Result<T, ArchiveError> {
+        let path = self.path(folder);
+        let ask = async || {
+            let mut sum = begin();
+            let mut all = self.inner.list(Some(&path));
+            while let Some(meta) = all.try_next().await? {
+                take(&mut sum, meta.location.as_ref(), meta.size);
+            }
+            Ok(sum)
+        };
+        self.again(ask).await.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
     }
 
     /// Removes an object by its key relative to the prefix. Nothing of an archive is ever removed by a run.

@@ -141,11 +141,7 @@ impl SegmentUpload {
         self.waiting = vec![copy.into()];
     }
 
-    fn topic(
-        &mut self,
-        id: uuid::Uuid,
-        name_of: &impl Fn(uuid::Uuid) -> Option<String>,
-    ) -> Result<u32, ArchiveError> {
+    fn topic(&mut self, id: uuid::Uuid, name_of: &impl Fn(uuid::Uuid) -> Option<String>) -> Result<u32, ArchiveError> {
         let position = match self.footer.topics.iter().rposition(|topic| topic.id == id) {
             Some(position) => position,
             None => {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub use self::open::Opened;
 pub(crate) use self::seal::Hint;
 use crate::entry::FORMAT;
+use crate::holdings::Holdings;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
 use crate::state::{PartitionState, SetState};
@@ -44,6 +45,8 @@ pub struct SetWriter {
     confirmed: Option<u64>,
     /// Digest of `set.json`.
     set: Digest,
+    /// Segments that the log names, added up.
+    holdings: Holdings,
     state: SetState,
     next_segment: u64,
     packing: Packing,
@@ -82,6 +85,20 @@ impl SetWriter {
     #[must_use]
     pub fn last_stamp(&self) -> Option<&str> {
         self.last_stamp.as_deref()
+    }
+
+    /// Stamp of the point that the run makes.
+    #[must_use]
+    pub fn stamp(&self) -> &str {
+        &self.options.stamp
+    }
+
+    /// Whether nobody wrote behind this writer's newest entry.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_newest(&mut self) -> Result<bool, ArchiveError> {
+        self.chain.ends_with(self.newest()).await
     }
 
     /// What this writer stored so far.
@@ -124,6 +141,7 @@ impl SetWriter {
             head.write(number, &digest).await?;
         }
         self.last = Some((number, digest.clone()));
+        self.holdings.named.add_all(&entry.segments);
         self.state.apply(&entry);
         self.roll_up().await;
         Ok((number, digest))
@@ -264,7 +282,12 @@ impl SetWriter {
     /// When the store does not return what it confirmed.
     pub async fn confirm(&mut self) -> Result<(), ArchiveError> {
         let newest = self.newest();
-        let entries = self.chain.read(self.confirmed.unwrap_or(self.claim.number), newest).await?;
+        // The claim was read when its second create was refused; every entry is linked to it.
+        let from = self.confirmed.unwrap_or(self.claim.number) + 1;
+        if from > newest {
+            return Ok(());
+        }
+        let entries = self.chain.written(from, newest).await?;
         let read = entries.last().map(|(entry, digest)| (entry.n, digest.clone()));
         if read == self.last {
             self.confirmed = Some(newest);

@@ -6,6 +6,7 @@ mod inspect;
 mod list;
 mod lookup;
 mod print;
+mod repair;
 mod show;
 mod store_check;
 mod verify;
@@ -157,6 +158,19 @@ enum Command {
         #[arg(required = true)]
         offsets: Vec<i64>,
     },
+    /// Make a missing set.json again from what the log of the set knows; creates what is absent, touches nothing else
+    #[command(
+        after_help = "Without --apply it says what it would create.\n\nExample:\n  kafka-backup-runner repair backup.yaml orders --apply"
+    )]
+    Repair {
+        /// Run specification, YAML or JSON; `-` reads standard input
+        spec: String,
+        /// The backup set
+        set: String,
+        /// Create it
+        #[arg(long)]
+        apply: bool,
+    },
     /// Try out whether a store keeps the rules that archives rest on, and how fast it answers
     #[command(
         after_help = "Credentials come from the environment, or from a specification's storage block. Writes below _check/ only, and cleans up.\nExit code 1: the store breaks a rule.\n\nExamples:\n  kafka-backup-runner store-check 's3://backups/team?region=eu-central-1'\n  kafka-backup-runner store-check azure://account/container\n  kafka-backup-runner store-check backup.yaml"
@@ -190,7 +204,18 @@ enum Command {
 
 /// Executes a command and returns the process's exit code.
 pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
-    let result = Box::pin(dispatch(context, cli.command)).await;
+    // Runs save their progress by themselves; everything else has nothing to save.
+    let saves = matches!(cli.command, Command::Run { .. } | Command::Inspect { .. });
+    let stopped = async {
+        if saves {
+            std::future::pending::<()>().await;
+        }
+        context.cancel.cancelled().await;
+    };
+    let result = tokio::select! {
+        result = Box::pin(dispatch(context, cli.command)) => result,
+        () = stopped => Err(Failure::new(Code::Interrupted, "stopped on request")),
+    };
     result.unwrap_or_else(|failure| {
         print::failure(&failure);
         failure.code.exit()
@@ -234,6 +259,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Lookup { spec, topic, partition, offsets } => {
             lookup::lookup(context, &spec_file::read(&spec.spec)?, &topic, partition, &offsets, spec.output).await
         }
+        Command::Repair { spec, set, apply } => repair::repair(context, &spec_file::read(&spec)?, &set, apply).await,
         Command::StoreCheck { store, output } => store_check::store_check(context, &store, output).await,
         Command::Inspect { spec, termination_log } => {
             let result = inspect::serve(context, &spec).await;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::SetWriter;
 use crate::documents::SideDocument;
 use crate::entry::{FORMAT, encode_document};
+use crate::holdings::Holdings;
 use crate::writer_options::{Moves, SealFacts};
 use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
 
@@ -51,6 +52,9 @@ impl SetWriter {
         };
         crash::at(CrashPoint::SideWritten);
         let (topics, partitions) = self.state.to_document();
+        let mut named = self.holdings.named;
+        named.add_all(&entry.segments);
+        entry.set = Some(self.set.clone());
         entry.seal = Some(Box::new(Seal {
             point: facts.point,
             at: facts.at,
@@ -62,6 +66,7 @@ impl SetWriter {
             held_back: facts.held_back,
             configs,
             groups,
+            holdings: Some(Holdings { named, ..self.holdings }),
             writer: facts.writer,
         }));
         let (number, digest) = self.append(entry.clone()).await?;

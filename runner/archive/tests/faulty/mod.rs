@@ -16,7 +16,7 @@ use object_store::{
 
 /// What a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Put,
     Create,
     Get,
@@ -29,7 +29,7 @@ pub enum Kind {
 
 /// How a request goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
+pub(crate) enum Wrong {
     /// It is refused and nothing happens.
     Refused(&'static str),
     /// It is done, and the answer is this.
@@ -50,23 +50,23 @@ struct Shared {
 
 /// The store; clones share their rule and their counts.
 #[derive(Clone)]
-pub struct Faulty {
-    pub inner: Arc<InMemory>,
+pub(crate) struct Faulty {
+    pub(crate) inner: Arc<InMemory>,
     shared: Arc<Mutex<Shared>>,
 }
 
 impl Faulty {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { inner: Arc::new(InMemory::new()), shared: Arc::default() }
     }
 
     /// From now on requests go wrong as `rule` says.
-    pub fn rule(&self, rule: impl FnMut(Kind, &Path) -> Option<Wrong> + Send + 'static) {
+    pub(crate) fn rule(&self, rule: impl FnMut(Kind, &Path) -> Option<Wrong> + Send + 'static) {
         self.shared.lock().unwrap().rule = Some(Box::new(rule));
     }
 
     /// The first `times` requests of this kind whose key has `part` go wrong.
-    pub fn fail(&self, kind: Kind, part: &'static str, times: usize, wrong: Wrong) {
+    pub(crate) fn fail(&self, kind: Kind, part: &'static str, times: usize, wrong: Wrong) {
         let mut left = times;
         self.rule(move |seen, path| {
             let hit = seen == kind && path.as_ref().contains(part) && left > 0;
@@ -76,7 +76,7 @@ impl Faulty {
     }
 
     /// What was asked since the last call.
-    pub fn seen(&self) -> Vec<(Kind, String)> {
+    pub(crate) fn seen(&self) -> Vec<(Kind, String)> {
         std::mem::take(&mut self.shared.lock().unwrap().seen)
     }
 

@@ -14,7 +14,9 @@ fn a_slow_line_is_given_more_time_and_a_quick_one_less() {
     assert!(Duration::from_secs(part / 150_000) < patience.for_body(part));
     assert!(patience.note(part, Duration::from_secs(62), false));
     assert_eq!(patience.for_body(part), Duration::from_secs(94));
-    assert!(patience.note(part, Duration::from_secs(94), false) && patience.note(part, Duration::from_secs(158), false));
+    assert!(
+        patience.note(part, Duration::from_secs(94), false) && patience.note(part, Duration::from_secs(158), false)
+    );
     // Even more time would only hide that the line is dead.
     assert!(!patience.note(part, Duration::from_secs(286), false));
     assert_eq!(patience.for_body(part), Duration::from_secs(286));
