@@ -70,7 +70,7 @@ impl Chain {
     /// # Errors
     /// When the store fails, or the newest entry is damaged.
     pub async fn head(&self) -> Result<Option<Head>, ArchiveError> {
-        if let Some(number) = self.from_manifest().await?
+        if let Some(number) = self.manifest_head().await?
             && let Ok(head) = self.head_at(number).await
         {
             return Ok(Some(head));
@@ -86,7 +86,7 @@ impl Chain {
         Ok(Head { entry, digest })
     }
 
-    async fn from_manifest(&self) -> Result<Option<u64>, ArchiveError> {
+    async fn manifest_head(&self) -> Result<Option<u64>, ArchiveError> {
         #[derive(serde::Deserialize)]
         struct Manifest {
             set: String,

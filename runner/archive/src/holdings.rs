@@ -77,7 +77,9 @@ mod tests {
     fn order_does_not_matter_and_everything_else_does() {
         let tally = |all: &[(u64, u64, u64)]| {
             let mut tally = Tally::default();
-            all.iter().for_each(|(claim, seq, size)| tally.add(*claim, "ab", *seq, *size));
+            for (claim, seq, size) in all {
+                tally.add(*claim, "ab", *seq, *size);
+            }
             tally
         };
         let good = tally(&[(1, 0, 5), (1, 1, 5), (7, 0, 5)]);

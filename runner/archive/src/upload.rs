@@ -142,13 +142,13 @@ impl SegmentUpload {
     }
 
     fn topic(&mut self, id: uuid::Uuid, name_of: &impl Fn(uuid::Uuid) -> Option<String>) -> Result<u32, ArchiveError> {
-        let position = match self.footer.topics.iter().rposition(|topic| topic.id == id) {
-            Some(position) => position,
-            None => {
-                let name = name_of(id).ok_or_else(|| ArchiveError::unknown_topic(id))?;
-                self.footer.topics.push(TopicRow { id, name });
-                self.footer.topics.len() - 1
-            }
+        let known = self.footer.topics.iter().rposition(|topic| topic.id == id);
+        let position = if let Some(known) = known {
+            known
+        } else {
+            let name = name_of(id).ok_or_else(|| ArchiveError::unknown_topic(id))?;
+            self.footer.topics.push(TopicRow { id, name });
+            self.footer.topics.len() - 1
         };
         u32::try_from(position).map_err(|_| self.too_many("topics"))
     }

@@ -67,7 +67,7 @@ impl Breaker {
     }
 
     /// Options of HTTP clients behind this breaker.
-    pub(super) fn client_options(&self, allow_http: bool) -> ClientOptions {
+    pub(super) fn client_options(allow_http: bool) -> ClientOptions {
         // The guard counts silence; the library would count the whole request.
         ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT).with_allow_http(allow_http)
     }
