@@ -24,6 +24,17 @@ pub async fn store(context: &Context, spec: &RunSpec) -> Result<Store, Failure> 
     open(context, &spec.storage, &spec.circuit_breaker).await
 }
 
+/// The same without asking the store anything yet: whoever uses it asks soon enough.
+///
+/// # Errors
+/// A missing secret, or a directory that is not there.
+pub async fn store_unasked(context: &Context, spec: &RunSpec) -> Result<Store, Failure> {
+    for file in spec.storage.secret_files() {
+        await_secret(context, file).await?;
+    }
+    Ok(archive::open_unasked(&spec.storage, &context.paths, &spec.circuit_breaker)?)
+}
+
 /// Opens a store.
 ///
 /// # Errors
@@ -33,6 +44,17 @@ pub async fn open(context: &Context, storage: &StoreSpec, breaker: &CircuitBreak
         await_secret(context, file).await?;
     }
     Ok(open_store(storage, &context.paths, breaker).await?)
+}
+
+/// Opens a store for a command that somebody waits for: a failing request is not sent again for longer than `budget`.
+///
+/// # Errors
+/// As [`store`].
+pub async fn briefly(context: &Context, storage: &StoreSpec, budget: Duration) -> Result<Store, Failure> {
+    for file in storage.secret_files() {
+        await_secret(context, file).await?;
+    }
+    Ok(archive::open_briefly(storage, &context.paths, budget).await?)
 }
 
 /// The id that the cluster gives itself.

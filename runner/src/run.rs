@@ -90,7 +90,7 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
     }
     let layout = archive::Layout::new(set);
     let stored = async {
-        let archive = connect::store(context, spec).await?;
+        let archive = connect::store_unasked(context, spec).await?;
         let store = match &spec.restore {
             Some(part) => restore::state_store(context, spec, part, &archive).await?,
             None => archive,

@@ -26,6 +26,17 @@ pub struct SetDocument {
     pub owner: Owner,
     /// Whether several runs extend it.
     pub incremental: bool,
+    /// Digest of the document that was lost and that this one was made in place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Digest>,
+}
+
+impl SetDocument {
+    /// Whether this document, whose bytes have `digest`, is the one that the log names.
+    #[must_use]
+    pub fn is_named(&self, digest: &Digest, by_log: &Digest) -> bool {
+        digest == by_log || self.replaces.as_ref() == Some(by_log)
+    }
 }
 
 /// Points a recovery point's stamp to its seal.

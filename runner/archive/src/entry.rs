@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
+use crate::holdings::Holdings;
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
@@ -211,6 +212,9 @@ pub struct Seal {
     /// Group positions, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<SideRef>,
+    /// The set's segments added up; absent in seals of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdings: Option<Holdings>,
     /// Release that wrote it.
     pub writer: String,
 }
@@ -246,7 +250,7 @@ pub struct Entry {
     pub last_state: Option<u64>,
     /// Newest roll-up before this entry.
     pub last_rollup: Option<RollupRef>,
-    /// Digest of `set.json`, in the entry with number 0.
+    /// Digest of `set.json`, in the entry with number 0, in claims and in seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Digest>,
     /// Topics that rows and positions of this entry name.
@@ -280,8 +284,10 @@ pub struct Entry {
 
 impl Entry {
     /// The bytes to store.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
+    ///
+    /// # Errors
+    /// When they cannot be made: a defect.
+    pub fn encode(&self) -> Result<Bytes, ArchiveError> {
         encode_document(self)
     }
 
@@ -305,14 +311,13 @@ impl Entry {
 }
 
 /// JSON in a zstd frame with a checksum: the newest entry of a log has nothing else that covers it.
-pub(crate) fn encode_document<T: Serialize>(document: &T) -> Bytes {
-    // Serialization of plain data into memory cannot fail, and neither can compressing it.
-    let json = serde_json::to_vec(document).unwrap_or_default();
+pub(crate) fn encode_document<T: Serialize>(document: &T) -> Result<Bytes, ArchiveError> {
+    let json = serde_json::to_vec(document).map_err(ArchiveError::unencodable)?;
     let packed = zstd::bulk::Compressor::new(3).and_then(|mut compressor| {
         compressor.include_checksum(true)?;
         compressor.compress(&json)
     });
-    packed.unwrap_or(json).into()
+    packed.map(Bytes::from).map_err(ArchiveError::unencodable)
 }
 
 /// Reads a document; checks format and required features first.

@@ -67,6 +67,11 @@ impl Layout {
         self.key(&format!("data/{claim:020}-{nonce}/{seq:08}.seg"))
     }
 
+    /// The folder of all segments.
+    pub(crate) fn data(&self) -> Path {
+        self.key("data")
+    }
+
     /// Hint from a recovery point's stamp to its seal.
     pub(crate) fn point(&self, stamp: &str) -> Path {
         self.key(&format!("points/{stamp}"))

@@ -7,6 +7,8 @@
 //!
 //! Modules use only modules listed above them.
 
+mod answer;
+mod classify;
 mod columns;
 mod digest;
 mod error;
@@ -22,6 +24,7 @@ mod store;
 pub mod segment;
 
 mod entry;
+mod holdings;
 mod rollup;
 mod state;
 mod timeline;
@@ -44,9 +47,12 @@ mod writer_options;
 
 mod epochs;
 
+mod base;
 mod replay;
 
 mod mend;
+mod repair;
+
 mod writer;
 
 mod restore_state;
@@ -55,20 +61,22 @@ mod verify;
 mod probe;
 
 pub use catalog::{Catalog, Found, SetSummary, find, resolve};
-pub use chain::Chain;
+pub use chain::{Chain, Head};
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
 pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
 pub use epochs::first_above_epoch;
 pub use error::ArchiveError;
 pub use head::HeadCopy;
+pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
-pub use open::{Paths, open_store};
+pub use open::{Paths, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_groups};
 pub use probe::{Finding, probe};
 pub use problem::Problem;
 pub use read::{BatchStream, ReadBatch};
 pub use reason::{GapReason, HeldReason};
+pub use repair::{Repair, repair_set};
 pub use restore_state::RestoreJournal;
 pub use rollup::{RollupRef, SealedPoint};
 pub use segment::{Arena, PendingBatch};

@@ -36,7 +36,7 @@ async fn mend_hint(store: &Store, layout: &Layout, point: Option<(u64, &str)>) -
     if entry.point != stamp || entry.seal.is_none() {
         return Ok(None);
     }
-    store.put(&key, encode_document(&Hint { format: FORMAT, entry: number, digest }).into()).await?;
+    store.put(&key, encode_document(&Hint { format: FORMAT, entry: number, digest })?.into()).await?;
     Ok(Some(store.show(&key)))
 }
 

@@ -81,7 +81,7 @@ impl RestoreJournal {
             previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
             content: serde_json::to_value(content).map_err(|error| ArchiveError::damaged(&self.folder, error))?,
         };
-        let bytes = encode_document(&document);
+        let bytes = encode_document(&document)?;
         self.create(number, bytes.clone()).await?;
         self.last = Some((number, Digest::of(&bytes)));
         Ok(number)

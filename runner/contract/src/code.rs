@@ -103,6 +103,10 @@ codes! {
         "Two runs could overwrite each other. Incremental sets need a store that honours If-None-Match (or, on a directory, a file system with hard links). Use full backups, or another store.";
     SecretMissing = "KB3006", Resumable, "a file with a secret is missing",
         "The run waited for the file and it did not appear. The message names it.";
+    StoreForgets = "KB3007", Resumable, "the object store does not show what it confirmed",
+        "A write was confirmed, and the object was absent or of another size for some seconds afterwards. Nothing is damaged: stores that show writes late catch up. The run goes on where it stopped when it is repeated. If it comes back, ask the store's operator about read-after-write consistency.";
+    StoreRefused = "KB3008", Final, "the object store refuses a kind of request for good",
+        "The same request would be refused again: the bucket is in another region, or the store does not offer what was asked (objects in parts, creates that must not replace). The message has the store's code and what to change. `kafka-backup-runner store-check` tries everything that backups need.";
     ArchiveDamaged = "KB4001", Final, "the archive is damaged",
         "An object is missing, cut short, or its digest does not match. Nothing was restored from it. `kafka-backup-runner verify` lists everything that is wrong; restore another recovery point, or repair from a copy of the bucket.";
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",
@@ -115,6 +119,10 @@ codes! {
         "Two runs wrote to one set; the later claim wins, and this run stopped without harm. Wait for the other one.";
     ArchiveRolledBack = "KB4006", Final, "the archive is older than its checkpoint copy says",
         "The folder backup.checkpointFolder holds the number and digest of the newest log entry that was written. The store ends before it, or holds another entry there: the bucket was rolled back, or another archive has this name. Bring the store back. If what it holds shall count, remove the copy.";
+    SegmentsMissing = "KB4007", Final, "segments that the backup set builds on are gone",
+        "The log names segments that the store does not hold, or holds with another size: something deleted them (a lifecycle rule of the bucket, a clean-up job). Nothing was written on top. The message says how many, and which topics and offsets are lost. Bring the objects back from a copy or from the bucket's older versions, stop what deleted them, and run again; or begin a new set under another name: older recovery points stay readable as far as their segments are there.";
+    SetMissing = "KB4008", Final, "the backup set has a log but no set.json, or another one's",
+        "set.json says whose set it is, and entry 0 of the log names its digest. Nothing was written. Bring the object back from a copy, or have it made again from what the log knows: `kafka-backup-runner repair SPEC SET` says what it would do, and does it with --apply.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or say existingTopics: append or purge.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",

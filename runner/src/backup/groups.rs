@@ -165,7 +165,9 @@ mod tests {
     fn word(is_listed: bool, offsets: Result<usize, i16>) -> String {
         let group = Group { id: "g".into(), kind: "classic".into(), state: "Empty".into() };
         let one = wire::GroupOffset { topic: "t".into(), partition: 0, offset: 1, leader_epoch: -1, metadata: None };
-        let offsets = offsets.map(|count| vec![one; count]).map_err(|code| WireError::broker(wire::Request::OffsetFetch, "g", code));
+        let offsets = offsets
+            .map(|count| vec![one; count])
+            .map_err(|code| WireError::broker(wire::Request::OffsetFetch, "g", code));
         match sort_out(&group, is_listed, offsets) {
             Ok(group) => group.missing.map_or(format!("{} positions", group.offsets.len()), |why| format!("{why:?}")),
             Err(failure) => failure.code.to_string(),

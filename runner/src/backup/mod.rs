@@ -61,9 +61,10 @@ pub async fn run(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
-    let store = crate::connect::store(context, spec).await?;
+    // The first request is a look into the set: it tells a missing bucket as well as a listing would.
+    let store = crate::connect::store_unasked(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
-    let identity = identity::resolve(context, &store, spec, backup).await?;
+    let identity::Resolved { identity, head } = identity::resolve(context, &store, spec, backup).await?;
     report.run.clone_from(&identity.run);
     report.set = Some(identity.layout.set().to_owned());
     report.point = Some(identity.point.clone());
@@ -77,7 +78,7 @@ pub async fn run(
         source: source(&cluster, emitter, backup, &topics).await?,
         ..writer_options(context, &cluster, spec, backup, &identity)?
     };
-    let writer = match SetWriter::open(store.clone(), options).await? {
+    let writer = match SetWriter::open_behind(store.clone(), options, head).await? {
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
             report.outcome = "AlreadyDone".into();
@@ -86,6 +87,7 @@ pub async fn run(
         }
     };
     report.changed = true;
+    let identity = take_stamp(identity, &writer, emitter, spec, backup, report);
     let (run, name, resumed) = (identity.run.clone(), identity.point.clone(), writer.claim().resumed);
     emitter.emit(EventKind::Started { run, name, resumed });
     if !writer.claim().exclusive {
@@ -104,6 +106,28 @@ pub async fn run(
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
     Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer).await
+}
+
+/// The stamp that the run's point takes: another run may have the one that was asked for.
+fn take_stamp(
+    identity: identity::Identity,
+    writer: &SetWriter,
+    emitter: &Emitter,
+    spec: &RunSpec,
+    backup: &BackupSpec,
+    report: &mut Report,
+) -> identity::Identity {
+    let asked = spec.run.as_ref().map(|run| contract::stamp::stamp(run.at)).filter(|_| !backup.continuous);
+    let identity = identity.with_stamp(&spec.name, writer.stamp());
+    report.point = Some(identity.point.clone());
+    if let Some(asked) = asked.filter(|asked| *asked != identity.stamp && !writer.claim().resumed) {
+        let newest = writer.last_stamp().map_or_else(String::new, |last| format!(" (the newest is {last})"));
+        emitter.warn(format!(
+            "the recovery point is {}: the second {asked} is taken, or not later than the set's newest point{newest}",
+            identity.point
+        ));
+    }
+    identity
 }
 
 fn writer_options(

@@ -76,11 +76,14 @@ impl Look {
         let behind = self.partitions().filter_map(|(topic, partition)| {
             let next = positions.row((topic.id, partition)).map_or(0, |row| row.next);
             let stable = self.marks.of(&topic.name, partition).ok()?.stable;
-            (next < stable).then(|| format!("{}/{partition}, which is read up to offset {next} of {stable}", topic.name))
+            (next < stable)
+                .then(|| format!("{}/{partition}, which is read up to offset {next} of {stable}", topic.name))
         });
         let all: Vec<_> = behind.collect();
         let more = all.len().saturating_sub(1);
-        all.into_iter().next().map(|first| if more > 0 { format!("{first}, and {more} more partitions") } else { first })
+        all.into_iter()
+            .next()
+            .map(|first| if more > 0 { format!("{first}, and {more} more partitions") } else { first })
     }
 
     /// Tells the positions what the source said, and that the point was to hold what was stable then.

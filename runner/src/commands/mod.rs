@@ -6,6 +6,7 @@ mod inspect;
 mod list;
 mod lookup;
 mod print;
+mod repair;
 mod show;
 mod store_check;
 mod verify;
@@ -157,6 +158,19 @@ enum Command {
         #[arg(required = true)]
         offsets: Vec<i64>,
     },
+    /// Make a missing set.json again from what the log of the set knows; creates what is absent, touches nothing else
+    #[command(
+        after_help = "Without --apply it says what it would create.\n\nExample:\n  kafka-backup-runner repair backup.yaml orders --apply"
+    )]
+    Repair {
+        /// Run specification, YAML or JSON; `-` reads standard input
+        spec: String,
+        /// The backup set
+        set: String,
+        /// Create it
+        #[arg(long)]
+        apply: bool,
+    },
     /// Try out whether a store keeps the rules that archives rest on, and how fast it answers
     #[command(
         after_help = "Credentials come from the environment, or from a specification's storage block. Writes below _check/ only, and cleans up.\nExit code 1: the store breaks a rule.\n\nExamples:\n  kafka-backup-runner store-check 's3://backups/team?region=eu-central-1'\n  kafka-backup-runner store-check azure://account/container\n  kafka-backup-runner store-check backup.yaml"
@@ -242,6 +256,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         }
         Command::Lookup { spec, topic, partition, offsets } => {
             lookup::lookup(context, &read(context, &spec.spec).await?, &topic, partition, &offsets, spec.output).await
+        }
+        Command::Repair { spec, set, apply } => {
+            repair::repair(context, &read(context, &spec).await?, &set, apply).await
         }
         Command::StoreCheck { store, output } => store_check::store_check(context, &store, output).await,
         Command::Inspect { spec, termination_log } => {

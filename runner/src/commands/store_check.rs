@@ -1,14 +1,21 @@
 //! `store-check`: what a store does right and wrong.
 
-use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, StoreSpec};
+use std::time::Duration;
+
+use contract::{Code, ExitCode, Failure, StoreSpec};
 
 use super::{Output, print};
 use crate::connect;
 use crate::context::Context;
 
+/// A request that keeps failing is not sent again for longer.
+const BUDGET: Duration = Duration::from_secs(4);
+/// What a run does not clean up by itself.
+const UPLOADS: &str = "parts of uploads that a killed run left stay until the bucket's lifecycle rule AbortIncompleteMultipartUpload removes them; set it to 7 days. It never harms a run";
+
 /// Tries out a store.
 pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {
-    let store = connect::open(context, &named(context, place).await?, &CircuitBreakerSpec::default()).await?;
+    let store = connect::briefly(context, &named(context, place).await?, BUDGET).await?;
     let findings = archive::probe(&store, &context.nonce()).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {
@@ -18,6 +25,9 @@ pub(crate) async fn store_check(context: &Context, place: &str, output: Output) 
         for finding in &findings {
             let mark = if finding.good { "ok  " } else { "FAIL" };
             print::line(&format!("  {mark}  {:<18}{}", finding.name, finding.detail));
+        }
+        if store.place().starts_with("s3://") {
+            print::line(&format!("  note  {:<18}{UPLOADS}", "uploads"));
         }
         print::line(if good { "fit for every kind of backup" } else { "not fit: see FAIL above" });
     }

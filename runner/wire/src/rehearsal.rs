@@ -59,7 +59,12 @@ impl Cluster {
             let answer = self.send(id, &request).await?;
             let mut out = BTreeMap::new();
             for result in answer.results {
-                check(Request::DescribeConfigs, &format!("configs of broker {id}"), result.error_code, result.error_message)?;
+                check(
+                    Request::DescribeConfigs,
+                    &format!("configs of broker {id}"),
+                    result.error_code,
+                    result.error_message,
+                )?;
                 let known =
                     |config: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
                         Some((config.name.to_string(), config.value?.to_string()))

@@ -37,7 +37,9 @@ pub(crate) async fn set_document(store: &Store, layout: &Layout) -> Result<SetCh
         Err(error) => return Ok(SetCheck::Damaged(Problem::new(shown, format!("{error}; {back}")))),
     };
     match first {
-        Ok((entry, _)) if entry.set == Some(Digest::of(&bytes)) => Ok(SetCheck::Sound(document)),
+        Ok((entry, _)) if entry.set.as_ref().is_some_and(|set| document.is_named(&Digest::of(&bytes), set)) => {
+            Ok(SetCheck::Sound(document))
+        }
         Ok(_) => {
             let what =
                 "its digest is not the one that the first claim names: it belongs to another set, or was changed";

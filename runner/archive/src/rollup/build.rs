@@ -219,7 +219,7 @@ pub(crate) async fn build(
     let (before, seals) = if first_release { (None, None) } else { (before, Some(seals)) };
     let directory =
         Directory { format: FORMAT, last, before, previous, earlier, seals, topics, segments, gaps, forks, pages };
-    let bytes = encode_document(&directory);
+    let bytes = encode_document(&directory)?;
     let directory_at = out.written;
     out.write(&bytes).await?;
     let size = out.finish().await?;

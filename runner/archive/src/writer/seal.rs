@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::SetWriter;
 use crate::documents::{Hint, SideDocument};
 use crate::entry::{FORMAT, encode_document};
+use crate::holdings::Holdings;
 use crate::writer_options::{Moves, SealFacts};
 use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
 
@@ -28,7 +29,7 @@ impl SetWriter {
         let mut entry = self.entry(EntryKind::Seal);
         entry.point = facts.stamp;
         let positions = moves.positions.clone();
-        self.fill(&mut entry, finished, moves);
+        self.fill(&mut entry, finished, moves)?;
         for (id, position) in positions {
             self.state.partitions.insert((id, position.partition), position);
         }
@@ -50,6 +51,9 @@ impl SetWriter {
         };
         crash::at(CrashPoint::SideWritten);
         let (topics, partitions) = self.state.to_document();
+        let mut named = self.holdings.named;
+        named.add_all(&entry.segments);
+        entry.set = Some(self.set.clone());
         entry.seal = Some(Box::new(Seal {
             point: facts.point,
             at: facts.at,
@@ -61,13 +65,13 @@ impl SetWriter {
             held_back: facts.held_back,
             configs,
             groups,
+            holdings: Some(Holdings { named, ..self.holdings }),
             writer: facts.writer,
         }));
-        let number = self.append(entry.clone()).await?;
+        let (number, digest) = self.append(entry.clone()).await?;
         self.last_seal = Some(number);
         self.last_state = Some(number);
         self.last_stamp = Some(entry.point.clone());
-        let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
         Ok((entry, digest))
     }
 
@@ -77,12 +81,12 @@ impl SetWriter {
     /// The store's failures; the recovery point is complete without it.
     pub async fn write_hint(&mut self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
         let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
-        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint).into()).await
+        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint)?.into()).await
     }
 }
 
 async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
-    let bytes = encode_document(&SideDocument::new(content));
+    let bytes = encode_document(&SideDocument::new(content))?;
     let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
     store.put(&key, bytes.into()).await?;
     Ok(reference)

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use contract::{Code, CrashPoint, Failure, crash};
-use wire::{ProduceAnswer, Verdict, Request, WireError, code};
+use wire::{ProduceAnswer, Request, Verdict, WireError, code};
 
 use super::queue::Queue;
 use super::{Lane, LaneEnd, Memory, Target, Trouble, lost};
@@ -51,7 +51,12 @@ impl Lane {
 
 /// Marks the queue as the answer says; what follows, unless it follows already from a batch before.
 fn refused(target: &Target, queue: &mut Queue<Memory>, answer: &ProduceAnswer) -> Option<Trouble> {
-    let error = WireError::Broker { request: Request::Produce, subject: target.subject(), code: answer.error, message: answer.message.clone() };
+    let error = WireError::Broker {
+        request: Request::Produce,
+        subject: target.subject(),
+        code: answer.error,
+        message: answer.message.clone(),
+    };
     let fail = |code, text| Some(Trouble::End(LaneEnd::Fail(Failure::new(code, text))));
     match Verdict::of_produce(answer.error) {
         Verdict::Appended => None,
