@@ -226,7 +226,9 @@ fn odd_batches_are_archived_told_and_restored() {
     }
     load::produce(&bootstrap, topic, &[], (0..20).map(|n| Make::new(n, 0)));
     let backup = bench.backup(topic, &bootstrap, json!({"topics": [topic]}));
-    assert_eq!(bench.run(&backup).ok().report()["records"], 136);
+    let report = bench.run(&backup).ok().report();
+    assert_eq!(report["records"], 136);
+    assert_eq!(report["warnings"].to_string().matches("l-odd/0: the batch at offset").count(), 5, "{report}");
     let verified = bench.call("verify", &backup, &[topic, "--level", "decode"]).ok();
     assert_eq!(verified.stdout.matches("  note: ").count(), 5, "{}", verified.stdout);
     let content = |bootstrap: String, topic: &str| {

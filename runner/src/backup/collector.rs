@@ -16,6 +16,7 @@ use super::FRAME_BUDGET;
 use super::follow::Follow;
 use super::health::{Health, Verdict};
 use super::moment::{PATIENCE, missing};
+use super::odd::Odd;
 use super::positions::{Key, Positions, Totals};
 use super::quota::QuotaWatch;
 use super::reader::{Active, Chunk, Shared, Trouble};
@@ -131,6 +132,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         totals,
         follow,
         converted: BTreeSet::new(),
+        odd: Odd::default(),
         names,
         offsets,
         moved_offsets: 0,
@@ -182,6 +184,7 @@ struct Collector {
     follow: Option<Follow>,
     /// Topics with messages of old formats that were told of.
     converted: BTreeSet<Arc<str>>,
+    odd: Odd,
     /// Names of topics, for metrics.
     names: HashMap<Uuid, String>,
     offsets: u64,
@@ -315,6 +318,10 @@ impl Collector {
                     self.totals.bytes += batch.raw.bytes.len() as u64;
                     self.moved_offsets += u64::try_from(i64::from(header.last_offset_delta) + 1).unwrap_or(0);
                     self.positions.advance(topic, partition, header, batch.committed)?;
+                    let name = || self.names.get(&topic).map_or_else(|| topic.to_string(), String::clone);
+                    if let Some(warning) = self.odd.look(|| format!("{}/{partition}", name()), &batch.raw) {
+                        self.emitter.warn(warning);
+                    }
                     self.arena.push(batch);
                 }
                 self.positions.mark((topic, partition), ends);

@@ -8,6 +8,7 @@
 
 mod history;
 mod identity;
+mod odd;
 mod positions;
 mod select;
 mod transactions;
