@@ -104,3 +104,33 @@ async fn tell(
         shown.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    /// 100,000 segments are proved by the listing alone: nothing else is there that could be read.
+    #[tokio::test]
+    async fn a_large_set_is_proved_without_its_names() {
+        let inner = Arc::new(InMemory::new());
+        let store = Store::new(Arc::clone(&inner) as Arc<dyn object_store::ObjectStore>, "", "memory");
+        let (layout, nonce) = (Layout::new("large"), "0123456789abcdef");
+        let mut said = Holdings::default();
+        for number in 0..100_000u64 {
+            let (claim, seq) = (number / 4, number % 4);
+            let size = usize::try_from(number % 7).unwrap();
+            inner.put(&layout.segment(claim, nonce, seq), vec![0; size].into()).await.unwrap();
+            said.named.add(claim, nonce, seq, size as u64);
+        }
+        let found = prove(&store, &layout, 1, Some(said), &SetState::default()).await.unwrap();
+        assert_eq!((found, found.named.segments), (said, 100_000));
+        // One that is gone is noticed: the names would be needed, and there is no log to read them from.
+        inner.delete(&layout.segment(12_345, nonce, 2)).await.unwrap();
+        assert!(prove(&store, &layout, 1, Some(said), &SetState::default()).await.is_err());
+    }
+}

@@ -71,14 +71,13 @@ async fn extending(
     let digest = work_digest(spec);
     // A continuous run is never finished.
     let goes_on = |entry: &&Entry| (entry.seal.is_none() || backup.continuous) && entry.spec == digest;
-    let identity = match head.as_ref().map(|head| &head.entry).filter(goes_on) {
-        Some(entry) => Identity::new(name, entry.run.clone(), entry.point.clone(), true),
-        None => {
-            // Points are in the log's order: a stamp behind the newest entry's is free.
-            let newest = head.as_ref().map(|head| head.entry.point.as_str());
-            let stamp = stamp::stamp_after(context.clock.now(), newest);
-            Identity::new(name, format!("{name}-{stamp}"), stamp, true)
-        }
+    let identity = if let Some(entry) = head.as_ref().map(|head| &head.entry).filter(goes_on) {
+        Identity::new(name, entry.run.clone(), entry.point.clone(), true)
+    } else {
+        // Points are in the log's order: a stamp behind the newest entry's is free.
+        let newest = head.as_ref().map(|head| head.entry.point.as_str());
+        let stamp = stamp::stamp_after(context.clock.now(), newest);
+        Identity::new(name, format!("{name}-{stamp}"), stamp, true)
     };
     Ok(Resolved { identity, head })
 }
