@@ -68,10 +68,11 @@ impl Members {
 
     /// Tells what is new since it was told last, and what is there again.
     fn tell(&mut self, changes: Vec<(Uuid, MemberChange)>, found: &[Topic], emitter: &Emitter) {
-        let back = self.missing.extract_if(.., |id, _| found.iter().any(|topic| topic.id == *id));
-        for (_, mut member) in back.collect::<Vec<_>>() {
-            member.change = Membership::Returned;
-            emitter.member(&member);
+        for topic in found {
+            if let Some(mut member) = self.missing.remove(&topic.id) {
+                member.change = Membership::Returned;
+                emitter.member(&member);
+            }
         }
         for (id, member) in changes {
             let is_news = emitter.member(&member);

@@ -106,7 +106,7 @@ pub async fn run(
         backup: Arc::new(backup.clone()),
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
-    Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer).await
+    Box::pin(Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer)).await
 }
 
 /// The stamp that the run's point takes: another run may have the one that was asked for.

@@ -33,6 +33,8 @@ struct Shared {
     changed: Condvar,
 }
 
+// Each flag is a fact of its own.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug)]
 struct State {
     queue: Queue,
