@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use self::open::Opened;
 pub(crate) use self::seal::Hint;
-use crate::entry::FORMAT;
+use crate::entry::{FORMAT, add_all};
 use crate::holdings::Holdings;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
@@ -141,7 +141,7 @@ impl SetWriter {
             head.write(number, &digest).await?;
         }
         self.last = Some((number, digest.clone()));
-        self.holdings.named.add_all(&entry.segments);
+        add_all(&mut self.holdings.named, &entry.segments);
         self.state.apply(&entry);
         self.roll_up().await;
         Ok((number, digest))
