@@ -59,13 +59,12 @@ pub(crate) async fn timeline(options: Options, connection: &Connection, screen: 
         };
         let mut exit = Exit::Done;
         let draw = |coverages: &Vec<Coverage>, screen: &mut Screen| {
-            match at {
-                Some(at) => exit = recall(coverages, at, options.output, screen)?,
-                None => {
-                    let sound = coverages.iter().all(|coverage| coverage.problems.is_empty());
-                    exit = if sound { Exit::Done } else { Exit::No };
-                    draw(coverages, since, options.output, screen)?;
-                }
+            if let Some(at) = at {
+                exit = recall(coverages, at, options.output, screen)?;
+            } else {
+                let sound = coverages.iter().all(|coverage| coverage.problems.is_empty());
+                exit = if sound { Exit::Done } else { Exit::No };
+                draw(coverages, since, options.output, screen)?;
             }
             Ok(())
         };

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::entry::SegmentRow;
+use crate::entry::{SegmentRow, add_all};
 use crate::holdings::{Holdings, Tally, of_key};
 use crate::index::Index;
 use crate::state::SetState;
@@ -40,7 +40,7 @@ pub(crate) async fn prove(
     }
     let (index, ..) = Index::load(store, layout, newest).await?;
     let mut named = Tally::default();
-    named.add_all(&index.segments);
+    add_all(&mut named, &index.segments);
     let keep = |found: &mut HashMap<(u64, u64), u64>, key: &str, size: u64| {
         if let Some((claim, _, seq)) = of_key(key) {
             found.insert((claim, seq), size);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
-use crate::holdings::Holdings;
+use crate::holdings::{Holdings, Tally};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
@@ -71,6 +71,13 @@ pub struct SegmentRef {
     pub footer_length: u64,
     /// BLAKE3-256 of the footer.
     pub digest: Digest,
+}
+
+/// Adds segments to a sum of them.
+pub(crate) fn add_all(tally: &mut Tally, segments: &[SegmentRef]) {
+    for one in segments {
+        tally.add(one.claim, &one.nonce, one.seq, one.size);
+    }
 }
 
 columns! {

@@ -4,8 +4,6 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::entry::SegmentRef;
-
 /// Segments added up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -35,11 +33,6 @@ impl Tally {
         self.segments += 1;
         self.bytes += size;
         self.sum = self.sum.wrapping_add(first);
-    }
-
-    /// Adds the segments of an entry.
-    pub(crate) fn add_all<'a>(&mut self, segments: impl IntoIterator<Item = &'a SegmentRef>) {
-        segments.into_iter().for_each(|one| self.add(one.claim, &one.nonce, one.seq, one.size));
     }
 
     /// Both together.

@@ -23,8 +23,9 @@ mod store;
 
 pub mod segment;
 
-mod entry;
 mod holdings;
+
+mod entry;
 mod rollup;
 mod state;
 mod timeline;

@@ -8,7 +8,7 @@ use object_store::path::Path;
 
 use crate::again::reread;
 use crate::documents::SetDocument;
-use crate::entry::{FORMAT, decode_document, encode_document};
+use crate::entry::{FORMAT, add_all, decode_document, encode_document};
 use crate::holdings::Holdings;
 use crate::state::SetState;
 use crate::store::{Created, Store};
@@ -146,7 +146,7 @@ impl Replay {
             replay.last_state = entry.last_state;
             replay.last_rollup.clone_from(&entry.last_rollup);
             if let Some(holdings) = &mut replay.holdings {
-                holdings.named.add_all(&entry.segments);
+                add_all(&mut holdings.named, &entry.segments);
             }
             if let Some(seal) = &entry.seal {
                 replay.holdings = seal.holdings;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub use self::open::Opened;
-use crate::entry::FORMAT;
+use crate::entry::{FORMAT, add_all};
 use crate::holdings::Holdings;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
@@ -144,7 +144,7 @@ impl SetWriter {
             head.write(number, &digest).await?;
         }
         self.last = Some((number, digest.clone()));
-        self.holdings.named.add_all(&entry.segments);
+        add_all(&mut self.holdings.named, &entry.segments);
         self.state.apply(&entry);
         if (number + 1).is_multiple_of(FANOUT) {
             self.roll_up().await;

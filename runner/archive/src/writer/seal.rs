@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::SetWriter;
 use crate::documents::{Hint, SideDocument};
-use crate::entry::{FORMAT, encode_document};
+use crate::entry::{FORMAT, add_all, encode_document};
 use crate::holdings::Holdings;
 use crate::writer_options::{Moves, SealFacts};
 use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
@@ -52,7 +52,7 @@ impl SetWriter {
         crash::at(CrashPoint::SideWritten);
         let (topics, partitions) = self.state.to_document();
         let mut named = self.holdings.named;
-        named.add_all(&entry.segments);
+        add_all(&mut named, &entry.segments);
         entry.set = Some(self.set.clone());
         entry.seal = Some(Box::new(Seal {
             point: facts.point,
