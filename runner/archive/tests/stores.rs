@@ -28,6 +28,7 @@ fn options(run: &str, stamp: &str) -> WriterOptions {
         continuous: false,
         head: None,
         adopt: false,
+        source: archive::Source::default(),
         run: run.into(),
         spec: Digest::of(b"spec"),
         stamp: stamp.into(),
@@ -45,7 +46,15 @@ async fn open(store: &Store, run: &str, stamp: &str) -> Result<SetWriter, Archiv
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => panic!("{sealed:?}"),
     };
-    writer.know_topic(TopicState { id: TOPIC, name: "t".into(), partitions: 1, replication: 1, live: true });
+    writer.know_topic(TopicState {
+        id: TOPIC,
+        name: "t".into(),
+        partitions: 1,
+        replication: 1,
+        live: true,
+        since: None,
+        first_partitions: None,
+    });
     Ok(writer)
 }
 

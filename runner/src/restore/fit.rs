@@ -177,7 +177,8 @@ mod tests {
     }
 
     fn refused(code: i16, words: &str) -> WireError {
-        WireError::Broker { subject: "create topic t".into(), code, message: Some(words.to_owned()) }
+        let (request, subject) = (wire::Request::CreateTopics, "create topic t".into());
+        WireError::Broker { request, subject, code, message: Some(words.to_owned()) }
     }
 
     #[test]

@@ -83,6 +83,8 @@ mod tests {
             partitions: 1,
             replication: 1,
             live: true,
+            since: None,
+            first_partitions: None,
         };
         let seal = Seal {
             point: "b-20260101-000000".into(),
@@ -95,6 +97,7 @@ mod tests {
             held_back: Vec::new(),
             configs: archive::SideRef { size: 1, digest: archive::Digest::of(b"x") },
             groups: None,
+            holdings: None,
             writer: "test".into(),
         };
         let spec = "{\"from\": \"b\"}";

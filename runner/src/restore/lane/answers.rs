@@ -157,10 +157,10 @@ mod tests {
 
     #[test]
     fn the_worst_trouble_counts() {
-        let recover = || Trouble::End(LaneEnd::Recover(WireError::broker("t/0", 6)));
+        let recover = || Trouble::End(LaneEnd::Recover(WireError::broker(Request::Produce, "t/0", 6)));
         let fail = |code| Trouble::End(LaneEnd::Fail(Failure::new(code, "x")));
         let mut all = super::super::Troubles::default();
-        all.add(Trouble::Resend(WireError::broker("t/0", 19)));
+        all.add(Trouble::Resend(WireError::broker(Request::Produce, "t/0", 19)));
         all.add(recover());
         all.add(fail(Code::WriteRefused));
         all.add(fail(Code::Fenced));
