@@ -138,7 +138,15 @@ fn verdicts() {
     let name = POINT.to_owned();
     let problems =
         vec![Problem { key: "sample/segments/00000000000000000001-0.seg".into(), what: "is missing".into() }];
-    let whole = Verified { name, segments: 2, bytes: 48_128, batches: 70, records: 1_003, problems: Vec::new() };
+    let whole = Verified {
+        name,
+        segments: 2,
+        bytes: 48_128,
+        batches: 70,
+        records: 1_003,
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
     let damaged = Verified { problems, ..whole.clone() };
     check("verified", |style| show::verified::verified(&whole, inspect::Depth::Decode, style));
     check("damaged", |style| show::verified::verified(&damaged, inspect::Depth::Checksum, style));

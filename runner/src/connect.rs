@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Store, open_store};
-use contract::{CircuitBreakerSpec, Code, Failure, KafkaSpec, RunSpec, StoreSpec};
-use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles};
+use contract::{
+    BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, KafkaSpec, RestoreSpec, RunSpec, StoreSpec,
+};
+use wire::{Cluster, ClusterConfig, Request, SaslConfig, TlsFiles};
 
 use crate::context::Context;
 
@@ -22,6 +24,17 @@ pub async fn store(context: &Context, spec: &RunSpec) -> Result<Store, Failure> 
     open(context, &spec.storage, &spec.circuit_breaker).await
 }
 
+/// The same without asking the store anything yet: whoever uses it asks soon enough.
+///
+/// # Errors
+/// A missing secret, or a directory that is not there.
+pub async fn store_unasked(context: &Context, spec: &RunSpec) -> Result<Store, Failure> {
+    for file in spec.storage.secret_files() {
+        await_secret(context, file).await?;
+    }
+    Ok(archive::open_unasked(&spec.storage, &context.paths, &spec.circuit_breaker)?)
+}
+
 /// Opens a store.
 ///
 /// # Errors
@@ -33,11 +46,47 @@ pub async fn open(context: &Context, storage: &StoreSpec, breaker: &CircuitBreak
     Ok(open_store(storage, &context.paths, breaker).await?)
 }
 
-/// Reaches the cluster.
+/// Opens a store for a command that somebody waits for: a failing request is not sent again for longer than `budget`.
+///
+/// # Errors
+/// As [`store`].
+pub async fn briefly(context: &Context, storage: &StoreSpec, budget: Duration) -> Result<Store, Failure> {
+    for file in storage.secret_files() {
+        await_secret(context, file).await?;
+    }
+    Ok(archive::open_briefly(storage, &context.paths, budget).await?)
+}
+
+/// The id that the cluster gives itself.
+///
+/// # Errors
+/// A cluster of before Kafka 2.8 that has none.
+pub fn cluster_id(cluster: &Cluster) -> Result<String, Failure> {
+    cluster.cluster_id().ok_or_else(|| {
+        Failure::new(Code::BrokerUnsupported, "the cluster does not tell its id; Apache Kafka 2.8 or newer is needed")
+    })
+}
+
+/// What a backup asks brokers for.
+#[must_use]
+pub fn backup_needs(backup: &BackupSpec) -> Vec<Request> {
+    let groups = if backup.consumer_group_snapshot { wire::GROUP_NEEDS } else { &[] };
+    [wire::BACKUP_NEEDS, groups].concat()
+}
+
+/// What a restore asks brokers for.
+#[must_use]
+pub fn restore_needs(restore: &RestoreSpec) -> Vec<Request> {
+    let create = restore.create_topics.then_some(Request::CreateTopics);
+    let purge = (restore.existing_topics == ExistingTopics::Purge).then_some(Request::DeleteRecords);
+    wire::RESTORE_NEEDS.iter().copied().chain(create).chain(purge).collect()
+}
+
+/// Reaches the cluster, which must offer every request of `needs`: a run that cannot end does not begin.
 ///
 /// # Errors
 /// What the brokers say, or a missing secret.
-pub async fn cluster(context: &Context, spec: &KafkaSpec) -> Result<Arc<Cluster>, Failure> {
+pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> Result<Arc<Cluster>, Failure> {
     let mut tls = TlsFiles::default();
     if let Some(files) = &spec.tls {
         if let Some(file) = &files.ca_file {
@@ -62,8 +111,11 @@ pub async fn cluster(context: &Context, spec: &KafkaSpec) -> Result<Arc<Cluster>
         sasl,
         options: spec.connection.clone(),
         seed: context.random.next(),
+        stop: context.cancel.clone(),
     };
-    Ok(Cluster::connect(config, (context.dialers)(&spec.connection)).await?)
+    let cluster = Cluster::connect(config, (context.dialers)(&spec.connection)).await?;
+    cluster.require(needs).await?;
+    Ok(cluster)
 }
 
 /// The path of a secret's file once it is there.

@@ -13,6 +13,7 @@ pub mod spec_file;
 
 pub mod connect;
 pub mod metrics;
+pub mod outlet;
 
 pub mod emit;
 mod limiter;

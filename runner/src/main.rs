@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use runner::commands::{self, Cli};
 use runner::context::Context;
+use runner::outlet;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Threads for files and codecs at once.
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start");
+            outlet::finish();
             return ExitCode::from(contract::ExitCode::Resumable as u8);
         }
     };
@@ -29,8 +31,9 @@ fn main() -> ExitCode {
         stop_on_signals(&context);
         commands::execute(&context, cli).await
     });
-    // Blocking tasks that hang on a dead store must not keep the process.
+    // Blocking tasks that hang on a dead store must not keep the process, and neither must a reader that hangs.
     runtime.shutdown_background();
+    outlet::finish();
     ExitCode::from(code as u8)
 }
 
@@ -48,11 +51,17 @@ fn arm_crash_point() {}
 
 fn start_logging(format: commands::LogFormat) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("KAFKA_BACKUP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (filter, wrong) = match EnvFilter::try_from_env("KAFKA_BACKUP_LOG") {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("warn"), Some(error).filter(|_| std::env::var_os("KAFKA_BACKUP_LOG").is_some())),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| outlet::LogLines);
     match format {
         commands::LogFormat::Text => builder.with_target(false).init(),
         commands::LogFormat::Json => builder.json().init(),
+    }
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "KAFKA_BACKUP_LOG cannot be read; the log is at level warn");
     }
 }
 
@@ -64,6 +73,7 @@ fn stop_on_signals(context: &Context) {
             Ok(mut signals) => drop(tokio::spawn(async move {
                 if signals.recv().await.is_some() {
                     tracing::warn!("stopping: progress is being saved");
+                    outlet::stop();
                     cancel.cancel();
                 }
             })),

@@ -11,6 +11,10 @@ pub(crate) struct Counters {
     pub(crate) bytes: u64,
     /// Milliseconds that tasks waited for the run's own limit.
     pub(crate) throttled_ms: u64,
+    /// Milliseconds of silence that brokers asked for.
+    pub(crate) quota_ms: u64,
+    /// Milliseconds that answers waited for memory: it is free when what it holds is packed and stored.
+    pub(crate) memory_ms: u64,
     /// Milliseconds that were spent packing, and waiting for the store.
     pub(crate) packing_ms: u64,
     pub(crate) storing_ms: u64,
@@ -41,8 +45,10 @@ impl Meter {
         let limited_by = match () {
             () if lag == 0 && records_per_sec == 0.0 => Bound::Idle,
             () if share(now.throttled_ms, before.throttled_ms) > 0.4 => Bound::Throttle,
+            () if share(now.quota_ms, before.quota_ms) > 0.4 => Bound::Quota,
             () if share(now.storing_ms, before.storing_ms) > 0.4 => Bound::Store,
             () if share(now.packing_ms, before.packing_ms) > 0.4 => Bound::Cpu,
+            () if share(now.memory_ms, before.memory_ms) > 0.4 => Bound::Store,
             () => Bound::Broker,
         };
         Pace {
@@ -50,6 +56,7 @@ impl Meter {
             bytes_per_sec: per_sec(now.bytes, before.bytes).round(),
             lag,
             remaining_secs: remaining,
+            throttled_ms: now.quota_ms,
             limited_by,
         }
     }
@@ -72,5 +79,8 @@ mod tests {
         let slow = Counters { records: 1_010, throttled_ms: 6_000, storing_ms: 1_900, ..first };
         assert_eq!(meter.pace(slow, Duration::from_secs(2), 4_000, true).limited_by, Bound::Throttle);
         assert_eq!(meter.pace(slow, Duration::from_secs(2), 0, false).limited_by, Bound::Idle);
+        let quota = Counters { quota_ms: 8_000, ..slow };
+        let pace = meter.pace(quota, Duration::from_secs(2), 4_000, true);
+        assert_eq!((pace.limited_by, pace.throttled_ms), (Bound::Quota, 8_000));
     }
 }

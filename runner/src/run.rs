@@ -32,6 +32,8 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
     }
     report.finished_at = context.now_text();
     report.warnings = emitter.warnings();
+    report.members = emitter.members();
+    report.groups = emitter.groups();
     emitter.emit(EventKind::Finished { exit_code: exit as u8, failure: report.failure.clone() });
     publish(context, emitter, spec, &report).await;
     (report, exit)
@@ -88,14 +90,15 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
     }
     let layout = archive::Layout::new(set);
     let stored = async {
-        let archive = connect::store(context, spec).await?;
+        let archive = connect::store_unasked(context, spec).await?;
         let store = match &spec.restore {
             Some(part) => restore::state_store(context, spec, part, &archive).await?,
             None => archive,
         };
-        let text = serde_json::to_vec_pretty(report).unwrap_or_default();
+        let text = serde_json::to_vec_pretty(report);
+        let text = text.map_err(|error| Failure::new(Code::Internal, format!("as JSON: {error}")))?;
         store.put(&layout.run(&report.run, "report.json"), text.into()).await?;
-        store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into_bytes().into()).await?;
+        store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into()).await?;
         Ok::<(), Failure>(())
     };
     match tokio::time::timeout(Duration::from_secs(2), stored).await {
@@ -107,7 +110,8 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
 
 /// Writes the short report to a file, as Kubernetes' termination message. A failure is only logged.
 pub fn write_termination(path: &Path, report: &Report) {
-    if let Err(error) = std::fs::write(path, report.short()) {
+    let written = report.short().map_err(std::io::Error::from).and_then(|text| std::fs::write(path, text));
+    if let Err(error) = written {
         tracing::warn!(%error, path = %path.display(), "the termination message could not be written");
     }
 }

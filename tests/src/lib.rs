@@ -26,5 +26,6 @@ pub mod oracle;
 pub mod pair;
 pub mod plugin;
 pub mod proxy;
+pub mod raw;
 pub mod reliability;
 pub mod runner;

@@ -126,6 +126,25 @@ impl Bench {
         self.call("run", spec, &["-o", "json"])
     }
 
+    /// Runs a specification with `-o json` to its end, and says how much memory it had at most, in bytes.
+    pub fn run_and_weigh(&self, spec: &Value) -> (Ended, u64) {
+        let child = self.spawn(spec);
+        let status = format!("/proc/{}/status", child.id());
+        let weight = std::thread::spawn(move || {
+            let (mut most, mut gone) = (0, false);
+            while !gone {
+                let text = std::fs::read_to_string(&status).unwrap_or_default();
+                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+                most = most.max(kib.unwrap_or(0));
+                gone = kib.is_none();
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            most * 1024
+        });
+        (ended(child.wait_with_output().unwrap()), weight.join().unwrap())
+    }
+
     /// Starts a run and leaves it running.
     pub fn spawn(&self, spec: &Value) -> Child {
         let mut command = self.command("run", spec, &["-o", "json"]);

@@ -51,6 +51,80 @@ fn t2_24_a_topic_recreated_while_it_is_read_gets_a_lineage_of_its_own() {
     assert_eq!(contents(&target().bootstrap(), topic).len(), 500);
 }
 
+fn records(bootstrap: &str, topic: &str, from: i64, to: i64, partition: i32) {
+    load::produce(bootstrap, topic, &[], (from..to).map(|n| Make::new(n, partition)));
+}
+
+/// `topic change` of each line of a report about members.
+fn members(report: &serde_json::Value) -> Vec<String> {
+    let line = |m: &serde_json::Value| format!("{} {}", m["topic"].as_str().unwrap(), m["change"].as_str().unwrap());
+    let mut lines: Vec<_> = report["members"].as_array().into_iter().flatten().map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn latest_holds_for_what_the_first_claim_found_and_for_nothing_that_came_later() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    load::create(&bootstrap, "l-a", 1, 1, &[]);
+    records(&bootstrap, "l-a", 0, 100, 0);
+    let spec =
+        bench.backup("latest", &bootstrap, json!({"topics": ["l-*"], "incremental": true, "startOffset": "latest"}));
+    // The first run dies before it has saved anything but its claim.
+    let mut command = bench.command("run", &spec, &["-o", "json"]);
+    assert!(!command.env("KAFKA_BACKUP_CRASH_AT", "claimed").output().unwrap().status.success());
+    records(&bootstrap, "l-a", 100, 110, 0);
+    let report = bench.run(&spec).ok().report();
+    assert_eq!((&report["records"], members(&report)), (&json!(10), vec![]), "{report}");
+    // Between two runs: records in a new partition and in a new topic.
+    load::grow(&bootstrap, "l-a", 2);
+    load::create(&bootstrap, "l-b", 1, 1, &[]);
+    load::produce(&bootstrap, "l-a", &[], (0..20).map(|n| Make::new(n, 1)));
+    records(&bootstrap, "l-b", 0, 30, 0);
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(report["records"], 50, "{report}");
+    assert_eq!(members(&report), ["l-a partitions-added", "l-b new"]);
+    // While a run follows.
+    let mut following = spec.clone();
+    following["backup"]["continuous"] = true.into();
+    following["backup"]["checkpointIntervalSecs"] = 1.into();
+    following["backup"]["topicRefreshSecs"] = 1.into();
+    let mut live = bench.live(&following);
+    live.wait("started", |_| true);
+    load::grow(&bootstrap, "l-a", 3);
+    load::produce(&bootstrap, "l-a", &[], (0..40).map(|n| Make::new(n, 2)));
+    live.wait("progress", |event| event["records"] == 40 && event["lag"] == 0);
+    assert_eq!(live.end("TERM").code, 75);
+    bench.call("verify", &spec, &[]).ok();
+}
+
+#[test]
+fn nothing_vanishes_from_a_set_without_a_word() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    for topic in ["v-deleted", "v-recreated", "v-excluded", "v-stays"] {
+        load::create(&bootstrap, topic, 1, 1, &[]);
+        records(&bootstrap, topic, 0, 10, 0);
+    }
+    let spec = bench.backup("vanish", &bootstrap, json!({"topics": ["v-*"], "incremental": true}));
+    assert_eq!(members(&bench.run(&spec).ok().report()), Vec::<String>::new());
+    load::delete(&bootstrap, "v-deleted");
+    load::delete(&bootstrap, "v-recreated");
+    load::create(&bootstrap, "v-recreated", 1, 1, &[]);
+    records(&bootstrap, "v-recreated", 50, 55, 0);
+    let mut narrower = spec.clone();
+    narrower["backup"]["exclude"] = json!(["v-excluded"]);
+    let ended = bench.run(&narrower).ok();
+    let report = ended.report();
+    assert_eq!((&report["outcome"], &report["records"]), (&json!("Completed"), &json!(5)), "{report}");
+    let changes = ["v-deleted deleted", "v-excluded no-longer-matched", "v-recreated recreated"];
+    assert_eq!(members(&report), changes);
+    assert_eq!(ended.stdout.matches("\"event\":\"member\"").count(), 3, "each is an event, too: {}", ended.stdout);
+    assert_eq!(members(&bench.run(&narrower).ok().report()), Vec::<String>::new(), "told once");
+    assert_eq!(members(&bench.run(&spec).ok().report()), ["v-excluded returned"]);
+    let text = bench.call("run", &narrower, &[]).ok().stdout;
+    assert!(text.contains("topic v-excluded is no longer matched by the patterns"), "{text}");
+}
+
 #[test]
 fn a_topic_deleted_while_it_is_read_is_kept_as_far_as_it_was_read() {
     let topic = "x-deleted";

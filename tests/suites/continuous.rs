@@ -50,6 +50,45 @@ fn compare(bench: &Bench, name: &str, source: &Kafka, target: &Kafka, topics: &[
     records
 }
 
+/// A pipe that is full and that nobody empties: the end to read from, and the end to write to.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut fill = writer.try_clone().unwrap();
+    let filler = std::thread::spawn(move || {
+        // Ends with the last reader: more than a pipe holds.
+        let _ = std::io::Write::write_all(&mut fill, &vec![b'x'; 4 << 20]);
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!filler.is_finished());
+    (reader, writer)
+}
+
+#[test]
+fn output_that_nobody_reads_stops_neither_the_run_nor_its_end() {
+    let (source, bench) = (Kafka::start(), Bench::new());
+    load::create(&source.bootstrap(), "p", 1, 1, &[]);
+    load::produce(&source.bootstrap(), "p", &[], make(0, 1_000, 1));
+    for output in ["json", "text"] {
+        let name = format!("pipe-{output}");
+        let spec = follow(&bench, &name, &source.bootstrap(), "p");
+        let (_stdout_reader, stdout) = full_pipe();
+        let (_stderr_reader, stderr) = full_pipe();
+        let mut command = bench.command("run", &spec, &["-o", output]);
+        let mut child = command.env("KAFKA_BACKUP_LOG", "debug").stdout(stdout).stderr(stderr).spawn().unwrap();
+        let points = || bench.archive().join(&name).join("points").read_dir().map_or(0, Iterator::count);
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while points() == 0 {
+            assert!(std::time::Instant::now() < deadline, "{output}: no point while nobody reads");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let asked = std::time::Instant::now();
+        harness::process::signal(child.id(), "TERM");
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(75), "{output}");
+        assert!(asked.elapsed() < Duration::from_secs(10), "{output}: {:?}", asked.elapsed());
+    }
+}
+
 #[test]
 fn it_follows_finds_new_topics_and_partitions_and_goes_on_after_a_stop() {
     let (source, target, bench) = (Kafka::start(), Kafka::start(), Bench::new());

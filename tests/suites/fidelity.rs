@@ -117,11 +117,17 @@ fn t2_11_deleted_records_are_a_gap_and_a_cut_batch_keeps_its_view() {
         (Some(100), Some(150)),
         "{report}"
     );
-    bench.call("verify", &spec, &[]).ok();
+    // Every count is of the records that are there: 150 of this run, 250 of the point.
+    assert_eq!(report["records"], 150, "{report}");
+    let verified: serde_json::Value =
+        serde_json::from_str(&bench.call("verify", &spec, &["-o", "json"]).ok().stdout).unwrap();
+    assert_eq!(verified["records"], 250, "{verified}");
+    let listed = bench.call("ls", &spec, &[topic]).ok().stdout;
+    assert!(listed.lines().any(|line| line.split_whitespace().take(3).eq([topic, "1", "250"])), "{listed}");
     for headers in [false, true] {
         let name = format!("t-gap-{headers}");
         let restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: name}});
-        bench.run(&bench.restore(&name, &target().bootstrap(), restore)).ok();
+        assert_eq!(bench.run(&bench.restore(&name, &target().bootstrap(), restore)).ok().report()["records"], 250);
         let values: Vec<_> =
             oracle::read(&target().bootstrap(), &name, 0, false).iter().map(|s| s.timestamp - T0).collect();
         assert_eq!(values, (0..100).chain(150..300).collect::<Vec<_>>());

@@ -10,6 +10,7 @@ use harness::oracle;
 use harness::pair::{assert_equal, source, target};
 use harness::process::free_port;
 use harness::proxy::Proxy;
+use harness::raw;
 use harness::runner::Bench;
 use serde_json::{Value, json};
 
@@ -193,6 +194,55 @@ fn batches_larger_than_half_of_the_memory_for_frames_follow_each_other() {
     let restore = json!({"from": topic, "includeOffsetHeaders": false});
     bench.run(&bench.restore(topic, &target().bootstrap(), restore)).ok();
     assert_eq!(assert_equal(topic), 4);
+}
+
+/// Records that pack to next to nothing: the archive is small, and so must be the memory of the restore.
+#[test]
+fn memory_follows_what_batches_unpack_to() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-dense", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    let value = "{\"a\":0},".repeat(20_000_000 / 8).into_bytes();
+    let dense = |n| Make { value: Some(value.clone()), ..Make::new(n, 0) };
+    let settings = [("compression.type", "zstd"), ("message.max.bytes", "100000000"), ("batch.num.messages", "1")];
+    load::produce(&bootstrap, topic, &settings, (0..40).map(dense));
+    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok();
+    for headers in [true, false] {
+        let to = format!("l-dense-{headers}");
+        let restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: to}});
+        let (ended, memory) = bench.run_and_weigh(&bench.restore(&to, &target().bootstrap(), restore));
+        assert_eq!(ended.ok().report()["records"], 40);
+        assert!(memory > 0 && memory < 256 << 20, "{} MiB, headers {headers}", memory >> 20);
+    }
+}
+
+/// Brokers take batches whose record offsets repeat, go backwards or lie outside, and consumers read them.
+#[test]
+fn odd_batches_are_archived_told_and_restored() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-odd", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    for deltas in [&[3, 1, 2, 0][..], &[0, 0, 1], &[0, 1, 50], &[0, -3, 2], &[5, 6, 7]] {
+        load::produce(&bootstrap, topic, &[], (0..20).map(|n| Make::new(n, 0)));
+        assert_eq!(raw::produce_with_deltas(&bootstrap, topic, deltas), 0, "the broker takes {deltas:?}");
+    }
+    load::produce(&bootstrap, topic, &[], (0..20).map(|n| Make::new(n, 0)));
+    let backup = bench.backup(topic, &bootstrap, json!({"topics": [topic]}));
+    let report = bench.run(&backup).ok().report();
+    assert_eq!(report["records"], 136);
+    assert_eq!(report["warnings"].to_string().matches("l-odd/0: the batch at offset").count(), 5, "{report}");
+    let verified = bench.call("verify", &backup, &[topic, "--level", "decode"]).ok();
+    assert_eq!(verified.stdout.matches("  note: ").count(), 5, "{}", verified.stdout);
+    let content = |bootstrap: String, topic: &str| {
+        oracle::read(&bootstrap, topic, 0, false).iter().map(|seen| seen.value.clone()).collect::<Vec<_>>()
+    };
+    let expected = content(bootstrap.clone(), topic);
+    for headers in [true, false] {
+        let to = format!("l-odd-{headers}");
+        let restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: to}});
+        let report = bench.run(&bench.restore(&to, &target().bootstrap(), restore)).ok().report();
+        let warnings = report["warnings"].to_string();
+        assert_eq!((report["records"].as_u64(), warnings.matches("l-odd/0: the batch at").count()), (Some(136), 5));
+        assert_eq!(content(target().bootstrap(), &to), expected, "headers {headers}");
+    }
 }
 
 #[test]

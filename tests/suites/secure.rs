@@ -107,6 +107,63 @@ fn mutual_tls_and_missing_rights() {
     );
 }
 
+/// What a user may do no longer is missing from the point, and the report names it with the right that is needed.
+#[test]
+fn rights_that_were_taken_away_are_told() {
+    let (bench, bootstrap) = (bench(), KAFKA.bootstrap());
+    let acl = |action: &str, rights: &[&str]| {
+        let mut arguments = vec!["--bootstrap-server", &bootstrap, action, "--force"];
+        arguments.extend(["--allow-principal", "User:alice"]);
+        arguments.extend(rights);
+        KAFKA.tool("org.apache.kafka.tools.AclCommand", &arguments);
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    let topic = |name: &'static str| ["--operation", "Read", "--operation", "DescribeConfigs", "--topic", name];
+    for name in ["r-kept", "r-lost"] {
+        load::create(&bootstrap, name, 1, 1, &[]);
+        load::produce(&bootstrap, name, &[], (0..10).map(|n| Make::new(n, 0)));
+        acl("--add", &topic(name));
+    }
+    let plain = json!({"sasl": sasl("PLAIN", "alice")});
+    let mut spec = spec(&bench, KAFKA.sasl_port(), "SASL_PLAINTEXT", &plain);
+    spec["name"] = "rights".into();
+    spec["backup"] = json!({"topics": ["r-*"], "incremental": true, "consumerGroupSnapshot": true});
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(report["records"], 20);
+    assert!(report["warnings"].to_string().contains("grant Describe on the groups"), "no list, no certainty: {report}");
+    // A group that may be described, and then may not.
+    let consumer: rdkafka::consumer::BaseConsumer =
+        oracle::config(&bootstrap).set("group.id", "r-group").create().unwrap();
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset("r-kept", 0, rdkafka::Offset::Offset(3)).unwrap();
+    rdkafka::consumer::Consumer::commit(&consumer, &list, rdkafka::consumer::CommitMode::Sync).unwrap();
+    acl("--add", &["--operation", "Describe", "--group", "r-group"]);
+    let report = bench.run(&spec).ok().report();
+    assert_eq!((&report["outcome"], &report["groups"]), (&json!("Completed"), &Value::Null), "{report}");
+    acl("--remove", &["--operation", "Describe", "--group", "r-group"]);
+    acl("--remove", &topic("r-lost"));
+    load::produce(&bootstrap, "r-kept", &[], (10..15).map(|n| Make::new(n, 0)));
+    for round in 0..2 {
+        let report = bench.run(&spec).ok().report();
+        assert_eq!(report["outcome"], "CompletedWithGaps", "{round}: {report}");
+        assert_eq!(report["records"], if round == 0 { 5 } else { 0 });
+        let member = &report["members"][0];
+        assert_eq!((&member["topic"], &member["change"]), (&json!("r-lost"), &json!("forbidden")), "{report}");
+        let group = json!([{"group": "r-group", "change": "forbidden"}]);
+        assert_eq!(report["groups"], group, "{round}: told for as long as it lasts");
+        let warnings = report["warnings"].to_string();
+        assert!(warnings.contains("DescribeConfigs and Read on topic r-lost"), "{warnings}");
+        assert!(warnings.contains("r-group"), "{warnings}");
+    }
+    // What was read before stays restorable from the newest point.
+    let listed = bench.call("ls", &spec, &["rights"]).ok().stdout;
+    assert!(listed.lines().any(|line| line.split_whitespace().take(3).eq(["r-lost", "1", "10"])), "{listed}");
+    assert!(!listed.contains("no longer in the source"), "{listed}");
+    acl("--add", &topic("r-lost"));
+    let report = bench.run(&spec).ok().report();
+    assert_eq!((&report["outcome"], &report["members"]), (&json!("Completed"), &Value::Null), "{report}");
+}
+
 #[test]
 fn each_wrong_way_has_its_own_error_within_the_deadline() {
     let bench = bench();

@@ -45,7 +45,7 @@ pub struct Said {
     /// Warnings.
     pub warnings: Vec<String>,
     /// Gaps: ranges of offsets that the source no longer had.
-    pub gaps: usize,
+    pub gaps: u64,
     /// When the attempt began and ended (RFC 3339).
     pub began: String,
     /// When it ended.
@@ -54,6 +54,7 @@ pub struct Said {
 
 impl From<Report> for Said {
     fn from(report: Report) -> Self {
+        let gaps = report.lengths().gaps;
         Self {
             outcome: report.outcome,
             failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
@@ -66,7 +67,7 @@ impl From<Report> for Said {
             plan: report.details.get("text").and_then(serde_json::Value::as_str).map(str::to_owned),
             segments: report.segments,
             warnings: report.warnings,
-            gaps: report.gaps.len(),
+            gaps,
             began: report.started_at,
             ended: report.finished_at,
         }

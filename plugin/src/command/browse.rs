@@ -59,10 +59,16 @@ pub(crate) async fn browse(options: Options, connection: &Connection, screen: &m
         let wanted = (!name.is_empty()).then(|| name.to_owned());
         let read = async |source: &Source, screen: &mut Screen| {
             let look = async |_| listing(source, wanted.clone(), None).await;
-            let draw = |backups: &Vec<Backup>, screen: &mut Screen| list(backups, options.output, screen);
-            watch(options.watch, screen, look, draw).await
+            let mut exit = Exit::Done;
+            let draw = |backups: &Vec<Backup>, screen: &mut Screen| {
+                let sound = backups.iter().all(|backup| backup.problems.is_empty());
+                exit = if sound { Exit::Done } else { Exit::No };
+                list(backups, options.output, screen)
+            };
+            watch(options.watch, screen, look, draw).await?;
+            Ok(exit)
         };
-        with_source(&options.from, connection, name, false, screen, read).await?;
+        return with_source(&options.from, connection, name, false, screen, read).await;
     }
     Ok(Exit::Done)
 }
@@ -99,7 +105,11 @@ fn list(backups: &[Backup], output: Output, screen: &mut Screen) -> Result<(), E
                 return Ok(());
             }
             let text = show::points::points(backups, output == Output::Wide, &screen.style);
-            screen.text(&text)
+            screen.text(&text)?;
+            for problem in backups.iter().flat_map(|backup| &backup.problems) {
+                screen.say(&format!("damaged: {problem}"));
+            }
+            Ok(())
         }
         Output::Name => {
             let points = backups.iter().flat_map(|backup| backup.points.iter().rev());

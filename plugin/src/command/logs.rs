@@ -202,8 +202,11 @@ fn pretty(line: &str, style: &Style) -> String {
             }
             None => ("finished", format!("exit code {exit_code}")),
         },
-        // What a newer runner says.
-        _ => return safe(line),
+        EventKind::Member { member } => ("member", safe(&member.to_string())),
+        EventKind::Group { group } => ("group", safe(&group.to_string())),
+        EventKind::Dropped { lines, .. } => {
+            ("dropped", format!("{}, because nobody read them in time", plural(lines, "line")))
+        }
     };
     format!("{at}  {word:<8} {text}")
 }

@@ -24,7 +24,7 @@ Examples:
   kubectl kafka-backup timeline nightly -w                       again when a point was made
   kubectl kafka-backup timeline nightly --at 2026-11-19T08:00:00Z   what a restore to that moment gives
 
-Exit code 1 with --at: nothing can be restored.")]
+Exit code 1: something of a backup is damaged; with --at: nothing can be restored.")]
 pub struct Options {
     /// Backup; all when absent
     name: Option<String>,
@@ -59,9 +59,12 @@ pub(crate) async fn timeline(options: Options, connection: &Connection, screen: 
         };
         let mut exit = Exit::Done;
         let draw = |coverages: &Vec<Coverage>, screen: &mut Screen| {
-            match at {
-                Some(at) => exit = recall(coverages, at, options.output, screen)?,
-                None => draw(coverages, since, options.output, screen)?,
+            if let Some(at) = at {
+                exit = recall(coverages, at, options.output, screen)?;
+            } else {
+                let sound = coverages.iter().all(|coverage| coverage.problems.is_empty());
+                exit = if sound { Exit::Done } else { Exit::No };
+                draw(coverages, since, options.output, screen)?;
             }
             Ok(())
         };

@@ -50,6 +50,7 @@ pub(crate) mod tests {
             cluster_id: "c".into(),
             incremental: false,
             unfinished: false,
+            problems: Vec::new(),
             points: (0..).zip(days).map(point).collect(),
         }
     }

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::page::Page;
-use super::words::{duration, plural};
+use super::words::{duration, plural, safe};
 use crate::screen::{Style, Times, Tone};
 use crate::view::coverage::{Coverage, Recall};
 
@@ -74,6 +74,9 @@ fn one(coverage: &Coverage, line: &Line, style: &Style, out: &mut Page) {
     }
     if coverage.unfinished {
         out.line("  a run goes on, or was interrupted");
+    }
+    for problem in &coverage.problems {
+        out.line(format_args!("  {}", style.paint(Tone::Bad, &format!("damaged      {}", safe(problem)))));
     }
 }
 

@@ -30,6 +30,9 @@ pub fn verified(found: &Verified, depth: Depth, style: &Style) -> String {
         let mark = style.paint(Tone::Bad, "FAIL");
         out.line(format_args!("  {mark}  {} {}", safe(&problem.key), safe(&problem.what)));
     }
+    for note in &found.notes {
+        out.line(format_args!("  note  {} {}", safe(&note.key), safe(&note.what)));
+    }
     let verdict = if good {
         style.paint(Tone::Good, "verdict: whole")
     } else {
@@ -55,6 +58,7 @@ mod tests {
             batches: 7,
             records: 1_200,
             problems: Vec::new(),
+            notes: Vec::new(),
         };
         assert_eq!(
             verified(&found, Depth::Decode, &style(None)),

@@ -27,6 +27,9 @@ pub struct Coverage {
     pub incremental: bool,
     /// Whether a run goes on, or was interrupted.
     pub unfinished: bool,
+    /// What is wrong with it, as far as a list looks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     /// Points, oldest first.
     pub points: Vec<Point>,
     /// Seconds that usually lie between two points; `None` while they are few.
@@ -50,6 +53,7 @@ impl Coverage {
             name: backup.name,
             incremental: backup.incremental,
             unfinished: backup.unfinished,
+            problems: backup.problems,
             points: backup.points,
         }
     }

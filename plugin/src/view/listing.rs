@@ -21,6 +21,9 @@ pub struct Backup {
     pub incremental: bool,
     /// Whether a run goes on, or was interrupted.
     pub unfinished: bool,
+    /// What is wrong with it, as far as a list looks; the points can be restored all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
     /// Points, oldest first.
     pub points: Vec<Point>,
 }
@@ -73,10 +76,12 @@ impl Listing {
             cluster_id: set.cluster_id.clone(),
             incremental: set.incremental,
             unfinished: false,
+            problems: Vec::new(),
             points: Vec::new(),
         });
         // Sets come by name, so the last one of a name is the newest.
         known.unfinished = set.unfinished;
+        known.problems.extend(set.problems.iter().map(|problem| format!("set {}: {problem}", set.name)));
         known.namespace = set.namespace;
         known.cluster_id = set.cluster_id;
     }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{
-    Arena, Digest, Layout, Moves, Opened, Owner, PartitionState, PendingBatch, Point, SealFacts, SetWriter, Store,
-    Timelines, TopicState, Wanted, WriterOptions, resolve,
+    Arena, Digest, Layout, Moves, Opened, Owner, PartitionState, PendingBatch, Point, SealFacts, SetWriter, Source,
+    Store, Timelines, TopicState, Wanted, WriterOptions, resolve,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use object_store::local::LocalFileSystem;
@@ -65,6 +65,7 @@ async fn writer(store: &Store, run: &str) -> SetWriter {
         level: 1,
         workers: 1,
         segment_max_bytes: 1 << 30,
+        source: Source::default(),
     };
     match SetWriter::open(store.clone(), options).await.unwrap() {
         Opened::Writer(writer) => *writer,
@@ -89,7 +90,7 @@ async fn make(store: &Store, arguments: &[String]) {
     let (entries, partitions, per_entry) = (number(0), number(1), number(2));
     let mut writer = writer(store, "run").await;
     let count = i32::try_from(partitions).unwrap();
-    writer.know_topic(TopicState { id: TOPIC, name: "t".into(), partitions: count, replication: 1, live: true });
+    writer.know_topic(TopicState::new(TOPIC, "t", count, 1));
     let mut rows: Vec<PartitionState> = (0..count).map(|partition| PartitionState::new(partition, 0)).collect();
     let mut last = Instant::now();
     for entry in 0..entries {

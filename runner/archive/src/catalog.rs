@@ -1,12 +1,30 @@
 //! What a store holds: sets, recovery points, unfinished runs.
+//!
+//! Recovery points are what the log's seals say. Hints only make the look-up of a name faster. What cannot be read is
+//! named beside what can.
 
+mod find;
+mod identity;
+mod seals;
+mod traces;
+
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use serde::Serialize;
 
-use crate::documents::SetDocument;
+pub use self::find::{Found, find, resolve};
+pub(crate) use self::identity::{SetCheck, name_finding, set_document};
+pub(crate) use self::seals::newest_seal;
+use self::seals::{seals, seals_since};
+pub(crate) use self::traces::{reports, traces};
+use crate::documents::Hint;
 use crate::entry::decode_document;
-use crate::writer::Hint;
+use crate::problem::Problem;
+use crate::rollup::SealedPoint;
 use crate::{ArchiveError, Chain, Entry, Layout, Store};
+
+/// Sets that are looked at at once.
+const AT_ONCE: usize = 16;
 
 /// Full sets that are looked at for an unfinished run.
 const UNFINISHED_DEPTH: usize = 3;
@@ -29,6 +47,8 @@ pub struct SetSummary {
     pub points: Vec<String>,
     /// Whether the newest entry is not a seal: a run is going on or was interrupted.
     pub unfinished: bool,
+    /// What is wrong with it, as far as a list looks. The points that are listed can be read all the same.
+    pub problems: Vec<Problem>,
 }
 
 /// Everything that a store holds below its prefix.
@@ -44,44 +64,85 @@ impl Catalog {
         Self { store }
     }
 
-    /// Names of all sets, sorted.
+    /// Names of all sets, sorted. A folder with a log is a set, even where its `set.json` is missing.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn sets(&self) -> Result<Vec<String>, ArchiveError> {
         let folders = self.store.folders(&Path::default()).await?;
-        let mut out = Vec::new();
-        for name in folders.into_iter().filter(|name| contract::names::check_name(name).is_ok()) {
-            if self.has_set(&name).await? {
-                out.push(name);
-            }
-        }
-        Ok(out)
+        let names = folders.into_iter().filter(|name| contract::names::check_name(name).is_ok());
+        let look = |name: String| {
+            let catalog = self.clone();
+            async move { Ok(catalog.has_set(&name).await?.then_some(name)) }
+        };
+        let found: Vec<_> = futures::stream::iter(names).map(look).buffered(AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
-    /// One set.
+    /// All sets, several at once, by name. What cannot be read of one is part of its summary.
     ///
     /// # Errors
-    /// When it does not exist or its documents are damaged.
-    pub async fn set(&self, name: &str) -> Result<SetSummary, ArchiveError> {
-        let layout = Layout::new(name);
-        let key = layout.set_document();
-        let bytes = self.store.get(&key).await?.ok_or_else(|| self.missing("backup set", name))?;
-        let document: SetDocument = decode_document(&self.store.show(&key), &bytes)?;
-        let chain = Chain::new(self.store.clone(), layout.clone());
-        let unfinished = match chain.newest().await? {
-            None => true,
-            Some(newest) => chain.entry(newest).await?.0.seal.is_none(),
+    /// When the store fails.
+    pub async fn summaries(&self) -> Result<Vec<SetSummary>, ArchiveError> {
+        let names = self.sets().await?;
+        let look = |name: String| {
+            let catalog = self.clone();
+            async move { catalog.set(&name).await }
         };
-        Ok(SetSummary {
+        futures::stream::iter(names).map(look).buffered(AT_ONCE).try_collect().await
+    }
+
+    /// One set: what is sound of it, and what is not.
+    ///
+    /// # Errors
+    /// When it does not exist or the store fails.
+    pub async fn set(&self, name: &str) -> Result<SetSummary, ArchiveError> {
+        Ok(self.set_and_points(name).await?.0)
+    }
+
+    /// One set, and its recovery points.
+    ///
+    /// # Errors
+    /// When it does not exist or the store fails.
+    pub async fn set_and_points(&self, name: &str) -> Result<(SetSummary, Vec<SealedPoint>), ArchiveError> {
+        if !self.has_set(name).await? {
+            return Err(self.missing("backup set", name));
+        }
+        let layout = Layout::new(name);
+        let chain = Chain::new(self.store.clone(), layout.clone());
+        let newest = newest_seal(&chain).await?;
+        let document = set_document(&self.store, &layout);
+        let seals = seals(&self.store, &layout, &newest);
+        let left = traces(&self.store, &layout, &newest);
+        let (document, (points, mut problems), left) = futures::try_join!(document, seals, left)?;
+        problems.splice(0..0, newest.problems.iter().cloned());
+        problems.extend(left.evidence);
+        let sealed = newest.seal.as_ref().and_then(|(entry, _)| entry.seal.as_ref());
+        if let Some(finding) = newest.seal.as_ref().and_then(|(entry, _)| name_finding(name, entry)) {
+            problems.push(Problem::new(self.store.show(&layout.root()), finding));
+        }
+        let (owner, incremental) = match document {
+            SetCheck::Sound(document) => (Some(document.owner), document.incremental),
+            SetCheck::Damaged(problem) => {
+                problems.push(problem);
+                (sealed.map(|seal| seal.owner.clone()), contract::stamp::split_point(name).is_none())
+            }
+            SetCheck::Other(document, problem) => {
+                problems.push(problem);
+                (Some(document.owner), document.incremental)
+            }
+        };
+        let summary = SetSummary {
             name: name.to_owned(),
-            namespace: document.owner.namespace,
-            resource: document.owner.name,
-            cluster_id: document.owner.cluster_id,
-            incremental: document.incremental,
-            points: self.store.objects(&layout.points()).await?,
-            unfinished,
-        })
+            namespace: owner.as_ref().map_or_else(String::new, |owner| owner.namespace.clone()),
+            resource: owner.as_ref().map_or_else(String::new, |owner| owner.name.clone()),
+            cluster_id: owner.map_or_else(String::new, |owner| owner.cluster_id),
+            incremental,
+            points: points.iter().map(|point| point.stamp.clone()).collect(),
+            unfinished: !newest.sealed_last,
+            problems,
+        };
+        Ok((summary, points))
     }
 
     /// Whether there is a set of this name.
@@ -89,7 +150,11 @@ impl Catalog {
     /// # Errors
     /// When the store fails.
     pub async fn has_set(&self, name: &str) -> Result<bool, ArchiveError> {
-        Ok(self.store.size(&Layout::new(name).set_document()).await?.is_some())
+        let layout = Layout::new(name);
+        if self.store.size(&layout.set_document()).await?.is_some() {
+            return Ok(true);
+        }
+        Ok(!self.store.folders(&layout.log()).await?.is_empty())
     }
 
     /// Whether a set has a recovery point with this stamp.
@@ -100,31 +165,58 @@ impl Catalog {
         Ok(self.seal(layout.set(), stamp).await?.is_some())
     }
 
-    /// The seal of a set's recovery point with this stamp: by the hint when it is there and right, else by walking from
-    /// seal to seal.
+    /// The seal of a set's recovery point with this stamp: by the hint when it is there and right, else by what the log
+    /// says of its seals.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or the hint is all that is left of the point.
     pub async fn seal(&self, set: &str, stamp: &str) -> Result<Option<Entry>, ArchiveError> {
         let layout = Layout::new(set);
         let chain = Chain::new(self.store.clone(), layout.clone());
-        if let Some(bytes) = self.store.get(&layout.point(stamp)).await?
-            && let Ok(hint) = decode_document::<Hint>(stamp, &bytes)
-            && let Ok((entry, digest)) = chain.entry(hint.entry).await
-            && digest == hint.digest
-            && entry.seal.is_some()
-        {
+        let hinted = self.hinted(&chain, &layout, stamp).await;
+        if let Ok(Some(entry)) = hinted {
             return Ok(Some(entry));
         }
-        let mut next = newest_seal(&self.store, set).await?.map(|(_, seal)| seal);
-        while let Some(number) = next {
-            let (entry, _) = chain.entry(number).await?;
-            if entry.point == stamp {
-                return Ok(Some(entry));
+        let newest = newest_seal(&chain).await?;
+        let (points, _) = seals_since(&self.store, &layout, &newest, stamp).await?;
+        if let Some(point) = points.iter().find(|point| point.stamp == stamp) {
+            return Ok(Some(chain.entry(point.entry).await?.0));
+        }
+        hinted
+    }
+
+    /// The newest recovery point of a set in which the source had this topic: for whoever asks for one that was deleted.
+    ///
+    /// # Errors
+    /// When the store fails or a seal is damaged.
+    pub async fn last_point_with(&self, set: &str, topic: uuid::Uuid) -> Result<Option<SealedPoint>, ArchiveError> {
+        let layout = Layout::new(set);
+        let chain = Chain::new(self.store.clone(), layout.clone());
+        let (points, _) = seals(&self.store, &layout, &newest_seal(&chain).await?).await?;
+        let look = |point: SealedPoint| {
+            let chain = chain.clone();
+            async move {
+                let (entry, _) = chain.entry(point.entry).await?;
+                let live = entry.seal.iter().flat_map(|seal| &seal.topics).any(|found| found.live && found.id == topic);
+                Ok::<_, ArchiveError>(live.then_some(point))
             }
-            next = entry.last_seal;
+        };
+        let mut looked = futures::stream::iter(points.into_iter().rev()).map(look).buffered(AT_ONCE);
+        while let Some(found) = looked.try_next().await? {
+            if found.is_some() {
+                return Ok(found);
+            }
         }
         Ok(None)
+    }
+
+    /// The seal that a hint names. A hint that is damaged, or names the seal of another point, is as good as none; one
+    /// whose entry is gone is not.
+    async fn hinted(&self, chain: &Chain, layout: &Layout, stamp: &str) -> Result<Option<Entry>, ArchiveError> {
+        let Some(bytes) = self.store.get(&layout.point(stamp)).await? else { return Ok(None) };
+        let Ok(hint) = decode_document::<Hint>(stamp, &bytes) else { return Ok(None) };
+        let (entry, digest) = chain.entry(hint.entry).await?;
+        Ok((digest == hint.digest && entry.seal.is_some() && entry.point == stamp).then_some(entry))
     }
 
     /// The newest unfinished full set of `name` whose run has this specification, and its newest entry. Only the
@@ -153,52 +245,4 @@ impl Catalog {
     fn missing(&self, what: &'static str, name: &str) -> ArchiveError {
         ArchiveError::Missing { what, name: name.to_owned(), place: self.store.place().to_owned() }
     }
-}
-
-/// Finds what a restore names: a set (its newest point), a point of a set, the newest full set of a name, or, with no name
-/// at all, the newest point of the store.
-///
-/// # Errors
-/// When there is none.
-pub async fn resolve(store: &Store, name: &str) -> Result<(Layout, u64), ArchiveError> {
-    let catalog = Catalog::new(store.clone());
-    if name.is_empty() {
-        return newest_of_all(store, &catalog).await;
-    }
-    if catalog.has_set(name).await? {
-        return newest_seal(store, name).await?.ok_or_else(|| catalog.missing("recovery point", name));
-    }
-    if let Some((set, stamp)) = contract::stamp::split_point(name)
-        && catalog.has_set(set).await?
-    {
-        let seal = catalog.seal(set, stamp).await?.ok_or_else(|| catalog.missing("recovery point", name))?;
-        return Ok((Layout::new(set), seal.n));
-    }
-    for set in catalog.stamped_folders(name).await?.into_iter().rev() {
-        if let Some(found) = newest_seal(store, &set).await? {
-            return Ok(found);
-        }
-    }
-    Err(catalog.missing("backup set or recovery point", name))
-}
-
-async fn newest_of_all(store: &Store, catalog: &Catalog) -> Result<(Layout, u64), ArchiveError> {
-    let mut newest: Option<(String, (Layout, u64))> = None;
-    for set in catalog.sets().await? {
-        let Some((layout, seal)) = newest_seal(store, &set).await? else { continue };
-        let (entry, _) = Chain::new(store.clone(), layout.clone()).entry(seal).await?;
-        if newest.as_ref().is_none_or(|(stamp, _)| *stamp < entry.point) {
-            newest = Some((entry.point, (layout, seal)));
-        }
-    }
-    newest.map(|(_, found)| found).ok_or_else(|| catalog.missing("recovery point", ""))
-}
-
-async fn newest_seal(store: &Store, set: &str) -> Result<Option<(Layout, u64)>, ArchiveError> {
-    let layout = Layout::new(set);
-    let chain = Chain::new(store.clone(), layout.clone());
-    let Some(newest) = chain.newest().await? else { return Ok(None) };
-    let (entry, _) = chain.entry(newest).await?;
-    let seal = if entry.seal.is_some() { Some(newest) } else { entry.last_seal };
-    Ok(seal.map(|seal| (layout, seal)))
 }

@@ -7,13 +7,25 @@ use contract::{CrashPoint, crash};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::again::reread;
-use crate::store::{Created, Store};
+use crate::store::{Created, SHOWN_WITHIN, Store};
 use crate::{ArchiveError, Digest, Entry, Layout};
 
 /// Entries read at once.
 const PARALLEL: usize = 16;
 /// Attempts to settle a create whose outcome is not known.
 const ATTEMPTS: u32 = 8;
+
+/// Entries that are looked for one by one behind the one that `manifest.json` names.
+const STEPS: u64 = 8;
+
+/// The newest entry of a log.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The entry.
+    pub entry: Entry,
+    /// Its digest.
+    pub digest: Digest,
+}
 
 /// The log of one set.
 #[derive(Debug, Clone)]
@@ -50,6 +62,88 @@ impl Chain {
                 None => return Ok(newest),
             }
         }
+    }
+
+    /// The newest entry; `None` when the log is empty. `manifest.json` says where to begin to look, which saves listing
+    /// a long log; wherever it is wrong, the listing counts.
+    ///
+    /// # Errors
+    /// When the store fails, or the newest entry is damaged.
+    pub async fn head(&self) -> Result<Option<Head>, ArchiveError> {
+        if let Some(number) = self.manifest_head().await?
+            && let Ok(head) = self.head_at(number).await
+        {
+            return Ok(Some(head));
+        }
+        match self.newest().await? {
+            None => Ok(None),
+            Some(number) => self.head_at(number).await.map(Some),
+        }
+    }
+
+    async fn head_at(&self, number: u64) -> Result<Head, ArchiveError> {
+        let (entry, digest) = self.entry(number).await?;
+        Ok(Head { entry, digest })
+    }
+
+    async fn manifest_head(&self) -> Result<Option<u64>, ArchiveError> {
+        #[derive(serde::Deserialize)]
+        struct Manifest {
+            set: String,
+            entry: u64,
+        }
+        let Some(bytes) = self.store.get(&self.layout.summary("manifest.json")).await? else { return Ok(None) };
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(None) };
+        if manifest.set != self.layout.set() || manifest.entry == 0 {
+            return Ok(None);
+        }
+        for number in manifest.entry..manifest.entry + STEPS {
+            if self.store.size(&self.layout.entry(number + 1)).await?.is_none() {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether nobody wrote behind this entry.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn ends_with(&self, number: u64) -> Result<bool, ArchiveError> {
+        Ok(self.store.size(&self.layout.entry(number + 1)).await?.is_none())
+    }
+
+    /// Entries that this writer created; a store may show them late.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Unseen`] when they do not show; when one is damaged.
+    pub(crate) async fn written(&self, from: u64, to: u64) -> Result<Vec<(Entry, Digest)>, ArchiveError> {
+        let deadline = tokio::time::Instant::now() + SHOWN_WITHIN;
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.read(from, to).await {
+                Err(error) if error.is_damage() => {}
+                other => return other,
+            }
+            // It may have come meanwhile; else it is there and damaged.
+            let Some(absent) = self.first_absent(from, to).await? else { return self.read(from, to).await };
+            if tokio::time::Instant::now() + pause > deadline {
+                let reason =
+                    format!("the store confirmed the entry and does not show it for {} s", SHOWN_WITHIN.as_secs());
+                return Err(ArchiveError::Unseen { key: self.store.show(&self.layout.entry(absent)), reason });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn first_absent(&self, from: u64, to: u64) -> Result<Option<u64>, ArchiveError> {
+        for number in from..=to {
+            if self.store.get(&self.layout.entry(number)).await?.is_none() {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
     }
 
     /// One entry and its digest.
@@ -109,7 +203,7 @@ impl Chain {
     /// [`ArchiveError::Fenced`] when the number holds another writer's entry; the store's failure when its
     /// outcome stays unknown.
     pub async fn append(&self, entry: &Entry) -> Result<Digest, ArchiveError> {
-        let bytes = entry.encode();
+        let bytes = entry.encode()?;
         let key = self.layout.entry(entry.n);
         let mut pause = Duration::from_millis(100);
         let mut attempt = 0;
@@ -128,10 +222,7 @@ impl Chain {
                 Ok(Some(found)) if found == bytes => return Ok(Digest::of(&bytes)),
                 Ok(Some(found)) => return Err(self.fenced(entry.n, &found)),
                 Ok(None) | Err(_) if attempt < ATTEMPTS && retriable(error.as_ref()) => {}
-                Ok(None) => {
-                    let reason = "the store says that the object exists and that it does not";
-                    return Err(error.unwrap_or_else(|| ArchiveError::damaged(self.store.show(&key), reason)));
-                }
+                Ok(None) => return Err(error.unwrap_or_else(|| ArchiveError::contradiction(self.store.show(&key)))),
                 Err(read_error) => return Err(error.unwrap_or(read_error)),
             }
             tokio::time::sleep(pause).await;
@@ -144,10 +235,20 @@ impl Chain {
     /// # Errors
     /// When the store fails in another way.
     pub(crate) async fn refuses_second_create(&self, number: u64, bytes: Bytes) -> Result<bool, ArchiveError> {
-        match self.store.create(&self.layout.entry(number), bytes).await {
-            Created::Exists => Ok(true),
-            Created::Done => Ok(false),
-            Created::Unknown(error) => Err(error),
+        let key = self.layout.entry(number);
+        let mut pause = Duration::from_millis(100);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.store.create(&key, bytes.clone()).await {
+                Created::Exists => return Ok(true),
+                // An earlier try cannot have made it: the entry was there before all of them.
+                Created::Done => return Ok(false),
+                Created::Unknown(error) if attempt < ATTEMPTS && retriable(Some(&error)) => {}
+                Created::Unknown(error) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use contract::GroupPresence;
 use serde::{Deserialize, Serialize};
 
+use crate::Digest;
 use crate::entry::{FORMAT, Owner};
 
 /// `set.json`: written once.
@@ -24,6 +26,25 @@ pub struct SetDocument {
     pub owner: Owner,
     /// Whether several runs extend it.
     pub incremental: bool,
+    /// Digest of the document that was lost and that this one was made in place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Digest>,
+}
+
+impl SetDocument {
+    /// Whether this document, whose bytes have `digest`, is the one that the log names.
+    #[must_use]
+    pub fn is_named(&self, digest: &Digest, by_log: &Digest) -> bool {
+        digest == by_log || self.replaces.as_ref() == Some(by_log)
+    }
+}
+
+/// Points a recovery point's stamp to its seal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Hint {
+    pub(crate) format: u32,
+    pub(crate) entry: u64,
+    pub(crate) digest: Digest,
 }
 
 /// Configs that topics had of their own, by topic name.
@@ -40,6 +61,9 @@ pub struct GroupSnapshot {
     pub state: String,
     /// Positions in topic and partition order.
     pub offsets: Vec<GroupPosition>,
+    /// Why the positions of a group that is known from an earlier point are missing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<GroupPresence>,
 }
 
 /// A committed position.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
+use crate::holdings::{Holdings, Tally};
+use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
 use crate::state::{PartitionState, TopicState};
@@ -71,6 +73,13 @@ pub struct SegmentRef {
     pub digest: Digest,
 }
 
+/// Adds segments to a sum of them.
+pub(crate) fn add_all(tally: &mut Tally, segments: &[SegmentRef]) {
+    for one in segments {
+        tally.add(one.claim, &one.nonce, one.seq, one.size);
+    }
+}
+
 columns! {
     /// What one segment holds of one partition.
     pub struct SegmentRow as SegmentRowColumns {
@@ -132,8 +141,8 @@ pub struct Gap {
     pub from: i64,
     /// First offset after the gap.
     pub to: i64,
-    /// Why: `log-start-moved`, `topic-deleted`, `topic-recreated`.
-    pub reason: String,
+    /// Why.
+    pub reason: GapReason,
 }
 
 /// A new timeline: the source's log was cut at an offset below what was archived.
@@ -151,7 +160,7 @@ pub struct Fork {
     pub from: i64,
 }
 
-/// Offsets that open transactions kept out of a recovery point.
+/// Offsets below a run's target that are not part of its recovery point, and may be part of a later one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldBack {
@@ -159,10 +168,13 @@ pub struct HeldBack {
     pub topic: String,
     /// Partition.
     pub partition: i32,
-    /// Where the point ends: the last stable offset.
+    /// Where the point ends.
     pub from: i64,
     /// Where it should have ended.
     pub to: i64,
+    /// What kept them out.
+    #[serde(default)]
+    pub reason: HeldReason,
     /// Producer of the oldest open transaction, when the broker tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub producer_id: Option<i64>,
@@ -207,6 +219,9 @@ pub struct Seal {
     /// Group positions, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<SideRef>,
+    /// The set's segments added up; absent in seals of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdings: Option<Holdings>,
     /// Release that wrote it.
     pub writer: String,
 }
@@ -242,7 +257,7 @@ pub struct Entry {
     pub last_state: Option<u64>,
     /// Newest roll-up before this entry.
     pub last_rollup: Option<RollupRef>,
-    /// Digest of `set.json`, in the entry with number 0.
+    /// Digest of `set.json`, in the entry with number 0, in claims and in seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Digest>,
     /// Topics that rows and positions of this entry name.
@@ -266,6 +281,9 @@ pub struct Entry {
     /// The recovery point, for a seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Box<Seal>>,
+    /// Topics that join the set with this claim: the source had them, and no entry before names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<TopicState>,
     /// The new owner, for an adoption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
@@ -273,8 +291,10 @@ pub struct Entry {
 
 impl Entry {
     /// The bytes to store.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
+    ///
+    /// # Errors
+    /// When they cannot be made: a defect.
+    pub fn encode(&self) -> Result<Bytes, ArchiveError> {
         encode_document(self)
     }
 
@@ -298,14 +318,13 @@ impl Entry {
 }
 
 /// JSON in a zstd frame with a checksum: the newest entry of a log has nothing else that covers it.
-pub(crate) fn encode_document<T: Serialize>(document: &T) -> Bytes {
-    // Serialization of plain data into memory cannot fail, and neither can compressing it.
-    let json = serde_json::to_vec(document).unwrap_or_default();
+pub(crate) fn encode_document<T: Serialize>(document: &T) -> Result<Bytes, ArchiveError> {
+    let json = serde_json::to_vec(document).map_err(ArchiveError::unencodable)?;
     let packed = zstd::bulk::Compressor::new(3).and_then(|mut compressor| {
         compressor.include_checksum(true)?;
         compressor.compress(&json)
     });
-    packed.unwrap_or(json).into()
+    packed.map(Bytes::from).map_err(ArchiveError::unencodable)
 }
 
 /// Reads a document; checks format and required features first.

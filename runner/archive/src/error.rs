@@ -1,9 +1,8 @@
 //! What can go wrong with an archive or its store.
 
-use std::error::Error as _;
-use std::io::ErrorKind;
-
 use contract::{Code, Failure};
+
+use crate::classify;
 
 /// A failure of the archive.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +34,14 @@ pub enum ArchiveError {
         /// The object.
         key: String,
         /// How it shows.
+        reason: String,
+    },
+    /// A folder holds another set than its name says, or a set with another set's document.
+    #[error("{key} is not the backup set that it is named as: {reason}")]
+    OtherSet {
+        /// The object or folder.
+        key: String,
+        /// How it shows, with the fix.
         reason: String,
     },
     /// A newer release wrote this.
@@ -104,6 +111,20 @@ pub enum ArchiveError {
         /// The store.
         place: String,
     },
+    /// The store confirmed a write and does not show it.
+    #[error("{key}: {reason}. Nothing is damaged; run again to go on")]
+    Unseen {
+        /// The object.
+        key: String,
+        /// What it shows instead.
+        reason: String,
+    },
+    /// Segments that the log names are not in the store.
+    #[error("{0}")]
+    BaseLost(String),
+    /// A log without the document of its set.
+    #[error("{0}")]
+    SetLost(String),
     /// Batch bytes cannot be read.
     #[error("{key}: {source}")]
     Batch {
@@ -120,6 +141,28 @@ impl ArchiveError {
         Self::Damaged { key: key.to_string(), reason: reason.to_string() }
     }
 
+    /// A create that must not replace is refused, and the object is not there.
+    pub(crate) fn contradiction(key: String) -> Self {
+        let reason = format!(
+            "{key}: the store refuses to create the object because it exists, and says that it does not exist: its If-None-Match is wrong. `kafka-backup-runner store-check` tries it; use another store, or a release of it that does it right"
+        );
+        Self::Config { reason, code: Code::StoreUnsafe }
+    }
+
+    /// A document of ours that cannot be written down: a defect.
+    #[must_use]
+    pub fn unencodable(error: impl std::fmt::Display) -> Self {
+        Self::Config { reason: format!("a document cannot be encoded: {error}"), code: Code::Internal }
+    }
+
+    /// Batches of a topic that the writer was not told of: a defect.
+    pub(crate) fn unknown_topic(id: uuid::Uuid) -> Self {
+        Self::Config {
+            reason: format!("batches came of topic {id}, which the writer does not know"),
+            code: Code::Internal,
+        }
+    }
+
     /// A task that ended by itself: a defect.
     #[must_use]
     pub fn task(error: tokio::task::JoinError) -> Self {
@@ -133,8 +176,8 @@ impl ArchiveError {
 
     /// A store failure, classified.
     pub(crate) fn store(operation: &'static str, key: impl ToString, error: &object_store::Error) -> Self {
-        let (code, hint) = classify(error);
-        Self::Store { operation, key: key.to_string(), reason: format!("{}{hint}", root_cause(error)), code }
+        let (code, reason) = classify::describe(error);
+        Self::Store { operation, key: key.to_string(), reason, code }
     }
 
     /// Whether stored bytes are not what they must be: reading them again may show other ones.
@@ -147,13 +190,16 @@ impl ArchiveError {
     pub fn code(&self) -> Code {
         match self {
             Self::Store { code, .. } | Self::Config { code, .. } => *code,
-            Self::Damaged { .. } | Self::Batch { .. } => Code::ArchiveDamaged,
+            Self::Damaged { .. } | Self::Batch { .. } | Self::OtherSet { .. } => Code::ArchiveDamaged,
             Self::Newer { .. } => Code::ArchiveNewer,
             Self::ForeignOwner { .. } => Code::ForeignOwner,
             Self::Missing { .. } => Code::NoSuchPoint,
             Self::Fenced { .. } => Code::Fenced,
             Self::Unsafe { .. } => Code::StoreUnsafe,
             Self::RolledBack { .. } => Code::ArchiveRolledBack,
+            Self::Unseen { .. } => Code::StoreForgets,
+            Self::BaseLost(_) => Code::SegmentsMissing,
+            Self::SetLost(_) => Code::SetMissing,
         }
     }
 }
@@ -161,89 +207,5 @@ impl ArchiveError {
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
         Self::new(error.code(), error.to_string())
-    }
-}
-
-/// The class of a store's failure, and a hint for people.
-fn classify(error: &object_store::Error) -> (Code, &'static str) {
-    use object_store::Error as E;
-    match error {
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => return (Code::StoreDenied, ""),
-        E::NotFound { .. } => return (Code::StoreMissing, ""),
-        _ => {}
-    }
-    // Lists come back as generic errors: the store's own code in the body tells them apart.
-    let text = root_cause(error);
-    let says = |codes: &[&str]| codes.iter().any(|code| text.contains(&format!("<Code>{code}</Code>")));
-    if says(&["NoSuchBucket", "ContainerNotFound"]) {
-        return (Code::StoreMissing, "");
-    }
-    if says(&[
-        "AccessDenied",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "XAdminUserNotFound",
-        "AuthenticationFailed",
-        "AuthorizationFailure",
-        "AuthorizationPermissionMismatch",
-        "InsufficientAccountPermissions",
-    ]) {
-        return (Code::StoreDenied, "");
-    }
-    match io_kind(error) {
-        Some(ErrorKind::PermissionDenied) => (Code::StoreDenied, " (the process may not write there)"),
-        Some(ErrorKind::ReadOnlyFilesystem) => (Code::StoreDenied, " (mount it writable, or use another directory)"),
-        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => (Code::StoreFull, " (make room, then run again)"),
-        Some(ErrorKind::Unsupported) => (Code::StoreUnsafe, " (this file system has no hard links)"),
-        _ => (Code::StoreUnreachable, ""),
-    }
-}
-
-fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        source = inner.source();
-    }
-    None
-}
-
-/// The library's chain of causes, from the outside in, without repeats.
-fn root_cause(error: &object_store::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    without_signature(&text)
-}
-
-/// A shared access signature travels in URLs, and URLs stand in messages.
-fn without_signature(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("sig=") {
-        let (before, after) = rest.split_at(at + 4);
-        out.push_str(before);
-        out.push_str("***");
-        rest = after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "%+/=-_.".contains(c));
-    }
-    out + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_signature;
-
-    #[test]
-    fn signatures_are_left_out_of_messages() {
-        let text = "GET https://a/b?sv=1&sig=Abc%2Bdef%3D&se=2 failed";
-        assert_eq!(without_signature(text), "GET https://a/b?sv=1&sig=***&se=2 failed");
     }
 }

@@ -60,7 +60,8 @@ impl HeadCopy {
 
     /// Replaces the copy. The log is ahead of it for a moment, never behind.
     pub(crate) async fn write(&self, entry: u64, digest: &Digest) -> Result<(), ArchiveError> {
-        let bytes = serde_json::to_vec(&Head { entry, digest: digest.clone() }).unwrap_or_default();
+        let head = Head { entry, digest: digest.clone() };
+        let bytes = serde_json::to_vec(&head).map_err(ArchiveError::unencodable)?;
         let (file, fresh) = (self.file.clone(), self.file.with_extension("new"));
         let work = move || {
             use std::io::Write;

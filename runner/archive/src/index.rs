@@ -1,13 +1,21 @@
 //! What the log says of segments, up to one entry: from roll-ups where there are some, from entries for the rest. Rows
 //! stay packed; a reader walks over them.
 
+mod roll_up;
+mod walk;
+
 use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+pub(crate) use self::roll_up::{restore_rollup, roll_up, says_the_same};
+use self::walk::{Walk, What};
 use crate::entry::{Fork, Gap, SegmentRef, SegmentRow};
-use crate::rollup::{Directory, FANOUT, PageRow, RollupRef, RowReader, Run, build, run_of_entry};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Layout, Store};
+use crate::problem::Problem;
+use crate::rollup::{Directory, PageRow, RollupRef, RowReader, Run, SealedPoint};
+use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
 /// Stored bytes of pages that are read at once.
 const READ: u64 = 4 << 20;
@@ -23,8 +31,9 @@ struct Part {
 
 #[derive(Debug, Clone)]
 enum Rows {
-    Pages(RollupRef, Vec<PageRow>),
-    Packed(Vec<u8>, u32),
+    /// Pages of a roll-up, and the digest of its last entry.
+    Pages(RollupRef, Digest, Vec<PageRow>),
+    Packed(RowReader),
 }
 
 /// The index up to an entry.
@@ -37,14 +46,31 @@ pub(crate) struct Index {
     pub(crate) segments: Vec<SegmentRef>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) forks: Vec<Fork>,
+    /// Seals, oldest first; those of roll-ups of release 0.1 only when they were asked for.
+    pub(crate) seals: Vec<SealedPoint>,
+    /// Roll-ups that were used, with their directories' say on seals and links.
+    pub(crate) rollups: Vec<(RollupRef, Arc<Directory>)>,
+    /// Roll-ups that could not be used, and what is wrong with each.
+    pub(crate) lost: Vec<RollupRef>,
+    problems: Arc<Mutex<Vec<Problem>>>,
 }
 
 impl Index {
-    /// Loads the index up to entry `upto`, and that entry. Links between entries are checked where entries are read,
-    /// digests where roll-ups are.
+    /// Loads the index up to entry `upto`, and that entry. Every entry and roll-up is linked to what follows it.
     pub(crate) async fn load(store: &Store, layout: &Layout, upto: u64) -> Result<(Self, Entry, Digest), ArchiveError> {
-        let chain = Chain::new(store.clone(), layout.clone());
-        let (last, digest) = chain.entry(upto).await?;
+        let (last, digest) = Chain::new(store.clone(), layout.clone()).entry(upto).await?;
+        let index = Self::up_to(store, layout, (&last, &digest), false).await?;
+        Ok((index, last, digest))
+    }
+
+    /// Loads the index up to an entry that was read; with all seals, when they are asked for.
+    pub(crate) async fn up_to(
+        store: &Store,
+        layout: &Layout,
+        last: (&Entry, &Digest),
+        seals: bool,
+    ) -> Result<Self, ArchiveError> {
+        let walked = Walk::new(store, layout, seals, last).back().await?;
         let mut index = Self {
             store: store.clone(),
             layout: layout.clone(),
@@ -52,71 +78,59 @@ impl Index {
             segments: Vec::new(),
             gaps: Vec::new(),
             forks: Vec::new(),
+            seals: Vec::new(),
+            rollups: Vec::new(),
+            lost: walked.lost,
+            problems: Arc::new(Mutex::new(walked.problems)),
         };
-        let (mut next, mut before): (u64, Option<Digest>) = (0, None);
-        for (rollup, directory) in rollups(store, layout, last.last_rollup.clone()).await? {
-            if rollup.from > next {
-                index.add_entries(&chain, next..rollup.from, before.as_ref()).await?;
-            }
-            next = rollup.to + 1;
-            before = Some(directory.last.clone());
-            index.add_rollup(rollup, directory);
-        }
-        index.add_entries(&chain, next..upto + 1, before.as_ref()).await?;
-        Ok((index, last, digest))
-    }
-
-    fn add_rollup(&mut self, rollup: RollupRef, mut directory: Directory) {
-        self.parts.push(Part {
-            first: u32::try_from(self.segments.len()).unwrap_or(u32::MAX),
-            topics: directory.topics.iter().map(|topic| topic.id).collect(),
-            rows: Rows::Pages(rollup, directory.pages),
-        });
-        self.segments.append(&mut directory.segments);
-        self.gaps.append(&mut directory.gaps);
-        self.forks.append(&mut directory.forks);
-    }
-
-    async fn add_entries(
-        &mut self,
-        chain: &Chain,
-        range: std::ops::Range<u64>,
-        before: Option<&Digest>,
-    ) -> Result<(), ArchiveError> {
-        let mut before = before.cloned();
-        let mut from = range.start;
-        while from < range.end {
-            // A few at a time: what is read is packed at once.
-            let to = (from + FANOUT - 1).min(range.end - 1);
-            for (entry, digest) in chain.read_after(from, to, before.as_ref()).await? {
-                if entry.kind == EntryKind::Prune {
-                    let key = self.store.show(&self.layout.entry(entry.n));
-                    let feature = Some("prune".to_owned());
-                    return Err(ArchiveError::Newer { key, format: entry.format, known: entry.format, feature });
+        for piece in walked.pieces {
+            match piece {
+                What::Rollup(rollup, directory) => index.add_rollup(rollup, *directory),
+                What::Entries(runs) => {
+                    for (run, seal) in runs {
+                        index.seals.extend(seal);
+                        index.add_run(run);
+                    }
                 }
-                before = Some(digest);
-                self.add_entry(entry);
             }
-            from = to + 1;
         }
-        Ok(())
+        Ok(index)
     }
 
-    fn add_entry(&mut self, mut entry: Entry) {
-        let first = u32::try_from(self.segments.len()).unwrap_or(u32::MAX);
-        if !entry.rows.is_empty() {
-            let run = run_of_entry(&entry);
-            let topics = run.topics.iter().map(|topic| topic.id).collect();
-            let (bytes, rows) = run.into_reader().into_parts();
-            self.parts.push(Part { first, topics, rows: Rows::Packed(bytes, rows) });
+    /// What is wrong with roll-ups that were needed so far. What they say was read from the entries.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn place(&self) -> u32 {
+        u32::try_from(self.segments.len()).unwrap_or(u32::MAX)
+    }
+
+    fn add_rollup(&mut self, rollup: RollupRef, directory: Directory) {
+        let topics = directory.topics.iter().map(|topic| topic.id).collect();
+        let rows = Rows::Pages(rollup.clone(), directory.last.clone(), directory.pages.clone());
+        self.parts.push(Part { first: self.place(), topics, rows });
+        self.segments.extend_from_slice(&directory.segments);
+        self.gaps.extend_from_slice(&directory.gaps);
+        self.forks.extend_from_slice(&directory.forks);
+        self.seals.extend(directory.seals.iter().flatten().cloned());
+        self.rollups.push((rollup, Arc::new(directory)));
+    }
+
+    fn add_run(&mut self, mut run: Run) {
+        let first = self.place();
+        self.segments.append(&mut run.segments);
+        self.gaps.append(&mut run.gaps);
+        self.forks.append(&mut run.forks);
+        let topics = run.topics.iter().map(|topic| topic.id).collect();
+        let rows = run.into_reader();
+        if !rows.is_empty() {
+            self.parts.push(Part { first, topics, rows: Rows::Packed(rows) });
         }
-        self.segments.append(&mut entry.segments);
-        self.gaps.append(&mut entry.gaps);
-        self.forks.append(&mut entry.forks);
     }
 
     /// Walks over the rows of these partitions, or of all; of one partition the oldest comes first. A row's `segment` is
-    /// its position in [`Self::segments`]; its `topic` has no meaning.
+    /// its position in [`Self::segments`]; its `topic` has no meaning. A page that cannot be read is read from entries.
     pub(crate) async fn each_row(
         &self,
         only: Option<&HashSet<(Uuid, i32)>>,
@@ -124,23 +138,63 @@ impl Index {
     ) -> Result<(), ArchiveError> {
         for part in &self.parts {
             match &part.rows {
-                Rows::Packed(bytes, rows) => part.walk(RowReader::new(bytes.clone(), *rows), only, take)?,
-                Rows::Pages(rollup, pages) => {
-                    for group in part.wanted_pages(pages, only) {
-                        for reader in Directory::pages(&self.store, &self.layout, rollup, group).await? {
-                            part.walk(reader, only, take)?;
+                Rows::Packed(rows) => {
+                    let mut rows = rows.clone();
+                    while let Some(row) = rows.next()? {
+                        part.hand_over(row, only, take);
+                    }
+                }
+                Rows::Pages(rollup, last, pages) => self.each_of_pages(part, (rollup, last, pages), only, take).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn each_of_pages(
+        &self,
+        part: &Part,
+        (rollup, last, pages): (&RollupRef, &Digest, &[PageRow]),
+        only: Option<&HashSet<(Uuid, i32)>>,
+        take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
+    ) -> Result<(), ArchiveError> {
+        for group in part.wanted_pages(pages, only) {
+            let wanted = pages.get(group.clone()).unwrap_or_default();
+            match Directory::rows(&self.store, &self.layout, rollup, wanted).await {
+                Ok(readers) => {
+                    for mut rows in readers {
+                        while let Some(row) = rows.next()? {
+                            part.hand_over(row, only, take);
                         }
                     }
                 }
+                Err(error) if error.is_damage() => {
+                    self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(Problem::of(&error));
+                    let before = pages.get(..group.start).unwrap_or_default();
+                    let mut skip: u64 = before.iter().map(|page| u64::from(page.rows)).sum();
+                    let mut rows = self.rows_again(rollup, last).await?;
+                    while let Some(row) = rows.next(&self.store, &self.layout).await? {
+                        if skip == 0 {
+                            part.hand_over(&row, only, take);
+                        }
+                        skip = skip.saturating_sub(1);
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 }
 
+/// A store in memory, for what is made only to be compared.
+fn scratch() -> Store {
+    Store::new(Arc::new(object_store::memory::InMemory::new()), "", "memory")
+}
+
 impl Part {
     /// Neighbouring pages that may hold wanted partitions, in groups of bounded size.
-    fn wanted_pages<'a>(&self, pages: &'a [PageRow], only: Option<&HashSet<(Uuid, i32)>>) -> Vec<&'a [PageRow]> {
+    fn wanted_pages(&self, pages: &[PageRow], only: Option<&HashSet<(Uuid, i32)>>) -> Vec<Range<usize>> {
         let key = |page: &PageRow| (self.topics.get(page.topic as usize).copied().unwrap_or_default(), page.partition);
         let wanted = |place: usize| {
             let Some(only) = only else { return true };
@@ -148,14 +202,14 @@ impl Part {
             let after = pages.get(place + 1).map(key);
             only.iter().any(|wanted| Some(*wanted) >= first && after.is_none_or(|after| *wanted <= after))
         };
-        let mut out: Vec<&[PageRow]> = Vec::new();
+        let mut out: Vec<Range<usize>> = Vec::new();
         let mut start = None;
         for place in 0..=pages.len() {
             let inside = place < pages.len() && wanted(place);
             let bytes =
                 |from: usize| pages.get(from..place).unwrap_or_default().iter().map(|page| page.length).sum::<u64>();
             if let Some(from) = start.filter(|from| !inside || bytes(*from) >= READ) {
-                out.extend(pages.get(from..place));
+                out.push(from..place);
                 start = None;
             }
             if inside && start.is_none() {
@@ -165,126 +219,17 @@ impl Part {
         out
     }
 
-    fn walk(
+    /// Gives a row to `take` when it is of a wanted partition, with its segment's place in the index.
+    fn hand_over(
         &self,
-        mut rows: RowReader,
+        row: &SegmentRow,
         only: Option<&HashSet<(Uuid, i32)>>,
         take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
-    ) -> Result<(), ArchiveError> {
-        while let Some(row) = rows.next()? {
-            let topic = self.topics.get(row.topic as usize).copied().unwrap_or_default();
-            if only.is_none_or(|only| only.contains(&(topic, row.partition))) {
-                let mut row = row.clone();
-                row.segment = row.segment.saturating_add(self.first);
-                take(topic, &row);
-            }
+    ) {
+        let topic = self.topics.get(row.topic as usize).copied().unwrap_or_default();
+        if only.is_none_or(|only| only.contains(&(topic, row.partition))) {
+            let segment = row.segment.saturating_add(self.first);
+            take(topic, &SegmentRow { segment, ..row.clone() });
         }
-        Ok(())
     }
-}
-
-/// All roll-ups from the oldest to `newest`, with their directories.
-pub(crate) async fn rollups(
-    store: &Store,
-    layout: &Layout,
-    newest: Option<RollupRef>,
-) -> Result<Vec<(RollupRef, Directory)>, ArchiveError> {
-    let mut out: Vec<(RollupRef, Directory)> = Vec::new();
-    let mut next = newest;
-    while let Some(rollup) = next.take() {
-        if out.last().is_some_and(|(later, _)| rollup.to >= later.from) {
-            let key = store.show(&layout.rollup(rollup.level, rollup.from, rollup.to));
-            return Err(ArchiveError::damaged(key, "it does not end before the roll-up that follows it"));
-        }
-        let directory = Directory::load(store, layout, &rollup).await?;
-        next.clone_from(&directory.previous);
-        out.push((rollup, directory));
-    }
-    out.reverse();
-    Ok(out)
-}
-
-/// Writes the roll-ups that end with entry `last`; returns the newest one.
-///
-/// # Errors
-/// When something cannot be read or written. Nothing depends on it: readers read entries instead.
-pub(crate) async fn roll_up(
-    store: &Store,
-    layout: &Layout,
-    newest: Option<RollupRef>,
-    (last, digest): (u64, &Digest),
-) -> Result<Option<RollupRef>, ArchiveError> {
-    let mut newest = newest;
-    let mut span = 1;
-    for level in 1..=2u32 {
-        span *= FANOUT;
-        if (last + 1) % span != 0 || newest.as_ref().is_some_and(|newest| newest.to >= last && newest.level >= level) {
-            continue;
-        }
-        let from = last + 1 - span;
-        let (mut runs, mut previous) = (Vec::new(), newest);
-        let mut covered = last + 1;
-        let mut found = Vec::new();
-        // Roll-ups of the level below, from the newest back; entries where there are none.
-        while let Some(rollup) = previous.take_if(|rollup| rollup.from >= from && level > 1) {
-            let directory = Directory::load(store, layout, &rollup).await?;
-            previous.clone_from(&directory.previous);
-            found.push((rollup, directory));
-        }
-        let chain = Chain::new(store.clone(), layout.clone());
-        for (rollup, directory) in found {
-            if rollup.to + 1 < covered {
-                entries_as_runs(&chain, rollup.to + 1, covered - 1, &mut runs).await?;
-            }
-            covered = rollup.from;
-            runs.push(Run::of_rollup(rollup, directory));
-        }
-        if covered > from {
-            entries_as_runs(&chain, from, covered - 1, &mut runs).await?;
-        }
-        runs.reverse();
-        let runs = crate::rollup::Runs::new(runs);
-        newest = Some(build(store, layout, (level, from, last), digest.clone(), previous, runs).await?);
-    }
-    Ok(newest)
-}
-
-/// Whether a roll-up, made again from its entries, has the same pages: their digests tell. The first bytes have no
-/// digest and are compared.
-pub(crate) async fn remade(
-    store: &Store,
-    scratch: &Store,
-    layout: &Layout,
-    rollup: &RollupRef,
-    directory: &Directory,
-) -> Result<bool, ArchiveError> {
-    let chain = Chain::new(store.clone(), layout.clone());
-    let mut runs = Vec::new();
-    entries_as_runs(&chain, rollup.from, rollup.to, &mut runs).await?;
-    runs.reverse();
-    let range = (rollup.level, rollup.from, rollup.to);
-    let (last, previous) = (directory.last.clone(), directory.previous.clone());
-    let again = build(scratch, layout, range, last, previous, crate::rollup::Runs::new(runs)).await?;
-    let again = Directory::load(scratch, layout, &again).await?;
-    for page in &directory.pages {
-        Directory::pages(store, layout, rollup, std::slice::from_ref(page)).await?;
-    }
-    let key = layout.rollup(rollup.level, rollup.from, rollup.to);
-    let magic = store.get_range(&key, 0..8).await? == scratch.get_range(&key, 0..8).await?;
-    Ok(magic
-        && again.pages == directory.pages
-        && again.segments == directory.segments
-        && again.topics == directory.topics)
-}
-
-/// Adds the entries `from..=to`, newest first.
-async fn entries_as_runs(chain: &Chain, from: u64, to: u64, runs: &mut Vec<Run>) -> Result<(), ArchiveError> {
-    let mut upto = to + 1;
-    while upto > from {
-        let start = upto.saturating_sub(FANOUT).max(from);
-        let entries = chain.read(start, upto - 1).await?;
-        runs.extend(entries.iter().rev().map(|(entry, _)| run_of_entry(entry)));
-        upto = start;
-    }
-    Ok(())
 }

@@ -69,13 +69,19 @@ impl Layout {
         self.key(&format!("data/{claim:020}-{nonce}/{seq:08}.seg"))
     }
 
+    /// The folder of all segments.
+    pub(crate) fn data(&self) -> Path {
+        self.key("data")
+    }
+
     /// Hint from a recovery point's stamp to its seal.
     pub(crate) fn point(&self, stamp: &str) -> Path {
         self.key(&format!("points/{stamp}"))
     }
 
-    pub(crate) fn points(&self) -> Path {
-        self.key("points")
+    /// The folder of the roll-ups of a level.
+    pub(crate) fn rollups(&self, level: u32) -> Path {
+        self.key(&format!("roll/{level}"))
     }
 
     /// A document beside seal `number`.

@@ -7,10 +7,14 @@
 //!
 //! Modules use only modules listed above them.
 
+mod answer;
+mod classify;
 mod columns;
 mod digest;
 mod error;
 mod layout;
+mod problem;
+mod reason;
 mod time_spent;
 
 mod again;
@@ -18,6 +22,8 @@ mod open;
 mod store;
 
 pub mod segment;
+
+mod holdings;
 
 mod entry;
 mod rollup;
@@ -28,8 +34,12 @@ mod chain;
 mod documents;
 mod head;
 
-mod catalog;
 mod index;
+
+mod catalog;
+
+mod sums;
+
 mod point;
 
 mod read;
@@ -38,7 +48,11 @@ mod writer_options;
 
 mod epochs;
 
+mod base;
 mod replay;
+
+mod mend;
+mod repair;
 
 mod writer;
 
@@ -47,26 +61,30 @@ mod verify;
 
 mod probe;
 
-pub use catalog::{Catalog, SetSummary, resolve};
-pub use chain::Chain;
+pub use catalog::{Catalog, Found, SetSummary, find, resolve};
+pub use chain::{Chain, Head};
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
 pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
 pub use epochs::first_above_epoch;
 pub use error::ArchiveError;
 pub use head::HeadCopy;
+pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
-pub use open::{Paths, open_store};
-pub use point::{Point, ReadPlan, Wanted};
+pub use open::{Paths, open_briefly, open_store, open_unasked};
+pub use point::{Point, ReadPlan, Wanted, newest_groups};
 pub use probe::{Finding, probe};
+pub use problem::Problem;
 pub use read::{BatchStream, ReadBatch};
+pub use reason::{GapReason, HeldReason};
+pub use repair::{Repair, repair_set};
 pub use restore_state::RestoreJournal;
-pub use rollup::RollupRef;
+pub use rollup::{RollupRef, SealedPoint};
 pub use segment::{Arena, PendingBatch};
-pub use state::{PartitionState, SetState, TopicState};
+pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
-pub use verify::{Level, Problem, Verification, verify_point};
+pub use verify::{Level, Verification, verify_point};
 pub use writer::{Opened, SetWriter};
-pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, WriterOptions, Written};
+pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, Source, WriterOptions, Written};

@@ -2,6 +2,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::{CircuitBreakerSpec, Code, StoreSpec};
 use object_store::local::LocalFileSystem;
@@ -11,6 +12,7 @@ use crate::{ArchiveError, Store};
 mod azure;
 mod breaker;
 mod gcs;
+mod guard;
 mod s3;
 mod secret;
 
@@ -38,28 +40,51 @@ impl Paths {
 /// # Errors
 /// When a credential file cannot be read, the bucket or directory does not exist, or access is refused.
 pub async fn open_store(spec: &StoreSpec, paths: &Paths, breaker: &CircuitBreakerSpec) -> Result<Store, ArchiveError> {
-    let breaker = Breaker::new(*breaker);
+    let store = open_unasked(spec, paths, breaker)?;
+    check_bucket(&store).await?;
+    Ok(store)
+}
+
+/// Opens a store without asking it anything.
+///
+/// # Errors
+/// When a credential file cannot be read, or a directory does not exist.
+pub fn open_unasked(spec: &StoreSpec, paths: &Paths, breaker: &CircuitBreakerSpec) -> Result<Store, ArchiveError> {
+    open(spec, paths, &Breaker::new(*breaker))
+}
+
+/// Opens a store for somebody who waits for the answer: a failing request is not sent again for longer than `budget`.
+///
+/// # Errors
+/// As [`open_store`].
+pub async fn open_briefly(spec: &StoreSpec, paths: &Paths, budget: Duration) -> Result<Store, ArchiveError> {
+    let silence = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
+    let breaker = CircuitBreakerSpec { enabled: false, operation_timeout_ms: silence, ..CircuitBreakerSpec::default() };
+    let store = open(spec, paths, &Breaker::new(breaker).brief(budget))?.with_budget(budget);
+    check_bucket(&store).await?;
+    Ok(store)
+}
+
+fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, ArchiveError> {
     let prefix = spec.prefix();
-    let (inner, bucket, root) = match spec {
+    let (inner, root) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } => {
             let endpoint = endpoint.as_deref();
             let place = s3::Place { bucket, region, endpoint, path_style: *path_style, allow_http: *allow_http };
-            (s3::open(&place, credentials.as_ref(), paths, &breaker)?, bucket, format!("s3://{bucket}"))
+            (s3::open(&place, credentials.as_ref(), paths, breaker)?, format!("s3://{bucket}"))
         }
         StoreSpec::Azure { account, container, endpoint, allow_http, credentials, .. } => {
             let place = azure::Place { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
             let root = format!("azure://{account}/{container}");
-            (azure::open(&place, credentials.as_ref(), paths, &breaker)?, container, root)
+            (azure::open(&place, credentials.as_ref(), paths, breaker)?, root)
         }
         StoreSpec::Gcs { bucket, endpoint, allow_http, credentials, .. } => {
-            let inner = gcs::open(bucket, endpoint.as_deref(), *allow_http, credentials.as_ref(), paths, &breaker)?;
-            (inner, bucket, format!("gs://{bucket}"))
+            let inner = gcs::open(bucket, endpoint.as_deref(), *allow_http, credentials.as_ref(), paths, breaker)?;
+            (inner, format!("gs://{bucket}"))
         }
     };
-    let store = Store::new(inner, prefix, format!("{root}{}{prefix}", if prefix.is_empty() { "" } else { "/" }));
-    check_bucket(&store, bucket).await?;
-    Ok(store)
+    Ok(Store::new(inner, prefix, format!("{root}{}{prefix}", if prefix.is_empty() { "" } else { "/" })))
 }
 
 /// The HTTP client takes its TLS provider from the process; a caller may have installed one already.
@@ -91,12 +116,6 @@ fn open_directory(path: &FilePath, prefix: &str) -> Result<Store, ArchiveError> 
 }
 
 /// Listing tells a missing bucket and refused access apart before anything is written.
-async fn check_bucket(store: &Store, bucket: &str) -> Result<(), ArchiveError> {
-    match store.folders(&object_store::path::Path::default()).await {
-        Err(ArchiveError::Store { code: Code::StoreMissing, .. }) => Err(ArchiveError::Config {
-            reason: format!("bucket or container {bucket:?} does not exist; create it, or correct the name"),
-            code: Code::StoreMissing,
-        }),
-        other => other.map(drop),
-    }
+async fn check_bucket(store: &Store) -> Result<(), ArchiveError> {
+    store.folders(&object_store::path::Path::default()).await.map(drop)
 }

@@ -7,12 +7,15 @@ use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::again::reread;
+use crate::catalog::{Found, SetCheck, name_finding, set_document};
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
+use crate::problem::Problem;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
+use crate::sums::{Sums, differences};
 use crate::timeline::Timelines;
-use crate::{ArchiveError, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
+use crate::{ArchiveError, Chain, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
 
 /// Segments that are looked at at once.
 const CHECKS: usize = 16;
@@ -29,19 +32,80 @@ pub struct Point {
     /// Digest of the seal.
     pub digest: Digest,
     index: Index,
+    noted: Vec<Problem>,
+}
+
+/// The group positions of the newest recovery point of a set; empty when there is no point, or it has none. Only its
+/// seal is read.
+///
+/// # Errors
+/// When the newest entry, the seal or the document is missing or damaged.
+pub async fn newest_groups(store: &Store, layout: &Layout) -> Result<Vec<GroupSnapshot>, ArchiveError> {
+    let chain = Chain::new(store.clone(), layout.clone());
+    let Some(newest) = chain.newest().await? else { return Ok(Vec::new()) };
+    let mut entry = chain.entry(newest).await?.0;
+    if entry.seal.is_none() {
+        let Some(seal) = entry.last_seal else { return Ok(Vec::new()) };
+        entry = chain.entry(seal).await?.0;
+    }
+    match entry.seal.and_then(|seal| seal.groups) {
+        Some(reference) => side(store, layout, entry.n, "groups.json", &reference).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 impl Point {
-    /// Loads the point that entry `seal` makes; the whole chain up to it is checked.
+    /// Loads the point that entry `seal` makes; the whole chain up to it is checked, and that it is a point of this set.
     ///
     /// # Errors
-    /// When an entry is missing or damaged.
+    /// When an entry is missing or damaged, or the folder holds another set.
     pub async fn load(store: &Store, layout: &Layout, seal: u64) -> Result<Self, ArchiveError> {
-        let (index, entry, digest) = Index::load(store, layout, seal).await?;
+        let (loaded, document) = futures::join!(Index::load(store, layout, seal), set_document(store, layout));
+        let (index, entry, digest) = loaded?;
+        let other = |key: String, reason: String| Err(ArchiveError::OtherSet { key, reason });
+        if let Some(reason) = name_finding(layout.set(), &entry) {
+            return other(store.show(&layout.entry(seal)), reason);
+        }
+        let noted = match document? {
+            SetCheck::Sound(_) => Vec::new(),
+            SetCheck::Damaged(problem) => vec![problem],
+            SetCheck::Other(_, problem) => return other(problem.key, problem.what),
+        };
         let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
         let sealed = *entry.seal.ok_or_else(missing)?;
         let (store, layout) = (store.clone(), layout.clone());
-        Ok(Self { store, layout, seal: sealed, entry: seal, digest, index })
+        Ok(Self { store, layout, seal: sealed, entry: seal, digest, index, noted })
+    }
+
+    /// Loads the point that a name means, with what must be known of it.
+    ///
+    /// # Errors
+    /// As [`Point::load`].
+    pub async fn open(store: &Store, found: &Found) -> Result<Self, ArchiveError> {
+        let mut point = Self::load(store, &found.layout, found.seal).await?;
+        point.noted.extend(found.warnings.iter().map(|warning| Problem::new("", warning)));
+        Ok(point)
+    }
+
+    /// What must be known of it: newer points that may be missing, and what is damaged and was not needed (roll-ups that
+    /// were read from entries, a `set.json` that cannot be read).
+    #[must_use]
+    pub fn notes(&self) -> Vec<Problem> {
+        self.noted.iter().cloned().chain(self.index.problems()).collect()
+    }
+
+    /// Compares what the segments hold of each partition with what the seal counts.
+    ///
+    /// # Errors
+    /// The differences, with their numbers.
+    pub async fn check_sums(&self) -> Result<(), ArchiveError> {
+        let mut sums = Sums::default();
+        self.index.each_row(None, &mut |topic, row| sums.add(topic, row)).await?;
+        let found = differences(&sums, &self.index.gaps, &self.seal);
+        let Some(first) = found.first() else { return Ok(()) };
+        let more = if found.len() > 1 { format!(" (and {} more)", found.len() - 1) } else { String::new() };
+        let reason = format!("the recovery point does not add up: {first}{more}. Use another recovery point");
+        Err(ArchiveError::damaged(self.store.show(&self.layout.entry(self.entry)), reason))
     }
 
     /// Durable segments, oldest first.
@@ -86,7 +150,7 @@ impl Point {
     /// # Errors
     /// When the document is missing or damaged.
     pub async fn configs(&self) -> Result<TopicConfigs, ArchiveError> {
-        self.side("configs.json", &self.seal.configs).await
+        side(&self.store, &self.layout, self.entry, "configs.json", &self.seal.configs).await
     }
 
     /// Group positions of the moment; `None` when they were not asked for.
@@ -95,23 +159,9 @@ impl Point {
     /// When the document is missing or damaged.
     pub async fn groups(&self) -> Result<Option<Vec<GroupSnapshot>>, ArchiveError> {
         match &self.seal.groups {
-            Some(reference) => self.side("groups.json", reference).await.map(Some),
+            Some(reference) => side(&self.store, &self.layout, self.entry, "groups.json", reference).await.map(Some),
             None => Ok(None),
         }
-    }
-
-    async fn side<T: for<'de> serde::Deserialize<'de>>(
-        &self,
-        name: &str,
-        reference: &SideRef,
-    ) -> Result<T, ArchiveError> {
-        let key = self.layout.side(self.entry, name);
-        let shown = self.store.show(&key);
-        let bytes = self.store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;
-        if Digest::of(&bytes) != reference.digest {
-            return Err(ArchiveError::damaged(&shown, "its digest does not match the seal"));
-        }
-        decode_document::<SideDocument<T>>(&shown, &bytes).map(|document| document.content)
     }
 
     /// Loads and checks the footer of a segment.
@@ -176,6 +226,26 @@ impl Point {
     }
 }
 
+/// A document beside seal `entry`, as the seal names it.
+pub(crate) async fn side<T: for<'de> serde::Deserialize<'de>>(
+    store: &Store,
+    layout: &Layout,
+    entry: u64,
+    name: &str,
+    reference: &SideRef,
+) -> Result<T, ArchiveError> {
+    reread(|| async {
+        let key = layout.side(entry, name);
+        let shown = store.show(&key);
+        let bytes = store.get(&key).await?.ok_or_else(|| ArchiveError::damaged(&shown, "it is missing"))?;
+        if Digest::of(&bytes) != reference.digest {
+            return Err(ArchiveError::damaged(&shown, "its digest does not match the seal"));
+        }
+        decode_document::<SideDocument<T>>(&shown, &bytes).map(|document| document.content)
+    })
+    .await
+}
+
 pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
     reread(|| load_footer_once(store, layout, segment)).await
 }
@@ -184,22 +254,27 @@ async fn load_footer_once(store: &Store, layout: &Layout, segment: &SegmentRef) 
     let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
     let shown = store.show(&key);
     let bytes = store.get_range(&key, segment.footer_at..segment.size).await?;
+    footer_of(&shown, segment, &bytes)
+}
+
+/// The footer in the last bytes of a segment, checked.
+pub(crate) fn footer_of(shown: &str, segment: &SegmentRef, bytes: &[u8]) -> Result<Footer, ArchiveError> {
     let footer_length = usize::try_from(segment.footer_length).unwrap_or(usize::MAX);
     let (footer, trailer) = bytes.split_at_checked(footer_length).unwrap_or_default();
     let digest = blake3::hash(footer);
-    let trailer = Trailer::decode(&shown, trailer)?;
+    let trailer = Trailer::decode(shown, trailer)?;
     let as_logged = Digest(digest.to_hex().to_string()) == segment.digest;
     if !as_logged || trailer.footer_digest != *digest.as_bytes() || trailer.footer_length != segment.footer_length {
-        return Err(ArchiveError::damaged(&shown, "the footer's digest does not match"));
+        return Err(ArchiveError::damaged(shown, "the footer's digest does not match"));
     }
-    let footer = Footer::decode(&shown, footer)?;
+    let footer = Footer::decode(shown, footer)?;
     let is_this =
         (footer.claim, footer.nonce.as_str(), footer.seq) == (segment.claim, segment.nonce.as_str(), segment.seq);
     if !is_this
         || footer.end() != segment.footer_at
         || segment.footer_at + segment.footer_length + TRAILER_LEN != segment.size
     {
-        return Err(ArchiveError::damaged(&shown, "it is another segment than the log names"));
+        return Err(ArchiveError::damaged(shown, "it is another segment than the log names"));
     }
     Ok(footer)
 }

@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use contract::Code;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::store::Created;
 use crate::{ArchiveError, Store};
@@ -24,6 +26,8 @@ const PARALLEL: usize = 16;
 /// Parts of the large object: two whole ones and a rest.
 const PART: usize = 8 << 20;
 const REST: usize = 12_345;
+/// What each step may take once one has failed.
+const HURRY: Duration = Duration::from_secs(3);
 /// Requests whose time is taken.
 const TIMED: usize = 20;
 
@@ -45,20 +49,41 @@ pub struct Finding {
 pub async fn probe(store: &Store, nonce: &str) -> Result<Vec<Finding>, ArchiveError> {
     let probe = Probe { store, folder: format!("_check/{nonce}") };
     let mut out = vec![probe.round_trip().await?];
-    let steps = [
-        ("create-if-absent", probe.one_winner().await),
-        ("ranges", probe.ranges().await),
-        ("multipart", probe.multipart().await),
-        ("lists", probe.lists().await),
-        ("overwrite", probe.overwrite().await),
-        ("latency", probe.latency().await),
+    let steps: [(&'static str, BoxFuture<'_, Seen>); 6] = [
+        ("create-if-absent", probe.one_winner().boxed()),
+        ("ranges", probe.ranges().boxed()),
+        ("multipart", probe.multipart().boxed()),
+        ("lists", probe.lists().boxed()),
+        ("overwrite", probe.overwrite().boxed()),
+        ("latency", probe.latency().boxed()),
     ];
-    for (name, result) in steps {
-        let (good, detail) = result.unwrap_or_else(|error| (false, error.to_string()));
+    let mut hurry = false;
+    for (name, step) in steps {
+        let result = if hurry { timeout(HURRY, step).await.unwrap_or_else(|_| Ok(late())) } else { step.await };
+        let (good, detail) = result.unwrap_or_else(|error| (false, format!("{error}{}", follows(name, &error))));
+        hurry |= !good;
         out.push(Finding { name, good, detail });
     }
     out.push(probe.clean().await);
     Ok(out)
+}
+
+/// Whether something works, and what was seen.
+type Seen = Result<(bool, String), ArchiveError>;
+
+fn late() -> (bool, String) {
+    (false, format!("not finished within {} s, after something else had failed", HURRY.as_secs()))
+}
+
+/// What it means for backups that a step fails, and what helps.
+fn follows(name: &str, error: &ArchiveError) -> &'static str {
+    match (name, error.code()) {
+        ("create-if-absent", Code::StoreRefused) => ". No backup works here: claims are creates that must not replace",
+        ("multipart", Code::StoreRefused) => {
+            ". Backups work: segments go whole, up to 64 MiB each. Set backup.segmentMaxBytes to 1048576"
+        }
+        _ => "",
+    }
 }
 
 struct Probe<'a> {
@@ -90,11 +115,19 @@ impl Probe<'_> {
                 let key = &key;
                 async move {
                     let bytes = Bytes::from(format!("writer {writer}"));
-                    (matches!(self.store.create(key, bytes.clone()).await, Created::Done), bytes)
+                    (self.store.create(key, bytes.clone()).await, bytes)
                 }
             };
             let results = futures::future::join_all((0..WRITERS).map(create)).await;
-            let winners: Vec<_> = results.iter().filter(|(won, _)| *won).map(|(_, bytes)| bytes).collect();
+            let (created, offered): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+            let won: Vec<_> = created.iter().map(|one| matches!(one, Created::Done)).collect();
+            if let Some(error) = created.into_iter().find_map(|one| match one {
+                Created::Unknown(error) if error.code() != Code::StoreUnreachable => Some(error),
+                Created::Unknown(_) | Created::Done | Created::Exists => None,
+            }) {
+                return Err(error);
+            }
+            let winners: Vec<_> = offered.iter().zip(&won).filter(|(_, won)| **won).map(|(bytes, _)| bytes).collect();
             let stored = self.store.get(&key).await?;
             let late = matches!(self.store.create(&key, Bytes::from_static(b"late")).await, Created::Done);
             if winners.len() != 1 || stored.as_ref() != winners.first().copied() || late {
@@ -146,9 +179,9 @@ impl Probe<'_> {
     }
 
     async fn lists(&self) -> Result<(bool, String), ArchiveError> {
-        let names: Vec<String> = (0..LISTED).map(|n| format!("many/{n:05}")).collect();
-        futures::stream::iter(&names)
-            .map(|name| async move { self.store.put(&self.key(name), Bytes::from_static(b"x").into()).await })
+        let keys: Vec<Path> = (0..LISTED).map(|n| self.key(&format!("many/{n:05}"))).collect();
+        futures::stream::iter(keys)
+            .map(|key| async move { self.store.put(&key, Bytes::from_static(b"x").into()).await })
             .buffer_unordered(PARALLEL)
             .try_collect::<()>()
             .await?;

@@ -1,19 +1,29 @@
 //! What a set's log says before a writer claims it.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::path::Path;
+
+use crate::again::reread;
 use crate::documents::SetDocument;
-use crate::entry::{FORMAT, decode_document, encode_document};
+use crate::entry::{FORMAT, add_all, decode_document, encode_document};
+use crate::holdings::Holdings;
 use crate::state::SetState;
 use crate::store::{Created, Store};
 use crate::writer_options::{AlreadySealed, WriterOptions};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Owner, RollupRef};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef};
 
-/// Creates `set.json` when it is not there; returns the first owner and the document's digest.
-pub(crate) async fn ensure_set(store: &Store, options: &WriterOptions) -> Result<(Owner, Digest), ArchiveError> {
+/// After so long a document that is missing or another one is looked at once more.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
+
+/// Creates `set.json` of a new set; returns the first owner and the document's digest. Another run may be faster: then
+/// its document counts.
+pub(crate) async fn create_set(store: &Store, options: &WriterOptions) -> Result<(Owner, Digest), ArchiveError> {
     let key = options.layout.set_document();
-    let shown = store.show(&key);
-    let read = |bytes: &[u8]| Ok((decode_document::<SetDocument>(&shown, bytes)?.owner, Digest::of(bytes)));
-    if let Some(bytes) = store.get(&key).await? {
-        return read(&bytes);
+    if let Some((document, digest)) = read_set(store, &options.layout).await? {
+        return Ok((document.owner, digest));
     }
     let document = SetDocument {
         format: FORMAT,
@@ -22,16 +32,69 @@ pub(crate) async fn ensure_set(store: &Store, options: &WriterOptions) -> Result
         uuid: options.uuid.to_string(),
         owner: options.owner.clone(),
         incremental: options.incremental,
+        replaces: None,
     };
-    let bytes = encode_document(&document);
-    match store.create(&key, bytes.clone()).await {
-        Created::Done => read(&bytes),
-        Created::Unknown(error) if error.code() != contract::Code::StoreUnreachable => Err(error),
-        Created::Exists | Created::Unknown(_) => match store.get(&key).await? {
-            Some(bytes) => read(&bytes),
-            None => Err(ArchiveError::damaged(shown, "it was created and is not there")),
-        },
+    create_document(store, &key, encode_document(&document)?).await?;
+    match read_set(store, &options.layout).await? {
+        Some((document, digest)) => Ok((document.owner, digest)),
+        None => Err(ArchiveError::contradiction(store.show(&key))),
     }
+}
+
+/// Creates a document unless it is there. What the store says of it is settled by whoever reads it next.
+pub(crate) async fn create_document(store: &Store, key: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
+    match store.create(key, bytes.clone()).await {
+        Created::Done => store.shows(key, bytes.len() as u64).await,
+        Created::Unknown(error) if error.code() != contract::Code::StoreUnreachable => Err(error),
+        Created::Exists | Created::Unknown(_) => Ok(()),
+    }
+}
+
+/// `set.json` and its digest; `None` when it is not there.
+pub(crate) async fn read_set(store: &Store, layout: &Layout) -> Result<Option<(SetDocument, Digest)>, ArchiveError> {
+    let key = layout.set_document();
+    reread(async || {
+        let Some(bytes) = store.get(&key).await? else { return Ok(None) };
+        let document: SetDocument = decode_document(&store.show(&key), &bytes)?;
+        Ok(Some((document, Digest::of(&bytes))))
+    })
+    .await
+}
+
+/// `set.json` of a set that has a log: it must be there, and be the one that the log names.
+pub(crate) async fn known_set(
+    store: &Store,
+    chain: &Chain,
+    head: &Head,
+    layout: &Layout,
+) -> Result<(Owner, Digest), ArchiveError> {
+    let by_log = named_set(chain, head).await?;
+    let lost = |what: &str| {
+        let set = layout.set();
+        ArchiveError::SetLost(format!(
+            "{} {what}, and the log of set {set} has entries. Bring it back from a copy, or make it again from what the log knows: `kafka-backup-runner repair SPEC {set}`. Nothing was written",
+            store.show(&layout.set_document())
+        ))
+    };
+    for patience in [true, false] {
+        match read_set(store, layout).await? {
+            Some((document, digest)) if document.is_named(&digest, &by_log) => return Ok((document.owner, digest)),
+            // Stores may show an object late, and bytes may come wrong once.
+            Some(_) | None if patience => tokio::time::sleep(SECOND_LOOK).await,
+            Some(_) => return Err(lost("is not the one that the log names")),
+            None => return Err(lost("is missing")),
+        }
+    }
+    Err(lost("is missing"))
+}
+
+/// Digest of `set.json` as the log names it.
+pub(crate) async fn named_set(chain: &Chain, head: &Head) -> Result<Digest, ArchiveError> {
+    if let Some(named) = &head.entry.set {
+        return Ok(named.clone());
+    }
+    let (first, _) = chain.entry(0).await?;
+    first.set.ok_or_else(|| ArchiveError::damaged("entry 0", "it does not name the digest of set.json"))
 }
 
 /// What the log says before we claim.
@@ -47,12 +110,16 @@ pub(crate) struct Replay {
     pub(crate) last_rollup: Option<RollupRef>,
     /// Stamp of the newest recovery point.
     pub(crate) last_stamp: Option<String>,
+    /// What the set holds, when its newest seal says so.
+    pub(crate) holdings: Option<Holdings>,
     seals: Vec<(String, AlreadySealed)>,
+    /// Runs that saved positions since the last full state.
+    savers: BTreeSet<String>,
 }
 
 impl Replay {
     /// Reads from the last full state on.
-    pub(crate) async fn read(chain: &Chain, newest: Option<u64>, owner: Owner) -> Result<Self, ArchiveError> {
+    pub(crate) async fn read(chain: &Chain, head: Option<Head>, owner: Owner) -> Result<Self, ArchiveError> {
         let mut replay = Self {
             state: SetState::default(),
             owner,
@@ -62,22 +129,34 @@ impl Replay {
             last_state: None,
             last_rollup: None,
             last_stamp: None,
+            holdings: None,
             seals: Vec::new(),
+            savers: BTreeSet::new(),
         };
-        let Some(newest) = newest else { return Ok(replay) };
-        let (entry, digest) = chain.entry(newest).await?;
+        let Some(Head { entry, digest }) = head else { return Ok(replay) };
+        let newest = entry.n;
         let from = if entry.seal.is_some() { newest } else { entry.last_state.unwrap_or(0) };
+        if from == 0 {
+            replay.holdings = Some(Holdings::default());
+        }
         let entries = if from == newest { vec![(entry, digest)] } else { chain.read(from, newest).await? };
         for (entry, digest) in entries {
             replay.state.apply(&entry);
             replay.last_seal = entry.last_seal;
             replay.last_state = entry.last_state;
             replay.last_rollup.clone_from(&entry.last_rollup);
+            if let Some(holdings) = &mut replay.holdings {
+                add_all(&mut holdings.named, &entry.segments);
+            }
             if let Some(seal) = &entry.seal {
+                replay.holdings = seal.holdings;
                 (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
                 replay.owner = seal.owner.clone();
                 replay.last_stamp = Some(entry.point.clone());
                 replay.seals.push((entry.run.clone(), AlreadySealed { entry: entry.n, point: seal.point.clone() }));
+            }
+            if entry.kind == EntryKind::Progress && !entry.positions.is_empty() {
+                replay.savers.insert(entry.run.clone());
             }
             if let Some(owner) = &entry.owner {
                 replay.owner = owner.clone();
@@ -88,9 +167,33 @@ impl Replay {
         Ok(replay)
     }
 
+    /// Whether this run saved positions since the last recovery point.
+    pub(crate) fn saved_positions_of(&self, run: &str) -> bool {
+        self.savers.contains(run)
+    }
+
+    /// Name of the newest recovery point.
+    pub(crate) fn newest_point(&self) -> Option<&str> {
+        self.seals.last().map(|(_, sealed)| sealed.point.as_str())
+    }
+
     /// The seal that finished a run already.
     pub(crate) fn seal_of(&self, run: &str) -> Option<AlreadySealed> {
         self.seals.iter().find(|(sealed_run, _)| sealed_run == run).map(|(_, sealed)| sealed.clone())
+    }
+
+    /// The stamp that the run's point takes when it is not the one asked for: that of the run that goes on, or the second
+    /// after the newest point, where the one asked for is not later. A clock that went back never reorders points.
+    pub(crate) fn point_of(&self, options: &WriterOptions) -> Option<String> {
+        if options.continuous {
+            return None;
+        }
+        let newest = self.newest.as_ref().filter(|_| self.goes_on(options));
+        let stamp = match newest {
+            Some(entry) => entry.point.clone(),
+            None => contract::stamp::moved_behind(&options.stamp, self.last_stamp.as_deref()),
+        };
+        (stamp != options.stamp).then_some(stamp)
     }
 
     /// Whether the run of these options is the one that wrote last and is not over.

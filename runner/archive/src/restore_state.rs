@@ -102,7 +102,7 @@ impl RestoreJournal {
             previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
             content: serde_json::to_value(content).map_err(|error| ArchiveError::damaged(&self.folder, error))?,
         };
-        let bytes = encode_document(&document);
+        let bytes = encode_document(&document)?;
         let key = self.key(number);
         if !self.create(&key, &bytes).await? {
             let by = "another attempt of this restore, or `release`".to_owned();

@@ -8,6 +8,9 @@ use uuid::Uuid;
 use crate::Entry;
 use crate::columns::columns;
 
+/// The target of a partition of which no run said where it was to read to: seals of release 0.1 have none.
+pub const UNKNOWN_TARGET: i64 = -1;
+
 columns! {
     /// How far one partition is archived, and what the source said of it.
     pub struct PartitionState as PartitionStateColumns {
@@ -21,7 +24,8 @@ columns! {
         first: i64 = "first",
         /// Next offset to read.
         next: i64 = "next",
-        /// Leader epoch of the last archived batch, -1 for none.
+        /// Leader epoch of the last archived batch, or of the batch behind `next` when the source has nothing between;
+        /// -1 for none.
         epoch: i32 = "epoch",
         /// First offset that the source had.
         log_start: i64 = "logStart",
@@ -37,6 +41,8 @@ columns! {
         max_timestamp: i64 = "maxTimestamp",
         /// Size of the largest batch.
         largest_batch: u64 = "largestBatch",
+        /// Where the run that moved it was to read to; [`UNKNOWN_TARGET`] when no run said so.
+        target: i64 = "target" or UNKNOWN_TARGET,
     }
 }
 
@@ -58,6 +64,7 @@ impl PartitionState {
             bytes: 0,
             max_timestamp: 0,
             largest_batch: 0,
+            target: UNKNOWN_TARGET,
         }
     }
 }
@@ -76,6 +83,20 @@ pub struct TopicState {
     pub replication: i16,
     /// Whether the source had this lineage when the document was written.
     pub live: bool,
+    /// Number of the entry that named it first; absent in sets of before members were recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Partitions that it had then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_partitions: Option<i32>,
+}
+
+impl TopicState {
+    /// A topic that the source has now, and of which the set knows nothing yet.
+    #[must_use]
+    pub fn new(id: Uuid, name: &str, partitions: i32, replication: i16) -> Self {
+        Self { id, name: name.to_owned(), partitions, replication, live: true, since: None, first_partitions: None }
+    }
 }
 
 /// What a writer or reader knows after replaying the log.
@@ -88,8 +109,18 @@ pub struct SetState {
 }
 
 impl SetState {
+    /// Takes in what the source says of a topic; when it joined the set stays as it was. `entry` is the next one.
+    pub fn know(&mut self, topic: TopicState, entry: u64) {
+        let joined = self.topics.get(&topic.id).map(|known| (known.since, known.first_partitions));
+        let (since, first_partitions) = joined.unwrap_or((Some(entry), Some(topic.partitions)));
+        self.topics.insert(topic.id, TopicState { since, first_partitions, ..topic });
+    }
+
     /// Takes in one entry, in order.
     pub fn apply(&mut self, entry: &Entry) {
+        for member in &entry.members {
+            self.know(member.clone(), entry.n);
+        }
         if let Some(seal) = &entry.seal {
             self.topics = seal.topics.iter().map(|topic| (topic.id, topic.clone())).collect();
             let id = |row: &PartitionState| seal.topics.get(row.topic as usize).map(|topic| topic.id);
@@ -100,13 +131,11 @@ impl SetState {
         for row in &entry.positions {
             let Some(topic) = entry.topics.get(row.topic as usize) else { continue };
             self.partitions.insert((topic.id, row.partition), row.clone());
-            let known = self.topics.entry(topic.id).or_insert_with(|| TopicState {
-                id: topic.id,
-                name: topic.name.clone(),
-                partitions: 0,
-                replication: 1,
-                live: true,
-            });
+            // Entries of before members were recorded name a topic by its first position only.
+            let known = self
+                .topics
+                .entry(topic.id)
+                .or_insert_with(|| TopicState { since: Some(entry.n), ..TopicState::new(topic.id, &topic.name, 0, 1) });
             known.partitions = known.partitions.max(row.partition + 1);
         }
     }

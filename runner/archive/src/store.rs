@@ -4,15 +4,28 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
 };
+use tokio::time::Instant;
 
-use crate::ArchiveError;
+use crate::answer::RANGE_IGNORED;
+use crate::{ArchiveError, classify};
+
+/// How long requests are tried again that the library does not send again itself: answers whose body was cut.
+const BUDGET: Duration = Duration::from_secs(180);
+/// Pauses between such tries.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a store may take to show what it confirmed.
+pub(crate) const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Tries of one request.
+const TRIES: u32 = 12;
 
 /// The outcome of a create-if-absent.
 #[derive(Debug)]
@@ -31,13 +44,39 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: String,
     place: String,
+    budget: Duration,
 }
 
 impl Store {
     /// The part of `inner` below `prefix`; `place` names it in messages.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
-        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into() }
+        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into(), budget: BUDGET }
+    }
+
+    /// The same store for somebody who waits: failing requests are not tried again for longer than this.
+    #[must_use]
+    pub(crate) fn with_budget(self, budget: Duration) -> Self {
+        Self { budget, ..self }
+    }
+
+    /// Asks again while the answer is one that may well be another in a moment.
+    async fn again<T, F>(&self, ask: impl Fn() -> F) -> Result<T, object_store::Error>
+    where
+        F: Future<Output = Result<T, object_store::Error>>,
+    {
+        let (started, mut pause, mut tries) = (Instant::now(), PAUSE, 1);
+        loop {
+            match ask().await {
+                Err(error) if tries < TRIES && started.elapsed() + pause < self.budget && classify::passes(&error) => {
+                    tracing::info!(%error, "asking the store again");
+                }
+                other => return other,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            tries += 1;
+        }
     }
 
     /// Where this is, for messages.
@@ -51,7 +90,13 @@ impl Store {
     }
 
     pub(crate) fn path(&self, key: &Path) -> Path {
-        if self.prefix.is_empty() { key.clone() } else { Path::from(format!("{}/{key}", self.prefix)) }
+        if self.prefix.is_empty() {
+            return key.clone();
+        }
+        let whole = format!("{}/{key}", self.prefix);
+        // As it is written: policies, lifecycle rules and people look at a prefix by its own characters. Those that no
+        // key can have are refused by `StoreSpec::findings`.
+        Path::parse(&whole).unwrap_or_else(|_| Path::from(whole))
     }
 
     /// Reads a whole object; `None` when it does not exist.
@@ -60,9 +105,10 @@ impl Store {
     /// When the store fails.
     pub async fn get(&self, key: &Path) -> Result<Option<Bytes>, ArchiveError> {
         let fail = |error: object_store::Error| ArchiveError::store("read", self.show(key), &error);
-        match self.inner.get(&self.path(key)).await {
-            Ok(result) => result.bytes().await.map(Some).map_err(fail),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+        let path = self.path(key);
+        match self.again(async || self.inner.get(&path).await?.bytes().await).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
     }
@@ -121,17 +167,53 @@ impl Store {
 
     /// Asks for a range; a local file is only opened.
     async fn open_range(&self, key: &Path, range: Range<u64>) -> Result<Source, ArchiveError> {
-        let start = range.start;
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let fail = |error: object_store::Error| match error {
-            object_store::Error::NotFound { .. } => ArchiveError::damaged(self.show(key), "the object is missing"),
-            error => ArchiveError::store("read", self.show(key), &error),
+        let (path, start) = (self.path(key), range.start);
+        let ask = async || {
+            let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+            let found = self.inner.get_opts(&path, options).await?;
+            Ok(match found.payload {
+                GetResultPayload::File(file, _) => Source::File(file),
+                GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await? },
+            })
         };
-        let found = self.inner.get_opts(&self.path(key), options).await.map_err(fail)?;
-        Ok(match found.payload {
-            GetResultPayload::File(file, _) => Source::File(file),
-            GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await.map_err(fail)? },
-        })
+        let error = match self.again(ask).await {
+            Ok(source) => return Ok(source),
+            Err(error) => error,
+        };
+        match classify::answer_of(&error) {
+            Some(answer) if answer.code == RANGE_IGNORED => {
+                let bytes = self.again(|| self.cut_out(&path, range.clone())).await;
+                let bytes = bytes.map_err(|error| ArchiveError::store("read", self.show(key), &error))?;
+                Ok(Source::Read { start, bytes })
+            }
+            Some(answer) if answer.status == 416 => {
+                Err(ArchiveError::damaged(self.show(key), format!("it ends before byte {start}")))
+            }
+            _ if is_absent(&error) => Err(ArchiveError::damaged(self.show(key), "the object is missing")),
+            // Stores say it in many ways that an object ends before the range: its size tells.
+            _ => match self.size(key).await {
+                Ok(Some(size)) if size < range.end => {
+                    Err(ArchiveError::damaged(self.show(key), format!("it has {size} bytes, not {}", range.end)))
+                }
+                _ => Err(ArchiveError::store("read", self.show(key), &error)),
+            },
+        }
+    }
+
+    /// A part of an object out of all of it: the way through a store that knows no ranges.
+    async fn cut_out(&self, path: &Path, range: Range<u64>) -> Result<Bytes, object_store::Error> {
+        let mut stream = self.inner.get(path).await?.into_stream();
+        let (mut at, mut out) = (0u64, Vec::new());
+        while let Some(bytes) = stream.next().await.transpose()? {
+            let within =
+                |place: u64| usize::try_from(place.saturating_sub(at)).map_or(bytes.len(), |n| n.min(bytes.len()));
+            out.extend_from_slice(bytes.get(within(range.start)..within(range.end)).unwrap_or(&[]));
+            at += bytes.len() as u64;
+            if at >= range.end {
+                break;
+            }
+        }
+        Ok(out.into())
     }
 
     async fn blocking<T: Send + 'static>(
@@ -159,7 +241,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn put(&self, key: &Path, payload: PutPayload) -> Result<(), ArchiveError> {
-        let result = self.inner.put(&self.path(key), payload).await;
+        let path = self.path(key);
+        let result = self.again(|| self.inner.put(&path, payload.clone())).await;
         result.map(drop).map_err(|error| ArchiveError::store("write", self.show(key), &error))
     }
 
@@ -168,10 +251,34 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn size(&self, key: &Path) -> Result<Option<u64>, ArchiveError> {
-        match self.inner.head(&self.path(key)).await {
+        let path = self.path(key);
+        match self.again(|| self.inner.head(&path)).await {
             Ok(meta) => Ok(Some(meta.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(ArchiveError::store("look at", self.show(key), &error)),
+        }
+    }
+
+    /// Waits until an object that was written shows with this size. Stores may show a write late.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Unseen`] when it does not; the store's failures.
+    pub(crate) async fn shows(&self, key: &Path, size: u64) -> Result<(), ArchiveError> {
+        let deadline = Instant::now() + SHOWN_WITHIN;
+        let mut pause = PAUSE;
+        loop {
+            let found = self.size(key).await?;
+            if found == Some(size) {
+                return Ok(());
+            }
+            if Instant::now() + pause > deadline {
+                let shown = found.map_or_else(|| "nothing".to_owned(), |found| format!("{found} bytes"));
+                let seconds = SHOWN_WITHIN.as_secs();
+                let reason = format!("the store confirmed {size} bytes and shows {shown} for {seconds} s");
+                return Err(ArchiveError::Unseen { key: self.show(key), reason });
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -199,16 +306,54 @@ impl Store {
         Ok(names)
     }
 
+    /// Keys below a folder that sort after `after`, relative to the prefix, sorted: the newest of many names with few
+    /// requests.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn keys_after(&self, folder: &Path, after: &Path) -> Result<Vec<String>, ArchiveError> {
+        let path = self.path(folder);
+        let all: Result<Vec<_>, _> = self.inner.list_with_offset(Some(&path), &self.path(after)).try_collect().await;
+        let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
+        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
+        let mut keys: Vec<_> =
+            all.iter().map(|meta| meta.location.as_ref().get(skip..).unwrap_or_default().to_owned()).collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
     /// Every object below a folder with its size: key relative to the prefix.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn walk(&self, folder: &Path) -> Result<Vec<(String, u64)>, ArchiveError> {
         let path = self.path(folder);
-        let all: Result<Vec<_>, _> = self.inner.list(Some(&path)).try_collect().await;
+        let all = self.again(|| self.inner.list(Some(&path)).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
         let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
         Ok(all.into_iter().map(|m| (m.location.as_ref().get(skip..).unwrap_or_default().to_owned(), m.size)).collect())
+    }
+
+    /// Goes over every object below a folder with its key and size, in the store's order, without keeping them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn fold<T>(
+        &self,
+        folder: &Path,
+        begin: impl Fn() -> T,
+        take: impl Fn(&mut T, &str, u64),
+    ) -> Result<T, ArchiveError> {
+        let path = self.path(folder);
+        let ask = async || {
+            let mut sum = begin();
+            let mut all = self.inner.list(Some(&path));
+            while let Some(meta) = all.try_next().await? {
+                take(&mut sum, meta.location.as_ref(), meta.size);
+            }
+            Ok(sum)
+        };
+        self.again(ask).await.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
     }
 
     /// Removes an object by its key relative to the prefix. Nothing of an archive is ever removed by a run.
@@ -221,7 +366,7 @@ impl Store {
     async fn list(&self, folder: &Path) -> Result<object_store::ListResult, ArchiveError> {
         let path = self.path(folder);
         let path = (!path.as_ref().is_empty()).then_some(path);
-        let result = self.inner.list_with_delimiter(path.as_ref()).await;
+        let result = self.again(|| self.inner.list_with_delimiter(path.as_ref())).await;
         result.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
     }
 
@@ -229,6 +374,12 @@ impl Store {
     pub(crate) fn show(&self, key: &Path) -> String {
         format!("{}/{key}", self.place)
     }
+}
+
+/// Whether an object is not there; a bucket that is not there is another matter.
+fn is_absent(error: &object_store::Error) -> bool {
+    let of_object = || classify::answer_of(error).is_none_or(|answer| !answer.no_bucket());
+    matches!(error, object_store::Error::NotFound { .. }) && of_object()
 }
 
 /// Where the bytes of a range come from.

@@ -1,7 +1,10 @@
-//! Writing one segment: blocks go out in parts of 8 MiB while the next ones are packed.
+//! Writing one segment: blocks go out in parts of 8 MiB while the next ones are packed. To a store that takes no parts
+//! a segment goes whole.
+//!
+//! Whatever the store answers at the end, the object decides: its size, and its last bytes.
 
 use bytes::Bytes;
-use contract::{CrashPoint, crash};
+use contract::{Code, CrashPoint, crash};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use tokio::task::JoinSet;
@@ -16,6 +19,8 @@ use crate::{ArchiveError, Digest, Store};
 const PART: usize = 8 << 20;
 /// Parts on their way at once.
 const PARTS_IN_FLIGHT: usize = 4;
+/// Most that is kept of a segment which cannot go in parts.
+const WHOLE: usize = 64 << 20;
 
 /// A segment that is being written.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub(crate) struct SegmentUpload {
     waiting_bytes: usize,
     position: u64,
     multipart: Option<Box<dyn MultipartUpload>>,
+    /// The store takes no parts.
+    whole: bool,
     parts: JoinSet<Result<(), object_store::Error>>,
 }
 
@@ -50,6 +57,7 @@ impl SegmentUpload {
             waiting: vec![head],
             position: HEADER_LEN,
             multipart: None,
+            whole: false,
             parts: JoinSet::new(),
         }
     }
@@ -63,9 +71,9 @@ impl SegmentUpload {
     pub(crate) async fn push(
         &mut self,
         block: PackedBlock,
-        name_of: impl Fn(uuid::Uuid) -> String,
+        name_of: impl Fn(uuid::Uuid) -> Option<String>,
     ) -> Result<(), ArchiveError> {
-        let number = u32::try_from(self.footer.blocks.len()).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.footer.blocks.len()).map_err(|_| self.too_many("blocks"))?;
         self.footer.blocks.push(BlockRow {
             at: self.position,
             length: block.length,
@@ -76,7 +84,7 @@ impl SegmentUpload {
         self.position += block.length;
         for share in block.shares {
             let mut row = share.row;
-            row.topic = self.topic(share.topic, &name_of);
+            row.topic = self.topic(share.topic, &name_of)?;
             row.block = number;
             self.footer.shares.push(row);
         }
@@ -84,18 +92,47 @@ impl SegmentUpload {
             self.waiting_bytes += part.len();
             self.waiting.push(part);
         }
-        while self.waiting_bytes >= PART {
-            self.send_part(PART).await?;
+        while self.waiting_bytes >= PART && !self.whole {
+            if let Err(error) = self.send_part(PART).await {
+                self.abandon().await;
+                return Err(error);
+            }
+        }
+        if self.whole && self.waiting_bytes > WHOLE {
+            let reason = format!(
+                "the store takes no objects in parts, and a segment of more than {WHOLE} bytes cannot go whole; set backup.segmentMaxBytes to 1048576, or use another store"
+            );
+            return Err(ArchiveError::Config { reason, code: Code::StoreRefused });
         }
         Ok(())
     }
 
+    /// Ends an upload that will not be finished, so that its parts do not stay.
+    async fn abandon(&mut self) {
+        self.parts.abort_all();
+        if let Some(mut upload) = self.multipart.take()
+            && let Err(error) = upload.abort().await
+        {
+            tracing::info!(%error, "parts of an upload stay in the store");
+        }
+    }
+
+    fn too_many(&self, what: &str) -> ArchiveError {
+        let reason = format!("{}: a segment has no room for so many {what}", self.store.show(&self.key));
+        ArchiveError::Config { reason, code: Code::Internal }
+    }
+
     /// Notes the transactions among the blocks that were rolled back.
-    pub(crate) fn note_aborted(&mut self, aborted: Vec<AbortedRange>, name_of: impl Fn(uuid::Uuid) -> String) {
+    pub(crate) fn note_aborted(
+        &mut self,
+        aborted: Vec<AbortedRange>,
+        name_of: impl Fn(uuid::Uuid) -> Option<String>,
+    ) -> Result<(), ArchiveError> {
         for (id, partition, producer, from, to) in aborted {
-            let topic = self.topic(id, &name_of);
+            let topic = self.topic(id, &name_of)?;
             self.footer.aborted.push(AbortedRow { topic, partition, producer, from, to });
         }
+        Ok(())
     }
 
     /// Copies what waits: whoever owns the memory it came in can have that back.
@@ -104,23 +141,24 @@ impl SegmentUpload {
         self.waiting = vec![copy.into()];
     }
 
-    fn topic(&mut self, id: uuid::Uuid, name_of: &impl Fn(uuid::Uuid) -> String) -> u32 {
-        let found = self.footer.topics.iter().rposition(|topic| topic.id == id);
-        let position = found.unwrap_or_else(|| {
-            self.footer.topics.push(TopicRow { id, name: name_of(id) });
+    fn topic(&mut self, id: uuid::Uuid, name_of: &impl Fn(uuid::Uuid) -> Option<String>) -> Result<u32, ArchiveError> {
+        let known = self.footer.topics.iter().rposition(|topic| topic.id == id);
+        let position = if let Some(known) = known {
+            known
+        } else {
+            let name = name_of(id).ok_or_else(|| ArchiveError::unknown_topic(id))?;
+            self.footer.topics.push(TopicRow { id, name });
             self.footer.topics.len() - 1
-        });
-        u32::try_from(position).unwrap_or(u32::MAX)
+        };
+        u32::try_from(position).map_err(|_| self.too_many("topics"))
     }
 
-    /// Cuts `len` bytes off what waits and sends them as a part.
+    /// Cuts `len` bytes off what waits and sends them as a part, unless the store takes none.
     async fn send_part(&mut self, len: usize) -> Result<(), ArchiveError> {
-        let payload = self.cut(len);
-        let path = self.store.path(&self.key);
-        if self.multipart.is_none() {
-            let upload = self.store.inner().put_multipart(&path).await;
-            self.multipart = Some(upload.map_err(|error| self.failed(&error))?);
+        if self.multipart.is_none() && !self.begin_parts().await? {
+            return Ok(());
         }
+        let payload = self.cut(len);
         while self.parts.len() >= PARTS_IN_FLIGHT {
             self.part_done().await?;
         }
@@ -129,6 +167,22 @@ impl SegmentUpload {
             crash::at(CrashPoint::PartSent);
         }
         Ok(())
+    }
+
+    /// Begins an upload in parts. Returns whether the store takes them.
+    async fn begin_parts(&mut self) -> Result<bool, ArchiveError> {
+        match self.store.inner().put_multipart(&self.store.path(&self.key)).await {
+            Ok(upload) => self.multipart = Some(upload),
+            Err(error) => {
+                let failure = self.failed(&error);
+                if failure.code() != Code::StoreRefused {
+                    return Err(failure);
+                }
+                tracing::warn!(%failure, "segments go whole: the store takes no objects in parts");
+                self.whole = true;
+            }
+        }
+        Ok(!self.whole)
     }
 
     fn cut(&mut self, len: usize) -> PutPayload {
@@ -167,7 +221,7 @@ impl SegmentUpload {
     /// Writes footer and trailer, waits for everything, and has the store confirm the size.
     pub(crate) async fn finish(mut self) -> Result<FinishedSegment, ArchiveError> {
         self.sort_footer();
-        let footer = Bytes::from(self.footer.encode());
+        let footer = Bytes::from(self.footer.encode()?);
         let digest = blake3::hash(&footer);
         let trailer = Trailer { footer_length: footer.len() as u64, footer_digest: *digest.as_bytes() };
         let footer_at = self.position;
@@ -177,19 +231,15 @@ impl SegmentUpload {
             self.waiting.push(bytes);
         }
         crash::at(CrashPoint::SegmentClosing);
+        let tail = [footer.as_ref(), &trailer.encode()].concat();
         if let Err(error) = self.complete().await {
-            if let Some(mut upload) = self.multipart.take() {
-                self.parts.abort_all();
-                drop(upload.abort().await);
+            let (store, key) = (self.store.clone(), self.key.clone());
+            if !is_there(&store, &key, &error, footer_at, &tail).await {
+                self.abandon().await;
+                return Err(error);
             }
-            return Err(error);
-        }
-        match self.store.size(&self.key).await? {
-            Some(stored) if stored == size => {}
-            other => {
-                let reason = format!("the store says {other:?} bytes after {size} were written");
-                return Err(ArchiveError::damaged(self.store.show(&self.key), reason));
-            }
+        } else {
+            self.store.shows(&self.key, size).await?;
         }
         crash::at(CrashPoint::SegmentDurable);
         let reference = SegmentRef {
@@ -205,18 +255,18 @@ impl SegmentUpload {
     }
 
     async fn complete(&mut self) -> Result<(), ArchiveError> {
-        if self.multipart.is_none() && self.waiting_bytes <= PART {
-            let payload = self.cut(self.waiting_bytes);
-            return self.store.put(&self.key, payload).await;
-        }
-        while self.waiting_bytes > 0 {
+        let in_parts = self.multipart.is_some() || self.waiting_bytes > PART;
+        while in_parts && !self.whole && self.waiting_bytes > 0 {
             self.send_part(self.waiting_bytes.min(PART)).await?;
         }
         while !self.parts.is_empty() {
             self.part_done().await?;
         }
         match &mut self.multipart {
-            None => Ok(()),
+            None => {
+                let payload = self.cut(self.waiting_bytes);
+                self.store.put(&self.key, payload).await
+            }
             Some(upload) => upload.complete().await.map(drop).map_err(|error| self.failed(&error)),
         }
     }
@@ -238,4 +288,19 @@ impl SegmentUpload {
         self.footer.shares.sort_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
         self.footer.aborted.sort_by_key(|a| (a.topic, a.partition, a.from, a.producer));
     }
+}
+
+/// Whether the object is whole although the store's last answer was `error`: the answer may be what was lost. The
+/// size is known to the byte, and the last bytes hold the digest of all before them.
+async fn is_there(store: &Store, key: &Path, error: &ArchiveError, footer_at: u64, tail: &[u8]) -> bool {
+    let size = footer_at + tail.len() as u64;
+    let there = match error.code() {
+        Code::StoreUnreachable => store.shows(key, size).await.is_ok(),
+        _ => matches!(store.size(key).await, Ok(Some(found)) if found == size),
+    };
+    let same = there && store.get_range(key, footer_at..size).await.is_ok_and(|bytes| bytes == tail);
+    if same {
+        tracing::info!(%error, "the segment is whole: only the store's answer was lost");
+    }
+    same
 }

@@ -1,19 +1,21 @@
 //! Verifying a recovery point at three levels. It collects every problem instead of stopping at the first.
 
 mod blocks;
+mod log;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use object_store::path::Path;
 use serde::Serialize;
-use uuid::Uuid;
 
-use self::blocks::check_blocks;
-use crate::entry::{FORMAT, decode_document, rows_of};
-use crate::index::{remade, rollups};
-use crate::rollup::FANOUT;
-use crate::segment::{Footer, HEADER_LEN, header};
-use crate::{ArchiveError, Chain, Entry, Layout, Point, SegmentRef, Store};
+use self::log::check_log;
+use crate::catalog::{SetCheck, name_finding, newest_seal, reports, set_document, traces};
+use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
+use crate::entry::{FORMAT, decode_document};
+use crate::index::Index;
+use crate::point::side;
+use crate::problem::Problem;
+use crate::sums::differences;
+use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
 /// How deep to look; each level includes those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,15 +28,6 @@ pub enum Level {
     Decode,
 }
 
-/// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// The object.
-    pub key: String,
-    /// What is wrong with it.
-    pub what: String,
-}
-
 /// The result of verifying.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Verification {
@@ -44,10 +37,12 @@ pub struct Verification {
     pub bytes: u64,
     /// Batches checked.
     pub batches: u64,
-    /// Records counted, control records included.
+    /// Records counted that consumers see, as the point counts them.
     pub records: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
+    /// What is worth knowing and no damage: what is missing and not needed, and batches that are odd.
+    pub notes: Vec<Problem>,
 }
 
 impl Verification {
@@ -57,16 +52,33 @@ impl Verification {
         self.batches += found.batches;
         self.records += found.records;
         self.problems.extend(found.problems);
+        self.notes.extend(found.notes);
     }
 
     fn problem(&mut self, key: &str, what: impl ToString) {
-        self.problems.push(Problem { key: key.to_owned(), what: what.to_string() });
+        self.problems.push(Problem::new(key, what));
     }
 
     fn error(&mut self, error: &ArchiveError) {
-        match error {
-            ArchiveError::Damaged { key, reason } => self.problem(key, reason),
-            other => self.problem("", other),
+        self.problems.push(Problem::of(error));
+    }
+
+    /// What was found twice counts once.
+    fn without_repeats(mut self) -> Self {
+        let mut known = HashSet::new();
+        self.problems.retain(|problem| known.insert(problem.clone()));
+        self
+    }
+}
+
+/// Damage becomes part of the result; a store that fails ends the verification.
+fn noted<T>(result: Result<T, ArchiveError>, out: &mut Verification) -> Result<Option<T>, ArchiveError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ ArchiveError::Store { .. }) => Err(error),
+        Err(error) => {
+            out.error(&error);
+            Ok(None)
         }
     }
 }
@@ -82,184 +94,86 @@ pub async fn verify_point(
     level: Level,
 ) -> Result<Verification, ArchiveError> {
     let mut out = Verification::default();
-    let point = match Point::load(store, layout, seal).await {
-        Ok(point) => point,
-        Err(error @ ArchiveError::Store { .. }) => return Err(error),
-        Err(error) => {
-            out.error(&error);
-            return Ok(out);
+    let sealed = noted(Chain::new(store.clone(), layout.clone()).entry(seal).await, &mut out)?;
+    let mut rollups = Vec::new();
+    if let Some((entry, digest)) = &sealed {
+        if let Some(index) = noted(Index::up_to(store, layout, (entry, digest), false).await, &mut out)? {
+            out.problems.extend(index.problems());
+            rollups = index.rollups;
         }
-    };
-    for result in [point.configs().await.map(drop), point.groups().await.map(drop)] {
-        if let Err(error) = result {
-            out.error(&error);
-        }
+        check_seal(store, layout, (entry, digest), &mut out).await?;
     }
-    check_hint(store, layout, &point, &mut out).await?;
     check_set(store, layout, &mut out).await?;
-    let mut ends = HashMap::new();
-    let mut before = None;
-    let mut from = 0;
-    // Every entry is read, even where roll-ups say the same: a few at a time.
-    while from <= seal {
-        let to = (from + FANOUT - 1).min(seal);
-        let entries = match Chain::new(store.clone(), layout.clone()).read_after(from, to, before.as_ref()).await {
-            Ok(entries) => entries,
-            Err(error @ ArchiveError::Store { .. }) => return Err(error),
-            Err(error) => {
-                out.error(&error);
-                return Ok(out);
-            }
-        };
-        for (entry, _) in &entries {
-            check_entry(&point, entry, level, &mut ends, &mut out).await?;
-        }
-        before = entries.last().map(|(_, digest)| digest.clone());
-        from = to + 1;
-    }
-    check_rollups(store, layout, seal, &mut out).await?;
-    for row in &point.seal.partitions {
-        let Some(topic) = point.seal.topics.get(row.topic as usize) else { continue };
-        if let Some(end) = ends.get(&(topic.id, row.partition, row.timeline))
-            && *end > row.next
-        {
-            let what = format!(
-                "{}/{} ends at {end}, behind the position {} of the point",
-                topic.name, row.partition, row.next
-            );
-            out.problem(layout.set(), what);
+    let log = check_log(store, layout, seal, rollups, level, &mut out).await?;
+    if let Some(sealed) = sealed.as_ref().and_then(|(entry, _)| entry.seal.as_ref()).filter(|_| log.complete) {
+        for what in differences(&log.sums, &log.gaps, sealed) {
+            out.problem(&store.show(&layout.entry(seal)), what);
         }
     }
-    Ok(out)
+    Ok(out.without_repeats())
 }
 
-/// The segments of one entry are what it says of them.
-async fn check_entry(
-    point: &Point,
-    entry: &Entry,
-    level: Level,
-    ends: &mut HashMap<(Uuid, i32, u32), i64>,
+/// The seal is of this set, its side documents are there, and the hint of its name leads to it.
+async fn check_seal(
+    store: &Store,
+    layout: &Layout,
+    (entry, digest): (&Entry, &Digest),
     out: &mut Verification,
 ) -> Result<(), ArchiveError> {
-    let (store, layout) = (&point.store, &point.layout);
-    for (segment, number) in entry.segments.iter().zip(0u32..) {
-        out.segments += 1;
-        let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
-        let footer = match check_structure(store, layout, point, segment, &key).await {
-            Err(error @ ArchiveError::Store { .. }) => return Err(error),
-            Err(error) => {
-                out.error(&error);
-                continue;
-            }
-            Ok(footer) => footer,
-        };
-        let shown = store.show(&key);
-        let facts = |row: &crate::SegmentRow| (row.partition, row.timeline, row.first, row.next, row.committed);
-        let named = entry.rows.iter().filter(|row| row.segment == number).map(facts);
-        if !named.eq(rows_of(&footer).iter().map(facts)) {
-            out.problem(&shown, "the log and the footer disagree on what it holds");
-        }
-        check_order(&footer, ends, &shown, out);
-        if level >= Level::Checksum {
-            check_blocks(store, &key, footer, level, out).await?;
-        }
+    let shown = store.show(&layout.entry(entry.n));
+    let Some(seal) = &entry.seal else {
+        out.problem(&shown, "it is not a seal");
+        return Ok(());
+    };
+    if let Some(finding) = name_finding(layout.set(), entry) {
+        out.problem(&shown, finding);
     }
-    Ok(())
-}
-
-/// Roll-ups say what their entries say: they are made again, in memory, and compared.
-async fn check_rollups(store: &Store, layout: &Layout, seal: u64, out: &mut Verification) -> Result<(), ArchiveError> {
-    let (entry, _) = Chain::new(store.clone(), layout.clone()).entry(seal).await?;
-    let scratch = Store::new(std::sync::Arc::new(object_store::memory::InMemory::new()), "", "memory");
-    for (rollup, directory) in rollups(store, layout, entry.last_rollup).await? {
-        let key = layout.rollup(rollup.level, rollup.from, rollup.to);
-        let shown = store.show(&key);
-        let same = remade(store, &scratch, layout, &rollup, &directory).await;
-        match same {
-            Err(error @ ArchiveError::Store { .. }) => return Err(error),
-            Err(error) => out.error(&error),
-            Ok(false) => out.problem(&shown, "it does not say what its entries say"),
-            Ok(true) => {}
-        }
-        if store.size(&key).await? != Some(rollup.size) {
-            out.problem(&shown, "it has not the size that the log names");
-        }
+    let configs = side::<TopicConfigs>(store, layout, entry.n, "configs.json", &seal.configs).await;
+    noted(configs, out)?;
+    if let Some(groups) = &seal.groups {
+        noted(side::<Vec<GroupSnapshot>>(store, layout, entry.n, "groups.json", groups).await, out)?;
     }
-    Ok(())
+    check_hint(store, layout, (entry, digest), out).await
 }
 
 /// The seal is the newest link: nothing in the chain covers it, but the hint to it does.
-async fn check_hint(store: &Store, layout: &Layout, point: &Point, out: &mut Verification) -> Result<(), ArchiveError> {
-    for name in store.objects(&layout.points()).await? {
-        let bytes = store.get(&layout.point(&name)).await?.unwrap_or_default();
-        match decode_document::<crate::writer::Hint>(&name, &bytes) {
-            Ok(hint) if hint.entry == point.entry && hint.digest == point.digest && hint.format == FORMAT => {
-                return Ok(());
-            }
-            Ok(hint) if hint.entry == point.entry => {
-                let key = store.show(&layout.entry(point.entry));
-                out.problem(
-                    &key,
-                    format!("the seal's digest is not the one that the hint {name} names: one of them was changed"),
-                );
-                return Ok(());
-            }
-            Ok(_) => {}
-            Err(error) => out.problem(&store.show(&layout.point(&name)), error),
-        }
-    }
-    out.problem(&store.show(&layout.points()), "no hint leads to this seal; readers find it without");
-    Ok(())
-}
-
-/// The first claim names the digest of `set.json`.
-async fn check_set(store: &Store, layout: &Layout, out: &mut Verification) -> Result<(), ArchiveError> {
-    let key = layout.set_document();
-    let bytes = store.get(&key).await?.unwrap_or_default();
-    let (claim, _) = match Chain::new(store.clone(), layout.clone()).entry(0).await {
-        Ok(found) => found,
-        Err(error @ ArchiveError::Store { .. }) => return Err(error),
-        Err(error) => {
-            out.error(&error);
-            return Ok(());
-        }
-    };
-    if claim.set != Some(crate::Digest::of(&bytes)) {
-        out.problem(&store.show(&key), "its digest is not the one that the first claim names");
-    }
-    Ok(())
-}
-
-async fn check_structure(
+async fn check_hint(
     store: &Store,
     layout: &Layout,
-    point: &Point,
-    segment: &SegmentRef,
-    key: &Path,
-) -> Result<Footer, ArchiveError> {
-    let shown = store.show(key);
-    match store.size(key).await? {
-        None => return Err(ArchiveError::damaged(shown, "the segment is missing")),
-        Some(size) if size != segment.size => {
-            return Err(ArchiveError::damaged(shown, format!("{size} bytes instead of {}", segment.size)));
-        }
-        Some(_) => {}
+    (entry, digest): (&Entry, &Digest),
+    out: &mut Verification,
+) -> Result<(), ArchiveError> {
+    let key = layout.point(&entry.point);
+    let shown = store.show(&key);
+    let Some(bytes) = store.get(&key).await? else {
+        let what = "no hint leads to this recovery point; readers find it without, and the next run writes it";
+        out.notes.push(Problem::new(shown, what));
+        return Ok(());
+    };
+    let Some(hint) = noted(decode_document::<Hint>(&shown, &bytes), out)? else { return Ok(()) };
+    if hint.entry != entry.n {
+        let what = format!("it names entry {}, but entry {} seals this recovery point", hint.entry, entry.n);
+        out.problem(&shown, what);
+    } else if hint.digest != *digest || hint.format != FORMAT {
+        let key = store.show(&layout.entry(entry.n));
+        out.problem(&key, format!("its digest is not the one that the hint {shown} names: one of them was changed"));
     }
-    let head = store.get_range(&layout.segment(segment.claim, &segment.nonce, segment.seq), 0..HEADER_LEN).await?;
-    if head != header(segment.claim, &segment.nonce, segment.seq) {
-        return Err(ArchiveError::damaged(shown, "the header is not that of this segment"));
-    }
-    point.footer(segment).await
+    Ok(())
 }
 
-/// Offsets of a timeline only grow from share to share and from segment to segment.
-fn check_order(footer: &Footer, ends: &mut HashMap<(Uuid, i32, u32), i64>, key: &str, out: &mut Verification) {
-    for share in &footer.shares {
-        let Some(topic) = footer.topics.get(share.topic as usize) else { continue };
-        let end = ends.entry((topic.id, share.partition, share.timeline)).or_insert(i64::MIN);
-        if share.first < *end {
-            out.problem(key, format!("{}/{} goes back from {end} to {}", topic.name, share.partition, share.first));
-        }
-        *end = share.next;
+/// The set is the one of its name, and nothing is there that only a longer log explains.
+async fn check_set(store: &Store, layout: &Layout, out: &mut Verification) -> Result<(), ArchiveError> {
+    match noted(set_document(store, layout).await, out)? {
+        None | Some(SetCheck::Sound(_)) => {}
+        Some(SetCheck::Damaged(problem) | SetCheck::Other(_, problem)) => out.problems.push(problem),
     }
+    let Some(newest) = noted(newest_seal(&Chain::new(store.clone(), layout.clone())).await, out)? else {
+        return Ok(());
+    };
+    out.problems.extend(newest.problems.iter().cloned());
+    let left = traces(store, layout, &newest).await?;
+    out.problems.extend(left.evidence);
+    out.notes.extend(left.doubtful);
+    out.problems.extend(reports(store, layout, &newest).await?);
+    Ok(())
 }

@@ -13,11 +13,12 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub use self::open::Opened;
-pub(crate) use self::seal::Hint;
-use crate::entry::FORMAT;
+use crate::entry::{FORMAT, add_all};
+use crate::holdings::Holdings;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
 use crate::state::{PartitionState, SetState};
+use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
 use crate::writer_options::{Claim, Moves, WriterOptions, Written};
@@ -44,7 +45,11 @@ pub struct SetWriter {
     confirmed: Option<u64>,
     /// Digest of `set.json`.
     set: Digest,
+    /// Segments that the log names, added up.
+    holdings: Holdings,
     state: SetState,
+    /// What changed since the last seal.
+    ledger: Ledger,
     next_segment: u64,
     packing: Packing,
     current: Option<SegmentUpload>,
@@ -84,6 +89,20 @@ impl SetWriter {
         self.last_stamp.as_deref()
     }
 
+    /// Stamp of the point that the run makes.
+    #[must_use]
+    pub fn stamp(&self) -> &str {
+        &self.options.stamp
+    }
+
+    /// Whether nobody wrote behind this writer's newest entry.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_newest(&mut self) -> Result<bool, ArchiveError> {
+        self.chain.ends_with(self.newest()).await
+    }
+
     /// What this writer stored so far.
     #[must_use]
     pub fn written(&self) -> Written {
@@ -113,32 +132,35 @@ impl SetWriter {
             gaps: Vec::new(),
             forks: Vec::new(),
             seal: None,
+            members: Vec::new(),
             owner: None,
         }
     }
 
-    async fn append(&mut self, entry: Entry) -> Result<u64, ArchiveError> {
+    async fn append(&mut self, entry: Entry) -> Result<(u64, Digest), ArchiveError> {
         let number = entry.n;
         let digest = self.chain.append(&entry).await?;
         if let Some(head) = &self.options.head {
             head.write(number, &digest).await?;
         }
-        self.last = Some((number, digest));
+        self.last = Some((number, digest.clone()));
+        add_all(&mut self.holdings.named, &entry.segments);
         self.state.apply(&entry);
-        self.roll_up().await;
-        Ok(number)
+        if (number + 1).is_multiple_of(FANOUT) {
+            self.roll_up().await;
+        }
+        Ok((number, digest))
     }
 
     /// Sums up entries where a roll-up is due. Without it readers read the entries: a failure is no failure of the run.
     async fn roll_up(&mut self) {
         let Some((number, digest)) = &self.last else { return };
-        let newest = self.last_rollup.clone();
         if (number + 1) % FANOUT == 0 {
             crash::at(CrashPoint::RollupDue);
         }
-        match crate::index::roll_up(&self.store, &self.options.layout, newest, (*number, digest)).await {
-            Ok(newest) => self.last_rollup = newest,
-            Err(error) => tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead"),
+        let (layout, newest) = (&self.options.layout, &mut self.last_rollup);
+        if let Err(error) = crate::index::roll_up(&self.store, layout, newest, (*number, digest)).await {
+            tracing::warn!(%error, "a roll-up could not be written; plans read the entries instead");
         }
     }
 
@@ -168,11 +190,11 @@ impl SetWriter {
             SegmentUpload::new(self.store.clone(), self.options.layout.segment(claim, nonce, seq), claim, nonce, seq)
         });
         let topics = &self.state.topics;
-        let name_of = |id| topics.get(&id).map(|topic| topic.name.clone()).unwrap_or_default();
+        let name_of = |id| topics.get(&id).map(|topic| topic.name.clone());
         match packed {
             Packed::Block(block) => self.time.storing.measure(upload.push(block, name_of)).await?,
             Packed::End(aborted) => {
-                upload.note_aborted(aborted, name_of);
+                upload.note_aborted(aborted, name_of)?;
                 crash::at(CrashPoint::Packed);
                 if upload.bytes() >= self.options.segment_max_bytes {
                     self.end_segment();
@@ -191,7 +213,8 @@ impl SetWriter {
 
     /// Tells the writer of a topic before its batches come.
     pub fn know_topic(&mut self, topic: crate::TopicState) {
-        self.state.topics.insert(topic.id, topic);
+        let next = self.last.as_ref().map_or(0, |(number, _)| number + 1);
+        self.state.know(topic, next);
     }
 
     /// Ends the current segment with all that was pushed; it becomes durable in the background.
@@ -232,28 +255,35 @@ impl SetWriter {
             return Ok(None);
         }
         let mut entry = self.entry(EntryKind::Progress);
-        self.fill(&mut entry, finished, moves);
-        self.append(entry).await.map(Some)
+        self.fill(&mut entry, finished, moves)?;
+        self.append(entry).await.map(|(number, _)| Some(number))
     }
 
-    fn fill(&self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) {
+    fn fill(&mut self, entry: &mut Entry, finished: Vec<FinishedSegment>, moves: Moves) -> Result<(), ArchiveError> {
         let mut topics = TopicTable::default();
         for (segment, number) in finished.into_iter().zip(0u32..) {
             for mut row in segment.rows {
                 let topic = segment.topics.get(row.topic as usize);
-                row.topic = topic.map_or(0, |topic| topics.place(topic.id, &topic.name));
+                let topic = topic.ok_or_else(|| ArchiveError::unencodable("a row names no topic of its segment"))?;
+                let key = (topic.id, row.partition);
+                self.ledger.touch(key, self.state.partitions.get(&key));
+                self.ledger.add(key, &row);
+                row.topic = topics.place(topic.id, &topic.name);
                 row.segment = number;
                 entry.rows.push(row);
             }
             entry.segments.push(segment.reference);
         }
         for (id, position) in moves.positions {
-            let name = self.state.topics.get(&id).map(|topic| topic.name.as_str()).unwrap_or_default();
-            entry.positions.push(PartitionState { topic: topics.place(id, name), ..position });
+            let key = (id, position.partition);
+            self.ledger.touch(key, self.state.partitions.get(&key));
+            let topic = self.state.topics.get(&id).ok_or_else(|| ArchiveError::unknown_topic(id))?;
+            entry.positions.push(PartitionState { topic: topics.place(id, &topic.name), ..position });
         }
         entry.topics = topics.rows;
         entry.gaps = moves.gaps;
         entry.forks = moves.forks;
+        Ok(())
     }
 
     /// Reads back the entries of this claim that were not read back yet, and compares the end with what was written.
@@ -262,7 +292,12 @@ impl SetWriter {
     /// When the store does not return what it confirmed.
     pub async fn confirm(&mut self) -> Result<(), ArchiveError> {
         let newest = self.newest();
-        let entries = self.chain.read(self.confirmed.unwrap_or(self.claim.number), newest).await?;
+        // The claim was read when its second create was refused; every entry is linked to it.
+        let from = self.confirmed.unwrap_or(self.claim.number) + 1;
+        if from > newest {
+            return Ok(());
+        }
+        let entries = self.chain.written(from, newest).await?;
         let read = entries.last().map(|(entry, digest)| (entry.n, digest.clone()));
         if read == self.last {
             self.confirmed = Some(newest);

@@ -4,7 +4,7 @@ use batch::Codec;
 use uuid::Uuid;
 
 use crate::documents::TopicConfigs;
-use crate::{Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState};
+use crate::{Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState, TopicState};
 
 /// Who writes what.
 #[derive(Debug, Clone)]
@@ -39,6 +39,17 @@ pub struct WriterOptions {
     pub workers: usize,
     /// Size at which a segment is closed.
     pub segment_max_bytes: u64,
+    /// What the source has, as found before the claim.
+    pub source: Source,
+}
+
+/// What the source has when a run claims its set.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// Its topics, as far as the run is about them.
+    pub topics: Vec<TopicState>,
+    /// Where partitions begin when this is the first claim of the set. Others begin at their start.
+    pub begin: Vec<(Uuid, PartitionState)>,
 }
 
 /// A writer's claim on a set.
@@ -50,6 +61,8 @@ pub struct Claim {
     pub exclusive: bool,
     /// Whether an unfinished run goes on.
     pub resumed: bool,
+    /// Whether an earlier attempt of this run saved positions: their targets are those of this run.
+    pub targeted: bool,
 }
 
 /// What the next entry says besides its segments.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use archive::{
     ArchiveError, Arena, Digest, Gap, Layout, Level, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
-    SealFacts, SetWriter, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
+    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use futures::TryStreamExt;
@@ -39,17 +39,12 @@ fn options(run: &str, nonce: &str) -> WriterOptions {
         level: 3,
         workers: 2,
         segment_max_bytes: 1 << 20,
+        source: Source::default(),
     }
 }
 
 fn topic(number: u128) -> TopicState {
-    TopicState {
-        id: Uuid::from_u128(number),
-        name: format!("topic-{number}"),
-        partitions: 4,
-        replication: 1,
-        live: true,
-    }
+    TopicState::new(Uuid::from_u128(number), &format!("topic-{number}"), 4, 1)
 }
 
 /// A plain batch of `records` records of `size` bytes each, from `offset` on.
@@ -82,6 +77,14 @@ fn raw(offset: i64, records: i32, size: usize) -> RawBatch {
 
 fn position(partition: i32, next: i64) -> PartitionState {
     PartitionState { next, epoch: 0, last_stable: next, high_watermark: next, ..PartitionState::new(partition, 0) }
+}
+
+/// Counts a batch as a backup does.
+fn take_in(row: &mut PartitionState, raw: &RawBatch) {
+    row.next = raw.header.next_offset();
+    (row.last_stable, row.high_watermark) = (row.next, row.next);
+    row.committed += raw.header.records();
+    row.bytes += raw.bytes.len() as u64;
 }
 
 fn facts() -> SealFacts {
@@ -129,19 +132,19 @@ fn pending(number: u128, partition: i32, raw: RawBatch) -> PendingBatch {
 /// Writes these batches, a commit after each arena, and seals. Returns what a reader must find, by partition.
 async fn write(store: &Store, arenas: Vec<Vec<(u128, i32, i32, usize)>>) -> HashMap<(Uuid, i32), Vec<u8>> {
     let mut writer = open(store, "run-1", "0123456789abcdef").await;
-    let (mut next, mut expected) = (HashMap::new(), HashMap::<_, Vec<u8>>::new());
+    let (mut rows, mut expected) = (HashMap::new(), HashMap::<_, Vec<u8>>::new());
     for batches in arenas {
         let mut arena = Arena::default();
         for (number, partition, records, size) in batches {
             let key = (Uuid::from_u128(number), partition);
-            let offset = next.entry(key).or_insert(0);
-            let raw = raw(*offset, records, size);
-            *offset = raw.header.next_offset();
+            let row = rows.entry(key).or_insert_with(|| PartitionState::new(partition, 0));
+            let raw = raw(row.next, records, size);
+            take_in(row, &raw);
             expected.entry(key).or_default().extend_from_slice(&raw.bytes);
             arena.push(pending(number, partition, raw));
         }
         writer.push(arena).await.unwrap();
-        let moved: Vec<_> = next.iter().map(|(key, next)| (key.0, position(key.1, *next))).collect();
+        let moved: Vec<_> = rows.iter().map(|(key, row)| (key.0, row.clone())).collect();
         writer.commit(Moves { positions: moved, ..Moves::default() }).await.unwrap();
     }
     let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
@@ -184,6 +187,97 @@ proptest! {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_set_knows_since_when_it_has_its_members() {
+    let (_, store) = memory();
+    let claim = async |run: &str, found: &[u128], begin: i64| {
+        let source = Source {
+            topics: found.iter().map(|number| topic(*number)).collect(),
+            begin: found.iter().map(|number| (Uuid::from_u128(*number), PartitionState::new(0, begin))).collect(),
+        };
+        let options = WriterOptions { source, ..options(run, "aaaaaaaaaaaaaaaa") };
+        match SetWriter::open(store.clone(), options).await.unwrap() {
+            Opened::Writer(writer) => *writer,
+            Opened::Sealed(sealed) => panic!("{sealed:?}"),
+        }
+    };
+    let since = |writer: &SetWriter| -> Vec<_> {
+        writer.state().topics.values().map(|topic| (topic.since, topic.first_partitions)).collect()
+    };
+    let begins = |writer: &SetWriter, number: u128| {
+        writer.state().partitions.get(&(Uuid::from_u128(number), 0)).map(|row| row.next)
+    };
+    // The first claim decides where partitions begin, and its writer may die at once.
+    drop(claim("run-1", &[1], 100).await);
+    let mut second = claim("run-1", &[1, 2], 150).await;
+    assert_eq!(since(&second), [(Some(0), Some(4)), (Some(1), Some(4))]);
+    assert_eq!((begins(&second, 1), begins(&second, 2)), (Some(100), None));
+    second.know_topic(TopicState { partitions: 9, ..topic(2) });
+    second.know_topic(topic(3));
+    let live = BTreeSet::from([1, 2, 3].map(Uuid::from_u128));
+    second.seal(Moves::default(), &live, facts()).await.unwrap();
+    // A reader of the seal alone, as the next writer is, knows all of it.
+    let third = claim("run-2", &[1, 2, 3, 4], 200).await;
+    assert_eq!(
+        since(&third),
+        [(Some(0), Some(4)), (Some(1), Some(4)), (Some(2), Some(4)), (Some(3), Some(4))],
+        "a topic joins with the entry that names it first"
+    );
+    assert_eq!(third.state().topics[&Uuid::from_u128(2)].partitions, 9);
+    assert_eq!((begins(&third, 1), begins(&third, 4)), (Some(100), None));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Wherever the log start cuts a batch: what the writer counted, what the index says, what verification finds and
+    /// what a reader gets is one number.
+    #[test]
+    fn all_count_the_same_records(
+        batches in proptest::collection::vec((0i32..3, 1i32..40, 0i32..40, any::<bool>()), 1..30),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_, store) = memory();
+            let mut writer = open(&store, "run-1", "0123456789abcdef").await;
+            let (mut next, mut counted, mut arena) = (HashMap::<i32, i64>::new(), 0, Arena::default());
+            for (partition, records, cut, ends_arena) in batches {
+                // Only the first batch of a partition can be cut.
+                let cut = if next.contains_key(&partition) { 0 } else { cut % records };
+                let offset = next.entry(partition).or_insert(0);
+                let raw = raw(*offset, records, 3);
+                let from = *offset + i64::from(cut);
+                *offset = raw.header.next_offset();
+                let committed = u64::try_from(records - cut).unwrap();
+                counted += committed;
+                arena.push(PendingBatch { from, committed, ..pending(1, partition, raw) });
+                if ends_arena {
+                    writer.push(std::mem::take(&mut arena)).await.unwrap();
+                }
+            }
+            writer.push(arena).await.unwrap();
+            let live = BTreeSet::from([Uuid::from_u128(1)]);
+            let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
+            writer.write_hint(&entry, &digest).await.unwrap();
+            let (layout, seal) = resolve(&store, "orders").await.unwrap();
+            let point = Point::load(&store, &layout, seal).await.unwrap();
+            let (mut indexed, mut read) = (0, 0);
+            point.each_row(None, &mut |_, row: &archive::SegmentRow| indexed += row.committed).await.unwrap();
+            let from = (0..3).map(|p| ((Uuid::from_u128(1), p), i64::MIN)).collect();
+            let mut stream = point.stream(Wanted::new(from, Timelines::default(), Window::ALL)).await.unwrap();
+            while let Some(share) = stream.next().await.unwrap() {
+                let visible = share.from..share.until;
+                for batch in &share.batches {
+                    let header = &batch.header;
+                    read += (header.base_offset..header.next_offset()).filter(|o| visible.contains(o)).count() as u64;
+                }
+            }
+            let verified = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
+            assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+            assert_eq!((indexed, verified.records, read), (counted, counted, counted));
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_writers_the_later_claim_wins() {
     let (_, store) = memory();
     let mut first = open(&store, "run-1", "aaaaaaaaaaaaaaaa").await;
@@ -209,7 +303,7 @@ async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
         partition: 0,
         from: 3,
         to: 9,
-        reason: "log-start-moved".into(),
+        reason: archive::GapReason::LogStartMoved,
     };
     first.commit(moves(position(0, 9), vec![gap.clone()])).await.unwrap();
     drop(first);
@@ -256,19 +350,12 @@ async fn roll_ups_say_what_entries_say() {
     let mut next = HashMap::new();
     for round in 0..4_200i64 {
         let (number, partition) = (u128::try_from(round % 2 + 1).unwrap(), i32::try_from(round % 40).unwrap());
-        let offset = next.entry((number, partition)).or_insert(0);
+        let row = next.entry((number, partition)).or_insert_with(|| PartitionState::new(partition, 0));
         let mut arena = Arena::default();
-        arena.push(PendingBatch {
-            topic: Uuid::from_u128(number),
-            partition,
-            timeline: 0,
-            from: *offset,
-            committed: 2,
-            aborted: false,
-            raw: raw(*offset, 2, 5),
-        });
-        *offset += 2;
-        let moved = (Uuid::from_u128(number), position(partition, *offset));
+        let raw = raw(row.next, 2, 5);
+        take_in(row, &raw);
+        arena.push(pending(number, partition, raw));
+        let moved = (Uuid::from_u128(number), row.clone());
         writer.push(arena).await.unwrap();
         writer.commit(Moves { positions: vec![moved], ..Moves::default() }).await.unwrap();
     }
@@ -316,5 +403,46 @@ async fn roll_ups_say_what_entries_say() {
         inner.put(&large.location, changed.into()).await.unwrap();
         let verified = verify_point(&store, &layout, seal, Level::Structure).await.unwrap();
         assert!(!verified.problems.is_empty(), "byte {at}");
+    }
+}
+
+/// Any producer can write offsets that repeat, and brokers take them: `verify` says so, and calls nothing damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_offsets_are_a_note_and_no_damage() {
+    let (_, store) = memory();
+    let mut writer = open(&store, "run-1", "aaaaaaaaaaaaaaaa").await;
+    // Length, attributes, time, delta, null key, null value, no headers: offsets 0, 0, 1.
+    let records: Vec<u8> = [0, 0, 2].iter().flat_map(|delta| [12, 0, 0, *delta, 1, 1, 0]).collect();
+    let meta =
+        BatchMeta { base_offset: 0, base_timestamp: 1000, max_timestamp: 1000, producer: (-1, -1, -1), records: 3 };
+    let bytes = encode_batch(&meta, &records, &mut Compressor::new(Codec::None, None)).unwrap();
+    let mut arena = Arena::default();
+    arena.push(pending(1, 0, RawBatch::parse(bytes.into()).unwrap()));
+    arena.push(pending(1, 0, raw(3, 2, 10)));
+    writer.push(arena).await.unwrap();
+    writer.commit(moves(position(0, 5), vec![])).await.unwrap();
+    let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
+    let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
+    writer.write_hint(&entry, &digest).await.unwrap();
+    writer.confirm().await.unwrap();
+    let (layout, seal) = resolve(&store, "orders").await.unwrap();
+    let found = verify_point(&store, &layout, seal, Level::Decode).await.unwrap();
+    assert!(found.problems.is_empty(), "{:?}", found.problems);
+    let [note] = found.notes.try_into().unwrap();
+    assert!(note.what.contains("partition 0 offset 0"), "{}", note.what);
+}
+
+/// Other tools look at a prefix by the characters that a person wrote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_written_as_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    for prefix in ["team/a", "ä b/%2F~x", "a#b/c?d", "100%/[x]", "*"] {
+        let inner = object_store::local::LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let store = Store::new(Arc::new(inner), prefix, "folder");
+        let expected = write(&store, vec![vec![(1, 0, 2, 40)]]).await;
+        assert_eq!(read(&store).await, expected, "{prefix}");
+        assert!(folder.path().join(prefix).join("orders").is_dir(), "{prefix}");
+        let keys = store.walk(&Layout::new("orders").root()).await.unwrap();
+        assert!(!keys.is_empty() && keys.iter().all(|(key, _)| key.starts_with("orders/")), "{prefix}: {keys:?}");
     }
 }

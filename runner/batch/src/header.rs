@@ -147,6 +147,14 @@ impl BatchHeader {
         self.last_offset() + 1
     }
 
+    /// Whether a record of this batch counts in a range of offsets. Where the batch lies inside the range all its records
+    /// do, whatever offset they claim.
+    #[must_use]
+    pub fn takes(&self, offset: i64, range: &std::ops::Range<i64>) -> bool {
+        let from = range.start <= self.base_offset || offset >= range.start;
+        from && (self.last_offset() < range.end || offset < range.end)
+    }
+
     /// Records as an unsigned count.
     #[must_use]
     pub fn records(&self) -> u64 {

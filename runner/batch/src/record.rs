@@ -69,13 +69,24 @@ fn read_header<'a>(r: &mut Reader<'a>) -> Result<Header<'a>, BatchError> {
     Ok(Header { key, value: r.nullable("header value")? })
 }
 
-/// Iterator over the records of a payload; stops after the first error.
+/// Whether the records of a batch count its offsets upwards, as every client of Kafka writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deltas {
+    /// Each record has a larger offset than the one before, and none lies beyond the batch.
+    Ascending,
+    /// Offsets repeat, go backwards, or lie outside the batch. Brokers take such batches when they are not compressed,
+    /// and consumers read them: they are data, not damage.
+    Odd,
+}
+
+/// Iterator over the records of a payload, in their order; stops after the first error.
 #[derive(Debug)]
 pub struct RecordIter<'a> {
     reader: Reader<'a>,
     left: i32,
     last_offset_delta: i32,
     previous: i64,
+    odd: bool,
 }
 
 impl<'a> RecordIter<'a> {
@@ -87,20 +98,38 @@ impl<'a> RecordIter<'a> {
             left: batch.record_count,
             last_offset_delta: batch.last_offset_delta,
             previous: -1,
+            odd: false,
         }
+    }
+
+    /// What is known of the deltas of the records that were read so far.
+    #[must_use]
+    pub fn deltas(&self) -> Deltas {
+        if self.odd { Deltas::Odd } else { Deltas::Ascending }
     }
 
     fn read(&mut self) -> Result<Record<'a>, BatchError> {
         let length = self.reader.length("record length")?;
-        let start = self.reader.position();
         let body = self.reader.take(length, "record")?;
         let record = read_record(body)?;
-        let in_order = i64::from(record.offset_delta) > self.previous && record.offset_delta <= self.last_offset_delta;
-        if !in_order {
-            return Err(BatchError::Invalid { what: "offset delta", position: start });
-        }
-        self.previous = i64::from(record.offset_delta);
+        self.note(record.offset_delta);
         Ok(record)
+    }
+
+    fn note(&mut self, delta: i32) {
+        self.odd |= i64::from(delta) <= self.previous || delta > self.last_offset_delta;
+        self.previous = i64::from(delta);
+    }
+
+    /// Reads on to the next record, and of this one its delta only.
+    fn pass_over(&mut self) -> Result<(), BatchError> {
+        let length = self.reader.length("record length")?;
+        let mut body = Reader::new(self.reader.take(length, "record")?);
+        body.i8("record attributes")?;
+        body.varlong("timestamp delta")?;
+        let delta = body.varint("offset delta")?;
+        self.note(delta);
+        Ok(())
     }
 }
 
@@ -146,6 +175,22 @@ impl<'a> Iterator for RecordIter<'a> {
         }
         Some(item)
     }
+}
+
+/// The deltas of a batch, without decoding its records. Only batches that are not compressed are looked at: brokers
+/// write the offsets of compressed ones anew when they are not in order.
+///
+/// # Errors
+/// When the records cannot be told apart.
+pub fn deltas(batch: &RawBatch) -> Result<Deltas, BatchError> {
+    if batch.header.attributes.codec() != Some(Codec::None) {
+        return Ok(Deltas::Ascending);
+    }
+    let mut records = RecordIter::new(&batch.header, batch.bytes.get(HEADER_LEN..).unwrap_or_default());
+    for _ in 0..batch.header.record_count {
+        records.pass_over()?;
+    }
+    Ok(records.deltas())
 }
 
 /// A bound on the decompressed records of one batch, for callers that have no tighter one.

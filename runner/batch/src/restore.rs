@@ -5,7 +5,8 @@
 //! adds the offset headers, merges small neighbours and splits what grew past the limit.
 
 use crate::{
-    BatchError, BatchHeader, BatchMeta, Compressor, Header, Outgoing, RawBatch, Record, RecordIter, RecordSink,
+    BatchError, BatchHeader, BatchMeta, Codec, Compressor, Decompressor, Deltas, Header, Outgoing, PAYLOAD_LIMIT,
+    RawBatch, Record, RecordIter, RecordSink, encode_batch, payload,
 };
 
 /// A time window, inclusive at both ends, in milliseconds.
@@ -55,7 +56,8 @@ pub struct OffsetHeaders<'a> {
 /// Whether [`Outgoing::new`] keeps the records of this batch exactly.
 #[must_use]
 pub fn can_copy(header: &BatchHeader) -> bool {
-    header.is_dense() && !header.attributes.control() && !header.attributes.log_append_time()
+    let attributes = header.attributes;
+    header.is_dense() && !attributes.control() && !attributes.log_append_time() && attributes.codec().is_some()
 }
 
 /// A record that goes into the target, with its place and time in the source.
@@ -69,7 +71,8 @@ pub struct Selected<'a> {
     pub timestamp: i64,
 }
 
-/// Appends the records of one decompressed batch that lie in `window`.
+/// Appends the records of one decompressed batch that lie in `window`, in the order in which they stand there; that is
+/// the order in which consumers see them, whatever their deltas say.
 ///
 /// # Errors
 /// When the payload is malformed.
@@ -78,9 +81,10 @@ pub fn select_records<'a>(
     payload: &'a [u8],
     window: Window,
     out: &mut Vec<Selected<'a>>,
-) -> Result<(), BatchError> {
+) -> Result<Deltas, BatchError> {
     let append_time = header.attributes.log_append_time();
-    for record in RecordIter::new(header, payload) {
+    let mut records = RecordIter::new(header, payload);
+    for record in records.by_ref() {
         let record = record?;
         let client_time = header.base_timestamp.wrapping_add(record.timestamp_delta);
         let timestamp = if append_time { header.max_timestamp } else { client_time };
@@ -89,7 +93,7 @@ pub fn select_records<'a>(
             out.push(Selected { record, offset, timestamp });
         }
     }
-    Ok(())
+    Ok(records.deltas())
 }
 
 /// Encodes records as batches of at most `limit` bytes and `max_records` records.
@@ -108,6 +112,20 @@ pub fn encode_selected(
         encode_group(group, headers, limit, compressor, &mut out)?;
     }
     Ok(out)
+}
+
+/// Two batches with the records of one that goes into a target, of which each has half; fewer than two records cannot
+/// be halved and come back as they are.
+///
+/// # Errors
+/// When the batch cannot be read, or what the compressor says.
+pub fn halve(batch: &RawBatch) -> Result<Vec<Outgoing>, BatchError> {
+    let bytes = payload(batch, &mut Decompressor::default(), PAYLOAD_LIMIT)?;
+    let mut records = Vec::new();
+    select_records(&batch.header, &bytes, Window::ALL, &mut records)?;
+    let codec = batch.header.attributes.codec().ok_or(BatchError::Invalid { what: "codec", position: 21 })?;
+    let mut compressor = Compressor::new(codec, None);
+    encode_selected(&records, None, usize::MAX, records.len().div_ceil(2).max(1), &mut compressor)
 }
 
 fn encode_group(
@@ -141,12 +159,46 @@ fn encode_group(
         return Ok(());
     }
     if records.len() == 1 {
-        return Err(BatchError::RecordTooLarge { size: bytes.len(), limit });
+        return pack_harder(&bytes, limit, compressor, out);
     }
     // Compressed sizes cannot be known beforehand: halve until it fits.
     let (left, right) = records.split_at(records.len() / 2);
     encode_group(left, headers, limit, compressor, out)?;
     encode_group(right, headers, limit, compressor, out)
+}
+
+/// A batch with one record that does not fit: whoever wrote it may have packed it better than the default level does.
+fn pack_harder(
+    batch: &[u8],
+    limit: usize,
+    compressor: &mut Compressor,
+    out: &mut Vec<Outgoing>,
+) -> Result<(), BatchError> {
+    let header = BatchHeader::parse(batch)?;
+    let raw = RawBatch { header, bytes: bytes::Bytes::copy_from_slice(batch) };
+    let plain = payload(&raw, &mut Decompressor::default(), PAYLOAD_LIMIT)?;
+    let meta = BatchMeta {
+        base_offset: 0,
+        base_timestamp: header.base_timestamp,
+        max_timestamp: header.max_timestamp,
+        producer: (-1, -1, -1),
+        records: header.record_count,
+    };
+    let mut smallest = batch.len();
+    // Its own codec at its best, and then the one that packs best.
+    for (codec, level) in [(Codec::Gzip, 9), (Codec::Zstd, 19)] {
+        if codec != compressor.codec() && codec != Codec::Zstd {
+            continue;
+        }
+        let bytes = encode_batch(&meta, &plain, &mut Compressor::new(codec, Some(level)))?;
+        smallest = smallest.min(bytes.len());
+        if bytes.len() <= limit {
+            let header = BatchHeader::parse(&bytes)?;
+            out.push(Outgoing::new(&RawBatch { header, bytes: bytes.into() }));
+            return Ok(());
+        }
+    }
+    Err(BatchError::RecordTooLarge { size: smallest, limit })
 }
 
 fn push_record(

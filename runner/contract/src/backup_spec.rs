@@ -29,7 +29,7 @@ pub struct BackupSpec {
     /// Go on following the topics after their present ends, into one set, with a recovery point at each checkpoint.
     #[serde(default)]
     pub continuous: bool,
-    /// Where partitions begin that the set does not know yet. Topics that appear during a run begin at their start.
+    /// Where partitions begin that are there when the set is first claimed. All that appear later begin at their start.
     #[serde(default)]
     pub start_offset: StartOffset,
     /// Milliseconds between two looks for new records at the end of a partition, in a continuous run.
@@ -75,6 +75,9 @@ pub struct BackupSpec {
     /// Store the committed offsets of all consumer groups.
     #[serde(default)]
     pub consumer_group_snapshot: bool,
+    /// What happens when partitions cannot be read, because nobody leads them or a batch is damaged on every replica.
+    #[serde(default)]
+    pub on_gap: OnGap,
     /// Take over a set that another resource or cluster owns.
     #[serde(default)]
     pub adopt: bool,
@@ -87,8 +90,19 @@ pub enum StartOffset {
     /// The first offset that the source has.
     #[default]
     Earliest,
-    /// The end of the partition when the run starts.
+    /// The last stable offset of the partition when the set is first claimed.
     Latest,
+}
+
+/// What a run does about partitions that cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGap {
+    /// The recovery point is made without them, and says so. A later run reads them.
+    #[default]
+    Seal,
+    /// The run fails, and makes no recovery point.
+    Fail,
 }
 
 /// Codec of archive blocks.
@@ -151,6 +165,7 @@ impl BackupSpec {
             poll_interval_ms: default_poll_interval(),
             topic_refresh_secs: default_topic_refresh(),
             checkpoint_folder: None,
+            on_gap: OnGap::default(),
             ..self.clone()
         }
     }
@@ -166,7 +181,7 @@ impl BackupSpec {
         }
         let most = match self.compression {
             Compression::Gzip => 9,
-            _ => 22,
+            Compression::None | Compression::Snappy | Compression::Lz4 | Compression::Zstd => 22,
         };
         if !(1..=most).contains(&self.compression_level) {
             say("compressionLevel", format!("is {}; must be 1 to {most} for this codec", self.compression_level));

@@ -89,6 +89,8 @@ codes! {
         "The partition's log was cut below the position that the archive holds (an unclean leader election, or a broker that lost its disk), again and again during this run. Nothing was overwritten: what was read before stays on an older timeline. Run again when the cluster is stable.";
     CorruptBatch = "KB2011", Resumable, "the broker sent a damaged record batch",
         "A CRC32C did not match or a batch was malformed, twice for the same bytes. Check the broker's disks; the message names topic, partition and offset.";
+    RequestRefused = "KB2012", Final, "the broker refused a request for good",
+        "The same request would be refused again. The message names the request, what it was about and Kafka's name for the error, with the broker's own words where it gave any. Change what they name (a topic's config, a policy, a limit or right of the user), then run again.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",
@@ -101,6 +103,10 @@ codes! {
         "Two runs could overwrite each other. Incremental sets need a store that honours If-None-Match (or, on a directory, a file system with hard links). Use full backups, or another store.";
     SecretMissing = "KB3006", Resumable, "a file with a secret is missing",
         "The run waited for the file and it did not appear. The message names it.";
+    StoreForgets = "KB3007", Resumable, "the object store does not show what it confirmed",
+        "A write was confirmed, and the object was absent or of another size for some seconds afterwards. Nothing is damaged: stores that show writes late catch up. The run goes on where it stopped when it is repeated. If it comes back, ask the store's operator about read-after-write consistency.";
+    StoreRefused = "KB3008", Final, "the object store refuses a kind of request for good",
+        "The same request would be refused again: the bucket is in another region, or the store does not offer what was asked (objects in parts, creates that must not replace). The message has the store's code and what to change. `kafka-backup-runner store-check` tries everything that backups need.";
     ArchiveDamaged = "KB4001", Final, "the archive is damaged",
         "An object is missing, cut short, or its digest does not match. Nothing was restored from it. `kafka-backup-runner verify` lists everything that is wrong; restore another recovery point, or repair from a copy of the bucket.";
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",
@@ -113,6 +119,10 @@ codes! {
         "Two runs worked on one backup set or one restore target; the later one wins, and this run stopped without harm. Wait for the other one.";
     ArchiveRolledBack = "KB4006", Final, "the archive is older than its checkpoint copy says",
         "The folder backup.checkpointFolder holds the number and digest of the newest log entry that was written. The store ends before it, or holds another entry there: the bucket was rolled back, or another archive has this name. Bring the store back. If what it holds shall count, remove the copy.";
+    SegmentsMissing = "KB4007", Final, "segments that the backup set builds on are gone",
+        "The log names segments that the store does not hold, or holds with another size: something deleted them (a lifecycle rule of the bucket, a clean-up job). Nothing was written on top. The message says how many, and which topics and offsets are lost. Bring the objects back from a copy or from the bucket's older versions, stop what deleted them, and run again; or begin a new set under another name: older recovery points stay readable as far as their segments are there.";
+    SetMissing = "KB4008", Final, "the backup set has a log but no set.json, or another one's",
+        "set.json says whose set it is, and entry 0 of the log names its digest. Nothing was written. Bring the object back from a copy, or have it made again from what the log knows: `kafka-backup-runner repair SPEC SET` says what it would do, and does it with --apply.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or say existingTopics: append or purge.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",
@@ -129,6 +139,8 @@ codes! {
         "The target topics are not the ones that this restore started with (deleted or recreated), or its state does not fit what was archived. Restore again under a new name.";
     PlanChanged = "KB5008", Final, "the plan is not the one that was looked at",
         "Between the plan and the restore, the recovery point, the target or the specification changed. Nothing was written. Make the plan again, look at it, and restore with its fingerprint.";
+    WriteRefused = "KB5009", Final, "the target refuses the records for good",
+        "The broker named a rule that no pause changes: a policy, its validation of records, a topic that takes no records from outside. The message names the topic, the partition and the broker's words. Change that rule, or restore into another topic.";
     TargetLost = "KB5010", Final, "the target no longer holds what this restore wrote",
         "Records that this restore produced are gone: retention or compaction was put back, somebody deleted records, or a leader was elected that did not have them. The message names the partition and how many. Find out what deletes there, then restore again under a new name.";
     TargetClaimed = "KB5011", Final, "another unfinished restore holds a target topic, or this name",

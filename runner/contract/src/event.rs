@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
+use crate::{Failure, GroupChange, MemberChange};
 
 /// One event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Pace {
     /// Seconds left at this pace; absent while nothing moves and in continuous runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_secs: Option<u64>,
+    /// Milliseconds of silence that brokers asked for so far, because of their quotas (KIP-219).
+    #[serde(default)]
+    pub throttled_ms: u64,
     /// What the run waits for most of the time.
     pub limited_by: Bound,
 }
@@ -47,16 +50,27 @@ pub enum Bound {
     Broker,
     /// The run's own rate limit.
     Throttle,
+    /// A quota of the brokers.
+    Quota,
     /// The object store.
     Store,
     /// Compression, decompression and checksums.
     Cpu,
 }
 
+/// A stream of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputStream {
+    /// Standard output: events and results.
+    Stdout,
+    /// Standard error: the log.
+    Stderr,
+}
+
 /// Kinds of events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-#[non_exhaustive]
 pub enum EventKind {
     /// The run begins or goes on.
     Started {
@@ -78,7 +92,7 @@ pub enum EventKind {
     },
     /// How far the run is.
     Progress {
-        /// Records moved by this run so far.
+        /// Records moved by this run so far, counted as in the report.
         records: u64,
         /// Bytes moved by this run so far.
         bytes: u64,
@@ -120,6 +134,18 @@ pub enum EventKind {
         /// Its first offset.
         from: i64,
     },
+    /// A topic is not as the set knew it, or is new.
+    Member {
+        /// Which, and what happened.
+        #[serde(flatten)]
+        member: MemberChange,
+    },
+    /// A consumer group of the last recovery point has no positions here.
+    Group {
+        /// Which, and what happened.
+        #[serde(flatten)]
+        group: GroupChange,
+    },
     /// Progress was made durable.
     Committed {
         /// Number of the log entry, or of the state's generation.
@@ -129,6 +155,13 @@ pub enum EventKind {
         /// Its name.
         #[serde(skip_serializing_if = "Option::is_none")]
         point: Option<String>,
+    },
+    /// Lines of the output were dropped, because nobody read them in time. Numbers of events are missing.
+    Dropped {
+        /// Where.
+        stream: OutputStream,
+        /// Lines since this was told last.
+        lines: u64,
     },
     /// The run is over.
     Finished {

@@ -29,19 +29,24 @@ pub mod run_spec;
 
 pub mod inspect_spec;
 
+pub mod member;
+
 pub mod event;
 pub mod report;
 
-pub use backup_spec::{BackupSpec, Compression, StartOffset};
+pub use backup_spec::{BackupSpec, Compression, OnGap, StartOffset};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
-pub use event::{Bound, Event, EventKind, Pace};
+pub use event::{Bound, Event, EventKind, OutputStream, Pace};
 pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
+pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
-pub use report::Report;
-pub use restore_spec::{ExistingTopics, Repartitioning, RestoreSpec, Risk, Strategy, WhenNewer};
+pub use report::{Lengths, Report};
+pub use restore_spec::{
+    ExistingTopics, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy, WhenNewer,
+};
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};

@@ -3,6 +3,17 @@
 /// Longest name of a backup set or restore, that of a Kubernetes object.
 pub const MAX_NAME: usize = 253;
 
+/// Kafka's own topics; brokers mark only some of them as internal. Whatever else begins with `__` belongs to users:
+/// connectors and operators name their topics so.
+pub const INTERNAL_TOPICS: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+
+/// Whether a topic is one of Kafka's own, which takes no records from outside.
+#[must_use]
+pub fn is_internal_topic(name: &str) -> bool {
+    INTERNAL_TOPICS.contains(&name)
+}
+
 /// Checks a set or restore name: letters, digits, `.`, `_` and `-`, starting with a letter or digit.
 ///
 /// # Errors
@@ -30,16 +41,6 @@ pub fn check_topic(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Kafka's own topics; brokers mark only some of them as internal. Other names that begin with `__` are users'.
-pub const INTERNAL_TOPICS: [&str; 4] =
-    ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
-
-/// Whether a topic of this name is Kafka's own.
-#[must_use]
-pub fn is_internal_topic(name: &str) -> bool {
-    INTERNAL_TOPICS.contains(&name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +55,15 @@ mod tests {
         }
         assert!(check_topic("..").is_err() && check_topic("a/b").is_err() && check_topic(&"x".repeat(250)).is_err());
         check_topic("__consumer_offsets").unwrap();
+    }
+
+    #[test]
+    fn topics_of_users_may_begin_with_underscores() {
+        for name in
+            ["__debezium-heartbeat.inventory", "__strimzi_canary", "__amazon_msk_canary", "__CruiseControlMetrics"]
+        {
+            assert!(!is_internal_topic(name), "{name}");
+        }
+        assert!(INTERNAL_TOPICS.iter().all(|name| is_internal_topic(name)));
     }
 }

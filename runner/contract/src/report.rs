@@ -3,13 +3,31 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Failure;
+use crate::{Failure, GroupChange, MemberChange};
 
 /// Most bytes that Kubernetes keeps of a termination message.
 pub const TERMINATION_LIMIT: usize = 4096;
 
 /// Bytes of a plan's text in the short form.
 const PLAN_ROOM: usize = 1800;
+
+/// Lengths of a report's lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lengths {
+    /// Of `warnings`.
+    pub warnings: u64,
+    /// Of `gaps`.
+    pub gaps: u64,
+    /// Of `timelines`.
+    pub timelines: u64,
+    /// Of `heldBack`.
+    pub held_back: u64,
+    /// Of `members`.
+    pub members: u64,
+    /// Of `groups`.
+    pub groups: u64,
+}
 
 /// What a run did.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,7 +53,8 @@ pub struct Report {
     pub topics: u64,
     /// Partitions of the point or restore.
     pub partitions: u64,
-    /// Records moved by this attempt (backup: as stored, restore: as produced).
+    /// Records moved by this attempt: of a backup those that consumers see (committed, and not before the log start),
+    /// of a restore those produced.
     pub records: u64,
     /// Batch bytes moved by this attempt.
     pub bytes: u64,
@@ -58,6 +77,21 @@ pub struct Report {
     /// Open transactions that cut a partition short.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<Value>,
+    /// Topics that are not as the set knew them, or new in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberChange>,
+    /// Consumer groups of the last recovery point whose positions are not in this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupChange>,
+    /// How long the lists were before they were shortened; absent when they are whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortened: Option<Lengths>,
+    /// Records that a restore left out, because their batches cannot be decoded and `onUnreadable` is `skip`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_records: u64,
+    /// Those batches: topic, partition, offset, records, reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<Value>,
     /// Fingerprint of a restore's plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
@@ -69,16 +103,24 @@ pub struct Report {
     pub failure: Option<Failure>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Report {
     /// The report as JSON of at most [`TERMINATION_LIMIT`] bytes: lists are cut, and it says so.
-    #[must_use]
-    pub fn short(&self) -> String {
-        let whole = |report: &Self| serde_json::to_string(report).unwrap_or_default();
-        let full = whole(self);
+    ///
+    /// # Errors
+    /// Details that JSON cannot hold.
+    pub fn short(&self) -> Result<String, serde_json::Error> {
+        let whole = |report: &Self| serde_json::to_string(report);
+        let full = whole(self)?;
         if full.len() <= TERMINATION_LIMIT {
-            return full;
+            return Ok(full);
         }
         let mut cut = self.clone();
+        cut.shortened = Some(self.lengths());
         let text = self.details.get("text").and_then(Value::as_str);
         cut.details = text.map_or(Value::Null, |text| serde_json::json!({"text": first_lines(text)}));
         cut.warnings = self.warnings.iter().take(3).map(|w| shorten(w, 300)).collect();
@@ -86,16 +128,38 @@ impl Report {
         cut.gaps.truncate(3);
         cut.timelines.truncate(3);
         cut.held_back.truncate(3);
+        // What is missing comes first.
+        cut.members.sort_by_key(|member| !member.change.is_missing());
+        cut.members.truncate(3);
+        cut.groups.sort_by_key(|group| !group.change.is_missing());
+        cut.groups.truncate(3);
+        cut.unreadable.truncate(3);
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
-        if whole(&cut).len() > TERMINATION_LIMIT {
+        if whole(&cut)?.len() > TERMINATION_LIMIT {
             cut.details = Value::Null;
             cut.gaps.clear();
             cut.timelines.clear();
             cut.held_back.clear();
+            cut.members.clear();
+            cut.groups.clear();
+            cut.unreadable.clear();
         }
         whole(&cut)
+    }
+
+    /// How many gaps, warnings and the like there are, also in a report that was shortened.
+    #[must_use]
+    pub fn lengths(&self) -> Lengths {
+        self.shortened.unwrap_or(Lengths {
+            warnings: self.warnings.len() as u64,
+            gaps: self.gaps.len() as u64,
+            timelines: self.timelines.len() as u64,
+            held_back: self.held_back.len() as u64,
+            members: self.members.len() as u64,
+            groups: self.groups.len() as u64,
+        })
     }
 }
 
@@ -126,7 +190,7 @@ mod tests {
         let line = |number: u32| format!("  topic-{number}: create, 12 partitions\n");
         let text: String = (0..500).map(line).collect();
         let report = Report { details: serde_json::json!({"text": text, "topics": ["x"]}), ..Report::default() };
-        let short = report.short();
+        let short = report.short().unwrap();
         assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
         let back: Report = serde_json::from_str(&short).unwrap();
         let kept = back.details["text"].as_str().unwrap();
@@ -141,12 +205,30 @@ mod tests {
         let report = Report {
             warnings: vec![long.clone(); 50],
             gaps: vec![Value::String(long.clone()); 10],
+            members: vec![member(&long); 20],
             failure: Some(Failure::new(crate::Code::Internal, long)),
             ..Report::default()
         };
-        let short = report.short();
+        let short = report.short().unwrap();
         assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
         let back: Report = serde_json::from_str(&short).unwrap();
+        assert_eq!(back.lengths(), report.lengths(), "the numbers stay");
+        assert_eq!((back.lengths().gaps, back.lengths().members), (10, 20));
         assert_eq!(back.failure.unwrap().code, crate::Code::Internal);
+    }
+
+    fn member(topic: &str) -> MemberChange {
+        let change = crate::Membership::Deleted;
+        MemberChange { topic: topic.into(), topic_id: "0".into(), change, partitions_before: Some(1), partitions: None }
+    }
+
+    #[test]
+    fn members_that_are_missing_are_named_first() {
+        let missing = MemberChange { change: crate::Membership::Forbidden, ..member("last") };
+        let members = (0..60).map(|n| member(&format!("topic-{n}-{}", "x".repeat(60)))).chain([missing.clone()]);
+        let report = Report { members: members.collect(), ..Report::default() };
+        let back: Report = serde_json::from_str(&report.short().unwrap()).unwrap();
+        assert_eq!(back.members.first(), Some(&missing));
+        assert_eq!(back.lengths().members, 61);
     }
 }

@@ -11,6 +11,9 @@ use crate::names;
 use crate::selection::PatternSyntax;
 use crate::store_spec::StoreSpec;
 
+/// Default of `maxInFlightBytes`.
+pub const MAX_IN_FLIGHT_BYTES: u64 = 32 << 20;
+
 /// A restore run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -75,12 +78,18 @@ pub struct RestoreSpec {
     /// Most that is written to the target.
     #[serde(default)]
     pub rate_limit: RateLimit,
+    /// Most bytes of produce requests that are on their way to one broker at once; a larger batch goes alone.
+    #[serde(default = "default_in_flight")]
+    pub max_in_flight_bytes: u64,
     /// Partitions that are written at once; all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_partitions: Option<u32>,
     /// Append offset headers; the recovery point's own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
+    /// What to do with a record batch of the archive that cannot be decoded.
+    #[serde(default)]
+    pub on_unreadable: OnUnreadable,
     /// Fingerprint of the plan that was looked at: a restore whose plan is another one ends before it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
@@ -131,6 +140,17 @@ pub enum WhenNewer {
     Restore,
 }
 
+/// What a restore does with a record batch that is stored as the broker sent it and cannot be decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUnreadable {
+    /// Stop, and name topic, partition and offset.
+    #[default]
+    Fail,
+    /// Leave its records out, count them, and name the batch in the report.
+    Skip,
+}
+
 /// How the records of a topic are dealt out to partitions anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -161,6 +181,9 @@ fn default_batch_size() -> u32 {
 }
 fn default_timeout() -> i32 {
     30_000
+}
+fn default_in_flight() -> u64 {
+    MAX_IN_FLIGHT_BYTES
 }
 
 impl RestoreSpec {
@@ -199,6 +222,9 @@ impl RestoreSpec {
             && let Err(rule) = names::check_name(&self.from)
         {
             say("from".into(), format!("is {:?}; {rule}", self.from));
+        }
+        if self.max_in_flight_bytes == 0 {
+            say("maxInFlightBytes".into(), "is 0; must be greater than 0".into());
         }
         if self.max_concurrent_partitions == Some(0) {
             say("maxConcurrentPartitions".into(), "must be greater than 0".into());

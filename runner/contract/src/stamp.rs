@@ -19,6 +19,14 @@ pub fn stamp_after(at: Timestamp, last: Option<&str>) -> String {
     next.map_or(now, |next| next.strftime("%Y%m%d-%H%M%S").to_string())
 }
 
+/// A stamp, or the second after `last` where it is not later than that.
+#[must_use]
+pub fn moved_behind(stamp: &str, last: Option<&str>) -> String {
+    let at = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", stamp).ok();
+    let at = at.and_then(|at| at.to_zoned(TimeZone::UTC).ok());
+    at.map_or_else(|| stamp.to_owned(), |at| stamp_after(at.timestamp(), last))
+}
+
 /// The second that a stamp names, RFC 3339.
 #[must_use]
 pub fn stamp_time(stamp: &str) -> String {
@@ -89,6 +97,9 @@ mod tests {
         assert_eq!(stamp_after(at, Some("20251231-235959")), "20260101-000000");
         assert_eq!(stamp_after(at, Some("20260101-000000")), "20260101-000001");
         assert_eq!(stamp_after(at, Some("20351231-235959")), "20360101-000000");
+        assert_eq!(moved_behind("20260101-000000", Some("20301231-235959")), "20310101-000000");
+        assert_eq!(moved_behind("20260101-000000", Some("20260101-000000")), "20260101-000001");
+        assert_eq!(moved_behind("20260101-000001", Some("20260101-000000")), "20260101-000001");
         assert_eq!(stamp_time("20351231-235959"), "2035-12-31T23:59:59Z");
     }
 }

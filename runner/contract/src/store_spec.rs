@@ -174,7 +174,10 @@ impl StoreSpec {
                 ..
             }
             | Self::Gcs { credentials: Some(GcsCredentials::ServiceAccount { file }), .. } => vec![file],
-            _ => Vec::new(),
+            Self::Filesystem { .. }
+            | Self::S3 { credentials: None, .. }
+            | Self::Azure { credentials: None | Some(AzureCredentials::WorkloadIdentity {}), .. }
+            | Self::Gcs { credentials: None, .. } => Vec::new(),
         }
     }
 
@@ -223,11 +226,17 @@ impl StoreSpec {
             Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => {
                 say("endpoint", format!("is {endpoint:?}; must begin with https:// (or http:// with allowHttp)"));
             }
-            _ => {}
+            Some(_) | None => {}
         }
         let prefix = self.prefix();
         if prefix.split('/').any(|part| part == ".." || part == ".") {
             say("prefix", format!("is {prefix:?}; '.' and '..' are not allowed as folders"));
+        }
+        if prefix.trim_matches('/').split('/').any(str::is_empty) && !prefix.trim_matches('/').is_empty() {
+            say("prefix", format!("is {prefix:?}; a folder between two '/' needs a name"));
+        }
+        if let Some(odd) = prefix.chars().find(|c| c.is_control() || *c == '\\') {
+            say("prefix", format!("is {prefix:?}; it has the character {odd:?}, which not every store takes in a key"));
         }
         out
     }

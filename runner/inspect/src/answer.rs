@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archive::{Fork, Gap, HeldBack};
+use archive::{Fork, Gap, HeldBack, Problem};
 use contract::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,9 @@ pub struct SetLine {
     pub incremental: bool,
     /// Whether a run goes on, or was interrupted.
     pub unfinished: bool,
+    /// What is wrong with it, as far as a list looks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
 }
 
 /// A recovery point in a list.
@@ -227,17 +230,11 @@ pub struct Verified {
     pub bytes: u64,
     /// Batches checked.
     pub batches: u64,
-    /// Records counted, control records included.
+    /// Records counted that consumers see, as the point counts them.
     pub records: u64,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
-}
-
-/// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// The object.
-    pub key: String,
-    /// What is wrong with it.
-    pub what: String,
+    /// What is missing and not needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Problem>,
 }

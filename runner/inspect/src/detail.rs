@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use archive::{GroupSnapshot, PartitionState, Point, Store, TopicConfigs, resolve};
-use contract::Failure;
+use contract::{Failure, GroupPresence};
 use uuid::Uuid;
 
 use crate::ask::Replies;
@@ -100,5 +100,10 @@ fn positions(ends: &HashMap<(&str, i32), i64>, group: GroupSnapshot) -> Group {
         offset: position.offset,
         end: ends.get(&(position.topic.as_str(), position.partition)).copied(),
     });
-    Group { offsets: offsets.collect(), group: group.group, kind: group.kind, state: group.state }
+    let state = match group.missing {
+        Some(GroupPresence::Forbidden) => "positions missing: the user of the backup may not describe it".to_owned(),
+        Some(GroupPresence::Unavailable) => "positions missing: its coordinator did not answer".to_owned(),
+        Some(GroupPresence::Gone) | None => group.state,
+    };
+    Group { offsets: offsets.collect(), group: group.group, kind: group.kind, state }
 }

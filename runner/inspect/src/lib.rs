@@ -22,9 +22,10 @@ mod verify;
 
 mod ask;
 
+pub use archive::Problem;
+
 pub use answer::{
-    Answer, Group, Offset, PartitionDetail, PointDetail, PointLine, Problem, Record, Scanned, SetLine, TopicDetail,
-    Verified,
+    Answer, Group, Offset, PartitionDetail, PointDetail, PointLine, Record, Scanned, SetLine, TopicDetail, Verified,
 };
 pub use ask::{Replies, ask};
 pub use payload::Payload;

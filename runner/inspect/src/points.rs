@@ -1,6 +1,6 @@
 //! The sets of a store and their recovery points.
 
-use archive::{Catalog, Entry, Seal, Store};
+use archive::{Catalog, SealedPoint, Store};
 use contract::stamp::{split_point, stamp, stamp_time};
 use contract::{Code, Failure};
 use futures::{StreamExt, stream};
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::ask::Replies;
 use crate::{Answer, PointLine, SetLine};
 
-/// Seals that are read at once.
+/// Sets that are looked at at once.
 const AT_ONCE: usize = 16;
 
 /// Lists the sets that `name` names, or all, and their points from `since` on.
@@ -23,19 +23,21 @@ pub(crate) async fn points(
     let since = since.map_err(|_| Failure::new(Code::SpecInvalid, "since: not an RFC 3339 time"))?.map(stamp);
     let catalog = Catalog::new(store.clone());
     let sets = catalog.sets().await?;
-    let mut found = false;
-    for set in &sets {
-        let stamped = split_point(set);
-        let named = |name: &str| set == name || stamped.is_some_and(|(base, _)| base == name);
-        let early = stamped.is_some_and(|(_, stamp)| since.as_deref().is_some_and(|since| stamp < since));
-        if !name.is_none_or(named) {
-            continue;
-        }
-        found = true;
-        if early {
-            continue;
-        }
-        let summary = catalog.set(set).await?;
+    let named = |set: &str| {
+        let is_it = |name: &str| set == name || split_point(set).is_some_and(|(base, _)| base == name);
+        name.is_none_or(is_it)
+    };
+    let early =
+        |set: &str| split_point(set).is_some_and(|(_, stamp)| since.as_deref().is_some_and(|since| stamp < since));
+    let found = sets.iter().any(|set| named(set));
+    let wanted: Vec<String> = sets.iter().filter(|set| named(set) && !early(set)).cloned().collect();
+    let look = |set: String| {
+        let catalog = catalog.clone();
+        async move { catalog.set_and_points(&set).await }
+    };
+    let mut looks = stream::iter(wanted).map(look).buffered(AT_ONCE);
+    while let Some(looked) = looks.next().await {
+        let (summary, points) = looked?;
         let line = SetLine {
             name: summary.name,
             namespace: summary.namespace,
@@ -43,18 +45,11 @@ pub(crate) async fn points(
             cluster_id: summary.cluster_id,
             incremental: summary.incremental,
             unfinished: summary.unfinished,
+            problems: summary.problems,
         };
         replies.send(Answer::Set(line)).await?;
-        let wanted = summary.points.into_iter().filter(|point| since.as_deref().is_none_or(|since| &**point >= since));
-        let seals = wanted.map(|stamp| {
-            let (catalog, set) = (&catalog, set);
-            async move { catalog.seal(set, &stamp).await }
-        });
-        let mut seals = stream::iter(seals).buffered(AT_ONCE);
-        while let Some(entry) = seals.next().await {
-            // A hint without its seal: somebody removed the seal since the list was read.
-            let Some(Entry { seal: Some(seal), .. }) = entry? else { continue };
-            replies.send(Answer::Point(line_of(&seal))).await?;
+        for point in points.iter().filter(|point| since.as_deref().is_none_or(|since| point.stamp.as_str() >= since)) {
+            replies.send(Answer::Point(line_of(point))).await?;
         }
     }
     match name {
@@ -70,18 +65,15 @@ pub(crate) async fn points(
     }
 }
 
-fn line_of(seal: &Seal) -> PointLine {
-    let sum = |of: fn(&archive::PartitionState) -> u64| seal.partitions.iter().map(of).sum();
-    let live = seal.topics.iter().filter(|topic| topic.live);
-    let newest = seal.partitions.iter().filter(|row| row.committed > 0).map(|row| row.max_timestamp).max();
+fn line_of(point: &SealedPoint) -> PointLine {
     PointLine {
-        name: seal.point.clone(),
-        at: split_point(&seal.point).map_or_else(|| seal.at.clone(), |(_, stamp)| stamp_time(stamp)),
-        topics: live.clone().count() as u64,
-        partitions: live.map(|topic| u64::from(topic.partitions.unsigned_abs())).sum(),
-        records: sum(|row| row.committed),
-        bytes: sum(|row| row.bytes),
-        newest,
-        held_back: seal.held_back.len() as u64,
+        name: point.point.clone(),
+        at: stamp_time(&point.stamp),
+        topics: point.topics,
+        partitions: point.partitions,
+        records: point.records,
+        bytes: point.bytes,
+        newest: (point.records > 0).then_some(point.newest),
+        held_back: point.held_back,
     }
 }

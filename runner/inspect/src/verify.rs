@@ -4,7 +4,7 @@ use archive::{Chain, Level, Store, resolve, verify_point};
 use contract::Failure;
 
 use crate::ask::Replies;
-use crate::{Answer, Depth, Problem, Verified};
+use crate::{Answer, Depth, Verified};
 
 /// Answers with what a verification found.
 pub(crate) async fn verify(store: &Store, name: &str, depth: Depth, replies: &mut Replies) -> Result<(), Failure> {
@@ -19,14 +19,14 @@ pub(crate) async fn verify(store: &Store, name: &str, depth: Depth, replies: &mu
     let entry = Chain::new(store.clone(), layout.clone()).entry(seal).await.ok();
     let point = entry.and_then(|(entry, _)| Some(entry.seal?.point));
     let name = point.unwrap_or_else(|| format!("{}, entry {seal}", layout.set()));
-    let problems = found.problems.into_iter().map(|problem| Problem { key: problem.key, what: problem.what });
     let verified = Verified {
         name,
         segments: found.segments,
         bytes: found.bytes,
         batches: found.batches,
         records: found.records,
-        problems: problems.collect(),
+        problems: found.problems,
+        notes: found.notes,
     };
     replies.send(Answer::Verified(verified)).await
 }

@@ -1,15 +1,12 @@
 //! The middle of a backup: takes what readers bring, fills arenas, and decides when to flush, commit, seal and stop.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{ArchiveError, Arena, Fork, Gap, HeldBack, SetWriter};
-use contract::{BackupSpec, Code, EventKind, Failure};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use archive::{ArchiveError, Arena, Fork, Gap, GapReason, HeldBack, SetWriter};
+use contract::{BackupSpec, Code, EventKind, Failure, OnGap};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,10 +14,15 @@ use wire::{Budget, Cluster};
 
 use super::FRAME_BUDGET;
 use super::follow::Follow;
-use super::positions::{Positions, Totals};
-use super::reader::{Chunk, Reader, Shared};
+use super::health::{Health, Verdict};
+use super::moment::{PATIENCE, missing};
+use super::odd::Odd;
+use super::positions::{Key, Positions, Totals};
+use super::quota::QuotaWatch;
+use super::reader::{Active, Chunk, Shared, Trouble};
+use super::readers::Readers;
 use super::seal::{Moment, Sealer};
-use super::source::{Cursor, Plan, tell_gap};
+use super::source::{Plan, Unplanned, tell_gap};
 use super::writer_task::{Job, write};
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -83,12 +85,14 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     let cancel = context.cancel.child_token();
     let budget = Budget::new(FRAME_BUDGET);
     let (chunks, received) = mpsc::channel(8);
+    let (moved, arrivals) = mpsc::unbounded_channel();
     let shared = Shared {
         cluster: Arc::clone(cluster),
         budget: budget.clone(),
         limiter: limiter.clone(),
         slots: backup.max_concurrent_partitions.map(|most| Arc::new(Semaphore::new(most as usize))),
         chunks,
+        moved,
         cancel: cancel.clone(),
         transaction_wait: Duration::from_secs(backup.open_transaction_wait_secs),
         poll: Duration::from_millis(backup.poll_interval_ms),
@@ -96,21 +100,39 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     };
     let offsets = plan.cursors.iter().filter(|c| c.target < i64::MAX);
     let offsets = offsets.map(|c| u64::try_from(c.target - c.offset).unwrap_or(0)).sum();
-    let names = plan.cursors.iter().map(|cursor| (cursor.topic_id, cursor.topic.to_string())).collect();
-    let readers = start_readers(shared, plan.cursors);
+    let mut names: HashMap<_, _> =
+        plan.cursors.iter().map(|cursor| (cursor.topic_id, cursor.topic.to_string())).collect();
+    names.extend(plan.unplanned.iter().map(|partition| (partition.topic.id, partition.topic.name.clone())));
+    let (open, done): (Vec<_>, Vec<_>) = plan.cursors.into_iter().partition(|cursor| cursor.offset < cursor.target);
+    let keys = open.iter().map(|cursor| (cursor.topic_id, cursor.partition));
+    let keys = keys.chain(plan.unplanned.iter().map(Unplanned::key));
+    let limit = Duration::from_millis(cluster.options().retry_deadline_ms);
+    let health = Health::new(keys, done.len(), limit);
+    let mut readers = Readers::new(shared, arrivals, plan.unplanned);
+    for cursor in open {
+        readers.place(Active::new(cursor));
+    }
     let (jobs, queue) = mpsc::channel(1);
     let time = writer.time_spent();
     let writer = tokio::spawn(write(writer, queue, sealer.clone()));
     let mut collector = Collector {
         emitter: emitter.clone(),
+        cluster: Arc::clone(cluster),
+        budget: budget.clone(),
+        quota: QuotaWatch::default(),
         jobs,
         arena: Arena::default(),
         pinned: 0,
         positions: plan.positions,
+        health,
+        told_troubles: BTreeSet::new(),
+        gap_is_failure: backup.on_gap == OnGap::Fail,
+        failed: None,
         held_back: Vec::new(),
         totals,
         follow,
         converted: BTreeSet::new(),
+        odd: Odd::default(),
         names,
         offsets,
         moved_offsets: 0,
@@ -142,34 +164,27 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     }
 }
 
-type Readers = FuturesUnordered<JoinHandle<Result<(), Failure>>>;
-
-/// Partitions are dealt to the lanes of their leaders' brokers.
-fn start_readers(shared: Shared, cursors: Vec<Cursor>) -> Readers {
-    let lanes = shared.cluster.options().connections_per_broker;
-    let mut dealt_out: BTreeMap<(i32, u32), Vec<_>> = BTreeMap::new();
-    let mut dealt: HashMap<i32, u32> = HashMap::new();
-    for cursor in cursors.into_iter().filter(|c| c.offset < c.target) {
-        let turn = dealt.entry(cursor.leader).or_insert(0);
-        // Lane 0 is for requests of all kinds.
-        dealt_out.entry((cursor.leader, *turn % lanes + 1)).or_default().push(cursor);
-        *turn += 1;
-    }
-    let start = |((_, lane), cursors)| tokio::spawn(Reader::new(shared.clone(), lane, cursors).run());
-    dealt_out.into_iter().map(start).collect()
-}
-
 struct Collector {
     emitter: Emitter,
+    cluster: Arc<Cluster>,
+    budget: Budget,
+    quota: QuotaWatch,
     jobs: mpsc::Sender<Job>,
     arena: Arena,
     pinned: usize,
     positions: Positions,
+    health: Health,
+    /// Partitions in trouble that people were told of.
+    told_troubles: BTreeSet<Key>,
+    /// Where a partition is given up, the run fails.
+    gap_is_failure: bool,
+    failed: Option<Failure>,
     held_back: Vec<HeldBack>,
     totals: Totals,
     follow: Option<Follow>,
     /// Topics with messages of old formats that were told of.
     converted: BTreeSet<Arc<str>>,
+    odd: Odd,
     /// Names of topics, for metrics.
     names: HashMap<Uuid, String>,
     offsets: u64,
@@ -197,24 +212,36 @@ impl Collector {
         let mut gauges = ticker(Duration::from_millis(update));
         let mut failed = None;
         loop {
+            match self.verdict() {
+                Verdict::GoesOn => {}
+                Verdict::Complete => break,
+                Verdict::Without(lost) => {
+                    failed = self.give_up(lost);
+                    break;
+                }
+                Verdict::Fails(failure) => {
+                    failed = Some(failure);
+                    break;
+                }
+            }
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                _ = progress.tick() => self.tell_progress(),
+                _ = progress.tick() => {
+                    self.tell_progress();
+                    self.watch_quota();
+                }
                 _ = gauges.tick() => self.tell_lags(),
                 _ = segment.tick() => self.flush_and(Job::CloseSegment).await?,
                 _ = checkpoint.tick() => {
                     self.checkpoint().await?;
                     if let Some(follow) = &mut self.follow {
-                        follow.checkpoint();
+                        follow.checkpoint(&self.positions);
                     }
                 }
-                Some(ended) = readers.next() => {
-                    let ended = ended.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())));
-                    if let Err(failure) = ended {
-                        failed = Some(failure);
-                        break;
-                    }
+                failure = readers.failure() => {
+                    failed = Some(failure);
+                    break;
                 }
                 news = next_news(&mut self.follow) => {
                     if let Err(failure) = news {
@@ -223,19 +250,14 @@ impl Collector {
                     }
                     self.seal_if_due().await?;
                 }
-                chunk = received.recv() => match chunk {
-                    Some(chunk) => {
-                        self.take(chunk).await?;
-                        self.seal_if_due().await?;
-                    }
-                    None if readers.is_empty() && self.follow.is_none() => break,
-                    // A continuous run without any partition waits for the first.
-                    None => tokio::time::sleep(Duration::from_millis(50)).await,
-                },
+                Some(chunk) = received.recv() => {
+                    self.take(chunk).await?;
+                    self.seal_if_due().await?;
+                }
                 () = budget.pressure(), if !self.arena.is_empty() => self.flush().await?,
             }
         }
-        readers.iter().for_each(JoinHandle::abort);
+        readers.stop();
         // What readers brought before the end still counts.
         while let Ok(chunk) = received.try_recv() {
             self.take(chunk).await?;
@@ -254,12 +276,26 @@ impl Collector {
         match chunk {
             Chunk::Gap(gap) => {
                 tell_gap(&self.emitter, &gap);
-                self.positions.gap(gap);
+                if self.gap_is_failure && gap.reason == GapReason::Damaged {
+                    let Gap { name, partition, from, to, .. } = &gap;
+                    let text = format!(
+                        "{name}/{partition}: offsets {from} to {} are damaged on every replica, and backup.onGap is fail",
+                        to - 1
+                    );
+                    self.failed = Some(Failure::new(Code::CorruptBatch, text));
+                }
+                self.positions.gap(gap)?;
                 if let Some(follow) = &mut self.follow {
                     follow.note_move();
                 }
             }
-            Chunk::Marks { topic, partition, marks } => self.positions.mark(topic, partition, marks),
+            Chunk::Skipped { key, to, epoch } => self.positions.skip(key, to, epoch),
+            Chunk::Ends { key, ends } => self.positions.mark(key, ends),
+            Chunk::Done(key) => self.health.finishes(key),
+            Chunk::Troubled(troubled) => self.troubled(troubled),
+            Chunk::Recovered(keys) => self.recovered(&keys),
+            Chunk::ClusterAway(away) => self.health.cluster_is_away(away),
+            Chunk::Warning(text) => self.emitter.warn(text),
             Chunk::HeldBack(held) => {
                 let text = format!(
                     "{}/{}: an open transaction holds back offsets {} to {}",
@@ -268,7 +304,7 @@ impl Collector {
                 self.emitter.warn(text);
                 self.held_back.push(held);
             }
-            Chunk::Batches { topic, partition, batches, pinned, marks, converted } => {
+            Chunk::Batches { topic, partition, batches, pinned, ends, converted } => {
                 self.pinned += pinned;
                 if let Some(name) = converted.filter(|name| !self.converted.contains(name)) {
                     self.emitter.warn(format!(
@@ -278,13 +314,17 @@ impl Collector {
                 }
                 for batch in batches {
                     let header = &batch.raw.header;
-                    self.totals.records += header.records();
+                    self.totals.records += batch.committed;
                     self.totals.bytes += batch.raw.bytes.len() as u64;
                     self.moved_offsets += u64::try_from(i64::from(header.last_offset_delta) + 1).unwrap_or(0);
-                    self.positions.advance(topic, partition, header, batch.committed);
+                    self.positions.advance(topic, partition, header, batch.committed)?;
+                    let name = || self.names.get(&topic).map_or_else(|| topic.to_string(), String::clone);
+                    if let Some(warning) = self.odd.look(|| format!("{}/{partition}", name()), &batch.raw) {
+                        self.emitter.warn(warning);
+                    }
                     self.arena.push(batch);
                 }
-                self.positions.mark(topic, partition, marks);
+                self.positions.mark((topic, partition), ends);
                 if let Some(follow) = &mut self.follow {
                     follow.note_move();
                 }
@@ -296,9 +336,92 @@ impl Collector {
         Ok(())
     }
 
+    /// A batch that is larger than what a quota allows in its window is never delivered: that ends the run.
+    fn watch_quota(&mut self) {
+        let (throttled, limit) = (self.cluster.throttled(), self.health.limit());
+        if self.quota.is_stuck(throttled, (self.totals.records, self.moved_offsets), limit) {
+            let text = format!(
+                "brokers held answers back for {} s in all because of a quota, and nothing came for {} s: the next batch may be larger than the quota lets through; raise consumer_byte_rate for this user or client id (kafka-backup)",
+                throttled.total.as_secs(),
+                limit.as_secs()
+            );
+            self.failed = Some(Failure::new(Code::BrokerFailed, text));
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        if let Some(failure) = &self.failed {
+            return Verdict::Fails(failure.clone());
+        }
+        if self.follow.is_some() { self.health.of_followed() } else { self.health.of_snapshot() }
+    }
+
+    /// The point is made without what these partitions lack, unless the specification says that the run fails then.
+    fn give_up(&mut self, lost: Vec<(Key, Trouble)>) -> Option<Failure> {
+        if let Some((key, trouble)) = lost.first().filter(|_| self.gap_is_failure) {
+            let text = format!(
+                "{} of {} partitions cannot be read, and backup.onGap is fail; {}/{}: {}",
+                lost.len(),
+                self.health.count(),
+                self.name_of(key.0),
+                key.1,
+                trouble.failure.message
+            );
+            return Some(Failure::new(trouble.failure.code, text));
+        }
+        for (key, trouble) in lost {
+            let row = self.positions.row(key);
+            let next = row.map_or(0, |row| row.next);
+            let to = row.map_or(next, |row| if row.target > next { row.target } else { row.high_watermark.max(next) });
+            let name = self.name_of(key.0);
+            self.emitter.warn(format!(
+                "{name}/{}: offsets {next} to {to} are not in this recovery point: {}; a later run reads them",
+                key.1, trouble.failure.message
+            ));
+            self.held_back.push(missing(&name, key.1, (next, to), Some(&trouble)));
+        }
+        None
+    }
+
+    fn name_of(&self, topic: Uuid) -> String {
+        self.names.get(&topic).cloned().unwrap_or_else(|| topic.to_string())
+    }
+
+    /// People are told of partitions that have been failing for a while, once.
+    fn troubled(&mut self, troubled: Vec<(Key, Trouble)>) {
+        let mut new = Vec::new();
+        for (key, trouble) in troubled {
+            let lasts = trouble.hopeless || trouble.failing >= PATIENCE;
+            if lasts && self.told_troubles.insert(key) {
+                new.push((key, trouble.failure.message.clone()));
+            }
+            self.health.troubles(key, trouble);
+        }
+        if let Some(((topic, partition), cause)) = new.first() {
+            let more = if new.len() > 1 { format!(" and {} more partitions", new.len() - 1) } else { String::new() };
+            let name = self.name_of(*topic);
+            self.emitter.warn(format!("{name}/{partition}{more} cannot be read for now; others go on: {cause}"));
+        }
+    }
+
+    fn recovered(&mut self, keys: &[Key]) {
+        let mut again = Vec::new();
+        for key in keys {
+            self.health.recovers(*key);
+            if self.told_troubles.remove(key) {
+                again.push(*key);
+            }
+        }
+        if let Some((topic, partition)) = again.first() {
+            let more =
+                if again.len() > 1 { format!(" and {} more partitions", again.len() - 1) } else { String::new() };
+            tracing::info!("{}/{partition}{more} can be read again", self.name_of(*topic));
+        }
+    }
+
     async fn seal_if_due(&mut self) -> Result<(), Failure> {
         let Some(follow) = &mut self.follow else { return Ok(()) };
-        match follow.due(&mut self.positions).await {
+        match follow.due(&mut self.positions, &self.health).await {
             None => Ok(()),
             Some(moment) => self.seal(moment).await,
         }
@@ -356,6 +479,8 @@ impl Collector {
             records: self.totals.records,
             bytes: self.totals.bytes,
             throttled_ms: self.limiter.waited_ms(),
+            quota_ms: millis(self.cluster.throttled().total),
+            memory_ms: millis(self.budget.waited()),
             packing_ms: self.time.packing_ms(),
             storing_ms: self.time.storing_ms(),
         };
@@ -382,4 +507,8 @@ fn ticker(every: Duration) -> tokio::time::Interval {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticker.reset_at(Instant::now() + every);
     ticker
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,22 +1,28 @@
 //! The part of a continuous run that looks at the source from time to time: are there new topics, and is everything
 //! archived that was there at the last look?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{GroupSnapshot, TopicConfigs};
+use archive::{GroupSnapshot, HeldBack, TopicConfigs};
 use contract::{BackupSpec, Code, ExitCode, Failure};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use tokio::time::Instant;
+use uuid::Uuid;
 use wire::{Cluster, Topic};
 
-use super::moment::{Look, StuckWatch, differs, look};
+use super::health::Health;
+use super::moment::{Look, PATIENCE, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Moment;
 use super::select;
 use crate::context::Context;
 use crate::emit::Emitter;
+
+/// Checkpoints without a recovery point after which it is overdue.
+const OVERDUE: u32 = 3;
 
 /// A question to the cluster that is being answered while data goes on.
 type Question<T> = LocalBoxFuture<'static, Result<T, Failure>>;
@@ -29,6 +35,12 @@ pub(crate) struct Follow {
     pub(crate) backup: Arc<BackupSpec>,
     /// Topics that are read.
     pub(crate) topics: Vec<Topic>,
+    /// Topics that the source may still have, though they cannot be read now.
+    pub(crate) missing: BTreeSet<Uuid>,
+    /// What each point says of them.
+    pub(crate) held_back: Vec<HeldBack>,
+    /// Consumer groups of the last point, or of the last look.
+    pub(crate) last_groups: Arc<Vec<GroupSnapshot>>,
     stuck: StuckWatch,
     asked: Option<Question<Look>>,
     discovery: Option<Question<Vec<Topic>>>,
@@ -38,6 +50,10 @@ pub(crate) struct Follow {
     sealed: Option<(TopicConfigs, Option<Vec<GroupSnapshot>>)>,
     /// Something moved since the last recovery point.
     moved: bool,
+    /// When the newest recovery point was last known to hold everything, and how many times people were told since that
+    /// the next is overdue.
+    whole_at: Instant,
+    told_overdue: u32,
 }
 
 impl Follow {
@@ -54,6 +70,9 @@ impl Follow {
             cluster: Arc::clone(cluster),
             backup: Arc::clone(backup),
             topics: topics.to_vec(),
+            missing: BTreeSet::new(),
+            held_back: Vec::new(),
+            last_groups: Arc::default(),
             stuck: StuckWatch::default(),
             asked: None,
             discovery: None,
@@ -61,15 +80,38 @@ impl Follow {
             waiting: None,
             sealed: None,
             moved: false,
+            whole_at: Instant::now(),
+            told_overdue: 0,
         }
     }
 
     /// A checkpoint is due: the source is looked at, unless the last look still waits for its data.
-    pub(crate) fn checkpoint(&mut self) {
+    pub(crate) fn checkpoint(&mut self, positions: &Positions) {
+        self.tell_overdue(positions);
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
-            let emitter = self.emitter.clone();
-            self.asked = Some(async move { look(&cluster, &backup, &emitter).await }.boxed_local());
+            let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.last_groups));
+            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last).await }.boxed_local());
+        }
+    }
+
+    /// A recovery point that something new waits for is overdue after three checkpoints: people are told, again and again.
+    fn tell_overdue(&mut self, positions: &Positions) {
+        let interval = Duration::from_secs(self.backup.checkpoint_interval_secs.unwrap_or(1)).max(PATIENCE);
+        let since = self.whole_at.elapsed();
+        let is_overdue = (self.moved || self.waiting.is_some()) && since >= interval * OVERDUE;
+        if let Some(metrics) = self.emitter.metrics() {
+            metrics.take_overdue(if is_overdue { since.as_secs() } else { 0 });
+        }
+        if !is_overdue {
+            self.told_overdue = 0;
+        } else if since >= interval * OVERDUE * (self.told_overdue + 1) {
+            self.told_overdue += 1;
+            let reason = match self.waiting.as_ref().and_then(|look| look.behind(positions)) {
+                Some(behind) => format!("it waits for {behind}"),
+                None => "the source could not be looked at".into(),
+            };
+            self.emitter.warn(format!("no recovery point was made for {} s: {reason}", since.as_secs()));
         }
     }
 
@@ -88,6 +130,9 @@ impl Follow {
                 let Some(found) = self.bearable(found)? else { return Ok(()) };
                 if differs(&found.topics, &self.topics) {
                     return Err(changed());
+                }
+                if let Some(groups) = &found.groups {
+                    self.last_groups = Arc::new(groups.clone());
                 }
                 self.waiting = Some(found);
                 Ok(())
@@ -118,18 +163,23 @@ impl Follow {
     }
 
     /// The next recovery point, once everything that the last look saw is archived and something is new.
-    pub(crate) async fn due(&mut self, positions: &mut Positions) -> Option<Moment> {
-        let look = self.waiting.take_if(|look| look.is_reached(positions))?;
+    pub(crate) async fn due(&mut self, positions: &mut Positions, health: &Health) -> Option<Moment> {
+        let without = self.waiting.as_ref()?.without(positions, health)?;
+        let look = self.waiting.take()?;
         let now_ms = self.context.clock.now().as_millisecond();
-        let held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
+        let mut held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
+        (self.whole_at, self.told_overdue) = (Instant::now(), 0);
         if !self.moved && self.sealed.as_ref() == Some(&facts) {
             return None;
         }
+        held_back.extend(without);
         look.mark(positions);
         self.sealed = Some(facts);
         self.moved = false;
-        let (live, Look { configs, groups, .. }) = (look.live(), look);
+        let (mut live, Look { configs, groups, .. }) = (look.live(), look);
+        live.extend(&self.missing);
+        held_back.extend(self.held_back.iter().cloned());
         Some(Moment { moves: positions.take_all(), live, held_back, configs, groups })
     }
 }

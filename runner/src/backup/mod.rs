@@ -8,13 +8,20 @@
 
 mod history;
 mod identity;
+mod odd;
 mod positions;
 mod select;
 mod transactions;
 
 mod groups;
-mod reader;
+mod members;
 mod source;
+
+mod reader;
+
+mod health;
+mod quota;
+mod readers;
 
 mod moment;
 mod seal;
@@ -29,10 +36,11 @@ pub(crate) use select::discover;
 
 use std::sync::Arc;
 
-use archive::{HeadCopy, Opened, Owner, SetWriter, WriterOptions};
-use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec};
-use wire::Cluster;
+use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
+use contract::{BackupSpec, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
+use wire::{Cluster, Isolation, OffsetAt, Topic};
 
+use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
@@ -53,20 +61,25 @@ pub async fn run(
     backup: &BackupSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = crate::connect::cluster(context, &spec.kafka).await?;
-    let store = crate::connect::store(context, spec).await?;
+    let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
+    // The first request is a look into the set: it tells a missing bucket as well as a listing would.
+    let store = crate::connect::store_unasked(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
-    let identity = identity::resolve(context, &store, spec, backup).await?;
+    let identity::Resolved { identity, head } = identity::resolve(context, &store, spec, backup).await?;
     report.run.clone_from(&identity.run);
     report.set = Some(identity.layout.set().to_owned());
     report.point = Some(identity.point.clone());
+    let last_groups = Arc::new(groups::of_last_point(&store, &identity.layout, backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
-        Some(groups::snapshot(&cluster, emitter).await?)
+        Some(groups::snapshot(&cluster, emitter, &last_groups).await?)
     } else {
         None
     };
-    let options = writer_options(context, &cluster, spec, backup, &identity)?;
-    let writer = match SetWriter::open(store.clone(), options).await? {
+    let options = WriterOptions {
+        source: source(&cluster, emitter, backup, &topics).await?,
+        ..writer_options(context, &cluster, spec, backup, &identity)?
+    };
+    let writer = match SetWriter::open_behind(store.clone(), options, head).await? {
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
             report.outcome = "AlreadyDone".into();
@@ -75,6 +88,7 @@ pub async fn run(
         }
     };
     report.changed = true;
+    let identity = take_stamp(identity, &writer, emitter, spec, backup, report);
     let (run, name, resumed) = (identity.run.clone(), identity.point.clone(), writer.claim().resumed);
     emitter.emit(EventKind::Started { run, name, resumed });
     if !writer.claim().exclusive {
@@ -92,7 +106,29 @@ pub async fn run(
         backup: Arc::new(backup.clone()),
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
-    Session::new(sealer, cluster, topics, groups, report).run(writer).await
+    Box::pin(Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer)).await
+}
+
+/// The stamp that the run's point takes: another run may have the one that was asked for.
+fn take_stamp(
+    identity: identity::Identity,
+    writer: &SetWriter,
+    emitter: &Emitter,
+    spec: &RunSpec,
+    backup: &BackupSpec,
+    report: &mut Report,
+) -> identity::Identity {
+    let asked = spec.run.as_ref().map(|run| contract::stamp::stamp(run.at)).filter(|_| !backup.continuous);
+    let identity = identity.with_stamp(&spec.name, writer.stamp());
+    report.point = Some(identity.point.clone());
+    if let Some(asked) = asked.filter(|asked| *asked != identity.stamp && !writer.claim().resumed) {
+        let newest = writer.last_stamp().map_or_else(String::new, |last| format!(" (the newest is {last})"));
+        emitter.warn(format!(
+            "the recovery point is {}: the second {asked} is taken, or not later than the set's newest point{newest}",
+            identity.point
+        ));
+    }
+    identity
 }
 
 fn writer_options(
@@ -102,9 +138,7 @@ fn writer_options(
     backup: &BackupSpec,
     identity: &identity::Identity,
 ) -> Result<WriterOptions, Failure> {
-    let cluster_id = cluster.cluster_id().ok_or_else(|| {
-        Failure::new(Code::BrokerUnsupported, "the cluster does not tell its id; Apache Kafka 2.8 or newer is needed")
-    })?;
+    let cluster_id = crate::connect::cluster_id(cluster)?;
     let head = backup.checkpoint_folder.as_ref();
     let head = head.map(|folder| HeadCopy::new(&context.paths.volumes.join(folder), identity.layout.set()));
     Ok(WriterOptions {
@@ -123,7 +157,34 @@ fn writer_options(
         level: backup.compression_level,
         workers: context.workers,
         segment_max_bytes: backup.segment_max_bytes,
+        source: archive::Source::default(),
     })
+}
+
+/// What the source has now, for the first claim of a set. `startOffset: latest` means this moment: what transactions that
+/// are open now have written belongs to what comes later.
+async fn source(
+    cluster: &Cluster,
+    emitter: &Emitter,
+    backup: &BackupSpec,
+    topics: &[Topic],
+) -> Result<archive::Source, Failure> {
+    let mut out = archive::Source { topics: topics.iter().map(session::state_of).collect(), begin: Vec::new() };
+    if backup.start_offset == StartOffset::Earliest {
+        return Ok(out);
+    }
+    let ends = cluster.offsets(topics, OffsetAt::End, Isolation::Committed).await?;
+    for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
+        if let Some(end) = ends.get(&(topic.name.clone(), p.index)) {
+            out.begin.push((topic.id, PartitionState::new(p.index, *end)));
+        } else {
+            let place = format!("{}/{}", topic.name, p.index);
+            emitter.warn(format!(
+                "{place}: no broker tells its end now; in a new set it begins at its start, not at its end"
+            ));
+        }
+    }
+    Ok(out)
 }
 
 fn codec(compression: Compression) -> batch::Codec {

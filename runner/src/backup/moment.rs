@@ -2,14 +2,17 @@
 //! that the source had then is archived.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
-use archive::{GroupSnapshot, HeldBack, TopicConfigs};
-use contract::{BackupSpec, Failure};
+use archive::{GroupSnapshot, HeldBack, HeldReason, TopicConfigs};
+use contract::{BackupSpec, Code, Failure};
 use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
 
+use super::health::Health;
 use super::positions::Positions;
+use super::reader::Trouble;
 use super::source::{Marks, configs, oldest_open};
 use super::{groups, select};
 use crate::emit::Emitter;
@@ -23,31 +26,73 @@ pub(crate) struct Look {
     pub(crate) groups: Option<Vec<GroupSnapshot>>,
 }
 
+/// How long a leader that does not answer is waited for: the others are not kept from their recovery point.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Looks.
 ///
 /// # Errors
 /// When the source cannot be asked.
-pub(crate) async fn look(cluster: &Cluster, backup: &BackupSpec, emitter: &Emitter) -> Result<Look, Failure> {
-    let groups = if backup.consumer_group_snapshot { Some(groups::snapshot(cluster, emitter).await?) } else { None };
+pub(crate) async fn look(
+    cluster: &Cluster,
+    backup: &BackupSpec,
+    emitter: &Emitter,
+    last_groups: &[GroupSnapshot],
+) -> Result<Look, Failure> {
+    let wanted = backup.consumer_group_snapshot;
+    let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups).await?) } else { None };
     let topics = select::rediscover(cluster, backup).await?;
     let configs = configs(cluster, &topics).await?;
-    let marks = Marks::ask(cluster, &topics).await?;
+    let marks = Marks::ask(cluster, &topics, PATIENCE).await?;
     Ok(Look { topics, marks, configs, groups })
 }
 
 impl Look {
-    /// Whether everything that the source had is archived.
-    pub(crate) fn is_reached(&self, positions: &Positions) -> bool {
-        self.partitions().all(|(topic, partition)| {
-            let (_, stable, _) = self.marks.of(&topic.name, partition);
-            positions.next(topic.id, partition).is_none_or(|next| next >= stable)
-        })
+    /// Partitions that the next recovery point is made without: nobody tells their ends, or they have been failing for a
+    /// while. `None` while others are still on their way.
+    pub(crate) fn without(&self, positions: &Positions, health: &Health) -> Option<Vec<HeldBack>> {
+        let mut out = Vec::new();
+        for (topic, partition) in self.partitions() {
+            let key = (topic.id, partition);
+            let ends = self.marks.of(&topic.name, partition);
+            let row = positions.row(key);
+            let next = row.map_or(0, |row| row.next);
+            let reached = ends.as_ref().is_ok_and(|ends| row.is_some() && next >= ends.stable);
+            if reached {
+                continue;
+            }
+            let trouble = health.trouble(key, PATIENCE);
+            if trouble.is_none() && ends.is_ok() {
+                return None;
+            }
+            let end = ends.map_or_else(|_| row.map_or(next, |row| row.high_watermark), |ends| ends.stable);
+            out.push(missing(&topic.name, partition, (next, end.max(next)), trouble));
+        }
+        Some(out)
     }
 
-    /// Tells the positions what the source said.
+    /// The first partition that a point waits for, and how many there are, for people.
+    pub(crate) fn behind(&self, positions: &Positions) -> Option<String> {
+        let behind = self.partitions().filter_map(|(topic, partition)| {
+            let next = positions.row((topic.id, partition)).map_or(0, |row| row.next);
+            let stable = self.marks.of(&topic.name, partition).ok()?.stable;
+            (next < stable)
+                .then(|| format!("{}/{partition}, which is read up to offset {next} of {stable}", topic.name))
+        });
+        let all: Vec<_> = behind.collect();
+        let more = all.len().saturating_sub(1);
+        all.into_iter()
+            .next()
+            .map(|first| if more > 0 { format!("{first}, and {more} more partitions") } else { first })
+    }
+
+    /// Tells the positions what the source said, and that the point was to hold what was stable then.
     pub(crate) fn mark(&self, positions: &mut Positions) {
         for (topic, partition) in self.partitions() {
-            positions.mark(topic.id, partition, self.marks.of(&topic.name, partition));
+            if let Ok(ends) = self.marks.of(&topic.name, partition) {
+                positions.mark((topic.id, partition), ends);
+                positions.aim((topic.id, partition), ends.stable);
+            }
         }
     }
 
@@ -62,10 +107,17 @@ impl Look {
 
     fn held(&self) -> impl Iterator<Item = (&Topic, i32, i64, i64)> {
         self.partitions().filter_map(|(topic, partition)| {
-            let (_, stable, end) = self.marks.of(&topic.name, partition);
-            (stable < end).then_some((topic, partition, stable, end))
+            let ends = self.marks.of(&topic.name, partition).ok()?;
+            (ends.stable < ends.end).then_some((topic, partition, ends.stable, ends.end))
         })
     }
+}
+
+/// Offsets that a point lacks because their partition is in trouble.
+pub(crate) fn missing(topic: &str, partition: i32, (from, to): (i64, i64), trouble: Option<&Trouble>) -> HeldBack {
+    let damaged = trouble.is_some_and(|trouble| trouble.failure.code == Code::CorruptBatch);
+    let reason = if damaged { HeldReason::Damaged } else { HeldReason::Unavailable };
+    HeldBack { topic: topic.to_owned(), partition, from, to, reason, producer_id: None, age_ms: None }
 }
 
 /// Whether topics or partitions came or went since `known`.
@@ -99,7 +151,15 @@ impl StuckWatch {
             let key = (topic.id, partition);
             let before = self.since.remove(&key).filter(|(stable, ..)| *stable == from);
             let (_, since, mut warned) = before.unwrap_or((from, Instant::now(), false));
-            let mut held = HeldBack { topic: topic.name.clone(), partition, from, to, producer_id: None, age_ms: None };
+            let mut held = HeldBack {
+                topic: topic.name.clone(),
+                partition,
+                from,
+                to,
+                reason: HeldReason::OpenTransaction,
+                producer_id: None,
+                age_ms: None,
+            };
             if since.elapsed().as_secs() >= backup.open_transaction_wait_secs {
                 (held.producer_id, held.age_ms) = oldest_open(cluster, &topic.name, partition, now_ms).await;
                 if !warned {

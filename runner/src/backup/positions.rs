@@ -3,15 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Fork, Gap, Moves, PartitionState};
-use contract::Report;
+use contract::{Code, Failure, Report};
 use uuid::Uuid;
+use wire::FetchedPartition;
 
 use crate::metrics::PartitionLag;
+
+/// A partition by topic id and number.
+pub(crate) type Key = (Uuid, i32);
+
+/// First offset, last stable offset and high watermark of a partition, as its leader tells them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LogEnds {
+    pub(crate) start: i64,
+    pub(crate) stable: i64,
+    pub(crate) end: i64,
+}
+
+impl LogEnds {
+    pub(crate) fn of(part: &FetchedPartition) -> Self {
+        Self { start: part.log_start_offset, stable: part.last_stable_offset, end: part.high_watermark }
+    }
+}
 
 /// Totals of what a run moved.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Totals {
-    /// Records stored, markers and rolled-back ones included.
+    /// Records taken in that consumers see: what the archive, its verification and a restore count, too.
     pub(crate) records: u64,
     /// Batch bytes read.
     pub(crate) bytes: u64,
@@ -52,8 +70,17 @@ impl Positions {
     }
 
     /// Takes in a batch that goes to the archive.
-    pub(crate) fn advance(&mut self, topic: Uuid, partition: i32, header: &batch::BatchHeader, committed: u64) {
-        let Some(row) = self.rows.get_mut(&(topic, partition)) else { return };
+    ///
+    /// # Errors
+    /// A partition that nothing was planned for: its records would be stored and named nowhere.
+    pub(crate) fn advance(
+        &mut self,
+        topic: Uuid,
+        partition: i32,
+        header: &batch::BatchHeader,
+        committed: u64,
+    ) -> Result<(), Failure> {
+        let row = self.planned(topic, partition)?;
         row.next = header.next_offset();
         row.epoch = header.leader_epoch;
         let size = header.size() as u64;
@@ -64,18 +91,27 @@ impl Positions {
             row.max_timestamp = row.max_timestamp.max(header.max_timestamp);
         }
         self.moved.insert((topic, partition));
+        Ok(())
+    }
+
+    fn planned(&mut self, topic: Uuid, partition: i32) -> Result<&mut PartitionState, Failure> {
+        let stray = || Failure::new(Code::Internal, format!("partition {partition} of topic {topic} was not planned"));
+        self.rows.get_mut(&(topic, partition)).ok_or_else(stray)
     }
 
     /// Takes in a gap.
-    pub(crate) fn gap(&mut self, gap: Gap) {
-        if let Some(row) = self.rows.get_mut(&(gap.topic, gap.partition)) {
-            row.next = gap.to;
-            // The epoch before the gap says nothing about what follows it.
-            row.epoch = -1;
-        }
+    ///
+    /// # Errors
+    /// A partition that nothing was planned for.
+    pub(crate) fn gap(&mut self, gap: Gap) -> Result<(), Failure> {
+        let row = self.planned(gap.topic, gap.partition)?;
+        row.next = gap.to;
+        // The epoch before the gap says nothing about what follows it.
+        row.epoch = -1;
         self.moved.insert((gap.topic, gap.partition));
         self.all_gaps.push(gap.clone());
         self.gaps.push(gap);
+        Ok(())
     }
 
     /// Takes in a new timeline.
@@ -85,17 +121,36 @@ impl Positions {
         self.forks.push(fork);
     }
 
-    /// What the source says of a partition now.
-    pub(crate) fn mark(&mut self, topic: Uuid, partition: i32, (start, stable, end): (i64, i64, i64)) {
-        if let Some(row) = self.rows.get_mut(&(topic, partition)) {
-            row.log_start = row.log_start.max(start);
-            (row.last_stable, row.high_watermark) = (stable, end);
+    /// Goes on behind offsets that the source has nothing for.
+    pub(crate) fn skip(&mut self, key: Key, to: i64, epoch: i32) {
+        if let Some(row) = self.rows.get_mut(&key).filter(|row| row.next < to) {
+            (row.next, row.epoch) = (to, epoch);
+            self.moved.insert(key);
         }
     }
 
-    /// Next offset of a partition.
-    pub(crate) fn next(&self, topic: Uuid, partition: i32) -> Option<i64> {
-        self.rows.get(&(topic, partition)).map(|row| row.next)
+    /// A run reads a partition up to this target. A target that lies ahead is saved with the next entry, so that another
+    /// attempt of the run has the same.
+    pub(crate) fn aim(&mut self, key: Key, target: i64) {
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.target = target;
+            if row.next < target {
+                self.moved.insert(key);
+            }
+        }
+    }
+
+    /// What the source says of a partition now.
+    pub(crate) fn mark(&mut self, key: Key, ends: LogEnds) {
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.log_start = row.log_start.max(ends.start);
+            (row.last_stable, row.high_watermark) = (ends.stable, ends.end);
+        }
+    }
+
+    /// The row of a partition.
+    pub(crate) fn row(&self, key: Key) -> Option<&PartitionState> {
+        self.rows.get(&key)
     }
 
     /// Offsets that the source has and the archive does not yet.
@@ -109,6 +164,7 @@ impl Positions {
             topic: name_of(key.0),
             partition: key.1,
             records: behind(row),
+            // The log start may be newer than our position, which is a gap then: no margin.
             margin: u64::try_from(row.next - row.log_start).unwrap_or(0),
         };
         self.rows.iter().map(lag).collect()
@@ -117,6 +173,7 @@ impl Positions {
     /// What the next log entry must say; the moved marks are taken back.
     pub(crate) fn take_moved(&mut self) -> Moves {
         let moved = std::mem::take(&mut self.moved);
+        // Only partitions with a row are marked as moved.
         let rows = moved.iter().filter_map(|key| Some((key.0, self.rows.get(key)?.clone()))).collect();
         self.take_with(rows)
     }
@@ -134,6 +191,7 @@ impl Positions {
     }
 }
 
+/// A high watermark below our position is older than that position: nothing is left.
 fn behind(row: &PartitionState) -> u64 {
     u64::try_from(row.high_watermark - row.next).unwrap_or(0)
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use archive::{ArchiveError, GroupSnapshot, HeldBack, Layout, Moves, SealFacts, SetWriter, Store, TopicConfigs};
 use contract::{BackupSpec, CrashPoint, EventKind, crash, stamp};
+use serde::Serialize;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::VERSION;
@@ -13,6 +16,9 @@ use crate::emit::Emitter;
 
 /// Topics named in `manifest.json` at most: it is a summary for people.
 const SUMMARY_TOPICS: usize = 10_000;
+
+/// After so long between a seal and its summaries somebody else may have gone on.
+const STOPPED: Duration = Duration::from_millis(250);
 
 /// What the recovery points of a run have in common.
 #[derive(Debug, Clone)]
@@ -59,6 +65,7 @@ impl Sealer {
         };
         let point = facts.point.clone();
         let (entry, digest) = writer.seal(moment.moves, &moment.live, facts).await?;
+        let sealed_at = Instant::now();
         crash::at(CrashPoint::Sealed);
         writer.confirm().await?;
         self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point: Some(point.clone()) });
@@ -66,11 +73,27 @@ impl Sealer {
             self.emitter.warn(format!("the hint of the recovery point could not be written: {error}"));
         }
         crash::at(CrashPoint::HintWritten);
-        if let Err(error) = self.summaries(&entry, moment.groups.as_deref()).await {
+        let summed = self.sum_up(writer, sealed_at.elapsed(), &entry, moment.groups.as_deref()).await;
+        if let Err(error) = summed {
             self.emitter.warn(format!("the summaries could not be written: {error}"));
         }
         crash::at(CrashPoint::SummariesWritten);
         Ok(point)
+    }
+
+    /// Writes the summaries, unless another run went on meanwhile: they are its to write.
+    async fn sum_up(
+        &self,
+        writer: &mut SetWriter,
+        since: Duration,
+        entry: &archive::Entry,
+        groups: Option<&[GroupSnapshot]>,
+    ) -> Result<(), ArchiveError> {
+        if since >= STOPPED && !writer.is_newest().await? {
+            tracing::warn!("another run went on with the set; the summaries are left to it");
+            return Ok(());
+        }
+        self.summaries(entry, groups).await
     }
 
     async fn summaries(&self, entry: &archive::Entry, groups: Option<&[GroupSnapshot]>) -> Result<(), ArchiveError> {
@@ -96,12 +119,16 @@ impl Sealer {
             "sourceClusterId": seal.source_cluster_id, "topicCount": live().count(), "heldBack": seal.held_back,
             "topics": live().take(SUMMARY_TOPICS).map(describe).collect::<Vec<_>>(),
         });
-        let bytes = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        let bytes = pretty(&manifest)?;
         self.store.put(&self.layout.summary("manifest.json"), bytes.into()).await?;
         if let Some(groups) = groups {
-            let bytes = serde_json::to_vec_pretty(groups).unwrap_or_default();
+            let bytes = pretty(groups)?;
             self.store.put(&self.layout.summary("consumer-groups-snapshot.json"), bytes.into()).await?;
         }
         Ok(())
     }
+}
+
+fn pretty<T: Serialize + ?Sized>(document: &T) -> Result<Vec<u8>, ArchiveError> {
+    serde_json::to_vec_pretty(document).map_err(ArchiveError::unencodable)
 }

@@ -1,35 +1,63 @@
 //! The life of a run after its claim: plan, collect, and plan again where the source changed on the way.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Gap, GroupSnapshot, HeldBack, Moves, SetWriter, TopicConfigs, TopicState};
+use archive::{
+    Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs, TopicState,
+    UNKNOWN_TARGET,
+};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, crash};
+use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
 
 use super::collector::{Collected, End, Tools, collect};
 use super::follow::Follow;
+use super::members::{Members, partitions};
 use super::positions::{Positions, Totals};
 use super::seal::{Moment, Sealer};
 use super::select;
 use super::source::{self, Before, Plan, tell_gap};
 use crate::limiter::Limiter;
 
-/// How often a run plans again without having moved anything in between.
-const FRUITLESS: u32 = 8;
+/// How long leaders are waited for before what the others lead is read.
+const PLAN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a topic must be unknown before it counts as deleted: brokers that just started know little.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 const GONE_POLL: Duration = Duration::from_millis(500);
+
+/// How long a run has been planning again without having moved anything.
+struct Fruitless {
+    limit: Duration,
+    since: Option<Instant>,
+}
+
+impl Fruitless {
+    fn new(limit: Duration) -> Self {
+        Self { limit, since: None }
+    }
+
+    fn ends(&mut self) {
+        self.since = None;
+    }
+
+    /// The first round always has another.
+    fn is_over(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now).elapsed() >= self.limit
+    }
+}
 
 /// One run.
 pub(crate) struct Session<'a> {
     sealer: Sealer,
     cluster: Arc<Cluster>,
     topics: Vec<Topic>,
-    first_topics: BTreeSet<Uuid>,
+    members: Members,
     groups: Option<Vec<GroupSnapshot>>,
+    /// Those of the newest point before this run.
+    last_groups: Arc<Vec<GroupSnapshot>>,
     configs: TopicConfigs,
     targets: HashMap<(Uuid, i32), i64>,
     /// Topics that were deleted while a snapshot read them: they belong to its point as far as they were read.
@@ -46,11 +74,12 @@ impl<'a> Session<'a> {
         cluster: Arc<Cluster>,
         topics: Vec<Topic>,
         groups: Option<Vec<GroupSnapshot>>,
+        last_groups: Arc<Vec<GroupSnapshot>>,
         report: &'a mut Report,
     ) -> Self {
         Self {
             limiter: Limiter::new(sealer.backup.rate_limit),
-            first_topics: topics.iter().map(|topic| topic.id).collect(),
+            members: Members::default(),
             configs: TopicConfigs::new(),
             targets: HashMap::new(),
             deleted: BTreeSet::new(),
@@ -60,6 +89,7 @@ impl<'a> Session<'a> {
             cluster,
             topics,
             groups,
+            last_groups,
             report,
         }
     }
@@ -73,15 +103,27 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The failure that ended it; progress made is in the archive.
     pub(crate) async fn run(mut self, mut writer: SetWriter) -> Result<(), Failure> {
-        let mut fruitless = 0;
+        if writer.claim().targeted && !self.follows() {
+            // A point must not grow because its run died: an attempt before this one said where partitions end.
+            let rows = writer.state().partitions.iter();
+            self.targets =
+                rows.filter(|(_, row)| row.target != UNKNOWN_TARGET).map(|(key, row)| (*key, row.target)).collect();
+        }
+        // What this claim added is not what the set knew.
+        let (claim, mut known) = (writer.claim().number, writer.state().topics.clone());
+        known.retain(|_, topic| topic.since != Some(claim));
+        self.compare(&known).await?;
+        let mut fruitless = Fruitless::new(Duration::from_millis(self.cluster.options().retry_deadline_ms));
         loop {
-            let plan = match self.plan(&mut writer).await {
+            let mut plan = match self.plan(&mut writer).await {
                 Ok(plan) => plan,
                 Err(failure) => {
-                    self.again(failure, &mut writer, &mut fruitless, false).await?;
+                    self.again(failure, &mut writer, &mut fruitless).await?;
                     continue;
                 }
             };
+            // Another attempt of this run ends where this one does.
+            writer.commit(plan.positions.take_moved()).await?;
             let tools = Tools {
                 context: &self.sealer.context,
                 emitter: &self.sealer.emitter,
@@ -89,10 +131,10 @@ impl<'a> Session<'a> {
                 backup: &self.sealer.backup,
                 sealer: &self.sealer,
                 limiter: &self.limiter,
-                follow: self.follow(),
+                follow: self.follow(writer.state()),
                 totals: self.totals,
             };
-            let before = self.totals.records;
+            let before = self.totals.bytes;
             let collected = match collect(tools, plan, writer).await {
                 Ok(collected) => collected,
                 Err(lost) => {
@@ -112,7 +154,10 @@ impl<'a> Session<'a> {
                     return Err(Failure::new(Code::Interrupted, "stopped on request; progress was saved"));
                 }
                 End::Failed(failure) => {
-                    self.again(failure, &mut writer, &mut fruitless, totals.records > before).await?;
+                    if totals.bytes > before {
+                        fruitless.ends();
+                    }
+                    self.again(failure, &mut writer, &mut fruitless).await?;
                 }
             }
         }
@@ -121,32 +166,25 @@ impl<'a> Session<'a> {
     /// Compares the source with the set, and says what is to be done.
     async fn plan(&mut self, writer: &mut SetWriter) -> Result<Plan, Failure> {
         for topic in &self.topics {
-            writer.know_topic(TopicState {
-                id: topic.id,
-                name: topic.name.clone(),
-                partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
-                replication: topic.partitions.first().and_then(|p| i16::try_from(p.replicas).ok()).unwrap_or(-1),
-                live: true,
-            });
+            writer.know_topic(state_of(topic));
         }
-        let (follow, start_offset) = (self.follows(), self.sealer.backup.start_offset);
+        let follow = self.follows();
         let mut before = Before {
             store: &self.sealer.store,
             layout: &self.sealer.layout,
             newest: writer.newest(),
             state: writer.state(),
-            start_offset,
-            first_topics: Some(&self.first_topics),
             targets: &mut self.targets,
             follow,
         };
-        let plan = source::plan(&self.cluster, &self.topics, &mut before, &self.sealer.emitter).await?;
+        let emitter = &self.sealer.emitter;
+        let plan = source::plan(&self.cluster, &self.topics, &mut before, emitter, PLAN_PATIENCE).await?;
         if !follow {
             // Configs of topics that were deleted meanwhile stay.
             self.configs.extend(source::configs(&self.cluster, &self.topics).await?);
         }
         self.report.topics = self.topics.len() as u64;
-        self.report.partitions = plan.cursors.len() as u64;
+        self.report.partitions = (plan.cursors.len() + plan.unplanned.len()) as u64;
         let ends = plan.cursors.iter().filter(|cursor| cursor.target < i64::MAX);
         self.sealer.emitter.emit(EventKind::Planned {
             topics: self.report.topics,
@@ -157,9 +195,16 @@ impl<'a> Session<'a> {
         Ok(plan)
     }
 
-    fn follow(&self) -> Option<Follow> {
+    fn follow(&self, state: &SetState) -> Option<Follow> {
         let Sealer { context, emitter, backup, .. } = &self.sealer;
-        self.follows().then(|| Follow::new(context, emitter, &self.cluster, backup, &self.topics))
+        let missing = self.members.missing();
+        self.follows().then(|| {
+            let mut follow = Follow::new(context, emitter, &self.cluster, backup, &self.topics);
+            follow.missing = missing;
+            follow.held_back = self.members.held_back(state);
+            follow.last_groups = Arc::clone(&self.last_groups);
+            follow
+        })
     }
 
     /// Goes on after the source changed; any other failure ends the run.
@@ -167,37 +212,47 @@ impl<'a> Session<'a> {
         &mut self,
         failure: Failure,
         writer: &mut SetWriter,
-        fruitless: &mut u32,
-        moved: bool,
+        fruitless: &mut Fruitless,
     ) -> Result<(), Failure> {
-        *fruitless = if moved { 0 } else { *fruitless + 1 };
-        if self.follows() && failure.code == Code::TopicChanged {
-            // Topics may come and go for as long as the run lasts.
-            *fruitless = 0;
-            tokio::time::sleep(GONE_POLL).await;
-        }
-        let passes = matches!(failure.code, Code::SourceDiverged | Code::TopicChanged);
-        if !passes || *fruitless > FRUITLESS {
+        // A right that was taken away shows first where its topic is read.
+        let passes = matches!(failure.code, Code::SourceDiverged | Code::TopicChanged | Code::NotAuthorized);
+        // Topics may come and go for as long as a continuous run lasts.
+        let for_ever = self.follows() && failure.code == Code::TopicChanged;
+        if !passes || (!for_ever && fruitless.is_over()) {
             return Err(failure);
         }
+        tokio::time::sleep(GONE_POLL).await;
         tracing::warn!(%failure, "the source changed: planning again");
         let found = self.look_again().await?;
-        let gone: Vec<_> =
-            self.topics.iter().filter(|topic| !found.iter().any(|other| other.id == topic.id)).cloned().collect();
-        for topic in gone {
-            self.close(&topic, &found, writer).await?;
+        let before = std::mem::replace(&mut self.topics, found);
+        let was_missing = self.members.missing();
+        self.compare(&writer.state().topics).await?;
+        let missing = self.members.missing();
+        if failure.code == Code::NotAuthorized && missing == was_missing {
+            return Err(failure);
         }
-        self.topics = found;
+        let is_there = |topic: &Topic| self.topics.iter().any(|other| other.id == topic.id);
+        let gone: Vec<_> =
+            before.into_iter().filter(|topic| !is_there(topic) && !missing.contains(&topic.id)).collect();
+        for topic in gone {
+            self.close(&topic, writer).await?;
+        }
         Ok(())
+    }
+
+    /// Compares what was found with the members of the set, and tells what changed.
+    async fn compare(&mut self, known: &BTreeMap<Uuid, TopicState>) -> Result<(), Failure> {
+        let Sealer { backup, emitter, .. } = &self.sealer;
+        self.members.look(&self.cluster, backup, known, &mut self.topics, emitter).await
     }
 
     /// The topics now; one that is missing is looked for a while longer.
     async fn look_again(&self) -> Result<Vec<Topic>, Failure> {
-        let deadline = tokio::time::Instant::now() + GONE_AFTER;
+        let deadline = Instant::now() + GONE_AFTER;
         loop {
             let found = select::rediscover(&self.cluster, &self.sealer.backup).await?;
             let all_there = self.topics.iter().all(|topic| found.iter().any(|other| other.name == topic.name));
-            if all_there || tokio::time::Instant::now() >= deadline {
+            if all_there || Instant::now() >= deadline {
                 return Ok(found);
             }
             tokio::time::sleep(GONE_POLL).await;
@@ -205,8 +260,8 @@ impl<'a> Session<'a> {
     }
 
     /// Closes the lineage of a topic that is gone. A snapshot owes what it had promised to read: that is a gap.
-    async fn close(&mut self, topic: &Topic, found: &[Topic], writer: &mut SetWriter) -> Result<(), Failure> {
-        let recreated = found.iter().any(|other| other.name == topic.name);
+    async fn close(&mut self, topic: &Topic, writer: &mut SetWriter) -> Result<(), Failure> {
+        let recreated = self.topics.iter().any(|other| other.name == topic.name);
         let what = if recreated { "deleted and created again" } else { "deleted" };
         self.sealer
             .emitter
@@ -217,13 +272,13 @@ impl<'a> Session<'a> {
         if !recreated {
             self.deleted.insert(topic.id);
         }
-        let reason = if recreated { "topic-recreated" } else { "topic-deleted" };
+        let reason = if recreated { GapReason::TopicRecreated } else { GapReason::TopicDeleted };
         let mut moves = Moves::default();
         for p in &topic.partitions {
             let state = writer.state().partitions.get(&(topic.id, p.index)).cloned();
             let target = self.targets.remove(&(topic.id, p.index)).unwrap_or(0);
             let Some(mut row) = state.filter(|row| row.next < target) else { continue };
-            let (name, reason) = (topic.name.clone(), reason.to_owned());
+            let name = topic.name.clone();
             let gap = Gap { topic: topic.id, name, partition: p.index, from: row.next, to: target, reason };
             tell_gap(&self.sealer.emitter, &gap);
             (row.next, row.epoch) = (target, -1);
@@ -243,9 +298,13 @@ impl<'a> Session<'a> {
     }
 
     async fn seal(mut self, mut writer: SetWriter, mut positions: Positions) -> Result<(), Failure> {
+        self.held_back.extend(self.members.held_back(writer.state()));
+        let open = |held: &HeldBack| held.reason == HeldReason::OpenTransaction;
+        let whole = self.report.gaps.is_empty() && self.held_back.iter().all(open);
         self.report.held_back = self.held_back.iter().filter_map(|held| serde_json::to_value(held).ok()).collect();
         let mut live: BTreeSet<_> = self.topics.iter().map(|topic| topic.id).collect();
         live.extend(&self.deleted);
+        live.extend(self.members.missing());
         let moment = Moment {
             moves: positions.take_all(),
             live,
@@ -256,7 +315,15 @@ impl<'a> Session<'a> {
         self.sealer.seal(&mut writer, moment).await?;
         self.report.segments = writer.written().segments;
         self.report.stored_bytes = writer.written().bytes;
-        self.report.outcome = if self.report.gaps.is_empty() { "Completed" } else { "CompletedWithGaps" }.into();
+        let is_whole = whole && self.members.missing().is_empty();
+        self.report.outcome = if is_whole { "Completed" } else { "CompletedWithGaps" }.into();
         Ok(())
     }
+}
+
+/// What a set says of a topic as the source has it now.
+pub(crate) fn state_of(topic: &Topic) -> TopicState {
+    // -1: the source did not say, or more than any cluster has.
+    let replicas = topic.partitions.first().map_or(Ok(-1), |p| i16::try_from(p.replicas)).unwrap_or(-1);
+    TopicState::new(topic.id, &topic.name, partitions(topic), replicas)
 }

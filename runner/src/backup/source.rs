@@ -1,16 +1,17 @@
 //! What the source has: where each partition starts, where it must end, and where its history has parted from what
 //! was archived before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use archive::{Fork, Gap, Layout, PartitionState, SetState, Store, TopicConfigs};
-use contract::{EventKind, Failure, StartOffset};
+use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs};
+use contract::{EventKind, Failure};
 use uuid::Uuid;
-use wire::{Cluster, Isolation, OffsetAt, Topic};
+use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError};
 
 use super::history::{Evidence, Verdict, compare};
-use super::positions::Positions;
+use super::positions::{Key, LogEnds, Positions};
 use crate::emit::Emitter;
 
 /// One partition to read.
@@ -22,20 +23,62 @@ pub(crate) struct Cursor {
     pub(crate) wire_id: Uuid,
     pub(crate) partition: i32,
     pub(crate) timeline: u32,
-    pub(crate) leader: i32,
+    pub(crate) leader: BrokerId,
     pub(crate) leader_epoch: i32,
+    /// Brokers whose replica is in sync.
+    pub(crate) in_sync: Vec<BrokerId>,
     /// Next offset to fetch.
     pub(crate) offset: i64,
     /// Leader epoch of the last batch before it, -1 for none.
     pub(crate) last_epoch: i32,
     /// The partition is done when it is reached; the largest number when it is followed for ever.
     pub(crate) target: i64,
+    /// The last stable offset when the run began: consumers saw everything below.
+    pub(crate) stable: i64,
+}
+
+impl Cursor {
+    /// A cursor of a partition whose position is not known.
+    pub(crate) fn unplanned(topic: &Topic, partition: i32) -> Self {
+        Self {
+            topic: Arc::from(topic.name.as_str()),
+            topic_id: topic.id,
+            wire_id: topic.wire_id,
+            partition,
+            timeline: 0,
+            leader: -1,
+            leader_epoch: -1,
+            in_sync: Vec::new(),
+            offset: 0,
+            last_epoch: -1,
+            target: i64::MAX,
+            stable: 0,
+        }
+    }
+}
+
+/// A partition that could not be planned, because nobody told where it starts and ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Unplanned {
+    /// The topic, with this partition alone.
+    pub(crate) topic: Topic,
+    pub(crate) partition: i32,
+    /// Why.
+    pub(crate) error: WireError,
+}
+
+impl Unplanned {
+    pub(crate) fn key(&self) -> Key {
+        (self.topic.id, self.partition)
+    }
 }
 
 /// What a run reads.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) cursors: Vec<Cursor>,
+    /// Partitions whose leader did not tell where they start and end.
+    pub(crate) unplanned: Vec<Unplanned>,
     pub(crate) positions: Positions,
 }
 
@@ -46,41 +89,47 @@ pub(crate) struct Before<'a> {
     /// Newest entry of the log.
     pub(crate) newest: u64,
     pub(crate) state: &'a SetState,
-    pub(crate) start_offset: StartOffset,
-    /// Topics that were there when the run started; others begin at their first offset.
-    pub(crate) first_topics: Option<&'a BTreeSet<Uuid>>,
     /// Where partitions must end; kept when a run plans again.
     pub(crate) targets: &'a mut HashMap<(Uuid, i32), i64>,
     /// Follow for ever.
     pub(crate) follow: bool,
 }
 
-/// The offsets that the brokers tell.
+/// The offsets that the brokers tell, and why they do not tell others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Marks {
-    start: HashMap<(String, i32), i64>,
-    stable: HashMap<(String, i32), i64>,
-    end: HashMap<(String, i32), i64>,
+    known: HashMap<(String, i32), LogEnds>,
+    unknown: HashMap<(String, i32), WireError>,
 }
 
 impl Marks {
-    pub(crate) async fn ask(cluster: &Cluster, topics: &[Topic]) -> Result<Self, Failure> {
-        Ok(Self {
-            start: cluster.offsets(topics, OffsetAt::Start, Isolation::Uncommitted).await?,
-            end: cluster.offsets(topics, OffsetAt::End, Isolation::Uncommitted).await?,
-            stable: cluster.offsets(topics, OffsetAt::End, Isolation::Committed).await?,
-        })
+    /// Asks the leaders; one that does not answer within `patience` is not waited for.
+    pub(crate) async fn ask(cluster: &Cluster, topics: &[Topic], patience: Duration) -> Result<Self, Failure> {
+        let ask = async |at, isolation| cluster.offsets_within(topics, at, isolation, patience).await;
+        // In this order: what is stable was written before the end was asked for.
+        let starts = ask(OffsetAt::Start, Isolation::Uncommitted).await?;
+        let stables = ask(OffsetAt::End, Isolation::Committed).await?;
+        let ends = ask(OffsetAt::End, Isolation::Uncommitted).await?;
+        let unknown = [starts.missing, stables.missing, ends.missing].into_iter().flatten().collect();
+        let known = starts.found.into_iter().filter_map(|(key, start)| {
+            let (stable, end) = (*stables.found.get(&key)?, *ends.found.get(&key)?);
+            Some((key, LogEnds { start, stable: stable.min(end), end }))
+        });
+        Ok(Self { known: known.collect(), unknown })
     }
 
-    /// Log start, last stable offset and high watermark of a partition.
-    pub(crate) fn of(&self, topic: &str, partition: i32) -> (i64, i64, i64) {
+    /// What is known of a partition.
+    pub(crate) fn of(&self, topic: &str, partition: i32) -> Result<LogEnds, WireError> {
         let key = (topic.to_owned(), partition);
-        let get = |map: &HashMap<(String, i32), i64>| map.get(&key).copied().unwrap_or(0);
-        (get(&self.start), get(&self.stable), get(&self.end))
+        self.known.get(&key).copied().ok_or_else(|| {
+            let error = self.unknown.get(&key).cloned();
+            error.unwrap_or_else(|| WireError::no_leader(format!("{topic}/{partition}")))
+        })
     }
 }
 
-/// Compares the source with what the set holds and plans the reads.
+/// Compares the source with what the set holds and plans the reads. Partitions whose leaders do not answer within
+/// `patience` stay unplanned.
 ///
 /// # Errors
 /// When the source or the archive cannot be asked.
@@ -89,6 +138,7 @@ pub(crate) async fn plan(
     topics: &[Topic],
     before: &mut Before<'_>,
     emitter: &Emitter,
+    patience: Duration,
 ) -> Result<Plan, Failure> {
     let mut asked = HashMap::new();
     for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
@@ -97,17 +147,35 @@ pub(crate) async fn plan(
             asked.insert((topic.name.clone(), p.index), row.epoch);
         }
     }
-    let epochs = cluster.epoch_ends(topics, &asked).await?;
-    let marks = Marks::ask(cluster, topics).await?;
-    let mut out = Plan { cursors: Vec::new(), positions: Positions::default() };
+    let wire::Answers { found: epochs, missing: unanswered } =
+        cluster.epoch_ends_within(topics, &asked, patience).await?;
+    let marks = Marks::ask(cluster, topics, patience).await?;
+    let mut out = Plan { cursors: Vec::new(), unplanned: Vec::new(), positions: Positions::default() };
     for topic in topics {
         let name: Arc<str> = Arc::from(topic.name.as_str());
         for p in &topic.partitions {
-            let known = epochs.get(&(topic.name.clone(), p.index)).copied().flatten();
-            let row = start_of(topic, p.index, &marks, known, before, emitter, &mut out.positions).await?;
-            let (_, _, end) = marks.of(&topic.name, p.index);
+            let key = (topic.name.clone(), p.index);
+            let unanswered = unanswered.get(&key).cloned();
+            let ends = match marks.of(&topic.name, p.index).and_then(|ends| unanswered.map_or(Ok(ends), Err)) {
+                Ok(ends) => ends,
+                Err(error) => {
+                    if let Some(row) = before.state.partitions.get(&(topic.id, p.index)) {
+                        out.positions.start(topic.id, row.clone(), true);
+                    }
+                    let mut topic = topic.clone();
+                    topic.partitions.retain(|other| other.index == p.index);
+                    out.unplanned.push(Unplanned { topic, partition: p.index, error });
+                    continue;
+                }
+            };
+            let known = epochs.get(&key).copied().flatten();
+            let mut row = start_of(topic, p.index, ends, known, before, emitter, &mut out.positions).await?;
             let target =
-                if before.follow { i64::MAX } else { *before.targets.entry((topic.id, p.index)).or_insert(end) };
+                if before.follow { i64::MAX } else { *before.targets.entry((topic.id, p.index)).or_insert(ends.end) };
+            if !before.follow && row.target != target {
+                row.target = target;
+                out.positions.aim((topic.id, p.index), target);
+            }
             out.cursors.push(Cursor {
                 topic: Arc::clone(&name),
                 topic_id: topic.id,
@@ -116,9 +184,11 @@ pub(crate) async fn plan(
                 timeline: row.timeline,
                 leader: p.leader,
                 leader_epoch: p.leader_epoch,
+                in_sync: p.in_sync.clone(),
                 offset: row.next,
                 last_epoch: row.epoch,
                 target,
+                stable: ends.stable,
             });
         }
     }
@@ -129,18 +199,17 @@ pub(crate) async fn plan(
 async fn start_of(
     topic: &Topic,
     partition: i32,
-    marks: &Marks,
+    ends: LogEnds,
     known_epoch: Option<(i32, i64)>,
     before: &mut Before<'_>,
     emitter: &Emitter,
     positions: &mut Positions,
 ) -> Result<PartitionState, Failure> {
-    let (start, stable, end) = marks.of(&topic.name, partition);
+    let LogEnds { start, stable, end } = ends;
     let known = before.state.partitions.get(&(topic.id, partition)).cloned();
     let is_known = known.is_some();
-    let is_first = before.first_topics.is_none_or(|first| first.contains(&topic.id));
-    let begin = if before.start_offset == StartOffset::Latest && is_first { end } else { start };
-    let mut row = known.unwrap_or_else(|| PartitionState::new(partition, begin));
+    // Where `startOffset: latest` holds, the first claim of the set says so; all that came later begins at its start.
+    let mut row = known.unwrap_or_else(|| PartitionState::new(partition, start));
     (row.log_start, row.last_stable, row.high_watermark) = (start, stable, end);
     let mut epoch_known = known_epoch.is_some();
     if is_known && let Some((offset, epoch)) = parted(topic, &row, end, known_epoch, before).await? {
@@ -156,10 +225,10 @@ async fn start_of(
     }
     positions.start(topic.id, row.clone(), is_known);
     if row.next < start {
-        let gap = gap(topic.id, &topic.name, partition, row.next, start);
+        let gap = gap(topic.id, &topic.name, partition, row.next, start, GapReason::LogStartMoved);
         tell_gap(emitter, &gap);
         (row.next, row.epoch) = (gap.to, -1);
-        positions.gap(gap);
+        positions.gap(gap)?;
     }
     if !epoch_known {
         // The source forgot that epoch: asking for it again would look like a position out of range.
@@ -187,16 +256,16 @@ async fn parted(
     }
 }
 
-/// A gap that the moved log start left.
-pub(crate) fn gap(topic: Uuid, name: &str, partition: i32, from: i64, to: i64) -> Gap {
-    Gap { topic, name: name.to_owned(), partition, from, to, reason: "log-start-moved".into() }
+/// Offsets that are lost.
+pub(crate) fn gap(topic: Uuid, name: &str, partition: i32, from: i64, to: i64, reason: GapReason) -> Gap {
+    Gap { topic, name: name.to_owned(), partition, from, to, reason }
 }
 
 /// Says that offsets are lost.
 pub(crate) fn tell_gap(emitter: &Emitter, gap: &Gap) {
     let Gap { name: topic, partition, from, to, reason, .. } = gap.clone();
-    tracing::warn!(topic, partition, from, to, reason, "the source no longer has these offsets");
-    emitter.emit(EventKind::Gap { topic, partition, from, to, reason });
+    tracing::warn!(topic, partition, from, to, %reason, "the source no longer has these offsets");
+    emitter.emit(EventKind::Gap { topic, partition, from, to, reason: reason.to_string() });
 }
 
 /// Says that the source's history was cut.
@@ -223,6 +292,9 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<Topic
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
 }
 
+/// How long a detail for people is waited for.
+const DETAILS: Duration = Duration::from_secs(5);
+
 /// Producer and age in milliseconds of the oldest open transaction of a partition, as far as the broker tells: one that
 /// does not know the request just tells less.
 pub(crate) async fn oldest_open(
@@ -231,7 +303,8 @@ pub(crate) async fn oldest_open(
     partition: i32,
     now_ms: i64,
 ) -> (Option<i64>, Option<i64>) {
-    let open = cluster.open_transactions(topic, partition).await.unwrap_or_default();
+    let asked = tokio::time::timeout(DETAILS, cluster.open_transactions(topic, partition)).await;
+    let open = asked.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
     let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
     oldest.map(|oldest| (oldest.producer_id, now_ms.saturating_sub(oldest.last_timestamp).max(0))).unzip()
 }

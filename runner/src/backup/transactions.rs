@@ -15,13 +15,14 @@ pub(crate) enum Fate {
     Control,
 }
 
-/// Decides the fate of batches that came with one answer. All of them lie below the last stable offset, and
-/// `aborted` lists the rolled-back transactions (producer id, first offset) that overlap them.
+/// Decides the fate of batches that came with one answer, up to the first marker that cannot be read, and what is wrong
+/// with it. All of them lie below the last stable offset, and `aborted` lists the rolled-back transactions (producer id,
+/// first offset) that overlap them.
 pub(crate) fn fates(
     batches: &[RawBatch],
     aborted: &[(i64, i64)],
     decompressor: &mut Decompressor,
-) -> Result<Vec<Fate>, BatchError> {
+) -> (Vec<Fate>, Option<BatchError>) {
     let mut waiting = aborted.to_vec();
     waiting.sort_unstable_by_key(|(_, first)| std::cmp::Reverse(*first));
     let mut rolled_back = HashSet::new();
@@ -32,8 +33,10 @@ pub(crate) fn fates(
             rolled_back.insert(producer);
         }
         out.push(if header.attributes.control() {
-            if control_type(batch, decompressor)? == Some(ControlType::Abort) {
-                rolled_back.remove(&header.producer_id);
+            match control_type(batch, decompressor) {
+                Err(error) => return (out, Some(error)),
+                Ok(Some(ControlType::Abort)) => drop(rolled_back.remove(&header.producer_id)),
+                Ok(_) => {}
             }
             Fate::Control
         } else if header.attributes.transactional() && rolled_back.contains(&header.producer_id) {
@@ -42,7 +45,7 @@ pub(crate) fn fates(
             Fate::Committed
         });
     }
-    Ok(out)
+    (out, None)
 }
 
 #[cfg(test)]
@@ -91,7 +94,8 @@ mod tests {
             batch(5, 8, 0x30, COMMIT),
             batch(6, 7, 0x30, COMMIT),
         ];
-        let fates = fates(&batches, &[(7, 0)], &mut Decompressor::default()).unwrap();
+        let (fates, unreadable) = fates(&batches, &[(7, 0)], &mut Decompressor::default());
+        assert_eq!(unreadable, None);
         let text: Vec<_> = fates.iter().map(|fate| format!("{fate:?}")).collect();
         assert_eq!(text.join(" "), "Aborted Committed Committed Control Committed Control Control");
     }
@@ -99,7 +103,14 @@ mod tests {
     #[test]
     fn an_answer_may_begin_in_the_middle_of_a_transaction() {
         let batches = [batch(5, 7, 0x10, b"a"), batch(6, 7, 0x30, ABORT), batch(7, 7, 0x10, b"b")];
-        let fates = fates(&batches, &[(7, 2)], &mut Decompressor::default()).unwrap();
+        let (fates, _) = fates(&batches, &[(7, 2)], &mut Decompressor::default());
         assert_eq!(fates, [Fate::Aborted, Fate::Control, Fate::Committed]);
+    }
+
+    #[test]
+    fn a_marker_that_cannot_be_read_ends_what_is_known() {
+        let batches = [batch(5, 7, 0x10, b"a"), batch(6, 7, 0x30, &[0]), batch(7, 7, 0x10, b"b")];
+        let (fates, unreadable) = fates(&batches, &[], &mut Decompressor::default());
+        assert_eq!((fates, unreadable.is_some()), (vec![Fate::Committed], true));
     }
 }

@@ -12,28 +12,25 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
     let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
     match action {
         Action::Backup(part) => {
-            let cluster = connect::cluster(context, &spec.kafka).await?;
+            let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
+            let cluster_id = connect::cluster_id(&cluster)?;
             let topics = backup::discover(&cluster, part).await?;
             let store = connect::store(context, spec).await?;
             let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
             let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
             if output == Output::Json {
                 print::json(
-                    &serde_json::json!({"clusterId": cluster.cluster_id(), "storage": store.place(), "topics": names, "partitions": partitions}),
-                );
+                    &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions}),
+                )?;
             } else {
-                print::line(&format!(
-                    "cluster {} and storage {} can be reached",
-                    cluster.cluster_id().unwrap_or_default(),
-                    store.place()
-                ));
+                print::line(&format!("cluster {cluster_id} and storage {} can be reached", store.place()));
                 print::line(&format!("{} topics, {partitions} partitions: {}", names.len(), names.join(", ")));
             }
         }
         Action::Restore(part) => {
             let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
             if output == Output::Json {
-                print::json(&plan.json());
+                print::json(&plan.json())?;
             } else {
                 print::line(&plan.text());
             }

@@ -2,7 +2,6 @@
 //!
 //! What records hold goes to the one who asks and nowhere else: neither questions nor answers are logged.
 
-use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, INSPECT_PORT, InspectSpec};
-use futures::StreamExt;
 use futures::stream::unfold;
 use inspect::{Answer, Question, Replies};
 use tokio::net::TcpListener;
@@ -108,12 +106,13 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         busy.send_replace(Instant::now());
         Some((line(&answer), (answers, busy)))
     });
-    let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
+    // An answer that cannot be written ends the connection: whoever asked sees that the rest is missing.
+    let body = Body::from_stream(lines);
     ([(header::CONTENT_TYPE, "application/jsonl")], body).into_response()
 }
 
-fn line(answer: &Answer) -> Bytes {
-    let mut text = serde_json::to_vec(answer).unwrap_or_default();
+fn line(answer: &Answer) -> Result<Bytes, serde_json::Error> {
+    let mut text = serde_json::to_vec(answer)?;
     text.push(b'\n');
-    text.into()
+    Ok(text.into())
 }

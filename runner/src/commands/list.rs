@@ -1,6 +1,6 @@
 //! `ls`: sets and points of a store; topics, partitions and segments of a point.
 
-use archive::{Catalog, Point, SetSummary, Store, resolve};
+use archive::{Catalog, Point, SetSummary, Store, find};
 use contract::{ExitCode, Failure, RunSpec};
 
 use super::{Output, print};
@@ -24,40 +24,54 @@ pub(crate) async fn list(
 ) -> Result<ExitCode, Failure> {
     let store = connect::store(context, spec).await?;
     match name {
-        None => sets(&store, output).await?,
-        Some(name) => point(&store, name, detail, output).await?,
+        None => sets(&store, output).await,
+        Some(name) => point(&store, name, detail, output).await.map(|()| ExitCode::Done),
     }
-    Ok(ExitCode::Done)
 }
 
-async fn sets(store: &Store, output: Output) -> Result<(), Failure> {
-    let catalog = Catalog::new(store.clone());
-    let mut sets = Vec::new();
-    for name in catalog.sets().await? {
-        sets.push(catalog.set(&name).await?);
-    }
+/// Lists what is sound, then what is not; the exit code tells whether there is any of the latter.
+async fn sets(store: &Store, output: Output) -> Result<ExitCode, Failure> {
+    let sets = Catalog::new(store.clone()).summaries().await?;
+    let sound = sets.iter().all(|set| set.problems.is_empty());
+    let exit = if sound { ExitCode::Done } else { ExitCode::No };
     if output == Output::Json {
-        print::json(&sets);
-        return Ok(());
+        print::json(&sets)?;
+        return Ok(exit);
     }
-    let row = |set: &SetSummary| {
-        let newest = set.points.last().cloned().unwrap_or_else(|| "-".into());
-        let kind = if set.incremental { "incremental" } else { "full" };
-        let state = if set.unfinished { "unfinished run" } else { "complete" };
-        vec![set.name.clone(), kind.into(), set.points.len().to_string(), newest, state.into(), set.cluster_id.clone()]
-    };
     print::table(&["SET", "KIND", "POINTS", "NEWEST", "STATE", "CLUSTER"], &sets.iter().map(row).collect::<Vec<_>>());
-    Ok(())
+    for set in &sets {
+        for problem in &set.problems {
+            print::line(&format!("damaged: {}: {problem}", set.name));
+        }
+    }
+    if !sound {
+        print::line("Points that are listed can be restored by their names; `verify NAME` says all that is wrong.");
+    }
+    Ok(exit)
+}
+
+fn row(set: &SetSummary) -> Vec<String> {
+    let newest = set.points.last().cloned().unwrap_or_else(|| "-".into());
+    let kind = if set.incremental { "incremental" } else { "full" };
+    let state = match (set.problems.is_empty(), set.unfinished) {
+        (false, _) => "DAMAGED",
+        (true, true) => "unfinished run",
+        (true, false) => "complete",
+    };
+    vec![set.name.clone(), kind.into(), set.points.len().to_string(), newest, state.into(), set.cluster_id.clone()]
 }
 
 async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Result<(), Failure> {
-    let (layout, seal) = resolve(store, name).await?;
-    let point = Point::load(store, &layout, seal).await?;
+    let found = find(store, name).await?;
+    let (point, layout) = (Point::open(store, &found).await?, &found.layout);
+    for note in point.notes() {
+        print::warning(&note.to_string());
+    }
     if output == Output::Json {
         print::json(&serde_json::json!({
             "set": layout.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps(),
             "segments": point.segments(),
-        }));
+        }))?;
         return Ok(());
     }
     print::line(&format!(
@@ -68,7 +82,7 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
         point.seal.owner.cluster_id
     ));
     if detail.segments {
-        segments(&point, &layout).await?;
+        segments(&point, layout).await?;
     } else if detail.partitions {
         partitions(&point);
     } else {
@@ -132,7 +146,7 @@ async fn segments(point: &Point, layout: &archive::Layout) -> Result<(), Failure
     let mut take = |_, row: &archive::SegmentRow| {
         if let Some((partitions, records)) = sums.get_mut(row.segment as usize) {
             *partitions += 1;
-            *records += row.records;
+            *records += row.committed;
         }
     };
     point.each_row(None, &mut take).await?;

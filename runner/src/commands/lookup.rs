@@ -20,7 +20,7 @@ pub(crate) async fn lookup(
     };
     let found = restore::lookup(context, spec, part, topic, partition, offsets).await?;
     if output == Output::Json {
-        print::json(&found);
+        print::json(&found)?;
     } else {
         let rows: Vec<_> = found.iter().map(|found| vec![found.source.to_string(), found.target.to_string()]).collect();
         print::table(&["SOURCE OFFSET", "TARGET OFFSET"], &rows);

@@ -7,6 +7,7 @@ mod list;
 mod lookup;
 mod print;
 mod release;
+mod repair;
 mod show;
 mod store_check;
 mod verify;
@@ -168,6 +169,19 @@ enum Command {
         /// Target topics
         topics: Vec<String>,
     },
+    /// Make a missing set.json again from what the log of the set knows; creates what is absent, touches nothing else
+    #[command(
+        after_help = "Without --apply it says what it would create.\n\nExample:\n  kafka-backup-runner repair backup.yaml orders --apply"
+    )]
+    Repair {
+        /// Run specification, YAML or JSON; `-` reads standard input
+        spec: String,
+        /// The backup set
+        set: String,
+        /// Create it
+        #[arg(long)]
+        apply: bool,
+    },
     /// Try out whether a store keeps the rules that archives rest on, and how fast it answers
     #[command(
         after_help = "Credentials come from the environment, or from a specification's storage block. Writes below _check/ only, and cleans up.\nExit code 1: the store breaks a rule.\n\nExamples:\n  kafka-backup-runner store-check 's3://backups/team?region=eu-central-1'\n  kafka-backup-runner store-check azure://account/container\n  kafka-backup-runner store-check backup.yaml"
@@ -201,18 +215,27 @@ enum Command {
 
 /// Executes a command and returns the process's exit code.
 pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
-    let result = Box::pin(dispatch(context, cli.command)).await;
-    result.unwrap_or_else(|failure| {
-        print::failure(&failure);
-        failure.code.exit()
-    })
+    // A run and an inspection end by themselves when they are asked to: they have something to finish.
+    let finishes = matches!(cli.command, Command::Run { .. } | Command::Inspect { .. });
+    let result = tokio::select! {
+        biased;
+        () = context.cancel.cancelled(), if !finishes => Err(Failure::new(Code::Interrupted, "stopped on request")),
+        result = Box::pin(dispatch(context, cli.command)) => result,
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            print::failure(&failure);
+            failure.code.exit()
+        }
+    }
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run { spec, termination_log } => {
             let output = spec.output;
-            let parsed = spec_file::read(&spec.spec);
+            let parsed = read(context, &spec.spec).await;
             let (report, exit) = match parsed {
                 Ok(spec) => Box::pin(run::run(context, &Emitter::new(context, output == Output::Json), &spec)).await,
                 Err(failure) => {
@@ -228,22 +251,25 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
             print::report(&report, output);
             Ok(exit)
         }
-        Command::Check { spec } => check::check(context, &spec_file::read(&spec.spec)?, spec.output).await,
+        Command::Check { spec } => check::check(context, &read(context, &spec.spec).await?, spec.output).await,
         Command::Verify { spec, name, level } => {
-            let parsed = spec_file::read(&spec.spec)?;
+            let parsed = read(context, &spec.spec).await?;
             let name = name.unwrap_or_else(|| named(&parsed));
             verify::verify(context, &parsed, &name, level, spec.output).await
         }
         Command::Ls { spec, name, partitions, segments } => {
-            let parsed = spec_file::read(&spec.spec)?;
+            let parsed = read(context, &spec.spec).await?;
             let detail = list::Detail { partitions, segments };
             list::list(context, &parsed, name.as_deref(), detail, spec.output).await
         }
         Command::Show { spec, name, document } => {
-            show::show(context, &spec_file::read(&spec.spec)?, &name, document).await
+            show::show(context, &read(context, &spec.spec).await?, &name, document).await
         }
         Command::Lookup { spec, topic, partition, offsets } => {
-            lookup::lookup(context, &spec_file::read(&spec.spec)?, &topic, partition, &offsets, spec.output).await
+            lookup::lookup(context, &read(context, &spec.spec).await?, &topic, partition, &offsets, spec.output).await
+        }
+        Command::Repair { spec, set, apply } => {
+            repair::repair(context, &read(context, &spec).await?, &set, apply).await
         }
         Command::Release { spec, topics } => {
             release::release(context, &spec_file::read(&spec.spec)?, &topics, spec.output).await
@@ -259,8 +285,20 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         }
         Command::Explain { code } => explain(code.as_deref()),
         Command::Schema => {
-            print::line(&serde_json::to_string_pretty(&RunSpec::schema()).unwrap_or_default());
+            print::json(&RunSpec::schema())?;
             Ok(ExitCode::Done)
+        }
+    }
+}
+
+/// Reads a specification. Standard input may never end: it does not keep anybody from stopping.
+pub(crate) async fn read(context: &Context, file: &str) -> Result<RunSpec, Failure> {
+    let name = file.to_owned();
+    let task = tokio::task::spawn_blocking(move || spec_file::read(&name));
+    tokio::select! {
+        spec = task => spec.map_err(|error| Failure::new(Code::Internal, error.to_string()))?,
+        () = context.cancel.cancelled() => {
+            Err(Failure::new(Code::Interrupted, format!("stopped on request before {file} was read")))
         }
     }
 }

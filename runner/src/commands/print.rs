@@ -1,20 +1,41 @@
-//! Printing: lines that survive a closed pipe, tables, and how failures and reports look.
+//! Printing: results that wait for their reader, tables, and how failures and reports look. Reports of runs do not wait
+//! ([`outlet`]): a run must end also where nobody reads.
 
-use std::io::Write;
-
-use contract::{Failure, Report};
+use contract::{Code, Failure, Report};
 
 use super::Output;
+use crate::outlet::{self, Worth};
 pub(crate) use contract::words::size;
 
-/// Prints a line; a closed pipe is not an error.
+/// Prints a line of a command's result; a closed pipe is not an error.
 pub(crate) fn line(text: &str) {
-    drop(writeln!(std::io::stdout().lock(), "{text}"));
+    outlet::stdout().wait_and_say(format!("{text}\n").into_bytes());
+}
+
+/// Says on standard error what somebody must know of an answer.
+pub(crate) fn warning(text: &str) {
+    say_aside(&format!("warning: {text}"));
 }
 
 /// Prints a value as JSON.
-pub(crate) fn json<T: serde::Serialize>(value: &T) {
-    line(&serde_json::to_string_pretty(value).unwrap_or_default());
+///
+/// # Errors
+/// A value that JSON cannot hold.
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    line(
+        &text
+            .map_err(|error| Failure::new(Code::Internal, format!("the result cannot be written as JSON: {error}")))?,
+    );
+    Ok(())
+}
+
+fn say(text: &str) {
+    outlet::stdout().say(Worth::Event, format!("{text}\n").into_bytes());
+}
+
+fn say_aside(text: &str) {
+    outlet::stderr().say(Worth::Event, format!("{text}\n").into_bytes());
 }
 
 /// Prints rows under headings, columns aligned.
@@ -37,15 +58,16 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
 
 /// Says on standard error what went wrong and where to read more.
 pub(crate) fn failure(failure: &Failure) {
-    let mut err = std::io::stderr().lock();
-    drop(writeln!(err, "error {}: {}", failure.code, failure.message));
-    drop(writeln!(err, "  `kafka-backup-runner explain {}` says more", failure.code));
+    say_aside(&format!("error {}: {}", failure.code, failure.message));
+    say_aside(&format!("  `kafka-backup-runner explain {}` says more", failure.code));
 }
 
 /// Prints the result of a run.
 pub(crate) fn report(report: &Report, output: Output) {
+    // A reader that takes its time gets all events before the report.
+    outlet::stdout().settle();
     if output == Output::Json {
-        line(&serde_json::json!({"source": "kafka-backup", "event": "report", "report": report}).to_string());
+        say(&serde_json::json!({"source": "kafka-backup", "event": "report", "report": report}).to_string());
     } else {
         summary(report);
     }
@@ -55,28 +77,32 @@ pub(crate) fn report(report: &Report, output: Output) {
 }
 
 fn summary(report: &Report) {
-    for warning in &report.warnings {
-        drop(writeln!(std::io::stderr().lock(), "warning: {warning}"));
-    }
+    report.warnings.iter().for_each(|text| warning(text));
     if report.failure.is_some() {
         return;
     }
-    line(&format!("{} {}: {}", report.kind, report.point.as_deref().unwrap_or("-"), report.outcome));
+    say(&format!("{} {}: {}", report.kind, report.point.as_deref().unwrap_or("-"), report.outcome));
     let mut parts = vec![format!("{} topics", report.topics), format!("{} partitions", report.partitions)];
     parts.push(format!("{} records", report.records));
     parts.push(format!("{} read", size(report.bytes)));
     if report.kind == "backup" {
         parts.push(format!("{} stored in {} segments", size(report.stored_bytes), report.segments));
     }
-    line(&format!("  {}", parts.join(", ")));
+    say(&format!("  {}", parts.join(", ")));
+    for member in &report.members {
+        say(&format!("  {member}"));
+    }
+    for group in &report.groups {
+        say(&format!("  {group}"));
+    }
     for gap in &report.gaps {
-        line(&format!("  gap: {gap}"));
+        say(&format!("  gap: {gap}"));
     }
     if let Some(text) = report.details.get("text").and_then(|text| text.as_str()) {
-        line(text);
+        say(text);
     }
     if let Some(fingerprint) = &report.plan_fingerprint {
-        line(&format!("plan fingerprint: {fingerprint}"));
+        say(&format!("plan fingerprint: {fingerprint}"));
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn release(
     };
     let done = restore::release(context, spec, part, topics).await?;
     if output == Output::Json {
-        print::json(&done);
+        print::json(&done)?;
     } else {
         for line in &done {
             print::line(line);

@@ -48,21 +48,26 @@ pub(crate) async fn show(
         (Err(error), _) => return Err(error.into()),
     };
     match document {
-        Document::Set => print::json(&Catalog::new(store).set(layout.set()).await?),
+        Document::Set => print::json(&Catalog::new(store).set(layout.set()).await?)?,
         Document::Entry { number } => {
             let chain = Chain::new(store, layout);
-            let newest = chain.newest().await?.unwrap_or(0);
-            let (entry, digest) = chain.entry(number.unwrap_or(newest)).await?;
-            print::json(&serde_json::json!({"digest": digest, "entry": entry}));
+            let number = match number {
+                Some(number) => number,
+                None => chain.newest().await?.ok_or_else(|| {
+                    Failure::new(Code::NoSuchPoint, format!("the log of set {name} has no entry yet"))
+                })?,
+            };
+            let (entry, digest) = chain.entry(number).await?;
+            print::json(&serde_json::json!({"digest": digest, "entry": entry}))?;
         }
-        Document::Configs => print::json(&Point::load(&store, &layout, seal).await?.configs().await?),
+        Document::Configs => print::json(&Point::load(&store, &layout, seal).await?.configs().await?)?,
         Document::Groups => {
             let groups = Point::load(&store, &layout, seal).await?.groups().await?;
             let missing = || {
                 let text = format!("{name} has no group positions; back up with consumerGroupSnapshot: true");
                 Failure::new(Code::NoSuchPoint, text)
             };
-            print::json(&groups.ok_or_else(missing)?);
+            print::json(&groups.ok_or_else(missing)?)?;
         }
         Document::Segment { claim, seq } => {
             let point = Point::load(&store, &layout, seal).await?;
@@ -70,7 +75,7 @@ pub(crate) async fn show(
             let segment = found.ok_or_else(|| {
                 Failure::new(Code::NoSuchPoint, format!("{name} has no segment {seq} of claim {claim}"))
             })?;
-            print::json(&point.footer(segment).await?);
+            print::json(&point.footer(segment).await?)?;
         }
     }
     Ok(ExitCode::Done)

@@ -1,23 +1,33 @@
 //! `store-check`: what a store does right and wrong.
 
-use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, StoreSpec};
+use std::time::Duration;
+
+use contract::{Code, ExitCode, Failure, StoreSpec};
 
 use super::{Output, print};
+use crate::connect;
 use crate::context::Context;
-use crate::{connect, spec_file};
+
+/// A request that keeps failing is not sent again for longer.
+const BUDGET: Duration = Duration::from_secs(4);
+/// What a run does not clean up by itself.
+const UPLOADS: &str = "parts of uploads that a killed run left stay until the bucket's lifecycle rule AbortIncompleteMultipartUpload removes them; set it to 7 days. It never harms a run";
 
 /// Tries out a store.
 pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {
-    let store = connect::open(context, &named(place)?, &CircuitBreakerSpec::default()).await?;
+    let store = connect::briefly(context, &named(context, place).await?, BUDGET).await?;
     let findings = archive::probe(&store, &context.nonce()).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {
-        print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}));
+        print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}))?;
     } else {
         print::line(store.place());
         for finding in &findings {
             let mark = if finding.good { "ok  " } else { "FAIL" };
             print::line(&format!("  {mark}  {:<18}{}", finding.name, finding.detail));
+        }
+        if store.place().starts_with("s3://") {
+            print::line(&format!("  note  {:<18}{UPLOADS}", "uploads"));
         }
         print::line(if good { "fit for every kind of backup" } else { "not fit: see FAIL above" });
     }
@@ -25,10 +35,10 @@ pub(crate) async fn store_check(context: &Context, place: &str, output: Output) 
 }
 
 /// A URL, a directory, or the storage of a specification.
-fn named(place: &str) -> Result<StoreSpec, Failure> {
+async fn named(context: &Context, place: &str) -> Result<StoreSpec, Failure> {
     if place.contains("://") || std::path::Path::new(place).is_dir() {
         let path = if place.contains('/') { place.to_owned() } else { format!("./{place}") };
         return contract::store_url::parse(&path).map_err(|rule| Failure::new(Code::SpecInvalid, rule));
     }
-    Ok(spec_file::read(place)?.storage)
+    Ok(super::read(context, place).await?.storage)
 }

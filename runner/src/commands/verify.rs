@@ -36,7 +36,7 @@ pub(crate) async fn verify(
     };
     let found = verify_point(&store, &layout, seal, level).await?;
     if output == Output::Json {
-        print::json(&found);
+        print::json(&found)?;
     } else {
         let counts = format!(
             "{} segments, {} of blocks, {} batches, {} records",
@@ -48,7 +48,13 @@ pub(crate) async fn verify(
         let verdict = if found.problems.is_empty() { "nothing wrong" } else { "DAMAGED" };
         print::line(&format!("{name}: {verdict}; checked {counts}"));
         for problem in &found.problems {
-            print::line(&format!("  {}: {}", problem.key, problem.what));
+            print::line(&format!("  {problem}"));
+        }
+        for note in &found.notes {
+            print::line(&format!("  note: {note}"));
+        }
+        for note in &found.notes {
+            print::line(&format!("  note: {}: {}", note.key, note.what));
         }
     }
     Ok(if found.problems.is_empty() { ExitCode::Done } else { ExitCode::No })

@@ -61,10 +61,13 @@ pub struct Metrics {
     lost: Counter,
     timelines: Counter,
     warnings: Counter,
+    missing: Counter,
+    dropped: Counter,
     commits: Counter,
     points: Counter,
     last_commit: FloatGauge,
     last_point: FloatGauge,
+    overdue: Gauge,
 }
 
 impl Metrics {
@@ -115,9 +118,17 @@ impl Metrics {
             lost: add!(Counter, "gap_offsets", "Offsets inside gaps"),
             timelines: add!(Counter, "timelines", "Partitions whose log was cut below what was archived"),
             warnings: add!(Counter, "warnings", "Warnings"),
+            missing: add!(Counter, "missing_topics", "Topics of the set that could not be read any more"),
+            dropped: add!(Counter, "dropped_lines", "Lines of the output that nobody read in time"),
             commits: add!(Counter, "commits", "Log entries or states saved"),
             points: add!(Counter, "recovery_points", "Recovery points made"),
             last_commit: add!(FloatGauge, "last_commit_timestamp", "When progress was last saved", Unit::Seconds),
+            overdue: add!(
+                Gauge,
+                "recovery_point_overdue",
+                "How long a continuous run has had something new and made no recovery point, once that is three checkpoints; else 0",
+                Unit::Seconds
+            ),
             last_point: add!(FloatGauge, "last_recovery_point_timestamp", "When a point was last made", Unit::Seconds),
             ready: AtomicBool::new(false),
             spec: spec.clone(),
@@ -175,11 +186,21 @@ impl Metrics {
                     self.last_point.set(now);
                 }
             }
-            _ => {}
+            EventKind::Dropped { lines, .. } => drop(self.dropped.inc_by(*lines)),
+            EventKind::Member { member } if member.change.is_missing() => drop(self.missing.inc()),
+            EventKind::Planned { .. }
+            | EventKind::Member { .. }
+            | EventKind::Group { .. }
+            | EventKind::Finished { .. } => {}
         }
     }
 
     /// Takes in how far each partition is behind. Only so many get a label of their own.
+    /// For how long a recovery point is overdue, 0 when it is not.
+    pub(crate) fn take_overdue(&self, seconds: u64) {
+        self.overdue.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
     pub(crate) fn take_lags(&self, mut lags: Vec<PartitionLag>) {
         let most = self.spec.max_partition_labels as usize;
         self.margin.clear();
@@ -199,10 +220,11 @@ impl Metrics {
     }
 }
 
-const BOUNDS: [(Bound, &str); 5] = [
+const BOUNDS: [(Bound, &str); 6] = [
     (Bound::Idle, "idle"),
     (Bound::Broker, "broker"),
     (Bound::Throttle, "throttle"),
+    (Bound::Quota, "quota"),
     (Bound::Store, "store"),
     (Bound::Cpu, "cpu"),
 ];

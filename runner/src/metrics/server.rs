@@ -14,9 +14,9 @@ use super::Metrics;
 /// Listens until the runtime ends.
 ///
 /// # Errors
-/// When the address is taken or not ours.
+/// When the address is none, taken, or not ours.
 pub(crate) async fn serve(spec: &MetricsSpec, metrics: Arc<Metrics>) -> std::io::Result<SocketAddr> {
-    let address: IpAddr = spec.bind_address.parse().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let address: IpAddr = spec.bind_address.parse().map_err(std::io::Error::other)?;
     let listener = TcpListener::bind((address, spec.port)).await?;
     let bound = listener.local_addr()?;
     let ready = Arc::clone(&metrics);

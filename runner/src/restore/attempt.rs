@@ -15,18 +15,18 @@ use tokio::time::Instant;
 use wire::{ProducerIdentity, WireError};
 
 use super::Restore;
-use super::configs::number;
+use super::configs::largest_batch;
 use super::dealer::Dealer;
 use super::ends;
 use super::epoch::begin_epoch;
 use super::facts::existing;
-use super::lane::{Input, Lane, LaneEnd, Shared, Target};
+use super::lane::{Input, Lane, LaneEnd, Rooms, Shared, Target};
 use super::lease::Lease;
 use super::passes::{passes, ways, what_is_left};
 use super::plan::RestorePlan;
 use super::state::TargetPartition;
 use super::tails::Tail;
-use super::transform::Rules;
+use super::transform::{Notes, Rules, Space};
 use super::watch::watch;
 use crate::pace::{Counters, Meter};
 
@@ -34,8 +34,8 @@ use crate::pace::{Counters, Meter};
 const IN_FLIGHT_KIB: usize = 32 << 10;
 /// Inputs waiting at one lane.
 const LANE_DEPTH: usize = 16;
-/// Largest batch that is made by merging.
-const MERGE_LIMIT: usize = 1 << 20;
+/// Largest batch that is made for a target that does not tell what it takes.
+const UNTOLD_LIMIT: usize = 1 << 20;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// Produces everything of the plan; sums what this run moved into `report`. Returns the offset after the last record of
@@ -49,12 +49,14 @@ pub(crate) async fn produce(
     report: &mut Report,
 ) -> Result<Vec<i64>, Failure> {
     let mut backoff = restore.cluster.backoff();
+    let notes = Arc::new(Notes::default());
     loop {
         let (tails, lease) = begin_epoch(restore, plan).await?;
         let before = report.records;
-        let end = one_epoch(restore, plan, &tails, &lease, report).await;
+        let end = one_epoch(restore, plan, &tails, &lease, &notes, report).await;
+        tell_notes(restore, &notes, report);
         let error = match end {
-            Ok(expected) => return ends::check(restore, plan, &expected, 0).await,
+            Ok(expected) => return ends::check(restore, plan, &expected, notes.left_out()).await,
             Err(LaneEnd::Fail(failure)) => return Err(failure),
             Err(LaneEnd::Recover(error)) => error,
         };
@@ -67,7 +69,7 @@ pub(crate) async fn produce(
         }
         tracing::warn!(%error, "a request's outcome is not known: fencing, then going on from what is in the target");
         // The class of the error does not matter here: the fence makes every error a clean start.
-        backoff.wait(WireError::Broker { subject: error.to_string(), code: 7, message: None }).await?;
+        backoff.wait(WireError::no_progress("the outcome of a request is not known", error.to_string())).await?;
     }
 }
 
@@ -77,12 +79,13 @@ async fn one_epoch(
     plan: &RestorePlan,
     tails: &[Tail],
     lease: &Lease,
+    notes: &Arc<Notes>,
     report: &mut Report,
 ) -> Result<BTreeMap<usize, i64>, LaneEnd> {
     let ways = ways(restore, plan);
     let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
     let shared = Arc::new(shared(restore, lease).await?);
-    let rules = rules(restore, plan).await?;
+    let rules = rules(restore, plan, notes).await?;
     let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
@@ -103,6 +106,7 @@ async fn one_epoch(
             biased;
             _ = progress.tick() => {
                 tell_progress(restore, plan, &shared, report.records, &mut speed);
+                notes.warnings().into_iter().for_each(|warning| restore.emitter.warn(warning));
                 continue;
             }
             () = restore.context.cancel.cancelled() => {
@@ -115,7 +119,7 @@ async fn one_epoch(
             }
             // What is in flight is waited for below: the next epoch begins with nothing in doubt.
             () = &mut renewal => {
-                end = Some(LaneEnd::Recover(WireError::broker("the epoch has come to its end", 7)));
+                end = Some(LaneEnd::Recover(WireError::no_progress("the epoch", "it has come to its end")));
                 break;
             }
             Some(lane) = running.next() => {
@@ -197,24 +201,42 @@ async fn shared(restore: &Restore<'_>, lease: &Lease) -> Result<Shared, Failure>
         timeout: Duration::from_millis(u64::try_from(restore.spec.produce_timeout_ms).unwrap_or(30_000)),
         lease: lease.clone(),
         targets: restore.state.partitions.iter().map(target).collect(),
+        rooms: Rooms::new(restore.spec.max_in_flight_bytes),
         records: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     })
 }
 
+/// Says what was found at single batches, and which records were left out.
+fn tell_notes(restore: &Restore<'_>, notes: &Notes, report: &mut Report) {
+    notes.warnings().into_iter().chain(notes.rest()).for_each(|warning| restore.emitter.warn(warning));
+    report.left_out_records = notes.left_out();
+    let row = |((topic, partition, offset), records, reason)| {
+        serde_json::json!({
+            "topic": topic, "partition": partition, "offset": offset, "records": records, "reason": reason,
+        })
+    };
+    report.unreadable = notes.unreadable().into_iter().map(row).collect();
+}
+
 /// How each target topic takes its batches.
-async fn rules(restore: &Restore<'_>, plan: &RestorePlan) -> Result<Vec<Arc<Rules>>, Failure> {
+async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) -> Result<Vec<Arc<Rules>>, Failure> {
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let targets = existing(&restore.cluster, &names).await?;
+    let space = Arc::new(Space::default());
     let rule = |topic: &super::state::TargetTopic| {
-        let limit = targets.get(&topic.name).and_then(|target| number(&target.effective, "max.message.bytes"));
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MERGE_LIMIT);
+        let limit = targets.get(&topic.name).and_then(|target| largest_batch(&target.effective));
+        let source = restore.point.seal.topics.iter().find(|source| source.id == topic.source);
         Arc::new(Rules {
+            topic: source.map_or_else(|| topic.source.to_string(), |source| source.name.clone()),
             window: plan.window,
             headers: plan.offset_headers,
             source_cluster: restore.point.seal.source_cluster_id.clone(),
-            limit,
+            limit: limit.unwrap_or(UNTOLD_LIMIT),
             max_records: usize::try_from(restore.spec.produce_batch_size).unwrap_or(usize::MAX),
+            on_unreadable: restore.spec.on_unreadable,
+            notes: Arc::clone(notes),
+            space: Arc::clone(&space),
         })
     };
     let by_topic: Vec<_> = restore.state.topics.iter().map(rule).collect();
@@ -287,6 +309,8 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
         records: now,
         bytes,
         throttled_ms: restore.limiter.waited_ms(),
+        quota_ms: u64::try_from(restore.cluster.throttled().total.as_millis()).unwrap_or(u64::MAX),
+        memory_ms: 0,
         packing_ms: 0,
         storing_ms: u64::try_from(speed.reading.as_millis()).unwrap_or(0),
     };

@@ -14,14 +14,23 @@ const NEVER: [&str; 4] = [
 const NEVER_PREFIX: [&str; 2] = ["remote.", "local.retention."];
 
 /// Values in force while records are produced: nothing expires, nothing is compacted, source times are accepted.
-const HOLDS: [(&str, &str); 6] = [
+const HOLDS: [(&str, &str); 8] = [
     ("cleanup.policy", "delete"),
+    // Brokers that pack anew measure what they made: batches stay as they come.
+    ("compression.type", "producer"),
     ("message.timestamp.after.max.ms", "9223372036854775807"),
     ("message.timestamp.before.max.ms", "9223372036854775807"),
+    // The older name: the only one up to 3.5, and up to 3.9 in force while the two above stand at their default.
+    ("message.timestamp.difference.max.ms", "9223372036854775807"),
     ("message.timestamp.type", "CreateTime"),
     ("retention.bytes", "-1"),
     ("retention.ms", "-1"),
 ];
+
+/// Largest value of the configs that are bytes.
+const LARGEST: u64 = i32::MAX as u64;
+/// How much larger a batch may become on its way into a created topic.
+const ROOM: u64 = 2;
 
 /// The configs of the source that a created topic gets.
 pub(crate) fn for_creation(source: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -34,9 +43,27 @@ pub(crate) fn unknown_config(message: &str) -> Option<&str> {
     message.split_once("Unknown topic config name: ").map(|(_, name)| name.trim())
 }
 
+/// A value that a broker would take for a config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bound<'a> {
+    pub(crate) config: &'a str,
+    pub(crate) value: &'a str,
+}
+
+/// The bound that a broker names when it refuses a value (the words of `ConfigDef.Range` in Apache Kafka).
+pub(crate) fn bound_of(message: &str) -> Option<Bound<'_>> {
+    let (_, rest) = message.split_once(" for configuration ")?;
+    let (config, rule) = rest.split_once(": Value must be ")?;
+    let value = rule.strip_prefix("at least ").or_else(|| rule.strip_prefix("no more than "))?;
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    let value = value.get(..end).filter(|value| !value.is_empty())?;
+    Some(Bound { config: config.trim(), value })
+}
+
 /// The configs to change before producing, given the values in force.
 ///
-/// `created` topics also take batches as they are and as large as they come.
+/// Every topic gets segments that hold the largest batch; `created` topics also take batches as large as they come, with
+/// room for a record that the source's producer packed better than a restore does.
 pub(crate) fn holds(effective: &BTreeMap<String, String>, created: bool, largest: u64) -> BTreeMap<String, String> {
     let differs = |name: &str, value: &str| effective.get(name).is_some_and(|current| current != value);
     let mut out: BTreeMap<String, String> = HOLDS
@@ -44,13 +71,16 @@ pub(crate) fn holds(effective: &BTreeMap<String, String>, created: bool, largest
         .filter(|(name, value)| differs(name, value))
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    if created && differs("compression.type", "producer") {
-        out.insert("compression.type".into(), "producer".into());
-    }
-    if created
-        && number(effective, "max.message.bytes").is_some_and(|limit| u64::try_from(limit).unwrap_or(0) < largest)
-    {
-        out.insert("max.message.bytes".into(), largest.to_string());
+    let mut at_least = |name: &str, least: u64| {
+        let least = least.min(LARGEST);
+        if number(effective, name).is_some_and(|now| u64::try_from(now).unwrap_or(0) < least) {
+            out.insert(name.to_owned(), least.to_string());
+        }
+    };
+    at_least("segment.bytes", largest);
+    if created {
+        at_least("max.message.bytes", largest.saturating_mul(ROOM));
+        at_least("segment.bytes", largest.saturating_mul(ROOM));
     }
     out
 }
@@ -89,6 +119,12 @@ pub(crate) fn expiring(
     out
 }
 
+/// The largest batch that a topic takes: a batch must fit into a segment, too. `None` when the broker does not tell.
+pub(crate) fn largest_batch(effective: &BTreeMap<String, String>) -> Option<usize> {
+    let limits = ["max.message.bytes", "segment.bytes"].map(|name| number(effective, name));
+    limits.into_iter().flatten().filter_map(|limit| usize::try_from(limit).ok()).min()
+}
+
 /// A numeric config in force.
 pub(crate) fn number(effective: &BTreeMap<String, String>, name: &str) -> Option<i64> {
     effective.get(name)?.parse().ok()
@@ -122,9 +158,45 @@ mod tests {
             ("compression.type", "gzip"),
             ("max.message.bytes", "1000"),
         ]);
-        assert_eq!(holds(&effective, false, 5000), map(&[("retention.ms", "-1"), ("cleanup.policy", "delete")]));
-        let created = holds(&effective, true, 5000);
-        assert_eq!((created["compression.type"].as_str(), created["max.message.bytes"].as_str()), ("producer", "5000"));
+        let held = map(&[("retention.ms", "-1"), ("cleanup.policy", "delete"), ("compression.type", "producer")]);
+        assert_eq!(holds(&effective, false, 5000), held);
+        assert_eq!(holds(&effective, true, 5000)["max.message.bytes"], "10000");
+    }
+
+    #[test]
+    fn times_are_taken_by_brokers_of_every_age() {
+        let forever = i64::MAX.to_string();
+        let names = [
+            "message.timestamp.difference.max.ms",
+            "message.timestamp.before.max.ms",
+            "message.timestamp.after.max.ms",
+        ];
+        for known in [&names[..1], &names[..], &names[1..]] {
+            let effective: BTreeMap<_, _> = known.iter().map(|name| ((*name).to_owned(), "4000".to_owned())).collect();
+            let held = holds(&effective, false, 10);
+            assert!(held.len() == known.len() && held.values().all(|value| *value == forever), "{held:?}");
+        }
+    }
+
+    #[test]
+    fn segments_hold_the_largest_batch() {
+        let effective = map(&[("segment.bytes", "100000"), ("max.message.bytes", "1048588")]);
+        assert!(holds(&effective, false, 90_000).is_empty());
+        assert_eq!(holds(&effective, false, 700_000), map(&[("segment.bytes", "700000")]));
+        let created = holds(&effective, true, 700_000);
+        assert_eq!(created, map(&[("segment.bytes", "1400000"), ("max.message.bytes", "1400000")]));
+        assert_eq!(holds(&effective, true, u64::MAX)["segment.bytes"], "2147483647");
+        assert_eq!(largest_batch(&effective), Some(100_000));
+    }
+
+    #[test]
+    fn bounds_are_read_from_the_brokers_words() {
+        let low = "create topic t: INVALID_CONFIG (40): Invalid value 100000 for configuration segment.bytes: Value must be at least 1048576";
+        assert_eq!(bound_of(low), Some(Bound { config: "segment.bytes", value: "1048576" }));
+        let high = "Invalid value 9 for configuration min.cleanable.dirty.ratio: Value must be no more than 1";
+        assert_eq!(bound_of(high), Some(Bound { config: "min.cleanable.dirty.ratio", value: "1" }));
+        assert_eq!(bound_of("Invalid value x for configuration cleanup.policy: Value must be one of compact"), None);
+        assert_eq!(bound_of("Unknown topic config name: a"), None);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use archive::ReadBatch;
-use batch::Outgoing;
 use contract::{Code, Failure};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
@@ -13,6 +12,11 @@ use uuid::Uuid;
 use super::lane::Input;
 use super::route::Route;
 use super::transform::{Dealt, Rules, deal, transform};
+
+/// Where records would be lost without a word if it were passed over.
+fn lost(what: impl std::fmt::Display) -> Failure {
+    Failure::new(Code::Internal, format!("no way into the target for {what}"))
+}
 
 /// Shares that are dealt out to several partitions at once.
 const LOOKAHEAD: usize = 3;
@@ -59,7 +63,7 @@ impl Dealer {
     pub(crate) async fn take(&mut self, share: ReadBatch, permit: OwnedSemaphorePermit) -> Result<bool, Failure> {
         let permit = Arc::new(permit);
         match self.ways.get(&(share.topic, share.partition)).cloned() {
-            None => Ok(true),
+            None => Err(lost(format_args!("source partition {} of topic {}", share.partition, share.topic))),
             Some(Way::One(place)) => self.one(place, share, permit).await,
             Some(Way::Many(route, places)) => self.many(route, places, share, permit).await,
         }
@@ -82,16 +86,16 @@ impl Dealer {
         share: ReadBatch,
         permit: Arc<OwnedSemaphorePermit>,
     ) -> Result<bool, Failure> {
-        let Some(rules) = self.rules.get(place).cloned() else { return Ok(true) };
+        let rules = self.rules.get(place).cloned().ok_or_else(|| lost(format_args!("place {place}")))?;
         let left = self.skip.get(&place).copied().unwrap_or(0);
-        let work = spawn_transform(share, rules, left);
+        let work = work(rules, move |rules| transform(&share, rules, left));
         if left == 0 {
-            let work = tokio::spawn(async move { Ok(finished(work).await?.0) });
-            return Ok(self.send(Input { place, work, permit }).await);
+            let work = tokio::spawn(async move { Ok(work.await?.0) });
+            return self.send(Input { place, work, permit }).await;
         }
-        let (batches, skipped) = finished(work).await?;
+        let (batches, skipped) = work.await?;
         self.skip.insert(place, left - skipped);
-        Ok(self.send(Input { place, work: tokio::spawn(async move { Ok(batches) }), permit }).await)
+        self.send(Input { place, work: tokio::spawn(async move { Ok(batches) }), permit }).await
     }
 
     async fn many(
@@ -105,10 +109,8 @@ impl Dealer {
         let skip: HashMap<_, _> = places.iter().map(|(partition, place)| (*partition, left(place))).collect();
         let skipping = skip.values().any(|left| *left > 0);
         let rules = places.values().next().and_then(|place| self.rules.get(*place)).cloned();
-        let Some(rules) = rules else { return Ok(true) };
-        let work = tokio::task::spawn_blocking(move || {
-            deal(&share, &rules, &route, &skip).map_err(|error| explain(&share, &error))
-        });
+        let rules = rules.ok_or_else(|| lost(format_args!("source partition {}", share.partition)))?;
+        let work = tokio::spawn(work(rules, move |rules| deal(&share, rules, &route, &skip)));
         self.dealing.push_back(Dealing { work, done: None, places, permit });
         // How many are left to skip is only known when this share is done.
         let most = if skipping { 0 } else { LOOKAHEAD };
@@ -135,9 +137,12 @@ impl Dealer {
             return Ok(true);
         }
         self.dealt().await;
-        let Some(Dealing { done: Some(dealt), places, permit, .. }) = self.dealing.pop_front() else { return Ok(true) };
+        let Some(Dealing { done: Some(dealt), places, permit, .. }) = self.dealing.pop_front() else {
+            return Err(lost("a share that was dealt out"));
+        };
         for Dealt { partition, batches, skipped } in dealt? {
-            let Some(place) = places.get(&partition).copied() else { continue };
+            let place = places.get(&partition).copied();
+            let place = place.ok_or_else(|| lost(format_args!("target partition {partition}")))?;
             if let Some(left) = self.skip.get_mut(&place) {
                 *left -= skipped;
             }
@@ -145,38 +150,32 @@ impl Dealer {
                 continue;
             }
             let work = tokio::spawn(async move { Ok(batches) });
-            if !self.send(Input { place, work, permit: Arc::clone(&permit) }).await {
+            if !self.send(Input { place, work, permit: Arc::clone(&permit) }).await? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    async fn send(&self, input: Input) -> bool {
+    /// `false` when the lane ended early.
+    async fn send(&self, input: Input) -> Result<bool, Failure> {
         let lane = input.place % self.senders.len().max(1);
-        match self.senders.get(lane) {
-            Some(sender) => sender.send(input).await.is_ok(),
-            None => true,
-        }
+        let sender =
+            self.senders.get(lane).ok_or_else(|| lost(format_args!("place {}: no lane {lane}", input.place)))?;
+        Ok(sender.send(input).await.is_ok())
     }
 }
 
-type Transformed = Result<(Vec<Outgoing>, u64), Failure>;
-
-fn spawn_transform(share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
-    tokio::task::spawn_blocking(move || {
-        let transformed = transform(&share.batches, share.from..share.until, &rules, skip);
-        transformed.map_err(|error| explain(&share, &error))
-    })
-}
-
-async fn finished(work: JoinHandle<Transformed>) -> Transformed {
-    work.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
-}
-
-fn explain(share: &ReadBatch, error: &batch::BatchError) -> Failure {
-    let first = share.batches.first().map_or(0, |batch| batch.header.base_offset);
-    let too_large = matches!(error, batch::BatchError::RecordTooLarge { .. });
-    let code = if too_large { Code::BatchTooLarge } else { Code::ArchiveDamaged };
-    Failure::new(code, format!("source partition {} from offset {first}: {error}", share.partition))
+/// One piece of work on a thread that may block, when there is a slot for it.
+async fn work<T: Send + 'static>(
+    rules: Arc<Rules>,
+    work: impl FnOnce(&Rules) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let slot = rules.space.slot().await?;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work(&rules);
+        drop(slot);
+        done
+    });
+    done.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
 }

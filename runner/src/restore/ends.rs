@@ -56,7 +56,7 @@ pub(crate) async fn check(
         }
         // Followers may still be copying: the high watermark comes last.
         let Some(behind) = behind else { return Ok(ends) };
-        backoff.wait(WireError::Broker { subject: behind, code: 7, message: None }).await?;
+        backoff.wait(WireError::no_progress("the end of the restore", behind)).await?;
     }
 }
 

@@ -87,7 +87,7 @@ async fn fence(restore: &Restore<'_>, last: &Epoch) -> Result<Option<ProducerIde
             Err(error) => return Err(error.into()),
         };
         tracing::warn!(%error, "the fence was ended by somebody else: it is made again");
-        let waiting = WireError::broker("the fence of the attempt before", code::CONCURRENT_TRANSACTIONS);
+        let waiting = WireError::no_progress("the fence of the attempt before", "somebody else ended it");
         backoff.wait(waiting).await?;
         ended = Some(error);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use contract::{Code, Failure};
 use serde::{Deserialize, Serialize};
-use wire::{Cluster, Isolation, OffsetAt, Topic, WireError, code};
+use wire::{Cluster, Isolation, OffsetAt, Request, Topic, WireError, code};
 
 use super::state::TargetTopic;
 
@@ -53,7 +53,7 @@ pub(crate) async fn existing(cluster: &Cluster, names: &[String]) -> Result<Hash
     let mut spans = spans(cluster, &topics).await?;
     let mut out = HashMap::new();
     for topic in topics {
-        let missing = || WireError::broker(format!("configs of topic {}: no answer", topic.name), 7);
+        let missing = || unanswered(Request::DescribeConfigs, format!("configs of topic {}", topic.name));
         let entries = configs.remove(&topic.name).ok_or_else(missing)?;
         let own = entries
             .iter()
@@ -82,7 +82,7 @@ pub(crate) async fn same_topics(cluster: &Cluster, state: &[TargetTopic]) -> Res
         let found = present(cluster, &names).await?;
         let same = |topic: &TargetTopic| found.iter().any(|f| f.name == topic.name && f.id == topic.id);
         let Some(other) = state.iter().find(|topic| !same(topic)) else { return Ok(found) };
-        let waiting = WireError::broker(format!("target topic {} has another id", other.name), code::UNKNOWN_TOPIC_ID);
+        let waiting = WireError::no_progress(format!("target topic {}", other.name), "it has another id");
         if let Err(WireError::Deadline { .. }) = backoff.wait(waiting).await {
             break;
         }
@@ -121,7 +121,11 @@ pub(crate) async fn spans(cluster: &Cluster, topics: &[Topic]) -> Result<HashMap
 }
 
 fn unknown((topic, partition): &(String, i32)) -> WireError {
-    WireError::broker(format!("offsets of {topic}/{partition}: no answer"), 7)
+    unanswered(Request::ListOffsets, format!("{topic}/{partition}"))
+}
+
+fn unanswered(request: Request, subject: String) -> WireError {
+    WireError::Unanswered { request, subject }
 }
 
 /// The topics of these names that exist, with all their leaders.
@@ -161,15 +165,15 @@ fn look(topics: &[Topic], names: &[String]) -> Look {
     for name in names {
         let subject = format!("target topic {name}");
         let Some(topic) = topics.iter().find(|topic| topic.name == *name) else {
-            return Look::Unsettled(WireError::broker(subject, code::UNKNOWN_TOPIC_OR_PARTITION));
+            return Look::Unsettled(unanswered(Request::Metadata, subject));
         };
         match topic.error {
             0 if topic.partitions.is_empty() || topic.partitions.iter().any(|p| p.leader < 0) => {
-                return Look::Unsettled(WireError::broker(format!("{subject}: a partition has no leader"), 5));
+                return Look::Unsettled(WireError::no_leader(format!("a partition of {subject}")));
             }
             0 => {}
-            code::UNKNOWN_TOPIC_OR_PARTITION => gone = Some(WireError::broker(subject, topic.error)),
-            other => return Look::Unsettled(WireError::broker(subject, other)),
+            code::UNKNOWN_TOPIC_OR_PARTITION => gone = Some(WireError::broker(Request::Metadata, subject, topic.error)),
+            other => return Look::Unsettled(WireError::broker(Request::Metadata, subject, other)),
         }
     }
     gone.map_or(Look::Known, Look::Gone)
@@ -185,6 +189,7 @@ mod tests {
             leader: *leader,
             leader_epoch: 0,
             replicas: 1,
+            in_sync: Vec::new(),
         });
         let (id, partitions) = (uuid::Uuid::from_u128(1), partitions.collect());
         Topic { id, wire_id: id, name: name.into(), internal: false, partitions, error }

@@ -54,6 +54,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         start_time,
         end_time,
         include_offset_headers,
+        on_unreadable,
         // Where they go, and what becomes of what is there.
         topic_mapping,
         partition_mapping,
@@ -68,6 +69,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         produce_batch_size: _,
         produce_timeout_ms: _,
         rate_limit: _,
+        max_in_flight_bytes: _,
         max_concurrent_partitions: _,
         // Where the state is, what was looked at, what happens when nothing is left to do: no part of the work.
         state_storage: _,
@@ -85,7 +87,8 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         source_partitions,
         start_time,
         end_time,
-        include_offset_headers
+        include_offset_headers,
+        on_unreadable
     ]);
     let places = serde_json::json!([topic_mapping, partition_mapping, repartitioning, existing_topics]);
     let text = serde_json::json!([spec.namespace, spec.name, cluster, records, places]).to_string();

@@ -12,6 +12,7 @@ mod identity;
 mod state;
 
 mod configs;
+mod fit;
 mod route;
 mod select;
 
@@ -55,7 +56,7 @@ mod release;
 
 use std::time::Duration;
 
-use archive::{Point, RestoreJournal, Store, resolve};
+use archive::{Point, RestoreJournal, Store, find};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -135,7 +136,7 @@ pub async fn run(
     part: &RestoreSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     if report.run.is_empty() {
@@ -272,7 +273,7 @@ impl<'a> Sides<'a> {
         journal: RestoreJournal,
         state: RestoreState,
     ) -> Result<Restore<'a>, Failure> {
-        let longest_epoch = lease::longest_epoch(&self.cluster.broker_configs().await?);
+        let longest_epoch = lease::longest_epoch(&fit::broker_configs(&self.cluster).await?);
         Ok(Restore {
             context: self.context,
             emitter: self.emitter,
@@ -359,7 +360,7 @@ pub async fn plan_only(
     spec: &RunSpec,
     part: &RestoreSpec,
 ) -> Result<Proposal, Failure> {
-    let cluster = connect::cluster(context, &spec.kafka).await?;
+    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     let states = state_store(context, spec, part, &store).await?;
@@ -372,11 +373,11 @@ pub(crate) async fn load_point(
     part: &RestoreSpec,
     saved: Option<&RestoreState>,
 ) -> Result<Point, Failure> {
-    let (layout, seal) = match saved {
-        Some(state) => (archive::Layout::new(&state.set), state.entry),
-        None => resolve(store, &part.from).await?,
+    let point = match saved {
+        Some(state) => Point::load(store, &archive::Layout::new(&state.set), state.entry).await?,
+        None => Point::open(store, &find(store, &part.from).await?).await?,
     };
-    let point = Point::load(store, &layout, seal).await?;
+    point.check_sums().await?;
     if saved.is_some_and(|state| state.digest != point.digest) {
         let text = format!("recovery point {} is not the one that this restore began with", point.seal.point);
         return Err(Failure::new(Code::StateMismatch, text));

@@ -131,7 +131,7 @@ async fn settled(restore: &Restore<'_>, plan: &RestorePlan) -> Result<HashMap<St
         if topic.target_id.is_some() && exists {
             return Err(Failure::new(Code::PlanChanged, format!("{text}. Nothing was written; make the plan again")));
         }
-        backoff.wait(WireError::broker(text, code::UNKNOWN_TOPIC_OR_PARTITION)).await?;
+        backoff.wait(WireError::no_progress(format!("target topic {}", topic.target), reason)).await?;
     }
 }
 

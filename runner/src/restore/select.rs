@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use archive::{Seal, TopicState};
+use contract::names::is_internal_topic;
 use contract::{Code, Failure, RestoreSpec, Selection};
 
 /// A topic to restore.
@@ -46,8 +47,12 @@ pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Ve
             continue;
         }
         let target = spec.target_of(&topic.name).to_owned();
-        if topic.name.starts_with("__") && target == topic.name {
-            warnings.push(format!("internal topic {} is not restored: brokers refuse records from outside; map it to another name to read it", topic.name));
+        if target == topic.name && is_internal_topic(&target) {
+            warnings.push(format!(
+                "Kafka's own topic {} is not restored: brokers take no records into it from outside; map it to another \
+                 name to read it",
+                topic.name
+            ));
             continue;
         }
         if let Some(other) = chosen.get(&target) {
@@ -97,4 +102,43 @@ fn left_out(seal: &Seal, spec: &RestoreSpec, selection: &Selection) -> Vec<Strin
         )
     };
     unnamed.map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_kafkas_own_topics_are_left_out() {
+        let names = ["__consumer_offsets", "__debezium-heartbeat.inventory", "orders"];
+        let topic = |(name, id): (&str, u128)| TopicState {
+            id: uuid::Uuid::from_u128(id),
+            name: name.to_owned(),
+            partitions: 1,
+            replication: 1,
+            live: true,
+            since: None,
+            first_partitions: None,
+        };
+        let seal = Seal {
+            point: "b-20260101-000000".into(),
+            at: "2026-01-01T00:00:00Z".into(),
+            topics: names.into_iter().zip(1..).map(topic).collect(),
+            partitions: Vec::new(),
+            owner: archive::Owner { namespace: "ns".into(), name: "b".into(), cluster_id: "c".into() },
+            source_cluster_id: None,
+            include_offset_headers: false,
+            held_back: Vec::new(),
+            configs: archive::SideRef { size: 1, digest: archive::Digest::of(b"x") },
+            groups: None,
+            holdings: None,
+            writer: "test".into(),
+        };
+        let spec = "{\"from\": \"b\"}";
+        let spec: RestoreSpec = serde_json::from_str(spec).unwrap();
+        let (chosen, warnings) = choose(&seal, &spec).unwrap();
+        let targets: Vec<_> = chosen.iter().map(|chosen| chosen.target.as_str()).collect();
+        assert_eq!(targets, ["__debezium-heartbeat.inventory", "orders"]);
+        assert!(warnings.len() == 1 && warnings[0].contains("__consumer_offsets"), "{warnings:?}");
+    }
 }

@@ -52,14 +52,14 @@ async fn read_once(
     for (place, partition) in state.partitions.iter().enumerate() {
         let name = state.topics.get(partition.topic).map(|topic| topic.name.clone()).unwrap_or_default();
         let Some(log) = spans.get(&(name.clone(), partition.partition)) else {
-            return Ok(Err(WireError::broker(format!("{}: no answer", state.place(partition)), 7)));
+            return Ok(Err(WireError::no_progress(state.place(partition), "its ends are not known")));
         };
         walks.push(Walk::new(place, name, partition, *log, fence.is_none()));
     }
     match walk::back(cluster, topics, &mut walks, fence).await {
         // The log start moved while we read: look at the logs again.
         Err(error) if error.broker_code() == Some(code::OFFSET_OUT_OF_RANGE) => {
-            return Ok(Err(WireError::broker(error.to_string(), 7)));
+            return Ok(Err(WireError::no_progress("the log start moved", error.to_string())));
         }
         other => other?,
     }
@@ -69,7 +69,7 @@ async fn read_once(
         let stand = Stand { place: walk.place, start: walk.start, log: walk.log };
         tails.push(stand.judge(&subject, &state.epochs, walk.last.as_ref())?);
         if !walk.fenced {
-            return Ok(Err(WireError::broker(format!("{subject}: the fence has not arrived"), 7)));
+            return Ok(Err(WireError::no_progress(subject, "the fence has not arrived")));
         }
     }
     Ok(Ok(tails))

@@ -1,22 +1,32 @@
 //! Archived batches become batches for the target: copied where nothing changes, else re-encoded. Pure CPU.
+//!
+//! Memory follows plain size, not stored size: neighbours are merged only while their records are few bytes, and what
+//! unpacks to much is worked on alone ([`Space`]).
 
-use std::collections::{BTreeMap, HashMap};
+mod notes;
+mod space;
+
+mod deal;
+mod group;
+
 use std::ops::Range;
+use std::sync::Arc;
 
 use archive::ReadBatch;
-use batch::{
-    BatchError, Codec, Compressor, Decompressor, OffsetHeaders, Outgoing, RawBatch, Selected, Window, can_copy,
-    encode_selected, payload, select_records,
-};
+use batch::{BatchError, Codec, Deltas, OffsetHeaders, Outgoing, RawBatch, Window, can_copy};
+use contract::{Code, Failure, OnUnreadable};
 
-use super::route::Route;
+use self::group::Work;
 
-/// Batches smaller than this are merged with their neighbours.
-const MERGE_BELOW: usize = 64 << 10;
+pub(crate) use self::deal::{Dealt, deal};
+pub(crate) use self::notes::{Note, Notes};
+pub(crate) use self::space::Space;
 
 /// How batches are changed.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
+    /// Source topic, for messages.
+    pub(crate) topic: String,
     pub(crate) window: Window,
     /// Append offset headers.
     pub(crate) headers: bool,
@@ -26,144 +36,86 @@ pub(crate) struct Rules {
     pub(crate) limit: usize,
     /// Most records of a batch that is not copied.
     pub(crate) max_records: usize,
+    /// What happens to a batch that cannot be read.
+    pub(crate) on_unreadable: OnUnreadable,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) space: Arc<Space>,
 }
 
-/// Transforms batches of one partition with source offsets in `offsets`, leaving out the first `skip` records that
-/// would come out. Returns the batches and how many records were left out.
+/// Transforms the batches of one share, leaving out the first `skip` records that would come out. Returns the batches
+/// and how many records were left out.
 ///
 /// # Errors
-/// When a batch cannot be decoded, or a single record exceeds the limit.
-pub(crate) fn transform(
-    batches: &[RawBatch],
-    offsets: Range<i64>,
-    rules: &Rules,
-    skip: u64,
-) -> Result<(Vec<Outgoing>, u64), BatchError> {
-    let mut work = Work { rules, offsets, left: skip, decompressor: Decompressor::default(), out: Vec::new() };
-    let mut group: Vec<&RawBatch> = Vec::new();
-    let mut group_bytes = 0;
-    for batch in batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
-        let whole = work.unchanged(batch);
-        let fits = batch.bytes.len() <= rules.limit;
-        if whole && fits && batch.bytes.len() >= MERGE_BELOW {
-            work.flush(&mut group)?;
-            group_bytes = 0;
-            work.out.push(Outgoing::new(batch));
-            continue;
-        }
-        let same_codec =
-            group.last().is_none_or(|last| last.header.attributes.codec() == batch.header.attributes.codec());
-        if !same_codec || group_bytes + batch.bytes.len() > rules.limit {
-            work.flush(&mut group)?;
-            group_bytes = 0;
-        }
-        group_bytes += batch.bytes.len();
-        group.push(batch);
+/// When a batch cannot be read and the specification does not say to leave it out, or when a single record exceeds the
+/// limit.
+pub(crate) fn transform(share: &ReadBatch, rules: &Rules, skip: u64) -> Result<(Vec<Outgoing>, u64), Failure> {
+    let mut work = Work::new(share, rules, skip);
+    for batch in share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
+        work.add(batch)?;
     }
-    work.flush(&mut group)?;
-    Ok((work.out, skip - work.left))
-}
-
-/// Records of one share for one target partition.
-#[derive(Debug)]
-pub(crate) struct Dealt {
-    pub(crate) partition: i32,
-    pub(crate) batches: Vec<Outgoing>,
-    /// Records that were left out at the beginning.
-    pub(crate) skipped: u64,
-}
-
-/// Deals the records of one source partition out to target partitions; of each, the first `skip` are left out.
-///
-/// # Errors
-/// As [`transform`].
-pub(crate) fn deal(
-    share: &ReadBatch,
-    rules: &Rules,
-    route: &Route,
-    skip: &HashMap<i32, u64>,
-) -> Result<Vec<Dealt>, BatchError> {
-    let batches: Vec<_> = share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)).collect();
-    let Some(first) = batches.first() else { return Ok(Vec::new()) };
-    let codec = first.header.attributes.codec().unwrap_or(Codec::None);
-    let mut decompressor = Decompressor::default();
-    let mut payloads = Vec::with_capacity(batches.len());
-    for batch in &batches {
-        payloads.push(payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT)?);
-    }
-    let mut selected: Vec<Selected<'_>> = Vec::new();
-    for (batch, bytes) in batches.iter().zip(&payloads) {
-        select_records(&batch.header, bytes, rules.window, &mut selected)?;
-    }
-    let mut by_target: BTreeMap<i32, Vec<Selected<'_>>> = BTreeMap::new();
-    for record in selected.into_iter().filter(|record| (share.from..share.until).contains(&record.offset)) {
-        let target = route.of_record(share.partition, record.offset, record.record.key);
-        by_target.entry(target).or_default().push(record);
-    }
-    let mut compressor = Compressor::new(codec, None);
-    let mut out = Vec::new();
-    for (partition, records) in by_target {
-        let left_out = usize::try_from(skip.get(&partition).copied().unwrap_or(0)).unwrap_or(usize::MAX);
-        let left_out = left_out.min(records.len());
-        let rest = records.get(left_out..).unwrap_or_default();
-        let batches = encode_selected(rest, rules.offset_headers(), rules.limit, rules.max_records, &mut compressor)?;
-        out.push(Dealt { partition, batches, skipped: left_out as u64 });
-    }
-    Ok(out)
+    work.finish()
 }
 
 impl Rules {
     fn offset_headers(&self) -> Option<OffsetHeaders<'_>> {
         self.headers.then_some(OffsetHeaders { source_cluster: self.source_cluster.as_deref() })
     }
-}
 
-struct Work<'a> {
-    rules: &'a Rules,
-    offsets: Range<i64>,
-    left: u64,
-    decompressor: Decompressor,
-    out: Vec<Outgoing>,
-}
-
-impl Work<'_> {
-    /// Whether every record of the batch goes out as it is.
-    fn unchanged(&self, batch: &RawBatch) -> bool {
-        let header = &batch.header;
-        let inside = header.base_offset >= self.offsets.start && header.last_offset() < self.offsets.end;
-        let all_wanted = self.left == 0 && inside && self.rules.window.covers(header);
-        !self.rules.headers && all_wanted && can_copy(header)
+    /// A batch that cannot be read: left out and noted, or the end of the restore.
+    fn unreadable(&self, partition: i32, batch: &RawBatch, error: &BatchError) -> Result<(), Failure> {
+        let (offset, records) = (batch.header.base_offset, batch.header.records());
+        match self.on_unreadable {
+            OnUnreadable::Skip => {
+                self.note(partition, batch, Note::Unreadable { records, reason: error.to_string() });
+                Ok(())
+            }
+            OnUnreadable::Fail => {
+                let text = format!(
+                    "{}/{partition}: the batch at source offset {offset} cannot be read: {error}; to restore everything \
+                     else, set restore.onUnreadable: skip, which leaves its {records} records out and names them",
+                    self.topic
+                );
+                Err(Failure::new(Code::ArchiveDamaged, text))
+            }
+        }
     }
 
-    /// Encodes the batches of a group together; a batch that stands alone and needs no change is copied.
-    fn flush(&mut self, group: &mut Vec<&RawBatch>) -> Result<(), BatchError> {
-        let group = std::mem::take(group);
-        if let [single] = group.as_slice()
-            && self.unchanged(single)
-            && single.bytes.len() <= self.rules.limit
-        {
-            self.out.push(Outgoing::new(single));
-            return Ok(());
+    /// The records from this batch on cannot be made into a batch that the target takes.
+    fn not_encoded(&self, partition: i32, batch: &RawBatch, error: &BatchError) -> Failure {
+        let text = format!("{}/{partition} from source offset {}: {error}", self.topic, batch.header.base_offset);
+        match error {
+            BatchError::RecordTooLarge { .. } => {
+                Failure::new(Code::BatchTooLarge, format!("{text}; raise max.message.bytes of the target topic"))
+            }
+            _ => Failure::new(Code::Internal, text),
         }
-        let Some(first) = group.first() else { return Ok(()) };
-        let codec = first.header.attributes.codec().unwrap_or(Codec::None);
-        let mut payloads = Vec::with_capacity(group.len());
-        for batch in &group {
-            payloads.push(payload(batch, &mut self.decompressor, batch::PAYLOAD_LIMIT)?);
-        }
-        let mut selected: Vec<Selected<'_>> = Vec::new();
-        for (batch, bytes) in group.iter().zip(&payloads) {
-            select_records(&batch.header, bytes, self.rules.window, &mut selected)?;
-        }
-        selected.retain(|record| self.offsets.contains(&record.offset));
-        let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(selected.len());
-        self.left -= skipped as u64;
-        let selected = selected.get(skipped..).unwrap_or_default();
-        let headers = self.rules.offset_headers();
-        let mut compressor = Compressor::new(codec, None);
-        self.out.extend(encode_selected(selected, headers, self.rules.limit, self.rules.max_records, &mut compressor)?);
-        Ok(())
     }
+
+    fn note(&self, partition: i32, batch: &RawBatch, note: Note) {
+        self.notes.add((self.topic.clone(), partition, batch.header.base_offset), note);
+    }
+
+    fn note_deltas(&self, partition: i32, batch: &RawBatch, deltas: Deltas) {
+        if deltas == Deltas::Odd {
+            self.note(partition, batch, Note::Odd);
+        }
+    }
+}
+
+/// Whether every record of a batch counts in a range of offsets.
+fn lies_inside(batch: &RawBatch, offsets: &Range<i64>) -> bool {
+    batch.header.base_offset >= offsets.start && batch.header.last_offset() < offsets.end
+}
+
+/// The codec of a batch that was decompressed.
+fn codec_of(batch: &RawBatch) -> Result<Codec, Failure> {
+    let unknown = || Failure::new(Code::Internal, "a batch with an unknown codec was decompressed");
+    batch.header.attributes.codec().ok_or_else(unknown)
+}
+
+/// Whether a batch can go out as it is, as far as its bytes are concerned.
+fn is_plain_copy(batch: &RawBatch) -> Result<bool, BatchError> {
+    Ok(can_copy(&batch.header) && batch::deltas(batch)? == Deltas::Ascending)
 }
 
 #[cfg(test)]

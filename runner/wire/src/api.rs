@@ -1,14 +1,14 @@
-//! The requests that this client sends: number, name, answer, and where the answer says how long to be silent.
+//! Each request's type with its answer's, and where the answer says how long to be silent.
 
 use kafka_protocol::messages;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message};
 
+use crate::Request;
+
 /// A request and its answer.
 pub(crate) trait Api: Encodable + HeaderVersion + Message {
-    /// Number of the request (protocol guide, "Api Keys").
-    const KEY: i16;
-    /// Name for messages.
-    const NAME: &'static str;
+    /// Which request it is.
+    const REQUEST: Request;
     /// The answer.
     type Response: Decodable + HeaderVersion;
     /// Milliseconds for which the broker asks us to be silent (KIP-219).
@@ -16,10 +16,9 @@ pub(crate) trait Api: Encodable + HeaderVersion + Message {
 }
 
 macro_rules! apis {
-    ($($name:ident = $request:ident, $response:ident, $key:literal, |$answer:ident| $throttle:expr;)*) => {
+    ($($name:ident = $request:ident, $response:ident, |$answer:ident| $throttle:expr;)*) => {
         $(impl Api for messages::$request {
-            const KEY: i16 = $key;
-            const NAME: &'static str = stringify!($name);
+            const REQUEST: Request = Request::$name;
             type Response = messages::$response;
             fn throttle_ms($answer: &Self::Response) -> i32 { $throttle }
         })*
@@ -27,26 +26,26 @@ macro_rules! apis {
 }
 
 apis! {
-    Produce = ProduceRequest, ProduceResponse, 0, |a| a.throttle_time_ms;
-    Fetch = FetchRequest, FetchResponse, 1, |a| a.throttle_time_ms;
-    ListOffsets = ListOffsetsRequest, ListOffsetsResponse, 2, |a| a.throttle_time_ms;
-    Metadata = MetadataRequest, MetadataResponse, 3, |a| a.throttle_time_ms;
-    OffsetFetch = OffsetFetchRequest, OffsetFetchResponse, 9, |a| a.throttle_time_ms;
-    FindCoordinator = FindCoordinatorRequest, FindCoordinatorResponse, 10, |a| a.throttle_time_ms;
-    ListGroups = ListGroupsRequest, ListGroupsResponse, 16, |a| a.throttle_time_ms;
-    SaslHandshake = SaslHandshakeRequest, SaslHandshakeResponse, 17, |_a| 0;
-    ApiVersions = ApiVersionsRequest, ApiVersionsResponse, 18, |a| a.throttle_time_ms;
-    CreateTopics = CreateTopicsRequest, CreateTopicsResponse, 19, |a| a.throttle_time_ms;
-    DeleteRecords = DeleteRecordsRequest, DeleteRecordsResponse, 21, |a| a.throttle_time_ms;
-    InitProducerId = InitProducerIdRequest, InitProducerIdResponse, 22, |a| a.throttle_time_ms;
-    OffsetForLeaderEpoch = OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, 23, |a| a.throttle_time_ms;
-    AddPartitionsToTxn = AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, 24, |a| a.throttle_time_ms;
-    EndTxn = EndTxnRequest, EndTxnResponse, 26, |a| a.throttle_time_ms;
-    DescribeConfigs = DescribeConfigsRequest, DescribeConfigsResponse, 32, |a| a.throttle_time_ms;
-    SaslAuthenticate = SaslAuthenticateRequest, SaslAuthenticateResponse, 36, |_a| 0;
-    IncrementalAlterConfigs = IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, 44,
+    Produce = ProduceRequest, ProduceResponse, |a| a.throttle_time_ms;
+    Fetch = FetchRequest, FetchResponse, |a| a.throttle_time_ms;
+    ListOffsets = ListOffsetsRequest, ListOffsetsResponse, |a| a.throttle_time_ms;
+    Metadata = MetadataRequest, MetadataResponse, |a| a.throttle_time_ms;
+    OffsetFetch = OffsetFetchRequest, OffsetFetchResponse, |a| a.throttle_time_ms;
+    FindCoordinator = FindCoordinatorRequest, FindCoordinatorResponse, |a| a.throttle_time_ms;
+    ListGroups = ListGroupsRequest, ListGroupsResponse, |a| a.throttle_time_ms;
+    SaslHandshake = SaslHandshakeRequest, SaslHandshakeResponse, |_a| 0;
+    ApiVersions = ApiVersionsRequest, ApiVersionsResponse, |a| a.throttle_time_ms;
+    CreateTopics = CreateTopicsRequest, CreateTopicsResponse, |a| a.throttle_time_ms;
+    DeleteRecords = DeleteRecordsRequest, DeleteRecordsResponse, |a| a.throttle_time_ms;
+    InitProducerId = InitProducerIdRequest, InitProducerIdResponse, |a| a.throttle_time_ms;
+    OffsetForLeaderEpoch = OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, |a| a.throttle_time_ms;
+    AddPartitionsToTxn = AddPartitionsToTxnRequest, AddPartitionsToTxnResponse, |a| a.throttle_time_ms;
+    EndTxn = EndTxnRequest, EndTxnResponse, |a| a.throttle_time_ms;
+    DescribeConfigs = DescribeConfigsRequest, DescribeConfigsResponse, |a| a.throttle_time_ms;
+    SaslAuthenticate = SaslAuthenticateRequest, SaslAuthenticateResponse, |_a| 0;
+    IncrementalAlterConfigs = IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
         |a| a.throttle_time_ms;
-    DescribeProducers = DescribeProducersRequest, DescribeProducersResponse, 61, |a| a.throttle_time_ms;
-    DescribeShareGroupOffsets = DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse, 90,
+    DescribeProducers = DescribeProducersRequest, DescribeProducersResponse, |a| a.throttle_time_ms;
+    DescribeShareGroupOffsets = DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse,
         |a| a.throttle_time_ms;
 }

@@ -1,26 +1,32 @@
-//! A cluster: how to find its brokers, keep connections to them, and send each request to the right one.
+//! A cluster: keeps connections to its brokers and sends each request to the right one.
+//!
+//! Control requests go over lane 0 and never wait behind data. Each connection is dialled by one task at a time, and
+//! no dial waits for the dial to another broker.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{ConnectionSpec, SecurityProtocol};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::connection::Connection;
+use crate::brokers::{Address, BOOTSTRAP, BrokerId, Brokers, CONTROL, budget_of};
+use crate::connection::{Connection, Manner};
 use crate::dial::Dialer;
 use crate::retry::Backoff;
 use crate::sasl::{self, SaslConfig};
+use crate::throttle::{Throttle, Throttled};
 use crate::tls::{self, TlsFiles};
-use crate::{Budget, Retry, WireError, code};
+use crate::{Budget, Request, Retry, WireError};
 
-/// A broker's number.
-pub type BrokerId = i32;
+/// When several addresses could answer, the next one is tried after this time.
+const STAGGER: Duration = Duration::from_millis(300);
 
 /// How to reach a cluster; paths are resolved.
 #[derive(Debug, Clone)]
@@ -37,44 +43,8 @@ pub struct ClusterConfig {
     pub options: ConnectionSpec,
     /// Seed of the retry jitter.
     pub seed: u64,
-}
-
-/// A topic as the cluster describes it.
-#[derive(Debug, Clone)]
-pub struct Topic {
-    /// Name.
-    pub name: String,
-    /// Topic id (KIP-516); made from the cluster's id and the name where brokers know none.
-    pub id: Uuid,
-    /// The id that brokers know; nil where they know none (Kafka 2.8 with an older inter-broker protocol).
-    pub wire_id: Uuid,
-    /// One of Kafka's own topics.
-    pub internal: bool,
-    /// Partitions in order of their numbers.
-    pub partitions: Vec<Partition>,
-    /// Error code of the broker for this topic, 0 for none.
-    pub error: i16,
-}
-
-/// A partition as the cluster describes it.
-#[derive(Debug, Clone)]
-pub struct Partition {
-    /// Number.
-    pub index: i32,
-    /// Leader, -1 while there is none.
-    pub leader: BrokerId,
-    /// Epoch of the leader, -1 when unknown.
-    pub leader_epoch: i32,
-    /// Brokers that hold a replica.
-    pub replicas: usize,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    brokers: HashMap<BrokerId, (String, u16)>,
-    controller: BrokerId,
-    cluster_id: Option<String>,
-    connections: HashMap<(BrokerId, u32), Arc<Connection>>,
+    /// Ends every wait at once: dials, answers to control requests, pauses and the silence that brokers ask for.
+    pub stop: CancellationToken,
 }
 
 /// A cluster that was reached once.
@@ -82,11 +52,10 @@ struct Known {
 pub struct Cluster {
     config: ClusterConfig,
     dialer: Arc<dyn Dialer>,
-    known: Mutex<Known>,
+    brokers: Mutex<Brokers>,
+    manner: Manner,
     /// A broker let us in once.
     welcome: AtomicBool,
-    /// One dial per broker and lane at a time.
-    dialing: tokio::sync::Mutex<()>,
 }
 
 impl Cluster {
@@ -95,16 +64,16 @@ impl Cluster {
     /// # Errors
     /// The first refusal of login or certificate; else [`WireError::Unreachable`] at the deadline.
     pub async fn connect(config: ClusterConfig, dialer: Arc<dyn Dialer>) -> Result<Arc<Self>, WireError> {
-        let cluster = Arc::new(Self {
-            config,
-            dialer,
-            known: Mutex::default(),
-            welcome: AtomicBool::new(false),
-            dialing: tokio::sync::Mutex::new(()),
-        });
+        let manner = Manner {
+            timeout: Duration::from_millis(config.options.request_timeout_ms),
+            throttle: Throttle::default(),
+            stop: config.stop.clone(),
+        };
+        let welcome = AtomicBool::new(false);
+        let cluster = Arc::new(Self { config, dialer, brokers: Mutex::default(), manner, welcome });
         let mut backoff = cluster.backoff();
         loop {
-            match cluster.refresh(Some(&[])).await {
+            match cluster.look(Some(&[]), &mut HashSet::new()).await {
                 Ok(_) => return Ok(cluster),
                 Err(error) => match backoff.wait(error).await {
                     Ok(_) => {}
@@ -118,10 +87,18 @@ impl Cluster {
         }
     }
 
+    /// Checks that a broker offers every request of `needs` in a version that this client can use.
+    ///
+    /// # Errors
+    /// [`WireError::Unsupported`], which names all that are missing.
+    pub async fn require(&self, needs: &[Request]) -> Result<(), WireError> {
+        self.retrying(async || self.control().await?.require(needs)).await
+    }
+
     /// The cluster's own id.
     #[must_use]
     pub fn cluster_id(&self) -> Option<String> {
-        self.known().cluster_id.clone()
+        self.brokers().cluster_id()
     }
 
     /// Tuning of this cluster's connections.
@@ -130,93 +107,183 @@ impl Cluster {
         &self.config.options
     }
 
+    /// For how long brokers asked us to be silent so far.
+    #[must_use]
+    pub fn throttled(&self) -> Throttled {
+        self.manner.throttle.so_far()
+    }
+
+    /// What ends every wait.
+    #[must_use]
+    pub fn stop(&self) -> &CancellationToken {
+        &self.config.stop
+    }
+
+    /// How long work may keep failing.
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.config.options.retry_deadline_ms)
+    }
+
     /// A back-off with this cluster's deadline.
     #[must_use]
     pub fn backoff(&self) -> Backoff {
-        Backoff::new(Duration::from_millis(self.config.options.retry_deadline_ms), self.config.seed)
+        self.backoff_of(self.deadline())
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A back-off that gives up earlier, where `limit` is shorter than this cluster's deadline.
+    #[must_use]
+    pub fn backoff_of(&self, limit: Duration) -> Backoff {
+        Backoff::new(limit.min(self.deadline()), self.config.seed).with_stop(self.config.stop.clone())
     }
 
-    /// Describes topics by name, or all that we may see; learns the brokers on the way.
+    pub(crate) fn brokers(&self) -> std::sync::MutexGuard<'_, Brokers> {
+        self.brokers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers of the brokers that the newest answer to Metadata named.
+    #[must_use]
+    pub fn broker_ids(&self) -> Vec<BrokerId> {
+        self.brokers().ids()
+    }
+
+    /// Pauses, unless the run shall stop.
+    pub(crate) async fn pause(&self, time: Duration) -> Result<(), WireError> {
+        self.unless_stopped(async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
+        tokio::select! {
+            biased;
+            () = self.config.stop.cancelled() => Err(WireError::Stopped),
+            done = work => done,
+        }
+    }
+
+    /// The connection number `lane` to a broker. Lane 0 is for control requests; the data that others fetch is
+    /// accounted in `budget`.
     ///
     /// # Errors
-    /// When no broker answers until the deadline.
-    pub async fn topics(&self, names: Option<&[String]>) -> Result<Vec<Topic>, WireError> {
-        let mut backoff = self.backoff();
-        loop {
-            match self.refresh(names).await {
-                Ok(answer) => {
-                    let cluster = self.cluster_id().unwrap_or_default();
-                    return Ok(answer.topics.iter().map(|topic| describe(topic, &cluster)).collect());
-                }
-                Err(error) => backoff.wait(error).await?,
-            };
-        }
-    }
-
-    async fn refresh(&self, names: Option<&[String]>) -> Result<MetadataResponse, WireError> {
-        let wanted = names.map(|names| {
-            let topic = |name: &String| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-            names.iter().map(topic).collect::<Vec<_>>()
-        });
-        let request = MetadataRequest::default().with_topics(wanted).with_allow_auto_topic_creation(false);
-        let connection = self.any_connection().await?;
-        let answer = connection.call(&request, 12, Duration::ZERO).await?;
-        let mut known = self.known();
-        known.controller = answer.controller_id.0;
-        known.cluster_id = answer.cluster_id.as_ref().map(ToString::to_string);
-        for broker in &answer.brokers {
-            let port = u16::try_from(broker.port).unwrap_or(0);
-            known.brokers.insert(broker.node_id.0, (broker.host.to_string(), port));
-        }
-        Ok(answer)
-    }
-
-    /// A connection that lives, else a new one: known brokers first, then the bootstrap addresses.
-    async fn any_connection(&self) -> Result<Arc<Connection>, WireError> {
-        let (living, mut addresses) = {
-            let known = self.known();
-            let living = known.connections.values().find(|c| !c.is_spent()).cloned();
-            (living, known.brokers.iter().map(|(id, address)| (*id, address.clone())).collect::<Vec<_>>())
-        };
-        if let Some(connection) = living {
+    /// When the broker is unknown or cannot be reached.
+    pub async fn broker(&self, id: BrokerId, lane: u32, budget: Option<&Budget>) -> Result<Arc<Connection>, WireError> {
+        if let Some(connection) = self.brokers().connection(id, lane) {
             return Ok(connection);
         }
-        for server in &self.config.bootstrap {
-            if let Some((host, port)) = server.rsplit_once(':') {
-                let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-                addresses.push((-1, (host, port.parse().unwrap_or(0))));
+        let place = self.brokers().place(id, lane);
+        let work = async {
+            let _one_at_a_time = place.lock().await;
+            if let Some(connection) = self.brokers().connection(id, lane) {
+                return Ok(connection);
             }
-        }
-        let mut last = WireError::Io { broker: "cluster".into(), reason: "no address is known".into() };
-        for (id, (host, port)) in addresses {
-            match self.dial(&host, port, None).await {
-                Ok(connection) => {
-                    let connection = Arc::new(connection);
-                    self.known().connections.insert((id, 0), Arc::clone(&connection));
-                    return Ok(connection);
-                }
-                Err(error) if error.retry() == Retry::Never => return Err(error),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+            let addresses = self.brokers().addresses(id).ok_or(WireError::UnknownBroker { id })?;
+            let candidates = addresses.into_iter().map(|address| (id, address)).collect();
+            let (_, connection) = self.race(candidates, lane, budget).await?;
+            Ok(connection)
+        };
+        self.unless_stopped(work).await
     }
 
-    async fn dial(&self, host: &str, port: u16, budget: Option<Budget>) -> Result<Connection, WireError> {
-        let broker = format!("{host}:{port}");
+    /// A control connection to any broker.
+    pub(crate) async fn control(&self) -> Result<Arc<Connection>, WireError> {
+        Ok(self.control_of_another(&HashSet::new()).await?.1)
+    }
+
+    /// A control connection, to a broker that is not in `avoid` where there is one: a living one, else a new one to
+    /// whichever answers first.
+    pub(crate) async fn control_of_another(
+        &self,
+        avoid: &HashSet<BrokerId>,
+    ) -> Result<(BrokerId, Arc<Connection>), WireError> {
+        let good = |found: &(BrokerId, Arc<Connection>)| !found.1.is_stuck();
+        if let Some(found) = self.brokers().control(avoid).filter(good) {
+            return Ok(found);
+        }
+        let place = self.brokers().place(BOOTSTRAP, CONTROL);
+        let work = async {
+            let _one_at_a_time = place.lock().await;
+            if let Some(found) = self.brokers().control(avoid).filter(good) {
+                return Ok(found);
+            }
+            let dialled = self.race(self.candidates(avoid), CONTROL, None).await;
+            // Nobody else answers: better one that was asked before, or is slow, than none.
+            dialled.or_else(|error| self.brokers().control(&HashSet::new()).ok_or(error))
+        };
+        self.unless_stopped(work).await
+    }
+
+    /// Where a control connection may go: known brokers without one, then the bootstrap addresses.
+    fn candidates(&self, avoid: &HashSet<BrokerId>) -> Vec<(BrokerId, Address)> {
+        let mut brokers = self.brokers();
+        let mut known = brokers.all();
+        known.retain(|(id, _)| !avoid.contains(id) && brokers.connection(*id, CONTROL).is_none());
+        if !known.is_empty() && brokers.control(&HashSet::new()).is_some() {
+            return known;
+        }
+        known.extend(self.config.bootstrap.iter().filter_map(|server| parse(server)).map(|at| (BOOTSTRAP, at)));
+        known
+    }
+
+    /// Dials several addresses, the next one as soon as one failed or lets us wait; the first that answers is kept.
+    async fn race(
+        &self,
+        candidates: Vec<(BrokerId, Address)>,
+        lane: u32,
+        budget: Option<&Budget>,
+    ) -> Result<(BrokerId, Arc<Connection>), WireError> {
+        let (mut silent, mut waiting): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|(_, address)| self.brokers().silence(address).is_some());
+        let mut last = WireError::Io { broker: "cluster".into(), reason: "no usable address is known".into() };
+        if waiting.is_empty() {
+            // Whoever dialled a moment ago waited for us, too.
+            let known = silent.pop().and_then(|(_, address)| self.brokers().silence(&address));
+            return Err(known.unwrap_or(last));
+        }
+        waiting.reverse();
+        let mut running = FuturesUnordered::new();
+        loop {
+            if let Some((id, address)) = waiting.pop() {
+                running.push(self.attempt(id, address, budget_of(lane, budget)));
+            }
+            let next = Instant::now() + STAGGER;
+            tokio::select! {
+                Some((id, address, dialled)) = running.next() => match dialled {
+                    Ok(connection) => {
+                        let connection = Arc::new(connection);
+                        self.brokers().keep(id, lane, address, &connection);
+                        return Ok((id, connection));
+                    }
+                    Err(error) if error.retry() == Retry::Never => return Err(error),
+                    Err(error) => {
+                        self.brokers().note_silence(address, &error);
+                        last = error;
+                    }
+                },
+                () = tokio::time::sleep_until(next), if !waiting.is_empty() => {}
+                else => return Err(last),
+            }
+        }
+    }
+
+    fn attempt(&self, id: BrokerId, address: Address, budget: Option<Budget>) -> BoxFuture<'_, Dialled> {
+        Box::pin(async move {
+            let dialled = self.dial(&address, budget).await;
+            (id, address, dialled)
+        })
+    }
+
+    async fn dial(&self, address: &Address, budget: Option<Budget>) -> Result<Connection, WireError> {
+        let (host, broker) = (address.host.as_str(), address.to_string());
         let limit = Duration::from_millis(self.config.options.connect_timeout_ms);
-        let request_limit = Duration::from_millis(self.config.options.request_timeout_ms);
         let work = async {
             let io = |error: std::io::Error| WireError::Io { broker: broker.clone(), reason: error.to_string() };
-            let mut stream = self.dialer.dial(host, port).await.map_err(io)?;
+            let mut stream = self.dialer.dial(host, address.port).await.map_err(io)?;
             if self.config.protocol.uses_tls() {
                 stream = tls::handshake(&self.config.tls, host, &broker, stream).await?;
             }
-            let connection = Connection::start(broker.clone(), stream, request_limit, budget).await;
+            let connection = Connection::start(broker.clone(), stream, self.manner.clone(), budget).await;
             let mut connection = connection.map_err(|error| self.explain_refused_certificate(error))?;
             if let Some(config) = &self.config.sasl
                 && let Some(lifetime) = sasl::login(&connection, config).await?
@@ -233,7 +300,7 @@ impl Cluster {
             // Files are read at each connection: when they rotate, the next attempts find the new ones.
             Ok(Err(error)) if self.welcome.load(Ordering::Relaxed) => Err(error.after_success()),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(WireError::Timeout { broker, api: "connect", millis: limit.as_millis() }),
+            Err(_) => Err(WireError::ConnectTimeout { broker, millis: limit.as_millis() }),
         }
     }
 
@@ -251,58 +318,44 @@ impl Cluster {
         }
     }
 
-    /// The connection number `lane` to a broker; lanes above 0 account their frames in `budget`.
-    ///
-    /// # Errors
-    /// When the broker is unknown or cannot be reached.
-    pub async fn broker(&self, id: BrokerId, lane: u32, budget: Option<&Budget>) -> Result<Arc<Connection>, WireError> {
-        let find = || self.known().connections.get(&(id, lane)).filter(|c| !c.is_spent()).cloned();
-        if let Some(connection) = find() {
-            return Ok(connection);
-        }
-        let _one_at_a_time = self.dialing.lock().await;
-        if let Some(connection) = find() {
-            return Ok(connection);
-        }
-        let address = self.known().brokers.get(&id).cloned();
-        let (host, port) =
-            address.ok_or_else(|| WireError::broker(format!("broker {id}"), code::NOT_LEADER_OR_FOLLOWER))?;
-        let connection = Arc::new(self.dial(&host, port, budget.cloned()).await?);
-        self.known().connections.insert((id, lane), Arc::clone(&connection));
-        Ok(connection)
+    /// Sends a request to one broker, without retry.
+    pub(crate) async fn send<R: Api>(&self, id: BrokerId, request: &R) -> Result<R::Response, WireError> {
+        self.broker(id, CONTROL, None).await?.call(request, Duration::ZERO).await
     }
 
-    /// Sends a request to one broker, without retry.
-    pub(crate) async fn send<R: Api>(&self, id: BrokerId, request: &R, cap: i16) -> Result<R::Response, WireError> {
-        self.broker(id, 0, None).await?.call(request, cap, Duration::ZERO).await
+    /// Sends a request to any broker, without retry.
+    pub(crate) async fn any<R: Api>(&self, request: &R) -> Result<R::Response, WireError> {
+        self.control().await?.call(request, Duration::ZERO).await
     }
 
     /// Sends a request to the controller, or to any broker where brokers forward it.
-    pub(crate) async fn controller<R: Api>(
-        &self,
-        request: &R,
-        cap: i16,
-        extra: Duration,
-    ) -> Result<R::Response, WireError> {
-        let id = self.known().controller;
-        let connection = if id < 0 { self.any_connection().await? } else { self.broker(id, 0, None).await? };
-        connection.call(request, cap, extra).await
-    }
-
-    /// Numbers of all brokers known.
-    #[must_use]
-    pub fn broker_ids(&self) -> Vec<BrokerId> {
-        let mut ids: Vec<_> = self.known().brokers.keys().copied().filter(|id| *id >= 0).collect();
-        ids.sort_unstable();
-        ids
+    pub(crate) async fn controller<R: Api>(&self, request: &R, extra: Duration) -> Result<R::Response, WireError> {
+        let id = self.brokers().controller();
+        let connection = match id {
+            None => self.control().await?,
+            Some(id) => self.broker(id, CONTROL, None).await?,
+        };
+        connection.call(request, extra).await
     }
 
     /// Runs `work` until it succeeds, fails for good, or the deadline passes; refreshes brokers in between.
     ///
     /// # Errors
     /// The error that ended it.
-    pub async fn retrying<T>(&self, mut work: impl AsyncFnMut() -> Result<T, WireError>) -> Result<T, WireError> {
-        let mut backoff = self.backoff();
+    pub async fn retrying<T>(&self, work: impl AsyncFnMut() -> Result<T, WireError>) -> Result<T, WireError> {
+        self.retrying_for(self.deadline(), work).await
+    }
+
+    /// The same for at most `limit`.
+    ///
+    /// # Errors
+    /// The error that ended it.
+    pub async fn retrying_for<T>(
+        &self,
+        limit: Duration,
+        mut work: impl AsyncFnMut() -> Result<T, WireError>,
+    ) -> Result<T, WireError> {
+        let mut backoff = self.backoff_of(limit);
         loop {
             let error = match work().await {
                 Ok(value) => return Ok(value),
@@ -310,58 +363,18 @@ impl Cluster {
             };
             if backoff.wait(error).await? == Retry::Refresh {
                 // A failed refresh shows again at the next attempt.
-                drop(self.refresh(Some(&[])).await);
+                drop(self.look(Some(&[]), &mut HashSet::new()).await);
             }
         }
     }
-
-    /// The coordinator of a group (`kind` 0) or a transactional id (`kind` 1).
-    pub(crate) async fn coordinator(&self, key: &str, kind: i8) -> Result<BrokerId, WireError> {
-        let connection = self.any_connection().await?;
-        let key_bytes = StrBytes::from_string(key.to_owned());
-        let request = FindCoordinatorRequest::default().with_key_type(kind);
-        let request = if connection.version::<FindCoordinatorRequest>(4).is_some_and(|version| version >= 4) {
-            request.with_coordinator_keys(vec![key_bytes])
-        } else {
-            request.with_key(key_bytes)
-        };
-        let answer = connection.call(&request, 4, Duration::ZERO).await?;
-        let (node, host, port, error) = match answer.coordinators.first() {
-            Some(c) => (c.node_id.0, c.host.to_string(), c.port, c.error_code),
-            None => (answer.node_id.0, answer.host.to_string(), answer.port, answer.error_code),
-        };
-        if error != 0 {
-            return Err(WireError::broker(format!("coordinator of {key:?}"), error));
-        }
-        self.known().brokers.insert(node, (host, u16::try_from(port).unwrap_or(0)));
-        Ok(node)
-    }
 }
 
-fn describe(topic: &kafka_protocol::messages::metadata_response::MetadataResponseTopic, cluster: &str) -> Topic {
-    let mut partitions: Vec<_> = topic
-        .partitions
-        .iter()
-        .map(|p| Partition {
-            index: p.partition_index,
-            leader: p.leader_id.0,
-            leader_epoch: p.leader_epoch,
-            replicas: p.replica_nodes.len(),
-        })
-        .collect();
-    partitions.sort_by_key(|p| p.index);
-    let name = topic.name.as_ref().map(|name| name.0.to_string()).unwrap_or_default();
-    let made_up = || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka:{cluster}/{name}").as_bytes());
-    Topic {
-        id: if topic.topic_id.is_nil() { made_up() } else { topic.topic_id },
-        wire_id: topic.topic_id,
-        name,
-        internal: topic.is_internal,
-        partitions,
-        error: topic.error_code,
-    }
-}
+/// How one dial ended.
+type Dialled = (BrokerId, Address, Result<Connection, WireError>);
 
-pub(crate) fn topic_name(name: &str) -> TopicName {
-    TopicName(StrBytes::from_string(name.to_owned()))
+/// An address of the specification, which was checked there.
+fn parse(server: &str) -> Option<Address> {
+    let (host, port) = server.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some(Address { host, port: port.parse().ok()? })
 }

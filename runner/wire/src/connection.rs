@@ -1,41 +1,48 @@
 //! One connection to one broker: requests in flight, answers by correlation id, and one shared cause of death.
+//!
+//! A request may wait for its answer until its deadline; once the answer begins to arrive, only silence between its
+//! bytes ends it, and the wait for memory ends nothing.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
-use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+use tokio::io::WriteHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::WireError;
 use crate::api::Api;
 use crate::budget::Budget;
 use crate::dial::Stream;
 use crate::frame::Frame;
+use crate::incoming::read_answers;
+use crate::line::{Answer, Line, Patience};
+use crate::throttle::Throttle;
 use crate::versions::Versions;
+use crate::{Request, WireError, code, guard};
 
-/// Largest frame that is read at all: the broker's own default for requests, doubled for headers and several
-/// partitions that each hold one batch over the limit.
-const FRAME_CAP: usize = 1 << 30;
 /// Share of a login session's lifetime that is used; requests that are under way end in the rest.
 const SESSION_USED: f64 = 0.75;
+/// A connection with a question that is older looks as if its broker hangs.
+const STUCK: Duration = Duration::from_secs(2);
 /// Our name in the broker's request metrics.
 const CLIENT_ID: &str = "kafka-backup";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-type Answer = Result<Bytes, Arc<str>>;
-
-#[derive(Default)]
-struct Pending {
-    waiting: HashMap<i32, oneshot::Sender<Answer>>,
-    dead: Option<Arc<str>>,
+/// What all connections of a cluster have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Manner {
+    /// How long one request may take, and a broker be silent in the middle of an answer.
+    pub(crate) timeout: Duration,
+    pub(crate) throttle: Throttle,
+    /// Ends every wait at once.
+    pub(crate) stop: CancellationToken,
 }
 
 /// A request that was sent and whose answer is waited for.
@@ -51,10 +58,10 @@ pub(crate) struct Posted<R> {
 pub struct Connection {
     broker: String,
     frames: mpsc::Sender<Frame>,
-    pending: Arc<Mutex<Pending>>,
+    line: Arc<Line>,
     versions: Versions,
     next_id: AtomicI32,
-    timeout: Duration,
+    manner: Manner,
     muted_until: Mutex<Option<Instant>>,
     /// From here on the broker may end the session of this login (KIP-368).
     retires: Option<Instant>,
@@ -74,25 +81,25 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// Starts to speak Kafka over `stream` and asks for the broker's versions.
+    /// Starts to speak Kafka over `stream` and asks for the broker's versions. Data is accounted in `budget`.
     pub(crate) async fn start(
         broker: String,
         stream: Box<dyn Stream>,
-        timeout: Duration,
+        manner: Manner,
         budget: Option<Budget>,
     ) -> Result<Self, WireError> {
         let (read, write) = tokio::io::split(stream);
-        let pending = Arc::new(Mutex::new(Pending::default()));
+        let line = Arc::new(Line::new());
         let (frames, queue) = mpsc::channel(8);
-        let reader = tokio::spawn(read_answers(read, Arc::clone(&pending), budget));
-        let writer = tokio::spawn(write_frames(write, queue, Arc::clone(&pending)));
+        let reader = tokio::spawn(read_answers(read, Arc::clone(&line), budget, manner.timeout));
+        let writer = tokio::spawn(write_frames(write, queue, Arc::clone(&line)));
         let mut connection = Self {
             broker,
             frames,
-            pending,
+            line,
             versions: Versions::default(),
             next_id: AtomicI32::new(1),
-            timeout,
+            manner,
             muted_until: Mutex::new(None),
             retires: None,
             tasks: [reader, writer],
@@ -107,9 +114,21 @@ impl Connection {
         &self.broker
     }
 
+    /// Until when the broker asked for silence on this connection, if that is still to come.
+    #[must_use]
+    pub fn muted_until(&self) -> Option<Instant> {
+        let until = *self.muted_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.filter(|until| *until > Instant::now())
+    }
+
     /// Whether new requests must take another connection: it broke, or its session ends soon.
     pub(crate) fn is_spent(&self) -> bool {
-        lock(&self.pending).dead.is_some() || self.retires.is_some_and(|at| Instant::now() >= at)
+        self.line.is_dead() || self.retires.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Whether its broker keeps somebody waiting for longer than usual.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.line.is_stuck(STUCK)
     }
 
     /// The broker keeps the session of this login for `lifetime`: the connection is left well before.
@@ -118,8 +137,16 @@ impl Connection {
     }
 
     /// The version of `R` that a call would use.
-    pub(crate) fn version<R: Api>(&self, cap: i16) -> Option<i16> {
-        self.versions.pick::<R>(cap)
+    pub(crate) fn version<R: Api>(&self) -> Option<i16> {
+        self.versions.pick::<R>(i16::MAX)
+    }
+
+    /// Refuses a broker that does not offer every one of `needs`; the error names all that are missing.
+    pub(crate) fn require(&self, needs: &[Request]) -> Result<(), WireError> {
+        match self.versions.missing(needs) {
+            None => Ok(()),
+            Some(missing) => Err(WireError::Unsupported { broker: self.broker.clone(), missing }),
+        }
     }
 
     /// Asks with version 3; a broker that does not know it answers error 35 in the format of version 0 (KIP-511).
@@ -132,100 +159,121 @@ impl Connection {
             frame.push(self.encode(&request, version)?);
             let posted = self.post::<ApiVersionsRequest>(frame, version, Duration::ZERO).await?;
             let mut bytes = self.receive(posted).await?;
-            let unsupported = bytes.first_chunk::<2>() == Some(&[0, 35]);
+            let unsupported = bytes.first_chunk::<2>() == Some(&code::UNSUPPORTED_VERSION.to_be_bytes());
             if unsupported && version > 0 {
                 continue;
             }
-            let answer = ApiVersionsResponse::decode(&mut bytes, version)
-                .map_err(|error| self.malformed("ApiVersions", &error))?;
+            let answer = guard::decode::<ApiVersionsResponse>(&mut bytes, version)
+                .map_err(|error| self.unreadable(Request::ApiVersions, &error))?;
             if answer.error_code != 0 {
-                return Err(WireError::broker(self.broker.clone(), answer.error_code));
+                return Err(WireError::broker(Request::ApiVersions, self.broker.clone(), answer.error_code));
             }
             return Ok(Versions::from_answer(&answer));
         }
-        Err(WireError::Version { broker: self.broker.clone(), api: "ApiVersions" })
+        Err(WireError::Version { broker: self.broker.clone(), request: Request::ApiVersions })
     }
 
-    /// Sends a request with the newest common version, at most `cap`, and reads its answer.
+    /// Sends a request with the newest common version and reads its answer.
     /// `extra` is time that the broker itself may wait before it answers.
-    pub(crate) async fn call<R: Api>(&self, request: &R, cap: i16, extra: Duration) -> Result<R::Response, WireError> {
+    pub(crate) async fn call<R: Api>(&self, request: &R, extra: Duration) -> Result<R::Response, WireError> {
+        self.call_up_to(i16::MAX, request, extra).await
+    }
+
+    /// The same with a version that is at most `cap`. A stop of the run ends it.
+    pub(crate) async fn call_up_to<R: Api>(
+        &self,
+        cap: i16,
+        request: &R,
+        extra: Duration,
+    ) -> Result<R::Response, WireError> {
         let (version, mut frame) = self.begin::<R>(cap)?;
         frame.push(self.encode(request, version)?);
-        self.ask::<R>(frame, version, extra).await
+        let posted = self.post::<R>(frame, version, extra).await?;
+        tokio::select! {
+            biased;
+            answer = self.answer(posted) => answer,
+            () = self.manner.stop.cancelled() => Err(WireError::Stopped),
+        }
     }
 
     /// A request of the newest common version, at most `cap`, whose body is to follow.
     pub(crate) fn begin<R: Api>(&self, cap: i16) -> Result<(i16, Frame), WireError> {
-        let version =
-            self.version::<R>(cap).ok_or_else(|| WireError::Version { broker: self.broker.clone(), api: R::NAME })?;
+        let lacks = || WireError::Version { broker: self.broker.clone(), request: R::REQUEST };
+        let version = self.versions.pick::<R>(cap).ok_or_else(lacks)?;
         Ok((version, self.head::<R>(version)?))
     }
 
-    /// Sends a request that was begun, and reads its answer.
-    pub(crate) async fn ask<R: Api>(
-        &self,
-        frame: Frame,
-        version: i16,
-        extra: Duration,
-    ) -> Result<R::Response, WireError> {
-        let posted = self.post::<R>(frame, version, extra).await?;
-        self.answer(posted).await
-    }
-
-    /// Sends a request that was begun. Requests that are posted one after the other are worked on in this order.
+    /// Sends a request that was begun, after the silence that the broker asked for. Requests that are posted one after
+    /// the other are worked on in this order.
     pub(crate) async fn post<R: Api>(
         &self,
         frame: Frame,
         version: i16,
         extra: Duration,
     ) -> Result<Posted<R>, WireError> {
-        let mute = *lock(&self.muted_until);
-        if let Some(until) = mute {
-            tokio::time::sleep_until(until).await;
-        }
-        let (limit, deadline) = (self.timeout + extra, Instant::now() + self.timeout + extra);
-        let (sender, receiver) = oneshot::channel();
-        {
-            let mut pending = lock(&self.pending);
-            if let Some(cause) = &pending.dead {
-                return Err(self.broken(cause));
-            }
-            pending.waiting.insert(frame.id, sender);
-        }
-        match tokio::time::timeout_at(deadline, self.frames.send(frame)).await {
-            Ok(Ok(())) => Ok(Posted { receiver, version, limit, deadline, request: PhantomData }),
-            Ok(Err(_)) => Err(self.broken("the connection was closed")),
-            Err(_) => Err(self.late(R::NAME, limit)),
-        }
-    }
-
-    /// Waits for the answer to a request.
-    pub(crate) async fn answer<R: Api>(&self, posted: Posted<R>) -> Result<R::Response, WireError> {
-        let version = posted.version;
-        let mut bytes = self.receive(posted).await?;
-        let answer = R::Response::decode(&mut bytes, version).map_err(|error| self.malformed(R::NAME, &error))?;
-        if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
-            *lock(&self.muted_until) = Some(Instant::now() + Duration::from_millis(millis));
-        }
-        Ok(answer)
+        self.silence().await?;
+        let (limit, deadline) = (self.manner.timeout + extra, Instant::now() + self.manner.timeout + extra);
+        let data = R::REQUEST == Request::Fetch;
+        let receiver = self.line.expect(frame.id, data).map_err(|cause| self.broken(&cause))?;
+        self.send(frame, R::REQUEST, deadline, limit).await?;
+        Ok(Posted { receiver, version, limit, deadline, request: PhantomData })
     }
 
     /// Sends a request that the broker does not answer (Produce with acks 0).
     pub(crate) async fn fire(&self, frame: Frame) -> Result<(), WireError> {
-        self.frames.send(frame).await.map_err(|_| self.broken("the connection was closed"))
+        self.silence().await?;
+        let limit = self.manner.timeout;
+        self.send(frame, Request::Produce, Instant::now() + limit, limit).await
+    }
+
+    async fn silence(&self) -> Result<(), WireError> {
+        let Some(until) = self.muted_until() else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = self.manner.stop.cancelled() => Err(WireError::Stopped),
+            () = tokio::time::sleep_until(until) => Ok(()),
+        }
+    }
+
+    async fn send(&self, frame: Frame, request: Request, deadline: Instant, limit: Duration) -> Result<(), WireError> {
+        match tokio::time::timeout_at(deadline, self.frames.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.broken(&self.line.cause())),
+            Err(_) => Err(self.late(request, limit)),
+        }
+    }
+
+    /// Waits for the answer to a request. One that cannot be read ends the connection: nothing on it can be trusted.
+    pub(crate) async fn answer<R: Api>(&self, posted: Posted<R>) -> Result<R::Response, WireError> {
+        let version = posted.version;
+        let mut bytes = self.receive(posted).await?;
+        let answer = guard::decode::<R::Response>(&mut bytes, version);
+        let answer = answer.map_err(|error| self.unreadable(R::REQUEST, &error))?;
+        if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
+            let until = self.manner.throttle.told(Duration::from_millis(millis));
+            *self.muted_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
+        Ok(answer)
     }
 
     async fn receive<R: Api>(&self, posted: Posted<R>) -> Result<Bytes, WireError> {
-        let (api, version) = (R::NAME, posted.version);
-        let mut bytes = match tokio::time::timeout_at(posted.deadline, posted.receiver).await {
-            Ok(Ok(Ok(bytes))) => bytes,
-            Ok(Ok(Err(cause))) => return Err(self.broken(&cause)),
-            Ok(Err(_)) => return Err(self.broken("the connection was closed")),
-            Err(_) => return Err(self.late(api, posted.limit)),
+        let Posted { mut receiver, version, limit, mut deadline, .. } = posted;
+        let mut bytes = loop {
+            match tokio::time::timeout_at(deadline, &mut receiver).await {
+                Ok(Ok(Ok(bytes))) => break bytes,
+                Ok(Ok(Err(cause))) => return Err(self.broken(&cause)),
+                Ok(Err(_)) => return Err(self.broken(&self.line.cause())),
+                Err(_) => match self.line.patience(deadline, limit) {
+                    Patience::Until(later) => deadline = later,
+                    Patience::Over => return Err(self.late(R::REQUEST, limit)),
+                },
+            }
         };
         // The answer to ApiVersions has the oldest header whatever its version (KIP-511).
-        let header_version = if R::KEY == ApiVersionsRequest::KEY { 0 } else { R::Response::header_version(version) };
-        ResponseHeader::decode(&mut bytes, header_version).map_err(|error| self.malformed(api, &error))?;
+        let oldest = R::REQUEST == Request::ApiVersions;
+        let header_version = if oldest { 0 } else { R::Response::header_version(version) };
+        guard::decode::<ResponseHeader>(&mut bytes, header_version)
+            .map_err(|error| self.unreadable(R::REQUEST, &error))?;
         Ok(bytes)
     }
 
@@ -233,30 +281,37 @@ impl Connection {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut header = BytesMut::new();
         RequestHeader::default()
-            .with_request_api_key(R::KEY)
+            .with_request_api_key(R::REQUEST.key())
             .with_request_api_version(version)
             .with_correlation_id(id)
             .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)))
             .encode(&mut header, R::header_version(version))
-            .map_err(|error| self.malformed(R::NAME, &error))?;
+            .map_err(|error| self.unsendable(R::REQUEST, &error))?;
         Ok(Frame::new(id, header.freeze()))
     }
 
     fn encode<R: Api>(&self, request: &R, version: i16) -> Result<Bytes, WireError> {
-        let fail = |error| self.malformed(R::NAME, &error);
+        let fail = |error| self.unsendable(R::REQUEST, &error);
         let mut body = BytesMut::with_capacity(request.compute_size(version).map_err(fail)?);
         request.encode(&mut body, version).map_err(fail)?;
         Ok(body.freeze())
     }
 
-    fn malformed(&self, api: &'static str, reason: &dyn std::fmt::Display) -> WireError {
-        WireError::Protocol { broker: self.broker.clone(), api, reason: reason.to_string() }
+    fn unsendable(&self, request: Request, reason: &dyn std::fmt::Display) -> WireError {
+        WireError::Unsendable { broker: self.broker.clone(), request, reason: reason.to_string() }
+    }
+
+    /// An answer that breaks the protocol ends the connection.
+    pub(crate) fn unreadable(&self, request: Request, reason: &dyn std::fmt::Display) -> WireError {
+        let error = WireError::Protocol { broker: self.broker.clone(), request, reason: reason.to_string() };
+        self.line.kill(&error.to_string());
+        error
     }
 
     /// Nothing on this connection can be trusted once an answer did not come in time.
-    fn late(&self, api: &'static str, limit: Duration) -> WireError {
-        let error = WireError::Timeout { broker: self.broker.clone(), api, millis: limit.as_millis() };
-        kill(&self.pending, &error.to_string());
+    fn late(&self, request: Request, limit: Duration) -> WireError {
+        let error = WireError::Timeout { broker: self.broker.clone(), request, millis: limit.as_millis() };
+        self.line.kill(&error.to_string());
         error
     }
 
@@ -265,75 +320,18 @@ impl Connection {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn kill(pending: &Mutex<Pending>, cause: &str) {
-    let mut pending = lock(pending);
-    let cause = Arc::clone(pending.dead.get_or_insert_with(|| Arc::from(cause)));
-    for (_, sender) in pending.waiting.drain() {
-        drop(sender.send(Err(Arc::clone(&cause))));
-    }
-}
-
-async fn write_frames(
-    mut write: WriteHalf<Box<dyn Stream>>,
-    mut queue: mpsc::Receiver<Frame>,
-    pending: Arc<Mutex<Pending>>,
-) {
-    while let Some(frame) = queue.recv().await {
-        if let Err(error) = frame.send(&mut write).await {
-            return kill(&pending, &error.to_string());
+async fn write_frames(mut write: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Receiver<Frame>, line: Arc<Line>) {
+    let work = async {
+        while let Some(frame) = queue.recv().await {
+            frame.send(&mut write).await?;
         }
-    }
-}
-
-async fn read_answers(mut read: ReadHalf<Box<dyn Stream>>, pending: Arc<Mutex<Pending>>, budget: Option<Budget>) {
-    loop {
-        match read_frame(&mut read, budget.as_ref()).await {
-            Ok(frame) => {
-                let mut peek = frame.clone();
-                if peek.remaining() < 4 {
-                    return kill(&pending, "the broker sent an answer without a correlation id");
-                }
-                let id = peek.get_i32();
-                let Some(sender) = lock(&pending).waiting.remove(&id) else {
-                    return kill(&pending, "the broker sent an answer that nobody asked for");
-                };
-                drop(sender.send(Ok(frame)));
-            }
-            Err(error) => {
-                let closed = error.kind() == std::io::ErrorKind::UnexpectedEof;
-                let cause = if closed { "the broker closed the connection".to_owned() } else { error.to_string() };
-                return kill(&pending, &cause);
-            }
-        }
-    }
-}
-
-async fn read_frame(read: &mut ReadHalf<Box<dyn Stream>>, budget: Option<&Budget>) -> std::io::Result<Bytes> {
-    let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidData, text);
-    let announced = read.read_i32().await?;
-    let length = usize::try_from(announced).ok().filter(|length| *length <= FRAME_CAP);
-    let length = length.ok_or_else(|| {
-        invalid(format!(
-            "a frame of {announced} bytes: this is not a Kafka listener, or it speaks another security protocol"
-        ))
-    })?;
-    let permit = match budget {
-        Some(budget) => budget.take(length).await,
-        None => None,
+        Ok::<_, std::io::Error>(())
     };
-    let mut data = Vec::with_capacity(length);
-    let mut body = read.take(length as u64);
-    while data.len() < length {
-        if body.read_buf(&mut data).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
+    tokio::select! {
+        biased;
+        () = line.closed.cancelled() => {}
+        end = work => if let Err(error) = end {
+            line.kill(&error.to_string());
+        },
     }
-    Ok(match permit {
-        Some(permit) => Budget::frame(data, permit),
-        None => data.into(),
-    })
 }

@@ -1,54 +1,11 @@
-//! What can go wrong between us and a broker, and whether trying again can help.
+//! What can go wrong between us and a broker, and whether trying again can help. What a broker answered and what the
+//! client found by itself are separate: nobody is shown an error code that no broker sent.
 
 use contract::{Code, Failure};
 use kafka_protocol::error::ResponseError;
 
-/// Broker error codes that this client acts on (protocol guide, "Error Codes").
-pub mod code {
-    #![allow(missing_docs)]
-    pub const OFFSET_OUT_OF_RANGE: i16 = 1;
-    pub const CORRUPT_MESSAGE: i16 = 2;
-    pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
-    pub const NOT_LEADER_OR_FOLLOWER: i16 = 6;
-    pub const MESSAGE_TOO_LARGE: i16 = 10;
-    pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
-    pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
-    pub const NOT_COORDINATOR: i16 = 16;
-    pub const INVALID_TOPIC: i16 = 17;
-    pub const RECORD_LIST_TOO_LARGE: i16 = 18;
-    pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
-    pub const GROUP_AUTHORIZATION_FAILED: i16 = 30;
-    pub const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
-    pub const INVALID_TIMESTAMP: i16 = 32;
-    pub const UNSUPPORTED_VERSION: i16 = 35;
-    pub const TOPIC_ALREADY_EXISTS: i16 = 36;
-    pub const INVALID_REPLICATION_FACTOR: i16 = 38;
-    pub const INVALID_CONFIG: i16 = 40;
-    pub const NOT_CONTROLLER: i16 = 41;
-    pub const POLICY_VIOLATION: i16 = 44;
-    pub const OUT_OF_ORDER_SEQUENCE: i16 = 45;
-    pub const DUPLICATE_SEQUENCE: i16 = 46;
-    pub const INVALID_PRODUCER_EPOCH: i16 = 47;
-    pub const CONCURRENT_TRANSACTIONS: i16 = 51;
-    pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
-    pub const FENCED_LEADER_EPOCH: i16 = 74;
-    pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
-    pub const OFFSET_NOT_AVAILABLE: i16 = 78;
-    pub const PRODUCER_FENCED: i16 = 90;
-    pub const UNKNOWN_TOPIC_ID: i16 = 100;
-    pub const INCONSISTENT_TOPIC_ID: i16 = 103;
-}
-
-/// What a retry needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Trying again cannot help.
-    Never,
-    /// Try again after a pause.
-    Again,
-    /// Look for the leader or coordinator again, then try again.
-    Refresh,
-}
+use crate::codes::{self, Retry};
+use crate::{BrokerId, Request};
 
 /// A failed exchange with a broker.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,7 +16,7 @@ pub enum WireError {
     Io {
         /// Address.
         broker: String,
-        /// What the system said.
+        /// The operating system's words.
         reason: String,
     },
     /// TLS failed for a reason that does not pass by itself.
@@ -90,43 +47,115 @@ pub enum WireError {
         /// Why.
         reason: String,
     },
+    /// A connection was not ready in time.
+    #[error("{broker} was not connected and logged in within {millis} ms")]
+    ConnectTimeout {
+        /// Address.
+        broker: String,
+        /// How long we waited.
+        millis: u128,
+    },
     /// No answer in time.
-    #[error("{broker} did not answer {api} within {millis} ms")]
+    #[error("{broker} did not answer {request} within {millis} ms")]
     Timeout {
         /// Address.
         broker: String,
-        /// Request name.
-        api: &'static str,
+        /// The request.
+        request: Request,
         /// How long we waited.
         millis: u128,
     },
     /// No common version of a request.
-    #[error("{broker} does not offer a usable version of {api}")]
+    #[error("{broker} does not offer a usable version of {request}")]
     Version {
         /// Address.
         broker: String,
-        /// Request name.
-        api: &'static str,
+        /// The request.
+        request: Request,
+    },
+    /// Requests that the run needs are not offered.
+    #[error(
+        "{broker} does not offer what this run needs: {missing}; Apache Kafka 2.8 or newer does. Nothing was written"
+    )]
+    Unsupported {
+        /// Address.
+        broker: String,
+        /// Each request with the versions that are offered and needed.
+        missing: String,
     },
     /// An answer does not follow the protocol.
-    #[error("{broker} sent an answer to {api} that cannot be read: {reason}")]
+    #[error("{broker} sent an answer to {request} that cannot be read: {reason}")]
     Protocol {
         /// Address.
         broker: String,
-        /// Request name.
-        api: &'static str,
+        /// The request.
+        request: Request,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A request of ours cannot be written in the version that the broker offers.
+    #[error("{request} cannot be sent to {broker}: {reason}")]
+    Unsendable {
+        /// Address.
+        broker: String,
+        /// The request.
+        request: Request,
         /// What is wrong.
         reason: String,
     },
     /// The broker answered with an error code.
-    #[error("{subject}: {} ({code}){}", error_name(*code), message.as_deref().map(|m| format!(": {m}")).unwrap_or_default())]
+    #[error("{subject}: {request} was answered with {} ({code}){}", codes::name(*code), words(message.as_deref()))]
     Broker {
+        /// What was asked.
+        request: Request,
         /// Topic, partition or group that the error is about.
         subject: String,
         /// The protocol's error code.
         code: i16,
         /// The broker's words, when it gave any.
         message: Option<String>,
+    },
+    /// An answer leaves out what was asked for.
+    #[error("the answer to {request} says nothing about {subject}")]
+    Unanswered {
+        /// What was asked.
+        request: Request,
+        /// Topic, partition or group that is missing.
+        subject: String,
+    },
+    /// The cluster names no leader at the moment.
+    #[error("{subject} has no leader at the moment")]
+    NoLeader {
+        /// Topic or partition.
+        subject: String,
+    },
+    /// The cluster does not list this broker.
+    #[error("broker {id} is not in the cluster's list of brokers")]
+    UnknownBroker {
+        /// Its number.
+        id: BrokerId,
+    },
+    /// A topic that was there is unknown to the cluster.
+    #[error("topic {topic} does not exist any more")]
+    TopicGone {
+        /// Its name.
+        topic: String,
+    },
+    /// Answers come, but the work does not move on.
+    #[error("{subject}: {detail}")]
+    NoProgress {
+        /// What stands still.
+        subject: String,
+        /// What was seen.
+        detail: String,
+    },
+    /// What a broker sent is damaged.
+    #[error("{subject} is damaged: {detail}")]
+    Damaged {
+        /// Topic, partition and offset.
+        subject: String,
+        /// What is wrong.
+        detail: String,
     },
     /// No broker could be reached at all.
     #[error("none of {servers} could be reached within {seconds} s; last error: {last}")]
@@ -141,18 +170,43 @@ pub enum WireError {
     /// A retried request reached its deadline.
     #[error("gave up after {seconds} s: {last}")]
     Deadline {
-        /// How long we tried.
+        /// How long it kept failing.
         seconds: u64,
         /// The last error.
         last: Box<WireError>,
     },
+    /// The run was asked to stop.
+    #[error("stopped on request")]
+    Stopped,
+}
+
+fn words(message: Option<&str>) -> String {
+    message.map(|message| format!(": {message}")).unwrap_or_default()
 }
 
 impl WireError {
-    /// An error code of a broker about `subject`.
+    /// The error code of a broker's answer to `request` about `subject`.
     #[must_use]
-    pub fn broker(subject: impl Into<String>, code: i16) -> Self {
-        Self::Broker { subject: subject.into(), code, message: None }
+    pub fn broker(request: Request, subject: impl Into<String>, code: i16) -> Self {
+        Self::Broker { request, subject: subject.into(), code, message: None }
+    }
+
+    /// `subject` has no leader.
+    #[must_use]
+    pub fn no_leader(subject: impl Into<String>) -> Self {
+        Self::NoLeader { subject: subject.into() }
+    }
+
+    /// `subject` does not move on.
+    #[must_use]
+    pub fn no_progress(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::NoProgress { subject: subject.into(), detail: detail.into() }
+    }
+
+    /// What a broker sent for `subject` is damaged.
+    #[must_use]
+    pub fn damaged(subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Damaged { subject: subject.into(), detail: detail.into() }
     }
 
     /// The broker's error code, when it answered with one.
@@ -161,8 +215,14 @@ impl WireError {
         match self {
             Self::Broker { code, .. } => Some(*code),
             Self::Deadline { last, .. } => last.broker_code(),
-            _ => None,
+            _ => None, // no broker answered
         }
+    }
+
+    /// Whether trying again was given up because the time was over.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Self::Deadline { .. } | Self::Unreachable { .. })
     }
 
     /// A refusal that may pass, because the same credentials or their predecessors worked before.
@@ -178,11 +238,30 @@ impl WireError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Io { .. }
+            | Self::ConnectTimeout { .. }
             | Self::Timeout { .. }
-            | Self::Tls { rotating: true, .. }
-            | Self::Authentication { rotating: true, .. } => Retry::Refresh,
-            Self::Broker { code, .. } => retry_class(*code),
-            _ => Retry::Never,
+            | Self::Protocol { .. }
+            | Self::Unanswered { .. }
+            | Self::NoLeader { .. }
+            | Self::UnknownBroker { .. }
+            | Self::Damaged { .. } => Retry::Refresh,
+            Self::NoProgress { .. } => Retry::Again,
+            Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } => {
+                if *rotating {
+                    Retry::Refresh
+                } else {
+                    Retry::Never
+                }
+            }
+            Self::Broker { code, .. } => ResponseError::try_from_code(*code).map_or(Retry::Again, codes::retry),
+            Self::Config { .. }
+            | Self::Version { .. }
+            | Self::Unsupported { .. }
+            | Self::Unsendable { .. }
+            | Self::TopicGone { .. }
+            | Self::Unreachable { .. }
+            | Self::Deadline { .. }
+            | Self::Stopped => Retry::Never,
         }
     }
 
@@ -192,14 +271,27 @@ impl WireError {
         match self {
             Self::Tls { .. } | Self::Config { .. } => Code::TlsFailed,
             Self::Authentication { .. } => Code::AuthenticationFailed,
-            Self::Version { .. } => Code::BrokerUnsupported,
+            Self::Version { .. } | Self::Unsupported { .. } => Code::BrokerUnsupported,
             Self::Unreachable { .. } => Code::BrokerUnreachable,
-            Self::Broker { code, .. } => broker_class(*code),
+            Self::Broker { request, code, .. } => {
+                ResponseError::try_from_code(*code).map_or(Code::BrokerFailed, |error| codes::ending(*request, error))
+            }
+            Self::TopicGone { .. } => Code::TopicChanged,
+            Self::Damaged { .. } => Code::CorruptBatch,
+            Self::Unsendable { .. } => Code::Internal,
+            Self::Stopped => Code::Interrupted,
             Self::Deadline { last, .. } => match last.code() {
                 Code::BrokerUnreachable => Code::BrokerFailed,
                 other => other,
             },
-            Self::Io { .. } | Self::Timeout { .. } | Self::Protocol { .. } => Code::BrokerFailed,
+            Self::Io { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol { .. }
+            | Self::Unanswered { .. }
+            | Self::NoLeader { .. }
+            | Self::UnknownBroker { .. }
+            | Self::NoProgress { .. } => Code::BrokerFailed,
         }
     }
 }
@@ -208,38 +300,4 @@ impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
         Self::new(error.code(), error.to_string())
     }
-}
-
-fn broker_class(code: i16) -> Code {
-    match code {
-        29..=31 | 53 => Code::NotAuthorized,
-        35 | 43 | 76 => Code::BrokerUnsupported,
-        10 | 18 => Code::BatchTooLarge,
-        32 => Code::TimestampRefused,
-        45 | 46 | 47 | 90 => Code::ForeignWriter,
-        100 | 103 => Code::TopicChanged,
-        _ => Code::BrokerFailed,
-    }
-}
-
-/// The classes of the protocol's retriable errors.
-fn retry_class(code: i16) -> Retry {
-    match code {
-        3 | 5 | 6 | 9 | 15 | 16 | 41 | 56 | 72 | 74 | 75 | 78 | 100 | 103 | 106 | 108 => Retry::Refresh,
-        -1 | 2 | 7 | 13 | 14 | 19 | 20 | 51 | 70 | 71 | 88 | 89 => Retry::Again,
-        _ => Retry::Never,
-    }
-}
-
-fn error_name(code: i16) -> String {
-    let name = ResponseError::try_from_code(code).map_or_else(|| "no error".to_owned(), |error| format!("{error:?}"));
-    // CamelCase of the library to the protocol guide's upper case.
-    let mut out = String::new();
-    for (position, c) in name.chars().enumerate() {
-        if position > 0 && c.is_ascii_uppercase() {
-            out.push('_');
-        }
-        out.push(c.to_ascii_uppercase());
-    }
-    out
 }

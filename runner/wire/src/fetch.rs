@@ -9,12 +9,14 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use crate::cluster::topic_name;
 use crate::connection::Connection;
-use crate::{BrokerId, Isolation, WireError};
+use crate::metadata::topic_name;
+use crate::{BrokerId, Isolation, Request, WireError};
 
 /// Fetch versions from here on name topics by id (KIP-516).
 const BY_ID: i16 = 13;
+/// Fetch versions from here on take the epoch of the last batch that was fetched (KIP-595).
+const BY_EPOCH: i16 = 12;
 
 /// One partition of a fetch request. Spots of one topic must stand side by side.
 #[derive(Debug, Clone)]
@@ -78,6 +80,8 @@ pub struct FetchAnswer {
     pub partitions: Vec<FetchedPartition>,
     /// Size of the records in the answer.
     pub bytes: usize,
+    /// For how long the broker asked for silence: this answer was made smaller or later by a quota.
+    pub throttled: Duration,
 }
 
 impl Connection {
@@ -87,8 +91,10 @@ impl Connection {
     /// When the exchange fails; errors of single partitions stand in the answer.
     pub async fn fetch(&self, spots: &[FetchSpot], options: &FetchOptions) -> Result<FetchAnswer, WireError> {
         let has_ids = spots.iter().all(|spot| !spot.topic_id.is_nil());
-        let cap = if has_ids { 17 } else { BY_ID - 1 };
-        let by_id = self.version::<FetchRequest>(cap).is_some_and(|version| version >= BY_ID);
+        let cap = if has_ids { i16::MAX } else { BY_ID - 1 };
+        let version = self.version::<FetchRequest>().map(|version| version.min(cap));
+        let by_id = version.is_some_and(|version| version >= BY_ID);
+        let by_epoch = version.is_some_and(|version| version >= BY_EPOCH);
         let request = FetchRequest::default()
             .with_max_wait_ms(i32::try_from(options.max_wait.as_millis()).unwrap_or(i32::MAX))
             .with_min_bytes(1)
@@ -96,12 +102,13 @@ impl Connection {
             .with_isolation_level(options.isolation as i8)
             .with_session_epoch(-1)
             .with_rack_id(StrBytes::from_string(options.rack.to_string()))
-            .with_topics(group_by_topic(spots, by_id));
-        let answer = self.call(&request, cap, options.max_wait).await?;
+            .with_topics(group_by_topic(spots, by_id, by_epoch));
+        let answer = self.call_up_to(cap, &request, options.max_wait).await?;
         if answer.error_code != 0 {
-            return Err(WireError::broker(format!("fetch from {}", self.broker()), answer.error_code));
+            return Err(WireError::broker(Request::Fetch, self.broker(), answer.error_code));
         }
-        let mut out = FetchAnswer { partitions: Vec::new(), bytes: 0 };
+        let throttled = Duration::from_millis(u64::try_from(answer.throttle_time_ms).unwrap_or(0));
+        let mut out = FetchAnswer { partitions: Vec::new(), bytes: 0, throttled };
         for topic in answer.responses {
             for partition in topic.partitions {
                 let same = |spot: &FetchSpot| {
@@ -131,7 +138,7 @@ impl Connection {
     }
 }
 
-fn group_by_topic(spots: &[FetchSpot], by_id: bool) -> Vec<FetchTopic> {
+fn group_by_topic(spots: &[FetchSpot], by_id: bool, by_epoch: bool) -> Vec<FetchTopic> {
     let mut out: Vec<FetchTopic> = Vec::new();
     for group in spots.chunk_by(|a, b| a.topic_id == b.topic_id && a.topic == b.topic) {
         let Some(first) = group.first() else { continue };
@@ -140,11 +147,38 @@ fn group_by_topic(spots: &[FetchSpot], by_id: bool) -> Vec<FetchTopic> {
                 .with_partition(spot.partition)
                 .with_current_leader_epoch(spot.leader_epoch)
                 .with_fetch_offset(spot.offset)
-                .with_last_fetched_epoch(spot.last_epoch)
+                .with_last_fetched_epoch(if by_epoch { spot.last_epoch } else { -1 })
                 .with_partition_max_bytes(spot.max_bytes)
         };
         let topic = FetchTopic::default().with_partitions(group.iter().map(partition).collect());
         out.push(if by_id { topic.with_topic_id(first.topic_id) } else { topic.with_topic(topic_name(&first.topic)) });
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use kafka_protocol::protocol::Encodable;
+
+    #[test]
+    fn every_version_that_can_be_used_can_be_written() {
+        let id = Uuid::new_v4();
+        let spot = FetchSpot {
+            topic: Arc::from("t"),
+            topic_id: id,
+            partition: 3,
+            offset: 7,
+            leader_epoch: 4,
+            last_epoch: 4,
+            max_bytes: 1 << 20,
+        };
+        let (oldest, newest) = Request::Fetch.versions();
+        for version in oldest..=newest {
+            let topics = group_by_topic(std::slice::from_ref(&spot), version >= BY_ID, version >= BY_EPOCH);
+            let request = FetchRequest::default().with_session_epoch(-1).with_rack_id("r".into()).with_topics(topics);
+            request.encode(&mut BytesMut::new(), version).unwrap_or_else(|error| panic!("version {version}: {error}"));
+        }
+    }
 }

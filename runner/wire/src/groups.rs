@@ -1,18 +1,31 @@
 //! Consumer groups of every type and their committed positions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
-use kafka_protocol::messages::{DescribeShareGroupOffsetsRequest, GroupId, ListGroupsRequest, OffsetFetchRequest};
+use kafka_protocol::messages::{
+    DescribeShareGroupOffsetsRequest, GroupId, ListGroupsRequest, MetadataRequest, OffsetFetchRequest,
+};
 use kafka_protocol::protocol::StrBytes;
+use tokio::time::Instant;
 
-use crate::WireError;
+use crate::brokers::{BrokerId, CONTROL};
 use crate::cluster::Cluster;
 use crate::connection::Connection;
+use crate::{Request, Retry, WireError};
 
 /// Key type of groups in coordinator look-ups.
 const GROUP: i8 = 0;
+/// The newest version of Metadata that tells what we may do to the cluster (KIP-430).
+const TELLS_RIGHTS: i16 = 10;
+/// The right to describe, as a bit of such an answer.
+const DESCRIBE: i32 = 1 << 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A group as its coordinator lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,49 +53,118 @@ pub struct GroupOffset {
     pub metadata: Option<String>,
 }
 
+/// The groups of a cluster, and what could not be asked.
+#[derive(Debug)]
+pub struct Groups {
+    /// Groups in order of their ids.
+    pub groups: Vec<Group>,
+    /// Brokers that did not answer in time: the groups that they coordinate are missing.
+    pub unanswered: Vec<(BrokerId, WireError)>,
+    /// Whether we may see every group. `Some(false)`: brokers leave out, without a word, the groups that we may not
+    /// describe. `None` where brokers do not tell.
+    pub sees_all: Option<bool>,
+}
+
+/// One broker's list.
+type Listed = (BrokerId, Result<Vec<Group>, WireError>);
+
 impl Cluster {
-    /// Every group of every coordinator.
+    /// Every group of every coordinator, asked from the brokers that live now. One that does not answer is asked again
+    /// for as long as `patience`, while it is in the cluster's list of brokers.
     ///
     /// # Errors
-    /// When a broker does not answer until the deadline.
-    pub async fn groups(&self) -> Result<Vec<Group>, WireError> {
-        // Brokers may have come or gone since the last look.
-        self.topics(Some(&[])).await?;
-        let mut out: BTreeMap<String, Group> = BTreeMap::new();
-        for broker in self.broker_ids() {
-            let answer = self
-                .retrying(async || {
-                    let answer = self.send(broker, &ListGroupsRequest::default(), 5).await?;
-                    match answer.error_code {
-                        0 => Ok(answer),
-                        code => Err(WireError::broker(format!("groups of broker {broker}"), code)),
+    /// When the cluster cannot be asked at all, or a broker refuses for good.
+    pub async fn groups(&self, patience: Duration) -> Result<Groups, WireError> {
+        let end = Instant::now() + patience.min(self.deadline());
+        let sees_all = self.sees_all_groups().await?;
+        let mut found: BTreeMap<String, Group> = BTreeMap::new();
+        let mut open: BTreeMap<BrokerId, Option<WireError>> =
+            self.broker_ids().into_iter().map(|id| (id, None)).collect();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut lists: FuturesUnordered<_> = open.keys().map(|id| self.groups_of(*id, end)).collect();
+            while let Some((id, listed)) = lists.next().await {
+                match listed {
+                    Ok(groups) => {
+                        open.remove(&id);
+                        found.extend(groups.into_iter().map(|group| (group.id.clone(), group)));
                     }
-                })
-                .await?;
-            for group in answer.groups {
-                let kind = if group.group_type.is_empty() { "classic".into() } else { group.group_type.to_lowercase() };
-                let id = group.group_id.0.to_string();
-                out.insert(id.clone(), Group { id, kind, state: group.group_state.to_string() });
+                    Err(error) if error.retry() == Retry::Never => return Err(error),
+                    Err(error) => drop(open.insert(id, Some(error))),
+                }
+            }
+            if open.is_empty() || Instant::now() + pause >= end {
+                break;
+            }
+            self.pause(pause).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Brokers may have come or gone: a group has one coordinator, so whoever answered is not asked again.
+            let before = self.broker_ids();
+            if self.look(Some(&[]), &mut std::collections::HashSet::new()).await.is_ok() {
+                let now = self.broker_ids();
+                open.retain(|id, _| now.contains(id));
+                open.extend(now.into_iter().filter(|id| !before.contains(id)).map(|id| (id, None)));
             }
         }
-        Ok(out.into_values().collect())
+        let silent = |id| WireError::UnknownBroker { id };
+        let unanswered = open.into_iter().map(|(id, error)| (id, error.unwrap_or_else(|| silent(id)))).collect();
+        Ok(Groups { groups: found.into_values().collect(), unanswered, sees_all })
+    }
+
+    async fn groups_of(&self, broker: BrokerId, end: Instant) -> Listed {
+        let work = async {
+            let answer = self.send(broker, &ListGroupsRequest::default()).await?;
+            if answer.error_code != 0 {
+                return Err(WireError::broker(
+                    Request::ListGroups,
+                    format!("groups of broker {broker}"),
+                    answer.error_code,
+                ));
+            }
+            let group = |group: kafka_protocol::messages::list_groups_response::ListedGroup| {
+                let kind = if group.group_type.is_empty() { "classic".into() } else { group.group_type.to_lowercase() };
+                Group { id: group.group_id.0.to_string(), kind, state: group.group_state.to_string() }
+            };
+            Ok(answer.groups.into_iter().map(group).collect())
+        };
+        let silent = || WireError::no_progress(format!("groups of broker {broker}"), "it did not answer in time");
+        let listed = tokio::time::timeout_at(end, work).await.unwrap_or_else(|_| Err(silent()));
+        (broker, listed)
+    }
+
+    /// Whether brokers list every group for us: they do for whoever may describe the cluster. Learns the brokers, too.
+    async fn sees_all_groups(&self) -> Result<Option<bool>, WireError> {
+        self.retrying(async || {
+            let connection = self.control().await?;
+            let tells = connection.version::<MetadataRequest>().is_some_and(|version| version >= 8);
+            let request = MetadataRequest::default()
+                .with_topics(Some(Vec::new()))
+                .with_allow_auto_topic_creation(false)
+                .with_include_cluster_authorized_operations(tells);
+            let answer = connection.call_up_to(TELLS_RIGHTS, &request, Duration::ZERO).await?;
+            self.brokers().learn(&answer);
+            let rights = Some(answer.cluster_authorized_operations).filter(|bits| tells && *bits != i32::MIN);
+            Ok(rights.map(|bits| bits & DESCRIBE != 0))
+        })
+        .await
     }
 
     /// Committed positions of one group, in topic and partition order.
     ///
     /// # Errors
-    /// When the coordinator refuses or does not answer until the deadline.
-    pub async fn group_offsets(&self, group: &Group) -> Result<Vec<GroupOffset>, WireError> {
-        let mut out = self
-            .retrying(async || {
-                let broker = self.coordinator(&group.id, GROUP).await?;
-                let connection = self.broker(broker, 0, None).await?;
-                match group.kind.as_str() {
-                    "share" => share_offsets(&connection, &group.id).await,
-                    _ => committed_offsets(&connection, &group.id).await,
-                }
-            })
-            .await?;
+    /// When the coordinator refuses, or does not answer for as long as `patience`.
+    pub async fn group_offsets(&self, group: &Group, patience: Duration) -> Result<Vec<GroupOffset>, WireError> {
+        let work = self.retrying_for(patience, async || {
+            let broker = self.coordinator(&group.id, GROUP).await?;
+            let connection = self.broker(broker, CONTROL, None).await?;
+            match group.kind.as_str() {
+                "share" => share_offsets(&connection, &group.id).await,
+                _ => committed_offsets(&connection, &group.id).await, // every other kind commits as consumers do
+            }
+        });
+        let late = || WireError::no_progress(subject(&group.id), "its coordinator did not answer in time");
+        // Twice: the deadline of the tries counts from the first failure on.
+        let mut out = tokio::time::timeout(patience * 2, work).await.unwrap_or_else(|_| Err(late()))?;
         out.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         Ok(out)
     }
@@ -97,7 +179,7 @@ fn subject(id: &str) -> String {
 }
 
 async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<GroupOffset>, WireError> {
-    let many = connection.version::<OffsetFetchRequest>(9).is_some_and(|version| version >= 8);
+    let many = connection.version::<OffsetFetchRequest>().is_some_and(|version| version >= 8);
     // Offsets of open transactions are not committed: they neither count nor hold the answer back.
     let request = OffsetFetchRequest::default().with_require_stable(false);
     let request = if many {
@@ -107,11 +189,11 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
     } else {
         request.with_group_id(group_id(id)).with_topics(None)
     };
-    let answer = connection.call(&request, 9, std::time::Duration::ZERO).await?;
+    let answer = connection.call(&request, Duration::ZERO).await?;
     let mut out = Vec::new();
     let mut add = |topic: &str, partition, offset, leader_epoch, metadata: Option<StrBytes>, code: i16| {
         if code != 0 {
-            return Err(WireError::broker(subject(id), code));
+            return Err(WireError::broker(Request::OffsetFetch, subject(id), code));
         }
         if offset >= 0 {
             let metadata = metadata.map(|m| m.to_string());
@@ -120,7 +202,7 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
         Ok(())
     };
     if answer.error_code != 0 {
-        return Err(WireError::broker(subject(id), answer.error_code));
+        return Err(WireError::broker(Request::OffsetFetch, subject(id), answer.error_code));
     }
     // The topics of old and new answers have the same fields, but are two types.
     macro_rules! add_all {
@@ -136,7 +218,7 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
     add_all!(answer.topics);
     for group in answer.groups {
         if group.error_code != 0 {
-            return Err(WireError::broker(subject(id), group.error_code));
+            return Err(WireError::broker(Request::OffsetFetch, subject(id), group.error_code));
         }
         add_all!(group.topics);
     }
@@ -147,14 +229,21 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
 async fn share_offsets(connection: &Connection, id: &str) -> Result<Vec<GroupOffset>, WireError> {
     let group = DescribeShareGroupOffsetsRequestGroup::default().with_group_id(group_id(id)).with_topics(None);
     let request = DescribeShareGroupOffsetsRequest::default().with_groups(vec![group]);
-    let answer = connection.call(&request, 0, std::time::Duration::ZERO).await?;
+    let answer = connection.call(&request, Duration::ZERO).await?;
     let mut out = Vec::new();
     for group in answer.groups {
         if group.error_code != 0 {
-            return Err(WireError::broker(subject(id), group.error_code));
+            return Err(WireError::broker(Request::DescribeShareGroupOffsets, subject(id), group.error_code));
         }
         for topic in group.topics {
-            for p in topic.partitions.iter().filter(|p| p.error_code == 0 && p.start_offset >= 0) {
+            for p in topic.partitions {
+                if p.error_code != 0 {
+                    let subject = format!("{}, {}/{}", subject(id), topic.topic_name.0, p.partition_index);
+                    return Err(WireError::broker(Request::DescribeShareGroupOffsets, subject, p.error_code));
+                }
+                if p.start_offset < 0 {
+                    continue; // nothing was read there yet
+                }
                 out.push(GroupOffset {
                     topic: topic.topic_name.0.to_string(),
                     partition: p.partition_index,

@@ -8,41 +8,64 @@
 //!
 //! Modules use only modules listed above them.
 
+mod request;
+
+mod codes;
 mod error;
 
 mod api;
 mod budget;
 mod dial;
+mod frame;
+mod guard;
+mod throttle;
 mod versions;
 
+mod line;
 mod tls;
+
+mod incoming;
 
 mod connection;
 
+mod brokers;
+mod retry;
 mod sasl;
 
 mod cluster;
-mod retry;
+
+mod metadata;
+
+mod leaders;
 
 mod fetch;
-mod frame;
 mod groups;
 mod offsets;
 mod produce;
 mod topics;
 mod transactions;
 
+mod rehearsal;
+mod verdict;
+
+pub use brokers::BrokerId;
 pub use budget::Budget;
-pub use cluster::{BrokerId, Cluster, ClusterConfig, Partition, Topic};
+pub use cluster::{Cluster, ClusterConfig};
+pub use codes::{Retry, code};
 pub use connection::Connection;
 pub use dial::{Dialer, Stream, TcpDialer};
-pub use error::{Retry, WireError, code};
+pub use error::WireError;
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
-pub use groups::{Group, GroupOffset};
-pub use offsets::{Isolation, OffsetAt, OpenTransaction};
+pub use groups::{Group, GroupOffset, Groups};
+pub use leaders::{Answers, Key};
+pub use metadata::{Partition, Topic};
+pub use offsets::{EpochEnd, Isolation, OffsetAt, OpenTransaction};
 pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};
+pub use request::{BACKUP_NEEDS, GROUP_NEEDS, RESTORE_NEEDS, Request};
 pub use retry::Backoff;
 pub use sasl::SaslConfig;
+pub use throttle::Throttled;
 pub use tls::TlsFiles;
 pub use topics::{ConfigEntry, Creation, NewTopic};
-pub use transactions::ProducerIdentity;
+pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
+pub use verdict::Verdict;

@@ -1,14 +1,18 @@
 //! Offsets of partitions: log start, ends, leader epochs, and open transactions.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
+use futures::FutureExt;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::{DescribeProducersRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 
-use crate::cluster::{Cluster, topic_name};
-use crate::{BrokerId, Topic, WireError, code};
+use crate::cluster::Cluster;
+use crate::leaders::{Answers, ByTopic, Key, Question, Told, ask_leaders};
+use crate::metadata::topic_name;
+use crate::{BrokerId, Request, Topic, WireError};
 
 /// Which end of a partition counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,209 +43,176 @@ pub struct OpenTransaction {
     pub last_timestamp: i64,
 }
 
-/// A partition by topic name and number.
-type Key = (String, i32);
+/// The end of a leader epoch: `(epoch, end)` of the largest one that is not newer; `None` when there is no such epoch.
+pub type EpochEnd = Option<(i32, i64)>;
+
+/// One offset of each partition.
+type Offsets = HashMap<Key, i64>;
 
 impl Cluster {
-    /// One offset of each partition of `topics`, asked from the leaders, a request per broker.
+    /// One offset of each partition of `topics`, asked from the leaders.
     ///
     /// # Errors
-    /// When a partition has no answer until the deadline.
-    pub async fn offsets(
+    /// When a partition has no answer until the deadline, or can never have one.
+    pub async fn offsets(&self, topics: &[Topic], at: OffsetAt, isolation: Isolation) -> Result<Offsets, WireError> {
+        self.ask_offsets(topics, at, isolation, strict(Request::ListOffsets, self.deadline())).await?.complete()
+    }
+
+    /// The same, waiting for `patience` at most: partitions whose leader did not answer until then are named.
+    ///
+    /// # Errors
+    /// [`WireError::Stopped`], or when no broker lets us look where partitions are led.
+    pub async fn offsets_within(
         &self,
         topics: &[Topic],
         at: OffsetAt,
         isolation: Isolation,
-    ) -> Result<HashMap<Key, i64>, WireError> {
-        let mut missing = keys(topics);
-        let mut topics = topics.to_vec();
-        let mut out = HashMap::new();
-        let mut backoff = self.backoff();
-        let mut unknown = 0;
-        while !missing.is_empty() {
-            let (found, error) = self.ask_offsets(&topics, &missing, at, isolation).await;
-            for (key, offset) in found {
-                missing.remove(&key);
-                out.insert(key, offset);
-            }
-            if let Some(error) = error {
-                backoff.wait(error).await?;
-                let names: Vec<_> = topics.iter().map(|t| t.name.clone()).collect();
-                topics = self.topics(Some(&names)).await?;
-                check_there(&topics, &missing, &mut unknown)?;
-            }
-        }
-        Ok(out)
+        patience: Duration,
+    ) -> Result<Answers<i64>, WireError> {
+        let question = patient(Request::ListOffsets, patience.min(self.deadline()));
+        self.ask_offsets(topics, at, isolation, question).await
     }
 
     async fn ask_offsets(
         &self,
         topics: &[Topic],
-        missing: &HashSet<Key>,
         at: OffsetAt,
         isolation: Isolation,
-    ) -> (Vec<(Key, i64)>, Option<WireError>) {
-        let timestamp = if at == OffsetAt::Start { -2 } else { -1 };
-        let (mut found, mut last) = (Vec::new(), None);
-        for (leader, by_topic) in by_leader(topics, missing) {
-            let ask = |(name, partitions): (String, Vec<i32>)| {
-                let partition = |p| ListOffsetsPartition::default().with_partition_index(p).with_timestamp(timestamp);
-                let partitions = partitions.into_iter().map(partition).collect();
-                ListOffsetsTopic::default().with_name(topic_name(&name)).with_partitions(partitions)
-            };
-            let request = ListOffsetsRequest::default()
-                .with_isolation_level(isolation as i8)
-                .with_topics(by_topic.into_iter().map(ask).collect());
-            match self.send(leader, &request, 7).await {
-                Err(error) => last = Some(error),
-                Ok(answer) => {
-                    for topic in answer.topics {
-                        for p in topic.partitions {
-                            let key = (topic.name.0.to_string(), p.partition_index);
-                            match p.error_code {
-                                0 => found.push((key, p.offset)),
-                                code => last = Some(WireError::broker(format!("{}/{}", key.0, key.1), code)),
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        let none_led = found.is_empty() && last.is_none();
-        let leaderless = none_led.then(|| WireError::broker("partitions without a leader", 5));
-        (found, last.or(leaderless))
+        question: Question,
+    ) -> Result<Answers<i64>, WireError> {
+        let ask = |leader, partitions| self.offsets_of(leader, partitions, at, isolation).boxed();
+        ask_leaders(self, topics, keys(topics), question, ask).await
     }
 
-    /// Where the given leader epoch of each partition ended: `(epoch, end)` of the largest epoch that is not newer.
-    /// `None` when the leader knows no such epoch.
+    async fn offsets_of(&self, leader: BrokerId, by_topic: ByTopic, at: OffsetAt, isolation: Isolation) -> Told<i64> {
+        let timestamp = if at == OffsetAt::Start { -2 } else { -1 };
+        let ask = |(name, partitions): (String, Vec<i32>)| {
+            let partition = |p| ListOffsetsPartition::default().with_partition_index(p).with_timestamp(timestamp);
+            let partitions = partitions.into_iter().map(partition).collect();
+            ListOffsetsTopic::default().with_name(topic_name(&name)).with_partitions(partitions)
+        };
+        let request = ListOffsetsRequest::default()
+            .with_isolation_level(isolation as i8)
+            .with_topics(by_topic.into_iter().map(ask).collect());
+        let answer = self.send(leader, &request).await?;
+        let mut told = Vec::new();
+        for topic in answer.topics {
+            for p in topic.partitions {
+                let key = (topic.name.0.to_string(), p.partition_index);
+                let subject = || format!("{}/{}", key.0, key.1);
+                let offset = match p.error_code {
+                    0 if p.offset >= 0 => Ok(p.offset),
+                    0 => Err(WireError::Unanswered { request: Request::ListOffsets, subject: subject() }),
+                    code => Err(WireError::broker(Request::ListOffsets, subject(), code)),
+                };
+                told.push((key, offset));
+            }
+        }
+        Ok(told)
+    }
+
+    /// Where the given leader epoch of each partition ended.
     ///
     /// # Errors
-    /// When a leader does not answer until the deadline.
+    /// When a leader does not answer until the deadline, or never will.
     pub async fn epoch_ends(
         &self,
         topics: &[Topic],
         epochs: &HashMap<Key, i32>,
-    ) -> Result<HashMap<Key, Option<(i32, i64)>>, WireError> {
-        let mut missing: HashSet<Key> = epochs.keys().cloned().collect();
-        let mut topics = topics.to_vec();
-        let mut out = HashMap::new();
-        let mut backoff = self.backoff();
-        let mut unknown = 0;
-        while !missing.is_empty() {
-            let mut last = None;
-            for (leader, by_topic) in by_leader(&topics, &missing) {
-                match self.ask_epochs(leader, by_topic, epochs).await {
-                    Ok(found) => out.extend(found),
-                    Err(error) => last = Some(error),
-                }
-            }
-            missing.retain(|key| !out.contains_key(key));
-            if !missing.is_empty() {
-                let leaderless = || WireError::broker("partitions without a leader", 5);
-                backoff.wait(last.unwrap_or_else(leaderless)).await?;
-                let names: Vec<_> = topics.iter().map(|t| t.name.clone()).collect();
-                topics = self.topics(Some(&names)).await?;
-                check_there(&topics, &missing, &mut unknown)?;
-            }
-        }
-        Ok(out)
+    ) -> Result<HashMap<Key, EpochEnd>, WireError> {
+        self.ask_epochs(topics, epochs, strict(Request::OffsetForLeaderEpoch, self.deadline())).await?.complete()
+    }
+
+    /// The same, waiting for `patience` at most: partitions whose leader did not answer until then are named.
+    ///
+    /// # Errors
+    /// [`WireError::Stopped`], or when no broker lets us look where partitions are led.
+    pub async fn epoch_ends_within(
+        &self,
+        topics: &[Topic],
+        epochs: &HashMap<Key, i32>,
+        patience: Duration,
+    ) -> Result<Answers<EpochEnd>, WireError> {
+        let question = patient(Request::OffsetForLeaderEpoch, patience.min(self.deadline()));
+        self.ask_epochs(topics, epochs, question).await
     }
 
     async fn ask_epochs(
         &self,
-        leader: BrokerId,
-        by_topic: BTreeMap<String, Vec<i32>>,
+        topics: &[Topic],
         epochs: &HashMap<Key, i32>,
-    ) -> Result<Vec<(Key, Option<(i32, i64)>)>, WireError> {
-        let ask = |(name, partitions): (String, Vec<i32>)| {
-            let partition = |p: i32| {
-                let epoch = epochs.get(&(name.clone(), p)).copied().unwrap_or(-1);
-                OffsetForLeaderPartition::default().with_partition(p).with_leader_epoch(epoch)
+        question: Question,
+    ) -> Result<Answers<EpochEnd>, WireError> {
+        let epochs_of = |by_topic: &ByTopic| {
+            let partition = |name: &String, p: i32| {
+                let epoch = epochs.get(&(name.clone(), p)).copied();
+                epoch.map(|epoch| OffsetForLeaderPartition::default().with_partition(p).with_leader_epoch(epoch))
             };
-            let partitions = partitions.into_iter().map(partition).collect();
-            OffsetForLeaderTopic::default().with_topic(topic_name(&name)).with_partitions(partitions)
+            let topic = |(name, partitions): (&String, &Vec<i32>)| {
+                let partitions = partitions.iter().filter_map(|p| partition(name, *p)).collect();
+                OffsetForLeaderTopic::default().with_topic(topic_name(name)).with_partitions(partitions)
+            };
+            by_topic.iter().map(topic).collect::<Vec<_>>()
         };
-        let request = OffsetForLeaderEpochRequest::default().with_topics(by_topic.into_iter().map(ask).collect());
-        let answer = self.send(leader, &request, 4).await?;
-        let mut found = Vec::new();
+        let ask = |leader, by_topic: ByTopic| self.epochs_of(leader, epochs_of(&by_topic)).boxed();
+        ask_leaders(self, topics, epochs.keys().cloned().collect(), question, ask).await
+    }
+
+    async fn epochs_of(&self, leader: BrokerId, topics: Vec<OffsetForLeaderTopic>) -> Told<EpochEnd> {
+        let request = OffsetForLeaderEpochRequest::default().with_topics(topics);
+        let answer = self.send(leader, &request).await?;
+        let mut told = Vec::new();
         for topic in answer.topics {
             for end in topic.partitions {
                 let key = (topic.topic.0.to_string(), end.partition);
-                if end.error_code != 0 {
-                    return Err(WireError::broker(format!("{}/{}", key.0, key.1), end.error_code));
-                }
-                found.push((key, (end.end_offset >= 0).then_some((end.leader_epoch, end.end_offset))));
+                let found = match end.error_code {
+                    0 => Ok((end.end_offset >= 0).then_some((end.leader_epoch, end.end_offset))),
+                    code => {
+                        let subject = format!("{}/{}", key.0, key.1);
+                        Err(WireError::broker(Request::OffsetForLeaderEpoch, subject, code))
+                    }
+                };
+                told.push((key, found));
             }
         }
-        Ok(found)
+        Ok(told)
     }
 
-    /// The leader of one partition, as the cluster says now.
+    /// Open transactions of one partition (KIP-664).
     ///
     /// # Errors
-    /// When the partition or its leader does not exist.
-    pub async fn leader(&self, topic: &str, partition: i32) -> Result<BrokerId, WireError> {
-        let topics = self.topics(Some(&[topic.to_owned()])).await?;
-        let subject = || format!("{topic}/{partition}");
-        let topic = topics.first().ok_or_else(|| WireError::broker(subject(), 3))?;
-        if topic.error != 0 {
-            return Err(WireError::broker(topic.name.clone(), topic.error));
-        }
-        let found = topic.partitions.iter().find(|p| p.index == partition);
-        let leader = found.ok_or_else(|| WireError::broker(subject(), 3))?.leader;
-        if leader < 0 { Err(WireError::broker(subject(), 5)) } else { Ok(leader) }
-    }
-
-    /// Open transactions of one partition (KIP-664); empty where the broker does not tell.
-    ///
-    /// # Errors
-    /// When the leader cannot be asked.
+    /// When the leader cannot be asked, or refuses.
     pub async fn open_transactions(&self, topic: &str, partition: i32) -> Result<Vec<OpenTransaction>, WireError> {
         let leader = self.leader(topic, partition).await?;
         let ask = TopicRequest::default().with_name(topic_name(topic)).with_partition_indexes(vec![partition]);
-        let answer = self.send(leader, &DescribeProducersRequest::default().with_topics(vec![ask]), 0).await?;
-        let partitions = answer.topics.into_iter().flat_map(|t| t.partitions);
-        let open = partitions.flat_map(|p| p.active_producers).filter(|p| p.current_txn_start_offset >= 0);
-        Ok(open
-            .map(|p| OpenTransaction {
+        let answer = self.send(leader, &DescribeProducersRequest::default().with_topics(vec![ask])).await?;
+        let mut out = Vec::new();
+        for p in answer.topics.into_iter().flat_map(|t| t.partitions) {
+            if p.error_code != 0 {
+                let subject = format!("{topic}/{partition}");
+                return Err(WireError::broker(Request::DescribeProducers, subject, p.error_code));
+            }
+            let open = p.active_producers.into_iter().filter(|p| p.current_txn_start_offset >= 0);
+            out.extend(open.map(|p| OpenTransaction {
                 producer_id: p.producer_id.0,
                 first_offset: p.current_txn_start_offset,
                 last_timestamp: p.last_timestamp,
-            })
-            .collect())
+            }));
+        }
+        Ok(out)
     }
 }
 
-/// Looks in a row that may find a topic unknown: a broker that just started does not know all of them yet.
-const UNKNOWN_LOOKS: u32 = 6;
+/// All partitions, or none.
+fn strict(request: Request, limit: Duration) -> Question {
+    Question { request, limit, all_or_none: true }
+}
 
-/// Ends the questions about a topic that was deleted meanwhile.
-fn check_there(topics: &[Topic], missing: &HashSet<Key>, unknown: &mut u32) -> Result<(), WireError> {
-    let gone = |topic: &&Topic| {
-        topic.error == code::UNKNOWN_TOPIC_OR_PARTITION && missing.iter().any(|(name, _)| *name == topic.name)
-    };
-    match topics.iter().find(gone) {
-        None => *unknown = 0,
-        Some(topic) if *unknown >= UNKNOWN_LOOKS => {
-            return Err(WireError::broker(topic.name.clone(), code::UNKNOWN_TOPIC_ID));
-        }
-        Some(_) => *unknown += 1,
-    }
-    Ok(())
+/// As many partitions as answer in time.
+fn patient(request: Request, limit: Duration) -> Question {
+    Question { request, limit, all_or_none: false }
 }
 
 fn keys(topics: &[Topic]) -> HashSet<Key> {
     topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.name.clone(), p.index))).collect()
-}
-
-fn by_leader(topics: &[Topic], wanted: &HashSet<Key>) -> BTreeMap<BrokerId, BTreeMap<String, Vec<i32>>> {
-    let mut out: BTreeMap<BrokerId, BTreeMap<String, Vec<i32>>> = BTreeMap::new();
-    for topic in topics {
-        for p in &topic.partitions {
-            if p.leader >= 0 && wanted.contains(&(topic.name.clone(), p.index)) {
-                out.entry(p.leader).or_default().entry(topic.name.clone()).or_default().push(p.index);
-            }
-        }
-    }
-    out
 }

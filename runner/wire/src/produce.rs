@@ -13,11 +13,6 @@ use crate::WireError;
 use crate::connection::Connection;
 use crate::frame::Frame;
 
-/// The newest version without flexible fields, whose request is written here. The versions from 12 on are out of
-/// reach for another reason, too: with them the broker takes part in transactions by itself (KIP-890), and these
-/// batches are plain idempotent ones.
-const VERSION: i16 = 8;
-
 /// A batch and where it goes.
 #[derive(Debug, Clone)]
 pub struct ProduceSpot {
@@ -59,7 +54,7 @@ impl Connection {
         acks: i16,
         timeout: Duration,
     ) -> Result<ProduceAnswers, WireError> {
-        let (version, frame) = self.begin::<ProduceRequest>(VERSION)?;
+        let (version, frame) = self.begin::<ProduceRequest>(i16::MAX)?;
         let frame = write_request(frame, spots, acks, timeout);
         if acks == 0 {
             self.fire(frame).await?;
@@ -124,7 +119,8 @@ fn put_count(out: &mut BytesMut, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::topic_name;
+    use crate::Request;
+    use crate::metadata::topic_name;
     use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use kafka_protocol::protocol::Encodable;
 
@@ -145,7 +141,8 @@ mod tests {
             topic("a", vec![data(0, "head one"), data(7, "head two")]),
             topic("b", vec![data(1, "head ")]),
         ]);
-        for version in 3..=VERSION {
+        let (oldest, newest) = Request::Produce.versions();
+        for version in oldest..=newest {
             let mut bytes = BytesMut::new();
             request.encode(&mut bytes, version).unwrap();
             assert_eq!(frame.body(), bytes.freeze(), "version {version}");

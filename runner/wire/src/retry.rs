@@ -1,50 +1,91 @@
-//! Back-off with jitter and a deadline. The jitter comes from a seed, so that a simulation repeats itself.
+//! Back-off with jitter and a deadline. The deadline counts the time spent failing: its clock starts with the first
+//! failure after a success. The jitter comes from a seed, so that a simulation repeats itself.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Retry, WireError};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Answers in a row that may be unreadable: each closes its connection and is asked for again.
+const UNREADABLE: u32 = 4;
 
 /// Pauses between attempts of one piece of work.
 #[derive(Debug)]
 pub struct Backoff {
     pause: Duration,
-    started: Instant,
+    /// When the first failure after the last success was met.
+    failing_since: Option<Instant>,
     limit: Duration,
+    unreadable: u32,
     random: u64,
+    stop: CancellationToken,
 }
 
 impl Backoff {
-    /// A back-off that gives up after `limit`.
+    /// A back-off that gives up when the work failed for `limit` without a success.
     #[must_use]
     pub fn new(limit: Duration, seed: u64) -> Self {
-        Self { pause: FIRST_PAUSE, started: Instant::now(), limit, random: seed | 1 }
+        Self {
+            pause: FIRST_PAUSE,
+            failing_since: None,
+            limit,
+            unreadable: 0,
+            random: seed | 1,
+            stop: CancellationToken::new(),
+        }
     }
 
-    /// Starts anew: the work made progress.
+    /// The same, ended at once by `stop`.
+    #[must_use]
+    pub fn with_stop(self, stop: CancellationToken) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// The work succeeded, or made progress: the next failure is a first one.
     pub fn reset(&mut self) {
         self.pause = FIRST_PAUSE;
-        self.started = Instant::now();
+        self.failing_since = None;
+        self.unreadable = 0;
+    }
+
+    /// For how long the work has been failing.
+    #[must_use]
+    pub fn failing_for(&self) -> Duration {
+        self.failing_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Waits before the next attempt.
     ///
     /// # Errors
-    /// `error` itself when trying again cannot help; [`WireError::Deadline`] around it when the time is up.
+    /// `error` itself when trying again cannot help; [`WireError::Deadline`] around it when the time is up;
+    /// [`WireError::Stopped`] when the run shall stop.
     pub async fn wait(&mut self, error: WireError) -> Result<Retry, WireError> {
         let class = error.retry();
         if class == Retry::Never {
             return Err(error);
         }
-        if self.started.elapsed() + self.pause > self.limit {
-            return Err(WireError::Deadline { seconds: self.started.elapsed().as_secs(), last: Box::new(error) });
+        if matches!(error, WireError::Protocol { .. }) {
+            self.unreadable += 1;
+            if self.unreadable > UNREADABLE {
+                return Err(error);
+            }
+        }
+        self.failing_since.get_or_insert_with(Instant::now);
+        let failing = self.failing_for();
+        if failing + self.pause > self.limit {
+            return Err(WireError::Deadline { seconds: failing.as_secs(), last: Box::new(error) });
         }
         tracing::debug!(%error, pause_ms = self.pause.as_millis(), "trying again");
-        tokio::time::sleep(self.jittered()).await;
+        let pause = self.jittered();
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(WireError::Stopped),
+            () = tokio::time::sleep(pause) => {}
+        }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Ok(class)
     }
@@ -62,20 +103,68 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Request, code};
+
+    fn moved() -> WireError {
+        WireError::broker(Request::Fetch, "t/0", code::NOT_LEADER_OR_FOLLOWER)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn waits_grow_and_end_at_the_deadline() {
         let mut backoff = Backoff::new(Duration::from_secs(10), 7);
         let mut rounds = 0;
         let end = loop {
-            match backoff.wait(WireError::broker("t", 7)).await {
-                Ok(Retry::Again) => rounds += 1,
+            match backoff.wait(moved()).await {
+                Ok(Retry::Refresh) => rounds += 1,
                 other => break other,
             }
         };
         assert!((6..30).contains(&rounds), "{rounds}");
         assert!(matches!(end, Err(WireError::Deadline { .. })));
-        let fatal = backoff.wait(WireError::broker("t", 29)).await;
-        assert!(matches!(fatal, Err(WireError::Broker { code: 29, .. })));
+        let fatal = backoff.wait(WireError::broker(Request::Fetch, "t/0", code::TOPIC_AUTHORIZATION_FAILED)).await;
+        assert_eq!(fatal.unwrap_err().broker_code(), Some(code::TOPIC_AUTHORIZATION_FAILED));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_time_spent_failing_counts() {
+        let limit = Duration::from_secs(10);
+        let mut backoff = Backoff::new(limit, 7);
+        for _ in 0..3 {
+            // Quiet for long, before the first failure and after each success.
+            tokio::time::sleep(limit * 50).await;
+            let since = Instant::now();
+            let end = loop {
+                if let Err(end) = backoff.wait(moved()).await {
+                    break end;
+                }
+            };
+            assert!(matches!(end, WireError::Deadline { seconds: 7..=10, .. }), "{end}");
+            assert!(since.elapsed() >= limit * 7 / 10, "{:?}", since.elapsed());
+            backoff.reset();
+            assert_eq!(backoff.failing_for(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_the_wait_at_once() {
+        let stop = CancellationToken::new();
+        let mut backoff = Backoff::new(Duration::from_secs(10), 7).with_stop(stop.clone());
+        stop.cancel();
+        let since = Instant::now();
+        assert!(matches!(backoff.wait(moved()).await, Err(WireError::Stopped)));
+        assert_eq!(since.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unreadable_answers_are_asked_for_again_a_few_times() {
+        let garbage =
+            || WireError::Protocol { broker: "b:1".into(), request: Request::Fetch, reason: "too short".into() };
+        let mut backoff = Backoff::new(Duration::from_secs(1000), 7);
+        for _ in 0..UNREADABLE {
+            backoff.wait(garbage()).await.unwrap();
+        }
+        assert!(matches!(backoff.wait(garbage()).await, Err(WireError::Protocol { .. })));
+        backoff.reset();
+        backoff.wait(garbage()).await.unwrap();
     }
 }

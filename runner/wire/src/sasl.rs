@@ -57,7 +57,7 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
     let refused =
         |reason: String| WireError::Authentication { broker: connection.broker().to_owned(), reason, rotating: false };
     let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
-    let answer = connection.call(&handshake, 1, Duration::ZERO).await?;
+    let answer = connection.call(&handshake, Duration::ZERO).await?;
     if answer.error_code != 0 {
         let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         return Err(refused(format!("it does not offer {mechanism}, only {}", offered.join(", "))));
@@ -71,7 +71,7 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
         let state = session.step(input.as_deref(), &mut output).map_err(|error| refused(error.to_string()))?;
         if !output.is_empty() || state.is_running() {
             let request = SaslAuthenticateRequest::default().with_auth_bytes(output.into());
-            let answer = connection.call(&request, 2, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
+            let answer = connection.call(&request, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
             if answer.error_code != 0 {
                 let words = answer.error_message.map(|m| m.to_string());
                 return Err(refused(words.unwrap_or_else(|| format!("error {}", answer.error_code))));

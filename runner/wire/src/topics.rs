@@ -12,19 +12,16 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::cluster::{Cluster, topic_name};
-use crate::{WireError, code};
+use crate::cluster::Cluster;
+use crate::metadata::topic_name;
+use crate::{Request, WireError, code};
 
 /// Resource type of topics in config requests.
 const TOPIC: i8 = 2;
-/// Resource type of brokers in config requests.
-const BROKER: i8 = 4;
 /// Config source of values that were set on the topic itself.
 const TOPIC_SOURCE: i8 = 1;
 /// Topics per config request.
 const CHUNK: usize = 200;
-/// The controller's time ran out.
-const REQUEST_TIMED_OUT: i16 = 7;
 /// How long the controller may take.
 const ADMIN_WAIT: Duration = Duration::from_secs(30);
 
@@ -77,11 +74,12 @@ impl Cluster {
             let request = DescribeConfigsRequest::default().with_resources(chunk.iter().map(ask).collect());
             let found = self
                 .retrying(async || {
-                    let answer = self.controller(&request, 4, Duration::ZERO).await?;
+                    let answer = self.any(&request).await?;
                     let mut found = Vec::new();
                     for result in answer.results {
                         let name = result.resource_name.to_string();
-                        check(&format!("configs of topic {name}"), result.error_code, result.error_message)?;
+                        let subject = format!("configs of topic {name}");
+                        check(Request::DescribeConfigs, &subject, result.error_code, result.error_message)?;
                         let entry =
                             |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
                                 let own = c.config_source == TOPIC_SOURCE;
@@ -89,7 +87,11 @@ impl Cluster {
                             };
                         found.push((name, result.configs.into_iter().map(entry).collect()));
                     }
-                    Ok(found)
+                    let told = |wanted: &&String| found.iter().any(|(name, _): &(String, _)| name == *wanted);
+                    match chunk.iter().find(|name| !told(name)) {
+                        None => Ok(found),
+                        Some(name) => Err(unanswered(Request::DescribeConfigs, &format!("topic {name}"))),
+                    }
                 })
                 .await?;
             out.extend(found);
@@ -114,23 +116,27 @@ impl Cluster {
             .with_configs(configs.collect());
         let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
         let request = CreateTopicsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
-        let mut unanswered = false;
+        let mut in_doubt = false;
         self.retrying(async || {
-            let answer = match self.controller(&request, 7, ADMIN_WAIT).await {
+            let answer = match self.controller(&request, ADMIN_WAIT).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    unanswered = true;
+                    in_doubt = true;
                     return Err(error);
                 }
             };
+            let subject = format!("create topic {}", topic.name);
             let result = answer.topics.into_iter().next();
-            let (code, message) = result.map_or((-1, None), |t| (t.error_code, t.error_message));
+            let Some(result) = result else {
+                in_doubt = true;
+                return Err(unanswered(Request::CreateTopics, &subject));
+            };
             // The controller's own time-out does not say whether the topic comes, either.
-            unanswered |= code == REQUEST_TIMED_OUT;
-            if code == code::TOPIC_ALREADY_EXISTS && unanswered {
+            in_doubt |= result.error_code == code::REQUEST_TIMED_OUT;
+            if result.error_code == code::TOPIC_ALREADY_EXISTS && in_doubt {
                 return Ok(Creation::Perhaps);
             }
-            check(&format!("create topic {}", topic.name), code, message).map(|()| Creation::Done)
+            check(Request::CreateTopics, &subject, result.error_code, result.error_message).map(|()| Creation::Done)
         })
         .await
     }
@@ -152,10 +158,11 @@ impl Cluster {
             .with_configs(changes.iter().map(change).collect());
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
         self.retrying(async || {
-            let answer = self.controller(&request, 1, ADMIN_WAIT).await?;
+            let answer = self.controller(&request, ADMIN_WAIT).await?;
+            let subject = format!("configs of topic {name}");
             let result = answer.responses.into_iter().next();
-            let (code, message) = result.map_or((-1, None), |r| (r.error_code, r.error_message));
-            check(&format!("configs of topic {name}"), code, message)
+            let result = result.ok_or_else(|| unanswered(Request::IncrementalAlterConfigs, &subject))?;
+            check(Request::IncrementalAlterConfigs, &subject, result.error_code, result.error_message)
         })
         .await
     }
@@ -172,38 +179,24 @@ impl Cluster {
             let ask = DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(vec![below]);
             let timeout = i32::try_from(ADMIN_WAIT.as_millis()).unwrap_or(i32::MAX);
             let request = DeleteRecordsRequest::default().with_topics(vec![ask]).with_timeout_ms(timeout);
-            let answer = self.send(leader, &request, 2).await?;
+            let answer = self.send(leader, &request).await?;
             let result = answer.topics.into_iter().flat_map(|t| t.partitions).next();
-            check(&subject, result.map_or(-1, |p| p.error_code), None)
-        })
-        .await
-    }
-
-    /// Configs of a broker; empty where we may not read them.
-    ///
-    /// # Errors
-    /// When no broker answers until the deadline.
-    pub async fn broker_configs(&self) -> Result<BTreeMap<String, String>, WireError> {
-        self.retrying(async || {
-            let Some(broker) = self.broker_ids().first().copied() else {
-                return Err(WireError::broker("brokers", 5));
-            };
-            let resource = DescribeConfigsResource::default().with_resource_type(BROKER);
-            let resource = resource.with_resource_name(StrBytes::from_string(broker.to_string()));
-            let request =
-                DescribeConfigsRequest::default().with_resources(vec![resource.with_configuration_keys(None)]);
-            let answer = self.send(broker, &request, 4).await?;
-            let readable = answer.results.into_iter().filter(|result| result.error_code == 0);
-            let configs = readable.flat_map(|result| result.configs);
-            Ok(configs.filter_map(|c| Some((c.name.to_string(), c.value?.to_string()))).collect())
+            let result = result.ok_or_else(|| unanswered(Request::DeleteRecords, &subject))?;
+            check(Request::DeleteRecords, &subject, result.error_code, None)
         })
         .await
     }
 }
 
-fn check(subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
+fn unanswered(request: Request, subject: &str) -> WireError {
+    WireError::Unanswered { request, subject: subject.to_owned() }
+}
+
+/// The error of an answer, if it has one.
+pub(crate) fn check(request: Request, subject: &str, code: i16, message: Option<StrBytes>) -> Result<(), WireError> {
     if code == 0 {
         return Ok(());
     }
-    Err(WireError::Broker { subject: subject.to_owned(), code, message: message.map(|m| m.to_string()) })
+    let message = message.map(|m| m.to_string());
+    Err(WireError::Broker { request, subject: subject.to_owned(), code, message })
 }

@@ -1,7 +1,6 @@
 //! Producer ids and the fence: what makes a restore exactly once.
 //!
-//! Only old versions of the transaction requests are used: from version 4 (`AddPartitionsToTxn`) and 5 (`EndTxn`)
-//! on they are for brokers, or change the epoch once more (KIP-890).
+//! Only old versions of the transaction requests are used: `Request` says why.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +10,17 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::cluster::{Cluster, topic_name};
-use crate::{BrokerId, WireError};
+use crate::cluster::Cluster;
+use crate::metadata::topic_name;
+use crate::{Request, WireError, code};
 
-/// Times for which the coordinator may keep a transaction open by itself, tried in this order after one above the retry
-/// deadline: `transaction.max.timeout.ms` of the broker may be lower.
-const SHORTER_TIMEOUTS_MS: [i32; 2] = [60_000, 10_000];
+/// The shortest time for which the coordinator must be able to keep a transaction open by itself.
+pub const TRANSACTION_TIMEOUT_MS: i32 = 10_000;
+/// Times that are tried in this order after one above the retry deadline: `transaction.max.timeout.ms` of the broker may
+/// be lower.
+const SHORTER_TIMEOUTS_MS: [i32; 2] = [60_000, TRANSACTION_TIMEOUT_MS];
 /// What the coordinator may take beyond our retry deadline, so that it never ends a fence that is still tried.
 const ABOVE_DEADLINE_MS: u64 = 60_000;
-/// The broker does not take a transaction timeout that long.
-const INVALID_TRANSACTION_TIMEOUT: i16 = 50;
-/// Nothing was done for this partition because another one was refused.
-const OPERATION_NOT_ATTEMPTED: i16 = 55;
 /// Key type of transactional ids in coordinator look-ups.
 const TRANSACTION: i8 = 1;
 
@@ -45,7 +43,7 @@ impl Cluster {
         let longest = i32::try_from(longest).unwrap_or(i32::MAX);
         let mut found = self.init_producer_within(transactional_id, longest).await;
         for timeout in SHORTER_TIMEOUTS_MS.into_iter().filter(|timeout| *timeout < longest) {
-            if found.as_ref().err().and_then(WireError::broker_code) != Some(INVALID_TRANSACTION_TIMEOUT) {
+            if found.as_ref().err().and_then(WireError::broker_code) != Some(code::INVALID_TRANSACTION_TIMEOUT) {
                 break;
             }
             found = self.init_producer_within(transactional_id, timeout).await;
@@ -64,22 +62,17 @@ impl Cluster {
             .with_producer_id(ProducerId(-1))
             .with_producer_epoch(-1);
         self.retrying(async || {
-            let broker = match transactional_id {
-                Some(id) => self.coordinator(id, TRANSACTION).await?,
-                None => self.first_broker()?,
+            let answer = match transactional_id {
+                Some(id) => self.send(self.coordinator(id, TRANSACTION).await?, &request).await?,
+                None => self.any(&request).await?,
             };
-            let answer = self.send(broker, &request, 4).await?;
             if answer.error_code != 0 {
                 let subject = format!("transactional id {}", transactional_id.unwrap_or("(none)"));
-                return Err(WireError::broker(subject, answer.error_code));
+                return Err(WireError::broker(Request::InitProducerId, subject, answer.error_code));
             }
             Ok(ProducerIdentity { id: answer.producer_id.0, epoch: answer.producer_epoch })
         })
         .await
-    }
-
-    fn first_broker(&self) -> Result<BrokerId, WireError> {
-        self.broker_ids().first().copied().ok_or_else(|| WireError::broker("brokers", 5))
     }
 
     /// Ends an empty transaction over these partitions: one invisible marker each, after which the broker
@@ -108,23 +101,28 @@ impl Cluster {
             .with_committed(false);
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
-            let answer = self.send(broker, &add, 3).await?;
+            let answer = self.send(broker, &add).await?;
             let results = answer.results_by_topic_v3_and_below.iter().flat_map(|topic| {
                 let each = topic.results_by_partition.iter();
                 each.map(move |p| (format!("{}/{}", topic.name.0, p.partition_index), p.partition_error_code))
             });
             match first_refusal(results) {
                 None => Ok(()),
-                Some((partition, code)) => Err(WireError::broker(format!("fence of {partition}"), code)),
+                Some((partition, code)) => {
+                    Err(WireError::broker(Request::AddPartitionsToTxn, format!("fence of {partition}"), code))
+                }
             }
         })
         .await?;
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
-            let answer = self.send(broker, &end, 4).await?;
+            let answer = self.send(broker, &end).await?;
             match answer.error_code {
                 0 => Ok(()),
-                code => Err(WireError::broker(format!("fence with transactional id {transactional_id}"), code)),
+                code => {
+                    let subject = format!("fence with transactional id {transactional_id}");
+                    Err(WireError::broker(Request::EndTxn, subject, code))
+                }
             }
         })
         .await
@@ -135,7 +133,7 @@ impl Cluster {
 fn first_refusal(results: impl Iterator<Item = (String, i16)>) -> Option<(String, i16)> {
     let mut not_attempted = None;
     for (partition, code) in results.filter(|(_, code)| *code != 0) {
-        if code != OPERATION_NOT_ATTEMPTED {
+        if code != code::OPERATION_NOT_ATTEMPTED {
             return Some((partition, code));
         }
         not_attempted.get_or_insert((partition, code));

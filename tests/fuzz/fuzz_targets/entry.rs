@@ -3,6 +3,6 @@
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(entry) = archive::Entry::decode("fuzz", 0, data) {
-        assert_eq!(archive::Entry::decode("fuzz", 0, &entry.encode()).ok(), Some(entry));
+        assert_eq!(archive::Entry::decode("fuzz", 0, &entry.encode().unwrap()).ok(), Some(entry));
     }
 });

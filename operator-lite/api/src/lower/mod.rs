@@ -91,6 +91,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
         include_offset_headers: spec.include_offset_headers,
         source_cluster_id: spec.source_cluster_id.clone(),
         consumer_group_snapshot: spec.consumer_group_snapshot,
+        on_gap: contract::OnGap::default(),
         adopt: false,
     };
     RunSpec {
@@ -143,8 +144,10 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         produce_batch_size: spec.produce_batch_size,
         produce_timeout_ms: spec.produce_timeout_ms,
         rate_limit: rates(spec.rate_limiting.as_ref()),
+        max_in_flight_bytes: contract::MAX_IN_FLIGHT_BYTES,
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
+        on_unreadable: contract::OnUnreadable::Fail,
         plan_fingerprint: spec.plan_fingerprint.clone(),
         accept: Vec::new(),
         // A Job that is run again after it was done stays done, whatever was backed up since.

@@ -38,7 +38,7 @@ pub(super) fn open(
     let mut builder = builder
         .with_account(place.account)
         .with_container_name(place.container)
-        .with_client_options(breaker.client_options(place.allow_http))
+        .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
         .with_http_connector(breaker.connector());
     let mut endpoint = place.endpoint.map(str::to_owned);

@@ -1,18 +1,18 @@
-//! The circuit breaker before an object store: it stands where single HTTP requests go out, below the library's own
-//! retries, and holds them back while the store rests.
+//! The circuit breaker before an object store: it holds single HTTP requests back while the store rests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use contract::CircuitBreakerSpec;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
-};
+use object_store::client::HttpConnector;
 use object_store::{ClientOptions, RetryConfig};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::guard::{Connector, Patience};
+
+/// Time to reach a store.
+const CONNECT: Duration = Duration::from_secs(10);
 /// The library gives a request up after this long, or after two rests and a little more.
 const GIVE_UP: Duration = Duration::from_secs(180);
 const AFTER_RESTS: Duration = Duration::from_secs(60);
@@ -33,30 +33,48 @@ pub(super) struct Breaker {
     spec: CircuitBreakerSpec,
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
+    patience: Arc<Patience>,
+    /// How long the library sends one request again.
+    give_up: Duration,
 }
 
 /// A request that passed; says how it ended, or nothing when it was given up.
-struct Pass<'a> {
+pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
     good: Option<bool>,
 }
 
 impl Breaker {
     pub(super) fn new(spec: CircuitBreakerSpec) -> Self {
-        Self { spec, state: Arc::new(Mutex::new(State::Closed { failures: 0 })), changed: Arc::default() }
+        let rests = Duration::from_secs(spec.reset_timeout_secs) * 2 + AFTER_RESTS;
+        Self {
+            spec,
+            state: Arc::new(Mutex::new(State::Closed { failures: 0 })),
+            changed: Arc::default(),
+            patience: Arc::new(Patience::new(Duration::from_millis(spec.operation_timeout_ms))),
+            give_up: if spec.enabled { rests.max(GIVE_UP) } else { GIVE_UP },
+        }
+    }
+
+    /// The same, for somebody who waits for an answer: requests are not sent again for long.
+    pub(super) fn brief(self, give_up: Duration) -> Self {
+        Self { give_up, ..self }
+    }
+
+    /// How long requests may go without an answer.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     /// Options of HTTP clients behind this breaker.
-    pub(super) fn client_options(&self, allow_http: bool) -> ClientOptions {
-        let timeout = Duration::from_millis(self.spec.operation_timeout_ms);
-        ClientOptions::new().with_timeout(timeout).with_allow_http(allow_http)
+    pub(super) fn client_options(allow_http: bool) -> ClientOptions {
+        // The guard counts silence; the library would count the whole request.
+        ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT).with_allow_http(allow_http)
     }
 
     /// How long the library tries a request again.
     pub(super) fn retries(&self) -> RetryConfig {
-        let rests = Duration::from_secs(self.spec.reset_timeout_secs) * 2 + AFTER_RESTS;
-        let retry_timeout = if self.spec.enabled { rests.max(GIVE_UP) } else { GIVE_UP };
-        RetryConfig { retry_timeout, max_retries: 50, ..RetryConfig::default() }
+        RetryConfig { retry_timeout: self.give_up, max_retries: 50, ..RetryConfig::default() }
     }
 
     /// Makes clients whose requests pass this breaker.
@@ -68,7 +86,7 @@ impl Breaker {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn enter(&self) -> Pass<'_> {
+    pub(super) async fn enter(&self) -> Pass<'_> {
         loop {
             let changed = self.changed.notified();
             let now = Instant::now();
@@ -121,6 +139,13 @@ impl Breaker {
     }
 }
 
+impl Pass<'_> {
+    /// How the request ended; `None` says nothing about the store.
+    pub(super) fn end(mut self, good: Option<bool>) {
+        self.good = good;
+    }
+}
+
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.breaker.spec.enabled {
@@ -129,39 +154,12 @@ impl Drop for Pass<'_> {
     }
 }
 
-#[derive(Debug)]
-struct Connector(Breaker);
-
-impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Guarded { breaker: self.0.clone(), inner }))
-    }
-}
-
-#[derive(Debug)]
-struct Guarded {
-    breaker: Breaker,
-    inner: HttpClient,
-}
-
-#[async_trait]
-impl HttpService for Guarded {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let mut pass = self.breaker.enter().await;
-        let answer = self.inner.execute(request).await;
-        pass.good = Some(answer.as_ref().is_ok_and(|answer| !answer.status().is_server_error()));
-        answer
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     async fn request(breaker: &Breaker, good: bool) {
-        let mut pass = breaker.enter().await;
-        pass.good = Some(good);
+        breaker.enter().await.end(Some(good));
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,9 +183,9 @@ mod tests {
         let (first, second) = (breaker.clone(), breaker.clone());
         tokio::join!(
             async {
-                let mut pass = first.enter().await;
+                let pass = first.enter().await;
                 tokio::time::sleep(Duration::from_secs(5)).await;
-                pass.good = Some(true);
+                pass.end(Some(true));
             },
             async {
                 tokio::time::sleep(Duration::from_secs(61)).await;

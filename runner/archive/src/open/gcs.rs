@@ -22,7 +22,7 @@ pub(super) fn open(
     install_tls();
     let builder =
         if credentials.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
-    let mut builder = builder.with_bucket_name(bucket).with_client_options(breaker.client_options(allow_http));
+    let mut builder = builder.with_bucket_name(bucket).with_client_options(Breaker::client_options(allow_http));
     builder = builder.with_retry(breaker.retries()).with_http_connector(breaker.connector());
     if let Some(endpoint) = endpoint {
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));

@@ -34,7 +34,7 @@ pub(super) fn open(
         .with_bucket_name(place.bucket)
         .with_region(place.region)
         .with_virtual_hosted_style_request(!place.path_style)
-        .with_client_options(breaker.client_options(place.allow_http))
+        .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
         .with_http_connector(breaker.connector())
         // TLS already covers the payload, and blocks have digests of their own: hash bytes once.

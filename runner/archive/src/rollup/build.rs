@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::rows::{RowReader, RowWriter};
-use super::{Directory, MAGIC, PageRow, RollupRef};
+use super::{Directory, MAGIC, PageRow, RollupRef, SealedPoint};
 use crate::entry::{FORMAT, Fork, Gap, SegmentRef, SegmentRow, encode_document};
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Entry, Layout, Store};
@@ -20,7 +20,11 @@ const PAGE: usize = 256 << 10;
 const PART: usize = 8 << 20;
 
 /// Rows in order of topic, partition and segment: those of an entry, or the pages of a roll-up.
+#[derive(Debug, Clone)]
 pub(crate) struct Run {
+    /// Digest of the entry before it.
+    before: Option<Digest>,
+    seals: Vec<SealedPoint>,
     pub(crate) topics: Vec<TopicRow>,
     pub(crate) segments: Vec<SegmentRef>,
     pub(crate) gaps: Vec<Gap>,
@@ -32,7 +36,7 @@ pub(crate) struct Run {
 }
 
 /// An entry's rows, encoded: they take a fraction of the memory.
-pub(crate) fn run_of_entry(entry: &Entry) -> Run {
+pub(crate) fn run_of_entry(entry: &Entry, digest: &Digest) -> Run {
     let mut order: Vec<u32> = (0u32..).take(entry.topics.len()).collect();
     order.sort_by_key(|place| entry.topics.get(*place as usize).map(|topic| topic.id));
     let mut moved = vec![0u32; order.len()];
@@ -49,6 +53,8 @@ pub(crate) fn run_of_entry(entry: &Entry) -> Run {
         writer.push(&SegmentRow { topic: place(row), ..row.clone() });
     }
     Run {
+        before: entry.previous.clone(),
+        seals: SealedPoint::of(entry, digest).into_iter().collect(),
         topics: order.iter().filter_map(|old| entry.topics.get(*old as usize).cloned()).collect(),
         segments: entry.segments.clone(),
         gaps: entry.gaps.clone(),
@@ -63,6 +69,8 @@ impl Run {
     /// The pages of a roll-up.
     pub(crate) fn of_rollup(rollup: RollupRef, directory: Directory) -> Self {
         Self {
+            before: directory.before,
+            seals: directory.seals.unwrap_or_default(),
             topics: directory.topics,
             segments: directory.segments,
             gaps: directory.gaps,
@@ -95,6 +103,8 @@ impl Run {
 /// Runs whose rows come out in one order, with topics and segments numbered anew.
 pub(crate) struct Runs {
     sources: Vec<Run>,
+    before: Option<Digest>,
+    seals: Vec<SealedPoint>,
     pub(crate) topics: Vec<TopicRow>,
     pub(crate) segments: Vec<SegmentRef>,
     pub(crate) gaps: Vec<Gap>,
@@ -110,6 +120,8 @@ impl Runs {
         by_id.extend(runs.iter().flat_map(|run| &run.topics).map(|topic| (topic.id, topic.name.clone())));
         let number: BTreeMap<Uuid, u32> = by_id.keys().copied().zip(0u32..).collect();
         let (mut segments, mut gaps, mut forks, mut places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let before = runs.first().and_then(|run| run.before.clone());
+        let seals = runs.iter_mut().flat_map(|run| std::mem::take(&mut run.seals)).collect();
         for run in &mut runs {
             let topics = run.topics.iter().map(|topic| number.get(&topic.id).copied().unwrap_or(0)).collect();
             places.push((topics, u32::try_from(segments.len()).unwrap_or(u32::MAX)));
@@ -118,7 +130,7 @@ impl Runs {
             forks.append(&mut run.forks);
         }
         let topics = by_id.into_iter().map(|(id, name)| TopicRow { id, name }).collect();
-        Self { sources: runs, topics, segments, gaps, forks, places }
+        Self { sources: runs, before, seals, topics, segments, gaps, forks, places }
     }
 
     /// The next row of one run, with its new numbers.
@@ -134,31 +146,64 @@ impl Runs {
     }
 }
 
-/// Writes a roll-up of these runs.
+/// The rows of runs, one after the other: by topic and partition, of one partition in log order.
+pub(crate) struct Merge {
+    pub(crate) runs: Runs,
+    heads: BinaryHeap<Reverse<(u32, i32, usize)>>,
+    waiting: Vec<Option<SegmentRow>>,
+}
+
+impl Merge {
+    /// Reads the first row of each run.
+    pub(crate) async fn new(mut runs: Runs, store: &Store, layout: &Layout) -> Result<Self, ArchiveError> {
+        // Runs are in log order: of equal partitions the older run comes first.
+        let (mut heads, mut waiting) = (BinaryHeap::new(), Vec::new());
+        for number in 0..runs.sources.len() {
+            let row = runs.next(number, store, layout).await?;
+            heads.extend(row.iter().map(|row| Reverse((row.topic, row.partition, number))));
+            waiting.push(row);
+        }
+        Ok(Self { runs, heads, waiting })
+    }
+
+    /// The next row; `None` after the last.
+    pub(crate) async fn next(&mut self, store: &Store, layout: &Layout) -> Result<Option<SegmentRow>, ArchiveError> {
+        let Some(Reverse((_, _, number))) = self.heads.pop() else { return Ok(None) };
+        let following = self.runs.next(number, store, layout).await?;
+        self.heads.extend(following.iter().map(|row| Reverse((row.topic, row.partition, number))));
+        Ok(self.waiting.get_mut(number).and_then(|slot| std::mem::replace(slot, following)))
+    }
+}
+
+/// Where a roll-up stands in the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) level: u32,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// Digest of entry `to`.
+    pub(crate) last: Digest,
+    pub(crate) previous: Option<RollupRef>,
+    pub(crate) earlier: Vec<RollupRef>,
+    /// Whether it says what release 0.1 said, and no more.
+    pub(crate) first_release: bool,
+}
+
+/// Writes a roll-up of these runs to `target`; pages of older roll-ups come from `store`.
 pub(crate) async fn build(
     store: &Store,
+    target: &Store,
     layout: &Layout,
-    (level, from, to): (u32, u64, u64),
-    last: Digest,
-    previous: Option<RollupRef>,
-    mut runs: Runs,
+    place: Place,
+    runs: Runs,
 ) -> Result<RollupRef, ArchiveError> {
+    let Place { level, from, to, last, previous, earlier, first_release } = place;
     let key = layout.rollup(level, from, to);
-    let mut out = Output::new(store, &key);
+    let mut out = Output::new(target, &key);
     out.write(MAGIC).await?;
-    // Runs are in log order: of equal partitions the older run comes first.
-    let mut heads: BinaryHeap<Reverse<(u32, i32, usize)>> = BinaryHeap::new();
-    let mut waiting: Vec<Option<SegmentRow>> = Vec::new();
-    for number in 0..runs.sources.len() {
-        let row = runs.next(number, store, layout).await?;
-        heads.extend(row.iter().map(|row| Reverse((row.topic, row.partition, number))));
-        waiting.push(row);
-    }
+    let mut merge = Merge::new(runs, store, layout).await?;
     let (mut pages, mut page, mut key_of_page) = (Vec::new(), RowWriter::default(), (0, 0));
-    while let Some(Reverse((_, _, number))) = heads.pop() {
-        let following = runs.next(number, store, layout).await?;
-        heads.extend(following.iter().map(|row| Reverse((row.topic, row.partition, number))));
-        let Some(row) = waiting.get_mut(number).and_then(|slot| std::mem::replace(slot, following)) else { continue };
+    while let Some(row) = merge.next(store, layout).await? {
         if page.rows == 0 {
             key_of_page = (row.topic, row.partition);
         }
@@ -170,9 +215,11 @@ pub(crate) async fn build(
     if page.rows > 0 {
         pages.push(out.page(page, key_of_page).await?);
     }
-    let Runs { topics, segments, gaps, forks, .. } = runs;
-    let directory = Directory { format: FORMAT, last, previous, topics, segments, gaps, forks, pages };
-    let bytes = encode_document(&directory);
+    let Runs { before, seals, topics, segments, gaps, forks, .. } = merge.runs;
+    let (before, seals) = if first_release { (None, None) } else { (before, Some(seals)) };
+    let directory =
+        Directory { format: FORMAT, last, before, previous, earlier, seals, topics, segments, gaps, forks, pages };
+    let bytes = encode_document(&directory)?;
     let directory_at = out.written;
     out.write(&bytes).await?;
     let size = out.finish().await?;

@@ -3,17 +3,20 @@
 
 mod build;
 mod rows;
+mod sealed;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::again::reread;
 use crate::columns::columns;
 use crate::entry::{Fork, Gap, SegmentRef, decode_document};
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Layout, Store};
 
-pub(crate) use build::{Run, Runs, build, run_of_entry};
+pub(crate) use build::{Merge, Place, Run, Runs, build, run_of_entry};
 pub(crate) use rows::RowReader;
+pub use sealed::SealedPoint;
 
 /// Entries of a roll-up of level 1; a roll-up of level 2 covers as many of level 1.
 pub(crate) const FANOUT: u64 = 64;
@@ -23,7 +26,7 @@ const MAGIC: &[u8; 8] = b"KBROLLUP";
 const PAGE_LIMIT: usize = 16 << 20;
 
 /// Names a roll-up, with the digest of its directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RollupRef {
     /// 1 or 2.
@@ -66,8 +69,17 @@ pub(crate) struct Directory {
     pub(crate) format: u32,
     /// Digest of entry `to`.
     pub(crate) last: Digest,
+    /// Digest of entry `from - 1`; none at the beginning of the log, and in roll-ups of release 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<Digest>,
     /// The newest roll-up that ends before this one.
     pub(crate) previous: Option<RollupRef>,
+    /// Roll-ups before `previous`, newest first, so that all can be read at once; the links still decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) earlier: Vec<RollupRef>,
+    /// Seals among the entries; none in roll-ups of release 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "sealed::optional")]
+    pub(crate) seals: Option<Vec<SealedPoint>>,
     /// In order of id; rows point into it.
     pub(crate) topics: Vec<TopicRow>,
     pub(crate) segments: Vec<SegmentRef>,
@@ -80,6 +92,10 @@ pub(crate) struct Directory {
 impl Directory {
     /// Reads and checks the directory of a roll-up.
     pub(crate) async fn load(store: &Store, layout: &Layout, rollup: &RollupRef) -> Result<Self, ArchiveError> {
+        reread(|| Self::load_once(store, layout, rollup)).await
+    }
+
+    async fn load_once(store: &Store, layout: &Layout, rollup: &RollupRef) -> Result<Self, ArchiveError> {
         let key = layout.rollup(rollup.level, rollup.from, rollup.to);
         let shown = store.show(&key);
         let bytes = store.get_range(&key, rollup.directory_at..rollup.size).await?;
@@ -87,6 +103,16 @@ impl Directory {
             return Err(ArchiveError::damaged(shown, "its directory does not match the digest in the log"));
         }
         decode_document(&shown, &bytes)
+    }
+
+    /// The rows of some pages that stand side by side.
+    pub(crate) async fn rows(
+        store: &Store,
+        layout: &Layout,
+        rollup: &RollupRef,
+        pages: &[PageRow],
+    ) -> Result<Vec<RowReader>, ArchiveError> {
+        reread(|| Self::pages(store, layout, rollup, pages)).await
     }
 
     /// Reads some pages that stand side by side, and checks them.

@@ -39,7 +39,7 @@ impl RowWriter {
 }
 
 /// Decodes what [`RowWriter`] wrote.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RowReader {
     before: SegmentRow,
     bytes: Vec<u8>,
@@ -52,9 +52,9 @@ impl RowReader {
         Self { before: entry::empty_row(), bytes, at: 0, left: rows }
     }
 
-    /// The encoded rows, before any was read.
-    pub(crate) fn into_parts(self) -> (Vec<u8>, u32) {
-        (self.bytes, self.left)
+    /// Whether no row is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left == 0
     }
 
     /// The next row; `None` after the last.

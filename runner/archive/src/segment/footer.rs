@@ -131,10 +131,10 @@ impl Footer {
         }
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        // Serialization of plain data into memory cannot fail.
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        zstd::bulk::compress(&json, 3).unwrap_or_default()
+    /// The bytes to store.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, ArchiveError> {
+        let json = serde_json::to_vec(self).map_err(ArchiveError::unencodable)?;
+        zstd::bulk::compress(&json, 3).map_err(ArchiveError::unencodable)
     }
 
     /// Reads a footer whose digest was checked.

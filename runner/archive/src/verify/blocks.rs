@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use batch::{Decompressor, RecordIter, payload};
+use batch::{Decompressor, Deltas, RawBatch, Record, RecordIter, payload};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
 
-use super::{Level, Verification};
+use super::{Level, Problem, Verification};
 use crate::read::{batches_of, is_committed, open_block, stored_block};
 use crate::segment::{Footer, ShareRow};
 use crate::{ArchiveError, Store};
@@ -128,7 +128,8 @@ fn check_share(
             }
         };
         let counts = is_committed(batch, share.topic, share.partition, &footer.aborted);
-        for record in RecordIter::new(&batch.header, &plain_records) {
+        let mut found = RecordIter::new(&batch.header, &plain_records);
+        for record in found.by_ref() {
             match record {
                 Err(error) => {
                     out.problem(
@@ -137,7 +138,7 @@ fn check_share(
                     );
                     break;
                 }
-                Ok(record) if counts && batch.header.base_offset + i64::from(record.offset_delta) >= share.first => {
+                Ok(record) if counts && batch.header.takes(offset_of(batch, &record), &(share.first..i64::MAX)) => {
                     committed += 1;
                     let client_time = batch.header.base_timestamp.wrapping_add(record.timestamp_delta);
                     let appended = batch.header.attributes.log_append_time();
@@ -148,8 +149,16 @@ fn check_share(
                 Ok(_) => {}
             }
         }
+        if found.deltas() == Deltas::Odd {
+            let what = format!(
+                "partition {} offset {}: the record offsets of a batch repeat, go backwards or lie outside of it; it is \
+                 stored as the broker took it, and is restored in the order of its records",
+                share.partition, batch.header.base_offset
+            );
+            out.notes.push(Problem { key: key.to_owned(), what });
+        }
     }
-    out.records += records;
+    out.records += committed;
     // The largest time of a batch may belong to a record that compaction removed.
     let times_fit = committed == 0 || (max <= share.max_timestamp && (!share.min_exact || min >= share.min_timestamp));
     if records != share.records || committed != share.committed || !times_fit {
@@ -161,4 +170,9 @@ fn check_share(
             ),
         );
     }
+}
+
+/// The offset that consumers see.
+fn offset_of(batch: &RawBatch, record: &Record<'_>) -> i64 {
+    batch.header.base_offset + i64::from(record.offset_delta)
 }

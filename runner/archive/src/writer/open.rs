@@ -3,11 +3,14 @@
 use contract::{CrashPoint, crash};
 
 use super::SetWriter;
-use crate::replay::{Replay, ensure_set};
+use crate::base::prove;
+use crate::holdings::Holdings;
+use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
+use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
-use crate::writer_options::{AlreadySealed, Claim, WriterOptions, Written};
-use crate::{ArchiveError, Chain, EntryKind, Owner, Store};
+use crate::writer_options::{AlreadySealed, Claim, Moves, WriterOptions, Written};
+use crate::{ArchiveError, Chain, EntryKind, Head, Owner, Store};
 
 /// What opening a set for a run finds.
 #[derive(Debug)]
@@ -22,24 +25,53 @@ impl SetWriter {
     /// Claims a set, creating it when it does not exist.
     ///
     /// # Errors
-    /// When the set has another owner, the store is not safe for several runs, the archive is older than the copy of
-    /// its newest digest says, or another writer is faster.
+    /// When the set has another owner, or a log without its document; when segments are missing that the log names; when
+    /// the store is not safe for several runs, the archive is older than the copy of its newest digest says, or another
+    /// writer is faster.
     pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
-        let (owner, set) = ensure_set(&store, &options).await?;
-        crash::at(CrashPoint::SetCreated);
         let chain = Chain::new(store.clone(), options.layout.clone());
-        let newest = chain.newest().await?;
-        if let Some(head) = &options.head {
-            head.check(&chain, newest).await?;
+        let head = chain.head().await?;
+        Self::open_behind(store, options, head).await
+    }
+
+    /// The same, behind the newest entry as the caller read it just before.
+    ///
+    /// # Errors
+    /// As [`SetWriter::open`].
+    pub async fn open_behind(
+        store: Store,
+        mut options: WriterOptions,
+        head: Option<Head>,
+    ) -> Result<Opened, ArchiveError> {
+        let chain = Chain::new(store.clone(), options.layout.clone());
+        let newest = head.as_ref().map(|head| head.entry.n);
+        if let Some(copy) = &options.head {
+            copy.check(&chain, newest).await?;
         }
-        let replay = Replay::read(&chain, newest, owner).await?;
+        let (owner, set) = match &head {
+            Some(head) => known_set(&store, &chain, head, &options.layout).await?,
+            None => create_set(&store, &options).await?,
+        };
+        crash::at(CrashPoint::SetCreated);
+        let replay = Replay::read(&chain, head, owner).await?;
         if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
             return Ok(Opened::Sealed(sealed));
         }
+        if replay.owner != options.owner && !options.adopt {
+            return Err(foreign(&options, &replay.owner));
+        }
+        let holdings = match newest {
+            Some(newest) => prove(&store, &options.layout, newest, replay.holdings, &replay.state).await?,
+            None => Holdings::default(),
+        };
+        if let Some(point) = replay.point_of(&options) {
+            options.stamp = point;
+        }
         let resumed = replay.goes_on(&options);
+        let targeted = resumed && replay.saved_positions_of(&options.run);
         let mut writer = Self {
             chain,
-            claim: Claim { number: 0, exclusive: true, resumed },
+            claim: Claim { number: 0, exclusive: true, resumed, targeted },
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,
@@ -47,7 +79,9 @@ impl SetWriter {
             last_stamp: replay.last_stamp,
             confirmed: None,
             state: replay.state,
+            ledger: Ledger::default(),
             set,
+            holdings,
             next_segment: 0,
             packing: Packing::new(options.codec, options.level, options.workers),
             current: None,
@@ -57,41 +91,64 @@ impl SetWriter {
             store,
             options,
         };
-        // The writer before may have ended just before its roll-up.
+        // The writer before may have ended just before its roll-up or its hint.
         writer.roll_up().await;
+        writer.mend().await;
         if replay.owner != writer.options.owner {
-            writer.adopt(&replay.owner).await?;
+            writer.adopt().await?;
         }
         writer.make_claim().await?;
         crash::at(CrashPoint::Claimed);
         Ok(Opened::Writer(Box::new(writer)))
     }
 
-    async fn adopt(&mut self, owner: &Owner) -> Result<(), ArchiveError> {
-        let options = &self.options;
-        if !options.adopt {
-            return Err(ArchiveError::ForeignOwner {
-                set: options.layout.set().to_owned(),
-                owner: owner.to_string(),
-                runner: options.owner.to_string(),
-            });
+    /// Writes copies again that are missing. Without them readers are only slower: a failure is no failure of the run.
+    async fn mend(&self) {
+        let Some((end, _)) = &self.last else { return };
+        let point = self.last_seal.zip(self.last_stamp.as_deref());
+        match crate::mend::mend(&self.store, &self.options.layout, *end, point).await {
+            Ok(written) => written.iter().for_each(|key| tracing::warn!(key, "it was missing and is written again")),
+            Err(error) => tracing::warn!(%error, "missing hints and roll-ups could not be written again"),
         }
+    }
+
+    async fn adopt(&mut self) -> Result<(), ArchiveError> {
         let mut entry = self.entry(EntryKind::Adopt);
-        entry.owner = Some(options.owner.clone());
+        entry.owner = Some(self.options.owner.clone());
         self.append(entry).await.map(drop)
     }
 
     async fn make_claim(&mut self) -> Result<(), ArchiveError> {
         let mut entry = self.entry(EntryKind::Claim);
         entry.claim = entry.n;
+        entry.set = Some(self.set.clone());
         self.claim.number = entry.n;
-        let bytes = entry.encode();
-        let number = self.append(entry).await?;
+        let source = std::mem::take(&mut self.options.source);
+        // Where a set begins is decided once: by the first claim, or by the first after a release that did not record it.
+        let is_first = self.state.topics.is_empty() && self.state.partitions.is_empty();
+        entry.members = source.topics;
+        entry.members.retain(|topic| !self.state.topics.contains_key(&topic.id));
+        for member in &entry.members {
+            self.state.know(member.clone(), entry.n);
+        }
+        if is_first {
+            self.fill(&mut entry, Vec::new(), Moves { positions: source.begin, ..Moves::default() })?;
+        }
+        let bytes = entry.encode()?;
+        let (number, _) = self.append(entry).await?;
         crash::at(CrashPoint::ClaimCreated);
         self.claim.exclusive = self.chain.refuses_second_create(number, bytes).await?;
         if !self.claim.exclusive && self.options.incremental {
             return Err(ArchiveError::Unsafe { place: self.store.place().to_owned() });
         }
         Ok(())
+    }
+}
+
+fn foreign(options: &WriterOptions, owner: &Owner) -> ArchiveError {
+    ArchiveError::ForeignOwner {
+        set: options.layout.set().to_owned(),
+        owner: owner.to_string(),
+        runner: options.owner.to_string(),
     }
 }

@@ -4,22 +4,15 @@ use std::collections::BTreeSet;
 
 use contract::{CrashPoint, crash};
 use object_store::path::Path;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::SetWriter;
-use crate::documents::SideDocument;
-use crate::entry::{FORMAT, encode_document};
+use crate::documents::{Hint, SideDocument};
+use crate::entry::{FORMAT, add_all, encode_document};
+use crate::holdings::Holdings;
 use crate::writer_options::{Moves, SealFacts};
 use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
-
-/// Points a recovery point's stamp to its seal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Hint {
-    pub(crate) format: u32,
-    pub(crate) entry: u64,
-    pub(crate) digest: Digest,
-}
 
 impl SetWriter {
     /// Makes a recovery point visible. `live` are the topics that the source has now.
@@ -35,10 +28,17 @@ impl SetWriter {
         let finished = self.durable_segments().await?;
         let mut entry = self.entry(EntryKind::Seal);
         entry.point = facts.stamp;
-        for (id, position) in &moves.positions {
-            self.state.partitions.insert((*id, position.partition), position.clone());
+        let positions = moves.positions.clone();
+        self.fill(&mut entry, finished, moves)?;
+        for (id, position) in positions {
+            self.state.partitions.insert((id, position.partition), position);
         }
-        self.fill(&mut entry, finished, moves);
+        let (topics, partitions) = (&self.state.topics, &self.state.partitions);
+        let name_of = |id| topics.get(&id).map_or_else(|| Uuid::to_string(&id), |topic| topic.name.clone());
+        if let Some(what) = self.ledger.close(name_of, |key| partitions.get(&key).cloned()) {
+            let reason = format!("the recovery point {} does not add up and was not sealed: {what}", facts.point);
+            return Err(ArchiveError::Config { reason, code: contract::Code::Internal });
+        }
         for topic in self.state.topics.values_mut() {
             topic.live = live.contains(&topic.id);
         }
@@ -51,6 +51,9 @@ impl SetWriter {
         };
         crash::at(CrashPoint::SideWritten);
         let (topics, partitions) = self.state.to_document();
+        let mut named = self.holdings.named;
+        add_all(&mut named, &entry.segments);
+        entry.set = Some(self.set.clone());
         entry.seal = Some(Box::new(Seal {
             point: facts.point,
             at: facts.at,
@@ -62,13 +65,13 @@ impl SetWriter {
             held_back: facts.held_back,
             configs,
             groups,
+            holdings: Some(Holdings { named, ..self.holdings }),
             writer: facts.writer,
         }));
-        let number = self.append(entry.clone()).await?;
+        let (number, digest) = self.append(entry.clone()).await?;
         self.last_seal = Some(number);
         self.last_state = Some(number);
         self.last_stamp = Some(entry.point.clone());
-        let digest = self.last.as_ref().map_or_else(|| Digest(String::new()), |(_, digest)| digest.clone());
         Ok((entry, digest))
     }
 
@@ -78,12 +81,12 @@ impl SetWriter {
     /// The store's failures; the recovery point is complete without it.
     pub async fn write_hint(&mut self, entry: &Entry, digest: &Digest) -> Result<(), ArchiveError> {
         let hint = Hint { format: FORMAT, entry: entry.n, digest: digest.clone() };
-        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint).into()).await
+        self.store.put(&self.options.layout.point(&entry.point), encode_document(&hint)?.into()).await
     }
 }
 
 async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
-    let bytes = encode_document(&SideDocument::new(content));
+    let bytes = encode_document(&SideDocument::new(content))?;
     let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
     store.put(&key, bytes.into()).await?;
     Ok(reference)

@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::header::seal_crc;
-use crate::{Codec, Decompressor, Producer, payload, split};
+use crate::{Codec, Decompressor, HEADER_LEN, Producer, payload, split};
 use proptest::prelude::*;
 
 /// A record as a test writes it: key, value, headers, timestamp.
@@ -181,10 +181,81 @@ fn a_delete_horizon_keeps_record_times() {
 
 #[test]
 fn a_record_over_the_limit_is_named() {
-    let batch = encode(&[(None, Some(vec![7; 5_000]), vec![], 5)], Codec::None);
-    let bytes = payload(&batch, &mut Decompressor::default(), 1 << 20).unwrap();
-    let mut selected = Vec::new();
-    select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
-    let result = encode_selected(&selected, None, 1_000, 100, &mut Compressor::new(Codec::None, None));
-    assert!(matches!(result, Err(BatchError::RecordTooLarge { size, limit: 1_000 }) if size > 5_000));
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    let noise: Vec<u8> = (0..5_000).map(|_| next()).collect();
+    for (value, fits) in [(noise, false), (vec![7; 5_000], true)] {
+        let batch = encode(&[(None, Some(value), vec![], 5)], Codec::None);
+        let bytes = payload(&batch, &mut Decompressor::default(), 1 << 20).unwrap();
+        let mut selected = Vec::new();
+        select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
+        let result = encode_selected(&selected, None, 1_000, 100, &mut Compressor::new(Codec::None, None));
+        match result {
+            Ok(made) => assert!(fits && made.len() == 1 && made[0].size() <= 1_000),
+            Err(error) => {
+                assert!(!fits && matches!(error, BatchError::RecordTooLarge { size, limit: 1_000 } if size > 4_900));
+            }
+        }
+    }
+}
+
+#[test]
+fn halves_hold_the_records_of_the_whole_in_order() {
+    let record = |n: u8| (Some(vec![n]), Some(vec![n; 100]), Vec::new(), 1_000 + i64::from(n));
+    for count in 2..8u8 {
+        let records: Vec<_> = (0..count).map(record).collect();
+        let whole = copied(&encode(&records, Codec::Zstd), Producer { id: 1, epoch: 0, sequence: 0 });
+        let halves = halve(&whole).unwrap();
+        assert_eq!(halves.len(), 2);
+        let mut found = Vec::new();
+        for half in halves {
+            found.extend(decode(&signed(half, Producer { id: 1, epoch: 0, sequence: 0 })));
+        }
+        assert_eq!(found, records);
+    }
+}
+
+/// Offsets of a batch with these deltas in its records, whose header counts them as brokers want it.
+fn with_deltas(deltas: &[u8], codec: Codec) -> RawBatch {
+    // Length, attributes, time, delta, null key, null value, no headers.
+    let plain: Vec<u8> = deltas.iter().flat_map(|delta| [12, 0, 0, *delta, 1, 1, 0]).collect();
+    let meta = BatchMeta {
+        base_offset: 100,
+        base_timestamp: 5,
+        max_timestamp: 5,
+        producer: (-1, -1, -1),
+        records: i32::try_from(deltas.len()).unwrap(),
+    };
+    RawBatch::parse(encode_batch(&meta, &plain, &mut Compressor::new(codec, None)).unwrap().into()).unwrap()
+}
+
+#[test]
+fn odd_deltas_are_told_from_damage() {
+    // Zigzag: 0, 1, 2 are 0, 2, 4; -3 is 5; 50 is 100.
+    for (deltas, expected, offsets) in [
+        (&[0, 2, 4][..], Deltas::Ascending, &[100, 101, 102][..]),
+        (&[4, 0, 2], Deltas::Odd, &[102, 100, 101]),
+        (&[0, 0, 2], Deltas::Odd, &[100, 100, 101]),
+        (&[0, 2, 100], Deltas::Odd, &[100, 101, 150]),
+        (&[0, 5, 4], Deltas::Odd, &[100, 97, 102]),
+        (&[2, 4, 6], Deltas::Odd, &[101, 102, 103]),
+    ] {
+        let batch = with_deltas(deltas, Codec::None);
+        assert_eq!(crate::deltas(&batch).unwrap(), expected, "{deltas:?}");
+        let bytes = payload(&batch, &mut Decompressor::default(), 1 << 20).unwrap();
+        let mut selected = Vec::new();
+        assert_eq!(select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap(), expected);
+        assert_eq!(selected.iter().map(|s| s.offset).collect::<Vec<_>>(), offsets);
+        let inside = |range: std::ops::Range<i64>| offsets.iter().filter(|o| batch.header.takes(**o, &range)).count();
+        assert_eq!(inside(0..1000), 3, "the batch lies inside, so all its records do");
+        assert_eq!(inside(100..103), 3);
+        assert_eq!(inside(101..103), offsets.iter().filter(|offset| **offset >= 101).count());
+    }
+    let mut cut = with_deltas(&[0, 2, 4], Codec::None).bytes.to_vec();
+    cut[HEADER_LEN] = 120;
+    seal_crc(&mut cut);
+    assert!(crate::deltas(&RawBatch::parse(cut.into()).unwrap()).is_err());
 }

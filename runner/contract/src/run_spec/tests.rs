@@ -91,3 +91,32 @@ fn the_schema_names_every_block() {
         assert!(text.contains(word) || word.starts_with("shared"), "{word}");
     }
 }
+
+#[test]
+fn prefixes_that_no_store_could_have_as_they_are_written_are_refused() {
+    let found = |prefix: &str| fields(|v| v["storage"]["prefix"] = prefix.into());
+    for good in ["", "team/a", "/team/a/", "ä b/%2F~x", "100%"] {
+        assert!(found(good).is_empty(), "{good}");
+    }
+    for bad in ["a/../b", "a//b", "a\nb", "a\\b", "\u{7f}"] {
+        assert_eq!(found(bad), ["storage.prefix"], "{bad:?}");
+    }
+}
+
+#[test]
+fn a_restore_bounds_what_is_on_its_way_and_fails_at_what_it_cannot_read() {
+    let restore = |more: serde_json::Value| {
+        let mut value = serde_json::json!({"from": "x"});
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let value = spec(|v| {
+            v["backup"] = serde_json::Value::Null;
+            v["restore"] = value.clone();
+        });
+        value.unwrap()
+    };
+    let defaults = restore(serde_json::json!({})).restore.unwrap();
+    assert_eq!((defaults.max_in_flight_bytes, defaults.on_unreadable), (32 << 20, crate::OnUnreadable::Fail));
+    assert_eq!(restore(serde_json::json!({"maxInFlightBytes": 0})).findings()[0].field, "restore.maxInFlightBytes");
+    let skip = restore(serde_json::json!({"onUnreadable": "skip"}));
+    assert_eq!(skip.restore.unwrap().on_unreadable, crate::OnUnreadable::Skip);
+}

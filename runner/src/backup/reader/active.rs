@@ -1,98 +1,127 @@
-//! A partition on its way, and what can stop a request.
+//! A partition on its way: where it is, who is asked, and what troubles it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Code, Failure};
 use tokio::time::Instant;
-use wire::{BrokerId, FetchSpot, WireError};
+use wire::{BrokerId, FetchSpot};
 
+use super::pacing::Pacing;
+use crate::backup::positions::{Key, LogEnds};
 use crate::backup::source::Cursor;
 
 /// Most bytes of one partition in an answer.
 pub(super) const PARTITION: i32 = 4 << 20;
 /// How long a nearer replica is read from before the leader is asked again (the Java consumer's metadata age).
 pub(super) const REPLICA_LEASE: Duration = Duration::from_secs(300);
+/// No broker.
+pub(super) const NOBODY: BrokerId = -1;
+
+/// A batch that is damaged, and who was asked for it.
+#[derive(Debug)]
+pub(super) struct Damaged {
+    /// The position at which it was met.
+    pub(super) offset: i64,
+    pub(super) damage: batch::Damage,
+    /// The broker that is asked now sent it damaged once: the network may have been at fault.
+    pub(super) once: bool,
+    /// Brokers that sent it damaged twice, or could not send it.
+    pub(super) asked: Vec<BrokerId>,
+}
 
 /// A partition that is being read.
-pub(super) struct Active {
-    pub(super) cursor: Cursor,
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) cursor: Cursor,
     pub(super) max_bytes: i32,
     /// Records wait in the source, as far as we know.
     pub(super) behind: bool,
-    /// The last marks that were told.
-    pub(super) told: (i64, i64, i64),
-    /// A replica in our rack, and until when it is asked.
+    /// The last ends that were told.
+    pub(super) told: LogEnds,
+    /// A replica that is asked instead of the leader, and until when.
     pub(super) replica: Option<(BrokerId, Instant)>,
-    /// The replica failed: until then only the leader is asked.
+    /// A replica failed: until then only the leader is asked.
     pub(super) leader_until: Option<Instant>,
-    /// Set while only open transactions are in the way.
-    pub(super) stalled_since: Option<Instant>,
-    /// The damaged batch was fetched once already.
-    pub(super) suspect: Option<i64>,
+    /// Since when only open transactions are in the way.
+    pub(super) held_since: Option<Instant>,
+    pub(super) damaged: Option<Damaged>,
+    pub(super) pacing: Pacing,
 }
 
 impl Active {
-    pub(super) fn new(cursor: Cursor) -> Self {
+    pub(crate) fn new(cursor: Cursor) -> Self {
         Self {
             cursor,
             max_bytes: PARTITION,
             behind: true,
-            told: (0, 0, 0),
+            told: LogEnds::default(),
             replica: None,
             leader_until: None,
-            stalled_since: None,
-            suspect: None,
+            held_since: None,
+            damaged: None,
+            pacing: Pacing::new(),
         }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        (self.cursor.topic_id, self.cursor.partition)
     }
 
     pub(super) fn follows(&self) -> bool {
         self.cursor.target == i64::MAX
     }
 
+    pub(super) fn is_done(&self) -> bool {
+        self.cursor.offset >= self.cursor.target
+    }
+
     /// Goes back to the leader for a while; `true` when a replica was asked.
     pub(super) fn leave_replica(&mut self) -> bool {
-        let left = self.replica.take().is_some();
-        if left {
-            self.leader_until = Some(Instant::now() + REPLICA_LEASE);
+        let Some((id, _)) = self.replica.take() else { return false };
+        self.leader_until = Some(Instant::now() + REPLICA_LEASE);
+        if let Some(damaged) = &mut self.damaged {
+            damaged.once = false;
+            damaged.asked.push(id);
         }
-        left
+        true
+    }
+
+    /// Nobody is known who could be asked: the room looks for somebody.
+    pub(super) fn loses_broker(&mut self) {
+        if !self.leave_replica() {
+            self.cursor.leader = NOBODY;
+        }
     }
 
     /// The broker to ask.
-    pub(super) fn broker(&self) -> BrokerId {
+    pub(crate) fn broker(&self) -> BrokerId {
         self.replica.filter(|(_, until)| Instant::now() < *until).map_or(self.cursor.leader, |(id, _)| id)
     }
-}
 
-pub(super) fn leave_replicas(batch: &mut [Active]) {
-    for active in batch {
-        active.leave_replica();
+    /// It goes on from `offset`, behind a batch of this leader epoch.
+    pub(super) fn moves(&mut self, offset: i64, epoch: i32) {
+        (self.cursor.offset, self.cursor.last_epoch) = (offset, epoch);
+        (self.held_since, self.max_bytes) = (None, PARTITION);
+        if self.damaged.take().is_some() {
+            // A replica was asked for one batch only.
+            self.replica = None;
+        }
     }
-}
 
-/// Why a round of requests ended early.
-pub(super) enum Stop {
-    Retry(WireError),
-    Fail(Failure),
-}
+    /// What it names itself in messages.
+    pub(super) fn subject(&self) -> String {
+        format!("{}/{}", self.cursor.topic, self.cursor.partition)
+    }
 
-pub(super) fn closed() -> Stop {
-    Stop::Fail(Failure::new(Code::Internal, "the collector ended before its readers"))
-}
-
-pub(super) fn subject(cursor: &Cursor) -> String {
-    format!("{}/{}", cursor.topic, cursor.partition)
-}
-
-pub(super) fn spot(active: &Active) -> FetchSpot {
-    FetchSpot {
-        topic: Arc::clone(&active.cursor.topic),
-        topic_id: active.cursor.wire_id,
-        partition: active.cursor.partition,
-        offset: active.cursor.offset,
-        leader_epoch: active.cursor.leader_epoch,
-        last_epoch: active.cursor.last_epoch,
-        max_bytes: active.max_bytes,
+    pub(super) fn spot(&self) -> FetchSpot {
+        FetchSpot {
+            topic: Arc::clone(&self.cursor.topic),
+            topic_id: self.cursor.wire_id,
+            partition: self.cursor.partition,
+            offset: self.cursor.offset,
+            leader_epoch: self.cursor.leader_epoch,
+            last_epoch: self.cursor.last_epoch,
+            max_bytes: self.max_bytes,
+        }
     }
 }

@@ -1,17 +1,39 @@
-//! What a reader does with the answer for one partition.
+//! What a reader does with the answer for one partition, once its meaning is known.
 
 use std::sync::Arc;
 
-use archive::{HeldBack, PendingBatch};
-use batch::{BatchError, RawBatch};
+use archive::{GapReason, HeldBack, HeldReason, PendingBatch};
+use batch::{BatchError, Damage, RawBatch};
 use contract::{Code, Failure};
 use tokio::time::Instant;
-use wire::{FetchedPartition, Isolation, WireError, code};
+use wire::{FetchOptions, FetchedPartition, Isolation, Request, Retry, WireError};
 
-use super::active::{Active, PARTITION, REPLICA_LEASE, Stop, closed, subject};
-use super::{Chunk, Reader};
+use super::active::{Active, REPLICA_LEASE};
+use super::meaning::{Asked, Found, Meaning, Next, first_batch, meaning};
+use super::{ANSWER, Chunk, Reader};
+use crate::backup::positions::LogEnds;
 use crate::backup::source::{Cursor, gap, oldest_open};
 use crate::backup::transactions::{Fate, fates};
+/// Nothing came for a partition although the broker has records for it.
+fn no_progress(active: &Active, part: &FetchedPartition) -> WireError {
+    let from = active.cursor.offset;
+    let detail = format!(
+        "no records came from offset {from} on, although the broker has records up to {}",
+        part.last_stable_offset
+    );
+    WireError::no_progress(active.subject(), detail)
+}
+
+/// What holds for all partitions of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    /// Bytes of the frame that each partition's batches keep in memory.
+    pub(super) pinned: usize,
+    /// Most bytes that were asked for, when one partition was asked for alone.
+    pub(super) alone: Option<usize>,
+    /// A quota made the answer smaller or later.
+    pub(super) throttled: bool,
+}
 
 impl Reader {
     /// Takes what came for one partition; `true` when the next request will be another one.
@@ -19,83 +41,104 @@ impl Reader {
         &mut self,
         active: &mut Active,
         part: FetchedPartition,
-        pinned: usize,
-    ) -> Result<bool, Stop> {
-        match part.error {
-            0 => {}
-            // A follower may be behind its leader, or cut its log a little later.
-            _ if active.leave_replica() => return Ok(true),
-            code::OFFSET_OUT_OF_RANGE => return self.out_of_range(active).await.map(|()| true),
-            other => return Err(Stop::Retry(WireError::broker(subject(&active.cursor), other))),
-        }
-        if let Some((epoch, end)) = part.diverging {
-            let text = format!(
-                "{}: read up to offset {} under leader epoch {}, but the log's epoch {epoch} ends at {end}",
-                subject(&active.cursor),
-                active.cursor.offset,
-                active.cursor.last_epoch
-            );
-            return Err(Stop::Fail(Failure::new(Code::SourceDiverged, text)));
-        }
-        if let Some(replica) = part.preferred_replica {
-            active.replica = Some((replica, Instant::now() + REPLICA_LEASE));
-            return Ok(true);
-        }
-        let split = match batch::split(&part.records) {
-            Ok(split) => split,
-            Err(error) => return Err(Self::damaged(active, error)),
-        };
-        active.suspect = None;
-        let marks = (part.log_start_offset, part.last_stable_offset, part.high_watermark);
-        let cursor = &mut active.cursor;
-        let mut batches = split.batches;
-        batches.retain(|b| b.header.last_offset() >= cursor.offset && b.header.base_offset < cursor.target);
-        if let Some(last) = batches.last().map(|last| last.header) {
-            active.stalled_since = None;
-            active.max_bytes = PARTITION;
-            let pending = self.decide(cursor, batches, &part.aborted)?;
-            let records = pending.iter().map(|batch| batch.raw.header.records()).sum();
-            self.shared.limiter.moved(records, part.records.len() as u64);
-            let (topic, partition) = (cursor.topic_id, cursor.partition);
-            let converted = split.converted.then(|| Arc::clone(&cursor.topic));
-            let chunk = Chunk::Batches { topic, partition, batches: pending, pinned, marks, converted };
-            self.shared.chunks.send(chunk).await.map_err(|_| closed())?;
-            (cursor.offset, cursor.last_epoch) = (last.next_offset(), last.leader_epoch);
-            active.behind = cursor.offset < part.last_stable_offset;
-            active.told = marks;
-            return Ok(true);
-        }
-        if let Some(size) = split.tail_size.filter(|_| split.tail > 0) {
-            active.max_bytes = i32::try_from(size).unwrap_or(i32::MAX).max(PARTITION);
-            return Ok(true);
-        }
-        active.behind = active.cursor.offset < part.last_stable_offset;
-        if active.follows() {
-            if active.told != marks {
-                active.told = marks;
-                let chunk = Chunk::Marks { topic: active.cursor.topic_id, partition: active.cursor.partition, marks };
-                self.shared.chunks.send(chunk).await.map_err(|_| closed())?;
+        round: Round,
+        probed: &mut bool,
+    ) -> Result<bool, Failure> {
+        let asked = Asked { offset: active.cursor.offset, target: active.cursor.target, alone: round.alone };
+        match meaning(asked, &part) {
+            Meaning::Records(found) => self.take_records(active, found, &part, round.pinned).await,
+            Meaning::NothingBefore(next) => self.skip(active, next).await.map(|()| true),
+            Meaning::TooLarge(size) => {
+                active.max_bytes = i32::try_from(size).unwrap_or(i32::MAX);
+                self.recovers(active);
+                Ok(true)
             }
-        } else if part.records.is_empty() && part.last_stable_offset < active.cursor.target {
-            self.wait_or_cut(active, part.last_stable_offset).await?;
+            Meaning::Held => self.wait_or_cut(active, &part).await,
+            Meaning::UpToDate => self.up_to_date(active, &part).await.map(|()| false),
+            // A quota emptied the answer: that is no failure of the broker.
+            Meaning::Waiting if round.throttled => {
+                self.recovers(active);
+                Ok(false)
+            }
+            Meaning::Waiting => self.waits(active, &part, probed).await,
+            Meaning::Elsewhere(replica) => {
+                active.replica = Some((replica, Instant::now() + REPLICA_LEASE));
+                self.recovers(active);
+                Ok(true)
+            }
+            // A follower may be behind its leader, or cut its log a little later.
+            Meaning::OutOfRange | Meaning::Diverged { .. } | Meaning::Refused(_) if active.leave_replica() => Ok(true),
+            Meaning::OutOfRange => self.out_of_range(active).await.map(|()| true),
+            Meaning::Diverged { epoch, end } => Err(diverged(active, epoch, end)),
+            Meaning::Damaged(damage) => self.damaged(active, damage).await,
+            Meaning::Refused(code) => {
+                let error = WireError::broker(Request::Fetch, active.subject(), code);
+                if error.retry() == Retry::Never {
+                    return Err(error.into());
+                }
+                active.loses_broker();
+                self.fails(active, &error);
+                Ok(true)
+            }
         }
-        Ok(false)
     }
 
+    async fn take_records(
+        &mut self,
+        active: &mut Active,
+        found: Found,
+        part: &FetchedPartition,
+        pinned: usize,
+    ) -> Result<bool, Failure> {
+        let Found { batches, mut next, converted } = found;
+        let (pending, unreadable) = self.decide(&active.cursor, batches, &part.aborted);
+        if let Some(damage) = unreadable {
+            let Some(last) = pending.last() else { return self.damaged(active, damage).await };
+            next = Next { offset: last.raw.header.next_offset(), epoch: last.raw.header.leader_epoch };
+        }
+        let records = pending.iter().map(|batch| batch.raw.header.records()).sum();
+        self.shared.limiter.moved(records, part.records.len() as u64);
+        let ends = LogEnds::of(part);
+        let stored_to = pending.last().map_or(active.cursor.offset, |last| last.raw.header.next_offset());
+        self.shared
+            .tell(Chunk::Batches {
+                topic: active.cursor.topic_id,
+                partition: active.cursor.partition,
+                batches: pending,
+                pinned,
+                ends,
+                converted: converted.then(|| Arc::clone(&active.cursor.topic)),
+            })
+            .await?;
+        if next.offset > stored_to {
+            self.shared.tell(Chunk::Skipped { key: active.key(), to: next.offset, epoch: next.epoch }).await?;
+        }
+        active.moves(next.offset, next.epoch);
+        (active.behind, active.told) = (next.offset < part.last_stable_offset, ends);
+        self.recovers(active);
+        Ok(true)
+    }
+
+    /// Batches up to the first whose fate or content cannot be read, and what is wrong with that one.
     fn decide(
         &mut self,
         cursor: &Cursor,
         batches: Vec<RawBatch>,
         aborted: &[(i64, i64)],
-    ) -> Result<Vec<PendingBatch>, Stop> {
-        let fates = fates(&batches, aborted, &mut self.decompressor).map_err(|error| {
-            let text = format!("{} at offset {}: {error}", subject(cursor), cursor.offset);
-            Stop::Fail(Failure::new(Code::CorruptBatch, text))
-        })?;
+    ) -> (Vec<PendingBatch>, Option<Damage>) {
         let mut pending = Vec::with_capacity(batches.len());
+        let (fates, unreadable) = fates(&batches, aborted, &mut self.decompressor);
+        let damage = |raw: &RawBatch, error| Damage { error, next_base: Some(raw.header.next_offset()) };
+        let mut unreadable = unreadable.and_then(|error| Some(damage(batches.get(fates.len())?, error)));
         for (raw, fate) in batches.into_iter().zip(fates) {
             let from = raw.header.base_offset.max(cursor.offset);
-            let visible = self.visible(cursor, &raw)?;
+            let visible = match self.visible(cursor, &raw) {
+                Ok(visible) => visible,
+                Err(error) => {
+                    unreadable = Some(damage(&raw, error));
+                    break;
+                }
+            };
             pending.push(PendingBatch {
                 topic: cursor.topic_id,
                 partition: cursor.partition,
@@ -106,83 +149,156 @@ impl Reader {
                 raw,
             });
         }
-        Ok(pending)
+        (pending, unreadable)
     }
 
     /// Records that consumers see. Only a batch that the log start cuts through has to be decoded for that.
-    fn visible(&mut self, cursor: &Cursor, raw: &RawBatch) -> Result<u64, Stop> {
+    fn visible(&mut self, cursor: &Cursor, raw: &RawBatch) -> Result<u64, BatchError> {
         if raw.header.base_offset >= cursor.offset {
             return Ok(raw.header.records());
         }
         let first = i64::from(i32::MAX).min(cursor.offset - raw.header.base_offset);
-        let count = batch::payload(raw, &mut self.decompressor, batch::PAYLOAD_LIMIT).and_then(|bytes| {
-            let mut count = 0;
-            for record in batch::RecordIter::new(&raw.header, &bytes) {
-                count += u64::from(i64::from(record?.offset_delta) >= first);
-            }
-            Ok(count)
-        });
-        count.map_err(|error| {
-            let text = format!("{} at offset {}: {error}", subject(cursor), cursor.offset);
-            Stop::Fail(Failure::new(Code::CorruptBatch, text))
-        })
+        let bytes = batch::payload(raw, &mut self.decompressor, batch::PAYLOAD_LIMIT)?;
+        let mut count = 0;
+        for record in batch::RecordIter::new(&raw.header, &bytes) {
+            count += u64::from(i64::from(record?.offset_delta) >= first);
+        }
+        Ok(count)
     }
 
-    /// Nothing comes although the target is not reached: transactions are open.
-    async fn wait_or_cut(&mut self, active: &mut Active, stable: i64) -> Result<(), Stop> {
-        let since = *active.stalled_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.shared.transaction_wait {
-            return Ok(());
+    /// Goes on behind offsets that the source has nothing for.
+    async fn skip(&mut self, active: &mut Active, next: Next) -> Result<(), Failure> {
+        let (to, epoch) = (next.offset.min(active.cursor.target), next.epoch);
+        self.shared.tell(Chunk::Skipped { key: active.key(), to, epoch }).await?;
+        active.moves(to, epoch);
+        self.recovers(active);
+        Ok(())
+    }
+
+    async fn up_to_date(&mut self, active: &mut Active, part: &FetchedPartition) -> Result<(), Failure> {
+        let ends = LogEnds::of(part);
+        active.behind = false;
+        self.recovers(active);
+        if active.told != ends {
+            active.told = ends;
+            self.shared.tell(Chunk::Ends { key: active.key(), ends }).await?;
         }
-        let cursor = &mut active.cursor;
+        Ok(())
+    }
+
+    /// Everything below the last stable offset is read: only transactions are open. They are waited for from here on.
+    async fn wait_or_cut(&mut self, active: &mut Active, part: &FetchedPartition) -> Result<bool, Failure> {
+        self.recovers(active);
+        // Below what was stable when the run began, nothing is cut off: a new leader may know less for a moment.
+        let known = active.cursor.offset >= active.cursor.stable.min(active.cursor.target);
+        let since = *active.held_since.get_or_insert_with(Instant::now);
+        if !known || since.elapsed() < self.shared.transaction_wait {
+            return Ok(false);
+        }
         let (cluster, now_ms) = (&self.shared.cluster, self.shared.now_ms);
+        let cursor = &mut active.cursor;
         let (producer_id, age_ms) = oldest_open(cluster, &cursor.topic, cursor.partition, now_ms).await;
         let held = HeldBack {
             topic: cursor.topic.to_string(),
             partition: cursor.partition,
-            from: stable,
+            from: cursor.offset,
             to: cursor.target,
+            reason: HeldReason::OpenTransaction,
             producer_id,
             age_ms,
         };
-        self.shared.chunks.send(Chunk::HeldBack(held)).await.map_err(|_| closed())?;
+        self.shared.tell(Chunk::Ends { key: (cursor.topic_id, cursor.partition), ends: LogEnds::of(part) }).await?;
+        self.shared.tell(Chunk::HeldBack(held)).await?;
         cursor.target = cursor.offset;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Records wait, and none came. The broker may be slow, or compaction left nothing below the last stable offset:
+    /// then the first batch of an open transaction shows it.
+    async fn waits(
+        &mut self,
+        active: &mut Active,
+        part: &FetchedPartition,
+        probed: &mut bool,
+    ) -> Result<bool, Failure> {
+        let again = active.pacing.trouble().is_some();
+        active.behind = true;
+        if again
+            && !std::mem::replace(probed, true)
+            && let Some(next) = self.ask_any(active).await
+        {
+            return self.skip(active, next).await.map(|()| true);
+        }
+        active.leave_replica();
+        active.pacing.stalls(&no_progress(active, part), self.lull);
+        self.note_trouble(active);
+        Ok(false)
+    }
+
+    /// Where the next batch of any kind begins, when that lies behind the position. A failure here shows again at the next fetch.
+    async fn ask_any(&self, active: &Active) -> Option<Next> {
+        let connection = self.shared.cluster.broker(self.broker, self.lane, Some(&self.shared.budget)).await.ok()?;
+        let options = FetchOptions {
+            isolation: Isolation::Uncommitted,
+            max_bytes: ANSWER,
+            max_wait: std::time::Duration::ZERO,
+            rack: "".into(),
+        };
+        let answer = connection.fetch(&[active.spot()], &options).await.ok()?;
+        answer.partitions.first().and_then(|part| first_batch(active.cursor.offset, part))
     }
 
     /// The log start overtook us (a gap), or the log was cut below our position.
-    async fn out_of_range(&mut self, active: &mut Active) -> Result<(), Stop> {
-        let cursor = &mut active.cursor;
-        let name = [cursor.topic.to_string()];
-        let topics = self.shared.cluster.topics(Some(&name)).await.map_err(Stop::Retry)?;
-        Self::check_topic(cursor, topics.first()).map_err(Stop::Fail)?;
-        let starts = self.shared.cluster.offsets(&topics, wire::OffsetAt::Start, Isolation::Uncommitted).await;
-        let starts = starts.map_err(Stop::Retry)?;
-        let start = starts.get(&(cursor.topic.to_string(), cursor.partition)).copied().unwrap_or(0);
-        if start <= cursor.offset && cursor.last_epoch >= 0 {
-            // The broker may only have forgotten the epoch that we name.
-            cursor.last_epoch = -1;
-            return Ok(());
+    async fn out_of_range(&mut self, active: &mut Active) -> Result<(), Failure> {
+        let start = match self.log_start(&active.cursor).await {
+            Ok(start) => start,
+            Err(error) if error.retry() == Retry::Never => return Err(error.into()),
+            Err(error) => {
+                active.loses_broker();
+                self.fails(active, &error);
+                return Ok(());
+            }
+        };
+        if start <= active.cursor.offset {
+            if active.cursor.last_epoch >= 0 {
+                // The broker may only have forgotten the epoch that we name.
+                active.cursor.last_epoch = -1;
+                return Ok(());
+            }
+            let offset = active.cursor.offset;
+            let text = format!("{}: the log was cut below offset {offset} while it was read", active.subject());
+            return Err(Failure::new(Code::SourceDiverged, text));
         }
-        if start <= cursor.offset {
-            let text = format!("{}: the log was cut below offset {} while it was read", subject(cursor), cursor.offset);
-            return Err(Stop::Fail(Failure::new(Code::SourceDiverged, text)));
-        }
-        let to = start.min(cursor.target);
-        let gap = gap(cursor.topic_id, &cursor.topic, cursor.partition, cursor.offset, to);
-        self.shared.chunks.send(Chunk::Gap(gap)).await.map_err(|_| closed())?;
-        (cursor.offset, cursor.last_epoch) = (to, -1);
-        Ok(())
+        self.lose(active, start.min(active.cursor.target), GapReason::LogStartMoved).await
     }
 
-    /// A damaged answer is asked for once more: the wire may have been at fault.
-    fn damaged(active: &mut Active, error: BatchError) -> Stop {
-        let cursor = &active.cursor;
-        if active.suspect == Some(cursor.offset) {
-            let text = format!("{} from offset {}: {error}", subject(cursor), cursor.offset);
-            return Stop::Fail(Failure::new(Code::CorruptBatch, text));
-        }
-        active.suspect = Some(cursor.offset);
-        Stop::Retry(WireError::broker(subject(cursor), code::CORRUPT_MESSAGE))
+    async fn log_start(&self, cursor: &Cursor) -> Result<i64, WireError> {
+        let name = [cursor.topic.to_string()];
+        let topics = self.shared.cluster.topics(Some(&name)).await?;
+        let starts = self.shared.cluster.offsets(&topics, wire::OffsetAt::Start, Isolation::Uncommitted).await?;
+        let same = topics.first().is_some_and(|topic| topic.error == 0 && topic.wire_id == cursor.wire_id);
+        let start = starts.get(&(cursor.topic.to_string(), cursor.partition)).copied().filter(|_| same);
+        // The room finds out whether the topic is gone, or is another one.
+        start.ok_or_else(|| WireError::no_leader(format!("{}/{}", cursor.topic, cursor.partition)))
     }
+
+    /// Goes on behind offsets that are lost.
+    pub(super) async fn lose(&mut self, active: &mut Active, to: i64, reason: GapReason) -> Result<(), Failure> {
+        let cursor = &active.cursor;
+        let gap = gap(cursor.topic_id, &cursor.topic, cursor.partition, cursor.offset, to, reason);
+        self.shared.tell(Chunk::Gap(gap)).await?;
+        active.moves(to, -1);
+        self.recovers(active);
+        Ok(())
+    }
+}
+
+fn diverged(active: &Active, epoch: i32, end: i64) -> Failure {
+    let text = format!(
+        "{}: read up to offset {} under leader epoch {}, but the log's epoch {epoch} ends at {end}",
+        active.subject(),
+        active.cursor.offset,
+        active.cursor.last_epoch
+    );
+    Failure::new(Code::SourceDiverged, text)
 }

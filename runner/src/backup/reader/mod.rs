@@ -1,8 +1,16 @@
-//! A reader: fetches its share of the partitions over connections of its own until each reached its target, or, when
-//! they are followed, until it is told to stop.
+//! Readers: one for each connection to a broker, and a room for partitions that nobody can be asked about.
+//!
+//! A reader fetches the partitions that its broker leads until each is done, or, when they are followed, until it is told
+//! to stop. A partition whose broker fails or does not lead it any more goes to the [`room`], which looks for its leader
+//! and sends it on: so a broker or partition that is away never holds up the others. Nothing here decides when a
+//! partition is given up; the collector does ([`super::health`]).
 
 mod active;
 mod answer;
+mod damage;
+mod meaning;
+mod pacing;
+pub(crate) mod room;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,19 +23,25 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{Backoff, BrokerId, Budget, Cluster, FetchOptions, Isolation, Retry, WireError, code};
+use wire::{BrokerId, Budget, Cluster, FetchAnswer, FetchOptions, Isolation, Retry, WireError};
 
-use active::{Active, Stop, leave_replicas, spot};
+pub(crate) use active::Active;
+use active::PARTITION;
+use answer::Round;
+pub(crate) use pacing::Trouble;
 
-use super::source::Cursor;
+use super::positions::{Key, LogEnds};
 use crate::limiter::Limiter;
 
 /// Partitions named in one request.
 const SPOTS: usize = 256;
 /// Most bytes of one answer.
 const ANSWER: i32 = 8 << 20;
-/// How long the broker waits for data that open transactions hold back.
+/// How long the broker waits for data when the last answer brought none.
 const LONG_POLL: Duration = Duration::from_millis(500);
+/// The pause after an answer that brought nothing, at first and at most.
+const FIRST_LULL: Duration = Duration::from_millis(20);
+const LONGEST_LULL: Duration = Duration::from_secs(1);
 
 /// What a reader tells the collector.
 #[derive(Debug)]
@@ -39,16 +53,28 @@ pub(crate) enum Chunk {
         batches: Vec<PendingBatch>,
         /// Bytes of the frame that these batches keep in memory.
         pinned: usize,
-        marks: (i64, i64, i64),
+        ends: LogEnds,
         /// Messages of an old format were turned into these batches.
         converted: Option<Arc<str>>,
     },
-    /// Log start, last stable offset and high watermark of a partition that brought nothing.
-    Marks { topic: Uuid, partition: i32, marks: (i64, i64, i64) },
+    /// The source has no batch before this offset.
+    Skipped { key: Key, to: i64, epoch: i32 },
+    /// The log's ends, of a partition that brought nothing.
+    Ends { key: Key, ends: LogEnds },
     /// The source lost offsets.
     Gap(Gap),
-    /// Open transactions kept a partition from its target.
+    /// Open transactions keep a partition from its target.
     HeldBack(HeldBack),
+    /// A partition is read as far as it shall be.
+    Done(Key),
+    /// Partitions cannot go on for now.
+    Troubled(Vec<(Key, Trouble)>),
+    /// Partitions go on again.
+    Recovered(Vec<Key>),
+    /// No broker tells where partitions are led, or (`None`) one does again.
+    ClusterAway(Option<Failure>),
+    /// In words, for people.
+    Warning(String),
 }
 
 /// What all readers of a run share.
@@ -60,6 +86,8 @@ pub(crate) struct Shared {
     /// A permit for each partition with waiting records that may be read at once.
     pub(crate) slots: Option<Arc<Semaphore>>,
     pub(crate) chunks: mpsc::Sender<Chunk>,
+    /// Partitions that another reader goes on with.
+    pub(crate) moved: mpsc::UnboundedSender<Active>,
     pub(crate) cancel: CancellationToken,
     /// How long open transactions are waited for.
     pub(crate) transaction_wait: Duration,
@@ -69,62 +97,113 @@ pub(crate) struct Shared {
     pub(crate) now_ms: i64,
 }
 
-/// A reader of some partitions.
+impl Shared {
+    async fn tell(&self, chunk: Chunk) -> Result<(), Failure> {
+        let ended = |_| Failure::new(Code::Internal, "the collector ended before its readers");
+        self.chunks.send(chunk).await.map_err(ended)
+    }
+
+    fn hand_over(&self, active: Active) {
+        // Nobody listens once the collector ends, and then the partition is not read on anyway.
+        drop(self.moved.send(active));
+    }
+}
+
+/// A reader of partitions that one broker leads, or of which it has the nearest replica.
 pub(crate) struct Reader {
     shared: Shared,
+    broker: BrokerId,
     lane: u32,
+    inbox: mpsc::UnboundedReceiver<Active>,
     active: VecDeque<Active>,
     decompressor: Decompressor,
-    backoff: Backoff,
+    lull: Duration,
+    /// What the next messages to the collector say of partitions in trouble.
+    troubled: Vec<(Key, Trouble)>,
+    recovered: Vec<Key>,
 }
 
 impl Reader {
-    pub(crate) fn new(shared: Shared, lane: u32, cursors: Vec<Cursor>) -> Self {
-        let active = cursors.into_iter().filter(|c| c.offset < c.target).map(Active::new).collect();
-        let backoff = shared.cluster.backoff();
-        Self { shared, lane, active, decompressor: Decompressor::default(), backoff }
+    pub(crate) fn new(shared: Shared, broker: BrokerId, lane: u32, inbox: mpsc::UnboundedReceiver<Active>) -> Self {
+        Self {
+            shared,
+            broker,
+            lane,
+            inbox,
+            active: VecDeque::new(),
+            decompressor: Decompressor::default(),
+            lull: FIRST_LULL,
+            troubled: Vec::new(),
+            recovered: Vec::new(),
+        }
     }
 
-    /// Reads until every partition is done, or the run shall stop.
+    /// Reads what comes to its inbox until the run shall stop.
+    ///
+    /// # Errors
+    /// What ends the run.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
-        while !self.active.is_empty() && !self.shared.cancel.is_cancelled() {
-            let cancel = self.shared.cancel.clone();
-            let round = tokio::select! {
-                () = cancel.cancelled() => return Ok(()),
-                round = self.round() => round,
-            };
-            match round {
-                Ok(true) => self.backoff.reset(),
-                Ok(false) => {}
-                Err(Stop::Retry(error)) => {
-                    if self.backoff.wait(error).await? == Retry::Refresh {
-                        self.find_leaders().await?;
-                    }
+        let cancel = self.shared.cancel.clone();
+        tokio::select! {
+            () = cancel.cancelled() => Ok(()),
+            ended = self.work() => ended,
+        }
+    }
+
+    async fn work(&mut self) -> Result<(), Failure> {
+        loop {
+            if self.active.is_empty() {
+                match self.inbox.recv().await {
+                    Some(active) => self.active.push_back(active),
+                    None => return Ok(()),
                 }
-                Err(Stop::Fail(failure)) => return Err(failure),
             }
+            while let Ok(active) = self.inbox.try_recv() {
+                self.active.push_back(active);
+            }
+            let now = Instant::now();
+            match self.active.iter().map(|active| active.pacing.retry_at).min() {
+                Some(at) if at > now => tokio::select! {
+                    () = tokio::time::sleep_until(at) => {}
+                    Some(active) = self.inbox.recv() => self.active.push_back(active),
+                },
+                _ => self.round().await?,
+            }
+        }
+    }
+
+    /// One fetch.
+    async fn round(&mut self) -> Result<(), Failure> {
+        self.shared.limiter.ready().await;
+        let (mut batch, _slots) = self.gather().await;
+        for active in &mut batch {
+            active.pacing.begins();
+        }
+        let started = Instant::now();
+        let floor = self.floor(&batch);
+        let moved = match self.fetch(&batch, floor).await {
+            Ok(answer) => self.take_answer(&mut batch, answer).await?,
+            Err(error) if error.retry() == Retry::Never => return Err(error.into()),
+            Err(error) => {
+                for active in &mut batch {
+                    active.loses_broker();
+                    self.fails(active, &error);
+                }
+                true
+            }
+        };
+        self.sort_out(batch).await?;
+        self.tell_health().await?;
+        self.lull = if moved { FIRST_LULL } else { (self.lull * 2).min(LONGEST_LULL) };
+        if !moved {
+            // Brokers may answer at once whatever they were told to wait for.
+            tokio::time::sleep_until(started + floor).await;
         }
         Ok(())
     }
 
-    /// One fetch; `true` when it brought something.
-    async fn round(&mut self) -> Result<bool, Stop> {
-        self.shared.limiter.ready().await;
-        let broker = self.active.front().map_or(-1, Active::broker);
-        if broker < 0 {
-            return Err(Stop::Retry(WireError::broker("partition without a leader", 5)));
-        }
-        let (mut batch, _slots) = self.gather(broker).await;
-        let result = self.fetch(broker, &mut batch).await;
-        // Rotate: what came first goes to the end of its topic's turn.
-        let shift = usize::from(batch.len() > 1);
-        batch.rotate_left(shift);
-        self.active.extend(batch.into_iter().filter(|active| active.cursor.offset < active.cursor.target));
-        result
-    }
-
-    /// Partitions for one request to `broker`, in the order that requests need, and the permits to read them.
-    async fn gather(&mut self, broker: BrokerId) -> (Vec<Active>, Option<OwnedSemaphorePermit>) {
+    /// Partitions for one request, in the order that requests need, and the permits to read them.
+    async fn gather(&mut self) -> (Vec<Active>, Option<OwnedSemaphorePermit>) {
         let mut slots = None;
         if let Some(all) = &self.shared.slots
             && self.active.iter().any(|active| active.behind)
@@ -134,8 +213,12 @@ impl Reader {
         let mut batch: Vec<Active> = Vec::new();
         let mut others = VecDeque::new();
         let mut busy = 0;
+        let now = Instant::now();
         while let Some(active) = self.active.pop_front() {
-            let fits = active.broker() == broker && batch.len() < SPOTS;
+            // A batch that did not fit is asked for alone: the answer has it whole then.
+            let alone = batch.first().is_some_and(|first| first.max_bytes > PARTITION);
+            let due = active.pacing.retry_at <= now;
+            let fits = due && (batch.is_empty() || !alone && active.max_bytes <= PARTITION && batch.len() < SPOTS);
             if fits && (!active.behind || self.may_read(&mut slots, &mut busy)) {
                 batch.push(active);
             } else {
@@ -159,87 +242,101 @@ impl Reader {
         more
     }
 
-    async fn fetch(&mut self, broker: BrokerId, batch: &mut [Active]) -> Result<bool, Stop> {
-        let only_waiting = batch.iter().all(|active| active.stalled_since.is_some());
+    /// How long a request that brings nothing takes at least.
+    fn floor(&self, batch: &[Active]) -> Duration {
         let idle = batch.iter().all(|active| active.follows() && !active.behind);
-        let spots: Vec<_> = batch.iter().map(spot).collect();
-        let connection =
-            self.shared.cluster.broker(broker, self.lane, Some(&self.shared.budget)).await.map_err(|error| {
-                leave_replicas(batch);
-                Stop::Retry(error)
-            })?;
-        let most = spots.iter().map(|spot| spot.max_bytes).max().unwrap_or(ANSWER).max(ANSWER);
+        if idle { self.shared.poll } else { self.lull }
+    }
+
+    async fn fetch(&self, batch: &[Active], floor: Duration) -> Result<FetchAnswer, WireError> {
+        let spots: Vec<_> = batch.iter().map(Active::spot).collect();
+        let connection = self.shared.cluster.broker(self.broker, self.lane, Some(&self.shared.budget)).await?;
+        let largest = spots.iter().map(|spot| spot.max_bytes).max().unwrap_or(PARTITION);
+        let most = if largest > PARTITION { largest } else { self.shared.limiter.portion(ANSWER) };
+        let nothing_came = self.lull > FIRST_LULL;
         let options = FetchOptions {
             isolation: Isolation::Committed,
-            max_bytes: self.shared.limiter.portion(most),
-            max_wait: match (idle, only_waiting) {
-                (true, _) => self.shared.poll,
-                (_, true) => LONG_POLL,
-                _ => Duration::ZERO,
+            max_bytes: most,
+            max_wait: if floor == self.shared.poll {
+                floor
+            } else if nothing_came {
+                LONG_POLL
+            } else {
+                Duration::ZERO
             },
             rack: self.rack(batch),
         };
-        let answer = match connection.fetch(&spots, &options).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                leave_replicas(batch);
-                return Err(Stop::Retry(error));
-            }
-        };
-        let (mut progress, mut trouble) = (false, None);
-        let held = answer.bytes / answer.partitions.iter().filter(|p| !p.records.is_empty()).count().max(1);
-        for part in answer.partitions {
-            let Some(active) = batch.get_mut(part.spot) else { continue };
-            let before = active.cursor.offset;
-            match self.take(active, part, held).await {
-                Ok(moved) => progress |= moved || active.cursor.offset > before,
-                Err(Stop::Retry(error)) => trouble = Some(error),
-                Err(fail) => return Err(fail),
-            }
-        }
-        let waits = |active: &Active| active.stalled_since.is_some() || active.follows();
-        match trouble {
-            Some(error) => Err(Stop::Retry(error)),
-            None if !progress && !batch.iter().any(waits) => {
-                Err(Stop::Retry(WireError::broker("a fetch brought nothing although there is data", 7)))
-            }
-            None => Ok(progress),
-        }
+        connection.fetch(&spots, &options).await
     }
 
-    /// Our rack, unless a partition of the request must be read from its leader.
+    /// Our rack, unless a partition of the request must be read from the broker that is asked.
     fn rack(&self, batch: &[Active]) -> Arc<str> {
-        let leader_only = batch.iter().any(|active| active.leader_until.is_some_and(|until| Instant::now() < until));
-        let rack = self.shared.cluster.options().client_rack.as_deref().filter(|_| !leader_only);
+        let here = |active: &Active| {
+            active.replica.is_some() || active.leader_until.is_some_and(|until| Instant::now() < until)
+        };
+        let rack = self.shared.cluster.options().client_rack.as_deref().filter(|_| !batch.iter().any(here));
         rack.unwrap_or_default().into()
     }
 
-    /// Asks where the partitions are led now.
-    async fn find_leaders(&mut self) -> Result<(), Failure> {
-        let mut names: Vec<_> = self.active.iter().map(|active| active.cursor.topic.to_string()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let topics = self.shared.cluster.topics(Some(&names)).await?;
-        for place in 0..self.active.len() {
-            let Some(active) = self.active.get(place) else { continue };
-            let topic = topics.iter().find(|topic| topic.name == *active.cursor.topic);
-            Self::check_topic(&active.cursor, topic)?;
-            let found = topic.and_then(|topic| topic.partitions.iter().find(|p| p.index == active.cursor.partition));
-            if let (Some(p), Some(active)) = (found, self.active.get_mut(place)) {
-                (active.cursor.leader, active.cursor.leader_epoch) = (p.leader, p.leader_epoch);
-                active.replica = None;
+    /// Takes an answer; `true` when the next request will be another one.
+    async fn take_answer(&mut self, batch: &mut [Active], answer: FetchAnswer) -> Result<bool, Failure> {
+        let mut moved = false;
+        let mut probed = false;
+        let full = answer.partitions.iter().filter(|part| !part.records.is_empty()).count().max(1);
+        let held = answer.bytes / full;
+        let alone = (batch.len() == 1).then(|| batch.first().map(|active| active.max_bytes)).flatten();
+        let alone = alone.and_then(|most| usize::try_from(most).ok());
+        for part in answer.partitions {
+            let Some(active) = batch.get_mut(part.spot) else {
+                return Err(Failure::new(Code::Internal, format!("an answer for spot {} of a fetch", part.spot)));
+            };
+            let round = Round { pinned: held, alone, throttled: !answer.throttled.is_zero() };
+            moved |= self.take(active, part, round, &mut probed).await?;
+        }
+        Ok(moved)
+    }
+
+    /// Keeps what goes on here, sends on what goes on elsewhere, and tells of what is done.
+    async fn sort_out(&mut self, mut batch: Vec<Active>) -> Result<(), Failure> {
+        // What came first goes to the end of its topic's turn.
+        let shift = usize::from(batch.len() > 1);
+        batch.rotate_left(shift);
+        for active in batch {
+            if active.is_done() {
+                self.shared.tell(Chunk::Done(active.key())).await?;
+            } else if active.broker() == self.broker {
+                self.active.push_back(active);
+            } else {
+                self.shared.hand_over(active);
             }
         }
         Ok(())
     }
 
-    /// A topic that was deleted, or deleted and created again, must be planned anew.
-    fn check_topic(cursor: &Cursor, topic: Option<&wire::Topic>) -> Result<(), Failure> {
-        let gone = topic.is_none_or(|topic| topic.error == code::UNKNOWN_TOPIC_OR_PARTITION);
-        if gone || topic.is_some_and(|topic| topic.error == 0 && topic.wire_id != cursor.wire_id) {
-            let what = if gone { "deleted" } else { "deleted and created again" };
-            let text = format!("topic {} was {what} while it was read", cursor.topic);
-            return Err(Failure::new(Code::TopicChanged, text));
+    fn fails(&mut self, active: &mut Active, error: &WireError) {
+        active.pacing.fails_by(error);
+        self.note_trouble(active);
+    }
+
+    fn note_trouble(&mut self, active: &Active) {
+        if let Some(trouble) = active.pacing.trouble() {
+            self.troubled.push((active.key(), trouble.clone()));
+        }
+    }
+
+    fn recovers(&mut self, active: &mut Active) {
+        if active.pacing.recovers() {
+            self.recovered.push(active.key());
+        }
+    }
+
+    async fn tell_health(&mut self) -> Result<(), Failure> {
+        let (troubled, recovered) = (std::mem::take(&mut self.troubled), std::mem::take(&mut self.recovered));
+        if !troubled.is_empty() {
+            self.shared.tell(Chunk::Troubled(troubled)).await?;
+        }
+        if !recovered.is_empty() {
+            self.shared.tell(Chunk::Recovered(recovered)).await?;
         }
         Ok(())
     }

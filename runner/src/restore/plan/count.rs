@@ -2,10 +2,11 @@
 //! records are counted one by one, as long as that is not too much to read.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use archive::{Point, SegmentRow, Timelines, Wanted};
-use batch::{Decompressor, Window, payload, select_records};
-use contract::{Code, Failure};
+use batch::{BatchError, Decompressor, PAYLOAD_LIMIT, RawBatch, Window, payload, select_records};
+use contract::{Code, Failure, OnUnreadable};
 use uuid::Uuid;
 
 /// Bytes of cut rows that are read to count them; above it their records count as "at most".
@@ -50,6 +51,7 @@ pub(super) async fn count(
     places: HashSet<Place>,
     timelines: &Timelines,
     window: Window,
+    on_unreadable: OnUnreadable,
 ) -> Result<Sums, Failure> {
     let mut sums = Sums::default();
     let mut cuts: HashMap<Place, Vec<Cut>> = HashMap::new();
@@ -85,7 +87,8 @@ pub(super) async fn count(
         }
     };
     point.each_row(Some(&places), &mut take).await?;
-    let counted = if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window).await?) } else { None };
+    let counted =
+        if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window, on_unreadable).await?) } else { None };
     for (place, cuts) in &cuts {
         let Some(sum) = sums.of.get_mut(place) else { continue };
         if let Some(counted) = &counted {
@@ -109,12 +112,14 @@ fn covers(row: &SegmentRow, window: Window) -> bool {
         && (window.start == i64::MIN || (row.min_exact && row.min_timestamp >= window.start))
 }
 
-/// Counts the records of cut rows, by partition.
+/// Counts the records of cut rows, by partition. Batches that cannot be read count nothing where the restore leaves them
+/// out.
 async fn read(
     point: &Point,
     cuts: &HashMap<Place, Vec<Cut>>,
     timelines: &Timelines,
     window: Window,
+    on_unreadable: OnUnreadable,
 ) -> Result<HashMap<Place, u64>, Failure> {
     let mut out = HashMap::new();
     if cuts.is_empty() {
@@ -139,18 +144,35 @@ async fn read(
             if header.attributes.control() || window.misses(header) || !of_cut_row(header.base_offset) {
                 continue;
             }
-            let damaged = |error: batch::BatchError| {
-                let text = format!("{}/{} at offset {}: {error}", share.topic, share.partition, header.base_offset);
-                Failure::new(Code::ArchiveDamaged, text)
-            };
-            let bytes = payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT).map_err(damaged)?;
-            let mut selected = Vec::new();
-            select_records(header, &bytes, window, &mut selected).map_err(damaged)?;
-            let inside = |offset: i64| (share.from..share.until).contains(&offset);
-            *count += selected.iter().filter(|record| inside(record.offset)).count() as u64;
+            let offsets = share.from..share.until;
+            match wanted_of(batch, &offsets, window, &mut decompressor) {
+                Ok(records) => *count += records,
+                Err(_) if on_unreadable == OnUnreadable::Skip => {}
+                Err(error) => {
+                    let text = format!(
+                        "partition {} of topic {}: the batch at source offset {} cannot be read: {error}; to restore \
+                         everything else, set restore.onUnreadable: skip",
+                        share.partition, share.topic, header.base_offset
+                    );
+                    return Err(Failure::new(Code::ArchiveDamaged, text));
+                }
+            }
         }
     }
     Ok(out)
+}
+
+/// How many records of a batch are wanted.
+fn wanted_of(
+    batch: &RawBatch,
+    offsets: &Range<i64>,
+    window: Window,
+    decompressor: &mut Decompressor,
+) -> Result<u64, BatchError> {
+    let bytes = payload(batch, decompressor, PAYLOAD_LIMIT)?;
+    let mut selected = Vec::new();
+    select_records(&batch.header, &bytes, window, &mut selected)?;
+    Ok(selected.iter().filter(|record| batch.header.takes(record.offset, offsets)).count() as u64)
 }
 
 #[cfg(test)]

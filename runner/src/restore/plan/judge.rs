@@ -182,7 +182,7 @@ mod tests {
 
     fn existing(internal: bool, configs: &[(&str, &str)]) -> Existing {
         let id = uuid::Uuid::from_u128(1);
-        let partition = |index| wire::Partition { index, leader: 1, leader_epoch: 0, replicas: 1 };
+        let partition = |index| wire::Partition { index, leader: 1, leader_epoch: 0, replicas: 1, in_sync: Vec::new() };
         let partitions = (0..3).map(partition).collect();
         let topic = wire::Topic { id, wire_id: id, name: "t".into(), internal, partitions, error: 0 };
         let effective = configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

@@ -1,9 +1,11 @@
 //! Making a plan: both sides are looked at once, and everything that will be done is written down. Nothing is changed.
 
+use std::collections::HashMap;
+
 use archive::{Point, TopicConfigs};
 use batch::Window;
 use contract::{Code, ExistingTopics, Failure, RestoreSpec};
-use wire::Cluster;
+use wire::{Cluster, NewTopic};
 
 use super::count::{Sums, count};
 use super::judge::judge;
@@ -11,6 +13,7 @@ use super::{FORMAT, OlderTimeline, Proposal, RestorePlan, SourceRange, TargetAct
 use crate::context::Context;
 use crate::restore::configs::{for_creation, holds};
 use crate::restore::facts::{Existing, existing};
+use crate::restore::fit::{check_in_sync, check_transactions, fit};
 use crate::restore::route::Route;
 use crate::restore::select::{Chosen, choose};
 use crate::restore::{cut_reader, cuts};
@@ -31,17 +34,39 @@ pub(crate) async fn make(
     let configs = point.configs().await?;
     let mut out = Proposal::new(outline(cluster, point, spec, &chosen)?);
     out.warnings = warnings;
+    out.warnings.extend(point.notes().iter().map(ToString::to_string));
     choose_timelines(&mut out, spec, &chosen);
     let places = chosen.iter().flat_map(|chosen| (0..chosen.topic.partitions).map(|p| (chosen.topic.id, p)));
-    let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window).await?;
+    let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window, spec.on_unreadable).await?;
     let describe = |chosen: &Chosen| describe(point, spec, chosen, &configs, &sums, targets.get(&chosen.target));
     out.plan.topics = chosen.iter().map(describe).collect();
     let source_counts = chosen.iter().map(|c| (c.topic.name.clone(), c.topic.partitions)).collect();
     let now_ms = context.clock.now().as_millisecond();
     judge(&mut out, spec, &targets, &source_counts, sums.without_window, now_ms);
+    fit_target(cluster, &mut out, &targets).await?;
     out.cut_transactions = cut_reader::find(point, &out.plan).await?;
     out.warnings.extend(cuts::warning(&out.cut_transactions));
     Ok(out)
+}
+
+/// What the target itself says to what the plan asks of it.
+async fn fit_target(cluster: &Cluster, out: &mut Proposal, targets: &HashMap<String, Existing>) -> Result<(), Failure> {
+    for topic in out.plan.topics.iter_mut().filter(|topic| topic.action == TargetAction::Create) {
+        let new = NewTopic {
+            name: topic.target.clone(),
+            partitions: topic.partition_count,
+            replication: topic.replication,
+            configs: topic.configs.clone(),
+        };
+        let fitted = fit(cluster, &new).await?;
+        topic.configs = fitted.configs;
+        out.warnings.extend(fitted.warnings);
+        out.refusals.extend(fitted.refusals);
+    }
+    let in_sync = |target: &Existing| check_in_sync(&target.topic, &target.effective);
+    out.warnings.extend(out.plan.topics.iter().filter_map(|topic| targets.get(&topic.target)).filter_map(in_sync));
+    out.refusals.extend(check_transactions(cluster).await?);
+    Ok(())
 }
 
 /// A plan without topics.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch::BatchHeader;
-use wire::{Cluster, FetchOptions, FetchSpot, Isolation, ProducerIdentity, Retry, Topic, WireError};
+use wire::{Cluster, FetchOptions, FetchSpot, Isolation, ProducerIdentity, Request, Retry, Topic, WireError};
 
 use crate::restore::facts::Span;
 use crate::restore::state::TargetPartition;
@@ -90,7 +90,7 @@ pub(super) async fn back(
         if found {
             backoff.reset();
         }
-        let nothing = || WireError::broker("reading the ends of target partitions", 7);
+        let nothing = || WireError::no_progress("the ends of target partitions", "a fetch brought nothing");
         let Some(error) = trouble.or_else(|| (!found).then(nothing)) else { continue };
         if backoff.wait(error).await? == Retry::Refresh {
             take_newer(&mut topics, cluster.topics(Some(&names)).await?);
@@ -133,7 +133,7 @@ async fn fetch(
     if leader < 0 {
         let names: BTreeSet<_> = asked.iter().map(|(_, walk)| walk.topic.as_str()).collect();
         let names: Vec<_> = names.into_iter().collect();
-        return Err(WireError::broker(format!("no leader of a partition of {}", names.join(", ")), 5));
+        return Err(WireError::no_leader(format!("a partition of {}", names.join(", "))));
     }
     let spots: Vec<_> = asked.iter().map(|(_, walk)| spot(topics, walk)).collect();
     let connection = cluster.broker(leader, 0, None).await?;
@@ -149,7 +149,7 @@ async fn fetch(
         let Some((place, walk)) = asked.get(part.spot) else { continue };
         if part.error != 0 {
             let subject = format!("{}/{}", walk.topic, walk.partition);
-            refused.get_or_insert(WireError::broker(subject, part.error));
+            refused.get_or_insert(WireError::broker(Request::Fetch, subject, part.error));
             continue;
         }
         if let Ok(header) = BatchHeader::parse(&part.records)
@@ -179,8 +179,13 @@ mod tests {
     use super::*;
 
     fn topic(leaders: &[i32], error: i16) -> Topic {
-        let of =
-            |(leader, index): (&i32, i32)| wire::Partition { index, leader: *leader, leader_epoch: 0, replicas: 1 };
+        let of = |(leader, index): (&i32, i32)| wire::Partition {
+            index,
+            leader: *leader,
+            leader_epoch: 0,
+            replicas: 1,
+            in_sync: Vec::new(),
+        };
         let id = uuid::Uuid::from_u128(1);
         let partitions = leaders.iter().zip(0..).map(of).collect();
         Topic { id, wire_id: id, name: "t".into(), internal: false, partitions, error }

@@ -1,31 +1,55 @@
+use std::collections::HashMap;
+
 use super::*;
-use batch::{BatchMeta, Producer, encode_batch};
+use crate::restore::route::Route;
+use batch::{BatchMeta, Compressor, Decompressor, Producer, Selected, encode_batch, payload, select_records};
 use proptest::prelude::*;
 
 /// A batch of records without key and headers; values are the record's number in the partition.
 fn raw(offset: i64, times: &[i64], codec: Codec, padding: usize) -> RawBatch {
-    let mut records = Vec::new();
-    for (delta, time) in (0u8..).zip(times) {
-        let mut value = (offset + i64::from(delta)).to_be_bytes().to_vec();
-        value.resize(8 + padding, 0x55);
+    let records: Vec<_> = (0i32..).zip(times).map(|(delta, time)| (delta, *time)).collect();
+    with_deltas(offset, &records, codec, &vec![0x55; padding])
+}
+
+/// A batch whose records have these offset deltas and times; the header counts offsets as brokers want it.
+fn with_deltas(offset: i64, records: &[(i32, i64)], codec: Codec, padding: &[u8]) -> RawBatch {
+    let mut out = Vec::new();
+    for (number, (delta, time)) in (0i64..).zip(records) {
+        let value = [&(offset + number).to_be_bytes(), padding].concat();
         let mut body = vec![0];
-        varint(&mut body, time - times[0]);
-        varint(&mut body, i64::from(delta));
+        varint(&mut body, time - records[0].1);
+        varint(&mut body, i64::from(*delta));
         varint(&mut body, -1);
         varint(&mut body, i64::try_from(value.len()).unwrap());
         body.extend(value);
         varint(&mut body, 0);
-        varint(&mut records, i64::try_from(body.len()).unwrap());
-        records.extend(body);
+        varint(&mut out, i64::try_from(body.len()).unwrap());
+        out.extend(body);
     }
+    packed(offset, records, &out, codec)
+}
+
+fn packed(offset: i64, records: &[(i32, i64)], plain: &[u8], codec: Codec) -> RawBatch {
     let meta = BatchMeta {
         base_offset: offset,
-        base_timestamp: times[0],
-        max_timestamp: *times.iter().max().unwrap(),
+        base_timestamp: records[0].1,
+        max_timestamp: records.iter().map(|(_, time)| *time).max().unwrap(),
         producer: (-1, -1, -1),
-        records: i32::try_from(times.len()).unwrap(),
+        records: i32::try_from(records.len()).unwrap(),
     };
-    RawBatch::parse(encode_batch(&meta, &records, &mut Compressor::new(codec, None)).unwrap().into()).unwrap()
+    RawBatch::parse(encode_batch(&meta, plain, &mut Compressor::new(codec, None)).unwrap().into()).unwrap()
+}
+
+/// Bytes that no codec makes smaller.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 fn varint(out: &mut Vec<u8>, value: i64) {
@@ -39,7 +63,7 @@ fn varint(out: &mut Vec<u8>, value: i64) {
 
 /// The record numbers and times that come out, and the sizes of the batches.
 fn out(batches: &[RawBatch], from: i64, rules: &Rules, skip: u64) -> (Vec<(i64, i64)>, Vec<usize>, u64) {
-    let (made, skipped) = transform(batches, from..i64::MAX, rules, skip).unwrap();
+    let (made, skipped) = transform(&share(batches, from), rules, skip).unwrap();
     let (mut records, mut sizes) = (Vec::new(), Vec::new());
     for batch in made {
         let count = batch.records();
@@ -57,7 +81,22 @@ fn out(batches: &[RawBatch], from: i64, rules: &Rules, skip: u64) -> (Vec<(i64, 
 }
 
 fn rules(window: Window, headers: bool, limit: usize, max_records: usize) -> Rules {
-    Rules { window, headers, source_cluster: headers.then(|| "c".into()), limit, max_records }
+    Rules {
+        topic: "t".into(),
+        window,
+        headers,
+        source_cluster: headers.then(|| "c".into()),
+        limit,
+        max_records,
+        on_unreadable: OnUnreadable::Fail,
+        notes: Arc::default(),
+        space: Arc::default(),
+    }
+}
+
+fn share(batches: &[RawBatch], from: i64) -> ReadBatch {
+    let bytes = batches.iter().map(|batch| batch.bytes.len()).sum();
+    ReadBatch { topic: uuid::Uuid::nil(), partition: 0, batches: batches.to_vec(), from, until: i64::MAX, bytes }
 }
 
 proptest! {
@@ -94,10 +133,124 @@ proptest! {
 fn small_neighbours_are_merged_and_large_batches_are_copied() {
     let small: Vec<_> = (0..10).map(|n| raw(n, &[n], Codec::Lz4, 10)).collect();
     let rules = rules(Window::ALL, false, 1 << 20, 1000);
-    let (made, _) = transform(&small, 0..i64::MAX, &rules, 0).unwrap();
+    let (made, _) = transform(&share(&small, 0), &rules, 0).unwrap();
     assert_eq!(made.iter().map(Outgoing::records).collect::<Vec<_>>(), [10]);
     let large = [raw(0, &[1; 20], Codec::None, 10_000)];
-    let (made, _) = transform(&large, 0..i64::MAX, &rules, 0).unwrap();
+    let (made, _) = transform(&share(&large, 0), &rules, 0).unwrap();
     let [_, payload] = made[0].clone().sign(Producer { id: 1, epoch: 0, sequence: 0 });
     assert_eq!(payload, large[0].bytes[61..]);
+}
+
+/// What any producer can write and brokers take: offsets that go backwards, repeat, or lie outside of the batch.
+#[test]
+fn odd_batches_come_out_in_the_order_in_which_their_records_stand() {
+    for deltas in [&[3, 1, 2, 0][..], &[0, 0, 1], &[0, 1, 50], &[0, -3, 2], &[5, 6, 7]] {
+        for (headers, padding) in [(false, 10), (true, 10), (false, 40_000)] {
+            let records: Vec<_> = deltas.iter().map(|delta| (*delta, 5)).collect();
+            let count = i64::try_from(deltas.len()).unwrap();
+            let odd = with_deltas(20, &records, Codec::None, &vec![0; padding]);
+            let all = [raw(0, &[1; 20], Codec::None, 10), odd, raw(20 + count, &[9; 20], Codec::None, 10)];
+            let rules = rules(Window::ALL, headers, 1 << 20, 1000);
+            let (records, _, _) = out(&all, 0, &rules, 0);
+            let numbers: Vec<_> = records.iter().map(|(number, _)| *number).collect();
+            assert_eq!(numbers, (0..40 + count).collect::<Vec<_>>(), "{deltas:?}, headers {headers}");
+            let [warning] = rules.notes.warnings().try_into().unwrap();
+            assert!(warning.contains("t/0: the batch at source offset 20"), "{warning}");
+            // A second attempt finds the same records behind those that are there.
+            let (rest, _, skipped) = out(&all, 0, &rules, 22);
+            assert_eq!((rest.len() as i64, skipped), (18 + count, 22));
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_cannot_be_read_ends_the_restore_or_is_left_out_by_name() {
+    let broken = |codec: Codec| {
+        let mut bytes = raw(20, &[5; 4], Codec::None, 10).bytes.to_vec();
+        bytes[22] = codec.id();
+        resealed(bytes)
+    };
+    let mut unknown = raw(20, &[5; 4], Codec::None, 100_000).bytes.to_vec();
+    unknown[22] = 5;
+    let mut cut = raw(20, &[5; 4], Codec::None, 10).bytes.to_vec();
+    cut[61] = 0x7e;
+    for bad in [broken(Codec::Zstd), broken(Codec::Lz4), broken(Codec::Snappy), resealed(unknown), resealed(cut)] {
+        let all = [raw(0, &[1; 20], Codec::None, 10), bad, raw(24, &[9; 20], Codec::None, 10)];
+        for headers in [false, true] {
+            let mut rules = rules(Window::ALL, headers, 1 << 20, 1000);
+            let failure = transform(&share(&all, 0), &rules, 0).unwrap_err();
+            assert_eq!(failure.code, Code::ArchiveDamaged);
+            assert!(failure.message.contains("t/0: the batch at source offset 20"), "{failure}");
+            rules.on_unreadable = OnUnreadable::Skip;
+            let (records, _, _) = out(&all, 0, &rules, 0);
+            let numbers: Vec<_> = records.iter().map(|(number, _)| *number).collect();
+            assert_eq!(numbers, (0..20).chain(24..44).collect::<Vec<_>>());
+            assert_eq!(rules.notes.left_out(), 4);
+        }
+    }
+}
+
+fn resealed(mut bytes: Vec<u8>) -> RawBatch {
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    RawBatch::parse(bytes.into()).unwrap()
+}
+
+/// Batches that pack to little are not unpacked together: their plain size is what memory has to hold.
+#[test]
+fn neighbours_are_merged_by_their_plain_size() {
+    let huge: Vec<_> = (0..5).map(|n| raw(n, &[n], Codec::Zstd, 3 << 20)).collect();
+    assert!(huge.iter().all(|batch| batch.bytes.len() < 1000));
+    let plain = rules(Window::ALL, false, 1 << 20, 1000);
+    let (made, _) = transform(&share(&huge, 0), &plain, 0).unwrap();
+    for (made, came) in made.iter().zip(&huge) {
+        let [_, payload] = made.clone().sign(Producer { id: 1, epoch: 0, sequence: 0 });
+        assert_eq!(payload, came.bytes[61..], "copied");
+    }
+    let medium: Vec<_> = (0..8).map(|n| raw(n, &[n], Codec::Zstd, 300 << 10)).collect();
+    let (made, _) = transform(&share(&medium, 0), &plain, 0).unwrap();
+    assert_eq!(made.iter().map(Outgoing::records).collect::<Vec<_>>(), [3, 3, 2]);
+    let headers = rules(Window::ALL, true, 1 << 20, 1000);
+    let (made, _) = transform(&share(&huge, 0), &headers, 0).unwrap();
+    assert_eq!(made.iter().map(Outgoing::records).collect::<Vec<_>>(), [1; 5]);
+}
+
+/// A source took the record, so the target does: packed harder, or without what a restore adds.
+#[test]
+fn a_record_that_was_packed_better_still_fits() {
+    // Repeats that lie far apart: only codecs with a large window find them.
+    let far = [noise(300_000), noise(300_000)].concat();
+    let best = with_deltas(0, &[(0, 1)], Codec::Zstd, &far);
+    for codec in [Codec::Snappy, Codec::Lz4, Codec::Gzip, Codec::Zstd, Codec::None] {
+        let batch = with_deltas(0, &[(0, 1)], codec, &far);
+        let limit = best.bytes.len() + 500;
+        let tight = rules(Window::ALL, true, limit, 1000);
+        let (made, _) = transform(&share(&[batch], 0), &tight, 0).unwrap();
+        assert!(made.len() == 1 && made[0].size() <= limit, "{codec:?}");
+        assert!(tight.notes.warnings().is_empty());
+    }
+    let batch = with_deltas(0, &[(0, 1)], Codec::None, &noise(100_000));
+    let exact = rules(Window::ALL, true, batch.bytes.len(), 1000);
+    let (made, _) = transform(&share(std::slice::from_ref(&batch), 0), &exact, 0).unwrap();
+    assert_eq!((made.len(), made[0].size()), (1, batch.bytes.len()));
+    assert!(exact.notes.warnings()[0].contains("without them"));
+    let smaller = rules(Window::ALL, true, batch.bytes.len() - 1, 1000);
+    let failure = transform(&share(&[batch], 0), &smaller, 0).unwrap_err();
+    assert_eq!(failure.code, Code::BatchTooLarge);
+    assert!(failure.message.contains("t/0") && failure.message.contains("max.message.bytes"), "{failure}");
+}
+
+#[test]
+fn records_are_dealt_out_once_whatever_is_in_the_target_already() {
+    let batches: Vec<_> = (0..6).map(|n| raw(n * 50, &[n; 50], Codec::Lz4, 40_000)).collect();
+    let rules = rules(Window::ALL, false, 1 << 20, 1000);
+    let route = Route::Offset(3);
+    for skip in [0, 1, 49, 50, 99, 100, 101] {
+        let skips = HashMap::from([(1, skip)]);
+        let dealt = deal(&share(&batches, 0), &rules, &route, &skips).unwrap();
+        let records = |dealt: &Dealt| dealt.batches.iter().map(Outgoing::records).sum::<i32>();
+        let found: Vec<_> = dealt.iter().map(|dealt| (dealt.partition, records(dealt), dealt.skipped)).collect();
+        let done = i32::try_from(skip.min(100)).unwrap();
+        assert_eq!(found, [(0, 100, 0), (1, 100 - done, skip.min(100)), (2, 100, 0)]);
+    }
 }

@@ -1,0 +1,303 @@
+//! What a store's refusal means: its own code out of XML, JSON or headers, in one line for people, and whether the
+//! request may be sent again. Pure.
+//!
+//! An answer travels through the HTTP library as the body of an error ([`Answer::mark`]) and is found again in the
+//! library's message ([`Answer::find`]). Nothing else of a store's answer ever reaches a message: no markup, no
+//! signature, no access key.
+
+use contract::Code;
+use serde::{Deserialize, Serialize};
+
+/// Where an answer begins in the library's messages.
+const MARK: &str = "store-answer:";
+/// The code of an answer with a whole object where a part was asked for.
+pub(crate) const RANGE_IGNORED: &str = "RangeIgnored";
+/// Most of a store's own words that is shown.
+const WORDS: usize = 160;
+
+/// A refusal, or why there was no answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// HTTP status, 0 when no answer came.
+    pub(crate) status: u16,
+    /// The store's own code, empty when it gave none.
+    pub(crate) code: String,
+    /// Its words, or ours where no answer came; one line.
+    pub(crate) words: String,
+    /// Its number of the request.
+    pub(crate) request: String,
+    /// The region that it names as the right one.
+    pub(crate) region: String,
+    /// Seconds by which this machine's clock is ahead of the store's.
+    pub(crate) ahead: Option<i64>,
+    /// Whether the request was a create-if-absent.
+    pub(crate) conditional: bool,
+}
+
+/// What a request says that bears on the meaning of its answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    /// It must not replace an object.
+    pub(crate) conditional: bool,
+    /// When it was signed (`x-amz-date`, `Date`).
+    pub(crate) date: Option<&'a str>,
+}
+
+impl Answer {
+    /// Reads an answer: its status, a way to look up headers, and as much of its body as came.
+    pub(crate) fn read<'h>(
+        asked: Asked<'_>,
+        status: u16,
+        header: impl Fn(&str) -> Option<&'h str>,
+        body: &[u8],
+    ) -> Self {
+        let body = String::from_utf8_lossy(body);
+        let json: Option<serde_json::Value> = serde_json::from_str(&body).ok();
+        let xml = |name: &str| tag(&body, name);
+        let from_json = |paths: &[&str]| {
+            let json = json.as_ref()?;
+            paths.iter().find_map(|path| json.pointer(path)?.as_str().map(str::to_owned))
+        };
+        let first = |names: &[&str]| names.iter().find_map(|name| header(name)).map(str::to_owned);
+        let code = xml("Code")
+            .or_else(|| first(&["x-ms-error-code", "x-minio-error-code"]))
+            .or_else(|| from_json(&["/error/errors/0/reason", "/error/status", "/error/code", "/error", "/Code"]));
+        let words = xml("Message")
+            .or_else(|| from_json(&["/error/message", "/error_description", "/message", "/Message"]))
+            .or_else(|| first(&["x-minio-error-desc"]));
+        let request =
+            xml("RequestId").or_else(|| first(&["x-amz-request-id", "x-ms-request-id", "x-guploader-uploadid"]));
+        let region = xml("Region").or_else(|| first(&["x-amz-bucket-region"]));
+        let server = xml("ServerTime").or_else(|| header("date").map(str::to_owned));
+        let sent = xml("RequestTime").or_else(|| asked.date.map(str::to_owned));
+        let ahead = sent.zip(server).and_then(|(sent, server)| Some(seconds(&sent)? - seconds(&server)?));
+        Self {
+            status,
+            code: plain(&code.unwrap_or_default(), 60),
+            words: plain(&words.unwrap_or_default(), WORDS),
+            request: plain(&request.unwrap_or_default(), 60),
+            region: plain(&region.unwrap_or_default(), 40),
+            ahead,
+            conditional: asked.conditional,
+        }
+    }
+
+    /// No answer came.
+    pub(crate) fn none(words: impl Into<String>) -> Self {
+        Self { words: words.into(), ..Self::default() }
+    }
+
+    /// The body under which the answer travels.
+    pub(crate) fn mark(&self) -> String {
+        let json = serde_json::to_string(self)
+            .unwrap_or_else(|error| format!("{{\"status\":0,\"words\":{:?}}}", error.to_string()));
+        format!("{MARK}{json}")
+    }
+
+    /// The answer inside a library's message.
+    pub(crate) fn find(text: &str) -> Option<Self> {
+        let (_, json) = text.split_once(MARK)?;
+        serde_json::Deserializer::from_str(json).into_iter().next()?.ok()
+    }
+
+    /// The status under which the library shall see it: it sends again what ends in 408, 429 or 5xx, and nothing else.
+    pub(crate) fn library_status(&self) -> u16 {
+        let again = ["RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict"];
+        match self.status {
+            // Never done, whenever it is asked for; room does not come back in minutes; a redirect loses the body.
+            200 | 501 | 505 | 507 | 300..=303 | 305..=308 => 400,
+            // S3 on a body that came too slowly or not whole.
+            400 if again.contains(&self.code.as_str()) => 408,
+            // Something else was going on there. A create is settled by reading.
+            409 if !self.conditional && (self.code.is_empty() || again.contains(&self.code.as_str())) => 503,
+            status => status,
+        }
+    }
+
+    /// Whether the bucket or container is what is not there.
+    pub(crate) fn no_bucket(&self) -> bool {
+        let codes = ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"];
+        codes.contains(&self.code.as_str())
+    }
+
+    /// The project's code.
+    pub(crate) fn class(&self) -> Code {
+        let is = |codes: &[&str]| codes.contains(&self.code.as_str());
+        if self.no_bucket() {
+            return Code::StoreMissing;
+        }
+        if is(FULL) || self.status == 507 {
+            return Code::StoreFull;
+        }
+        if is(DENIED) {
+            return Code::StoreDenied;
+        }
+        if is(&["NoSuchUpload"]) {
+            return Code::StoreUnreachable;
+        }
+        match (self.status, self.library_status()) {
+            (0, _) | (_, 408 | 429 | 500..=599) => Code::StoreUnreachable,
+            (401 | 403, _) => Code::StoreDenied,
+            (404, _) => Code::StoreMissing,
+            _ => Code::StoreRefused,
+        }
+    }
+
+    /// One line: the store's code, its number of the request, and what to do.
+    pub(crate) fn line(&self) -> String {
+        if self.status == 0 {
+            return self.words.clone();
+        }
+        let mut text = format!("the store answers {}", self.status);
+        if !self.code.is_empty() {
+            text = format!("{text} {}", self.code);
+        }
+        if !self.request.is_empty() {
+            text = format!("{text} (request {})", self.request);
+        }
+        match self.advice() {
+            Some(advice) => format!("{text}: {advice}"),
+            None if self.words.is_empty() => text,
+            None => format!("{text}: {}", self.words),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let is = |codes: &[&str]| codes.contains(&self.code.as_str());
+        let redirect = (300..400).contains(&self.status) && self.status != 304;
+        if is(&["RequestTimeTooSkewed", "RequestExpired"]) {
+            let by = match self.ahead {
+                Some(ahead) if ahead > 0 => format!("this machine's clock is {ahead} s ahead of the store's"),
+                Some(ahead) => format!("this machine's clock is {} s behind the store's", -ahead),
+                None => "this machine's clock and the store's are too far apart".to_owned(),
+            };
+            return Some(format!("{by}; set the clock"));
+        }
+        if redirect || is(&["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"])
+        {
+            return Some(match self.region.as_str() {
+                "" => "the bucket is in another region, or the endpoint is another store's; correct storage.region or storage.endpoint".to_owned(),
+                region => format!("the bucket is in region {region}; set storage.region to it"),
+            });
+        }
+        if self.conditional && matches!(self.status, 400 | 405 | 501) {
+            return Some("it does not take a create that must not replace (If-None-Match); use a store that does, or a release of it that does".to_owned());
+        }
+        let advice = match self.class() {
+            Code::StoreMissing => "the bucket or container does not exist; create it, or correct the name",
+            Code::StoreFull => "no room is left, or a quota is reached; make room, then run again",
+            Code::StoreDenied if is(&["SignatureDoesNotMatch"]) => {
+                "the secret key is not the one of this access key id"
+            }
+            Code::StoreDenied if is(&["InvalidAccessKeyId", "XAdminUserNotFound"]) => {
+                "the store does not know this access key id"
+            }
+            Code::StoreDenied if is(&["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]) => {
+                "the session token is over or wrong; bring a new one"
+            }
+            Code::StoreDenied
+                if is(&["AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"]) =>
+            {
+                "the account key, signature or token is wrong or over"
+            }
+            Code::StoreDenied => "the credentials lack a right; get, put and list below the prefix are needed",
+            Code::StoreRefused if self.status == 501 || is(&["NotImplemented"]) => {
+                "it does not offer this kind of request"
+            }
+            _ if is(&["NoSuchUpload"]) => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
+            _ => return None,
+        };
+        Some(advice.to_owned())
+    }
+}
+
+const FULL: &[&str] = &[
+    "QuotaExceeded",
+    "InsufficientStorage",
+    "XMinioStorageFull",
+    "XMinioAdminBucketQuotaExceeded",
+    "BucketQuotaExceeded",
+    "StorageQuotaExceeded",
+    "storageQuotaExceeded",
+    "UserQuotaExceeded",
+    "CapacityExceeded",
+];
+
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccountIsDisabled",
+    "AccountProblem",
+    "AllAccessDisabled",
+    "AuthenticationFailed",
+    "AuthorizationFailure",
+    "AuthorizationPermissionMismatch",
+    "AuthorizationProtocolMismatch",
+    "AuthorizationSourceIPMismatch",
+    "ExpiredToken",
+    "InsufficientAccountPermissions",
+    "InvalidAccessKeyId",
+    "InvalidAuthenticationInfo",
+    "InvalidSecurity",
+    "InvalidToken",
+    "NoAuthenticationInformation",
+    "NotSignedUp",
+    "PublicAccessNotPermitted",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "XAdminUserNotFound",
+    "accessDenied",
+    "authError",
+    "forbidden",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+];
+
+/// The text of the first element of this name, where it holds text alone.
+fn tag(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    (!text.contains('<')).then(|| {
+        let entities = [
+            ("&lt;", "<"),
+            ("&gt;", ">"),
+            ("&quot;", "\""),
+            ("&apos;", "'"),
+            ("&#34;", "\""),
+            ("&#39;", "'"),
+            ("&amp;", "&"),
+        ];
+        entities.iter().fold(text.trim().to_owned(), |text, (from, to)| text.replace(from, to))
+    })
+}
+
+/// One line of at most `most` characters without markup, keys and signatures.
+fn plain(text: &str, most: usize) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    let secret = |word: &str| {
+        let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let key_id = bare.len() >= 16
+            && bare.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+            && bare.starts_with('A');
+        let lower = word.to_ascii_lowercase();
+        key_id || ["signature=", "sig=", "credential=", "accesskeyid="].iter().any(|part| lower.contains(part))
+    };
+    let words = first.split_whitespace().map(|word| if secret(word) { "***" } else { word });
+    let line: String = words.collect::<Vec<_>>().join(" ");
+    line.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).take(most).collect()
+}
+
+/// Seconds since 1970 of `20260131T080000Z`, RFC 3339 or RFC 2822.
+fn seconds(text: &str) -> Option<i64> {
+    let basic = || {
+        let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+        at.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp())
+    };
+    let mail = || jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp());
+    text.parse::<jiff::Timestamp>().ok().or_else(basic).or_else(mail).map(jiff::Timestamp::as_second)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! The seals of a log: its newest one, and all of them, as far as they can be read.
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::index::Index;
+use crate::problem::Problem;
+use crate::rollup::SealedPoint;
+use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
+
+/// Entries that are read at once.
+const AT_ONCE: usize = 16;
+
+/// The end of a log, for a reader.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Newest {
+    /// Number of the newest entry, readable or not.
+    pub(crate) end: Option<u64>,
+    /// Whether the newest entry is a seal, as far as it can be read.
+    pub(crate) sealed_last: bool,
+    /// The newest seal that can be read.
+    pub(crate) seal: Option<(Entry, Digest)>,
+    /// Entries after it that cannot be read: a newer point may be lost with them.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Looks for the newest seal. An entry that cannot be read is noted, and the search goes on with the one before it.
+pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
+    let end = chain.newest().await?;
+    let (mut out, mut at) = (Newest { end, ..Newest::default() }, end);
+    while let Some(number) = at {
+        match chain.entry(number).await {
+            Ok((entry, digest)) if entry.seal.is_some() => {
+                out.sealed_last = end == Some(number);
+                out.seal = Some((entry, digest));
+                break;
+            }
+            Ok((entry, _)) => at = entry.last_seal.filter(|seal| *seal < number),
+            Err(error) if error.is_damage() => {
+                out.problems.push(Problem::of(&error));
+                at = number.checked_sub(1);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(out)
+}
+
+/// All seals up to the newest, oldest first, and what is wrong with the log and its roll-ups.
+pub(crate) async fn seals(
+    store: &Store,
+    layout: &Layout,
+    newest: &Newest,
+) -> Result<(Vec<SealedPoint>, Vec<Problem>), ArchiveError> {
+    let Some((entry, digest)) = &newest.seal else { return Ok((Vec::new(), Vec::new())) };
+    if entry.last_seal.is_none() {
+        return Ok((SealedPoint::of(entry, digest).into_iter().collect(), Vec::new()));
+    }
+    match Index::up_to(store, layout, (entry, digest), true).await {
+        Ok(index) => Ok((index.seals.clone(), index.problems())),
+        Err(error) if error.is_damage() => one_by_one(store, layout, (entry, digest)).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, where only a point of this stamp is of interest: one that is not older than the newest costs nothing.
+pub(crate) async fn seals_since(
+    store: &Store,
+    layout: &Layout,
+    newest: &Newest,
+    stamp: &str,
+) -> Result<(Vec<SealedPoint>, Vec<Problem>), ArchiveError> {
+    match &newest.seal {
+        Some((entry, digest)) if entry.point.as_str() <= stamp => {
+            Ok((SealedPoint::of(entry, digest).into_iter().collect(), Vec::new()))
+        }
+        _ => seals(store, layout, newest).await,
+    }
+}
+
+/// Reads every entry by itself: seals before the first damage are sound, those behind it only where roll-ups cover it.
+async fn one_by_one(
+    store: &Store,
+    layout: &Layout,
+    newest: (&Entry, &Digest),
+) -> Result<(Vec<SealedPoint>, Vec<Problem>), ArchiveError> {
+    let covered = Index::up_to(store, layout, newest, false).await.is_ok();
+    let chain = Chain::new(store.clone(), layout.clone());
+    let read = |number: u64| {
+        let chain = chain.clone();
+        async move {
+            match chain.entry(number).await {
+                Ok(found) => Ok(Ok(found)),
+                Err(error) if error.is_damage() => Ok(Err(Problem::of(&error))),
+                Err(error) => Err(error),
+            }
+        }
+    };
+    let mut entries = futures::stream::iter(0..=newest.0.n).map(read).buffered(AT_ONCE);
+    let (mut sound, mut problems, mut before, mut number) = (Vec::new(), Vec::new(), None, 0u64);
+    let mut broken = None;
+    while let Some(found) = entries.try_next().await? {
+        match found {
+            Ok((entry, digest)) => {
+                if broken.is_none() && number > 0 && entry.previous != before {
+                    let what = "it does not follow the entry before it: one of them was replaced";
+                    problems.push(Problem::new(store.show(&layout.entry(number)), what));
+                    broken = Some(number);
+                }
+                match (SealedPoint::of(&entry, &digest), broken) {
+                    (Some(point), Some(at)) if !covered => {
+                        let what =
+                            format!("recovery point {} cannot be read: the log is damaged at entry {at}", point.point);
+                        problems.push(Problem::new(store.show(&layout.entry(number)), what));
+                    }
+                    (point, _) => sound.extend(point),
+                }
+                before = Some(digest);
+            }
+            Err(problem) => {
+                problems.push(problem);
+                broken = broken.or(Some(number));
+                before = None;
+            }
+        }
+        number += 1;
+    }
+    Ok((sound, problems))
+}

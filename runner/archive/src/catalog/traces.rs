@@ -1,0 +1,106 @@
+//! What tells of a recovery point that the log does not have: an archive that was put back to an older state, or whose
+//! newest entries are not there yet, as while a bucket is replicated.
+
+use contract::stamp::split_point;
+use object_store::path::Path;
+
+use super::seals::{Newest, newest_seal};
+use crate::problem::Problem;
+use crate::{ArchiveError, Chain, Layout, Store};
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Traces {
+    /// Objects that only exist where the log had more entries.
+    pub(crate) evidence: Vec<Problem>,
+    /// Objects that a run leaves as well which was ended just before its seal.
+    pub(crate) doubtful: Vec<Problem>,
+}
+
+/// The fields of `manifest.json` that count here.
+#[derive(serde::Deserialize)]
+struct Manifest {
+    entry: u64,
+}
+
+/// The fields of a run's report that count here.
+#[derive(serde::Deserialize)]
+struct Report {
+    #[serde(default)]
+    point: Option<String>,
+    #[serde(default)]
+    failure: Option<serde_json::Value>,
+}
+
+/// Looks for objects that are newer than the end of the log.
+pub(crate) async fn traces(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces, ArchiveError> {
+    let found = look(store, layout, newest).await?;
+    if found.evidence.is_empty() && found.doubtful.is_empty() {
+        return Ok(found);
+    }
+    // A run may have sealed in the meantime.
+    let again = newest_seal(&Chain::new(store.clone(), layout.clone())).await?;
+    if again.end == newest.end { Ok(found) } else { look(store, layout, &again).await }
+}
+
+async fn look(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces, ArchiveError> {
+    let stamp = newest.seal.as_ref().map_or("", |(entry, _)| entry.point.as_str());
+    let next = newest.end.map_or(0, |end| end + 1);
+    let after = |folder: &str, last: &Path| {
+        let (folder, last) = (layout.summary(folder), last.clone());
+        async move { store.keys_after(&folder, &last).await }
+    };
+    let manifest_key = layout.summary("manifest.json");
+    let (hints, side, data, manifest) = futures::try_join!(
+        after("points", &layout.point(stamp)),
+        after("side", &layout.summary(&format!("side/{next:020}"))),
+        after("data", &layout.summary(&format!("data/{next:020}"))),
+        store.get(&manifest_key),
+    )?;
+    let mut out = Traces::default();
+    let log = newest.end.map_or_else(|| "the log is empty".to_owned(), |end| format!("the log ends at entry {end}"));
+    let mut evidence =
+        |key: &str, what: String| out.evidence.push(Problem::new(format!("{}/{key}", store.place()), what));
+    for key in &hints {
+        evidence(key, format!("it names a recovery point after the newest seal, and {log}: the seal is missing"));
+    }
+    if let Some(first) = data.first() {
+        evidence(first, format!("a claim after the end of the log wrote it, and {log}: entries are missing"));
+    }
+    if let Some(manifest) = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok())
+        && newest.end.is_none_or(|end| manifest.entry > end)
+    {
+        let key = manifest_key.to_string();
+        evidence(&key, format!("it names entry {} as the newest seal, and {log}: entries are missing", manifest.entry));
+    }
+    for key in &side {
+        // Side documents come before their seal: a run that was ended in between leaves them behind its claim.
+        let number = key.rsplit('/').nth(1).and_then(|number| number.parse::<u64>().ok());
+        let what = format!("it stands beside a seal after the end of the log, and {log}");
+        let problem = Problem::new(format!("{}/{key}", store.place()), what);
+        if number == Some(next) && !newest.sealed_last { &mut out.doubtful } else { &mut out.evidence }.push(problem);
+    }
+    Ok(out)
+}
+
+/// Reports of runs that made a point after the newest seal. Runs that name themselves have the stamp in their id; only
+/// those are looked for.
+pub(crate) async fn reports(store: &Store, layout: &Layout, newest: &Newest) -> Result<Vec<Problem>, ArchiveError> {
+    let stamp = newest.seal.as_ref().map_or("", |(entry, _)| entry.point.as_str());
+    let base = split_point(layout.set()).map_or(layout.set(), |(base, _)| base);
+    let after = layout.run(&format!("{base}-{stamp}"), "~");
+    let mut out = Vec::new();
+    for key in store.keys_after(&layout.summary("runs"), &after).await? {
+        let Some(run) = key.strip_suffix("/report.json").and_then(|folder| folder.rsplit('/').next()) else { continue };
+        if split_point(run).is_none_or(|(name, made)| name != base || made <= stamp) {
+            continue;
+        }
+        let bytes = store.get(&Path::from(key.as_str())).await?.unwrap_or_default();
+        let Ok(Report { point: Some(point), failure: None }) = serde_json::from_slice(&bytes) else { continue };
+        if split_point(&point).is_some_and(|(name, made)| name == base && made > stamp) {
+            let what = format!("it tells of recovery point {point}, whose seal the log does not have");
+            out.push(Problem::new(format!("{}/{key}", store.place()), what));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,202 @@
+//! From an entry back to the beginning of its log: over roll-ups where they can be used, over entries for the rest.
+//!
+//! Roll-ups are copies. One that is missing, damaged, or another's is noted, and what it covers is read from the
+//! entries. Every piece is linked to the piece after it: by the digest of its last entry, or, where release 0.1 wrote
+//! two roll-ups side by side, by the digest of its directory.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::StreamExt;
+
+use crate::problem::Problem;
+use crate::rollup::{Directory, FANOUT, RollupRef, Run, SealedPoint, run_of_entry};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Layout, Store};
+
+/// Directories that are read at once.
+const AT_ONCE: usize = 16;
+
+/// What the log says of some entries.
+pub(super) enum What {
+    Rollup(RollupRef, Box<Directory>),
+    /// Oldest first.
+    Entries(Vec<(Run, Option<SealedPoint>)>),
+}
+
+/// A piece of the log, and the digest that its last entry must have, where that is known from what follows.
+struct Piece {
+    end: u64,
+    link: Option<Digest>,
+    what: What,
+}
+
+/// On the way from an entry to the beginning.
+pub(super) struct Walk<'a> {
+    store: &'a Store,
+    layout: &'a Layout,
+    chain: Chain,
+    /// Whether every seal must be known; roll-ups of release 0.1 do not name them.
+    seals: bool,
+    /// Everything from here on is read.
+    below: u64,
+    /// Digest of the entry before `below`.
+    link: Option<Digest>,
+    /// The newest roll-up before `below`, as far as it is known.
+    newest: Option<RollupRef>,
+    unusable: HashSet<RollupRef>,
+    /// Directories that were asked for ahead.
+    ahead: HashMap<RollupRef, Result<Directory, ArchiveError>>,
+    asked: bool,
+    pieces: Vec<Piece>,
+    out: Walked,
+}
+
+/// What the way back found.
+#[derive(Default)]
+pub(super) struct Walked {
+    /// What the log says, oldest first.
+    pub(super) pieces: Vec<What>,
+    /// What is wrong with roll-ups.
+    pub(super) problems: Vec<Problem>,
+    /// Those roll-ups.
+    pub(super) lost: Vec<RollupRef>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(store: &'a Store, layout: &'a Layout, seals: bool, (last, digest): (&Entry, &Digest)) -> Self {
+        let what = What::Entries(vec![(run_of_entry(last, digest), SealedPoint::of(last, digest))]);
+        Self {
+            store,
+            layout,
+            chain: Chain::new(store.clone(), layout.clone()),
+            seals,
+            below: last.n,
+            link: last.previous.clone(),
+            newest: last.last_rollup.clone(),
+            unusable: HashSet::new(),
+            ahead: HashMap::new(),
+            asked: false,
+            pieces: vec![Piece { end: last.n + 1, link: None, what }],
+            out: Walked::default(),
+        }
+    }
+
+    /// Walks to the beginning.
+    pub(super) async fn back(mut self) -> Result<Walked, ArchiveError> {
+        while self.below > 0 {
+            match self.newest.take() {
+                Some(rollup) if rollup.to.checked_add(1) == Some(self.below) && rollup.from <= rollup.to => {
+                    self.take_rollup(rollup).await?;
+                }
+                Some(rollup) if rollup.to < self.below => {
+                    self.take_entries(rollup.to + 1).await?;
+                    self.newest.get_or_insert(rollup);
+                }
+                // No roll-up that can be used is known: the oldest entry of the block before knows the next one.
+                _ => self.take_entries((self.below - 1) / FANOUT * FANOUT).await?,
+            }
+        }
+        self.out.pieces = self.pieces.into_iter().rev().map(|piece| piece.what).collect();
+        Ok(self.out)
+    }
+
+    async fn take_rollup(&mut self, rollup: RollupRef) -> Result<(), ArchiveError> {
+        if self.unusable.contains(&rollup) {
+            return Ok(());
+        }
+        let directory = match self.directory(&rollup).await {
+            Ok(directory) => directory,
+            Err(error @ (ArchiveError::Store { .. } | ArchiveError::Newer { .. })) => return Err(error),
+            Err(error) => {
+                self.lose(rollup, Problem::of(&error));
+                return Ok(());
+            }
+        };
+        if self.link.as_ref().is_some_and(|link| *link != directory.last) {
+            let key = self.store.show(&self.layout.rollup(rollup.level, rollup.from, rollup.to));
+            self.lose(rollup, Problem::new(key, "its last entry is not the one that the log has"));
+            return Ok(());
+        }
+        let side_by_side = directory.previous.as_ref().is_some_and(|before| before.to + 1 == rollup.from);
+        let linked = rollup.from == 0 || directory.before.is_some() || side_by_side;
+        if !linked || (self.seals && directory.seals.is_none()) {
+            self.unusable.insert(rollup);
+            return Ok(());
+        }
+        self.below = rollup.from;
+        self.newest.clone_from(&directory.previous);
+        let link = std::mem::replace(&mut self.link, directory.before.clone());
+        self.pieces.push(Piece { end: rollup.to + 1, link, what: What::Rollup(rollup, Box::new(directory)) });
+        Ok(())
+    }
+
+    fn lose(&mut self, rollup: RollupRef, problem: Problem) {
+        self.unusable.insert(rollup.clone());
+        self.out.lost.push(rollup);
+        self.out.problems.push(problem);
+    }
+
+    /// The directory of a roll-up. The first that is read names all others: they are asked for at once.
+    async fn directory(&mut self, rollup: &RollupRef) -> Result<Directory, ArchiveError> {
+        if let Some(found) = self.ahead.remove(rollup) {
+            return found;
+        }
+        let directory = Directory::load(self.store, self.layout, rollup).await?;
+        if !self.asked {
+            self.asked = true;
+            let others = directory.previous.iter().chain(&directory.earlier).cloned().collect::<Vec<_>>();
+            let load = |rollup: RollupRef| {
+                let (store, layout) = (self.store.clone(), self.layout.clone());
+                async move {
+                    let found = Directory::load(&store, &layout, &rollup).await;
+                    (rollup, found)
+                }
+            };
+            self.ahead = futures::stream::iter(others).map(load).buffer_unordered(AT_ONCE).collect().await;
+        }
+        Ok(directory)
+    }
+
+    /// Takes in the entries from `from` on, or none where nothing says which entry must be the last of them: then the
+    /// roll-up after them is given up, whose own entries say it.
+    async fn take_entries(&mut self, from: u64) -> Result<(), ArchiveError> {
+        while self.below > from {
+            let Some(link) = self.link.clone() else {
+                self.give_up_newest_piece();
+                return Ok(());
+            };
+            let first = ((self.below - 1) / FANOUT * FANOUT).max(from);
+            let entries = self.chain.read(first, self.below - 1).await?;
+            if entries.last().is_none_or(|(_, digest)| *digest != link) {
+                let key = self.store.show(&self.layout.entry(self.below));
+                let reason = "it does not follow the entry before it: one of them was replaced";
+                return Err(ArchiveError::damaged(key, reason));
+            }
+            self.take_block(&entries)?;
+        }
+        Ok(())
+    }
+
+    fn take_block(&mut self, entries: &[(Entry, Digest)]) -> Result<(), ArchiveError> {
+        let Some((oldest, _)) = entries.first() else { return Ok(()) };
+        if let Some((prune, _)) = entries.iter().find(|(entry, _)| entry.kind == EntryKind::Prune) {
+            let key = self.store.show(&self.layout.entry(prune.n));
+            let feature = Some("prune".to_owned());
+            return Err(ArchiveError::Newer { key, format: prune.format, known: prune.format, feature });
+        }
+        let runs = entries.iter().map(|(entry, digest)| (run_of_entry(entry, digest), SealedPoint::of(entry, digest)));
+        let what = What::Entries(runs.collect());
+        let link = std::mem::replace(&mut self.link, oldest.previous.clone());
+        self.pieces.push(Piece { end: self.below, link, what });
+        self.below = oldest.n;
+        self.newest.clone_from(&oldest.last_rollup);
+        Ok(())
+    }
+
+    fn give_up_newest_piece(&mut self) {
+        let Some(Piece { end, link, what }) = self.pieces.pop() else { return };
+        if let What::Rollup(rollup, _) = what {
+            self.unusable.insert(rollup);
+        }
+        (self.below, self.link, self.newest) = (end, link, None);
+    }
+}

@@ -1,0 +1,239 @@
+//! Where single HTTP requests to a store go out and their answers come in, below the library's own retries: requests
+//! wait for the breaker, silence ends them, and refusals are read into one line ([`Answer`]).
+//!
+//! Time-outs count silence, not size: an answer that keeps coming may take as long as it takes, and a request that
+//! carries a body has time for it ([`Patience`]).
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
+};
+use object_store::{ClientOptions, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
+use tokio::time::{Instant, Sleep};
+
+use super::breaker::Breaker;
+use crate::answer::{Answer, Asked, RANGE_IGNORED};
+
+/// Bytes per second that a request's body is given time for at first.
+const PACE: u64 = 256 << 10;
+/// How often the time for bodies doubles after it was not enough.
+const DOUBLINGS: u32 = 3;
+/// Most of a refusal that is read.
+const REFUSAL: usize = 64 << 10;
+
+/// How long a request may go without an answer: the configured silence, and time for what it carries. That time doubles
+/// when it was not enough, and is what it was once a body gets through quickly.
+#[derive(Debug)]
+pub(super) struct Patience {
+    silence: Duration,
+    slow: AtomicU32,
+}
+
+impl Patience {
+    pub(super) fn new(silence: Duration) -> Self {
+        Self { silence, slow: AtomicU32::new(0) }
+    }
+
+    fn for_body(&self, bytes: u64) -> Duration {
+        let pace = PACE >> self.slow.load(Ordering::Relaxed);
+        self.silence + Duration::from_millis(bytes.saturating_mul(1000) / pace)
+    }
+
+    /// Notes how a request with a body ended. Returns whether the next one will be given more time.
+    fn note(&self, bytes: u64, took: Duration, answered: bool) -> bool {
+        let slow = self.slow.load(Ordering::Relaxed);
+        if answered {
+            let quick = Duration::from_millis(bytes.saturating_mul(1000) / PACE) / 2;
+            if slow > 0 && took < quick {
+                self.slow.store(0, Ordering::Relaxed);
+            }
+            return false;
+        }
+        self.slow.store((slow + 1).min(DOUBLINGS), Ordering::Relaxed);
+        slow < DOUBLINGS
+    }
+}
+
+/// Makes clients whose requests are guarded.
+#[derive(Debug)]
+pub(super) struct Connector(pub(super) Breaker);
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let inner = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Guarded { breaker: self.0.clone(), inner }))
+    }
+}
+
+#[derive(Debug)]
+struct Guarded {
+    breaker: Breaker,
+    inner: HttpClient,
+}
+
+#[async_trait]
+impl HttpService for Guarded {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let patience = self.breaker.patience();
+        let pass = self.breaker.enter().await;
+        let carried = request.body().content_length() as u64;
+        let asked = Request::of(&request);
+        let (limit, started) = (patience.for_body(carried), Instant::now());
+        let Ok(answer) = tokio::time::timeout(limit, self.inner.execute(request)).await else {
+            let more_time = carried > 0 && patience.note(carried, started.elapsed(), false);
+            // A slow line is no failing store.
+            pass.end((!more_time).then_some(false));
+            return Err(silent(limit, carried));
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                pass.end(Some(false));
+                return Err(unreached(&error));
+            }
+        };
+        pass.end(Some(!answer.status().is_server_error()));
+        if carried > 0 {
+            patience.note(carried, started.elapsed(), true);
+        }
+        if answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED {
+            return Ok(asked.accept(answer, patience.silence));
+        }
+        Ok(asked.refuse(answer, patience.silence).await)
+    }
+}
+
+/// What of a request bears on its answer.
+struct Request {
+    conditional: bool,
+    ranged: bool,
+    part: bool,
+    date: Option<String>,
+}
+
+impl Request {
+    fn of(request: &HttpRequest) -> Self {
+        let headers = request.headers();
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self {
+            conditional: request.method() == Method::PUT
+                && (headers.contains_key("if-none-match") || headers.contains_key("x-goog-if-generation-match")),
+            ranged: headers.contains_key("range") || headers.contains_key("x-ms-range"),
+            part: request.uri().query().is_some_and(|query| query.contains("partNumber=")),
+            date: text("x-amz-date").or_else(|| text("x-ms-date")).or_else(|| text("date")),
+        }
+    }
+
+    /// A good answer as the library takes it.
+    fn accept(&self, answer: HttpResponse, silence: Duration) -> HttpResponse {
+        let (mut parts, body) = answer.into_parts();
+        if self.ranged && parts.status == StatusCode::OK {
+            return marked(Answer { status: 200, code: RANGE_IGNORED.into(), ..Answer::default() });
+        }
+        // Some stores send none; only parts need theirs.
+        if !self.part && !parts.headers.contains_key("etag") {
+            parts.headers.insert("etag", HeaderValue::from_static("\"none\""));
+        }
+        HttpResponse::from_parts(parts, HttpResponseBody::new(Awake::new(body, silence)))
+    }
+
+    /// A refusal, read.
+    async fn refuse(&self, answer: HttpResponse, silence: Duration) -> HttpResponse {
+        let (parts, body) = answer.into_parts();
+        let length = |headers: &HeaderMap| headers.get("content-length")?.to_str().ok()?.parse::<usize>().ok();
+        // Refusals are short; what came of one that was cut is enough.
+        let text = match length(&parts.headers) {
+            Some(length) if length > REFUSAL => Bytes::new(),
+            _ => HttpResponseBody::new(Awake::new(body, silence)).bytes().await.unwrap_or_default(),
+        };
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let asked = Asked { conditional: self.conditional, date: self.date.as_deref() };
+        marked(Answer::read(asked, parts.status.as_u16(), header, &text))
+    }
+}
+
+fn marked(answer: Answer) -> HttpResponse {
+    let status = answer.library_status();
+    let mut response = HttpResponse::new(HttpResponseBody::from(answer.mark()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    response
+}
+
+fn silent(limit: Duration, carried: u64) -> HttpError {
+    let what = if carried > 0 { format!(" to {carried} bytes that were sent") } else { String::new() };
+    let words = format!(
+        "the store gave no answer within {:.0} s{what}; circuitBreaker.operationTimeoutMs says how long it may be silent",
+        limit.as_secs_f64()
+    );
+    HttpError::new(HttpErrorKind::Timeout, Unanswered(Answer::none(words).mark()))
+}
+
+/// No answer came, and why: the innermost cause is the one that says something.
+fn unreached(error: &HttpError) -> HttpError {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let words = match error.kind() {
+        HttpErrorKind::Connect => format!("the store cannot be reached: {cause}"),
+        _ => format!("the connection to the store ended: {cause}"),
+    };
+    // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.
+    let kind = if error.kind() == HttpErrorKind::Unknown { HttpErrorKind::Interrupted } else { error.kind() };
+    HttpError::new(kind, Unanswered(Answer::none(words).mark()))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unanswered(String);
+
+/// A body that fails when nothing of it comes for a while.
+struct Awake {
+    inner: HttpResponseBody,
+    silence: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Awake {
+    fn new(inner: HttpResponseBody, silence: Duration) -> Self {
+        Self { inner, silence, timer: Box::pin(tokio::time::sleep(silence)) }
+    }
+}
+
+impl Body for Awake {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(frame) = polled {
+            let next = Instant::now() + self.silence;
+            self.timer.as_mut().reset(next);
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| unreached(&error))));
+        }
+        match self.timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err(silent(self.silence, 0)))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

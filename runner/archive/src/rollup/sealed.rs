@@ -1,0 +1,76 @@
+//! Recovery points in a list: what roll-ups say of the seals among their entries, so that nobody reads each seal.
+
+use serde::{Deserializer, Serializer};
+
+use crate::columns::columns;
+use crate::{Digest, Entry};
+
+columns! {
+    /// A recovery point in a list.
+    pub struct SealedPoint as SealedPointColumns {
+        /// Number of the seal.
+        entry: u64 = "entry",
+        /// Digest of the seal.
+        digest: Digest = "digest",
+        /// Stamp.
+        stamp: String = "stamp",
+        /// Name.
+        point: String = "point",
+        /// Live topics.
+        topics: u64 = "topics",
+        /// Their partitions.
+        partitions: u64 = "partitions",
+        /// Committed records in all of it.
+        records: u64 = "records",
+        /// Decompressed bytes in all of it.
+        bytes: u64 = "bytes",
+        /// Largest timestamp of a committed record; 0 when there are none.
+        newest: i64 = "newest",
+        /// Partitions that end before the source's end.
+        held_back: u64 = "heldBack",
+    }
+}
+
+impl SealedPoint {
+    /// What an entry seals; `None` when it is no seal.
+    pub(crate) fn of(entry: &Entry, digest: &Digest) -> Option<Self> {
+        let seal = entry.seal.as_ref()?;
+        let live = || seal.topics.iter().filter(|topic| topic.live);
+        let dated = seal.partitions.iter().filter(|row| row.committed > 0);
+        Some(Self {
+            entry: entry.n,
+            digest: digest.clone(),
+            stamp: entry.point.clone(),
+            point: seal.point.clone(),
+            topics: live().count() as u64,
+            partitions: live().map(|topic| u64::from(topic.partitions.unsigned_abs())).sum(),
+            records: seal.partitions.iter().map(|row| row.committed).sum(),
+            bytes: seal.partitions.iter().map(|row| row.bytes).sum(),
+            newest: dated.map(|row| row.max_timestamp).max().unwrap_or(0),
+            held_back: seal.held_back.len() as u64,
+        })
+    }
+}
+
+/// As columns, or nothing at all.
+pub(super) mod optional {
+    use super::{Deserializer, SealedPoint, Serializer};
+
+    // The form that serde asks for.
+    #[allow(clippy::ref_option)]
+    pub(in crate::rollup) fn serialize<S: Serializer>(
+        rows: &Option<Vec<SealedPoint>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match rows {
+            Some(rows) => SealedPoint::serialize(rows, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in crate::rollup) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<SealedPoint>>, D::Error> {
+        SealedPoint::deserialize(deserializer).map(Some)
+    }
+}

@@ -1,0 +1,172 @@
+//! An S3 client before a server in this process that answers as real stores do on bad days.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use archive::{Paths, Store, open_briefly, open_store, open_unasked};
+use contract::{CircuitBreakerSpec, Code, S3Credentials, StoreSpec};
+use object_store::path::Path;
+
+type Handler = dyn Fn(usize, &str, &mut TcpStream) + Send + Sync;
+
+/// Serves one request per connection; the handler gets its number, its head and the connection.
+struct Server {
+    port: u16,
+    requests: Arc<AtomicUsize>,
+    secrets: tempfile::TempDir,
+}
+
+fn server(handle: impl Fn(usize, &str, &mut TcpStream) + Send + Sync + 'static) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let (handle, count): (Arc<Handler>, _) = (Arc::new(handle), Arc::clone(&requests));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (handle, count) = (Arc::clone(&handle), Arc::clone(&count));
+            std::thread::spawn(move || one(stream, &count, &*handle));
+        }
+    });
+    let secrets = tempfile::tempdir().unwrap();
+    for name in ["id", "key"] {
+        std::fs::write(secrets.path().join(name), "canary").unwrap();
+    }
+    Server { port, requests, secrets }
+}
+
+fn one(mut stream: TcpStream, count: &AtomicUsize, handle: &Handler) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut head, mut line) = (String::new(), String::new());
+    while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+        head.push_str(&line);
+        line.clear();
+    }
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    drop(reader.take(length.unwrap_or(0)).read_to_end(&mut Vec::new()));
+    handle(count.fetch_add(1, Ordering::SeqCst), &head, &mut stream);
+}
+
+fn answer(stream: &mut TcpStream, status: &str, headers: &str, body: &str) {
+    let text = format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\nlast-modified: Sat, 31 Jan 2026 08:00:00 GMT\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    );
+    drop(stream.write_all(text.as_bytes()));
+}
+
+const EMPTY_LIST: &str = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+
+impl Server {
+    fn spec(&self) -> StoreSpec {
+        StoreSpec::S3 {
+            bucket: "b".into(),
+            prefix: String::new(),
+            region: "us-east-1".into(),
+            endpoint: Some(format!("http://127.0.0.1:{}", self.port)),
+            path_style: true,
+            allow_http: true,
+            credentials: Some(S3Credentials::Keys {
+                access_key_id_file: "id".into(),
+                secret_access_key_file: "key".into(),
+            }),
+        }
+    }
+
+    fn paths(&self) -> Paths {
+        Paths { secrets: self.secrets.path().into(), volumes: ".".into() }
+    }
+
+    fn open(&self, silence: Duration) -> Store {
+        let operation_timeout_ms = u64::try_from(silence.as_millis()).unwrap();
+        let breaker = CircuitBreakerSpec { operation_timeout_ms, ..CircuitBreakerSpec::default() };
+        open_unasked(&self.spec(), &self.paths(), &breaker).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_in_another_region_is_named_at_the_first_answer() {
+    let body =
+        "<Error><Code>AuthorizationHeaderMalformed</Code><Message>no</Message><Region>eu-west-1</Region></Error>";
+    let malformed = move |_: usize, _: &str, stream: &mut TcpStream| answer(stream, "400 Bad Request", "", body);
+    let moved = |_: usize, _: &str, stream: &mut TcpStream| {
+        answer(stream, "301 Moved Permanently", "x-amz-bucket-region: eu-west-1\r\n", "");
+    };
+    for server in [server(malformed), server(moved)] {
+        let error = open_store(&server.spec(), &server.paths(), &CircuitBreakerSpec::default()).await.unwrap_err();
+        assert_eq!(error.code(), Code::StoreRefused, "{error}");
+        assert!(error.to_string().contains("the bucket is in region eu-west-1"), "{error}");
+        assert_eq!(server.requests.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_gateway_is_one_line_within_the_time_that_somebody_waits() {
+    let html = "<html><body><h1>502 Bad Gateway</h1></body></html>";
+    let server = server(move |_, _, stream| answer(stream, "502 Bad Gateway", "", html));
+    let started = tokio::time::Instant::now();
+    let error = open_briefly(&server.spec(), &server.paths(), Duration::from_secs(2)).await.unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(error.to_string().ends_with("the store answers 502") && !error.to_string().contains('<'), "{error}");
+    assert_eq!(error.code(), Code::StoreUnreachable);
+}
+
+#[tokio::test]
+async fn what_passes_is_asked_again_and_what_is_cut_too() {
+    let server = server(|number, _, stream| match number {
+        0 => answer(stream, "400 Bad Request", "", "<Error><Code>RequestTimeout</Code></Error>"),
+        1 => drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n<ListBucketResult>")),
+        2 => drop(stream.write_all(b"HTTP/1.1 503 Slow\r\ncontent-length: 500\r\n\r\n<Error><Code>Slow")),
+        _ => answer(stream, "200 OK", "", EMPTY_LIST),
+    });
+    let store = server.open(Duration::from_secs(30));
+    assert!(store.folders(&Path::default()).await.unwrap().is_empty());
+    assert_eq!(server.requests.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_store_without_ranges_and_etags_is_read_all_the_same() {
+    let server = server(|_, _, stream| answer(stream, "200 OK", "", "0123456789"));
+    let store = server.open(Duration::from_secs(30));
+    assert_eq!(store.get_range(&Path::from("k"), 3..6).await.unwrap(), "345");
+    assert_eq!(store.get(&Path::from("k")).await.unwrap().unwrap(), "0123456789");
+    // Shorter than the range: damage, not a store that fails.
+    assert_eq!(store.get_range(&Path::from("k"), 8..12).await.unwrap_err().code(), Code::ArchiveDamaged);
+}
+
+#[tokio::test]
+async fn an_answer_that_keeps_coming_may_take_longer_than_silence_may() {
+    let server = server(|_, _, stream| {
+        drop(stream.write_all(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\nlast-modified: Sat, 31 Jan 2026 08:00:00 GMT\r\n\r\n",
+        ));
+        for digit in 0..10u8 {
+            std::thread::sleep(Duration::from_millis(150));
+            drop(stream.write_all(&[b'0' + digit]));
+        }
+    });
+    let store = server.open(Duration::from_secs(1));
+    assert_eq!(store.get(&Path::from("k")).await.unwrap().unwrap(), "0123456789");
+    assert_eq!(server.requests.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn silence_ends_a_request_and_the_message_names_the_field() {
+    let server = server(|_, _, _| std::thread::sleep(Duration::from_secs(60)));
+    let error = open_briefly(&server.spec(), &server.paths(), Duration::from_millis(500)).await.unwrap_err();
+    assert!(error.to_string().contains("circuitBreaker.operationTimeoutMs"), "{error}");
+    assert_eq!(error.code(), Code::StoreUnreachable);
+}
+
+#[tokio::test]
+async fn a_missing_bucket_is_not_a_missing_object() {
+    let body = "<Error><Code>NoSuchBucket</Code><Message>no</Message></Error>";
+    let server = server(move |_, _, stream| answer(stream, "404 Not Found", "", body));
+    let store = server.open(Duration::from_secs(30));
+    let error = store.get(&Path::from("k")).await.unwrap_err();
+    assert_eq!(error.code(), Code::StoreMissing, "{error}");
+    assert!(error.to_string().contains("create it, or correct the name"), "{error}");
+}

@@ -1,0 +1,303 @@
+//! The topics that a set knows, compared with those that the source shows: what is new, deleted, made again, forbidden or
+//! no longer matched is decided here and told. Deciding is pure; only [`Members::look`] asks the cluster.
+//!
+//! A topic that is not in the cluster's list says nothing by that: it is asked for by its name, and only an answer makes
+//! it gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use archive::{HeldBack, HeldReason, PartitionState, SetState, TopicState};
+use contract::{BackupSpec, Failure, MemberChange, Membership};
+use uuid::Uuid;
+use wire::{Cluster, Topic, code};
+
+use super::select;
+use crate::emit::Emitter;
+
+/// What the cluster says of a topic that is asked for by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// It has one with this id.
+    Is(Uuid),
+    /// It has none.
+    None,
+    /// This user may not know.
+    Forbidden,
+    /// It does not say, with this error.
+    Unsaid,
+}
+
+/// The members of a set during one run.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// Topics that the source may still have, though nothing can be read of them now.
+    missing: BTreeMap<Uuid, MemberChange>,
+}
+
+impl Members {
+    /// Compares what the set knows with what was found, asks for what is missing, and tells what changed. Topics that were
+    /// only left out of the list are added to `found`.
+    ///
+    /// # Errors
+    /// When the cluster does not answer at all.
+    pub(crate) async fn look(
+        &mut self,
+        cluster: &Cluster,
+        backup: &BackupSpec,
+        known: &BTreeMap<Uuid, TopicState>,
+        found: &mut Vec<Topic>,
+        emitter: &Emitter,
+    ) -> Result<(), Failure> {
+        let selected = select::by_name(backup)?;
+        let missing = missing(known, found, &selected);
+        let mut answers = BTreeMap::new();
+        if !missing.is_empty() {
+            for topic in cluster.topics(Some(&missing)).await? {
+                let is_ours = known.get(&topic.id).is_some_and(|known| known.live && known.name == topic.name);
+                answers.insert(topic.name.clone(), answer(&topic));
+                if topic.error == 0 && is_ours {
+                    found.push(topic);
+                }
+            }
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        let changes = changes(known, found, &selected, &answers);
+        self.tell(changes, found, emitter);
+        Ok(())
+    }
+
+    /// Tells what is new since it was told last, and what is there again.
+    fn tell(&mut self, changes: Vec<(Uuid, MemberChange)>, found: &[Topic], emitter: &Emitter) {
+        for topic in found {
+            if let Some(mut member) = self.missing.remove(&topic.id) {
+                member.change = Membership::Returned;
+                emitter.member(&member);
+            }
+        }
+        for (id, member) in changes {
+            let is_news = emitter.member(&member);
+            if !member.change.is_missing() {
+                self.missing.remove(&id);
+                continue;
+            }
+            if is_news {
+                emitter.warn(format!("{member}: {}", advice(&member)));
+            }
+            self.missing.insert(id, member);
+        }
+    }
+
+    /// Topics that the source may still have, though nothing can be read of them now.
+    pub(crate) fn missing(&self) -> BTreeSet<Uuid> {
+        self.missing.keys().copied().collect()
+    }
+
+    /// What a recovery point says of them: where each partition stands, and how far the source was known to go.
+    pub(crate) fn held_back(&self, state: &SetState) -> Vec<HeldBack> {
+        let held = |((topic, partition), row): (&(Uuid, i32), &PartitionState)| {
+            let member = self.missing.get(topic)?;
+            let forbidden = member.change == Membership::Forbidden;
+            Some(HeldBack {
+                topic: member.topic.clone(),
+                partition: *partition,
+                from: row.next,
+                to: row.high_watermark.max(row.next),
+                reason: if forbidden { HeldReason::Forbidden } else { HeldReason::Unavailable },
+                producer_id: None,
+                age_ms: None,
+            })
+        };
+        state.partitions.iter().filter_map(held).collect()
+    }
+}
+
+/// Names of live members that the patterns want and that were not found.
+fn missing(known: &BTreeMap<Uuid, TopicState>, found: &[Topic], selected: &impl Fn(&str) -> bool) -> Vec<String> {
+    let is_missing = |topic: &&TopicState| {
+        topic.live && selected(&topic.name) && !found.iter().any(|other| other.name == topic.name)
+    };
+    let names: BTreeSet<_> = known.values().filter(is_missing).map(|topic| topic.name.clone()).collect();
+    names.into_iter().collect()
+}
+
+fn answer(topic: &Topic) -> Answer {
+    match topic.error {
+        0 => Answer::Is(topic.id),
+        code::UNKNOWN_TOPIC_OR_PARTITION | code::UNKNOWN_TOPIC_ID => Answer::None,
+        code::TOPIC_AUTHORIZATION_FAILED => Answer::Forbidden,
+        // Whatever else a broker says, it does not say that the topic is gone.
+        _ => Answer::Unsaid,
+    }
+}
+
+/// What is not as the set knows it, by topic id. A set that knows nothing has nothing to compare.
+fn changes(
+    known: &BTreeMap<Uuid, TopicState>,
+    found: &[Topic],
+    selected: &impl Fn(&str) -> bool,
+    answers: &BTreeMap<String, Answer>,
+) -> Vec<(Uuid, MemberChange)> {
+    let mut out = Vec::new();
+    for topic in known.values().filter(|topic| topic.live) {
+        let now = found.iter().find(|other| other.id == topic.id);
+        let partitions = now.map(partitions);
+        let change = match partitions {
+            Some(now) if now > topic.partitions => Membership::PartitionsAdded,
+            Some(now) if now < topic.partitions => Membership::PartitionsGone,
+            Some(_) => continue,
+            None => lost(topic, found, selected, answers),
+        };
+        out.push((topic.id, line(&topic.name, topic.id, change, Some(topic.partitions), partitions)));
+    }
+    for topic in found.iter().filter(|_| !known.is_empty()) {
+        let is_made_again = known.values().any(|other| other.live && other.name == topic.name);
+        let change = match known.get(&topic.id) {
+            Some(known) if known.live => continue,
+            Some(_) => Membership::Returned,
+            // Told as what became of the lineage before.
+            None if is_made_again => continue,
+            None => Membership::New,
+        };
+        out.push((topic.id, line(&topic.name, topic.id, change, None, Some(partitions(topic)))));
+    }
+    out
+}
+
+/// Why a member was not found.
+fn lost(
+    topic: &TopicState,
+    found: &[Topic],
+    selected: &impl Fn(&str) -> bool,
+    answers: &BTreeMap<String, Answer>,
+) -> Membership {
+    if found.iter().any(|other| other.name == topic.name) {
+        return Membership::Recreated;
+    }
+    if !selected(&topic.name) {
+        return Membership::NoLongerMatched;
+    }
+    match answers.get(&topic.name) {
+        Some(Answer::Is(id)) if *id != topic.id => Membership::Recreated,
+        Some(Answer::None) => Membership::Deleted,
+        Some(Answer::Forbidden) => Membership::Forbidden,
+        Some(Answer::Is(_) | Answer::Unsaid) | None => Membership::Unavailable,
+    }
+}
+
+fn line(topic: &str, id: Uuid, change: Membership, before: Option<i32>, now: Option<i32>) -> MemberChange {
+    MemberChange {
+        topic: topic.to_owned(),
+        topic_id: id.to_string(),
+        change,
+        partitions_before: before,
+        partitions: now,
+    }
+}
+
+/// Partitions of a topic, 0 when the cluster named none.
+pub(crate) fn partitions(topic: &Topic) -> i32 {
+    topic.partitions.iter().map(|p| p.index + 1).max().unwrap_or(0)
+}
+
+fn advice(member: &MemberChange) -> String {
+    let topic = &member.topic;
+    if member.change == Membership::Forbidden {
+        format!(
+            "what is new of it is missing here; grant this user Describe, DescribeConfigs and Read on topic {topic}, or add it to exclude (the cluster does not say whether it still exists)"
+        )
+    } else {
+        "what is new of it is missing here; it is read on by the next run that finds it".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Partition;
+
+    fn topic(name: &str, id: u128, count: i32) -> Topic {
+        let partition = |index| Partition { index, leader: 1, leader_epoch: 0, replicas: 1, in_sync: vec![1] };
+        Topic {
+            name: name.into(),
+            id: Uuid::from_u128(id),
+            wire_id: Uuid::from_u128(id),
+            internal: false,
+            partitions: (0..count).map(partition).collect(),
+            error: 0,
+        }
+    }
+
+    fn known(topics: &[(&str, u128, i32)]) -> BTreeMap<Uuid, TopicState> {
+        let state = |(name, id, count): &(&str, u128, i32)| {
+            let id = Uuid::from_u128(*id);
+            (id, TopicState::new(id, name, *count, 1))
+        };
+        topics.iter().map(state).collect()
+    }
+
+    fn said(known: &BTreeMap<Uuid, TopicState>, found: &[Topic], answers: &[(&str, Answer)]) -> Vec<String> {
+        let answers = answers.iter().map(|(name, answer)| ((*name).to_owned(), *answer)).collect();
+        let changes = changes(known, found, &|name: &str| !name.starts_with('x'), &answers);
+        changes.iter().map(|(_, member)| format!("{} {:?}", member.topic, member.change)).collect()
+    }
+
+    #[test]
+    fn each_way_to_be_missing_has_its_own_name() {
+        let known = known(&[("a", 1, 1), ("b", 2, 1), ("c", 3, 2), ("d", 4, 1), ("e", 5, 1), ("f", 6, 1), ("x", 7, 1)]);
+        let found = [topic("b", 20, 1), topic("c", 3, 3), topic("new", 8, 1)];
+        let answers = [
+            ("a", Answer::None),
+            ("d", Answer::Forbidden),
+            ("e", Answer::Unsaid),
+            ("f", Answer::Is(Uuid::from_u128(60))),
+        ];
+        assert_eq!(
+            said(&known, &found, &answers),
+            [
+                "a Deleted",
+                "b Recreated",
+                "c PartitionsAdded",
+                "d Forbidden",
+                "e Unavailable",
+                "f Recreated",
+                "x NoLongerMatched",
+                "new New"
+            ]
+        );
+        assert_eq!(missing(&known, &found, &|name: &str| !name.starts_with('x')), ["a", "d", "e", "f"]);
+    }
+
+    #[test]
+    fn without_an_answer_nothing_is_gone() {
+        assert_eq!(said(&known(&[("a", 1, 1)]), &[], &[]), ["a Unavailable"]);
+    }
+
+    #[test]
+    fn a_first_run_has_nothing_to_compare_and_an_old_lineage_is_not_missed() {
+        assert!(said(&known(&[]), &[topic("a", 1, 1)], &[]).is_empty());
+        let mut known = known(&[("a", 1, 1), ("b", 2, 1)]);
+        for topic in known.values_mut() {
+            topic.live = topic.name == "b";
+        }
+        assert!(said(&known, &[topic("b", 2, 1)], &[]).is_empty());
+        assert_eq!(said(&known, &[topic("a", 1, 1), topic("b", 2, 1)], &[]), ["a Returned"], "matched again");
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_a_return_is_told() {
+        let paths = archive::Paths { secrets: ".".into(), volumes: ".".into() };
+        let emitter = Emitter::new(&crate::context::Context::system(paths), false);
+        let known = known(&[("a", 1, 1)]);
+        let mut members = Members::default();
+        for answer in [Answer::Forbidden, Answer::Forbidden] {
+            let answers = BTreeMap::from([("a".to_owned(), answer)]);
+            members.tell(changes(&known, &[], &|_: &str| true, &answers), &[], &emitter);
+        }
+        assert_eq!(members.missing(), BTreeSet::from([Uuid::from_u128(1)]));
+        assert_eq!(emitter.warnings().len(), 1, "{:?}", emitter.warnings());
+        assert!(emitter.warnings()[0].contains("grant this user Describe"));
+        members.tell(Vec::new(), &[topic("a", 1, 1)], &emitter);
+        assert!(members.missing().is_empty());
+        assert_eq!(emitter.members()[0].change, Membership::Returned);
+    }
+}

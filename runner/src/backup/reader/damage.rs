@@ -1,0 +1,130 @@
+//! A batch that comes damaged: it is asked for twice, then from every other replica in sync (KIP-392), and when none has it
+//! whole, its offsets become a gap, once the batch behind it is found. Brokers do not check what they serve, so
+//! such a batch stays as long as retention keeps it, and must not hold up anything else.
+//!
+//! Where no whole batch follows, nothing is given up for good: the partition stays where it is, and a later run looks again.
+
+use std::time::Duration;
+
+use archive::GapReason;
+use batch::Damage;
+use contract::{Code, Failure};
+use wire::{FetchOptions, FetchedPartition, Isolation, Retry, WireError};
+
+use super::active::{Active, Damaged, PARTITION};
+use super::meaning::{Asked, Meaning, meaning};
+use super::{Chunk, Reader};
+
+impl Reader {
+    /// The next batch is damaged; `true` when the next request will be another one.
+    pub(super) async fn damaged(&mut self, active: &mut Active, damage: Damage) -> Result<bool, Failure> {
+        let offset = active.cursor.offset;
+        let known = active.damaged.take().filter(|known| known.offset == offset);
+        let mut damaged =
+            known.unwrap_or_else(|| Damaged { offset, damage: damage.clone(), once: false, asked: Vec::new() });
+        damaged.damage.next_base = damaged.damage.next_base.or(damage.next_base);
+        if !damaged.once {
+            damaged.once = true;
+            active.damaged = Some(damaged);
+            return Ok(true);
+        }
+        damaged.once = false;
+        damaged.asked.push(self.broker);
+        let other = active.cursor.in_sync.iter().find(|id| !damaged.asked.contains(id)).copied();
+        if let Some(id) = other {
+            active.replica = Some((id, tokio::time::Instant::now() + super::active::REPLICA_LEASE));
+            active.damaged = Some(damaged);
+            return Ok(true);
+        }
+        active.replica = None;
+        self.give_up(active, damaged).await
+    }
+
+    /// No replica has the batch whole.
+    async fn give_up(&mut self, active: &mut Active, damaged: Damaged) -> Result<bool, Failure> {
+        let offset = active.cursor.offset;
+        let named = damaged.damage.next_base.filter(|next| *next > offset);
+        let next = match named {
+            Some(next) => Some(next),
+            None => match self.next_whole(active).await {
+                Ok(next) => next,
+                Err(error) if error.retry() == Retry::Never => return Err(error.into()),
+                Err(error) => {
+                    active.loses_broker();
+                    self.fails(active, &error);
+                    return Ok(true);
+                }
+            },
+        };
+        let text = format!(
+            "{}: the batch at offset {offset} is damaged on every replica: {}",
+            active.subject(),
+            damaged.damage.error
+        );
+        let Some(next) = next else {
+            active.pacing.gives_up(Code::CorruptBatch, format!("{text}; no whole batch follows it"));
+            active.damaged = Some(Damaged { asked: Vec::new(), ..damaged });
+            self.note_trouble(active);
+            return Ok(false);
+        };
+        let to = next.min(active.cursor.target);
+        self.shared.tell(Chunk::Warning(format!("{text}; offsets {offset} to {} are left out", to - 1))).await?;
+        self.lose(active, to, GapReason::Damaged).await?;
+        Ok(true)
+    }
+
+    /// Base offset of the first whole batch behind the position: brokers find a batch by an offset in it, so those behind
+    /// a damaged one are found by asking for greater offsets, at first with growing steps, then between the last two.
+    async fn next_whole(&self, active: &Active) -> Result<Option<i64>, WireError> {
+        let Some(end) = self.last_stable(active).await? else { return Ok(None) };
+        // Nothing whole is found at `damaged`; asking for `readable` brings the batch at `base`.
+        let mut damaged = active.cursor.offset;
+        let mut step = 1;
+        let (mut readable, mut base) = loop {
+            let at = damaged.saturating_add(step).min(end - 1);
+            if at <= damaged {
+                return Ok(None);
+            }
+            if let Some(base) = self.whole_at(active, at).await? {
+                break (at, base);
+            }
+            (damaged, step) = (at, step.saturating_mul(2));
+        };
+        while readable - damaged > 1 {
+            let middle = damaged + (readable - damaged) / 2;
+            match self.whole_at(active, middle).await? {
+                Some(found) => (readable, base) = (middle, found),
+                None => damaged = middle,
+            }
+        }
+        Ok(Some(base.max(active.cursor.offset + 1)))
+    }
+
+    async fn last_stable(&self, active: &Active) -> Result<Option<i64>, WireError> {
+        let part = self.fetch_one(active, active.cursor.offset).await?;
+        Ok(Some(part.last_stable_offset).filter(|end| part.error == 0 && *end > active.cursor.offset))
+    }
+
+    /// Base offset of the batch that the broker has for this offset, when it is whole.
+    async fn whole_at(&self, active: &Active, offset: i64) -> Result<Option<i64>, WireError> {
+        let part = self.fetch_one(active, offset).await?;
+        match meaning(Asked { offset, target: i64::MAX, alone: None }, &part) {
+            Meaning::Records(found) => Ok(found.batches.first().map(|batch| batch.header.base_offset)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn fetch_one(&self, active: &Active, offset: i64) -> Result<FetchedPartition, WireError> {
+        let connection = self.shared.cluster.broker(self.broker, self.lane, Some(&self.shared.budget)).await?;
+        let options = FetchOptions {
+            isolation: Isolation::Committed,
+            max_bytes: PARTITION,
+            max_wait: Duration::ZERO,
+            rack: "".into(),
+        };
+        let spot = wire::FetchSpot { offset, last_epoch: -1, max_bytes: PARTITION, ..active.spot() };
+        let answer = connection.fetch(&[spot], &options).await?;
+        let part = answer.partitions.into_iter().next();
+        part.ok_or_else(|| WireError::no_progress(active.subject(), "the answer names no partition"))
+    }
+}

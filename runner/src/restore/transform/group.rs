@@ -1,0 +1,197 @@
+//! The way of one source partition into one target partition: batch by batch, small neighbours together.
+
+use std::ops::Range;
+
+use archive::ReadBatch;
+use batch::{
+    BatchError, Codec, Compressor, Decompressor, Outgoing, RawBatch, Selected, encode_selected, select_records,
+};
+use bytes::Bytes;
+use contract::Failure;
+
+use super::notes::Note;
+use super::space::Turn;
+use super::{Rules, codec_of, is_plain_copy, lies_inside};
+
+/// Batches smaller than this, as stored, are merged with their neighbours.
+const MERGE_BELOW: usize = 64 << 10;
+/// Plain bytes of what is merged.
+const MERGED: usize = 1 << 20;
+
+/// A batch with its records, which may be copied or not.
+struct Part<'a> {
+    batch: &'a RawBatch,
+    plain: Bytes,
+    unchanged: bool,
+}
+
+/// Work on one share.
+pub(super) struct Work<'a> {
+    rules: &'a Rules,
+    partition: i32,
+    offsets: Range<i64>,
+    /// Records that are still to be left out at the beginning.
+    left: u64,
+    skip: u64,
+    decompressor: Decompressor,
+    compressor: Compressor,
+    group: Vec<Part<'a>>,
+    out: Vec<Outgoing>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(share: &ReadBatch, rules: &'a Rules, skip: u64) -> Self {
+        Self {
+            rules,
+            partition: share.partition,
+            offsets: share.from..share.until,
+            left: skip,
+            skip,
+            decompressor: Decompressor::default(),
+            compressor: Compressor::new(Codec::None, None),
+            group: Vec::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes the next batch.
+    pub(super) fn add(&mut self, batch: &'a RawBatch) -> Result<(), Failure> {
+        let unchanged = match self.unchanged(batch) {
+            Ok(unchanged) => unchanged,
+            Err(error) => return self.unreadable(batch, &error),
+        };
+        let fits = batch.bytes.len() <= self.rules.limit;
+        if unchanged && fits && batch.bytes.len() >= MERGE_BELOW {
+            return self.copy(batch);
+        }
+        let plain = match batch::payload(batch, &mut self.decompressor, MERGED) {
+            Ok(plain) => plain,
+            Err(BatchError::TooLarge { .. }) if unchanged && fits => return self.copy(batch),
+            Err(BatchError::TooLarge { .. }) => return self.alone(batch),
+            Err(error) => return self.unreadable(batch, &error),
+        };
+        let merged: usize = self.group.iter().map(|part| part.plain.len()).sum();
+        let codec = |batch: &RawBatch| batch.header.attributes.codec();
+        let other_codec = self.group.last().is_some_and(|last| codec(last.batch) != codec(batch));
+        if other_codec || merged + plain.len() > MERGED.min(self.rules.limit) {
+            self.flush()?;
+        }
+        self.group.push(Part { batch, plain, unchanged: unchanged && fits });
+        Ok(())
+    }
+
+    /// The batches, and the records that were left out at the beginning.
+    pub(super) fn finish(mut self) -> Result<(Vec<Outgoing>, u64), Failure> {
+        self.flush()?;
+        Ok((self.out, self.skip - self.left))
+    }
+
+    /// Whether every record of the batch goes out as it is.
+    fn unchanged(&self, batch: &RawBatch) -> Result<bool, BatchError> {
+        Ok(!self.rules.headers && self.all_wanted(batch) && is_plain_copy(batch)?)
+    }
+
+    fn all_wanted(&self, batch: &RawBatch) -> bool {
+        self.left == 0 && lies_inside(batch, &self.offsets) && self.rules.window.covers(&batch.header)
+    }
+
+    fn copy(&mut self, batch: &RawBatch) -> Result<(), Failure> {
+        self.flush()?;
+        self.out.push(Outgoing::new(batch));
+        Ok(())
+    }
+
+    /// Re-encodes a batch that unpacks to more than is merged.
+    fn alone(&mut self, batch: &'a RawBatch) -> Result<(), Failure> {
+        self.flush()?;
+        let rules = self.rules;
+        let (plain, turn): (_, Turn<'_>) = match rules.space.unpack(batch, &mut self.decompressor) {
+            Ok(unpacked) => unpacked,
+            Err(error) => return self.unreadable(batch, &error),
+        };
+        let encoded = self.encode(&[Part { batch, plain, unchanged: false }]);
+        drop(turn);
+        encoded
+    }
+
+    /// Encodes the batches of the group together; one that stands alone and needs no change is copied.
+    fn flush(&mut self) -> Result<(), Failure> {
+        let group = std::mem::take(&mut self.group);
+        match group.as_slice() {
+            [] => Ok(()),
+            [Part { batch, unchanged: true, .. }] => {
+                self.out.push(Outgoing::new(batch));
+                Ok(())
+            }
+            parts => self.encode(parts),
+        }
+    }
+
+    fn encode(&mut self, parts: &[Part<'_>]) -> Result<(), Failure> {
+        let mut selected: Vec<Selected<'_>> = Vec::new();
+        for part in parts {
+            self.select(part, &mut selected)?;
+        }
+        let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(selected.len());
+        let wanted = selected.get(skipped..).unwrap_or_default();
+        let Some(first) = parts.first() else { return Ok(()) };
+        let codec = codec_of(first.batch)?;
+        if self.compressor.codec() != codec {
+            self.compressor = Compressor::new(codec, None);
+        }
+        let rules = self.rules;
+        let made =
+            encode_selected(wanted, rules.offset_headers(), rules.limit, rules.max_records, &mut self.compressor);
+        match made {
+            Ok(made) => {
+                self.left -= skipped as u64;
+                self.out.extend(made);
+                Ok(())
+            }
+            Err(error @ BatchError::RecordTooLarge { .. }) => match parts {
+                [part] => self.as_it_came(part, &error),
+                // Which of them it was shows when each is encoded alone.
+                parts => parts.iter().try_for_each(|part| self.encode(std::slice::from_ref(part))),
+            },
+            Err(error) => Err(rules.not_encoded(self.partition, first.batch, &error)),
+        }
+    }
+
+    /// The records of a batch that are wanted, in the order in which consumers see them.
+    fn select<'p>(&self, part: &'p Part<'_>, selected: &mut Vec<Selected<'p>>) -> Result<(), Failure> {
+        let (rules, header, before) = (self.rules, &part.batch.header, selected.len());
+        match select_records(header, &part.plain, rules.window, selected) {
+            Ok(deltas) => rules.note_deltas(self.partition, part.batch, deltas),
+            Err(error) => {
+                selected.truncate(before);
+                return rules.unreadable(self.partition, part.batch, &error);
+            }
+        }
+        if !lies_inside(part.batch, &self.offsets) {
+            let inside = selected.split_off(before).into_iter().filter(|r| header.takes(r.offset, &self.offsets));
+            selected.extend(inside);
+        }
+        Ok(())
+    }
+
+    /// A batch that no codec makes small enough once offset headers are added: the target took it as it is, or would.
+    fn as_it_came(&mut self, part: &Part<'_>, error: &BatchError) -> Result<(), Failure> {
+        let (rules, batch) = (self.rules, part.batch);
+        let copyable = match is_plain_copy(batch) {
+            Ok(copyable) => copyable && self.all_wanted(batch) && batch.bytes.len() <= rules.limit,
+            Err(error) => return self.unreadable(batch, &error),
+        };
+        if !copyable {
+            return Err(rules.not_encoded(self.partition, batch, error));
+        }
+        if rules.headers {
+            rules.note(self.partition, batch, Note::WithoutHeaders);
+        }
+        self.out.push(Outgoing::new(batch));
+        Ok(())
+    }
+
+    fn unreadable(&self, batch: &RawBatch, error: &BatchError) -> Result<(), Failure> {
+        self.rules.unreadable(self.partition, batch, error)
+    }
+}

@@ -1,0 +1,134 @@
+//! The state of a connection that it shares with its two tasks: who waits for which answer, whether an answer is on
+//! its way, and the one cause of its death.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// An answer, or the cause of the connection's death.
+pub(crate) type Answer = Result<Bytes, Arc<str>>;
+
+/// Somebody who waits for an answer.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) sender: oneshot::Sender<Answer>,
+    /// The answer carries data: its memory is under the budget.
+    pub(crate) data: bool,
+    asked: Instant,
+}
+
+/// What the task that reads is doing.
+#[derive(Debug, Clone, Copy)]
+enum Hearing {
+    /// Nothing has come since then.
+    Silent(Instant),
+    /// An answer is being read, or waits for memory. Its own limit is on silence between bytes.
+    Busy,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: HashMap<i32, Waiter>,
+    hearing: Hearing,
+    dead: Option<Arc<str>>,
+}
+
+/// How long a question may wait still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Look again at this time.
+    Until(Instant),
+    /// The broker was silent for too long.
+    Over,
+}
+
+/// The shared state.
+#[derive(Debug)]
+pub(crate) struct Line {
+    state: Mutex<State>,
+    /// Ends both tasks, and with them everything that they hold.
+    pub(crate) closed: CancellationToken,
+}
+
+impl Line {
+    pub(crate) fn new() -> Self {
+        let state = State { waiting: HashMap::new(), hearing: Hearing::Silent(Instant::now()), dead: None };
+        Self { state: Mutex::new(state), closed: CancellationToken::new() }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Expects the answer `id`.
+    ///
+    /// # Errors
+    /// The cause when the connection is dead.
+    pub(crate) fn expect(&self, id: i32, data: bool) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
+        if let Some(cause) = &state.dead {
+            return Err(Arc::clone(cause));
+        }
+        state.waiting.insert(id, Waiter { sender, data, asked: Instant::now() });
+        Ok(receiver)
+    }
+
+    /// Bytes of an answer are there.
+    pub(crate) fn busy(&self) {
+        self.state().hearing = Hearing::Busy;
+    }
+
+    /// An answer was read to its end.
+    pub(crate) fn silent(&self) {
+        self.state().hearing = Hearing::Silent(Instant::now());
+    }
+
+    /// Who waits for the answer `id`.
+    pub(crate) fn take(&self, id: i32) -> Option<Waiter> {
+        self.state().waiting.remove(&id)
+    }
+
+    /// What a question that was given until `deadline` may still expect. While an answer comes in, its silence is
+    /// watched elsewhere; brokers answer in turn, so the answer before ours restarts the clock.
+    pub(crate) fn patience(&self, deadline: Instant, limit: Duration) -> Patience {
+        let now = Instant::now();
+        match self.state().hearing {
+            Hearing::Busy => Patience::Until(now + limit),
+            Hearing::Silent(since) => {
+                let until = deadline.max(since + limit);
+                if until > now { Patience::Until(until) } else { Patience::Over }
+            }
+        }
+    }
+
+    /// What ended the connection.
+    pub(crate) fn cause(&self) -> Arc<str> {
+        self.state().dead.clone().unwrap_or_else(|| Arc::from("the connection was closed"))
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.state().dead.is_some()
+    }
+
+    /// A question has been waiting for longer than `limit`.
+    pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
+        self.state().waiting.values().any(|waiter| waiter.asked.elapsed() > limit)
+    }
+
+    /// Ends the connection for everybody with one cause; the first one counts.
+    pub(crate) fn kill(&self, cause: &str) {
+        let mut state = self.state();
+        let cause = Arc::clone(state.dead.get_or_insert_with(|| Arc::from(cause)));
+        for (_, waiter) in state.waiting.drain() {
+            drop(waiter.sender.send(Err(Arc::clone(&cause))));
+        }
+        drop(state);
+        self.closed.cancel();
+    }
+}

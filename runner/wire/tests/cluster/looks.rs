@@ -1,0 +1,264 @@
+//! Looks at a cluster whose brokers are behind, away, or leave: what is known, what is not yet, and what is missing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::script::{Ask, Door, Entry, Kafka, Reply, asked_for, metadata, metadata_of, options, versions};
+use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::{
+    ApiKey, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, RequestKind, ResponseKind,
+};
+use tokio::time::Instant;
+use wire::{Isolation, OffsetAt, WireError, code};
+
+const BROKERS: &[(i32, u16)] = &[(1, 1), (2, 2), (3, 3)];
+
+fn names() -> Vec<String> {
+    vec!["t".to_owned()]
+}
+
+/// Answers for whatever topics are asked for, all with `error` and `leaders`.
+fn topics(ask: &Ask, brokers: &[(i32, u16)], error: i16, leaders: &[i32]) -> Reply {
+    let names = asked_for(ask);
+    metadata(brokers, &names.iter().map(|name| (name.as_str(), error, leaders)).collect::<Vec<Entry<'_>>>())
+}
+
+fn offsets(request: &ListOffsetsRequest, error_of: impl Fn(i32) -> i16) -> Reply {
+    let topic = |topic: &kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| {
+        let partition = |p: &kafka_protocol::messages::list_offsets_request::ListOffsetsPartition| {
+            let error = error_of(p.partition_index);
+            ListOffsetsPartitionResponse::default()
+                .with_partition_index(p.partition_index)
+                .with_error_code(error)
+                .with_offset(if error == 0 { 100 + i64::from(p.partition_index) } else { -1 })
+        };
+        let partitions = topic.partitions.iter().map(partition).collect();
+        ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions)
+    };
+    let topics = request.topics.iter().map(topic).collect();
+    Reply::Answer(ResponseKind::ListOffsets(ListOffsetsResponse::default().with_topics(topics)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_passes_is_asked_again_of_another_broker() {
+    for error in [-1, 2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 56, 72] {
+        let kafka = Kafka::new(move |ask| match &ask.request {
+            RequestKind::ApiVersions(_) => versions(),
+            RequestKind::Metadata(_) if asked_for(ask).is_empty() => metadata(BROKERS, &[]),
+            RequestKind::Metadata(_) if ask.nth == 1 => topics(ask, BROKERS, error, &[]),
+            RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[1]),
+            other => panic!("unexpected {other:?}"),
+        });
+        let cluster = kafka.connect(options()).await;
+        let found = cluster.topics(Some(&names())).await.unwrap();
+        assert_eq!(found.iter().map(|topic| topic.error).collect::<Vec<_>>(), [0], "{error}");
+        let asked = kafka.seen(ApiKey::Metadata);
+        assert_ne!(asked.get(1).unwrap().connection, asked.get(2).unwrap().connection);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_topic_is_believed_after_several_looks_at_several_brokers() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) => topics(ask, BROKERS, code::UNKNOWN_TOPIC_OR_PARTITION, &[]),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    let since = Instant::now();
+    let found = cluster.topics(Some(&names())).await.unwrap();
+    assert_eq!(found.first().unwrap().error, code::UNKNOWN_TOPIC_OR_PARTITION);
+    assert!((Duration::from_secs(1)..=Duration::from_secs(3)).contains(&since.elapsed()), "{:?}", since.elapsed());
+    let ports: std::collections::BTreeSet<_> = kafka.seen(ApiKey::Metadata).iter().map(|ask| ask.port).collect();
+    assert!(ports.len() >= 3, "{ports:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_stays_is_returned_in_time_and_one_for_good_at_once() {
+    for (error, limit) in [(5, 15), (29, 0), (17, 0)] {
+        let kafka = Kafka::new(move |ask| match &ask.request {
+            RequestKind::ApiVersions(_) => versions(),
+            RequestKind::Metadata(_) => topics(ask, BROKERS, error, &[]),
+            other => panic!("unexpected {other:?}"),
+        });
+        let cluster = kafka.connect(options()).await;
+        let since = Instant::now();
+        assert_eq!(cluster.topics(Some(&names())).await.unwrap().first().unwrap().error, error);
+        assert!(since.elapsed() <= Duration::from_secs(limit), "{error}: {:?}", since.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_without_a_leader_is_no_error_of_its_topic() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[1, -1, 2]),
+        RequestKind::ListOffsets(request) => offsets(request, |_| 0),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    let since = Instant::now();
+    let found = cluster.topics(Some(&names())).await.unwrap();
+    let leaders: Vec<_> = found.first().unwrap().partitions.iter().map(|p| p.leader).collect();
+    assert_eq!(leaders, [1, -1, 2]);
+    assert_eq!(since.elapsed(), Duration::ZERO);
+    let patience = Duration::from_secs(5);
+    let answers = cluster.offsets_within(&found, OffsetAt::End, Isolation::Committed, patience).await.unwrap();
+    assert_eq!(answers.found.len(), 2);
+    assert_eq!(answers.found.get(&("t".to_owned(), 2)), Some(&102));
+    let missing = answers.missing.get(&("t".to_owned(), 1)).unwrap();
+    assert!(missing.to_string().contains("t/1 has no leader"), "{missing}");
+    assert!(since.elapsed() <= patience, "{:?}", since.elapsed());
+    // Whoever needs all of them waits until the deadline, and gets none made up.
+    let end = cluster.offsets(&found, OffsetAt::End, Isolation::Committed).await.unwrap_err();
+    assert!(matches!(end, WireError::Deadline { .. }), "{end}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_leader_holds_up_no_other_partition() {
+    for dead in [Door::Silent, Door::Closed] {
+        let doors = move |port| if port == 2 { dead } else { Door::Open };
+        let kafka = Kafka::with_doors(doors, |ask| match &ask.request {
+            RequestKind::ApiVersions(_) => versions(),
+            RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[1, 2, 3]),
+            // The third one moves once.
+            RequestKind::ListOffsets(request) => offsets(request, |p| if p == 2 && ask.nth < 2 { 6 } else { 0 }),
+            other => panic!("unexpected {other:?}"),
+        });
+        let cluster = kafka.connect(options()).await;
+        let found = cluster.topics(Some(&names())).await.unwrap();
+        let (since, patience) = (Instant::now(), Duration::from_secs(3));
+        let answers = cluster.offsets_within(&found, OffsetAt::Start, Isolation::Uncommitted, patience).await.unwrap();
+        let mut keys: Vec<_> = answers.found.keys().map(|(_, partition)| *partition).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [0, 2]);
+        assert_eq!(answers.missing.len(), 1);
+        assert_eq!(since.elapsed(), patience);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_partition_is_named_and_ends_only_the_strict_question() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[1, 2]),
+        RequestKind::ListOffsets(request) => offsets(request, |p| if p == 1 { 29 } else { 0 }),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    let found = cluster.topics(Some(&names())).await.unwrap();
+    let since = Instant::now();
+    let patience = Duration::from_secs(60);
+    let answers = cluster.offsets_within(&found, OffsetAt::Start, Isolation::Uncommitted, patience).await.unwrap();
+    assert_eq!((answers.found.len(), answers.missing.len()), (1, 1));
+    let end = cluster.offsets(&found, OffsetAt::Start, Isolation::Uncommitted).await.unwrap_err();
+    assert_eq!(end.broker_code(), Some(code::TOPIC_AUTHORIZATION_FAILED));
+    assert_eq!(since.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_deleted_is_named_as_that() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let kafka = Kafka::new({
+        let gone = Arc::clone(&gone);
+        move |ask| match &ask.request {
+            RequestKind::ApiVersions(_) => versions(),
+            RequestKind::Metadata(_) if gone.load(Ordering::Relaxed) => topics(ask, BROKERS, 3, &[]),
+            RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[1]),
+            RequestKind::ListOffsets(request) => offsets(request, |_| 3),
+            other => panic!("unexpected {other:?}"),
+        }
+    });
+    let cluster = kafka.connect(options()).await;
+    let found = cluster.topics(Some(&names())).await.unwrap();
+    gone.store(true, Ordering::Relaxed);
+    let since = Instant::now();
+    let end = cluster.offsets(&found, OffsetAt::Start, Isolation::Uncommitted).await.unwrap_err();
+    assert!(matches!(&end, WireError::TopicGone { topic } if topic == "t"), "{end}");
+    assert_eq!(end.code(), contract::Code::TopicChanged);
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+}
+
+fn listed(ask: &Ask) -> Reply {
+    let group =
+        ListedGroup::default().with_group_id(kafka_protocol::messages::GroupId(format!("g{}", ask.port).into()));
+    Reply::Answer(ResponseKind::ListGroups(ListGroupsResponse::default().with_groups(vec![group])))
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_of_a_broker_that_is_away_are_told_as_missing() {
+    let doors = |port| if port == 2 { Door::Silent } else { Door::Open };
+    let kafka = Kafka::with_doors(doors, |ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[]),
+        RequestKind::ListGroups(_) => listed(ask),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    let (since, patience) = (Instant::now(), Duration::from_secs(5));
+    let groups = cluster.groups(patience).await.unwrap();
+    let ids: Vec<_> = groups.groups.iter().map(|group| group.id.as_str()).collect();
+    assert_eq!(ids, ["g1", "g3"]);
+    assert_eq!(groups.unanswered.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+    assert!(since.elapsed() <= patience, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_left_is_forgotten() {
+    let doors = |port| if port == 2 { Door::Closed } else { Door::Open };
+    let kafka = Kafka::with_doors(doors, |ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        // Known until the third answer.
+        RequestKind::Metadata(_) if ask.nth < 3 => metadata(BROKERS, &[]),
+        RequestKind::Metadata(_) => metadata(&[(1, 1), (3, 3)], &[]),
+        RequestKind::ListGroups(_) => listed(ask),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    assert_eq!(cluster.broker_ids(), [1, 2, 3]);
+    let since = Instant::now();
+    let groups = cluster.groups(Duration::from_secs(30)).await.unwrap();
+    assert!(groups.unanswered.is_empty(), "{:?}", groups.unanswered);
+    assert_eq!(groups.groups.len(), 2);
+    assert_eq!(cluster.broker_ids(), [1, 3]);
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(matches!(cluster.broker(2, 1, None).await, Err(WireError::UnknownBroker { id: 2 })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_brokers_forgets_none() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) if ask.nth == 0 => metadata(BROKERS, &[]),
+        RequestKind::Metadata(_) => metadata(&[], &[]),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    cluster.topics(Some(&[])).await.unwrap();
+    assert_eq!(cluster.broker_ids(), [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_all_groups_are_listed_is_told_by_the_right_to_describe_the_cluster() {
+    for (rights, sees_all) in [(i32::MIN, None), (1 << 8, Some(true)), (1 << 4, Some(false))] {
+        let kafka = Kafka::new(move |ask| match &ask.request {
+            RequestKind::ApiVersions(_) => versions(),
+            RequestKind::Metadata(request) => {
+                assert!(!request.include_cluster_authorized_operations || ask.version <= 10);
+                let answer = metadata_of(BROKERS, &[]);
+                let answer = if ask.version >= 8 && ask.version <= 10 {
+                    answer.with_cluster_authorized_operations(rights)
+                } else {
+                    answer
+                };
+                Reply::Answer(ResponseKind::Metadata(answer))
+            }
+            RequestKind::ListGroups(_) => listed(ask),
+            other => panic!("unexpected {other:?}"),
+        });
+        let cluster = kafka.connect(options()).await;
+        assert_eq!(cluster.groups(Duration::from_secs(5)).await.unwrap().sees_all, sees_all);
+    }
+}
