@@ -128,7 +128,7 @@ async fn a_replaced_entry_is_found_wherever_roll_ups_are_missing() {
             entry.rows.clear();
             entry.segments.clear();
             entry.run.push('x');
-            copy.put(key.as_ref(), entry.encode().to_vec()).await;
+            copy.put(key.as_ref(), entry.encode().unwrap().to_vec()).await;
             assert!(rows(&copy.store, 299).await.is_err(), "entry {number} without {gone}");
         }
     }
@@ -241,7 +241,7 @@ async fn a_point_that_does_not_add_up_is_found() {
     let (mut entry, _) = chain.entry(3).await.unwrap();
     entry.rows.clear();
     entry.segments.clear();
-    made.put(Layout::new(SET).entry(3).as_ref(), entry.encode().to_vec()).await;
+    made.put(Layout::new(SET).entry(3).as_ref(), entry.encode().unwrap().to_vec()).await;
     made.remove(&format!("{SET}/points/{}", stamp(1))).await;
     let found = verify_point(&made.store, &Layout::new(SET), 3, Level::Structure).await.unwrap();
     assert_eq!(found.problems.len(), 1, "{found:?}");
