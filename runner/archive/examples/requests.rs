@@ -3,7 +3,7 @@
 //! usage: requests POINTS MILLISECONDS     an incremental set with so many points, so long for each request
 //!
 //! The table in docs/performance.md is made with it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::large_futures, clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
 #[path = "../tests/made/mod.rs"]
 mod made;

@@ -160,6 +160,7 @@ mod tests {
             held_back: vec![],
             configs: SideRef { size: 0, digest: Digest::of(b"") },
             groups: None,
+            holdings: None,
             writer: String::new(),
         }
     }

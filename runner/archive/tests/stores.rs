@@ -70,7 +70,7 @@ fn raw(offset: i64, size: usize) -> RawBatch {
     };
     let mut body = vec![0, 0, 0, 1];
     varint(size, &mut body);
-    let mut state = offset as u64 + 1;
+    let mut state = offset.cast_unsigned() + 1;
     body.extend((0..size).map(|_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 56) as u8
