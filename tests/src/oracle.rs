@@ -61,10 +61,17 @@ pub fn partitions(bootstrap: &str, topic: &str) -> i32 {
     i32::try_from(metadata.topics()[0].partitions().len()).unwrap()
 }
 
-/// The end of a partition.
+/// The end of a partition. A topic that was just created, or created anew, has no leader for a moment.
 pub fn end(bootstrap: &str, topic: &str, partition: i32) -> i64 {
     let consumer: BaseConsumer = config(bootstrap).create().unwrap();
-    consumer.fetch_watermarks(topic, partition, Duration::from_secs(20)).unwrap().1
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match consumer.fetch_watermarks(topic, partition, Duration::from_secs(20)) {
+            Ok((_, end)) => return end,
+            Err(error) => assert!(Instant::now() < deadline, "end of {topic}/{partition}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Reads a partition from its start to its end, committed data only unless `uncommitted`.
