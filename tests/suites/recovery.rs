@@ -356,9 +356,10 @@ fn a_restore_that_stopped_goes_on_with_other_tuning_and_keeps_others_out() {
         child.wait_with_output().unwrap();
     };
     stop(&spec);
-    // Somebody puts a held config back: the next attempt holds it again before it goes on.
+    // Somebody sets a held config: the next attempt holds it again before it goes on. The records are younger than that,
+    // so that nothing is deleted until then.
     assert_eq!(load::topic_config(&bootstrap, topic, "retention.ms").as_deref(), Some("-1"));
-    load::set_config(&bootstrap, topic, "retention.ms", "86400000");
+    load::set_config(&bootstrap, topic, "retention.ms", "666000000000");
     // Nobody else gets the topic, and nothing else runs under the name.
     let mut other = bench.restore("r-claimed-2", &bootstrap, json!({"from": topic, "existingTopics": "append"}));
     bench.run(&other).fails("KB5011", 4, &["r-claimed-1", "release", topic]);
