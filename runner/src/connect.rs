@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Store, open_store};
+use archive::Store;
 use contract::{CircuitBreakerSpec, Code, Failure, KafkaSpec, RunSpec, StoreSpec};
 use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles};
 
@@ -30,7 +30,7 @@ pub async fn open(context: &Context, storage: &StoreSpec, breaker: &CircuitBreak
     for file in storage.secret_files() {
         await_secret(context, file).await?;
     }
-    Ok(open_store(storage, &context.paths, breaker).await?)
+    Ok((context.stores)(storage.clone(), context.paths.clone(), *breaker).await?)
 }
 
 /// Reaches the cluster.

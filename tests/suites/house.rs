@@ -51,9 +51,11 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "archive <- inspect",
         "archive <- plugin",
         "archive <- runner",
+        "archive <- sim",
         "batch <- inspect",
         "batch <- archive",
         "batch <- runner",
+        "batch <- sim",
         "api <- operator",
         "contract <- api",
         "contract <- archive",
@@ -61,10 +63,13 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "contract <- plugin",
         "contract <- operator",
         "contract <- runner",
+        "contract <- sim",
         "contract <- wire",
         "inspect <- runner",
+        "runner <- sim",
         "inspect <- plugin",
         "wire <- runner",
+        "wire <- sim",
     ];
     assert_eq!(found, drawn.into_iter().map(str::to_owned).collect(), "ARCHITECTURE.md draws the edges");
 }

@@ -31,13 +31,21 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: String,
     place: String,
+    inline: bool,
 }
 
 impl Store {
     /// The part of `inner` below `prefix`; `place` names it in messages.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
-        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into() }
+        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into(), inline: false }
+    }
+
+    /// The same store, whose reads are worked on where they are waited for and not on threads: a simulation repeats
+    /// itself only so.
+    #[must_use]
+    pub fn inline(self) -> Self {
+        Self { inline: true, ..self }
     }
 
     /// Where this is, for messages.
@@ -139,6 +147,9 @@ impl Store {
         key: &Path,
         work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
     ) -> Result<T, ArchiveError> {
+        if self.inline {
+            return work();
+        }
         tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
 

@@ -1,6 +1,6 @@
 //! A cluster: how to find its brokers, keep connections to them, and send each request to the right one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,10 +71,10 @@ pub struct Partition {
 
 #[derive(Debug, Default)]
 struct Known {
-    brokers: HashMap<BrokerId, (String, u16)>,
+    brokers: BTreeMap<BrokerId, (String, u16)>,
     controller: BrokerId,
     cluster_id: Option<String>,
-    connections: HashMap<(BrokerId, u32), Arc<Connection>>,
+    connections: BTreeMap<(BrokerId, u32), Arc<Connection>>,
 }
 
 /// A cluster that was reached once.

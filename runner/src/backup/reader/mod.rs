@@ -90,6 +90,7 @@ impl Reader {
         while !self.active.is_empty() && !self.shared.cancel.is_cancelled() {
             let cancel = self.shared.cancel.clone();
             let round = tokio::select! {
+                biased;
                 () = cancel.cancelled() => return Ok(()),
                 round = self.round() => round,
             };

@@ -1,0 +1,2 @@
+//! Runs simulations for a while.
+fn main() {}

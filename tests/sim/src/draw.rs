@@ -1,0 +1,1 @@
+//! Drawing scripts from seeds.

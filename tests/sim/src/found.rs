@@ -1,0 +1,1 @@
+//! Scripts of faults that were found, small enough to read.
