@@ -87,6 +87,7 @@ impl Ground {
                 "openTransactionWaitSecs": set.transaction_wait,
                 "rateLimit": { "bytesPerSec": set.bytes_per_sec },
                 "checkpointIntervalSecs": set.checkpoint,
+                "pollIntervalMs": 400,
                 "topicRefreshSecs": 7,
                 "consumerGroupSnapshot": set.groups,
                 "segmentMaxBytes": set.segment,

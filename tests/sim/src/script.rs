@@ -130,6 +130,24 @@ pub enum Action {
     Heal,
 }
 
+impl Action {
+    /// Whether a run may suffer from it: what producers, retention, the cleaner and an administrator do is no trouble.
+    pub fn is_trouble(&self) -> bool {
+        !matches!(
+            self,
+            Self::Create(..)
+                | Self::Delete(..)
+                | Self::Widen(..)
+                | Self::Produce(..)
+                | Self::Begin(..)
+                | Self::End(..)
+                | Self::Trim(..)
+                | Self::Compact(..)
+                | Self::Commit(..)
+        )
+    }
+}
+
 /// An action and when it happens.
 #[derive(Debug, Clone)]
 pub struct At {

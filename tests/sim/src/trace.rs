@@ -1,6 +1,7 @@
 //! What happened, in order: counted, hashed, and the newest lines kept for a failure.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
@@ -13,6 +14,8 @@ const KEPT: usize = 4000;
 pub struct Trace {
     inner: Arc<Mutex<Inner>>,
     started: Instant,
+    /// Virtual millisecond at which something was wrong last.
+    trouble: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -25,7 +28,7 @@ struct Inner {
 impl Default for Trace {
     fn default() -> Self {
         let inner = Inner { steps: 0, hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() };
-        Self { inner: Arc::new(Mutex::new(inner)), started: Instant::now() }
+        Self { inner: Arc::new(Mutex::new(inner)), started: Instant::now(), trouble: Arc::default() }
     }
 }
 
@@ -46,6 +49,16 @@ impl Trace {
     /// Virtual milliseconds since the start.
     pub fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+
+    /// Something is wrong now.
+    pub fn note_trouble(&self) {
+        self.trouble.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// Milliseconds for which nothing was wrong.
+    pub fn calm_ms(&self) -> u64 {
+        self.now_ms() - self.trouble.load(Ordering::Relaxed)
     }
 
     /// Steps so far.

@@ -104,14 +104,18 @@ impl World {
             for at in &ground.script.actions {
                 tokio::time::sleep_until(ground.started + Duration::from_millis(at.ms)).await;
                 apply.apply(&at.what).await;
+                if at.what.is_trouble() {
+                    ground.trace.note_trouble();
+                }
                 match at.what {
                     Action::Kill => current.with(Gate::kill),
                     Action::Freeze(millis) => {
                         current.with(|gate| gate.stop(true));
-                        let current = current.clone();
+                        let (current, trace) = (current.clone(), ground.trace.clone());
                         tokio::spawn(async move {
                             tokio::time::sleep(Duration::from_millis(millis)).await;
                             current.with(|gate| gate.stop(false));
+                            trace.note_trouble();
                         });
                     }
                     Action::Rival => drop(tokio::task::spawn_local(rival(ground.clone(), at.ms))),

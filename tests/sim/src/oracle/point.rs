@@ -94,7 +94,10 @@ pub(super) fn compare(
             .filter(|g| (g.topic, g.partition) == (id, row.partition))
             .map(|g| (g.from, g.to))
             .collect();
-        let begins_at_start = !ground.script.settings.latest;
+        let set = format!("{}/", held.point.set());
+        let claimed = ground.store.created().iter().find(|made| made.key.starts_with(&set)).map(|made| made.at_ms);
+        let late = topic.made_ms.get(row.partition as usize).copied() > claimed;
+        let begins_at_start = late || !ground.script.settings.latest;
         let found = Partition { log: &p.log, row, records, gaps: &gaps, begins_at_start };
         found.compare(&mut |text| out.push(format!("{place}: {text}")));
         let marks = lower.and_then(|lower| lower.get(&(id, row.partition)));

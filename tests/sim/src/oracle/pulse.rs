@@ -36,9 +36,12 @@ impl Oracle {
             };
             let end: i64 = marks.values().map(|marks| marks.stable).sum();
             self.inner().history.push((now, marks));
-            let made = self.ground.store.created().len();
+            let made = self.ground.store.created().iter().filter(|created| created.sealed).count();
             if made != seals || !calm || !self.store_calm() {
                 (seals, ends, waiting) = (made, end, None);
+            }
+            if !calm || !self.store_calm() {
+                self.ground.trace.note_trouble();
             }
             if end > ends {
                 waiting.get_or_insert(now);

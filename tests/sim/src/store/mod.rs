@@ -5,4 +5,4 @@ mod upload;
 mod view;
 
 pub use faults::{Fault, Op, Rule, StoreFaults};
-pub use view::{ModelStore, StoreView};
+pub use view::{Created, ModelStore, StoreView};

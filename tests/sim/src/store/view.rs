@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -23,12 +24,25 @@ use crate::trace::Trace;
 /// How long a client tries a request again before it gives up.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
+/// A log entry that was created.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// Its key.
+    pub key: String,
+    /// Its number.
+    pub number: u64,
+    /// Virtual milliseconds.
+    pub at_ms: u64,
+    /// It makes a recovery point.
+    pub sealed: bool,
+}
+
 /// The store of a simulation.
 #[derive(Debug, Clone)]
 pub struct ModelStore {
     pub(super) inner: Arc<InMemory>,
     faults: Arc<Mutex<StoreFaults>>,
-    created: Arc<Mutex<Vec<(String, u64)>>>,
+    created: Arc<Mutex<Vec<Created>>>,
     rng: Arc<Rng>,
     trace: Trace,
 }
@@ -51,16 +65,21 @@ impl ModelStore {
     }
 
     /// When each entry of a log was created, in order.
-    pub fn created(&self) -> Vec<(String, u64)> {
+    pub fn created(&self) -> Vec<Created> {
         self.created.lock().unwrap().clone()
     }
 
     /// Writes, whoever asked for it and whether or not anybody hears of it.
     async fn put_now(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let is_entry = location.as_ref().contains("/log/main/");
+        let key = location.to_string();
+        let number =
+            key.rsplit_once('/').filter(|_| key.contains("/log/main/")).and_then(|(_, name)| name.parse().ok());
+        let bytes = number.map(|_| Bytes::from(payload.clone()));
         let result = self.inner.put_opts(location, payload, options).await;
-        if is_entry && result.is_ok() {
-            self.created.lock().unwrap().push((location.to_string(), self.trace.now_ms()));
+        if let (Some(number), Some(bytes), Ok(_)) = (number, bytes, &result) {
+            let sealed = archive::Entry::decode(&key, number, &bytes).is_ok_and(|entry| entry.seal.is_some());
+            let created = Created { key, number, at_ms: self.trace.now_ms(), sealed };
+            self.created.lock().unwrap().push(created);
         }
         result
     }
@@ -116,6 +135,9 @@ impl StoreView {
         if let Some(Fault::Slow(millis)) = fault {
             tokio::time::sleep(Duration::from_millis(millis)).await;
         }
+        if fault.is_some() {
+            self.store.trace.note_trouble();
+        }
         self.gate.pass().await;
         let told = fault.map(|fault| format!(", {fault:?}")).unwrap_or_default();
         self.store.trace.step(format_args!("store {op:?} {key}{told}"));
@@ -132,6 +154,7 @@ impl StoreView {
     /// The client gives up.
     pub(super) async fn give_up(&self, what: &str) -> Error {
         tokio::time::sleep(GIVE_UP).await;
+        self.store.trace.note_trouble();
         self.gate.runs().await;
         unreachable(what)
     }
