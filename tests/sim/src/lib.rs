@@ -9,6 +9,7 @@
 //! Modules use only modules listed above them.
 
 pub mod encode;
+mod panics;
 pub mod rng;
 pub mod trace;
 
@@ -26,6 +27,8 @@ mod apply;
 mod oracle;
 
 pub mod world;
+
+pub mod matrix;
 
 pub mod draw;
 pub mod found;

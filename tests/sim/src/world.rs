@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Apply;
-use crate::attempt::{Ended, Ground, NAME};
+pub use crate::attempt::Ended;
+use crate::attempt::{Ground, NAME};
 use crate::broker::{Kafka, State};
 use crate::gate::Gate;
 use crate::oracle::Oracle;
+use crate::panics;
 use crate::script::{Action, Mode, Script};
 use crate::store::ModelStore;
 use crate::trace::Trace;
@@ -65,9 +67,41 @@ impl Current {
 
 /// Runs a script from its beginning to its end.
 pub fn simulate(script: &Script) -> Outcome {
+    let before = panics::count();
+    let mut outcome = alone(async { World::new(script).run().await });
+    if panics::count() > before {
+        outcome.violations.push("something panicked".to_owned());
+    }
+    outcome
+}
+
+/// Runs on this thread with virtual time.
+fn alone<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let work = async { World::new(script).run().await };
     runtime.expect("a runtime").block_on(tokio::task::LocalSet::new().run_until(work))
+}
+
+/// What one attempt did under one fault, and what the next did without it.
+#[derive(Debug)]
+pub struct Probe {
+    /// The attempt under the fault; `None` when it did not end.
+    pub under: Option<Ended>,
+    /// The next one.
+    pub after: Option<Ended>,
+    /// What must not be, whatever the fault was.
+    pub violations: Vec<String>,
+    /// Answered requests.
+    pub steps: u64,
+}
+
+/// Runs a whole attempt, then one under a fault, then one without it.
+pub fn probe(script: &Script, fault: &Action) -> Probe {
+    let before = panics::count();
+    let mut probe = alone(async { World::new(script).probe(fault).await });
+    if panics::count() > before {
+        probe.violations.push("something panicked".to_owned());
+    }
+    probe
 }
 
 struct World {
@@ -145,6 +179,32 @@ impl World {
             attempts: self.attempts,
             trace: self.trace.tail(400),
         }
+    }
+
+    async fn probe(mut self, fault: &Action) -> Probe {
+        self.oracle = self.oracle.probing();
+        let script = Arc::clone(&self.ground.script);
+        let mut apply = Apply::new(&self.ground);
+        for action in &script.before {
+            apply.apply(action).await;
+        }
+        self.step(1, LONGEST).await;
+        for at in &script.actions {
+            apply.apply(&at.what).await;
+        }
+        apply.apply(fault).await;
+        self.trace.note_trouble();
+        let under = self.step(2, LONGEST).await;
+        self.trace.note_trouble();
+        apply.apply(&Action::Heal).await;
+        let after = self.step(3, HEALED).await;
+        Probe { under, after, violations: self.oracle.finish().await, steps: self.trace.steps() }
+    }
+
+    async fn step(&mut self, run: u32, limit: Duration) -> Option<Ended> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let spec = self.ground.spec(&format!("{NAME}-run-{run}"), self.trace.now_ms());
+        self.attempt(&spec, &CancellationToken::new(), false, limit).await
     }
 
     /// The runs of the script one after the other; the last one begins when everything is well.

@@ -1,6 +1,8 @@
 //! What can go wrong between a broker and its client.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::inject::Inject;
 
 /// How an answer is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct Faults {
     pub quota: u64,
     /// Virtual millisecond until which the quota is used up.
     pub(super) quota_until: u64,
+    /// Codes that were sent because of a fault.
+    pub sent: BTreeSet<i16>,
     /// APIs that brokers do not offer beyond this version; a negative one takes the API away.
     pub versions: BTreeMap<i16, i16>,
     /// Metadata answers lack these topics.
@@ -41,17 +45,21 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The code that a request is answered with, if any.
-    pub fn take_code(&mut self, api: i16) -> Option<i16> {
-        let (code, left) = self.codes.get_mut(&api)?;
+    /// Puts the code that requests of this API are answered with into an answer; counted only when the answer can carry
+    /// one.
+    pub(super) fn inject(&mut self, api: i16, answer: &mut impl Inject) {
+        let Some((code, left)) = self.codes.get_mut(&api) else { return };
         let code = *code;
+        if !answer.inject(code) {
+            return;
+        }
+        self.sent.insert(code);
         if let Some(left) = left {
             *left -= 1;
             if *left == 0 {
                 self.codes.remove(&api);
             }
         }
-        Some(code)
     }
 
     /// How the next answer to this request is broken, if it is.
@@ -74,7 +82,7 @@ impl Faults {
 
     /// Nothing goes wrong any more.
     pub fn heal(&mut self) {
-        let versions = std::mem::take(&mut self.versions);
-        *self = Self { versions, ..Self::default() };
+        let (versions, sent) = (std::mem::take(&mut self.versions), std::mem::take(&mut self.sent));
+        *self = Self { versions, sent, ..Self::default() };
     }
 }

@@ -7,91 +7,52 @@ use kafka_protocol::messages::{
 
 /// An answer that can carry an error code.
 pub(super) trait Inject {
-    /// Puts the code where brokers put it.
-    fn inject(&mut self, code: i16);
+    /// Puts the code where brokers put it; false where the answer has no place for it.
+    fn inject(&mut self, code: i16) -> bool;
 }
 
-impl Inject for ApiVersionsResponse {
-    fn inject(&mut self, code: i16) {
-        self.error_code = code;
-    }
+/// An answer with the code at its top.
+macro_rules! at_top {
+    ($($answer:ident $(, $list:ident)?;)*) => {
+        $(impl Inject for $answer {
+            fn inject(&mut self, code: i16) -> bool {
+                self.error_code = code;
+                $(self.$list.clear();)?
+                true
+            }
+        })*
+    };
 }
 
-impl Inject for MetadataResponse {
-    fn inject(&mut self, code: i16) {
-        for topic in &mut self.topics {
-            topic.error_code = code;
-        }
-    }
+/// An answer with the code at each thing of a list, or of lists in a list, whose other content is then void.
+macro_rules! at_each {
+    ($($answer:ident, $list:ident $(. $inner:ident)?, |$one:ident| $void:expr;)*) => {
+        $(impl Inject for $answer {
+            fn inject(&mut self, code: i16) -> bool {
+                let mut carried = false;
+                for $one in self.$list.iter_mut()$(.flat_map(|outer| &mut outer.$inner))? {
+                    $one.error_code = code;
+                    $void;
+                    carried = true;
+                }
+                carried
+            }
+        })*
+    };
 }
 
-impl Inject for FetchResponse {
-    fn inject(&mut self, code: i16) {
-        for p in self.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            p.error_code = code;
-            p.records = Some(bytes::Bytes::new());
-        }
-    }
+at_top! {
+    ApiVersionsResponse;
+    ListGroupsResponse, groups;
 }
 
-impl Inject for ListOffsetsResponse {
-    fn inject(&mut self, code: i16) {
-        for p in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            p.error_code = code;
-            p.offset = -1;
-        }
-    }
-}
-
-impl Inject for OffsetForLeaderEpochResponse {
-    fn inject(&mut self, code: i16) {
-        for p in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            p.error_code = code;
-            p.end_offset = -1;
-        }
-    }
-}
-
-impl Inject for DescribeConfigsResponse {
-    fn inject(&mut self, code: i16) {
-        for result in &mut self.results {
-            result.error_code = code;
-            result.configs.clear();
-        }
-    }
-}
-
-impl Inject for DescribeProducersResponse {
-    fn inject(&mut self, code: i16) {
-        for p in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            p.error_code = code;
-            p.active_producers.clear();
-        }
-    }
-}
-
-impl Inject for FindCoordinatorResponse {
-    fn inject(&mut self, code: i16) {
-        self.error_code = code;
-        for found in &mut self.coordinators {
-            found.error_code = code;
-        }
-    }
-}
-
-impl Inject for ListGroupsResponse {
-    fn inject(&mut self, code: i16) {
-        self.error_code = code;
-        self.groups.clear();
-    }
-}
-
-impl Inject for OffsetFetchResponse {
-    fn inject(&mut self, code: i16) {
-        self.error_code = code;
-        for group in &mut self.groups {
-            group.error_code = code;
-            group.topics.clear();
-        }
-    }
+at_each! {
+    MetadataResponse, topics, |topic| topic.partitions.clear();
+    FetchResponse, responses.partitions, |p| p.records = Some(bytes::Bytes::new());
+    ListOffsetsResponse, topics.partitions, |p| p.offset = -1;
+    OffsetForLeaderEpochResponse, topics.partitions, |p| p.end_offset = -1;
+    DescribeConfigsResponse, results, |result| result.configs.clear();
+    DescribeProducersResponse, topics.partitions, |p| p.active_producers.clear();
+    FindCoordinatorResponse, coordinators, |found| found.port = -1;
+    OffsetFetchResponse, groups, |group| group.topics.clear();
 }

@@ -1,12 +1,14 @@
 //! Model brokers: a cluster in memory that speaks Kafka's protocol over streams in memory.
 
+mod inject;
+
+mod faults;
+
 pub mod state;
 
 mod answers;
-mod faults;
 mod fetch;
 mod groups;
-mod inject;
 
 mod dial;
 mod serve;

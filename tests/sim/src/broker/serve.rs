@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::Notify;
 
 use super::faults::Broken;
-use super::inject::Inject;
 use super::state::{Power, State};
 use crate::gate::Gate;
 use crate::rng::Rng;
@@ -135,9 +134,7 @@ impl Kafka {
             ($request:ident, |$read:ident| $make:expr) => {{
                 let $read = $request::decode(body, version).ok()?;
                 let mut answer = $make;
-                if let Some(code) = self.look().faults.take_code(api as i16) {
-                    answer.inject(code);
-                }
+                self.look().faults.inject(api as i16, &mut answer);
                 answer.throttle_time_ms = self.throttle(api as i16).max(answer.throttle_time_ms);
                 self.encode(&header, api, version, &answer)
             }};

@@ -3,7 +3,6 @@
 use contract::Report;
 
 use crate::attempt::Ground;
-use crate::script::Action;
 
 /// Codes that the model's brokers send by themselves.
 const NATURAL: [i16; 9] = [1, 3, 5, 6, 15, 16, 29, 74, 75];
@@ -11,15 +10,11 @@ const BY_ID: i16 = 100;
 
 /// Codes that a failure names and nobody sent.
 pub(super) fn made_up(ground: &Ground, report: &Report) -> Vec<String> {
-    let script = &ground.script;
-    let injected = |code: i16| {
-        let all = script.before.iter().chain(script.actions.iter().map(|at| &at.what));
-        all.clone().any(|action| matches!(action, Action::Code(_, sent, _) if *sent == code))
-    };
+    let sent = ground.kafka.look().faults.sent.clone();
     let mut out = Vec::new();
     if let Some(failure) = &report.failure {
         for code in codes(&failure.message) {
-            if !NATURAL.contains(&code) && code != BY_ID && !injected(code) {
+            if !NATURAL.contains(&code) && code != BY_ID && !sent.contains(&code) {
                 out.push(format!("names error {code}, which no broker sent: {failure}"));
             }
         }

@@ -1,0 +1,20 @@
+//! Every error code in every request of a backup. `MATRIX=all` tries all of them, else every thirteenth code.
+
+use sim::matrix::{LAST, REQUESTS, cell, table};
+
+#[test]
+fn every_code_in_every_request_ends_well() {
+    let step = if std::env::var("MATRIX").is_ok_and(|text| text == "all") { 1 } else { 13 };
+    let mut cells = Vec::new();
+    for (turn, (api, _)) in (0..).zip(REQUESTS) {
+        for code in (-1..=LAST).filter(|code| *code != 0 && (code + turn) % step == 0) {
+            for for_ever in [false, true] {
+                cells.push(cell(api, code, for_ever));
+            }
+        }
+    }
+    let steps: u64 = cells.iter().map(|cell| cell.steps).sum();
+    let bad = cells.iter().filter(|cell| !cell.bad.is_empty()).count();
+    println!("{} cells, {bad} bad, {steps} steps\n{}", cells.len(), table(&cells));
+    assert_eq!(bad, 0);
+}
