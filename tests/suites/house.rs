@@ -134,6 +134,17 @@ fn modules_that_decide_do_no_io() {
 }
 
 #[test]
+fn the_order_of_a_select_is_written_down() {
+    let engine = ["runner/src/backup/", "runner/src/restore/", "runner/src/run.rs", "runner/wire/src/"];
+    for (name, text) in sources().into_iter().filter(|(name, _)| engine.iter().any(|place| name.starts_with(place))) {
+        for (_, rest) in product(&text).join("\n").match_indices("select! {").map(|(at, word)| (at, at + word.len())) {
+            let next = product(&text).join("\n").split_at(rest).1.trim_start().starts_with("biased;");
+            assert!(next, "{name}: a select! without `biased;`: a simulation could not be repeated");
+        }
+    }
+}
+
+#[test]
 fn no_words_of_unfinished_work() {
     let marks = ["TO", "FIX", "XX", "HA"].into_iter().zip(["DO", "ME", "X", "CK"]).map(|(a, b)| format!("{a}{b}"));
     for mark in marks {

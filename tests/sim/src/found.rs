@@ -37,6 +37,10 @@ pub fn all() -> Vec<Found> {
         rollups_are_gone(),
         silent_in_the_middle(),
         one_announces_too_much(),
+        a_topic_is_deleted(),
+        a_topic_is_forbidden(),
+        quiet_then_a_blip(),
+        one_leaderless_partition(),
     ]
 }
 
@@ -205,4 +209,72 @@ fn one_announces_too_much() -> Found {
     found.script.before.pop();
     found.script.before.push(Action::Break(FETCH, Broken::Announce(1 << 30), 1));
     found
+}
+
+fn two_topics() -> Vec<Action> {
+    vec![
+        Action::Create(t(), 2, 1),
+        Action::Create("payments".into(), 1, 1),
+        Action::Produce(t(), 0, 5, 5, 100),
+        Action::Produce("payments".into(), 0, 5, 5, 100),
+    ]
+}
+
+fn a_topic_is_deleted() -> Found {
+    let actions = vec![at(1_000, Action::Delete("payments".into())), at(1_010, Action::Produce(t(), 0, 5, 5, 100))];
+    Found {
+        name: "a_topic_is_deleted",
+        seen: "a topic vanished from the set without a word",
+        script: Script { before: two_topics(), actions, ..Script::default() },
+    }
+}
+
+fn a_topic_is_forbidden() -> Found {
+    let actions = vec![
+        at(1_000, Action::Forbid("payments".into(), true)),
+        at(1_010, Action::Produce("payments".into(), 0, 5, 5, 100)),
+        at(20_000, Action::Produce(t(), 0, 5, 5, 100)),
+    ];
+    Found {
+        name: "a_topic_is_forbidden",
+        seen: "a topic that the user may no longer describe vanished from the set without a word",
+        script: Script {
+            settings: Settings { runs: 3, ..Settings::default() },
+            before: two_topics(),
+            actions,
+            ..Script::default()
+        },
+    }
+}
+
+fn quiet_then_a_blip() -> Found {
+    let actions = vec![
+        at(40_000, Action::Silence(1, true)),
+        at(48_000, Action::Silence(1, false)),
+        at(60_000, Action::Produce(t(), 0, 5, 5, 100)),
+    ];
+    let settings = Settings { mode: Mode::Continuous, ..Settings::default() };
+    Found {
+        name: "quiet_then_a_blip",
+        seen: "a quiet continuous run had no retry left: the first blip ended it",
+        script: Script { settings, before: two_topics(), actions, ..Script::default() },
+    }
+}
+
+fn one_leaderless_partition() -> Found {
+    let before = vec![
+        Action::Create("payments".into(), 1, 2),
+        Action::Create(t(), 2, 1),
+        Action::Produce(t(), 0, 5, 5, 100),
+        Action::Produce("payments".into(), 0, 5, 5, 100),
+        Action::Stop(2),
+    ];
+    let writes = |n: u64| at(3000 * n, Action::Produce("payments".into(), 0, 2, 5, 100));
+    let actions = (1..40).map(writes).collect();
+    let settings = Settings { runs: 3, ..Settings::default() };
+    Found {
+        name: "one_leaderless_partition",
+        seen: "one partition without a leader: no recovery point of anything",
+        script: Script { brokers: 2, settings, before, actions, pause_ms: 20_000, ..Script::default() },
+    }
 }

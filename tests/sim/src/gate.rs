@@ -39,7 +39,7 @@ impl Gate {
     pub async fn runs(&self) {
         let mut life = self.life.subscribe();
         if life.wait_for(|life| *life == Life::Running).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -68,7 +68,7 @@ impl Gate {
     pub async fn dead(&self) {
         let mut life = self.life.subscribe();
         if life.wait_for(|life| *life == Life::Dead).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 /// Lines kept.
 const KEPT: usize = 4000;
+/// Milliseconds without trouble that part two of them.
+const PART: u64 = 3000;
 
 /// The trace of one simulation.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub struct Trace {
     started: Instant,
     /// Virtual millisecond at which something was wrong last.
     trouble: Arc<AtomicU64>,
+    /// Virtual millisecond at which that trouble began.
+    began: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -28,7 +32,12 @@ struct Inner {
 impl Default for Trace {
     fn default() -> Self {
         let inner = Inner { steps: 0, hash: 0xcbf2_9ce4_8422_2325, lines: VecDeque::new() };
-        Self { inner: Arc::new(Mutex::new(inner)), started: Instant::now(), trouble: Arc::default() }
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            started: Instant::now(),
+            trouble: Arc::default(),
+            began: Arc::default(),
+        }
     }
 }
 
@@ -53,7 +62,15 @@ impl Trace {
 
     /// Something is wrong now.
     pub fn note_trouble(&self) {
-        self.trouble.store(self.now_ms(), Ordering::Relaxed);
+        let now = self.now_ms();
+        if now > self.trouble.swap(now, Ordering::Relaxed) + PART {
+            self.began.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Milliseconds since the newest trouble began.
+    pub fn trouble_ms(&self) -> u64 {
+        self.now_ms() - self.began.load(Ordering::Relaxed)
     }
 
     /// Milliseconds for which nothing was wrong.

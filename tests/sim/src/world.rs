@@ -26,7 +26,7 @@ const HEALED: Duration = Duration::from_secs(240);
 /// Attempts of one run at most.
 const ATTEMPTS: u32 = 60;
 /// Pause between two attempts of one run.
-const AGAIN: Duration = Duration::from_millis(1000);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a simulation found.
 #[derive(Debug, Clone)]
@@ -226,13 +226,12 @@ impl World {
         for _ in 0..ATTEMPTS {
             let Some(ended) = self.attempt(&spec, &CancellationToken::new(), well, LONGEST).await else { return };
             match &ended.said {
-                Some((_, ExitCode::Done)) => return,
                 Some((report, ExitCode::Resumable)) if well && !self.oracle.excused(report) => {
                     let text = format!("run {run} failed although everything was well: {:?}", report.failure);
                     return self.oracle.violation(text);
                 }
                 Some((_, ExitCode::Resumable)) | None => {}
-                // Somebody must change something first: the next run shows whether it goes on.
+                // Done, or somebody must change something first: the next run shows whether it goes on.
                 Some(_) => return,
             }
             tokio::time::sleep(AGAIN).await;

@@ -83,6 +83,6 @@ impl Faults {
     /// Nothing goes wrong any more.
     pub fn heal(&mut self) {
         let (versions, sent) = (std::mem::take(&mut self.versions), std::mem::take(&mut self.sent));
-        *self = Self { versions, sent, ..Self::default() };
+        *self = Self { sent, versions, ..Self::default() };
     }
 }

@@ -96,10 +96,10 @@ impl Kafka {
             }
             self.latency().await;
             gate.pass().await;
-            let broken = self.look().faults.take_broken(api);
-            self.trace.step(format_args!("broker {broker} answers {api}: {} bytes{}", answer.len(), told(broken)));
+            let fault = self.look().faults.take_broken(api);
+            self.trace.step(format_args!("broker {broker} answers {api}: {} bytes{}", answer.len(), told(fault)));
             let half = answer.len() / 2;
-            match broken {
+            match fault {
                 None => {
                     stream.write_i32(answer.len() as i32).await?;
                     stream.write_all(&answer).await?;
@@ -114,12 +114,12 @@ impl Kafka {
                 Some(Broken::CutAndHang) => {
                     stream.write_i32(answer.len() as i32).await?;
                     stream.write_all(&answer[..half]).await?;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Some(Broken::Announce(length)) => {
                     stream.write_i32(length).await?;
                     stream.write_all(&answer[..half]).await?;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Kafka {
                 let mut answer = $make;
                 self.look().faults.inject(api as i16, &mut answer);
                 answer.throttle_time_ms = self.throttle(api as i16).max(answer.throttle_time_ms);
-                self.encode(&header, api, version, &answer)
+                Some(encode(&header, api, version, &answer))
             }};
         }
         match api {
@@ -160,17 +160,6 @@ impl Kafka {
         self.look().faults.throttle.get(&api).copied().unwrap_or(0)
     }
 
-    fn encode(&self, header: &RequestHeader, api: ApiKey, version: i16, answer: &impl Encodable) -> Option<BytesMut> {
-        let mut out = BytesMut::new();
-        let shape = if api == ApiKey::ApiVersions { 0 } else { api.response_header_version(version) };
-        let head = ResponseHeader::default().with_correlation_id(header.correlation_id);
-        head.encode(&mut out, shape).expect("a header can be encoded");
-        if let Err(error) = answer.encode(&mut out, version) {
-            panic!("the model's answer to {api:?} version {version} cannot be encoded: {error}");
-        }
-        Some(out)
-    }
-
     /// A number of the network's stream.
     pub(super) fn random(&self, from: u64, to: u64) -> u64 {
         self.rng.between(from, to)
@@ -179,4 +168,15 @@ impl Kafka {
 
 fn told(broken: Option<Broken>) -> String {
     broken.map(|broken| format!(", broken: {broken:?}")).unwrap_or_default()
+}
+
+fn encode(header: &RequestHeader, api: ApiKey, version: i16, answer: &impl Encodable) -> BytesMut {
+    let mut out = BytesMut::new();
+    let shape = if api == ApiKey::ApiVersions { 0 } else { api.response_header_version(version) };
+    let head = ResponseHeader::default().with_correlation_id(header.correlation_id);
+    head.encode(&mut out, shape).expect("a header can be encoded");
+    if let Err(error) = answer.encode(&mut out, version) {
+        panic!("the model's answer to {api:?} version {version} cannot be encoded: {error}");
+    }
+    out
 }

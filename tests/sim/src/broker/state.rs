@@ -245,6 +245,11 @@ impl State {
         }
     }
 
+    /// Whether every partition has a leader.
+    pub fn all_led(&self) -> bool {
+        self.topics.values().flat_map(|topic| &topic.partitions).all(|p| p.leader >= 0)
+    }
+
     /// Moves a partition to the next of its replicas.
     pub fn move_leader(&mut self, topic: &str, partition: i32) {
         let up: BTreeSet<i32> =

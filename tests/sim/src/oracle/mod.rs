@@ -32,6 +32,8 @@ struct Inner {
     starts: BTreeMap<String, AllMarks>,
     /// Offsets from time to time.
     history: Vec<(u64, AllMarks)>,
+    /// Names of the live topics of the newest point of each set.
+    live: BTreeMap<String, BTreeSet<String>>,
     /// When everything was well, and the offsets then.
     healed: Option<AllMarks>,
 }
@@ -134,8 +136,24 @@ impl Oracle {
         }
     }
 
-    /// A run may fail while something is wrong, and until its requests have timed out; then it must go on.
+    /// A run may fail while something is wrong, and until its requests have timed out; then it must go on. Partitions
+    /// without a leader hold up nothing but themselves.
     fn check_failure(&self, report: &Report) {
+        let state = self.ground.kafka.look();
+        let led = |topic: &crate::broker::Topic| topic.partitions.iter().any(|p| p.leader >= 0);
+        let (all, some) = (state.all_led(), state.topics.values().any(led));
+        drop(state);
+        let only_leaders = report.failure.as_ref().is_some_and(|failure| failure.message.contains("without a leader"));
+        if !all && some && only_leaders {
+            self.violation(format!("partitions without a leader held up the others: {:?}", report.failure));
+        }
+        let (trouble, deadline) = (self.ground.trace.trouble_ms(), self.ground.script.settings.deadline_ms);
+        let gave_up = report.failure.as_ref().is_some_and(|failure| failure.message.contains("gave up after"));
+        if gave_up && trouble < deadline / 2 {
+            let text =
+                format!("gave up {} s after trouble began, with a deadline of {} s", trouble / 1000, deadline / 1000);
+            self.violation(format!("{text}: {:?}", report.failure));
+        }
         let calm = self.ground.trace.calm_ms();
         if calm > 2 * self.ground.script.settings.timeout_ms + 3000 {
             self.violation(format!("failed though nothing was wrong for {} s: {:?}", calm / 1000, report.failure));
@@ -196,6 +214,7 @@ impl Oracle {
             Err(error) => return self.violation(format!("{set}, entry {entry} cannot be read: {error}")),
         };
         let said = ended.said.as_ref().map(|(report, _)| report);
+        self.check_vanished(&held, said);
         let (records, found) = point::compare(&self.ground, &held, lower, said);
         {
             let mut inner = self.inner();
@@ -204,6 +223,19 @@ impl Oracle {
         }
         for text in found {
             self.violation(format!("{}: {text}", held.point.seal.point));
+        }
+    }
+
+    /// A topic that was live in the point before and is not in this one is named by the run.
+    fn check_vanished(&self, held: &point::Held, said: Option<&Report>) {
+        let set = held.point.set().to_owned();
+        let live = held.live();
+        let before = self.inner().live.insert(set, live.clone()).unwrap_or_default();
+        // A run that was killed says nothing, and one that made several points says it once.
+        let Some(report) = said.filter(|_| self.ground.script.settings.mode == Mode::Incremental) else { return };
+        let text = serde_json::to_string(report).expect("a report is a document");
+        for name in before.difference(&live).filter(|name| !text.contains(name.as_str())) {
+            self.violation(format!("topic {name} vanished from the set, and the report does not name it"));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a recovery point holds, read back through the archive's reader, against what was written to the model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use archive::{ArchiveError, Layout, PartitionState, Point, Store, Timelines, Wanted};
 use batch::{Decompressor, PAYLOAD_LIMIT, RecordIter, Window, payload};
@@ -23,6 +23,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Names of the topics that the source had.
+    pub(super) fn live(&self) -> BTreeSet<String> {
+        self.point.seal.topics.iter().filter(|topic| topic.live).map(|topic| topic.name.clone()).collect()
+    }
+
     fn rows(&self) -> impl Iterator<Item = (Uuid, &str, bool, &PartitionState)> {
         self.point.seal.partitions.iter().filter_map(|row| {
             let topic = self.point.seal.topics.get(row.topic as usize)?;
@@ -128,7 +133,8 @@ fn missing_topics(
             let gaps = report.gaps.iter().any(|gap| gap.to_string().contains(&topic.name));
             warned || gaps || report.failure.is_some()
         });
-        if !there && !(topic.forbidden && named) {
+        let excused = topic.forbidden && named;
+        if !there && !excused {
             out.push(format!("{}/{partition} is missing, and the report does not name it", topic.name));
         }
     }

@@ -9,14 +9,13 @@ use crate::script::Mode;
 /// Whether every partition can be read and nothing goes wrong now.
 fn calm(state: &State, now: u64) -> bool {
     let faults = &state.faults;
-    let led = state.topics.values().flat_map(|topic| &topic.partitions).all(|p| p.leader >= 0);
     let quiet = now >= faults.empty_until
         && faults.quota == 0
         && faults.slow_ms == 0
         && faults.throttle.is_empty()
         && faults.codes.is_empty()
         && faults.broken.is_empty();
-    led && quiet && state.brokers.values().all(|broker| broker.power != Power::Silent)
+    state.all_led() && quiet && state.brokers.values().all(|broker| broker.power != Power::Silent)
 }
 
 impl Oracle {
