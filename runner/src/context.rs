@@ -6,6 +6,7 @@ use archive::{ArchiveError, Paths, Store};
 use contract::{CircuitBreakerSpec, StoreSpec};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wire::Dialer;
 
@@ -88,6 +89,11 @@ impl Context {
             cancel: CancellationToken::new(),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
         }
+    }
+
+    /// Burns CPU on a thread that may block, or in a task where there are no such threads.
+    pub(crate) fn burn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        if self.workers == 0 { tokio::spawn(async move { work() }) } else { tokio::task::spawn_blocking(work) }
     }
 
     /// 16 random hexadecimal digits.

@@ -73,7 +73,7 @@ async fn one_epoch(
     let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
-    let mut dealer = Dealer::new(ways, rules, skip, senders);
+    let mut dealer = Dealer::new(restore.context, ways, rules, skip, senders);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
     let mut passes: VecDeque<_> = passes(plan, left).into();
     let mut stream = match passes.pop_front() {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::lane::Input;
 use super::route::Route;
 use super::transform::{Dealt, Rules, deal, transform};
+use crate::context::Context;
 
 /// Shares that are dealt out to several partitions at once.
 const LOOKAHEAD: usize = 3;
@@ -36,6 +37,7 @@ struct Dealing {
 
 /// Deals shares out.
 pub(crate) struct Dealer {
+    context: Context,
     pub(crate) ways: HashMap<(Uuid, i32), Way>,
     /// By place.
     pub(crate) rules: Vec<Arc<Rules>>,
@@ -47,12 +49,13 @@ pub(crate) struct Dealer {
 
 impl Dealer {
     pub(crate) fn new(
+        context: &Context,
         ways: HashMap<(Uuid, i32), Way>,
         rules: Vec<Arc<Rules>>,
         skip: HashMap<usize, u64>,
         senders: Vec<mpsc::Sender<Input>>,
     ) -> Self {
-        Self { ways, rules, skip, senders, dealing: VecDeque::new() }
+        Self { context: context.clone(), ways, rules, skip, senders, dealing: VecDeque::new() }
     }
 
     /// Takes one share; `false` when a lane ended early and will say why when it is joined.
@@ -84,7 +87,7 @@ impl Dealer {
     ) -> Result<bool, Failure> {
         let Some(rules) = self.rules.get(place).cloned() else { return Ok(true) };
         let left = self.skip.get(&place).copied().unwrap_or(0);
-        let work = spawn_transform(share, rules, left);
+        let work = spawn_transform(&self.context, share, rules, left);
         if left == 0 {
             let work = tokio::spawn(async move { Ok(finished(work).await?.0) });
             return Ok(self.send(Input { place, work, permit }).await);
@@ -106,9 +109,8 @@ impl Dealer {
         let skipping = skip.values().any(|left| *left > 0);
         let rules = places.values().next().and_then(|place| self.rules.get(*place)).cloned();
         let Some(rules) = rules else { return Ok(true) };
-        let work = tokio::task::spawn_blocking(move || {
-            deal(&share, &rules, &route, &skip).map_err(|error| explain(&share, &error))
-        });
+        let work =
+            self.context.burn(move || deal(&share, &rules, &route, &skip).map_err(|error| explain(&share, &error)));
         self.dealing.push_back(Dealing { work, done: None, places, permit });
         // How many are left to skip is only known when this share is done.
         let most = if skipping { 0 } else { LOOKAHEAD };
@@ -163,8 +165,8 @@ impl Dealer {
 
 type Transformed = Result<(Vec<Outgoing>, u64), Failure>;
 
-fn spawn_transform(share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
-    tokio::task::spawn_blocking(move || {
+fn spawn_transform(context: &Context, share: ReadBatch, rules: Arc<Rules>, skip: u64) -> JoinHandle<Transformed> {
+    context.burn(move || {
         let transformed = transform(&share.batches, share.from..share.until, &rules, skip);
         transformed.map_err(|error| explain(&share, &error))
     })

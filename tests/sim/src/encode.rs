@@ -40,6 +40,8 @@ pub struct Head {
     pub time_ms: i64,
     /// Producer id, -1 for none.
     pub producer: i64,
+    /// Its epoch, -1 for none.
+    pub producer_epoch: i16,
     /// First sequence, -1 for none.
     pub sequence: i32,
     /// What it is.
@@ -100,7 +102,7 @@ pub fn batch(head: &Head, records: &[NewRecord]) -> Bytes {
     covered.extend_from_slice(&head.time_ms.to_be_bytes());
     covered.extend_from_slice(&head.time_ms.to_be_bytes());
     covered.extend_from_slice(&head.producer.to_be_bytes());
-    covered.extend_from_slice(&(if head.producer < 0 { -1i16 } else { 0 }).to_be_bytes());
+    covered.extend_from_slice(&head.producer_epoch.to_be_bytes());
     covered.extend_from_slice(&head.sequence.to_be_bytes());
     covered.extend_from_slice(&count.to_be_bytes());
     covered.extend_from_slice(&body);

@@ -14,6 +14,8 @@ pub mod rng;
 pub mod trace;
 
 pub mod gate;
+mod producers;
+
 pub mod log;
 
 pub mod broker;
@@ -27,6 +29,8 @@ mod apply;
 mod oracle;
 
 pub mod world;
+
+pub mod restore;
 
 pub mod matrix;
 

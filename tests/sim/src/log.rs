@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use batch::{Decompressor, PAYLOAD_LIMIT, RawBatch, RecordIter, payload};
 use bytes::{Bytes, BytesMut};
 
-use crate::encode::{Head, Kind, NewRecord, batch};
+use crate::encode::{Head, Kind, NewRecord, VALUE_HEAD, batch};
+use crate::producers::{Producers, Verdict};
 
 /// What became of a record's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub struct Log {
     pub truth: BTreeMap<i64, Vec<Written>>,
     /// Where the log was cut, in order.
     pub cuts: Vec<i64>,
+    /// Idempotent producers.
+    pub producers: Producers,
 }
 
 impl Log {
@@ -131,8 +135,8 @@ impl Log {
         let records = (0..).zip(records).map(|(delta, (id, size))| NewRecord { delta, id: *id, size: *size });
         let records: Vec<_> = records.collect();
         let last_delta = records.len() as i32 - 1;
-        let sequence = if transactional { 0 } else { -1 };
-        let head = Head { base, last_delta, epoch, time_ms, producer, sequence, kind };
+        let (producer_epoch, sequence) = if transactional { (0, 0) } else { (-1, -1) };
+        let head = Head { base, last_delta, epoch, time_ms, producer, producer_epoch, sequence, kind };
         if transactional {
             self.open.entry(producer).or_insert(base);
         }
@@ -141,9 +145,60 @@ impl Log {
         self.end = last + 1;
     }
 
-    /// Ends a transaction here, if it has records here.
-    pub fn marker(&mut self, epoch: i32, producer: i64, committed: bool, time_ms: i64) {
+    /// Appends one batch as a producer sent it (2.20 of the protocol: one batch, from offset 0 on, without holes).
+    ///
+    /// # Errors
+    /// The code that a broker refuses it with.
+    pub fn append_raw(&mut self, epoch: i32, bytes: &Bytes) -> Result<i64, i16> {
+        let raw = RawBatch::parse(bytes.clone()).map_err(|_| 2_i16)?;
+        let header = raw.header;
+        if header.base_offset != 0 || !header.is_dense() || header.attributes.control() {
+            return Err(87);
+        }
+        let last = header.base_sequence.wrapping_add(header.last_offset_delta) & i32::MAX;
+        let sequences = (header.base_sequence, last);
+        if header.producer_id >= 0 {
+            match self.producers.judge(header.producer_id, header.producer_epoch, sequences.0, sequences.1) {
+                Verdict::New => {}
+                Verdict::Seen(base) => return Ok(base),
+                Verdict::Refused(code) => return Err(code),
+            }
+        }
         self.note_epoch(epoch);
+        let base = self.end;
+        let plain = payload(&raw, &mut Decompressor::default(), PAYLOAD_LIMIT).map_err(|_| 2_i16)?;
+        let mut records = Vec::new();
+        for record in RecordIter::new(&header, &plain) {
+            let record = record.map_err(|_| 87_i16)?;
+            let value = record.value.unwrap_or_default();
+            let id = value.first_chunk::<VALUE_HEAD>().map_or(0, |head| u64::from_be_bytes(*head));
+            records.push(NewRecord { delta: record.offset_delta, id, size: value.len() });
+            let written = Written { id, fate: Fate::Committed, cuts_before: self.cuts.len(), gone: None };
+            self.truth.entry(base + i64::from(record.offset_delta)).or_default().push(written);
+        }
+        let mut stored = bytes.to_vec();
+        stored[..8].copy_from_slice(&base.to_be_bytes());
+        stored[12..16].copy_from_slice(&epoch.to_be_bytes());
+        if header.producer_id >= 0 {
+            self.producers.note(header.producer_id, header.producer_epoch, sequences, base);
+        }
+        let last = base + i64::from(header.last_offset_delta);
+        self.batches.push(Batch {
+            base,
+            last,
+            kind: Kind::Plain,
+            producer: header.producer_id,
+            records,
+            bytes: stored.into(),
+        });
+        self.end = last + 1;
+        Ok(base)
+    }
+
+    /// Ends a transaction here, if it has records here.
+    pub fn marker(&mut self, epoch: i32, producer: i64, producer_epoch: i16, committed: bool, time_ms: i64) {
+        self.note_epoch(epoch);
+        self.producers.note_marker(producer, producer_epoch);
         let base = self.end;
         if let Some(first) = self.open.remove(&producer)
             && !committed
@@ -155,7 +210,7 @@ impl Log {
             written.fate = fate;
         }
         let kind = Kind::Marker(committed);
-        let head = Head { base, last_delta: 0, epoch, time_ms, producer, sequence: -1, kind };
+        let head = Head { base, last_delta: 0, epoch, time_ms, producer, producer_epoch, sequence: -1, kind };
         self.batches.push(Batch { base, last: base, kind, producer, bytes: batch(&head, &[]), records: Vec::new() });
         self.end = base + 1;
     }
@@ -217,6 +272,7 @@ impl Log {
                     epoch: header.leader_epoch,
                     time_ms: header.max_timestamp,
                     producer: old.producer,
+                    producer_epoch: header.producer_epoch,
                     sequence: header.base_sequence,
                     kind: old.kind,
                 };

@@ -76,7 +76,7 @@ pub fn simulate(script: &Script) -> Outcome {
 }
 
 /// Runs on this thread with virtual time.
-fn alone<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn alone<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(tokio::task::LocalSet::new().run_until(work))
 }

@@ -18,7 +18,8 @@ use super::serve::Kafka;
 use super::state::{Power, State, Topic};
 
 /// APIs and versions of the model: those of Apache Kafka 4.3 that a runner can use.
-const VERSIONS: [(i16, i16, i16); 11] = [
+const VERSIONS: [(i16, i16, i16); 17] = [
+    (0, 3, 11),
     (1, 4, 17),
     (2, 1, 10),
     (3, 0, 13),
@@ -29,7 +30,12 @@ const VERSIONS: [(i16, i16, i16); 11] = [
     (23, 2, 4),
     (32, 1, 4),
     (61, 0, 0),
-    (75, 0, 0),
+    (19, 2, 7),
+    (21, 0, 2),
+    (22, 0, 5),
+    (24, 0, 5),
+    (26, 0, 5),
+    (44, 0, 1),
 ];
 
 fn text(value: &str) -> StrBytes {

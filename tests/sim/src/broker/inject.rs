@@ -1,8 +1,10 @@
 //! Putting an error code into a good answer, at every place where that answer can carry one.
 
 use kafka_protocol::messages::{
-    ApiVersionsResponse, DescribeConfigsResponse, DescribeProducersResponse, FetchResponse, FindCoordinatorResponse,
-    ListGroupsResponse, ListOffsetsResponse, MetadataResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse,
+    AddPartitionsToTxnResponse, ApiVersionsResponse, CreateTopicsResponse, DeleteRecordsResponse,
+    DescribeConfigsResponse, DescribeProducersResponse, EndTxnResponse, FetchResponse, FindCoordinatorResponse,
+    IncrementalAlterConfigsResponse, InitProducerIdResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
+    OffsetFetchResponse, OffsetForLeaderEpochResponse, ProduceResponse,
 };
 
 /// An answer that can carry an error code.
@@ -42,6 +44,8 @@ macro_rules! at_each {
 }
 
 at_top! {
+    InitProducerIdResponse;
+    EndTxnResponse;
     ApiVersionsResponse;
     ListGroupsResponse, groups;
 }
@@ -53,6 +57,21 @@ at_each! {
     OffsetForLeaderEpochResponse, topics.partitions, |p| p.end_offset = -1;
     DescribeConfigsResponse, results, |result| result.configs.clear();
     DescribeProducersResponse, topics.partitions, |p| p.active_producers.clear();
+    ProduceResponse, responses.partition_responses, |p| p.base_offset = -1;
+    CreateTopicsResponse, topics, |topic| topic.num_partitions = -1;
+    IncrementalAlterConfigsResponse, responses, |result| result.error_message = None;
+    DeleteRecordsResponse, topics.partitions, |p| p.low_watermark = -1;
     FindCoordinatorResponse, coordinators, |found| found.port = -1;
     OffsetFetchResponse, groups, |group| group.topics.clear();
+}
+
+impl Inject for AddPartitionsToTxnResponse {
+    fn inject(&mut self, code: i16) -> bool {
+        let mut carried = false;
+        for p in self.results_by_topic_v3_and_below.iter_mut().flat_map(|topic| &mut topic.results_by_partition) {
+            p.partition_error_code = code;
+            carried = true;
+        }
+        carried
+    }
 }

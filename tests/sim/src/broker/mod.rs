@@ -9,6 +9,7 @@ pub mod state;
 mod answers;
 mod fetch;
 mod groups;
+mod write;
 
 mod dial;
 mod serve;

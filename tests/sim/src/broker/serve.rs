@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, DescribeConfigsRequest, DescribeProducersRequest, FetchRequest, FindCoordinatorRequest,
-    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-    RequestHeader, ResponseHeader,
+    AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
+    DescribeConfigsRequest, DescribeProducersRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -152,6 +153,15 @@ impl Kafka {
             ApiKey::FindCoordinator => reply!(FindCoordinatorRequest, |read| self.find_coordinator(&read, version)),
             ApiKey::ListGroups => reply!(ListGroupsRequest, |_read| self.list_groups(broker)),
             ApiKey::OffsetFetch => reply!(OffsetFetchRequest, |read| self.offset_fetch(broker, &read, version)),
+            ApiKey::Produce => reply!(ProduceRequest, |read| self.produce(broker, &read)),
+            ApiKey::InitProducerId => reply!(InitProducerIdRequest, |read| self.init_producer(&read)),
+            ApiKey::AddPartitionsToTxn => reply!(AddPartitionsToTxnRequest, |read| self.add_partitions(&read)),
+            ApiKey::EndTxn => reply!(EndTxnRequest, |read| self.end_txn(&read)),
+            ApiKey::CreateTopics => reply!(CreateTopicsRequest, |read| self.create_topics(&read)),
+            ApiKey::IncrementalAlterConfigs => {
+                reply!(IncrementalAlterConfigsRequest, |read| self.alter_configs(&read))
+            }
+            ApiKey::DeleteRecords => reply!(DeleteRecordsRequest, |read| self.delete_records(broker, &read)),
             other => panic!("the model does not know {other:?}"),
         }
     }

@@ -93,6 +93,8 @@ pub struct State {
     pub groups: BTreeMap<String, Group>,
     /// Open transactions by producer.
     pub transactions: BTreeMap<i64, Transaction>,
+    /// Producer and epoch of each transactional id.
+    pub transactional: BTreeMap<String, (i64, i16)>,
     /// What goes wrong.
     pub faults: Faults,
     next_id: u64,
@@ -193,12 +195,35 @@ impl State {
         1000 + self.next_producer
     }
 
+    /// The next epoch of a transactional id; what it had open is rolled back first.
+    pub(super) fn next_epoch(&mut self, name: &str, now_ms: u64) -> (i64, i16) {
+        let fresh = self.new_producer();
+        let (id, epoch) = self.transactional.get(name).map_or((fresh, 0), |(id, epoch)| (*id, epoch + 1));
+        self.transactional.insert(name.to_owned(), (id, epoch));
+        self.end_transaction(id, false, now_ms);
+        (id, epoch)
+    }
+
+    /// Id and number of a partition that exists.
+    pub(super) fn partition_id(&self, topic: &str, partition: i32) -> Option<(Uuid, i32)> {
+        let topic = self.topics.get(topic)?;
+        topic.partitions.get(partition as usize).map(|_| (topic.id, partition))
+    }
+
+    /// A partition joins the transaction of a producer.
+    pub(super) fn join(&mut self, producer: i64, place: (Uuid, i32), now_ms: u64) {
+        let open = self.transactions.entry(producer).or_default();
+        open.began_ms = now_ms;
+        open.partitions.insert(place);
+    }
+
     /// Ends a transaction in all its partitions.
     pub fn end_transaction(&mut self, producer: i64, committed: bool, now_ms: u64) {
         let Some(open) = self.transactions.remove(&producer) else { return };
+        let epoch = self.transactional.values().find(|(id, _)| *id == producer).map_or(0, |(_, epoch)| *epoch);
         for (topic, partition) in open.partitions {
             if let Some(p) = self.partition_mut(topic, partition) {
-                p.log.marker(p.epoch, producer, committed, EPOCH_MS + now_ms as i64);
+                p.log.marker(p.epoch, producer, epoch, committed, EPOCH_MS + now_ms as i64);
             }
         }
     }
