@@ -141,8 +141,9 @@ fn compare(source: &Ground, target: &Ground, out: &mut Vec<String>) -> u64 {
             records += wanted.len() as u64;
             if found != wanted {
                 let mut counts: BTreeMap<u64, i64> = BTreeMap::new();
-                wanted.iter().for_each(|id| *counts.entry(*id).or_default() -= 1);
-                found.iter().for_each(|id| *counts.entry(*id).or_default() += 1);
+                for (id, one) in wanted.iter().map(|id| (*id, -1)).chain(found.iter().map(|id| (*id, 1))) {
+                    *counts.entry(id).or_default() += one;
+                }
                 let lost: i64 = counts.values().filter(|count| **count < 0).sum();
                 let more: i64 = counts.values().filter(|count| **count > 0).sum();
                 let text = format!("{} of {} records are lost, {more} too many", -lost, wanted.len());
