@@ -257,6 +257,7 @@ impl World {
             let Some(ended) = self.attempt(&spec, &stop, well, LONGEST * 4).await else { return };
             match &ended.said {
                 Some((_, ExitCode::Interrupted)) if stop.is_cancelled() => return,
+                Some((_, ExitCode::Final)) if self.ground.kafka.look().topics.is_empty() => return,
                 Some((report, exit)) if well && !matches!(exit, ExitCode::Resumable) => {
                     let text = format!("a continuous run ended by itself with {exit:?}: {:?}", report.failure);
                     return self.oracle.violation(text);
