@@ -45,13 +45,14 @@ pub struct Store {
     prefix: String,
     place: String,
     budget: Duration,
+    inline: bool,
 }
 
 impl Store {
     /// The part of `inner` below `prefix`; `place` names it in messages.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
-        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into(), budget: BUDGET }
+        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into(), budget: BUDGET, inline: false }
     }
 
     /// The same store for somebody who waits: failing requests are not tried again for longer than this.
@@ -77,6 +78,13 @@ impl Store {
             pause = (pause * 2).min(LONGEST_PAUSE);
             tries += 1;
         }
+    }
+
+    /// The same store, whose reads are worked on where they are waited for and not on threads: a simulation repeats
+    /// itself only so.
+    #[must_use]
+    pub fn inline(self) -> Self {
+        Self { inline: true, ..self }
     }
 
     /// Where this is, for messages.
@@ -221,6 +229,9 @@ impl Store {
         key: &Path,
         work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
     ) -> Result<T, ArchiveError> {
+        if self.inline {
+            return work();
+        }
         tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
 
