@@ -184,9 +184,23 @@ impl Store {
                 GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await? },
             })
         };
-        let error = match self.again(ask).await {
+        let error = match ask().await {
             Ok(source) => return Ok(source),
             Err(error) => error,
+        };
+        // Stores say it in many ways that an object ends before the range: its size tells, and nobody asks again.
+        if let Ok(meta) = self.inner.head(&path).await
+            && meta.size < range.end
+        {
+            return Err(ArchiveError::damaged(self.show(key), format!("it has {} bytes, not {}", meta.size, range.end)));
+        }
+        let error = if classify::passes(&error) {
+            match self.again(ask).await {
+                Ok(source) => return Ok(source),
+                Err(error) => error,
+            }
+        } else {
+            error
         };
         match classify::answer_of(&error) {
             Some(answer) if answer.code == RANGE_IGNORED => {
@@ -198,13 +212,7 @@ impl Store {
                 Err(ArchiveError::damaged(self.show(key), format!("it ends before byte {start}")))
             }
             _ if is_absent(&error) => Err(ArchiveError::damaged(self.show(key), "the object is missing")),
-            // Stores say it in many ways that an object ends before the range: its size tells.
-            _ => match self.size(key).await {
-                Ok(Some(size)) if size < range.end => {
-                    Err(ArchiveError::damaged(self.show(key), format!("it has {size} bytes, not {}", range.end)))
-                }
-                _ => Err(ArchiveError::store("read", self.show(key), &error)),
-            },
+            _ => Err(ArchiveError::store("read", self.show(key), &error)),
         }
     }
 
