@@ -20,7 +20,7 @@ test: lint test-quick test-servers test-cluster
 test-quick:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner -p kubectl-kafka-backup
-    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-inspect -p kafka-backup-api -p kafka-backup-operator -p kubectl-kafka-backup
+    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-inspect -p kafka-backup-api -p kafka-backup-operator -p kubectl-kafka-backup -p kafka-backup-sim
     cargo test --locked -p kafka-backup-tests --test house --test manifests --test cli --test plugin --test conformance
 
 # Suites against real Apache Kafka and a real S3 server
@@ -56,8 +56,17 @@ playground *FILE:
 picture: (playground "target/session.txt")
     tests/picture.py target/session.txt > docs/session.svg
 
+# Long tests: `just torture` against servers, `just torture simulate SECONDS` in the model
+torture WHAT="servers" *ARGS:
+    {{just_executable()}} torture-{{WHAT}} {{ARGS}}
+
+# Simulations of new seeds for a while, shrunk where they fail; ends with 0 only if none does
+torture-simulate SECONDS="3600":
+    cargo build --locked --profile simulate -p kafka-backup-sim
+    target/simulate/simulate {{SECONDS}}
+
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
-torture:
+torture-servers:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
     rm -f target/reliability.txt

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Store, open_store};
+use archive::Store;
 use contract::{
     BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, KafkaSpec, RestoreSpec, RunSpec, StoreSpec,
 };
 use wire::{Cluster, ClusterConfig, Request, SaslConfig, TlsFiles};
 
-use crate::context::Context;
+use crate::context::{Context, Opening};
 
 /// How long a missing file of a secret is waited for.
 const SECRET_WAIT: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ pub async fn store_unasked(context: &Context, spec: &RunSpec) -> Result<Store, F
     for file in spec.storage.secret_files() {
         await_secret(context, file).await?;
     }
-    Ok(archive::open_unasked(&spec.storage, &context.paths, &spec.circuit_breaker)?)
+    Ok((context.stores)(spec.storage.clone(), context.paths.clone(), spec.circuit_breaker, Opening::Unasked).await?)
 }
 
 /// Opens a store.
@@ -43,7 +43,7 @@ pub async fn open(context: &Context, storage: &StoreSpec, breaker: &CircuitBreak
     for file in storage.secret_files() {
         await_secret(context, file).await?;
     }
-    Ok(open_store(storage, &context.paths, breaker).await?)
+    Ok((context.stores)(storage.clone(), context.paths.clone(), *breaker, Opening::Asked).await?)
 }
 
 /// Opens a store for a command that somebody waits for: a failing request is not sent again for longer than `budget`.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use archive::Paths;
+use archive::{ArchiveError, Paths, Store};
+use contract::{CircuitBreakerSpec, StoreSpec};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use wire::Dialer;
@@ -42,6 +44,20 @@ impl Random for SystemRandom {
 /// Makes the dialer for a run's connection options.
 pub type DialerFactory = dyn Fn(&contract::ConnectionSpec) -> Arc<dyn Dialer> + Send + Sync;
 
+/// Whether a store is asked something when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It is: a missing bucket is told at once.
+    Asked,
+    /// It is not: whoever uses it asks soon enough.
+    Unasked,
+}
+
+/// Opens the store of a specification.
+pub type StoreFactory = dyn Fn(StoreSpec, Paths, CircuitBreakerSpec, Opening) -> BoxFuture<'static, Result<Store, ArchiveError>>
+    + Send
+    + Sync;
+
 /// Everything that a run takes from outside.
 #[derive(Clone)]
 pub struct Context {
@@ -51,11 +67,13 @@ pub struct Context {
     pub random: Arc<dyn Random>,
     /// Connections.
     pub dialers: Arc<DialerFactory>,
+    /// Stores.
+    pub stores: Arc<StoreFactory>,
     /// Folders of secrets and volumes.
     pub paths: Paths,
     /// Set when the run shall stop and save its progress.
     pub cancel: CancellationToken,
-    /// Tasks that may burn CPU at once.
+    /// Threads that pack blocks; 0: blocks are packed where they are asked for, so that a simulation repeats itself.
     pub workers: usize,
 }
 
@@ -73,6 +91,14 @@ impl Context {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             dialers: Arc::new(|options| Arc::new(wire::TcpDialer::new(options.clone()))),
+            stores: Arc::new(|spec, paths, breaker, opening| {
+                Box::pin(async move {
+                    match opening {
+                        Opening::Asked => archive::open_store(&spec, &paths, &breaker).await,
+                        Opening::Unasked => archive::open_unasked(&spec, &paths, &breaker),
+                    }
+                })
+            }),
             paths,
             cancel: CancellationToken::new(),
             workers: std::thread::available_parallelism().map_or(2, usize::from),

@@ -19,6 +19,7 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
     let mut report = Report { started_at: context.now_text(), ..Report::default() };
     let emitter = &serve_metrics(emitter, spec).await;
     let result = tokio::select! {
+        biased;
         result = act(context, emitter, spec, &mut report) => result,
         () = too_long(context) => Err(Failure::new(Code::Interrupted, "stopped on request; the newest progress could not be saved in time")),
     };

@@ -51,9 +51,11 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "archive <- inspect",
         "archive <- plugin",
         "archive <- runner",
+        "archive <- sim",
         "batch <- inspect",
         "batch <- archive",
         "batch <- runner",
+        "batch <- sim",
         "api <- operator",
         "contract <- api",
         "contract <- archive",
@@ -61,10 +63,13 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "contract <- plugin",
         "contract <- operator",
         "contract <- runner",
+        "contract <- sim",
         "contract <- wire",
         "inspect <- runner",
+        "runner <- sim",
         "inspect <- plugin",
         "wire <- runner",
+        "wire <- sim",
     ];
     assert_eq!(found, drawn.into_iter().map(str::to_owned).collect(), "ARCHITECTURE.md draws the edges");
 }
@@ -150,6 +155,17 @@ fn what_does_not_encode_is_never_empty() {
             let encodes = statement.contains("serde_json::to_");
             let hides = ["unwrap_or", ".ok()"].iter().any(|word| statement.contains(word));
             assert!(!(encodes && hides), "{name} hides what does not encode:{statement}");
+        }
+    }
+}
+
+#[test]
+fn the_order_of_a_select_is_written_down() {
+    let engine = ["runner/src/backup/", "runner/src/restore/", "runner/src/run.rs", "runner/wire/src/"];
+    for (name, text) in sources().into_iter().filter(|(name, _)| engine.iter().any(|place| name.starts_with(place))) {
+        for (_, rest) in product(&text).join("\n").match_indices("select! {").map(|(at, word)| (at, at + word.len())) {
+            let next = product(&text).join("\n").split_at(rest).1.trim_start().starts_with("biased;");
+            assert!(next, "{name}: a select! without `biased;`: a simulation could not be repeated");
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct WriterOptions {
     pub codec: Codec,
     /// Its level.
     pub level: i32,
-    /// Tasks that pack at once.
+    /// Threads that pack; 0: blocks are packed where they are added.
     pub workers: usize,
     /// Size at which a segment is closed.
     pub segment_max_bytes: u64,

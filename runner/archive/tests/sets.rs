@@ -239,6 +239,7 @@ proptest! {
             let (_, store) = memory();
             let mut writer = open(&store, "run-1", "0123456789abcdef").await;
             let (mut next, mut counted, mut arena) = (HashMap::<i32, i64>::new(), 0, Arena::default());
+            let mut rows = HashMap::<i32, PartitionState>::new();
             for (partition, records, cut, ends_arena) in batches {
                 // Only the first batch of a partition can be cut.
                 let cut = if next.contains_key(&partition) { 0 } else { cut % records };
@@ -248,6 +249,10 @@ proptest! {
                 *offset = raw.header.next_offset();
                 let committed = u64::try_from(records - cut).unwrap();
                 counted += committed;
+                let row = rows.entry(partition).or_insert_with(|| position(partition, 0));
+                row.next = *offset;
+                row.committed += committed;
+                row.bytes += raw.bytes.len() as u64;
                 arena.push(PendingBatch { from, committed, ..pending(1, partition, raw) });
                 if ends_arena {
                     writer.push(std::mem::take(&mut arena)).await.unwrap();
@@ -255,7 +260,9 @@ proptest! {
             }
             writer.push(arena).await.unwrap();
             let live = BTreeSet::from([Uuid::from_u128(1)]);
-            let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
+            let positions = rows.into_values().map(|row| (Uuid::from_u128(1), row)).collect();
+            let moves = Moves { positions, ..Moves::default() };
+            let (entry, digest) = writer.seal(moves, &live, facts()).await.unwrap();
             writer.write_hint(&entry, &digest).await.unwrap();
             let (layout, seal) = resolve(&store, "orders").await.unwrap();
             let point = Point::load(&store, &layout, seal).await.unwrap();
@@ -417,10 +424,13 @@ async fn odd_offsets_are_a_note_and_no_damage() {
         BatchMeta { base_offset: 0, base_timestamp: 1000, max_timestamp: 1000, producer: (-1, -1, -1), records: 3 };
     let bytes = encode_batch(&meta, &records, &mut Compressor::new(Codec::None, None)).unwrap();
     let mut arena = Arena::default();
-    arena.push(pending(1, 0, RawBatch::parse(bytes.into()).unwrap()));
-    arena.push(pending(1, 0, raw(3, 2, 10)));
+    let mut row = position(0, 0);
+    for raw in [RawBatch::parse(bytes.into()).unwrap(), raw(3, 2, 10)] {
+        take_in(&mut row, &raw);
+        arena.push(pending(1, 0, raw));
+    }
     writer.push(arena).await.unwrap();
-    writer.commit(moves(position(0, 5), vec![])).await.unwrap();
+    writer.commit(moves(row, vec![])).await.unwrap();
     let live = BTreeSet::from([Uuid::from_u128(1), Uuid::from_u128(2)]);
     let (entry, digest) = writer.seal(Moves::default(), &live, facts()).await.unwrap();
     writer.write_hint(&entry, &digest).await.unwrap();

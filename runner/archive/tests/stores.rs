@@ -88,8 +88,13 @@ fn raw(offset: i64, size: usize) -> RawBatch {
 async fn backup(store: &Store, run: &str, stamp: &str, from: i64, count: i64) -> Result<(), ArchiveError> {
     let mut writer = open(store, run, stamp).await?;
     let mut arena = Arena::default();
+    let known = writer.state().partitions.get(&(TOPIC, 0)).cloned();
+    let mut position = known.unwrap_or_else(|| PartitionState::new(0, 0));
+    position.next = from + count;
     for offset in from..from + count {
         let raw = raw(offset, 1 << 20);
+        position.committed += 1;
+        position.bytes += raw.bytes.len() as u64;
         arena.push(PendingBatch {
             topic: TOPIC,
             partition: 0,
@@ -103,7 +108,6 @@ async fn backup(store: &Store, run: &str, stamp: &str, from: i64, count: i64) ->
     if count > 0 {
         writer.push(arena).await?;
     }
-    let position = PartitionState { next: from + count, ..PartitionState::new(0, 0) };
     let facts = SealFacts {
         stamp: stamp.into(),
         point: format!("orders-{stamp}"),

@@ -126,6 +126,7 @@ impl Follow {
     /// [`Code::TopicChanged`] when topics or partitions came or went, or what the cluster says.
     pub(crate) async fn news(&mut self) -> Result<(), Failure> {
         tokio::select! {
+            biased;
             found = answered(&mut self.asked) => {
                 let Some(found) = self.bearable(found)? else { return Ok(()) };
                 if differs(&found.topics, &self.topics) {

@@ -61,6 +61,7 @@ impl Readers {
     pub(crate) async fn failure(&mut self) -> Failure {
         loop {
             tokio::select! {
+                biased;
                 Some(active) = self.moved.recv() => self.place(active),
                 Some(ended) = self.tasks.next() => match ended {
                     Ok(Ok(())) => {}

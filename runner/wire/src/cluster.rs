@@ -249,6 +249,7 @@ impl Cluster {
             }
             let next = Instant::now() + STAGGER;
             tokio::select! {
+                biased;
                 Some((id, address, dialled)) = running.next() => match dialled {
                     Ok(connection) => {
                         let connection = Arc::new(connection);

@@ -214,7 +214,7 @@ impl Connection {
         self.silence().await?;
         let (limit, deadline) = (self.manner.timeout + extra, Instant::now() + self.manner.timeout + extra);
         let data = R::REQUEST == Request::Fetch;
-        let receiver = self.line.expect(frame.id, data).map_err(|cause| self.broken(&cause))?;
+        let receiver = self.line.wait_for(frame.id, data).map_err(|cause| self.broken(&cause))?;
         self.send(frame, R::REQUEST, deadline, limit).await?;
         Ok(Posted { receiver, version, limit, deadline, request: PhantomData })
     }

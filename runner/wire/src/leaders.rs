@@ -121,6 +121,7 @@ pub(crate) async fn ask_leaders<'a, T>(
         }
         let again = next.filter(|_| !open.waiting.is_empty()).unwrap_or(end).min(end);
         tokio::select! {
+            biased;
             Some((keys, told)) = asking.next() => open.take(keys, told, &mut answers)?,
             () = tokio::time::sleep_until(again) => {}
         }

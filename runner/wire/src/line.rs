@@ -69,7 +69,7 @@ impl Line {
     ///
     /// # Errors
     /// The cause when the connection is dead.
-    pub(crate) fn expect(&self, id: i32, data: bool) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
+    pub(crate) fn wait_for(&self, id: i32, data: bool) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
         if let Some(cause) = &state.dead {

@@ -1,4 +1,4 @@
-//! Packing on threads of its own: arenas go in, blocks come out in order. Threads go on while blocks are stored, and from
+//! Packing on threads of its own, or on none: arenas go in, blocks come out in order. Threads go on while blocks are stored, and from
 //! one arena to the next; a group's batches are dropped once it is packed.
 
 use std::collections::VecDeque;
@@ -40,6 +40,7 @@ struct Work {
 pub(crate) struct Packing {
     codec: Codec,
     level: i32,
+    /// 0: there are none, and blocks are packed where they are added.
     workers: usize,
     work: Option<mpsc::Sender<Work>>,
     steps: VecDeque<Step>,
@@ -47,12 +48,12 @@ pub(crate) struct Packing {
 
 impl Packing {
     pub(crate) fn new(codec: Codec, level: i32, workers: usize) -> Self {
-        Self { codec, level, workers: workers.max(1), work: None, steps: VecDeque::new() }
+        Self { codec, level, workers, work: None, steps: VecDeque::new() }
     }
 
-    /// Threads at work.
+    /// Blocks that are packed at once.
     pub(crate) fn workers(&self) -> usize {
-        self.workers
+        self.workers.max(1)
     }
 
     /// How much was not taken yet, packed or not: blocks, and an end for each arena.
@@ -62,6 +63,10 @@ impl Packing {
 
     /// Has an arena packed after those before it.
     pub(crate) fn add(&mut self, arena: Arena) -> Result<(), ArchiveError> {
+        if self.workers == 0 {
+            self.pack_here(arena);
+            return Ok(());
+        }
         let work = match &self.work {
             Some(work) => work,
             None => self.work.insert(
@@ -78,6 +83,17 @@ impl Packing {
         }
         self.steps.push_back(Step::End(aborted));
         Ok(())
+    }
+
+    fn pack_here(&mut self, arena: Arena) {
+        let (groups, aborted) = arena.into_groups();
+        let mut packer = Packer::new(self.codec, self.level);
+        for batches in groups {
+            let (done, answer) = oneshot::channel();
+            drop(done.send(packer.pack(&batches)));
+            self.steps.push_back(Step::Block(answer));
+        }
+        self.steps.push_back(Step::End(aborted));
     }
 
     /// The next block or end; `None` when nothing was added that was not taken.

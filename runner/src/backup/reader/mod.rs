@@ -145,6 +145,7 @@ impl Reader {
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
         let cancel = self.shared.cancel.clone();
         tokio::select! {
+            biased;
             () = cancel.cancelled() => Ok(()),
             ended = self.work() => ended,
         }
@@ -164,6 +165,7 @@ impl Reader {
             let now = Instant::now();
             match self.active.iter().map(|active| active.pacing.retry_at).min() {
                 Some(at) if at > now => tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(at) => {}
                     Some(active) = self.inbox.recv() => self.active.push_back(active),
                 },

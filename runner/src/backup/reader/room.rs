@@ -46,6 +46,7 @@ impl Room {
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
         let cancel = self.shared.cancel.clone();
         tokio::select! {
+            biased;
             () = cancel.cancelled() => Ok(()),
             ended = self.work() => ended,
         }
@@ -57,6 +58,7 @@ impl Room {
             let waiting = self.waiting.iter().map(|active| active.pacing.retry_at);
             let next = waiting.chain(self.unplanned.iter().map(|(_, pacing)| pacing.retry_at)).min();
             tokio::select! {
+                biased;
                 active = self.inbox.recv() => match active {
                     Some(active) => self.waiting.push(active),
                     None => return Ok(()),

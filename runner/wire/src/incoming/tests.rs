@@ -11,7 +11,7 @@ fn line(
 ) -> (Arc<Line>, tokio::sync::oneshot::Receiver<crate::line::Answer>, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 20);
     let line = Arc::new(Line::new());
-    let receiver = line.expect(7, true).unwrap();
+    let receiver = line.wait_for(7, true).unwrap();
     tokio::spawn(read_answers(near, Arc::clone(&line), budget, SILENCE));
     (line, receiver, far)
 }
@@ -64,7 +64,7 @@ async fn an_answer_that_nobody_waits_for_takes_no_memory() {
     let all = budget.take(1024).await.unwrap();
     let (line, receiver, mut far) = line(Some(budget));
     drop(receiver);
-    let next = line.expect(8, false).unwrap();
+    let next = line.wait_for(8, false).unwrap();
     far.write_all(&answer(10_004, 7, &[1; 10_000])).await.unwrap();
     far.write_all(&answer(6, 8, b"ok")).await.unwrap();
     assert_eq!(next.await.unwrap().unwrap().len(), 6);

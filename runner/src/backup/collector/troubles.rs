@@ -1,0 +1,95 @@
+//! What a collection does about partitions in trouble, and about quotas: who is told, and what ends it.
+
+use contract::{Code, Failure};
+use uuid::Uuid;
+
+use super::Collector;
+use crate::backup::health::Verdict;
+use crate::backup::moment::{PATIENCE, missing};
+use crate::backup::positions::Key;
+use crate::backup::reader::Trouble;
+
+impl Collector {
+    /// A batch that is larger than what a quota allows in its window is never delivered: that ends the run.
+    pub(super) fn watch_quota(&mut self) {
+        let (throttled, limit) = (self.cluster.throttled(), self.health.limit());
+        if self.quota.is_stuck(throttled, (self.totals.records, self.moved_offsets), limit) {
+            let text = format!(
+                "brokers held answers back for {} s in all because of a quota, and nothing came for {} s: the next batch may be larger than the quota lets through; raise consumer_byte_rate for this user or client id (kafka-backup)",
+                throttled.total.as_secs(),
+                limit.as_secs()
+            );
+            self.failed = Some(Failure::new(Code::BrokerFailed, text));
+        }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        if let Some(failure) = &self.failed {
+            return Verdict::Fails(failure.clone());
+        }
+        if self.follow.is_some() { self.health.of_followed() } else { self.health.of_snapshot() }
+    }
+
+    /// The point is made without what these partitions lack, unless the specification says that the run fails then.
+    pub(super) fn give_up(&mut self, lost: Vec<(Key, Trouble)>) -> Option<Failure> {
+        if let Some((key, trouble)) = lost.first().filter(|_| self.gap_is_failure) {
+            let text = format!(
+                "{} of {} partitions cannot be read, and backup.onGap is fail; {}/{}: {}",
+                lost.len(),
+                self.health.count(),
+                self.name_of(key.0),
+                key.1,
+                trouble.failure.message
+            );
+            return Some(Failure::new(trouble.failure.code, text));
+        }
+        for (key, trouble) in lost {
+            let row = self.positions.row(key);
+            let next = row.map_or(0, |row| row.next);
+            let to = row.map_or(next, |row| if row.target > next { row.target } else { row.high_watermark.max(next) });
+            let name = self.name_of(key.0);
+            self.emitter.warn(format!(
+                "{name}/{}: offsets {next} to {to} are not in this recovery point: {}; a later run reads them",
+                key.1, trouble.failure.message
+            ));
+            self.held_back.push(missing(&name, key.1, (next, to), Some(&trouble)));
+        }
+        None
+    }
+
+    pub(super) fn name_of(&self, topic: Uuid) -> String {
+        self.names.get(&topic).cloned().unwrap_or_else(|| topic.to_string())
+    }
+
+    /// People are told of partitions that have been failing for a while, once.
+    pub(super) fn troubled(&mut self, troubled: Vec<(Key, Trouble)>) {
+        let mut new = Vec::new();
+        for (key, trouble) in troubled {
+            let lasts = trouble.hopeless || trouble.failing >= PATIENCE;
+            if lasts && self.told_troubles.insert(key) {
+                new.push((key, trouble.failure.message.clone()));
+            }
+            self.health.troubles(key, trouble);
+        }
+        if let Some(((topic, partition), cause)) = new.first() {
+            let more = if new.len() > 1 { format!(" and {} more partitions", new.len() - 1) } else { String::new() };
+            let name = self.name_of(*topic);
+            self.emitter.warn(format!("{name}/{partition}{more} cannot be read for now; others go on: {cause}"));
+        }
+    }
+
+    pub(super) fn recovered(&mut self, keys: &[Key]) {
+        let mut again = Vec::new();
+        for key in keys {
+            self.health.recovers(*key);
+            if self.told_troubles.remove(key) {
+                again.push(*key);
+            }
+        }
+        if let Some((topic, partition)) = again.first() {
+            let more =
+                if again.len() > 1 { format!(" and {} more partitions", again.len() - 1) } else { String::new() };
+            tracing::info!("{}/{partition}{more} can be read again", self.name_of(*topic));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Answers about the cluster, its topics, their offsets and configs.
+
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::{
+    ApiVersionsResponse, BrokerId, DescribeConfigsRequest, DescribeConfigsResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::serve::Kafka;
+use super::state::{Power, State, Topic};
+
+/// APIs and versions of the model: those of Apache Kafka 4.3 that a runner can use.
+const VERSIONS: [(i16, i16, i16); 17] = [
+    (0, 3, 11),
+    (1, 4, 17),
+    (2, 1, 10),
+    (3, 0, 13),
+    (9, 1, 9),
+    (10, 0, 6),
+    (16, 0, 5),
+    (18, 0, 4),
+    (23, 2, 4),
+    (32, 1, 4),
+    (61, 0, 0),
+    (19, 2, 7),
+    (21, 0, 2),
+    (22, 0, 5),
+    (24, 0, 5),
+    (26, 0, 5),
+    (44, 0, 1),
+];
+
+fn text(value: &str) -> StrBytes {
+    StrBytes::from_string(value.to_owned())
+}
+
+impl Kafka {
+    pub(super) fn api_versions(&self) -> ApiVersionsResponse {
+        let state = self.look();
+        let offered = |(key, min, max): &(i16, i16, i16)| {
+            let max = state.faults.versions.get(key).copied().unwrap_or(*max).min(*max);
+            let version = ApiVersion::default().with_api_key(*key).with_min_version(*min).with_max_version(max);
+            (max >= *min).then_some(version)
+        };
+        ApiVersionsResponse::default().with_api_keys(VERSIONS.iter().filter_map(offered).collect())
+    }
+
+    pub(super) fn metadata(&self, request: &MetadataRequest) -> MetadataResponse {
+        let state = self.look();
+        let up = state.brokers.iter().filter(|(_, broker)| broker.power != Power::Down);
+        let broker = |(id, broker): (&i32, &super::state::Broker)| {
+            let answer = MetadataResponseBroker::default().with_node_id(BrokerId(*id)).with_port(9092);
+            answer.with_host(text(&broker.host))
+        };
+        let brokers: Vec<_> = up.map(broker).collect();
+        let controller = brokers.first().map_or(BrokerId(-1), |broker| broker.node_id);
+        let topics = match &request.topics {
+            None => state.topics.values().filter(|topic| seen(&state, topic)).map(describe).collect(),
+            Some(wanted) => {
+                let one = |name: &str| match state.topics.get(name) {
+                    Some(topic) if topic.forbidden => missing(name, 29),
+                    Some(topic) if seen(&state, topic) => describe(topic),
+                    _ => missing(name, 3),
+                };
+                wanted.iter().filter_map(|topic| topic.name.as_ref()).map(|name| one(&name.0)).collect()
+            }
+        };
+        MetadataResponse::default()
+            .with_brokers(brokers)
+            .with_controller_id(controller)
+            .with_cluster_id(Some(StrBytes::from_static_str("model-cluster")))
+            .with_topics(topics)
+    }
+
+    pub(super) fn list_offsets(&self, broker: i32, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+        let state = self.look();
+        let topic = |asked: &kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| {
+            let partition = |p: &kafka_protocol::messages::list_offsets_request::ListOffsetsPartition| {
+                let out = ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
+                let found = state.topics.get(&*asked.name.0).and_then(|t| t.partitions.get(p.partition_index as usize));
+                let Some(held) = found else { return out.with_error_code(3) };
+                if held.leader != broker {
+                    return out.with_error_code(6);
+                }
+                let offset = match p.timestamp {
+                    -2 => held.log.start,
+                    -1 if request.isolation_level == 1 => held.log.stable(),
+                    -1 => held.log.end,
+                    other => panic!("the model does not know the time {other}"),
+                };
+                out.with_offset(offset).with_leader_epoch(held.epoch).with_timestamp(-1)
+            };
+            let partitions = asked.partitions.iter().map(partition).collect();
+            ListOffsetsTopicResponse::default().with_name(asked.name.clone()).with_partitions(partitions)
+        };
+        ListOffsetsResponse::default().with_topics(request.topics.iter().map(topic).collect())
+    }
+
+    pub(super) fn leader_epochs(
+        &self,
+        broker: i32,
+        request: &OffsetForLeaderEpochRequest,
+    ) -> OffsetForLeaderEpochResponse {
+        let state = self.look();
+        let topic = |asked: &kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderTopic| {
+            let partition =
+                |p: &kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition| {
+                    let out =
+                        EpochEndOffset::default().with_partition(p.partition).with_leader_epoch(-1).with_end_offset(-1);
+                    let found = state.topics.get(&*asked.topic.0).and_then(|t| t.partitions.get(p.partition as usize));
+                    let Some(held) = found else { return out.with_error_code(3) };
+                    if held.leader != broker {
+                        return out.with_error_code(6);
+                    }
+                    match held.log.epoch_end(p.leader_epoch) {
+                        Some((epoch, end)) => out.with_leader_epoch(epoch).with_end_offset(end),
+                        None => out,
+                    }
+                };
+            let partitions = asked.partitions.iter().map(partition).collect();
+            OffsetForLeaderTopicResult::default().with_topic(asked.topic.clone()).with_partitions(partitions)
+        };
+        OffsetForLeaderEpochResponse::default().with_topics(request.topics.iter().map(topic).collect())
+    }
+
+    pub(super) fn describe_configs(&self, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+        let state = self.look();
+        let resource = |asked: &kafka_protocol::messages::describe_configs_request::DescribeConfigsResource| {
+            let out = DescribeConfigsResult::default()
+                .with_resource_type(asked.resource_type)
+                .with_resource_name(asked.resource_name.clone());
+            let Some(topic) = state.topics.get(&*asked.resource_name) else { return out.with_error_code(3) };
+            let entry = |name: &str, value: &str, source: i8| {
+                DescribeConfigsResourceResult::default()
+                    .with_name(text(name))
+                    .with_value(Some(text(value)))
+                    .with_config_source(source)
+            };
+            let own = topic.configs.iter().map(|(name, value)| entry(name, value, 1));
+            out.with_configs(own.chain([entry("min.insync.replicas", "1", 5)]).collect())
+        };
+        DescribeConfigsResponse::default().with_results(request.resources.iter().map(resource).collect())
+    }
+}
+
+fn seen(state: &State, topic: &Topic) -> bool {
+    !topic.forbidden && !state.faults.unseen.contains(&topic.name)
+}
+
+fn missing(name: &str, code: i16) -> MetadataResponseTopic {
+    MetadataResponseTopic::default().with_error_code(code).with_name(Some(TopicName(text(name))))
+}
+
+fn describe(topic: &Topic) -> MetadataResponseTopic {
+    let partition = |(index, p): (i32, &super::state::Partition)| {
+        let replicas: Vec<_> = p.replicas.iter().map(|id| BrokerId(*id)).collect();
+        MetadataResponsePartition::default()
+            .with_error_code(if p.leader < 0 { 5 } else { 0 })
+            .with_partition_index(index)
+            .with_leader_id(BrokerId(p.leader))
+            .with_leader_epoch(p.epoch)
+            .with_replica_nodes(replicas.clone())
+            .with_isr_nodes(replicas)
+    };
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(text(&topic.name))))
+        .with_topic_id(topic.id)
+        .with_partitions((0..).zip(&topic.partitions).map(partition).collect())
+}

@@ -1,0 +1,20 @@
+//! Model brokers: a cluster in memory that speaks Kafka's protocol over streams in memory.
+
+mod inject;
+
+mod faults;
+
+pub mod state;
+
+mod answers;
+mod fetch;
+mod groups;
+mod write;
+
+mod dial;
+mod serve;
+
+pub use dial::ModelDialer;
+pub use faults::{Broken, Faults};
+pub use serve::Kafka;
+pub use state::{Group, Partition, Power, State, Topic};

@@ -1,0 +1,73 @@
+//! Restores in the model: every record once, in order, whatever happens on the way.
+
+use sim::broker::Broken;
+use sim::restore::restore;
+use sim::rng::Rng;
+use sim::script::{Action, At, Script, Settings};
+
+const PRODUCE: i16 = 0;
+
+fn source() -> Vec<Action> {
+    let topic = || "orders".to_owned();
+    let mut before = vec![Action::Create(topic(), 4, 1), Action::Create("payments".into(), 1, 1)];
+    for partition in 0..4 {
+        before.push(Action::Produce(topic(), partition, 30, 10, 500));
+    }
+    before.extend([
+        Action::Begin(1, topic(), vec![0, 1], 5, 50),
+        Action::Begin(2, topic(), vec![0, 2], 5, 50),
+        Action::End(1, true),
+        Action::End(2, false),
+        Action::Produce("payments".into(), 0, 5, 3, 20),
+        Action::Compact(topic(), 3, 40, 60),
+    ]);
+    before
+}
+
+fn holds(script: &Script) -> u64 {
+    let outcome = restore(script);
+    if !outcome.violations.is_empty() {
+        println!("{script}\n{}\n{:#?}", outcome.trace, outcome.attempts);
+    }
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    assert!(outcome.records > 500, "{:?}", outcome.attempts);
+    outcome.hash
+}
+
+#[test]
+fn a_restore_is_whole_and_repeats_itself() {
+    let script = Script { before: source(), ..Script::default() };
+    assert_eq!(holds(&script), holds(&script));
+}
+
+#[test]
+fn lost_answers_double_nothing() {
+    for broken in [Broken::Close, Broken::CutAndClose, Broken::Never] {
+        let actions = vec![At { ms: 50, what: Action::Break(PRODUCE, broken, 4) }];
+        holds(&Script { before: source(), actions, ..Script::default() });
+    }
+}
+
+#[test]
+fn kills_moves_and_stops_lose_nothing() {
+    for seed in 0..12 {
+        let rng = Rng::new(seed, "restores");
+        let mut actions: Vec<_> = (0..rng.between(1, 5))
+            .map(|_| {
+                let what = match rng.below(6) {
+                    0 => Action::Move("orders".into(), rng.below(4) as i32),
+                    1 => Action::Stop(2),
+                    2 => Action::Start(2),
+                    3 => Action::Break(PRODUCE, Broken::Close, 2),
+                    4 => Action::Code(PRODUCE, *rng.pick(&[6, 7, 19, 74]), Some(2)),
+                    _ => Action::Kill,
+                };
+                At { ms: rng.below(3000), what }
+            })
+            .collect();
+        actions.sort_by_key(|at| at.ms);
+        let deaths = (1..=3).filter(|_| rng.percent(60)).map(|n| (n, rng.between(10, 160))).collect();
+        let settings = Settings { deadline_ms: 15_000, timeout_ms: 3_000, ..Settings::default() };
+        holds(&Script { seed, brokers: 2, settings, before: source(), actions, deaths, ..Script::default() });
+    }
+}
