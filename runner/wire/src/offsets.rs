@@ -49,6 +49,9 @@ pub type EpochEnd = Option<(i32, i64)>;
 /// One offset of each partition.
 type Offsets = HashMap<Key, i64>;
 
+/// The replica id of clients (protocol guide, ListOffsets).
+const CONSUMER: i32 = -1;
+
 impl Cluster {
     /// One offset of each partition of `topics`, asked from the leaders.
     ///
@@ -91,7 +94,9 @@ impl Cluster {
             let partitions = partitions.into_iter().map(partition).collect();
             ListOffsetsTopic::default().with_name(topic_name(&name)).with_partitions(partitions)
         };
+        // Without this number the broker takes us for broker 0, and tells the end of its log whatever is asked.
         let request = ListOffsetsRequest::default()
+            .with_replica_id(kafka_protocol::messages::BrokerId(CONSUMER))
             .with_isolation_level(isolation as i8)
             .with_topics(by_topic.into_iter().map(ask).collect());
         let answer = self.send(leader, &request).await?;

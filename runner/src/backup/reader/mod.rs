@@ -286,7 +286,8 @@ impl Reader {
         let mut probed = false;
         let full = answer.partitions.iter().filter(|part| !part.records.is_empty()).count().max(1);
         let held = answer.bytes / full;
-        let alone = (batch.len() == 1).then(|| batch.first().map(|active| active.max_bytes)).flatten();
+        // Only then is the request as large as the batch that did not fit.
+        let alone = batch.first().map(|active| active.max_bytes).filter(|most| *most > PARTITION);
         let alone = alone.and_then(|most| usize::try_from(most).ok());
         for part in answer.partitions {
             let Some(active) = batch.get_mut(part.spot) else {
