@@ -156,6 +156,11 @@ fn t2_13_an_unclean_election_starts_a_timeline_and_overwrites_nothing() {
     // The follower misses 500 records, which are backed up; then the leader is lost and the follower leads.
     kafka.stop(1, true);
     append(1_000, 1_500);
+    // A snapshot ends at the high watermark, which waits until the follower counts as out of sync.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while oracle::end(&bootstrap, topic, 0) < 1_500 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(200));
+    }
     let spec = bench.backup("u", &bootstrap, json!({"topics": [topic], "incremental": true}));
     let first = bench.run(&spec).ok().report()["point"].as_str().unwrap().to_owned();
     kafka.stop(0, true);

@@ -49,7 +49,7 @@ pub type EpochEnd = Option<(i32, i64)>;
 /// One offset of each partition.
 type Offsets = HashMap<Key, i64>;
 
-/// The replica id of clients (protocol guide, ListOffsets).
+/// The replica id of clients (protocol guide, `ListOffsets`).
 const CONSUMER: i32 = -1;
 
 impl Cluster {
