@@ -1,6 +1,6 @@
 //! Where lines leave the process: standard output and standard error, each with a queue of a fixed size and a thread of
 //! its own. Nobody who says something waits for whoever reads it: a pipe that nobody empties costs lines, which are
-//! counted, and never the work. Only results of commands wait for their reader ([`Outlet::wait_and_say`]).
+//! counted, and never the work. Only results of commands wait for their reader (`Outlet::wait_and_say`).
 
 mod queue;
 
