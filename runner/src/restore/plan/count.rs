@@ -83,7 +83,9 @@ pub(super) async fn count(
             sum.records += row.committed;
         } else {
             to_read += row.bytes;
-            cuts.entry(place).or_default().push(Cut { first: row.first, next: row.next, committed: row.committed });
+            // What lies behind the end is the next timeline's: its rows count by themselves.
+            let next = row.next.min(end);
+            cuts.entry(place).or_default().push(Cut { first: row.first, next, committed: row.committed });
         }
     };
     point.each_row(Some(&places), &mut take).await?;
