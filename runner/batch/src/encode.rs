@@ -96,6 +96,10 @@ fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
 pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
     let mut out = vec![0; HEADER_LEN];
     compressor.compress(records, &mut out)?;
+    // Compressors ask for room for the worst case; what packs to little must not keep it.
+    if out.capacity() / 2 > out.len() {
+        out.shrink_to_fit();
+    }
     write_meta(&mut out, meta, compressor.codec());
     Ok(out)
 }

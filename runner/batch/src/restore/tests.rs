@@ -259,3 +259,12 @@ fn odd_deltas_are_told_from_damage() {
     seal_crc(&mut cut);
     assert!(crate::deltas(&RawBatch::parse(cut.into()).unwrap()).is_err());
 }
+
+#[test]
+fn a_batch_that_packs_to_little_takes_little_memory() {
+    let meta = BatchMeta { base_offset: 0, base_timestamp: 5, max_timestamp: 5, producer: (-1, -1, -1), records: 1 };
+    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let bytes = encode_batch(&meta, &vec![7; 1 << 20], &mut Compressor::new(codec, None)).unwrap();
+        assert!(bytes.capacity() <= 2 * bytes.len() + 1, "{codec:?}: {} for {}", bytes.capacity(), bytes.len());
+    }
+}
