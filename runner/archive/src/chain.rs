@@ -7,14 +7,12 @@ use contract::{CrashPoint, crash};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::again::reread;
+use crate::settle::{self, Settled};
 use crate::store::{Created, SHOWN_WITHIN, Store};
 use crate::{ArchiveError, Digest, Entry, Layout};
 
 /// Entries read at once.
 const PARALLEL: usize = 16;
-/// Attempts to settle a create whose outcome is not known.
-const ATTEMPTS: u32 = 8;
-
 /// Entries that are looked for one by one behind the one that `manifest.json` names.
 const STEPS: u64 = 8;
 
@@ -204,29 +202,13 @@ impl Chain {
     /// outcome stays unknown.
     pub async fn append(&self, entry: &Entry) -> Result<Digest, ArchiveError> {
         let bytes = entry.encode()?;
-        let key = self.layout.entry(entry.n);
-        let mut pause = Duration::from_millis(100);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            crash::at(CrashPoint::EntryFrozen);
-            let error = match self.store.create(&key, bytes.clone()).await {
-                Created::Done => {
-                    crash::at(CrashPoint::EntryCreated);
-                    return Ok(Digest::of(&bytes));
-                }
-                Created::Exists => None,
-                Created::Unknown(error) => Some(error),
-            };
-            match self.store.get(&key).await {
-                Ok(Some(found)) if found == bytes => return Ok(Digest::of(&bytes)),
-                Ok(Some(found)) => return Err(self.fenced(entry.n, &found)),
-                Ok(None) | Err(_) if attempt < ATTEMPTS && retriable(error.as_ref()) => {}
-                Ok(None) => return Err(error.unwrap_or_else(|| ArchiveError::contradiction(self.store.show(&key)))),
-                Err(read_error) => return Err(error.unwrap_or(read_error)),
+        crash::at(CrashPoint::EntryFrozen);
+        match settle::create(&self.store, &self.layout.entry(entry.n), &bytes).await? {
+            Settled::Ours => {
+                crash::at(CrashPoint::EntryCreated);
+                Ok(Digest::of(&bytes))
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
+            Settled::Other(found) => Err(self.fenced(entry.n, &found)),
         }
     }
 
@@ -236,19 +218,18 @@ impl Chain {
     /// When the store fails in another way.
     pub(crate) async fn refuses_second_create(&self, number: u64, bytes: Bytes) -> Result<bool, ArchiveError> {
         let key = self.layout.entry(number);
-        let mut pause = Duration::from_millis(100);
-        let mut attempt = 0;
+        let mut tries = settle::pauses();
         loop {
-            attempt += 1;
+            let pause = tries.next();
             match self.store.create(&key, bytes.clone()).await {
                 Created::Exists => return Ok(true),
                 // An earlier try cannot have made it: the entry was there before all of them.
                 Created::Done => return Ok(false),
-                Created::Unknown(error) if attempt < ATTEMPTS && retriable(Some(&error)) => {}
-                Created::Unknown(error) => return Err(error),
+                Created::Unknown(error) => match pause.filter(|_| settle::passes(&error)) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                },
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
 
@@ -259,9 +240,4 @@ impl Chain {
         );
         ArchiveError::Fenced { set: self.layout.set().to_owned(), entry: number, by }
     }
-}
-
-/// Refused access and a full disk do not pass by waiting a few seconds.
-fn retriable(error: Option<&ArchiveError>) -> bool {
-    error.is_none_or(|error| error.code() == contract::Code::StoreUnreachable)
 }

@@ -21,6 +21,8 @@ mod again;
 mod open;
 mod store;
 
+mod settle;
+
 pub mod segment;
 
 mod holdings;

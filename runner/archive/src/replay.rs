@@ -10,8 +10,9 @@ use crate::again::reread;
 use crate::documents::SetDocument;
 use crate::entry::{FORMAT, add_all, decode_document, encode_document};
 use crate::holdings::Holdings;
+use crate::settle::{self, Settled};
 use crate::state::SetState;
-use crate::store::{Created, Store};
+use crate::store::Store;
 use crate::writer_options::{AlreadySealed, WriterOptions};
 use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef};
 
@@ -41,12 +42,11 @@ pub(crate) async fn create_set(store: &Store, options: &WriterOptions) -> Result
     }
 }
 
-/// Creates a document unless it is there. What the store says of it is settled by whoever reads it next.
+/// Creates a document unless it is there, and waits until the store shows it.
 pub(crate) async fn create_document(store: &Store, key: &Path, bytes: Bytes) -> Result<(), ArchiveError> {
-    match store.create(key, bytes.clone()).await {
-        Created::Done => store.shows(key, bytes.len() as u64).await,
-        Created::Unknown(error) if error.code() != contract::Code::StoreUnreachable => Err(error),
-        Created::Exists | Created::Unknown(_) => Ok(()),
+    match settle::create(store, key, &bytes).await? {
+        Settled::Ours => store.shows(key, bytes.len() as u64).await,
+        Settled::Other(_) => Ok(()),
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::{FORMAT, decode_document, encode_document};
 use crate::layout::{claim_folder, restore_folder};
-use crate::store::{Created, Store};
+use crate::settle::{self, Settled};
+use crate::store::Store;
 use crate::{ArchiveError, Digest};
 
 #[derive(Serialize, Deserialize)]
@@ -104,7 +105,7 @@ impl RestoreJournal {
         };
         let bytes = encode_document(&document)?;
         let key = self.key(number);
-        if !self.create(&key, &bytes).await? {
+        if settle::create(&self.store, &key, &bytes).await? != Settled::Ours {
             let by = "another attempt of this restore, or `release`".to_owned();
             return Err(ArchiveError::Fenced { set: self.folder.clone(), entry: number, by });
         }
@@ -128,7 +129,7 @@ impl RestoreJournal {
     pub async fn save_plan(&self, plan: Vec<u8>) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(&plan);
         let (key, bytes) = (self.plan_key(&digest), Bytes::from(plan));
-        if self.create(&key, &bytes).await? {
+        if settle::create(&self.store, &key, &bytes).await? == Settled::Ours {
             return Ok(digest);
         }
         Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match its name"))
@@ -150,22 +151,6 @@ impl RestoreJournal {
 
     fn plan_key(&self, digest: &Digest) -> Path {
         Path::from(format!("{}/plan/{digest}", self.folder))
-    }
-
-    /// Creates an object; `false` when another one is there.
-    async fn create(&self, key: &Path, bytes: &Bytes) -> Result<bool, ArchiveError> {
-        let mut last = None;
-        for _ in 0..4 {
-            match self.store.create(key, bytes.clone()).await {
-                Created::Done => return Ok(true),
-                Created::Exists => {}
-                Created::Unknown(error) => last = Some(error),
-            }
-            if let Some(found) = self.store.get(key).await? {
-                return Ok(found == *bytes);
-            }
-        }
-        Err(last.unwrap_or_else(|| ArchiveError::damaged(self.store.show(key), "it was created and is not there")))
     }
 }
 

@@ -335,7 +335,8 @@ impl Store {
     /// When the store fails.
     pub(crate) async fn keys_after(&self, folder: &Path, after: &Path) -> Result<Vec<String>, ArchiveError> {
         let path = self.path(folder);
-        let all: Result<Vec<_>, _> = self.inner.list_with_offset(Some(&path), &self.path(after)).try_collect().await;
+        let after = self.path(after);
+        let all = self.again(|| self.inner.list_with_offset(Some(&path), &after).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
         let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
         let mut keys: Vec<_> =

@@ -205,6 +205,18 @@ async fn an_answer_that_is_cut_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_create_that_failed_and_left_nothing_is_tried_again() {
+    for part in ["set.json", "log/main"] {
+        let (faulty, store) = store();
+        faulty.fail(Kind::Create, part, 2, Wrong::Refused("error reading a body: unexpected end"));
+        backup(&store, "r", "20260131-080000", 0, 2).await.unwrap();
+        assert_eq!(records(&store).await, 2);
+        let tries = faulty.seen().iter().filter(|(kind, key)| *kind == Kind::Create && key.contains(part)).count();
+        assert!(tries >= 3, "{part}: {tries}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_byte_that_came_wrong_once_is_read_again() {
     let (faulty, store) = store();
     backup(&store, "r", "20260131-080000", 0, 2).await.unwrap();

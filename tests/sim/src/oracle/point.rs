@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use archive::{ArchiveError, Layout, PartitionState, Point, Store, Timelines, Wanted};
+use archive::{ArchiveError, HeldBack, HeldReason, Layout, PartitionState, Point, Store, Timelines, Wanted};
 use batch::{Decompressor, PAYLOAD_LIMIT, RecordIter, Window, payload};
 use contract::Report;
 use uuid::Uuid;
@@ -26,6 +26,11 @@ impl Held {
     /// Names of the topics that the source had.
     pub(super) fn live(&self) -> BTreeSet<String> {
         self.point.seal.topics.iter().filter(|topic| topic.live).map(|topic| topic.name.clone()).collect()
+    }
+
+    /// What the seal says of a partition that the point lacks records of.
+    fn back(&self, topic: &str, partition: i32) -> Option<&HeldBack> {
+        self.point.seal.held_back.iter().find(|back| back.topic == topic && back.partition == partition)
     }
 
     fn rows(&self) -> impl Iterator<Item = (Uuid, &str, bool, &PartitionState)> {
@@ -66,13 +71,17 @@ pub(super) async fn read(store: &Store, set: &str, entry: u64) -> Result<Held, A
     Ok(held)
 }
 
+/// How a point came to be.
+#[derive(Clone, Copy)]
+pub(super) struct Made<'a> {
+    /// What its run said; `None` when it was killed, or all is well since.
+    pub(super) said: Option<&'a Report>,
+    /// Something was wrong while it was made, so that partitions may be held back.
+    pub(super) troubled: bool,
+}
+
 /// Compares; returns the number of records compared and what is wrong.
-pub(super) fn compare(
-    ground: &Ground,
-    held: &Held,
-    lower: Option<&AllMarks>,
-    said: Option<&Report>,
-) -> (u64, Vec<String>) {
+pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, made: Made<'_>) -> (u64, Vec<String>) {
     let state = ground.kafka.look();
     let mut out: Vec<String> = Vec::new();
     let mut count = 0;
@@ -106,14 +115,18 @@ pub(super) fn compare(
         let found = Partition { log: &p.log, row, records, gaps: &gaps, begins_at_start };
         found.compare(&mut |text| out.push(format!("{place}: {text}")));
         let marks = lower.and_then(|lower| lower.get(&(id, row.partition)));
-        if let Some(marks) = marks.filter(|_| topic.deleted_ms.is_none()) {
-            let is_held = |h: &archive::HeldBack| h.topic == name && h.partition == row.partition;
-            let back = held.point.seal.held_back.iter().find(|h| is_held(h)).map(|h| (h.from, h.to));
+        let back = held.back(name, row.partition);
+        let away = back.is_some_and(|back| back.reason != HeldReason::OpenTransaction);
+        if away && !made.troubled {
+            out.push(format!("{place} is held back though nothing was wrong: {back:?}"));
+        }
+        if let Some(marks) = marks.filter(|_| topic.deleted_ms.is_none() && !(away && made.troubled)) {
+            let back = back.map(|back| (back.from, back.to));
             let follows = ground.script.settings.mode == Mode::Continuous;
             found.reaches(marks, back, follows, &mut |text| out.push(format!("{place}: {text}")));
         }
     }
-    missing_topics(&state, held, lower, said, &mut out);
+    missing_topics(&state, held, lower, made, &mut out);
     (count, out)
 }
 
@@ -122,18 +135,21 @@ fn missing_topics(
     state: &crate::broker::State,
     held: &Held,
     lower: Option<&AllMarks>,
-    said: Option<&Report>,
+    made: Made<'_>,
     out: &mut Vec<String>,
 ) {
     for (id, partition) in lower.into_iter().flat_map(BTreeMap::keys) {
         let Some(topic) = state.topics.values().find(|topic| topic.id == *id) else { continue };
         let there = held.rows().any(|(other, _, live, row)| other == *id && row.partition == *partition && live);
-        let named = said.is_some_and(|report| {
-            let warned = report.warnings.iter().any(|warning| warning.contains(&topic.name));
-            let gaps = report.gaps.iter().any(|gap| gap.to_string().contains(&topic.name));
-            warned || gaps || report.failure.is_some()
+        let named = made.said.is_none_or(|report| {
+            let text = topic.name.as_str();
+            let warned = report.warnings.iter().any(|warning| warning.contains(text));
+            let back = report.held_back.iter().any(|back| back["topic"] == text && back["partition"] == *partition);
+            let gaps = report.gaps.iter().any(|gap| gap.to_string().contains(text));
+            warned || back || gaps || report.failure.is_some()
         });
-        let excused = topic.forbidden && named;
+        let back = held.back(&topic.name, *partition).is_some();
+        let excused = made.troubled && named && (topic.forbidden || back);
         if !there && !excused {
             out.push(format!("{}/{partition} is missing, and the report does not name it", topic.name));
         }
