@@ -107,6 +107,8 @@ codes! {
         "A write was confirmed, and the object was absent or of another size for some seconds afterwards. Nothing is damaged: stores that show writes late catch up. The run goes on where it stopped when it is repeated. If it comes back, ask the store's operator about read-after-write consistency.";
     StoreRefused = "KB3008", Final, "the object store refuses a kind of request for good",
         "The same request would be refused again: the bucket is in another region, or the store does not offer what was asked (objects in parts, creates that must not replace). The message has the store's code and what to change. `kafka-backup-runner store-check` tries everything that backups need.";
+    SecretUnusable = "KB3009", Final, "a file with a user name or a password cannot be used",
+        "The file is there, but it is empty, is no text, or may not be read by the process. The message names it. Correct the secret, or the rights of the mounted file.";
     ArchiveDamaged = "KB4001", Final, "the archive is damaged",
         "An object is missing, cut short, or its digest does not match. Nothing was restored from it. `kafka-backup-runner verify` lists everything that is wrong; restore another recovery point, or repair from a copy of the bucket.";
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",

@@ -36,7 +36,7 @@ pub enum Membership {
     Recreated,
     /// The patterns of the backup no longer match it.
     NoLongerMatched,
-    /// The user of the backup may not describe it any more: what is new of it is missing.
+    /// The user of the backup may not describe or read it any more: what is new of it is missing.
     Forbidden,
     /// The cluster does not describe it for now: what is new of it is missing.
     Unavailable,
@@ -61,7 +61,7 @@ impl Membership {
             Self::Deleted => "is no longer in the cluster; what was read before stays in earlier points",
             Self::Recreated => "was deleted and created again; the new one begins a lineage of its own",
             Self::NoLongerMatched => "is no longer matched by the patterns of the backup and is not read any more",
-            Self::Forbidden => "may not be described by this user any more",
+            Self::Forbidden => "may not be described or read by this user any more",
             Self::Unavailable => "is not described by the cluster for now",
             Self::Returned => "is there again and is read on",
         }

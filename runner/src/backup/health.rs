@@ -88,7 +88,7 @@ impl Health {
         match self.given_up() {
             None => Verdict::GoesOn,
             Some(lost) => {
-                let something = self.done > 0 || lost.iter().any(|(_, trouble)| trouble.hopeless);
+                let something = self.done > 0 || lost.iter().any(|(_, trouble)| trouble.is_of_the_source());
                 if something && self.away.is_none() {
                     Verdict::Without(lost)
                 } else {
@@ -101,8 +101,10 @@ impl Health {
     /// What the collection of a continuous run has come to: it ends only when nothing can be read any more.
     pub(crate) fn of_followed(&self) -> Verdict {
         match self.given_up() {
-            // What is damaged is no reason to start again.
-            Some(lost) if lost.iter().any(|(_, trouble)| !trouble.hopeless) => Verdict::Fails(self.failure(&lost)),
+            // What is damaged is no reason to start again; that nothing may be read is a matter for people.
+            Some(lost) if lost.iter().any(|(_, trouble)| !trouble.is_of_the_source()) => {
+                Verdict::Fails(self.failure(&lost))
+            }
             _ => Verdict::GoesOn,
         }
     }
@@ -114,8 +116,14 @@ impl Health {
     }
 
     fn failure(&self, lost: &[(Key, Trouble)]) -> Failure {
-        let cause = self.away.clone().or_else(|| lost.first().map(|(_, trouble)| trouble.failure.clone()));
+        // A right that is missing ends the run for good: only when nothing else is in the way.
+        let of_rights = |(_, trouble): &&(Key, Trouble)| trouble.failure.code == Code::NotAuthorized;
+        let first = lost.iter().find(|lost| !of_rights(lost)).or(lost.first());
+        let cause = self.away.clone().or_else(|| first.map(|(_, trouble)| trouble.failure.clone()));
         let cause = cause.unwrap_or_else(|| Failure::new(Code::Internal, "no partition is in trouble"));
+        if cause.code == Code::NotAuthorized {
+            return cause;
+        }
         let text = format!("nothing could be read for {} s; last: {}", self.limit.as_secs(), cause.message);
         Failure::new(cause.code, text)
     }
@@ -182,6 +190,31 @@ mod tests {
         health.troubles(key(1), trouble(121));
         assert!(matches!(health.of_followed(), Verdict::Fails(_)));
         assert!(matches!(Health::new([], 0, Duration::from_secs(1)).of_followed(), Verdict::GoesOn));
+    }
+
+    #[test]
+    fn a_topic_that_may_not_be_read_holds_up_nothing_else() {
+        let forbidden = Trouble {
+            failing: Duration::from_secs(6),
+            failure: Failure::new(Code::NotAuthorized, "grant Read"),
+            hopeless: true,
+        };
+        let mut beside = health(1, 1);
+        beside.troubles(key(0), forbidden.clone());
+        assert!(matches!(beside.of_snapshot(), Verdict::Without(lost) if lost.len() == 1));
+        // A point of nothing is worth nothing, and only people can help.
+        let mut alone = health(2, 0);
+        alone.troubles(key(0), forbidden.clone());
+        alone.troubles(key(1), trouble(10));
+        assert!(matches!(alone.of_snapshot(), Verdict::GoesOn));
+        assert!(matches!(alone.of_followed(), Verdict::GoesOn));
+        alone.troubles(key(1), forbidden);
+        for verdict in [alone.of_snapshot(), alone.of_followed()] {
+            assert!(matches!(&verdict, Verdict::Fails(failure) if failure.message == "grant Read"), "{verdict:?}");
+        }
+        // A broker that is away comes back: the run is tried again.
+        alone.troubles(key(1), trouble(130));
+        assert!(matches!(alone.of_snapshot(), Verdict::Fails(failure) if failure.code == Code::BrokerFailed));
     }
 
     #[test]

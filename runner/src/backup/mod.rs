@@ -173,7 +173,8 @@ async fn source(
     if backup.start_offset == StartOffset::Earliest {
         return Ok(out);
     }
-    let ends = cluster.offsets(topics, OffsetAt::End, Isolation::Committed).await?;
+    // A leader that is away must not hold up what the others lead.
+    let ends = cluster.offsets_within(topics, OffsetAt::End, Isolation::Committed, session::PLAN_PATIENCE).await?.found;
     for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
         if let Some(end) = ends.get(&(topic.name.clone(), p.index)) {
             out.begin.push((topic.id, PartitionState::new(p.index, *end)));

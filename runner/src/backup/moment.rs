@@ -115,8 +115,11 @@ impl Look {
 
 /// Offsets that a point lacks because their partition is in trouble.
 pub(crate) fn missing(topic: &str, partition: i32, (from, to): (i64, i64), trouble: Option<&Trouble>) -> HeldBack {
-    let damaged = trouble.is_some_and(|trouble| trouble.failure.code == Code::CorruptBatch);
-    let reason = if damaged { HeldReason::Damaged } else { HeldReason::Unavailable };
+    let reason = match trouble.map(|trouble| trouble.failure.code) {
+        Some(Code::CorruptBatch) => HeldReason::Damaged,
+        Some(Code::NotAuthorized) => HeldReason::Forbidden,
+        Some(_) | None => HeldReason::Unavailable,
+    };
     HeldBack { topic: topic.to_owned(), partition, from, to, reason, producer_id: None, age_ms: None }
 }
 

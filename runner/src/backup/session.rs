@@ -23,7 +23,7 @@ use super::source::{self, Before, Plan, tell_gap};
 use crate::limiter::Limiter;
 
 /// How long leaders are waited for before what the others lead is read.
-const PLAN_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PLAN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a topic must be unknown before it counts as deleted: brokers that just started know little.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 const GONE_POLL: Duration = Duration::from_millis(500);

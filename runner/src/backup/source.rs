@@ -275,13 +275,14 @@ fn tell_fork(emitter: &Emitter, fork: &Fork) {
     emitter.emit(EventKind::Timeline { topic, partition, timeline, from });
 }
 
-/// The configs that topics have of their own.
+/// The configs that topics have of their own. A topic that was deleted since it was found has none; who reads it finds
+/// out that it is gone.
 ///
 /// # Errors
 /// When they may not be read.
 pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<TopicConfigs, Failure> {
     let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
-    let all = cluster.topic_configs(&names).await?;
+    let all = cluster.configs_of_existing(&names).await?;
     let own = |entries: BTreeMap<String, wire::ConfigEntry>| {
         entries
             .into_iter()

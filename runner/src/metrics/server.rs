@@ -4,12 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::get;
 use contract::MetricsSpec;
 use tokio::net::TcpListener;
 
 use super::Metrics;
+use super::listener::Bounded;
+
+/// One connection for each answer.
+fn close() -> (HeaderName, &'static str) {
+    (header::CONNECTION, "close")
+}
 
 /// Listens until the runtime ends.
 ///
@@ -21,8 +27,8 @@ pub(crate) async fn serve(spec: &MetricsSpec, metrics: Arc<Metrics>) -> std::io:
     let bound = listener.local_addr()?;
     let ready = Arc::clone(&metrics);
     let text = move || {
-        let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
-        std::future::ready((kind, metrics.text()))
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        std::future::ready(([(header::CONTENT_TYPE, kind), close()], metrics.text()))
     };
     let readiness = move || {
         let answer = if ready.is_ready() {
@@ -30,14 +36,14 @@ pub(crate) async fn serve(spec: &MetricsSpec, metrics: Arc<Metrics>) -> std::io:
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "the run has not claimed its work yet\n")
         };
-        std::future::ready(answer)
+        std::future::ready((answer.0, [close()], answer.1))
     };
     let routes = Router::new()
         .route(&spec.path, get(text))
-        .route("/healthz", get(|| std::future::ready("alive\n")))
+        .route("/healthz", get(|| std::future::ready(([close()], "alive\n"))))
         .route("/readyz", get(readiness));
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
+        if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
             tracing::warn!(%error, "metrics are no longer served");
         }
     });

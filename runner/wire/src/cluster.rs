@@ -120,7 +120,8 @@ impl Cluster {
     }
 
     /// How long work may keep failing.
-    pub(crate) fn deadline(&self) -> Duration {
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.config.options.retry_deadline_ms)
     }
 

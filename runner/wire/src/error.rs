@@ -39,13 +39,25 @@ pub enum WireError {
         /// It worked before in this run: credentials may be about to be replaced.
         rotating: bool,
     },
-    /// A file of the configuration cannot be used.
+    /// A file with a certificate or a key cannot be used.
     #[error("{file}: {reason}")]
-    Config {
+    Certificate {
         /// The file.
         file: String,
         /// Why.
         reason: String,
+        /// It worked before in this run: the file may be about to be replaced.
+        rotating: bool,
+    },
+    /// A file with a user name or a password cannot be used.
+    #[error("{file}: {reason}")]
+    Credentials {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+        /// It worked before in this run: the file may be about to be replaced.
+        rotating: bool,
     },
     /// A connection was not ready in time.
     #[error("{broker} was not connected and logged in within {millis} ms")]
@@ -227,7 +239,11 @@ impl WireError {
 
     /// A refusal that may pass, because the same credentials or their predecessors worked before.
     pub(crate) fn after_success(mut self) -> Self {
-        if let Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } = &mut self {
+        if let Self::Tls { rotating, .. }
+        | Self::Authentication { rotating, .. }
+        | Self::Certificate { rotating, .. }
+        | Self::Credentials { rotating, .. } = &mut self
+        {
             *rotating = true;
         }
         self
@@ -246,7 +262,10 @@ impl WireError {
             | Self::UnknownBroker { .. }
             | Self::Damaged { .. } => Retry::Refresh,
             Self::NoProgress { .. } => Retry::Again,
-            Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } => {
+            Self::Tls { rotating, .. }
+            | Self::Authentication { rotating, .. }
+            | Self::Certificate { rotating, .. }
+            | Self::Credentials { rotating, .. } => {
                 if *rotating {
                     Retry::Refresh
                 } else {
@@ -254,8 +273,7 @@ impl WireError {
                 }
             }
             Self::Broker { code, .. } => ResponseError::try_from_code(*code).map_or(Retry::Again, codes::retry),
-            Self::Config { .. }
-            | Self::Version { .. }
+            Self::Version { .. }
             | Self::Unsupported { .. }
             | Self::Unsendable { .. }
             | Self::TopicGone { .. }
@@ -269,7 +287,8 @@ impl WireError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::Tls { .. } | Self::Config { .. } => Code::TlsFailed,
+            Self::Tls { .. } | Self::Certificate { .. } => Code::TlsFailed,
+            Self::Credentials { .. } => Code::SecretUnusable,
             Self::Authentication { .. } => Code::AuthenticationFailed,
             Self::Version { .. } | Self::Unsupported { .. } => Code::BrokerUnsupported,
             Self::Unreachable { .. } => Code::BrokerUnreachable,

@@ -117,6 +117,9 @@ impl Connection {
                     topic_fits && spot.partition == partition.partition_index
                 };
                 let Some(spot) = spots.iter().position(same) else { continue };
+                if out.partitions.iter().any(|known| known.spot == spot) {
+                    return Err(self.unreadable(Request::Fetch, &"a partition is named twice"));
+                }
                 let records = partition.records.unwrap_or_default();
                 out.bytes += records.len();
                 let aborted = partition.aborted_transactions.unwrap_or_default();

@@ -42,7 +42,7 @@ impl SessionCallback for Credentials {
 }
 
 fn read(file: &PathBuf) -> Result<String, WireError> {
-    let fail = |reason: String| WireError::Config { file: file.display().to_string(), reason };
+    let fail = |reason: String| WireError::Credentials { file: file.display().to_string(), reason, rotating: false };
     let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() {
@@ -98,4 +98,22 @@ fn start(credentials: Credentials, mechanism: &str) -> Result<rsasl::prelude::Se
         SASLConfig::builder().with_defaults().with_callback(credentials).map_err(|error| error.to_string())?;
     let name = Mechname::parse(mechanism.as_bytes()).map_err(|error| error.to_string())?;
     SASLClient::new(config).start_suggested(&[name]).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Retry;
+    use contract::Code;
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_no_matter_of_tls() {
+        for (file, reason) in [("/dev/null", "is empty"), ("/nowhere/password", "No such file")] {
+            let error = read(&PathBuf::from(file)).unwrap_err();
+            assert_eq!(error.code(), Code::SecretUnusable);
+            assert!(error.to_string().contains(file) && error.to_string().contains(reason), "{error}");
+            assert_eq!(error.retry(), Retry::Never);
+            assert_eq!(error.after_success().retry(), Retry::Refresh, "a secret that is being replaced");
+        }
+    }
 }

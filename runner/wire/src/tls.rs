@@ -67,7 +67,7 @@ fn read(file: &PathBuf) -> Result<Vec<u8>, WireError> {
 }
 
 fn bad(file: &str, reason: &dyn std::fmt::Display) -> WireError {
-    WireError::Config { file: file.to_owned(), reason: reason.to_string() }
+    WireError::Certificate { file: file.to_owned(), reason: reason.to_string(), rotating: false }
 }
 
 /// Speaks TLS over `stream`.

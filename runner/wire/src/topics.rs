@@ -6,6 +6,7 @@ use std::time::Duration;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{
     CreateTopicsRequest, DeleteRecordsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest,
@@ -13,7 +14,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use crate::cluster::Cluster;
-use crate::metadata::topic_name;
+use crate::metadata::{UNKNOWN_LOOKS, topic_name};
 use crate::{Request, WireError, code};
 
 /// Resource type of topics in config requests.
@@ -33,6 +34,9 @@ pub struct ConfigEntry {
     /// Set on the topic itself, not inherited from the broker.
     pub own: bool,
 }
+
+/// The configs of a topic by name.
+pub type Configs = BTreeMap<String, ConfigEntry>;
 
 /// A topic to create.
 #[derive(Debug, Clone)]
@@ -61,42 +65,66 @@ impl Cluster {
     ///
     /// # Errors
     /// When a topic's configs may not be read, or the deadline passes.
-    pub async fn topic_configs(
-        &self,
-        names: &[String],
-    ) -> Result<HashMap<String, BTreeMap<String, ConfigEntry>>, WireError> {
+    pub async fn topic_configs(&self, names: &[String]) -> Result<HashMap<String, Configs>, WireError> {
+        self.all_configs(names, false).await
+    }
+
+    /// The same for topics that may be deleted meanwhile: those that several looks in a row find unknown are left out.
+    ///
+    /// # Errors
+    /// When a topic's configs may not be read, or the deadline passes.
+    pub async fn configs_of_existing(&self, names: &[String]) -> Result<HashMap<String, Configs>, WireError> {
+        self.all_configs(names, true).await
+    }
+
+    async fn all_configs(&self, names: &[String], may_go: bool) -> Result<HashMap<String, Configs>, WireError> {
         let mut out = HashMap::new();
         for chunk in names.chunks(CHUNK) {
-            let ask = |name: &String| {
-                let resource = DescribeConfigsResource::default().with_resource_type(TOPIC);
-                resource.with_resource_name(StrBytes::from_string(name.clone())).with_configuration_keys(None)
-            };
-            let request = DescribeConfigsRequest::default().with_resources(chunk.iter().map(ask).collect());
+            let mut looks = 0;
             let found = self
                 .retrying(async || {
-                    let answer = self.any(&request).await?;
-                    let mut found = Vec::new();
-                    for result in answer.results {
-                        let name = result.resource_name.to_string();
-                        let subject = format!("configs of topic {name}");
-                        check(Request::DescribeConfigs, &subject, result.error_code, result.error_message)?;
-                        let entry =
-                            |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
-                                let own = c.config_source == TOPIC_SOURCE;
-                                (c.name.to_string(), ConfigEntry { value: c.value.map(|v| v.to_string()), own })
-                            };
-                        found.push((name, result.configs.into_iter().map(entry).collect()));
+                    let answers = self.describe_configs(chunk).await?;
+                    looks += 1;
+                    let mut found = Vec::with_capacity(answers.len());
+                    for (name, answer) in answers {
+                        match answer {
+                            Ok(configs) => found.push((name, configs)),
+                            Err(error) if may_go && looks >= UNKNOWN_LOOKS && is_unknown(&error) => {}
+                            Err(error) => return Err(error),
+                        }
                     }
-                    let told = |wanted: &&String| found.iter().any(|(name, _): &(String, _)| name == *wanted);
-                    match chunk.iter().find(|name| !told(name)) {
-                        None => Ok(found),
-                        Some(name) => Err(unanswered(Request::DescribeConfigs, &format!("topic {name}"))),
-                    }
+                    Ok(found)
                 })
                 .await?;
             out.extend(found);
         }
         Ok(out)
+    }
+
+    /// One question, and what the broker says of each topic.
+    async fn describe_configs(&self, names: &[String]) -> Result<Vec<(String, Result<Configs, WireError>)>, WireError> {
+        let ask = |name: &String| {
+            let resource = DescribeConfigsResource::default().with_resource_type(TOPIC);
+            resource.with_resource_name(StrBytes::from_string(name.clone())).with_configuration_keys(None)
+        };
+        let request = DescribeConfigsRequest::default().with_resources(names.iter().map(ask).collect());
+        let answer = self.any(&request).await?;
+        let entry = |c: DescribeConfigsResourceResult| {
+            let own = c.config_source == TOPIC_SOURCE;
+            (c.name.to_string(), ConfigEntry { value: c.value.map(|v| v.to_string()), own })
+        };
+        let mut out = Vec::with_capacity(names.len());
+        for result in answer.results {
+            let name = result.resource_name.to_string();
+            let subject = format!("configs of topic {name}");
+            let said = check(Request::DescribeConfigs, &subject, result.error_code, result.error_message);
+            out.push((name, said.map(|()| result.configs.into_iter().map(entry).collect())));
+        }
+        let told = |wanted: &&String| out.iter().any(|(name, _)| name == *wanted);
+        match names.iter().find(|name| !told(name)) {
+            None => Ok(out),
+            Some(name) => Err(unanswered(Request::DescribeConfigs, &format!("topic {name}"))),
+        }
     }
 
     /// Creates a topic. One that exists already is an error, unless an earlier request of this call had no answer: then
@@ -186,6 +214,10 @@ impl Cluster {
         })
         .await
     }
+}
+
+fn is_unknown(error: &WireError) -> bool {
+    error.broker_code() == Some(code::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
 fn unanswered(request: Request, subject: &str) -> WireError {

@@ -1,6 +1,9 @@
 //! What a collection does about partitions in trouble, and about quotas: who is told, and what ends it.
 
-use contract::{Code, Failure};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contract::{Code, Failure, MemberChange, Membership};
 use uuid::Uuid;
 
 use super::Collector;
@@ -43,18 +46,41 @@ impl Collector {
             );
             return Some(Failure::new(trouble.failure.code, text));
         }
+        let mut told: BTreeMap<Uuid, (String, usize)> = BTreeMap::new();
         for (key, trouble) in lost {
             let row = self.positions.row(key);
             let next = row.map_or(0, |row| row.next);
             let to = row.map_or(next, |row| if row.target > next { row.target } else { row.high_watermark.max(next) });
             let name = self.name_of(key.0);
-            self.emitter.warn(format!(
-                "{name}/{}: offsets {next} to {to} are not in this recovery point: {}; a later run reads them",
-                key.1, trouble.failure.message
-            ));
+            let text = || {
+                let place = format!("{name}/{}", key.1);
+                let cause =
+                    trouble.failure.message.strip_prefix(&format!("{place}: ")).unwrap_or(&trouble.failure.message);
+                format!(
+                    "{place}: offsets {next} to {to} are not in this recovery point: {cause}; a later run reads them"
+                )
+            };
+            told.entry(key.0).or_insert_with(|| (text(), 0)).1 += 1;
             self.held_back.push(missing(&name, key.1, (next, to), Some(&trouble)));
         }
+        for (text, partitions) in told.into_values() {
+            let more = partitions - 1;
+            let more = if more > 0 { format!(" (and {more} more partitions of this topic)") } else { String::new() };
+            self.emitter.warn(format!("{text}{more}"));
+        }
         None
+    }
+
+    /// What became of a topic that is described, and read or not.
+    fn tell_member(&self, topic: Uuid, change: Membership) {
+        let member = MemberChange {
+            topic: self.name_of(topic),
+            topic_id: topic.to_string(),
+            change,
+            partitions_before: None,
+            partitions: None,
+        };
+        self.emitter.member(&member);
     }
 
     pub(super) fn name_of(&self, topic: Uuid) -> String {
@@ -68,21 +94,30 @@ impl Collector {
             let lasts = trouble.hopeless || trouble.failing >= PATIENCE;
             if lasts && self.told_troubles.insert(key) {
                 new.push((key, trouble.failure.message.clone()));
+                if trouble.failure.code == Code::NotAuthorized {
+                    self.tell_member(key.0, Membership::Forbidden);
+                }
             }
             self.health.troubles(key, trouble);
         }
         if let Some(((topic, partition), cause)) = new.first() {
             let more = if new.len() > 1 { format!(" and {} more partitions", new.len() - 1) } else { String::new() };
-            let name = self.name_of(*topic);
-            self.emitter.warn(format!("{name}/{partition}{more} cannot be read for now; others go on: {cause}"));
+            let place = format!("{}/{partition}", self.name_of(*topic));
+            let cause = cause.strip_prefix(&format!("{place}: ")).unwrap_or(cause);
+            self.emitter.warn(format!("{place}{more} cannot be read for now; others go on: {cause}"));
         }
     }
 
     pub(super) fn recovered(&mut self, keys: &[Key]) {
         let mut again = Vec::new();
         for key in keys {
+            let forbidden = |trouble: &Trouble| trouble.failure.code == Code::NotAuthorized;
+            let was_forbidden = self.health.trouble(*key, Duration::ZERO).is_some_and(forbidden);
             self.health.recovers(*key);
             if self.told_troubles.remove(key) {
+                if was_forbidden {
+                    self.tell_member(key.0, Membership::Returned);
+                }
                 again.push(*key);
             }
         }

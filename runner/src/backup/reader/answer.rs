@@ -1,12 +1,13 @@
 //! What a reader does with the answer for one partition, once its meaning is known.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use archive::{GapReason, HeldBack, HeldReason, PendingBatch};
 use batch::{BatchError, Damage, RawBatch};
 use contract::{Code, Failure};
 use tokio::time::Instant;
-use wire::{FetchOptions, FetchedPartition, Isolation, Request, Retry, WireError};
+use wire::{FetchOptions, FetchedPartition, Isolation, OffsetAt, Request, Retry, WireError, code};
 
 use super::active::{Active, REPLICA_LEASE};
 use super::meaning::{Asked, Found, Meaning, Next, first_batch, meaning};
@@ -14,6 +15,10 @@ use super::{ANSWER, Chunk, Reader};
 use crate::backup::positions::LogEnds;
 use crate::backup::source::{Cursor, gap, oldest_open};
 use crate::backup::transactions::{Fate, fates};
+
+/// How long a leader is asked for its log start, and how long a topic must be forbidden before that is believed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Nothing came for a partition although the broker has records for it.
 fn no_progress(active: &Active, part: &FetchedPartition) -> WireError {
     let from = active.cursor.offset;
@@ -44,7 +49,8 @@ impl Reader {
         round: Round,
         probed: &mut bool,
     ) -> Result<bool, Failure> {
-        let asked = Asked { offset: active.cursor.offset, target: active.cursor.target, alone: round.alone };
+        let Cursor { offset, target, stable, .. } = active.cursor;
+        let asked = Asked { offset, target, stable: stable.min(target), alone: round.alone };
         match meaning(asked, &part) {
             Meaning::Records(found) => self.take_records(active, found, &part, round.pinned).await,
             Meaning::NothingBefore(next) => self.skip(active, next).await.map(|()| true),
@@ -54,6 +60,7 @@ impl Reader {
                 Ok(true)
             }
             Meaning::Held => self.wait_or_cut(active, &part).await,
+            Meaning::Short(end) => Ok(self.falls_short(active, end)),
             Meaning::UpToDate => self.up_to_date(active, &part).await.map(|()| false),
             // A quota emptied the answer: that is no failure of the broker.
             Meaning::Waiting if round.throttled => {
@@ -71,6 +78,7 @@ impl Reader {
             Meaning::OutOfRange => self.out_of_range(active).await.map(|()| true),
             Meaning::Diverged { epoch, end } => Err(diverged(active, epoch, end)),
             Meaning::Damaged(damage) => self.damaged(active, damage).await,
+            Meaning::Refused(code::TOPIC_AUTHORIZATION_FAILED) => Ok(self.forbidden(active)),
             Meaning::Refused(code) => {
                 let error = WireError::broker(Request::Fetch, active.subject(), code);
                 if error.retry() == Retry::Never {
@@ -189,10 +197,8 @@ impl Reader {
     /// Everything below the last stable offset is read: only transactions are open. They are waited for from here on.
     async fn wait_or_cut(&mut self, active: &mut Active, part: &FetchedPartition) -> Result<bool, Failure> {
         self.recovers(active);
-        // Below what was stable when the run began, nothing is cut off: a new leader may know less for a moment.
-        let known = active.cursor.offset >= active.cursor.stable.min(active.cursor.target);
         let since = *active.held_since.get_or_insert_with(Instant::now);
-        if !known || since.elapsed() < self.shared.transaction_wait {
+        if since.elapsed() < self.shared.transaction_wait {
             return Ok(false);
         }
         let (cluster, now_ms) = (&self.shared.cluster, self.shared.now_ms);
@@ -213,6 +219,44 @@ impl Reader {
         Ok(true)
     }
 
+    /// The log ends below the target, which it had when the run began. That passes when a new leader has heard from its
+    /// followers; when it stays so, an unclean election lost what is missing, and waiting on cannot bring it back.
+    fn falls_short(&mut self, active: &mut Active, end: i64) -> bool {
+        let Cursor { target, stable, .. } = active.cursor;
+        let text = format!(
+            "{}: its log ends at offset {end} now; it ended at {target} when the run began, and consumers saw records up to {}: a new leader lacks what is missing (unclean leader election)",
+            active.subject(),
+            stable.min(target)
+        );
+        // Before the run's patience is over: what was read of the partition is worth a recovery point.
+        let limit = self.shared.cluster.deadline() / 2;
+        let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= limit);
+        if over {
+            active.pacing.gives_up(Code::SourceDiverged, text);
+        } else {
+            active.pacing.stalls(Failure::new(Code::SourceDiverged, text), self.lull);
+        }
+        self.note_trouble(active);
+        false
+    }
+
+    /// This user may not Read the topic. A broker that just started may not know all rights for a moment.
+    fn forbidden(&mut self, active: &mut Active) -> bool {
+        let topic = &active.cursor.topic;
+        let text = format!(
+            "{}: this user may not Read it; grant Read on topic {topic}, or add it to exclude",
+            active.subject()
+        );
+        let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= PATIENCE);
+        if over {
+            active.pacing.gives_up(Code::NotAuthorized, text);
+        } else {
+            active.pacing.fails(Failure::new(Code::NotAuthorized, text));
+        }
+        self.note_trouble(active);
+        true
+    }
+
     /// Records wait, and none came. The broker may be slow, or compaction left nothing below the last stable offset:
     /// then the first batch of an open transaction shows it.
     async fn waits(
@@ -230,7 +274,7 @@ impl Reader {
             return self.skip(active, next).await.map(|()| true);
         }
         active.leave_replica();
-        active.pacing.stalls(&no_progress(active, part), self.lull);
+        active.pacing.stalls(no_progress(active, part).into(), self.lull);
         self.note_trouble(active);
         Ok(false)
     }
@@ -241,7 +285,7 @@ impl Reader {
         let options = FetchOptions {
             isolation: Isolation::Uncommitted,
             max_bytes: ANSWER,
-            max_wait: std::time::Duration::ZERO,
+            max_wait: Duration::ZERO,
             rack: "".into(),
         };
         let answer = connection.fetch(&[active.spot()], &options).await.ok()?;
@@ -274,9 +318,12 @@ impl Reader {
 
     async fn log_start(&self, cursor: &Cursor) -> Result<i64, WireError> {
         let name = [cursor.topic.to_string()];
-        let topics = self.shared.cluster.topics(Some(&name)).await?;
-        let starts = self.shared.cluster.offsets(&topics, wire::OffsetAt::Start, Isolation::Uncommitted).await?;
+        let mut topics = self.shared.cluster.topics(Some(&name)).await?;
+        topics.iter_mut().for_each(|topic| topic.partitions.retain(|p| p.index == cursor.partition));
         let same = topics.first().is_some_and(|topic| topic.error == 0 && topic.wire_id == cursor.wire_id);
+        // The other partitions of this connection wait meanwhile.
+        let asked = self.shared.cluster.offsets_within(&topics, OffsetAt::Start, Isolation::Uncommitted, PATIENCE);
+        let starts = asked.await?.found;
         let start = starts.get(&(cursor.topic.to_string(), cursor.partition)).copied().filter(|_| same);
         // The room finds out whether the topic is gone, or is another one.
         start.ok_or_else(|| WireError::no_leader(format!("{}/{}", cursor.topic, cursor.partition)))

@@ -108,7 +108,7 @@ impl Reader {
     /// Base offset of the batch that the broker has for this offset, when it is whole.
     async fn whole_at(&self, active: &Active, offset: i64) -> Result<Option<i64>, WireError> {
         let part = self.fetch_one(active, offset).await?;
-        match meaning(Asked { offset, target: i64::MAX, alone: None }, &part) {
+        match meaning(Asked { offset, target: i64::MAX, stable: 0, alone: None }, &part) {
             Meaning::Records(found) => Ok(found.batches.first().map(|batch| batch.header.base_offset)),
             _ => Ok(None),
         }

@@ -17,6 +17,8 @@ pub(super) struct Asked {
     pub(super) offset: i64,
     /// Where the partition ends; the largest number when it is followed.
     pub(super) target: i64,
+    /// What consumers saw when the run began, up to the target: nothing below it is left out as undecided.
+    pub(super) stable: i64,
     /// Most bytes that were asked for, when nothing else was asked with it: the answer has all that fits.
     pub(super) alone: Option<usize>,
 }
@@ -30,8 +32,11 @@ pub(super) enum Meaning {
     NothingBefore(Next),
     /// The next batch needs an answer of this size.
     TooLarge(usize),
-    /// Everything below the last stable offset is read, and the target lies above it.
+    /// Everything below the last stable offset is read, and open transactions stand between it and the target.
     Held,
+    /// Everything is read, and the log ends below the target: a new leader may know less for a moment, or has lost
+    /// records. The log's end.
+    Short(i64),
     /// Records wait below the last stable offset, and none came.
     Waiting,
     /// Nothing is there to read; the partition is followed.
@@ -128,6 +133,8 @@ fn nothing(asked: Asked, part: &FetchedPartition) -> Meaning {
         Meaning::Waiting
     } else if asked.target == i64::MAX {
         Meaning::UpToDate
+    } else if part.high_watermark <= part.last_stable_offset || asked.offset < asked.stable {
+        Meaning::Short(part.high_watermark)
     } else {
         Meaning::Held
     }

@@ -12,7 +12,7 @@ mod meaning;
 mod pacing;
 pub(crate) mod room;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{BrokerId, Budget, Cluster, FetchAnswer, FetchOptions, Isolation, Retry, WireError};
+use wire::{BrokerId, Budget, Cluster, FetchAnswer, FetchOptions, Isolation, Request, Retry, WireError};
 
 pub(crate) use active::Active;
 use active::PARTITION;
@@ -289,12 +289,21 @@ impl Reader {
         // Only then is the request as large as the batch that did not fit.
         let alone = batch.first().map(|active| active.max_bytes).filter(|most| *most > PARTITION);
         let alone = alone.and_then(|most| usize::try_from(most).ok());
+        let mut unanswered: BTreeSet<_> = (0..batch.len()).collect();
         for part in answer.partitions {
             let Some(active) = batch.get_mut(part.spot) else {
                 return Err(Failure::new(Code::Internal, format!("an answer for spot {} of a fetch", part.spot)));
             };
+            unanswered.remove(&part.spot);
             let round = Round { pinned: held, alone, throttled: !answer.throttled.is_zero() };
             moved |= self.take(active, part, round, &mut probed).await?;
+        }
+        for spot in unanswered {
+            let Some(active) = batch.get_mut(spot) else { continue };
+            let error = WireError::Unanswered { request: Request::Fetch, subject: active.subject() };
+            active.loses_broker();
+            self.fails(active, &error);
+            moved = true;
         }
         Ok(moved)
     }

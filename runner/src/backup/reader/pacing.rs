@@ -22,6 +22,13 @@ pub(crate) struct Trouble {
     pub(crate) hopeless: bool,
 }
 
+impl Trouble {
+    /// The source itself cannot give what is missing, to nobody: what is left is worth a recovery point.
+    pub(crate) fn is_of_the_source(&self) -> bool {
+        self.hopeless && self.failure.code != Code::NotAuthorized
+    }
+}
+
 /// Attempts of one partition.
 #[derive(Debug)]
 pub(super) struct Pacing {
@@ -60,9 +67,9 @@ impl Pacing {
     }
 
     /// The attempt brought nothing, and the next one follows after `pause`.
-    pub(super) fn stalls(&mut self, error: &WireError, pause: Duration) {
+    pub(super) fn stalls(&mut self, failure: Failure, pause: Duration) {
         self.pause = pause;
-        self.fails_by(error);
+        self.fails(failure);
         (self.pause, self.retry_at) = (FIRST_PAUSE, Instant::now());
     }
 

@@ -18,6 +18,8 @@ use crate::backup::source::{Cursor, Unplanned};
 const TOGETHER: Duration = Duration::from_millis(20);
 /// How long one question may take: the room has others to look after.
 const QUESTION: Duration = Duration::from_secs(10);
+/// How long leaders of partitions that could not be planned may take to answer.
+const LEADERS: Duration = Duration::from_secs(5);
 
 /// The room.
 pub(crate) struct Room {
@@ -130,24 +132,28 @@ impl Room {
         }
     }
 
-    /// Partitions that could not be planned: when one can be, the source changed, and the run plans again.
+    /// Partitions that could not be planned, all with one question: when one of them can be, the source changed, and the
+    /// run plans again.
     async fn look_at_unplanned(&mut self) -> Result<(), Failure> {
         let due_at = Instant::now() + TOGETHER;
-        let mut troubled = Vec::new();
         let mut all = std::mem::take(&mut self.unplanned);
-        for (partition, pacing) in all.iter_mut().filter(|(_, pacing)| pacing.retry_at <= due_at) {
+        let mut due: Vec<_> = all.iter_mut().filter(|(_, pacing)| pacing.retry_at <= due_at).collect();
+        if due.is_empty() {
+            self.unplanned = all;
+            return Ok(());
+        }
+        for (_, pacing) in &mut due {
             pacing.begins();
-            let name = partition.topic.name.clone();
-            let error = match self.ask(std::slice::from_ref(&name)).await? {
-                Err(error) => error,
-                Ok(topics) => match self.is_there(partition, &topics).await? {
-                    None => {
-                        let text = format!("partition {} of topic {name} can be read again", partition.partition);
-                        return Err(Failure::new(Code::TopicChanged, text));
-                    }
-                    Some(error) => error,
-                },
-            };
+        }
+        let mut names: Vec<_> = due.iter().map(|(partition, _)| partition.topic.name.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let found = match self.ask(&names).await? {
+            Ok(topics) => self.who_answers(&due, &topics).await?,
+            Err(error) => due.iter().map(|_| error.clone()).collect(),
+        };
+        let mut troubled = Vec::with_capacity(due.len());
+        for ((partition, pacing), error) in due.into_iter().zip(found) {
             pacing.fails_by(&error);
             troubled.extend(trouble(partition.key(), pacing));
         }
@@ -155,22 +161,38 @@ impl Room {
         self.tell(troubled).await
     }
 
-    /// What keeps a partition from being planned; `None` when its leader answers.
-    async fn is_there(&self, partition: &Unplanned, topics: &[Topic]) -> Result<Option<WireError>, Failure> {
-        let mut cursor = Cursor::unplanned(&partition.topic, partition.partition);
-        if let Some(error) = find_leader(&mut cursor, topics)? {
-            return Ok(Some(error));
+    /// What keeps each of these partitions from being planned.
+    ///
+    /// # Errors
+    /// [`Code::TopicChanged`] when the leader of one answers.
+    async fn who_answers(&self, due: &[&mut (Unplanned, Pacing)], topics: &[Topic]) -> Result<Vec<WireError>, Failure> {
+        let mut errors = Vec::with_capacity(due.len());
+        let mut led: Vec<Topic> = Vec::new();
+        for (partition, _) in due {
+            let mut cursor = Cursor::unplanned(&partition.topic, partition.partition);
+            let error = find_leader(&mut cursor, topics)?;
+            if error.is_none() {
+                let topic = topics.iter().filter(|topic| topic.name == partition.topic.name);
+                led.extend(topic.cloned().map(|mut topic| {
+                    topic.partitions.retain(|p| p.index == partition.partition);
+                    topic
+                }));
+            }
+            errors.push(error);
         }
-        let mut one: Vec<_> = topics.iter().filter(|topic| topic.name == partition.topic.name).cloned().collect();
-        for topic in &mut one {
-            topic.partitions.retain(|p| p.index == partition.partition);
+        let asked = self.shared.cluster.offsets_within(&led, OffsetAt::End, Isolation::Uncommitted, LEADERS);
+        let wire::Answers { found, mut missing } = asked.await?;
+        if let Some((topic, partition)) = found.into_keys().min() {
+            let text = format!("partition {partition} of topic {topic} can be read again");
+            return Err(Failure::new(Code::TopicChanged, text));
         }
-        let asked = self.shared.cluster.offsets(&one, OffsetAt::End, Isolation::Uncommitted);
-        Ok(match timeout(QUESTION, asked).await {
-            Ok(Ok(_)) => None,
-            Ok(Err(error)) => Some(error),
-            Err(_) => Some(WireError::no_leader(format!("{}/{}", partition.topic.name, partition.partition))),
-        })
+        let said = |(partition, _): &&mut (Unplanned, Pacing), error: Option<WireError>| {
+            let key = (partition.topic.name.clone(), partition.partition);
+            let silent = || WireError::no_leader(format!("{}/{}", key.0, key.1));
+            error.or_else(|| missing.remove(&key)).unwrap_or_else(silent)
+        };
+        let mut said = said;
+        Ok(due.iter().zip(errors).map(|(due, error)| said(due, error)).collect())
     }
 
     async fn tell_unplanned(&self) -> Result<(), Failure> {

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::script::{Ask, Door, Entry, Kafka, Reply, asked_for, metadata, metadata_of, options, versions};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::{
-    ApiKey, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, RequestKind, ResponseKind,
+    ApiKey, DescribeConfigsResponse, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, RequestKind,
+    ResponseKind,
 };
 use tokio::time::Instant;
 use wire::{Isolation, OffsetAt, WireError, code};
@@ -261,4 +264,40 @@ async fn whether_all_groups_are_listed_is_told_by_the_right_to_describe_the_clus
         let cluster = kafka.connect(options()).await;
         assert_eq!(cluster.groups(Duration::from_secs(5)).await.unwrap().sees_all, sees_all);
     }
+}
+
+/// Configs of whatever topics are asked for.
+fn configs(ask: &Ask, error_of: impl Fn(&str) -> i16) -> Reply {
+    let RequestKind::DescribeConfigs(request) = &ask.request else { panic!("not a question for configs") };
+    let result = |resource: &DescribeConfigsResource| {
+        DescribeConfigsResult::default()
+            .with_resource_name(resource.resource_name.clone())
+            .with_resource_type(2)
+            .with_error_code(error_of(&resource.resource_name))
+    };
+    let results = request.resources.iter().map(result).collect();
+    Reply::Answer(ResponseKind::DescribeConfigs(DescribeConfigsResponse::default().with_results(results)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_deleted_keeps_no_configs_of_others_back() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[1]),
+        RequestKind::DescribeConfigs(_) => {
+            let late = ask.nth == 0;
+            let error_of = |name: &str| if name == "gone" || (name == "late" && late) { 3 } else { 0 };
+            configs(ask, error_of)
+        }
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    let names = ["gone", "late", "there"].map(str::to_owned);
+    let since = Instant::now();
+    let found = cluster.configs_of_existing(&names).await.unwrap();
+    assert_eq!(found.keys().collect::<std::collections::BTreeSet<_>>(), [&names[1], &names[2]].into());
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    // Whoever needs all of them waits.
+    let error = cluster.topic_configs(&names).await.unwrap_err();
+    assert!(error.is_deadline(), "{error}");
 }

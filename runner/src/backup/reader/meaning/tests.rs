@@ -36,7 +36,7 @@ fn part(records: Vec<u8>, stable: i64) -> FetchedPartition {
 }
 
 fn asked(offset: i64, target: i64) -> Asked {
-    Asked { offset, target, alone: None }
+    Asked { offset, target, stable: 0, alone: None }
 }
 
 fn next(meaning: &Meaning) -> Option<i64> {
@@ -66,6 +66,19 @@ fn only_what_is_read_to_the_last_stable_offset_is_held() {
     assert!(matches!(meaning(asked(10, 50), &part(vec![], 50)), Meaning::Waiting));
     assert!(matches!(meaning(asked(50, i64::MAX), &part(vec![], 50)), Meaning::UpToDate));
     assert!(matches!(meaning(asked(10, i64::MAX), &part(vec![], 50)), Meaning::Waiting));
+}
+
+#[test]
+fn a_log_that_ends_below_the_target_is_not_held_by_transactions() {
+    let answer = |stable, end| FetchedPartition { high_watermark: end, ..part(vec![], stable) };
+    assert!(matches!(meaning(asked(50, 100), &answer(50, 50)), Meaning::Short(50)));
+    assert!(matches!(meaning(asked(50, 100), &answer(50, 51)), Meaning::Held));
+    assert!(matches!(meaning(asked(40, 100), &answer(50, 50)), Meaning::Waiting));
+    assert!(matches!(meaning(asked(50, i64::MAX), &answer(50, 50)), Meaning::UpToDate));
+    // Consumers saw up to 70 when the run began: a transaction does not take that back.
+    let seen = Asked { stable: 70, ..asked(50, 100) };
+    assert!(matches!(meaning(seen, &answer(50, 100)), Meaning::Short(100)));
+    assert!(matches!(meaning(Asked { offset: 70, ..seen }, &answer(70, 100)), Meaning::Held));
 }
 
 #[test]
