@@ -151,16 +151,20 @@ fn t2_13_an_unclean_election_starts_a_timeline_and_overwrites_nothing() {
     let append = |from: i64, to: i64| {
         load::produce(&bootstrap, topic, &[("acks", "1")], (from..to).map(|n| Make::new(n, 0)));
     };
+    // What the high watermark covers, the follower has.
+    let covered = |end: i64| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while oracle::end(&bootstrap, topic, 0) < end && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
     append(0, 1_000);
-    std::thread::sleep(Duration::from_secs(2));
+    covered(1_000);
     // The follower misses 500 records, which are backed up; then the leader is lost and the follower leads.
     kafka.stop(1, true);
     append(1_000, 1_500);
     // A snapshot ends at the high watermark, which waits until the follower counts as out of sync.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while oracle::end(&bootstrap, topic, 0) < 1_500 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    covered(1_500);
     let spec = bench.backup("u", &bootstrap, json!({"topics": [topic], "incremental": true}));
     let first = bench.run(&spec).ok().report()["point"].as_str().unwrap().to_owned();
     kafka.stop(0, true);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs};
 use contract::{EventKind, Failure};
 use uuid::Uuid;
-use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError};
+use wire::{BrokerId, Cluster, Isolation, OffsetAt, Retry, Topic, WireError, code};
 
 use super::history::{Evidence, Verdict, compare};
 use super::positions::{Key, LogEnds, Positions};
@@ -63,6 +63,8 @@ pub(crate) struct Unplanned {
     /// The topic, with this partition alone.
     pub(crate) topic: Topic,
     pub(crate) partition: i32,
+    /// Leader epoch of the last record that the set has of it; `None` when it has none.
+    pub(crate) last_epoch: Option<i32>,
     /// Why.
     pub(crate) error: WireError,
 }
@@ -105,11 +107,13 @@ pub(crate) struct Marks {
 impl Marks {
     /// Asks the leaders; one that does not answer within `patience` is not waited for.
     pub(crate) async fn ask(cluster: &Cluster, topics: &[Topic], patience: Duration) -> Result<Self, Failure> {
-        let ask = async |at, isolation| cluster.offsets_within(topics, at, isolation, patience).await;
-        // In this order: what is stable was written before the end was asked for.
-        let starts = ask(OffsetAt::Start, Isolation::Uncommitted).await?;
-        let stables = ask(OffsetAt::End, Isolation::Committed).await?;
-        let ends = ask(OffsetAt::End, Isolation::Uncommitted).await?;
+        let ask = async |topics: &[Topic], at, isolation| cluster.offsets_within(topics, at, isolation, patience).await;
+        // In this order: what is stable was written before the end was asked for. Whoever does not answer is asked once.
+        let starts = ask(topics, OffsetAt::Start, Isolation::Uncommitted).await?;
+        let topics = answered(topics, &starts);
+        let stables = ask(&topics, OffsetAt::End, Isolation::Committed).await?;
+        let topics = answered(&topics, &stables);
+        let ends = ask(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
         let unknown = [starts.missing, stables.missing, ends.missing].into_iter().flatten().collect();
         let known = starts.found.into_iter().filter_map(|(key, start)| {
             let (stable, end) = (*stables.found.get(&key)?, *ends.found.get(&key)?);
@@ -126,6 +130,15 @@ impl Marks {
             error.unwrap_or_else(|| WireError::no_leader(format!("{topic}/{partition}")))
         })
     }
+}
+
+/// The partitions for which an answer came.
+fn answered(topics: &[Topic], answers: &wire::Answers<i64>) -> Vec<Topic> {
+    let mut topics = topics.to_vec();
+    for topic in &mut topics {
+        topic.partitions.retain(|p| answers.found.contains_key(&(topic.name.clone(), p.index)));
+    }
+    topics
 }
 
 /// Compares the source with what the set holds and plans the reads. Partitions whose leaders do not answer within
@@ -158,13 +171,16 @@ pub(crate) async fn plan(
             let unanswered = unanswered.get(&key).cloned();
             let ends = match marks.of(&topic.name, p.index).and_then(|ends| unanswered.map_or(Ok(ends), Err)) {
                 Ok(ends) => ends,
+                // Permanent, and no matter of this topic alone: it is told at once.
+                Err(error) if is_final(&error) => return Err(error.into()),
                 Err(error) => {
                     if let Some(row) = before.state.partitions.get(&(topic.id, p.index)) {
                         out.positions.start(topic.id, row.clone(), true);
                     }
                     let mut topic = topic.clone();
                     topic.partitions.retain(|other| other.index == p.index);
-                    out.unplanned.push(Unplanned { topic, partition: p.index, error });
+                    let last_epoch = asked.get(&key).copied();
+                    out.unplanned.push(Unplanned { topic, partition: p.index, last_epoch, error });
                     continue;
                 }
             };
@@ -193,6 +209,13 @@ pub(crate) async fn plan(
         }
     }
     Ok(out)
+}
+
+/// Whether asking again cannot help, and it is no matter of one topic's rights.
+pub(crate) fn is_final(error: &WireError) -> bool {
+    error.retry() == Retry::Never
+        && !error.is_deadline()
+        && error.broker_code() != Some(code::TOPIC_AUTHORIZATION_FAILED)
 }
 
 /// Where a partition starts. New positions, gaps and timelines go to `positions`.

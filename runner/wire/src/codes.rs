@@ -85,6 +85,9 @@ pub(crate) fn retry(error: E) -> Retry {
         | E::UnknownTopicId
         | E::InconsistentTopicId
         | E::FetchSessionTopicIdError
+        | E::PreferredLeaderNotAvailable
+        | E::EligibleLeadersNotAvailable
+        | E::ElectionNotNeeded
         | E::NewLeaderElected => Retry::Refresh,
         // The same broker answers better a little later.
         E::UnknownServerError
@@ -159,11 +162,8 @@ pub(crate) fn retry(error: E) -> Retry {
         | E::UnsupportedCompressionType
         | E::StaleBrokerEpoch
         | E::MemberIdRequired
-        | E::PreferredLeaderNotAvailable
         | E::GroupMaxSizeReached
         | E::FencedInstanceId
-        | E::EligibleLeadersNotAvailable
-        | E::ElectionNotNeeded
         | E::NoReassignmentInProgress
         | E::GroupSubscribedToTopic
         | E::InvalidRecord

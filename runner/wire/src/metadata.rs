@@ -64,17 +64,32 @@ impl Cluster {
     /// # Errors
     /// When no broker answers until the deadline.
     pub async fn topics(&self, names: Option<&[String]>) -> Result<Vec<Topic>, WireError> {
-        let mut backoff = self.backoff();
-        let mut asked = HashSet::new();
+        self.topics_within(names, self.deadline()).await
+    }
+
+    /// The same, when a broker answers within `limit`.
+    ///
+    /// # Errors
+    /// When none does: with what kept the last one from it.
+    pub async fn topics_within(&self, names: Option<&[String]>, limit: Duration) -> Result<Vec<Topic>, WireError> {
+        let (mut backoff, mut asked) = (self.backoff_of(limit), HashSet::new());
+        let (until, mut last) = (Instant::now() + limit, None);
         let mut topics = loop {
-            match self.look(names, &mut asked).await {
-                Ok(topics) => break topics,
-                Err(error) => backoff.wait(error).await?,
-            };
+            match tokio::time::timeout_at(until, self.look(names, &mut asked)).await {
+                Ok(Ok(topics)) => break topics,
+                Ok(Err(error)) => {
+                    last = Some(error.clone());
+                    backoff.wait(error).await?;
+                }
+                Err(_) => {
+                    let last = last.unwrap_or_else(|| WireError::no_progress("metadata", "no broker answers"));
+                    return Err(WireError::Deadline { seconds: limit.as_secs(), last: Box::new(last) });
+                }
+            }
         };
         backoff.reset();
         let (since, mut looks, mut pause) = (Instant::now(), 1, FIRST_PAUSE);
-        let limit = UNSETTLED.min(self.deadline());
+        let limit = UNSETTLED.min(limit);
         loop {
             let unsettled = |topic: &&Topic| match topic.error {
                 code::UNKNOWN_TOPIC_OR_PARTITION => looks < UNKNOWN_LOOKS,

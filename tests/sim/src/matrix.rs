@@ -27,8 +27,8 @@ pub const LAST: i16 = 133;
 const DEADLINE_MS: u64 = 8_000;
 const TIMEOUT_MS: u64 = 2_000;
 
-/// Codes that say nothing of whether they pass: a defect of the broker, a position that is gone.
-const UNCLEAR: [i16; 2] = [-1, 1];
+/// Codes that say nothing of whether they pass: a defect of the broker, a position that is gone, a new leader.
+const UNCLEAR: [i16; 3] = [-1, 1, 108];
 /// A topic that nobody knows for the whole deadline does not exist.
 const UNKNOWN_TOPIC: i16 = 3;
 
@@ -99,7 +99,7 @@ fn judge(code: i16, for_ever: bool, probe: &Probe) -> Vec<String> {
     let Some(ended) = &probe.under else { return bad };
     let Some((report, exit)) = &ended.said else { return bad };
     if ended.to_ms - ended.from_ms > DEADLINE_MS + 3 * TIMEOUT_MS + 8_000 {
-        say("it takes longer than its deadline");
+        say(&format!("it takes {} s, longer than its deadline", (ended.to_ms - ended.from_ms) / 1000));
     }
     let passes = ResponseError::try_from_code(code).is_some_and(|error| error.is_retriable());
     let Some(failure) = &report.failure else { return bad };

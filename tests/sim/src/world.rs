@@ -147,7 +147,11 @@ impl World {
                         current.with(|gate| gate.stop(true));
                         let (current, trace) = (current.clone(), ground.trace.clone());
                         tokio::spawn(async move {
-                            tokio::time::sleep(Duration::from_millis(millis)).await;
+                            let thaws = Instant::now() + Duration::from_millis(millis);
+                            while Instant::now() < thaws {
+                                trace.note_trouble();
+                                tokio::time::sleep_until(thaws.min(Instant::now() + Duration::from_secs(1))).await;
+                            }
                             current.with(|gate| gate.stop(false));
                             trace.note_trouble();
                         });
@@ -177,7 +181,7 @@ impl World {
             points: self.oracle.counts().0,
             records: self.oracle.counts().1,
             attempts: self.attempts,
-            trace: self.trace.tail(400),
+            trace: self.trace.tail(3000),
         }
     }
 

@@ -243,10 +243,8 @@ impl Reader {
     /// This user may not Read the topic. A broker that just started may not know all rights for a moment.
     fn forbidden(&mut self, active: &mut Active) -> bool {
         let topic = &active.cursor.topic;
-        let text = format!(
-            "{}: this user may not Read it; grant Read on topic {topic}, or add it to exclude",
-            active.subject()
-        );
+        let refused = WireError::broker(Request::Fetch, active.subject(), code::TOPIC_AUTHORIZATION_FAILED);
+        let text = format!("{refused}: this user may not Read it; grant Read on topic {topic}, or add it to exclude");
         let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= PATIENCE);
         if over {
             active.pacing.gives_up(Code::NotAuthorized, text);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use contract::{Code, Failure};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use wire::{Isolation, OffsetAt, Request, Retry, Topic, WireError, code};
 
 use super::active::{Active, NOBODY};
 use super::pacing::Pacing;
 use super::{Chunk, Shared, Trouble};
 use crate::backup::positions::Key;
-use crate::backup::source::{Cursor, Unplanned};
+use crate::backup::source::{Cursor, Unplanned, is_final};
 
 /// Partitions that are due within this time are asked about together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -109,14 +109,7 @@ impl Room {
 
     /// The topics of these names. An error that passes is part of the answer.
     async fn ask(&mut self, names: &[String]) -> Result<Result<Vec<Topic>, WireError>, Failure> {
-        let answer = match timeout(QUESTION, self.shared.cluster.topics(Some(names))).await {
-            Ok(answer) => answer,
-            Err(_) => Err(WireError::no_progress(
-                "metadata".to_owned(),
-                format!("no broker answered within {} s", QUESTION.as_secs()),
-            )),
-        };
-        match answer {
+        match self.shared.cluster.topics_within(Some(names), QUESTION).await {
             Ok(topics) => {
                 if std::mem::replace(&mut self.away, false) {
                     self.shared.tell(Chunk::ClusterAway(None)).await?;
@@ -180,8 +173,21 @@ impl Room {
             }
             errors.push(error);
         }
-        let asked = self.shared.cluster.offsets_within(&led, OffsetAt::End, Isolation::Uncommitted, LEADERS);
-        let wire::Answers { found, mut missing } = asked.await?;
+        let cluster = &self.shared.cluster;
+        let wire::Answers { mut found, mut missing } =
+            cluster.offsets_within(&led, OffsetAt::End, Isolation::Uncommitted, LEADERS).await?;
+        // The same questions as a plan asks.
+        let epoch = |((partition, _), error): (&&mut (Unplanned, Pacing), &Option<WireError>)| {
+            let epoch = partition.last_epoch.filter(|_| error.is_none())?;
+            Some(((partition.topic.name.clone(), partition.partition), epoch))
+        };
+        let epochs = due.iter().zip(&errors).filter_map(epoch).collect();
+        let unanswered = cluster.epoch_ends_within(&led, &epochs, LEADERS).await?.missing;
+        found.retain(|key, _| !unanswered.contains_key(key));
+        missing.extend(unanswered);
+        if let Some(error) = missing.values().find(|error| is_final(error)) {
+            return Err(error.clone().into());
+        }
         if let Some((topic, partition)) = found.into_keys().min() {
             let text = format!("partition {partition} of topic {topic} can be read again");
             return Err(Failure::new(Code::TopicChanged, text));

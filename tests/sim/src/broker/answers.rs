@@ -137,19 +137,35 @@ impl Kafka {
             let out = DescribeConfigsResult::default()
                 .with_resource_type(asked.resource_type)
                 .with_resource_name(asked.resource_name.clone());
-            let Some(topic) = state.topics.get(&*asked.resource_name) else { return out.with_error_code(3) };
             let entry = |name: &str, value: &str, source: i8| {
                 DescribeConfigsResourceResult::default()
                     .with_name(text(name))
                     .with_value(Some(text(value)))
                     .with_config_source(source)
             };
+            if asked.resource_type == BROKER {
+                return out.with_configs(BROKER_CONFIGS.iter().map(|(name, value)| entry(name, value, 5)).collect());
+            }
+            let Some(topic) = state.topics.get(&*asked.resource_name) else { return out.with_error_code(3) };
             let own = topic.configs.iter().map(|(name, value)| entry(name, value, 1));
             out.with_configs(own.chain([entry("min.insync.replicas", "1", 5)]).collect())
         };
         DescribeConfigsResponse::default().with_results(request.resources.iter().map(resource).collect())
     }
 }
+
+/// The type of a resource that is a broker (DescribeConfigs).
+const BROKER: i8 = 4;
+/// What brokers are set to by default (Kafka 4.3).
+const BROKER_CONFIGS: [(&str, &str); 7] = [
+    ("message.max.bytes", "1048588"),
+    ("min.insync.replicas", "1"),
+    ("producer.id.expiration.ms", "86400000"),
+    ("socket.request.max.bytes", "104857600"),
+    ("transaction.max.timeout.ms", "900000"),
+    ("transactional.id.expiration.ms", "604800000"),
+    ("log.segment.bytes", "1073741824"),
+];
 
 fn seen(state: &State, topic: &Topic) -> bool {
     !topic.forbidden && !state.faults.unseen.contains(&topic.name)

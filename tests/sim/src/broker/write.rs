@@ -101,6 +101,8 @@ impl Kafka {
                     36
                 } else if replicas > state.brokers.len() {
                     38
+                } else if request.validate_only {
+                    0
                 } else {
                     state.create_topic(&name, asked.num_partitions.max(1), replicas, now);
                     let configs =

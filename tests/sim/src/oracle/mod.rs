@@ -125,8 +125,8 @@ impl Oracle {
             }
         }
         let fresh = self.fresh_seals().await;
-        for (set, entry, point, run) in &fresh {
-            let lower = self.lower_bound(ended, set, *entry, run, made.as_ref() == Some(point));
+        for (set, entry, _, run) in &fresh {
+            let lower = self.lower_bound(set, *entry, run);
             self.check(set, *entry, lower.as_ref(), ended).await;
         }
         if self.ground.script.settings.mode != Mode::Continuous
@@ -196,11 +196,11 @@ impl Oracle {
     }
 
     /// What a point must hold at least: everything that the source had at one moment.
-    fn lower_bound(&self, ended: &Ended, set: &str, entry: u64, run: &str, own: bool) -> Option<AllMarks> {
+    fn lower_bound(&self, set: &str, entry: u64, run: &str) -> Option<AllMarks> {
         let inner = self.inner();
         if self.ground.script.settings.mode != Mode::Continuous {
-            let resumed = ended.said.as_ref().is_some_and(|(report, _)| report.outcome == "AlreadyDone");
-            return if own && !resumed { Some(ended.marks.clone()) } else { inner.starts.get(run).cloned() };
+            // A later attempt keeps the targets of the first: a point does not grow because its run died.
+            return inner.starts.get(run).cloned();
         }
         // The look that a point answers began after the point before the last was made.
         let created = self.ground.store.created();

@@ -224,7 +224,8 @@ impl Partition<'_> {
         }
     }
 
-    /// Records from before and after a cut of the log do not stand together above it.
+    /// Records from before and after a cut of the log do not stand together above it. Where the source deleted what lies
+    /// between them, nobody can tell that the log was cut: the gap parts them.
     fn one_history(&self, say: &mut dyn FnMut(String)) {
         for (number, at) in self.log.cuts.iter().enumerate() {
             let (mut old, mut new) = (None, None);
@@ -234,10 +235,11 @@ impl Partition<'_> {
                 if written.gone == Some(Gone::Cut(number)) {
                     old = Some(*offset);
                 } else if written.cuts_before > number {
-                    new = Some(*offset);
+                    new = new.or(Some(*offset));
                 }
             }
-            if let (Some(old), Some(new)) = (old, new) {
+            let (Some(old), Some(new)) = (old, new) else { continue };
+            if !self.gaps.iter().any(|(from, to)| old < *from && *to <= new) {
                 say(format!("the log was cut at {at}; offset {old} of before stands beside {new} of after"));
             }
         }
