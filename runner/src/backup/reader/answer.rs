@@ -50,7 +50,7 @@ impl Reader {
         probed: &mut bool,
     ) -> Result<bool, Failure> {
         let Cursor { offset, target, stable, .. } = active.cursor;
-        let asked = Asked { offset, target, stable: stable.min(target), alone: round.alone };
+        let asked = Asked { offset, target, stable: stable.min(target), joined: active.joined, alone: round.alone };
         match meaning(asked, &part) {
             Meaning::Records(found) => self.take_records(active, found, &part, round.pinned).await,
             Meaning::NothingBefore(next) => self.skip(active, next).await.map(|()| true),
@@ -86,6 +86,10 @@ impl Reader {
                 }
                 active.loses_broker();
                 self.fails(active, &error);
+                // Its disk may be damaged where another replica is whole.
+                if code == code::CORRUPT_MESSAGE && active.pacing.fails_for(PATIENCE) {
+                    active.replica = active.other_replica(&[self.broker]);
+                }
                 Ok(true)
             }
         }
@@ -122,6 +126,7 @@ impl Reader {
             self.shared.tell(Chunk::Skipped { key: active.key(), to: next.offset, epoch: next.epoch }).await?;
         }
         active.moves(next.offset, next.epoch);
+        active.joined = next.offset == stored_to;
         (active.behind, active.told) = (next.offset < part.last_stable_offset, ends);
         self.recovers(active);
         Ok(true)
@@ -229,9 +234,7 @@ impl Reader {
             stable.min(target)
         );
         // Before the run's patience is over: what was read of the partition is worth a recovery point.
-        let limit = self.shared.cluster.deadline() / 2;
-        let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= limit);
-        if over {
+        if active.pacing.fails_for(self.shared.cluster.deadline() / 2) {
             active.pacing.gives_up(Code::SourceDiverged, text);
         } else {
             active.pacing.stalls(Failure::new(Code::SourceDiverged, text), self.lull);
@@ -247,8 +250,7 @@ impl Reader {
             "{}: this user may not Read it; grant Read on topic {topic}, or add it to exclude",
             active.subject()
         );
-        let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= PATIENCE);
-        if over {
+        if active.pacing.fails_for(PATIENCE) {
             active.pacing.gives_up(Code::NotAuthorized, text);
         } else {
             active.pacing.fails(Failure::new(Code::NotAuthorized, text));
