@@ -60,7 +60,7 @@ impl Last {
             };
             let mut state = SetState::default();
             state.apply(&entry);
-            at = layout.set().to_owned();
+            layout.set().clone_into(&mut at);
             match &mut out.known {
                 None => out.known = Some(state),
                 Some(known) => add(known, &state, &out.absent),

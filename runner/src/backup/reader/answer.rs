@@ -321,7 +321,9 @@ impl Reader {
     async fn log_start(&self, cursor: &Cursor) -> Result<i64, WireError> {
         let name = [cursor.topic.to_string()];
         let mut topics = self.shared.cluster.topics(Some(&name)).await?;
-        topics.iter_mut().for_each(|topic| topic.partitions.retain(|p| p.index == cursor.partition));
+        for topic in &mut topics {
+            topic.partitions.retain(|p| p.index == cursor.partition);
+        }
         let same = topics.first().is_some_and(|topic| topic.error == 0 && topic.wire_id == cursor.wire_id);
         // The other partitions of this connection wait meanwhile.
         let asked = self.shared.cluster.offsets_within(&topics, OffsetAt::Start, Isolation::Uncommitted, PATIENCE);
