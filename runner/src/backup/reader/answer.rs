@@ -246,10 +246,8 @@ impl Reader {
     /// This user may not Read the topic. A broker that just started may not know all rights for a moment.
     fn forbidden(&mut self, active: &mut Active) -> bool {
         let topic = &active.cursor.topic;
-        let text = format!(
-            "{}: this user may not Read it; grant Read on topic {topic}, or add it to exclude",
-            active.subject()
-        );
+        let said = WireError::broker(Request::Fetch, active.subject(), code::TOPIC_AUTHORIZATION_FAILED);
+        let text = format!("{said}; grant this user Read on topic {topic}, or add it to exclude");
         if active.pacing.fails_for(PATIENCE) {
             active.pacing.gives_up(Code::NotAuthorized, text);
         } else {

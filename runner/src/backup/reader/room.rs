@@ -183,7 +183,12 @@ impl Room {
         let asked = self.shared.cluster.offsets_within(&led, OffsetAt::End, Isolation::Uncommitted, LEADERS);
         let wire::Answers { found, mut missing } = asked.await?;
         if let Some((topic, partition)) = found.into_keys().min() {
-            let text = format!("partition {partition} of topic {topic} can be read again");
+            let same =
+                |(other, _): &&&mut (Unplanned, Pacing)| other.topic.name == topic && other.partition == partition;
+            // Should planning fail once more, this is why.
+            let before =
+                due.iter().find(same).map_or_else(String::new, |(other, _)| format!("; before: {}", other.error));
+            let text = format!("partition {partition} of topic {topic} can be read again{before}");
             return Err(Failure::new(Code::TopicChanged, text));
         }
         let said = |(partition, _): &&mut (Unplanned, Pacing), error: Option<WireError>| {
