@@ -5,6 +5,7 @@
 
 mod find;
 mod identity;
+mod last_full;
 mod seals;
 mod traces;
 

@@ -74,7 +74,7 @@ pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
 pub use open::{Paths, open_briefly, open_store, open_unasked};
-pub use point::{Point, ReadPlan, Wanted, newest_groups};
+pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
 pub use probe::{Finding, probe};
 pub use problem::Problem;
 pub use read::{BatchStream, ReadBatch};

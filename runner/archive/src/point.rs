@@ -41,17 +41,33 @@ pub struct Point {
 /// # Errors
 /// When the newest entry, the seal or the document is missing or damaged.
 pub async fn newest_groups(store: &Store, layout: &Layout) -> Result<Vec<GroupSnapshot>, ArchiveError> {
-    let chain = Chain::new(store.clone(), layout.clone());
-    let Some(newest) = chain.newest().await? else { return Ok(Vec::new()) };
-    let mut entry = chain.entry(newest).await?.0;
-    if entry.seal.is_none() {
-        let Some(seal) = entry.last_seal else { return Ok(Vec::new()) };
-        entry = chain.entry(seal).await?.0;
-    }
-    match entry.seal.and_then(|seal| seal.groups) {
-        Some(reference) => side(store, layout, entry.n, "groups.json", &reference).await,
+    let Some((number, seal)) = newest_point(store, layout).await? else { return Ok(Vec::new()) };
+    match seal.groups {
+        Some(reference) => side(store, layout, number, "groups.json", &reference).await,
         None => Ok(Vec::new()),
     }
+}
+
+/// The topic configs of the newest recovery point of a set; empty when there is no point. Only its seal is read.
+///
+/// # Errors
+/// When the newest entry, the seal or the document is missing or damaged.
+pub async fn newest_configs(store: &Store, layout: &Layout) -> Result<TopicConfigs, ArchiveError> {
+    match newest_point(store, layout).await? {
+        Some((number, seal)) => side(store, layout, number, "configs.json", &seal.configs).await,
+        None => Ok(TopicConfigs::new()),
+    }
+}
+
+async fn newest_point(store: &Store, layout: &Layout) -> Result<Option<(u64, Seal)>, ArchiveError> {
+    let chain = Chain::new(store.clone(), layout.clone());
+    let Some(newest) = chain.newest().await? else { return Ok(None) };
+    let mut entry = chain.entry(newest).await?.0;
+    if entry.seal.is_none() {
+        let Some(seal) = entry.last_seal else { return Ok(None) };
+        entry = chain.entry(seal).await?.0;
+    }
+    Ok(entry.seal.map(|seal| (entry.n, *seal)))
 }
 
 impl Point {

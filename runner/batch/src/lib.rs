@@ -40,4 +40,4 @@ pub use outgoing::{Outgoing, Producer};
 pub use raw::RawBatch;
 pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
 pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, halve, select_records};
-pub use split::{Damage, Split, split, split_sound};
+pub use split::{Damage, ORDER, Split, split, split_sound};

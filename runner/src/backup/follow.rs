@@ -18,6 +18,7 @@ use super::moment::{Look, PATIENCE, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Moment;
 use super::select;
+use super::source::with_kept;
 use crate::context::Context;
 use crate::emit::Emitter;
 
@@ -39,6 +40,8 @@ pub(crate) struct Follow {
     pub(crate) missing: BTreeSet<Uuid>,
     /// What each point says of them.
     pub(crate) held_back: Vec<HeldBack>,
+    /// Their configs, from the last point.
+    pub(crate) kept_configs: TopicConfigs,
     /// Consumer groups of the last point, or of the last look.
     pub(crate) last_groups: Arc<Vec<GroupSnapshot>>,
     stuck: StuckWatch,
@@ -72,6 +75,7 @@ impl Follow {
             topics: topics.to_vec(),
             missing: BTreeSet::new(),
             held_back: Vec::new(),
+            kept_configs: TopicConfigs::new(),
             last_groups: Arc::default(),
             stuck: StuckWatch::default(),
             asked: None,
@@ -179,6 +183,7 @@ impl Follow {
         self.sealed = Some(facts);
         self.moved = false;
         let (mut live, Look { configs, groups, .. }) = (look.live(), look);
+        let configs = with_kept(configs, &self.kept_configs);
         live.extend(&self.missing);
         held_back.extend(self.held_back.iter().cloned());
         Some(Moment { moves: positions.take_all(), live, held_back, configs, groups })

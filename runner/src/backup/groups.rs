@@ -21,17 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The state of a group that was asked for by name and that no list described.
 const UNKNOWN: &str = "Unknown";
 
-/// The groups that the newest recovery point of the set knows. A point that cannot be read is no reason not to make the
+/// The groups that the newest recovery point of the last set knows. A point that cannot be read is no reason not to make the
 /// next one.
 pub(crate) async fn of_last_point(
     store: &Store,
-    layout: &Layout,
+    last: Option<&Layout>,
     backup: &BackupSpec,
     emitter: &Emitter,
 ) -> Vec<GroupSnapshot> {
-    if !(backup.consumer_group_snapshot && backup.extends_set()) {
-        return Vec::new();
-    }
+    let Some(layout) = last.filter(|_| backup.consumer_group_snapshot) else { return Vec::new() };
     match newest_groups(store, layout).await {
         Ok(groups) => groups,
         Err(error) => {

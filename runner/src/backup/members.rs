@@ -92,6 +92,11 @@ impl Members {
         self.missing.keys().copied().collect()
     }
 
+    /// Their names.
+    pub(crate) fn missing_names(&self) -> impl Iterator<Item = &str> {
+        self.missing.values().map(|member| member.topic.as_str())
+    }
+
     /// What a recovery point says of them: where each partition stands, and how far the source was known to go.
     pub(crate) fn held_back(&self, state: &SetState) -> Vec<HeldBack> {
         let held = |((topic, partition), row): (&(Uuid, i32), &PartitionState)| {

@@ -8,6 +8,7 @@
 
 mod history;
 mod identity;
+mod last;
 mod odd;
 mod positions;
 mod select;
@@ -44,6 +45,7 @@ use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
+use last::Last;
 use seal::Sealer;
 use session::Session;
 
@@ -69,7 +71,9 @@ pub async fn run(
     report.run.clone_from(&identity.run);
     report.set = Some(identity.layout.set().to_owned());
     report.point = Some(identity.point.clone());
-    let last_groups = Arc::new(groups::of_last_point(&store, &identity.layout, backup, emitter).await);
+    let owner = owner(&cluster, spec)?;
+    let last = Last::find(&store, &identity, &owner, backup, emitter).await;
+    let last_groups = Arc::new(groups::of_last_point(&store, last.set.as_ref(), backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
         Some(groups::snapshot(&cluster, emitter, &last_groups).await?)
     } else {
@@ -77,7 +81,7 @@ pub async fn run(
     };
     let options = WriterOptions {
         source: source(&cluster, emitter, backup, &topics).await?,
-        ..writer_options(context, &cluster, spec, backup, &identity)?
+        ..writer_options(context, owner, spec, backup, &identity)?
     };
     let writer = match SetWriter::open_behind(store.clone(), options, head).await? {
         Opened::Writer(writer) => *writer,
@@ -106,7 +110,7 @@ pub async fn run(
         backup: Arc::new(backup.clone()),
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
-    Box::pin(Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer)).await
+    Box::pin(Session::new(sealer, cluster, topics, groups, last, last_groups, report).run(writer)).await
 }
 
 /// The stamp that the run's point takes: another run may have the one that was asked for.
@@ -131,19 +135,23 @@ fn take_stamp(
     identity
 }
 
+fn owner(cluster: &Cluster, spec: &RunSpec) -> Result<Owner, Failure> {
+    let cluster_id = crate::connect::cluster_id(cluster)?;
+    Ok(Owner { namespace: spec.namespace.clone(), name: spec.name.clone(), cluster_id })
+}
+
 fn writer_options(
     context: &Context,
-    cluster: &Cluster,
+    owner: Owner,
     spec: &RunSpec,
     backup: &BackupSpec,
     identity: &identity::Identity,
 ) -> Result<WriterOptions, Failure> {
-    let cluster_id = crate::connect::cluster_id(cluster)?;
     let head = backup.checkpoint_folder.as_ref();
     let head = head.map(|folder| HeadCopy::new(&context.paths.volumes.join(folder), identity.layout.set()));
     Ok(WriterOptions {
         layout: identity.layout.clone(),
-        owner: Owner { namespace: spec.namespace.clone(), name: spec.name.clone(), cluster_id },
+        owner,
         incremental: backup.extends_set(),
         continuous: backup.continuous,
         head: head.transpose()?,

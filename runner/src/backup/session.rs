@@ -15,6 +15,7 @@ use wire::{Cluster, Topic};
 
 use super::collector::{Collected, End, Tools, collect};
 use super::follow::Follow;
+use super::last::Last;
 use super::members::{Members, partitions};
 use super::positions::{Positions, Totals};
 use super::seal::{Moment, Sealer};
@@ -55,10 +56,13 @@ pub(crate) struct Session<'a> {
     cluster: Arc<Cluster>,
     topics: Vec<Topic>,
     members: Members,
+    last: Last,
     groups: Option<Vec<GroupSnapshot>>,
     /// Those of the newest point before this run.
     last_groups: Arc<Vec<GroupSnapshot>>,
     configs: TopicConfigs,
+    /// Configs of missing topics, from the last recovery point.
+    kept_configs: TopicConfigs,
     targets: HashMap<(Uuid, i32), i64>,
     /// Topics that were deleted while a snapshot read them: they belong to its point as far as they were read.
     deleted: BTreeSet<Uuid>,
@@ -74,13 +78,16 @@ impl<'a> Session<'a> {
         cluster: Arc<Cluster>,
         topics: Vec<Topic>,
         groups: Option<Vec<GroupSnapshot>>,
+        last: Last,
         last_groups: Arc<Vec<GroupSnapshot>>,
         report: &'a mut Report,
     ) -> Self {
         Self {
+            last,
             limiter: Limiter::new(sealer.backup.rate_limit),
             members: Members::default(),
             configs: TopicConfigs::new(),
+            kept_configs: TopicConfigs::new(),
             targets: HashMap::new(),
             deleted: BTreeSet::new(),
             totals: Totals::default(),
@@ -112,7 +119,7 @@ impl<'a> Session<'a> {
         // What this claim added is not what the set knew.
         let (claim, mut known) = (writer.claim().number, writer.state().topics.clone());
         known.retain(|_, topic| topic.since != Some(claim));
-        self.compare(&known).await?;
+        self.compare(known).await?;
         let mut fruitless = Fruitless::new(Duration::from_millis(self.cluster.options().retry_deadline_ms));
         loop {
             let mut plan = match self.plan(&mut writer).await {
@@ -202,6 +209,7 @@ impl<'a> Session<'a> {
             let mut follow = Follow::new(context, emitter, &self.cluster, backup, &self.topics);
             follow.missing = missing;
             follow.held_back = self.members.held_back(state);
+            follow.kept_configs.clone_from(&self.kept_configs);
             follow.last_groups = Arc::clone(&self.last_groups);
             follow
         })
@@ -226,7 +234,7 @@ impl<'a> Session<'a> {
         let found = self.look_again().await?;
         let before = std::mem::replace(&mut self.topics, found);
         let was_missing = self.members.missing();
-        self.compare(&writer.state().topics).await?;
+        self.compare(writer.state().topics.clone()).await?;
         let missing = self.members.missing();
         if failure.code == Code::NotAuthorized && missing == was_missing {
             return Err(failure);
@@ -241,9 +249,28 @@ impl<'a> Session<'a> {
     }
 
     /// Compares what was found with the members of the set, and tells what changed.
-    async fn compare(&mut self, known: &BTreeMap<Uuid, TopicState>) -> Result<(), Failure> {
+    async fn compare(&mut self, known: BTreeMap<Uuid, TopicState>) -> Result<(), Failure> {
         let Sealer { backup, emitter, .. } = &self.sealer;
-        self.members.look(&self.cluster, backup, known, &mut self.topics, emitter).await
+        let known = self.last.topics(known);
+        self.members.look(&self.cluster, backup, &known, &mut self.topics, emitter).await?;
+        self.keep_configs().await;
+        Ok(())
+    }
+
+    /// The configs of missing topics are those of the last recovery point: the source does not tell them now, and a
+    /// restore needs them.
+    async fn keep_configs(&mut self) {
+        let is_new = |name: &&str| !self.kept_configs.contains_key(*name);
+        let missing: Vec<_> = self.members.missing_names().filter(is_new).map(str::to_owned).collect();
+        let Some(layout) = self.last.set.as_ref().filter(|_| !missing.is_empty()) else { return };
+        match archive::newest_configs(&self.sealer.store, layout).await {
+            Ok(mut configs) => {
+                self.kept_configs.extend(missing.into_iter().filter_map(|name| configs.remove_entry(&name)));
+            }
+            Err(error) => self.sealer.emitter.warn(format!(
+                "the configs of topics that are missing now cannot be read from the last recovery point: {error}"
+            )),
+        }
     }
 
     /// The topics now; one that is missing is looked for a while longer.
@@ -298,7 +325,7 @@ impl<'a> Session<'a> {
     }
 
     async fn seal(mut self, mut writer: SetWriter, mut positions: Positions) -> Result<(), Failure> {
-        self.held_back.extend(self.members.held_back(writer.state()));
+        self.held_back.extend(self.members.held_back(&self.last.with(writer.state())));
         let open = |held: &HeldBack| held.reason == HeldReason::OpenTransaction;
         let whole = self.report.gaps.is_empty() && self.held_back.iter().all(open);
         self.report.held_back = self.held_back.iter().filter_map(|held| serde_json::to_value(held).ok()).collect();
@@ -309,7 +336,7 @@ impl<'a> Session<'a> {
             moves: positions.take_all(),
             live,
             held_back: std::mem::take(&mut self.held_back),
-            configs: std::mem::take(&mut self.configs),
+            configs: source::with_kept(std::mem::take(&mut self.configs), &self.kept_configs),
             groups: self.groups.take(),
         };
         self.sealer.seal(&mut writer, moment).await?;

@@ -105,14 +105,14 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Asks the leaders; one that does not answer within `patience` is not waited for.
+    /// Asks the leaders; one that does not answer within `patience` is not waited for, nor asked anything else.
     pub(crate) async fn ask(cluster: &Cluster, topics: &[Topic], patience: Duration) -> Result<Self, Failure> {
         let ask = async |topics: &[Topic], at, isolation| cluster.offsets_within(topics, at, isolation, patience).await;
-        // In this order: what is stable was written before the end was asked for. Whoever does not answer is asked once.
+        // In this order: what is stable was written before the end was asked for.
         let starts = ask(topics, OffsetAt::Start, Isolation::Uncommitted).await?;
-        let topics = answered(topics, &starts);
+        let topics = others(topics, &starts.missing);
         let stables = ask(&topics, OffsetAt::End, Isolation::Committed).await?;
-        let topics = answered(&topics, &stables);
+        let topics = others(&topics, &stables.missing);
         let ends = ask(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
         let unknown = [starts.missing, stables.missing, ends.missing].into_iter().flatten().collect();
         let known = starts.found.into_iter().filter_map(|(key, start)| {
@@ -132,11 +132,14 @@ impl Marks {
     }
 }
 
-/// The partitions for which an answer came.
-fn answered(topics: &[Topic], answers: &wire::Answers<i64>) -> Vec<Topic> {
+/// The partitions whose leaders answered so far: whoever was waited for once is not waited for again.
+fn others(topics: &[Topic], missing: &HashMap<(String, i32), WireError>) -> Vec<Topic> {
     let mut topics = topics.to_vec();
-    for topic in &mut topics {
-        topic.partitions.retain(|p| answers.found.contains_key(&(topic.name.clone(), p.index)));
+    if !missing.is_empty() {
+        for topic in &mut topics {
+            let Topic { name, partitions, .. } = topic;
+            partitions.retain(|p| !missing.contains_key(&(name.clone(), p.index)));
+        }
     }
     topics
 }
@@ -162,14 +165,17 @@ pub(crate) async fn plan(
     }
     let wire::Answers { found: epochs, missing: unanswered } =
         cluster.epoch_ends_within(topics, &asked, patience).await?;
-    let marks = Marks::ask(cluster, topics, patience).await?;
+    let marks = Marks::ask(cluster, &others(topics, &unanswered), patience).await?;
     let mut out = Plan { cursors: Vec::new(), unplanned: Vec::new(), positions: Positions::default() };
     for topic in topics {
         let name: Arc<str> = Arc::from(topic.name.as_str());
         for p in &topic.partitions {
             let key = (topic.name.clone(), p.index);
-            let unanswered = unanswered.get(&key).cloned();
-            let ends = match marks.of(&topic.name, p.index).and_then(|ends| unanswered.map_or(Ok(ends), Err)) {
+            let ends = match unanswered.get(&key) {
+                Some(error) => Err(error.clone()),
+                None => marks.of(&topic.name, p.index),
+            };
+            let ends = match ends {
                 Ok(ends) => ends,
                 // Permanent, and no matter of this topic alone: it is told at once.
                 Err(error) if is_final(&error) => return Err(error.into()),
@@ -314,6 +320,14 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<Topic
             .collect()
     };
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
+}
+
+/// Configs as the source tells them, and of topics that it does not describe those that were kept.
+pub(crate) fn with_kept(mut configs: TopicConfigs, kept: &TopicConfigs) -> TopicConfigs {
+    for (name, own) in kept {
+        configs.entry(name.clone()).or_insert_with(|| own.clone());
+    }
+    configs
 }
 
 /// How long a detail for people is waited for.

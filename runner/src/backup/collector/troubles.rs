@@ -57,7 +57,7 @@ impl Collector {
                 let cause =
                     trouble.failure.message.strip_prefix(&format!("{place}: ")).unwrap_or(&trouble.failure.message);
                 format!(
-                    "{place}: offsets {next} to {to} are not in this recovery point: {cause}; a later run reads them"
+                    "{place}: offsets {next} to {to} are not in this recovery point: {cause}; a later run reads on from there"
                 )
             };
             told.entry(key.0).or_insert_with(|| (text(), 0)).1 += 1;

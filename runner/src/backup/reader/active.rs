@@ -42,6 +42,8 @@ pub(crate) struct Active {
     pub(super) replica: Option<(BrokerId, Instant)>,
     /// A replica failed: until then only the leader is asked.
     pub(super) leader_until: Option<Instant>,
+    /// The batch before the position was stored by this collection.
+    pub(super) joined: bool,
     /// Since when only open transactions are in the way.
     pub(super) held_since: Option<Instant>,
     pub(super) damaged: Option<Damaged>,
@@ -57,6 +59,7 @@ impl Active {
             told: LogEnds::default(),
             replica: None,
             leader_until: None,
+            joined: false,
             held_since: None,
             damaged: None,
             pacing: Pacing::new(),
@@ -93,6 +96,12 @@ impl Active {
         }
     }
 
+    /// Another replica in sync than these, and until when it is asked.
+    pub(super) fn other_replica(&self, asked: &[BrokerId]) -> Option<(BrokerId, Instant)> {
+        let other = self.cursor.in_sync.iter().find(|id| !asked.contains(id));
+        other.map(|id| (*id, Instant::now() + REPLICA_LEASE))
+    }
+
     /// The broker to ask.
     pub(crate) fn broker(&self) -> BrokerId {
         self.replica.filter(|(_, until)| Instant::now() < *until).map_or(self.cursor.leader, |(id, _)| id)
@@ -101,7 +110,7 @@ impl Active {
     /// It goes on from `offset`, behind a batch of this leader epoch.
     pub(super) fn moves(&mut self, offset: i64, epoch: i32) {
         (self.cursor.offset, self.cursor.last_epoch) = (offset, epoch);
-        (self.held_since, self.max_bytes) = (None, PARTITION);
+        (self.held_since, self.max_bytes, self.joined) = (None, PARTITION, false);
         if self.damaged.take().is_some() {
             // A replica was asked for one batch only.
             self.replica = None;

@@ -50,7 +50,7 @@ impl Reader {
         probed: &mut bool,
     ) -> Result<bool, Failure> {
         let Cursor { offset, target, stable, .. } = active.cursor;
-        let asked = Asked { offset, target, stable: stable.min(target), alone: round.alone };
+        let asked = Asked { offset, target, stable: stable.min(target), joined: active.joined, alone: round.alone };
         match meaning(asked, &part) {
             Meaning::Records(found) => self.take_records(active, found, &part, round.pinned).await,
             Meaning::NothingBefore(next) => self.skip(active, next).await.map(|()| true),
@@ -86,6 +86,10 @@ impl Reader {
                 }
                 active.loses_broker();
                 self.fails(active, &error);
+                // Its disk may be damaged where another replica is whole.
+                if code == code::CORRUPT_MESSAGE && active.pacing.fails_for(PATIENCE) {
+                    active.replica = active.other_replica(&[self.broker]);
+                }
                 Ok(true)
             }
         }
@@ -122,6 +126,7 @@ impl Reader {
             self.shared.tell(Chunk::Skipped { key: active.key(), to: next.offset, epoch: next.epoch }).await?;
         }
         active.moves(next.offset, next.epoch);
+        active.joined = next.offset == stored_to;
         (active.behind, active.told) = (next.offset < part.last_stable_offset, ends);
         self.recovers(active);
         Ok(true)
@@ -229,9 +234,7 @@ impl Reader {
             stable.min(target)
         );
         // Before the run's patience is over: what was read of the partition is worth a recovery point.
-        let limit = self.shared.cluster.deadline() / 2;
-        let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= limit);
-        if over {
+        if active.pacing.fails_for(self.shared.cluster.deadline() / 2) {
             active.pacing.gives_up(Code::SourceDiverged, text);
         } else {
             active.pacing.stalls(Failure::new(Code::SourceDiverged, text), self.lull);
@@ -243,10 +246,9 @@ impl Reader {
     /// This user may not Read the topic. A broker that just started may not know all rights for a moment.
     fn forbidden(&mut self, active: &mut Active) -> bool {
         let topic = &active.cursor.topic;
-        let refused = WireError::broker(Request::Fetch, active.subject(), code::TOPIC_AUTHORIZATION_FAILED);
-        let text = format!("{refused}: this user may not Read it; grant Read on topic {topic}, or add it to exclude");
-        let over = active.pacing.trouble().is_some_and(|trouble| trouble.failing >= PATIENCE);
-        if over {
+        let said = WireError::broker(Request::Fetch, active.subject(), code::TOPIC_AUTHORIZATION_FAILED);
+        let text = format!("{said}; grant this user Read on topic {topic}, or add it to exclude");
+        if active.pacing.fails_for(PATIENCE) {
             active.pacing.gives_up(Code::NotAuthorized, text);
         } else {
             active.pacing.fails(Failure::new(Code::NotAuthorized, text));
@@ -317,7 +319,9 @@ impl Reader {
     async fn log_start(&self, cursor: &Cursor) -> Result<i64, WireError> {
         let name = [cursor.topic.to_string()];
         let mut topics = self.shared.cluster.topics(Some(&name)).await?;
-        topics.iter_mut().for_each(|topic| topic.partitions.retain(|p| p.index == cursor.partition));
+        for topic in &mut topics {
+            topic.partitions.retain(|p| p.index == cursor.partition);
+        }
         let same = topics.first().is_some_and(|topic| topic.error == 0 && topic.wire_id == cursor.wire_id);
         // The other partitions of this connection wait meanwhile.
         let asked = self.shared.cluster.offsets_within(&topics, OffsetAt::Start, Isolation::Uncommitted, PATIENCE);

@@ -15,6 +15,15 @@ use super::active::{Active, Damaged, PARTITION};
 use super::meaning::{Asked, Meaning, meaning};
 use super::{Chunk, Reader};
 
+/// A whole batch behind a damaged one.
+#[derive(Debug, Clone, Copy)]
+struct Whole {
+    /// The first offset that brings it.
+    at: i64,
+    /// Its own first offset.
+    base: i64,
+}
+
 impl Reader {
     /// The next batch is damaged; `true` when the next request will be another one.
     pub(super) async fn damaged(&mut self, active: &mut Active, damage: Damage) -> Result<bool, Failure> {
@@ -30,13 +39,11 @@ impl Reader {
         }
         damaged.once = false;
         damaged.asked.push(self.broker);
-        let other = active.cursor.in_sync.iter().find(|id| !damaged.asked.contains(id)).copied();
-        if let Some(id) = other {
-            active.replica = Some((id, tokio::time::Instant::now() + super::active::REPLICA_LEASE));
+        active.replica = active.other_replica(&damaged.asked);
+        if active.replica.is_some() {
             active.damaged = Some(damaged);
             return Ok(true);
         }
-        active.replica = None;
         self.give_up(active, damaged).await
     }
 
@@ -47,7 +54,14 @@ impl Reader {
         let next = match named {
             Some(next) => Some(next),
             None => match self.next_whole(active).await {
-                Ok(next) => next,
+                // A batch that contradicts another one is left by offsets; any other that covers the position is whole now.
+                Ok(Some(Whole { base, .. })) if base <= offset && damaged.damage.error != batch::ORDER => {
+                    let again = WireError::damaged(active.subject(), "a batch came damaged, and whole a moment later");
+                    active.pacing.stalls(again.into(), self.lull);
+                    self.note_trouble(active);
+                    return Ok(false);
+                }
+                Ok(next) => next.map(|whole| if whole.base > offset { whole.base } else { whole.at }),
                 Err(error) if error.retry() == Retry::Never => return Err(error.into()),
                 Err(error) => {
                     active.loses_broker();
@@ -75,7 +89,7 @@ impl Reader {
 
     /// Base offset of the first whole batch behind the position: brokers find a batch by an offset in it, so those behind
     /// a damaged one are found by asking for greater offsets, at first with growing steps, then between the last two.
-    async fn next_whole(&self, active: &Active) -> Result<Option<i64>, WireError> {
+    async fn next_whole(&self, active: &Active) -> Result<Option<Whole>, WireError> {
         let Some(end) = self.last_stable(active).await? else { return Ok(None) };
         // Nothing whole is found at `damaged`; asking for `readable` brings the batch at `base`.
         let mut damaged = active.cursor.offset;
@@ -97,18 +111,21 @@ impl Reader {
                 None => damaged = middle,
             }
         }
-        Ok(Some(base.max(active.cursor.offset + 1)))
+        Ok(Some(Whole { at: readable, base }))
     }
 
     async fn last_stable(&self, active: &Active) -> Result<Option<i64>, WireError> {
         let part = self.fetch_one(active, active.cursor.offset).await?;
-        Ok(Some(part.last_stable_offset).filter(|end| part.error == 0 && *end > active.cursor.offset))
+        // An answer with an error tells no end, but earlier ones did.
+        let told = active.told.stable.max(active.cursor.stable);
+        let stable = if part.error == 0 { part.last_stable_offset } else { told };
+        Ok(Some(stable).filter(|end| *end > active.cursor.offset))
     }
 
     /// Base offset of the batch that the broker has for this offset, when it is whole.
     async fn whole_at(&self, active: &Active, offset: i64) -> Result<Option<i64>, WireError> {
         let part = self.fetch_one(active, offset).await?;
-        match meaning(Asked { offset, target: i64::MAX, stable: 0, alone: None }, &part) {
+        match meaning(Asked { offset, target: i64::MAX, stable: 0, joined: false, alone: None }, &part) {
             Meaning::Records(found) => Ok(found.batches.first().map(|batch| batch.header.base_offset)),
             _ => Ok(None),
         }

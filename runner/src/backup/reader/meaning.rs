@@ -19,6 +19,8 @@ pub(super) struct Asked {
     pub(super) target: i64,
     /// What consumers saw when the run began, up to the target: nothing below it is left out as undecided.
     pub(super) stable: i64,
+    /// The batch before the position was stored: another one that reaches back below it contradicts that.
+    pub(super) joined: bool,
     /// Most bytes that were asked for, when nothing else was asked with it: the answer has all that fits.
     pub(super) alone: Option<usize>,
 }
@@ -89,6 +91,10 @@ pub(super) fn meaning(asked: Asked, part: &FetchedPartition) -> Meaning {
     let (split, damage) = batch::split_sound(&part.records);
     let mut batches = split.batches;
     batches.retain(|batch| batch.header.last_offset() >= asked.offset);
+    if let Some(first) = batches.first().filter(|first| asked.joined && first.header.base_offset < asked.offset) {
+        let next_base = Some(first.header.next_offset());
+        return Meaning::Damaged(Damage { error: batch::ORDER, next_base });
+    }
     let beyond = batches.iter().position(|batch| batch.header.base_offset >= asked.target);
     // A batch behind the target proves that nothing lies between the last one before it and the target.
     let proof = beyond.and_then(|place| batches.get(place)).map(|batch| batch.header.leader_epoch);

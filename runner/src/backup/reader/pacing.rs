@@ -88,6 +88,11 @@ impl Pacing {
         self.trouble.take().is_some()
     }
 
+    /// It has been failing for as long as this.
+    pub(super) fn fails_for(&self, time: Duration) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.failing >= time)
+    }
+
     pub(super) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()
     }

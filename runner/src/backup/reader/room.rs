@@ -189,7 +189,12 @@ impl Room {
             return Err(error.clone().into());
         }
         if let Some((topic, partition)) = found.into_keys().min() {
-            let text = format!("partition {partition} of topic {topic} can be read again");
+            let same =
+                |(other, _): &&&mut (Unplanned, Pacing)| other.topic.name == topic && other.partition == partition;
+            // Should planning fail once more, this is why.
+            let before =
+                due.iter().find(same).map_or_else(String::new, |(other, _)| format!("; before: {}", other.error));
+            let text = format!("partition {partition} of topic {topic} can be read again{before}");
             return Err(Failure::new(Code::TopicChanged, text));
         }
         let said = |(partition, _): &&mut (Unplanned, Pacing), error: Option<WireError>| {

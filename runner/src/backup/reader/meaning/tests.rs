@@ -36,7 +36,7 @@ fn part(records: Vec<u8>, stable: i64) -> FetchedPartition {
 }
 
 fn asked(offset: i64, target: i64) -> Asked {
-    Asked { offset, target, stable: 0, alone: None }
+    Asked { offset, target, stable: 0, joined: false, alone: None }
 }
 
 fn next(meaning: &Meaning) -> Option<i64> {
@@ -93,6 +93,23 @@ fn a_batch_that_is_cut_off_is_asked_for_whole_and_a_length_that_cannot_be_is_dam
     let mut huge = cut;
     huge[8] = 0x7f;
     assert!(matches!(meaning(asked(5, 100), &part(huge, 50)), Meaning::Damaged(_)));
+}
+
+#[test]
+fn two_batches_that_name_one_offset_are_damage() {
+    // The base offset of a batch is not under its checksum. Here 107 to 156 was 100 to 149.
+    let answer = [batch(50, 99), batch(107, 156), batch(150, 199)].concat();
+    assert_eq!(next(&meaning(asked(50, 300), &part(answer, 300))), Some(100));
+    let rest = [batch(107, 156), batch(150, 199)].concat();
+    let Meaning::Damaged(damage) = meaning(asked(100, 300), &part(rest, 300)) else { panic!("no damage") };
+    assert_eq!((damage.error, damage.next_base), (batch::ORDER, Some(150)));
+    // In answers of their own the second one shows it, and only behind a batch that was stored.
+    let second = batch(150, 199);
+    let joined = Asked { joined: true, ..asked(157, 300) };
+    let Meaning::Damaged(damage) = meaning(joined, &part(second.clone(), 300)) else { panic!("no damage") };
+    assert_eq!((damage.error, damage.next_base), (batch::ORDER, Some(200)));
+    assert_eq!(next(&meaning(asked(157, 300), &part(second.clone(), 300))), Some(200));
+    assert_eq!(next(&meaning(Asked { offset: 150, ..joined }, &part(second, 300))), Some(200));
 }
 
 #[test]
