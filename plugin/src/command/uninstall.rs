@@ -146,13 +146,12 @@ async fn sort(
             (None, What::Namespace) => occupied(cluster, &name, made).await,
             (None, _) => None,
         };
-        match why {
-            Some(why) => stays.push(why),
-            None => {
-                let uid = found.metadata.uid.unwrap_or_default();
-                leaving.push(Leaving { api, name, uid, shown, what });
-            }
+        if let Some(why) = why {
+            stays.push(why);
+            continue;
         }
+        let uid = found.metadata.uid.unwrap_or_default();
+        leaving.push(Leaving { api, name, uid, shown, what });
     }
     Ok((leaving, stays))
 }
