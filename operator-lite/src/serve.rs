@@ -23,6 +23,9 @@ use crate::webhook::{self, Certificate, TlsListener};
 /// How often the definitions in the cluster are compared with this program's.
 const DEFINITIONS: Duration = Duration::from_secs(60);
 
+/// How long controllers, and then everything else, may take to end: together less than the pod's grace period.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Runs until `stop`.
 ///
 /// # Errors
@@ -78,7 +81,9 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     let led = lead(&settings, &client, context, &stop).await;
     stop.cancel();
     tasks.close();
-    tasks.wait().await;
+    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+        tracing::warn!("not everything ended in time");
+    }
     led
 }
 
@@ -87,7 +92,16 @@ async fn lead(settings: &Settings, client: &Client, context: Context, stop: &Can
     let (metrics, groups) = (Arc::clone(&context.metrics), &settings.groups);
     if !settings.leader_election {
         metrics.leads(true);
-        controller::start(context, &settings.watch_namespaces, groups, stop.clone()).await;
+        let controllers = controller::start(context, &settings.watch_namespaces, groups, stop.clone());
+        let bounded = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            () = controllers => {}
+            // Whatever they wait for: a claim keeps the runs.
+            () = bounded => tracing::warn!("controllers did not end in time"),
+        }
         return Ok(());
     }
     let duration = Duration::from_secs(u64::from(settings.lease_secs.max(3)));
@@ -109,7 +123,9 @@ async fn lead(settings: &Settings, client: &Client, context: Context, stop: &Can
         let _ = tokio::time::timeout(terms.period, controllers).await;
         metrics.leads(false);
         if !lost {
-            return lease::give_up(client, &settings.namespace, &settings.identity).await;
+            // An API server that does not answer lets the Lease run out.
+            let given_up = lease::give_up(client, &settings.namespace, &settings.identity);
+            return tokio::time::timeout(terms.period, given_up).await.unwrap_or(Ok(()));
         }
         tracing::warn!("leadership is lost: waits for its turn");
     }
@@ -123,10 +139,11 @@ where
     R: Future<Output = Result<bool, Error>>,
 {
     loop {
-        match hold().await {
-            Ok(true) => return true,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the Lease could not be read"),
+        match stop.run_until_cancelled(hold()).await {
+            None => return false,
+            Some(Ok(true)) => return true,
+            Some(Ok(false)) => {}
+            Some(Err(error)) => tracing::warn!(%error, "the Lease could not be read"),
         }
         if stop.run_until_cancelled(tokio::time::sleep(terms.period)).await.is_none() {
             return false;
@@ -180,5 +197,29 @@ async fn watch_definitions(
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms { duration: Duration::from_secs(15), period: Duration::from_secs(3) };
+
+    /// Whoever asks an API server that never answers still ends when it is told to.
+    #[test]
+    fn a_silent_api_server_does_not_hold_up_the_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stop = CancellationToken::new();
+            let silent = || std::future::pending::<Result<bool, Error>>();
+            let waiting = wait_for_turn(silent, TERMS, &stop);
+            let ends = async {
+                tokio::task::yield_now().await;
+                stop.cancel();
+            };
+            let ended = tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(waiting, ends).0 }).await;
+            assert!(!ended.unwrap());
+        });
     }
 }

@@ -33,10 +33,10 @@ pub struct Settings {
     /// Image of the runner; wins over that of the placement
     #[arg(long, env = "RUNNER_IMAGE")]
     pub runner_image: Option<String>,
-    /// Runs that work at once; 0 is no limit
+    /// Backups that work at once, restores likewise, and dry runs of restores; 0 is no limit
     #[arg(long, env = "MAX_CONCURRENT_RUNS", default_value_t = 10)]
     pub max_concurrent_runs: usize,
-    /// Runs that work at once in a namespace; 0 is no limit
+    /// The same in a namespace; 0 is no limit
     #[arg(long, env = "MAX_CONCURRENT_RUNS_PER_NAMESPACE", default_value_t = 0)]
     pub max_concurrent_runs_per_namespace: usize,
     /// Address of the admission webhook

@@ -4,7 +4,7 @@ use contract::Report;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
-use crate::decide::{Ended, JobView};
+use crate::decide::{Ended, JobView, Start};
 
 /// Words of the kubelet for a container that will not start by itself.
 const STUCK: [&str; 6] = [
@@ -16,6 +16,9 @@ const STUCK: [&str; 6] = [
     "RunContainerError",
 ];
 
+/// Words of the kubelet for a container that ended without having run.
+const NOT_STARTED: [&str; 2] = ["StartError", "ContainerCannotRun"];
+
 /// A Job and those of `pods` that are its own.
 #[must_use]
 pub fn job(job: &Job, pods: &[Pod]) -> JobView {
@@ -26,9 +29,32 @@ pub fn job(job: &Job, pods: &[Pod]) -> JobView {
         deleting: job.metadata.deletion_timestamp.is_some(),
         suspended: job.spec.as_ref().and_then(|spec| spec.suspend).unwrap_or(false),
         live_pods: own.iter().filter(|pod| !has_ended(pod)).count(),
+        start: start(&own),
         ended: ended(job, &own),
         uid,
     }
+}
+
+fn start(pods: &[&Pod]) -> Start {
+    if pods.iter().any(|pod| has_run(pod)) {
+        Start::Ran
+    } else if pods.iter().any(|pod| !has_ended(pod) && pod_problem(pod).is_some()) {
+        Start::Stuck
+    } else {
+        Start::Awaited
+    }
+}
+
+/// Whether a container of a pod runs, or did.
+fn has_run(pod: &Pod) -> bool {
+    let ended =
+        |state: &ContainerStateTerminated| !state.reason.as_deref().is_some_and(|reason| NOT_STARTED.contains(&reason));
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    statuses
+        .iter()
+        .flat_map(|status| [&status.state, &status.last_state])
+        .flatten()
+        .any(|state| state.running.is_some() || state.terminated.as_ref().is_some_and(ended))
 }
 
 fn belongs(pod: &Pod, uid: &str) -> bool {
@@ -51,6 +77,8 @@ fn ended(job: &Job, pods: &[&Pod]) -> Option<Ended> {
     let code = terminated.map(|state| state.exit_code);
     let said = terminated.and_then(|state| serde_json::from_str::<Report>(state.message.as_deref()?.trim()).ok());
     Some(Ended {
+        // Of pods that are gone nobody can tell.
+        never_ran: !pods.is_empty() && !pods.iter().any(|pod| has_run(pod)),
         exit_code: code.or_else(|| exit_code_in(&message)).or(complete.filter(|_| failed.is_none()).map(|_| 0)),
         disrupted: message.contains("DisruptionTarget") || pods.iter().any(|pod| is_disrupted(pod)),
         report: said.map(|report| Box::new(report.into())),
@@ -188,6 +216,31 @@ mod tests {
     fn what_works_has_not_ended() {
         let view = case(json!([{"type": "FailureTarget", "status": "True"}]), pod("Running", json!({})));
         assert_eq!((view.ended, view.live_pods), (None, 1));
+    }
+
+    #[test]
+    fn what_never_ran_is_told_from_what_ran() {
+        let container = |state: Value| json!({"containerStatuses": [{"name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state}]});
+        let failed = json!([{"type": "Failed", "status": "True", "message": "was deleted"}]);
+        for (phase, state, start) in [
+            ("Pending", json!({}), Start::Awaited),
+            ("Pending", container(json!({"waiting": {"reason": "ContainerCreating"}})), Start::Awaited),
+            ("Pending", container(json!({"waiting": {"reason": "ErrImagePull"}})), Start::Stuck),
+            ("Running", container(json!({"running": {}})), Start::Ran),
+            ("Failed", container(json!({"terminated": {"exitCode": 3}})), Start::Ran),
+            ("Failed", container(json!({"terminated": {"exitCode": 128, "reason": "StartError"}})), Start::Awaited),
+        ] {
+            let view = case(failed.clone(), pod(phase, state.clone()));
+            assert_eq!(view.start, start, "{state}");
+            assert_eq!(view.ended.unwrap().never_ran, start != Start::Ran, "{state}");
+        }
+        let made: Job =
+            serde_json::from_value(json!({"metadata": {"uid": "u"}, "status": {"conditions": failed}})).unwrap();
+        let gone = job(&made, &[]);
+        assert!(
+            !gone.ended.unwrap().never_ran && gone.start == Start::Awaited,
+            "nobody can tell of a pod that is gone"
+        );
     }
 
     #[test]

@@ -205,7 +205,8 @@ fn a_job_that_somebody_removed_is_not_made_again() {
     let (cluster, ..) = shared();
     namespace(cluster, "vanished");
     cluster.apply(&backup("vanished", "held", json!({}))).unwrap();
-    cluster.wait(BACKUPS, "vanished", "held", "noted", |object| object["status"]["run"]["jobUid"].is_string());
+    // One that never ran would be made anew.
+    cluster.wait(BACKUPS, "vanished", "held", "running", |object| object["status"]["run"]["ran"] == true);
     cluster.ok(&["delete", "jobs", "-n", "vanished", "--all", "--timeout=20s"]);
     let object = cluster.wait(BACKUPS, "vanished", "held", "failed", |object| phase(object) == "Failed");
     assert!(is(&object, "Failed", "True", "JobVanished"), "{}", object["status"]);
@@ -517,7 +518,8 @@ fn no_tick_is_lost_or_doubled_while_replicas_die() {
     }
     assert!(uids.values().all(|jobs| jobs.len() == 1), "a run was made twice: {uids:?}");
     let jobs = cluster.list("jobs", "default");
-    assert!(jobs.len() <= RESOURCES, "{} Jobs are left", jobs.len());
+    // The last attempt, and the two before it, until the next run.
+    assert!(jobs.len() <= 3 * RESOURCES, "{} Jobs are left", jobs.len());
     println!(
         "{killed} replicas killed, the API server restarted, {total} runs of {RESOURCES} resources in {time:?}, none twice; {leader} leads"
     );

@@ -174,7 +174,19 @@ fn what_is_installed_is_uninstalled_and_resources_stay_unless_asked() {
     let refused = call(&["uninstall", "--apply", "--crds"]);
     assert_eq!((refused.code, webhooks().len()), (5, 1), "{}", refused.stderr);
 
-    let removed = call(&["uninstall", "--apply"]).ok();
+    let unasked = call(&["uninstall", "--apply"]);
+    assert_eq!((unasked.code, webhooks().len()), (5, 1), "{}", unasked.stderr);
+    // A user's Secret in the namespace of the operator.
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": "kafka-backup"}, "stringData": {"a": "b"},
+    });
+    cluster.apply(&secret).unwrap();
+    let kept = call(&["uninstall", "--apply", "--yes"]);
+    assert!(kept.stderr.contains("namespace/kafka-backup stays: it holds secret/users"), "{}", kept.stderr);
+    let removed = kept.ok();
+    assert!(!cluster.get("secrets", "kafka-backup", "users").is_null(), "a user's Secret stays");
+    cluster.ok(&["delete", "secret", "-n", "kafka-backup", "users"]);
+    assert!(call(&["uninstall", "--apply", "--yes"]).ok().contains("namespace/kafka-backup removed"));
     assert!(removed.contains("deployment.apps/kafka-backup-operator removed"), "{removed}");
     assert!(webhooks().is_empty());
     let backup = json!({
@@ -185,7 +197,7 @@ fn what_is_installed_is_uninstalled_and_resources_stay_unless_asked() {
         },
     });
     cluster.apply(&backup).unwrap();
-    assert_eq!(call(&["uninstall", "--apply"]).ok(), "", "what was removed is gone");
+    assert_eq!(call(&["uninstall", "--apply", "--yes"]).ok(), "", "what was removed is gone");
     assert_eq!(cluster.list(BACKUPS, "default").len(), 1, "resources stay");
     assert!(call(&["uninstall", "--apply", "--crds", "--yes"]).ok().contains("kafkabackups.kafka.oso.sh removed"));
     assert_eq!(cluster.list("customresourcedefinitions", "").len(), 0, "definitions are gone when it ends");

@@ -9,6 +9,8 @@ use crate::oso;
 const FIXED: [&str; 1] = ["KafkaBackupInspection"];
 /// Kinds that run once.
 const ONCE: [&str; 3] = ["KafkaRestore", "KafkaOffsetReset", "KafkaOffsetRollback"];
+/// Reasons for which the operator does not run a resource that its author can mend.
+const HELD_BACK: [&str; 2] = ["NotImplemented", "ValidationFailed"];
 /// Finalizers of other operators.
 const FOREIGN_FINALIZERS: [&str; 7] = [
     "kafka.oso.sh/backup-finalizer",
@@ -35,6 +37,10 @@ pub fn check(old: &Value, new: &Value) -> Vec<Finding> {
         let rule = "must stay as it is: this resource has run, and runs once";
         out.missing("spec", rule, "create a resource with a new name for another run");
     }
+    if works_once(old) && without_suspend(old) != without_suspend(new) {
+        let rule = "must stay as it is while the run of this backup works: what is changed now would not be in it";
+        out.missing("spec", rule, "change it when the run has ended, or make a new one");
+    }
     if old.get("spec") != new.get("spec") && FIXED.contains(&kind) {
         out.missing("spec", "must stay as it is: rights were asked for when it was made", "make a new one");
     }
@@ -57,14 +63,47 @@ fn is_ours(document: &Value) -> bool {
     document.pointer("/status/run").is_some_and(Value::is_object)
 }
 
-/// Whether it runs, has run, or failed after it changed its target. One that failed before may be mended.
+/// Whether it runs, has run, or failed after it changed its target. What failed before, was never begun, or has no
+/// container that ran may be mended.
 fn is_frozen(document: &Value) -> bool {
     let status = |path: &str| document.pointer(&format!("/status/{path}"));
+    let wrote = status("run/wrote").and_then(Value::as_bool);
+    let unfinished = status("run").is_some_and(|run| run.is_object() && run.get("finishedAt").is_none());
+    if unfinished && status("run/ran") == Some(&Value::Bool(false)) && wrote != Some(true) {
+        return false;
+    }
     match status("phase").and_then(Value::as_str) {
         Some("Running" | "Completed" | "PartiallyCompleted" | "RolledBack") => true,
-        Some("Failed") => status("run/wrote").and_then(Value::as_bool).unwrap_or(true),
+        Some("Failed") if !status("run").is_some_and(Value::is_object) => !was_held_back(document),
+        Some("Failed") => wrote.unwrap_or(true),
         _ => status("run").is_some_and(Value::is_object),
     }
+}
+
+/// Whether we refused to run it as it is written.
+fn was_held_back(document: &Value) -> bool {
+    let conditions = document.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let text = |condition: &Value, name: &str| condition.get(name).and_then(Value::as_str).map(str::to_owned);
+    conditions
+        .filter(|condition| text(condition, "type").as_deref() == Some("Ready"))
+        .any(|condition| text(condition, "reason").is_some_and(|reason| HELD_BACK.contains(&reason.as_str())))
+}
+
+/// Whether a backup that runs once works: what it backs up is settled.
+fn works_once(document: &Value) -> bool {
+    let at = |path: &str| document.pointer(path).filter(|value| !value.is_null());
+    let run = at("/status/run").filter(|run| run.get("finishedAt").is_none());
+    document.get("kind").and_then(Value::as_str) == Some("KafkaBackup")
+        && at("/spec/schedule").is_none()
+        && at("/spec/continuous") != Some(&Value::Bool(true))
+        && run.is_some_and(|run| run.get("ran") != Some(&Value::Bool(false)))
+}
+
+/// Whoever suspends a backup does not change what it backs up.
+fn without_suspend(document: &Value) -> Option<Value> {
+    let mut spec = document.get("spec")?.clone();
+    spec.as_object_mut()?.remove("suspend");
+    Some(spec)
 }
 
 /// The manual trigger of a group: the annotation whose new value asks for a run.
@@ -85,6 +124,7 @@ mod tests {
 
     #[test]
     fn what_has_run_is_frozen() {
+        let held = |reason: &str| json!({"phase": "Failed", "conditions": [{"type": "Ready", "reason": reason}]});
         let restore = |topic: &str, status: Value| json!({"kind": "KafkaRestore", "metadata": {}, "spec": {"topics": [topic]}, "status": status});
         for (status, frozen) in [
             (json!({}), false),
@@ -95,6 +135,13 @@ mod tests {
             (json!({"phase": "Failed", "run": {"wrote": true}}), true),
             (json!({"phase": "Failed", "run": {"wrote": false}}), false),
             (json!({"phase": "Failed"}), true),
+            (held("NotImplemented"), false),
+            (held("ValidationFailed"), false),
+            (held("ForeignOperator"), true),
+            (json!({"phase": "Running", "run": {"ran": false}}), false),
+            (json!({"phase": "Running", "run": {"ran": false, "wrote": true}}), true),
+            (json!({"phase": "Running", "run": {"ran": true}}), true),
+            (json!({"phase": "Completed", "run": {"ran": false, "finishedAt": "then"}}), true),
         ] {
             let found = fields(&restore("a", status.clone()), &restore("b", status.clone()));
             assert_eq!(found == ["spec"], frozen, "{status}");
@@ -106,6 +153,27 @@ mod tests {
     fn a_schedule_may_change_at_any_time() {
         let backup = |topic: &str| json!({"kind": "KafkaBackup", "metadata": {}, "spec": {"topics": [topic]}, "status": {"phase": "Completed"}});
         assert!(fields(&backup("a"), &backup("b")).is_empty());
+    }
+
+    #[test]
+    fn a_backup_that_runs_once_is_settled_while_its_run_works() {
+        let backup = |more: Value, run: Value| {
+            let mut spec = json!({"topics": ["a"]});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"kind": "KafkaBackup", "metadata": {}, "spec": spec, "status": {"run": run}})
+        };
+        let works = json!({"id": "a", "ran": true});
+        let refused = |old: Value, run: &Value, new: Value| {
+            !fields(&backup(old, run.clone()), &backup(new, run.clone())).is_empty()
+        };
+        let other = json!({"topics": ["b"]});
+        assert!(refused(json!({}), &works, other.clone()));
+        assert!(refused(json!({}), &works, json!({"schedule": "@daily"})));
+        assert!(!refused(json!({}), &works, json!({"suspend": true})));
+        assert!(!refused(json!({"schedule": "@daily"}), &works, other.clone()));
+        assert!(!refused(json!({"continuous": true}), &works, other.clone()));
+        assert!(!refused(json!({}), &json!({"id": "a", "ran": false}), other.clone()));
+        assert!(!refused(json!({}), &json!({"id": "a", "ran": true, "finishedAt": "then"}), other));
     }
 
     #[test]

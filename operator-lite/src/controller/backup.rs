@@ -7,6 +7,7 @@ use contract::{RunRef, RunSpec};
 use kube::{Client, ResourceExt};
 
 use super::kind::{Kind, Pending};
+use crate::capacity::Class;
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::status::{Moment, State, backup, taken_over};
@@ -36,12 +37,20 @@ impl Kind for KafkaBackup {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
-    fn mode(&self) -> Mode {
+    const TRIGGERED: bool = true;
+
+    fn mode(&self) -> Option<Mode> {
         if self.spec.continuous {
-            return Mode::Continuous;
+            return Some(Mode::Continuous);
         }
-        let schedule = self.spec.schedule.as_ref().and_then(|text| Schedule::parse(text).ok());
-        schedule.map_or(Mode::Once, |schedule| Mode::Scheduled(Box::new(schedule)))
+        match &self.spec.schedule {
+            Some(text) => Schedule::parse(text).ok().map(|schedule| Mode::Scheduled(Box::new(schedule))),
+            None => Some(Mode::Once),
+        }
+    }
+
+    fn class(&self) -> Class {
+        if self.spec.continuous { Class::Continuous } else { Class::Backup }
     }
 
     fn suspended(&self) -> bool {

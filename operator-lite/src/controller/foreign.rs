@@ -13,7 +13,8 @@ use kube::runtime::events::EventType;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{FIELD_MANAGER, Kind, Work};
+use super::work::{Told, Work};
+use super::{FIELD_MANAGER, Kind};
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::status::{Moment, State};
@@ -42,12 +43,15 @@ pub(super) async fn hand_over<K: Kind>(work: &Work<'_, K>) -> Result<Option<Acti
             "another operator holds this object; stop it, then annotate the object with {annotation}=true: nothing that \
              is finished runs again"
         );
-        return work.tell(&State::Foreign(text), Action::await_change()).await.map(Some);
+        return Ok(Some(work.tell(&State::Foreign(text)).await?.then(Action::await_change())));
     }
     if status_is_theirs {
         let state = State::TakenOver(left_over(object, work.moment).map(Box::new));
-        work.event(EventType::Normal, "TakenOver", "the object is run by this operator now").await;
-        return work.tell(&state, Action::await_change()).await.map(Some);
+        let told = work.tell(&state).await?;
+        if told == Told::Written {
+            work.event(EventType::Normal, "TakenOver", "the object is run by this operator now").await;
+        }
+        return Ok(Some(told.then(Action::await_change())));
     }
     release(&work.api(), object.meta()).await?;
     Ok(Some(Action::await_change()))
@@ -76,7 +80,7 @@ where
 /// The claim that stands for what the other operator did: a run that is over stays over, one that it left is abandoned.
 fn left_over<K: Kind>(object: &K, moment: Moment) -> Option<RunClaim> {
     let phase = object.phase()?.as_str();
-    let once = matches!(object.mode(), Mode::Once);
+    let once = matches!(object.mode(), Some(Mode::Once));
     let outcome = match phase {
         "Running" => "Failed",
         "Failed" if once => "Failed",

@@ -13,7 +13,8 @@ use kube::{Resource, ResourceExt};
 
 use super::jobs::Jobs;
 use super::kind::owner_of;
-use super::{AGAIN, AT_LEAST, Context, SOON, write_status};
+use super::work::write_status;
+use super::{AGAIN, AT_LEAST, Context, SOON};
 use crate::error::Error;
 use crate::status::{Moment, health};
 use crate::view;
@@ -103,7 +104,7 @@ async fn tell(
         return Ok(Action::await_change());
     }
     let changed = KafkaBackupInspection { status: Some(new), ..object.clone() };
-    write_status(&own(object, context), &changed, Action::requeue(AGAIN)).await
+    Ok(write_status(&own(object, context), &changed).await?.then(Action::requeue(AGAIN)))
 }
 
 fn own(object: &KafkaBackupInspection, context: &Context) -> Api<KafkaBackupInspection> {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use api::lower::job::{CONTAINER, OWNER_LABEL, Owner};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,15 +77,21 @@ impl Jobs {
         Ok(())
     }
 
-    /// Removes a Job and its pods.
+    /// Removes Jobs and their pods, those of `names` that were seen.
     ///
     /// # Errors
-    /// When the API server refuses; not when it is gone.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), Error> {
-        match self.jobs().delete(name, &DeleteParams::background()).await.map_err(Error::from) {
-            Err(error) if error.is_missing() => Ok(()),
-            other => other.map(drop),
+    /// When the API server refuses; not when one is gone.
+    pub(crate) async fn remove_all(&self, names: &[String]) -> Result<(), Error> {
+        for job in self.views.iter().filter(|job| !job.deleting && names.contains(&job.name)) {
+            let preconditions = Preconditions { uid: Some(job.uid.clone()), ..Preconditions::default() };
+            let this = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+            match self.jobs().delete(&job.name, &this).await.map_err(Error::from) {
+                // Another one of its name is not meant.
+                Err(error) if !error.is_missing() && !error.is_conflict() => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// How far the run of a Job is.

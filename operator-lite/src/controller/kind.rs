@@ -11,6 +11,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::capacity::{Class, Seat};
 use crate::decide::{Mode, Subject};
 use crate::error::Error;
 use crate::status::{Moment, State};
@@ -41,8 +42,12 @@ pub trait Kind:
     fn phase(&self) -> Option<&String>;
     /// Whether it was taken over from another operator.
     fn is_taken_over(&self) -> bool;
-    /// When it runs; the schedule is known to read.
-    fn mode(&self) -> Mode;
+    /// When it runs; `None` when its schedule does not read.
+    fn mode(&self) -> Option<Mode>;
+    /// Which budget its runs are of.
+    fn class(&self) -> Class;
+    /// Whether its annotation may ask for a run.
+    const TRIGGERED: bool;
     /// Whether no run is started by itself.
     fn suspended(&self) -> bool;
     /// Fields that it sets and that come in later work.
@@ -63,6 +68,12 @@ pub trait Kind:
         owner_of(self)
     }
 
+    /// Its place among the runs that work.
+    fn seat(&self) -> Seat {
+        let (namespace, uid) = (self.namespace().unwrap_or_default(), self.uid().unwrap_or_default());
+        Seat { class: self.class(), namespace, uid }
+    }
+
     /// What the decisions need.
     fn subject(&self) -> Subject {
         let time = |text: &String| text.parse::<Timestamp>().ok();
@@ -73,7 +84,7 @@ pub trait Kind:
             created: self.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             claim: self.claim().cloned(),
             last_schedule: self.last_schedule().and_then(time),
-            trigger: self.annotations().get(&trigger).cloned(),
+            trigger: self.annotations().get(&trigger).filter(|_| Self::TRIGGERED).cloned(),
             last_trigger: self.last_trigger().cloned(),
         }
     }

@@ -6,6 +6,7 @@ use contract::{RunRef, RunSpec};
 use kube::{Api, Client, ResourceExt};
 
 use super::kind::{Kind, Pending};
+use crate::capacity::Class;
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::status::{Moment, State, restore, taken_over};
@@ -35,8 +36,14 @@ impl Kind for KafkaRestore {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
-    fn mode(&self) -> Mode {
-        Mode::Once
+    const TRIGGERED: bool = false;
+
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::Once)
+    }
+
+    fn class(&self) -> Class {
+        if self.spec.dry_run { Class::Plan } else { Class::Restore }
     }
 
     fn suspended(&self) -> bool {
@@ -75,6 +82,13 @@ async fn place(spec: &KafkaRestoreSpec, client: &Client, own: &str) -> Result<St
     let backups = Api::<KafkaBackup>::namespaced(client.clone(), namespace);
     match backups.get_opt(&reference.name).await {
         Ok(Some(backup)) => Ok(backup.spec.storage),
+        Err(kube::Error::SerdeError(error)) => {
+            let text = format!(
+                "spec.backupRef.name: KafkaBackup {:?} in namespace {namespace:?} does not read: {error}",
+                reference.name
+            );
+            Err(Ok(("BackupUnreadable", text)))
+        }
         Err(error) => Err(Err(error.into())),
         Ok(None) => {
             let text = format!(

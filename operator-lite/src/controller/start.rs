@@ -11,13 +11,14 @@ use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all, ready};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{Api, DynamicObject};
-use kube::runtime::controller::{Action, Controller};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
 use super::later::{self, resource};
-use super::{Context, Kind, inspection, reconcile};
+use super::{Context, Kind, inspection, reconcile, unreadable};
 use crate::error::Error;
 
 /// How soon a failed look is repeated.
@@ -58,14 +59,17 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
     let name = K::kind(&()).into_owned();
     let own = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
     let config = kube::runtime::controller::Config::default().concurrency(AT_ONCE).debounce(Duration::from_millis(20));
-    let run = |object: Arc<K>, context: Arc<Context>| async move {
+    let run = |object: Arc<DeserializeGuard<K>>, context: Arc<Context>| async move {
         let name = K::kind(&()).into_owned();
         let begun = tokio::time::Instant::now();
-        let result = reconcile(object, Arc::clone(&context)).await;
+        let result = match &object.0 {
+            Ok(object) => reconcile(Arc::new(object.clone()), Arc::clone(&context)).await,
+            Err(invalid) => unreadable::tell::<K>(invalid, &context).await,
+        };
         context.metrics.reconciled(&name, result.is_ok(), begun.elapsed());
         result
     };
-    let controller = Controller::new(scoped::<K>(context, scope), watcher::Config::default());
+    let controller = Controller::new(scoped::<DeserializeGuard<K>>(context, scope), watcher::Config::default());
     let known = controller.store();
     let forget = async {
         loop {
@@ -94,10 +98,16 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
 
 async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
     let own = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
-    Controller::new(scoped::<KafkaBackupInspection>(context, scope), watcher::Config::default())
+    let run = |object: Arc<DeserializeGuard<KafkaBackupInspection>>, context: Arc<Context>| async move {
+        match &object.0 {
+            Ok(object) => inspection::reconcile(Arc::new(object.clone()), context).await,
+            Err(invalid) => unreadable::tell::<KafkaBackupInspection>(invalid, &context).await,
+        }
+    };
+    Controller::new(scoped::<DeserializeGuard<KafkaBackupInspection>>(context, scope), watcher::Config::default())
         .owns(scoped::<Job>(context, scope), own)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(inspection::reconcile, |_, error, _| after(error), Arc::clone(context))
+        .run(run, |_, error, _| after(error), Arc::clone(context))
         .for_each(|result| {
             report("KafkaBackupInspection", result);
             ready(())
@@ -131,9 +141,13 @@ fn after(error: &Error) -> Action {
     Action::requeue(AFTER_ERROR)
 }
 
-fn report<T: Debug, E: Debug>(kind: &str, result: Result<T, E>) {
+fn report<T: Debug, E: Debug>(kind: &str, result: Result<T, controller::Error<Error, E>>) {
     match result {
         Ok(object) => tracing::debug!(kind, ?object, "looked at"),
-        Err(error) => tracing::debug!(kind, ?error, "not looked at"),
+        // An object that went meanwhile, and a look whose failure was told.
+        Err(error @ (controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..))) => {
+            tracing::debug!(kind, ?error, "not looked at");
+        }
+        Err(error) => tracing::warn!(kind, ?error, "a kind cannot be watched"),
     }
 }

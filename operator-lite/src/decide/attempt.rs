@@ -11,6 +11,8 @@ use super::Step;
 pub struct Ended {
     /// Exit code of the runner; `None` when the pod is gone.
     pub exit_code: Option<i32>,
+    /// Whether its pod is there and its container certainly never ran.
+    pub never_ran: bool,
     /// Whether the cluster ended the pod: an eviction, a drained node, preemption.
     pub disrupted: bool,
     /// What the runner said of it.
@@ -142,7 +144,7 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             reason: reason.to_owned(),
             message: words(ended, said.as_ref()),
             said: said.clone(),
-            wrote: Some(wrote(claim, said.as_ref())),
+            wrote: Some(wrote(claim, ended, said.as_ref())),
         }))
     };
     let again = |failures: u32, wait: i64| {
@@ -152,7 +154,8 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             failures,
             not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
             job_uid: None,
-            wrote: Some(wrote(claim, said.as_ref())),
+            ran: Some(false),
+            wrote: Some(wrote(claim, ended, said.as_ref())),
             ..claim.clone()
         });
         Step::Again { next, why: words(ended, said.as_ref()) }
@@ -179,9 +182,10 @@ fn outcome(said: Option<&Said>) -> &str {
     said.map_or("Completed", |said| said.outcome.as_str())
 }
 
-/// Whether a run may have changed something, now or in an attempt before. Nothing is known of one that left no report.
-fn wrote(claim: &RunClaim, said: Option<&Said>) -> bool {
-    claim.wrote == Some(true) || said.is_none_or(|said| said.changed)
+/// Whether a run may have changed something, now or in an attempt before. Nothing is known of one that ran and left no
+/// report.
+fn wrote(claim: &RunClaim, ended: &Ended, said: Option<&Said>) -> bool {
+    claim.wrote == Some(true) || said.map_or(!ended.never_ran, |said| said.changed)
 }
 
 fn words(ended: &Ended, said: Option<&Said>) -> String {

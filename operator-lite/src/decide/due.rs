@@ -74,7 +74,7 @@ pub struct Next {
 /// # Errors
 /// Nothing is due: the next tick, if there is one.
 pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Option<Next>> {
-    let asked = subject.trigger.is_some() && subject.trigger != subject.last_trigger;
+    let asked = is_asked(subject);
     let claim = |why: Why, at: Timestamp, schedule: Option<Timestamp>| Tick {
         claim: claim(subject, wish, why, at),
         schedule,
@@ -103,6 +103,11 @@ pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Optio
     }
 }
 
+/// Whether a run was asked for by hand that was not claimed yet.
+pub(super) fn is_asked(subject: &Subject) -> bool {
+    subject.trigger.is_some() && subject.trigger != subject.last_trigger
+}
+
 fn claim(subject: &Subject, wish: &Wish, why: Why, at: Timestamp) -> RunClaim {
     let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
     RunClaim {
@@ -112,12 +117,13 @@ fn claim(subject: &Subject, wish: &Wish, why: Why, at: Timestamp) -> RunClaim {
         generation: subject.generation,
         digest: wish.digest.clone(),
         attempt: 1,
+        ran: Some(false),
         ..RunClaim::default()
     }
 }
 
 /// What runs once runs again only if it failed before it changed anything, and was mended since.
-fn may_run_once(subject: &Subject) -> bool {
+pub(super) fn may_run_once(subject: &Subject) -> bool {
     subject.claim.as_ref().is_none_or(|claim| {
         claim.outcome.as_deref() == Some("Failed")
             && claim.wrote == Some(false)

@@ -8,6 +8,8 @@ mod due;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use api::lower::job::{Owner, job_name};
 use api::oso::RunClaim;
 use contract::RunRef;
@@ -67,8 +69,21 @@ pub struct JobView {
     pub suspended: bool,
     /// Pods that have not ended.
     pub live_pods: usize,
+    /// Whether a container of its pods ran.
+    pub start: Start,
     /// How its attempt ended, once it has.
     pub ended: Option<Ended>,
+}
+
+/// Whether a container of a Job's pods ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// It runs, or did.
+    Ran,
+    /// It cannot start: the pod cannot be made, placed, or get its image.
+    Stuck,
+    /// Not known to have run, and nothing known to keep it.
+    Awaited,
 }
 
 /// The next step.
@@ -81,14 +96,18 @@ pub enum Step {
         /// When to look again, if at all.
         look: Option<Timestamp>,
     },
-    /// A run is due, and there is no room for it yet.
-    Queue,
     /// Write this claim, and the tick and the trigger that it is for.
     Claim(Box<Tick>),
     /// Make the Job of the claim.
     Make,
     /// Write down the uid of the claim's Job.
     Note(String),
+    /// Write down that a container of the claim's Job runs, or did.
+    NoteStart,
+    /// The claim's Job is not made, and something has changed: write the claim as it is now.
+    Renew(Box<RunClaim>),
+    /// Remove the Jobs of earlier attempts that still have a pod, by these names.
+    Clear(Vec<String>),
     /// The run works; look again.
     Watch,
     /// Tell the Job to end its pod, which saves its progress.
@@ -111,13 +130,46 @@ pub enum Step {
 /// How long the Job of a finished run stays, for its log.
 pub const KEEP_JOB: SignedDuration = SignedDuration::from_mins(10);
 
-/// The next step for a resource. `jobs` are all Jobs of the resource; `room` says whether one more run may start.
+impl Step {
+    /// Whether it begins a run or an attempt, which takes a place.
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        matches!(self, Self::Claim(_) | Self::Make)
+    }
+
+    /// Whether the run works until the next look, and keeps its place. One whose pod cannot start, or whose next attempt
+    /// waits, gives it to another.
+    #[must_use]
+    pub fn keeps_place(&self, stuck: bool) -> bool {
+        match self {
+            Self::Claim(_)
+            | Self::Make
+            | Self::Note(_)
+            | Self::NoteStart
+            | Self::Renew(_)
+            | Self::Clear(_)
+            | Self::Stop => true,
+            Self::Watch => !stuck,
+            Self::Again { next, .. } => next.not_before.is_none(),
+            Self::Idle { .. } | Self::Wait(_) | Self::Conclude(_) | Self::Sweep(_) => false,
+        }
+    }
+}
+
+/// The next step for a resource. `jobs` are all Jobs of the resource.
 #[must_use]
-pub fn decide(subject: &Subject, wish: &Wish, jobs: &[JobView], room: bool, now: Timestamp) -> Step {
+pub fn decide(subject: &Subject, wish: &Wish, jobs: &[JobView], now: Timestamp) -> Step {
     match &subject.claim {
         Some(claim) if claim.is_unfinished() => unfinished(subject, wish, claim, jobs, now),
-        claim => idle(subject, wish, claim.as_ref(), jobs, room, now),
+        claim => idle(subject, wish, claim.as_ref(), jobs, now),
     }
+}
+
+/// Whether a resource that runs once has run, and will not again as it is: nothing that happens elsewhere changes that.
+#[must_use]
+pub fn is_over(subject: &Subject, mode: &Mode) -> bool {
+    let ended = subject.claim.as_ref().is_some_and(|claim| !claim.is_unfinished());
+    matches!(mode, Mode::Once) && ended && !due::is_asked(subject) && !due::may_run_once(subject)
 }
 
 /// The run of a claim.
@@ -128,15 +180,28 @@ pub fn run_of(claim: &RunClaim) -> RunRef {
 
 /// The Jobs of all attempts of a claim.
 fn names(subject: &Subject, claim: Option<&RunClaim>) -> Vec<String> {
-    let all = claim.into_iter().flat_map(|claim| (1..=claim.attempt).map(move |attempt| (claim, attempt)));
-    all.map(|(claim, attempt)| job_name(&subject.owner, &run_of(claim), attempt)).collect()
+    claim.map(|claim| names_of(subject, claim, 1..claim.attempt + 1)).unwrap_or_default()
+}
+
+/// The Jobs of some attempts of a claim.
+fn names_of(subject: &Subject, claim: &RunClaim, attempts: Range<u32>) -> Vec<String> {
+    attempts.map(|attempt| job_name(&subject.owner, &run_of(claim), attempt)).collect()
 }
 
 fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView], now: Timestamp) -> Step {
     let name = job_name(&subject.owner, &run_of(claim), claim.attempt);
     let Some(job) = jobs.iter().find(|job| job.name == name) else {
         if claim.job_uid.is_some() {
-            return Step::Conclude(Box::new(Verdict::vanished(&name)));
+            return match claim.ran {
+                Some(false) => anew(subject, wish, claim, "its Job was removed before its container ran"),
+                Some(true) | None => Step::Conclude(Box::new(Verdict::vanished(&name))),
+            };
+        }
+        if let Some(step) = clear(subject, claim, jobs) {
+            return step;
+        }
+        if claim.digest != wish.digest {
+            return Step::Renew(Box::new(renewed(subject, wish, claim)));
         }
         if let Some(time) = claim.not_before.as_ref().and_then(|time| time.parse().ok()).filter(|time| *time > now) {
             return Step::Wait(time);
@@ -147,7 +212,20 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
     if claim.job_uid.is_none() {
         return Step::Note(job.uid.clone());
     }
+    if job.start == Start::Ran && claim.ran == Some(false) {
+        return Step::NoteStart;
+    }
     let endless = matches!(wish.mode, Mode::Continuous);
+    // A pod that cannot start would wait for ever, whatever was mended since.
+    let stuck = job.start == Start::Stuck && claim.ran == Some(false) && job.ended.is_none();
+    if stuck && claim.digest != wish.digest && !(endless && wish.suspended) {
+        return anew(
+            subject,
+            wish,
+            claim,
+            "its pod could not start, and the specification or the placement has changed",
+        );
+    }
     let unwanted = endless && (wish.suspended || wish.digest != claim.digest);
     match &job.ended {
         _ if job.suspended && job.live_pods == 0 => Step::Conclude(Box::new(Verdict::stopped())),
@@ -158,14 +236,45 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
     }
 }
 
-fn idle(
-    subject: &Subject,
-    wish: &Wish,
-    claim: Option<&RunClaim>,
-    jobs: &[JobView],
-    room: bool,
-    now: Timestamp,
-) -> Step {
+/// What is to be done with earlier attempts that still have a pod: one that could not start, and was given up.
+fn clear(subject: &Subject, claim: &RunClaim, jobs: &[JobView]) -> Option<Step> {
+    let earlier = names_of(subject, claim, 1..claim.attempt);
+    let alive = || {
+        let given_up = |job: &&JobView| job.live_pods > 0 && !job.deleting && job.ended.is_none();
+        jobs.iter().filter(given_up).filter(|job| earlier.contains(&job.name))
+    };
+    if alive().any(|job| job.start == Start::Ran) && claim.wrote != Some(true) {
+        // It started after all.
+        return Some(Step::Renew(Box::new(RunClaim { wrote: Some(true), ..claim.clone() })));
+    }
+    let names: Vec<String> = alive().map(|job| job.name.clone()).collect();
+    (!names.is_empty()).then_some(Step::Clear(names))
+}
+
+/// The Jobs of attempts that nobody looks at any more: those of the last two that failed stay, for their logs.
+#[must_use]
+pub fn outlived(subject: &Subject, claim: &RunClaim) -> Vec<String> {
+    names_of(subject, claim, 1..claim.attempt.saturating_sub(1))
+}
+
+/// The claim for what is asked for now.
+fn renewed(subject: &Subject, wish: &Wish, claim: &RunClaim) -> RunClaim {
+    RunClaim { digest: wish.digest.clone(), generation: subject.generation, ..claim.clone() }
+}
+
+/// The next attempt of a run whose container never ran: nothing was tried, so nothing failed.
+fn anew(subject: &Subject, wish: &Wish, claim: &RunClaim, why: &str) -> Step {
+    let next = RunClaim {
+        attempt: claim.attempt + 1,
+        job_uid: None,
+        not_before: None,
+        ran: Some(false),
+        ..renewed(subject, wish, claim)
+    };
+    Step::Again { next: Box::new(next), why: why.to_owned() }
+}
+
+fn idle(subject: &Subject, wish: &Wish, claim: Option<&RunClaim>, jobs: &[JobView], now: Timestamp) -> Step {
     let next = due(subject, wish, now);
     let kept = claim.filter(|claim| claim.job_uid.is_some()).map(|claim| {
         let ended = claim.finished_at.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
@@ -176,7 +285,6 @@ fn idle(
         (Ok(_), Some(_)) => Step::Sweep(names(subject, claim)),
         (_, Some(until)) if until <= now => Step::Sweep(names(subject, claim)),
         (Ok(_), None) if jobs.iter().any(|job| job.live_pods > 0) => Step::Watch,
-        (Ok(_), None) if !room => Step::Queue,
         (Ok(tick), None) => Step::Claim(Box::new(tick)),
         (Err(next), kept) => Step::Idle {
             next: next.map(|next| next.tick),

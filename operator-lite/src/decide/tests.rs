@@ -9,7 +9,7 @@ use api::schedule::Schedule;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Ended, JobView, Mode, Said, Step, Subject, Wish, decide, judge, run_of};
+use super::{Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, is_over, judge, outlived, run_of};
 
 fn owner() -> Owner {
     Owner {
@@ -60,7 +60,21 @@ fn job(claim: &RunClaim, ended: impl Into<Option<Ended>>) -> JobView {
         deleting: false,
         suspended: false,
         live_pods: usize::from(ended.is_none()),
+        start: Start::Awaited,
         ended,
+    }
+}
+
+/// A claim whose Job is written down.
+fn noted(ran: bool) -> RunClaim {
+    RunClaim {
+        at: at("10:00:00").to_string(),
+        generation: 1,
+        digest: "d".into(),
+        attempt: 1,
+        job_uid: Some("j".into()),
+        ran: Some(ran),
+        ..RunClaim::default()
     }
 }
 
@@ -69,22 +83,22 @@ fn resting() -> Step {
 }
 
 fn exit(code: i32) -> Ended {
-    Ended { exit_code: Some(code), disrupted: false, report: None, message: String::new() }
+    Ended { exit_code: Some(code), never_ran: false, disrupted: false, report: None, message: String::new() }
 }
 
 #[test]
 fn a_run_is_claimed_made_noted_watched_and_concluded() {
     let now = at("10:00:01");
     let (mut subject, wish) = (subject(), wish(Mode::Once));
-    let claim = claimed(decide(&subject, &wish, &[], true, now));
+    let claim = claimed(decide(&subject, &wish, &[], now));
     assert_eq!((claim.id.as_str(), claim.trigger.as_str()), ("nightly-20261121-100001", "once"));
     subject.claim = Some(claim.clone());
-    assert_eq!(decide(&subject, &wish, &[], true, now), Step::Make);
+    assert_eq!(decide(&subject, &wish, &[], now), Step::Make);
     let working = job(&claim, None);
-    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), true, now), Step::Note("j".into()));
+    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), now), Step::Note("j".into()));
     subject.claim.as_mut().unwrap().job_uid = Some("j".into());
-    assert_eq!(decide(&subject, &wish, &[working], true, now), Step::Watch);
-    let done = decide(&subject, &wish, &[job(&claim, exit(0))], true, now);
+    assert_eq!(decide(&subject, &wish, &[working], now), Step::Watch);
+    let done = decide(&subject, &wish, &[job(&claim, exit(0))], now);
     assert!(matches!(done, Step::Conclude(verdict) if verdict.completed));
 }
 
@@ -101,7 +115,7 @@ fn a_run_that_is_over_does_not_run_again() {
             generation,
             ..RunClaim::default()
         });
-        decide(&subject, &wish, &[], true, at("11:00:00"))
+        decide(&subject, &wish, &[], at("11:00:00"))
     };
     assert_eq!(over("Completed", true, 1), resting());
     assert_eq!(over("Failed", true, 1), resting());
@@ -115,7 +129,7 @@ fn a_run_whose_runner_changed_nothing_may_be_mended() {
         let claim = RunClaim { wrote: before, failures: 5, ..RunClaim::default() };
         let report = report.map(|changed| Box::new(Said { changed, ..Said::default() }));
         // Brokers that cannot be reached: attempts are used up.
-        let ended = Ended { exit_code: Some(3), disrupted: false, report, message: String::new() };
+        let ended = Ended { report, ..exit(3) };
         match judge(&claim, &ended, false, false, at("11:00:00")) {
             Step::Conclude(verdict) => verdict.wrote,
             other => panic!("{other:?}"),
@@ -132,32 +146,27 @@ fn a_missed_tick_runs_once_and_a_future_one_never() {
     let mut subject = subject();
     let wish = wish(every("0 */10 * * * *"));
     assert!(
-        matches!(decide(&subject, &wish, &[], true, at("10:00:30")), Step::Idle { next: Some(next), .. } if next >= at("10:10:00"))
+        matches!(decide(&subject, &wish, &[], at("10:00:30")), Step::Idle { next: Some(next), .. } if next >= at("10:10:00"))
     );
     // The operator was away for an hour: the newest tick stands for all.
-    let Step::Claim(tick) = decide(&subject, &wish, &[], true, at("11:04:00")) else { panic!() };
+    let Step::Claim(tick) = decide(&subject, &wish, &[], at("11:04:00")) else { panic!() };
     assert_eq!(tick.schedule, Some(at("11:00:00")));
     assert_eq!(tick.claim.at, at("11:00:00").to_string());
     subject.last_schedule = tick.schedule;
-    assert!(matches!(decide(&subject, &wish, &[], true, at("11:04:00")), Step::Idle { next: Some(_), .. }));
+    assert!(matches!(decide(&subject, &wish, &[], at("11:04:00")), Step::Idle { next: Some(_), .. }));
 }
 
 #[test]
 fn suspended_waits_and_a_trigger_runs_once() {
     let mut subject = subject();
     let suspended = Wish { suspended: true, ..wish(every("* * * * * *")) };
-    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), resting());
-    assert_eq!(decide(&subject, &Wish { suspended: true, ..wish(Mode::Once) }, &[], true, at("11:00:00")), resting());
+    assert_eq!(decide(&subject, &suspended, &[], at("11:00:00")), resting());
+    assert_eq!(decide(&subject, &Wish { suspended: true, ..wish(Mode::Once) }, &[], at("11:00:00")), resting());
     subject.trigger = Some("now".into());
-    let Step::Claim(tick) = decide(&subject, &suspended, &[], true, at("11:00:00")) else { panic!() };
+    let Step::Claim(tick) = decide(&subject, &suspended, &[], at("11:00:00")) else { panic!() };
     assert_eq!((tick.claim.trigger.as_str(), tick.trigger.as_deref()), ("manual", Some("now")));
     subject.last_trigger = tick.trigger;
-    assert_eq!(decide(&subject, &suspended, &[], true, at("11:00:00")), resting());
-}
-
-#[test]
-fn without_room_it_queues() {
-    assert_eq!(decide(&subject(), &wish(Mode::Once), &[], false, at("10:00:01")), Step::Queue);
+    assert_eq!(decide(&subject, &suspended, &[], at("11:00:00")), resting());
 }
 
 #[test]
@@ -172,7 +181,7 @@ fn each_exit_code_has_its_consequence() {
     let after = |code: i32, failures: u32, mode: Mode| {
         let claim = RunClaim { failures, ..claim.clone() };
         let subject = Subject { claim: Some(claim.clone()), ..subject() };
-        decide(&subject, &wish(mode), &[job(&claim, exit(code))], true, at("10:05:00"))
+        decide(&subject, &wish(mode), &[job(&claim, exit(code))], at("10:05:00"))
     };
     for code in [1, 2, 4] {
         assert!(matches!(after(code, 0, Mode::Once), Step::Conclude(verdict) if !verdict.completed), "{code}");
@@ -196,17 +205,105 @@ fn a_job_that_is_gone_is_not_made_again() {
     let claim =
         RunClaim { at: at("10:00:00").to_string(), attempt: 1, job_uid: Some("j".into()), ..RunClaim::default() };
     let subject = Subject { claim: Some(claim), ..subject() };
-    let step = decide(&subject, &wish(Mode::Once), &[], true, at("10:05:00"));
+    let step = decide(&subject, &wish(Mode::Once), &[], at("10:05:00"));
     assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished" && !verdict.completed));
 }
 
 #[test]
 fn no_attempt_begins_while_a_pod_of_the_set_lives() {
-    let claim = RunClaim { at: at("10:00:00").to_string(), attempt: 2, ..RunClaim::default() };
+    let claim = RunClaim { attempt: 2, job_uid: None, ..noted(false) };
     let before = RunClaim { attempt: 1, ..claim.clone() };
     let subject = Subject { claim: Some(claim), ..subject() };
-    assert_eq!(decide(&subject, &wish(Mode::Once), &[job(&before, None)], true, at("10:05:00")), Step::Watch);
-    assert_eq!(decide(&subject, &wish(Mode::Once), &[job(&before, exit(3))], true, at("10:05:00")), Step::Make);
+    let next = |job: JobView| decide(&subject, &wish(Mode::Once), &[job], at("10:05:00"));
+    let given_up = job(&before, None);
+    assert_eq!(next(given_up.clone()), Step::Clear(vec![given_up.name.clone()]));
+    assert_eq!(next(JobView { deleting: true, ..given_up }), Step::Watch);
+    assert_eq!(next(JobView { live_pods: 1, ..job(&before, exit(3)) }), Step::Watch);
+    assert_eq!(next(job(&before, exit(3))), Step::Make);
+}
+
+#[test]
+fn a_run_whose_container_never_ran_is_made_anew() {
+    let now = at("10:05:00");
+    let mended = Wish { digest: "mended".into(), ..wish(Mode::Once) };
+    let with = |claim: &RunClaim| Subject { claim: Some(claim.clone()), generation: 2, ..subject() };
+    let stuck = JobView { start: Start::Stuck, ..job(&noted(false), None) };
+    // As it was asked for, it is waited for; mended, it begins anew, and nothing has failed or was written.
+    assert_eq!(decide(&with(&noted(false)), &wish(Mode::Once), std::slice::from_ref(&stuck), now), Step::Watch);
+    let Step::Again { next, .. } = decide(&with(&noted(false)), &mended, std::slice::from_ref(&stuck), now) else {
+        panic!()
+    };
+    assert_eq!((next.attempt, next.digest.as_str(), next.generation), (2, "mended", 2));
+    assert_eq!(
+        (next.failures, next.ran, next.wrote, next.job_uid.clone(), next.not_before.clone()),
+        (0, Some(false), None, None, None)
+    );
+    // The stuck pod goes first; then the Job is made.
+    let subject = with(&next);
+    assert_eq!(decide(&subject, &mended, std::slice::from_ref(&stuck), now), Step::Clear(vec![stuck.name.clone()]));
+    let going = JobView { deleting: true, ..stuck.clone() };
+    assert_eq!(decide(&subject, &mended, &[going], now), Step::Watch);
+    assert_eq!(decide(&subject, &mended, &[], now), Step::Make);
+    // It started after all: that is remembered.
+    let started = JobView { start: Start::Ran, ..stuck.clone() };
+    let Step::Renew(told) = decide(&subject, &mended, &[started], now) else { panic!() };
+    assert_eq!(told.wrote, Some(true));
+    // Somebody deleted its Job.
+    let Step::Again { next, .. } = decide(&with(&noted(false)), &wish(Mode::Once), &[], now) else { panic!() };
+    assert_eq!((next.attempt, next.wrote), (2, None));
+    // What runs is not given up for an edit.
+    let runs = JobView { start: Start::Ran, ..stuck };
+    assert_eq!(decide(&with(&noted(false)), &mended, std::slice::from_ref(&runs), now), Step::NoteStart);
+    assert_eq!(decide(&with(&noted(true)), &mended, &[runs], now), Step::Watch);
+}
+
+#[test]
+fn an_edit_before_the_job_is_made_shapes_the_run() {
+    let claim = RunClaim { job_uid: None, ..noted(false) };
+    let subject = Subject { claim: Some(claim), generation: 2, ..subject() };
+    let mended = Wish { digest: "mended".into(), ..wish(Mode::Once) };
+    let Step::Renew(claim) = decide(&subject, &mended, &[], at("10:05:00")) else { panic!() };
+    assert_eq!((claim.digest.as_str(), claim.generation, claim.attempt), ("mended", 2, 1));
+}
+
+#[test]
+fn an_attempt_that_never_ran_wrote_nothing() {
+    let wrote = |never_ran: bool, before: Option<bool>| {
+        let ended = Ended { exit_code: None, disrupted: true, never_ran, ..exit(0) };
+        match judge(&RunClaim { wrote: before, ..noted(false) }, &ended, false, false, at("11:00:00")) {
+            Step::Again { next, .. } => next.wrote,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((wrote(true, None), wrote(false, None), wrote(true, Some(true))), (Some(false), Some(true), Some(true)));
+}
+
+#[test]
+fn what_cannot_work_now_has_no_place() {
+    let now = at("10:00:00");
+    let again = |wait: Option<&str>| Step::Again {
+        next: Box::new(RunClaim { not_before: wait.map(str::to_owned), ..noted(false) }),
+        why: String::new(),
+    };
+    for (step, stuck, keeps) in [
+        (Step::Watch, false, true),
+        (Step::Watch, true, false),
+        (Step::Wait(now), false, false),
+        (again(None), false, true),
+        (again(Some("later")), false, false),
+        (Step::Note("u".into()), false, true),
+        (Step::Stop, false, true),
+        (resting(), false, false),
+    ] {
+        assert_eq!(step.keeps_place(stuck), keeps, "{step:?} {stuck}");
+    }
+    assert!(Step::Make.begins() && !Step::Watch.begins());
+}
+
+#[test]
+fn the_jobs_of_the_last_two_failed_attempts_stay() {
+    let names = |attempt: u32| outlived(&subject(), &RunClaim { attempt, ..noted(false) }).len();
+    assert_eq!([1, 2, 3, 4, 5].map(names), [0, 0, 1, 2, 3]);
 }
 
 #[test]
@@ -215,17 +312,18 @@ fn a_continuous_run_is_stopped_before_it_begins_anew() {
         at: at("10:00:00").to_string(),
         attempt: 1,
         job_uid: Some("j".into()),
+        ran: Some(true),
         digest: "old".into(),
         ..RunClaim::default()
     };
     let mut subject = Subject { claim: Some(claim.clone()), ..subject() };
     let wish = wish(Mode::Continuous);
     let working = job(&claim, None);
-    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), true, at("10:05:00")), Step::Stop);
+    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), at("10:05:00")), Step::Stop);
     let ending = JobView { suspended: true, ..working.clone() };
-    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&ending), true, at("10:05:00")), Step::Watch);
+    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&ending), at("10:05:00")), Step::Watch);
     let ended = JobView { live_pods: 0, ..ending };
-    let step = decide(&subject, &wish, &[ended], true, at("10:05:00"));
+    let step = decide(&subject, &wish, &[ended], at("10:05:00"));
     let Step::Conclude(verdict) = step else { panic!("{step:?}") };
     assert!(verdict.completed && verdict.reason == "Stopped");
     subject.claim = Some(RunClaim {
@@ -234,9 +332,9 @@ fn a_continuous_run_is_stopped_before_it_begins_anew() {
         job_uid: None,
         ..claim
     });
-    assert_eq!(claimed(decide(&subject, &wish, &[], true, at("10:05:02"))).trigger, "continuous");
+    assert_eq!(claimed(decide(&subject, &wish, &[], at("10:05:02"))).trigger, "continuous");
     let suspended = Wish { suspended: true, ..wish };
-    assert_eq!(decide(&subject, &suspended, &[], true, at("10:05:02")), resting());
+    assert_eq!(decide(&subject, &suspended, &[], at("10:05:02")), resting());
 }
 
 #[test]
@@ -251,11 +349,8 @@ fn a_finished_job_stays_for_its_log_and_then_goes() {
     };
     let subject = Subject { claim: Some(claim.clone()), ..subject() };
     let once = wish(Mode::Once);
-    assert_eq!(
-        decide(&subject, &once, &[], true, at("10:02:00")),
-        Step::Idle { next: None, look: Some(at("10:11:00")) }
-    );
-    assert_eq!(decide(&subject, &once, &[], true, at("10:11:00")), Step::Sweep(vec![job(&claim, None).name]));
+    assert_eq!(decide(&subject, &once, &[], at("10:02:00")), Step::Idle { next: None, look: Some(at("10:11:00")) });
+    assert_eq!(decide(&subject, &once, &[], at("10:11:00")), Step::Sweep(vec![job(&claim, None).name]));
 }
 
 /// A cluster with one resource, and replicas that act on what they read.
@@ -267,9 +362,16 @@ struct World {
     /// Every Job that was ever made.
     made: BTreeMap<String, u32>,
     ticks: Vec<Timestamp>,
+    /// What shapes a run now.
+    digest: String,
 }
 
 impl World {
+    fn read(&self, mode: &Mode) -> (u32, Subject, Wish, Vec<JobView>) {
+        let wish = Wish { digest: self.digest.clone(), ..wish(mode.clone()) };
+        (self.version, self.subject.clone(), wish, self.jobs.values().cloned().collect())
+    }
+
     /// A step that was decided on `version` of the resource is carried out, as far as the API server lets it.
     fn carry_out(&mut self, step: Step, version: u32) {
         let current = version == self.version;
@@ -289,7 +391,11 @@ impl World {
                     subject.last_schedule = tick.schedule.or(subject.last_schedule);
                 });
             }
-            Step::Again { next, .. } => write(self, &mut |subject| subject.claim = Some((*next).clone())),
+            Step::Again { next, .. } | Step::Renew(next) => {
+                write(self, &mut |subject| subject.claim = Some((*next).clone()));
+            }
+            Step::NoteStart => write(self, &mut |subject| subject.claim.as_mut().unwrap().ran = Some(true)),
+            Step::Clear(names) => self.jobs.retain(|name, _| !names.contains(name)),
             Step::Note(uid) => write(self, &mut |subject| subject.claim.as_mut().unwrap().job_uid = Some(uid.clone())),
             Step::Conclude(verdict) => {
                 let now = self.now.to_string();
@@ -306,6 +412,7 @@ impl World {
                 let view = job(&claim, None);
                 if !self.jobs.contains_key(&view.name) {
                     assert!(self.jobs.values().all(|job| job.live_pods == 0), "two pods of one set");
+                    assert_eq!(claim.digest, self.digest, "it is made as it is claimed");
                     *self.made.entry(view.name.clone()).or_default() += 1;
                     self.jobs.insert(view.name.clone(), view);
                 }
@@ -325,28 +432,39 @@ proptest! {
     /// Whatever happens, in whatever order the replicas read and write: no Job is made twice, no two pods work on the set,
     /// ticks only grow, and each is claimed once.
     #[test]
-    fn no_run_is_made_twice(events in prop::collection::vec((0..8u8, 0..3usize, 0..4u8), 1..200)) {
+    fn no_run_is_made_twice(events in prop::collection::vec((0..10u8, 0..3usize, 0..4u8), 1..200)) {
         let mut world = World {
-            now: at("10:00:00"), version: 0, subject: subject(), jobs: BTreeMap::new(), made: BTreeMap::new(), ticks: Vec::new(),
+            now: at("10:00:00"), version: 0, subject: subject(), jobs: BTreeMap::new(), made: BTreeMap::new(), ticks: Vec::new(), digest: "d".into(),
         };
-        let wish = wish(every("*/10 * * * * *"));
+        let schedule = every("*/10 * * * * *");
         // What each replica read, and when.
-        let mut read: Vec<Option<(u32, Subject, Vec<JobView>)>> = vec![None; 3];
+        let mut read: Vec<Option<(u32, Subject, Wish, Vec<JobView>)>> = vec![None; 3];
         for (event, replica, detail) in events {
             match event {
                 0 | 1 => world.now += SignedDuration::from_secs(1 + i64::from(detail) * 7),
-                2 => read[replica] = Some((world.version, world.subject.clone(), world.jobs.values().cloned().collect())),
+                2 => read[replica] = Some(world.read(&schedule)),
                 3..=5 => {
                     // Reads first, if it has not.
-                    let known = read[replica].take().unwrap_or_else(|| {
-                        (world.version, world.subject.clone(), world.jobs.values().cloned().collect())
-                    });
-                    let step = decide(&known.1, &wish, &known.2, true, world.now);
+                    let known = read[replica].take().unwrap_or_else(|| world.read(&schedule));
+                    let step = decide(&known.1, &known.2, &known.3, world.now);
                     world.carry_out(step, known.0);
+                }
+                // A container starts, or the pod cannot.
+                8 => {
+                    if let Some(job) = world.jobs.values_mut().find(|job| job.ended.is_none()) {
+                        job.start = if detail % 2 == 0 { Start::Ran } else { Start::Stuck };
+                    }
+                }
+                // Somebody edits the specification or the placement.
+                9 => {
+                    world.digest = format!("d{detail}");
+                    world.subject.generation += 1;
+                    world.version += 1;
                 }
                 6 => {
                     let code = [0, 3, 75, 4][usize::from(detail)];
                     if let Some(job) = world.jobs.values_mut().find(|job| job.ended.is_none()) {
+                        job.start = Start::Ran;
                         job.ended = Some(exit(code));
                         job.live_pods = 0;
                     }
@@ -365,5 +483,42 @@ proptest! {
         prop_assert!(world.made.values().all(|count| *count == 1), "{:?}", world.made);
         prop_assert!(world.ticks.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", world.ticks);
         prop_assert!(world.ticks.iter().all(|tick| *tick <= world.now));
+    }
+}
+
+fn claims() -> impl Strategy<Value = Option<RunClaim>> {
+    let some =
+        (prop::option::of(any::<bool>()), prop::option::of(any::<bool>()), any::<bool>(), 0_i64..3, any::<bool>());
+    let claim = some.prop_map(|(finished, wrote, job, generation, ran)| RunClaim {
+        finished_at: finished.map(|_| at("10:00:05").to_string()),
+        outcome: finished.map(|well| if well { "Completed" } else { "Failed" }.to_owned()),
+        wrote,
+        job_uid: job.then(|| "j".to_owned()),
+        generation,
+        ..noted(ran)
+    });
+    prop::option::of(claim)
+}
+
+proptest! {
+    /// What has run, and runs once, rests: whatever it asks for now, whatever is there, at whatever time.
+    #[test]
+    fn terminal_is_terminal(
+        claim in claims(), generation in 0_i64..3, digest in "[ab]", suspended: bool, hours in 0_i64..100, jobs in 0_usize..3,
+    ) {
+        let subject = Subject { claim: claim.clone(), generation, ..subject() };
+        prop_assume!(is_over(&subject, &Mode::Once));
+        let wish = Wish { digest, suspended, ..wish(Mode::Once) };
+        let jobs: Vec<JobView> = claim.iter().cycle().take(jobs).map(|claim| job(claim, None)).collect();
+        let step = decide(&subject, &wish, &jobs, at("10:01:00") + SignedDuration::from_hours(hours));
+        prop_assert!(matches!(step, Step::Idle { next: None, .. } | Step::Sweep(_)), "{step:?}");
+    }
+
+    /// A run that wrote, or may have, is over for good.
+    #[test]
+    fn what_may_have_written_never_runs_again(claim in claims(), generation in 0_i64..3) {
+        let subject = Subject { claim: claim.clone(), generation, ..subject() };
+        let ended = claim.is_some_and(|claim| !claim.is_unfinished() && claim.wrote != Some(false));
+        prop_assert!(!ended || is_over(&subject, &Mode::Once));
     }
 }

@@ -2,13 +2,13 @@
 
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
-use super::conditions::{health, set, take_over};
-use super::{Moment, State, closed, findings, forgive, not_implemented, note, remarks};
+use super::conditions::{health, set, settle, take_over};
+use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks};
 use crate::decide::Verdict;
 
 /// Reasons that end when what they complain of is mended.
-const BLOCKED: [&str; 5] =
-    ["ValidationFailed", "NotImplemented", "ForeignOperator", "BackupSuspended", "ScheduleActive"];
+const BLOCKED: [&str; 6] =
+    ["Unreadable", "ValidationFailed", "NotImplemented", "ForeignOperator", "BackupSuspended", "ScheduleActive"];
 
 /// The new status.
 #[must_use]
@@ -58,7 +58,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             working(&mut new, scheduled, "BackupRunning", "the run begins", moment);
         }
         State::Running(running) => {
-            note(new.run.as_mut(), running.job_uid.as_ref(), moment);
+            note(new.run.as_mut(), running, moment);
             if let Some(progress) = &running.progress {
                 new.records_processed = Some(progress.records);
                 new.bytes_processed = Some(progress.bytes);
@@ -87,6 +87,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
                 }
             }
         }
+        State::Renewed(claim) => new.run = Some((**claim).clone()),
         State::Retrying(claim, text) => {
             new.run = Some((**claim).clone());
             phase(&mut new, "Running", text.clone());
@@ -113,8 +114,17 @@ fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::
     new.next_scheduled_backup = next.map(|time| time.to_string());
     let outcome = new.run.as_ref().and_then(|run| run.outcome.clone());
     let ready = new.conditions.iter().find(|condition| condition.type_ == "Ready");
-    let blocked = ready.is_none_or(|ready| BLOCKED.contains(&ready.reason.as_str()));
+    // Nothing waits when nothing is due.
+    let waited = new.phase.as_deref() == Some("Pending");
+    let blocked = waited || ready.is_none_or(|ready| BLOCKED.contains(&ready.reason.as_str()));
     if outcome.is_some() && !blocked {
+        return;
+    }
+    if let Some(outcome) =
+        outcome.as_deref().filter(|outcome| !spec.suspend && (next.is_none() || *outcome == "Failed"))
+    {
+        new.message = Some(settle(&mut new.conditions, outcome, spec.schedule.is_some() || spec.continuous, moment));
+        new.phase = Some(outcome.to_owned());
         return;
     }
     let (reason, text) = if spec.suspend {
@@ -147,7 +157,7 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
         }
         let stopped = verdict.reason == "Stopped";
         let text = if stopped { verdict.message.clone() } else { "Backup completed successfully".to_owned() };
-        let text = text + &remarks(verdict);
+        let text = text + &remarks(verdict) + if lasting { "" } else { edited(claim, moment) };
         let (phase, reason) = if stopped { ("Ready", "Stopped") } else { ("Completed", "BackupSucceeded") };
         new.phase = Some(phase.to_owned());
         health(&mut new.conditions, (true, false, false), reason, &text, moment);

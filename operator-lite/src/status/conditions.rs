@@ -70,6 +70,29 @@ pub(crate) fn health(
     set(all, "Reconciling", reconciling, reason, message, moment);
 }
 
+/// Whether the resource says something else than how its run ended: what was told of it meanwhile is no news any more.
+pub(super) fn is_unsettled(all: &[Condition], outcome: &str, phase: Option<&String>) -> bool {
+    let find = |name: &str| all.iter().find(|condition| condition.type_ == name).map(|condition| &condition.reason);
+    phase.map(String::as_str) != Some(outcome) || find("Ready") != find(end(outcome))
+}
+
+/// Says again how the run ended. Returns it in words.
+pub(super) fn settle(all: &mut Vec<Condition>, outcome: &str, lasting: bool, moment: Moment) -> String {
+    let known = all.iter().find(|condition| condition.type_ == end(outcome) && condition.status == "True");
+    let usual = || (format!("Run{outcome}"), format!("the run ended: {outcome}"));
+    let (reason, text) = known.map_or_else(usual, |known| (known.reason.clone(), known.message.clone()));
+    let failed = outcome != "Completed";
+    health(all, (!failed, failed && !lasting, false), &reason, &text, moment);
+    set(all, "Complete", !failed, &reason, &text, moment);
+    set(all, "Failed", failed, &reason, &text, moment);
+    text
+}
+
+/// The condition that tells of an outcome.
+fn end(outcome: &str) -> &'static str {
+    if outcome == "Completed" { "Complete" } else { "Failed" }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -34,6 +34,8 @@ pub enum State {
     Claimed(Box<Tick>),
     /// The claimed run works.
     Running(Box<Running>),
+    /// The claim is written anew, before its Job is made.
+    Renewed(Box<RunClaim>),
     /// An attempt has ended, and this claim is for the next one.
     Retrying(Box<RunClaim>, String),
     /// The Job of a finished run is gone.
@@ -47,6 +49,8 @@ pub enum State {
 pub struct Running {
     /// Uid of its Job, if it is not written down yet.
     pub job_uid: Option<String>,
+    /// Whether its container was seen to run.
+    pub ran: bool,
     /// How far it is.
     pub progress: Option<Progress>,
     /// What keeps its pod from running: a stable word, and the same in words.
@@ -79,11 +83,15 @@ fn not_implemented(fields: &[&str]) -> String {
     format!("not available in this release: {}; remove it to run", fields.join(", "))
 }
 
-/// The uid of the claim's Job is written down once; then the run has begun.
-fn note(claim: Option<&mut RunClaim>, uid: Option<&String>, moment: Moment) {
-    if let (Some(claim), Some(uid)) = (claim, uid) {
+/// The uid of the claim's Job is written down once, and that its container ran; then the run has begun.
+fn note(claim: Option<&mut RunClaim>, running: &Running, moment: Moment) {
+    let Some(claim) = claim else { return };
+    if let Some(uid) = &running.job_uid {
         claim.job_uid = Some(uid.clone());
         claim.started_at.get_or_insert_with(|| moment.now.to_string());
+    }
+    if running.ran {
+        claim.ran = Some(true);
     }
 }
 
@@ -103,6 +111,14 @@ fn closed(claim: &RunClaim, verdict: &Verdict, now: Timestamp) -> RunClaim {
         not_before: None,
         ..claim.clone()
     }
+}
+
+/// What a run that is over says of an edit that came too late for it.
+fn edited(claim: &RunClaim, moment: Moment) -> &'static str {
+    if claim.generation == moment.generation {
+        return "";
+    }
+    "; the specification was changed while it ran, and the run did not see that: run it again for what it asks for now"
 }
 
 /// What a run warned of, in a sentence.

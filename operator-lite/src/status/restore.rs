@@ -2,8 +2,8 @@
 
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
 
-use super::conditions::{health, set, take_over};
-use super::{Moment, State, closed, findings, forgive, not_implemented, note, remarks};
+use super::conditions::{health, is_unsettled, set, settle, take_over};
+use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks};
 
 /// The new status.
 #[must_use]
@@ -34,7 +34,14 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             }
         }
         State::Pending(reason, text) => tell("Pending", (false, false, true), reason, text),
-        State::Idle(_) => {}
+        State::Idle(_) => {
+            let outcome = new.run.as_ref().and_then(|run| run.outcome.clone());
+            let unsettled = |outcome: &String| is_unsettled(&new.conditions, outcome, new.phase.as_ref());
+            if let Some(outcome) = outcome.filter(unsettled) {
+                new.message = Some(settle(&mut new.conditions, &outcome, false, moment));
+                new.phase = Some(outcome);
+            }
+        }
         State::Claimed(tick) => {
             tell("Running", (false, false, true), "RestoreRunning", "the run begins");
             new.run = Some(tick.claim.clone());
@@ -48,7 +55,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             // A lost node needs somebody; everything else may mend itself.
             let stalled = reason == "NodeLost";
             tell("Running", (false, stalled, !stalled), reason, &text);
-            note(new.run.as_mut(), running.job_uid.as_ref(), moment);
+            note(new.run.as_mut(), running, moment);
             if let Some(progress) = &running.progress {
                 forgive(new.run.as_mut(), progress);
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
@@ -59,6 +66,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.eta_ms = progress.remaining_secs.map(|seconds| seconds * 1_000);
             }
         }
+        State::Renewed(claim) => new.run = Some((**claim).clone()),
         State::Retrying(claim, text) => {
             tell("Running", (false, false, true), "RestoreRetrying", text);
             new.run = Some((**claim).clone());
@@ -90,7 +98,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                     _ => "Restore completed successfully",
                 };
                 let reason = if spec.dry_run { "DryRunPassed" } else { "RestoreSucceeded" };
-                (reason, text.to_owned() + &remarks(verdict))
+                (reason, text.to_owned() + &remarks(verdict) + edited(claim, moment))
             } else {
                 (verdict.reason.as_str(), verdict.message.clone())
             };

@@ -32,7 +32,7 @@ fn restore_spec(more: &Value) -> KafkaRestoreSpec {
 }
 
 fn claim() -> Box<RunClaim> {
-    Box::new(RunClaim { id: "b-1".into(), job_uid: Some("j".into()), ..RunClaim::default() })
+    Box::new(RunClaim { id: "b-1".into(), generation: 3, job_uid: Some("j".into()), ..RunClaim::default() })
 }
 
 fn verdict(completed: bool, reason: &str) -> Box<Verdict> {
@@ -151,4 +151,64 @@ fn what_blocks_is_named_and_a_lost_node_stalls() {
     assert_eq!(health(&told(&State::Running(Box::new(lost))).conditions), ("FTF".to_owned(), "NodeLost"));
     let pending = told(&State::Pending("BackupNotFound", "no".into()));
     assert_eq!((pending.phase.as_deref(), health(&pending.conditions).1), (Some("Pending"), "BackupNotFound"));
+}
+
+#[test]
+fn what_waited_and_is_not_due_any_more_does_not_wait() {
+    let daily = |suspend: bool| backup_spec(&json!({"schedule": "@daily", "suspend": suspend}));
+    let queued = State::Pending("Queued", "waits".into());
+    let first = backup(&KafkaBackupStatus::default(), &daily(false), &queued, at(0));
+    for old in
+        [first, backup(&over(true), &daily(false), &queued, at(0)), backup(&over(false), &daily(false), &queued, at(0))]
+    {
+        assert_eq!(old.phase.as_deref(), Some("Pending"));
+        let suspended = backup(&old, &daily(true), &State::Idle(None), at(1));
+        assert_eq!(health(&suspended.conditions).1, "BackupSuspended");
+        assert_ne!(suspended.phase.as_deref(), Some("Pending"));
+        let next = backup(&old, &daily(false), &State::Idle(Some(at(60).now)), at(1));
+        let failed = old.run.as_ref().is_some_and(|run| run.outcome.as_deref() == Some("Failed"));
+        assert_eq!(health(&next.conditions).1, if failed { "RunFailed" } else { "ScheduleActive" });
+    }
+}
+
+/// A backup whose run is over.
+fn over(well: bool) -> KafkaBackupStatus {
+    let state = State::Over(claim(), verdict(well, if well { "Completed" } else { "RunFailed" }));
+    backup(&KafkaBackupStatus::default(), &backup_spec(&json!({"schedule": "@daily"})), &state, at(0))
+}
+
+#[test]
+fn a_restore_that_is_over_says_how_it_ended_whatever_was_said_since() {
+    let spec = restore_spec(&json!({}));
+    for (well, reason) in [(true, "RestoreSucceeded"), (false, "RunFailed")] {
+        let end =
+            restore(&KafkaRestoreStatus::default(), &spec, &State::Over(claim(), verdict(well, "RunFailed")), at(0));
+        assert_eq!(restore(&end, &spec, &State::Idle(None), at(9)), end, "nothing to say");
+        let lost = restore(&end, &spec, &State::Pending("BackupNotFound", "no".into()), at(1));
+        let healed = restore(&lost, &spec, &State::Idle(None), at(9));
+        assert_eq!((healed.phase, healed.message), (end.phase, end.message));
+        assert_eq!(health(&healed.conditions), (if well { "TFF" } else { "FTF" }.to_owned(), reason));
+    }
+}
+
+#[test]
+fn an_edit_that_came_too_late_is_told() {
+    let later = Moment { generation: 4, ..at(0) };
+    let done = State::Over(claim(), verdict(true, "Completed"));
+    let told = |state: &State, moment| {
+        backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), state, moment).message.unwrap()
+    };
+    assert!(told(&done, later).contains("was changed while it ran"), "{}", told(&done, later));
+    assert!(!told(&done, at(0)).contains("changed"));
+}
+
+#[test]
+fn that_a_container_ran_is_written_down() {
+    let old =
+        KafkaRestoreStatus { run: Some(RunClaim { ran: Some(false), ..*claim() }), ..KafkaRestoreStatus::default() };
+    let told = |ran| {
+        let state = State::Running(Box::new(Running { ran, ..Running::default() }));
+        restore(&old, &restore_spec(&json!({})), &state, at(0)).run.unwrap().ran
+    };
+    assert_eq!((told(false), told(true)), (Some(false), Some(true)));
 }

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 
 /// The field manager of what is applied.
-const MANAGER: &str = "kubectl-kafka-backup";
+pub(super) const MANAGER: &str = "kubectl-kafka-backup";
 /// How long the operator may take to be ready, and what is removed to be gone.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
 /// How often both are looked at.

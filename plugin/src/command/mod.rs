@@ -4,6 +4,8 @@ pub mod backup;
 pub mod browse;
 pub mod complete;
 pub mod completion;
+mod confirm;
+mod contents;
 pub mod doctor;
 pub mod explain;
 pub mod install;

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, LogParams};
 use serde_json::{Map, Value, json};
 
+use super::confirm::confirm;
 use super::kafka::Kafka;
 use super::or_interrupt;
 use super::print;
@@ -138,9 +139,8 @@ async fn create(options: Create, connection: &Connection, screen: &mut Screen) -
         spec.insert("planFingerprint".to_owned(), fingerprint.into());
     }
     let sends = options.write.dry_run == DryRun::None;
-    if options.work.purge_topics && sends && !options.yes {
-        let question = "--purge-topics deletes all records of the target topics first";
-        confirm(question, screen)?;
+    if options.work.purge_topics && sends {
+        confirm("--purge-topics deletes all records of the target topics first", options.yes, screen)?;
     }
     let created =
         write::create::<KafkaRestore>(cluster.as_ref(), document(&options.name, spec), &options.write, screen).await?;
@@ -159,18 +159,6 @@ async fn create(options: Create, connection: &Connection, screen: &mut Screen) -
 
 fn document(name: &str, spec: Map<String, Value>) -> Value {
     json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": name}, "spec": spec})
-}
-
-/// Asks a person; off a terminal that is a refusal.
-fn confirm(question: &str, screen: &mut Screen) -> Result<(), Error> {
-    let refused = |what: String| Error::Refused { what, hint: "add --yes if that is meant".to_owned() };
-    if !screen.interactive {
-        return Err(refused(question.to_owned()));
-    }
-    screen.complain(&format!("{question}. Go on? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused("nothing was done".to_owned())) }
 }
 
 async fn spec(work: &Work, cluster: Option<&Cluster>) -> Result<Map<String, Value>, Error> {

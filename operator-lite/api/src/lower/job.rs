@@ -127,7 +127,7 @@ fn stem(owner: &Owner) -> String {
 #[must_use]
 pub fn digest(spec: &RunSpec, placement: &Placement) -> String {
     let run = RunSpec { run: None, ..spec.clone() };
-    let text = serde_json::to_string(&(run, &placement.image)).unwrap_or_default();
+    let text = serde_json::to_string(&(run, placement)).unwrap_or_default();
     blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
 }
 

@@ -27,6 +27,9 @@ pub struct RunClaim {
     /// Uid of the attempt's Job, once it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_uid: Option<String>,
+    /// Whether a container of this attempt ever ran; absent in claims of versions that did not look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ran: Option<bool>,
     /// When the first attempt began (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,

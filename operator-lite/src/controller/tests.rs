@@ -1,0 +1,344 @@
+//! The controllers against an API server in memory: it keeps versions, refuses old ones, and can let another writer in
+//! before each status that is written.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use api::lower::job::{OWNER_LABEL, Placement};
+use api::oso::{KafkaBackup, KafkaRestore};
+use axum::Router;
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::events::{Recorder, Reporter};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Context, Kind, reconcile, unreadable};
+use crate::capacity::Capacity;
+use crate::metrics::Metrics;
+
+const JOBS: &str = "/apis/batch/v1/namespaces/team/jobs";
+const PODS: &str = "/api/v1/namespaces/team/pods";
+const EVENTS: &str = "/api/v1/namespaces/team/events";
+const BACKUPS: &str = "/apis/kafka.oso.sh/v1alpha1/namespaces/team/kafkabackups";
+const RESTORES: &str = "/apis/kafka.oso.sh/v1alpha1/namespaces/team/kafkarestores";
+
+#[derive(Default)]
+struct World {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    /// Whether somebody else writes to an object before the next status of it is written, one by one.
+    rivals: VecDeque<bool>,
+    /// Events that were written.
+    told: usize,
+    /// Statuses that were kept.
+    kept: usize,
+}
+
+#[derive(Clone, Default)]
+struct Server(Arc<Mutex<World>>);
+
+fn status(code: StatusCode) -> Response {
+    let body = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": code.to_string(), "message": code.to_string(), "code": code.as_u16()});
+    (code, body.to_string()).into_response()
+}
+
+async fn serve(State(server): State<Server>, request: Request) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let owner = request.uri().query().and_then(owner_asked_for);
+    let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_else(|_| Bytes::new());
+    server.answer(&method, &path, owner.as_deref(), serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+/// The owner whose objects a list is asked for.
+fn owner_asked_for(query: &str) -> Option<String> {
+    let selector = query.split('&').find_map(|part| part.strip_prefix("labelSelector="))?;
+    let selector = selector.replace("%2F", "/").replace("%3D", "=");
+    Some(selector.strip_prefix(OWNER_LABEL)?.strip_prefix('=')?.to_owned())
+}
+
+impl Server {
+    fn answer(&self, method: &Method, path: &str, owner: Option<&str>, body: Value) -> Response {
+        let mut world = self.0.lock().unwrap();
+        let known = |world: &World, path: &str| world.objects.get(path).map(ToString::to_string);
+        if path.contains("events.k8s.io") {
+            world.told += 1;
+            return body.to_string().into_response();
+        }
+        match method.as_str() {
+            "GET" if [JOBS, PODS, EVENTS].contains(&path) => {
+                let inside = format!("{path}/");
+                let inside = world.objects.iter().filter(|(at, _)| at.starts_with(&inside)).map(|(_, object)| object);
+                let of_owner =
+                    |object: &&Value| owner.is_none_or(|owner| object["metadata"]["labels"][OWNER_LABEL] == owner);
+                let items: Vec<&Value> = inside.filter(of_owner).collect();
+                json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}).to_string().into_response()
+            }
+            "GET" => known(&world, path).map_or_else(|| status(StatusCode::NOT_FOUND), IntoResponse::into_response),
+            "POST" => {
+                let at = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or_default());
+                if world.objects.contains_key(&at) {
+                    return status(StatusCode::CONFLICT);
+                }
+                world.keep(&at, body);
+                known(&world, &at).unwrap().into_response()
+            }
+            "PUT" => {
+                let at = path.trim_end_matches("/status").to_owned();
+                let rival = world.rivals.pop_front().unwrap_or(false);
+                let Some(mut object) = world.objects.get(&at).cloned() else { return status(StatusCode::NOT_FOUND) };
+                if rival {
+                    world.keep(&at, object.clone());
+                }
+                let current = world.objects[&at]["metadata"]["resourceVersion"].clone();
+                if body["metadata"]["resourceVersion"] != current {
+                    return status(StatusCode::CONFLICT);
+                }
+                object["status"] = body["status"].clone();
+                world.kept += 1;
+                world.keep(&at, object);
+                known(&world, &at).unwrap().into_response()
+            }
+            "PATCH" if path.ends_with("/status") => {
+                let at = path.trim_end_matches("/status").to_owned();
+                let mut object = world.objects[&at].clone();
+                for (name, value) in body["status"].as_object().unwrap() {
+                    object["status"][name] = value.clone();
+                }
+                world.keep(&at, object);
+                known(&world, &at).unwrap().into_response()
+            }
+            "DELETE" => match world.objects.remove(path) {
+                Some(object) => object.to_string().into_response(),
+                None => status(StatusCode::NOT_FOUND),
+            },
+            _ => status(StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    fn context(&self, capacity: Capacity) -> Arc<Context> {
+        let client = Client::new(Router::new().fallback(serve).with_state(self.clone()), "team");
+        let reporter = Reporter { controller: "test".into(), instance: None };
+        Arc::new(Context {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            placement: Arc::new(Placement { image: "runner".into(), ..Placement::default() }),
+            capacity: Arc::new(capacity),
+            metrics: Arc::new(Metrics::new()),
+        })
+    }
+
+    fn put(&self, at: &str, object: Value) {
+        self.0.lock().unwrap().keep(at, object);
+    }
+
+    fn get(&self, at: &str) -> Value {
+        self.0.lock().unwrap().objects.get(at).cloned().unwrap_or_default()
+    }
+
+    fn jobs(&self) -> Vec<Value> {
+        let inside = format!("{JOBS}/");
+        let world = self.0.lock().unwrap();
+        world.objects.iter().filter(|(at, _)| at.starts_with(&inside)).map(|(_, job)| job.clone()).collect()
+    }
+
+    /// The Jobs of a resource.
+    fn jobs_of(&self, uid: &str) -> Vec<Value> {
+        self.jobs().into_iter().filter(|job| job["metadata"]["labels"][OWNER_LABEL] == uid).collect()
+    }
+
+    /// Reconciles a resource as it is now.
+    async fn look<K: Kind>(&self, at: &str, context: &Arc<Context>) {
+        let object: K = serde_json::from_value(self.get(at)).unwrap();
+        reconcile(Arc::new(object), Arc::clone(context)).await.unwrap();
+    }
+
+    fn end(&self, job: &Value, code: i32) {
+        let mut job = job.clone();
+        let (kind, message) =
+            if code == 0 { ("Complete", String::new()) } else { ("Failed", format!("exit code {code} ")) };
+        job["status"] = json!({"conditions": [{"type": kind, "status": "True", "message": message}]});
+        let at = format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap());
+        self.put(&at, job);
+    }
+}
+
+impl World {
+    fn keep(&mut self, at: &str, mut object: Value) {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        if object["metadata"]["uid"].is_null() {
+            object["metadata"]["uid"] = format!("uid-{}", self.version).into();
+        }
+        self.objects.insert(at.to_owned(), object);
+    }
+}
+
+fn backup(name: &str) -> Value {
+    json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+        "metadata": {"name": name, "namespace": "team", "uid": name, "generation": 1, "creationTimestamp": "2026-11-21T10:00:00Z"},
+        "spec": {
+            "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["orders"],
+            "storage": {"storageType": "pvc", "pvc": {"claimName": "backups"}},
+        },
+    })
+}
+
+fn restore(name: &str) -> Value {
+    let mut object = backup(name);
+    object["kind"] = "KafkaRestore".into();
+    object["spec"] = json!({
+        "kafkaCluster": {"bootstrapServers": ["kafka:9092"]},
+        "backupRef": {"name": "nightly", "storage": object["spec"]["storage"]},
+    });
+    object
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Somebody else writes between any read and any write: no attempt loses its Job, and what is told is told once.
+    #[test]
+    fn a_rival_writer_costs_no_job(rivals in prop::collection::vec(any::<bool>(), 0..40), failures in 1_usize..4) {
+        runtime().block_on(async {
+            let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+            let context = server.context(Capacity::new(10, 0));
+            server.put(&at, backup("nightly"));
+            let steps = rivals.len() + 40;
+            server.0.lock().unwrap().rivals = rivals.into();
+            let mut ended = 0;
+            for _ in 0..steps {
+                server.look::<KafkaBackup>(&at, &context).await;
+                let run = server.get(&at)["status"]["run"].clone();
+                if run["outcome"].is_string() {
+                    break;
+                }
+                let Some(uid) = run["jobUid"].as_str() else { continue };
+                let job = server.jobs().into_iter().find(|job| job["metadata"]["uid"] == uid);
+                let job = job.expect("the Job of the claimed attempt is there");
+                if job["status"].is_null() {
+                    let code = if ended < failures { 75 } else { 0 };
+                    ended += 1;
+                    server.end(&job, code);
+                }
+            }
+            let status = server.get(&at)["status"].clone();
+            assert_eq!(status["run"]["outcome"], "Completed", "{status}");
+            assert_eq!(status["run"]["attempt"], failures + 1);
+            // Claimed, retried, completed.
+            assert_eq!(server.0.lock().unwrap().told, failures + 2);
+        });
+    }
+}
+
+/// Makes the pod of a Job: it waits as `status` says.
+fn pod(server: &Server, job: &Value, status: Value) {
+    let name = job["metadata"]["name"].as_str().unwrap();
+    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"]}]);
+    let object = json!({
+        "metadata": {"name": name, "namespace": "team", "ownerReferences": owner, "labels": job["metadata"]["labels"]},
+        "status": status,
+    });
+    server.put(&format!("{PODS}/{name}"), object);
+}
+
+#[test]
+fn stuck_runs_of_every_kind_hold_no_restore_up() {
+    runtime().block_on(async {
+        let server = Server::default();
+        let context = server.context(Capacity::new(1, 0));
+        let waiting = |reason: &str| {
+            json!({"phase": "Pending", "containerStatuses": [{"name": "runner", "image": "i", "imageID": "", "ready": false,
+                "restartCount": 0, "state": {"waiting": {"reason": reason}}}]})
+        };
+        let unscheduled = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]});
+        let stuck = [Some(unscheduled), Some(waiting("ImagePullBackOff")), Some(waiting("CreateContainerConfigError")), None];
+        for (number, status) in stuck.into_iter().enumerate() {
+            let name = format!("stuck-{number}");
+            let at = format!("{RESTORES}/{name}");
+            server.put(&at, restore(&name));
+            for _ in 0..4 {
+                server.look::<KafkaRestore>(&at, &context).await;
+            }
+            let jobs = server.jobs_of(&name);
+            assert_eq!(jobs.len(), 1, "{name} got the place of the one before it");
+            match status {
+                Some(status) => pod(&server, &jobs[0], status),
+                // Its brokers do not answer: it waits for its next attempt.
+                None => server.end(&jobs[0], 3),
+            }
+            for _ in 0..3 {
+                server.look::<KafkaRestore>(&at, &context).await;
+            }
+        }
+        let (works, queued) = (format!("{RESTORES}/works"), format!("{RESTORES}/queued"));
+        server.put(&works, restore("works"));
+        server.put(&queued, restore("queued"));
+        for _ in 0..4 {
+            server.look::<KafkaRestore>(&works, &context).await;
+            server.look::<KafkaRestore>(&queued, &context).await;
+        }
+        assert_eq!((server.jobs_of("works").len(), server.jobs_of("queued").len()), (1, 0));
+        let told = server.get(&queued)["status"]["message"].as_str().unwrap().to_owned();
+        assert!(told.contains("waits for one of 1 places for restores") && told.ends_with("it is the next"), "{told}");
+        // Backups are another budget.
+        let nightly = format!("{BACKUPS}/nightly");
+        server.put(&nightly, backup("nightly"));
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&nightly, &context).await;
+        }
+        assert_eq!(server.jobs_of("nightly").len(), 1);
+    });
+}
+
+#[test]
+fn a_restore_that_is_over_needs_its_backup_no_more() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESTORES}/back"));
+        let context = server.context(Capacity::new(1, 0));
+        let mut object = restore("back");
+        object["spec"]["backupRef"] = json!({"name": "gone"});
+        object["metadata"]["annotations"] = json!({"kafka.oso.sh/trigger-backup": "again"});
+        object["status"] = json!({
+            "phase": "Completed", "observedGeneration": 1,
+            "run": {"id": "back-1", "at": "2026-11-21T10:00:00Z", "attempt": 1, "finishedAt": "2026-11-21T10:01:00Z", "outcome": "Completed", "wrote": true},
+            "conditions": [],
+        });
+        server.put(&at, object);
+        for _ in 0..3 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
+        let status = server.get(&at)["status"].clone();
+        assert_eq!(status["phase"], "Completed", "{status}");
+        assert!(server.jobs().is_empty(), "it does not run again");
+    });
+}
+
+#[test]
+fn an_object_that_does_not_read_says_so() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESTORES}/old"));
+        let context = server.context(Capacity::new(1, 0));
+        let mut object = restore("old");
+        object["spec"]["topics"] = json!({"an": "older form"});
+        server.put(&at, object);
+        let guarded: DeserializeGuard<KafkaRestore> = serde_json::from_value(server.get(&at)).unwrap();
+        let invalid = guarded.0.unwrap_err();
+        unreadable::tell::<KafkaRestore>(&invalid, &context).await.unwrap();
+        let told = server.get(&at);
+        let ready = told["status"]["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Ready").unwrap();
+        assert_eq!((ready["status"].as_str(), ready["reason"].as_str()), (Some("False"), Some("Unreadable")));
+        unreadable::tell::<KafkaRestore>(&invalid, &context).await.unwrap();
+        assert_eq!(server.get(&at), told, "it is said once");
+        assert!(server.jobs().is_empty());
+    });
+}

@@ -1,0 +1,301 @@
+//! One resource at one moment: what is decided of it is carried out.
+//!
+//! What follows a write (an Event, a count, the removal of a Job) follows only when the write was kept: whoever lost
+//! against another writer reads again, and decides again.
+
+use std::time::Duration;
+
+use api::finding::Level;
+use api::lower::job::{SPEC_LIMIT, claim, digest, job, job_name};
+use api::oso::RunClaim;
+use contract::RunSpec;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Api, PostParams};
+use kube::runtime::controller::Action;
+use kube::runtime::events::EventType;
+
+use super::jobs::Jobs;
+use super::{AGAIN, AT_LEAST, Context, FIELD_MANAGER, Kind, LOOK, SOON};
+use crate::capacity::Turn;
+use crate::decide::{JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, run_of};
+use crate::error::Error;
+use crate::status::{Moment, Running, State};
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It is kept.
+    Written,
+    /// There was nothing to write.
+    Unchanged,
+    /// Somebody else wrote first: what they wrote is read, and decided on.
+    Stale,
+    /// The object is gone.
+    Gone,
+}
+
+impl Told {
+    /// What is done next: `after`, if the write stands.
+    pub(super) fn then(self, after: Action) -> Action {
+        match self {
+            Self::Written | Self::Unchanged => after,
+            Self::Stale => Action::requeue(SOON),
+            Self::Gone => Action::await_change(),
+        }
+    }
+}
+
+/// One resource at one moment.
+pub(super) struct Work<'a, K> {
+    pub(super) context: &'a Context,
+    pub(super) object: &'a K,
+    pub(super) moment: Moment,
+    pub(super) now: Timestamp,
+}
+
+impl<K: Kind> Work<'_, K> {
+    /// Why it must not run as it is written.
+    pub(super) fn blocked(&self) -> Result<Option<State>, Error> {
+        let document = serde_json::to_value(self.object)?;
+        let findings = api::document::check(&document, self.moment.now);
+        if findings.iter().any(|finding| finding.level == Level::Error) {
+            return Ok(Some(State::Invalid(findings)));
+        }
+        let fields = self.object.not_implemented();
+        Ok((!fields.is_empty()).then_some(State::NotImplemented(fields)))
+    }
+
+    /// Decides, and does it. Without `spec`, nothing can be made: what it takes is not there, or nobody asks for it any more.
+    pub(super) async fn step(&self, subject: &Subject, spec: Option<&RunSpec>) -> Result<Action, Error> {
+        let (client, owner) = (&self.context.client, &subject.owner);
+        let claimed = subject.claim.as_ref().map(|claim| claim.digest.clone()).unwrap_or_default();
+        let wish = Wish {
+            // A run of a schedule that does not read any more ends like any other.
+            mode: self.object.mode().unwrap_or(Mode::Once),
+            suspended: self.object.suspended(),
+            digest: spec.map_or(claimed, |spec| digest(spec, &self.context.placement)),
+        };
+        // A resource at rest costs no request.
+        let unfinished = subject.is_unfinished();
+        let swept = subject.claim.as_ref().is_none_or(|claim| claim.job_uid.is_none());
+        let mut jobs = if !unfinished && swept { Jobs::none(client, owner) } else { Jobs::of(client, owner).await? };
+        let problem = if unfinished { self.problem(subject, &mut jobs).await } else { None };
+        let step = decide(subject, &wish, &jobs.views, self.now);
+        if let Err(turn) = self.place(&step, problem.is_some()) {
+            return self.queue(unfinished, &turn).await;
+        }
+        self.act(step, subject, spec, &jobs, problem).await
+    }
+
+    /// What keeps the claim's pod from running; its Job is then known to be stuck.
+    async fn problem(&self, subject: &Subject, jobs: &mut Jobs) -> Option<(String, String)> {
+        let claim = subject.claim.as_ref()?;
+        let name = job_name(&subject.owner, &run_of(claim), claim.attempt);
+        let view = jobs.views.iter().find(|job| job.name == name && job.ended.is_none())?.clone();
+        let problem = jobs.problem(&view).await?;
+        let stuck = |job: &&mut JobView| job.name == name && job.start == Start::Awaited;
+        if let Some(job) = jobs.views.iter_mut().find(stuck) {
+            job.start = Start::Stuck;
+        }
+        Some(problem)
+    }
+
+    /// Takes, keeps or gives back the place of the resource's run.
+    fn place(&self, step: &Step, stuck: bool) -> Result<(), Turn> {
+        let (capacity, seat, now) = (&self.context.capacity, self.object.seat(), tokio::time::Instant::now());
+        if step.begins() {
+            return capacity.take(&seat, now);
+        }
+        if step.keeps_place(stuck) {
+            capacity.count(&seat, now);
+        } else {
+            capacity.give_back(&seat.namespace, &seat.uid);
+        }
+        Ok(())
+    }
+
+    async fn queue(&self, unfinished: bool, turn: &Turn) -> Result<Action, Error> {
+        let text = turn.to_string();
+        let state = if unfinished {
+            let problem = Some(("Queued".to_owned(), text));
+            State::Running(Box::new(Running { problem, ..Running::default() }))
+        } else {
+            State::Pending("Queued", text)
+        };
+        Ok(self.tell(&state).await?.then(Action::requeue(SOON)))
+    }
+
+    async fn act(
+        &self,
+        step: Step,
+        subject: &Subject,
+        spec: Option<&RunSpec>,
+        jobs: &Jobs,
+        problem: Option<(String, String)>,
+    ) -> Result<Action, Error> {
+        let claim = subject.claim.clone().unwrap_or_default();
+        let name = job_name(&subject.owner, &run_of(&claim), claim.attempt);
+        let running = |running: Running| State::Running(Box::new(running));
+        match step {
+            Step::Idle { next, look } => {
+                let later = |time| Action::requeue(until(time, self.now));
+                let after = look.map_or_else(Action::await_change, later);
+                Ok(self.tell(&State::Idle(next)).await?.then(after))
+            }
+            Step::Claim(tick) => {
+                let id = tick.claim.id.clone();
+                let told = self.tell(&State::Claimed(tick)).await?;
+                if told == Told::Written {
+                    self.event(EventType::Normal, "RunClaimed", &format!("run {id}")).await;
+                }
+                Ok(told.then(Action::requeue(Duration::ZERO)))
+            }
+            Step::Make => match spec {
+                Some(spec) => self.make(subject, spec, claim.attempt, jobs).await,
+                None => Ok(Action::requeue(AGAIN)),
+            },
+            Step::Note(uid) => {
+                let state = running(Running { job_uid: Some(uid), ..Running::default() });
+                Ok(self.tell(&state).await?.then(Action::requeue(SOON)))
+            }
+            Step::NoteStart => {
+                let state = running(Running { ran: true, ..Running::default() });
+                Ok(self.tell(&state).await?.then(Action::requeue(SOON)))
+            }
+            Step::Renew(claim) => Ok(self.tell(&State::Renewed(claim)).await?.then(Action::requeue(Duration::ZERO))),
+            Step::Watch => {
+                let job = jobs.views.iter().find(|job| job.name == name);
+                let progress = match job {
+                    Some(job) => jobs.progress(&job.uid).await,
+                    None => None,
+                };
+                let state = running(Running { progress, problem, ..Running::default() });
+                Ok(self.tell(&state).await?.then(Action::requeue(LOOK)))
+            }
+            Step::Stop => {
+                jobs.stop(&name).await?;
+                self.event(EventType::Normal, "RunStopping", "the specification changed, or it is suspended").await;
+                Ok(Action::requeue(SOON))
+            }
+            // Not longer than a look: clocks jump.
+            Step::Wait(time) => Ok(Action::requeue(until(time, self.now).min(LOOK))),
+            Step::Again { next, why } => self.again(subject, &claim, next, &why, jobs).await,
+            Step::Conclude(verdict) => self.conclude(subject, claim, verdict).await,
+            Step::Clear(names) => {
+                jobs.remove_all(&names).await?;
+                Ok(Action::requeue(SOON))
+            }
+            Step::Sweep(names) => {
+                jobs.remove_all(&names).await?;
+                Ok(self.tell(&State::Swept).await?.then(Action::requeue(SOON)))
+            }
+        }
+    }
+
+    /// Claims the next attempt. Only a claim that is kept lets old Jobs go.
+    async fn again(
+        &self,
+        subject: &Subject,
+        claim: &RunClaim,
+        next: Box<RunClaim>,
+        why: &str,
+        jobs: &Jobs,
+    ) -> Result<Action, Error> {
+        let text = format!("attempt {} ended; attempt {} follows. {why}", claim.attempt, next.attempt);
+        let outlived = outlived(subject, &next);
+        let told = self.tell(&State::Retrying(next, text.clone())).await?;
+        if told == Told::Written {
+            self.event(EventType::Warning, "RunRetried", &text).await;
+            jobs.remove_all(&outlived).await?;
+        }
+        Ok(told.then(Action::requeue(Duration::ZERO)))
+    }
+
+    async fn conclude(&self, subject: &Subject, claim: RunClaim, verdict: Box<Verdict>) -> Result<Action, Error> {
+        let state = State::Over(Box::new(claim.clone()), verdict.clone());
+        let told = self.tell(&state).await?;
+        if told == Told::Written {
+            self.context.metrics.run_ended(&subject.owner, &claim, &verdict, self.moment.now);
+            let (kind, reason) =
+                if verdict.completed { (EventType::Normal, "RunCompleted") } else { (EventType::Warning, "RunFailed") };
+            self.event(kind, reason, &format!("{}: {}", verdict.reason, verdict.message)).await;
+        }
+        Ok(told.then(Action::requeue(SOON)))
+    }
+
+    /// Makes the Job of an attempt. What was read may be old: the resource is read again first.
+    async fn make(&self, subject: &Subject, spec: &RunSpec, attempt: u32, jobs: &Jobs) -> Result<Action, Error> {
+        let owner = &subject.owner;
+        let fresh = self.api().get(&owner.name).await?;
+        if fresh.resource_version() != self.object.resource_version() {
+            return Ok(Action::requeue(SOON));
+        }
+        let made = job(owner, spec, attempt, &self.context.placement);
+        if serde_json::to_string(spec)?.len() > SPEC_LIMIT {
+            let text = format!(
+                "the specification of the run is larger than {SPEC_LIMIT} bytes; name fewer topics, or use patterns"
+            );
+            return Ok(self.tell(&State::Pending("SpecTooLarge", text)).await?.then(Action::await_change()));
+        }
+        let asked = self.object.storage().and_then(|storage| claim(&owner.namespace, storage));
+        let result = async {
+            if let Some(claim) = &asked {
+                jobs.make_claim(claim).await?;
+            }
+            jobs.make(&made).await
+        };
+        match result.await {
+            Ok(()) => Ok(Action::requeue(Duration::ZERO)),
+            Err(error) => {
+                let Some(text) = error.refusal() else { return Err(error) };
+                self.context.capacity.give_back(&owner.namespace, &owner.uid);
+                let problem = Some(("JobRefused".to_owned(), format!("the Job of the run was refused: {text}")));
+                let state = State::Running(Box::new(Running { problem, ..Running::default() }));
+                Ok(self.tell(&state).await?.then(Action::requeue(AGAIN)))
+            }
+        }
+    }
+
+    pub(super) fn api(&self) -> Api<K> {
+        Api::namespaced(self.context.client.clone(), &self.object.namespace().unwrap_or_default())
+    }
+
+    /// Writes the status, if it changes, under the version that was read.
+    pub(super) async fn tell(&self, state: &State) -> Result<Told, Error> {
+        let Some(new) = self.object.with_status(state, self.moment) else { return Ok(Told::Unchanged) };
+        write_status(&self.api(), &new).await
+    }
+
+    pub(super) async fn event(&self, kind: EventType, reason: &str, note: &str) {
+        let event = kube::runtime::events::Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note.chars().take(1_000).collect()),
+            action: "Run".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.context.recorder.publish(&event, &self.object.object_ref(&())).await {
+            tracing::warn!(%error, "an Event could not be written");
+        }
+    }
+}
+
+/// Writes an object's status under the version that was read.
+pub(super) async fn write_status<K>(api: &Api<K>, new: &K) -> Result<Told, Error>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
+{
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    match api.replace_status(&new.name_any(), &parameters, new).await.map_err(Error::from) {
+        Ok(_) => Ok(Told::Written),
+        Err(error) if error.is_conflict() => Ok(Told::Stale),
+        Err(error) if error.is_missing() => Ok(Told::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+fn until(time: Timestamp, now: Timestamp) -> Duration {
+    let wait = time.duration_since(now);
+    Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(50), AT_LEAST)
+}
