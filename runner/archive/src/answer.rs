@@ -121,6 +121,11 @@ impl Answer {
     }
 
     /// The project's code.
+    /// Whether there is no such upload in parts: it was ended, or never begun.
+    pub(crate) fn no_upload(&self) -> bool {
+        self.code == "NoSuchUpload"
+    }
+
     pub(crate) fn class(&self) -> Code {
         let is = |codes: &[&str]| codes.contains(&self.code.as_str());
         if self.no_bucket() {
@@ -132,7 +137,7 @@ impl Answer {
         if is(DENIED) {
             return Code::StoreDenied;
         }
-        if is(&["NoSuchUpload"]) {
+        if self.no_upload() {
             return Code::StoreUnreachable;
         }
         match (self.status, self.library_status()) {
@@ -204,7 +209,7 @@ impl Answer {
             Code::StoreRefused if self.status == 501 || is(&["NotImplemented"]) => {
                 "it does not offer this kind of request"
             }
-            _ if is(&["NoSuchUpload"]) => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
+            _ if self.no_upload() => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
             _ => return None,
         };
         Some(advice.to_owned())
@@ -256,21 +261,24 @@ const DENIED: &[&str] = &[
 ];
 
 /// The text of the first element of this name, where it holds text alone.
-fn tag(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn tag(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    (!text.contains('<')).then(|| {
-        let entities = [
-            ("&lt;", "<"),
-            ("&gt;", ">"),
-            ("&quot;", "\""),
-            ("&apos;", "'"),
-            ("&#34;", "\""),
-            ("&#39;", "'"),
-            ("&amp;", "&"),
-        ];
-        entities.iter().fold(text.trim().to_owned(), |text, (from, to)| text.replace(from, to))
-    })
+    (!text.contains('<')).then(|| without_entities(text.trim()))
+}
+
+/// XML's own names of characters, replaced by them.
+pub(crate) fn without_entities(text: &str) -> String {
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    entities.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// One line of at most `most` characters without markup, keys and signatures.

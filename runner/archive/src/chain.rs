@@ -265,3 +265,12 @@ impl Chain {
 fn retriable(error: Option<&ArchiveError>) -> bool {
     error.is_none_or(|error| error.code() == contract::Code::StoreUnreachable)
 }
+    /// How it looks when another writer wrote behind this entry; `None` when nobody did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn overtaken(&self, number: u64) -> Result<Option<ArchiveError>, ArchiveError> {
+        let found = self.store.get(&self.layout.entry(number + 1)).await?;
+        Ok(found.map(|bytes| self.fenced(number + 1, &bytes)))
+    }
+

@@ -16,6 +16,7 @@ mod layout;
 mod problem;
 mod reason;
 mod time_spent;
+mod uploads;
 
 mod again;
 mod open;
@@ -48,6 +49,8 @@ mod writer_options;
 
 mod epochs;
 
+mod leftovers;
+
 mod base;
 mod replay;
 
@@ -71,6 +74,7 @@ pub use error::ArchiveError;
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
+pub use leftovers::Leftovers;
 pub use open::{Paths, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_groups};
 pub use probe::{Finding, probe};

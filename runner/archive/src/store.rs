@@ -15,6 +15,7 @@ use object_store::{
 use tokio::time::Instant;
 
 use crate::answer::RANGE_IGNORED;
+use crate::uploads::Uploads;
 use crate::{ArchiveError, classify};
 
 /// How long requests are tried again that the library does not send again itself: answers whose body was cut.
@@ -46,13 +47,26 @@ pub struct Store {
     place: String,
     budget: Duration,
     inline: bool,
+    /// What of its uploads in parts can be asked, where it can.
+    uploads: Option<Arc<dyn Uploads>>,
 }
 
 impl Store {
     /// The part of `inner` below `prefix`; `place` names it in messages.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
-        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into(), budget: BUDGET, inline: false }
+        let prefix = prefix.trim_matches('/').to_owned();
+        Self { inner, prefix, place: place.into(), budget: BUDGET, inline: false, uploads: None }
+    }
+
+    /// The same store, whose uploads in parts can be asked.
+    #[must_use]
+    pub(crate) fn with_uploads(self, uploads: Arc<dyn Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..self }
+    }
+
+    pub(crate) fn uploads(&self) -> Option<&Arc<dyn Uploads>> {
+        self.uploads.as_ref()
     }
 
     /// The same store for somebody who waits: failing requests are not tried again for longer than this.

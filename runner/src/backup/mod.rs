@@ -35,6 +35,7 @@ mod session;
 pub(crate) use select::discover;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
 use contract::{BackupSpec, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
@@ -49,6 +50,8 @@ use session::Session;
 
 /// Bytes of frames between the broker and the store: arenas that fill and drain, and answers on their way.
 pub(crate) const FRAME_BUDGET: usize = 80 << 20;
+/// What ending the uploads of killed runs may take.
+const CLEAR_UP: Duration = Duration::from_secs(20);
 
 /// Runs a backup and fills `report`.
 ///
@@ -97,6 +100,7 @@ pub async fn run(
             store.place()
         ));
     }
+    clear_up(&writer, emitter, report).await;
     let sealer = Sealer {
         context: context.clone(),
         emitter: emitter.clone(),
@@ -107,6 +111,24 @@ pub async fn run(
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
     Box::pin(Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer)).await
+}
+
+/// Ends what killed runs of the set left in the store. Nothing depends on it.
+async fn clear_up(writer: &SetWriter, emitter: &Emitter, report: &mut Report) {
+    let Some(leftovers) = writer.leftovers() else { return };
+    let failure = match tokio::time::timeout(CLEAR_UP, leftovers.abort()).await {
+        Ok(Ok(ended)) => {
+            report.ended_uploads = ended;
+            return;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the store took more than {} s", CLEAR_UP.as_secs()),
+    };
+    emitter.warn(format!(
+        "parts of segments that a killed run left may stay in the bucket, and cost room: {failure}. Allow the run to list \
+         and abort uploads in parts (s3:ListBucketMultipartUploads, s3:AbortMultipartUpload), or give the bucket the \
+         lifecycle rule AbortIncompleteMultipartUpload"
+    ));
 }
 
 /// The stamp that the run's point takes: another run may have the one that was asked for.

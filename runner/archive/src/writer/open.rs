@@ -5,6 +5,7 @@ use contract::{CrashPoint, crash};
 use super::SetWriter;
 use crate::base::prove;
 use crate::holdings::Holdings;
+use crate::leftovers::may_be_left;
 use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
 use crate::sums::Ledger;
@@ -45,6 +46,7 @@ impl SetWriter {
     ) -> Result<Opened, ArchiveError> {
         let chain = Chain::new(store.clone(), options.layout.clone());
         let newest = head.as_ref().map(|head| head.entry.n);
+        let may_be_left = head.as_ref().is_some_and(|head| may_be_left(&head.entry, options.continuous));
         if let Some(copy) = &options.head {
             copy.check(&chain, newest).await?;
         }
@@ -82,6 +84,7 @@ impl SetWriter {
             ledger: Ledger::default(),
             set,
             holdings,
+            may_be_left,
             next_segment: 0,
             packing: Packing::new(options.codec, options.level, options.workers),
             current: None,
