@@ -71,12 +71,13 @@ impl Answer {
         let server = xml("ServerTime").or_else(|| header("date").map(str::to_owned));
         let sent = xml("RequestTime").or_else(|| asked.date.map(str::to_owned));
         let ahead = sent.zip(server).and_then(|(sent, server)| Some(seconds(&sent)? - seconds(&server)?));
+        let short = |text: Option<String>, most: usize| text.map_or_else(String::new, |text| plain(&text, most));
         Self {
             status,
-            code: plain(&code.unwrap_or_default(), 60),
-            words: plain(&words.unwrap_or_default(), WORDS),
-            request: plain(&request.unwrap_or_default(), 60),
-            region: plain(&region.unwrap_or_default(), 40),
+            code: short(code, 60),
+            words: short(words, WORDS),
+            request: short(request, 60),
+            region: short(region, 40),
             ahead,
             conditional: asked.conditional,
         }
@@ -89,9 +90,10 @@ impl Answer {
 
     /// The body under which the answer travels.
     pub(crate) fn mark(&self) -> String {
-        let json = serde_json::to_string(self)
-            .unwrap_or_else(|error| format!("{{\"status\":0,\"words\":{:?}}}", error.to_string()));
-        format!("{MARK}{json}")
+        match serde_json::to_string(self) {
+            Ok(json) => format!("{MARK}{json}"),
+            Err(error) => format!("{MARK}{{\"status\":0,\"words\":{:?}}}", error.to_string()),
+        }
     }
 
     /// The answer inside a library's message.
@@ -120,12 +122,12 @@ impl Answer {
         codes.contains(&self.code.as_str())
     }
 
-    /// The project's code.
     /// Whether there is no such upload in parts: it was ended, or never begun.
     pub(crate) fn no_upload(&self) -> bool {
         self.code == "NoSuchUpload"
     }
 
+    /// The project's code.
     pub(crate) fn class(&self) -> Code {
         let is = |codes: &[&str]| codes.contains(&self.code.as_str());
         if self.no_bucket() {

@@ -141,7 +141,7 @@ impl Replay {
         }
         let entries = if from == newest { vec![(entry, digest)] } else { chain.read(from, newest).await? };
         for (entry, digest) in entries {
-            replay.state.apply(&entry);
+            replay.state.apply(&entry)?;
             replay.last_seal = entry.last_seal;
             replay.last_state = entry.last_state;
             replay.last_rollup.clone_from(&entry.last_rollup);

@@ -349,11 +349,10 @@ impl Store {
     /// When the store fails.
     pub(crate) async fn keys_after(&self, folder: &Path, after: &Path) -> Result<Vec<String>, ArchiveError> {
         let path = self.path(folder);
-        let all: Result<Vec<_>, _> = self.inner.list_with_offset(Some(&path), &self.path(after)).try_collect().await;
+        let after = self.path(after);
+        let all = self.again(|| self.inner.list_with_offset(Some(&path), &after).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
-        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
-        let mut keys: Vec<_> =
-            all.iter().map(|meta| meta.location.as_ref().get(skip..).unwrap_or_default().to_owned()).collect();
+        let mut keys = all.iter().map(|meta| self.relative(&meta.location)).collect::<Result<Vec<_>, _>>()?;
         keys.sort_unstable();
         Ok(keys)
     }
@@ -366,8 +365,20 @@ impl Store {
         let path = self.path(folder);
         let all = self.again(|| self.inner.list(Some(&path)).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
-        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
-        Ok(all.into_iter().map(|m| (m.location.as_ref().get(skip..).unwrap_or_default().to_owned(), m.size)).collect())
+        all.iter().map(|meta| Ok((self.relative(&meta.location)?, meta.size))).collect()
+    }
+
+    /// A listed key without the prefix.
+    fn relative(&self, listed: &Path) -> Result<String, ArchiveError> {
+        let key = match self.prefix.as_str() {
+            "" => Some(listed.as_ref()),
+            prefix => listed.as_ref().strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
+        };
+        key.map(str::to_owned).ok_or_else(|| {
+            let reason =
+                format!("the list below {:?} has the key {listed}: the store does not list by prefix", self.prefix);
+            ArchiveError::Config { reason, code: contract::Code::StoreRefused }
+        })
     }
 
     /// Goes over every object below a folder with its key and size, in the store's order, without keeping them.

@@ -3,6 +3,8 @@
 //!
 //! Whatever the store answers at the end, the object decides: its size, and its last bytes.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use contract::{Code, CrashPoint, crash};
 use object_store::path::Path;
@@ -220,7 +222,7 @@ impl SegmentUpload {
 
     /// Writes footer and trailer, waits for everything, and has the store confirm the size.
     pub(crate) async fn finish(mut self) -> Result<FinishedSegment, ArchiveError> {
-        self.sort_footer();
+        self.sort_footer()?;
         let footer = Bytes::from(self.footer.encode()?);
         let digest = blake3::hash(&footer);
         let trailer = Trailer { footer_length: footer.len() as u64, footer_digest: *digest.as_bytes() };
@@ -272,21 +274,24 @@ impl SegmentUpload {
     }
 
     /// Topics by id, then shares and aborted ranges in the order that readers rely on.
-    fn sort_footer(&mut self) {
+    fn sort_footer(&mut self) -> Result<(), ArchiveError> {
         let mut order: Vec<u32> = (0u32..).take(self.footer.topics.len()).collect();
         order.sort_by_key(|old| self.footer.topics.get(*old as usize).map(|topic| topic.id));
-        let mut place = vec![0u32; order.len()];
-        for (new, old) in (0u32..).zip(&order) {
-            if let Some(slot) = place.get_mut(*old as usize) {
-                *slot = new;
-            }
-        }
-        let moved = |old: u32| place.get(old as usize).copied().unwrap_or(old);
+        let place: HashMap<u32, u32> = order.into_iter().zip(0u32..).collect();
+        let moved = |old: u32| {
+            let stray = || ArchiveError::unencodable(format!("a footer names topic number {old}, which is not there"));
+            place.get(&old).copied().ok_or_else(stray)
+        };
         self.footer.topics.sort_by_key(|topic| topic.id);
-        self.footer.shares.iter_mut().for_each(|share| share.topic = moved(share.topic));
-        self.footer.aborted.iter_mut().for_each(|row| row.topic = moved(row.topic));
+        for share in &mut self.footer.shares {
+            share.topic = moved(share.topic)?;
+        }
+        for row in &mut self.footer.aborted {
+            row.topic = moved(row.topic)?;
+        }
         self.footer.shares.sort_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
         self.footer.aborted.sort_by_key(|a| (a.topic, a.partition, a.from, a.producer));
+        Ok(())
     }
 }
 

@@ -155,7 +155,7 @@ impl SetWriter {
         }
         self.last = Some((number, digest.clone()));
         add_all(&mut self.holdings.named, &entry.segments);
-        self.state.apply(&entry);
+        self.state.apply(&entry)?;
         if (number + 1).is_multiple_of(FANOUT) {
             self.roll_up().await;
         }

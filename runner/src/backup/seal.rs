@@ -98,16 +98,15 @@ impl Sealer {
 
     async fn summaries(&self, entry: &archive::Entry, groups: Option<&[GroupSnapshot]>) -> Result<(), ArchiveError> {
         let Some(seal) = &entry.seal else { return Ok(()) };
-        let live = || seal.topics.iter().zip(0u32..).filter(|(topic, _)| topic.live);
         let mut sums = vec![(0u64, 0u64); seal.topics.len()];
         for row in &seal.partitions {
-            if let Some((records, bytes)) = sums.get_mut(row.topic as usize) {
-                *records += row.committed;
-                *bytes += row.bytes;
-            }
+            let stray = || ArchiveError::unencodable(format!("a seal names topic number {}", row.topic));
+            let (records, bytes) = sums.get_mut(row.topic as usize).ok_or_else(stray)?;
+            *records += row.committed;
+            *bytes += row.bytes;
         }
-        let describe = |(topic, place): (&archive::TopicState, u32)| {
-            let (records, bytes) = sums.get(place as usize).copied().unwrap_or_default();
+        let live = || seal.topics.iter().zip(&sums).filter(|(topic, _)| topic.live);
+        let describe = |(topic, (records, bytes)): (&archive::TopicState, &(u64, u64))| {
             serde_json::json!({
                 "name": topic.name, "id": topic.id, "partitions": topic.partitions, "records": records, "bytes": bytes,
             })
