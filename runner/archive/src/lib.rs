@@ -89,6 +89,6 @@ pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
-pub use verify::{Level, Verification, verify_point};
+pub use verify::{Level, Verification, verify_log, verify_named, verify_point};
 pub use writer::{Opened, SetWriter};
 pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, Source, WriterOptions, Written};
