@@ -37,6 +37,8 @@ mod head;
 
 mod index;
 
+mod presence;
+
 mod catalog;
 
 mod sums;
