@@ -133,7 +133,7 @@ impl Replay {
             seals: Vec::new(),
             savers: BTreeSet::new(),
         };
-        let Some(Head { entry, digest }) = head else { return Ok(replay) };
+        let Some(Head { entry, digest, .. }) = head else { return Ok(replay) };
         let newest = entry.n;
         let from = if entry.seal.is_some() { newest } else { entry.last_state.unwrap_or(0) };
         if from == 0 {

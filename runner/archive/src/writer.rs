@@ -52,6 +52,8 @@ pub struct SetWriter {
     ledger: Ledger,
     /// Whether runs before may have left parts of segments.
     may_be_left: bool,
+    /// Whether the set has another owner, whom this run succeeds.
+    adopts: bool,
     next_segment: u64,
     packing: Packing,
     current: Option<SegmentUpload>,

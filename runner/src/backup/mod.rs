@@ -38,13 +38,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{BackupSpec, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
+use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
+use identity::End;
 use seal::Sealer;
 use session::Session;
 
@@ -68,10 +69,9 @@ pub async fn run(
     // The first request is a look into the set: it tells a missing bucket as well as a listing would.
     let store = crate::connect::store_unasked(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
-    let identity::Resolved { identity, head } = identity::resolve(context, &store, spec, backup).await?;
-    report.run.clone_from(&identity.run);
-    report.set = Some(identity.layout.set().to_owned());
-    report.point = Some(identity.point.clone());
+    let identity::Resolved { mut identity, head } =
+        identity::resolve(context, &store, spec, backup, End::Likely).await?;
+    tell(&identity, report);
     let last_groups = Arc::new(groups::of_last_point(&store, &identity.layout, backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
         Some(groups::snapshot(&cluster, emitter, &last_groups).await?)
@@ -82,7 +82,18 @@ pub async fn run(
         source: source(&cluster, emitter, backup, &topics).await?,
         ..writer_options(context, &cluster, spec, backup, &identity)?
     };
-    let writer = match SetWriter::open_behind(store.clone(), options, head).await? {
+    let opened = match SetWriter::open_behind(store.clone(), options.clone(), head).await? {
+        Some(opened) => opened,
+        None => {
+            let again = identity::resolve(context, &store, spec, backup, End::Sure).await?;
+            identity = again.identity;
+            tell(&identity, report);
+            let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
+            let gone = || Failure::new(Code::Fenced, "the end of the log moved while the set was opened; run again");
+            SetWriter::open_behind(store.clone(), options, again.head).await?.ok_or_else(gone)?
+        }
+    };
+    let writer = match opened {
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
             report.outcome = "AlreadyDone".into();
@@ -111,6 +122,12 @@ pub async fn run(
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
     Box::pin(Session::new(sealer, cluster, topics, groups, last_groups, report).run(writer)).await
+}
+
+fn tell(identity: &identity::Identity, report: &mut Report) {
+    report.run.clone_from(&identity.run);
+    report.set = Some(identity.layout.set().to_owned());
+    report.point = Some(identity.point.clone());
 }
 
 /// Ends what killed runs of the set left in the store. Nothing depends on it.
