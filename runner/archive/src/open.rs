@@ -14,6 +14,7 @@ mod azure;
 mod breaker;
 mod gcs;
 mod guard;
+mod lanes;
 mod s3;
 mod s3_uploads;
 mod secret;
@@ -89,7 +90,9 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
             (inner, format!("gs://{bucket}"))
         }
     };
+    let slow = breaker.patience().slow();
     let store = Store::new(inner, prefix, format!("{root}{}{prefix}", if prefix.is_empty() { "" } else { "/" }));
+    let store = store.with_line(slow);
     Ok(match uploads {
         Some(uploads) => store.with_uploads(uploads),
         None => store,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub struct Store {
     inline: bool,
     /// What of its uploads in parts can be asked, where it can.
     uploads: Option<Arc<dyn Uploads>>,
+    /// How often the line to it was too slow for a body since it last was quick.
+    slow: Arc<AtomicU32>,
 }
 
 impl Store {
@@ -56,7 +59,18 @@ impl Store {
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
         let prefix = prefix.trim_matches('/').to_owned();
-        Self { inner, prefix, place: place.into(), budget: BUDGET, inline: false, uploads: None }
+        Self { inner, prefix, place: place.into(), budget: BUDGET, inline: false, uploads: None, slow: Arc::default() }
+    }
+
+    /// The same store, behind a line that is watched.
+    #[must_use]
+    pub(crate) fn with_line(self, slow: Arc<AtomicU32>) -> Self {
+        Self { slow, ..self }
+    }
+
+    /// Whether bodies that were sent lately took too long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) > 0
     }
 
     /// The same store, whose uploads in parts can be asked.

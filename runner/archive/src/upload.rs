@@ -1,4 +1,4 @@
-//! Writing one segment: blocks go out in parts of 8 MiB while the next ones are packed. To a store that takes no parts
+//! Writing one segment: blocks go out in parts of 8 MiB (5 on a slow line) while the next ones are packed. To a store that takes no parts
 //! a segment goes whole.
 //!
 //! Whatever the store answers at the end, the object decides: its size, and its last bytes.
@@ -17,8 +17,10 @@ use crate::segment::{
 };
 use crate::{ArchiveError, Digest, Store};
 
-/// Bytes of a part; every part but the last has exactly this size.
+/// Bytes of a part; every part of an upload but the last has exactly the same size.
 const PART: usize = 8 << 20;
+/// The same on a slow line: the least that S3 takes.
+const SMALL_PART: usize = 5 << 20;
 /// Parts on their way at once.
 const PARTS_IN_FLIGHT: usize = 4;
 /// Most that is kept of a segment which cannot go in parts.
@@ -34,6 +36,8 @@ pub(crate) struct SegmentUpload {
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     position: u64,
+    /// Bytes of each part.
+    part: usize,
     multipart: Option<Box<dyn MultipartUpload>>,
     /// The store takes no parts.
     whole: bool,
@@ -51,7 +55,9 @@ pub(crate) struct FinishedSegment {
 impl SegmentUpload {
     pub(crate) fn new(store: Store, key: Path, claim: u64, nonce: &str, seq: u64) -> Self {
         let head = Bytes::from(header(claim, nonce, seq));
+        let part = if store.is_slow() { SMALL_PART } else { PART };
         Self {
+            part,
             store,
             key,
             footer: Footer::new(claim, nonce, seq),
@@ -94,8 +100,8 @@ impl SegmentUpload {
             self.waiting_bytes += part.len();
             self.waiting.push(part);
         }
-        while self.waiting_bytes >= PART && !self.whole {
-            if let Err(error) = self.send_part(PART).await {
+        while self.waiting_bytes >= self.part && !self.whole {
+            if let Err(error) = self.send_part(self.part).await {
                 self.abandon().await;
                 return Err(error);
             }
@@ -257,9 +263,9 @@ impl SegmentUpload {
     }
 
     async fn complete(&mut self) -> Result<(), ArchiveError> {
-        let in_parts = self.multipart.is_some() || self.waiting_bytes > PART;
+        let in_parts = self.multipart.is_some() || self.waiting_bytes > self.part;
         while in_parts && !self.whole && self.waiting_bytes > 0 {
-            self.send_part(self.waiting_bytes.min(PART)).await?;
+            self.send_part(self.waiting_bytes.min(self.part)).await?;
         }
         while !self.parts.is_empty() {
             self.part_done().await?;
