@@ -7,9 +7,11 @@ mod open;
 mod seal;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use contract::{CrashPoint, crash};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use self::open::Opened;
@@ -26,6 +28,8 @@ use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Leftovers, RollupRef,
 
 /// Blocks that wait for the next arena, per thread that packs: one at work and one to go on with.
 const LEFT_PER_WORKER: usize = 2;
+/// How long a store that just failed is asked why.
+const CAUSE: Duration = Duration::from_secs(10);
 
 /// A claimed set.
 #[derive(Debug)]
@@ -266,10 +270,10 @@ impl SetWriter {
 
     /// Why a segment could not be written: a run that takes over ends the uploads of this one.
     async fn cause(&mut self, error: ArchiveError) -> ArchiveError {
-        match self.chain.overtaken(self.newest()).await {
-            Ok(Some(fenced)) => fenced,
+        match timeout(CAUSE, self.chain.overtaken(self.newest())).await {
+            Ok(Ok(Some(fenced))) => fenced,
             // Whether there is another run cannot be told now: what failed first counts.
-            Ok(None) | Err(_) => error,
+            Ok(Ok(None) | Err(_)) | Err(_) => error,
         }
     }
 
