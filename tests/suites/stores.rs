@@ -45,6 +45,40 @@ fn a_round_trip_over_s3_with_segments_of_several_parts() {
     assert!(listed.stdout.contains(topic) && listed.stdout.contains("complete"), "{}", listed.stdout);
 }
 
+/// Nothing lists these parts, and they are paid for.
+#[test]
+fn parts_that_killed_runs_left_are_ended_by_the_next_run_of_their_set() {
+    let server = S3::start();
+    let mut bench = Bench::new();
+    bench.storage = server.storage(bench.dir.path(), "archive");
+    let (bootstrap, topic) = (source().bootstrap(), "o-parts");
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    let wide = |n: i64| Make { value: Some(vec![u8::try_from(n % 200).unwrap(); 100_000]), ..Make::new(n, 0) };
+    // More parts than are on their way at once: some are there when the run is killed.
+    load::produce(&bootstrap, topic, &[], (0..600).map(wide));
+    let parts = || {
+        let all = harness::runner::files(&server.folder());
+        all.iter().filter(|(path, _)| path.display().to_string().contains("/multipart/")).count()
+    };
+    let spec = |name: &str| {
+        bench.backup(name, &bootstrap, json!({"topics": [topic], "compression": "none", "incremental": true}))
+    };
+    for name in ["o-parts", "o-parts", "o-parts-other"] {
+        let mut run = bench.command("run", &spec(name), &["-o", "json"]);
+        let ended = harness::runner::ended(run.env("KAFKA_BACKUP_CRASH_AT", "segment-closing").output().unwrap());
+        assert_eq!(ended.code, -1, "{}", ended.stderr);
+    }
+    assert!(parts() > 0);
+    let ended = |name: &str| bench.run(&spec(name)).ok().report()["endedUploads"].clone();
+    // The second of the killed runs had ended the upload of the first.
+    assert_eq!(ended("o-parts"), 1);
+    assert!(parts() > 0, "those of the other set are its own to end");
+    assert_eq!(ended("o-parts-other"), 1);
+    assert_eq!(parts(), 0);
+    assert!(ended("o-parts").is_null());
+    bench.call("verify", &spec("o-parts"), &[]).ok();
+}
+
 #[test]
 fn a_shared_credentials_file_works_and_wrong_keys_and_buckets_are_named() {
     let server = S3::start();

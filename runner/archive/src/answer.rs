@@ -71,12 +71,13 @@ impl Answer {
         let server = xml("ServerTime").or_else(|| header("date").map(str::to_owned));
         let sent = xml("RequestTime").or_else(|| asked.date.map(str::to_owned));
         let ahead = sent.zip(server).and_then(|(sent, server)| Some(seconds(&sent)? - seconds(&server)?));
+        let short = |text: Option<String>, most: usize| text.map_or_else(String::new, |text| plain(&text, most));
         Self {
             status,
-            code: plain(&code.unwrap_or_default(), 60),
-            words: plain(&words.unwrap_or_default(), WORDS),
-            request: plain(&request.unwrap_or_default(), 60),
-            region: plain(&region.unwrap_or_default(), 40),
+            code: short(code, 60),
+            words: short(words, WORDS),
+            request: short(request, 60),
+            region: short(region, 40),
             ahead,
             conditional: asked.conditional,
         }
@@ -89,9 +90,10 @@ impl Answer {
 
     /// The body under which the answer travels.
     pub(crate) fn mark(&self) -> String {
-        let json = serde_json::to_string(self)
-            .unwrap_or_else(|error| format!("{{\"status\":0,\"words\":{:?}}}", error.to_string()));
-        format!("{MARK}{json}")
+        match serde_json::to_string(self) {
+            Ok(json) => format!("{MARK}{json}"),
+            Err(error) => format!("{MARK}{{\"status\":0,\"words\":{:?}}}", error.to_string()),
+        }
     }
 
     /// The answer inside a library's message.
@@ -120,6 +122,11 @@ impl Answer {
         codes.contains(&self.code.as_str())
     }
 
+    /// Whether there is no such upload in parts: it was ended, or never begun.
+    pub(crate) fn no_upload(&self) -> bool {
+        self.code == "NoSuchUpload"
+    }
+
     /// The project's code.
     pub(crate) fn class(&self) -> Code {
         let is = |codes: &[&str]| codes.contains(&self.code.as_str());
@@ -132,7 +139,7 @@ impl Answer {
         if is(DENIED) {
             return Code::StoreDenied;
         }
-        if is(&["NoSuchUpload"]) {
+        if self.no_upload() {
             return Code::StoreUnreachable;
         }
         match (self.status, self.library_status()) {
@@ -204,7 +211,7 @@ impl Answer {
             Code::StoreRefused if self.status == 501 || is(&["NotImplemented"]) => {
                 "it does not offer this kind of request"
             }
-            _ if is(&["NoSuchUpload"]) => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
+            _ if self.no_upload() => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
             _ => return None,
         };
         Some(advice.to_owned())
@@ -256,21 +263,24 @@ const DENIED: &[&str] = &[
 ];
 
 /// The text of the first element of this name, where it holds text alone.
-fn tag(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn tag(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    (!text.contains('<')).then(|| {
-        let entities = [
-            ("&lt;", "<"),
-            ("&gt;", ">"),
-            ("&quot;", "\""),
-            ("&apos;", "'"),
-            ("&#34;", "\""),
-            ("&#39;", "'"),
-            ("&amp;", "&"),
-        ];
-        entities.iter().fold(text.trim().to_owned(), |text, (from, to)| text.replace(from, to))
-    })
+    (!text.contains('<')).then(|| without_entities(text.trim()))
+}
+
+/// XML's own names of characters, replaced by them.
+pub(crate) fn without_entities(text: &str) -> String {
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    entities.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 /// One line of at most `most` characters without markup, keys and signatures.

@@ -1,20 +1,19 @@
 //! Whether everything that a run would build on is there: every segment that the log names, with its size.
 //!
-//! One listing of `data/` (a page per 1,000 segments) that adds up to what the newest seal says is the proof. Where it
-//! does not, or where the set was written by an older release, the names come from roll-ups and entries, and what is
-//! missing is told by topic and offsets. Reads only.
+//! What is missing is told by object, topic and offsets. Reads only.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::entry::{SegmentRow, add_all};
 use crate::holdings::{Holdings, Tally, of_key};
 use crate::index::Index;
+use crate::presence::{absent, adds_up};
 use crate::state::SetState;
 use crate::{ArchiveError, Layout, Store};
 
-/// Partitions that a message names.
+/// Partitions, and objects, that a message names.
 const NAMED: usize = 10;
 
 /// Proves the base of a run that begins behind entry `newest`; `said` is what the newest seal says, with what entries
@@ -29,52 +28,31 @@ pub(crate) async fn prove(
     said: Option<Holdings>,
     state: &SetState,
 ) -> Result<Holdings, ArchiveError> {
-    let tally = |sum: &mut Tally, key: &str, size: u64| {
-        if let Some((claim, nonce, seq)) = of_key(key) {
-            sum.add(claim, nonce, seq, size);
-        }
-    };
-    let listed = store.fold(&layout.data(), Tally::default, tally).await?;
-    if let Some(said) = said.filter(|said| said.named.plus(said.stray) == listed) {
+    if let Some(said) = said
+        && adds_up(store, layout, said).await?
+    {
         return Ok(said);
     }
     let (index, ..) = Index::load(store, layout, newest).await?;
+    let lost = absent(store, layout, &index).await?;
+    if !lost.is_empty() {
+        return Err(tell(store, layout, &index, &lost, state).await?);
+    }
     let mut named = Tally::default();
     add_all(&mut named, &index.segments);
-    let keep = |found: &mut HashMap<(u64, u64), u64>, key: &str, size: u64| {
-        if let Some((claim, _, seq)) = of_key(key) {
-            found.insert((claim, seq), size);
-        }
-    };
-    let found = store.fold(&layout.data(), HashMap::new, keep).await?;
-    let mut lost = HashSet::new();
-    for (segment, place) in index.segments.iter().zip(0u32..) {
-        // A listing may be late: the object itself decides.
-        let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
-        if found.get(&(segment.claim, segment.seq)) != Some(&segment.size)
-            && (lost.len() >= LOOKED_AT || store.size(&key).await? != Some(segment.size))
-        {
-            lost.insert(place);
-        }
-    }
-    if !lost.is_empty() {
-        return Err(tell(layout, &index, &lost, state).await?);
-    }
-    let stray = found.len() as u64;
     let named_keys: HashSet<_> = index.segments.iter().map(|segment| (segment.claim, segment.seq)).collect();
-    tracing::info!(listed = stray, named = named.segments, "segments that no entry names are in the store");
     let beside = |sum: &mut Tally, key: &str, size: u64| match of_key(key) {
         Some((claim, nonce, seq)) if !named_keys.contains(&(claim, seq)) => sum.add(claim, nonce, seq, size),
         Some(_) | None => {}
     };
-    Ok(Holdings { named, stray: store.fold(&layout.data(), Tally::default, beside).await? })
+    let stray = store.fold(&layout.data(), Tally::default, beside).await?;
+    tracing::info!(stray = stray.segments, named = named.segments, "segments that no entry names are in the store");
+    Ok(Holdings { named, stray })
 }
-
-/// Missing segments that are looked at one by one; so many are no late listing.
-const LOOKED_AT: usize = 1_000;
 
 /// What is lost, in words.
 async fn tell(
+    store: &Store,
     layout: &Layout,
     index: &Index,
     lost: &HashSet<u32>,
@@ -96,11 +74,23 @@ async fn tell(
     if ranges.len() > NAMED {
         shown.push(format!("and of {} more partitions", ranges.len() - NAMED));
     }
+    let mut places: Vec<_> = lost.iter().copied().collect();
+    places.sort_unstable();
+    let key_of = |place: &u32| {
+        let segment = index.segments.get(*place as usize)?;
+        Some(layout.segment(segment.claim, &segment.nonce, segment.seq).to_string())
+    };
+    let mut objects: Vec<_> = places.iter().take(NAMED).filter_map(key_of).collect();
+    if places.len() > NAMED {
+        objects.push(format!("and {} more", places.len() - NAMED));
+    }
+    let set = layout.set();
     Ok(ArchiveError::BaseLost(format!(
-        "{} of {} segments that set {} builds on are not in the store, or have another size; lost are {}. Something deleted them: look for a lifecycle rule of the bucket. Bring them back from a copy or from older versions of the objects and run again, or begin a new set under another name",
+        "{} of {} segments that set {set} builds on are not in the store, or have another size: {} below {}. Lost are {}. Something deleted them: look for a lifecycle rule of the bucket. `kafka-backup-runner verify SPEC {set}` names all. Bring them back from a copy or from older versions of the objects and run again, or begin a new set under another name",
         lost.len(),
         index.segments.len(),
-        layout.set(),
+        objects.join(", "),
+        store.place(),
         shown.join(", ")
     )))
 }

@@ -16,10 +16,12 @@ use serde::Serialize;
 pub use self::find::{Found, find, resolve};
 pub(crate) use self::identity::{SetCheck, name_finding, set_document};
 pub(crate) use self::seals::newest_seal;
-use self::seals::{seals, seals_since};
+use self::seals::{Newest, seals, seals_since};
 pub(crate) use self::traces::{reports, traces};
 use crate::documents::Hint;
 use crate::entry::decode_document;
+use crate::index::Index;
+use crate::presence::{absent, adds_up};
 use crate::problem::Problem;
 use crate::rollup::SealedPoint;
 use crate::{ArchiveError, Chain, Entry, Layout, Store};
@@ -115,9 +117,11 @@ impl Catalog {
         let document = set_document(&self.store, &layout);
         let seals = seals(&self.store, &layout, &newest);
         let left = traces(&self.store, &layout, &newest);
-        let (document, (points, mut problems), left) = futures::try_join!(document, seals, left)?;
+        let lacking = self.lacking(&layout, &newest);
+        let (document, (points, mut problems), left, lacking) = futures::try_join!(document, seals, left, lacking)?;
         problems.splice(0..0, newest.problems.iter().cloned());
         problems.extend(left.evidence);
+        problems.extend(lacking);
         let sealed = newest.seal.as_ref().and_then(|(entry, _)| entry.seal.as_ref());
         if let Some(finding) = newest.seal.as_ref().and_then(|(entry, _)| name_finding(name, entry)) {
             problems.push(Problem::new(self.store.show(&layout.root()), finding));
@@ -144,6 +148,28 @@ impl Catalog {
             problems,
         };
         Ok((summary, points))
+    }
+
+    /// Segments that the newest point is made of and that the store does not list, or with another size.
+    async fn lacking(&self, layout: &Layout, newest: &Newest) -> Result<Option<Problem>, ArchiveError> {
+        let Some((entry, digest)) = &newest.seal else { return Ok(None) };
+        if let Some(said) = entry.seal.as_ref().and_then(|seal| seal.holdings)
+            && adds_up(&self.store, layout, said).await?
+        {
+            return Ok(None);
+        }
+        let index = match Index::up_to(&self.store, layout, (entry, digest), false).await {
+            Ok(index) => index,
+            // The log is damaged, and that is told.
+            Err(error) if error.is_damage() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (lost, all) = (absent(&self.store, layout, &index).await?.len(), index.segments.len());
+        let what = format!(
+            "{lost} of {all} segments that its recovery points are made of are missing or have another size; `verify {}` names them",
+            layout.set()
+        );
+        Ok((lost > 0).then(|| Problem::new(self.store.show(&layout.data()), what)))
     }
 
     /// Whether there is a set of this name.

@@ -23,6 +23,19 @@ pub struct Head {
     pub entry: Entry,
     /// Its digest.
     pub digest: Digest,
+    /// Whether it was looked that no entry follows. Else a later one may, and a writer's claim finds out.
+    pub sure: bool,
+    /// Whether the run that sealed it says that its hint is there.
+    pub hinted: bool,
+}
+
+/// What `manifest.json` says of the end of a log.
+#[derive(serde::Deserialize)]
+struct Manifest {
+    set: String,
+    entry: u64,
+    #[serde(default)]
+    hint: bool,
 }
 
 /// The log of one set.
@@ -68,39 +81,48 @@ impl Chain {
     /// # Errors
     /// When the store fails, or the newest entry is damaged.
     pub async fn head(&self) -> Result<Option<Head>, ArchiveError> {
-        if let Some(number) = self.manifest_head().await?
-            && let Ok(head) = self.head_at(number).await
-        {
-            return Ok(Some(head));
+        if let Some(manifest) = self.manifest().await? {
+            for number in manifest.entry..manifest.entry.saturating_add(STEPS) {
+                if !self.ends_with(number).await? {
+                    continue;
+                }
+                let hinted = manifest.hint && number == manifest.entry;
+                if let Ok(head) = self.head_at(number, hinted).await {
+                    return Ok(Some(head));
+                }
+                break;
+            }
         }
         match self.newest().await? {
             None => Ok(None),
-            Some(number) => self.head_at(number).await.map(Some),
+            Some(number) => self.head_at(number, false).await.map(Some),
         }
     }
 
-    async fn head_at(&self, number: u64) -> Result<Head, ArchiveError> {
+    /// The entry that `manifest.json` names, without a look at what follows: most often it is the newest. Where there is
+    /// no such entry, the newest.
+    ///
+    /// # Errors
+    /// As [`Self::head`].
+    pub async fn likely_head(&self) -> Result<Option<Head>, ArchiveError> {
+        if let Some(manifest) = self.manifest().await?
+            && let Ok(head) = self.head_at(manifest.entry, manifest.hint).await
+        {
+            return Ok(Some(Head { sure: false, ..head }));
+        }
+        self.head().await
+    }
+
+    async fn head_at(&self, number: u64, hinted: bool) -> Result<Head, ArchiveError> {
         let (entry, digest) = self.entry(number).await?;
-        Ok(Head { entry, digest })
+        Ok(Head { entry, digest, sure: true, hinted })
     }
 
-    async fn manifest_head(&self) -> Result<Option<u64>, ArchiveError> {
-        #[derive(serde::Deserialize)]
-        struct Manifest {
-            set: String,
-            entry: u64,
-        }
+    async fn manifest(&self) -> Result<Option<Manifest>, ArchiveError> {
         let Some(bytes) = self.store.get(&self.layout.summary("manifest.json")).await? else { return Ok(None) };
+        // A summary for people: what it says is taken only where the log has it.
         let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(None) };
-        if manifest.set != self.layout.set() || manifest.entry == 0 {
-            return Ok(None);
-        }
-        for number in manifest.entry..manifest.entry + STEPS {
-            if self.store.size(&self.layout.entry(number + 1)).await?.is_none() {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
+        Ok((manifest.set == self.layout.set() && manifest.entry > 0).then_some(manifest))
     }
 
     /// Whether nobody wrote behind this entry.
@@ -231,6 +253,15 @@ impl Chain {
                 },
             }
         }
+    }
+
+    /// How it looks when another writer wrote behind this entry; `None` when nobody did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn overtaken(&self, number: u64) -> Result<Option<ArchiveError>, ArchiveError> {
+        let found = self.store.get(&self.layout.entry(number + 1)).await?;
+        Ok(found.map(|bytes| self.fenced(number + 1, &bytes)))
     }
 
     fn fenced(&self, number: u64, found: &[u8]) -> ArchiveError {

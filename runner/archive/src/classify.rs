@@ -45,6 +45,11 @@ pub(crate) fn answer_of(error: &object_store::Error) -> Option<Answer> {
     None
 }
 
+/// Whether the store says that there is no such upload in parts.
+pub(crate) fn is_no_upload(error: &object_store::Error) -> bool {
+    answer_of(error).is_some_and(|answer| answer.no_upload())
+}
+
 /// Whether the same request may well succeed in a moment. What a file system says stays so.
 pub(crate) fn passes(error: &object_store::Error) -> bool {
     describe(error).0 == Code::StoreUnreachable && io_kind(error).is_none()

@@ -141,7 +141,7 @@ impl Index {
                 Rows::Packed(rows) => {
                     let mut rows = rows.clone();
                     while let Some(row) = rows.next()? {
-                        part.hand_over(row, only, take);
+                        part.hand_over(row, only, take)?;
                     }
                 }
                 Rows::Pages(rollup, last, pages) => self.each_of_pages(part, (rollup, last, pages), only, take).await?,
@@ -163,7 +163,7 @@ impl Index {
                 Ok(readers) => {
                     for mut rows in readers {
                         while let Some(row) = rows.next()? {
-                            part.hand_over(row, only, take);
+                            part.hand_over(row, only, take)?;
                         }
                     }
                 }
@@ -174,7 +174,7 @@ impl Index {
                     let mut rows = self.rows_again(rollup, last).await?;
                     while let Some(row) = rows.next(&self.store, &self.layout).await? {
                         if skip == 0 {
-                            part.hand_over(&row, only, take);
+                            part.hand_over(&row, only, take)?;
                         }
                         skip = skip.saturating_sub(1);
                     }
@@ -195,12 +195,14 @@ fn scratch() -> Store {
 impl Part {
     /// Neighbouring pages that may hold wanted partitions, in groups of bounded size.
     fn wanted_pages(&self, pages: &[PageRow], only: Option<&HashSet<(Uuid, i32)>>) -> Vec<Range<usize>> {
-        let key = |page: &PageRow| (self.topics.get(page.topic as usize).copied().unwrap_or_default(), page.partition);
+        // A page of a topic that is not there is read, so that its rows tell.
+        let key = |page: &PageRow| Some((*self.topics.get(page.topic as usize)?, page.partition));
         let wanted = |place: usize| {
             let Some(only) = only else { return true };
-            let first = pages.get(place).map(key);
-            let after = pages.get(place + 1).map(key);
-            only.iter().any(|wanted| Some(*wanted) >= first && after.is_none_or(|after| *wanted <= after))
+            let first = pages.get(place).and_then(key);
+            let after = pages.get(place + 1).and_then(key);
+            only.iter()
+                .any(|wanted| first.is_none_or(|first| *wanted >= first) && after.is_none_or(|after| *wanted <= after))
         };
         let mut out: Vec<Range<usize>> = Vec::new();
         let mut start = None;
@@ -225,11 +227,19 @@ impl Part {
         row: &SegmentRow,
         only: Option<&HashSet<(Uuid, i32)>>,
         take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
-    ) {
-        let topic = self.topics.get(row.topic as usize).copied().unwrap_or_default();
+    ) -> Result<(), ArchiveError> {
+        let Some(topic) = self.topics.get(row.topic as usize).copied() else {
+            let what = match &self.rows {
+                Rows::Pages(rollup, ..) => format!("roll-up of entries {} to {}", rollup.from, rollup.to),
+                Rows::Packed(_) => "the log".to_owned(),
+            };
+            let reason = format!("a row of partition {} names topic number {}", row.partition, row.topic);
+            return Err(ArchiveError::damaged(what, format!("{reason}, which is not there")));
+        };
         if only.is_none_or(|only| only.contains(&(topic, row.partition))) {
             let segment = row.segment.saturating_add(self.first);
             take(topic, &SegmentRow { segment, ..row.clone() });
         }
+        Ok(())
     }
 }

@@ -79,9 +79,9 @@ impl Layout {
         self.key(&format!("points/{stamp}"))
     }
 
-    /// The folder of the roll-ups of a level.
-    pub(crate) fn rollups(&self, level: u32) -> Path {
-        self.key(&format!("roll/{level}"))
+    /// The folder of all roll-ups.
+    pub(crate) fn rollups(&self) -> Path {
+        self.key("roll")
     }
 
     /// A document beside seal `number`.

@@ -16,6 +16,7 @@ mod layout;
 mod problem;
 mod reason;
 mod time_spent;
+mod uploads;
 
 mod again;
 mod open;
@@ -38,6 +39,8 @@ mod head;
 
 mod index;
 
+mod presence;
+
 mod catalog;
 
 mod sums;
@@ -49,6 +52,8 @@ mod upload;
 mod writer_options;
 
 mod epochs;
+
+mod leftovers;
 
 mod base;
 mod replay;
@@ -73,6 +78,7 @@ pub use error::ArchiveError;
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
+pub use leftovers::Leftovers;
 pub use open::{Paths, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
 pub use probe::{Finding, probe};
@@ -87,6 +93,6 @@ pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
-pub use verify::{Level, Verification, verify_point};
+pub use verify::{Level, Verification, verify_log, verify_named, verify_point};
 pub use writer::{Opened, SetWriter};
 pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, Source, WriterOptions, Written};

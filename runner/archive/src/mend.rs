@@ -9,8 +9,8 @@ use crate::index::{Index, restore_rollup};
 use crate::rollup::FANOUT;
 use crate::{ArchiveError, Chain, Layout, Store};
 
-/// Looks for missing copies, with three requests at most where none is missing, and writes them. `end` is the newest
-/// entry, `point` the number and stamp of the newest seal. Returns what was written.
+/// Looks for missing copies, with two requests at most where none is missing, and writes them. `end` is the newest
+/// entry, `point` the number and stamp of the newest seal, unless its hint is known to be there. Returns what was written.
 ///
 /// # Errors
 /// When something cannot be read or written. Nothing depends on it.
@@ -54,12 +54,10 @@ async fn mend_rollups(store: &Store, layout: &Layout, end: u64) -> Result<Vec<St
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let before = layout.rollup(1, large, 0);
-    let folders = (layout.rollups(1), layout.rollups(2));
-    let (first, second) = futures::try_join!(store.keys_after(&folders.0, &before), async {
-        if large == 0 { Ok(Vec::new()) } else { store.keys_after(&folders.1, &folders.1).await }
-    })?;
-    wanted.retain(|key| !first.contains(key) && !second.contains(key));
+    // One list: what is left of level 1, and after it level 2.
+    let there: HashSet<_> =
+        store.keys_after(&layout.rollups(), &layout.rollup(1, large, 0)).await?.into_iter().collect();
+    wanted.retain(|key| !there.contains(key));
     if wanted.is_empty() {
         return Ok(Vec::new());
     }

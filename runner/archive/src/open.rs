@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{CircuitBreakerSpec, Code, StoreSpec};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
 use crate::{ArchiveError, Store};
@@ -13,7 +14,9 @@ mod azure;
 mod breaker;
 mod gcs;
 mod guard;
+mod lanes;
 mod s3;
+mod s3_uploads;
 mod secret;
 
 use breaker::Breaker;
@@ -67,12 +70,15 @@ pub async fn open_briefly(spec: &StoreSpec, paths: &Paths, budget: Duration) -> 
 
 fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, ArchiveError> {
     let prefix = spec.prefix();
-    let (inner, root) = match spec {
+    let mut uploads = None;
+    let (inner, root): (Arc<dyn ObjectStore>, _) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } => {
             let endpoint = endpoint.as_deref();
             let place = s3::Place { bucket, region, endpoint, path_style: *path_style, allow_http: *allow_http };
-            (s3::open(&place, credentials.as_ref(), paths, breaker)?, format!("s3://{bucket}"))
+            let store = s3::open(&place, credentials.as_ref(), paths, breaker)?;
+            uploads = Some(s3_uploads::open(&store, *allow_http, breaker)?);
+            (store, format!("s3://{bucket}"))
         }
         StoreSpec::Azure { account, container, endpoint, allow_http, credentials, .. } => {
             let place = azure::Place { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
@@ -84,7 +90,13 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
             (inner, format!("gs://{bucket}"))
         }
     };
-    Ok(Store::new(inner, prefix, format!("{root}{}{prefix}", if prefix.is_empty() { "" } else { "/" })))
+    let slow = breaker.patience().slow();
+    let store = Store::new(inner, prefix, format!("{root}{}{prefix}", if prefix.is_empty() { "" } else { "/" }));
+    let store = store.with_line(slow);
+    Ok(match uploads {
+        Some(uploads) => store.with_uploads(uploads),
+        None => store,
+    })
 }
 
 /// The HTTP client takes its TLS provider from the process; a caller may have installed one already.

@@ -133,7 +133,7 @@ impl Replay {
             seals: Vec::new(),
             savers: BTreeSet::new(),
         };
-        let Some(Head { entry, digest }) = head else { return Ok(replay) };
+        let Some(Head { entry, digest, .. }) = head else { return Ok(replay) };
         let newest = entry.n;
         let from = if entry.seal.is_some() { newest } else { entry.last_state.unwrap_or(0) };
         if from == 0 {
@@ -141,7 +141,7 @@ impl Replay {
         }
         let entries = if from == newest { vec![(entry, digest)] } else { chain.read(from, newest).await? };
         for (entry, digest) in entries {
-            replay.state.apply(&entry);
+            replay.state.apply(&entry)?;
             replay.last_seal = entry.last_seal;
             replay.last_state = entry.last_state;
             replay.last_rollup.clone_from(&entry.last_rollup);

@@ -101,7 +101,7 @@ impl RestoreJournal {
             n: number,
             nonce: self.nonce.clone(),
             previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
-            content: serde_json::to_value(content).map_err(|error| ArchiveError::damaged(&self.folder, error))?,
+            content: serde_json::to_value(content).map_err(ArchiveError::unencodable)?,
         };
         let bytes = encode_document(&document)?;
         let key = self.key(number);

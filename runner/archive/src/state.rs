@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Entry;
 use crate::columns::columns;
+use crate::{ArchiveError, Entry};
 
 /// The target of a partition of which no run said where it was to read to: seals of release 0.1 have none.
 pub const UNKNOWN_TARGET: i64 = -1;
@@ -117,19 +117,24 @@ impl SetState {
     }
 
     /// Takes in one entry, in order.
-    pub fn apply(&mut self, entry: &Entry) {
+    ///
+    /// # Errors
+    /// A row of a topic that the entry does not name: nobody could tell whose it is.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         for member in &entry.members {
             self.know(member.clone(), entry.n);
         }
         if let Some(seal) = &entry.seal {
+            let own = |row: &PartitionState| {
+                let topic = seal.topics.get(row.topic as usize).ok_or_else(|| stray(entry.n, row))?;
+                Ok(((topic.id, row.partition), row.clone()))
+            };
+            self.partitions = seal.partitions.iter().map(own).collect::<Result<_, ArchiveError>>()?;
             self.topics = seal.topics.iter().map(|topic| (topic.id, topic.clone())).collect();
-            let id = |row: &PartitionState| seal.topics.get(row.topic as usize).map(|topic| topic.id);
-            let rows = seal.partitions.iter().filter_map(|row| Some(((id(row)?, row.partition), row.clone())));
-            self.partitions = rows.collect();
-            return;
+            return Ok(());
         }
         for row in &entry.positions {
-            let Some(topic) = entry.topics.get(row.topic as usize) else { continue };
+            let topic = entry.topics.get(row.topic as usize).ok_or_else(|| stray(entry.n, row))?;
             self.partitions.insert((topic.id, row.partition), row.clone());
             // Entries of before members were recorded name a topic by its first position only.
             let known = self
@@ -138,17 +143,46 @@ impl SetState {
                 .or_insert_with(|| TopicState { since: Some(entry.n), ..TopicState::new(topic.id, &topic.name, 0, 1) });
             known.partitions = known.partitions.max(row.partition + 1);
         }
+        Ok(())
     }
 
     /// The state as a document holds it: topics, and partitions that point into them.
-    #[must_use]
-    pub fn to_document(&self) -> (Vec<TopicState>, Vec<PartitionState>) {
+    ///
+    /// # Errors
+    /// A partition of a topic that the state does not know: the document would be silent about it.
+    pub fn to_document(&self) -> Result<(Vec<TopicState>, Vec<PartitionState>), ArchiveError> {
         let topics: Vec<_> = self.topics.values().cloned().collect();
         let place: BTreeMap<Uuid, u32> = (0u32..).zip(&topics).map(|(place, topic)| (topic.id, place)).collect();
         let row = |(key, row): (&(Uuid, i32), &PartitionState)| {
-            Some(PartitionState { topic: *place.get(&key.0)?, partition: key.1, ..row.clone() })
+            let topic = *place.get(&key.0).ok_or_else(|| ArchiveError::unknown_topic(key.0))?;
+            Ok(PartitionState { topic, partition: key.1, ..row.clone() })
         };
-        let partitions = self.partitions.iter().filter_map(row).collect();
-        (topics, partitions)
+        let partitions = self.partitions.iter().map(row).collect::<Result<_, ArchiveError>>()?;
+        Ok((topics, partitions))
+    }
+}
+
+fn stray(entry: u64, row: &PartitionState) -> ArchiveError {
+    let reason = format!("a row of partition {} names topic number {}, which is not there", row.partition, row.topic);
+    ArchiveError::damaged(format!("entry {entry}"), reason)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_of_an_unknown_topic_is_never_left_out() {
+        let (known, unknown) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut state = SetState::default();
+        state.know(TopicState::new(known, "t", 1, 1), 0);
+        state.partitions.insert((known, 0), PartitionState::new(0, 7));
+        let (topics, partitions) = state.to_document().unwrap();
+        assert_eq!((topics.len(), partitions.len()), (1, 1));
+        state.partitions.insert((unknown, 3), PartitionState::new(3, 7));
+        let error = state.to_document().unwrap_err();
+        assert_eq!(error.code(), contract::Code::Internal);
+        assert!(error.to_string().contains(&unknown.to_string()), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use object_store::{
 use tokio::time::Instant;
 
 use crate::answer::RANGE_IGNORED;
+use crate::uploads::Uploads;
 use crate::{ArchiveError, classify};
 
 /// How long requests are tried again that the library does not send again itself: answers whose body was cut.
@@ -46,13 +48,39 @@ pub struct Store {
     place: String,
     budget: Duration,
     inline: bool,
+    /// What of its uploads in parts can be asked, where it can.
+    uploads: Option<Arc<dyn Uploads>>,
+    /// How often the line to it was too slow for a body since it last was quick.
+    slow: Arc<AtomicU32>,
 }
 
 impl Store {
     /// The part of `inner` below `prefix`; `place` names it in messages.
     #[must_use]
     pub fn new(inner: Arc<dyn ObjectStore>, prefix: &str, place: impl Into<String>) -> Self {
-        Self { inner, prefix: prefix.trim_matches('/').to_owned(), place: place.into(), budget: BUDGET, inline: false }
+        let prefix = prefix.trim_matches('/').to_owned();
+        Self { inner, prefix, place: place.into(), budget: BUDGET, inline: false, uploads: None, slow: Arc::default() }
+    }
+
+    /// The same store, behind a line that is watched.
+    #[must_use]
+    pub(crate) fn with_line(self, slow: Arc<AtomicU32>) -> Self {
+        Self { slow, ..self }
+    }
+
+    /// Whether bodies that were sent lately took too long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) > 0
+    }
+
+    /// The same store, whose uploads in parts can be asked.
+    #[must_use]
+    pub(crate) fn with_uploads(self, uploads: Arc<dyn Uploads>) -> Self {
+        Self { uploads: Some(uploads), ..self }
+    }
+
+    pub(crate) fn uploads(&self) -> Option<&Arc<dyn Uploads>> {
+        self.uploads.as_ref()
     }
 
     /// The same store for somebody who waits: failing requests are not tried again for longer than this.
@@ -338,9 +366,7 @@ impl Store {
         let after = self.path(after);
         let all = self.again(|| self.inner.list_with_offset(Some(&path), &after).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
-        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
-        let mut keys: Vec<_> =
-            all.iter().map(|meta| meta.location.as_ref().get(skip..).unwrap_or_default().to_owned()).collect();
+        let mut keys = all.iter().map(|meta| self.relative(&meta.location)).collect::<Result<Vec<_>, _>>()?;
         keys.sort_unstable();
         Ok(keys)
     }
@@ -353,8 +379,20 @@ impl Store {
         let path = self.path(folder);
         let all = self.again(|| self.inner.list(Some(&path)).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
-        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
-        Ok(all.into_iter().map(|m| (m.location.as_ref().get(skip..).unwrap_or_default().to_owned(), m.size)).collect())
+        all.iter().map(|meta| Ok((self.relative(&meta.location)?, meta.size))).collect()
+    }
+
+    /// A listed key without the prefix.
+    fn relative(&self, listed: &Path) -> Result<String, ArchiveError> {
+        let key = match self.prefix.as_str() {
+            "" => Some(listed.as_ref()),
+            prefix => listed.as_ref().strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
+        };
+        key.map(str::to_owned).ok_or_else(|| {
+            let reason =
+                format!("the list below {:?} has the key {listed}: the store does not list by prefix", self.prefix);
+            ArchiveError::Config { reason, code: contract::Code::StoreRefused }
+        })
     }
 
     /// Goes over every object below a folder with its key and size, in the store's order, without keeping them.

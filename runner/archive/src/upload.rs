@@ -1,7 +1,9 @@
-//! Writing one segment: blocks go out in parts of 8 MiB while the next ones are packed. To a store that takes no parts
+//! Writing one segment: blocks go out in parts of 8 MiB (5 on a slow line) while the next ones are packed. To a store that takes no parts
 //! a segment goes whole.
 //!
 //! Whatever the store answers at the end, the object decides: its size, and its last bytes.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use contract::{Code, CrashPoint, crash};
@@ -15,8 +17,10 @@ use crate::segment::{
 };
 use crate::{ArchiveError, Digest, Store};
 
-/// Bytes of a part; every part but the last has exactly this size.
+/// Bytes of a part; every part of an upload but the last has exactly the same size.
 const PART: usize = 8 << 20;
+/// The same on a slow line: the least that S3 takes.
+const SMALL_PART: usize = 5 << 20;
 /// Parts on their way at once.
 const PARTS_IN_FLIGHT: usize = 4;
 /// Most that is kept of a segment which cannot go in parts.
@@ -32,6 +36,8 @@ pub(crate) struct SegmentUpload {
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     position: u64,
+    /// Bytes of each part.
+    part: usize,
     multipart: Option<Box<dyn MultipartUpload>>,
     /// The store takes no parts.
     whole: bool,
@@ -49,7 +55,9 @@ pub(crate) struct FinishedSegment {
 impl SegmentUpload {
     pub(crate) fn new(store: Store, key: Path, claim: u64, nonce: &str, seq: u64) -> Self {
         let head = Bytes::from(header(claim, nonce, seq));
+        let part = if store.is_slow() { SMALL_PART } else { PART };
         Self {
+            part,
             store,
             key,
             footer: Footer::new(claim, nonce, seq),
@@ -92,8 +100,8 @@ impl SegmentUpload {
             self.waiting_bytes += part.len();
             self.waiting.push(part);
         }
-        while self.waiting_bytes >= PART && !self.whole {
-            if let Err(error) = self.send_part(PART).await {
+        while self.waiting_bytes >= self.part && !self.whole {
+            if let Err(error) = self.send_part(self.part).await {
                 self.abandon().await;
                 return Err(error);
             }
@@ -220,7 +228,7 @@ impl SegmentUpload {
 
     /// Writes footer and trailer, waits for everything, and has the store confirm the size.
     pub(crate) async fn finish(mut self) -> Result<FinishedSegment, ArchiveError> {
-        self.sort_footer();
+        self.sort_footer()?;
         let footer = Bytes::from(self.footer.encode()?);
         let digest = blake3::hash(&footer);
         let trailer = Trailer { footer_length: footer.len() as u64, footer_digest: *digest.as_bytes() };
@@ -255,9 +263,9 @@ impl SegmentUpload {
     }
 
     async fn complete(&mut self) -> Result<(), ArchiveError> {
-        let in_parts = self.multipart.is_some() || self.waiting_bytes > PART;
+        let in_parts = self.multipart.is_some() || self.waiting_bytes > self.part;
         while in_parts && !self.whole && self.waiting_bytes > 0 {
-            self.send_part(self.waiting_bytes.min(PART)).await?;
+            self.send_part(self.waiting_bytes.min(self.part)).await?;
         }
         while !self.parts.is_empty() {
             self.part_done().await?;
@@ -272,21 +280,24 @@ impl SegmentUpload {
     }
 
     /// Topics by id, then shares and aborted ranges in the order that readers rely on.
-    fn sort_footer(&mut self) {
+    fn sort_footer(&mut self) -> Result<(), ArchiveError> {
         let mut order: Vec<u32> = (0u32..).take(self.footer.topics.len()).collect();
         order.sort_by_key(|old| self.footer.topics.get(*old as usize).map(|topic| topic.id));
-        let mut place = vec![0u32; order.len()];
-        for (new, old) in (0u32..).zip(&order) {
-            if let Some(slot) = place.get_mut(*old as usize) {
-                *slot = new;
-            }
-        }
-        let moved = |old: u32| place.get(old as usize).copied().unwrap_or(old);
+        let place: HashMap<u32, u32> = order.into_iter().zip(0u32..).collect();
+        let moved = |old: u32| {
+            let stray = || ArchiveError::unencodable(format!("a footer names topic number {old}, which is not there"));
+            place.get(&old).copied().ok_or_else(stray)
+        };
         self.footer.topics.sort_by_key(|topic| topic.id);
-        self.footer.shares.iter_mut().for_each(|share| share.topic = moved(share.topic));
-        self.footer.aborted.iter_mut().for_each(|row| row.topic = moved(row.topic));
+        for share in &mut self.footer.shares {
+            share.topic = moved(share.topic)?;
+        }
+        for row in &mut self.footer.aborted {
+            row.topic = moved(row.topic)?;
+        }
         self.footer.shares.sort_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
         self.footer.aborted.sort_by_key(|a| (a.topic, a.partition, a.from, a.producer));
+        Ok(())
     }
 }
 

@@ -1,14 +1,18 @@
 //! Verifying a recovery point at three levels. It collects every problem instead of stopping at the first.
 
 mod blocks;
+mod index;
 mod log;
+mod segments;
 
 use std::collections::HashSet;
 
+use contract::stamp::split_point;
 use serde::Serialize;
 
+use self::index::check_index;
 use self::log::check_log;
-use crate::catalog::{SetCheck, name_finding, newest_seal, reports, set_document, traces};
+use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, traces};
 use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_document};
 use crate::index::Index;
@@ -83,7 +87,32 @@ fn noted<T>(result: Result<T, ArchiveError>, out: &mut Verification) -> Result<O
     }
 }
 
-/// Verifies the point that entry `seal` of a set makes.
+/// How much of a set's history is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// What the point needs: roll-ups where they are sound, entries for the rest.
+    Point,
+    /// Every entry up to the point, and that roll-ups say what their entries say.
+    Log,
+}
+
+/// Verifies what a name means: of a set, its newest point and all of its log; of a point, what that point needs.
+///
+/// # Errors
+/// When there is nothing of that name, or the store cannot be reached; damage is part of the result.
+pub async fn verify_named(
+    store: &Store,
+    name: &str,
+    level: Level,
+) -> Result<(Layout, u64, Verification), ArchiveError> {
+    let (layout, seal) = resolve(store, name).await?;
+    let is_point = split_point(name).is_some_and(|(set, _)| set == layout.set());
+    let scope = if is_point { Scope::Point } else { Scope::Log };
+    let found = verify(store, &layout, seal, scope, level).await?;
+    Ok((layout, seal, found))
+}
+
+/// Verifies the point that entry `seal` of a set makes: what it needs, whatever else the set holds.
 ///
 /// # Errors
 /// Only when the store cannot be reached; damage is part of the result.
@@ -93,18 +122,41 @@ pub async fn verify_point(
     seal: u64,
     level: Level,
 ) -> Result<Verification, ArchiveError> {
+    verify(store, layout, seal, Scope::Point, level).await
+}
+
+/// Verifies the point that entry `seal` of a set makes, and all of the log up to it.
+///
+/// # Errors
+/// As [`verify_point`].
+pub async fn verify_log(store: &Store, layout: &Layout, seal: u64, level: Level) -> Result<Verification, ArchiveError> {
+    verify(store, layout, seal, Scope::Log, level).await
+}
+
+async fn verify(
+    store: &Store,
+    layout: &Layout,
+    seal: u64,
+    scope: Scope,
+    level: Level,
+) -> Result<Verification, ArchiveError> {
     let mut out = Verification::default();
     let sealed = noted(Chain::new(store.clone(), layout.clone()).entry(seal).await, &mut out)?;
-    let mut rollups = Vec::new();
+    let mut index = None;
     if let Some((entry, digest)) = &sealed {
-        if let Some(index) = noted(Index::up_to(store, layout, (entry, digest), false).await, &mut out)? {
-            out.problems.extend(index.problems());
-            rollups = index.rollups;
-        }
+        index = noted(Index::up_to(store, layout, (entry, digest), false).await, &mut out)?;
         check_seal(store, layout, (entry, digest), &mut out).await?;
     }
     check_set(store, layout, &mut out).await?;
-    let log = check_log(store, layout, seal, rollups, level, &mut out).await?;
+    let log = match index {
+        Some(index) if scope == Scope::Point => check_index(store, layout, &index, level, &mut out).await?,
+        // Where the way back to the beginning is broken, every entry is read, so that all that is wrong is found.
+        index => {
+            out.problems.extend(index.iter().flat_map(Index::problems));
+            let rollups = index.map_or_else(Vec::new, |index| index.rollups);
+            check_log(store, layout, seal, rollups, level, &mut out).await?
+        }
+    };
     if let Some(sealed) = sealed.as_ref().and_then(|(entry, _)| entry.seal.as_ref()).filter(|_| log.complete) {
         for what in differences(&log.sums, &log.gaps, sealed) {
             out.problem(&store.show(&layout.entry(seal)), what);

@@ -7,9 +7,11 @@ mod open;
 mod seal;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use contract::{CrashPoint, crash};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use self::open::Opened;
@@ -22,10 +24,12 @@ use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::upload::{FinishedSegment, SegmentUpload};
 use crate::writer_options::{Claim, Moves, WriterOptions, Written};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, RollupRef, Store};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Leftovers, RollupRef, Store};
 
 /// Blocks that wait for the next arena, per thread that packs: one at work and one to go on with.
 const LEFT_PER_WORKER: usize = 2;
+/// How long a store that just failed is asked why.
+const CAUSE: Duration = Duration::from_secs(10);
 
 /// A claimed set.
 #[derive(Debug)]
@@ -50,6 +54,10 @@ pub struct SetWriter {
     state: SetState,
     /// What changed since the last seal.
     ledger: Ledger,
+    /// Whether runs before may have left parts of segments.
+    may_be_left: bool,
+    /// Whether the set has another owner, whom this run succeeds.
+    adopts: bool,
     next_segment: u64,
     packing: Packing,
     current: Option<SegmentUpload>,
@@ -103,6 +111,14 @@ impl SetWriter {
         self.chain.ends_with(self.newest()).await
     }
 
+    /// What killed runs before may have left in the store; nothing where none can have.
+    #[must_use]
+    pub fn leftovers(&self) -> Option<Leftovers> {
+        // A claim that another writer can make as well tells nothing about who is alive.
+        let wanted = self.may_be_left && self.claim.exclusive;
+        wanted.then(|| Leftovers::new(self.store.clone(), self.options.layout.clone(), self.claim.number))
+    }
+
     /// What this writer stored so far.
     #[must_use]
     pub fn written(&self) -> Written {
@@ -145,7 +161,7 @@ impl SetWriter {
         }
         self.last = Some((number, digest.clone()));
         add_all(&mut self.holdings.named, &entry.segments);
-        self.state.apply(&entry);
+        self.state.apply(&entry)?;
         if (number + 1).is_multiple_of(FANOUT) {
             self.roll_up().await;
         }
@@ -192,7 +208,11 @@ impl SetWriter {
         let topics = &self.state.topics;
         let name_of = |id| topics.get(&id).map(|topic| topic.name.clone());
         match packed {
-            Packed::Block(block) => self.time.storing.measure(upload.push(block, name_of)).await?,
+            Packed::Block(block) => {
+                if let Err(error) = self.time.storing.measure(upload.push(block, name_of)).await {
+                    return Err(self.cause(error).await);
+                }
+            }
             Packed::End(aborted) => {
                 upload.note_aborted(aborted, name_of)?;
                 crash::at(CrashPoint::Packed);
@@ -237,12 +257,24 @@ impl SetWriter {
         self.close_segment().await?;
         let mut out = Vec::new();
         for task in std::mem::take(&mut self.finishing) {
-            let finished = self.time.storing.measure(task).await.map_err(ArchiveError::task)??;
+            let finished = match self.time.storing.measure(task).await.map_err(ArchiveError::task)? {
+                Ok(finished) => finished,
+                Err(error) => return Err(self.cause(error).await),
+            };
             self.written.segments += 1;
             self.written.bytes += finished.reference.size;
             out.push(finished);
         }
         Ok(out)
+    }
+
+    /// Why a segment could not be written: a run that takes over ends the uploads of this one.
+    async fn cause(&mut self, error: ArchiveError) -> ArchiveError {
+        match timeout(CAUSE, self.chain.overtaken(self.newest())).await {
+            Ok(Ok(Some(fenced))) => fenced,
+            // Whether there is another run cannot be told now: what failed first counts.
+            Ok(Ok(None) | Err(_)) | Err(_) => error,
+        }
     }
 
     /// Makes everything pushed so far durable and records the positions reached. Nothing new: no entry.

@@ -170,3 +170,52 @@ async fn a_missing_bucket_is_not_a_missing_object() {
     assert_eq!(error.code(), Code::StoreMissing, "{error}");
     assert!(error.to_string().contains("create it, or correct the name"), "{error}");
 }
+
+/// Uploads are listed page by page below the set's data, with a signature, and ended one by one.
+#[tokio::test]
+async fn uploads_of_dead_claims_are_listed_and_ended_on_s3() {
+    use archive::{Layout, Leftovers};
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let server = server(move |_, head, stream| {
+        let line = head.lines().next().unwrap().to_owned();
+        let key =
+            |claim: u64| Layout::new("a&b").segment(claim, "0123456789abcdef", 0).to_string().replace('&', "&amp;");
+        let upload = |claim| format!("<Upload><Key>{}</Key><UploadId>id-{claim}</UploadId></Upload>", key(claim));
+        let page = |more: &str, uploads: String| {
+            format!("<?xml version=\"1.0\"?>\n<ListMultipartUploadsResult>{more}{uploads}</ListMultipartUploadsResult>")
+        };
+        if line.starts_with("DELETE") {
+            answer(stream, "204 No Content", "", "");
+        } else if line.contains("key-marker=") {
+            answer(stream, "200 OK", "", &page("<IsTruncated>false</IsTruncated>", upload(4) + &upload(5)));
+        } else {
+            let more = format!(
+                "<IsTruncated>true</IsTruncated><NextKeyMarker>{}</NextKeyMarker><NextUploadIdMarker>id-2</NextUploadIdMarker>",
+                key(2)
+            );
+            answer(stream, "200 OK", "", &page(&more, upload(2)));
+        }
+        seen.lock().unwrap().push(line);
+    });
+    let store = server.open(Duration::from_secs(30));
+    assert_eq!(Leftovers::new(store, Layout::new("a&b"), 5).abort().await.unwrap(), 2);
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked[0].starts_with("GET /b") && asked[0].contains("uploads=&prefix=a%26b%2Fdata%2F"), "{asked:?}");
+    assert!(asked[0].contains("X-Amz-Signature=") && asked[1].contains("upload-id-marker=id-2"), "{asked:?}");
+    let ended: Vec<_> = asked.iter().filter(|line| line.starts_with("DELETE")).collect();
+    assert_eq!(ended.len(), 2);
+    assert!(ended.iter().all(|line| line.contains("uploadId=id-2") || line.contains("uploadId=id-4")), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_to_list_uploads_is_named() {
+    use archive::{Layout, Leftovers};
+    let body = "<Error><Code>AccessDenied</Code><Message>AKIAIOSFODNN7EXAMPLE may not</Message></Error>";
+    let server = server(move |_, _, stream| answer(stream, "403 Forbidden", "", body));
+    let store = server.open(Duration::from_secs(30));
+    let error = Leftovers::new(store, Layout::new("orders"), 5).abort().await.unwrap_err();
+    assert_eq!((error.code(), server.requests.load(Ordering::SeqCst)), (Code::StoreDenied, 1));
+    let text = error.to_string();
+    assert!(text.starts_with("list the uploads of s3://b/orders/data") && !text.contains("AKIA"), "{text}");
+}

@@ -6,7 +6,9 @@ mod made;
 
 use std::collections::BTreeMap;
 
-use archive::{ArchiveError, Catalog, Chain, Layout, Level, Point, Store, find, resolve, verify_point};
+use archive::{
+    ArchiveError, Catalog, Chain, Layout, Level, Point, Store, find, resolve, verify_log, verify_named, verify_point,
+};
 use made::{Made, SET, stamp};
 use proptest::prelude::*;
 
@@ -98,7 +100,7 @@ fn roll_ups_are_never_needed() {
             let (summary, points) = Catalog::new(made.store.clone()).set_and_points(SET).await.unwrap();
             assert_eq!((summary.points.len(), points.len()), (150, 150));
             let changed = made.differs(&good, "roll/").await;
-            let found = verify_point(&made.store, &Layout::new(SET), 299, Level::Structure).await.unwrap();
+            let found = verify_log(&made.store, &Layout::new(SET), 299, Level::Structure).await.unwrap();
             assert_eq!(found.problems.is_empty(), !changed, "{harms:?} {:?}", found.problems);
             assert_eq!(found.segments, 150, "it goes on behind the damage");
             // What is missing is there again after the next run, byte for byte.
@@ -340,7 +342,11 @@ async fn every_object_in_every_way() {
                 ("set.json", _) => Says { list_is_well: false, verified: vec![], ..well.clone() },
                 ("points", "deleted") => well.clone(),
                 ("points" | "side", _) => Says { verified: others, ..well.clone() },
-                ("data", _) => Says { read: before.clone(), verified: before, ..well.clone() },
+                // A list looks at sizes only.
+                ("data", _) => {
+                    let list_is_well = made.bytes(key).await.is_some_and(|now| now.len() == bytes.len());
+                    Says { list_is_well, read: before.clone(), verified: before, ..well.clone() }
+                }
                 ("log", _) => {
                     // `verify` of points before the damage finds it only where it is behind the newest readable seal.
                     let at_the_end = number == 5;
@@ -398,10 +404,39 @@ async fn lists_and_checks_take_few_requests() {
     let name = format!("{SET}-{}", stamp(200));
     resolve(&counted.store, &name).await.unwrap();
     assert!(counted.take() <= 6, "a point by its name");
-    verify_point(&counted.store, &layout, seal, Level::Structure).await.unwrap();
+    verify_log(&counted.store, &layout, seal, Level::Structure).await.unwrap();
     // Each entry and each segment once, the roll-ups, and little else.
     let asked = counted.take();
     assert!(asked <= 800 + 400 + 200, "{asked}");
+}
+
+/// `verify` of a named point costs what that point needs: its segments, roll-ups, and the entries that none covers.
+#[tokio::test]
+async fn a_named_point_is_verified_without_the_history_of_its_set() {
+    let made = Made::new();
+    made.points(400).await;
+    let counted = made.counted(std::time::Duration::ZERO);
+    // An early point costs the same whatever came after it, a late one no entries of the past.
+    for (n, most) in [(3, 40), (200, 201 + 130), (399, 400 + 130)] {
+        let name = format!("{SET}-{}", stamp(n));
+        let (_, _, found) = verify_named(&counted.store, &name, Level::Structure).await.unwrap();
+        assert_eq!((found.segments, found.problems.len()), (n + 1, 0), "{found:?}");
+        let asked = counted.take();
+        assert!(asked <= most, "point {n}: {asked}");
+    }
+    // Its own damage is found all the same, and the rest is looked at.
+    for key in [&made.keys("data/").await[5], &made.keys("log/").await[398]] {
+        let copy = made.copy().await;
+        copy.remove(key).await;
+        let name = format!("{SET}-{}", stamp(199));
+        let (_, _, found) = verify_named(&copy.store, &name, Level::Structure).await.unwrap();
+        assert!(found.segments == 200 && !found.problems.is_empty(), "{key}: {found:?}");
+    }
+    // A roll-up that cannot be read is named, and its entries are read.
+    let copy = made.copy().await;
+    copy.remove(&made.keys("roll/").await[2]).await;
+    let (_, _, found) = verify_named(&copy.store, &format!("{SET}-{}", stamp(399)), Level::Structure).await.unwrap();
+    assert_eq!((found.segments, found.problems.len()), (400, 1), "{:?}", found.problems);
 }
 
 #[tokio::test(start_paused = true)]
@@ -413,7 +448,7 @@ async fn requests_go_out_side_by_side() {
     Catalog::new(counted.store.clone()).set(SET).await.unwrap();
     let list = started.elapsed();
     assert!(list.as_millis() <= 30 * 25, "{list:?}");
-    verify_point(&counted.store, &Layout::new(SET), 399, Level::Structure).await.unwrap();
+    verify_log(&counted.store, &Layout::new(SET), 399, Level::Structure).await.unwrap();
     let verify = started.elapsed().checked_sub(list).unwrap();
     assert!(verify.as_millis() <= 30 * 120, "{verify:?} for {} requests", counted.take());
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use archive::{
     ArchiveError, Arena, Digest, Gap, Layout, Level, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
-    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_point,
+    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions, resolve, verify_log,
+    verify_point,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use futures::TryStreamExt;
@@ -396,7 +397,7 @@ async fn roll_ups_say_what_entries_say() {
     let mut take = |topic: Uuid, row: &archive::SegmentRow| found.push(((topic, row.partition), row.first));
     point.each_row(Some(&only), &mut take).await.unwrap();
     assert_eq!(found.len(), expected[&(Uuid::from_u128(2), 7)].len());
-    let verified = verify_point(&store, &layout, seal, Level::Structure).await.unwrap();
+    let verified = verify_log(&store, &layout, seal, Level::Structure).await.unwrap();
     assert!(verified.problems.is_empty(), "{:?}", verified.problems);
     // A changed byte of a roll-up that counts is found.
     let prefix = object_store::path::Path::from("team/a/orders/roll");
@@ -408,7 +409,7 @@ async fn roll_ups_say_what_entries_say() {
         let mut changed = bytes.to_vec();
         changed[at] ^= 1;
         inner.put(&large.location, changed.into()).await.unwrap();
-        let verified = verify_point(&store, &layout, seal, Level::Structure).await.unwrap();
+        let verified = verify_log(&store, &layout, seal, Level::Structure).await.unwrap();
         assert!(!verified.problems.is_empty(), "byte {at}");
     }
 }

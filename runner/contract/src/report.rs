@@ -62,6 +62,9 @@ pub struct Report {
     pub stored_bytes: u64,
     /// Segments written by this attempt, or that a restore reads.
     pub segments: u64,
+    /// Uploads that killed runs of the set had left in the store, and that this attempt ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended_uploads: u64,
     /// Whether this run, in this attempt or an earlier one, began to change the archive or the target.
     #[serde(default)]
     pub changed: bool,

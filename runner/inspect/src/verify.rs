@@ -1,6 +1,6 @@
 //! Whether everything of a recovery point is there and unchanged.
 
-use archive::{Chain, Level, Store, resolve, verify_point};
+use archive::{Chain, Level, Store, verify_named};
 use contract::Failure;
 
 use crate::ask::Replies;
@@ -8,13 +8,12 @@ use crate::{Answer, Depth, Verified};
 
 /// Answers with what a verification found.
 pub(crate) async fn verify(store: &Store, name: &str, depth: Depth, replies: &mut Replies) -> Result<(), Failure> {
-    let (layout, seal) = resolve(store, name).await?;
     let level = match depth {
         Depth::Structure => Level::Structure,
         Depth::Checksum => Level::Checksum,
         Depth::Decode => Level::Decode,
     };
-    let found = verify_point(store, &layout, seal, level).await?;
+    let (layout, seal, found) = verify_named(store, name, level).await?;
     // Where the entry itself is damaged, it has no name to tell.
     let entry = Chain::new(store.clone(), layout.clone()).entry(seal).await.ok();
     let point = entry.and_then(|(entry, _)| Some(entry.seal?.point));

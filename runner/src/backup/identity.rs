@@ -39,6 +39,15 @@ pub(crate) struct Resolved {
     pub(crate) head: Option<Head>,
 }
 
+/// How the end of the log of a set that is extended is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Where the last run says that it is; the claim finds out whether it still is.
+    Likely,
+    /// By a look at what follows.
+    Sure,
+}
+
 /// The run that the specification names, else the newest unfinished one of the same work, else a new one. The stamp is
 /// what the run asks for: whether it is free in a set that has points is decided when the set is opened.
 pub(crate) async fn resolve(
@@ -46,27 +55,32 @@ pub(crate) async fn resolve(
     store: &Store,
     spec: &RunSpec,
     backup: &BackupSpec,
+    end: End,
 ) -> Result<Resolved, Failure> {
     let named = spec.run.as_ref().map(|run| (run.id.as_str(), run.at));
     if backup.extends_set() {
-        extending(context, store, spec, backup, named).await
+        let chain = Chain::new(store.clone(), Layout::new(&spec.name));
+        let head = match end {
+            End::Likely => chain.likely_head().await?,
+            End::Sure => chain.head().await?,
+        };
+        Ok(extending(context, spec, backup, named, head))
     } else {
         full(context, store, spec, named).await
     }
 }
 
-async fn extending(
+fn extending(
     context: &Context,
-    store: &Store,
     spec: &RunSpec,
     backup: &BackupSpec,
     named: Option<(&str, Timestamp)>,
-) -> Result<Resolved, Failure> {
+    head: Option<Head>,
+) -> Resolved {
     let name = &spec.name;
-    let head = Chain::new(store.clone(), Layout::new(name)).head().await?;
     if let Some((run, at)) = named {
         let identity = Identity::new(name, run.to_owned(), stamp::stamp(at), true);
-        return Ok(Resolved { identity, head });
+        return Resolved { identity, head };
     }
     let digest = work_digest(spec);
     // A continuous run is never finished.
@@ -79,7 +93,7 @@ async fn extending(
         let stamp = stamp::stamp_after(context.clock.now(), newest);
         Identity::new(name, format!("{name}-{stamp}"), stamp, true)
     };
-    Ok(Resolved { identity, head })
+    Resolved { identity, head }
 }
 
 /// A full run has a set of its own: the first free second from the one asked for on, or the set that it began.

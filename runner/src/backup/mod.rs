@@ -36,21 +36,25 @@ mod session;
 pub(crate) use select::discover;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{BackupSpec, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
+use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
+use identity::End;
 use last::Last;
 use seal::Sealer;
 use session::Session;
 
 /// Bytes of frames between the broker and the store: arenas that fill and drain, and answers on their way.
 pub(crate) const FRAME_BUDGET: usize = 80 << 20;
+/// What ending the uploads of killed runs may take.
+const CLEAR_UP: Duration = Duration::from_secs(20);
 
 /// Runs a backup and fills `report`.
 ///
@@ -67,10 +71,9 @@ pub async fn run(
     // The first request is a look into the set: it tells a missing bucket as well as a listing would.
     let store = crate::connect::store_unasked(context, spec).await?;
     let topics = select::discover(&cluster, backup).await?;
-    let identity::Resolved { identity, head } = identity::resolve(context, &store, spec, backup).await?;
-    report.run.clone_from(&identity.run);
-    report.set = Some(identity.layout.set().to_owned());
-    report.point = Some(identity.point.clone());
+    let identity::Resolved { mut identity, head } =
+        identity::resolve(context, &store, spec, backup, End::Likely).await?;
+    tell(&identity, report);
     let owner = owner(&cluster, spec)?;
     let last = Last::find(&store, &identity, &owner, backup, emitter).await;
     let last_groups = Arc::new(groups::of_last_point(&store, last.set.as_ref(), backup, emitter).await);
@@ -83,7 +86,18 @@ pub async fn run(
         source: source(&cluster, emitter, backup, &topics).await?,
         ..writer_options(context, owner, spec, backup, &identity)?
     };
-    let writer = match SetWriter::open_behind(store.clone(), options, head).await? {
+    let opened = match SetWriter::open_behind(store.clone(), options.clone(), head).await? {
+        Some(opened) => opened,
+        None => {
+            let again = identity::resolve(context, &store, spec, backup, End::Sure).await?;
+            identity = again.identity;
+            tell(&identity, report);
+            let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
+            let gone = || Failure::new(Code::Fenced, "the end of the log moved while the set was opened; run again");
+            SetWriter::open_behind(store.clone(), options, again.head).await?.ok_or_else(gone)?
+        }
+    };
+    let writer = match opened {
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
             report.outcome = "AlreadyDone".into();
@@ -101,6 +115,7 @@ pub async fn run(
             store.place()
         ));
     }
+    clear_up(&writer, emitter, report).await;
     let sealer = Sealer {
         context: context.clone(),
         emitter: emitter.clone(),
@@ -111,6 +126,30 @@ pub async fn run(
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
     Box::pin(Session::new(sealer, cluster, topics, groups, last, last_groups, report).run(writer)).await
+}
+
+fn tell(identity: &identity::Identity, report: &mut Report) {
+    report.run.clone_from(&identity.run);
+    report.set = Some(identity.layout.set().to_owned());
+    report.point = Some(identity.point.clone());
+}
+
+/// Ends what killed runs of the set left in the store. Nothing depends on it.
+async fn clear_up(writer: &SetWriter, emitter: &Emitter, report: &mut Report) {
+    let Some(leftovers) = writer.leftovers() else { return };
+    let failure = match tokio::time::timeout(CLEAR_UP, leftovers.abort()).await {
+        Ok(Ok(ended)) => {
+            report.ended_uploads = ended;
+            return;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the store took more than {} s", CLEAR_UP.as_secs()),
+    };
+    emitter.warn(format!(
+        "parts of segments that a killed run left may stay in the bucket, and cost room: {failure}. Allow the run to list \
+         and abort uploads in parts (s3:ListBucketMultipartUploads, s3:AbortMultipartUpload), or give the bucket the \
+         lifecycle rule AbortIncompleteMultipartUpload"
+    ));
 }
 
 /// The stamp that the run's point takes: another run may have the one that was asked for.

@@ -69,11 +69,12 @@ impl Sealer {
         crash::at(CrashPoint::Sealed);
         writer.confirm().await?;
         self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point: Some(point.clone()) });
-        if let Err(error) = writer.write_hint(&entry, &digest).await {
+        let hint = writer.write_hint(&entry, &digest).await;
+        if let Err(error) = &hint {
             self.emitter.warn(format!("the hint of the recovery point could not be written: {error}"));
         }
         crash::at(CrashPoint::HintWritten);
-        let summed = self.sum_up(writer, sealed_at.elapsed(), &entry, moment.groups.as_deref()).await;
+        let summed = self.sum_up(writer, sealed_at.elapsed(), (&entry, hint.is_ok()), moment.groups.as_deref()).await;
         if let Err(error) = summed {
             self.emitter.warn(format!("the summaries could not be written: {error}"));
         }
@@ -86,7 +87,7 @@ impl Sealer {
         &self,
         writer: &mut SetWriter,
         since: Duration,
-        entry: &archive::Entry,
+        entry: (&archive::Entry, bool),
         groups: Option<&[GroupSnapshot]>,
     ) -> Result<(), ArchiveError> {
         if since >= STOPPED && !writer.is_newest().await? {
@@ -96,25 +97,29 @@ impl Sealer {
         self.summaries(entry, groups).await
     }
 
-    async fn summaries(&self, entry: &archive::Entry, groups: Option<&[GroupSnapshot]>) -> Result<(), ArchiveError> {
+    /// `hint`: whether the hint of the point was written.
+    async fn summaries(
+        &self,
+        (entry, hint): (&archive::Entry, bool),
+        groups: Option<&[GroupSnapshot]>,
+    ) -> Result<(), ArchiveError> {
         let Some(seal) = &entry.seal else { return Ok(()) };
-        let live = || seal.topics.iter().zip(0u32..).filter(|(topic, _)| topic.live);
         let mut sums = vec![(0u64, 0u64); seal.topics.len()];
         for row in &seal.partitions {
-            if let Some((records, bytes)) = sums.get_mut(row.topic as usize) {
-                *records += row.committed;
-                *bytes += row.bytes;
-            }
+            let stray = || ArchiveError::unencodable(format!("a seal names topic number {}", row.topic));
+            let (records, bytes) = sums.get_mut(row.topic as usize).ok_or_else(stray)?;
+            *records += row.committed;
+            *bytes += row.bytes;
         }
-        let describe = |(topic, place): (&archive::TopicState, u32)| {
-            let (records, bytes) = sums.get(place as usize).copied().unwrap_or_default();
+        let live = || seal.topics.iter().zip(&sums).filter(|(topic, _)| topic.live);
+        let describe = |(topic, (records, bytes)): (&archive::TopicState, &(u64, u64))| {
             serde_json::json!({
                 "name": topic.name, "id": topic.id, "partitions": topic.partitions, "records": records, "bytes": bytes,
             })
         };
         let manifest = serde_json::json!({
             "note": "A summary for people, overwritten by each run; the log is what counts.",
-            "set": self.layout.set(), "newestPoint": seal.point, "at": seal.at, "entry": entry.n,
+            "set": self.layout.set(), "newestPoint": seal.point, "at": seal.at, "entry": entry.n, "hint": hint,
             "written": self.context.now_text(), "clusterId": seal.owner.cluster_id,
             "sourceClusterId": seal.source_cluster_id, "topicCount": live().count(), "heldBack": seal.held_back,
             "topics": live().take(SUMMARY_TOPICS).map(describe).collect::<Vec<_>>(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{
-    Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs, TopicState,
-    UNKNOWN_TARGET,
+    ArchiveError, Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs,
+    TopicState, UNKNOWN_TARGET,
 };
 use contract::{Code, CrashPoint, EventKind, Failure, Report, crash};
 use tokio::time::Instant;
@@ -145,13 +145,13 @@ impl<'a> Session<'a> {
             let collected = match collect(tools, plan, writer).await {
                 Ok(collected) => collected,
                 Err(lost) => {
-                    self.count(lost.totals, &lost.gaps, &lost.forks);
+                    self.count(lost.totals, &lost.gaps, &lost.forks)?;
                     return Err(lost.failure);
                 }
             };
             let Collected { writer: kept, mut positions, held_back, totals, end } = collected;
             writer = kept;
-            self.count(totals, &positions.all_gaps, &positions.all_forks);
+            self.count(totals, &positions.all_gaps, &positions.all_forks)?;
             self.held_back.extend(held_back);
             match end {
                 End::Complete => return self.seal(writer, positions).await,
@@ -312,23 +312,24 @@ impl<'a> Session<'a> {
             moves.positions.push((topic.id, row));
             moves.gaps.push(gap);
         }
-        self.count(self.totals, &moves.gaps, &[]);
+        self.count(self.totals, &moves.gaps, &[])?;
         writer.commit(moves).await?;
         Ok(())
     }
 
-    fn count(&mut self, totals: Totals, gaps: &[Gap], forks: &[archive::Fork]) {
+    fn count(&mut self, totals: Totals, gaps: &[Gap], forks: &[archive::Fork]) -> Result<(), Failure> {
         self.totals = totals;
         self.totals.fill(self.report);
-        self.report.gaps.extend(gaps.iter().filter_map(|gap| serde_json::to_value(gap).ok()));
-        self.report.timelines.extend(forks.iter().filter_map(|fork| serde_json::to_value(fork).ok()));
+        self.report.gaps.extend(values(gaps)?);
+        self.report.timelines.extend(values(forks)?);
+        Ok(())
     }
 
     async fn seal(mut self, mut writer: SetWriter, mut positions: Positions) -> Result<(), Failure> {
         self.held_back.extend(self.members.held_back(&self.last.with(writer.state())));
         let open = |held: &HeldBack| held.reason == HeldReason::OpenTransaction;
         let whole = self.report.gaps.is_empty() && self.held_back.iter().all(open);
-        self.report.held_back = self.held_back.iter().filter_map(|held| serde_json::to_value(held).ok()).collect();
+        self.report.held_back = values(&self.held_back)?;
         let mut live: BTreeSet<_> = self.topics.iter().map(|topic| topic.id).collect();
         live.extend(&self.deleted);
         live.extend(self.members.missing());
@@ -346,6 +347,12 @@ impl<'a> Session<'a> {
         self.report.outcome = if is_whole { "Completed" } else { "CompletedWithGaps" }.into();
         Ok(())
     }
+}
+
+/// Rows as a report holds them.
+fn values<T: serde::Serialize>(rows: &[T]) -> Result<Vec<serde_json::Value>, Failure> {
+    let values = rows.iter().map(serde_json::to_value).collect::<Result<_, _>>();
+    values.map_err(|error| ArchiveError::unencodable(error).into())
 }
 
 /// What a set says of a topic as the source has it now.

@@ -10,8 +10,8 @@ use crate::context::Context;
 
 /// A request that keeps failing is not sent again for longer.
 const BUDGET: Duration = Duration::from_secs(4);
-/// What a run does not clean up by itself.
-const UPLOADS: &str = "parts of uploads that a killed run left stay until the bucket's lifecycle rule AbortIncompleteMultipartUpload removes them; set it to 7 days. It never harms a run";
+/// Who removes parts that were never put together.
+const UPLOADS: &str = "the next run of a set ends the uploads in parts that a killed run left (s3:ListBucketMultipartUploads, s3:AbortMultipartUpload); those of sets that no run extends stay until the bucket's lifecycle rule AbortIncompleteMultipartUpload removes them: set it to 7 days. It never harms a run";
 
 /// Tries out a store.
 pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {

@@ -1,6 +1,6 @@
 //! `verify`: reads a recovery point and says everything that is wrong with it.
 
-use archive::{Level, resolve, verify_point};
+use archive::{Level, verify_named};
 use clap::ValueEnum;
 use contract::{ExitCode, Failure, RunSpec};
 
@@ -28,13 +28,12 @@ pub(crate) async fn verify(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let store = connect::store(context, spec).await?;
-    let (layout, seal) = resolve(&store, name).await?;
     let level = match level {
         LevelArg::Structure => Level::Structure,
         LevelArg::Checksum => Level::Checksum,
         LevelArg::Decode => Level::Decode,
     };
-    let found = verify_point(&store, &layout, seal, level).await?;
+    let (_, _, found) = verify_named(&store, name, level).await?;
     if output == Output::Json {
         print::json(&found)?;
     } else {
@@ -52,9 +51,6 @@ pub(crate) async fn verify(
         }
         for note in &found.notes {
             print::line(&format!("  note: {note}"));
-        }
-        for note in &found.notes {
-            print::line(&format!("  note: {}: {}", note.key, note.what));
         }
     }
     Ok(if found.problems.is_empty() { ExitCode::Done } else { ExitCode::No })

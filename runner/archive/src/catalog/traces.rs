@@ -95,7 +95,7 @@ pub(crate) async fn reports(store: &Store, layout: &Layout, newest: &Newest) -> 
         if split_point(run).is_none_or(|(name, made)| name != base || made <= stamp) {
             continue;
         }
-        let bytes = store.get(&Path::from(key.as_str())).await?.unwrap_or_default();
+        let Some(bytes) = store.get(&Path::from(key.as_str())).await? else { continue };
         let Ok(Report { point: Some(point), failure: None }) = serde_json::from_slice(&bytes) else { continue };
         if split_point(&point).is_some_and(|(name, made)| name == base && made > stamp) {
             let what = format!("it tells of recovery point {point}, whose seal the log does not have");

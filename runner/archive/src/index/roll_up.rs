@@ -108,7 +108,8 @@ pub(crate) async fn restore_rollup(store: &Store, layout: &Layout, rollup: &Roll
         let made = build(store, &scratch, layout, place, Runs::new(runs.clone())).await?;
         if made == *rollup {
             let key = layout.rollup(level, from, to);
-            let bytes = scratch.get(&key).await?.unwrap_or_default();
+            let missing = || ArchiveError::damaged(scratch.show(&key), "a roll-up that was just made is not there");
+            let bytes = scratch.get(&key).await?.ok_or_else(missing)?;
             store.put(&key, bytes.into()).await?;
             return Ok(true);
         }

@@ -2,9 +2,10 @@
 //! wait for the breaker, silence ends them, and refusals are read into one line ([`Answer`]).
 //!
 //! Time-outs count silence, not size: an answer that keeps coming may take as long as it takes, and a request that
-//! carries a body has time for it ([`Patience`]).
+//! carries a body has time for it ([`Patience`]). A line that is too slow carries fewer bodies at once ([`Lanes`]).
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use super::breaker::Breaker;
+use super::lanes::Lanes;
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
 /// Bytes per second that a request's body is given time for at first.
@@ -35,12 +37,18 @@ const REFUSAL: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Patience {
     silence: Duration,
-    slow: AtomicU32,
+    slow: Arc<AtomicU32>,
+    lanes: Lanes,
 }
 
 impl Patience {
     pub(super) fn new(silence: Duration) -> Self {
-        Self { silence, slow: AtomicU32::new(0) }
+        Self { silence, slow: Arc::default(), lanes: Lanes::default() }
+    }
+
+    /// How often the line was too slow for a body since it last was quick.
+    pub(super) fn slow(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.slow)
     }
 
     fn for_body(&self, bytes: u64) -> Duration {
@@ -84,8 +92,10 @@ struct Guarded {
 impl HttpService for Guarded {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let patience = self.breaker.patience();
-        let pass = self.breaker.enter().await;
         let carried = request.body().content_length() as u64;
+        // Before the breaker: a request that waits for its lane says nothing about the store.
+        let _lane = patience.lanes.take(carried, || patience.slow.load(Ordering::Relaxed)).await;
+        let pass = self.breaker.enter().await;
         let asked = Request::of(&request);
         let (limit, started) = (patience.for_body(carried), Instant::now());
         let Ok(answer) = tokio::time::timeout(limit, self.inner.execute(request)).await else {

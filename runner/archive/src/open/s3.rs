@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use contract::{Code, S3Credentials};
-use object_store::ObjectStore;
-use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 
 use super::breaker::Breaker;
 use super::secret::{FromFiles, read_secret};
@@ -25,7 +24,7 @@ pub(super) fn open(
     credentials: Option<&S3Credentials>,
     paths: &Paths,
     breaker: &Breaker,
-) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+) -> Result<Arc<AmazonS3>, ArchiveError> {
     install_tls();
     let encrypted = !place.endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     // Without credentials of our own the environment's identity counts: web identity, container or instance role.

@@ -138,11 +138,12 @@ impl Runs {
         let (Some(source), Some((topics, first))) = (self.sources.get_mut(run), self.places.get(run)) else {
             return Ok(None);
         };
-        Ok(source.next(store, layout).await?.map(|row| SegmentRow {
-            topic: topics.get(row.topic as usize).copied().unwrap_or(0),
-            segment: row.segment.saturating_add(*first),
-            ..row
-        }))
+        let Some(row) = source.next(store, layout).await? else { return Ok(None) };
+        let topic = topics.get(row.topic as usize).copied().ok_or_else(|| {
+            let reason = format!("a row of partition {} names topic number {}", row.partition, row.topic);
+            ArchiveError::damaged("roll-up", format!("{reason}, which is not there"))
+        })?;
+        Ok(Some(SegmentRow { topic, segment: row.segment.saturating_add(*first), ..row }))
     }
 }
 

@@ -182,6 +182,9 @@ impl Footer {
                 return Err("a share does not fit its block");
             }
         }
+        if self.aborted.iter().any(|row| row.topic as usize >= self.topics.len()) {
+            return Err("an aborted range names a topic that is not there");
+        }
         let sorted = self.shares.is_sorted_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
         if sorted { Ok(()) } else { Err("shares are not sorted") }
     }

@@ -5,6 +5,7 @@ use contract::{CrashPoint, crash};
 use super::SetWriter;
 use crate::base::prove;
 use crate::holdings::Holdings;
+use crate::leftovers::may_be_left;
 use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
 use crate::sums::Ledger;
@@ -21,6 +22,14 @@ pub enum Opened {
     Sealed(AlreadySealed),
 }
 
+/// A set that was looked at.
+enum Prepared {
+    /// It can be claimed.
+    Writer(Box<SetWriter>),
+    /// The run was finished before.
+    Sealed(AlreadySealed),
+}
+
 impl SetWriter {
     /// Claims a set, creating it when it does not exist.
     ///
@@ -30,21 +39,54 @@ impl SetWriter {
     /// writer is faster.
     pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
         let chain = Chain::new(store.clone(), options.layout.clone());
+        let head = chain.likely_head().await?;
+        if let Some(opened) = Self::open_behind(store.clone(), options.clone(), head).await? {
+            return Ok(opened);
+        }
         let head = chain.head().await?;
-        Self::open_behind(store, options, head).await
+        let gone =
+            || ArchiveError::damaged(store.show(&options.layout.log()), "its end was looked for and is not there");
+        Self::open_behind(store.clone(), options.clone(), head).await?.ok_or_else(gone)
     }
 
-    /// The same, behind the newest entry as the caller read it just before.
+    /// The same, behind the newest entry as the caller read it just before. `None` when it was only likely to be the
+    /// newest, and is not: nothing was written.
     ///
     /// # Errors
     /// As [`SetWriter::open`].
     pub async fn open_behind(
         store: Store,
-        mut options: WriterOptions,
+        options: WriterOptions,
         head: Option<Head>,
-    ) -> Result<Opened, ArchiveError> {
+    ) -> Result<Option<Opened>, ArchiveError> {
+        let likely = head.as_ref().filter(|head| !head.sure).map(|head| head.entry.n);
+        let chain = Chain::new(store.clone(), options.layout.clone());
+        let (error, may_be_old) = match Self::prepare(store, options, head).await {
+            Ok(Prepared::Sealed(sealed)) => return Ok(Some(Opened::Sealed(sealed))),
+            Ok(Prepared::Writer(mut writer)) => match writer.take().await {
+                Ok(()) => return Ok(Some(Opened::Writer(writer))),
+                // Somebody has the very entry that would have been ours.
+                Err(error) => {
+                    let taken =
+                        matches!(&error, ArchiveError::Fenced { entry, .. } if likely.map(|n| n + 1) == Some(*entry));
+                    (error, taken)
+                }
+            },
+            // What an older end of the log says may be wrong by now.
+            Err(error) => (error, true),
+        };
+        match likely {
+            Some(number) if may_be_old && !chain.ends_with(number).await? => Ok(None),
+            Some(_) | None => Err(error),
+        }
+    }
+
+    /// What is known before anything of the log is written.
+    async fn prepare(store: Store, mut options: WriterOptions, head: Option<Head>) -> Result<Prepared, ArchiveError> {
         let chain = Chain::new(store.clone(), options.layout.clone());
         let newest = head.as_ref().map(|head| head.entry.n);
+        let hinted = head.as_ref().is_some_and(|head| head.hinted);
+        let may_be_left = head.as_ref().is_some_and(|head| may_be_left(&head.entry, options.continuous));
         if let Some(copy) = &options.head {
             copy.check(&chain, newest).await?;
         }
@@ -55,7 +97,7 @@ impl SetWriter {
         crash::at(CrashPoint::SetCreated);
         let replay = Replay::read(&chain, head, owner).await?;
         if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
-            return Ok(Opened::Sealed(sealed));
+            return Ok(Prepared::Sealed(sealed));
         }
         if replay.owner != options.owner && !options.adopt {
             return Err(foreign(&options, &replay.owner));
@@ -82,6 +124,8 @@ impl SetWriter {
             ledger: Ledger::default(),
             set,
             holdings,
+            may_be_left,
+            adopts: false,
             next_segment: 0,
             packing: Packing::new(options.codec, options.level, options.workers),
             current: None,
@@ -93,19 +137,25 @@ impl SetWriter {
         };
         // The writer before may have ended just before its roll-up or its hint.
         writer.roll_up().await;
-        writer.mend().await;
-        if replay.owner != writer.options.owner {
-            writer.adopt().await?;
+        writer.mend(hinted).await;
+        writer.adopts = replay.owner != writer.options.owner;
+        Ok(Prepared::Writer(Box::new(writer)))
+    }
+
+    /// Takes the set: from here on the log says so.
+    async fn take(&mut self) -> Result<(), ArchiveError> {
+        if self.adopts {
+            self.adopt().await?;
         }
-        writer.make_claim().await?;
+        self.make_claim().await?;
         crash::at(CrashPoint::Claimed);
-        Ok(Opened::Writer(Box::new(writer)))
+        Ok(())
     }
 
     /// Writes copies again that are missing. Without them readers are only slower: a failure is no failure of the run.
-    async fn mend(&self) {
+    async fn mend(&self, hinted: bool) {
         let Some((end, _)) = &self.last else { return };
-        let point = self.last_seal.zip(self.last_stamp.as_deref());
+        let point = self.last_seal.zip(self.last_stamp.as_deref()).filter(|_| !hinted);
         match crate::mend::mend(&self.store, &self.options.layout, *end, point).await {
             Ok(written) => written.iter().for_each(|key| tracing::warn!(key, "it was missing and is written again")),
             Err(error) => tracing::warn!(%error, "missing hints and roll-ups could not be written again"),

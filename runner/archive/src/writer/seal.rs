@@ -50,7 +50,7 @@ impl SetWriter {
             None => None,
         };
         crash::at(CrashPoint::SideWritten);
-        let (topics, partitions) = self.state.to_document();
+        let (topics, partitions) = self.state.to_document()?;
         let mut named = self.holdings.named;
         add_all(&mut named, &entry.segments);
         entry.set = Some(self.set.clone());

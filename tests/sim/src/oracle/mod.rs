@@ -7,7 +7,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use archive::{Catalog, Chain, Layout, Level, verify_point};
+use archive::{Catalog, Chain, Layout, Level, verify_log};
 use contract::{ExitCode, Report, RunSpec};
 use uuid::Uuid;
 
@@ -257,7 +257,7 @@ impl Oracle {
         }
         if !self.loses_any() {
             for (set, entry) in &checked {
-                match verify_point(&store, &Layout::new(set), *entry, Level::Decode).await {
+                match verify_log(&store, &Layout::new(set), *entry, Level::Decode).await {
                     Ok(verification) => {
                         for problem in verification.problems {
                             self.violation(format!("{set}, entry {entry}: verify says {problem:?}"));
