@@ -239,6 +239,9 @@ struct Told {
 const OLDER: &str = "sample-20261121-155748";
 const NEWER: &str = "sample-20261121-155803";
 
+/// An object, what is done to it, its new bytes, and what each command must tell.
+type Case = (String, &'static str, Option<Vec<u8>>, Told);
+
 fn told(store: &std::path::Path) -> Told {
     let bench = harness::runner::Bench::new();
     let mut spec = bench.backup("sample", "127.0.0.1:1", json!({"topics": ["*"]}));
@@ -314,7 +317,7 @@ fn no_command_says_that_all_is_well_where_it_is_not() {
             cases.push((key.clone(), way, changed, expected));
         }
     }
-    let check = |(number, (key, way, changed, expected)): (usize, &(String, &str, Option<Vec<u8>>, Told))| {
+    let check = |(number, (key, way, changed, expected)): (usize, &Case)| {
         let store = copy(number + 1);
         match changed {
             None => std::fs::remove_file(store.join(key)).unwrap(),

@@ -154,7 +154,7 @@ impl Server {
     /// Reconciles a resource as it is now.
     async fn look<K: Kind>(&self, at: &str, context: &Arc<Context>) {
         let object: K = serde_json::from_value(self.get(at)).unwrap();
-        reconcile(Arc::new(object), Arc::clone(context)).await.unwrap();
+        Box::pin(reconcile(Arc::new(object), Arc::clone(context))).await.unwrap();
     }
 
     fn end(&self, job: &Value, code: i32) {

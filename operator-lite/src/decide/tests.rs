@@ -426,6 +426,9 @@ impl World {
     }
 }
 
+/// What a replica read.
+type Read = (u32, Subject, Wish, Vec<JobView>);
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -438,7 +441,7 @@ proptest! {
         };
         let schedule = every("*/10 * * * * *");
         // What each replica read, and when.
-        let mut read: Vec<Option<(u32, Subject, Wish, Vec<JobView>)>> = vec![None; 3];
+        let mut read: Vec<Option<Read>> = vec![None; 3];
         for (event, replica, detail) in events {
             match event {
                 0 | 1 => world.now += SignedDuration::from_secs(1 + i64::from(detail) * 7),
@@ -508,7 +511,7 @@ proptest! {
     ) {
         let subject = Subject { claim: claim.clone(), generation, ..subject() };
         prop_assume!(is_over(&subject, &Mode::Once));
-        let wish = Wish { digest, suspended, ..wish(Mode::Once) };
+        let wish = Wish { suspended, digest, ..wish(Mode::Once) };
         let jobs: Vec<JobView> = claim.iter().cycle().take(jobs).map(|claim| job(claim, None)).collect();
         let step = decide(&subject, &wish, &jobs, at("10:01:00") + SignedDuration::from_hours(hours));
         prop_assert!(matches!(step, Step::Idle { next: None, .. } | Step::Sweep(_)), "{step:?}");

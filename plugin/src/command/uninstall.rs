@@ -198,8 +198,8 @@ fn other_writer(meta: &ObjectMeta) -> Option<String> {
         .flatten()
         .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());
     let sets_label = |fields: &Value| fields.pointer("/f:metadata/f:labels/f:app.kubernetes.io~1name").is_some();
-    let other = wrote.filter(|entry| !entry.fields_v1.as_ref().is_some_and(|fields| sets_label(&fields.0)));
-    let who = other.filter_map(|entry| entry.manager.clone()).next()?;
+    let mut other = wrote.filter(|entry| !entry.fields_v1.as_ref().is_some_and(|fields| sets_label(&fields.0)));
+    let who = other.find_map(|entry| entry.manager.clone())?;
     let name = meta.name.as_deref()?;
     Some(format!("{who} made or changed it, too; `kubectl delete namespace {name}` removes it"))
 }

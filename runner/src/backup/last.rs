@@ -59,7 +59,7 @@ impl Last {
                 break;
             };
             let mut state = SetState::default();
-            state.apply(&entry);
+            state.apply(&entry)?;
             layout.set().clone_into(&mut at);
             match &mut out.known {
                 None => out.known = Some(state),

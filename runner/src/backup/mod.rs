@@ -86,16 +86,15 @@ pub async fn run(
         source: source(&cluster, emitter, backup, &topics).await?,
         ..writer_options(context, owner, spec, backup, &identity)?
     };
-    let opened = match SetWriter::open_behind(store.clone(), options.clone(), head).await? {
-        Some(opened) => opened,
-        None => {
-            let again = identity::resolve(context, &store, spec, backup, End::Sure).await?;
-            identity = again.identity;
-            tell(&identity, report);
-            let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
-            let gone = || Failure::new(Code::Fenced, "the end of the log moved while the set was opened; run again");
-            SetWriter::open_behind(store.clone(), options, again.head).await?.ok_or_else(gone)?
-        }
+    let opened = if let Some(opened) = SetWriter::open_behind(store.clone(), options.clone(), head).await? {
+        opened
+    } else {
+        let again = identity::resolve(context, &store, spec, backup, End::Sure).await?;
+        identity = again.identity;
+        tell(&identity, report);
+        let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
+        let gone = || Failure::new(Code::Fenced, "the end of the log moved while the set was opened; run again");
+        SetWriter::open_behind(store.clone(), options, again.head).await?.ok_or_else(gone)?
     };
     let writer = match opened {
         Opened::Writer(writer) => *writer,

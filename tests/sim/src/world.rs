@@ -289,7 +289,8 @@ impl World {
         let number = self.number;
         self.trace.step(format_args!("attempt {number} starts"));
         let limit = if well && self.ground.script.settings.mode != Mode::Continuous { HEALED } else { longest };
-        let Ok(ended) = tokio::time::timeout(limit, self.ground.attempt(spec, &gate, cancel, number)).await else {
+        let work = Box::pin(self.ground.attempt(spec, &gate, cancel, number));
+        let Ok(ended) = tokio::time::timeout(limit, work).await else {
             let text = format!("attempt {number} did not end within {} s of virtual time", limit.as_secs());
             self.attempts.push(text.clone());
             self.oracle.violation(text);
@@ -306,7 +307,7 @@ impl World {
             format!("attempt {number}, {} to {} ms, {} exchanges: {said}", ended.from_ms, ended.to_ms, ended.exchanges);
         self.trace.step(format_args!("{line}"));
         self.attempts.push(line);
-        self.oracle.judge(spec, &ended).await;
+        Box::pin(self.oracle.judge(spec, &ended)).await;
         Some(ended)
     }
 }

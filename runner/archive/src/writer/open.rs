@@ -61,7 +61,7 @@ impl SetWriter {
     ) -> Result<Option<Opened>, ArchiveError> {
         let likely = head.as_ref().filter(|head| !head.sure).map(|head| head.entry.n);
         let chain = Chain::new(store.clone(), options.layout.clone());
-        let (error, may_be_old) = match Self::prepare(store, options, head).await {
+        let (error, may_be_old) = match Box::pin(Self::prepare(store, options, head)).await {
             Ok(Prepared::Sealed(sealed)) => return Ok(Some(Opened::Sealed(sealed))),
             Ok(Prepared::Writer(mut writer)) => match writer.take().await {
                 Ok(()) => return Ok(Some(Opened::Writer(writer))),

@@ -154,7 +154,7 @@ impl Kafka {
     }
 }
 
-/// The type of a resource that is a broker (DescribeConfigs).
+/// The type of a resource that is a broker (`DescribeConfigs`).
 const BROKER: i8 = 4;
 /// What brokers are set to by default (Kafka 4.3).
 const BROKER_CONFIGS: [(&str, &str); 7] = [
