@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -10,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -24,7 +24,7 @@ pub struct Health {
     /// The webhook's certificate.
     pub certificate: Arc<Certificate>,
     /// Whether the definitions in the cluster are as new as this program.
-    pub definitions: Arc<AtomicBool>,
+    pub definitions: watch::Receiver<bool>,
 }
 
 /// Serves until `stop`.
@@ -45,7 +45,7 @@ pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken)
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
     if !health.certificate.is_there() {
         (StatusCode::SERVICE_UNAVAILABLE, "the webhook has no certificate yet")
-    } else if !health.definitions.load(Ordering::Relaxed) {
+    } else if !*health.definitions.borrow() {
         (StatusCode::SERVICE_UNAVAILABLE, "CRDOutdated: the custom resource definitions are older than this operator")
     } else {
         (StatusCode::OK, "ok")

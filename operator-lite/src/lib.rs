@@ -27,4 +27,5 @@ pub mod controller;
 pub mod http;
 pub mod settings;
 
+mod fit;
 pub mod serve;

@@ -1,11 +1,11 @@
 //! The operator as a whole: every replica serves admission, one runs the controllers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +14,7 @@ use crate::certificate::{Keeper, follow_files, keep};
 use crate::controller::{self, Context, FIELD_MANAGER};
 use crate::definitions;
 use crate::error::Error;
+use crate::fit::while_they_fit;
 use crate::http::{self, Health};
 use crate::lease::{self, Terms};
 use crate::metrics::Metrics;
@@ -33,10 +34,11 @@ const GRACE: Duration = Duration::from_secs(10);
 pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) -> Result<(), Error> {
     let placement = Arc::new(settings.placement()?);
     let (metrics, certificate) = (Arc::new(Metrics::new()), Arc::new(Certificate::default()));
+    let (fit, definitions) = watch::channel(false);
     let health = Health {
         metrics: Arc::clone(&metrics),
         certificate: Arc::clone(&certificate),
-        definitions: Arc::new(AtomicBool::new(false)),
+        definitions: definitions.clone(),
     };
     let tasks = TaskTracker::new();
     let spawn = |name: &'static str, task: futures::future::BoxFuture<'static, Result<(), Error>>| {
@@ -48,8 +50,8 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
             }
         });
     };
-    spawn("health", Box::pin(http::serve(settings.metrics_address, health.clone(), stop.clone())));
-    spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), health, stop.clone())));
+    spawn("health", Box::pin(http::serve(settings.metrics_address, health, stop.clone())));
+    spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), fit, stop.clone())));
     let files = settings.webhook_certificate_file.clone().zip(settings.webhook_key_file.clone());
     if let Some((chain, key)) = files {
         spawn(
@@ -78,7 +80,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),
         metrics,
     };
-    let led = lead(&settings, &client, context, &stop).await;
+    let led = lead(&settings, &client, context, &definitions, &stop).await;
     stop.cancel();
     tasks.close();
     if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
@@ -88,11 +90,19 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
 }
 
 /// Runs the controllers whenever this replica leads, until `stop`. One that no longer leads goes on serving the webhook.
-async fn lead(settings: &Settings, client: &Client, context: Context, stop: &CancellationToken) -> Result<(), Error> {
-    let (metrics, groups) = (Arc::clone(&context.metrics), &settings.groups);
+async fn lead(
+    settings: &Settings,
+    client: &Client,
+    context: Context,
+    fit: &watch::Receiver<bool>,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let metrics = Arc::clone(&context.metrics);
+    let start =
+        |working| controller::start(context.clone(), &settings.watch_namespaces, &settings.groups, working);
     if !settings.leader_election {
         metrics.leads(true);
-        let controllers = controller::start(context, &settings.watch_namespaces, groups, stop.clone());
+        let controllers = while_they_fit(fit.clone(), &start, stop);
         let bounded = async {
             stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -111,7 +121,7 @@ async fn lead(settings: &Settings, client: &Client, context: Context, stop: &Can
         tracing::info!(identity = settings.identity, "runs the controllers");
         metrics.leads(true);
         let leading = stop.child_token();
-        let controllers = controller::start(context.clone(), &settings.watch_namespaces, groups, leading.clone());
+        let controllers = while_they_fit(fit.clone(), &start, &leading);
         let renewal = renew(hold, terms, &leading);
         tokio::pin!(controllers);
         let lost = tokio::select! {
@@ -175,18 +185,18 @@ where
 async fn watch_definitions(
     client: Client,
     groups: Vec<String>,
-    health: http::Health,
+    fit: watch::Sender<bool>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     loop {
         let wait = match definitions::outdated(&client, &groups).await {
             Ok(None) => {
-                health.definitions.store(true, Ordering::Relaxed);
+                fit.send_replace(true);
                 DEFINITIONS
             }
             Ok(Some(what)) => {
                 tracing::error!(reason = "CRDOutdated", what, "apply the definitions of this version");
-                health.definitions.store(false, Ordering::Relaxed);
+                fit.send_replace(false);
                 Duration::from_secs(5)
             }
             Err(error) => {

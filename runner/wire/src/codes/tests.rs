@@ -5,7 +5,7 @@ use contract::ExitCode;
 
 /// The newest code of Kafka 4.3.
 const NEWEST: i16 = 133;
-const REFRESH: [i16; 16] = [3, 5, 6, 9, 15, 16, 41, 56, 72, 74, 75, 78, 100, 103, 106, 108];
+const REFRESH: [i16; 19] = [3, 5, 6, 9, 15, 16, 41, 56, 72, 74, 75, 78, 80, 83, 84, 100, 103, 106, 108];
 const AGAIN: [i16; 12] = [-1, 2, 7, 13, 14, 19, 20, 51, 70, 71, 88, 89];
 
 fn every() -> impl Iterator<Item = (i16, E)> {
