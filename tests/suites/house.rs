@@ -179,3 +179,23 @@ fn no_words_of_unfinished_work() {
         }
     }
 }
+
+/// What `docs/reliability.md` promises is tested: the tests that it names are there.
+#[test]
+fn every_promise_has_its_tests() {
+    let text = std::fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    let head = std::fs::read_to_string(root().join("tests/reliability-head.md")).unwrap();
+    assert!(text.starts_with(&head), "docs/reliability.md begins with tests/reliability-head.md");
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let rows: Vec<_> = head.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    for row in rows {
+        let tests = row.rsplit('|').nth(1).unwrap();
+        let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            let named = [format!("fn {name}("), format!("\n    {name}\n")];
+            assert!(named.iter().any(|named| all.contains(named)), "there is no test {name}");
+        }
+    }
+}
