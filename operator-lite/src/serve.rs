@@ -98,8 +98,7 @@ async fn lead(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let metrics = Arc::clone(&context.metrics);
-    let start =
-        |working| controller::start(context.clone(), &settings.watch_namespaces, &settings.groups, working);
+    let start = |working| controller::start(context.clone(), &settings.watch_namespaces, &settings.groups, working);
     if !settings.leader_election {
         metrics.leads(true);
         let controllers = while_they_fit(fit.clone(), &start, stop);

@@ -9,8 +9,8 @@ use wire::{Cluster, Isolation, OffsetAt, Request, Topic, WireError, code};
 
 use super::state::TargetTopic;
 
-/// Looks in a row after which a topic that no broker knows, or that has another id, counts as gone: a broker that just
-/// started, or is behind, answers so for a moment.
+/// Looks in a row after which a topic of the state counts as gone or as another one: a broker that just started, or is
+/// behind, answers so for a moment.
 const GONE_LOOKS: u32 = 3;
 
 /// Log start and end of a partition.
@@ -128,55 +128,34 @@ fn unanswered(request: Request, subject: String) -> WireError {
     WireError::Unanswered { request, subject }
 }
 
-/// The topics of these names that exist, with all their leaders.
+/// The topics of these names that exist, with all their leaders. That one does not exist, several looks of the client have
+/// agreed on.
 async fn present(cluster: &Cluster, names: &[String]) -> Result<Vec<Topic>, Failure> {
     let mut backoff = cluster.backoff();
-    let mut gone = 0;
     loop {
         let topics = cluster.topics(Some(names)).await?;
-        match look(&topics, names) {
-            Look::Known => return Ok(topics),
-            Look::Gone(_) if gone >= GONE_LOOKS => return Ok(topics.into_iter().filter(|t| t.error == 0).collect()),
-            Look::Gone(waiting) => {
-                gone += 1;
-                backoff.wait(waiting).await?;
-            }
-            Look::Unsettled(waiting) => {
-                gone = 0;
-                backoff.wait(waiting).await?;
-            }
-        }
+        let Some(waiting) = unsettled(&topics, names) else {
+            return Ok(topics.into_iter().filter(|topic| topic.error == 0).collect());
+        };
+        backoff.wait(waiting).await?;
     }
 }
 
-/// What one answer about topics is worth.
-#[derive(Debug)]
-enum Look {
-    /// All are there, with leaders.
-    Known,
-    /// Some are unknown to the broker that answered; all others are there.
-    Gone(WireError),
-    /// Something is not known yet, or may not be asked.
-    Unsettled(WireError),
-}
-
-fn look(topics: &[Topic], names: &[String]) -> Look {
-    let mut gone = None;
-    for name in names {
+/// What is not known yet, or may not be asked.
+fn unsettled(topics: &[Topic], names: &[String]) -> Option<WireError> {
+    names.iter().find_map(|name| {
         let subject = format!("target topic {name}");
         let Some(topic) = topics.iter().find(|topic| topic.name == *name) else {
-            return Look::Unsettled(unanswered(Request::Metadata, subject));
+            return Some(unanswered(Request::Metadata, subject));
         };
         match topic.error {
             0 if topic.partitions.is_empty() || topic.partitions.iter().any(|p| p.leader < 0) => {
-                return Look::Unsettled(WireError::no_leader(format!("a partition of {subject}")));
+                Some(WireError::no_leader(format!("a partition of {subject}")))
             }
-            0 => {}
-            code::UNKNOWN_TOPIC_OR_PARTITION => gone = Some(WireError::broker(Request::Metadata, subject, topic.error)),
-            other => return Look::Unsettled(WireError::broker(Request::Metadata, subject, other)),
+            0 | code::UNKNOWN_TOPIC_OR_PARTITION => None,
+            other => Some(WireError::broker(Request::Metadata, subject, other)),
         }
-    }
-    gone.map_or(Look::Known, Look::Gone)
+    })
 }
 
 #[cfg(test)]
@@ -198,15 +177,15 @@ mod tests {
     #[test]
     fn an_answer_counts_only_when_it_says_everything() {
         let names = ["a".to_owned(), "b".to_owned()];
-        let of = |topics: &[Topic]| look(topics, &names);
+        let waits = |topics: &[Topic]| unsettled(topics, &names).is_some();
         let a = || topic("a", 0, &[1, 2]);
-        assert!(matches!(of(&[a(), topic("b", 0, &[3])]), Look::Known));
-        assert!(matches!(of(&[a(), topic("b", 3, &[])]), Look::Gone(_)));
+        assert!(!waits(&[a(), topic("b", 0, &[3])]));
+        assert!(!waits(&[a(), topic("b", 3, &[])]), "it does not exist");
         for waiting in [topic("b", 5, &[]), topic("b", 0, &[]), topic("b", 0, &[-1]), topic("b", 29, &[])] {
-            assert!(matches!(of(&[a(), waiting.clone()]), Look::Unsettled(_)), "{waiting:?}");
+            assert!(waits(&[a(), waiting.clone()]), "{waiting:?}");
             // What is not known yet weighs more than what is gone.
-            assert!(matches!(of(&[topic("a", 3, &[]), waiting]), Look::Unsettled(_)));
+            assert!(waits(&[topic("a", 3, &[]), waiting]));
         }
-        assert!(matches!(of(&[a()]), Look::Unsettled(_)));
+        assert!(waits(&[a()]));
     }
 }
