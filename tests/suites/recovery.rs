@@ -24,12 +24,13 @@ fn fill(bootstrap: &str, topic: &str, records: i64) {
     load::produce(bootstrap, topic, &[("batch.size", "16384")], (0..records).map(old));
 }
 
-/// Runs a specification again and again, killing it after ever other delays, until it ends by itself.
-fn with_kills(bench: &Bench, spec: &Value, between: &mut dyn FnMut(u64)) -> (Value, u64) {
+/// Runs a specification again and again, killing it after ever other delays, `step` milliseconds longer each time, until it
+/// ends by itself.
+fn with_kills(bench: &Bench, spec: &Value, step: u64, between: &mut dyn FnMut(u64)) -> (Value, u64) {
     for round in 0..200u64 {
         let mut child = bench.spawn(spec);
         // From at once to long enough; steps that are no multiple of any timer.
-        let limit = Duration::from_millis(20 + round * 37);
+        let limit = Duration::from_millis(20 + round * step);
         let started = Instant::now();
         while child.try_wait().unwrap().is_none() && started.elapsed() < limit {
             std::thread::sleep(Duration::from_millis(2));
@@ -53,7 +54,7 @@ fn a_backup_killed_again_and_again_loses_and_doubles_nothing() {
         let bench = Bench::new();
         let name = format!("kills-{incremental}");
         let backup = json!({"topics": [topic], "incremental": incremental, "checkpointIntervalSecs": 1, "segmentMaxBytes": 4_194_304});
-        let (report, kills) = with_kills(&bench, &bench.backup(&name, &source().bootstrap(), backup), &mut |_| ());
+        let (report, kills) = with_kills(&bench, &bench.backup(&name, &source().bootstrap(), backup), 37, &mut |_| ());
         assert!(kills >= 3, "{kills} kills");
         bench
             .call(
@@ -86,7 +87,7 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
         let name = format!("r-kills-{headers}");
         let restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: name}});
         let spec = bench.restore(&name, &broker.bootstrap(), restore);
-        let (report, kills) = with_kills(&bench, &spec, &mut |round| {
+        let (report, kills) = with_kills(&bench, &spec, 113, &mut |round| {
             if restarts && round % 5 == 3 {
                 broker.stop(0, round % 2 == 0);
                 broker.restart(0);
@@ -159,7 +160,14 @@ fn sigterm_saves_progress_and_the_run_goes_on() {
         json!({"topics": [topic], "compression": "zstd", "compressionLevel": 17, "segmentMaxBytes": 4_194_304});
     let spec = bench.backup(topic, &source().bootstrap(), backup);
     let child = bench.spawn(&spec);
-    std::thread::sleep(Duration::from_millis(1200));
+    let spawned = Instant::now();
+    let wrote = || {
+        bench.archive().exists()
+            && files(&bench.archive()).iter().any(|(path, _)| path.extension().is_some_and(|end| end == "seg"))
+    };
+    while !wrote() && spawned.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     signal(child.id(), "TERM");
     let started = Instant::now();
     let first = ended(child.wait_with_output().unwrap());
