@@ -366,7 +366,9 @@ impl Store {
         let after = self.path(after);
         let all = self.again(|| self.inner.list_with_offset(Some(&path), &after).try_collect::<Vec<_>>()).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
-        let mut keys = all.iter().map(|meta| self.relative(&meta.location)).collect::<Result<Vec<_>, _>>()?;
+        // Some stores do not know where a listing shall start, and list all.
+        let later = all.iter().filter(|meta| meta.location > after);
+        let mut keys = later.map(|meta| self.relative(&meta.location)).collect::<Result<Vec<_>, _>>()?;
         keys.sort_unstable();
         Ok(keys)
     }

@@ -157,6 +157,11 @@ impl ObjectStore for Faulty {
         self.inner.delete_stream(paths)
     }
 
+    /// It does not know where a listing shall start, as some stores.
+    fn list_with_offset(&self, prefix: Option<&Path>, _: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.list(prefix)
+    }
+
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let path = prefix.cloned().unwrap_or_default();
         if let Err(error) = before(self.ask(Kind::List, &path), &path) {
