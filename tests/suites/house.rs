@@ -194,8 +194,8 @@ fn every_promise_has_its_tests() {
         let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty(), "{row}");
         for name in names {
-            let named = [format!("fn {name}("), format!("\n    {name}\n")];
-            assert!(named.iter().any(|named| all.contains(named)), "there is no test {name}");
+            let forms = [format!("fn {name}("), format!("\n    {name}\n")];
+            assert!(forms.iter().any(|form| all.contains(form)), "there is no test {name}");
         }
     }
 }
