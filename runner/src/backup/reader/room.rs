@@ -197,12 +197,11 @@ impl Room {
             let text = format!("partition {partition} of topic {topic} can be read again{before}");
             return Err(Failure::new(Code::TopicChanged, text));
         }
-        let said = |(partition, _): &&mut (Unplanned, Pacing), error: Option<WireError>| {
+        let mut said = |(partition, _): &&mut (Unplanned, Pacing), error: Option<WireError>| {
             let key = (partition.topic.name.clone(), partition.partition);
             let silent = || WireError::no_leader(format!("{}/{}", key.0, key.1));
             error.or_else(|| missing.remove(&key)).unwrap_or_else(silent)
         };
-        let mut said = said;
         Ok(due.iter().zip(errors).map(|(due, error)| said(due, error)).collect())
     }
 
