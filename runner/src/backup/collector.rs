@@ -17,6 +17,7 @@ use wire::{Budget, Cluster};
 use super::FRAME_BUDGET;
 use super::follow::Follow;
 use super::health::{Health, Verdict};
+use super::moment::PATIENCE;
 use super::odd::Odd;
 use super::positions::{Key, Positions, Totals};
 use super::quota::QuotaWatch;
@@ -33,6 +34,8 @@ use crate::pace::{Counters, Meter};
 /// Frame bytes at which an arena goes to the writer.
 const ARENA: usize = 24 << 20;
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// A writer that takes longer for a job keeps the news of the readers waiting.
+const STALL: Duration = Duration::from_secs(1);
 
 /// How a collection ended. Everything that was read is durable; after [`End::Complete`] the last positions wait for
 /// their seal, otherwise they are committed.
@@ -141,6 +144,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         limiter: limiter.clone(),
         time,
         told_at: Instant::now(),
+        stale_until: Instant::now(),
     };
     let work = collector.run(backup, received, &budget, readers, &cancel).await;
     cancel.cancel();
@@ -194,6 +198,8 @@ struct Collector {
     limiter: Limiter,
     time: archive::TimeSpent,
     told_at: Instant,
+    /// Until then, what readers told of troubles may be from before the writer kept them waiting.
+    stale_until: Instant,
 }
 
 impl Collector {
@@ -369,10 +375,15 @@ impl Collector {
         self.send(Job::Commit(moves)).await
     }
 
-    async fn send(&self, job: Job) -> Result<(), Failure> {
+    async fn send(&mut self, job: Job) -> Result<(), Failure> {
         // The writer only ends early by a failure, which its task returns.
         let ended = |_| Failure::new(Code::Internal, "the writer ended");
-        self.jobs.send(job).await.map_err(ended)
+        let began = Instant::now();
+        let sent = self.jobs.send(job).await.map_err(ended);
+        if began.elapsed() > STALL {
+            self.stale_until = Instant::now() + PATIENCE;
+        }
+        sent
     }
 
     fn tell_lags(&self) {

@@ -51,6 +51,8 @@ pub(crate) struct Follow {
     /// The look whose data is still on its way.
     waiting: Option<Look>,
     sealed: Option<(TopicConfigs, Option<Vec<GroupSnapshot>>)>,
+    /// Partitions that the newest point was made without.
+    without: BTreeSet<(String, i32)>,
     /// Something moved since the last recovery point.
     moved: bool,
     /// When the newest recovery point was last known to hold everything, and how many times people were told since that
@@ -83,6 +85,7 @@ impl Follow {
             refresh_at: Instant::now() + Duration::from_secs(backup.topic_refresh_secs),
             waiting: None,
             sealed: None,
+            without: BTreeSet::new(),
             moved: false,
             whole_at: Instant::now(),
             told_overdue: 0,
@@ -175,9 +178,12 @@ impl Follow {
         let mut held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
         (self.whole_at, self.told_overdue) = (Instant::now(), 0);
-        if !self.moved && self.sealed.as_ref() == Some(&facts) {
+        let names: BTreeSet<_> = without.iter().map(|held| (held.topic.clone(), held.partition)).collect();
+        // A point that lacks a partition is replaced once the partition is whole, though nothing may be written to it.
+        if !self.moved && self.sealed.as_ref() == Some(&facts) && self.without.is_subset(&names) {
             return None;
         }
+        self.without = names;
         held_back.extend(without);
         look.mark(positions);
         self.sealed = Some(facts);

@@ -17,6 +17,7 @@ use super::collector::{Collected, End, Tools, collect};
 use super::follow::Follow;
 use super::last::Last;
 use super::members::{Members, partitions};
+use super::moment::missing;
 use super::positions::{Positions, Totals};
 use super::seal::{Moment, Sealer};
 use super::select;
@@ -286,7 +287,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Closes the lineage of a topic that is gone. A snapshot owes what it had promised to read: that is a gap.
+    /// Closes the lineage of a topic that is gone. A snapshot owes what it had promised to read: that is a gap. Where it
+    /// had promised nothing yet, the topic is one that was deleted before.
     async fn close(&mut self, topic: &Topic, writer: &mut SetWriter) -> Result<(), Failure> {
         let recreated = self.topics.iter().any(|other| other.name == topic.name);
         let what = if recreated { "deleted and created again" } else { "deleted" };
@@ -296,6 +298,10 @@ impl<'a> Session<'a> {
         if self.follows() {
             return Ok(());
         }
+        let promised = topic.partitions.iter().any(|p| self.targets.contains_key(&(topic.id, p.index)));
+        if !promised {
+            return Ok(());
+        }
         if !recreated {
             self.deleted.insert(topic.id);
         }
@@ -303,7 +309,12 @@ impl<'a> Session<'a> {
         let mut moves = Moves::default();
         for p in &topic.partitions {
             let state = writer.state().partitions.get(&(topic.id, p.index)).cloned();
-            let target = self.targets.remove(&(topic.id, p.index)).unwrap_or(0);
+            let Some(target) = self.targets.remove(&(topic.id, p.index)) else {
+                // Nobody told where it ended: what it had beyond the last point is not known.
+                let (next, end) = state.map_or((0, 0), |row| (row.next, row.high_watermark.max(row.next)));
+                self.held_back.push(missing(&topic.name, p.index, (next, end), None));
+                continue;
+            };
             let Some(mut row) = state.filter(|row| row.next < target) else { continue };
             let name = topic.name.clone();
             let gap = Gap { topic: topic.id, name, partition: p.index, from: row.next, to: target, reason };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs};
+use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, UNKNOWN_TARGET};
 use contract::{EventKind, Failure};
 use uuid::Uuid;
 use wire::{BrokerId, Cluster, Isolation, OffsetAt, Retry, Topic, WireError, code};
@@ -181,7 +181,12 @@ pub(crate) async fn plan(
                 Err(error) if is_final(&error) => return Err(error.into()),
                 Err(error) => {
                     if let Some(row) = before.state.partitions.get(&(topic.id, p.index)) {
-                        out.positions.start(topic.id, row.clone(), true);
+                        // The target of an earlier run is not where a later attempt of this one may end.
+                        let stale = !before.follow
+                            && row.target != UNKNOWN_TARGET
+                            && !before.targets.contains_key(&(topic.id, p.index));
+                        let target = if stale { UNKNOWN_TARGET } else { row.target };
+                        out.positions.start(topic.id, PartitionState { target, ..row.clone() }, !stale);
                     }
                     let mut topic = topic.clone();
                     topic.partitions.retain(|other| other.index == p.index);

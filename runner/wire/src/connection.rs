@@ -121,9 +121,10 @@ impl Connection {
         until.filter(|until| *until > Instant::now())
     }
 
-    /// Whether new requests must take another connection: it broke, or its session ends soon.
+    /// Whether new requests must take another connection: it broke, its broker answers nothing any more, or its session
+    /// ends soon.
     pub(crate) fn is_spent(&self) -> bool {
-        self.line.is_dead() || self.retires.is_some_and(|at| Instant::now() >= at)
+        self.line.is_dead() || self.line.is_overdue() || self.retires.is_some_and(|at| Instant::now() >= at)
     }
 
     /// Whether its broker keeps somebody waiting for longer than usual.
@@ -214,7 +215,7 @@ impl Connection {
         self.silence().await?;
         let (limit, deadline) = (self.manner.timeout + extra, Instant::now() + self.manner.timeout + extra);
         let data = R::REQUEST == Request::Fetch;
-        let receiver = self.line.wait_for(frame.id, data).map_err(|cause| self.broken(&cause))?;
+        let receiver = self.line.wait_for(frame.id, data, limit).map_err(|cause| self.broken(&cause))?;
         self.send(frame, R::REQUEST, deadline, limit).await?;
         Ok(Posted { receiver, version, limit, deadline, request: PhantomData })
     }

@@ -20,6 +20,8 @@ pub(crate) struct Waiter {
     /// The answer carries data: its memory is under the budget.
     pub(crate) data: bool,
     asked: Instant,
+    /// Time that the broker has for the answer.
+    limit: Duration,
 }
 
 /// What the task that reads is doing.
@@ -65,17 +67,17 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Expects the answer `id`.
+    /// Expects the answer `id` within `limit`.
     ///
     /// # Errors
     /// The cause when the connection is dead.
-    pub(crate) fn wait_for(&self, id: i32, data: bool) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
+    pub(crate) fn wait_for(&self, id: i32, data: bool, limit: Duration) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
         if let Some(cause) = &state.dead {
             return Err(Arc::clone(cause));
         }
-        state.waiting.insert(id, Waiter { sender, data, asked: Instant::now() });
+        state.waiting.insert(id, Waiter { sender, data, asked: Instant::now(), limit });
         Ok(receiver)
     }
 
@@ -119,6 +121,15 @@ impl Line {
     /// A question has been waiting for longer than `limit`.
     pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
         self.state().waiting.values().any(|waiter| waiter.asked.elapsed() > limit)
+    }
+
+    /// The broker has been silent for too long, though nobody may be left who waits: whoever asked had less patience
+    /// than the question was given.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let state = self.state();
+        let Hearing::Silent(since) = state.hearing else { return false };
+        let over = |waiter: &Waiter| waiter.asked.max(since).elapsed() > waiter.limit;
+        state.waiting.values().any(over)
     }
 
     /// Ends the connection for everybody with one cause; the first one counts.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::broker::state::EPOCH_MS;
-use crate::broker::{Kafka, ModelDialer};
+use crate::broker::{BOOTSTRAP, Kafka, ModelDialer};
 use crate::gate::Gate;
 use crate::log::Marks;
 use crate::rng::Rng;
@@ -65,7 +65,8 @@ impl Ground {
     /// The specification of run `run`, which began at a virtual time.
     pub(crate) fn spec(&self, run: &str, at_ms: u64) -> RunSpec {
         let set = &self.script.settings;
-        let brokers: Vec<String> = (1..=self.script.brokers).map(|n| format!("broker-{n}:9092")).collect();
+        let hosts = (1..=self.script.brokers).map(|n| format!("broker-{n}")).chain([BOOTSTRAP.to_owned()]);
+        let brokers: Vec<String> = hosts.map(|host| format!("{host}:9092")).collect();
         let mut spec = serde_json::json!({
             "formatVersion": 1,
             "name": NAME,

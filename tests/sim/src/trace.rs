@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Lines kept.
 const KEPT: usize = 4000;
 /// Milliseconds without trouble that part two of them.
-const PART: u64 = 3000;
+const PART: u64 = 8000;
 
 /// The trace of one simulation.
 #[derive(Debug, Clone)]

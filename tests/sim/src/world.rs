@@ -230,7 +230,7 @@ impl World {
         for _ in 0..ATTEMPTS {
             let Some(ended) = self.attempt(&spec, &CancellationToken::new(), well, LONGEST).await else { return };
             match &ended.said {
-                Some((report, ExitCode::Resumable)) if well && !self.oracle.excused(report) => {
+                Some((report, ExitCode::Resumable)) if well && !self.oracle.loses() => {
                     let text = format!("run {run} failed although everything was well: {:?}", report.failure);
                     return self.oracle.violation(text);
                 }

@@ -1,5 +1,6 @@
 //! Seeds that were worth keeping, and new ones for a while.
 
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use sim::draw::script;
@@ -8,6 +9,13 @@ use sim::world::simulate;
 
 /// Seeds that once showed a fault, of the product or of the model, with what it was.
 const KEPT: &[(u64, &str)] = &[
+    (1_795_829_277_072, "a partition is held back by a transaction, and what lies before it is out of reach"),
+    (1_795_830_979_690, "the log start cuts through a batch whose neighbours are stored before it"),
+    (1_795_830_979_251, "a topic is deleted before its first plan: the end that an older run had promised stays"),
+    (1_795_830_977_761, "an attempt that could not plan a partition left it the end of an older run"),
+    (1_795_830_976_257, "a point without an idle partition stays the newest for ever"),
+    (1_795_830_976_887, "a connection whose broker answers nothing is used again by whoever asks for less long"),
+    (1_795_830_976_073, "a store that is slow for long lets old news of the brokers end the run"),
     (2010, "startOffset latest: what was written to a new topic before it was seen was skipped"),
     (1002, "a list that fails for a minute is no fault of the run"),
     (5019, "an entry that cannot be read for a moment after it was written ends a run for good"),
@@ -32,14 +40,23 @@ fn kept_seeds_hold() {
     }
 }
 
+/// The first of the new seeds: others for every commit, and the same ones when a commit is tested again. Without a
+/// repository, the clock decides.
+fn first_new() -> u64 {
+    let head = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok();
+    let hash = head.and_then(|out| u64::from_str_radix(String::from_utf8(out.stdout).ok()?.trim(), 16).ok());
+    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    hash.unwrap_or_else(clock).saturating_mul(1000)
+}
+
 #[test]
 fn new_seeds_hold() {
     let seconds = std::env::var("SIMULATE_SECS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let first = first_new();
     let begun = Instant::now();
     let (mut seeds, mut steps) = (0, 0);
     while begun.elapsed() < Duration::from_secs(seconds) {
-        let seed = clock * 1000 + seeds;
+        let seed = first + seeds;
         let outcome = simulate(&script(seed));
         (seeds, steps) = (seeds + 1, steps + outcome.steps);
         if !outcome.violations.is_empty() {

@@ -70,11 +70,13 @@ impl Packer {
     }
 }
 
-/// One share per partition of a block.
+/// One share per partition of a block, and another for each batch that the log start cut through: a share has no hole of
+/// records that its batches hold and that do not count.
 fn shares(batches: &[PendingBatch]) -> Vec<Share> {
     let mut out = Vec::new();
     let mut at = 0u64;
-    let same = |a: &PendingBatch, b: &PendingBatch| a.partition == b.partition && a.timeline == b.timeline;
+    let cut = |b: &PendingBatch| b.from > b.raw.header.base_offset;
+    let same = |a: &PendingBatch, b: &PendingBatch| a.partition == b.partition && a.timeline == b.timeline && !cut(b);
     for group in batches.chunk_by(same) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let length = group.iter().map(|b| b.raw.bytes.len() as u64).sum();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract::{Code, Failure, MemberChange, Membership};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Collector;
@@ -30,7 +31,9 @@ impl Collector {
         if let Some(failure) = &self.failed {
             return Verdict::Fails(failure.clone());
         }
-        if self.follow.is_some() { self.health.of_followed() } else { self.health.of_snapshot() }
+        let verdict = if self.follow.is_some() { self.health.of_followed() } else { self.health.of_snapshot() };
+        let gives_up = matches!(verdict, Verdict::Without(_) | Verdict::Fails(_));
+        if gives_up && Instant::now() < self.stale_until { Verdict::GoesOn } else { verdict }
     }
 
     /// The point is made without what these partitions lack, unless the specification says that the run fails then.

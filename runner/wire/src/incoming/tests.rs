@@ -11,7 +11,7 @@ fn line(
 ) -> (Arc<Line>, tokio::sync::oneshot::Receiver<crate::line::Answer>, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 20);
     let line = Arc::new(Line::new());
-    let receiver = line.wait_for(7, true).unwrap();
+    let receiver = line.wait_for(7, true, SILENCE).unwrap();
     tokio::spawn(read_answers(near, Arc::clone(&line), budget, SILENCE));
     (line, receiver, far)
 }
@@ -59,12 +59,37 @@ async fn silence_between_answers_ends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_that_nobody_waits_for_any_more_still_shows_a_silent_broker() {
+    let (line, receiver, mut far) = line(None);
+    drop(receiver);
+    tokio::time::sleep(SILENCE).await;
+    assert!(!line.is_overdue());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(line.is_overdue());
+    // A late answer shows that the broker lives.
+    far.write_all(&answer(4, 7, b"")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(!line.is_overdue());
+    // Nothing is owed: silence is no fault.
+    tokio::time::sleep(SILENCE * 2).await;
+    assert!(!line.is_overdue());
+    // Brokers answer in turn: the answer before restarts the clock.
+    let (_first, _second) = (line.wait_for(8, false, SILENCE).unwrap(), line.wait_for(9, false, SILENCE).unwrap());
+    tokio::time::sleep(SILENCE * 9 / 10).await;
+    far.write_all(&answer(4, 8, b"")).await.unwrap();
+    tokio::time::sleep(SILENCE * 9 / 10).await;
+    assert!(!line.is_overdue());
+    tokio::time::sleep(SILENCE).await;
+    assert!(line.is_overdue());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_waits_for_takes_no_memory() {
     let budget = Budget::new(1024);
     let all = budget.take(1024).await.unwrap();
     let (line, receiver, mut far) = line(Some(budget));
     drop(receiver);
-    let next = line.wait_for(8, false).unwrap();
+    let next = line.wait_for(8, false, SILENCE).unwrap();
     far.write_all(&answer(10_004, 7, &[1; 10_000])).await.unwrap();
     far.write_all(&answer(6, 8, b"ok")).await.unwrap();
     assert_eq!(next.await.unwrap().unwrap().len(), 6);

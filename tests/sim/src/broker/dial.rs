@@ -13,6 +13,9 @@ use crate::gate::Gate;
 /// Bytes on their way in one direction.
 const WINDOW: usize = 64 << 10;
 
+/// A host that is any broker.
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
+
 /// Dials model brokers for one attempt.
 #[derive(Debug, Clone)]
 pub struct ModelDialer {
@@ -33,7 +36,12 @@ impl Dialer for ModelDialer {
         self.gate.pass().await;
         let micros = self.kafka.random(100, 1500);
         tokio::time::sleep(Duration::from_micros(micros)).await;
-        let found = self.kafka.look().brokers.iter().find(|(_, b)| b.host == host).map(|(id, b)| (*id, b.power));
+        let found = {
+            let state = self.kafka.look();
+            // A name that stands for whatever brokers there are, as a service does.
+            let first_up = || state.brokers.iter().find(|(_, b)| host == BOOTSTRAP && b.power != Power::Down);
+            state.brokers.iter().find(|(_, b)| b.host == host).or_else(first_up).map(|(id, b)| (*id, b.power))
+        };
         match found {
             Some((id, Power::Up | Power::Silent)) => {
                 let (near, far) = tokio::io::duplex(WINDOW);

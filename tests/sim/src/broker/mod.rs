@@ -14,6 +14,7 @@ mod write;
 mod dial;
 mod serve;
 
+pub(crate) use dial::BOOTSTRAP;
 pub use dial::ModelDialer;
 pub use faults::{Broken, Faults};
 pub use serve::Kafka;

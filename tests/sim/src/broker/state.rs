@@ -111,7 +111,8 @@ impl State {
 
     /// Makes a topic whose partitions are spread over the brokers, with so many replicas.
     pub fn create_topic(&mut self, name: &str, partitions: i32, replicas: usize, now_ms: u64) {
-        if self.topics.contains_key(name) {
+        let up = self.brokers.keys().any(|id| self.is_up(*id));
+        if self.topics.contains_key(name) || !up {
             return;
         }
         self.next_topic += 1;

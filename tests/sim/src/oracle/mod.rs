@@ -83,13 +83,8 @@ impl Oracle {
         (inner.points, inner.records)
     }
 
-    /// Whether a failure after everything healed is one that only somebody can mend: objects are gone.
-    pub(crate) fn excused(&self, _report: &Report) -> bool {
-        self.loses()
-    }
-
-    /// Objects of the archive that nothing else can give again are removed.
-    fn loses(&self) -> bool {
+    /// Objects of the archive that nothing else can give again are removed: only somebody can mend what fails then.
+    pub(crate) fn loses(&self) -> bool {
         let script = &self.ground.script;
         script.actions.iter().any(|at| matches!(&at.what, Action::Lose(part) if part != "/roll/"))
     }
@@ -127,7 +122,8 @@ impl Oracle {
         let fresh = self.fresh_seals().await;
         for (set, entry, _, run) in &fresh {
             let lower = self.lower_bound(set, *entry, run);
-            self.check(set, *entry, lower.as_ref(), ended).await;
+            let said = ended.said.as_ref().map(|(report, _)| report).filter(|report| report.run == *run);
+            self.check(set, *entry, lower.as_ref(), ended, said).await;
         }
         if self.ground.script.settings.mode != Mode::Continuous
             && let (Some(point), Some((report, _))) = (&made, &ended.said)
@@ -212,13 +208,12 @@ impl Oracle {
         inner.history.iter().rev().find(|(at, _)| *at <= since).map(|(_, marks)| marks.clone())
     }
 
-    async fn check(&self, set: &str, entry: u64, lower: Option<&AllMarks>, ended: &Ended) {
+    async fn check(&self, set: &str, entry: u64, lower: Option<&AllMarks>, ended: &Ended, said: Option<&Report>) {
         self.inner().checked.insert((set.to_owned(), entry));
         let held = match point::read(&self.ground.plain_store(), set, entry).await {
             Ok(held) => held,
             Err(error) => return self.violation(format!("{set}, entry {entry} cannot be read: {error}")),
         };
-        let said = ended.said.as_ref().map(|(report, _)| report);
         self.check_vanished(&held, said);
         let lasted = ended.to_ms - ended.from_ms;
         let forbidden = self.ground.kafka.look().topics.values().any(|topic| topic.forbidden);

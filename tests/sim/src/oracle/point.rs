@@ -28,9 +28,9 @@ impl Held {
         self.point.seal.topics.iter().filter(|topic| topic.live).map(|topic| topic.name.clone()).collect()
     }
 
-    /// What the seal says of a partition that the point lacks records of.
-    fn back(&self, topic: &str, partition: i32) -> Option<&HeldBack> {
-        self.point.seal.held_back.iter().find(|back| back.topic == topic && back.partition == partition)
+    /// What the seal says of a partition that the point lacks records of: one row for each reason.
+    fn back(&self, topic: &str, partition: i32) -> Vec<&HeldBack> {
+        self.point.seal.held_back.iter().filter(|back| back.topic == topic && back.partition == partition).collect()
     }
 
     fn rows(&self) -> impl Iterator<Item = (Uuid, &str, bool, &PartitionState)> {
@@ -116,12 +116,13 @@ pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, ma
         found.compare(&mut |text| out.push(format!("{place}: {text}")));
         let marks = lower.and_then(|lower| lower.get(&(id, row.partition)));
         let back = held.back(name, row.partition);
-        let away = back.is_some_and(|back| back.reason != HeldReason::OpenTransaction);
+        let away = back.iter().any(|back| back.reason != HeldReason::OpenTransaction);
         if away && !made.troubled {
             out.push(format!("{place} is held back though nothing was wrong: {back:?}"));
         }
         if let Some(marks) = marks.filter(|_| topic.deleted_ms.is_none() && !(away && made.troubled)) {
-            let back = back.map(|back| (back.from, back.to));
+            let from = back.iter().map(|back| back.from).min();
+            let back = from.zip(back.iter().map(|back| back.to).max());
             let follows = ground.script.settings.mode == Mode::Continuous;
             found.reaches(marks, back, follows, &mut |text| out.push(format!("{place}: {text}")));
         }
@@ -148,7 +149,7 @@ fn missing_topics(
             let gaps = report.gaps.iter().any(|gap| gap.to_string().contains(text));
             warned || back || gaps || report.failure.is_some()
         });
-        let back = held.back(&topic.name, *partition).is_some();
+        let back = !held.back(&topic.name, *partition).is_empty();
         let excused = made.troubled && named && (topic.forbidden || back);
         if !there && !excused {
             out.push(format!("{}/{partition} is missing, and the report does not name it", topic.name));
@@ -239,7 +240,9 @@ impl Partition<'_> {
                 }
             }
             let (Some(old), Some(new)) = (old, new) else { continue };
-            if !self.gaps.iter().any(|(from, to)| old < *from && *to <= new) {
+            // A log that begins just where the archive ends leaves no gap, and forgets the epoch before.
+            let joins = old < self.log.start && self.log.start == new;
+            if !joins && !self.gaps.iter().any(|(from, to)| old < *from && *to <= new) {
                 say(format!("the log was cut at {at}; offset {old} of before stands beside {new} of after"));
             }
         }

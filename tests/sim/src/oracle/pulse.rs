@@ -15,7 +15,8 @@ fn calm(state: &State, now: u64) -> bool {
         && faults.throttle.is_empty()
         && faults.codes.is_empty()
         && faults.broken.is_empty();
-    state.all_led() && quiet && state.brokers.values().all(|broker| broker.power != Power::Silent)
+    let any_up = state.brokers.values().any(|broker| broker.power == Power::Up);
+    any_up && state.all_led() && quiet && state.brokers.values().all(|broker| broker.power != Power::Silent)
 }
 
 impl Oracle {
@@ -36,11 +37,12 @@ impl Oracle {
             let end: i64 = marks.values().map(|marks| marks.stable).sum();
             self.inner().history.push((now, marks));
             let made = self.ground.store.created().iter().filter(|created| created.sealed).count();
-            if made != seals || !calm || !self.store_calm() {
-                (seals, ends, waiting) = (made, end, None);
-            }
             if !calm || !self.store_calm() {
                 self.ground.trace.note_trouble();
+            }
+            // What a fault does may last longer than its cause: a request that is tried again for long.
+            if made != seals || self.ground.trace.calm_ms() < 1500 {
+                (seals, ends, waiting) = (made, end, None);
             }
             if end > ends {
                 waiting.get_or_insert(now);
