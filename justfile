@@ -27,16 +27,15 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner
-    for suite in fidelity recovery continuous changes limits routing faults outages errors secure groups stores matrix reader; do \
-        echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+    tests/suites.sh "recovery outages fidelity changes secure groups" "limits faults matrix reader continuous routing errors stores"
 
 # Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:
     tests/servers/need.sh
     K8S_MODE=$([ "$(id -u)" = 0 ] && echo node || echo cp) tests/kubernetes/build.sh > /dev/null
     cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kubectl-kafka-backup
-    for suite in admission control handover pods screens krew; do \
-        echo "== suite $suite"; cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+    # Only one cluster at a time has a node.
+    tests/suites.sh "control handover admission" "pods screens krew"
 
 # A Kubernetes with a node that runs pods, the images of this checkout, a broker and an S3 server, until Ctrl-C
 cluster:

@@ -24,13 +24,13 @@ fn fill(bootstrap: &str, topic: &str, records: i64) {
     load::produce(bootstrap, topic, &[("batch.size", "16384")], (0..records).map(old));
 }
 
-/// Runs a specification again and again, killing it after ever other delays, `step` milliseconds longer each time, until it
-/// ends by itself.
-fn with_kills(bench: &Bench, spec: &Value, step: u64, between: &mut dyn FnMut(u64)) -> (Value, u64) {
-    for round in 0..200u64 {
+/// Runs a specification again and again, killing it after ever other delays, each longer by a fifth, until it ends by
+/// itself: the whole takes six times the last delay, however slow the machine is.
+fn with_kills(bench: &Bench, spec: &Value, between: &mut dyn FnMut(u64)) -> (Value, u64) {
+    let mut limit = Duration::from_millis(20);
+    for round in 0..60u64 {
         let mut child = bench.spawn(spec);
-        // From at once to long enough; steps that are no multiple of any timer.
-        let limit = Duration::from_millis(20 + round * step);
+        limit = limit.mul_f64(1.2);
         let started = Instant::now();
         while child.try_wait().unwrap().is_none() && started.elapsed() < limit {
             std::thread::sleep(Duration::from_millis(2));
@@ -54,7 +54,7 @@ fn a_backup_killed_again_and_again_loses_and_doubles_nothing() {
         let bench = Bench::new();
         let name = format!("kills-{incremental}");
         let backup = json!({"topics": [topic], "incremental": incremental, "checkpointIntervalSecs": 1, "segmentMaxBytes": 4_194_304});
-        let (report, kills) = with_kills(&bench, &bench.backup(&name, &source().bootstrap(), backup), 37, &mut |_| ());
+        let (report, kills) = with_kills(&bench, &bench.backup(&name, &source().bootstrap(), backup), &mut |_| ());
         assert!(kills >= 3, "{kills} kills");
         bench
             .call(
@@ -87,7 +87,7 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
         let name = format!("r-kills-{headers}");
         let restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: name}});
         let spec = bench.restore(&name, &broker.bootstrap(), restore);
-        let (report, kills) = with_kills(&bench, &spec, 113, &mut |round| {
+        let (report, kills) = with_kills(&bench, &spec, &mut |round| {
             if restarts && round % 5 == 3 {
                 broker.stop(0, round % 2 == 0);
                 broker.restart(0);
@@ -149,15 +149,14 @@ fn t2_6c_a_held_back_request_of_a_dead_run_is_refused_when_it_arrives_later() {
 fn sigterm_saves_progress_and_the_run_goes_on() {
     let topic = "r-term";
     load::create(&source().bootstrap(), topic, 4, 1, &[]);
-    // Text that is slow to compress hard: the run is surely still at work when it is stopped.
     let text = |n: i64| {
         (0..100).map(|i| format!("{:x} ", (n * 100 + i) * 2_654_435_761 % 999_983)).collect::<Vec<_>>().concat()
     };
     let make = |n: i64| Make { value: Some(text(n).into_bytes()), ..Make::new(n, i32::try_from(n % 4).unwrap()) };
     load::produce(&source().bootstrap(), topic, &[], (0..60_000).map(make));
     let bench = Bench::new();
-    let backup =
-        json!({"topics": [topic], "compression": "zstd", "compressionLevel": 17, "segmentMaxBytes": 4_194_304});
+    // So slow that the run is surely still at work when its first segment is stored, and it is stopped.
+    let backup = json!({"topics": [topic], "segmentMaxBytes": 4_194_304, "rateLimit": {"bytesPerSec": 5_000_000}});
     let spec = bench.backup(topic, &source().bootstrap(), backup);
     let child = bench.spawn(&spec);
     let spawned = Instant::now();

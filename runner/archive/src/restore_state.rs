@@ -122,17 +122,19 @@ impl RestoreJournal {
         Ok(self.store.get(&self.key(next)).await?.is_some())
     }
 
-    /// Saves a plan under its digest; one that is there already is the same.
+    /// Saves a plan under its digest; one that is there already is the same. It can be read when this returns: what is
+    /// saved next refers to it.
     ///
     /// # Errors
     /// The store's failures.
     pub async fn save_plan(&self, plan: Vec<u8>) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(&plan);
         let (key, bytes) = (self.plan_key(&digest), Bytes::from(plan));
-        if settle::create(&self.store, &key, &bytes).await? == Settled::Ours {
-            return Ok(digest);
+        if settle::create(&self.store, &key, &bytes).await? != Settled::Ours {
+            return Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match its name"));
         }
-        Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match its name"))
+        self.store.shows(&key, bytes.len() as u64).await?;
+        Ok(digest)
     }
 
     /// The plan with this digest.

@@ -1,5 +1,9 @@
 //! Drawing scripts from seeds: one seed, one script.
 
+mod restore;
+
+pub use restore::restore_script;
+
 use crate::broker::Broken;
 use crate::rng::Rng;
 use crate::script::{Action, At, Mode, Script, Settings};
@@ -22,21 +26,17 @@ struct Drawing {
     mode: Mode,
 }
 
-/// The script of a seed.
+/// The script of a seed: every fourth is a restore.
+pub fn of_seed(seed: u64) -> Script {
+    if seed % 4 == 3 { restore_script(seed) } else { script(seed) }
+}
+
+/// The backups of a seed.
 pub fn script(seed: u64) -> Script {
     let rng = Rng::new(seed, "draw");
     let brokers = rng.between(1, 3) as i32;
     let settings = settings(&rng);
-    let mut drawing = Drawing {
-        brokers,
-        next_broker: brokers + 1,
-        topics: Vec::new(),
-        next_topic: 0,
-        next_transaction: 0,
-        open: Vec::new(),
-        mode: settings.mode,
-        rng,
-    };
+    let mut drawing = Drawing::new(rng, brokers, settings.mode);
     let mut before = Vec::new();
     for _ in 0..drawing.rng.between(1, 3) {
         let create = drawing.create();
@@ -74,6 +74,11 @@ fn settings(rng: &Rng) -> Settings {
 }
 
 impl Drawing {
+    fn new(rng: Rng, brokers: i32, mode: Mode) -> Self {
+        let (topics, open) = (Vec::new(), Vec::new());
+        Self { rng, brokers, next_broker: brokers + 1, topics, next_topic: 0, next_transaction: 0, open, mode }
+    }
+
     fn action(&mut self) -> Action {
         match self.rng.below(100) {
             0..30 => self.produce(),
@@ -174,18 +179,22 @@ impl Drawing {
                 Action::Code(*self.rng.pick(&APIS), *self.rng.pick(&PASSING), Some(count))
             }
             7..10 => {
-                let broken = match self.rng.below(5) {
-                    0 => Broken::CutAndClose,
-                    1 => Broken::CutAndHang,
-                    2 => Broken::Announce(1 << self.rng.between(10, 28)),
-                    3 => Broken::Never,
-                    _ => Broken::Close,
-                };
+                let broken = self.broken();
                 Action::Break(*self.rng.pick(&[1, 1, 1, 2, 3, 18]), broken, self.rng.between(1, 3) as u32)
             }
             10 => Action::Quota(0),
             11 => Action::Slow(0),
             _ => Action::Commit(format!("group-{}", self.rng.below(4)), topic, partition),
+        }
+    }
+
+    fn broken(&mut self) -> Broken {
+        match self.rng.below(5) {
+            0 => Broken::CutAndClose,
+            1 => Broken::CutAndHang,
+            2 => Broken::Announce(1 << self.rng.between(10, 28)),
+            3 => Broken::Never,
+            _ => Broken::Close,
         }
     }
 

@@ -247,7 +247,9 @@ impl Log {
     /// The cleaner: of each batch of data below `below` only the records stay that `keep` wants; a batch without any
     /// is removed, or kept empty where `keep_empty` says so.
     pub fn compact(&mut self, below: i64, mut keep: impl FnMut() -> bool, mut keep_empty: impl FnMut() -> bool) {
-        let below = below.min(self.stable());
+        // The newest batch lies in the active segment, which the cleaner never touches.
+        let newest = self.batches.last().map_or(0, |batch| batch.base);
+        let below = below.min(self.stable()).min(newest);
         let mut batches = Vec::new();
         for mut old in std::mem::take(&mut self.batches) {
             if old.last >= below || matches!(old.kind, Kind::Marker(_)) {

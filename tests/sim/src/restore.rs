@@ -44,7 +44,11 @@ async fn run(script: &Script) -> Outcome {
     let mut attempts = Vec::new();
     let mut violations = Vec::new();
     let ended = source.attempt(&source.spec("source", 0), &Gate::new(0), &CancellationToken::new(), 0).await;
-    attempts.push(format!("backup: {:?}", ended.said.map(|(report, exit)| (report.outcome, exit))));
+    let backed_up = ended.said.map(|(report, exit)| (report.outcome, exit));
+    if !matches!(backed_up, Some((_, ExitCode::Done))) {
+        violations.push(format!("the backup ended with {backed_up:?}"));
+    }
+    attempts.push(format!("backup: {backed_up:?}"));
     let target = ground(Kafka::new(State::new(script.brokers), seed ^ 1, &trace));
     let spec = spec(&target);
     let (actor_ground, current) = (target.clone(), Arc::new(std::sync::Mutex::new(Gate::new(0))));
@@ -57,13 +61,19 @@ async fn run(script: &Script) -> Outcome {
             apply.apply(&at.what).await;
             match at.what {
                 Action::Kill => killed.lock().unwrap().kill(),
-                Action::Freeze(_) => killed.lock().unwrap().stop(true),
+                Action::Freeze(millis) => {
+                    let gate = killed.lock().unwrap().clone();
+                    gate.stop(true);
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(millis)).await;
+                        gate.stop(false);
+                    });
+                }
                 _ => {}
             }
         }
         tokio::time::sleep(Duration::from_secs(30)).await;
         apply.apply(&Action::Heal).await;
-        killed.lock().unwrap().stop(false);
     });
     let mut done = false;
     for number in 1..=ATTEMPTS {
@@ -120,9 +130,9 @@ fn spec(target: &Ground) -> RunSpec {
     spec
 }
 
-/// Ids of the committed records that a log still has, in offset order.
+/// Ids of the committed records that consumers see in a log, in offset order.
 fn visible(log: &Log) -> Vec<u64> {
-    let shown = log.truth.range(log.start..).flat_map(|(_, all)| all);
+    let shown = log.truth.range(log.start..log.stable()).flat_map(|(_, all)| all);
     shown.filter(|w| w.fate == Fate::Committed && w.gone.is_none()).map(|w| w.id).collect()
 }
 

@@ -14,6 +14,8 @@ pub enum Mode {
     Incremental,
     /// One run follows, with a recovery point at each checkpoint.
     Continuous,
+    /// A full backup of what there was before, and its restore into an empty cluster.
+    Restore,
 }
 
 /// What the specification says.

@@ -15,6 +15,7 @@ use crate::broker::{Kafka, State};
 use crate::gate::Gate;
 use crate::oracle::Oracle;
 use crate::panics;
+use crate::restore::restore;
 use crate::script::{Action, Mode, Script};
 use crate::store::ModelStore;
 use crate::trace::Trace;
@@ -68,7 +69,10 @@ impl Current {
 /// Runs a script from its beginning to its end.
 pub fn simulate(script: &Script) -> Outcome {
     let before = panics::count();
-    let mut outcome = alone(async { Box::pin(World::new(script).run()).await });
+    let mut outcome = match script.settings.mode {
+        Mode::Restore => restore(script),
+        Mode::Full | Mode::Incremental | Mode::Continuous => alone(async { Box::pin(World::new(script).run()).await }),
+    };
     if panics::count() > before {
         outcome.violations.push("something panicked".to_owned());
     }

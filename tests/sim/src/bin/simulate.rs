@@ -1,9 +1,10 @@
-//! Runs simulations of new seeds for a while, or one seed: `simulate SECONDS [FIRST-SEED]`, `simulate seed SEED`.
+//! Runs simulations of new seeds for a while, or one seed: `simulate SECONDS [FIRST-SEED]`, `simulate seed SEED`. Every
+//! fourth is a restore.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use sim::draw::script;
+use sim::draw::of_seed;
 use sim::shrink::shrink;
 use sim::world::simulate;
 
@@ -21,8 +22,8 @@ fn main() -> ExitCode {
 }
 
 fn one(seed: u64) -> ExitCode {
-    let outcome = simulate(&script(seed));
-    println!("{}\n{}\n{:#?}", script(seed), outcome.trace, outcome.attempts);
+    let outcome = simulate(&of_seed(seed));
+    println!("{}\n{}\n{:#?}", of_seed(seed), outcome.trace, outcome.attempts);
     println!(
         "{:#?}\n{} steps, {} points, {} records",
         outcome.violations, outcome.steps, outcome.points, outcome.records
@@ -38,7 +39,7 @@ fn many(limit: Duration, first: Option<u64>) -> ExitCode {
     let mut failed = Vec::new();
     let shrinks = std::env::var("SHRINK").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     while begun.elapsed() < limit {
-        let outcome = simulate(&script(seed));
+        let outcome = simulate(&of_seed(seed));
         seeds += 1;
         steps += outcome.steps;
         points += outcome.points;
@@ -47,7 +48,7 @@ fn many(limit: Duration, first: Option<u64>) -> ExitCode {
         if !outcome.violations.is_empty() {
             println!("seed {seed}: {:#?}", outcome.violations);
             if failed.len() < shrinks {
-                println!("{}", shrink(&script(seed), 150));
+                println!("{}", shrink(&of_seed(seed), 150));
             }
             failed.push(seed);
         }

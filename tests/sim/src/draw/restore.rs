@@ -1,0 +1,72 @@
+//! Drawing restores: what the source holds, and what happens to the target and the store while it is restored.
+
+use super::{Drawing, PASSING};
+use crate::rng::Rng;
+use crate::script::{Action, At, Mode, Script, Settings};
+
+/// Requests that a restore sends to its target; those that write count double.
+const APIS: [i16; 15] = [0, 0, 2, 3, 10, 18, 19, 22, 22, 24, 24, 26, 26, 32, 44];
+/// Codes of writes that pass by themselves, beside those of every request.
+const OF_WRITES: [(i16, i16); 6] = [(0, 19), (0, 20), (22, 51), (24, 51), (26, 51), (26, 15)];
+/// Milliseconds within which things happen: a restore of so few records takes a second or two.
+const SPAN: u64 = 4_000;
+
+/// The restore of a seed.
+pub fn restore_script(seed: u64) -> Script {
+    let rng = Rng::new(seed, "draw-restore");
+    let brokers = rng.between(1, 3) as i32;
+    let settings = Settings {
+        mode: Mode::Restore,
+        runs: 1,
+        transaction_wait: 1,
+        connections: rng.between(1, 4) as u32,
+        deadline_ms: rng.between(10_000, 40_000),
+        timeout_ms: rng.between(2_000, 8_000),
+        ..Settings::default()
+    };
+    let mut drawing = Drawing::new(rng, brokers, Mode::Restore);
+    let mut before: Vec<_> = (0..drawing.rng.between(1, 3)).map(|_| drawing.create()).collect();
+    before.extend((0..drawing.rng.between(3, 20)).map(|_| drawing.of_source()));
+    let mut times: Vec<u64> = (0..drawing.rng.between(0, 12)).map(|_| drawing.rng.below(SPAN)).collect();
+    times.sort_unstable();
+    let actions = times.into_iter().map(|ms| At { ms, what: drawing.of_target() }).collect();
+    let deaths = (1..=4).filter(|_| drawing.rng.percent(30)).map(|n| (n, drawing.rng.between(5, 200))).collect();
+    Script { seed, brokers, settings, before, actions, deaths, pause_ms: 0 }
+}
+
+impl Drawing {
+    fn of_source(&mut self) -> Action {
+        let (topic, partition) = self.place();
+        match self.rng.below(20) {
+            0..11 => self.produce(),
+            11..14 => self.transaction(),
+            14..17 => self.end(),
+            17 => Action::Trim(topic, partition, self.rng.between(5, 100)),
+            18 => Action::Cut(topic, partition, self.rng.between(1, 60) as i64),
+            _ => Action::Compact(topic, partition, self.rng.below(80), self.rng.between(20, 100)),
+        }
+    }
+
+    fn of_target(&mut self) -> Action {
+        match self.rng.below(20) {
+            0..6 => self.change_broker(),
+            6..9 => {
+                let broken = self.broken();
+                Action::Break(*self.rng.pick(&APIS), broken, self.rng.between(1, 4) as u32)
+            }
+            9..11 => {
+                let count = self.rng.between(1, 4) as u32;
+                Action::Code(*self.rng.pick(&APIS), *self.rng.pick(&PASSING), Some(count))
+            }
+            11 => {
+                let (api, code) = *self.rng.pick(&OF_WRITES);
+                Action::Code(api, code, Some(self.rng.between(1, 4) as u32))
+            }
+            12 => Action::Slow(self.rng.between(10, 1500)),
+            13 => Action::Throttle(*self.rng.pick(&APIS), self.rng.between(100, 6000) as i32),
+            14..17 => self.store(),
+            17 | 18 => Action::Kill,
+            _ => Action::Freeze(self.rng.between(500, 30_000)),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs suites of tests/: suites.sh LANE... A lane is a list of suites, in quotes, that run one after the other; lanes run
+# side by side, since suites wait for brokers and clusters more than they compute. The output of a suite is shown when it
+# ends. Ends with 0 only if all pass; the others run on when one fails.
+set -euo pipefail
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+# What has to be compiled is compiled once, with its messages.
+# shellcheck disable=SC2068 # A lane is a list of words.
+for suite in $@; do
+    tests+=(--test "$suite")
+done
+cargo test --locked -p kafka-backup-tests "${tests[@]}" --no-run
+
+lane() {
+    local suite began state all=0
+    for suite in $1; do
+        echo "== suite $suite begins"
+        began=$SECONDS state=passed
+        cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2 > "$logs/$suite" 2>&1 || state=FAILED all=1
+        # One write for each suite: the lines of two suites do not mix.
+        printf '== suite %s\n%s\n== suite %s %s after %s s\n' "$suite" "$(cat "$logs/$suite")" "$suite" "$state" $((SECONDS - began))
+    done
+    return $all
+}
+
+lanes=()
+for suites in "$@"; do
+    lane "$suites" &
+    lanes+=($!)
+done
+failed=0
+for pid in "${lanes[@]}"; do
+    wait "$pid" || failed=1
+done
+[ $failed = 0 ] || echo "some suites failed: look for FAILED above" >&2
+exit $failed
