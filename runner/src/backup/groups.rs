@@ -10,7 +10,7 @@ use std::time::Duration;
 use archive::{GroupPosition, GroupSnapshot, Layout, Store, newest_groups};
 use contract::{BackupSpec, Failure, GroupChange, GroupPresence};
 use futures::{StreamExt, TryStreamExt};
-use wire::{Cluster, Group, Retry, WireError, code};
+use wire::{Cluster, Group, WireError, code};
 
 use crate::emit::Emitter;
 
@@ -94,7 +94,7 @@ fn sort_out(
             Some(code::GROUP_ID_NOT_FOUND) => lacks(GroupPresence::Gone),
             Some(code::GROUP_AUTHORIZATION_FAILED) => lacks(GroupPresence::Forbidden),
             // What may pass was waited for.
-            _ if error.is_deadline() || error.retry() != Retry::Never => lacks(GroupPresence::Unavailable),
+            _ if !error.is_final() => lacks(GroupPresence::Unavailable),
             Some(_) | None => Err(Failure::from(error)),
         },
     }

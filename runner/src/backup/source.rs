@@ -8,7 +8,7 @@ use std::time::Duration;
 use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, UNKNOWN_TARGET};
 use contract::{EventKind, Failure};
 use uuid::Uuid;
-use wire::{BrokerId, Cluster, Isolation, OffsetAt, Retry, Topic, WireError, code};
+use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError, code};
 
 use super::history::{Evidence, Verdict, compare};
 use super::positions::{Key, LogEnds, Positions};
@@ -178,7 +178,7 @@ pub(crate) async fn plan(
             let ends = match ends {
                 Ok(ends) => ends,
                 // Permanent, and no matter of this topic alone: it is told at once.
-                Err(error) if is_final(&error) => return Err(error.into()),
+                Err(error) if ends_all(&error) => return Err(error.into()),
                 Err(error) => {
                     if let Some(row) = before.state.partitions.get(&(topic.id, p.index)) {
                         // The target of an earlier run is not where a later attempt of this one may end.
@@ -223,10 +223,8 @@ pub(crate) async fn plan(
 }
 
 /// Whether asking again cannot help, and it is no matter of one topic's rights.
-pub(crate) fn is_final(error: &WireError) -> bool {
-    error.retry() == Retry::Never
-        && !error.is_deadline()
-        && error.broker_code() != Some(code::TOPIC_AUTHORIZATION_FAILED)
+pub(crate) fn ends_all(error: &WireError) -> bool {
+    error.is_final() && error.broker_code() != Some(code::TOPIC_AUTHORIZATION_FAILED)
 }
 
 /// Where a partition starts. New positions, gaps and timelines go to `positions`.

@@ -223,7 +223,7 @@ fn tell_notes(restore: &Restore<'_>, notes: &Notes, report: &mut Report) {
 async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) -> Result<Vec<Arc<Rules>>, Failure> {
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let targets = existing(&restore.cluster, &names).await?;
-    let space = Arc::new(Space::default());
+    let space = Arc::new(Space::new(restore.context.workers));
     let rule = |topic: &super::state::TargetTopic| {
         let limit = targets.get(&topic.name).and_then(|target| largest_batch(&target.effective));
         let source = restore.point.seal.topics.iter().find(|source| source.id == topic.source);

@@ -172,6 +172,9 @@ async fn work<T: Send + 'static>(
     work: impl FnOnce(&Rules) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let slot = rules.space.slot().await?;
+    if rules.space.is_inline() {
+        return work(&rules);
+    }
     let done = tokio::task::spawn_blocking(move || {
         let done = work(&rules);
         drop(slot);

@@ -237,6 +237,12 @@ impl WireError {
         matches!(self, Self::Deadline { .. } | Self::Unreachable { .. })
     }
 
+    /// Whether trying again cannot help, however long.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.retry() == Retry::Never && !self.is_deadline()
+    }
+
     /// A refusal that may pass, because the same credentials or their predecessors worked before.
     pub(crate) fn after_success(mut self) -> Self {
         if let Self::Tls { rotating, .. }

@@ -3,8 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use sim::draw::{of_seed, restore_script, script};
-use sim::script::Script;
+use sim::draw::{of_seed, script};
 use sim::shrink::shrink;
 use sim::world::simulate;
 
@@ -26,11 +25,7 @@ const KEPT: &[(u64, &str)] = &[
 /// Seconds for new seeds, unless `SIMULATE_SECS` says otherwise.
 const SECONDS: u64 = 45;
 
-/// The same for restores.
-const KEPT_RESTORES: &[(u64, &str)] =
-    &[(1_795_870_000_015, "a state refers to a plan that the store does not show yet")];
-
-fn holds(seed: u64, why: &str, script: impl Fn(u64) -> Script) {
+fn holds(seed: u64, why: &str) {
     let outcome = simulate(&script(seed));
     if !outcome.violations.is_empty() {
         let small = shrink(&script(seed), 100);
@@ -41,10 +36,7 @@ fn holds(seed: u64, why: &str, script: impl Fn(u64) -> Script) {
 #[test]
 fn kept_seeds_hold() {
     for (seed, why) in KEPT {
-        holds(*seed, why, script);
-    }
-    for (seed, why) in KEPT_RESTORES {
-        holds(*seed, why, restore_script);
+        holds(*seed, why);
     }
 }
 

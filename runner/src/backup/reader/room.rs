@@ -12,7 +12,7 @@ use super::active::{Active, NOBODY};
 use super::pacing::Pacing;
 use super::{Chunk, Shared, Trouble};
 use crate::backup::positions::Key;
-use crate::backup::source::{Cursor, Unplanned, is_final};
+use crate::backup::source::{Cursor, Unplanned, ends_all};
 
 /// Partitions that are due within this time are asked about together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -116,7 +116,7 @@ impl Room {
                 }
                 Ok(Ok(topics))
             }
-            Err(error) if error.retry() == Retry::Never && !error.is_deadline() => Err(error.into()),
+            Err(error) if error.is_final() => Err(error.into()),
             Err(error) => {
                 self.away = true;
                 self.shared.tell(Chunk::ClusterAway(Some(error.clone().into()))).await?;
@@ -185,7 +185,7 @@ impl Room {
         let unanswered = cluster.epoch_ends_within(&led, &epochs, LEADERS).await?.missing;
         found.retain(|key, _| !unanswered.contains_key(key));
         missing.extend(unanswered);
-        if let Some(error) = missing.values().find(|error| is_final(error)) {
+        if let Some(error) = missing.values().find(|error| ends_all(error)) {
             return Err(error.clone().into());
         }
         if let Some((topic, partition)) = found.into_keys().min() {

@@ -14,15 +14,16 @@ pub(super) const SMALL: usize = 4 << 20;
 /// A few transformations at once, and of those only one that unpacks something huge.
 #[derive(Debug)]
 pub(crate) struct Space {
+    /// No threads: work is done where it is asked for.
+    inline: bool,
     slots: Arc<Semaphore>,
     huge: Mutex<()>,
 }
 
+#[cfg(test)]
 impl Default for Space {
-    /// As many as can do something at the same time; more would only hold memory.
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { slots: Arc::new(Semaphore::new(cores)), huge: Mutex::default() }
+        Self::new(2)
     }
 }
 
@@ -30,6 +31,17 @@ impl Default for Space {
 pub(super) type Turn<'a> = Option<MutexGuard<'a, ()>>;
 
 impl Space {
+    /// As many as can do something at the same time; more would only hold memory. With 0 workers nothing runs on other
+    /// threads, so that a simulation repeats itself.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { inline: workers == 0, slots: Arc::new(Semaphore::new(workers.max(1))), huge: Mutex::default() }
+    }
+
+    /// Whether work is done where it is asked for.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.inline
+    }
+
     /// Waits until a transformation may begin.
     ///
     /// # Errors

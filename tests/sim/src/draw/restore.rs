@@ -3,6 +3,7 @@
 use super::{Drawing, PASSING};
 use crate::rng::Rng;
 use crate::script::{Action, At, Mode, Script, Settings};
+use crate::store::{Fault, Rule};
 
 /// Requests that a restore sends to its target; those that write count double.
 const APIS: [i16; 15] = [0, 0, 2, 3, 10, 18, 19, 22, 22, 24, 24, 26, 26, 32, 44];
@@ -47,6 +48,16 @@ impl Drawing {
         }
     }
 
+    /// The state of a restore needs a store that shows at once what it confirmed, as `store-check` asks.
+    fn store_of_restore(&mut self) -> Action {
+        match self.store() {
+            Action::Store(Rule { fault: Fault::SeenLate(millis), op, key, count }) => {
+                Action::Store(Rule { fault: Fault::ListedLate(millis), op, key, count })
+            }
+            other => other,
+        }
+    }
+
     fn of_target(&mut self) -> Action {
         match self.rng.below(20) {
             0..6 => self.change_broker(),
@@ -64,7 +75,7 @@ impl Drawing {
             }
             12 => Action::Slow(self.rng.between(10, 1500)),
             13 => Action::Throttle(*self.rng.pick(&APIS), self.rng.between(100, 6000) as i32),
-            14..17 => self.store(),
+            14..17 => self.store_of_restore(),
             17 | 18 => Action::Kill,
             _ => Action::Freeze(self.rng.between(500, 30_000)),
         }
