@@ -49,7 +49,7 @@ fn with_kills(bench: &Bench, spec: &Value, between: &mut dyn FnMut(u64)) -> (Val
 #[test]
 fn a_backup_killed_again_and_again_loses_and_doubles_nothing() {
     let topic = "r-backup-kills";
-    fill(&source().bootstrap(), topic, 60_000);
+    fill(&source().bootstrap(), topic, 100_000);
     for incremental in [false, true] {
         let bench = Bench::new();
         let name = format!("kills-{incremental}");
@@ -80,7 +80,7 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
     let properties = vec!["producer.id.expiration.check.interval.ms=2000".to_owned(), "log.retention.ms=-1".to_owned()];
     let mut broker = Kafka::with(Options { properties, ..Options::default() });
     let topic = "r-restore-kills";
-    fill(&source().bootstrap(), topic, 80_000);
+    fill(&source().bootstrap(), topic, 150_000);
     let bench = Bench::new();
     bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
     for (headers, restarts) in [(false, true), (true, false)] {

@@ -127,15 +127,9 @@ fn azure_takes_every_kind_of_credentials() {
     let server = Azure::start();
     let mut bench = Bench::new();
     bench.environment = server.environment();
-    for (number, (kind, credentials)) in (0..).zip(server.credentials(bench.dir.path())) {
+    for (kind, credentials) in server.credentials(bench.dir.path()) {
         bench.storage = server.storage(credentials);
         let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
-        if number > 0 {
-            // The whole check lists a thousand objects, and this server takes its time for that.
-            let listed = bench.call("ls", &spec, &[]);
-            assert_eq!(listed.code, 0, "{kind}: {}", listed.stderr);
-            continue;
-        }
         let checked = bench.call("store-check", &spec, &[]).ok();
         assert!(checked.stdout.contains("fit for every kind of backup"), "{kind}: {}", checked.stdout);
         assert_eq!(checked.stdout.matches("ok  ").count(), 8, "{kind}: {}", checked.stdout);
