@@ -7,8 +7,10 @@ use crate::store::{Fault, Rule};
 
 /// Requests that a restore sends to its target; those that write count double.
 const APIS: [i16; 15] = [0, 0, 2, 3, 10, 18, 19, 22, 22, 24, 24, 26, 26, 32, 44];
-/// Codes of writes that pass by themselves, beside those of every request.
-const OF_WRITES: [(i16, i16); 6] = [(0, 19), (0, 20), (22, 51), (24, 51), (26, 51), (26, 15)];
+/// Codes of writes that pass by themselves, beside those of every request. A topic may come after `CreateTopics` timed out;
+/// with any other code of its own, a controller has not made it.
+const OF_WRITES: [(i16, i16); 7] = [(0, 19), (0, 20), (22, 51), (24, 51), (26, 51), (26, 15), (CREATE_TOPICS, 7)];
+const CREATE_TOPICS: i16 = 19;
 /// Milliseconds within which things happen: a restore of so few records takes a second or two.
 const SPAN: u64 = 4_000;
 
@@ -67,7 +69,10 @@ impl Drawing {
             }
             9..11 => {
                 let count = self.rng.between(1, 4) as u32;
-                Action::Code(*self.rng.pick(&APIS), *self.rng.pick(&PASSING), Some(count))
+                match *self.rng.pick(&APIS) {
+                    CREATE_TOPICS => Action::Code(CREATE_TOPICS, 7, Some(count)),
+                    api => Action::Code(api, *self.rng.pick(&PASSING), Some(count)),
+                }
             }
             11 => {
                 let (api, code) = *self.rng.pick(&OF_WRITES);
