@@ -166,19 +166,11 @@ impl Dealer {
     }
 }
 
-/// One piece of work on a thread that may block, when there is a slot for it.
+/// One transformation by these rules, when there is space for it.
 async fn work<T: Send + 'static>(
     rules: Arc<Rules>,
     work: impl FnOnce(&Rules) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let slot = rules.space.slot().await?;
-    if rules.space.is_inline() {
-        return work(&rules);
-    }
-    let done = tokio::task::spawn_blocking(move || {
-        let done = work(&rules);
-        drop(slot);
-        done
-    });
-    done.await.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
+    let space = Arc::clone(&rules.space);
+    space.run(move || work(&rules)).await
 }

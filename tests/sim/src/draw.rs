@@ -2,7 +2,7 @@
 
 mod restore;
 
-pub use restore::restore_script;
+use restore::restore_script;
 
 use crate::broker::Broken;
 use crate::rng::Rng;

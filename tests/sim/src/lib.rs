@@ -30,7 +30,7 @@ mod oracle;
 
 pub mod world;
 
-pub mod restore;
+mod restore;
 
 pub mod matrix;
 

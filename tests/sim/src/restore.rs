@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(1800);
 const ATTEMPTS: u32 = 60;
 
 /// Backs up what `before` made, and restores it into an empty cluster where `actions` happen.
-pub fn restore(script: &Script) -> Outcome {
+pub(crate) fn restore(script: &Script) -> Outcome {
     alone(async { Box::pin(run(script)).await })
 }
 

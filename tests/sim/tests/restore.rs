@@ -1,9 +1,9 @@
 //! Restores in the model: every record once, in order, whatever happens on the way.
 
 use sim::broker::Broken;
-use sim::restore::restore;
 use sim::rng::Rng;
-use sim::script::{Action, At, Script, Settings};
+use sim::script::{Action, At, Mode, Script, Settings};
+use sim::world::simulate;
 
 const PRODUCE: i16 = 0;
 
@@ -24,8 +24,12 @@ fn source() -> Vec<Action> {
     before
 }
 
+fn settings() -> Settings {
+    Settings { mode: Mode::Restore, ..Settings::default() }
+}
+
 fn holds(script: &Script) -> u64 {
-    let outcome = restore(script);
+    let outcome = simulate(script);
     if !outcome.violations.is_empty() {
         println!("{script}\n{}\n{:#?}", outcome.trace, outcome.attempts);
     }
@@ -36,7 +40,7 @@ fn holds(script: &Script) -> u64 {
 
 #[test]
 fn a_restore_is_whole_and_repeats_itself() {
-    let script = Script { before: source(), ..Script::default() };
+    let script = Script { settings: settings(), before: source(), ..Script::default() };
     assert_eq!(holds(&script), holds(&script));
 }
 
@@ -44,7 +48,7 @@ fn a_restore_is_whole_and_repeats_itself() {
 fn lost_answers_double_nothing() {
     for broken in [Broken::Close, Broken::CutAndClose, Broken::Never] {
         let actions = vec![At { ms: 50, what: Action::Break(PRODUCE, broken, 4) }];
-        holds(&Script { before: source(), actions, ..Script::default() });
+        holds(&Script { settings: settings(), before: source(), actions, ..Script::default() });
     }
 }
 
@@ -67,7 +71,7 @@ fn kills_moves_and_stops_lose_nothing() {
             .collect();
         actions.sort_by_key(|at| at.ms);
         let deaths = (1..=3).filter(|_| rng.percent(60)).map(|n| (n, rng.between(10, 160))).collect();
-        let settings = Settings { deadline_ms: 15_000, timeout_ms: 3_000, ..Settings::default() };
+        let settings = Settings { deadline_ms: 15_000, timeout_ms: 3_000, ..settings() };
         holds(&Script { seed, brokers: 2, settings, before: source(), actions, deaths, ..Script::default() });
     }
 }

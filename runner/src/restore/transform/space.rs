@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use batch::{BatchError, Decompressor, PAYLOAD_LIMIT, RawBatch, payload};
 use bytes::Bytes;
 use contract::{Code, Failure};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Most plain bytes of a batch that needs no turn of its own.
 pub(super) const SMALL: usize = 4 << 20;
@@ -37,18 +37,26 @@ impl Space {
         Self { inline: workers == 0, slots: Arc::new(Semaphore::new(workers.max(1))), huge: Mutex::default() }
     }
 
-    /// Whether work is done where it is asked for.
-    pub(crate) fn is_inline(&self) -> bool {
-        self.inline
-    }
-
-    /// Waits until a transformation may begin.
+    /// Does one transformation on a thread that may block, when there is a slot for it.
     ///
     /// # Errors
-    /// Never, as long as the program is whole.
-    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// Those of the transformation.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
         let closed = |_| Failure::new(Code::Internal, "the slots of transformations were closed");
-        Arc::clone(&self.slots).acquire_owned().await.map_err(closed)
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
+        let work = move || {
+            let done = work();
+            drop(slot);
+            done
+        };
+        if self.inline {
+            return work();
+        }
+        let done = tokio::task::spawn_blocking(work).await;
+        done.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
     }
 
     /// The records of a batch, and the turn that a huge one takes: its holder drops it when the records are dropped.
