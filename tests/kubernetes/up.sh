@@ -197,7 +197,7 @@ COREFILE
 fi
 # It goes with the process that wanted it, however that ends.
 if [ -n "${K8S_WATCH_PID:-}" ] && ! alive watch; then
-  spawn watch sh -c "while kill -0 $K8S_WATCH_PID 2>/dev/null; do sleep 1; done; exec '$HERE/down.sh'"
+  spawn watch sh -c "while kill -0 $K8S_WATCH_PID 2>/dev/null; do sleep 1; done; K8S_WATCHER=\$\$ exec '$HERE/down.sh'"
 fi
 wait_for 60 "the default service account" "${KC[@]}" -n default get serviceaccount default
 say "up after $(since "$T0") s: KUBECONFIG=$KUBECONFIG_ADMIN${K8S_NETNS:+ (run clients with $HERE/exec.sh CMD...)}"
