@@ -227,7 +227,8 @@ impl Log {
     }
 
     /// An unclean election: the new leader lacks everything from this offset on, or from the end of the newest
-    /// transaction on, whichever is later. Returns where the log was cut.
+    /// transaction on, whichever is later. Returns where the log was cut. A log that was cut to nothing knows no epoch
+    /// until it is written again: a position behind it is then out of range, and no epoch tells where histories part.
     pub fn cut(&mut self, wanted: i64) -> i64 {
         let plain_from = self.batches.iter().rposition(|batch| batch.kind != Kind::Plain).map_or(0, |last| last + 1);
         let wanted = wanted.max(self.start);

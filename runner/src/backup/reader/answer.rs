@@ -304,13 +304,13 @@ impl Reader {
             }
         };
         if start <= active.cursor.offset {
-            if active.cursor.last_epoch >= 0 {
-                // The broker may only have forgotten the epoch that we name.
-                active.cursor.last_epoch = -1;
-                return Ok(());
-            }
-            let offset = active.cursor.offset;
-            let text = format!("{}: the log was cut below offset {offset} while it was read", active.subject());
+            // The log was cut, or the broker forgot the epoch that we name. Which of them it was, planning finds out by
+            // the epochs: to go on without an epoch here would take a log that grew again after the cut for the old one.
+            let Cursor { offset, last_epoch, .. } = active.cursor;
+            let text = format!(
+                "{}: offset {offset} after leader epoch {last_epoch} is out of range, but the log starts at {start}: the log was cut below it, or the broker no longer knows the epoch",
+                active.subject()
+            );
             return Err(Failure::new(Code::SourceDiverged, text));
         }
         self.lose(active, start.min(active.cursor.target), GapReason::LogStartMoved).await
