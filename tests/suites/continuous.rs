@@ -136,6 +136,40 @@ fn it_follows_finds_new_topics_and_partitions_and_goes_on_after_a_stop() {
 }
 
 #[test]
+fn a_topic_that_is_gone_ends_no_run_that_goes_on_in_another_pod() {
+    let (source, bench) = (Kafka::start(), Bench::new());
+    let bootstrap = source.bootstrap();
+    let mut spec = follow(&bench, "g", &bootstrap, "g-stays");
+    spec["backup"]["topics"] = json!(["g-stays", "g-leaves"]);
+    load::create(&bootstrap, "g-stays", 1, 1, &[]);
+    // A name that was never there is a mistake, and is told before anything is written.
+    bench.run(&spec).fails("KB2005", 4, &["g-leaves"]);
+    load::create(&bootstrap, "g-leaves", 1, 1, &[]);
+    load::produce(&bootstrap, "g-stays", &[], make(0, 100, 1));
+    let mut live = bench.live(&spec);
+    caught_up(&mut live, 100);
+    live.end("KILL");
+    load::delete(&bootstrap, "g-leaves");
+    load::produce(&bootstrap, "g-stays", &[], make(100, 250, 1));
+    let mut live = bench.live(&spec);
+    assert_eq!(live.wait("started", |_| true)["resumed"], true);
+    let told = live.wait("member", |event| event["topic"] == "g-leaves");
+    assert_eq!(told["change"], "deleted", "{told}");
+    caught_up(&mut live, 150);
+    let ended = live.end("TERM");
+    assert_eq!(ended.code, 75, "{}", ended.stderr);
+    // The same where nothing is left.
+    load::delete(&bootstrap, "g-stays");
+    let mut live = bench.live(&spec);
+    live.wait("member", |event| event["topic"] == "g-stays");
+    load::create(&bootstrap, "g-stays", 1, 1, &[]);
+    load::produce(&bootstrap, "g-stays", &[], make(0, 70, 1));
+    caught_up(&mut live, 70);
+    assert_eq!(live.end("TERM").code, 75);
+    bench.call("verify", &spec, &["g"]).ok();
+}
+
+#[test]
 fn kill_9_again_and_again_loses_and_doubles_nothing() {
     let (source, target, bench) = (Kafka::start(), Kafka::start(), Bench::new());
     let bootstrap = source.bootstrap();

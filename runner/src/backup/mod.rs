@@ -38,7 +38,7 @@ pub(crate) use select::discover;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
+use archive::{Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
 use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
@@ -70,9 +70,15 @@ pub async fn run(
     let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
     // The first request is a look into the set: it tells a missing bucket as well as a listing would.
     let store = crate::connect::store_unasked(context, spec).await?;
-    let topics = select::discover(&cluster, backup).await?;
     let identity::Resolved { mut identity, head } =
         identity::resolve(context, &store, spec, backup, End::Likely).await?;
+    // Topics come and go while a continuous run lasts, and its next pod is the same run: names are checked when it begins.
+    let goes_on = |head: &Head| head.entry.run == identity.run && head.entry.spec == work_digest(spec);
+    let topics = if backup.continuous && head.as_ref().is_some_and(goes_on) {
+        select::rediscover(&cluster, backup).await?
+    } else {
+        select::discover(&cluster, backup).await?
+    };
     tell(&identity, report);
     let owner = owner(&cluster, spec)?;
     let last = Last::find(&store, &identity, &owner, backup, emitter).await;

@@ -12,8 +12,8 @@ pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<V
     find(cluster, backup, true).await
 }
 
-/// Finds the topics again during a run: those that the cluster does not describe are left out. What became of them is
-/// asked where the set's members are compared.
+/// Finds the topics again during a run, or when a continuous run goes on in another pod: those that the cluster does not
+/// describe are left out. What became of them is asked where the set's members are compared.
 ///
 /// # Errors
 /// When the cluster does not answer.
