@@ -91,7 +91,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
         include_offset_headers: spec.include_offset_headers,
         source_cluster_id: spec.source_cluster_id.clone(),
         consumer_group_snapshot: spec.consumer_group_snapshot,
-        on_gap: contract::OnGap::default(),
+        on_gap: spec.on_gap,
         adopt: false,
     };
     RunSpec {
@@ -147,9 +147,9 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         max_in_flight_bytes: contract::MAX_IN_FLIGHT_BYTES,
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
-        on_unreadable: contract::OnUnreadable::Fail,
+        on_unreadable: spec.on_unreadable,
         plan_fingerprint: spec.plan_fingerprint.clone(),
-        accept: Vec::new(),
+        accept: spec.accept.clone(),
         // A Job that is run again after it was done stays done, whatever was backed up since.
         when_newer: WhenNewer::Warn,
         dry_run: spec.dry_run,

@@ -1,5 +1,6 @@
 //! KafkaBackup.
 
+use contract::OnGap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -73,6 +74,10 @@ pub struct KafkaBackupSpec {
     /// Whether the committed offsets of all groups are saved, too.
     #[serde(default)]
     pub consumer_group_snapshot: bool,
+    /// What happens when partitions cannot be read, because nobody leads them or a batch is damaged on every replica. An
+    /// addition of this operator.
+    #[serde(default)]
+    pub on_gap: OnGap,
     /// How often progress is saved. With `stopAtCurrentOffsets`, this block makes runs incremental.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::{OnUnreadable, Risk};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -94,6 +95,12 @@ pub struct KafkaRestoreSpec {
     /// one fails before it writes. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
+    /// What is done although it may not be meant; the plan refuses it otherwise. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<Risk>,
+    /// What happens with a record batch of the archive that cannot be decoded. An addition of this operator.
+    #[serde(default)]
+    pub on_unreadable: OnUnreadable,
     /// Where the restore keeps its state when the archive may only be read. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_storage: Option<Storage>,
