@@ -21,7 +21,7 @@ test-quick:
     tests/servers/need.sh
     cargo build --locked -p kafka-backup-runner -p kubectl-kafka-backup
     cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-inspect -p kafka-backup-api -p kafka-backup-operator -p kubectl-kafka-backup -p kafka-backup-sim
-    cargo test --locked -p kafka-backup-tests --test house --test manifests --test cli --test plugin --test conformance
+    cargo test --locked -p kafka-backup-tests --lib --test house --test manifests --test cli --test plugin --test conformance
 
 # Suites against real Apache Kafka and a real S3 server
 test-servers:
@@ -55,7 +55,7 @@ playground *FILE:
 picture: (playground "target/session.txt")
     tests/picture.py target/session.txt > docs/session.svg
 
-# Long tests: `just torture` against servers, `just torture simulate SECONDS` in the model
+# Long tests: `just torture` against servers, `simulate SECONDS` in the model, `life SECONDS` beside a cluster
 torture WHAT="servers" *ARGS:
     {{just_executable()}} torture-{{WHAT}} {{ARGS}}
 
@@ -63,6 +63,12 @@ torture WHAT="servers" *ARGS:
 torture-simulate SECONDS="3600":
     cargo build --locked --profile simulate -p kafka-backup-sim
     target/simulate/simulate {{SECONDS}}
+
+# A cluster lives beside a continuous backup for SECONDS; ends with 0 only if nothing is lost, doubled or late
+torture-life SECONDS="3600" *SEED:
+    tests/servers/need.sh
+    cargo build --locked -p kafka-backup-runner -p kafka-backup-tests
+    target/debug/life {{SECONDS}} {{SEED}}
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture-servers:

@@ -22,8 +22,10 @@ pub const ANCIENT: &str = "2.8.2";
 pub struct Options {
     /// Release.
     pub version: &'static str,
-    /// Brokers, each also a controller.
+    /// Brokers, each also a controller unless `voters` says how many are.
     pub nodes: usize,
+    /// The first so many are controllers; all when absent.
+    pub voters: Option<usize>,
     /// Also listen with SASL, mutual TLS and SASL over TLS, and enforce ACLs.
     pub secure: bool,
     /// Further lines of `server.properties`.
@@ -41,6 +43,7 @@ impl Default for Options {
         Self {
             version: NEW,
             nodes: 1,
+            voters: None,
             secure: false,
             properties: Vec::new(),
             racks: false,
@@ -77,6 +80,19 @@ struct Ports {
     sasl_tls: u16,
 }
 
+impl Node {
+    fn new(dir: &Path, number: usize) -> Self {
+        let ports = Ports {
+            plain: free_port(),
+            controller: free_port(),
+            sasl: free_port(),
+            mtls: free_port(),
+            sasl_tls: free_port(),
+        };
+        Self { dir: dir.join(format!("node{number}")), ports, process: None }
+    }
+}
+
 impl Kafka {
     /// One plain broker of the newest release.
     pub fn start() -> Self {
@@ -92,18 +108,7 @@ impl Kafka {
     pub fn launch_behind(options: Options, tell: impl Fn(usize, u16)) -> Self {
         let libs = fetch(&["kafka", options.version]);
         let dir = Scratch::new("kafka-backup-broker-");
-        let nodes = (0..options.nodes)
-            .map(|number| {
-                let ports = Ports {
-                    plain: free_port(),
-                    controller: free_port(),
-                    sasl: free_port(),
-                    mtls: free_port(),
-                    sasl_tls: free_port(),
-                };
-                Node { dir: dir.path().join(format!("node{number}")), ports, process: None }
-            })
-            .collect();
+        let nodes = (0..options.nodes).map(|number| Node::new(dir.path(), number)).collect();
         let cluster_id = cluster_id(dir.path());
         let zookeeper = (options.version == ANCIENT).then(|| crate::zookeeper::start(&libs, dir.path()));
         let mut kafka = Self { dir, options, libs, cluster_id, nodes, zookeeper };
@@ -186,6 +191,15 @@ impl Kafka {
         self.wait_ready(node);
     }
 
+    /// Adds a broker that is no controller, and returns its number. A cluster that may grow names its `voters`.
+    pub fn add_node(&mut self) -> usize {
+        let number = self.nodes.len();
+        self.nodes.push(Node::new(self.dir.path(), number));
+        self.configure(number);
+        self.restart(number);
+        number
+    }
+
     /// Runs one of Kafka's own command-line classes and returns its output.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
         self.tool_with_input(class, arguments, "")
@@ -260,7 +274,9 @@ impl Kafka {
             );
         }
         let voter = |(id, node): (usize, &Node)| format!("{}@127.0.0.1:{}", id + 1, node.ports.controller);
-        let voters: Vec<_> = self.nodes.iter().enumerate().map(voter).collect();
+        let count = self.options.voters.unwrap_or(self.nodes.len());
+        let voters: Vec<_> = self.nodes.iter().enumerate().take(count).map(voter).collect();
+        let votes = number < count;
         let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
         let host = self.options.host;
         let mut listeners = format!("PLAINTEXT://{host}:{}", ports.plain);
@@ -277,9 +293,9 @@ impl Kafka {
         let own = format!("PLAINTEXT://{host}:{}", ports.plain);
         let advertised = listeners.replace(&own, &format!("PLAINTEXT://{host}:{advertised_port}"));
         let mut out = format!(
-            "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
+            "process.roles={}\nnode.id={}\ncontroller.quorum.voters={}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
-             listeners={listeners},CONTROLLER://127.0.0.1:{}\nadvertised.listeners={advertised}\n\
+             listeners={listeners}{}\nadvertised.listeners={advertised}\n\
              listener.security.protocol.map={protocols}\nlog.dirs={}\nnum.partitions=1\n\
              auto.create.topics.enable=false\noffsets.topic.num.partitions=2\n\
              offsets.topic.replication.factor={replicas}\ntransaction.state.log.num.partitions=2\n\
@@ -288,9 +304,10 @@ impl Kafka {
              share.coordinator.state.topic.num.partitions=2\n\
              group.initial.rebalance.delay.ms=0\nlog.retention.ms=-1\nlog.cleaner.backoff.ms=500\n\
              num.network.threads=2\nnum.io.threads=4\nlog.cleaner.dedupe.buffer.size=16777216\n",
+            if votes { "broker,controller" } else { "broker" },
             number + 1,
             voters.join(","),
-            ports.controller,
+            if votes { format!(",CONTROLLER://127.0.0.1:{}", ports.controller) } else { String::new() },
             self.nodes[number].dir.join("data").display(),
         );
         if self.options.secure {

@@ -19,6 +19,7 @@ pub mod store_faults;
 
 pub mod bench;
 pub mod desk;
+pub mod life;
 pub mod live;
 pub mod load;
 pub mod mount;

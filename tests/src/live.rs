@@ -14,7 +14,8 @@ use crate::runner::{Bench, Ended};
 #[derive(Debug)]
 pub struct Live {
     child: Child,
-    events: Receiver<Value>,
+    /// Events, and when they came.
+    events: Receiver<(Instant, Value)>,
     lines: Vec<String>,
 }
 
@@ -27,7 +28,7 @@ impl Bench {
         let (sender, events) = channel();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                if sender.send(serde_json::from_str(&line).unwrap_or(Value::Null)).is_err() {
+                if sender.send((Instant::now(), serde_json::from_str(&line).unwrap_or(Value::Null))).is_err() {
                     return;
                 }
             }
@@ -48,7 +49,7 @@ impl Live {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(event) => {
+                Ok((_, event)) => {
                     self.lines.push(event.to_string());
                     if event["event"] == kind && holds(&event) {
                         return event;
@@ -62,6 +63,18 @@ impl Live {
                 }
             }
         }
+    }
+
+    /// The events since the last look, and when they came, without waiting.
+    pub fn news(&mut self) -> Vec<(Instant, Value)> {
+        let news: Vec<_> = self.events.try_iter().collect();
+        self.lines.extend(news.iter().map(|(_, event)| event.to_string()));
+        news
+    }
+
+    /// Whether it ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for the next recovery point and returns its name.
@@ -82,7 +95,7 @@ impl Live {
         drop(self.child.stderr.take().unwrap().read_to_string(&mut stderr));
         let status: ExitStatus = self.child.wait().unwrap();
         let mut stdout = self.lines;
-        stdout.extend(self.events.iter().map(|event| event.to_string()));
+        stdout.extend(self.events.iter().map(|(_, event)| event.to_string()));
         Ended { code: status.code().unwrap_or(-1), stdout: stdout.join("\n"), stderr }
     }
 }

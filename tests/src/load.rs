@@ -137,16 +137,22 @@ pub fn create_on(bootstrap: &str, name: &str, brokers: &[i32], configs: &[(&str,
 /// Waits until every partition of the cluster has all its replicas in sync: until then a broker that fails next may take
 /// the only ones that are.
 pub fn wait_in_sync(bootstrap: &str) {
+    wait_for(Duration::from_secs(180), || in_sync(bootstrap));
+}
+
+/// Whether every partition of the cluster has all its replicas in sync.
+///
+/// # Errors
+/// The partitions that have not, or why it is not known.
+pub fn in_sync(bootstrap: &str) -> Result<(), String> {
     let consumer: BaseConsumer = config(bootstrap).create().unwrap();
-    wait_for(Duration::from_secs(180), || {
-        let metadata = consumer.fetch_metadata(None, Duration::from_secs(20)).map_err(|error| error.to_string())?;
-        let parts = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(|one| (topic.name(), one)));
-        let behind = |(_, one): &(&str, &MetadataPartition)| one.leader() < 0 || one.isr().len() < one.replicas().len();
-        match parts.filter(behind).map(|(name, one)| format!("{name}/{}", one.id())).collect::<Vec<_>>() {
-            left if left.is_empty() => Ok(()),
-            left => Err(format!("replicas of {}", left.join(", "))),
-        }
-    });
+    let metadata = consumer.fetch_metadata(None, Duration::from_secs(20)).map_err(|error| error.to_string())?;
+    let parts = metadata.topics().iter().flat_map(|topic| topic.partitions().iter().map(|one| (topic.name(), one)));
+    let behind = |(_, one): &(&str, &MetadataPartition)| one.leader() < 0 || one.isr().len() < one.replicas().len();
+    match parts.filter(behind).map(|(name, one)| format!("{name}/{}", one.id())).collect::<Vec<_>>() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("replicas of {}", left.join(", "))),
+    }
 }
 
 /// Deletes the records of a partition before an offset.

@@ -10,7 +10,10 @@ use sim::world::simulate;
 /// Seeds that once showed a fault, of the product or of the model, with what it was.
 const KEPT: &[(u64, &str)] = &[
     (1_795_900_001_221, "every topic is deleted, and the pod of a continuous run starts again"),
-    (1_795_900_001_400, "a log is cut to nothing and grows past the old position: the position lost its epoch in between"),
+    (
+        1_795_900_001_400,
+        "a log is cut to nothing and grows past the old position: the position lost its epoch in between",
+    ),
     (1_795_829_277_072, "a partition is held back by a transaction, and what lies before it is out of reach"),
     (1_795_830_979_690, "the log start cuts through a batch whose neighbours are stored before it"),
     (1_795_830_979_251, "a topic is deleted before its first plan: the end that an older run had promised stays"),

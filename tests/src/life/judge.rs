@@ -1,0 +1,99 @@
+//! Whether the last point has what the source has.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::Outcome;
+use super::writers::{Shared, Topic};
+use crate::kafka::Kafka;
+use crate::oracle::{self, Seen};
+use crate::runner::Bench;
+
+/// Verifies the archive, restores the last point and compares every partition by the offsets of the source.
+pub(super) fn judge(source: &Kafka, bench: &Bench, backup: &str, shared: &Shared, outcome: &mut Outcome) {
+    let target = Kafka::start();
+    let what = json!({"from": backup, "topics": ["l-*"], "defaultReplicationFactor": 1});
+    let restore = bench.restore("life-restore", &target.bootstrap(), what);
+    let verified = bench.call("verify", &restore, &[backup]);
+    if verified.code != 0 {
+        outcome.faults.push(format!("verify ends with {}: {}{}", verified.code, verified.stdout, verified.stderr));
+    }
+    let restored = bench.run(&restore);
+    if restored.code != 0 {
+        outcome.faults.push(format!("the restore ends with {}: {}", restored.code, restored.stderr));
+        return;
+    }
+    let rolled_back = shared.rolled_back();
+    for (name, topic) in &*shared.topics() {
+        for partition in 0..topic.partitions {
+            let there = oracle::read(&source.bootstrap(), name, partition, false);
+            let back: Vec<_> = oracle::read(&target.bootstrap(), name, partition, false)
+                .iter()
+                .map(|seen| seen.without_offset_headers(None))
+                .collect();
+            let found = compare(topic, &there, &back, |transaction| rolled_back.contains(&transaction));
+            outcome.records += back.len() as u64;
+            outcome.faults.extend(found.into_iter().map(|text| format!("{name}/{partition}: {text}")));
+        }
+    }
+}
+
+/// What is wrong with a restored partition; the first of each kind.
+fn compare(topic: &Topic, there: &[Seen], back: &[Seen], rolled_back: impl Fn(u64) -> bool) -> Vec<String> {
+    let mut out = Vec::new();
+    let content = |seen: &Seen| Seen { append_time: false, ..seen.clone() };
+    let restored: BTreeMap<i64, Seen> = back.iter().map(|seen| (seen.offset, content(seen))).collect();
+    if let Some(two) = back.windows(2).find(|two| two[1].offset <= two[0].offset) {
+        out.push(format!("offset {} comes after offset {}", two[1].offset, two[0].offset));
+    }
+    let missing: Vec<_> = there.iter().filter(|seen| restored.get(&seen.offset) != Some(&content(seen))).collect();
+    if let Some(first) = missing.first() {
+        let has = restored.get(&first.offset);
+        out.push(format!("{} records are missing or differ, the first is {first:?}; restored: {has:?}", missing.len()));
+    }
+    let start = there.first().map_or(i64::MAX, |seen| seen.offset);
+    let source: BTreeMap<i64, ()> = there.iter().map(|seen| (seen.offset, ())).collect();
+    for seen in back {
+        let text = String::from_utf8_lossy(seen.value.as_deref().unwrap_or_default()).into_owned();
+        let mut words = text.split(' ');
+        let incarnation = words.next().and_then(|word| word.parse().ok());
+        let transaction = words.next().and_then(|word| word.parse().ok());
+        if incarnation != Some(topic.incarnation) {
+            out.push(format!("offset {} is a record of another topic: {text:.60}", seen.offset));
+        } else if transaction.is_some_and(&rolled_back) {
+            out.push(format!("offset {} was rolled back: {text:.60}", seen.offset));
+        } else if seen.offset > start && !topic.compacted && !source.contains_key(&seen.offset) {
+            out.push(format!("offset {} is not in the source: {text:.60}", seen.offset));
+        } else {
+            continue;
+        }
+        break;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(offset: i64, value: &str) -> Seen {
+        Seen { offset, timestamp: 1, append_time: false, key: None, value: Some(value.into()), headers: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_wrong_is_found() {
+        let topic = Topic { partitions: 1, incarnation: 4, compacted: false };
+        let source = [seen(5, "4 - 15"), seen(6, "4 7 16"), seen(8, "4 - 18")];
+        let judge = |back: &[Seen]| compare(&topic, &source, back, |transaction| transaction == 9).join("; ");
+        // What was deleted from the source is kept.
+        let all = [seen(4, "4 - 14"), seen(5, "4 - 15"), seen(6, "4 7 16"), seen(8, "4 - 18")];
+        assert_eq!(judge(&all), "");
+        assert!(judge(&all[..3]).contains("1 records are missing"));
+        assert!(judge(&[&all[..3], &[seen(8, "4 - 19")]].concat()).contains("differ"));
+        assert!(judge(&[&all[..], &all[3..]].concat()).contains("offset 8 comes after offset 8"));
+        assert!(judge(&[&[seen(3, "2 - 13")], &all[..]].concat()).contains("of another topic"));
+        assert!(judge(&[&[seen(3, "4 9 13")], &all[..]].concat()).contains("was rolled back"));
+        assert!(judge(&[&all[..3], &[seen(7, "4 - 17")], &all[3..]].concat()).contains("not in the source"));
+    }
+}

@@ -1,0 +1,122 @@
+//! The runner of the backup, which is started again when it was killed, and when its points came.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{INTERVAL, Outcome, PATIENCE};
+use crate::live::Live;
+use crate::runner::Bench;
+
+/// Exit code of a run that was stopped.
+const STOPPED: i32 = 75;
+/// Exit codes after which an operator starts the run again.
+const AGAIN: [i32; 2] = [3, 5];
+
+/// The runner that works.
+pub(super) struct Watch<'a> {
+    bench: &'a Bench,
+    spec: Value,
+    live: Option<Live>,
+    last_point: Instant,
+    writes_ended: Instant,
+    lag: u64,
+    outcome: Outcome,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn start(bench: &'a Bench, spec: Value) -> Self {
+        let live = Some(bench.live(&spec));
+        let now = Instant::now();
+        Self { bench, spec, live, last_point: now, writes_ended: now, lag: u64::MAX, outcome: Outcome::default() }
+    }
+
+    /// Reads what the run told since the last look; one that ended by itself is a fault, and is started again.
+    pub(super) fn look(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let ended = live.has_ended();
+        for (at, event) in live.news() {
+            match event["event"].as_str() {
+                Some("committed") if event["sealed"] == true => self.point(at),
+                Some("progress") => self.lag = event["lag"].as_u64().unwrap_or(u64::MAX),
+                Some("warning" | "gap" | "timeline" | "member") => println!("  {event}"),
+                _ => {}
+            }
+        }
+        if ended {
+            let Some(ended) = self.live.take().map(Live::finish) else { return };
+            self.fault(format!("the run ended by itself, exit {}: {}", ended.code, ended.stderr.trim()));
+            if AGAIN.contains(&ended.code) {
+                self.live = Some(self.bench.live(&self.spec));
+            }
+        }
+    }
+
+    /// Whether a run is there: one that failed for good is not started again.
+    pub(super) fn works(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// A recovery point came.
+    fn point(&mut self, at: Instant) {
+        let pause = at.duration_since(self.last_point);
+        let limit = Duration::from_secs(INTERVAL) * PATIENCE;
+        if pause > limit {
+            self.fault(format!("no recovery point for {} s, more than {}", pause.as_secs(), limit.as_secs()));
+        }
+        self.outcome.longest = self.outcome.longest.max(pause);
+        self.outcome.points += 1;
+        self.last_point = at;
+    }
+
+    fn fault(&mut self, text: String) {
+        println!("FAULT: {text}");
+        self.outcome.faults.push(text);
+    }
+
+    /// Kills the run, or asks it to stop, and starts it again.
+    pub(super) fn restart(&mut self, signal: &str) {
+        self.look();
+        if let Some(live) = self.live.take() {
+            let ended = live.end(signal);
+            if signal == "TERM" && ended.code != STOPPED {
+                self.fault(format!("stopped on request with exit {}: {}", ended.code, ended.stderr.trim()));
+            }
+        }
+        self.live = Some(self.bench.live(&self.spec));
+    }
+
+    /// Waits until nothing is left to read and a point holds it.
+    pub(super) fn catch_up(&mut self) {
+        self.writes_ended = Instant::now();
+        let deadline = self.writes_ended + Duration::from_secs(300);
+        self.lag = u64::MAX;
+        while self.lag != 0 && Instant::now() < deadline {
+            self.look();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        if self.lag != 0 {
+            self.fault(format!("300 s after the last write, {} records are not in the archive", self.lag));
+        }
+        // A point that holds it; then it is idle, and no further one is missed.
+        for _ in 0..INTERVAL {
+            std::thread::sleep(Duration::from_secs(1));
+            self.look();
+        }
+    }
+
+    /// Stops the run for good.
+    pub(super) fn end(mut self) -> Outcome {
+        self.look();
+        if self.last_point < self.writes_ended {
+            self.fault("no recovery point after the last write".to_owned());
+        }
+        if let Some(live) = self.live.take() {
+            let ended = live.end("TERM");
+            if ended.code != STOPPED {
+                self.fault(format!("stopped at the end with exit {}: {}", ended.code, ended.stderr.trim()));
+            }
+        }
+        self.outcome
+    }
+}
