@@ -59,6 +59,7 @@ pub struct Metrics {
     restores: Runs,
     backup_time: Family<ByResource, Histogram>,
     restore_time: Family<ByResource, Histogram>,
+    overdue: Family<ByResource, Gauge>,
     /// Kind, namespace and name of the resources that have series.
     resources: Mutex<BTreeSet<(String, String, String)>>,
     leader: Gauge,
@@ -86,6 +87,7 @@ impl Metrics {
             restores: Runs::default(),
             backup_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
             restore_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
+            overdue: Family::default(),
             resources: Mutex::default(),
             leader: Gauge::default(),
             refused: Counter::default(),
@@ -112,6 +114,9 @@ impl Metrics {
                 runs.last_success.clone(),
             );
         }
+        let help =
+            "Whether the next recovery point of a continuous backup is overdue: three checkpoint intervals went by";
+        all.register("backup_overdue", help, metrics.overdue.clone());
         all.register("leader", "Whether this replica runs the controllers", metrics.leader.clone());
         all.register("admissions_refused", "Resources that admission refused", metrics.refused.clone());
         all.register("admissions_accepted", "Resources that admission accepted", metrics.admitted.clone());
@@ -154,11 +159,14 @@ impl Metrics {
         let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = |(of, namespace, name): &(String, String, String)| of == kind && !is_there(namespace, name);
         let (runs, time) = self.runs(kind);
-        for (_, namespace, name) in resources.iter().filter(|key| gone(key)) {
+        for (of, namespace, name) in resources.iter().filter(|key| gone(key)) {
             let by = ByResource { resource_namespace: namespace.clone(), name: name.clone() };
             time.remove(&by);
             for series in [&runs.last_success, &runs.records, &runs.bytes] {
                 series.remove(&by);
+            }
+            if of == "KafkaBackup" {
+                self.overdue.remove(&by);
             }
             for outcome in ["success", "failure"] {
                 let (resource_namespace, name) = (namespace.clone(), name.clone());
@@ -194,9 +202,26 @@ impl Metrics {
         runs.last_success.get_or_create(&by).set(at.as_second());
     }
 
+    /// Whether the next recovery point of a resource is overdue; `None` when nobody waits for one.
+    pub fn overdue(&self, owner: &Owner, overdue: Option<bool>) {
+        let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
+        match overdue {
+            Some(overdue) => {
+                self.remember(owner);
+                self.overdue.get_or_create(&by).set(overdue.into());
+            }
+            None if owner.kind == "KafkaBackup" => drop(self.overdue.remove(&by)),
+            None => {}
+        }
+    }
+
     /// Whether this replica runs the controllers.
     pub fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
+        if !leads {
+            // Another replica knows better from now on.
+            self.overdue.clear();
+        }
     }
 
     /// A resource was judged.
@@ -243,6 +268,12 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        let overdue = r#"kafka_backup_operator_backup_overdue{resource_namespace="a",name="b"} 1"#;
+        metrics.overdue(&owner, Some(true));
+        assert!(metrics.text().contains(overdue), "{}", metrics.text());
+        metrics.leads(false);
+        assert!(!metrics.text().contains(overdue), "a replica that does not lead does not know");
+        metrics.overdue(&owner, Some(true));
         metrics.forget("KafkaRestore", |_, _| false);
         metrics.forget("KafkaBackup", |namespace, name| (namespace, name) == ("a", "b"));
         assert!(metrics.text().contains(r#"name="b""#), "it is there still");

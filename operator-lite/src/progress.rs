@@ -23,6 +23,14 @@ pub struct Progress {
     pub committed_at: Option<String>,
     /// The newest recovery point that this run made.
     pub point: Option<String>,
+    /// When it was made (RFC 3339).
+    pub point_at: Option<String>,
+    /// When a continuous run last knew that everything is archived (RFC 3339).
+    pub whole_at: Option<String>,
+    /// What an overdue recovery point waits for.
+    pub overdue: Option<String>,
+    /// When the run said anything last (RFC 3339).
+    pub said_at: Option<String>,
     /// The last warning.
     pub warning: Option<String>,
 }
@@ -35,8 +43,11 @@ pub fn read(log: &str) -> Option<Progress> {
     for event in events.filter(|event| event.source == "kafka-backup") {
         let at = event.at;
         let progress = out.get_or_insert_default();
+        progress.said_at = Some(at.clone());
         match event.kind {
-            EventKind::Progress { records, bytes, percent, topic, pace } => {
+            EventKind::Progress { records, bytes, percent, topic, whole_at, overdue, pace } => {
+                progress.whole_at = whole_at;
+                progress.overdue = overdue;
                 progress.topic = topic.or(progress.topic.take());
                 progress.records = records;
                 progress.bytes = bytes;
@@ -46,11 +57,21 @@ pub fn read(log: &str) -> Option<Progress> {
                 progress.remaining_secs = pace.remaining_secs;
             }
             EventKind::Committed { point, .. } => {
+                if point.is_some() {
+                    progress.point = point;
+                    progress.point_at = Some(at.clone());
+                }
                 progress.committed_at = Some(at);
-                progress.point = point.or(progress.point.take());
             }
             EventKind::Warning { message } => progress.warning = Some(message),
-            _ => {}
+            EventKind::Started { .. }
+            | EventKind::Planned { .. }
+            | EventKind::Gap { .. }
+            | EventKind::Timeline { .. }
+            | EventKind::Member { .. }
+            | EventKind::Group { .. }
+            | EventKind::Dropped { .. }
+            | EventKind::Finished { .. } => {}
         }
     }
     out
@@ -74,7 +95,23 @@ something else {"event":"progress"}
         assert_eq!((progress.records, progress.bytes, progress.remaining_secs), (9, 90, Some(7)));
         assert_eq!(progress.committed_at.as_deref(), Some("2026-11-21T10:00:03.000Z"));
         assert_eq!(progress.point.as_deref(), Some("a-1"));
+        // What is saved after a recovery point is no recovery point.
+        assert_eq!(progress.point_at.as_deref(), Some("2026-11-21T10:00:01.000Z"));
+        assert_eq!(progress.said_at.as_deref(), Some("2026-11-21T10:00:03.000Z"));
         assert_eq!(progress.warning, None);
         assert_eq!(read("nothing\nof ours"), None);
+    }
+
+    #[test]
+    fn an_overdue_recovery_point_is_told_until_it_is_made() {
+        let line = |second: u8, more: &str| {
+            format!(
+                r#"{{"source":"kafka-backup","seq":{second},"at":"2026-11-21T10:00:0{second}.000Z","event":"progress","records":5,"bytes":50,"percent":10.0,"recordsPerSec":1.0,"bytesPerSec":10.0,"lag":45,"limitedBy":"broker"{more}}}"#
+            )
+        };
+        let late = line(1, r#","overdue":"it waits for a/0""#);
+        assert_eq!(read(&late).unwrap().overdue.as_deref(), Some("it waits for a/0"));
+        let made = read(&format!("{late}\n{}", line(2, r#","wholeAt":"2026-11-21T10:00:02.000Z""#))).unwrap();
+        assert_eq!((made.overdue, made.whole_at.as_deref()), (None, Some("2026-11-21T10:00:02.000Z")));
     }
 }

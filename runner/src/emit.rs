@@ -240,7 +240,15 @@ mod tests {
     }
 
     fn progress(records: u64) -> EventKind {
-        EventKind::Progress { records, bytes: 0, percent: 0.0, topic: None, pace: Pace::default() }
+        EventKind::Progress {
+            records,
+            bytes: 0,
+            percent: 0.0,
+            topic: None,
+            whole_at: None,
+            overdue: None,
+            pace: Pace::default(),
+        }
     }
 
     #[test]

@@ -41,10 +41,14 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
         };
         operator.run_ended(&owner, &claim, &verdict, now);
         operator.last_success(&owner, now);
+        operator.overdue(&owner, Some(true));
         operator.reconciled(kind, false, std::time::Duration::ZERO);
     }
     let pace = Pace::default();
-    runner.take(&EventKind::Progress { records: 1, bytes: 1, percent: 1.0, topic: None, pace }, 0.0);
+    runner.take(
+        &EventKind::Progress { records: 1, bytes: 1, percent: 1.0, topic: None, whole_at: None, overdue: None, pace },
+        0.0,
+    );
     let served = operator.text() + &runner.text();
     let known: BTreeSet<&str> =
         served.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();

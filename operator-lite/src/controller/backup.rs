@@ -10,7 +10,7 @@ use super::kind::{Kind, Pending};
 use crate::capacity::Class;
 use crate::decide::Mode;
 use crate::error::Error;
-use crate::status::{Moment, State, backup, taken_over};
+use crate::status::{Moment, State, backup, is_overdue, taken_over};
 
 impl Kind for KafkaBackup {
     fn claim(&self) -> Option<&RunClaim> {
@@ -27,6 +27,10 @@ impl Kind for KafkaBackup {
 
     fn last_success(&self) -> Option<&String> {
         self.status.as_ref()?.last_backup_time.as_ref()
+    }
+
+    fn is_overdue(&self) -> Option<bool> {
+        is_overdue(&self.status.as_ref()?.conditions)
     }
 
     fn phase(&self) -> Option<&String> {

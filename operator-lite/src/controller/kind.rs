@@ -38,6 +38,8 @@ pub trait Kind:
     fn last_trigger(&self) -> Option<&String>;
     /// When a run of it last ended well (RFC 3339).
     fn last_success(&self) -> Option<&String>;
+    /// Whether its next recovery point is overdue; `None` when nobody waits for one.
+    fn is_overdue(&self) -> Option<bool>;
     /// Its phase.
     fn phase(&self) -> Option<&String>;
     /// Whether it was taken over from another operator.

@@ -78,6 +78,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     if let Some(time) = object.last_success().and_then(|time| time.parse().ok()) {
         context.metrics.last_success(&subject.owner, time);
     }
+    context.metrics.overdue(&subject.owner, object.is_overdue());
     if object.meta().deletion_timestamp.is_some() {
         // The garbage collector ends what belongs to it.
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);

@@ -28,6 +28,10 @@ impl Kind for KafkaRestore {
         self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
     }
 
+    fn is_overdue(&self) -> Option<bool> {
+        None
+    }
+
     fn phase(&self) -> Option<&String> {
         self.status.as_ref()?.phase.as_ref()
     }

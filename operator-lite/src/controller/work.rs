@@ -179,7 +179,10 @@ impl<K: Kind> Work<'_, K> {
                 Ok(Action::requeue(SOON))
             }
             // Not longer than a look: clocks jump.
-            Step::Wait(time) => Ok(Action::requeue(until(time, self.now).min(LOOK))),
+            Step::Wait(time) => {
+                let after = Action::requeue(until(time, self.now).min(LOOK));
+                Ok(self.tell(&State::Waiting).await?.then(after))
+            }
             Step::Again { next, why } => self.again(subject, &claim, next, &why, jobs).await,
             Step::Conclude(verdict) => self.conclude(subject, claim, verdict).await,
             Step::Clear(names) => {

@@ -3,6 +3,7 @@
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
 use super::conditions::{health, set, settle, take_over};
+use super::overdue::{OVERDUE, late, overdue};
 use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks};
 use crate::decide::Verdict;
 
@@ -69,24 +70,26 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
                 // Continuous runs make points while they work.
                 if let Some(point) = &progress.point {
                     new.backup_id = Some(point.clone());
-                    new.last_backup_time.clone_from(&progress.committed_at);
+                    new.last_backup_time.clone_from(&progress.point_at);
                 }
             }
-            let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
-            match (&running.problem, warning) {
-                (Some((reason, text)), _) => {
-                    phase(&mut new, "Running", text.clone());
-                    // A lost node needs somebody; everything else may mend itself.
-                    let stalled = reason == "NodeLost";
-                    health(&mut new.conditions, (false, stalled, !stalled), reason, text, moment);
-                }
-                (None, warning) => {
-                    let text = warning.unwrap_or_else(|| "Backup is running".to_owned());
-                    phase(&mut new, "Running", text.clone());
-                    working(&mut new, scheduled || spec.continuous, "BackupRunning", &text, moment);
-                }
+            if let Some((reason, text)) = &running.problem {
+                phase(&mut new, "Running", text.clone());
+                // A lost node needs somebody; everything else may mend itself.
+                let stalled = reason == "NodeLost";
+                health(&mut new.conditions, (false, stalled, !stalled), reason, text, moment);
+            } else {
+                let late = late(spec, state, moment.now);
+                let reason = if late.is_some() { OVERDUE } else { "BackupRunning" };
+                let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
+                let usual = || warning.unwrap_or_else(|| "Backup is running".to_owned());
+                let lasting = (scheduled || spec.continuous) && late.is_none();
+                let text = late.unwrap_or_else(usual);
+                phase(&mut new, "Running", text.clone());
+                working(&mut new, lasting, reason, &text, moment);
             }
         }
+        State::Waiting => {}
         State::Renewed(claim) => new.run = Some((**claim).clone()),
         State::Retrying(claim, text) => {
             new.run = Some((**claim).clone());
@@ -101,6 +104,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
         State::Over(claim, verdict) => over(&mut new, spec, claim, verdict, moment),
     }
     retention(&mut new, spec, moment);
+    overdue(&mut new.conditions, spec, state, moment);
     new
 }
 

@@ -10,7 +10,11 @@ const LONGEST: usize = 32_768;
 
 /// Sets a condition; its time changes only with its status.
 pub(super) fn set(all: &mut Vec<Condition>, name: &str, status: bool, reason: &str, message: &str, moment: Moment) {
-    let status = if status { "True" } else { "False" };
+    put(all, name, if status { "True" } else { "False" }, (reason, message), moment);
+}
+
+/// Sets a condition to `True`, `False` or `Unknown`; its time changes only with its status.
+pub(super) fn put(all: &mut Vec<Condition>, name: &str, status: &str, (reason, message): (&str, &str), moment: Moment) {
     let old = all.iter().position(|condition| condition.type_ == name);
     let since = old.and_then(|place| all.get(place)).filter(|old| old.status == status);
     let condition = Condition {

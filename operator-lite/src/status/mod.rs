@@ -2,6 +2,7 @@
 
 mod backup;
 mod conditions;
+mod overdue;
 mod restore;
 
 use api::finding::Finding;
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 
 pub use backup::backup;
 pub(crate) use conditions::{health, taken_over};
+pub(crate) use overdue::is_overdue;
 pub use restore::restore;
 
 use crate::decide::{Tick, Verdict};
@@ -36,6 +38,8 @@ pub enum State {
     Running(Box<Running>),
     /// The claim is written anew, before its Job is made.
     Renewed(Box<RunClaim>),
+    /// The next attempt is not due yet.
+    Waiting,
     /// An attempt has ended, and this claim is for the next one.
     Retrying(Box<RunClaim>, String),
     /// The Job of a finished run is gone.

@@ -66,6 +66,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.eta_ms = progress.remaining_secs.map(|seconds| seconds * 1_000);
             }
         }
+        State::Waiting => {}
         State::Renewed(claim) => new.run = Some((**claim).clone()),
         State::Retrying(claim, text) => {
             tell("Running", (false, false, true), "RestoreRetrying", text);

@@ -212,3 +212,61 @@ fn that_a_container_ran_is_written_down() {
     };
     assert_eq!((told(false), told(true)), (Some(false), Some(true)));
 }
+
+/// The status and the reason of the condition `RecoveryPointOverdue`.
+fn overdue(status: &KafkaBackupStatus) -> Option<(&str, &str)> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == "RecoveryPointOverdue")?;
+    Some((&found.status, &found.reason))
+}
+
+#[test]
+fn an_overdue_recovery_point_is_told() {
+    let spec = backup_spec(&json!({"continuous": true, "checkpoint": {"intervalSecs": 10}}));
+    let works = |whole: bool, overdue: Option<&str>, said: i64| {
+        let progress = Progress {
+            whole_at: whole.then(|| at(0).now.to_string()),
+            overdue: overdue.map(str::to_owned),
+            said_at: Some(at(said).now.to_string()),
+            ..Progress::default()
+        };
+        State::Running(Box::new(Running { progress: Some(progress), ..Running::default() }))
+    };
+    let new = backup(&KafkaBackupStatus::default(), &spec, &works(false, None, 1), at(1));
+    assert_eq!(overdue(&new), Some(("Unknown", "NotKnown")));
+    let whole = backup(&new, &spec, &works(true, None, 2), at(2));
+    assert_eq!((overdue(&whole), health(&whole.conditions).1), (Some(("False", "Whole")), "BackupRunning"));
+    let late = backup(&whole, &spec, &works(true, Some("it waits for a/0"), 40), at(40));
+    assert_eq!(overdue(&late), Some(("True", "Overdue")));
+    assert_eq!(health(&late.conditions), ("FFT".to_owned(), "RecoveryPointOverdue"));
+    assert!(late.message.as_ref().unwrap().contains("three checkpoint intervals: it waits for a/0"));
+    let still = backup(&late, &spec, &works(true, Some("it waits for a/0"), 41), at(41));
+    assert_eq!(still, late, "it is written once, and keeps its time");
+    // A new attempt knows nothing yet: what was overdue stays so.
+    let again = backup(&late, &spec, &works(false, None, 50), at(50));
+    assert_eq!(overdue(&again), Some(("True", "NotKnown")));
+    assert_eq!(overdue(&backup(&again, &spec, &works(true, None, 60), at(60))), Some(("False", "Whole")));
+    let paused = backup_spec(&json!({"continuous": true, "suspend": true}));
+    assert_eq!(overdue(&backup(&late, &paused, &State::Idle(None), at(70))), None);
+    let nightly = backup_spec(&json!({"schedule": "@daily"}));
+    assert_eq!(overdue(&backup(&late, &nightly, &State::Idle(None), at(70))), None);
+}
+
+#[test]
+fn a_run_that_does_not_work_leaves_its_recovery_point_overdue() {
+    let spec = backup_spec(&json!({"continuous": true, "checkpoint": {"intervalSecs": 10}}));
+    let silent = Progress { whole_at: Some("x".into()), said_at: Some(at(0).now.to_string()), ..Progress::default() };
+    let silent = State::Running(Box::new(Running { progress: Some(silent), ..Running::default() }));
+    let whole = backup(&KafkaBackupStatus::default(), &spec, &silent, at(1));
+    assert_eq!(overdue(&whole), Some(("False", "Whole")));
+    let failing = [State::Retrying(claim(), "KB2001: away".into()), State::Waiting];
+    for states in [failing.to_vec(), vec![silent.clone(), silent]] {
+        let mut status = whole.clone();
+        for (second, wanted) in [(70, "Unknown"), (99, "Unknown"), (100, "True")] {
+            status = backup(&status, &spec, states.get(usize::from(second > 70)).unwrap(), at(second));
+            assert_eq!(overdue(&status).unwrap().0, wanted, "{second}");
+        }
+    }
+    let failed = backup(&whole, &spec, &State::Over(claim(), verdict(false, "RunFailed")), at(70));
+    assert_eq!(overdue(&failed), Some(("True", "Overdue")));
+    assert_eq!(health(&failed.conditions).1, "RunFailed");
+}

@@ -101,6 +101,12 @@ pub enum EventKind {
         /// The topic of the archive that a restore has come to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         topic: Option<String>,
+        /// When a continuous run last knew that everything was archived that the source had at a look (RFC 3339).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        whole_at: Option<String>,
+        /// What the next recovery point of a continuous run waits for, while it is overdue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overdue: Option<String>,
         /// How fast it goes and how far there is to go.
         #[serde(flatten)]
         pace: Pace,

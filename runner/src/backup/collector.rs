@@ -419,6 +419,8 @@ impl Collector {
             bytes: self.totals.bytes,
             percent: (percent * 10.0).round() / 10.0,
             topic: None,
+            whole_at: self.follow.as_ref().and_then(Follow::whole_at),
+            overdue: self.follow.as_ref().and_then(Follow::overdue),
             pace,
         });
     }

@@ -59,6 +59,10 @@ pub(crate) struct Follow {
     /// the next is overdue.
     whole_at: Instant,
     told_overdue: u32,
+    /// The same moment for people, once this run knew of one.
+    whole_text: Option<String>,
+    /// What an overdue recovery point waits for.
+    overdue: Option<String>,
 }
 
 impl Follow {
@@ -89,6 +93,8 @@ impl Follow {
             moved: false,
             whole_at: Instant::now(),
             told_overdue: 0,
+            whole_text: None,
+            overdue: None,
         }
     }
 
@@ -111,15 +117,28 @@ impl Follow {
             metrics.take_overdue(if is_overdue { since.as_secs() } else { 0 });
         }
         if !is_overdue {
-            self.told_overdue = 0;
-        } else if since >= interval * OVERDUE * (self.told_overdue + 1) {
+            (self.told_overdue, self.overdue) = (0, None);
+            return;
+        }
+        let reason = match self.waiting.as_ref().and_then(|look| look.behind(positions)) {
+            Some(behind) => format!("it waits for {behind}"),
+            None => "the source could not be looked at".into(),
+        };
+        if since >= interval * OVERDUE * (self.told_overdue + 1) {
             self.told_overdue += 1;
-            let reason = match self.waiting.as_ref().and_then(|look| look.behind(positions)) {
-                Some(behind) => format!("it waits for {behind}"),
-                None => "the source could not be looked at".into(),
-            };
             self.emitter.warn(format!("no recovery point was made for {} s: {reason}", since.as_secs()));
         }
+        self.overdue = Some(reason);
+    }
+
+    /// When everything was last known to be archived that the source had at a look.
+    pub(crate) fn whole_at(&self) -> Option<String> {
+        self.whole_text.clone()
+    }
+
+    /// What the next recovery point waits for, while it is overdue.
+    pub(crate) fn overdue(&self) -> Option<String> {
+        self.overdue.clone()
     }
 
     /// Something moved.
@@ -177,7 +196,8 @@ impl Follow {
         let now_ms = self.context.clock.now().as_millisecond();
         let mut held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
-        (self.whole_at, self.told_overdue) = (Instant::now(), 0);
+        (self.whole_at, self.told_overdue, self.overdue) = (Instant::now(), 0, None);
+        self.whole_text = Some(self.context.now_text());
         let names: BTreeSet<_> = without.iter().map(|held| (held.topic.clone(), held.partition)).collect();
         // A point that lacks a partition is replaced once the partition is whole, though nothing may be written to it.
         if !self.moved && self.sealed.as_ref() == Some(&facts) && self.without.is_subset(&names) {

@@ -245,7 +245,18 @@ mod tests {
         let spec = MetricsSpec { max_partition_labels: 2, ..MetricsSpec::default() };
         let metrics = Metrics::new(&spec, "backup", "orders");
         let pace = Pace { lag: 9, limited_by: Bound::Store, ..Pace::default() };
-        metrics.take(&EventKind::Progress { records: 7, bytes: 70, percent: 50.0, topic: None, pace }, 1.0);
+        metrics.take(
+            &EventKind::Progress {
+                records: 7,
+                bytes: 70,
+                percent: 50.0,
+                topic: None,
+                whole_at: None,
+                overdue: None,
+                pace,
+            },
+            1.0,
+        );
         metrics.take(&EventKind::Gap { topic: "t".into(), partition: 0, from: 3, to: 8, reason: "r".into() }, 1.0);
         metrics.take(&EventKind::Committed { entry: 1, sealed: true, point: None }, 1_700_000_000.0);
         let lag = |partition, records| PartitionLag { topic: "t".into(), partition, records, margin: 100 - records };

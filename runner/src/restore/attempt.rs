@@ -322,6 +322,8 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
         bytes,
         percent: (share.min(100.0) * 10.0).round() / 10.0,
         topic: speed.topic.and_then(|id| restore.point.seal.topics.iter().find(|t| t.id == id)).map(|t| t.name.clone()),
+        whole_at: None,
+        overdue: None,
         pace,
     });
 }

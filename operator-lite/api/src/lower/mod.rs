@@ -60,7 +60,6 @@ pub struct Identity {
 #[must_use]
 pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
     let checkpoint = spec.checkpoint.as_ref();
-    let saved = checkpoint.is_none_or(|checkpoint| checkpoint.enabled);
     let zstd = spec.compression == "zstd";
     let backup = BackupSpec {
         topics: spec.topics.clone(),
@@ -86,7 +85,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
         compression_level: if zstd { spec.compression_level } else { ANY_LEVEL },
         segment_max_bytes: spec.segment_max_bytes.max(LEAST_SEGMENT),
         segment_max_interval_ms: spec.segment_max_interval_ms,
-        checkpoint_interval_secs: saved.then(|| checkpoint.map_or(CHECKPOINT_SECS, |block| block.interval_secs)),
+        checkpoint_interval_secs: checkpoint_secs(spec),
         open_transaction_wait_secs: TRANSACTION_WAIT_SECS,
         include_offset_headers: spec.include_offset_headers,
         source_cluster_id: spec.source_cluster_id.clone(),
@@ -110,6 +109,15 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
 const TOPIC_REFRESH_SECS: u64 = 30;
 /// Seconds between two saves of progress when nothing is said.
 const CHECKPOINT_SECS: u64 = 30;
+
+/// Seconds between two saves of a backup's progress; `None` when it is not saved.
+#[must_use]
+pub fn checkpoint_secs(spec: &KafkaBackupSpec) -> Option<u64> {
+    match &spec.checkpoint {
+        None => Some(CHECKPOINT_SECS),
+        Some(checkpoint) => checkpoint.enabled.then_some(checkpoint.interval_secs),
+    }
+}
 /// Seconds for which open transactions are waited for.
 const TRANSACTION_WAIT_SECS: u64 = 60;
 
