@@ -18,7 +18,7 @@ use kube::runtime::events::EventType;
 use super::jobs::Jobs;
 use super::{AGAIN, AT_LEAST, Context, FIELD_MANAGER, Kind, LOOK, SOON};
 use crate::capacity::Turn;
-use crate::decide::{JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, run_of};
+use crate::decide::{JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of};
 use crate::error::Error;
 use crate::status::{Moment, Running, State};
 
@@ -205,7 +205,8 @@ impl<K: Kind> Work<'_, K> {
         why: &str,
         jobs: &Jobs,
     ) -> Result<Action, Error> {
-        let text = format!("attempt {} ended; attempt {} follows. {why}", claim.attempt, next.attempt);
+        let endless = matches!(self.object.mode(), Some(Mode::Continuous));
+        let text = retry_words(claim, &next, why, endless);
         let outlived = outlived(subject, &next);
         let told = self.tell(&State::Retrying(next, text.clone())).await?;
         if told == Told::Written {

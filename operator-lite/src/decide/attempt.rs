@@ -1,7 +1,7 @@
 //! What follows the end of an attempt. Pure.
 
 use api::oso::RunClaim;
-use contract::{ExitCode, Report};
+use contract::{Code, ExitCode, Report};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Step;
@@ -118,7 +118,9 @@ impl Verdict {
 }
 
 /// Attempts in a row without progress before a run that is not endless has failed.
-const MOST_FAILURES: u32 = 6;
+pub const MOST_FAILURES: u32 = 6;
+/// Most characters of an error that a claim keeps.
+const ERROR_LENGTH: usize = 1_000;
 /// The first wait after a failed attempt; it doubles.
 const FIRST_WAIT_SECS: i64 = 5;
 /// The longest.
@@ -147,11 +149,17 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             wrote: Some(wrote(claim, ended, said.as_ref())),
         }))
     };
+    // Only a failure is waited after.
     let again = |failures: u32, wait: i64| {
         let after = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
         let next = Box::new(RunClaim {
             attempt: claim.attempt + 1,
             failures,
+            last_error: if wait > 0 {
+                Some(words(ended, said.as_ref()).chars().take(ERROR_LENGTH).collect())
+            } else {
+                claim.last_error.clone().filter(|_| failures > 0)
+            },
             not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
             job_uid: None,
             ran: Some(false),
@@ -165,7 +173,7 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         Some(DONE) => over(true, outcome(said.as_ref())),
         Some(NO) => over(false, "AnswerIsNo"),
         Some(BAD_SPEC) => over(false, "InvalidSpec"),
-        Some(FINAL) => over(false, "RunFailed"),
+        Some(FINAL) if !(endless && is_unknown_name(said.as_ref())) => over(false, "RunFailed"),
         _ if ended.disrupted => again(failures, 0),
         Some(INTERRUPTED) => again(failures, 0),
         Some(FENCED) if claim.failures == 0 || progressed => again(1, FENCE_WAIT_SECS),
@@ -176,6 +184,33 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             again(failures + 1, doubled.min(LONGEST_WAIT_SECS))
         }
     }
+}
+
+/// Whether the run failed because nobody knows the name of a server. Somebody may give it that name later, and a run
+/// without end waits for that.
+fn is_unknown_name(said: Option<&Said>) -> bool {
+    said.and_then(|said| said.failure.as_ref()).is_some_and(|(code, _)| code == Code::BrokerNameUnknown.as_str())
+}
+
+/// What people are told of an attempt that ended, before the next one begins.
+#[must_use]
+pub fn retry_words(claim: &RunClaim, next: &RunClaim, why: &str, endless: bool) -> String {
+    match &next.not_before {
+        Some(time) => format!("{} failed: {why}; the next one begins at {time}", nth(next.failures, endless)),
+        None => format!("attempt {} ended; attempt {} begins now. {why}", claim.attempt, next.attempt),
+    }
+}
+
+/// What people are told while an attempt works after others failed; `None` when none did since something was saved.
+#[must_use]
+pub fn working_words(claim: &RunClaim, endless: bool) -> Option<String> {
+    let error = claim.last_error.as_ref().filter(|_| claim.failures > 0)?;
+    Some(format!("{} works; the one before failed: {error}", nth(claim.failures + 1, endless)))
+}
+
+/// Attempts are counted since something was saved.
+fn nth(number: u32, endless: bool) -> String {
+    if endless { format!("attempt {number}") } else { format!("attempt {number} of {MOST_FAILURES}") }
 }
 
 fn outcome(said: Option<&Said>) -> &str {

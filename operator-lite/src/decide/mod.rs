@@ -15,7 +15,7 @@ use api::oso::RunClaim;
 use contract::RunRef;
 use jiff::{SignedDuration, Timestamp};
 
-pub use attempt::{Ended, Said, Verdict, judge};
+pub use attempt::{Ended, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
 pub use due::{Mode, Tick, Why, due};
 
 /// What is known of a resource, apart from its specification.

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use api::lower::job::{Owner, job_name};
 use api::oso::RunClaim;
 use api::schedule::Schedule;
+use contract::Code;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, is_over, judge, outlived, run_of};
+use super::{
+    Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, is_over, judge, outlived, retry_words, run_of,
+};
 
 fn owner() -> Owner {
     Owner {
@@ -198,6 +201,45 @@ fn each_exit_code_has_its_consequence() {
     assert_eq!(next.not_before, Some(at("10:10:00").to_string()));
     assert!(matches!(after(5, 0, Mode::Once), Step::Again { next, .. } if next.not_before.is_some()));
     assert!(matches!(after(5, 1, Mode::Once), Step::Conclude(verdict) if verdict.reason == "Fenced"));
+}
+
+#[test]
+fn a_failed_attempt_tells_its_number_its_error_and_the_next_time() {
+    let failed = |code: Code| {
+        let failure = Some((code.as_str().to_owned(), "no route".to_owned()));
+        let report = Some(Box::new(Said { failure, ..Said::default() }));
+        Ended { report, ..exit(code.exit() as i32) }
+    };
+    let claim = RunClaim { failures: 1, ..noted(true) };
+    let again = |ended: &Ended, endless: bool| match judge(&claim, ended, endless, false, at("10:05:00")) {
+        Step::Again { next, why } => Ok((retry_words(&claim, &next, &why, endless), next.last_error)),
+        other => Err(other),
+    };
+    let (text, error) = again(&failed(Code::BrokerUnreachable), false).unwrap();
+    assert_eq!(text, "attempt 2 of 6 failed: KB2001: no route; the next one begins at 2026-11-21T10:05:10Z");
+    assert_eq!(error.as_deref(), Some("KB2001: no route"));
+    assert!(again(&failed(Code::BrokerUnreachable), true).unwrap().0.starts_with("attempt 2 failed: KB2001"));
+    let (text, _) = again(&Ended { disrupted: true, ..exit(137) }, false).unwrap();
+    assert!(text.starts_with("attempt 1 ended; attempt 2 begins now."), "{text}");
+    // One that saved something before it failed is the first of a new row.
+    let mut progressed = failed(Code::StoreUnreachable);
+    progressed.report = progressed.report.map(|said| Box::new(Said { records: 1, ..*said }));
+    let (text, error) = again(&progressed, false).unwrap();
+    assert!(text.starts_with("attempt 1 of 6 failed: KB3001"), "{text}");
+    assert_eq!(error.as_deref(), Some("KB3001: no route"));
+    // What cannot heal alone is not tried again; but a name may be given later, and an endless run waits for it.
+    for code in [
+        Code::AuthenticationFailed,
+        Code::NotAuthorized,
+        Code::StoreDenied,
+        Code::StoreMissing,
+        Code::StoreRefused,
+        Code::BrokerNameUnknown,
+    ] {
+        let over = again(&failed(code), false).unwrap_err();
+        assert!(matches!(over, Step::Conclude(verdict) if verdict.reason == "RunFailed"), "{code}");
+        assert_eq!(again(&failed(code), true).is_ok(), code == Code::BrokerNameUnknown, "{code}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
 use super::conditions::{health, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
-use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks};
+use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks, working_text};
 use crate::decide::Verdict;
 
 /// Reasons that end when what they complain of is mended.
@@ -81,8 +81,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             } else {
                 let late = late(spec, state, moment.now);
                 let reason = if late.is_some() { OVERDUE } else { "BackupRunning" };
-                let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
-                let usual = || warning.unwrap_or_else(|| "Backup is running".to_owned());
+                let usual = || working_text(new.run.as_ref(), running, spec.continuous, "Backup is running");
                 let lasting = (scheduled || spec.continuous) && late.is_none();
                 let text = late.unwrap_or_else(usual);
                 phase(&mut new, "Running", text.clone());

@@ -14,7 +14,7 @@ pub(crate) use conditions::{health, taken_over};
 pub(crate) use overdue::is_overdue;
 pub use restore::restore;
 
-use crate::decide::{Tick, Verdict};
+use crate::decide::{Tick, Verdict, working_words};
 use crate::progress::Progress;
 
 /// What is known of a resource.
@@ -99,10 +99,19 @@ fn note(claim: Option<&mut RunClaim>, running: &Running, moment: Moment) {
     }
 }
 
+/// What a run that works says: of attempts that failed before, what it warned of, else `usual`.
+fn working_text(claim: Option<&RunClaim>, running: &Running, endless: bool, usual: &str) -> String {
+    let failed = claim.and_then(|claim| working_words(claim, endless));
+    let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
+    let all: Vec<String> = failed.into_iter().chain(warning).collect();
+    if all.is_empty() { usual.to_owned() } else { all.join("; ") }
+}
+
 /// An attempt that saved something begins the count of failures anew.
 fn forgive(claim: Option<&mut RunClaim>, progress: &Progress) {
     if let Some(claim) = claim.filter(|_| progress.committed_at.is_some()) {
         claim.failures = 0;
+        claim.last_error = None;
     }
 }
 

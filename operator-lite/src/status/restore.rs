@@ -3,23 +3,23 @@
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
 
 use super::conditions::{health, is_unsettled, set, settle, take_over};
-use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks};
+use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks, working_text};
 
 /// The new status.
 #[must_use]
 pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State, moment: Moment) -> KafkaRestoreStatus {
     let mut new = old.clone();
     new.observed_generation = Some(moment.generation);
-    let mut tell = |phase: &str, (ready, stalled, reconciling), reason: &str, text: &str| {
+    let tell = |new: &mut KafkaRestoreStatus, phase: &str, (ready, stalled, reconciling), reason: &str, text: &str| {
         new.phase = Some(phase.to_owned());
         new.message = Some(text.to_owned());
         health(&mut new.conditions, (ready, stalled, reconciling), reason, text, moment);
     };
     match state {
-        State::Invalid(all) => tell("Failed", (false, true, false), "ValidationFailed", &findings(all)),
+        State::Invalid(all) => tell(&mut new, "Failed", (false, true, false), "ValidationFailed", &findings(all)),
         State::NotImplemented(fields) => {
             let text = not_implemented(fields);
-            tell("Failed", (false, true, false), "NotImplemented", &text);
+            tell(&mut new, "Failed", (false, true, false), "NotImplemented", &text);
             set(&mut new.conditions, "Failed", true, "NotImplemented", &text, moment);
         }
         State::Foreign(text) => {
@@ -33,7 +33,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.message = Some(text);
             }
         }
-        State::Pending(reason, text) => tell("Pending", (false, false, true), reason, text),
+        State::Pending(reason, text) => tell(&mut new, "Pending", (false, false, true), reason, text),
         State::Idle(_) => {
             let outcome = new.run.as_ref().and_then(|run| run.outcome.clone());
             let unsettled = |outcome: &String| is_unsettled(&new.conditions, outcome, new.phase.as_ref());
@@ -43,21 +43,22 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             }
         }
         State::Claimed(tick) => {
-            tell("Running", (false, false, true), "RestoreRunning", "the run begins");
+            tell(&mut new, "Running", (false, false, true), "RestoreRunning", "the run begins");
             new.run = Some(tick.claim.clone());
             new.start_time.get_or_insert_with(|| moment.now.to_string());
         }
         State::Running(running) => {
-            let problem = running.problem.as_ref().map(|(reason, text)| (reason.as_str(), text.clone()));
-            let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
-            let usual = || ("RestoreRunning", warning.unwrap_or_else(|| "Restore is running".to_owned()));
-            let (reason, text) = problem.unwrap_or_else(usual);
-            // A lost node needs somebody; everything else may mend itself.
-            let stalled = reason == "NodeLost";
-            tell("Running", (false, stalled, !stalled), reason, &text);
             note(new.run.as_mut(), running, moment);
             if let Some(progress) = &running.progress {
                 forgive(new.run.as_mut(), progress);
+            }
+            let usual = || ("RestoreRunning", working_text(new.run.as_ref(), running, false, "Restore is running"));
+            let problem = running.problem.as_ref().map(|(reason, text)| (reason.as_str(), text.clone()));
+            let (reason, text) = problem.unwrap_or_else(usual);
+            // A lost node needs somebody; everything else may mend itself.
+            let stalled = reason == "NodeLost";
+            tell(&mut new, "Running", (false, stalled, !stalled), reason, &text);
+            if let Some(progress) = &running.progress {
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
                 new.current_topic = progress.topic.clone().or(new.current_topic.take());
                 new.records_restored = Some(progress.records);
@@ -69,7 +70,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
         State::Waiting => {}
         State::Renewed(claim) => new.run = Some((**claim).clone()),
         State::Retrying(claim, text) => {
-            tell("Running", (false, false, true), "RestoreRetrying", text);
+            tell(&mut new, "Running", (false, false, true), "RestoreRetrying", text);
             new.run = Some((**claim).clone());
         }
         State::Swept => {

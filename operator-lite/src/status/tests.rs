@@ -270,3 +270,25 @@ fn a_run_that_does_not_work_leaves_its_recovery_point_overdue() {
     assert_eq!(overdue(&failed), Some(("True", "Overdue")));
     assert_eq!(health(&failed.conditions).1, "RunFailed");
 }
+
+#[test]
+fn attempts_that_failed_are_counted_until_something_is_saved() {
+    let failed = RunClaim { failures: 2, last_error: Some("KB2001: no route".into()), ..*claim() };
+    let run = Some(failed);
+    let old = KafkaBackupStatus { run: run.clone(), ..KafkaBackupStatus::default() };
+    let running = |committed: Option<&str>| {
+        let progress = Progress { committed_at: committed.map(str::to_owned), ..Progress::default() };
+        State::Running(Box::new(Running { progress: Some(progress), ..Running::default() }))
+    };
+    let spec = backup_spec(&json!({}));
+    let works = backup(&old, &spec, &running(None), at(0)).message.unwrap();
+    assert_eq!(works, "attempt 3 of 6 works; the one before failed: KB2001: no route");
+    let saved = backup(&old, &spec, &running(Some("now")), at(0));
+    assert_eq!(saved.message.as_deref(), Some("Backup is running"));
+    assert_eq!(saved.run.unwrap().last_error, None);
+    let endless = backup_spec(&json!({"continuous": true}));
+    assert!(backup(&old, &endless, &running(None), at(0)).message.unwrap().starts_with("attempt 3 works"));
+    let old = KafkaRestoreStatus { run, ..KafkaRestoreStatus::default() };
+    let works = restore(&old, &restore_spec(&json!({})), &running(None), at(0)).message.unwrap();
+    assert_eq!(works, "attempt 3 of 6 works; the one before failed: KB2001: no route");
+}

@@ -91,6 +91,8 @@ codes! {
         "A CRC32C did not match or a batch was malformed, twice for the same bytes. Check the broker's disks; the message names topic, partition and offset.";
     RequestRefused = "KB2012", Final, "the broker refused a request for good",
         "The same request would be refused again. The message names the request, what it was about and Kafka's name for the error, with the broker's own words where it gave any. Change what they name (a topic's config, a policy, a limit or right of the user), then run again.";
+    BrokerNameUnknown = "KB2013", Final, "no name of a bootstrap server is known",
+        "DNS knew none of the names for a minute: it answered, and said that they do not exist. Check the spelling, the namespace part of the name, and whether the cluster is installed. A continuous backup is tried again; any other run ends.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",

@@ -27,6 +27,8 @@ use crate::{Budget, Request, Retry, WireError};
 
 /// When several addresses could answer, the next one is tried after this time.
 const STAGGER: Duration = Duration::from_millis(300);
+/// Names that nobody knows for so long are misspelt, or what they name is not there.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// How to reach a cluster; paths are resolved.
 #[derive(Debug, Clone)]
@@ -62,7 +64,8 @@ impl Cluster {
     /// Reaches the cluster over any of its bootstrap addresses.
     ///
     /// # Errors
-    /// The first refusal of login or certificate; else [`WireError::Unreachable`] at the deadline.
+    /// The first refusal of login or certificate; [`WireError::NamesUnknown`] after a minute; else
+    /// [`WireError::Unreachable`] at the deadline.
     pub async fn connect(config: ClusterConfig, dialer: Arc<dyn Dialer>) -> Result<Arc<Self>, WireError> {
         let manner = Manner {
             timeout: Duration::from_millis(config.options.request_timeout_ms),
@@ -71,12 +74,12 @@ impl Cluster {
         };
         let welcome = AtomicBool::new(false);
         let cluster = Arc::new(Self { config, dialer, brokers: Mutex::default(), manner, welcome });
-        let mut backoff = cluster.backoff();
+        let (mut backoff, mut unknown_since) = (cluster.backoff(), None);
         loop {
             match cluster.look(Some(&[]), &mut HashSet::new()).await {
                 Ok(_) => return Ok(cluster),
                 Err(error) => match backoff.wait(error).await {
-                    Ok(_) => {}
+                    Ok(_) => cluster.give_up_unknown_names(&mut unknown_since).await?,
                     Err(WireError::Deadline { seconds, last }) => {
                         let servers = cluster.config.bootstrap.join(", ");
                         return Err(WireError::Unreachable { servers, seconds, last: last.to_string() });
@@ -85,6 +88,23 @@ impl Cluster {
                 },
             }
         }
+    }
+
+    /// Ends waiting for names that nobody knows for a while.
+    async fn give_up_unknown_names(&self, since: &mut Option<Instant>) -> Result<(), WireError> {
+        for server in self.config.bootstrap.iter().filter_map(|server| parse(server)) {
+            let asked = async { Ok(self.dialer.is_unknown(&server.host).await) };
+            if !self.unless_stopped(asked).await? {
+                *since = None;
+                return Ok(());
+            }
+        }
+        let unknown = since.get_or_insert_with(Instant::now).elapsed();
+        if unknown < UNKNOWN_FOR {
+            return Ok(());
+        }
+        let servers = self.config.bootstrap.join(", ");
+        Err(WireError::NamesUnknown { servers, seconds: unknown.as_secs() })
     }
 
     /// Checks that a broker offers every request of `needs` in a version that this client can use.

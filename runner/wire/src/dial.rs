@@ -16,7 +16,21 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub trait Dialer: Send + Sync + std::fmt::Debug {
     /// Connects to `host:port`.
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>>;
+
+    /// Whether DNS answers that there is no such name. A DNS that does not answer says nothing.
+    async fn is_unknown(&self, _host: &str) -> bool {
+        false
+    }
 }
+
+/// What C libraries say of a name that does not exist (`EAI_NONAME`, `EAI_NODATA`): glibc, musl, macOS.
+const UNKNOWN: [&str; 5] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "Name has no usable address",
+    "nodename nor servname provided, or not known",
+];
 
 /// TCP with the options of the specification.
 #[derive(Debug, Clone)]
@@ -44,5 +58,16 @@ impl Dialer for TcpDialer {
             socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
         }
         Ok(Box::new(stream))
+    }
+
+    async fn is_unknown(&self, host: &str) -> bool {
+        // The standard library has the answer as words only.
+        match tokio::net::lookup_host((host, 0)).await {
+            Ok(_) => false,
+            Err(error) => {
+                let words = error.to_string();
+                UNKNOWN.iter().any(|unknown| words.contains(unknown))
+            }
+        }
     }
 }

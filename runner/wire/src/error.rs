@@ -179,6 +179,14 @@ pub enum WireError {
         /// The last error.
         last: String,
     },
+    /// DNS answered that none of the names exists.
+    #[error("no name of {servers} is known, for {seconds} s; correct the names, or create what they name")]
+    NamesUnknown {
+        /// The addresses.
+        servers: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// A retried request reached its deadline.
     #[error("gave up after {seconds} s: {last}")]
     Deadline {
@@ -284,6 +292,7 @@ impl WireError {
             | Self::Unsendable { .. }
             | Self::TopicGone { .. }
             | Self::Unreachable { .. }
+            | Self::NamesUnknown { .. }
             | Self::Deadline { .. }
             | Self::Stopped => Retry::Never,
         }
@@ -298,6 +307,7 @@ impl WireError {
             Self::Authentication { .. } => Code::AuthenticationFailed,
             Self::Version { .. } | Self::Unsupported { .. } => Code::BrokerUnsupported,
             Self::Unreachable { .. } => Code::BrokerUnreachable,
+            Self::NamesUnknown { .. } => Code::BrokerNameUnknown,
             Self::Broker { request, code, .. } => {
                 ResponseError::try_from_code(*code).map_or(Code::BrokerFailed, |error| codes::ending(*request, error))
             }

@@ -21,6 +21,9 @@ pub struct RunClaim {
     pub attempt: u32,
     /// Attempts in a row that failed without saving anything.
     pub failures: u32,
+    /// Why the last attempt failed; absent when none did since something was saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
     /// When the next attempt may begin (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,

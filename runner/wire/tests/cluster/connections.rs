@@ -339,3 +339,17 @@ async fn no_bytes_of_a_broker_make_it_panic() {
         drop(cluster.leader("t", 0).await);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_nobody_knows_for_a_minute_ends_the_run() {
+    let begun = Instant::now();
+    let connect = |known_at: u64| async move {
+        let known = move || begun.elapsed() > Duration::from_secs(known_at);
+        let kafka = Kafka::with_doors(move |_| if known() { Door::Open } else { Door::Nowhere }, plain);
+        kafka.try_connect(options(), CancellationToken::new()).await
+    };
+    assert!(connect(50).await.is_ok(), "a name may be given late");
+    let error = connect(1_000).await.unwrap_err();
+    assert_eq!(error.code(), contract::Code::BrokerNameUnknown, "{error}");
+    assert!((60..80).contains(&begun.elapsed().as_secs().saturating_sub(50)), "{:?}", begun.elapsed());
+}

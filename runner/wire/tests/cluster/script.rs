@@ -47,6 +47,8 @@ pub(crate) enum Door {
     Open,
     Silent,
     Closed,
+    /// There is no such name.
+    Nowhere,
 }
 
 type Script = dyn Fn(&Ask) -> Reply + Send + Sync;
@@ -143,13 +145,17 @@ impl Dialer for Kafka {
         match (self.0.doors)(port) {
             Door::Open => {}
             Door::Silent => std::future::pending().await,
-            Door::Closed => return Err(std::io::ErrorKind::ConnectionRefused.into()),
+            Door::Closed | Door::Nowhere => return Err(std::io::ErrorKind::ConnectionRefused.into()),
         }
         let (near, far) = tokio::io::duplex(1 << 16);
         let connection = self.0.connections.fetch_add(1, Ordering::Relaxed);
         let kafka = self.clone();
         tokio::spawn(async move { kafka.serve(far, port, connection).await });
         Ok(Box::new(near))
+    }
+
+    async fn is_unknown(&self, _: &str) -> bool {
+        matches!((self.0.doors)(1), Door::Nowhere)
     }
 }
 
