@@ -1,7 +1,9 @@
 //! Which replica runs the controllers: the one that holds a Lease. For calm only: claims keep runs apart, whoever leads.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use api::lower::job::RUNNER_IMAGE_ANNOTATION;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -49,11 +51,17 @@ pub fn step(lease: Option<&LeaseSpec>, me: &str, now: Timestamp) -> Step {
     }
 }
 
-/// Tries once to hold the Lease; whether it is ours now.
+/// Tries once to hold the Lease; whether it is ours now. It then says which image runs get.
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn hold(client: &Client, namespace: &str, me: &str, terms: Terms) -> Result<bool, Error> {
+pub async fn hold(
+    client: &Client,
+    namespace: &str,
+    me: &str,
+    runner_image: &str,
+    terms: Terms,
+) -> Result<bool, Error> {
     let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
     let found = api.get_opt(NAME).await?;
     let now = Timestamp::now();
@@ -75,6 +83,7 @@ pub async fn hold(client: &Client, namespace: &str, me: &str, terms: Terms) -> R
     let metadata = ObjectMeta {
         name: Some(NAME.to_owned()),
         resource_version: found.as_ref().and_then(ResourceExt::resource_version),
+        annotations: Some(BTreeMap::from([(RUNNER_IMAGE_ANNOTATION.to_owned(), runner_image.to_owned())])),
         ..ObjectMeta::default()
     };
     let lease = Lease { metadata, spec: Some(spec) };

@@ -115,7 +115,8 @@ async fn lead(
     }
     let duration = Duration::from_secs(u64::from(settings.lease_secs.max(3)));
     let terms = Terms { duration, period: duration / 5 };
-    let hold = || lease::hold(client, &settings.namespace, &settings.identity, terms);
+    let image = &context.placement.image;
+    let hold = || lease::hold(client, &settings.namespace, &settings.identity, image, terms);
     while wait_for_turn(hold, terms, stop).await {
         tracing::info!(identity = settings.identity, "runs the controllers");
         metrics.leads(true);

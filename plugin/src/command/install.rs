@@ -126,14 +126,25 @@ fn objects(options: &Options) -> Result<Vec<Value>, Error> {
     let wrong =
         |error: String| Error::Cluster { what: format!("the manifests of this version: {error}"), hint: String::new() };
     for text in BASE {
-        // The placement that the chart digests is part of the pod's template: other images, other pods.
         let text = text.replace(operator, &options.operator_image).replace(runner, &options.runner_image);
         let text = text.replace("value: \"kafka.oso.sh\"", &format!("value: \"{groups}\""));
         for document in crate::located::read(&text).map_err(wrong)? {
             out.push(document.value());
         }
     }
+    digest_placement(&mut out);
     Ok(out)
+}
+
+/// Where runs go is read when the operator starts: its pods carry the digest of that, so that another placement makes
+/// other pods.
+fn digest_placement(objects: &mut [Value]) {
+    let placement = objects.iter().find_map(|object| object.pointer("/data/placement.yaml")?.as_str());
+    let Some(digest) = placement.map(|text| blake3::hash(text.as_bytes()).to_hex()) else { return };
+    let annotation = "/spec/template/metadata/annotations/kafka-backup.dev~1placement";
+    for noted in objects.iter_mut().filter_map(|object| object.pointer_mut(annotation)) {
+        *noted = digest.chars().take(16).collect::<String>().into();
+    }
 }
 
 /// The API of an object, and `kind.group/name`.
@@ -189,5 +200,29 @@ async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Res
             });
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_runner_image_makes_other_pods() {
+        let digest = |runner_image: &str| {
+            let options = Options {
+                apply: false,
+                groups: vec![Group::Oso],
+                crds_only: false,
+                operator_image: IMAGES[0].to_owned(),
+                runner_image: runner_image.to_owned(),
+            };
+            let all = objects(&options).unwrap();
+            let deployment = all.iter().find(|object| object["kind"] == "Deployment").unwrap();
+            deployment["spec"]["template"]["metadata"]["annotations"]["kafka-backup.dev/placement"].clone()
+        };
+        assert_eq!(digest("old:1"), digest("old:1"));
+        assert_ne!(digest("old:1"), digest("new:2"));
+        assert_eq!(digest("old:1").as_str().unwrap().len(), 16);
     }
 }

@@ -1,7 +1,9 @@
 //! `version`: of this program and of what runs in the cluster.
 
+use api::lower::job::RUNNER_IMAGE_ANNOTATION;
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::Api;
 use serde::Serialize;
@@ -38,26 +40,30 @@ struct Versions {
     #[serde(rename = "archiveFormat")]
     archive_format: u32,
     operator: Option<String>,
+    /// The image that runs get.
     runner: Option<String>,
+    /// The image that they get once the operator starts anew, while that is another one.
+    #[serde(rename = "nextRunner", skip_serializing_if = "Option::is_none")]
+    next_runner: Option<String>,
     verdict: String,
 }
 
 /// Shows versions.
 pub(crate) async fn version(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let client = env!("CARGO_PKG_VERSION");
-    let (mut operator, mut runner) = (None, None);
+    let (mut operator, mut runner, mut next_runner) = (None, None, None);
     let mut verdict = Skew { words: "not asked".to_owned(), fits: false };
     if !options.client {
         match images(connection).await {
-            Ok((found, of_runs)) => {
+            Ok((found, (used, next))) => {
                 verdict = skew(client, found.as_deref());
-                (operator, runner) = (found, of_runs);
+                (operator, runner, next_runner) = (found, used, next);
             }
             Err(error) => verdict.words = format!("the cluster could not be asked: {error}"),
         }
     }
     let Skew { words: verdict, fits } = verdict;
-    let versions = Versions { client, archive_format: archive::FORMAT, operator, runner, verdict };
+    let versions = Versions { client, archive_format: archive::FORMAT, operator, runner, next_runner, verdict };
     match options.output {
         Output::Table | Output::Wide | Output::Name => {
             let unknown = || "unknown".to_owned();
@@ -65,6 +71,9 @@ pub(crate) async fn version(options: Options, connection: &Connection, screen: &
             if !options.client {
                 screen.text(&format!("operator  {}\n", versions.operator.clone().unwrap_or_else(unknown)))?;
                 screen.text(&format!("runner    {}\n", versions.runner.clone().unwrap_or_else(unknown)))?;
+                if let Some(next) = &versions.next_runner {
+                    screen.text(&format!("          then {next}, once the operator starts anew\n"))?;
+                }
                 let tone = if fits { Tone::Good } else { Tone::Warn };
                 let text = screen.style.paint(tone, &versions.verdict);
                 screen.text(&format!("verdict   {text}\n"))?;
@@ -75,19 +84,29 @@ pub(crate) async fn version(options: Options, connection: &Connection, screen: &
     Ok(Exit::Done)
 }
 
-/// The images of the operator and of its runs.
-async fn images(connection: &Connection) -> Result<(Option<String>, Option<String>), Error> {
+/// The image of the operator, and those of its runs.
+async fn images(connection: &Connection) -> Result<(Option<String>, (Option<String>, Option<String>)), Error> {
     let cluster = Cluster::connect(connection).await?;
     let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
     let found = deployments.get_opt(OPERATOR.1).await;
     let found = found.map_err(|error| crate::cluster::failed("read the operator's deployment", error))?;
     let image = found.as_ref().and_then(image);
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    let lease = leases.get_opt(OPERATOR.1).await.ok().flatten();
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    let placement = maps.get_opt("kafka-backup-operator-runner").await.ok().flatten();
-    let text = placement.and_then(|map| map.data?.get("placement.yaml").cloned()).unwrap_or_default();
-    let runner =
-        text.lines().find_map(|line| line.strip_prefix("image: ")).map(|image| image.trim_matches('"').to_owned());
-    Ok((image, runner))
+    let map = maps.get_opt("kafka-backup-operator-runner").await.ok().flatten();
+    Ok((image, runner_images(lease.as_ref(), map.as_ref())))
+}
+
+/// The image that runs get: what the operator that leads says of itself, else what is asked for. Then the image that is
+/// asked for, while it is another one.
+fn runner_images(lease: Option<&Lease>, map: Option<&ConfigMap>) -> (Option<String>, Option<String>) {
+    let used = lease.and_then(|lease| lease.metadata.annotations.as_ref()?.get(RUNNER_IMAGE_ANNOTATION).cloned());
+    let placement = map.and_then(|map| map.data.as_ref()?.get("placement.yaml"));
+    let asked = placement.and_then(|text| text.lines().find_map(|line| line.strip_prefix("image: ")));
+    let asked = asked.map(|image| image.trim_matches('"').to_owned());
+    let next = asked.clone().filter(|asked| used.as_ref().is_some_and(|used| used != asked));
+    (used.or(asked), next)
 }
 
 /// The image of the operator.
@@ -131,6 +150,21 @@ pub(crate) fn skew(client: &str, image: Option<&str>) -> Skew {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_runner_is_the_one_that_runs_get() {
+        let lease = |image: &str| -> Lease {
+            let noted = serde_json::json!({"metadata": {"annotations": {RUNNER_IMAGE_ANNOTATION: image}}});
+            serde_json::from_value(noted).unwrap()
+        };
+        let text = "image: runner:2\nimagePullPolicy: IfNotPresent\n";
+        let map: ConfigMap = serde_json::from_value(serde_json::json!({"data": {"placement.yaml": text}})).unwrap();
+        let image = |text: &str| Some(text.to_owned());
+        assert_eq!(runner_images(Some(&lease("runner:2")), Some(&map)), (image("runner:2"), None));
+        assert_eq!(runner_images(None, Some(&map)), (image("runner:2"), None), "no Lease: one replica, or none");
+        assert_eq!(runner_images(Some(&lease("runner:1")), Some(&map)), (image("runner:1"), image("runner:2")));
+        assert_eq!(runner_images(None, None), (None, None));
+    }
 
     #[test]
     fn versions_are_compared() {

@@ -34,6 +34,8 @@ pub const KIND_LABEL: &str = "kafka-backup.dev/owner-kind";
 pub const MANAGED_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_LABEL`].
 pub const MANAGER: &str = "kafka-backup-operator";
+/// Annotation of the operator's Lease: the image that runs get.
+pub const RUNNER_IMAGE_ANNOTATION: &str = "kafka-backup.dev/runner-image";
 /// Name of the container of a run.
 pub const CONTAINER: &str = "runner";
 /// Most bytes of a run's specification: annotations of an object share 256 KiB.
