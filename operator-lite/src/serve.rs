@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::lower::job::MANAGER;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::watch;
@@ -11,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::capacity::Capacity;
 use crate::certificate::{Keeper, follow_files, keep};
-use crate::controller::{self, Context, FIELD_MANAGER};
+use crate::controller::{self, Context};
 use crate::definitions;
 use crate::error::Error;
 use crate::fit::while_they_fit;
@@ -72,7 +73,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), stop.clone());
     spawn("admission", Box::pin(admission));
 
-    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 
+use api::lower::job::MANAGER;
 use api::oso::RunClaim;
 use api::update::is_foreign;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -13,13 +14,14 @@ use kube::runtime::events::EventType;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::Kind;
 use super::work::{Told, Work};
-use super::{FIELD_MANAGER, Kind};
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::status::{Moment, State};
 
-/// Names under which other operators write statuses of these kinds.
+/// Names under which other operators write statuses of these kinds. One of them is called as our program is; we write as
+/// [`MANAGER`].
 const FOREIGN_MANAGERS: [&str; 2] = ["kafka-backup-operator", "strimzi-backup-operator"];
 
 /// Phases of a run that is over and did something.
@@ -71,7 +73,7 @@ where
         return Ok(());
     }
     let patch = json!({"metadata": {"resourceVersion": meta.resource_version, "finalizers": kept}});
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     let name = meta.name.as_deref().unwrap_or_default();
     api.patch_metadata(name, &parameters, &Patch::Merge(patch)).await?;
     Ok(())

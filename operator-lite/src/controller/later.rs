@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::lower::job::MANAGER;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -10,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{FIELD_MANAGER, foreign};
+use super::foreign;
 use crate::error::Error;
 use crate::status::{Moment, health};
 
@@ -53,7 +54,7 @@ pub(super) async fn tell(client: Client, kind: ApiResource, object: Arc<DynamicO
     let moment = Moment::new(generation, Timestamp::now());
     health(&mut conditions, (false, true, false), "NotImplemented", &text, moment);
     let status = json!({"observedGeneration": generation, "conditions": conditions});
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_status(&object.name_any(), &parameters, &Patch::Merge(json!({"status": status}))).await?;
     Ok(Action::await_change())
 }

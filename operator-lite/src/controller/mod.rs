@@ -35,8 +35,6 @@ pub use kind::{Kind, Pending};
 pub use start::start;
 use work::Work;
 
-/// Our name as a writer of statuses.
-pub const FIELD_MANAGER: &str = "kafka-backup-lite";
 /// How often a working run is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 /// How soon a short step is followed by the next.

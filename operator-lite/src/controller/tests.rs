@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use api::lower::job::{OWNER_LABEL, Placement};
+use api::lower::job::{MANAGER, OWNER_LABEL, Placement};
 use api::oso::{KafkaBackup, KafkaRestore};
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -37,6 +37,8 @@ struct World {
     told: usize,
     /// Statuses that were kept.
     kept: usize,
+    /// Field managers of the statuses that were written.
+    writers: Vec<Option<String>>,
 }
 
 #[derive(Clone, Default)]
@@ -50,6 +52,11 @@ fn status(code: StatusCode) -> Response {
 async fn serve(State(server): State<Server>, request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let owner = request.uri().query().and_then(owner_asked_for);
+    if path.ends_with("/status") {
+        let query = request.uri().query().unwrap_or_default();
+        let name = query.split('&').find_map(|part| part.strip_prefix("fieldManager=")).map(str::to_owned);
+        server.0.lock().unwrap().writers.push(name);
+    }
     let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_else(|_| Bytes::new());
     server.answer(&method, &path, owner.as_deref(), serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
@@ -340,5 +347,38 @@ fn an_object_that_does_not_read_says_so() {
         unreadable::tell::<KafkaRestore>(&invalid, &context).await.unwrap();
         assert_eq!(server.get(&at), told, "it is said once");
         assert!(server.jobs().is_empty());
+    });
+}
+
+#[test]
+fn only_what_another_operator_wrote_is_handed_over() {
+    runtime().block_on(async {
+        for (manager, foreign) in
+            [(MANAGER, false), ("kafka-backup-operator", true), ("strimzi-backup-operator", true), ("kubectl", false)]
+        {
+            let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+            let context = server.context(Capacity::new(1, 0));
+            let mut object = backup("nightly");
+            object["metadata"]["managedFields"] =
+                json!([{"manager": manager, "operation": "Update", "subresource": "status"}]);
+            object["status"] = json!({"phase": "Ready"});
+            server.put(&at, object);
+            server.look::<KafkaBackup>(&at, &context).await;
+            let status = server.get(&at)["status"].clone();
+            let held = status["conditions"].to_string().contains("ForeignOperator");
+            assert_eq!((held, status["run"].is_null()), (foreign, foreign), "{manager}: {status}");
+        }
+    });
+}
+
+#[test]
+fn every_status_is_written_under_our_name() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(1, 0));
+        server.put(&at, backup("nightly"));
+        server.look::<KafkaBackup>(&at, &context).await;
+        let names = server.0.lock().unwrap().writers.clone();
+        assert!(!names.is_empty() && names.iter().all(|name| name.as_deref() == Some(MANAGER)), "{names:?}");
     });
 }

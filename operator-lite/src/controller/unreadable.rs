@@ -1,6 +1,7 @@
 //! An object that does not read as its kind, because an older or another definition let it be stored. It says so itself,
 //! and the others of its kind go on. Nothing runs for it, and nothing of it is changed but its conditions.
 
+use api::lower::job::MANAGER;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
@@ -10,7 +11,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use serde_json::{Value, json};
 
-use super::{Context, FIELD_MANAGER};
+use super::Context;
 use crate::error::Error;
 use crate::status::{Moment, health};
 
@@ -44,7 +45,7 @@ where
         return Ok(Action::await_change());
     }
     let status = json!({"metadata": {"resourceVersion": stored.metadata.resource_version}, "status": {"conditions": conditions}});
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_status(name, &parameters, &Patch::Merge(status)).await.map_err(Error::from) {
         Ok(_) => Ok(Action::await_change()),
         Err(error) if error.is_missing() => Ok(Action::await_change()),

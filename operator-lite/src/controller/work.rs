@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use api::finding::Level;
-use api::lower::job::{SPEC_LIMIT, claim, digest, job, job_name};
+use api::lower::job::{MANAGER, SPEC_LIMIT, claim, digest, job, job_name};
 use api::oso::RunClaim;
 use contract::RunSpec;
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 
 use super::jobs::Jobs;
-use super::{AGAIN, AT_LEAST, Context, FIELD_MANAGER, Kind, LOOK, SOON};
+use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, SOON};
 use crate::capacity::Turn;
 use crate::decide::{JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of};
 use crate::error::Error;
@@ -290,7 +290,7 @@ pub(super) async fn write_status<K>(api: &Api<K>, new: &K) -> Result<Told, Error
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
 {
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+    let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     match api.replace_status(&new.name_any(), &parameters, new).await.map_err(Error::from) {
         Ok(_) => Ok(Told::Written),
         Err(error) if error.is_conflict() => Ok(Told::Stale),

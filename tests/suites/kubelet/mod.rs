@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use api::lower::job::{MANAGED_LABEL, MANAGER};
 use contract::RunSpec;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -94,7 +95,7 @@ impl Drop for Kubelet {
 }
 
 async fn round(client: &Client, script: &impl Fn(&Seen) -> Play) -> Result<(), kube::Error> {
-    let own = ListParams::default().labels("app.kubernetes.io/managed-by=kafka-backup-operator");
+    let own = ListParams::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
     for pod in Api::<Pod>::all(client.clone()).list(&own).await? {
         let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
         if pod.metadata.deletion_timestamp.is_some() || phase == "Succeeded" || phase == "Failed" {

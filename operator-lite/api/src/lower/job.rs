@@ -32,8 +32,9 @@ pub const OWNER_LABEL: &str = "kafka-backup.dev/owner-uid";
 pub const KIND_LABEL: &str = "kafka-backup.dev/owner-kind";
 /// Label of Jobs and pods: who made them.
 pub const MANAGED_LABEL: &str = "app.kubernetes.io/managed-by";
-/// Value of [`MANAGED_LABEL`].
-pub const MANAGER: &str = "kafka-backup-operator";
+/// Our name in what we make and write: the value of [`MANAGED_LABEL`], the field manager, and who tells Events. No other
+/// operator writes under it; the name of our program is one under which another does.
+pub const MANAGER: &str = "kafka-backup.dev";
 /// Annotation of the operator's Lease: the image that runs get.
 pub const RUNNER_IMAGE_ANNOTATION: &str = "kafka-backup.dev/runner-image";
 /// Name of the container of a run.
