@@ -22,6 +22,39 @@ fn names_columns_and_nullable_fields_are_as_documented() {
     assert_eq!(spec["required"], serde_json::json!(["kafkaCluster", "storage", "topics"]));
 }
 
+#[test]
+fn columns_of_others_stay_where_they_are_and_ours_come_after_them() {
+    let columns = |group: &str, kind: &str| {
+        let found = KINDS.iter().find(|known| known.group == group && known.kind == kind).unwrap();
+        let version = found.definition().spec.versions[0].clone();
+        let name = |wide: bool| {
+            let all = version.additional_printer_columns.clone().unwrap();
+            let of = all.into_iter().filter(move |column| (column.priority == Some(1)) == wide);
+            of.map(|column| column.name).collect::<Vec<_>>().join(" | ")
+        };
+        (name(false), name(true))
+    };
+    for (group, kind, shown, wide) in [
+        (
+            "kafka.oso.sh",
+            "KafkaBackup",
+            "Phase | Last Backup | Records | Resumable | Age | Suspended | Next | Ready",
+            "Schedule | Message",
+        ),
+        ("kafka.oso.sh", "KafkaRestore", "Phase | Progress | Records | Age | Ready", "Message"),
+        (
+            "backup.strimzi.io",
+            "KafkaBackup",
+            "Cluster | Schedule | Last Backup | Ready | Age | Suspended | Next",
+            "Message",
+        ),
+        ("kafkabackup.com", "KafkaRestore", "Cluster | Backup | Status | Age", "Message"),
+        ("kafka-backup.dev", "KafkaBackupInspection", "Backup | Level | Phase | Age", "Message"),
+    ] {
+        assert_eq!(columns(group, kind), (shown.to_owned(), wide.to_owned()), "{group} {kind}");
+    }
+}
+
 /// `just gen` writes them; a cluster gets what stands in the files.
 #[test]
 fn the_files_are_up_to_date() {

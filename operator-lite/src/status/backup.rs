@@ -120,19 +120,21 @@ fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::
     // Nothing waits when nothing is due.
     let waited = new.phase.as_deref() == Some("Pending");
     let blocked = waited || ready.is_none_or(|ready| BLOCKED.contains(&ready.reason.as_str()));
-    if outcome.is_some() && !blocked {
+    let lasting = spec.schedule.is_some() || spec.continuous;
+    if outcome.is_some() && !blocked && !(spec.suspend && lasting) {
         return;
     }
     if let Some(outcome) =
         outcome.as_deref().filter(|outcome| !spec.suspend && (next.is_none() || *outcome == "Failed"))
     {
-        new.message = Some(settle(&mut new.conditions, outcome, spec.schedule.is_some() || spec.continuous, moment));
+        new.message = Some(settle(&mut new.conditions, outcome, lasting, moment));
         new.phase = Some(outcome.to_owned());
         return;
     }
-    let (reason, text) = if spec.suspend {
-        ("BackupSuspended", "suspended: no run is started".to_owned())
-    } else if let Some(next) = next {
+    if spec.suspend {
+        return suspended(new, outcome, moment);
+    }
+    let (reason, text) = if let Some(next) = next {
         ("ScheduleActive", format!("the next run is due at {next}"))
     } else {
         ("Ready", "nothing is due".to_owned())
@@ -140,6 +142,18 @@ fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::
     new.phase = Some(outcome.unwrap_or_else(|| "Ready".to_owned()));
     new.message = Some(text.clone());
     health(&mut new.conditions, (true, false, false), reason, &text, moment);
+}
+
+/// That no run is started is told also after a run; how that one ended still counts.
+fn suspended(new: &mut KafkaBackupStatus, outcome: Option<String>, moment: Moment) {
+    let failed = outcome.as_deref() == Some("Failed");
+    let mut text = "suspended: no run is started".to_owned();
+    if let Some(end) = new.conditions.iter().find(|condition| condition.type_ == "Failed" && failed) {
+        text = format!("{text}; the last run failed: {}", end.message);
+    }
+    new.phase = Some(outcome.unwrap_or_else(|| "Ready".to_owned()));
+    new.message = Some(text.clone());
+    health(&mut new.conditions, (!failed, false, false), "BackupSuspended", &text, moment);
 }
 
 fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, verdict: &Verdict, moment: Moment) {

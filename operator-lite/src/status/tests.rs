@@ -292,3 +292,20 @@ fn attempts_that_failed_are_counted_until_something_is_saved() {
     let works = restore(&old, &restore_spec(&json!({})), &running(None), at(0)).message.unwrap();
     assert_eq!(works, "attempt 3 of 6 works; the one before failed: KB2001: no route");
 }
+
+#[test]
+fn suspension_is_told_after_a_run_too() {
+    let spec = |suspend: bool| backup_spec(&json!({"schedule": "@daily", "suspend": suspend}));
+    for (well, ready) in [(true, "TFF"), (false, "FFF")] {
+        let told = backup(&over(well), &spec(true), &State::Idle(None), at(1));
+        assert_eq!(health(&told.conditions), (ready.to_owned(), "BackupSuspended"));
+        let text = told.message.clone().unwrap();
+        assert!(text.starts_with("suspended: no run is started"), "{text}");
+        assert_eq!(text.ends_with("the last run failed: words"), !well, "{text}");
+        assert_eq!(told.phase.as_deref(), Some(if well { "Completed" } else { "Failed" }));
+        assert_eq!(backup(&told, &spec(true), &State::Idle(None), at(2)), told, "it is written once");
+        let back = backup(&told, &spec(false), &State::Idle(Some(at(60).now)), at(3));
+        assert_eq!(health(&back.conditions).1, if well { "ScheduleActive" } else { "RunFailed" });
+        assert!(!back.message.unwrap().contains("suspended"));
+    }
+}

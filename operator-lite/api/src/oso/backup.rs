@@ -26,7 +26,12 @@ use super::{CircuitBreaker, KafkaCluster, RateLimiting, RunClaim, Storage, Volum
     printcolumn(name = "Last Backup", type_ = "string", json_path = ".status.lastBackupTime"),
     printcolumn(name = "Records", type_ = "integer", json_path = ".status.recordsProcessed"),
     printcolumn(name = "Resumable", type_ = "boolean", json_path = ".status.resumable"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduledBackup"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaBackupSpec {

@@ -27,7 +27,9 @@ use super::{BackupRef, CircuitBreaker, KafkaCluster, RateLimiting, RunClaim, Sto
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Progress", type_ = "number", json_path = ".status.progressPercent"),
     printcolumn(name = "Records", type_ = "integer", json_path = ".status.recordsRestored"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaRestoreSpec {

@@ -25,7 +25,15 @@ use super::{Authentication, ClusterRef, Connection, Logging, Metrics, Resources,
     printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule.cron"),
     printcolumn(name = "Last Backup", type_ = "date", json_path = ".status.lastBackup.completionTime"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.schedule.suspend"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduledBackup"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaBackupSpec {
