@@ -17,7 +17,7 @@ use crate::definitions;
 use crate::error::Error;
 use crate::fit::while_they_fit;
 use crate::http::{self, Health};
-use crate::lease::{self, Terms};
+use crate::lease::{self, Candidate, Observed, Terms};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::webhook::{self, Certificate, TlsListener};
@@ -116,8 +116,10 @@ async fn lead(
     }
     let duration = Duration::from_secs(u64::from(settings.lease_secs.max(3)));
     let terms = Terms { duration, period: duration / 5 };
-    let image = &context.placement.image;
-    let hold = || lease::hold(client, &settings.namespace, &settings.identity, image, terms);
+    let runner_image = context.placement.image.as_str();
+    let candidate = Candidate { namespace: &settings.namespace, me: &settings.identity, runner_image };
+    let observed = Observed::default();
+    let hold = || lease::hold(client, candidate, terms, &observed);
     while wait_for_turn(hold, terms, stop).await {
         tracing::info!(identity = settings.identity, "runs the controllers");
         metrics.leads(true);
