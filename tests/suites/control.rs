@@ -418,6 +418,10 @@ fn an_operator_may_be_confined_to_namespaces() {
     }
     cluster.wait(BACKUPS, "inside", "well", "completed", |object| phase(object) == "Completed");
     assert!(cluster.get(BACKUPS, "outside", "well")["status"].is_null(), "left alone");
+    let across = restore("inside", "across", "well", json!({"backupRef": {"name": "well", "namespace": "outside"}}));
+    cluster.apply(&across).unwrap();
+    let told = cluster.wait(RESTORES, "inside", "across", "pending", |object| phase(object) == "Pending");
+    assert!(is(&told, "Ready", "False", "BackupForbidden"), "{}", told["status"]);
     let wrong = backup("outside", "wrong", json!({"compression": "gzip"}));
     assert!(cluster.apply(&wrong).is_err(), "admission is for all");
     let account = cluster.account("kafka-backup", "kafka-backup-operator");

@@ -93,6 +93,15 @@ async fn place(spec: &KafkaRestoreSpec, client: &Client, own: &str) -> Result<St
             );
             Err(Ok(("BackupUnreadable", text)))
         }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            let text = format!(
+                "spec.backupRef.namespace: the operator may not read KafkaBackup {:?} in namespace {namespace:?}; it has \
+                 rights in the namespaces that it watches only: set spec.backupRef.storage, or add {namespace:?} to \
+                 watchNamespaces of the installation",
+                reference.name
+            );
+            Err(Ok(("BackupForbidden", text)))
+        }
         Err(error) => Err(Err(error.into())),
         Ok(None) => {
             let text = format!(

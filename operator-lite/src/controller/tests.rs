@@ -37,6 +37,8 @@ struct World {
     told: usize,
     /// Statuses that were kept.
     kept: usize,
+    /// What the operator has no rights for.
+    forbidden: Option<String>,
     /// Field managers of the statuses that were written.
     writers: Vec<Option<String>>,
 }
@@ -75,6 +77,9 @@ impl Server {
         if path.contains("events.k8s.io") {
             world.told += 1;
             return body.to_string().into_response();
+        }
+        if world.forbidden.as_ref().is_some_and(|forbidden| path.starts_with(forbidden)) {
+            return status(StatusCode::FORBIDDEN);
         }
         match method.as_str() {
             "GET" if [JOBS, PODS, EVENTS].contains(&path) => {
@@ -380,5 +385,31 @@ fn every_status_is_written_under_our_name() {
         server.look::<KafkaBackup>(&at, &context).await;
         let names = server.0.lock().unwrap().writers.clone();
         assert!(!names.is_empty() && names.iter().all(|name| name.as_deref() == Some(MANAGER)), "{names:?}");
+    });
+}
+
+#[test]
+fn a_backup_that_may_not_be_read_is_told() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESTORES}/across"));
+        let context = server.context(Capacity::new(1, 0));
+        server.0.lock().unwrap().forbidden = Some("/apis/kafka.oso.sh/v1alpha1/namespaces/other/".to_owned());
+        let mut object = restore("across");
+        object["spec"]["backupRef"] = json!({"name": "nightly", "namespace": "other"});
+        server.put(&at, object);
+        for _ in 0..2 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
+        let status = server.get(&at)["status"].clone();
+        let text = status["message"].as_str().unwrap();
+        assert!(text.contains("\"other\"") && text.contains("watchNamespaces"), "{text}");
+        assert_eq!(status["phase"], "Pending");
+        assert!(status["conditions"].to_string().contains("BackupForbidden"), "{status}");
+        assert_eq!(server.0.lock().unwrap().kept, 1, "it is said once");
+        // The rights are given.
+        server.0.lock().unwrap().forbidden = None;
+        server.put("/apis/kafka.oso.sh/v1alpha1/namespaces/other/kafkabackups/nightly", backup("nightly"));
+        server.look::<KafkaRestore>(&at, &context).await;
+        assert!(server.get(&at)["status"]["run"].is_object());
     });
 }
