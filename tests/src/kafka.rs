@@ -276,7 +276,7 @@ impl Kafka {
         let voter = |(id, node): (usize, &Node)| format!("{}@127.0.0.1:{}", id + 1, node.ports.controller);
         let count = self.options.voters.unwrap_or(self.nodes.len());
         let voters: Vec<_> = self.nodes.iter().enumerate().take(count).map(voter).collect();
-        let votes = number < count;
+        let is_controller = number < count;
         let replicas = if self.nodes.len() < 3 { 1 } else { 3 };
         let host = self.options.host;
         let mut listeners = format!("PLAINTEXT://{host}:{}", ports.plain);
@@ -304,10 +304,10 @@ impl Kafka {
              share.coordinator.state.topic.num.partitions=2\n\
              group.initial.rebalance.delay.ms=0\nlog.retention.ms=-1\nlog.cleaner.backoff.ms=500\n\
              num.network.threads=2\nnum.io.threads=4\nlog.cleaner.dedupe.buffer.size=16777216\n",
-            if votes { "broker,controller" } else { "broker" },
+            if is_controller { "broker,controller" } else { "broker" },
             number + 1,
             voters.join(","),
-            if votes { format!(",CONTROLLER://127.0.0.1:{}", ports.controller) } else { String::new() },
+            if is_controller { format!(",CONTROLLER://127.0.0.1:{}", ports.controller) } else { String::new() },
             self.nodes[number].dir.join("data").display(),
         );
         if self.options.secure {

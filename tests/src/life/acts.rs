@@ -108,6 +108,11 @@ impl Acts {
         if frozen { signal(source.pid(node), "CONT") } else { source.restart(node) }
     }
 
+    /// Whether topics can be changed now: the first node is the only controller.
+    fn can_change(&self) -> bool {
+        self.away.as_ref().is_none_or(|away| away.node != 0)
+    }
+
     /// Whether a broker may go: another one that fails before the replicas of the last have caught up would take
     /// acknowledged records with it.
     fn is_whole(&self, source: &Kafka) -> bool {
@@ -179,7 +184,7 @@ impl Acts {
 
     fn make(&mut self, source: &Kafka) -> Option<&'static str> {
         let number = self.rng.u64(0..NAMES);
-        if self.shared.topics().contains_key(&format!("l-{number}")) {
+        if !self.can_change() || self.shared.topics().contains_key(&format!("l-{number}")) {
             return None;
         }
         self.create(source, number);
@@ -193,7 +198,7 @@ impl Acts {
     }
 
     fn drop_one(&mut self, source: &Kafka, again: bool) -> Option<&'static str> {
-        if self.shared.topics().len() < 3 {
+        if !self.can_change() || self.shared.topics().len() < 3 {
             return None;
         }
         let (name, _) = self.any_topic();
@@ -208,7 +213,7 @@ impl Acts {
 
     fn widen(&mut self, source: &Kafka) -> Option<&'static str> {
         let (name, topic) = self.any_topic();
-        if topic.partitions >= 5 {
+        if !self.can_change() || topic.partitions >= 5 {
             return None;
         }
         load::grow(&source.bootstrap(), &name, usize::try_from(topic.partitions).unwrap() + 1);
@@ -221,7 +226,7 @@ impl Acts {
     fn trim(&mut self, source: &Kafka) -> Option<&'static str> {
         let (name, topic) = self.any_topic();
         // Kafka deletes no records of a topic that is compacted only.
-        if topic.compacted {
+        if topic.compacted || self.away.is_some() {
             return None;
         }
         let partition = self.rng.i32(0..topic.partitions);
