@@ -194,7 +194,7 @@ pub struct Notifications {
     pub slack: Option<Slack>,
     /// A PagerDuty service.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pager_duty: Option<PagerDuty>,
+    pub pagerduty: Option<PagerDuty>,
 }
 
 /// A Slack channel.

@@ -74,9 +74,9 @@ fn notifications(out: &mut Findings, told: &Notifications) {
     if let Some(slack) = &told.slack {
         object_name(out, "spec.notifications.slack.webhookSecret.name", &slack.webhook_secret.name);
     }
-    if let Some(duty) = &told.pager_duty {
-        object_name(out, "spec.notifications.pagerDuty.routingKeySecret.name", &duty.routing_key_secret.name);
+    if let Some(duty) = &told.pagerduty {
+        object_name(out, "spec.notifications.pagerduty.routingKeySecret.name", &duty.routing_key_secret.name);
         let severities = ["critical", "error", "warning", "info"];
-        out.one_of("spec.notifications.pagerDuty.severity", &duty.severity, &severities);
+        out.one_of("spec.notifications.pagerduty.severity", &duty.severity, &severities);
     }
 }
