@@ -1,5 +1,7 @@
 //! Failures of the operator itself. Those of runs stand in statuses.
 
+use api::finding::Finding;
+
 /// What the operator cannot do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,9 +23,18 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A resource has a value without a meaning, although it was judged before.
+    #[error("{0}")]
+    Unlowered(String),
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),
+}
+
+impl From<Finding> for Error {
+    fn from(finding: Finding) -> Self {
+        Self::Unlowered(finding.to_string())
+    }
 }
 
 impl Error {

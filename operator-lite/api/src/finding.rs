@@ -47,6 +47,13 @@ impl Findings {
         self.all
     }
 
+    /// Adds an error where none is known that may say the same.
+    pub(crate) fn once(&mut self, finding: Finding) {
+        if self.all.iter().all(|known| known.level == Level::Warning) {
+            self.all.push(finding);
+        }
+    }
+
     fn add(&mut self, level: Level, field: &str, value: Option<String>, rule: &str, fix: &str) {
         let (field, rule, fix) = (field.to_owned(), rule.to_owned(), fix.to_owned());
         self.all.push(Finding { level, field, value, rule, fix });

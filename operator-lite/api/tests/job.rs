@@ -29,7 +29,7 @@ fn placement() -> Placement {
 fn backup(spec: Value) -> RunSpec {
     let spec: KafkaBackupSpec = serde_json::from_value(spec).unwrap();
     let run = Some(job::run_ref("nightly", "2026-11-21T02:00:00Z".parse().unwrap()));
-    lower::backup(Identity { namespace: "team".into(), name: "nightly".into(), run }, &spec)
+    lower::backup(Identity { namespace: "team".into(), name: "nightly".into(), run }, &spec).unwrap()
 }
 
 fn secured() -> RunSpec {
@@ -134,7 +134,8 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
     }))
     .unwrap();
     let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
-    let run = lower::restore(Identity { namespace: "team".into(), name: "back".into(), run: None }, &spec, &place);
+    let identity = Identity { namespace: "team".into(), name: "back".into(), run: None };
+    let run = lower::restore(identity, &spec, &place).unwrap();
     let pod = &made(&run)["spec"]["template"]["spec"];
     let volumes = pod["volumes"].as_array().unwrap();
     let read_only = |claim: &str| {

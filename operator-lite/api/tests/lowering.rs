@@ -47,12 +47,12 @@ fn set(document: &mut Value, path: &str, value: &Value) {
 
 fn lowered(kind: &str, spec: Value) -> Value {
     let run: RunSpec = if kind == "KafkaBackup" {
-        lower::backup(identity(), &serde_json::from_value::<KafkaBackupSpec>(spec).unwrap())
+        lower::backup(identity(), &serde_json::from_value::<KafkaBackupSpec>(spec).unwrap()).unwrap()
     } else {
         let spec: KafkaRestoreSpec = serde_json::from_value(spec).unwrap();
         let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
         let place = spec.backup_ref.storage.clone().unwrap_or(place);
-        lower::restore(identity(), &spec, &place)
+        lower::restore(identity(), &spec, &place).unwrap()
     };
     assert!(run.findings().is_empty(), "{:?}", run.findings());
     serde_json::to_value(run).unwrap()
@@ -367,5 +367,40 @@ fn complete(kind: &str, seen: &BTreeSet<String>) {
             || kind == "KafkaRestore" && (below("kafkaCluster") || leaf.ends_with("storage.pvc.create"))
             || leaf.contains(".pvc.create.");
         assert!(known, "{kind}.{leaf} has no effect");
+    }
+}
+
+/// What validation refuses has no meaning here either: nothing is dropped, and nothing taken for another.
+#[test]
+fn a_value_without_a_meaning_is_an_error() {
+    let backups = [
+        ("compression", json!("gzip"), "spec.compression"),
+        ("kafkaCluster.securityProtocol", json!("TLS"), "spec.kafkaCluster.securityProtocol"),
+        ("kafkaCluster.saslSecret.mechanism", json!("OAUTH"), "spec.kafkaCluster.saslSecret.mechanism"),
+        ("storage.storageType", json!("nfs"), "spec.storage.storageType"),
+        ("storage.storageType", json!("s3"), "spec.storage.s3"),
+    ];
+    for (path, value, field) in backups {
+        let mut spec = base_backup();
+        set(&mut spec, path, &value);
+        let spec = serde_json::from_value::<KafkaBackupSpec>(spec).unwrap();
+        assert_eq!(lower::backup(identity(), &spec).unwrap_err().field, field);
+    }
+    let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
+    let restores = [
+        ("partitionMapping", json!({"first": 1}), "spec.partitionMapping.first"),
+        ("repartitioning", json!({"a": {"strategy": "crc", "targetPartitions": 2}}), "spec.repartitioning.a.strategy"),
+        ("pitr", json!({"startTime": "yesterday"}), "spec.pitr.startTime"),
+        ("pitr", json!({"endTime": "2026-01-31 noon", "endTimestamp": 5}), "spec.pitr.endTime"),
+        ("pitr", json!({"endTimestamp": i64::MAX}), "spec.pitr.endTimestamp"),
+        ("stateStorage", json!({"storageType": "gcs"}), "spec.stateStorage.gcs"),
+    ];
+    for (path, value, field) in restores {
+        let mut spec = base_restore();
+        set(&mut spec, path, &value);
+        let spec = serde_json::from_value::<KafkaRestoreSpec>(spec).unwrap();
+        assert_eq!(lower::restore(identity(), &spec, &place).unwrap_err().field, field);
+        let findings = api::validate::oso_restore(&spec);
+        assert!(findings.iter().any(|finding| finding.field == field), "validation misses {field}: {findings:?}");
     }
 }

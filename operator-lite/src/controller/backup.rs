@@ -74,7 +74,8 @@ impl Kind for KafkaBackup {
 
     async fn lower(&self, _: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
-        Ok(lower::backup(Identity { namespace, name: self.name_any(), run }, &self.spec))
+        let identity = Identity { namespace, name: self.name_any(), run };
+        lower::backup(identity, &self.spec).map_err(|finding| Err(finding.into()))
     }
 
     fn storage(&self) -> Option<&Storage> {

@@ -69,7 +69,13 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
         let text = format!("KafkaBackup {name:?} is not in namespace {:?}", owner.namespace);
         return tell(object, context, "Failed", &text, None).await;
     };
-    let spec = api::lower::inspection(&object.spec, &backup.spec.storage);
+    let spec = match api::lower::inspection(&object.spec, &backup.spec.storage) {
+        Ok(spec) => spec,
+        Err(finding) => {
+            let text = format!("KafkaBackup {name:?} cannot be read: {finding}");
+            return tell(object, context, "Failed", &text, None).await;
+        }
+    };
     match jobs.make(&job_of(owner, &spec, &context.placement)).await {
         Ok(()) => tell(object, context, "Pending", "the pod starts", None).await.map(|_| Action::requeue(SOON)),
         Err(error) => {

@@ -67,7 +67,8 @@ impl Kind for KafkaRestore {
     async fn lower(&self, client: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
         let storage = place(&self.spec, client, &namespace).await?;
-        Ok(lower::restore(Identity { namespace, name: self.name_any(), run }, &self.spec, &storage))
+        let identity = Identity { namespace, name: self.name_any(), run };
+        lower::restore(identity, &self.spec, &storage).map_err(|finding| Err(finding.into()))
     }
 
     fn storage(&self) -> Option<&Storage> {

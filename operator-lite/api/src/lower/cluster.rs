@@ -2,22 +2,29 @@
 
 use contract::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
 
+use super::unknown;
+use crate::finding::Finding;
 use crate::oso::{Connection, KafkaCluster, SaslSecret};
 
-pub(super) fn cluster(cluster: &KafkaCluster) -> KafkaSpec {
+pub(super) fn cluster(cluster: &KafkaCluster) -> Result<KafkaSpec, Finding> {
     let protocol = match cluster.security_protocol.to_ascii_uppercase().as_str() {
+        "PLAINTEXT" => SecurityProtocol::Plaintext,
         "SSL" => SecurityProtocol::Ssl,
         "SASL_PLAINTEXT" => SecurityProtocol::SaslPlaintext,
         "SASL_SSL" => SecurityProtocol::SaslSsl,
-        _ => SecurityProtocol::Plaintext,
+        _ => {
+            let names = "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL";
+            return Err(unknown("spec.kafkaCluster.securityProtocol", &cluster.security_protocol, names));
+        }
     };
-    KafkaSpec {
+    let login = cluster.sasl_secret.as_ref().filter(|_| protocol.uses_sasl());
+    Ok(KafkaSpec {
         bootstrap_servers: cluster.bootstrap_servers.clone(),
         security_protocol: protocol,
         tls: protocol.uses_tls().then(|| tls(cluster)).flatten(),
-        sasl: cluster.sasl_secret.as_ref().filter(|_| protocol.uses_sasl()).map(sasl),
+        sasl: login.map(sasl).transpose()?,
         connection: cluster.connection.as_ref().map_or_else(ConnectionSpec::default, connection),
-    }
+    })
 }
 
 /// `caSecret` wins over the authority in `tlsSecret`.
@@ -36,16 +43,20 @@ fn tls(cluster: &KafkaCluster) -> Option<TlsSpec> {
     })
 }
 
-fn sasl(secret: &SaslSecret) -> SaslSpec {
-    SaslSpec {
+fn sasl(secret: &SaslSecret) -> Result<SaslSpec, Finding> {
+    Ok(SaslSpec {
         mechanism: match secret.mechanism.to_ascii_uppercase().as_str() {
+            "PLAIN" => SaslMechanism::Plain,
             "SCRAM-SHA-256" => SaslMechanism::ScramSha256,
             "SCRAM-SHA-512" => SaslMechanism::ScramSha512,
-            _ => SaslMechanism::Plain,
+            _ => {
+                let names = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512";
+                return Err(unknown("spec.kafkaCluster.saslSecret.mechanism", &secret.mechanism, names));
+            }
         },
         username_file: format!("{}/{}", secret.name, secret.username_key),
         password_file: format!("{}/{}", secret.name, secret.password_key),
-    }
+    })
 }
 
 fn connection(block: &Connection) -> ConnectionSpec {

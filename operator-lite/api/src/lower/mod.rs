@@ -1,4 +1,5 @@
-//! From a resource to the specification of a run. Pure, and total for resources that validation accepts.
+//! From a resource to the specification of a run. Pure, and total for resources that validation accepts: a value without
+//! a meaning is an error, never dropped and never taken for another.
 //!
 //! Secrets become paths `<secret>/<key>` below the runner's secrets folder, volumes become `<claim>/<folder>` below its
 //! volumes folder: the pod mounts them there.
@@ -14,9 +15,10 @@ use contract::{
 };
 use jiff::Timestamp;
 
+use crate::finding::{Finding, Level};
 use crate::inspection::{InspectionLevel, KafkaBackupInspectionSpec};
 use crate::oso::{
-    CircuitBreaker, KafkaBackupSpec, KafkaRestoreSpec, Metrics, PointInTime, RateLimiting, Storage, VolumePlace,
+    self, CircuitBreaker, KafkaBackupSpec, KafkaRestoreSpec, Metrics, PointInTime, RateLimiting, Storage, VolumePlace,
 };
 
 pub use storage::folder;
@@ -57,10 +59,12 @@ pub struct Identity {
 }
 
 /// The run of a KafkaBackup.
-#[must_use]
-pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> Result<RunSpec, Finding> {
     let checkpoint = spec.checkpoint.as_ref();
-    let zstd = spec.compression == "zstd";
+    let compression = compression(&spec.compression)?;
     let backup = BackupSpec {
         topics: spec.topics.clone(),
         exclude: Vec::new(),
@@ -77,12 +81,8 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
             spec.rate_limiting.as_ref().map_or(PARTITIONS, |limits| limits.max_concurrent_partitions),
         ),
         checkpoint_folder: checkpoint.and_then(|checkpoint| checkpoint.storage.as_ref()).map(volume),
-        compression: match spec.compression.as_str() {
-            "none" => Compression::None,
-            "lz4" => Compression::Lz4,
-            _ => Compression::Zstd,
-        },
-        compression_level: if zstd { spec.compression_level } else { ANY_LEVEL },
+        compression,
+        compression_level: if compression == Compression::Zstd { spec.compression_level } else { ANY_LEVEL },
         segment_max_bytes: spec.segment_max_bytes.max(LEAST_SEGMENT),
         segment_max_interval_ms: spec.segment_max_interval_ms,
         checkpoint_interval_secs: checkpoint_secs(spec),
@@ -93,16 +93,38 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> RunSpec {
         on_gap: spec.on_gap,
         adopt: false,
     };
-    RunSpec {
+    let kafka = cluster::cluster(&spec.kafka_cluster)?;
+    let storage = storage::storage("spec.storage", &spec.storage)?;
+    Ok(RunSpec {
         metrics: metrics(spec.metrics.as_ref()),
         backup: Some(backup),
-        ..run(
-            identity,
-            cluster::cluster(&spec.kafka_cluster),
-            storage::storage(&spec.storage),
-            spec.circuit_breaker.as_ref(),
-        )
+        ..run(identity, kafka, storage, spec.circuit_breaker.as_ref())
+    })
+}
+
+fn compression(name: &str) -> Result<Compression, Finding> {
+    match name {
+        "none" => Ok(Compression::None),
+        "lz4" => Ok(Compression::Lz4),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err(unknown("spec.compression", name, "none, lz4, zstd")),
     }
+}
+
+/// A value for which lowering has no meaning.
+fn unread(field: &str, value: &str, rule: &str, fix: &str) -> Finding {
+    Finding {
+        level: Level::Error,
+        field: field.to_owned(),
+        value: Some(format!("{value:?}")),
+        rule: rule.to_owned(),
+        fix: fix.to_owned(),
+    }
+}
+
+/// A word that is none of `names`.
+fn unknown(field: &str, value: &str, names: &str) -> Finding {
+    unread(field, value, &format!("must be one of {names}"), "write one of them")
 }
 
 /// Seconds between two looks for new topics.
@@ -123,14 +145,12 @@ const TRANSACTION_WAIT_SECS: u64 = 60;
 
 /// The run of a KafkaRestore. `storage` is where its recovery point lies: `backupRef.storage`, or that of the
 /// KafkaBackup that `backupRef` names.
-#[must_use]
-pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -> RunSpec {
-    let (start_time, end_time) = spec.pitr.as_ref().map_or((None, None), window);
-    let repartitioning = spec.repartitioning.iter().map(|(topic, rule)| {
-        let strategy = if rule.strategy == "automatic" { Strategy::Automatic } else { Strategy::Murmur2 };
-        (topic.clone(), Repartitioning { strategy, target_partitions: rule.target_partitions })
-    });
-    let partition = |(source, target): (&String, &i32)| Some((source.parse().ok()?, *target));
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -> Result<RunSpec, Finding> {
+    let (start_time, end_time) = spec.pitr.as_ref().map_or(Ok((None, None)), window)?;
+    let state = spec.state_storage.as_ref().map(|state| storage::storage("spec.stateStorage", state)).transpose()?;
     let restore = RestoreSpec {
         from: spec.backup_ref.backup_id.clone().unwrap_or_else(|| spec.backup_ref.name.clone()),
         topics: spec.topics.clone(),
@@ -138,11 +158,11 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         pattern_syntax: PatternSyntax::Glob,
         topic_mapping: spec.topic_mapping.clone(),
         source_partitions: Vec::new(),
-        partition_mapping: spec.partition_mapping.iter().filter_map(partition).collect(),
-        repartitioning: repartitioning.collect(),
+        partition_mapping: spec.partition_mapping.iter().map(mapped_partition).collect::<Result<_, _>>()?,
+        repartitioning: spec.repartitioning.iter().map(repartitioned).collect::<Result<_, _>>()?,
         lineages: std::collections::BTreeMap::new(),
         timelines: std::collections::BTreeMap::new(),
-        state_storage: spec.state_storage.as_ref().map(storage::storage),
+        state_storage: state,
         start_time,
         end_time,
         existing_topics: if spec.purge_topics { ExistingTopics::Purge } else { ExistingTopics::Refuse },
@@ -162,23 +182,40 @@ pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -
         when_newer: WhenNewer::Warn,
         dry_run: spec.dry_run,
     };
-    RunSpec {
-        restore: Some(restore),
-        ..run(identity, cluster::cluster(&spec.kafka_cluster), storage::storage(storage), spec.circuit_breaker.as_ref())
-    }
+    let kafka = cluster::cluster(&spec.kafka_cluster)?;
+    let storage = storage::storage("spec.backupRef.storage", storage)?;
+    Ok(RunSpec { restore: Some(restore), ..run(identity, kafka, storage, spec.circuit_breaker.as_ref()) })
+}
+
+/// A pair of `partitionMapping`, whose keys are texts in JSON.
+fn mapped_partition((source, target): (&String, &i32)) -> Result<(i32, i32), Finding> {
+    let field = format!("spec.partitionMapping.{source}");
+    let partition = source.parse().map_err(|_| unread(&field, source, "must be a partition", "write its number"))?;
+    Ok((partition, *target))
+}
+
+fn repartitioned((topic, rule): (&String, &oso::Repartitioning)) -> Result<(String, Repartitioning), Finding> {
+    let strategy = match rule.strategy.as_str() {
+        "murmur2" => Strategy::Murmur2,
+        "automatic" => Strategy::Automatic,
+        other => return Err(unknown(&format!("spec.repartitioning.{topic}.strategy"), other, "murmur2, automatic")),
+    };
+    Ok((topic.clone(), Repartitioning { strategy, target_partitions: rule.target_partitions }))
 }
 
 /// What the pod of an inspection of a KafkaBackup is told.
-#[must_use]
-pub fn inspection(spec: &KafkaBackupInspectionSpec, storage: &Storage) -> InspectSpec {
-    InspectSpec {
+///
+/// # Errors
+/// A storage of the KafkaBackup that validation refuses.
+pub fn inspection(spec: &KafkaBackupInspectionSpec, storage: &Storage) -> Result<InspectSpec, Finding> {
+    Ok(InspectSpec {
         format_version: contract::FORMAT_VERSION,
         name: spec.backup_ref.name.clone(),
-        storage: storage::storage(storage),
+        storage: storage::storage("spec.storage", storage)?,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: spec.level == InspectionLevel::Peek,
         idle_secs: u64::from(spec.idle_secs),
-    }
+    })
 }
 
 /// What all runs have.
@@ -227,10 +264,24 @@ fn volume(place: &VolumePlace) -> String {
 }
 
 /// Both ends as text; milliseconds win, as validation refuses ends that differ.
-fn window(window: &PointInTime) -> (Option<String>, Option<String>) {
-    let bound = |millis: Option<i64>, text: &Option<String>| {
-        let stamp = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-        stamp.map(|stamp| stamp.to_string()).or_else(|| text.clone())
-    };
-    (bound(window.start_timestamp, &window.start_time), bound(window.end_timestamp, &window.end_time))
+fn window(window: &PointInTime) -> Result<(Option<String>, Option<String>), Finding> {
+    let start = bound("start", window.start_timestamp, window.start_time.as_ref())?;
+    Ok((start, bound("end", window.end_timestamp, window.end_time.as_ref())?))
+}
+
+fn bound(name: &str, millis: Option<i64>, text: Option<&String>) -> Result<Option<String>, Finding> {
+    if let Some(text) = text {
+        let field = format!("spec.pitr.{name}Time");
+        let read = text.parse::<Timestamp>();
+        read.map_err(|_| {
+            unread(&field, text, "must be a time with its zone (RFC 3339)", "write it like 2026-01-31T12:00:00Z")
+        })?;
+    }
+    let Some(millis) = millis else { return Ok(text.cloned()) };
+    let stamp = Timestamp::from_millisecond(millis).map_err(|_| {
+        let (field, rule) =
+            (format!("spec.pitr.{name}Timestamp"), "must be milliseconds since 1970, before the year 10000");
+        unread(&field, &millis.to_string(), rule, "write a time of this calendar")
+    })?;
+    Ok(Some(stamp.to_string()))
 }

@@ -2,7 +2,9 @@
 
 use contract::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};
 
-use crate::oso::{AzureStorage, GcsStorage, S3Storage, Storage};
+use super::unknown;
+use crate::finding::{Finding, Level};
+use crate::oso::{AzureStorage, GcsStorage, PvcStorage, S3Storage, Storage};
 
 /// The folder of a claim below the runner's volumes folder.
 #[must_use]
@@ -13,20 +15,29 @@ pub fn folder(claim: &str, sub_path: Option<&str>) -> String {
     }
 }
 
-/// The block that `storageType` names; validation makes sure that it is there.
-pub(super) fn storage(storage: &Storage) -> StoreSpec {
-    match (storage.storage_type.as_str(), &storage.s3, &storage.azure, &storage.gcs) {
-        ("s3", Some(block), _, _) => s3(block),
-        ("azure", _, Some(block), _) => azure(block),
-        ("gcs", _, _, Some(block)) => gcs(block),
-        _ => {
-            // The claim must be there, the folder in it is made.
-            let block = storage.pvc.as_ref();
-            let path = block.map_or_else(String::new, |block| block.claim_name.clone());
-            let prefix = block.and_then(|block| block.sub_path.as_deref()).unwrap_or_default();
-            StoreSpec::Filesystem { path, prefix: prefix.trim_matches('/').to_owned() }
-        }
-    }
+/// The block that `storageType` of the storage at the path `at` names.
+pub(super) fn storage(at: &str, storage: &Storage) -> Result<StoreSpec, Finding> {
+    let name = storage.storage_type.as_str();
+    let made = match name {
+        "s3" => storage.s3.as_ref().map(s3),
+        "azure" => storage.azure.as_ref().map(azure),
+        "gcs" => storage.gcs.as_ref().map(gcs),
+        "pvc" => storage.pvc.as_ref().map(pvc),
+        _ => return Err(unknown(&format!("{at}.storageType"), name, "pvc, s3, azure, gcs")),
+    };
+    made.ok_or_else(|| Finding {
+        level: Level::Error,
+        field: format!("{at}.{name}"),
+        value: None,
+        rule: format!("is required for storageType {name}"),
+        fix: "add it".to_owned(),
+    })
+}
+
+/// The claim must be there, the folder in it is made.
+fn pvc(block: &PvcStorage) -> StoreSpec {
+    let prefix = block.sub_path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
+    StoreSpec::Filesystem { path: block.claim_name.clone(), prefix }
 }
 
 fn s3(block: &S3Storage) -> StoreSpec {

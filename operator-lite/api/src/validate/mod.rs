@@ -7,7 +7,7 @@ mod backup;
 mod cluster;
 mod inspection;
 mod metrics;
-mod names;
+pub(crate) mod names;
 mod offsets;
 mod restore;
 mod storage;
@@ -21,7 +21,7 @@ use crate::finding::{Finding, Findings};
 use crate::lower::{self, Identity};
 use crate::oso::{
     BackupRef, KafkaBackupSpec, KafkaBackupValidationSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec,
-    KafkaRestoreSpec, RateLimiting, Storage,
+    KafkaRestoreSpec, PvcStorage, RateLimiting, Storage,
 };
 use crate::schedule::Schedule;
 use crate::strimzi as strimzi_kinds;
@@ -34,7 +34,7 @@ pub use strimzi::Patterns;
 pub fn oso_backup(spec: &KafkaBackupSpec, now: Timestamp) -> Vec<Finding> {
     collect(|out| {
         backup::backup(out, spec, now);
-        size(out, &lower::backup(Identity::default(), spec));
+        fits(out, lower::backup(Identity::default(), spec));
     })
 }
 
@@ -43,9 +43,9 @@ pub fn oso_backup(spec: &KafkaBackupSpec, now: Timestamp) -> Vec<Finding> {
 pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
     collect(|out| {
         restore::restore(out, spec);
-        let elsewhere = Storage { storage_type: "pvc".to_owned(), pvc: None, s3: None, azure: None, gcs: None };
+        let elsewhere = elsewhere();
         let storage = spec.backup_ref.storage.as_ref().unwrap_or(&elsewhere);
-        size(out, &lower::restore(Identity::default(), spec, storage));
+        fits(out, lower::restore(Identity::default(), spec, storage));
     })
 }
 
@@ -79,9 +79,19 @@ pub fn strimzi_restore(spec: &strimzi_kinds::KafkaRestoreSpec, patterns: Pattern
     collect(|out| strimzi::restore(out, spec, patterns))
 }
 
-/// The run's specification travels with its pod, where room is bounded.
-fn size(out: &mut Findings, run: &RunSpec) {
-    let bytes = serde_json::to_string(run).map_or(0, |text| text.len());
+/// Stands for the storage of the KafkaBackup that a restore names.
+fn elsewhere() -> Storage {
+    let claim = PvcStorage { claim_name: "elsewhere".to_owned(), sub_path: None, create: None };
+    Storage { storage_type: "pvc".to_owned(), pvc: Some(claim), s3: None, azure: None, gcs: None }
+}
+
+/// A resource without a finding has a run, and its specification travels with its pod, where room is bounded.
+fn fits(out: &mut Findings, run: Result<RunSpec, Finding>) {
+    let run = match run {
+        Ok(run) => run,
+        Err(finding) => return out.once(finding),
+    };
+    let bytes = serde_json::to_string(&run).map_or(usize::MAX, |text| text.len());
     if bytes > lower::job::SPEC_LIMIT {
         let rule = format!("makes a run specification that is larger than {} bytes", lower::job::SPEC_LIMIT);
         out.wrong("spec", format!("{bytes} bytes"), &rule, "use patterns instead of long lists of names");

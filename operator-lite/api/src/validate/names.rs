@@ -4,21 +4,32 @@ use crate::finding::Findings;
 
 /// Longest name of most Kubernetes objects (RFC 1123 subdomain).
 const NAME: usize = 253;
+/// Longest name of a namespace (RFC 1123 label).
+const LABEL: usize = 63;
 /// Longest name of a Kafka topic.
 const TOPIC: usize = 249;
 
 /// Whether a text is an RFC 1123 subdomain, as the names of Secrets and claims are.
 fn is_object_name(text: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    text.len() <= NAME && text.split('.').all(is_part)
+}
+
+/// Whether a text is an RFC 1123 label, as the names of namespaces are.
+pub(crate) fn is_label(text: &str) -> bool {
+    text.len() <= LABEL && is_part(text)
+}
+
+fn is_part(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.len() <= NAME && text.chars().all(inner) && text.starts_with(edge) && text.ends_with(edge)
+    text.chars().all(|c| edge(c) || c == '-') && text.starts_with(edge) && text.ends_with(edge)
 }
 
 /// The name of an object in the cluster.
 pub(crate) fn object_name(out: &mut Findings, field: &str, name: &str) {
     if !is_object_name(name) {
-        let rule = "must be the name of an object: lower-case letters, digits, '-' and '.', at most 253";
-        out.wrong(field, format!("{name:?}"), rule, "write the object's metadata.name");
+        let rule = "must be the name of an object: lower-case letters, digits, '-' and '.', at most 253, and a letter or \
+                    a digit at both ends and beside each '.'";
+        out.wrong(field, format!("{name:?}"), rule, "write such a name");
     }
 }
 
@@ -131,5 +142,7 @@ mod tests {
         assert!(
             is_object_name("my-secret.v1") && !is_object_name("My") && !is_object_name("-a") && !is_object_name("")
         );
+        assert!(!is_object_name("a..b") && !is_object_name("a.-b") && !is_object_name("a-.b"));
+        assert!(is_label("shop-2") && !is_label("a.b") && !is_label(&"x".repeat(64)));
     }
 }
