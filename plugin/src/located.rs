@@ -28,17 +28,38 @@ enum Node {
     Map(Vec<(Spanned<String>, Spanned<Node>)>),
 }
 
-/// Reads all documents of a file; empty ones are left out.
+/// Reads all documents of a file, those of a `List` one by one; empty ones are left out.
 ///
 /// # Errors
 /// What does not read, with its place.
 pub fn read(text: &str) -> Result<Vec<Document>, String> {
     let nodes: Vec<Spanned<Node>> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
     let full = nodes.into_iter().filter(|node| !matches!(node.value, Node::Scalar(Value::Null)));
-    Ok(full.map(|root| Document { root }).collect())
+    Ok(full.flat_map(|root| Document { root }.items()).collect())
 }
 
 impl Document {
+    /// The documents of a `List`, as kubectl takes them apart; any other document is itself.
+    fn items(self) -> Vec<Self> {
+        if !self.is_list() {
+            return vec![self];
+        }
+        let Node::Map(fields) = self.root.value else { return Vec::new() };
+        let lists = fields.into_iter().filter_map(|(name, child)| match child.value {
+            Node::List(items) if name.value == "items" => Some(items),
+            _ => None,
+        });
+        lists.flatten().flat_map(|root| Self { root }.items()).collect()
+    }
+
+    fn is_list(&self) -> bool {
+        let value = self.value();
+        let text = |field: &str| value.get(field).and_then(Value::as_str);
+        text("kind") == Some("List")
+            && text("apiVersion") == Some("v1")
+            && value.get("items").is_some_and(Value::is_array)
+    }
+
     /// The document without its places.
     #[must_use]
     pub fn value(&self) -> Value {
@@ -179,6 +200,15 @@ spec:
 ---
 kind: Other
 ";
+
+    #[test]
+    fn a_list_is_taken_apart_and_its_items_know_their_place() {
+        let text = "apiVersion: v1\nkind: List\nitems:\n  - kind: A\n    spec: {x: 1}\n  - kind: B\n---\nkind: List\n";
+        let documents = read(text).unwrap();
+        let kinds: Vec<_> = documents.iter().map(|document| document.value()["kind"].clone()).collect();
+        assert_eq!(kinds, ["A", "B", "List"], "a List of another version is a document of its own");
+        assert_eq!(documents.first().unwrap().place("spec.x"), Place { line: 5, column: 12 });
+    }
 
     #[test]
     fn fields_know_their_place() {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::finding::{Finding, Findings, Level};
 use crate::validate::Patterns;
-use crate::{inspection, oso, schema, strimzi, validate};
+use crate::{inspection, metadata, oso, schema, strimzi, validate};
 
 /// A kind that is served.
 pub struct Kind {
@@ -124,6 +124,7 @@ pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
         out.wrong("kind", format!("{kind:?} of {version:?}"), "is not a kind that is served", &fix);
         return out.into_vec();
     };
+    metadata::check(&mut out, document.get("metadata").unwrap_or(&Value::Null));
     let Some(spec) = document.get("spec") else {
         out.missing("spec", "is required", "add it");
         return out.into_vec();

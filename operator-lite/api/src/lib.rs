@@ -17,6 +17,7 @@ pub mod fields;
 pub mod finding;
 pub mod inspection;
 pub mod lower;
+mod metadata;
 pub mod oso;
 pub mod outdated;
 pub mod schedule;

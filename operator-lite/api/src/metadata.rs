@@ -1,0 +1,25 @@
+//! The name and the namespace of a document, as the API server judges them. Pure.
+
+use serde_json::Value;
+
+use crate::finding::Findings;
+use crate::validate::names::{is_label, object_name};
+
+/// Judges the `metadata` of a document. Whoever lets the API server make up a name gives its beginning.
+pub(crate) fn check(out: &mut Findings, metadata: &Value) {
+    let text = |field: &str| metadata.get(field).filter(|value| !value.is_null());
+    match (text("name"), text("generateName")) {
+        (None, None) => out.missing("metadata.name", "is required", "add it"),
+        (None, Some(_)) => {}
+        (Some(Value::String(name)), _) => object_name(out, "metadata.name", name),
+        (Some(other), _) => out.wrong("metadata.name", other, "must be a text", "put it in quotes"),
+    }
+    match text("namespace") {
+        None => {}
+        Some(Value::String(namespace)) if is_label(namespace) => {}
+        Some(other) => {
+            let rule = "must be the name of a namespace: lower-case letters, digits and '-', at most 63";
+            out.wrong("metadata.namespace", other, rule, "write the name of a namespace");
+        }
+    }
+}
