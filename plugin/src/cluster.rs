@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::limited::limited;
 use crate::near;
 
 /// What this program calls itself to the API server.
@@ -50,8 +51,8 @@ pub struct Connection {
     /// Act as the user with this uid
     #[arg(long = "as-uid", global = true, value_name = "UID", help_heading = "Cluster")]
     pub act_as_uid: Option<String>,
-    /// How long one request may take: 30s, 2m; 0 for ever
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration, help_heading = "Cluster")]
+    /// How long one plain request may take: 30s, 2m; 0 for ever. What follows, forwards or streams has no limit
+    #[arg(long, global = true, value_name = "TIME", default_value = "0", value_parser = duration, help_heading = "Cluster")]
     pub request_timeout: Duration,
     /// Do not check the certificate of the API server
     #[arg(long, global = true, help_heading = "Cluster")]
@@ -96,6 +97,7 @@ impl Cluster {
         let config = config(flags).await?;
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(|error| failed("connect to the cluster", error))?;
+        let client = if flags.request_timeout.is_zero() { client } else { limited(client, flags.request_timeout) };
         Ok(Self { client, namespace, all: flags.all_namespaces })
     }
 
@@ -212,8 +214,11 @@ async fn config(flags: &Connection) -> Result<Config, Error> {
         }
         Err(error) => return Err(wrong(format!("the kubeconfig cannot be read: {error}"))),
     };
-    config.read_timeout = (!flags.request_timeout.is_zero()).then_some(flags.request_timeout);
-    config.connect_timeout = config.read_timeout.or(config.connect_timeout);
+    // A limit on reading would end whatever is silent for long: logs, forwarded ports. `limited` bounds plain requests.
+    config.read_timeout = None;
+    if !flags.request_timeout.is_zero() {
+        config.connect_timeout = Some(flags.request_timeout);
+    }
     config.accept_invalid_certs |= flags.insecure_skip_tls_verify;
     let auth = &mut config.auth_info;
     if flags.act_as.is_some() || !flags.act_as_group.is_empty() || flags.act_as_uid.is_some() {

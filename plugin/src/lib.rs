@@ -21,6 +21,8 @@ pub mod view;
 
 pub mod show;
 
+mod limited;
+
 pub mod cluster;
 pub mod source;
 

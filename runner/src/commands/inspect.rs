@@ -27,6 +27,8 @@ use crate::context::Context;
 const LARGEST: usize = 64 << 10;
 /// Answers that are on their way.
 const ON_THE_WAY: usize = 64;
+/// Silence after which an empty line is sent: whatever forwards the answers, and whoever waits for them, knows that they go on.
+const SILENCE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 struct Desk {
@@ -102,9 +104,13 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
     let store = desk.store.clone();
     tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
     let lines = unfold((answers, desk.busy), |(mut answers, busy)| async move {
-        let answer = answers.recv().await?;
+        let answer = tokio::time::timeout(SILENCE, answers.recv()).await;
         busy.send_replace(Instant::now());
-        Some((line(&answer), (answers, busy)))
+        let line = match answer {
+            Ok(answer) => line(&answer?),
+            Err(_) => Ok(Bytes::from_static(b"\n")),
+        };
+        Some((line, (answers, busy)))
     });
     // An answer that cannot be written ends the connection: whoever asked sees that the rest is missing.
     let body = Body::from_stream(lines);
