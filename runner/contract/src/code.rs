@@ -128,7 +128,7 @@ codes! {
     SetMissing = "KB4008", Final, "the backup set has a log but no set.json, or another one's",
         "set.json says whose set it is, and entry 0 of the log names its digest. Nothing was written. Bring the object back from a copy, or have it made again from what the log knows: `kafka-backup-runner repair SPEC SET` says what it would do, and does it with --apply.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
-        "Nothing was written. Restore under another name with topicMapping, or say existingTopics: append or purge.";
+        "Nothing was written. Restore under another name with topicMapping, or delete what the topic holds first: purgeTopics in a KafkaRestore, existingTopics: purge in a run specification.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",
         "Raise max.message.bytes of the target topic to the size in the message. Nothing was written.";
     TimestampRefused = "KB5003", Final, "the target topic does not accept the records' timestamps",

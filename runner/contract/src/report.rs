@@ -98,6 +98,10 @@ pub struct Report {
     /// Fingerprint of a restore's plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
+    /// Why the restore that a dry run planned would not start: none when it would, absent where nothing was planned. Decisions
+    /// read this, people the text of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusals: Option<Vec<Failure>>,
     /// What the run planned or found, by kind of run.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
@@ -137,6 +141,12 @@ impl Report {
         cut.groups.sort_by_key(|group| !group.change.is_missing());
         cut.groups.truncate(3);
         cut.unreadable.truncate(3);
+        if let Some(refusals) = &mut cut.refusals {
+            refusals.truncate(3);
+            for refusal in refusals {
+                refusal.message = shorten(&refusal.message, 100);
+            }
+        }
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
         }
@@ -209,10 +219,13 @@ mod tests {
             warnings: vec![long.clone(); 50],
             gaps: vec![Value::String(long.clone()); 10],
             members: vec![member(&long); 20],
+            refusals: Some(vec![Failure::new(crate::Code::TargetMismatch, long.clone()); 9]),
             failure: Some(Failure::new(crate::Code::Internal, long)),
             ..Report::default()
         };
         let short = report.short().unwrap();
+        let back: Report = serde_json::from_str(&short).unwrap();
+        assert_eq!(back.refusals.unwrap().first().map(|refusal| refusal.code), Some(crate::Code::TargetMismatch));
         assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
         let back: Report = serde_json::from_str(&short).unwrap();
         assert_eq!(back.lengths(), report.lengths(), "the numbers stay");

@@ -104,7 +104,7 @@ fn present(topic: &TopicPlan, target: &Existing, spec: &RestoreSpec, headers: bo
     let (mut out, name) = (Vec::new(), &topic.target);
     if topic.action == TargetAction::Refuse {
         let text = format!(
-            "target topic {name} already holds {} offsets; restore under another name with topicMapping, or say existingTopics: append or purge (purgeTopics in a KafkaRestore)",
+            "target topic {name} already holds {} offsets; restore under another name with topicMapping, or delete what it holds first: purgeTopics in a KafkaRestore, existingTopics: purge in a run specification",
             target.held()
         );
         out.push(Failure::new(Code::TargetNotEmpty, text));

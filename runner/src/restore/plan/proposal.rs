@@ -58,6 +58,7 @@ impl Proposal {
         report.plan_fingerprint = Some(self.plan.fingerprint());
         report.topics = self.plan.topics.len() as u64;
         report.partitions = self.plan.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
+        report.refusals = Some(self.refusals.clone());
         report.details = self.json();
         if let Some(map) = report.details.as_object_mut() {
             map.insert("text".into(), self.text().into());
