@@ -7,7 +7,8 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::kafka::{Kafka, storage};
-use super::write::{self, DryRun, Progress, Wait, Write};
+use super::wait::{Progress, Wait, next, wait as wait_for};
+use super::write::{self, DryRun, Write};
 use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -140,16 +141,14 @@ async fn make(create: Create, connection: &Connection, screen: &mut Screen) -> R
         "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": create.name}, "spec": spec,
     });
     let created = write::create::<KafkaBackup>(cluster.as_ref(), document, &create.write, screen).await?;
-    match cluster {
+    match &cluster {
         Some(cluster) if created && create.wait.wait => {
-            write::wait(&cluster, &create.name, create.wait.timeout, screen, |object: &KafkaBackup| {
-                progress(object, None)
-            })
-            .await
+            wait_for(cluster, &create.name, create.wait.timeout, screen, |object: &KafkaBackup| progress(object, None))
+                .await
         }
         _ => {
             if created {
-                screen.say(&format!("next: kubectl kafka-backup status {} -w", create.name));
+                screen.say(&next(&create.name, cluster.as_ref()));
             }
             Ok(Exit::Done)
         }
@@ -162,7 +161,10 @@ pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -
     let mut object: KafkaBackup = cluster.get(name).await?;
     if object.spec.continuous {
         let what = format!("backup `{name}` is continuous: it runs already, or is suspended");
-        return Err(Error::Refused { what, hint: format!("`kubectl kafka-backup schedule resume {name}`") });
+        return Err(Error::Refused {
+            what,
+            hint: format!("kubectl kafka-backup schedule resume {name} -n {}", cluster.namespace),
+        });
     }
     let trigger = screen.style.now.to_string();
     let annotation = api::update::trigger_annotation(api::oso::GROUP);
@@ -180,10 +182,10 @@ pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -
         return Ok(Exit::Done);
     }
     if !wait.wait {
-        screen.say(&format!("next: kubectl kafka-backup status {name} -w"));
+        screen.say(&next(name, Some(cluster)));
         return Ok(Exit::Done);
     }
-    write::wait(cluster, name, wait.timeout, screen, |object: &KafkaBackup| progress(object, Some(&trigger))).await
+    wait_for(cluster, name, wait.timeout, screen, |object: &KafkaBackup| progress(object, Some(&trigger))).await
 }
 
 /// How far the run of a backup is; of the run that `trigger` asked for.

@@ -12,6 +12,7 @@ pub mod install;
 pub mod kafka;
 pub mod logs;
 pub mod peek;
+mod plan;
 pub mod print;
 mod probe;
 pub mod restore;
@@ -22,6 +23,7 @@ pub mod uninstall;
 pub mod validate;
 pub mod verify;
 pub mod version;
+pub mod wait;
 pub mod watch;
 pub mod write;
 

@@ -1,24 +1,21 @@
 //! `restore`: what a restore would do, and doing it.
 
-use api::lower::job::CONTAINER;
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, LogParams};
 use serde_json::{Map, Value, json};
 
 use super::confirm::confirm;
 use super::kafka::Kafka;
 use super::or_interrupt;
-use super::print;
-use super::write::{self, DryRun, Progress, Wait, Write};
+use super::plan::{DryRunOf, plan};
+use super::wait::{Progress, Wait, next, wait};
+use super::write::{self, DryRun, Write};
 use crate::cli::Output;
-use crate::cluster::{Cluster, Connection, failed};
+use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::screen::{Screen, Tone};
+use crate::screen::Screen;
 use crate::show::words;
 
 /// Commands about restores.
@@ -125,7 +122,9 @@ pub(crate) async fn restore(command: Command, connection: &Connection, screen: &
     match command {
         Command::Plan(options) => {
             let cluster = or_interrupt(Cluster::connect(connection)).await?;
-            Box::pin(plan(*options, &cluster, screen)).await
+            let spec = or_interrupt(spec(&options.work, Some(&cluster))).await?;
+            let dry_run = DryRunOf { from: &options.work.from, spec, timeout: options.timeout };
+            Box::pin(plan(dry_run, options.output, &cluster, screen)).await
         }
         Command::Create(options) => or_interrupt(create(*options, connection, screen)).await,
     }
@@ -144,20 +143,20 @@ async fn create(options: Create, connection: &Connection, screen: &mut Screen) -
     }
     let created =
         write::create::<KafkaRestore>(cluster.as_ref(), document(&options.name, spec), &options.write, screen).await?;
-    match cluster {
+    match &cluster {
         Some(cluster) if created && options.wait.wait => {
-            write::wait(&cluster, &options.name, options.wait.timeout, screen, progress).await
+            wait(cluster, &options.name, options.wait.timeout, screen, progress).await
         }
         _ => {
             if created {
-                screen.say(&format!("next: kubectl kafka-backup status {} -w", options.name));
+                screen.say(&next(&options.name, cluster.as_ref()));
             }
             Ok(Exit::Done)
         }
     }
 }
 
-fn document(name: &str, spec: Map<String, Value>) -> Value {
+pub(super) fn document(name: &str, spec: Map<String, Value>) -> Value {
     json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": name}, "spec": spec})
 }
 
@@ -209,7 +208,7 @@ async fn spec(work: &Work, cluster: Option<&Cluster>) -> Result<Map<String, Valu
 }
 
 /// How far a restore is.
-fn progress(object: &KafkaRestore) -> Progress {
+pub(super) fn progress(object: &KafkaRestore) -> Progress {
     let status = object.status.clone().unwrap_or_default();
     let message = status.message.clone().unwrap_or_else(|| "waiting for the operator".to_owned());
     match status.phase.as_deref() {
@@ -224,75 +223,4 @@ fn progress(object: &KafkaRestore) -> Progress {
             Progress::Going(format!("{percent}{message}{}", left.unwrap_or_default()))
         }
     }
-}
-
-/// Makes a dry run, waits for its plan, shows it, and removes it.
-async fn plan(options: Plan, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
-    let mut spec = spec(&options.work, Some(cluster)).await?;
-    spec.insert("dryRun".to_owned(), true.into());
-    let stamp = screen.style.now.as_millisecond();
-    let short: String = options.work.from.chars().take(30).collect();
-    let name = format!("plan-{}-{stamp}", short.trim_end_matches(['-', '.']));
-    let quiet = Write { dry_run: DryRun::None, output: Some(write::Form::Name) };
-    let mut silent = Screen::silent(screen.style.clone());
-    write::create::<KafkaRestore>(Some(cluster), document(&name, spec), &quiet, &mut silent).await?;
-    let far = |object: &KafkaRestore| match progress(object) {
-        Progress::Over(..) => Progress::Over(true, "planned".to_owned()),
-        going @ Progress::Going(_) => going,
-    };
-    let waited = or_interrupt(write::wait(cluster, &name, options.timeout, screen, far)).await;
-    let planned: Result<KafkaRestore, Error> = cluster.get(&name).await;
-    let whole = match &planned {
-        Ok(planned) => report(cluster, planned).await,
-        Err(_) => None,
-    };
-    let removed = cluster.api::<KafkaRestore>().delete(&name, &DeleteParams::background()).await;
-    if let Err(error) = removed {
-        screen.say(&format!("the dry run `{name}` could not be removed: {}", failed("delete it", error)));
-    }
-    waited?;
-    let status = planned?.status.unwrap_or_default();
-    // Of a long plan, the status has the beginning only.
-    let plan = whole.as_ref().and_then(|whole| whole.get("text")?.as_str().map(str::to_owned)).or(status.plan);
-    let blocked = status.phase.as_deref() != Some("Completed") || plan.as_deref().is_some_and(is_blocked);
-    if !matches!(options.output, Output::Table | Output::Wide) {
-        let value = json!({
-            "fingerprint": status.plan_fingerprint, "blocked": blocked, "plan": plan, "message": status.message,
-            "details": whole,
-        });
-        print::document("RestorePlan", &value, options.output, screen)?;
-    } else if let Some(plan) = &plan {
-        screen.text(&format!("{}\n", screen.style.paint(Tone::Strong, "PLAN")))?;
-        screen.text(&format!("{plan}\n"))?;
-        if let Some(fingerprint) = &status.plan_fingerprint {
-            screen.text(&format!("fingerprint {fingerprint}\n"))?;
-        }
-    } else {
-        return Err(Error::Refused {
-            what: format!("no plan could be made: {}", status.message.unwrap_or_default()),
-            hint: "the message names what to mend".to_owned(),
-        });
-    }
-    if blocked {
-        screen.say("this plan is blocked: see `refused` above");
-        return Ok(Exit::No);
-    }
-    if let Some(fingerprint) = &status.plan_fingerprint {
-        screen.say(&format!("next: kubectl kafka-backup restore create NAME ... --plan-fingerprint {fingerprint}"));
-    }
-    Ok(Exit::Done)
-}
-
-/// The details of the report that the run's pod printed last; `None` when it cannot be read.
-async fn report(cluster: &Cluster, planned: &KafkaRestore) -> Option<Value> {
-    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let pod = cluster.pods_of(&planned.uid()?).await.ok()?.pop()?;
-    let parameters = LogParams { container: Some(CONTAINER.to_owned()), tail_lines: Some(5), ..LogParams::default() };
-    let text = pods.logs(&pod.name_any(), &parameters).await.ok()?;
-    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| line.pointer("/report/details").cloned()).find(Value::is_object)
-}
-
-fn is_blocked(plan: &str) -> bool {
-    plan.lines().any(|line| line.trim_start().starts_with("refused ("))
 }

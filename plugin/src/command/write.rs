@@ -1,27 +1,16 @@
-//! Creating resources: judged here first, then sent, or only printed; and waiting for what becomes of them.
-
-use std::fmt::Debug;
-use std::time::Duration;
+//! Creating resources: judged here first, then sent, or only printed.
 
 use api::finding::Level;
 use clap::{Args, ValueEnum};
+use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, PostParams};
-use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::print;
 use crate::cli::Output;
-use crate::cluster::{Cluster, duration, failed, resource};
+use crate::cluster::{Cluster, failed, resource};
 use crate::error::Error;
-use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
-
-/// How often a resource is looked at while it is waited for.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often a line tells how far it is, where nobody watches.
-const TELL: Duration = Duration::from_secs(10);
 
 /// Whether something is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -66,17 +55,6 @@ impl Write {
             DryRun::Server => format!("{done} (server dry run)"),
         }
     }
-}
-
-/// Flags of commands that may wait.
-#[derive(Debug, Clone, Args)]
-pub struct Wait {
-    /// Wait until the run has ended; the exit code tells how
-    #[arg(long, help_heading = "Write")]
-    pub wait: bool,
-    /// How long to wait: 10m, 1h30m
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration, help_heading = "Write")]
-    pub timeout: Duration,
 }
 
 /// Judges a resource, and creates or prints it. Returns whether it was created.
@@ -151,63 +129,4 @@ pub(crate) fn show(document: &Value, kind: &str, write: &Write, done: &str, scre
         (None, _) => screen.text(&format!("{name} {done}\n")),
     }?;
     screen.flush()
-}
-
-/// How far something is that is waited for.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Progress {
-    /// It goes on; where it is.
-    Going(String),
-    /// It has ended, well or not.
-    Over(bool, String),
-}
-
-/// Looks at a resource until its run has ended. Tells how far it is: on one line that changes where somebody watches, else
-/// each ten seconds.
-///
-/// # Errors
-/// When it takes too long, the resource is gone, or the API server refuses.
-pub(crate) async fn wait<K>(
-    cluster: &Cluster,
-    name: &str,
-    most: Duration,
-    screen: &mut Screen,
-    progress: impl Fn(&K) -> Progress,
-) -> Result<Exit, Error>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-{
-    let begun = Instant::now();
-    let (mut told, mut last): (Option<Instant>, String) = (None, String::new());
-    loop {
-        let object: K = cluster.get(name).await?;
-        match progress(&object) {
-            Progress::Over(good, words) => {
-                screen.progress(None);
-                let mark = if good {
-                    screen.style.paint(Tone::Good, "done:")
-                } else {
-                    screen.style.paint(Tone::Bad, "failed:")
-                };
-                screen.say(&format!("{mark} {words}"));
-                return Ok(if good { Exit::Done } else { Exit::No });
-            }
-            Progress::Going(words) if screen.watched => screen.progress(Some(&words)),
-            Progress::Going(words) => {
-                if words != last && told.is_none_or(|told| told.elapsed() >= TELL) {
-                    screen.say(&words);
-                    (told, last) = (Some(Instant::now()), words);
-                }
-            }
-        }
-        if begun.elapsed() >= most {
-            screen.progress(None);
-            let kind = K::kind(&()).to_ascii_lowercase();
-            return Err(Error::TimeOut {
-                what: format!("{kind} `{}` had not ended after {}s", object.name_any(), most.as_secs()),
-                hint: format!("the run goes on; `kubectl kafka-backup status {name} -w` follows it"),
-            });
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }
