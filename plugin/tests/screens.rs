@@ -199,6 +199,7 @@ fn protection() {
     };
     let refused = "RunFailed: KB2001: no broker could be reached: kafka-bootstrap.kafka.svc:9092, connection refused";
     let status = Status {
+        operator: None,
         backups: vec![
             backup("audit", Health::Running, None, None),
             backup("late", Health::Late, Some("no recovery point since 2026-11-20"), None),

@@ -3,7 +3,9 @@
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::Args;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 
 use super::print;
 use super::watch::{Watch, watch};
@@ -14,6 +16,9 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 use crate::show;
 use crate::view::status::Status;
+
+/// What deployments of the operator are labelled with.
+const OPERATOR_LABEL: &str = "app.kubernetes.io/name=kafka-backup-operator";
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
@@ -46,13 +51,28 @@ pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Scr
 
 async fn look(name: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Status, Error> {
     let (backups, restores) = tokio::try_join!(cluster.list::<KafkaBackup>(), cluster.list::<KafkaRestore>())?;
-    let Some(name) = name else { return Ok(Status::of(&backups, &restores, now)) };
+    let Some(name) = name else {
+        return Ok(Status { operator: operator(cluster).await, ..Status::of(&backups, &restores, now) });
+    };
     let backups: Vec<_> = backups.into_iter().filter(|object| object.name_any() == name).collect();
     let restores: Vec<_> = restores.into_iter().filter(|object| object.name_any() == name).collect();
     if backups.is_empty() && restores.is_empty() {
         return cluster.get::<KafkaBackup>(name).await.map(|found| Status::of(&[found], &[], now));
     }
     Ok(Status::of(&backups, &restores, now))
+}
+
+/// Why nothing is run: no operator is installed, in any namespace, or none is ready. Who may not look at deployments is told
+/// nothing of it.
+async fn operator(cluster: &Cluster) -> Option<String> {
+    let api: Api<Deployment> = Api::all(cluster.client.clone());
+    let own = ListParams::default().labels(OPERATOR_LABEL);
+    let found = api.list(&own).await.ok()?.items;
+    if found.is_empty() {
+        return Some("none is installed: nothing is run".to_owned());
+    }
+    let ready = |one: &Deployment| one.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0) > 0;
+    (!found.iter().any(ready)).then(|| "none of its replicas is ready: nothing is run".to_owned())
 }
 
 fn draw(status: &Status, output: Output, screen: &mut Screen) -> Result<(), Error> {

@@ -15,6 +15,10 @@ const RESTORES: usize = 5;
 #[must_use]
 pub fn status(status: &Status, all: bool, style: &Style) -> String {
     let mut out = Page::default();
+    if let Some(problem) = &status.operator {
+        out.line(format_args!("{}     {}", style.paint(Tone::Strong, "Operator"), style.paint(Tone::Bad, problem)));
+        out.line(format_args!("           {}", style.paint(Tone::Faint, "next: kubectl kafka-backup doctor")));
+    }
     out.line(format_args!("{}   {}", style.paint(Tone::Strong, "Protection"), summary(&status.backups)));
     let rows: Vec<_> = status.backups.iter().map(|line| backup(line, style)).collect();
     let notes: Vec<_> = status.backups.iter().map(|line| (line.problem.as_ref(), line.hint.as_ref())).collect();
@@ -190,7 +194,7 @@ mod tests {
             problem: None,
             hint: None,
         };
-        Status { backups: vec![working, line("nightly", Health::Ok), broken], restores: vec![restore] }
+        Status { backups: vec![working, line("nightly", Health::Ok), broken], restores: vec![restore], operator: None }
     }
 
     #[test]
@@ -209,6 +213,14 @@ mod tests {
              Restores\n\
             \x20 running   shop/back   7 440 records   62%, 1m 40s left   orders\n"
         );
+    }
+
+    #[test]
+    fn a_cluster_without_an_operator_is_not_well() {
+        let away = Status { operator: Some("none is installed: nothing is run".to_owned()), ..Status::default() };
+        assert!(away.is_bad());
+        let text = status(&away, false, &style(Some(80)));
+        assert!(text.starts_with("Operator     none is installed: nothing is run\n           next: "), "{text}");
     }
 
     #[test]

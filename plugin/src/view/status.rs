@@ -103,6 +103,9 @@ pub struct Status {
     pub backups: Vec<BackupLine>,
     /// Restores, newest first.
     pub restores: Vec<RestoreLine>,
+    /// Why nothing is run, if the operator is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
 }
 
 impl Status {
@@ -113,20 +116,24 @@ impl Status {
         restores.sort_by_key(|restore| std::cmp::Reverse(restore.creation_timestamp().map(|time| time.0)));
         let mut backups: Vec<BackupLine> = backups.iter().map(|backup| backup_line(backup, now)).collect();
         backups.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        Self { backups, restores: restores.into_iter().map(restore_line).collect() }
+        Self { backups, restores: restores.into_iter().map(restore_line).collect(), operator: None }
     }
 
     /// Whether somebody must look at something.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        self.backups.iter().any(|line| line.health.is_bad()) || self.restores.iter().any(|line| line.health.is_bad())
+        self.operator.is_some()
+            || self.backups.iter().any(|line| line.health.is_bad())
+            || self.restores.iter().any(|line| line.health.is_bad())
     }
 }
 
 fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
     let status = backup.status.clone().unwrap_or_default();
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
-    let schedule = backup.spec.schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
+    // A schedule has no effect on a continuous backup: one that has nothing to archive makes no points, and is not late.
+    let schedule = backup.spec.schedule.as_deref().filter(|_| !backup.spec.continuous);
+    let schedule = schedule.and_then(|text| Schedule::parse(text).ok());
     let point = status.backup_id.clone();
     let stamped = point.as_deref().and_then(split_point).and_then(|(_, stamp)| stamp_time(stamp).parse().ok());
     let newest: Option<Timestamp> = stamped.or_else(|| status.last_backup_time.as_deref()?.parse().ok());
@@ -146,7 +153,7 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
         Some(condition) => (Health::Failed, Some(condition)),
         None if last_failed => (Health::Failed, condition_of(&status.conditions, "Ready")),
         None if late && !backup.spec.suspend => (Health::Late, waiting(&status.conditions)),
-        None if running => (Health::Running, waiting(&status.conditions)),
+        None if running => works(&status.conditions),
         None if backup.spec.suspend => (Health::Paused, None),
         None if newest.is_none() => (Health::Waiting, waiting(&status.conditions)),
         None => (Health::Ok, None),
@@ -178,7 +185,7 @@ fn restore_line(restore: &KafkaRestore) -> RestoreLine {
         (_, Some(condition)) => (Health::Failed, Some(condition)),
         (Some("Failed"), _) => (Health::Failed, condition_of(&status.conditions, "Ready")),
         (Some("Completed"), _) => (Health::Ok, None),
-        (Some("Running"), _) => (Health::Running, waiting(&status.conditions)),
+        (Some("Running"), _) => works(&status.conditions),
         _ => (Health::Waiting, waiting(&status.conditions)),
     };
     RestoreLine {
@@ -209,6 +216,12 @@ const USUAL: [&str; 3] = ["BackupRunning", "RestoreRunning", "ScheduleActive"];
 
 fn waiting(all: &[Condition]) -> Option<&Condition> {
     condition(all, "Reconciling").filter(|condition| !USUAL.contains(&condition.reason.as_str()))
+}
+
+/// How a run is that has begun: one whose pod finds no node, or is refused, does not work yet.
+fn works(all: &[Condition]) -> (Health, Option<&Condition>) {
+    let problem = waiting(all);
+    (if problem.is_some() { Health::Waiting } else { Health::Running }, problem)
 }
 
 fn text(condition: &Condition) -> String {
@@ -274,6 +287,28 @@ mod tests {
         let never = backup(json!({"schedule": "0 0 * * * *"}), json!({"phase": "Ready"}));
         assert_eq!(never.health, Health::Late, "its first tick is long gone");
         assert_eq!(backup(json!({}), done("nightly-20260101-000000")).health, Health::Ok, "once is for ever");
+    }
+
+    #[test]
+    fn a_run_whose_pod_cannot_start_waits() {
+        let status = |reason: &str| {
+            json!({"phase": "Running", "run": {"id": "r"}, "conditions": [{
+                "type": "Reconciling", "status": "True", "reason": reason, "message": "0/3 nodes are available",
+                "lastTransitionTime": "2026-11-22T00:00:00Z",
+            }]})
+        };
+        assert_eq!(backup(json!({}), status("BackupRunning")).health, Health::Running);
+        let stuck = backup(json!({}), status("Unschedulable"));
+        assert_eq!(stuck.health, Health::Waiting);
+        assert_eq!(stuck.problem.as_deref(), Some("Unschedulable: 0/3 nodes are available"));
+    }
+
+    #[test]
+    fn a_continuous_backup_that_is_idle_is_not_late() {
+        let spec = json!({"continuous": true, "schedule": "0 0 * * * *"});
+        let mut status = done("nightly-20261120-100000");
+        status["run"] = json!({"id": "r"});
+        assert_eq!(backup(spec, status).health, Health::Running);
     }
 
     #[test]
