@@ -1,6 +1,6 @@
 //! `doctor`: whether what runs in the cluster is well, each with its fix.
 
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
@@ -29,6 +29,8 @@ const CLOCK: SignedDuration = SignedDuration::from_secs(30);
 const LEADER: SignedDuration = SignedDuration::from_secs(60);
 /// A webhook's authority that ends sooner was not replaced in time.
 const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// A one-off that ended so long ago is history: nothing has to be mended for it to be well again.
+const HISTORY: SignedDuration = SignedDuration::from_hours(24);
 /// A run that says nothing for so long is stuck.
 const STUCK: SignedDuration = SignedDuration::from_mins(10);
 
@@ -49,17 +51,32 @@ pub struct Options {
 #[derive(Debug, Serialize)]
 struct Check {
     name: &'static str,
+    /// Whether nothing is wrong, as far as could be looked.
     good: bool,
+    /// Whether the caller may not look.
+    skipped: bool,
     found: String,
     fix: Option<String>,
 }
 
+/// What could not be looked at: nothing is known of what the caller may not see.
+fn unseen(name: &'static str, error: &kube::Error, right: &str) -> Check {
+    let fix = format!("ask for the right to {right}");
+    match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            let found = format!("not looked at: you may not {right}");
+            Check { name, good: true, skipped: true, found, fix: Some(fix) }
+        }
+        other => bad(name, other.to_string(), fix),
+    }
+}
+
 fn good(name: &'static str, found: impl Into<String>) -> Check {
-    Check { name, good: true, found: found.into(), fix: None }
+    Check { name, good: true, skipped: false, found: found.into(), fix: None }
 }
 
 fn bad(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
-    Check { name, good: false, found: found.into(), fix: Some(fix.into()) }
+    Check { name, good: false, skipped: false, found: found.into(), fix: Some(fix.into()) }
 }
 
 /// Looks at everything.
@@ -79,8 +96,11 @@ pub(crate) async fn doctor(options: Options, cluster: &Cluster, screen: &mut Scr
     let all_good = checks.iter().all(|check| check.good);
     if matches!(options.output, Output::Table | Output::Wide | Output::Name) {
         for check in &checks {
-            let mark =
-                if check.good { screen.style.paint(Tone::Good, "ok  ") } else { screen.style.paint(Tone::Bad, "FAIL") };
+            let mark = match (check.skipped, check.good) {
+                (true, _) => screen.style.paint(Tone::Warn, "skip"),
+                (false, true) => screen.style.paint(Tone::Good, "ok  "),
+                (false, false) => screen.style.paint(Tone::Bad, "FAIL"),
+            };
             screen.text(&format!("  {mark}  {:<12} {}\n", check.name, check.found))?;
             if let Some(fix) = &check.fix {
                 let fix = screen.style.paint(Tone::Faint, &format!("fix: {fix}"));
@@ -109,7 +129,7 @@ async fn definitions(cluster: &Cluster) -> Vec<Check> {
                 }
                 Ok(None) => missing.push(kind.kind),
                 Err(error) => {
-                    return vec![bad("definitions", error.to_string(), "ask for the right to read definitions")];
+                    return vec![unseen("definitions", &error, "get customresourcedefinitions")];
                 }
             }
         }
@@ -138,7 +158,7 @@ async fn operator(cluster: &Cluster) -> Vec<Check> {
             return vec![bad("operator", text, "kubectl kafka-backup install --apply")];
         }
         Err(error) => {
-            return vec![bad("operator", error.to_string(), "ask for the right to read deployments in kafka-backup")];
+            return vec![unseen("operator", &error, "get deployments in namespace kafka-backup")];
         }
     };
     let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
@@ -155,7 +175,7 @@ async fn leader(cluster: &Cluster, now: Timestamp) -> Check {
     let api: Api<Lease> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
     let spec = match api.get_opt(OPERATOR.1).await {
         Ok(found) => found.and_then(|lease| lease.spec).unwrap_or_default(),
-        Err(error) => return bad("leader", error.to_string(), "ask for the right to read leases in kafka-backup"),
+        Err(error) => return unseen("leader", &error, "get leases in namespace kafka-backup"),
     };
     let since = spec.renew_time.map(|time| now.duration_since(time.0));
     match (spec.holder_identity, since) {
@@ -181,7 +201,7 @@ async fn authority(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
             let text = "not registered: nothing is judged before it is kept";
             vec![bad("webhook", text, "kubectl kafka-backup install --apply")]
         }
-        Err(error) => vec![bad("webhook", error.to_string(), "ask for the right to read webhook configurations")],
+        Err(error) => vec![unseen("webhook", &error, "get validatingwebhookconfigurations")],
     }
 }
 
@@ -285,8 +305,10 @@ struct RunFacts {
     namespace: String,
     name: String,
     stalled: Option<String>,
-    /// Since when an unfinished run has saved nothing.
+    /// Since when an unfinished run has saved nothing; `None` for a continuous one, which saves nothing while nothing comes.
     silent_since: Option<Timestamp>,
+    /// When the only run of a one-off ended.
+    over: Option<Timestamp>,
 }
 
 /// Runs that are stalled, or say nothing any more.
@@ -294,9 +316,13 @@ async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
     let everywhere = ListParams::default();
     let backups: Api<KafkaBackup> = Api::all(cluster.client.clone());
     let restores: Api<KafkaRestore> = Api::all(cluster.client.clone());
-    let (Ok(backups), Ok(restores)) = (backups.list(&everywhere).await, restores.list(&everywhere).await) else {
-        let fix = "ask for the right, or look with `kubectl kafka-backup status -n NAMESPACE`";
-        return vec![bad("runs", "resources of all namespaces cannot be listed", fix)];
+    let backups = match backups.list(&everywhere).await {
+        Ok(backups) => backups,
+        Err(error) => return vec![unseen("runs", &error, "list kafkabackups of all namespaces")],
+    };
+    let restores = match restores.list(&everywhere).await {
+        Ok(restores) => restores,
+        Err(error) => return vec![unseen("runs", &error, "list kafkarestores of all namespaces")],
     };
     let count = backups.items.len() + restores.items.len();
     let facts = backups.items.iter().map(of_backup).chain(restores.items.iter().map(of_restore));
@@ -306,7 +332,8 @@ async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
 
 fn of_backup(object: &KafkaBackup) -> RunFacts {
     let status = object.status.clone().unwrap_or_default();
-    let run = status.run.as_ref().filter(|run| run.is_unfinished());
+    let run = status.run.as_ref().filter(|run| run.is_unfinished() && !object.spec.continuous);
+    let one_off = object.spec.schedule.is_none() && !object.spec.continuous;
     let last = run.and_then(|run| status.last_checkpoint_time.clone().max(run.started_at.clone()));
     RunFacts {
         kind: "backup",
@@ -314,6 +341,7 @@ fn of_backup(object: &KafkaBackup) -> RunFacts {
         name: object.name_any(),
         stalled: stalled(&status.conditions),
         silent_since: last.and_then(|last| last.parse().ok()),
+        over: status.run.as_ref().filter(|_| one_off).and_then(ended),
     }
 }
 
@@ -325,7 +353,12 @@ fn of_restore(object: &KafkaRestore) -> RunFacts {
         name: object.name_any(),
         stalled: stalled(&status.conditions),
         silent_since: None,
+        over: status.run.as_ref().and_then(ended),
     }
+}
+
+fn ended(run: &RunClaim) -> Option<Timestamp> {
+    run.finished_at.as_deref()?.parse().ok()
 }
 
 fn stalled(conditions: &[Condition]) -> Option<String> {
@@ -335,6 +368,9 @@ fn stalled(conditions: &[Condition]) -> Option<String> {
 
 fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {
     let RunFacts { kind, namespace, name, .. } = facts;
+    if facts.over.is_some_and(|over| now.duration_since(over) > HISTORY) {
+        return None;
+    }
     let silent = || {
         let since = facts.silent_since.filter(|since| now.duration_since(*since) > STUCK)?;
         Some(format!("nothing was saved since {since}"))
@@ -353,6 +389,38 @@ mod tests {
     use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
 
     use super::*;
+
+    #[test]
+    fn what_may_not_be_seen_is_skipped() {
+        let forbidden = |code| {
+            let status = kube::core::Status { code, message: "no".into(), ..kube::core::Status::default() };
+            unseen("leader", &kube::Error::Api(Box::new(status)), "get leases")
+        };
+        assert!(forbidden(403).skipped && forbidden(403).good);
+        assert!(!forbidden(500).skipped && !forbidden(500).good);
+    }
+
+    #[test]
+    fn only_what_goes_on_is_stuck() {
+        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+        let backup = |spec: &str, run: &str| {
+            let text = format!(
+                r#"{{"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {{"name": "a", "namespace": "shop"}},
+                "spec": {{"kafkaCluster": {{"bootstrapServers": ["k:1"]}}, "topics": ["a"], "storage": {{}}, {spec}}},
+                "status": {{"run": {run}, "conditions": [{{"type": "Stalled", "status": "STALLED", "reason": "RunFailed",
+                "message": "no", "lastTransitionTime": "2026-11-22T00:00:00Z"}}]}}}}"#
+            );
+            let stalled = if run.contains("finishedAt") { "True" } else { "False" };
+            judge(&of_backup(&serde_json::from_str(&text.replace("STALLED", stalled)).unwrap()), now).is_some()
+        };
+        let going = r#"{"id": "r", "startedAt": "2026-11-25T10:00:00Z"}"#;
+        assert!(backup(r#""continuous": false"#, going), "silent for two hours");
+        assert!(!backup(r#""continuous": true"#, going), "idle");
+        let over = |at: &str| format!(r#"{{"id": "r", "finishedAt": "{at}", "outcome": "Failed"}}"#);
+        assert!(backup(r#""continuous": false"#, &over("2026-11-25T10:00:00Z")));
+        assert!(!backup(r#""continuous": false"#, &over("2026-11-20T10:00:00Z")), "history");
+        assert!(backup(r#""schedule": "0 0 2 * * *""#, &over("2026-11-20T10:00:00Z")), "the next run fails, too");
+    }
 
     #[test]
     fn authorities_that_end_are_told() {
