@@ -16,7 +16,6 @@ use crate::screen::{Colour, Times};
     bin_name = "kubectl kafka-backup",
     version,
     after_help = TABLE,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub struct Cli {
@@ -127,7 +126,7 @@ pub fn reference() -> String {
         "# Commands\n\nMade by `just gen` from the program. What all commands share stands once, at the top.\n",
     );
     page(&root, "kubectl kafka-backup", &mut out);
-    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+    for command in root.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
         let name = format!("kubectl kafka-backup {}", command.get_name());
         page(&own(command), &name, &mut out);
         for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {

@@ -1,5 +1,7 @@
 //! `logs`: what the runner of a backup or restore says, joined with the cluster's events.
 
+use std::time::Duration;
+
 use api::lower::job::CONTAINER;
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::{Args, ValueEnum};
@@ -20,6 +22,10 @@ use crate::exit::Exit;
 use crate::screen::{Screen, Style, Tone};
 use crate::show::words::{self, count, plural, safe, size};
 use crate::source::Source;
+
+/// How often it is looked whether a container whose log has ended has ended, too, and how long between two looks.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Flags of `logs`.
 #[derive(Debug, Args)]
@@ -78,7 +84,12 @@ async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -
     let name = pod.name_any();
     let stream = pods.log_stream(&name, &parameters).await;
     let mut lines = stream.map_err(|error| failed(&format!("read the log of pod `{name}`"), error))?.lines();
-    while let Some(line) = lines.try_next().await? {
+    let cut = |reason: String| Error::Cluster {
+        what: format!("the log of pod `{name}` was cut: {reason}"),
+        hint: format!("go on: kubectl kafka-backup logs {} -n {} -f --tail 20", options.name, cluster.namespace),
+    };
+    // What fails here is the API server's, not our output.
+    while let Some(line) = lines.try_next().await.map_err(|error| cut(error.to_string()))? {
         let text = match options.output {
             Form::Raw => line,
             Form::Pretty => pretty(&line, &screen.style),
@@ -88,7 +99,23 @@ async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -
             screen.flush()?;
         }
     }
+    if options.follow && still_works(&pods, &name).await? {
+        return Err(cut("the API server ended it, and the run goes on".to_owned()));
+    }
     Ok(None)
+}
+
+/// Whether the container of a pod has not ended. What the API server knows of it may be some seconds old.
+async fn still_works(pods: &Api<Pod>, name: &str) -> Result<bool, Error> {
+    for _ in 0..LOOKS {
+        let pod = pods.get_opt(name).await.map_err(|error| failed(&format!("read pod `{name}`"), error))?;
+        let Some(statuses) = pod.and_then(|pod| pod.status?.container_statuses) else { return Ok(false) };
+        if !statuses.iter().any(|one| one.state.as_ref().is_some_and(|state| state.running.is_some())) {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(true)
 }
 
 /// A backup or a restore.

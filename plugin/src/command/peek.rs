@@ -1,5 +1,7 @@
 //! `peek`: records of a recovery point, without restoring it.
 
+use std::borrow::Cow;
+
 use clap::{Args, ValueEnum};
 use inspect::{Answer, Payload, Peek, Question, Record};
 
@@ -49,7 +51,7 @@ pub struct Options {
     headers: bool,
     #[command(flatten)]
     from: From,
-    /// Form of the records; raw: the values alone, each followed by a line feed
+    /// Form of the records; raw: the values alone, each followed by a line feed, with control bytes escaped on a terminal
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 }
@@ -119,7 +121,8 @@ fn print_record(record: &Record, options: &Options, screen: &mut Screen) -> Resu
         }
         Form::Jsonl => print::raw(&show::records::json(record), Output::Jsonl, screen),
         Form::Raw => {
-            screen.bytes(record.value.as_ref().map_or(&[][..], |value| &value.0))?;
+            let value = record.value.as_ref().map_or(&[][..], |value| &value.0);
+            screen.bytes(&raw(value, screen.style.width.is_some()))?;
             screen.bytes(b"\n")
         }
         Form::Hex => {
@@ -127,6 +130,11 @@ fn print_record(record: &Record, options: &Options, screen: &mut Screen) -> Resu
             screen.text(&text)
         }
     }
+}
+
+/// A value as it is; on a terminal, what would act on it is escaped.
+fn raw(value: &[u8], is_terminal: bool) -> Cow<'_, [u8]> {
+    if is_terminal { Cow::Owned(words::bytes(value).into_bytes()) } else { Cow::Borrowed(value) }
 }
 
 /// A key as it is written on a command line.
@@ -142,6 +150,12 @@ fn key(text: &str) -> Result<Vec<u8>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn raw_bytes_cannot_act_on_a_terminal() {
+        assert_eq!(&*raw(b"a\x1b[31m\xff", true), br"a\u{1b}[31m\xff");
+        assert_eq!(&*raw(b"a\x1b[31m\xff", false), b"a\x1b[31m\xff");
+    }
 
     #[test]
     fn keys_are_text_or_bytes() {

@@ -24,7 +24,8 @@ Examples:
   kubectl kafka-backup timeline nightly -w                       again when a point was made
   kubectl kafka-backup timeline nightly --at 2026-11-19T08:00:00Z   what a restore to that moment gives
 
-Exit code 1: something of a backup is damaged; with --at: nothing can be restored.")]
+Exit code 1: something of a backup is damaged; with --at: nothing can be restored, or the moment lies
+before the first point.")]
 pub struct Options {
     /// Backup; all when absent
     name: Option<String>,
@@ -102,7 +103,7 @@ fn recall(coverages: &[Coverage], at: Timestamp, output: Output, screen: &mut Sc
         screen.say("nothing can be restored: there is no point yet");
         return Ok(Exit::No);
     }
-    Ok(Exit::Done)
+    Ok(if recalls.iter().all(|found| found.before_first) { Exit::No } else { Exit::Done })
 }
 
 /// A time, or a distance from now.

@@ -158,6 +158,10 @@ pub fn recall(recall: &Recall, style: &Style) -> String {
     }
     out.line(format_args!("  groups   as they were at {}", style.time(recall.point_at)));
     let lost = match recall.lost_seconds {
+        _ if recall.before_first => {
+            let text = format!("not known: nothing is older than {}", style.time(recall.point_at));
+            style.paint(Tone::Bad, &text)
+        }
         0 => style.paint(Tone::Good, "nothing that was archived"),
         seconds => style.paint(Tone::Bad, &format!("the {} before that moment", duration(seconds))),
     };
@@ -222,5 +226,7 @@ mod tests {
         );
         let late = recall(&coverage.recall(since("2026-11-21T03:00:00Z")).unwrap(), &style(None));
         assert!(late.contains("lost     the 1h before that moment"), "{late}");
+        let early = recall(&coverage.recall(since("2026-11-01T00:00:00Z")).unwrap(), &style(None));
+        assert!(early.contains("lost     not known: nothing is older than 2026-11-20T02:00:00Z"), "{early}");
     }
 }

@@ -81,6 +81,8 @@ pub struct Recall {
     pub end_time: Option<Timestamp>,
     /// Seconds before the moment that are lost: the point lies before it.
     pub lost_seconds: i64,
+    /// Whether no point is as old as the moment: what the source had dropped by the first one is not known.
+    pub before_first: bool,
 }
 
 impl Coverage {
@@ -96,6 +98,7 @@ impl Coverage {
             point_at: point.at,
             end_time: (point.at > at).then_some(at),
             lost_seconds: at.duration_since(point.at).as_secs().max(0),
+            before_first: self.points.first().is_some_and(|first| first.at > at),
         })
     }
 }
@@ -121,6 +124,7 @@ mod tests {
         let inside = recall("2026-11-01T12:00:00Z");
         assert_eq!((inside.point.as_str(), inside.lost_seconds), ("nightly-20261102-020000", 0));
         assert_eq!(inside.end_time, Some(inside.at));
+        assert!(!inside.before_first && recall("2026-10-31T00:00:00Z").before_first);
         let exact = recall("2026-11-02T02:00:00Z");
         assert_eq!((exact.point.as_str(), exact.end_time), ("nightly-20261102-020000", None));
         let late = recall("2026-11-03T03:00:00Z");
