@@ -103,7 +103,7 @@ fn recall(coverages: &[Coverage], at: Timestamp, output: Output, screen: &mut Sc
         screen.say("nothing can be restored: there is no point yet");
         return Ok(Exit::No);
     }
-    Ok(if recalls.iter().all(|found| found.before_first) { Exit::No } else { Exit::Done })
+    Ok(if recalls.iter().all(|found| found.lost_seconds.is_none()) { Exit::No } else { Exit::Done })
 }
 
 /// A time, or a distance from now.

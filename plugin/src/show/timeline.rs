@@ -158,12 +158,12 @@ pub fn recall(recall: &Recall, style: &Style) -> String {
     }
     out.line(format_args!("  groups   as they were at {}", style.time(recall.point_at)));
     let lost = match recall.lost_seconds {
-        _ if recall.before_first => {
+        None => {
             let text = format!("not known: nothing is older than {}", style.time(recall.point_at));
             style.paint(Tone::Bad, &text)
         }
-        0 => style.paint(Tone::Good, "nothing that was archived"),
-        seconds => style.paint(Tone::Bad, &format!("the {} before that moment", duration(seconds))),
+        Some(0) => style.paint(Tone::Good, "nothing that was archived"),
+        Some(seconds) => style.paint(Tone::Bad, &format!("the {} before that moment", duration(seconds))),
     };
     out.line(format_args!("  lost     {lost}"));
     out.finish()

@@ -79,10 +79,9 @@ pub struct Recall {
     pub point_at: Timestamp,
     /// `pitr.endTime` to restore with: the moment lies before the point.
     pub end_time: Option<Timestamp>,
-    /// Seconds before the moment that are lost: the point lies before it.
-    pub lost_seconds: i64,
-    /// Whether no point is as old as the moment: what the source had dropped by the first one is not known.
-    pub before_first: bool,
+    /// Seconds before the moment that are lost: the point lies before it. `None` where it is not known: no point is as old
+    /// as the moment, and the source may have dropped records before the first one was made.
+    pub lost_seconds: Option<i64>,
 }
 
 impl Coverage {
@@ -91,14 +90,14 @@ impl Coverage {
     pub fn recall(&self, at: Timestamp) -> Option<Recall> {
         let after = self.points.iter().find(|point| point.at >= at);
         let point = after.or(self.points.last())?;
+        let before_first = self.points.first().is_some_and(|first| first.at > at);
         Some(Recall {
             backup: self.name.clone(),
             at,
             point: point.name.clone(),
             point_at: point.at,
             end_time: (point.at > at).then_some(at),
-            lost_seconds: at.duration_since(point.at).as_secs().max(0),
-            before_first: self.points.first().is_some_and(|first| first.at > at),
+            lost_seconds: (!before_first).then(|| at.duration_since(point.at).as_secs().max(0)),
         })
     }
 }
@@ -122,13 +121,16 @@ mod tests {
         let coverage = Coverage::of(backup("nightly", &[1, 2, 3]));
         let recall = |text: &str| coverage.recall(text.parse().unwrap()).unwrap();
         let inside = recall("2026-11-01T12:00:00Z");
-        assert_eq!((inside.point.as_str(), inside.lost_seconds), ("nightly-20261102-020000", 0));
+        assert_eq!((inside.point.as_str(), inside.lost_seconds), ("nightly-20261102-020000", Some(0)));
         assert_eq!(inside.end_time, Some(inside.at));
-        assert!(!inside.before_first && recall("2026-10-31T00:00:00Z").before_first);
+        assert_eq!(recall("2026-10-31T00:00:00Z").lost_seconds, None);
         let exact = recall("2026-11-02T02:00:00Z");
         assert_eq!((exact.point.as_str(), exact.end_time), ("nightly-20261102-020000", None));
         let late = recall("2026-11-03T03:00:00Z");
-        assert_eq!((late.point.as_str(), late.end_time, late.lost_seconds), ("nightly-20261103-020000", None, 3_600));
+        assert_eq!(
+            (late.point.as_str(), late.end_time, late.lost_seconds),
+            ("nightly-20261103-020000", None, Some(3_600))
+        );
         assert_eq!(Coverage::of(backup("none", &[])).recall(late.at), None);
     }
 }
