@@ -255,9 +255,11 @@ fn a_continuous_backup_is_stopped_before_it_begins_anew() {
     assert_ne!(second["status"]["run"]["digest"], first["status"]["run"]["digest"]);
     assert!(cluster.list("pods", "endless").len() <= 1, "never two pods of one set");
     cluster.apply(&with("b", true)).unwrap();
-    let stopped =
-        cluster.wait(BACKUPS, "endless", "endless", "stopped", |object| is(object, "Ready", "True", "Stopped"));
+    let stopped = cluster.wait(BACKUPS, "endless", "endless", "stopped", |object| {
+        object["status"]["run"]["outcome"].is_string() && is(object, "Ready", "True", "BackupSuspended")
+    });
     assert_eq!(stopped["status"]["run"]["outcome"], "Completed");
+    assert!(is(&stopped, "Complete", "False", "Stopped") && phase(&stopped) == "Ready", "{}", stopped["status"]);
     wait_for(PATIENCE, || {
         let left = cluster.list("pods", "endless").len();
         if left == 0 { Ok(()) } else { Err(format!("{left} pods left")) }

@@ -151,7 +151,9 @@ fn suspended(new: &mut KafkaBackupStatus, outcome: Option<String>, moment: Momen
     if let Some(end) = new.conditions.iter().find(|condition| condition.type_ == "Failed" && failed) {
         text = format!("{text}; the last run failed: {}", end.message);
     }
-    new.phase = Some(outcome.unwrap_or_else(|| "Ready".to_owned()));
+    // A continuous run that was stopped is not complete.
+    let complete = new.conditions.iter().any(|condition| condition.type_ == "Complete" && condition.status == "True");
+    new.phase = Some(outcome.filter(|_| failed || complete).unwrap_or_else(|| "Ready".to_owned()));
     new.message = Some(text.clone());
     health(&mut new.conditions, (!failed, false, false), "BackupSuspended", &text, moment);
 }
