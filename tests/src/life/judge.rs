@@ -42,12 +42,11 @@ pub(super) fn judge(source: &Kafka, bench: &Bench, backup: &str, shared: &Shared
 /// What is wrong with a restored partition; the first of each kind.
 fn compare(topic: &Topic, there: &[Seen], back: &[Seen], rolled_back: impl Fn(u64) -> bool) -> Vec<String> {
     let mut out = Vec::new();
-    let content = |seen: &Seen| Seen { append_time: false, ..seen.clone() };
-    let restored: BTreeMap<i64, Seen> = back.iter().map(|seen| (seen.offset, content(seen))).collect();
+    let restored: BTreeMap<i64, Seen> = back.iter().map(|seen| (seen.offset, seen.content())).collect();
     if let Some(two) = back.windows(2).find(|two| two[1].offset <= two[0].offset) {
         out.push(format!("offset {} comes after offset {}", two[1].offset, two[0].offset));
     }
-    let missing: Vec<_> = there.iter().filter(|seen| restored.get(&seen.offset) != Some(&content(seen))).collect();
+    let missing: Vec<_> = there.iter().filter(|seen| restored.get(&seen.offset) != Some(&seen.content())).collect();
     if let Some(first) = missing.first() {
         let has = restored.get(&first.offset);
         out.push(format!("{} records are missing or differ, the first is {first:?}; restored: {has:?}", missing.len()));

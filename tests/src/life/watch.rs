@@ -76,14 +76,18 @@ impl<'a> Watch<'a> {
 
     /// Kills the run, or asks it to stop, and starts it again.
     pub(super) fn restart(&mut self, signal: &str) {
-        self.look();
-        if let Some(live) = self.live.take() {
-            let ended = live.end(signal);
-            if signal == "TERM" && ended.code != STOPPED {
-                self.fault(format!("stopped on request with exit {}: {}", ended.code, ended.stderr.trim()));
-            }
-        }
+        self.stop(signal);
         self.live = Some(self.bench.live(&self.spec));
+    }
+
+    /// Ends the run; one that is asked to stop says that it was stopped.
+    fn stop(&mut self, signal: &str) {
+        self.look();
+        let Some(live) = self.live.take() else { return };
+        let ended = live.end(signal);
+        if signal == "TERM" && ended.code != STOPPED {
+            self.fault(format!("stopped on request with exit {}: {}", ended.code, ended.stderr.trim()));
+        }
     }
 
     /// Waits until nothing is left to read and a point holds it.
@@ -107,15 +111,9 @@ impl<'a> Watch<'a> {
 
     /// Stops the run for good.
     pub(super) fn end(mut self) -> Outcome {
-        self.look();
+        self.stop("TERM");
         if self.last_point < self.writes_ended {
             self.fault("no recovery point after the last write".to_owned());
-        }
-        if let Some(live) = self.live.take() {
-            let ended = live.end("TERM");
-            if ended.code != STOPPED {
-                self.fault(format!("stopped at the end with exit {}: {}", ended.code, ended.stderr.trim()));
-            }
         }
         self.outcome
     }
