@@ -2,6 +2,9 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
+# Builds for tests name the whole workspace: with one set of features nothing is compiled twice.
+bins := "--workspace --bin kafka-backup-runner --bin kafka-backup-operator --bin kubectl-kafka_backup"
+
 # List the recipes
 default:
     @just --list
@@ -10,7 +13,7 @@ default:
 demo:
     @echo "demo: builds the runner, fetches Apache Kafka into ~/.cache/kafka-backup once, leaves nothing running"
     tests/servers/need.sh
-    cargo build --quiet --locked -p kafka-backup-runner -p kafka-backup-tests
+    cargo build --quiet --locked --workspace --bin kafka-backup-runner --bin demo
     target/debug/demo
 
 # All tests: lint, unit and property tests, then suites against real brokers, stores and a Kubernetes
@@ -19,21 +22,19 @@ test: lint test-quick test-servers test-cluster
 # Tests without servers
 test-quick:
     tests/servers/need.sh
-    cargo build --locked -p kafka-backup-runner -p kubectl-kafka-backup
-    cargo test --locked -p kafka-backup-contract -p kafka-backup-batch -p kafka-backup-archive -p kafka-backup-wire -p kafka-backup-runner -p kafka-backup-inspect -p kafka-backup-api -p kafka-backup-operator -p kubectl-kafka-backup -p kafka-backup-sim
-    cargo test --locked -p kafka-backup-tests --lib --test house --test manifests --test cli --test plugin --test conformance
-
+    cargo build --locked {{bins}}
+    cargo test --locked --workspace
 # Suites against real Apache Kafka and a real S3 server
 test-servers:
     tests/servers/need.sh
-    cargo build --locked -p kafka-backup-runner
+    cargo build --locked {{bins}}
     tests/suites.sh "recovery outages fidelity changes secure groups" "limits faults matrix reader continuous routing errors stores"
 
 # Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:
     tests/servers/need.sh
     K8S_MODE=$([ "$(id -u)" = 0 ] && echo node || echo cp) tests/kubernetes/build.sh > /dev/null
-    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kubectl-kafka-backup
+    cargo build --locked {{bins}}
     # Only one cluster at a time has a node.
     tests/suites.sh "control handover admission" "pods screens krew"
 
@@ -41,14 +42,14 @@ test-cluster:
 cluster:
     tests/servers/need.sh
     K8S_MODE=node tests/kubernetes/build.sh > /dev/null
-    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kafka-backup-tests
+    cargo build --locked {{bins}} --bin cluster
     target/debug/cluster
 
 # A demo cluster with backups that go on, and the first timeline; until Ctrl-C (takes root)
 playground *FILE:
     tests/servers/need.sh
     K8S_MODE=node tests/kubernetes/build.sh > /dev/null
-    cargo build --locked -p kafka-backup-runner -p kafka-backup-operator -p kubectl-kafka-backup -p kafka-backup-tests
+    cargo build --locked {{bins}} --bin playground
     target/debug/playground {{FILE}}
 
 # Make the picture of the README from a session of the playground
@@ -67,18 +68,17 @@ torture-simulate SECONDS="3600":
 # A cluster lives beside a continuous backup for SECONDS; ends with 0 only if nothing is lost, doubled or late
 torture-life SECONDS="3600" *SEED:
     tests/servers/need.sh
-    cargo build --locked -p kafka-backup-runner -p kafka-backup-tests
+    cargo build --locked {{bins}} --bin life
     target/debug/life {{SECONDS}} {{SEED}}
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture-servers:
     tests/servers/need.sh
-    cargo build --locked -p kafka-backup-runner
+    cargo build --locked {{bins}}
     rm -f target/reliability.txt
-    cargo build --locked -p kafka-backup-operator
     K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
     for suite in faults outages control; do \
-        TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2; done
+        TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked --workspace --test "$suite" -- --test-threads=2; done
     { cat tests/reliability-head.md; echo "Date: $(date -u +%F). Long form."; echo; \
       echo '| fault | runs | injected | records compared | lost | doubled | recovered within |'; \
       echo '|---|---|---|---|---|---|---|'; sort target/reliability.txt; } > docs/reliability.md
@@ -88,6 +88,8 @@ lint:
     manifests/render.sh --check
     cargo fmt --all --check
     cargo clippy --locked --workspace --all-targets -- -D warnings
+    # Suites are no target that is tested unasked.
+    cargo clippy --locked --workspace --test '*' -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --workspace --exclude kafka-backup-tests
 
 # Licences, bans and sources of dependencies (needs cargo-deny)
@@ -100,10 +102,11 @@ fuzz TARGET SECONDS="60":
 
 # Regenerate generated files
 gen:
-    cargo run --quiet --locked -p kafka-backup-runner -- schema > docs/run-spec.schema.json
-    cargo run --quiet --locked -p kafka-backup-api --example crds manifests/crds
-    cargo run --quiet --locked -p kafka-backup-api --example fields > docs/fields.md
-    cargo run --quiet --locked -p kubectl-kafka-backup --example cli > docs/cli.md
+    cargo build --quiet --locked --workspace --bin kafka-backup-runner --example crds --example fields --example cli
+    target/debug/kafka-backup-runner schema > docs/run-spec.schema.json
+    target/debug/examples/crds manifests/crds
+    target/debug/examples/fields > docs/fields.md
+    target/debug/examples/cli > docs/cli.md
     manifests/render.sh
 
 # Release build of runner, operator and plugin

@@ -11,14 +11,14 @@ trap 'rm -rf "$logs"' EXIT
 for suite in $@; do
     tests+=(--test "$suite")
 done
-cargo test --locked -p kafka-backup-tests "${tests[@]}" --no-run
+cargo test --locked --workspace "${tests[@]}" --no-run
 
 lane() {
     local suite began state all=0
     for suite in $1; do
         echo "== suite $suite begins"
         began=$SECONDS state=passed
-        cargo test --locked -p kafka-backup-tests --test "$suite" -- --test-threads=2 > "$logs/$suite" 2>&1 || state=FAILED all=1
+        cargo test --locked --workspace --test "$suite" -- --test-threads=2 > "$logs/$suite" 2>&1 || state=FAILED all=1
         # One write for each suite: the lines of two suites do not mix.
         printf '== suite %s\n%s\n== suite %s %s after %s s\n' "$suite" "$(cat "$logs/$suite")" "$suite" "$state" $((SECONDS - began))
     done
