@@ -345,6 +345,53 @@ fn two_restores_never_share_a_target() {
     assert_eq!(oracle::digest(&bootstrap, "r-at-once", None).0, 1_000);
 }
 
+/// Restores whose state stores do not know each other: the broker keeps them apart.
+#[test]
+fn restores_with_states_elsewhere_never_share_a_target() {
+    let (topic, bootstrap) = ("r-elsewhere", target().bootstrap());
+    fill(&source().bootstrap(), topic, 1_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    let spec = |name: &str, to: &str, more: Value| {
+        let states = bench.dir.path().join(format!("states-{name}"));
+        std::fs::create_dir_all(&states).unwrap();
+        let mut restore = json!({
+            "from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: to},
+            "stateStorage": {"type": "filesystem", "path": states},
+        });
+        restore.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bench.restore(name, &bootstrap, restore)
+    };
+    // Both at once into an empty topic: one of them has it.
+    let to = "r-elsewhere-empty";
+    load::create(&bootstrap, to, 4, 1, &[]);
+    let both: Vec<_> = (0..2).map(|n| bench.spawn(&spec(&format!("{to}-{n}"), to, json!({})))).collect();
+    let both: Vec<_> = both.into_iter().map(|child| ended(child.wait_with_output().unwrap())).collect();
+    assert_eq!(both.iter().filter(|ended| ended.code == 0).count(), 1, "{both:?}");
+    let refused = both.iter().find(|ended| ended.code != 0).unwrap();
+    assert!(["KB4005", "KB5001"].iter().any(|code| refused.stderr.contains(code)), "{refused:?}");
+    assert_eq!(oracle::digest(&bootstrap, to, None).0, 1_000);
+    // One that writes already stops when a later one may append; that one is whole.
+    let to = "r-elsewhere-append";
+    load::create(&bootstrap, to, 4, 1, &[]);
+    let earlier = spec(&format!("{to}-1"), to, json!({"rateLimit": {"recordsPerSec": 10}}));
+    let running = bench.spawn(&earlier);
+    while oracle::end(&bootstrap, to, 0) == 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let report = bench.run(&spec(&format!("{to}-2"), to, json!({"existingTopics": "append"}))).ok().report();
+    assert_eq!(report["records"].as_u64(), Some(1_000), "{report}");
+    let since = std::time::Instant::now();
+    let stopped = ended(running.wait_with_output().unwrap());
+    // It waits for its rate most of the time, and looks nevertheless.
+    assert!(since.elapsed() < Duration::from_secs(40), "{:?}", since.elapsed());
+    assert!(stopped.code == 5 && stopped.stderr.contains("superseded"), "{stopped:?}");
+    let held = oracle::digest(&bootstrap, to, None).0;
+    assert!(held > 1_000 && held < 2_000, "{held}");
+    bench.run(&earlier).fails("KB4005", 5, &[to, "superseded"]);
+    assert_eq!(oracle::digest(&bootstrap, to, None).0, held);
+}
+
 #[test]
 fn a_restore_that_stopped_goes_on_with_other_tuning_and_keeps_others_out() {
     let (topic, bootstrap) = ("r-claimed", target().bootstrap());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use archive::ReadBatch;
+use archive::{BatchStream, ReadBatch, Wanted};
 use contract::{Code, EventKind, Failure, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -20,6 +20,7 @@ use super::dealer::Dealer;
 use super::ends;
 use super::epoch::begin_epoch;
 use super::facts::existing;
+use super::guard;
 use super::lane::{Input, Lane, LaneEnd, Rooms, Shared, Target};
 use super::lease::Lease;
 use super::passes::{passes, ways, what_is_left};
@@ -91,17 +92,13 @@ async fn one_epoch(
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
     let mut dealer = Dealer::new(ways, rules, skip, senders);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-    let mut passes: VecDeque<_> = passes(plan, left).into();
-    let mut stream = match passes.pop_front() {
-        Some(wanted) => Some(restore.point.stream(wanted).await.map_err(Failure::from)?),
-        None => None,
-    };
+    let mut feed = Feed { stream: None, passes: passes(plan, left).into(), dealer: &mut dealer, began: false };
+    feed.next_pass(restore).await?;
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO, topic: None };
     let (mut expected, mut end) = (BTreeMap::new(), None);
-    let mut watched = std::pin::pin!(watch(restore));
-    let mut renewal = std::pin::pin!(tokio::time::sleep_until(lease.renewal()));
-    loop {
+    let mut interruption = std::pin::pin!(interruption(restore, lease));
+    'work: loop {
         let next = tokio::select! {
             biased;
             _ = progress.tick() => {
@@ -109,17 +106,8 @@ async fn one_epoch(
                 notes.warnings().into_iter().for_each(|warning| restore.emitter.warn(warning));
                 continue;
             }
-            () = restore.context.cancel.cancelled() => {
-                end = Some(LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts")));
-                break;
-            }
-            failure = &mut watched => {
-                end = Some(LaneEnd::Fail(failure));
-                break;
-            }
-            // What is in flight is waited for below: the next epoch begins with nothing in doubt.
-            () = &mut renewal => {
-                end = Some(LaneEnd::Recover(WireError::no_progress("the epoch", "it has come to its end")));
+            interrupted = &mut interruption => {
+                end = Some(interrupted);
                 break;
             }
             Some(lane) = running.next() => {
@@ -133,30 +121,24 @@ async fn one_epoch(
                 continue;
             }
             // Shares that are dealt out hold memory that the next one may wait for.
-            () = dealer.dealt() => Next::Dealt,
-            next = next_share(&mut stream, &memory, &mut speed.reading) => Next::Share(next),
+            () = feed.dealer.dealt() => Next::Dealt,
+            next = next_share(&mut feed.stream, &memory, &mut speed.reading) => Next::Share(next),
         };
-        let taken = match next {
-            Next::Dealt => dealer.send_dealt().await,
-            Next::Share(next) => match next {
-                Ok(None) => match passes.pop_front() {
-                    Some(wanted) => match restore.point.stream(wanted).await {
-                        Ok(next) => {
-                            stream = Some(next);
-                            continue;
-                        }
-                        Err(error) => Err(error.into()),
-                    },
-                    None => dealer.finish().await.map(|_| false),
-                },
-                Ok(Some((share, permit))) => {
-                    speed.topic = Some(share.topic);
-                    restore.limiter.ready().await;
-                    restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
-                    dealer.take(share, permit).await
+        if let Next::Share(Ok(Some((share, _)))) = &next {
+            speed.topic = Some(share.topic);
+        }
+        // A rate limit or full lanes may hold this up for long.
+        let mut taking = std::pin::pin!(feed.take(restore, next));
+        let taken = loop {
+            tokio::select! {
+                biased;
+                _ = progress.tick() => tell_progress(restore, plan, &shared, report.records, &mut speed),
+                interrupted = &mut interruption => {
+                    end = Some(interrupted);
+                    break 'work;
                 }
-                Err(failure) => Err(failure),
-            },
+                taken = &mut taking => break taken,
+            }
         };
         match taken {
             Ok(true) => {}
@@ -249,6 +231,64 @@ enum Next {
     Share(Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure>),
 }
 
+/// The way of the archive's records to the lanes.
+struct Feed<'a> {
+    stream: Option<BatchStream>,
+    /// What is streamed after that.
+    passes: VecDeque<Wanted>,
+    dealer: &'a mut Dealer,
+    /// Whether a share was taken.
+    began: bool,
+}
+
+impl Feed<'_> {
+    /// Begins the next pass; `false` where there is none.
+    async fn next_pass(&mut self, restore: &Restore<'_>) -> Result<bool, Failure> {
+        let Some(wanted) = self.passes.pop_front() else { return Ok(false) };
+        self.stream = Some(restore.point.stream(wanted).await?);
+        Ok(true)
+    }
+
+    /// Goes one step on; `false` when everything was taken, or a lane ended early and will say why. Whoever drops the
+    /// future ends the epoch.
+    async fn take(&mut self, restore: &Restore<'_>, next: Next) -> Result<bool, Failure> {
+        let share = match next {
+            Next::Dealt => return self.dealer.send_dealt().await,
+            Next::Share(share) => share?,
+        };
+        let Some((share, permit)) = share else {
+            if self.next_pass(restore).await? {
+                return Ok(true);
+            }
+            self.dealer.finish().await?;
+            return Ok(false);
+        };
+        if !self.began {
+            // Directly before the first record, however long the archive took.
+            guard::check(&restore.cluster, &restore.state.topics).await?;
+            self.began = true;
+        }
+        restore.limiter.ready().await;
+        restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
+        self.dealer.take(share, permit).await
+    }
+}
+
+/// What ends an epoch before its work is done. What is in flight then is waited for: the next epoch begins with nothing
+/// in doubt.
+async fn interruption(restore: &Restore<'_>, lease: &Lease) -> LaneEnd {
+    tokio::select! {
+        biased;
+        () = restore.context.cancel.cancelled() => {
+            LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts"))
+        }
+        failure = watch(restore) => LaneEnd::Fail(failure),
+        () = tokio::time::sleep_until(lease.renewal()) => {
+            LaneEnd::Recover(WireError::no_progress("the epoch", "it has come to its end"))
+        }
+    }
+}
+
 type Running = FuturesUnordered<JoinHandle<Result<BTreeMap<usize, i64>, LaneEnd>>>;
 
 fn start_lanes(shared: &Arc<Shared>, lanes: u32, most: u32, tails: &[Tail]) -> (Vec<mpsc::Sender<Input>>, Running) {
@@ -276,7 +316,7 @@ fn joined(
 /// The next share and the memory for it; `None` at the end. Dropping the future loses nothing: a share leaves
 /// the stream only when nothing is waited for any more.
 async fn next_share(
-    stream: &mut Option<archive::BatchStream>,
+    stream: &mut Option<BatchStream>,
     memory: &Arc<Semaphore>,
     reading: &mut Duration,
 ) -> Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure> {

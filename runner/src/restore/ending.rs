@@ -7,7 +7,7 @@ use wire::Cluster;
 
 use super::lease::overtaken;
 use super::state::{Ended, RestoreState};
-use super::{Restore, holds};
+use super::{Restore, guard, holds};
 
 /// Whether another attempt could not go on after this failure. Before the first record every failure that somebody must
 /// mend first ends the restore: the next attempt makes its own plan. Afterwards only what no mending brings back.
@@ -27,6 +27,13 @@ pub(crate) async fn after(restore: &mut Restore<'_>, failure: Failure) -> Failur
     if !is_for_good(&failure, restore.state.started()) {
         restore.emitter.warn("configs of the target topics stay held off, because this restore can go on once that is mended; `kafka-backup-runner release` ends it instead".to_owned());
         return failure;
+    }
+    // Whose records the foreign ones are: those of a restore that took over from elsewhere are no reason to end for good.
+    if failure.code == Code::ForeignWriter
+        && let Err(superseded) = guard::check(&restore.cluster, &restore.state.topics).await
+        && superseded.code == Code::Fenced
+    {
+        return superseded;
     }
     match restore.journal.is_overtaken().await {
         Ok(true) => return overtaken(),

@@ -6,12 +6,11 @@ use std::time::Duration;
 use contract::{Code, CrashPoint, Failure, crash};
 use wire::{ProducerIdentity, WireError, code};
 
-use super::Restore;
 use super::lease::{Lease, overtaken, taken_over};
 use super::plan::RestorePlan;
-use super::start::first_tails;
 use super::state::Epoch;
 use super::tails::{self, Tail};
+use super::{Restore, guard};
 
 /// How often a fence that somebody else ended is made anew.
 const FENCES: u32 = 6;
@@ -30,10 +29,11 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
             if restore.journal.is_overtaken().await? {
                 return Err(overtaken());
             }
+            guard::renew(restore).await?;
             let fence = fence(restore, &last).await?;
             tails::read(&restore.cluster, &restore.state, fence).await?
         }
-        None => first_tails(restore, plan).await?,
+        None => guard::first(restore, plan).await?,
     };
     let transactional_id = restore.identity.transactional_id(&restore.state.life, restore.state.epochs.len());
     // Before the id is taken: from then on its time runs.

@@ -35,6 +35,8 @@ mod tails;
 
 mod start;
 
+mod guard;
+
 mod epoch;
 mod transform;
 

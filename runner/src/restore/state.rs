@@ -65,6 +65,20 @@ pub(crate) struct TargetTopic {
     pub(crate) previous: BTreeMap<String, Option<String>>,
     /// Values in force before the hold, for the retention guard.
     pub(crate) effective: BTreeMap<String, String>,
+    /// The epoch of the topic's guard that this restore holds; `None` without the right to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<Guard>,
+}
+
+/// An epoch of the transactional id that all restores into one topic share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Guard {
+    /// Producer id.
+    pub(crate) producer_id: i64,
+    /// Its epoch.
+    #[serde(rename = "epoch")]
+    pub(crate) number: i16,
 }
 
 /// A target partition.

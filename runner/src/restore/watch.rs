@@ -1,23 +1,39 @@
-//! What an attempt looks after while it produces: that nobody took over, and that the held configs stay held.
+//! What an attempt looks after while it produces: that nobody took over, here or elsewhere, and that the held configs
+//! stay held.
 
 use std::time::Duration;
 
 use contract::{Code, Failure};
 
 use super::lease::overtaken;
-use super::{Restore, holds};
+use super::{Restore, guard, holds};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Looks every minute; comes to an end only with the failure that ends the attempt. Requests that fail are tried again
-/// at the next look.
+/// Looks every minute, and at the guards more often; comes to an end only with the failure that ends the attempt. Requests
+/// that fail are tried again at the next look.
 pub(crate) async fn watch(restore: &Restore<'_>) -> Failure {
-    loop {
-        tokio::time::sleep(EVERY).await;
-        if let Err(failure) = look(restore).await {
-            return failure;
+    let ours = async {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if let Err(failure) = look(restore).await {
+                return failure;
+            }
         }
+    };
+    let guards = async {
+        let round = guard::Round::default();
+        loop {
+            tokio::time::sleep(guard::EVERY).await;
+            if let Err(failure) = round.look(restore).await {
+                return failure;
+            }
+        }
+    };
+    tokio::select! {
+        failure = ours => failure,
+        failure = guards => failure,
     }
 }
 

@@ -33,20 +33,45 @@ pub struct ProducerIdentity {
     pub epoch: i16,
 }
 
+/// Who holds a transactional id before its first epoch.
+const NOBODY: ProducerIdentity = ProducerIdentity { id: -1, epoch: -1 };
+
 impl Cluster {
     /// Takes the next epoch of a transactional id, or a fresh id of nobody when `transactional_id` is `None`.
     ///
     /// # Errors
     /// What the coordinator says.
     pub async fn init_producer(&self, transactional_id: Option<&str>) -> Result<ProducerIdentity, WireError> {
+        self.init_producer_after(transactional_id, NOBODY).await
+    }
+
+    /// Takes the next epoch of a transactional id as the one who holds `current` (KIP-360). A second try of the same
+    /// request, also by a later process, gets the same epoch.
+    ///
+    /// # Errors
+    /// `PRODUCER_FENCED` when somebody else took an epoch since, `INVALID_PRODUCER_ID_MAPPING` when the coordinator has
+    /// forgotten the id; what else it says.
+    pub async fn renew_producer(
+        &self,
+        transactional_id: &str,
+        current: ProducerIdentity,
+    ) -> Result<ProducerIdentity, WireError> {
+        self.init_producer_after(Some(transactional_id), current).await
+    }
+
+    async fn init_producer_after(
+        &self,
+        transactional_id: Option<&str>,
+        current: ProducerIdentity,
+    ) -> Result<ProducerIdentity, WireError> {
         let longest = self.options().retry_deadline_ms.saturating_add(ABOVE_DEADLINE_MS);
         let longest = i32::try_from(longest).unwrap_or(i32::MAX);
-        let mut found = self.init_producer_within(transactional_id, longest).await;
+        let mut found = self.init_producer_within(transactional_id, current, longest).await;
         for timeout in SHORTER_TIMEOUTS_MS.into_iter().filter(|timeout| *timeout < longest) {
             if found.as_ref().err().and_then(WireError::broker_code) != Some(code::INVALID_TRANSACTION_TIMEOUT) {
                 break;
             }
-            found = self.init_producer_within(transactional_id, timeout).await;
+            found = self.init_producer_within(transactional_id, current, timeout).await;
         }
         found
     }
@@ -54,13 +79,14 @@ impl Cluster {
     async fn init_producer_within(
         &self,
         transactional_id: Option<&str>,
+        current: ProducerIdentity,
         timeout_ms: i32,
     ) -> Result<ProducerIdentity, WireError> {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(transactional_id.map(transactional))
             .with_transaction_timeout_ms(timeout_ms)
-            .with_producer_id(ProducerId(-1))
-            .with_producer_epoch(-1);
+            .with_producer_id(ProducerId(current.id))
+            .with_producer_epoch(current.epoch);
         self.retrying(async || {
             let answer = match transactional_id {
                 Some(id) => self.send(self.coordinator(id, TRANSACTION).await?, &request).await?,
@@ -71,6 +97,27 @@ impl Cluster {
                 return Err(WireError::broker(Request::InitProducerId, subject, answer.error_code));
             }
             Ok(ProducerIdentity { id: answer.producer_id.0, epoch: answer.producer_epoch })
+        })
+        .await
+    }
+
+    /// Whether `held` still is the newest epoch of a transactional id that never had a transaction. It asks to end the
+    /// one that is not there: the newest epoch is told so, every other one that it is fenced. Nothing changes.
+    ///
+    /// # Errors
+    /// What else the coordinator says.
+    pub async fn is_newest(&self, transactional_id: &str, held: ProducerIdentity) -> Result<bool, WireError> {
+        let end = end_transaction(transactional_id, held);
+        self.retrying(async || {
+            let broker = self.coordinator(transactional_id, TRANSACTION).await?;
+            match self.send(broker, &end).await?.error_code {
+                code::INVALID_TXN_STATE => Ok(true),
+                code::PRODUCER_FENCED | code::INVALID_PRODUCER_EPOCH | code::INVALID_PRODUCER_ID_MAPPING => Ok(false),
+                code => {
+                    let subject = format!("transactional id {transactional_id}");
+                    Err(WireError::broker(Request::EndTxn, subject, code))
+                }
+            }
         })
         .await
     }
@@ -94,11 +141,7 @@ impl Cluster {
             .with_v3_and_below_producer_id(ProducerId(producer.id))
             .with_v3_and_below_producer_epoch(producer.epoch)
             .with_v3_and_below_topics(partitions.iter().map(topic).collect());
-        let end = EndTxnRequest::default()
-            .with_transactional_id(transactional(transactional_id))
-            .with_producer_id(ProducerId(producer.id))
-            .with_producer_epoch(producer.epoch)
-            .with_committed(false);
+        let end = end_transaction(transactional_id, producer);
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
             let answer = self.send(broker, &add).await?;
@@ -139,6 +182,15 @@ fn first_refusal(results: impl Iterator<Item = (String, i16)>) -> Option<(String
         not_attempted.get_or_insert((partition, code));
     }
     not_attempted
+}
+
+/// The request that rolls a transaction back.
+fn end_transaction(transactional_id: &str, producer: ProducerIdentity) -> EndTxnRequest {
+    EndTxnRequest::default()
+        .with_transactional_id(transactional(transactional_id))
+        .with_producer_id(ProducerId(producer.id))
+        .with_producer_epoch(producer.epoch)
+        .with_committed(false)
 }
 
 fn transactional(id: &str) -> TransactionalId {

@@ -95,6 +95,8 @@ pub struct State {
     pub transactions: BTreeMap<i64, Transaction>,
     /// Producer and epoch of each transactional id.
     pub transactional: BTreeMap<String, (i64, i16)>,
+    /// Producers and epochs that began a transaction.
+    pub had_transaction: BTreeSet<(i64, i16)>,
     /// What goes wrong.
     pub faults: Faults,
     next_id: u64,

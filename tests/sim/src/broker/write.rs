@@ -44,7 +44,17 @@ impl Kafka {
         self.change(|state| {
             let (id, epoch) = match &request.transactional_id {
                 None => (state.new_producer(), 0),
-                Some(name) => state.next_epoch(&name.0, now),
+                Some(name) => {
+                    let current = (request.producer_id.0, request.producer_epoch);
+                    match (state.transactional.get(&*name.0).copied(), current) {
+                        (_, (-1, _)) => state.next_epoch(&name.0, now),
+                        (None, _) => return InitProducerIdResponse::default().with_error_code(49),
+                        (Some(held), current) if held == current => state.next_epoch(&name.0, now),
+                        // The same request once more (KIP-360).
+                        (Some((id, epoch)), current) if (id, epoch - 1) == current => (id, epoch),
+                        (Some(_), _) => return InitProducerIdResponse::default().with_error_code(90),
+                    }
+                }
             };
             InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(epoch)
         })
@@ -60,6 +70,7 @@ impl Kafka {
                 let partition = |index: &i32| {
                     let there = state.partition_id(&asked.name.0, *index);
                     if let (Some(place), 0) = (there, code) {
+                        state.had_transaction.insert(producer);
                         state.join(producer.0, place, now);
                     }
                     let code = if there.is_none() { 3 } else { code };
@@ -83,6 +94,9 @@ impl Kafka {
             let producer = (request.producer_id.0, request.producer_epoch);
             if state.transactional.get(&*request.transactional_id.0) != Some(&producer) {
                 return EndTxnResponse::default().with_error_code(90);
+            }
+            if !state.had_transaction.contains(&producer) {
+                return EndTxnResponse::default().with_error_code(48);
             }
             state.end_transaction(producer.0, request.committed, now);
             EndTxnResponse::default()

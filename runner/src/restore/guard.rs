@@ -1,0 +1,169 @@
+//! Guards: the second defence against two restores into one topic, on the broker itself. Claims are in the state store;
+//! two restores with different state stores do not see each other's.
+//!
+//! All restores into a topic share one transactional id. Each takes its next epoch before it writes, and looks now and then
+//! whether that still is the newest. So the later one stops the earlier one. A guard never has a transaction and
+//! writes nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use contract::{Code, Failure};
+use futures::{StreamExt, TryStreamExt};
+use wire::{Cluster, ProducerIdentity, WireError, code};
+
+use super::Restore;
+use super::plan::RestorePlan;
+use super::start::first_tails;
+use super::state::{Guard, TargetTopic};
+use super::tails::Tail;
+
+/// How often an attempt looks whether its guards are the newest.
+pub(super) const EVERY: Duration = Duration::from_secs(10);
+/// Guards of one look.
+const AT_A_LOOK: usize = 256;
+/// Requests at once.
+const AT_ONCE: usize = 16;
+/// How long a topic whose guard somebody held before is left alone: who looked at the guard before we took it may be about
+/// to write its first record.
+const SETTLE: Duration = Duration::from_secs(5);
+/// The same where records were written meanwhile: whoever writes shall have looked at its guard again.
+const SETTLE_WRITTEN: Duration = Duration::from_secs(20);
+
+/// The start offsets of a restore that has not produced yet, with the guards of its target topics taken.
+///
+/// # Errors
+/// Those of [`first_tails`]; [`Code::Fenced`] when another restore takes the guards meanwhile.
+pub(super) async fn first(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
+    // What this restore may not write to anyway is no reason to stop another one.
+    let mut tails = first_tails(restore, plan).await?;
+    let guards = each(&restore.cluster, &restore.state.topics, |_| None).await?;
+    for (topic, guard) in restore.state.topics.iter_mut().zip(guards) {
+        topic.guard = guard;
+    }
+    let held_before = |topic: &TargetTopic| topic.guard.is_some_and(|guard| guard.number > 0);
+    if restore.state.topics.iter().any(held_before) {
+        tokio::time::sleep(SETTLE).await;
+        let mut now = first_tails(restore, plan).await?;
+        if now != tails {
+            tokio::time::sleep(SETTLE_WRITTEN).await;
+            now = first_tails(restore, plan).await?;
+        }
+        tails = now;
+    }
+    Ok(tails)
+}
+
+/// Takes the next epoch of every guard that this restore holds, so that no coordinator forgets it.
+///
+/// # Errors
+/// [`Code::Fenced`] when another restore took one since.
+pub(super) async fn renew(restore: &mut Restore<'_>) -> Result<(), Failure> {
+    let held: Vec<_> = restore.state.topics.iter().filter(|topic| topic.guard.is_some()).cloned().collect();
+    let guards = each(&restore.cluster, &held, |topic| topic.guard).await?;
+    for topic in &mut restore.state.topics {
+        if let Some(place) = held.iter().position(|other| other.name == topic.name) {
+            topic.guard = guards.get(place).copied().flatten();
+        }
+    }
+    Ok(())
+}
+
+/// Looks at all guards, and goes on as long as they are the newest.
+///
+/// # Errors
+/// [`Code::Fenced`] when another restore took one.
+pub(super) async fn check(cluster: &Cluster, topics: &[TargetTopic]) -> Result<(), Failure> {
+    let look = |(topic, guard): (String, Guard)| async move {
+        match cluster.is_newest(&transactional_id(&topic), guard.into()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(superseded(&topic)),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let held = topics.iter().filter_map(|topic| Some((topic.name.clone(), topic.guard?)));
+    futures::stream::iter(held).map(look).buffer_unordered(AT_ONCE).try_collect().await
+}
+
+/// Looks at some guards at a time, so that restores of many topics do not burden the coordinators.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    next: AtomicUsize,
+}
+
+impl Round {
+    /// Looks at the next guards. Requests that fail are tried again at a later look.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`] when another restore took one.
+    pub(super) async fn look(&self, restore: &Restore<'_>) -> Result<(), Failure> {
+        let topics = &restore.state.topics;
+        let from = self.next.load(Ordering::Relaxed);
+        let upto = (from + AT_A_LOOK).min(topics.len());
+        self.next.store(if upto == topics.len() { 0 } else { upto }, Ordering::Relaxed);
+        match check(&restore.cluster, topics.get(from..upto).unwrap_or(&[])).await {
+            Err(failure) if failure.code != Code::Fenced => {
+                tracing::warn!(%failure, "whether another restore writes to these topics is not known; looking again later");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Takes an epoch of each topic's guard, as the one who holds `current` of it. `None` without the right to.
+async fn each(
+    cluster: &Cluster,
+    topics: &[TargetTopic],
+    current: impl Fn(&TargetTopic) -> Option<Guard>,
+) -> Result<Vec<Option<Guard>>, Failure> {
+    let take = |(topic, current): (String, Option<Guard>)| async move { take(cluster, &topic, current).await };
+    let topics = topics.iter().map(|topic| (topic.name.clone(), current(topic)));
+    futures::stream::iter(topics).map(take).buffered(AT_ONCE).try_collect().await
+}
+
+async fn take(cluster: &Cluster, topic: &str, current: Option<Guard>) -> Result<Option<Guard>, Failure> {
+    let id = transactional_id(topic);
+    let mut taken = match current {
+        Some(current) => cluster.renew_producer(&id, current.into()).await,
+        None => cluster.init_producer(Some(&id)).await,
+    };
+    // The coordinator has forgotten it: so nobody else holds it.
+    if taken.as_ref().err().and_then(WireError::broker_code) == Some(code::INVALID_PRODUCER_ID_MAPPING) {
+        taken = cluster.init_producer(Some(&id)).await;
+    }
+    match taken {
+        Ok(producer) => Ok(Some(producer.into())),
+        Err(error) => match error.broker_code() {
+            Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => Ok(None),
+            Some(code::PRODUCER_FENCED | code::INVALID_PRODUCER_EPOCH) => Err(superseded(topic)),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+/// The prefix is the one for which users grant rights.
+fn transactional_id(topic: &str) -> String {
+    format!("kafka-backup-restore-target-{topic}")
+}
+
+fn superseded(topic: &str) -> Failure {
+    let text = format!(
+        "another restore into target topic {topic}, which keeps its state in another store, began after this one: this \
+         restore is superseded and writes no more. Only one of them may go on: remove the other one, or let this one be. \
+         Configs that this one holds off stay so until it ends or `kafka-backup-runner release` ends it"
+    );
+    Failure::new(Code::Fenced, text)
+}
+
+impl From<Guard> for ProducerIdentity {
+    fn from(guard: Guard) -> Self {
+        Self { id: guard.producer_id, epoch: guard.number }
+    }
+}
+
+impl From<ProducerIdentity> for Guard {
+    fn from(producer: ProducerIdentity) -> Self {
+        Self { producer_id: producer.id, number: producer.epoch }
+    }
+}
