@@ -1,12 +1,13 @@
 //! Restores that deal records out anew, merge or move partitions, choose older lineages, or keep their state elsewhere.
 
 use std::collections::HashMap;
+use std::process::Command;
 
 use harness::load::{self, Make};
 use harness::oracle::{self, Seen};
 use harness::pair::{source, target};
 use harness::process::signal;
-use harness::runner::{Bench, files};
+use harness::runner::{Bench, binary, ended, files};
 use rdkafka::producer::{BaseRecord, Producer};
 use serde_json::{Value, json};
 
@@ -183,4 +184,112 @@ fn a_purge_deletes_only_what_the_plan_says() {
     bench.run(&spec).ok();
     let held: Vec<_> = (0..3).map(|partition| read(&bootstrap, topic, partition).len()).collect();
     assert_eq!(held, [20, 20, 100]);
+}
+
+/// What a field of a restore does to the plan.
+enum Effect {
+    /// The first part is planned in another way than the second.
+    Changes(Value, Value),
+    /// It need not be in the plan, because of this; the parts are planned alike.
+    Same(Value, &'static str),
+}
+
+/// Each field of the specification of restores, by the schema: what is looked at is what will be written.
+#[test]
+fn every_field_that_changes_what_is_written_changes_the_plan() {
+    let (topic, more, there) = ("p-fields", "p-fields-2", "p-fields-there");
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    fill(topic, 300);
+    load::create(&bootstrap, more, 1, 1, &[]);
+    load::produce(&bootstrap, more, &[], [Make::new(1, 0)]);
+    load::create(&target().bootstrap(), there, 3, 1, &[]);
+    load::produce(&target().bootstrap(), there, &[], [Make::new(1, 0)]);
+    let spec = bench.backup(topic, &bootstrap, json!({"topics": [topic, more], "incremental": true}));
+    let first = bench.run(&spec).ok().report()["point"].clone();
+    load::delete(&bootstrap, more);
+    load::create(&bootstrap, more, 2, 1, &[]);
+    load::produce(&bootstrap, more, &[], [Make::new(2, 0), Make::new(3, 1)]);
+    let newest = bench.run(&spec).ok().report()["point"].clone();
+    let listed = bench.call("ls", &spec, &[topic]).ok().stdout;
+    let id =
+        listed.lines().find_map(|line| line.split_once(": lineage ")).expect("an older lineage").1.trim().to_owned();
+    let one = |patch: Value| {
+        let mut part = json!({"from": newest, "topics": [topic], "includeOffsetHeaders": false, "dryRun": true});
+        part.as_object_mut().unwrap().extend(patch.as_object().unwrap().clone());
+        part
+    };
+    let changes = |patch: Value| Effect::Changes(one(json!({})), one(patch));
+    let same = |patch: Value, why| Effect::Same(one(patch), why);
+    let into = |existing: &str| one(json!({"topicMapping": {topic: there}, "existingTopics": existing}));
+    let states = bench.dir.path().join("states");
+    std::fs::create_dir(&states).unwrap();
+    let table = [
+        ("from", changes(json!({"from": first}))),
+        ("topics", changes(json!({"topics": [topic, more]}))),
+        (
+            "exclude",
+            Effect::Changes(
+                one(json!({"topics": ["p-fields*"]})),
+                one(json!({"topics": ["p-fields*"], "exclude": [more]})),
+            ),
+        ),
+        (
+            "patternSyntax",
+            Effect::Changes(
+                one(json!({"topics": ["p-fields*"]})),
+                one(json!({"topics": ["p-fields*"], "patternSyntax": "regex"})),
+            ),
+        ),
+        (
+            "lineages",
+            Effect::Changes(one(json!({"topics": [more]})), one(json!({"topics": [more], "lineages": {more: id}}))),
+        ),
+        ("timelines", changes(json!({"timelines": {format!("{topic}/0"): 0}}))),
+        ("sourcePartitions", changes(json!({"sourcePartitions": [1]}))),
+        ("startTime", changes(json!({"startTime": (load::T0 + 20).to_string()}))),
+        ("endTime", changes(json!({"endTime": (load::T0 + 20).to_string()}))),
+        ("includeOffsetHeaders", changes(json!({"includeOffsetHeaders": true}))),
+        ("onUnreadable", changes(json!({"onUnreadable": "skip"}))),
+        ("topicMapping", changes(json!({"topicMapping": {topic: "p-fields-3"}}))),
+        ("partitionMapping", changes(json!({"partitionMapping": {"0": 1, "1": 0}}))),
+        (
+            "repartitioning",
+            changes(json!({"repartitioning": {topic: {"strategy": "automatic", "targetPartitions": 2}}})),
+        ),
+        ("existingTopics", Effect::Changes(into("append"), into("purge"))),
+        ("defaultReplicationFactor", changes(json!({"defaultReplicationFactor": -1}))),
+        ("createTopics", changes(json!({"createTopics": false}))),
+        ("accept", same(json!({"accept": ["compaction"]}), "it only allows what is refused otherwise")),
+        ("dryRun", same(json!({}), "it is the plan alone")),
+        ("planFingerprint", same(json!({"planFingerprint": null}), "it names the plan")),
+        ("stateStorage", same(json!({"stateStorage": {"type": "filesystem", "path": states}}), "where the state is")),
+        ("whenNewer", same(json!({"whenNewer": "restore"}), "it counts once nothing is left to do")),
+        ("maxConcurrentPartitions", same(json!({"maxConcurrentPartitions": 1}), "pace")),
+        ("maxInFlightBytes", same(json!({"maxInFlightBytes": 1_048_576}), "pace")),
+        ("rateLimit", same(json!({"rateLimit": {"recordsPerSec": 5}}), "pace")),
+        ("produceAcks", same(json!({"produceAcks": 1}), "how surely")),
+        ("produceBatchSize", same(json!({"produceBatchSize": 7}), "how records are packed")),
+        ("produceTimeoutMs", same(json!({"produceTimeoutMs": 5_000}), "how long to wait")),
+    ];
+    let schema: Value =
+        serde_json::from_str(&ended(Command::new(binary()).arg("schema").output().unwrap()).ok().stdout).unwrap();
+    let fields: Vec<_> = schema["$defs"]["RestoreSpec"]["properties"].as_object().unwrap().keys().cloned().collect();
+    let mut named: Vec<_> = table.iter().map(|(field, _)| (*field).to_owned()).collect();
+    named.sort_unstable();
+    assert_eq!(named, fields, "each field stands in this table once");
+    let mut known: HashMap<String, String> = HashMap::new();
+    let mut plan = |part: Value| {
+        let made = || {
+            let report = bench.run(&bench.restore("p-fields", &target().bootstrap(), part.clone())).ok().report();
+            report["planFingerprint"].as_str().unwrap().to_owned()
+        };
+        known.entry(part.to_string()).or_insert_with(made).clone()
+    };
+    let plain = plan(one(json!({})));
+    for (field, effect) in table {
+        match effect {
+            Effect::Changes(a, b) => assert_ne!(plan(a), plan(b), "{field}"),
+            Effect::Same(part, why) => assert_eq!(plan(part), plain, "{field}: {why}"),
+        }
+    }
 }

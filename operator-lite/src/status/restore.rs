@@ -96,6 +96,9 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.progress_percent = Some(100.0);
                 let text = match (spec.dry_run, verdict.reason.as_str()) {
                     (true, _) => "Dry run: nothing was written; the plan is in status.plan",
+                    (_, "CompletedWithGaps") => {
+                        "Restore completed without the records that cannot be read; the warnings name them"
+                    }
                     (_, "AlreadyDone") => "This restore was completed before, and is not repeated",
                     _ => "Restore completed successfully",
                 };

@@ -216,7 +216,7 @@ async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) ->
             source_cluster: restore.point.seal.source_cluster_id.clone(),
             limit: limit.unwrap_or(UNTOLD_LIMIT),
             max_records: usize::try_from(restore.spec.produce_batch_size).unwrap_or(usize::MAX),
-            on_unreadable: restore.spec.on_unreadable,
+            on_unreadable: plan.on_unreadable,
             notes: Arc::clone(notes),
             space: Arc::clone(&space),
         })

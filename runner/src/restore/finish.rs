@@ -32,7 +32,7 @@ pub(crate) async fn finish(restore: &mut Restore<'_>, plan: &RestorePlan, report
     restore.state.ended = Some(Ended::Completed);
     restore.save().await?;
     crash::at(CrashPoint::FinishSaved);
-    report.outcome = "Completed".into();
+    report.outcome = if report.left_out_records == 0 { "Completed" } else { "CompletedWithGaps" }.into();
     Ok(())
 }
 

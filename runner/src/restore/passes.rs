@@ -63,7 +63,7 @@ pub(crate) async fn what_is_left(
     let mut skip: HashMap<usize, u64> = tails.iter().enumerate().map(|(place, tail)| (place, tail.done)).collect();
     // Rows say how many records they hold, not how many of them could be read: batches that were left out count again
     // when everything is read again.
-    if plan.window != Window::ALL || restore.spec.on_unreadable == OnUnreadable::Skip {
+    if plan.window != Window::ALL || plan.on_unreadable == OnUnreadable::Skip {
         return Ok((wanted, skip));
     }
     let apart = plan.topics.iter().filter(|topic| !topic.route.is_ordered(&topic.partitions));

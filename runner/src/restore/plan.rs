@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use archive::{Digest, Fork, Timelines, Wanted};
 use batch::Window;
-use contract::{Code, Failure};
+use contract::{Code, Failure, OnUnreadable};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -40,6 +40,9 @@ pub struct RestorePlan {
     pub(crate) cluster: String,
     /// Whether offset headers are appended.
     pub offset_headers: bool,
+    /// What becomes of records that cannot be read.
+    #[serde(default)]
+    pub(crate) on_unreadable: OnUnreadable,
     /// Which records are read.
     #[serde(with = "window")]
     pub(crate) window: Window,
@@ -280,6 +283,7 @@ pub(crate) mod tests {
             digest: Digest::of(b"p"),
             cluster: "c".into(),
             offset_headers: true,
+            on_unreadable: OnUnreadable::Fail,
             window: Window::ALL,
             forks: vec![Fork { topic: Uuid::from_u128(7), name: "t".into(), partition: 0, timeline: 1, from: 5 }],
             older: vec![OlderTimeline { topic: Uuid::from_u128(7), partition: 0, timeline: 0 }],
@@ -292,10 +296,11 @@ pub(crate) mod tests {
         let saved = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
         assert_eq!(RestorePlan::read(&saved.bytes_to_save()).unwrap(), saved);
         assert_eq!(saved.timelines().end_of(Uuid::from_u128(7), 0, 0), i64::MAX);
-        let changes: [fn(&mut RestorePlan); 16] = [
+        let changes: [fn(&mut RestorePlan); 17] = [
             |p| p.digest = Digest::of(b"q"),
             |p| p.cluster = "d".into(),
             |p| p.offset_headers = false,
+            |p| p.on_unreadable = OnUnreadable::Skip,
             |p| p.window.end = 1,
             |p| p.window.start = 1,
             |p| p.older.clear(),

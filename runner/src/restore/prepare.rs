@@ -7,7 +7,7 @@ use contract::{Code, CrashPoint, Failure, crash};
 use wire::{Creation, NewTopic, WireError, code};
 
 use super::configs::{holds, unknown_config};
-use super::facts::{Existing, existing};
+use super::facts::{Existing, existing, same_topics};
 use super::plan::{RestorePlan, TargetAction, TopicPlan};
 use super::state::TargetTopic;
 use super::{Restore, holds as held};
@@ -116,8 +116,16 @@ async fn create_topic(
     }
 }
 
+/// A target topic is not what the plan saw.
+fn changed(text: &str) -> Failure {
+    Failure::new(Code::PlanChanged, format!("{text}. Nothing was written; make the plan again"))
+}
+
 /// Waits until every topic is there with all the partitions that the plan says.
 async fn settled(restore: &Restore<'_>, plan: &RestorePlan) -> Result<HashMap<String, Existing>, Failure> {
+    // Those that an earlier attempt saw are still the same, or this restore does not go on.
+    let seen: Vec<_> = restore.state.topics.iter().filter(|topic| !topic.id.is_nil()).cloned().collect();
+    same_topics(&restore.cluster, &seen).await?;
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let mut backoff = restore.cluster.backoff();
     loop {
@@ -129,9 +137,13 @@ async fn settled(restore: &Restore<'_>, plan: &RestorePlan) -> Result<HashMap<St
         let Some((topic, exists, reason)) = unfit else { return Ok(targets) };
         let text = format!("target topic {}: {reason}", topic.target);
         if topic.target_id.is_some() && exists {
-            return Err(Failure::new(Code::PlanChanged, format!("{text}. Nothing was written; make the plan again")));
+            return Err(changed(&text));
         }
-        backoff.wait(WireError::no_progress(format!("target topic {}", topic.target), reason)).await?;
+        let waited = backoff.wait(WireError::no_progress(format!("target topic {}", topic.target), reason)).await;
+        match waited {
+            Err(WireError::Deadline { .. }) if topic.target_id.is_some() => return Err(changed(&text)),
+            other => drop(other?),
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Apply {
                 self.store.faults().heal();
                 self.change(action, now);
             }
-            Action::Kill | Action::Freeze(_) | Action::Rival => {}
+            Action::Kill | Action::Freeze(_) | Action::Rival | Action::Restore(_) => {}
             _ => self.change(action, now),
         }
     }
@@ -67,6 +67,11 @@ impl Apply {
             Action::Forbid(name, forbidden) => {
                 if let Some(topic) = state.topics.get_mut(name) {
                     topic.forbidden = *forbidden;
+                }
+            }
+            Action::Config(topic, name, value) => {
+                if let Some(topic) = state.topics.get_mut(topic) {
+                    topic.configs.insert(name.clone(), value.clone());
                 }
             }
             Action::Produce(topic, partition, batches, records, size) => {

@@ -119,8 +119,8 @@ impl Ground {
             clock: Arc::new(ModelClock(self.started)),
             random: Arc::new(Rng::new(self.script.seed, &format!("attempt {number}"))),
             dialers: Arc::new(move |_| Arc::new(dialer.clone())),
-            stores: Arc::new(move |_, _, _, _| {
-                let store = Store::new(Arc::new(view.clone()), "", "model").inline();
+            stores: Arc::new(move |spec, _, _, _| {
+                let store = Store::new(Arc::new(view.clone()), spec.prefix(), "model").inline();
                 futures::future::ready(Ok(store)).boxed()
             }),
             paths: Paths { secrets: PathBuf::from("/nowhere"), volumes: PathBuf::from("/nowhere") },

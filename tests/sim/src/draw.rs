@@ -52,7 +52,7 @@ pub fn script(seed: u64) -> Script {
     let actions = times.into_iter().map(|ms| At { ms, what: drawing.action() }).collect();
     let deaths = (1..=2).filter(|_| drawing.rng.percent(25)).map(|n| (n, drawing.rng.between(5, 250))).collect();
     let pause_ms = drawing.rng.between(200, 15_000);
-    Script { seed, brokers, settings, before, actions, deaths, pause_ms }
+    Script { seed, brokers, settings, before, target: Vec::new(), actions, deaths, pause_ms }
 }
 
 fn settings(rng: &Rng) -> Settings {

@@ -27,6 +27,7 @@ mod attempt;
 
 mod apply;
 mod oracle;
+mod restored;
 
 pub mod world;
 

@@ -1,7 +1,6 @@
 //! A restore in the model: a backup of one cluster is restored into another while the script happens there.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contract::{ExitCode, RunSpec};
@@ -9,17 +8,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Apply;
-use crate::attempt::{Ground, NAME};
+use crate::attempt::{Ended, Ground, NAME};
 use crate::broker::{Kafka, State};
 use crate::gate::Gate;
-use crate::log::{Fate, Log};
-use crate::script::{Action, Script};
+use crate::restored::{BYSTANDER, Judge, OF_OTHERS};
+use crate::script::{Action, Rival, Script};
 use crate::store::ModelStore;
 use crate::trace::Trace;
 use crate::world::{Outcome, alone};
 
 const LONGEST: Duration = Duration::from_secs(1800);
 const ATTEMPTS: u32 = 60;
+/// Virtual time that a rival may take.
+const HEALED: Duration = Duration::from_secs(240);
+/// How often a restore is started again that somebody took over from.
+const FENCED: u32 = 3;
 
 /// Backs up what `before` made, and restores it into an empty cluster where `actions` happen.
 pub(crate) fn restore(script: &Script) -> Outcome {
@@ -50,119 +53,163 @@ async fn run(script: &Script) -> Outcome {
     }
     attempts.push(format!("backup: {backed_up:?}"));
     let target = ground(Kafka::new(State::new(script.brokers), seed ^ 1, &trace));
-    let spec = spec(&target);
-    let (actor_ground, current) = (target.clone(), Arc::new(std::sync::Mutex::new(Gate::new(0))));
-    let killed = Arc::clone(&current);
-    let actor = tokio::task::spawn_local(async move {
-        let mut apply = Apply::new(&actor_ground);
-        let begun = Instant::now();
-        for at in &actor_ground.script.actions {
-            tokio::time::sleep_until(begun + Duration::from_millis(at.ms)).await;
-            apply.apply(&at.what).await;
-            match at.what {
-                Action::Kill => killed.lock().unwrap().kill(),
-                Action::Freeze(millis) => {
-                    let gate = killed.lock().unwrap().clone();
-                    gate.stop(true);
-                    tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_millis(millis)).await;
-                        gate.stop(false);
-                    });
-                }
-                _ => {}
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        apply.apply(&Action::Heal).await;
-    });
-    let mut done = false;
-    for number in 1..=ATTEMPTS {
-        let dies_at = script.deaths.iter().find(|(attempt, _)| *attempt == number).map_or(0, |(_, exchange)| *exchange);
-        let gate = Gate::new(dies_at);
-        *current.lock().unwrap() = gate.clone();
-        let cancel = CancellationToken::new();
-        let work = target.attempt(&spec, &gate, &cancel, number);
-        let Ok(ended) = tokio::time::timeout(LONGEST, work).await else {
-            violations.push(format!("attempt {number} did not end"));
-            break;
-        };
-        let said = ended.said.as_ref().map_or_else(
-            || "killed".to_owned(),
-            |(report, exit)| format!("{} ({exit:?}) {:?}", report.outcome, report.failure),
-        );
-        trace.step(format_args!("attempt {number}: {said}"));
-        attempts.push(format!("attempt {number}, {} exchanges: {said}", ended.exchanges));
-        match ended.said.map(|(_, exit)| exit) {
-            Some(ExitCode::Done) => {
-                done = true;
-                break;
-            }
-            Some(ExitCode::Resumable) | None => tokio::time::sleep(Duration::from_secs(1)).await,
-            Some(exit) => {
-                violations.push(format!("ended for good with {exit:?}: {said}"));
-                break;
-            }
-        }
+    target.kafka.change(|state| state.number_after(OF_OTHERS));
+    let mut apply = Apply::new(&target);
+    let bystander = [Action::Create(BYSTANDER.to_owned(), 1, 1), Action::Produce(BYSTANDER.to_owned(), 0, 1, 5, 50)];
+    for action in bystander.iter().chain(&script.target) {
+        apply.apply(action).await;
     }
+    let judge = Judge::new(script, &source.kafka.look(), &target.kafka.look());
+    let mut restores =
+        Restores { target, judge, begun: Instant::now(), current: Current::default(), ended: Arc::default() };
+    let actor = tokio::task::spawn_local(act(restores.clone()));
+    let done = Box::pin(restores.run(script, &mut attempts, &mut violations)).await;
     actor.abort();
-    if !done && violations.is_empty() {
-        violations.push(format!("did not end within {ATTEMPTS} attempts"));
+    restores.rivals_end().await;
+    violations.append(&mut restores.ended.lock().unwrap().violations);
+    if done {
+        // Whoever came later has not changed what was complete.
+        violations.extend(restores.judge.still(&restores.target.kafka.look()));
     }
-    let records = if done { compare(&source, &target, &mut violations) } else { 0 };
+    violations.sort();
+    violations.dedup();
     Outcome {
         violations,
         steps: trace.steps(),
         hash: trace.hash(),
         virtual_ms: trace.now_ms(),
         points: 1,
-        records,
+        records: if done { restores.judge.records() } else { 0 },
         attempts,
         trace: trace.tail(400),
     }
 }
 
-fn spec(target: &Ground) -> RunSpec {
+/// The gate of the attempt that runs now.
+type Current = Arc<Mutex<Option<Gate>>>;
+
+/// What rivals said.
+#[derive(Debug, Default)]
+struct Rivals {
+    violations: Vec<String>,
+    running: u32,
+}
+
+/// The restore of the script, and its rivals.
+#[derive(Clone)]
+struct Restores {
+    target: Ground,
+    judge: Judge,
+    begun: Instant,
+    current: Current,
+    ended: Arc<Mutex<Rivals>>,
+}
+
+impl Restores {
+    /// Attempts until one ends well or for good; whether it ended well.
+    async fn run(&mut self, script: &Script, attempts: &mut Vec<String>, violations: &mut Vec<String>) -> bool {
+        let spec = spec(&self.target, None);
+        let mut fenced = 0;
+        for number in 1..=ATTEMPTS {
+            let dies_at = script.deaths.iter().find(|(attempt, _)| *attempt == number).map_or(0, |(_, at)| *at);
+            let gate = Gate::new(dies_at);
+            *self.current.lock().unwrap() = Some(gate.clone());
+            let cancel = CancellationToken::new();
+            let work = self.target.attempt(&spec, &gate, &cancel, number);
+            let Ok(ended) = tokio::time::timeout(LONGEST, work).await else {
+                violations.push(format!("attempt {number} did not end"));
+                return false;
+            };
+            let said = self.said(&format!("attempt {number}"), &ended, violations);
+            attempts.push(said);
+            match ended.said.map(|(_, exit)| exit) {
+                Some(ExitCode::Done) => return true,
+                Some(ExitCode::Resumable) | None => {}
+                // A rival took over: it may be asked a few times more.
+                Some(ExitCode::Fenced) if fenced < FENCED => fenced += 1,
+                Some(_) => return false,
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        violations.push(format!("did not end within {ATTEMPTS} attempts"));
+        false
+    }
+
+    /// Judges what an attempt said, and tells it in words.
+    fn said(&self, who: &str, ended: &Ended, violations: &mut Vec<String>) -> String {
+        let Some((report, exit)) = &ended.said else { return format!("{who}: killed") };
+        let said = format!("{who}, {} exchanges: {} ({exit:?}) {:?}", ended.exchanges, report.outcome, report.failure);
+        self.target.trace.step(format_args!("{said}"));
+        let since = self.begun.elapsed().as_millis() as u64;
+        violations.extend(self.judge.ended(who, report, *exit, &self.target.kafka.look(), since));
+        said
+    }
+
+    /// One attempt of another restore.
+    async fn rival(self, rival: Rival, ms: u64) {
+        self.ended.lock().unwrap().running += 1;
+        let spec = spec(&self.target, Some(rival));
+        let (gate, cancel) = (Gate::new(0), CancellationToken::new());
+        let work = self.target.attempt(&spec, &gate, &cancel, 1000 + ms as u32);
+        let ended = tokio::time::timeout(HEALED, work).await;
+        gate.kill();
+        let mut violations = Vec::new();
+        if let Ok(ended) = ended {
+            self.said(&format!("rival of {ms} ms ({rival:?})"), &ended, &mut violations);
+        }
+        let mut all = self.ended.lock().unwrap();
+        all.violations.append(&mut violations);
+        all.running -= 1;
+    }
+
+    async fn rivals_end(&self) {
+        while self.ended.lock().unwrap().running > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn with_gate(&self, work: impl FnOnce(&Gate)) {
+        if let Some(gate) = &*self.current.lock().unwrap() {
+            work(gate);
+        }
+    }
+}
+
+/// Does what the script says.
+async fn act(restores: Restores) {
+    let mut apply = Apply::new(&restores.target);
+    for at in &restores.target.script.actions {
+        tokio::time::sleep_until(restores.begun + Duration::from_millis(at.ms)).await;
+        apply.apply(&at.what).await;
+        match at.what {
+            Action::Kill => restores.with_gate(Gate::kill),
+            Action::Freeze(millis) => {
+                let gate = restores.current.lock().unwrap().clone();
+                let Some(gate) = gate else { continue };
+                gate.stop(true);
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    gate.stop(false);
+                });
+            }
+            Action::Restore(rival) => drop(tokio::task::spawn_local(restores.clone().rival(rival, at.ms))),
+            _ => {}
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    apply.apply(&Action::Heal).await;
+}
+
+/// The restore of the script, or a rival of it.
+fn spec(target: &Ground, rival: Option<Rival>) -> RunSpec {
     let mut spec = target.spec("restore", 0);
-    (spec.name, spec.backup, spec.run) = ("again".to_owned(), None, None);
-    let part = serde_json::json!({ "from": NAME, "includeOffsetHeaders": false });
+    let name = if matches!(rival, None | Some(Rival::Same)) { "again" } else { "other" };
+    (spec.name, spec.backup, spec.run) = (name.to_owned(), None, None);
+    let mut part = serde_json::json!({ "from": NAME, "includeOffsetHeaders": false });
+    if rival == Some(Rival::Elsewhere) {
+        part["stateStorage"] = serde_json::json!({ "type": "filesystem", "path": "model", "prefix": "elsewhere" });
+    }
     spec.restore = Some(serde_json::from_value(part).expect("the specification is right"));
     assert!(spec.findings().is_empty(), "{:?}", spec.findings());
     spec
-}
-
-/// Ids of the committed records that consumers see in a log, in offset order.
-fn visible(log: &Log) -> Vec<u64> {
-    let shown = log.truth.range(log.start..log.stable()).flat_map(|(_, all)| all);
-    shown.filter(|w| w.fate == Fate::Committed && w.gone.is_none()).map(|w| w.id).collect()
-}
-
-/// Every record of the source once, in order, and nothing else; configs as the source had them.
-fn compare(source: &Ground, target: &Ground, out: &mut Vec<String>) -> u64 {
-    let (source, target) = (source.kafka.look(), target.kafka.look());
-    let mut records = 0;
-    for topic in source.topics.values() {
-        let Some(restored) = target.topics.get(&topic.name) else {
-            out.push(format!("{} was not restored", topic.name));
-            continue;
-        };
-        for (number, p) in topic.partitions.iter().enumerate() {
-            let wanted = visible(&p.log);
-            let found = restored.partitions.get(number).map(|p| visible(&p.log)).unwrap_or_default();
-            records += wanted.len() as u64;
-            if found != wanted {
-                let mut counts: BTreeMap<u64, i64> = BTreeMap::new();
-                for (id, one) in wanted.iter().map(|id| (*id, -1)).chain(found.iter().map(|id| (*id, 1))) {
-                    *counts.entry(id).or_default() += one;
-                }
-                let lost: i64 = counts.values().filter(|count| **count < 0).sum();
-                let more: i64 = counts.values().filter(|count| **count > 0).sum();
-                let text = format!("{} of {} records are lost, {more} too many", -lost, wanted.len());
-                out.push(format!("{}/{number}: {text}; out of order: {}", topic.name, lost == 0 && more == 0));
-            }
-        }
-        if restored.configs != topic.configs {
-            out.push(format!("{}: configs {:?} instead of {:?}", topic.name, restored.configs, topic.configs));
-        }
-    }
-    records
 }

@@ -18,6 +18,17 @@ pub enum Mode {
     Restore,
 }
 
+/// Another restore into the same topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rival {
+    /// The same one: a second pod of its run.
+    Same,
+    /// One of another name.
+    Other,
+    /// One of another name that keeps its state in another store.
+    Elsewhere,
+}
+
 /// What the specification says.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -128,6 +139,10 @@ pub enum Action {
     Freeze(u64),
     /// Another run of the same set is started.
     Rival,
+    /// Another restore is started.
+    Restore(Rival),
+    /// Somebody sets a config of a topic.
+    Config(String, String, String),
     /// Everything that is wrong ends: brokers start, faults pass.
     Heal,
 }
@@ -170,6 +185,8 @@ pub struct Script {
     pub settings: Settings,
     /// Things that happen before the first run starts.
     pub before: Vec<Action>,
+    /// Things that happen in the target of a restore before it starts.
+    pub target: Vec<Action>,
     /// Things that happen then.
     pub actions: Vec<At>,
     /// The attempt with this number (from 1) dies at its n-th exchange with the world.
@@ -185,6 +202,7 @@ impl Default for Script {
             brokers: 1,
             settings: Settings::default(),
             before: Vec::new(),
+            target: Vec::new(),
             actions: Vec::new(),
             deaths: Vec::new(),
             pause_ms: 2000,
@@ -201,6 +219,9 @@ impl fmt::Display for Script {
         )?;
         for action in &self.before {
             writeln!(f, "   before  {action:?}")?;
+        }
+        for action in &self.target {
+            writeln!(f, "   target  {action:?}")?;
         }
         for at in &self.actions {
             writeln!(f, "{:>6} ms  {:?}", at.ms, at.what)?;

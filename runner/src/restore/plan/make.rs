@@ -81,6 +81,7 @@ fn outline(cluster: &Cluster, point: &Point, spec: &RestoreSpec, chosen: &[Chose
         digest: point.digest.clone(),
         cluster: cluster.cluster_id().ok_or_else(no_id)?,
         offset_headers: spec.include_offset_headers.unwrap_or(point.seal.include_offset_headers),
+        on_unreadable: spec.on_unreadable,
         window: Window { start, end },
         forks: point.forks().iter().filter(is_chosen).cloned().collect(),
         older: Vec::new(),

@@ -111,6 +111,11 @@ impl State {
         Self { brokers: (1..=brokers).map(broker).collect(), ..Self::default() }
     }
 
+    /// Numbers the records that are written here from now on after this one.
+    pub fn number_after(&mut self, id: u64) {
+        self.next_id = id;
+    }
+
     /// Makes a topic whose partitions are spread over the brokers, with so many replicas.
     pub fn create_topic(&mut self, name: &str, partitions: i32, replicas: usize, now_ms: u64) {
         let up = self.brokers.keys().any(|id| self.is_up(*id));

@@ -2,7 +2,7 @@
 
 use super::{Drawing, PASSING};
 use crate::rng::Rng;
-use crate::script::{Action, At, Mode, Script, Settings};
+use crate::script::{Action, At, Mode, Rival, Script, Settings};
 use crate::store::{Fault, Rule};
 
 /// Requests that a restore sends to its target; those that write count double.
@@ -32,9 +32,16 @@ pub fn restore_script(seed: u64) -> Script {
     before.extend((0..drawing.rng.between(3, 20)).map(|_| drawing.of_source()));
     let mut times: Vec<u64> = (0..drawing.rng.between(0, 12)).map(|_| drawing.rng.below(SPAN)).collect();
     times.sort_unstable();
-    let actions = times.into_iter().map(|ms| At { ms, what: drawing.of_target() }).collect();
+    let mut actions: Vec<_> = times.into_iter().map(|ms| At { ms, what: drawing.of_target() }).collect();
     let deaths = (1..=4).filter(|_| drawing.rng.percent(30)).map(|n| (n, drawing.rng.between(5, 200))).collect();
-    Script { seed, brokers, settings, before, actions, deaths, pause_ms: 0 }
+    let target = if drawing.rng.percent(40) { drawing.there_before(&before) } else { Vec::new() };
+    if drawing.rng.percent(50) {
+        for _ in 0..drawing.rng.between(1, 4) {
+            actions.push(At { ms: drawing.rng.below(SPAN), what: drawing.of_others(&before) });
+        }
+        actions.sort_by_key(|at| at.ms);
+    }
+    Script { seed, brokers, settings, before, target, actions, deaths, pause_ms: 0 }
 }
 
 impl Drawing {
@@ -47,6 +54,37 @@ impl Drawing {
             17 => Action::Trim(topic, partition, self.rng.between(5, 100)),
             18 => Action::Cut(topic, partition, self.rng.between(1, 60) as i64),
             _ => Action::Compact(topic, partition, self.rng.below(80), self.rng.between(20, 100)),
+        }
+    }
+
+    /// Some of the topics stand in the target already, empty, with configs of their own.
+    fn there_before(&mut self, before: &[Action]) -> Vec<Action> {
+        let mut out = Vec::new();
+        for action in before {
+            let Action::Create(name, partitions, _) = action else { continue };
+            if self.rng.percent(50) {
+                out.push(Action::Create(name.clone(), *partitions, 1));
+                let millis = self.rng.between(100, 900) * 1_000_000;
+                out.push(Action::Config(name.clone(), "retention.ms".into(), millis.to_string()));
+            }
+        }
+        out
+    }
+
+    /// What others do in the target: restores, producers, administrators.
+    fn of_others(&mut self, before: &[Action]) -> Action {
+        let (topic, partition) = self.place();
+        match self.rng.below(20) {
+            0..4 => Action::Restore(Rival::Same),
+            4..8 => Action::Restore(Rival::Other),
+            8..12 => Action::Restore(Rival::Elsewhere),
+            12..15 => Action::Produce(topic, partition, 1, self.rng.between(1, 5) as u32, 100),
+            15..17 => Action::Config(topic, "retention.ms".into(), "86400000".into()),
+            17 => Action::Delete(topic),
+            _ => {
+                let made = before.iter().find(|action| matches!(action, Action::Create(name, ..) if *name == topic));
+                made.cloned().unwrap_or(Action::Delete(topic))
+            }
         }
     }
 

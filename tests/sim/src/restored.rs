@@ -1,0 +1,172 @@
+//! Judging restores in the model: what one that says that it is complete left in the target, and what one that failed did.
+//! Other restores, producers and administrators may have been there, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::{ExitCode, Report};
+use uuid::Uuid;
+
+use crate::broker::State;
+use crate::broker::state::Topic;
+use crate::log::{Fate, Log};
+use crate::script::{Action, Script};
+
+/// Records that are written in the target by others have higher ids.
+pub(crate) const OF_OTHERS: u64 = 1 << 40;
+/// A topic that no restore is about.
+pub(crate) const BYSTANDER: &str = "bystander";
+/// Virtual milliseconds between the last look of a restore and its last word.
+const LAST_LOOK_MS: u64 = 3_000;
+/// Codes with which a restore may end for good once somebody else was at the target.
+const OF_RIVALS: [&str; 7] = ["KB2006", "KB5001", "KB5002", "KB5004", "KB5007", "KB5008", "KB5011"];
+
+/// What must be there.
+#[derive(Debug, Clone)]
+pub(crate) struct Judge {
+    /// Committed records of the source, in order.
+    wanted: BTreeMap<(String, i32), Vec<u64>>,
+    /// Configs that topics have in the end.
+    configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Ids of target topics that were there before.
+    bystander: Option<(Uuid, i64, BTreeMap<String, String>)>,
+    /// Configs that somebody else sets.
+    touched: BTreeSet<(String, String)>,
+    /// When topics are deleted by somebody else.
+    deletions: Vec<u64>,
+    /// Whether others are at the target.
+    pub(crate) contested: bool,
+    /// Whether another restore is.
+    rivals: bool,
+}
+
+impl Judge {
+    /// From both clusters before the restore begins.
+    pub(crate) fn new(script: &Script, source: &State, target: &State) -> Self {
+        let place = |topic: &Topic| {
+            let logs = topic.partitions.iter().enumerate();
+            let name = topic.name.clone();
+            logs.map(|(n, p)| ((name.clone(), n as i32), visible(&p.log))).collect::<Vec<_>>()
+        };
+        let configs = |topic: &Topic| {
+            let own = target.topics.get(&topic.name).unwrap_or(topic);
+            (topic.name.clone(), own.configs.clone())
+        };
+        let actions = || script.actions.iter().map(|at| &at.what);
+        let touched = actions().filter_map(|action| match action {
+            Action::Config(topic, name, _) => Some((topic.clone(), name.clone())),
+            _ => None,
+        });
+        let deletion = |at: &&crate::script::At| matches!(at.what, Action::Delete(_));
+        Self {
+            wanted: source.topics.values().flat_map(place).collect(),
+            configs: source.topics.values().map(configs).collect(),
+            bystander: snapshot(target),
+            touched: touched.collect(),
+            deletions: script.actions.iter().filter(deletion).map(|at| at.ms).collect(),
+            contested: actions().any(|action| {
+                matches!(
+                    action,
+                    Action::Restore(_)
+                        | Action::Produce(..)
+                        | Action::Config(..)
+                        | Action::Delete(_)
+                        | Action::Create(..)
+                )
+            }),
+            rivals: actions().any(|action| matches!(action, Action::Restore(_))),
+        }
+    }
+
+    /// Records that are to be restored.
+    pub(crate) fn records(&self) -> u64 {
+        self.wanted.values().map(|ids| ids.len() as u64).sum()
+    }
+
+    /// What is wrong after a restore ended with this word, `since` milliseconds after the script began.
+    pub(crate) fn ended(&self, who: &str, report: &Report, exit: ExitCode, target: &State, since: u64) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if snapshot(target) != self.bystander {
+            wrong.push(format!("{who} changed {BYSTANDER}, which it is not about"));
+        }
+        let code = report.failure.as_ref().map(|failure| failure.code.as_str()).unwrap_or_default();
+        match exit {
+            ExitCode::Done => self.complete(target, since, &mut wrong),
+            ExitCode::Resumable => {}
+            ExitCode::Fenced if self.rivals => {}
+            ExitCode::Final if self.contested && OF_RIVALS.contains(&code) => {
+                // Another restore may hold them off now.
+                if !self.rivals && code != "KB5007" {
+                    self.configs(target, &mut wrong);
+                }
+            }
+            _ => wrong.push(format!("ended for good with {exit:?}: {:?}", report.failure)),
+        }
+        wrong.into_iter().map(|text| format!("{who}: {text}")).collect()
+    }
+
+    fn complete(&self, target: &State, since: u64, out: &mut Vec<String>) {
+        if self.deletions.iter().any(|ms| (*ms..ms + LAST_LOOK_MS).contains(&since)) {
+            return;
+        }
+        for ((topic, partition), wanted) in &self.wanted {
+            let log = target.topics.get(topic).and_then(|topic| topic.partitions.get(*partition as usize));
+            let found = log.map(|p| visible(&p.log)).unwrap_or_default();
+            // What others write comes after everything.
+            let behind = found.iter().position(|id| *id > OF_OTHERS).unwrap_or(found.len());
+            let (ours, rest) = found.split_at(behind);
+            if ours != wanted || rest.iter().any(|id| *id < OF_OTHERS) {
+                out.push(format!("{topic}/{partition}: {}", difference(wanted, &found)));
+            }
+        }
+        // Another restore may hold them off now.
+        if !self.rivals {
+            self.configs(target, out);
+        }
+    }
+
+    /// What is wrong at the end, after everybody ended, of a restore that was complete.
+    pub(crate) fn still(&self, target: &State) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.deletions.is_empty() {
+            self.complete(target, 0, &mut wrong);
+        }
+        wrong.into_iter().map(|text| format!("at the end: {text}")).collect()
+    }
+
+    /// Configs are what they shall be in the end.
+    fn configs(&self, target: &State, out: &mut Vec<String>) {
+        for (name, wanted) in &self.configs {
+            let Some(topic) = target.topics.get(name) else { continue };
+            let mine = |map: &BTreeMap<String, String>| {
+                let mine = map.iter().filter(|(key, _)| !self.touched.contains(&(name.clone(), (*key).clone())));
+                mine.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()
+            };
+            if mine(&topic.configs) != mine(wanted) {
+                out.push(format!("{name}: configs {:?} instead of {wanted:?}", topic.configs));
+            }
+        }
+    }
+}
+
+fn snapshot(target: &State) -> Option<(Uuid, i64, BTreeMap<String, String>)> {
+    let topic = target.topics.get(BYSTANDER)?;
+    Some((topic.id, topic.partitions.first()?.log.end, topic.configs.clone()))
+}
+
+/// Ids of the committed records that consumers see in a log, in offset order.
+fn visible(log: &Log) -> Vec<u64> {
+    let shown = log.truth.range(log.start..log.stable()).flat_map(|(_, all)| all);
+    shown.filter(|w| w.fate == Fate::Committed && w.gone.is_none()).map(|w| w.id).collect()
+}
+
+fn difference(wanted: &[u64], found: &[u64]) -> String {
+    let mut counts: BTreeMap<u64, i64> = BTreeMap::new();
+    let found: Vec<_> = found.iter().copied().filter(|id| *id < OF_OTHERS).collect();
+    for (id, one) in wanted.iter().map(|id| (*id, -1)).chain(found.iter().map(|id| (*id, 1))) {
+        *counts.entry(id).or_default() += one;
+    }
+    let lost: i64 = counts.values().filter(|count| **count < 0).sum();
+    let more: i64 = counts.values().filter(|count| **count > 0).sum();
+    let order = if lost == 0 && more == 0 { "; out of order, or mixed with those of others" } else { "" };
+    format!("{} of {} records are lost, {more} too many{order}", -lost, wanted.len())
+}
