@@ -373,7 +373,11 @@ fn chosen_partitions_append_and_purge() {
             json!({"from": topic, "existingTopics": existing, "includeOffsetHeaders": false}),
         ))
     };
-    restore("t-choice-2", "refuse").fails("KB5001", 4, &[topic, "purgeTopics in a KafkaRestore", "existingTopics: purge"]);
+    restore("t-choice-2", "refuse").fails(
+        "KB5001",
+        4,
+        &[topic, "purgeTopics in a KafkaRestore", "existingTopics: purge"],
+    );
     restore("t-choice-3", "append").ok();
     assert_eq!(counts(), [30, 60, 30]);
     restore("t-choice-4", "purge").ok();

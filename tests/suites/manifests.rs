@@ -1,6 +1,9 @@
 //! What the manifests promise exists: the metrics of alerts and dashboard, the sections of the runbook, the flags that the
 //! chart sets.
 
+mod alerts;
+mod promql;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -8,6 +11,7 @@ use api::lower::job::Owner;
 use api::oso::RunClaim;
 use contract::{EventKind, MetricsSpec, Pace};
 use operator::decide::{Said, Verdict};
+use operator::metrics::Seen;
 
 fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
@@ -40,8 +44,8 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
             uid: String::new(),
         };
         operator.run_ended(&owner, &claim, &verdict, now);
-        operator.last_success(&owner, now);
-        operator.overdue(&owner, Some(true));
+        let seen = Seen { last_success: Some(now), last_failure: Some(now), overdue: Some(true), late_at: Some(now) };
+        operator.seen(&owner, &seen);
         operator.reconciled(kind, false, std::time::Duration::ZERO);
     }
     let pace = Pace::default();
@@ -71,7 +75,7 @@ fn every_alert_has_a_section_in_the_runbook() {
     assert!(alerts.len() >= 6);
     for alert in alerts {
         assert!(runbook.contains(&format!("## {alert}\n")), "{alert}");
-        assert!(rules.contains(&format!("docs/runbook.md#{}", alert.to_lowercase())), "{alert}");
+        assert!(rules.contains(&format!("runbook_url: {{{{ . }}}}#{}\n", alert.to_lowercase())), "{alert}");
     }
 }
 
