@@ -100,3 +100,19 @@ fn the_chart_sets_variables_that_the_operator_reads() {
         assert!(read.contains(name) || name == "KAFKA_BACKUP_LOG", "{name}");
     }
 }
+
+#[test]
+fn the_chart_places_runs_by_fields_that_the_operator_knows() {
+    let chart = text("manifests/helm/kafka-backup-operator/templates/deployment.yaml");
+    let (_, block) = chart.split_once("placement.yaml: |").unwrap();
+    let (block, _) = block.split_once("---").unwrap();
+    let lines = block.lines().map(str::trim).filter(|line| !line.starts_with("{{") && line.contains(": {{"));
+    let fields: Vec<&str> = lines.filter_map(|line| line.split(':').next()).collect();
+    assert!(fields.len() >= 14, "{fields:?}");
+    let values = text("manifests/helm/kafka-backup-operator/values.yaml");
+    for field in fields {
+        let read = serde_saphyr::from_str::<api::lower::job::Placement>(&format!("{field}: 1"));
+        assert!(!read.is_err_and(|error| error.to_string().contains("unknown field")), "{field}");
+        assert!(field == "imagePullPolicy" || values.contains(&format!("  {field}:")), "{field}");
+    }
+}
