@@ -7,6 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -23,6 +24,8 @@ use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
 use crate::show::words::duration;
 
+/// The Secret of the webhook's certificate.
+const WEBHOOK_SECRET: &str = "kafka-backup-webhook";
 /// How far the clock here may be from the cluster's.
 const CLOCK: SignedDuration = SignedDuration::from_secs(30);
 /// Without a word for so long, a leader is gone.
@@ -233,10 +236,7 @@ fn certificate(found: &ValidatingWebhookConfiguration, now: Timestamp) -> Vec<Ch
 async fn admission(cluster: &Cluster) -> Check {
     match probe::admission(cluster).await {
         Admission::Judges => good("admission", "refuses what breaks a rule, and says why"),
-        Admission::Away(text) => {
-            let fix = "is a network policy in the way? kubectl get pods -n kafka-backup";
-            bad("admission", format!("the webhook does not answer: {text}"), fix)
-        }
+        Admission::Away(text) => away(cluster, &text).await,
         Admission::NotAsked => {
             let text = "takes what breaks a rule: the webhook is not asked";
             bad("admission", text, "kubectl kafka-backup install --apply")
@@ -245,6 +245,19 @@ async fn admission(cluster: &Cluster) -> Check {
             bad("admission", text, "this user may not create KafkaBackups here: try -n, or another user")
         }
     }
+}
+
+/// Why the webhook does not answer: what of the operator can be looked at comes before what the API server says.
+async fn away(cluster: &Cluster, text: &str) -> Check {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    // Whoever may not look there learns the cause from the API server's words alone.
+    if let Ok(None) = secrets.get_metadata_opt(WEBHOOK_SECRET).await {
+        let found = format!("the webhook does not answer: its certificate's Secret {WEBHOOK_SECRET} is gone");
+        let fix = "the operator makes it again within a minute; if not, its rights are of an older version: kubectl kafka-backup install --apply";
+        return bad("admission", found, fix);
+    }
+    let (found, fix) = probe::cause(text);
+    bad("admission", format!("the webhook does not answer: {found}"), fix)
 }
 
 async fn rights(cluster: &Cluster) -> Check {
