@@ -1,5 +1,7 @@
 //! The plugin without servers: what it prints of the sample archive, its exit codes, and what it says of mistakes.
 
+mod connections;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 

@@ -18,7 +18,7 @@ use super::print;
 use super::probe::{self, Admission};
 use super::version::{self, OPERATOR};
 use crate::cli::Output;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
@@ -326,19 +326,18 @@ struct RunFacts {
 
 /// Runs that are stalled, or say nothing any more.
 async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
-    let everywhere = ListParams::default();
     let backups: Api<KafkaBackup> = Api::all(cluster.client.clone());
     let restores: Api<KafkaRestore> = Api::all(cluster.client.clone());
-    let backups = match backups.list(&everywhere).await {
+    let backups = match pages(&backups, ListParams::default()).await {
         Ok(backups) => backups,
         Err(error) => return vec![unseen("runs", &error, "list kafkabackups of all namespaces")],
     };
-    let restores = match restores.list(&everywhere).await {
+    let restores = match pages(&restores, ListParams::default()).await {
         Ok(restores) => restores,
         Err(error) => return vec![unseen("runs", &error, "list kafkarestores of all namespaces")],
     };
-    let count = backups.items.len() + restores.items.len();
-    let facts = backups.items.iter().map(of_backup).chain(restores.items.iter().map(of_restore));
+    let count = backups.len() + restores.len();
+    let facts = backups.iter().map(of_backup).chain(restores.iter().map(of_restore));
     let checks: Vec<Check> = facts.filter_map(|facts| judge(&facts, now)).collect();
     if checks.is_empty() { vec![good("runs", format!("{count} resources, none stuck"))] } else { checks }
 }

@@ -14,6 +14,7 @@ use super::restore::{document, progress};
 use super::wait::{Progress, until_over};
 use super::write::{self, DryRun, Write};
 use super::{or_interrupt, print};
+use crate::changes::Changes;
 use crate::cli::Output;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
@@ -49,7 +50,9 @@ pub(super) async fn plan(
         going @ Progress::Going(_) => going,
     };
     let look = async || cluster.get::<KafkaRestore>(&name).await;
-    let waited = or_interrupt(until_over(look, run.timeout, screen, far)).await;
+    let mut changes = Changes::of::<KafkaRestore>(cluster.api(), Some(&name));
+    let woken = async |most| changes.next(most).await;
+    let waited = or_interrupt(until_over(look, woken, run.timeout, screen, far)).await;
     let (planned, said) = match &waited {
         Ok(ended) if ended.verdict.is_some() => {
             let planned: Result<KafkaRestore, Error> = cluster.get(&name).await;
