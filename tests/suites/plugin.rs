@@ -202,6 +202,18 @@ fn colours_come_only_when_they_are_wanted() {
     assert!(!plain.contains('\u{1b}'), "a pipe gets none");
     let painted = ask(&["timeline", "--since", "26w", "--color", "always"]).ok();
     assert!(painted.contains("\u{1b}[1msample"), "{painted:?}");
+    // <https://no-color.org>, <https://bixense.com/clicolors>; a flag wins.
+    for (name, value, flag, coloured) in [
+        ("CLICOLOR_FORCE", "1", "auto", true),
+        ("CLICOLOR_FORCE", "1", "never", false),
+        ("NO_COLOR", "1", "always", true),
+    ] {
+        let mut command = Command::new(binary());
+        command.args(["timeline", "--since", "26w", "--color", flag, "--store", &sample()]);
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env(name, value);
+        let text = harness::plugin::said(&mut command).ok();
+        assert_eq!(text.contains('\u{1b}'), coloured, "{name}={value} --color {flag}");
+    }
 }
 
 #[test]
