@@ -1,6 +1,7 @@
 //! The plugin without servers: what it prints of the sample archive, its exit codes, and what it says of mistakes.
 
 mod connections;
+mod readme;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -140,19 +141,6 @@ fn mistakes_say_what_is_wrong_and_what_to_do() {
     let page = call(&["explain", "kb4001"]).ok().replace('\n', " ");
     assert!(page.contains(contract::Code::ArchiveDamaged.help()), "{page}");
     assert!(call(&["explain", "kafkabackup.spec.schedule"]).ok().contains("spec.schedule"));
-}
-
-/// The README prints what the tests run.
-#[test]
-fn the_walk_of_the_readme_is_the_one_that_runs() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap().replace("\\\n  ", "");
-    let (readme, script) = (read("../README.md"), read("walk.sh"));
-    let steps: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("say ")).collect();
-    assert!(steps.len() >= 8, "{steps:?}");
-    for step in steps.into_iter().filter(|step| step.starts_with("kubectl kafka-backup")) {
-        assert!(readme.lines().any(|line| line == step), "the README lacks: {step}");
-    }
 }
 
 #[test]

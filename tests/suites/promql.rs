@@ -18,6 +18,9 @@ const LOOKBACK: i64 = 300;
 #[derive(Debug, Default)]
 pub struct Prometheus(BTreeMap<Labels, Vec<(i64, Option<f64>)>>);
 
+/// One number of many samples.
+type Summary<'a> = dyn Fn(&[(f64, f64)]) -> f64 + 'a;
+
 enum Value {
     Scalar(f64),
     Vector(Vector),
@@ -125,7 +128,7 @@ impl Prometheus {
 
     fn call(&self, call: &Call, at: i64) -> Value {
         let argument = |place: usize| call.args.args.get(place).unwrap().as_ref();
-        let over = |of: &dyn Fn(&[(f64, f64)]) -> f64| {
+        let over = |of: &Summary<'_>| {
             Value::Vector(self.range(argument(0), at).into_iter().map(|(labels, all)| (labels, of(&all))).collect())
         };
         match call.func.name {
