@@ -140,15 +140,18 @@ async fn lead(
         let controllers = while_they_fit(fit.clone(), &start, &leading);
         let renewal = renew(hold, terms, &leading);
         tokio::pin!(controllers);
+        // Which of the two ends first at a stop is chance.
         let lost = tokio::select! {
-            () = &mut controllers => false,
-            lost = renewal => lost,
+            () = &mut controllers => None,
+            lost = renewal => Some(lost),
         };
         leading.cancel();
-        // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
-        let _ = tokio::time::timeout(terms.period, controllers).await;
+        if lost.is_some() {
+            // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
+            let _ = tokio::time::timeout(terms.period, controllers).await;
+        }
         metrics.leads(false);
-        if !lost {
+        if lost != Some(true) {
             // An API server that does not answer lets the Lease run out.
             let given_up = lease::give_up(client, &settings.namespace, &settings.identity);
             return tokio::time::timeout(terms.period, given_up).await.unwrap_or(Ok(()));
