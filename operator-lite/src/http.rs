@@ -25,13 +25,15 @@ pub struct Health {
     pub certificate: Arc<Certificate>,
     /// Whether the definitions in the cluster are as new as this program.
     pub definitions: watch::Receiver<bool>,
+    /// The operator ends.
+    pub stop: CancellationToken,
 }
 
-/// Serves until `stop`.
+/// Serves until `drained`.
 ///
 /// # Errors
 /// When the address is taken.
-pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken) -> Result<(), Error> {
+pub async fn serve(address: SocketAddr, health: Health, drained: CancellationToken) -> Result<(), Error> {
     let io = |source| Error::Io { what: format!("listening on {address}"), source };
     let listener = TcpListener::bind(address).await.map_err(io)?;
     let routes = Router::new()
@@ -39,11 +41,13 @@ pub async fn serve(address: SocketAddr, health: Health, stop: CancellationToken)
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
-    axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await.map_err(io)
+    axum::serve(listener, routes).with_graceful_shutdown(drained.cancelled_owned()).await.map_err(io)
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if !health.certificate.is_there() {
+    if health.stop.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the operator ends")
+    } else if !health.certificate.is_there() {
         (StatusCode::SERVICE_UNAVAILABLE, "the webhook has no certificate yet")
     } else if !*health.definitions.borrow() {
         (StatusCode::SERVICE_UNAVAILABLE, "CRDOutdated: the custom resource definitions are older than this operator")

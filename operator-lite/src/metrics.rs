@@ -39,11 +39,27 @@ struct ByOutcome {
     name: String,
 }
 
+const OUTCOMES: [&str; 2] = ["success", "failure"];
+
+/// What the status of a resource says that alerts ask for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// When a run of it last ended well.
+    pub last_success: Option<Timestamp>,
+    /// When its newest run failed for good, if it did.
+    pub last_failure: Option<Timestamp>,
+    /// Whether the next recovery point of a continuous backup is overdue; `None` when nobody waits for one.
+    pub overdue: Option<bool>,
+    /// From when on the next recovery point of a scheduled backup is late; `None` when none is promised.
+    pub late_at: Option<Timestamp>,
+}
+
 /// What the runs of one kind are counted by.
 #[derive(Debug, Default)]
 struct Runs {
     ended: Family<ByOutcome, Counter>,
     last_success: Family<ByResource, Gauge>,
+    last_failure: Family<ByResource, Gauge>,
     records: Family<ByResource, Gauge>,
     bytes: Family<ByResource, Gauge>,
 }
@@ -60,6 +76,7 @@ pub struct Metrics {
     backup_time: Family<ByResource, Histogram>,
     restore_time: Family<ByResource, Histogram>,
     overdue: Family<ByResource, Gauge>,
+    late_at: Family<ByResource, Gauge>,
     /// Kind, namespace and name of the resources that have series.
     resources: Mutex<BTreeSet<(String, String, String)>>,
     leader: Gauge,
@@ -88,6 +105,7 @@ impl Metrics {
             backup_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
             restore_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
             overdue: Family::default(),
+            late_at: Family::default(),
             resources: Mutex::default(),
             leader: Gauge::default(),
             refused: Counter::default(),
@@ -106,17 +124,18 @@ impl Metrics {
             all.register_with_unit(format!("{word}_duration"), "Time of a run", Unit::Seconds, time.clone());
             all.register_with_unit(format!("{word}_size"), "Bytes of the last run", Unit::Bytes, runs.bytes.clone());
             all.register(format!("{word}_records"), "Records of the last run", runs.records.clone());
-            let help = "When a run last ended well, in seconds since 1970";
-            all.register_with_unit(
-                format!("{word}_last_success_timestamp"),
-                help,
-                Unit::Seconds,
-                runs.last_success.clone(),
-            );
+            for (end, help, series) in [
+                ("success", "When a run last ended well, in seconds since 1970", &runs.last_success),
+                ("failure", "When a run last failed for good, in seconds since 1970", &runs.last_failure),
+            ] {
+                all.register_with_unit(format!("{word}_last_{end}_timestamp"), help, Unit::Seconds, series.clone());
+            }
         }
         let help =
             "Whether the next recovery point of a continuous backup is overdue: three checkpoint intervals went by";
         all.register("backup_overdue", help, metrics.overdue.clone());
+        let help = "From when on a scheduled backup without a newer recovery point is late, in seconds since 1970";
+        all.register_with_unit("backup_late_timestamp", help, Unit::Seconds, metrics.late_at.clone());
         all.register("leader", "Whether this replica runs the controllers", metrics.leader.clone());
         all.register("admissions_refused", "Resources that admission refused", metrics.refused.clone());
         all.register("admissions_accepted", "Resources that admission accepted", metrics.admitted.clone());
@@ -162,13 +181,14 @@ impl Metrics {
         for (of, namespace, name) in resources.iter().filter(|key| gone(key)) {
             let by = ByResource { resource_namespace: namespace.clone(), name: name.clone() };
             time.remove(&by);
-            for series in [&runs.last_success, &runs.records, &runs.bytes] {
+            for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
                 series.remove(&by);
             }
             if of == "KafkaBackup" {
                 self.overdue.remove(&by);
+                self.late_at.remove(&by);
             }
-            for outcome in ["success", "failure"] {
+            for outcome in OUTCOMES {
                 let (resource_namespace, name) = (namespace.clone(), name.clone());
                 runs.ended.remove(&ByOutcome { outcome, resource_namespace, name });
             }
@@ -194,24 +214,30 @@ impl Metrics {
         }
     }
 
-    /// When a run of a resource last ended well.
-    pub fn last_success(&self, owner: &Owner, at: Timestamp) {
+    /// A resource is there, and this is what its status says.
+    pub fn seen(&self, owner: &Owner, seen: &Seen) {
         self.remember(owner);
         let (runs, _) = self.runs(&owner.kind);
+        // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
+        for outcome in OUTCOMES {
+            let (resource_namespace, name) = (owner.namespace.clone(), owner.name.clone());
+            drop(runs.ended.get_or_create(&ByOutcome { outcome, resource_namespace, name }));
+        }
         let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
-        runs.last_success.get_or_create(&by).set(at.as_second());
-    }
-
-    /// Whether the next recovery point of a resource is overdue; `None` when nobody waits for one.
-    pub fn overdue(&self, owner: &Owner, overdue: Option<bool>) {
-        let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
-        match overdue {
-            Some(overdue) => {
-                self.remember(owner);
-                self.overdue.get_or_create(&by).set(overdue.into());
+        // How an older run ended is not forgotten while a newer one works.
+        for (series, at) in [(&runs.last_success, seen.last_success), (&runs.last_failure, seen.last_failure)] {
+            if let Some(at) = at {
+                series.get_or_create(&by).set(at.as_second());
             }
-            None if owner.kind == "KafkaBackup" => drop(self.overdue.remove(&by)),
-            None => {}
+        }
+        if owner.kind == "KafkaBackup" {
+            let late_at = seen.late_at.map(Timestamp::as_second);
+            for (series, value) in [(&self.overdue, seen.overdue.map(i64::from)), (&self.late_at, late_at)] {
+                match value {
+                    Some(value) => drop(series.get_or_create(&by).set(value)),
+                    None => drop(series.remove(&by)),
+                }
+            }
         }
     }
 
@@ -220,7 +246,14 @@ impl Metrics {
         self.leader.set(leads.into());
         if !leads {
             // Another replica knows better from now on.
-            self.overdue.clear();
+            for series in [&self.overdue, &self.late_at] {
+                series.clear();
+            }
+            for runs in [&self.backups, &self.restores] {
+                for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
+                    series.clear();
+                }
+            }
         }
     }
 
@@ -269,11 +302,12 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         let overdue = r#"kafka_backup_operator_backup_overdue{resource_namespace="a",name="b"} 1"#;
-        metrics.overdue(&owner, Some(true));
+        let seen = Seen { overdue: Some(true), ..Seen::default() };
+        metrics.seen(&owner, &seen);
         assert!(metrics.text().contains(overdue), "{}", metrics.text());
         metrics.leads(false);
         assert!(!metrics.text().contains(overdue), "a replica that does not lead does not know");
-        metrics.overdue(&owner, Some(true));
+        metrics.seen(&owner, &seen);
         metrics.forget("KafkaRestore", |_, _| false);
         metrics.forget("KafkaBackup", |namespace, name| (namespace, name) == ("a", "b"));
         assert!(metrics.text().contains(r#"name="b""#), "it is there still");

@@ -25,7 +25,8 @@ use crate::webhook::{self, Certificate, TlsListener};
 /// How often the definitions in the cluster are compared with this program's.
 const DEFINITIONS: Duration = Duration::from_secs(60);
 
-/// How long controllers, and then everything else, may take to end: together less than the pod's grace period.
+/// How long controllers, and then everything else, may take to end: together with the time for draining (at most 15 s, which
+/// begins with that of the controllers) less than the pod's grace period.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs until `stop`.
@@ -40,8 +41,11 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         metrics: Arc::clone(&metrics),
         certificate: Arc::clone(&certificate),
         definitions: definitions.clone(),
+        stop: stop.clone(),
     };
     let tasks = TaskTracker::new();
+    let drained = CancellationToken::new();
+    tasks.spawn(drain(Duration::from_secs(u64::from(settings.drain_secs)), stop.clone(), drained.clone()));
     let spawn = |name: &'static str, task: futures::future::BoxFuture<'static, Result<(), Error>>| {
         let stop = stop.clone();
         tasks.spawn(async move {
@@ -51,7 +55,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
             }
         });
     };
-    spawn("health", Box::pin(http::serve(settings.metrics_address, health, stop.clone())));
+    spawn("health", Box::pin(http::serve(settings.metrics_address, health, drained.clone())));
     spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), fit, stop.clone())));
     let files = settings.webhook_certificate_file.clone().zip(settings.webhook_key_file.clone());
     if let Some((chain, key)) = files {
@@ -70,7 +74,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         tasks.spawn(keep(keeper, client.clone(), Arc::clone(&certificate), Arc::clone(&metrics), stop.clone()));
     }
     let listener = TlsListener::bind(settings.webhook_address, certificate).await?;
-    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), stop.clone());
+    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), drained);
     spawn("admission", Box::pin(admission));
 
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
@@ -84,10 +88,19 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     let led = lead(&settings, &client, context, &definitions, &stop).await;
     stop.cancel();
     tasks.close();
-    if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+    let most = GRACE + Duration::from_secs(u64::from(settings.drain_secs));
+    if tokio::time::timeout(most, tasks.wait()).await.is_err() {
         tracing::warn!("not everything ended in time");
     }
     led
+}
+
+/// Lets admission and health be served for a while after `stop`: whoever has this replica's address goes on asking it until
+/// word has spread that it ends.
+async fn drain(time: Duration, stop: CancellationToken, drained: CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(time).await;
+    drained.cancel();
 }
 
 /// Runs the controllers whenever this replica leads, until `stop`. One that no longer leads goes on serving the webhook.
@@ -127,15 +140,18 @@ async fn lead(
         let controllers = while_they_fit(fit.clone(), &start, &leading);
         let renewal = renew(hold, terms, &leading);
         tokio::pin!(controllers);
+        // Which of the two ends first at a stop is chance.
         let lost = tokio::select! {
-            () = &mut controllers => false,
-            lost = renewal => lost,
+            () = &mut controllers => None,
+            lost = renewal => Some(lost),
         };
         leading.cancel();
-        // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
-        let _ = tokio::time::timeout(terms.period, controllers).await;
+        if lost.is_some() {
+            // What is under way ends; its writes carry versions, so that a new leader is not disturbed.
+            let _ = tokio::time::timeout(terms.period, controllers).await;
+        }
         metrics.leads(false);
-        if !lost {
+        if lost != Some(true) {
             // An API server that does not answer lets the Lease run out.
             let given_up = lease::give_up(client, &settings.namespace, &settings.identity);
             return tokio::time::timeout(terms.period, given_up).await.unwrap_or(Ok(()));

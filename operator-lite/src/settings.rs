@@ -27,7 +27,8 @@ pub struct Settings {
     #[arg(long, env = "API_GROUPS", value_delimiter = ',', default_value = "kafka.oso.sh")]
     pub groups: Vec<String>,
     /// File that says where pods of runs go (YAML): image, imagePullPolicy, imagePullSecrets, nodeSelector, tolerations,
-    /// resources, labels, annotations, serviceAccountName
+    /// resources, labels, annotations, serviceAccountName, priorityClassName, topologySpreadConstraints, extraEnv,
+    /// podSecurityContext, securityContext
     #[arg(long, env = "RUNNER_PLACEMENT")]
     pub placement: Option<PathBuf>,
     /// Image of the runner; wins over that of the placement
@@ -74,6 +75,9 @@ pub struct Settings {
     /// Seconds for which leadership holds without renewal
     #[arg(long, env = "LEASE_SECS", default_value_t = 15)]
     pub lease_secs: u32,
+    /// Seconds for which a replica that was told to end still answers admission, until nobody asks it any more
+    #[arg(long, env = "DRAIN_SECS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(..=15))]
+    pub drain_secs: u32,
     /// Form of log lines
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,

@@ -8,13 +8,14 @@ use api::lower::job::OWNER_LABEL;
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, ListParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::core::GroupVersionKind;
 use kube::{Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
+use crate::kubeconfig::{self, Choice, Helper};
 use crate::limited::limited;
 use crate::near;
 
@@ -94,9 +95,12 @@ impl Cluster {
     pub async fn connect(flags: &Connection) -> Result<Self, Error> {
         // The HTTP client takes its TLS provider from the process.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let config = config(flags).await?;
+        let (config, helper) = config(flags).await?;
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| failed("connect to the cluster", error))?;
+        let client = Client::try_from(config).map_err(|error| {
+            let helper = helper.as_ref().and_then(|helper| helper.failure(&error));
+            helper.unwrap_or_else(|| failed("connect to the cluster", error))
+        })?;
         let client = if flags.request_timeout.is_zero() { client } else { limited(client, flags.request_timeout) };
         Ok(Self { client, namespace, all: flags.all_namespaces })
     }
@@ -110,6 +114,15 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// The objects of a kind that are meant.
+    #[must_use]
+    pub fn api_of<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        if self.all { Api::all(self.client.clone()) } else { self.api() }
+    }
+
     /// All objects of a kind that are meant.
     ///
     /// # Errors
@@ -118,9 +131,8 @@ impl Cluster {
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
-        let api: Api<K> = if self.all { Api::all(self.client.clone()) } else { self.api() };
-        let list = api.list(&ListParams::default()).await;
-        Ok(list.map_err(|error| failed(&format!("list {}", resource::<K>()), error))?.items)
+        let list = pages(&self.api_of(), ListParams::default()).await;
+        list.map_err(|error| failed(&format!("list {}", resource::<K>()), error))
     }
 
     /// An object by name; the error names the one that may be meant.
@@ -145,7 +157,7 @@ impl Cluster {
     pub async fn pods_of(&self, uid: &str) -> Result<Vec<Pod>, Error> {
         let own = ListParams::default().labels(&format!("{OWNER_LABEL}={uid}"));
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let mut found = pods.list(&own).await.map_err(|error| failed("list pods", error))?.items;
+        let mut found = pages(&pods, own).await.map_err(|error| failed("list pods", error))?;
         found.sort_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
         Ok(found)
     }
@@ -156,10 +168,11 @@ impl Cluster {
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let what = format!("{} `{name}` is not in namespace `{}`", K::kind(&()), self.namespace);
-        let everywhere = Api::<K>::all(self.client.clone()).list(&ListParams::default()).await;
+        let everywhere = pages(&Api::<K>::all(self.client.clone()), ListParams::default()).await;
         let known = match everywhere {
-            Ok(list) => list.items,
-            Err(_) => self.api::<K>().list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default(),
+            Ok(list) => list,
+            // Only a hint hangs on it.
+            Err(_) => pages(&self.api::<K>(), ListParams::default()).await.unwrap_or_default(),
         };
         let elsewhere = known.iter().find(|object| object.name_any() == name).and_then(ResourceExt::namespace);
         let here = known.iter().filter(|object| object.namespace().as_deref() == Some(&*self.namespace));
@@ -172,6 +185,34 @@ impl Cluster {
             }),
         };
         Error::usage(what, hint)
+    }
+}
+
+/// How many objects are asked for at once, as kubectl does.
+const PAGE: u32 = 500;
+
+/// All objects of a list, page by page. A list that changed too much meanwhile is asked for anew.
+///
+/// # Errors
+/// What the API server says.
+pub(crate) async fn pages<K>(api: &Api<K>, asked: ListParams) -> Result<Vec<K>, kube::Error>
+where
+    K: Clone + Debug + DeserializeOwned,
+{
+    let (mut all, mut page) = (Vec::new(), asked.clone().limit(PAGE));
+    loop {
+        let listed = match api.list(&page).await {
+            Err(kube::Error::Api(status)) if status.code == 410 && page.continue_token.is_some() => {
+                // Its history is gone: whole, and from one moment.
+                return Ok(api.list(&asked).await?.items);
+            }
+            listed => listed?,
+        };
+        all.extend(listed.items);
+        match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(all),
+        }
     }
 }
 
@@ -193,27 +234,12 @@ pub fn resource<K: Resource<DynamicType = ()>>() -> String {
     if group.is_empty() { K::plural(&()).into_owned() } else { format!("{}.{group}", K::plural(&())) }
 }
 
-async fn config(flags: &Connection) -> Result<Config, Error> {
-    let wrong = |what: String| Error::Cluster {
-        what,
-        hint: "`kubectl config view` shows what is configured; --kubeconfig and --context choose".to_owned(),
-    };
+/// The configuration, with what the flags say.
+async fn config(flags: &Connection) -> Result<(Config, Option<Helper>), Error> {
     let options =
         KubeConfigOptions { context: flags.context.clone(), cluster: flags.cluster.clone(), user: flags.user.clone() };
-    let read = match &flags.kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    };
-    let mut config = match read {
-        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
-            .await
-            .map_err(|error| wrong(format!("the kubeconfig does not fit: {error}")))?,
-        // Inside a pod there is no file, and a service account instead.
-        Err(error) if flags.kubeconfig.is_none() => {
-            Config::incluster().map_err(|_| wrong(format!("no cluster is configured: {error}")))?
-        }
-        Err(error) => return Err(wrong(format!("the kubeconfig cannot be read: {error}"))),
-    };
+    let choice = Choice { file: flags.kubeconfig.as_deref(), options };
+    let (mut config, helper) = kubeconfig::config(&choice).await?;
     // A limit on reading would end whatever is silent for long: logs, forwarded ports. `limited` bounds plain requests.
     config.read_timeout = None;
     if !flags.request_timeout.is_zero() {
@@ -227,7 +253,7 @@ async fn config(flags: &Connection) -> Result<Config, Error> {
         auth.impersonate_uid.clone_from(&flags.act_as_uid);
     }
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
-    Ok(config)
+    Ok((config, helper))
 }
 
 /// What a failure of the API server means to a person.
@@ -294,7 +320,52 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
     use super::*;
+
+    /// Lists two pages and the rest; a token may be too old.
+    async fn listed(expires: bool) -> (Vec<String>, Vec<String>) {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            noted.lock().unwrap().push(query.clone());
+            let page = |names: &[&str], next: &str| {
+                let items: Vec<Value> = names.iter().map(|name| json!({"metadata": {"name": name}})).collect();
+                (200, json!({"metadata": {"continue": next}, "items": items}))
+            };
+            let (code, body) = match query.as_str() {
+                "&limit=500" => page(&["a", "b"], "2"),
+                _ if query.contains("continue=2") && expires => {
+                    (410, json!({"status": "Failure", "reason": "Expired", "message": "too old", "code": 410}))
+                }
+                _ if query.contains("continue=2") => page(&["c"], "3"),
+                _ if query.contains("continue=3") => page(&["d"], ""),
+                _ => page(&["a", "b", "c", "d", "e"], ""),
+            };
+            let body = kube::client::Body::from(body.to_string().into_bytes());
+            async move { http::Response::builder().status(code).body(body) }
+        });
+        let api: Api<ConfigMap> = Api::all(Client::new(service, "n"));
+        let found = pages(&api, ListParams::default()).await.unwrap();
+        let queries = asked.lock().unwrap().clone();
+        (found.iter().map(ResourceExt::name_any).collect(), queries)
+    }
+
+    #[tokio::test]
+    async fn long_lists_come_page_by_page() {
+        let (names, queries) = listed(false).await;
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert!(queries.len() == 3 && queries.iter().all(|query| query.contains("limit=500")), "{queries:?}");
+        // A token that is too old: everything once more, from one moment.
+        let (names, queries) = listed(true).await;
+        assert_eq!(names, ["a", "b", "c", "d", "e"]);
+        assert!(queries.len() == 3 && !queries[2].contains("limit"), "{queries:?}");
+    }
 
     #[test]
     fn durations_are_read_as_kubectl_writes_them() {

@@ -21,8 +21,10 @@ pub mod view;
 
 pub mod show;
 
+mod kubeconfig;
 mod limited;
 
+mod changes;
 pub mod cluster;
 pub mod source;
 

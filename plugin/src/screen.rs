@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::AnsiColor;
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
@@ -73,14 +75,14 @@ impl Style {
     /// Text in a tone.
     #[must_use]
     pub fn paint(&self, tone: Tone, text: &str) -> String {
-        let code = match tone {
-            Tone::Good => "32",
-            Tone::Warn => "33",
-            Tone::Bad => "31",
-            Tone::Faint => "2",
-            Tone::Strong => "1",
+        let style = match tone {
+            Tone::Good => AnsiColor::Green.on_default(),
+            Tone::Warn => AnsiColor::Yellow.on_default(),
+            Tone::Bad => AnsiColor::Red.on_default(),
+            Tone::Faint => anstyle::Style::new().dimmed(),
+            Tone::Strong => anstyle::Style::new().bold(),
         };
-        if self.colour && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// A moment.
@@ -149,9 +151,11 @@ impl Screen {
             messages: Box::new(std::io::stderr()),
             style: Style {
                 width: is_terminal.then(width),
-                colour: wants_colour(colour, is_terminal, |name| {
-                    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
-                }),
+                colour: match colour {
+                    Colour::Auto => AutoStream::choice(&std::io::stdout()) != ColorChoice::Never,
+                    Colour::Always => true,
+                    Colour::Never => false,
+                },
                 times,
                 zone: TimeZone::system(),
                 now: Timestamp::now(),
@@ -226,37 +230,4 @@ impl Screen {
 fn width() -> usize {
     let known = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     known.unwrap_or(USUAL).clamp(WIDTHS.0, WIDTHS.1)
-}
-
-/// <https://no-color.org>, <https://bixense.com/clicolors>.
-fn wants_colour(colour: Colour, is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
-    let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty() && value != "0");
-    match colour {
-        Colour::Always => true,
-        Colour::Never => false,
-        Colour::Auto if variable("NO_COLOR").is_some_and(|value| !value.is_empty()) => false,
-        Colour::Auto if set("CLICOLOR_FORCE") => true,
-        Colour::Auto => is_terminal && variable("TERM").as_deref() != Some("dumb"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colours_follow_flag_environment_and_terminal() {
-        let with =
-            |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then(|| value.to_owned());
-        let none = |_: &str| None;
-        assert!(wants_colour(Colour::Auto, true, none));
-        assert!(!wants_colour(Colour::Auto, false, none));
-        assert!(!wants_colour(Colour::Auto, true, with("NO_COLOR", "1")));
-        assert!(wants_colour(Colour::Auto, true, with("NO_COLOR", "")), "an empty NO_COLOR means nothing");
-        assert!(!wants_colour(Colour::Auto, true, with("TERM", "dumb")));
-        assert!(wants_colour(Colour::Auto, false, with("CLICOLOR_FORCE", "1")));
-        assert!(!wants_colour(Colour::Auto, false, with("CLICOLOR_FORCE", "0")));
-        assert!(wants_colour(Colour::Always, false, with("NO_COLOR", "1")), "a flag wins");
-        assert!(!wants_colour(Colour::Never, true, with("CLICOLOR_FORCE", "1")));
-    }
 }

@@ -294,6 +294,10 @@ impl Cluster {
         let mut command = Command::new(program);
         command.args(["--identity", identity, "--runner-image", "runner:test", "--log-format", "text"]);
         command.args(["--groups", "kafka.oso.sh,backup.strimzi.io,kafkabackup.com"]);
+        // Nobody asks it by a Service here; tests of that say otherwise.
+        if !arguments.iter().any(|argument| argument.starts_with("--drain-secs")) {
+            command.arg("--drain-secs=0");
+        }
         command.arg(format!("--webhook-address=127.0.0.1:{webhook}")).arg("--webhook-names=127.0.0.1");
         command.arg(format!("--metrics-address=127.0.0.1:{metrics}")).args(arguments);
         command.env("KUBECONFIG", account).env("KAFKA_BACKUP_LOG", "info");
@@ -347,9 +351,10 @@ impl Operator {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Ends it with a signal.
-    pub fn end(self, signal: &str) {
+    /// Ends it with a signal. Returns its log.
+    pub fn end(self, signal: &str) -> String {
         self.process.end(signal);
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Admission on a real API server: every document of the corpus gets the verdict that it gets offline, what must always
 //! pass passes, the certificate changes under load, and the operator has no right that it does not need.
 
+mod rolling;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -210,13 +212,25 @@ fn the_operator_reads_no_secret_but_its_own() {
     };
     for verb in ["get", "list", "watch", "update", "create", "delete"] {
         assert!(!can(&[verb, "secrets", "-A"]) && !can(&[verb, "secrets", "-n", "default"]), "{verb}");
-        assert!(!can(&[verb, "secrets", "-n", NAMESPACE]), "{verb}");
+        assert!(verb == "create" || !can(&[verb, "secrets", "-n", NAMESPACE]), "{verb}");
     }
     assert!(can(&["get", "secrets/kafka-backup-webhook", "-n", NAMESPACE]), "its own");
     assert!(!can(&["create", "pods", "-A"]) && !can(&["get", "configmaps", "-A"]));
     let output = cluster.kubectl_with(&account, &["get", "secret", "canary", "-o", "yaml"], "");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("forbidden") && !text.contains("0xCANARY"), "{text}");
+    // It may make its own again, and no other.
+    let token = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+        "metadata": {"name": "other", "namespace": NAMESPACE,
+                     "annotations": {"kubernetes.io/service-account.name": "kafka-backup-operator"}},
+    });
+    let said = wait_for(PATIENCE, || {
+        let output = cluster.kubectl_with(&account, &["create", "--dry-run=server", "-f", "-"], &token.to_string());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Err("the policy is not in force yet".to_owned()) } else { Ok(said) }
+    });
+    assert!(said.contains("is that of its webhook's certificate"), "{said}");
     // A Job of its making that would give it one is refused.
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "steal", "namespace": "default"},
@@ -310,8 +324,16 @@ fn the_certificate_changes_under_load() {
 fn the_chart_applies() {
     let (cluster, ..) = cluster();
     let all = "groups={kafka.oso.sh,backup.strimzi.io,kafkabackup.com}";
-    for more in ["replicaCount=3", "watchNamespaces={default}", "fullnameOverride=backups,replicaCount=1"] {
-        let text = cluster.chart(&["--set", all, "--set", more, "--set", "metrics.dashboard.enabled=true"]);
+    let everywhere = r#"extraEnv=[{"name":"A","value":"b"}],runner.extraEnv=[{"name":"A","value":"b"}],topologySpreadConstraints=[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}],podSecurityContext={"runAsUser":null,"fsGroup":null},runner.podSecurityContext={}"#;
+    for more in [
+        "replicaCount=3",
+        "watchNamespaces={default}",
+        "fullnameOverride=backups,replicaCount=1",
+        "hostNetwork=true,ports.webhook=19443,ports.metrics=18080,priorityClassName=system-cluster-critical",
+        "global.imageRegistry=registry.example.com/team,image.tag=x",
+    ] {
+        let dashboard = ["--set", "metrics.dashboard.enabled=true", "--set-json", everywhere];
+        let text = cluster.chart(&[&["--set", all, "--set", more][..], &dashboard].concat());
         let arguments = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"];
         let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, &text);
         assert!(output.status.success(), "{more}: {}", String::from_utf8_lossy(&output.stderr));

@@ -1,6 +1,9 @@
 //! What the manifests promise exists: the metrics of alerts and dashboard, the sections of the runbook, the flags that the
 //! chart sets.
 
+mod alerts;
+mod promql;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -8,6 +11,7 @@ use api::lower::job::Owner;
 use api::oso::RunClaim;
 use contract::{EventKind, MetricsSpec, Pace};
 use operator::decide::{Said, Verdict};
+use operator::metrics::Seen;
 
 fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
@@ -40,8 +44,8 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
             uid: String::new(),
         };
         operator.run_ended(&owner, &claim, &verdict, now);
-        operator.last_success(&owner, now);
-        operator.overdue(&owner, Some(true));
+        let seen = Seen { last_success: Some(now), last_failure: Some(now), overdue: Some(true), late_at: Some(now) };
+        operator.seen(&owner, &seen);
         operator.reconciled(kind, false, std::time::Duration::ZERO);
     }
     let pace = Pace::default();
@@ -71,7 +75,7 @@ fn every_alert_has_a_section_in_the_runbook() {
     assert!(alerts.len() >= 6);
     for alert in alerts {
         assert!(runbook.contains(&format!("## {alert}\n")), "{alert}");
-        assert!(rules.contains(&format!("docs/runbook.md#{}", alert.to_lowercase())), "{alert}");
+        assert!(rules.contains(&format!("runbook_url: {{{{ . }}}}#{}\n", alert.to_lowercase())), "{alert}");
     }
 }
 
@@ -94,5 +98,21 @@ fn the_chart_sets_variables_that_the_operator_reads() {
     assert!(set.len() >= 12, "{set:?}");
     for name in set {
         assert!(read.contains(name) || name == "KAFKA_BACKUP_LOG", "{name}");
+    }
+}
+
+#[test]
+fn the_chart_places_runs_by_fields_that_the_operator_knows() {
+    let chart = text("manifests/helm/kafka-backup-operator/templates/deployment.yaml");
+    let (_, block) = chart.split_once("placement.yaml: |").unwrap();
+    let (block, _) = block.split_once("---").unwrap();
+    let lines = block.lines().map(str::trim).filter(|line| !line.starts_with("{{") && line.contains(": {{"));
+    let fields: Vec<&str> = lines.filter_map(|line| line.split(':').next()).collect();
+    assert!(fields.len() >= 14, "{fields:?}");
+    let values = text("manifests/helm/kafka-backup-operator/values.yaml");
+    for field in fields {
+        let read = serde_saphyr::from_str::<api::lower::job::Placement>(&format!("{field}: 1"));
+        assert!(!read.is_err_and(|error| error.to_string().contains("unknown field")), "{field}");
+        assert!(field == "imagePullPolicy" || values.contains(&format!("  {field}:")), "{field}");
     }
 }

@@ -1,5 +1,8 @@
 //! The plugin without servers: what it prints of the sample archive, its exit codes, and what it says of mistakes.
 
+mod connections;
+mod readme;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
@@ -140,19 +143,6 @@ fn mistakes_say_what_is_wrong_and_what_to_do() {
     assert!(call(&["explain", "kafkabackup.spec.schedule"]).ok().contains("spec.schedule"));
 }
 
-/// The README prints what the tests run.
-#[test]
-fn the_walk_of_the_readme_is_the_one_that_runs() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap().replace("\\\n  ", "");
-    let (readme, script) = (read("../README.md"), read("walk.sh"));
-    let steps: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("say ")).collect();
-    assert!(steps.len() >= 8, "{steps:?}");
-    for step in steps.into_iter().filter(|step| step.starts_with("kubectl kafka-backup")) {
-        assert!(readme.lines().any(|line| line == step), "the README lacks: {step}");
-    }
-}
-
 #[test]
 fn other_zones_and_newer_archives_are_told() {
     let berlin = |zone: &str| {
@@ -200,6 +190,18 @@ fn colours_come_only_when_they_are_wanted() {
     assert!(!plain.contains('\u{1b}'), "a pipe gets none");
     let painted = ask(&["timeline", "--since", "26w", "--color", "always"]).ok();
     assert!(painted.contains("\u{1b}[1msample"), "{painted:?}");
+    // <https://no-color.org>, <https://bixense.com/clicolors>; a flag wins.
+    for (name, value, flag, coloured) in [
+        ("CLICOLOR_FORCE", "1", "auto", true),
+        ("CLICOLOR_FORCE", "1", "never", false),
+        ("NO_COLOR", "1", "always", true),
+    ] {
+        let mut command = Command::new(binary());
+        command.args(["timeline", "--since", "26w", "--color", flag, "--store", &sample()]);
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env(name, value);
+        let text = harness::plugin::said(&mut command).ok();
+        assert_eq!(text.contains('\u{1b}'), coloured, "{name}={value} --color {flag}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub mod lower;
 mod metadata;
 pub mod oso;
 pub mod outdated;
+pub mod promise;
 pub mod schedule;
 mod schema;
 pub mod strimzi;

@@ -204,3 +204,26 @@ fn the_digest_tells_what_shapes_a_run() {
     let image = Placement { image: "runner:2".into(), ..placement() };
     assert_ne!(job::digest(&base, &image), digest);
 }
+
+#[test]
+fn an_installation_says_how_pods_run_and_never_with_privilege() {
+    let made = |more: Value| {
+        let mut whole = serde_json::to_value(placement()).unwrap();
+        whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let placement: Placement = serde_json::from_value(whole).unwrap();
+        let job = job::job(&owner(), &secured(), 1, &placement);
+        serde_json::to_value(job).unwrap()["spec"]["template"]["spec"].clone()
+    };
+    let usual = made(json!({}));
+    assert_eq!(usual["securityContext"]["runAsUser"], 65_532);
+    assert_eq!(usual["containers"][0]["securityContext"]["capabilities"], json!({"drop": ["ALL"]}));
+    let chosen = made(json!({
+        "priorityClassName": "low", "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
+        "podSecurityContext": {}, "securityContext": {"privileged": true, "allowPrivilegeEscalation": true},
+    }));
+    assert_eq!((&chosen["priorityClassName"], &chosen["securityContext"]), (&json!("low"), &json!({})));
+    assert_eq!(chosen["topologySpreadConstraints"][0]["topologyKey"], "zone");
+    assert_eq!(chosen["containers"][0]["env"][0]["name"], "HTTPS_PROXY");
+    assert_eq!(chosen["containers"][0]["securityContext"], json!({"allowPrivilegeEscalation": false}));
+}

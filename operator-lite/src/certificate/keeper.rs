@@ -1,4 +1,6 @@
-//! Keeping the certificate: read the Secret, make what is missing, let the API server trust it, serve it.
+//! Keeping the certificate: read the Secret, make what is missing, let the API server trust it, serve it. A Secret that
+//! is gone, or does not read, is made again: with what this replica serves, so that nothing changes, or anew where it
+//! serves nothing yet.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -48,9 +51,9 @@ pub async fn keep(
 ) {
     let settle = Duration::try_from(keeper.lifetimes.settle / 4).unwrap_or(LOOK);
     let look = LOOK.min(settle).max(Duration::from_millis(500));
-    let mut served = None;
+    let mut held = Material::default();
     loop {
-        let wait = match keeper.look(&client, &certificate, &metrics, &mut served).await {
+        let wait = match keeper.look(&client, &certificate, &metrics, &mut held).await {
             Ok(Step::Keep) => look,
             // Several steps may be due.
             Ok(_) => Duration::from_millis(100),
@@ -68,31 +71,54 @@ pub async fn keep(
 }
 
 impl Keeper {
+    /// Does the next step. `held` is what this replica serves.
     async fn look(
         &self,
         client: &Client,
         certificate: &Certificate,
         metrics: &Metrics,
-        served: &mut Option<Timestamp>,
+        held: &mut Material,
     ) -> Result<Step, Error> {
         let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
-        let secret = api.get(&self.secret).await?;
-        let mut material = read(&secret);
+        let secret = api.get_opt(&self.secret).await?;
+        let kept = secret.as_ref().and_then(|secret| read(secret, &self.secret));
+        let is_lost = kept.is_none();
+        let mut material = kept.unwrap_or_else(|| held.clone());
         let now = Timestamp::now();
         let step = step(&material, now, self.lifetimes);
         if step != Step::Keep {
             material = material.after(step, &self.names, now, self.lifetimes)?;
+        }
+        if is_lost || step != Step::Keep {
             let data = BTreeMap::from([(MATERIAL.to_owned(), ByteString(serde_json::to_vec(&material)?))]);
-            // With the version that was read: of several replicas, one writes.
-            api.replace(&self.secret, &PostParams::default(), &Secret { data: Some(data), ..secret }).await?;
+            self.write(&api, secret, data).await?;
         }
         self.trust(client, &material).await?;
-        if let Some(leaf) = material.leaf.as_ref().filter(|leaf| *served != Some(leaf.made)) {
+        if let Some(leaf) = material.leaf.as_ref().filter(|leaf| held.leaf.as_ref() != Some(leaf)) {
             certificate.replace(leaf.certificate.as_bytes(), leaf.key.as_bytes())?;
             metrics.certificate_ends(leaf.ends);
-            *served = Some(leaf.made);
         }
+        *held = material;
         Ok(step)
+    }
+
+    /// Writes the Secret under the version that was read, or makes it: of several replicas, one does.
+    async fn write(
+        &self,
+        api: &Api<Secret>,
+        old: Option<Secret>,
+        data: BTreeMap<String, ByteString>,
+    ) -> Result<(), Error> {
+        let parameters = PostParams::default();
+        if let Some(old) = old {
+            api.replace(&self.secret, &parameters, &Secret { data: Some(data), ..old }).await?;
+            return Ok(());
+        }
+        tracing::warn!(name = self.secret, "the Secret of the webhook's certificate is gone: it is made again");
+        let metadata = ObjectMeta { name: Some(self.secret.clone()), ..ObjectMeta::default() };
+        let new = Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() };
+        api.create(&parameters, &new).await?;
+        Ok(())
     }
 
     /// Lets the API server trust all authorities.
@@ -114,8 +140,17 @@ impl Keeper {
     }
 }
 
-/// What a Secret holds; nothing when it is empty or does not read.
-fn read(secret: &Secret) -> Material {
-    let bytes = secret.data.as_ref().and_then(|data| data.get(MATERIAL));
-    bytes.and_then(|bytes| serde_json::from_slice(&bytes.0).ok()).unwrap_or_default()
+/// What a Secret holds; `None` when that is nothing, or does not read.
+fn read(secret: &Secret, name: &str) -> Option<Material> {
+    let bytes = secret.data.as_ref()?.get(MATERIAL)?;
+    match serde_json::from_slice(&bytes.0) {
+        Ok(material) => Some(material),
+        Err(error) => {
+            tracing::warn!(name, %error, "the Secret of the webhook's certificate does not read: it is written anew");
+            None
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,10 @@
 
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, RunClaim, Storage};
+use api::promise::Promise;
 use api::schedule::Schedule;
 use contract::{RunRef, RunSpec};
+use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
 use super::kind::{Kind, Pending};
@@ -31,6 +33,10 @@ impl Kind for KafkaBackup {
 
     fn is_overdue(&self) -> Option<bool> {
         is_overdue(&self.status.as_ref()?.conditions)
+    }
+
+    fn late_at(&self) -> Option<Timestamp> {
+        Promise::of(self).filter(|_| !self.spec.suspend).map(|promise| promise.late)
     }
 
     fn phase(&self) -> Option<&String> {

@@ -40,6 +40,8 @@ pub trait Kind:
     fn last_success(&self) -> Option<&String>;
     /// Whether its next recovery point is overdue; `None` when nobody waits for one.
     fn is_overdue(&self) -> Option<bool>;
+    /// From when on its next recovery point is late; `None` when no schedule promises one.
+    fn late_at(&self) -> Option<Timestamp>;
     /// Its phase.
     fn phase(&self) -> Option<&String>;
     /// Whether it was taken over from another operator.
@@ -64,6 +66,12 @@ pub trait Kind:
     ) -> impl Future<Output = Result<RunSpec, Result<Pending, Error>>> + Send;
     /// The storage block that may ask for a claim.
     fn storage(&self) -> Option<&Storage>;
+
+    /// When its newest run failed for good, if it did.
+    fn last_failure(&self) -> Option<Timestamp> {
+        let claim = self.claim().filter(|claim| claim.outcome.as_deref() == Some("Failed"))?;
+        claim.finished_at.as_ref()?.parse().ok()
+    }
 
     /// Whose runs these are.
     fn owner(&self) -> Owner {

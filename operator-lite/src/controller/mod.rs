@@ -29,7 +29,7 @@ use kube::runtime::events::Recorder;
 use crate::capacity::Capacity;
 use crate::decide::{is_over, run_of};
 use crate::error::Error;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Seen};
 use crate::status::{Moment, State};
 pub use kind::{Kind, Pending};
 pub use start::start;
@@ -73,10 +73,13 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     let now = Timestamp::now();
     let subject = object.subject();
     // From the status: an operator that was started anew knows it, too.
-    if let Some(time) = object.last_success().and_then(|time| time.parse().ok()) {
-        context.metrics.last_success(&subject.owner, time);
-    }
-    context.metrics.overdue(&subject.owner, object.is_overdue());
+    let seen = Seen {
+        last_success: object.last_success().and_then(|time| time.parse().ok()),
+        last_failure: object.last_failure(),
+        overdue: object.is_overdue(),
+        late_at: object.late_at(),
+    };
+    context.metrics.seen(&subject.owner, &seen);
     if object.meta().deletion_timestamp.is_some() {
         // The garbage collector ends what belongs to it.
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);

@@ -3,6 +3,7 @@
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, RunClaim, Storage};
 use contract::{RunRef, RunSpec};
+use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
 use super::kind::{Kind, Pending};
@@ -29,6 +30,10 @@ impl Kind for KafkaRestore {
     }
 
     fn is_overdue(&self) -> Option<bool> {
+        None
+    }
+
+    fn late_at(&self) -> Option<Timestamp> {
         None
     }
 

@@ -189,7 +189,9 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
 /// Whether the run failed because nobody knows the name of a server. Somebody may give it that name later, and a run
 /// without end waits for that.
 fn is_unknown_name(said: Option<&Said>) -> bool {
-    said.and_then(|said| said.failure.as_ref()).is_some_and(|(code, _)| code == Code::BrokerNameUnknown.as_str())
+    let unknown = [Code::BrokerNameUnknown, Code::StoreNameUnknown];
+    let failure = said.and_then(|said| said.failure.as_ref());
+    failure.is_some_and(|(said, _)| unknown.iter().any(|code| code.as_str() == said))
 }
 
 /// What people are told of an attempt that ended, before the next one begins.

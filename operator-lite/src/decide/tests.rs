@@ -235,10 +235,12 @@ fn a_failed_attempt_tells_its_number_its_error_and_the_next_time() {
         Code::StoreMissing,
         Code::StoreRefused,
         Code::BrokerNameUnknown,
+        Code::StoreNameUnknown,
     ] {
         let over = again(&failed(code), false).unwrap_err();
         assert!(matches!(over, Step::Conclude(verdict) if verdict.reason == "RunFailed"), "{code}");
-        assert_eq!(again(&failed(code), true).is_ok(), code == Code::BrokerNameUnknown, "{code}");
+        let unknown = [Code::BrokerNameUnknown, Code::StoreNameUnknown].contains(&code);
+        assert_eq!(again(&failed(code), true).is_ok(), unknown, "{code}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ struct Judge {
     metrics: Arc<Metrics>,
 }
 
-/// Serves reviews until `stop`.
+/// Serves reviews until `drained`.
 ///
 /// # Errors
 /// When the listener fails.
@@ -39,25 +39,33 @@ pub async fn serve(
     listener: TlsListener,
     client: Client,
     metrics: Arc<Metrics>,
-    stop: CancellationToken,
+    drained: CancellationToken,
 ) -> Result<(), Error> {
     let routes = Router::new()
         .route("/validate", post(validate))
         .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(Judge { client, metrics });
-    let done = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
+    let done = axum::serve(listener, routes).with_graceful_shutdown(drained.cancelled_owned()).await;
     done.map_err(|source| Error::Io { what: "serving admission".to_owned(), source })
 }
 
 async fn validate(State(judge): State<Judge>, body: Bytes) -> Response {
-    let review: Result<AdmissionReview<DynamicObject>, _> = serde_json::from_slice(&body);
+    let mut answer = review(&judge, &body).await;
+    // No connection is kept: the request that comes on one while it is closed at the end of a replica would be lost, as
+    // clients send reviews (POST) once only. Resources are written seldom enough for a handshake each.
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+async fn review(judge: &Judge, body: &Bytes) -> Response {
+    let review: Result<AdmissionReview<DynamicObject>, _> = serde_json::from_slice(body);
     let request: Result<AdmissionRequest<DynamicObject>, _> = match review {
         Ok(review) => review.try_into().map_err(|error| format!("{error}")),
         Err(error) => Err(error.to_string()),
     };
     let response = match request {
         Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
-        Ok(request) => answer(&judge, &request).await,
+        Ok(request) => answer(judge, &request).await,
     };
     judge.metrics.judged(response.allowed);
     match serde_json::to_vec(&response.into_review()) {

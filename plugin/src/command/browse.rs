@@ -4,7 +4,7 @@ use clap::Args;
 use contract::{Code, Failure};
 use inspect::{Answer, PointDetail, Question};
 
-use super::watch::{Watch, watch};
+use super::watch::{Watch, pause, watch};
 use super::{newest, print, with_source};
 use crate::cli::{From, Output};
 use crate::cluster::Connection;
@@ -52,7 +52,7 @@ pub(crate) async fn browse(options: Options, connection: &Connection, screen: &m
         let name = newest(name);
         let read = async |source: &Source, screen: &mut Screen| {
             let draw = |detail: &PointDetail, screen: &mut Screen| look(detail, topic, partition, &options, screen);
-            watch(options.watch, screen, async |_| detail(source, name).await, draw).await
+            watch(options.watch, screen, async |_| detail(source, name).await, pause, draw).await
         };
         with_source(&options.from, connection, name, false, screen, read).await?;
     } else {
@@ -65,7 +65,7 @@ pub(crate) async fn browse(options: Options, connection: &Connection, screen: &m
                 exit = if sound { Exit::Done } else { Exit::No };
                 list(backups, options.output, screen)
             };
-            watch(options.watch, screen, look, draw).await?;
+            watch(options.watch, screen, look, pause, draw).await?;
             Ok(exit)
         };
         return with_source(&options.from, connection, name, false, screen, read).await;

@@ -1,11 +1,15 @@
-//! What kubectl asks for when somebody presses Tab: commands, flags, their values, and names that are live in the cluster.
+//! What kubectl asks for when somebody presses Tab: clap's engine says what may follow, and names are live in the cluster.
 //! Silent about everything that goes wrong.
 
+use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::oso::{KafkaBackup, KafkaRestore};
-use clap::{Arg, Args, Command, CommandFactory, Parser};
+use clap::{Args, Command, CommandFactory, Parser};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use kube::ResourceExt;
+use tokio::runtime::Handle;
 
 use crate::cli::Cli;
 use crate::cluster::{Cluster, Connection};
@@ -26,29 +30,49 @@ pub struct Options {
     words: Vec<String>,
 }
 
-/// What may follow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
-    /// One of these.
-    Words(Vec<String>),
-    /// The name of a backup.
+/// Names that only somebody else knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Of backups.
     Backups,
-    /// The name of a backup or a restore.
+    /// Of backups and restores.
     All,
+    /// Of errors.
+    Codes,
 }
+
+/// Where such names stand: a command, and the argument.
+const PLACES: [(&[&str], &str, Names); 15] = [
+    (&["status"], "name", Names::All),
+    (&["logs"], "name", Names::All),
+    (&["browse"], "place", Names::Backups),
+    (&["peek"], "point", Names::Backups),
+    (&["timeline"], "name", Names::Backups),
+    (&["verify"], "point", Names::Backups),
+    (&["backup", "run"], "name", Names::Backups),
+    (&["backup", "create"], "from", Names::Backups),
+    (&["schedule", "suspend"], "name", Names::Backups),
+    (&["schedule", "resume"], "name", Names::Backups),
+    (&["schedule", "trigger"], "name", Names::Backups),
+    (&["schedule", "next"], "name", Names::Backups),
+    (&["restore", "plan"], "from", Names::Backups),
+    (&["restore", "create"], "from", Names::Backups),
+    (&["explain"], "what", Names::Codes),
+];
 
 /// Prints what may follow.
 pub(crate) async fn complete(options: &Options, screen: &mut Screen) -> Result<Exit, Error> {
-    let (last, before) = options.words.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
-    let found = match wanted(&Cli::command(), before, last) {
-        Wanted::Words(words) => words,
-        names => {
-            let connection = connection(before);
-            let asked = tokio::time::timeout(PATIENCE, live(&connection, &names));
-            asked.await.unwrap_or_default()
-        }
-    };
-    for word in found.iter().filter(|word| word.starts_with(last)) {
+    let connection = connection(&options.words);
+    let words = options.words.clone();
+    // The engine asks for names where it stands: on a thread that may wait.
+    let found = tokio::task::spawn_blocking(move || {
+        let ask = Arc::new(move |names| {
+            let live = async { tokio::time::timeout(PATIENCE, live(&connection, names)).await.unwrap_or_default() };
+            Handle::current().block_on(live)
+        });
+        following(&words, ask)
+    });
+    for word in found.await.unwrap_or_default() {
         screen.text(&format!("{word}\n"))?;
     }
     screen.text(&format!("{NO_FILES}\n"))?;
@@ -56,7 +80,7 @@ pub(crate) async fn complete(options: &Options, screen: &mut Screen) -> Result<E
 }
 
 /// kubectl's own flags among the words so far.
-fn connection(before: &[String]) -> Connection {
+fn connection(words: &[String]) -> Connection {
     #[derive(Parser)]
     #[command(ignore_errors = true)]
     struct Only {
@@ -64,105 +88,84 @@ fn connection(before: &[String]) -> Connection {
         connection: Connection,
         words: Vec<String>,
     }
+    let (_, before) = words.split_last().unwrap_or((&String::new(), &[])).to_owned();
     let words = std::iter::once("x").chain(before.iter().map(String::as_str));
     Only::try_parse_from(words).map(|only| only.connection).unwrap_or_default()
 }
 
-fn wanted(root: &Command, before: &[String], last: &str) -> Wanted {
-    let mut command = root;
-    let mut path: Vec<&str> = Vec::new();
-    let (mut flag, mut positional) = (None, 0);
-    for word in before {
-        if flag.take().is_some() {
-            continue;
-        }
-        if let Some(name) = word.strip_prefix('-') {
-            flag = find(root, command, name.trim_start_matches('-')).filter(|_| !word.contains('='));
-            flag = flag.filter(|flag| flag.get_action().takes_values());
-        } else if let Some(next) = command.find_subcommand(word) {
-            command = next;
-            path.push(next.get_name());
-        } else {
-            positional += 1;
-        }
+type Ask = Arc<dyn Fn(Names) -> Vec<String> + Send + Sync>;
+
+/// The words that may stand where the last one stands, and begin as it does.
+fn following(words: &[String], ask: Ask) -> Vec<String> {
+    let mut command = PLACES.iter().fold(Cli::command(), |command, (path, argument, names)| {
+        let (ask, names) = (Arc::clone(&ask), *names);
+        let known = move || ask(names).into_iter().map(CompletionCandidate::new).collect::<Vec<_>>();
+        with(command, path, argument, ArgValueCandidates::new(known))
+    });
+    let mut all: Vec<OsString> =
+        std::iter::once("kubectl-kafka_backup").chain(words.iter().map(String::as_str)).map(OsString::from).collect();
+    if words.is_empty() {
+        all.push(OsString::new());
     }
-    if let Some(flag) = flag {
-        return of_flag(flag);
-    }
-    if last.starts_with('-') {
-        let flags = command.get_arguments().chain(root.get_arguments()).filter(|flag| !flag.is_hide_set());
-        let mut names: Vec<String> = flags.filter_map(Arg::get_long).map(|name| format!("--{name}")).collect();
-        names.push("--help".to_owned());
-        names.sort();
-        names.dedup();
-        return Wanted::Words(names);
-    }
-    let commands = command.get_subcommands().filter(|next| !next.is_hide_set());
-    let commands: Vec<String> = commands.map(|next| next.get_name().to_owned()).collect();
-    match (commands.is_empty(), path.as_slice(), positional) {
-        (false, _, _) => Wanted::Words(commands),
-        (true, ["status" | "logs"], 0) => Wanted::All,
-        (true, ["browse" | "peek" | "timeline" | "verify"] | ["backup", "run"] | ["schedule", _], 0) => Wanted::Backups,
-        (true, ["explain"], 0) => Wanted::Words(contract::Code::ALL.iter().map(ToString::to_string).collect()),
-        (true, ["completion"], 0) => {
-            Wanted::Words(["bash", "elvish", "fish", "powershell", "zsh"].map(str::to_owned).to_vec())
-        }
-        _ => Wanted::Words(Vec::new()),
-    }
+    let last = all.len() - 1;
+    let found = clap_complete::engine::complete(&mut command, all, last, None).unwrap_or_default();
+    let shown = found.iter().filter(|candidate| !candidate.is_hide_set());
+    shown.filter_map(|candidate| candidate.get_value().to_str().map(str::to_owned)).collect()
 }
 
-fn find<'a>(root: &'a Command, command: &'a Command, name: &str) -> Option<&'a Arg> {
-    let is_it = |flag: &&Arg| {
-        flag.get_long() == Some(name)
-            || flag.get_short().is_some_and(|short| name.len() == 1 && name.starts_with(short))
-    };
-    command.get_arguments().chain(root.get_arguments()).find(is_it)
-}
-
-fn of_flag(flag: &Arg) -> Wanted {
-    if flag.get_long() == Some("from") {
-        return Wanted::Backups;
+/// The command whose argument at this place has these candidates.
+fn with(command: Command, path: &[&str], argument: &'static str, candidates: ArgValueCandidates) -> Command {
+    match path.split_first() {
+        Some((first, rest)) => command.mut_subcommand(*first, |inner| with(inner, rest, argument, candidates)),
+        // `mut_arg` would put the argument behind the others.
+        None => {
+            command.mut_args(|inner| if inner.get_id() == argument { inner.add(candidates.clone()) } else { inner })
+        }
     }
-    let values = flag.get_possible_values();
-    Wanted::Words(values.iter().filter(|value| !value.is_hide_set()).map(|value| value.get_name().to_owned()).collect())
 }
 
 /// Names in the cluster; none when it does not answer.
-async fn live(connection: &Connection, wanted: &Wanted) -> Vec<String> {
+async fn live(connection: &Connection, names: Names) -> Vec<String> {
+    if names == Names::Codes {
+        return contract::Code::ALL.iter().map(ToString::to_string).collect();
+    }
     let Ok(cluster) = Cluster::connect(connection).await else { return Vec::new() };
     let backups = cluster.list::<KafkaBackup>().await.unwrap_or_default();
-    let mut names: Vec<String> = backups.iter().map(ResourceExt::name_any).collect();
-    if *wanted == Wanted::All {
+    let mut known: Vec<String> = backups.iter().map(ResourceExt::name_any).collect();
+    if names == Names::All {
         let restores = cluster.list::<KafkaRestore>().await.unwrap_or_default();
-        names.extend(restores.iter().map(ResourceExt::name_any));
+        known.extend(restores.iter().map(ResourceExt::name_any));
     }
-    names.sort();
-    names
+    known.sort();
+    known
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn after(words: &[&str], last: &str) -> Wanted {
+    fn after(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        wanted(&Cli::command(), &words, last)
+        following(&words, Arc::new(|names| vec![format!("{names:?}"), format!("other-{names:?}")]))
     }
 
-    fn has(wanted: &Wanted, word: &str) -> bool {
-        matches!(wanted, Wanted::Words(words) if words.iter().any(|known| known == word))
+    fn has(words: &[&str], word: &str) -> bool {
+        after(words).iter().any(|known| known == word)
     }
 
     #[test]
     fn each_place_has_its_words() {
-        assert!(has(&after(&[], ""), "timeline") && !has(&after(&[], ""), "__complete"));
-        assert!(has(&after(&["backup"], ""), "create"));
-        assert!(has(&after(&["status", "-o"], ""), "json"));
-        assert!(has(&after(&["status"], "--"), "--exit-code") && has(&after(&["status"], "--"), "--namespace"));
-        assert_eq!(after(&["-n", "shop", "status"], ""), Wanted::All);
-        assert_eq!(after(&["schedule", "suspend"], ""), Wanted::Backups);
-        assert_eq!(after(&["restore", "create", "back", "--from"], ""), Wanted::Backups);
-        assert_eq!(after(&["peek", "nightly"], ""), Wanted::Words(Vec::new()), "topics are not asked for");
-        assert!(has(&after(&["explain"], "KB"), "KB4001"));
+        assert!(has(&[], "timeline") && has(&[""], "timeline") && !has(&[""], "__complete"));
+        assert_eq!(after(&["timel"]), ["timeline"]);
+        assert!(has(&["backup", ""], "create"));
+        assert!(has(&["status", "-o", ""], "json") && has(&["status", "--output=j"], "--output=json"));
+        assert!(has(&["status", "--"], "--exit-code") && has(&["status", "--"], "--namespace"));
+        assert!(has(&["-n", "shop", "status", ""], "All") && has(&["logs", "-f", "other"], "other-All"));
+        assert_eq!(after(&["schedule", "suspend", "Ba"]), ["Backups"]);
+        assert!(has(&["restore", "create", "back", "--from", ""], "Backups"));
+        let topics = after(&["peek", "nightly", ""]);
+        assert!(topics.iter().all(|word| word.starts_with("--")), "topics are not asked for: {topics:?}");
+        assert!(has(&["explain", ""], "Codes"));
+        assert!(has(&["completion", ""], "zsh"));
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -17,12 +18,14 @@ use super::print;
 use super::probe::{self, Admission};
 use super::version::{self, OPERATOR};
 use crate::cli::Output;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
 use crate::show::words::duration;
 
+/// The Secret of the webhook's certificate.
+const WEBHOOK_SECRET: &str = "kafka-backup-webhook";
 /// How far the clock here may be from the cluster's.
 const CLOCK: SignedDuration = SignedDuration::from_secs(30);
 /// Without a word for so long, a leader is gone.
@@ -233,10 +236,7 @@ fn certificate(found: &ValidatingWebhookConfiguration, now: Timestamp) -> Vec<Ch
 async fn admission(cluster: &Cluster) -> Check {
     match probe::admission(cluster).await {
         Admission::Judges => good("admission", "refuses what breaks a rule, and says why"),
-        Admission::Away(text) => {
-            let fix = "is a network policy in the way? kubectl get pods -n kafka-backup";
-            bad("admission", format!("the webhook does not answer: {text}"), fix)
-        }
+        Admission::Away(text) => away(cluster, &text).await,
         Admission::NotAsked => {
             let text = "takes what breaks a rule: the webhook is not asked";
             bad("admission", text, "kubectl kafka-backup install --apply")
@@ -245,6 +245,19 @@ async fn admission(cluster: &Cluster) -> Check {
             bad("admission", text, "this user may not create KafkaBackups here: try -n, or another user")
         }
     }
+}
+
+/// Why the webhook does not answer: what of the operator can be looked at comes before what the API server says.
+async fn away(cluster: &Cluster, text: &str) -> Check {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+    // Whoever may not look there learns the cause from the API server's words alone.
+    if let Ok(None) = secrets.get_metadata_opt(WEBHOOK_SECRET).await {
+        let found = format!("the webhook does not answer: its certificate's Secret {WEBHOOK_SECRET} is gone");
+        let fix = "the operator makes it again within a minute; if not, its rights are of an older version: kubectl kafka-backup install --apply";
+        return bad("admission", found, fix);
+    }
+    let (found, fix) = probe::cause(text);
+    bad("admission", format!("the webhook does not answer: {found}"), fix)
 }
 
 async fn rights(cluster: &Cluster) -> Check {
@@ -313,19 +326,18 @@ struct RunFacts {
 
 /// Runs that are stalled, or say nothing any more.
 async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
-    let everywhere = ListParams::default();
     let backups: Api<KafkaBackup> = Api::all(cluster.client.clone());
     let restores: Api<KafkaRestore> = Api::all(cluster.client.clone());
-    let backups = match backups.list(&everywhere).await {
+    let backups = match pages(&backups, ListParams::default()).await {
         Ok(backups) => backups,
         Err(error) => return vec![unseen("runs", &error, "list kafkabackups of all namespaces")],
     };
-    let restores = match restores.list(&everywhere).await {
+    let restores = match pages(&restores, ListParams::default()).await {
         Ok(restores) => restores,
         Err(error) => return vec![unseen("runs", &error, "list kafkarestores of all namespaces")],
     };
-    let count = backups.items.len() + restores.items.len();
-    let facts = backups.items.iter().map(of_backup).chain(restores.items.iter().map(of_restore));
+    let count = backups.len() + restores.len();
+    let facts = backups.iter().map(of_backup).chain(restores.iter().map(of_restore));
     let checks: Vec<Check> = facts.filter_map(|facts| judge(&facts, now)).collect();
     if checks.is_empty() { vec![good("runs", format!("{count} resources, none stuck"))] } else { checks }
 }

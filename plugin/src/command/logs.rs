@@ -16,7 +16,7 @@ use inspect::{Answer, Question};
 
 use super::{or_interrupt, with_source};
 use crate::cli::From;
-use crate::cluster::{Cluster, Connection, failed};
+use crate::cluster::{Cluster, Connection, failed, pages};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Style, Tone};
@@ -174,8 +174,8 @@ async fn happenings(cluster: &Cluster, uid: &str, pods: &[Pod], screen: &mut Scr
     for uid in uids {
         let about = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
         // A person who may read logs need not be allowed to read events.
-        if let Ok(list) = api.list(&about).await {
-            all.extend(list.items);
+        if let Ok(found) = pages(&api, about).await {
+            all.extend(found);
         }
     }
     let when = |event: &Happening| -> Option<Timestamp> {

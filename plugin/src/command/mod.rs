@@ -11,6 +11,7 @@ pub mod explain;
 pub mod install;
 pub mod kafka;
 pub mod logs;
+mod paste;
 pub mod peek;
 mod plan;
 pub mod print;

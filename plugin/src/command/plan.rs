@@ -10,10 +10,12 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, LogParams};
 use serde_json::{Map, Value, json};
 
+use super::paste::create_of;
 use super::restore::{document, progress};
 use super::wait::{Progress, until_over};
 use super::write::{self, DryRun, Write};
 use super::{or_interrupt, print};
+use crate::changes::Changes;
 use crate::cli::Output;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
@@ -26,6 +28,8 @@ pub(super) struct DryRunOf<'a> {
     pub(super) from: &'a str,
     /// The specification of the KafkaRestore.
     pub(super) spec: Map<String, Value>,
+    /// The arguments of this process, of which the next command is made.
+    pub(super) arguments: Vec<String>,
     /// How long it may take.
     pub(super) timeout: Duration,
 }
@@ -49,7 +53,9 @@ pub(super) async fn plan(
         going @ Progress::Going(_) => going,
     };
     let look = async || cluster.get::<KafkaRestore>(&name).await;
-    let waited = or_interrupt(until_over(look, run.timeout, screen, far)).await;
+    let mut changes = Changes::of::<KafkaRestore>(cluster.api(), Some(&name));
+    let woken = async |most| changes.next(most).await;
+    let waited = or_interrupt(until_over(look, woken, run.timeout, screen, far)).await;
     let (planned, said) = match &waited {
         Ok(ended) if ended.verdict.is_some() => {
             let planned: Result<KafkaRestore, Error> = cluster.get(&name).await;
@@ -72,13 +78,15 @@ pub(super) async fn plan(
             hint: "its dry run was removed; --timeout gives the next one longer".to_owned(),
         });
     };
-    show(&planned?.status.unwrap_or_default(), said.as_ref(), output, screen)
+    let carry_out = |fingerprint: &str| create_of(&run.arguments, run.from, &cluster.namespace, fingerprint);
+    show(&planned?.status.unwrap_or_default(), said.as_ref(), &carry_out, output, screen)
 }
 
 /// Shows a plan, and says whether it would be carried out.
 fn show(
     status: &KafkaRestoreStatus,
     said: Option<&Report>,
+    carry_out: &dyn Fn(&str) -> Option<String>,
     output: Output,
     screen: &mut Screen,
 ) -> Result<Exit, Error> {
@@ -110,9 +118,9 @@ fn show(
         screen.say(&format!("next: kubectl kafka-backup explain {}", first.code));
         return Ok(Exit::No);
     }
-    if let Some(fingerprint) = &status.plan_fingerprint {
-        screen
-            .say(&format!("to carry it out: restore create with the same flags, and --plan-fingerprint {fingerprint}"));
+    if let Some(command) = status.plan_fingerprint.as_deref().and_then(carry_out) {
+        // Last, and on a line of its own: to be pasted.
+        screen.say(&format!("to carry it out:\n{command}"));
     }
     Ok(Exit::Done)
 }
@@ -176,7 +184,7 @@ mod tests {
 
     fn exit(said: Option<&Report>) -> Exit {
         let mut screen = Screen::silent(style(None));
-        match show(&completed(), said, Output::Table, &mut screen) {
+        match show(&completed(), said, &|_| None, Output::Table, &mut screen) {
             Ok(exit) => exit,
             Err(error) => error.exit(),
         }

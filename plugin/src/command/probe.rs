@@ -41,3 +41,51 @@ pub(crate) async fn admission(cluster: &Cluster) -> Admission {
         Err(error) => Admission::Refused(error.to_string()),
     }
 }
+
+/// What the API server's words about a webhook that it could not ask mean, and what helps.
+pub(crate) fn cause(text: &str) -> (String, &'static str) {
+    let says = |part: &str| text.contains(part);
+    let logs = "kubectl logs -n kafka-backup deployment/kafka-backup-operator";
+    if says("no endpoints available") || says("connection refused") {
+        let pods = "kubectl describe pods -n kafka-backup -l app.kubernetes.io/name=kafka-backup-operator";
+        return ("no replica of the operator is ready".to_owned(), pods);
+    }
+    if says("not found") && says("service") {
+        return ("its Service is gone".to_owned(), "kubectl kafka-backup install --apply");
+    }
+    if says("x509: certificate signed by unknown authority") || says("x509: certificate has expired") {
+        return ("the API server does not trust its certificate (any more)".to_owned(), logs);
+    }
+    if says("x509: ") {
+        return ("its certificate is for other names: was the Service renamed?".to_owned(), logs);
+    }
+    if says("deadline exceeded") || says("i/o timeout") || says("Client.Timeout") {
+        let fix = "is a network policy or firewall between API server and pods? Where it cannot reach pods at all, install with hostNetwork: true";
+        return ("the API server's packets are not answered".to_owned(), fix);
+    }
+    (text.to_owned(), logs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_that_is_away_has_a_cause() {
+        let called = |why: &str| {
+            let post = "Post \"https://kafka-backup-operator.kafka-backup.svc:443/validate?timeout=5s\"";
+            format!("failed calling webhook \"validate.kafka-backup.dev\": failed to call webhook: {post}: {why}")
+        };
+        for (why, found) in [
+            ("no endpoints available for service \"kafka-backup-operator\"", "no replica of the operator is ready"),
+            ("dial tcp 10.0.0.1:443: connect: connection refused", "no replica of the operator is ready"),
+            ("service \"kafka-backup-operator\" not found", "its Service is gone"),
+            ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "does not trust"),
+            ("x509: certificate is valid for a.b.svc, not c.d.svc", "other names"),
+            ("context deadline exceeded", "not answered"),
+        ] {
+            assert!(cause(&called(why)).0.contains(found), "{why}: {}", cause(&called(why)).0);
+        }
+        assert_eq!(cause("something new").0, "something new");
+    }
+}

@@ -123,7 +123,8 @@ pub(crate) async fn restore(command: Command, connection: &Connection, screen: &
         Command::Plan(options) => {
             let cluster = or_interrupt(Cluster::connect(connection)).await?;
             let spec = or_interrupt(spec(&options.work, Some(&cluster))).await?;
-            let dry_run = DryRunOf { from: &options.work.from, spec, timeout: options.timeout };
+            let arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            let dry_run = DryRunOf { from: &options.work.from, spec, arguments, timeout: options.timeout };
             Box::pin(plan(dry_run, options.output, &cluster, screen)).await
         }
         Command::Create(options) => or_interrupt(create(*options, connection, screen)).await,

@@ -1,5 +1,7 @@
 //! `status`: how well backups are protected.
 
+use std::time::Duration;
+
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::Args;
 use jiff::Timestamp;
@@ -9,8 +11,9 @@ use kube::api::{Api, ListParams};
 
 use super::print;
 use super::watch::{Watch, watch};
+use crate::changes::Changes;
 use crate::cli::Output;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
@@ -19,6 +22,9 @@ use crate::view::status::Status;
 
 /// What deployments of the operator are labelled with.
 const OPERATOR_LABEL: &str = "app.kubernetes.io/name=kafka-backup-operator";
+
+/// How often ages are drawn anew while nothing changes.
+const AGES: Duration = Duration::from_secs(10);
 
 /// Flags of `status`.
 #[derive(Debug, Args)]
@@ -45,7 +51,15 @@ pub struct Options {
 pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
     let (name, output) = (options.name.as_deref(), options.output);
     let look = async |now| look(name, cluster, now).await;
-    let status = watch(options.watch, screen, look, |status, screen| draw(status, output, screen)).await?;
+    let mut changes = options.watch.watch.then(|| {
+        Changes::of::<KafkaBackup>(cluster.api_of(), None).or(Changes::of::<KafkaRestore>(cluster.api_of(), None))
+    });
+    let woken = async || {
+        if let Some(changes) = &mut changes {
+            changes.next(AGES).await;
+        }
+    };
+    let status = watch(options.watch, screen, look, woken, |status, screen| draw(status, output, screen)).await?;
     Ok(if options.exit_code && status.is_bad() { Exit::No } else { Exit::Done })
 }
 
@@ -67,7 +81,7 @@ async fn look(name: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<S
 async fn operator(cluster: &Cluster) -> Option<String> {
     let api: Api<Deployment> = Api::all(cluster.client.clone());
     let own = ListParams::default().labels(OPERATOR_LABEL);
-    let found = api.list(&own).await.ok()?.items;
+    let found = pages(&api, own).await.ok()?;
     if found.is_empty() {
         return Some("none is installed: nothing is run".to_owned());
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::browse::listing;
-use super::watch::{Watch, watch};
+use super::watch::{Watch, pause, watch};
 use super::{print, with_source};
 use crate::cli::{From, Output};
 use crate::cluster::Connection;
@@ -69,7 +69,7 @@ pub(crate) async fn timeline(options: Options, connection: &Connection, screen: 
             }
             Ok(())
         };
-        watch(options.watch, screen, look, draw).await?;
+        watch(options.watch, screen, look, pause, draw).await?;
         Ok(exit)
     };
     with_source(&options.from, connection, name, false, screen, read).await

@@ -8,13 +8,14 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::changes::Changes;
 use crate::cluster::{Cluster, duration};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
 
-/// How often a resource is looked at while it is waited for.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a resource is looked at while nothing says that it changed.
+const LOOK: Duration = Duration::from_secs(10);
 /// How often a line tells how far it is, where nobody watches.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -56,9 +57,16 @@ pub(crate) async fn wait<K>(
     progress: impl Fn(&K) -> Progress,
 ) -> Result<Exit, Error>
 where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
 {
-    let ended = until_over(async || cluster.get(name).await, most, screen, progress).await?;
+    let mut changes = Changes::of::<K>(cluster.api(), Some(name));
+    let woken = async |most| changes.next(most).await;
+    let ended = until_over(async || cluster.get(name).await, woken, most, screen, progress).await?;
     let Some((good, words)) = ended.verdict else {
         let kind = K::kind(&()).to_ascii_lowercase();
         return Err(Error::TimeOut {
@@ -86,13 +94,14 @@ impl Ended {
     }
 }
 
-/// Looks at a resource until its run has ended or `most` has passed. An API server that cannot be asked is asked again. Tells
+/// Looks at a resource, each time after `woken`, until its run has ended or `most` has passed. An API server that cannot be asked is asked again. Tells
 /// how far it is: on one line that changes where somebody watches, else each ten seconds.
 ///
 /// # Errors
 /// When the resource is gone, or the API server refuses.
 pub(crate) async fn until_over<K>(
     mut look: impl AsyncFnMut() -> Result<K, Error>,
+    mut woken: impl AsyncFnMut(Duration),
     most: Duration,
     screen: &mut Screen,
     progress: impl Fn(&K) -> Progress,
@@ -129,11 +138,12 @@ pub(crate) async fn until_over<K>(
             screen.say(&words);
             (told, last) = (Some(Instant::now()), words);
         }
-        if Instant::now() + LOOK > end {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             screen.progress(None);
             return Ok(Ended { verdict: None, trouble });
         }
-        tokio::time::sleep(LOOK).await;
+        woken(left.min(LOOK)).await;
     }
 }
 
@@ -153,7 +163,8 @@ mod tests {
             3 => Progress::Over(true, "three".to_owned()),
             other => Progress::Going(other.to_string()),
         };
-        until_over(look, Duration::from_secs(60), &mut Screen::silent(style(None)), progress).await
+        let second = async |most| tokio::time::sleep(Duration::from_secs(1).min(most)).await;
+        until_over(look, second, Duration::from_secs(60), &mut Screen::silent(style(None)), progress).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,8 +8,13 @@ use jiff::Timestamp;
 use crate::error::Error;
 use crate::screen::Screen;
 
-/// How often it is looked.
+/// How often is looked at what cannot say that it changed.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// The pause between two looks at what cannot say that it changed.
+pub(crate) async fn pause() {
+    tokio::time::sleep(LOOK).await;
+}
 
 /// Flags of commands that may look again and again.
 #[derive(Debug, Clone, Copy, Args)]
@@ -19,7 +24,7 @@ pub struct Watch {
     pub watch: bool,
 }
 
-/// Looks and draws, once or until interrupted; draws again only when what is seen has changed.
+/// Looks and draws, once or until interrupted, each time after `woken`; draws again only when what is seen has changed.
 ///
 /// # Errors
 /// What looking or drawing says.
@@ -27,6 +32,7 @@ pub(crate) async fn watch<T: PartialEq>(
     watch: Watch,
     screen: &mut Screen,
     mut look: impl AsyncFnMut(Timestamp) -> Result<T, Error>,
+    mut woken: impl AsyncFnMut(),
     mut draw: impl FnMut(&T, &mut Screen) -> Result<(), Error>,
 ) -> Result<T, Error> {
     let mut last: Option<T> = None;
@@ -47,6 +53,6 @@ pub(crate) async fn watch<T: PartialEq>(
             return Ok(seen);
         }
         last = Some(seen);
-        tokio::time::sleep(LOOK).await;
+        woken().await;
     }
 }

@@ -25,7 +25,7 @@ use crate::screen::Screen;
 
 /// How long the pod may take to start.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// How often it is looked at.
+/// How often it is looked at. Nobody has the right to watch inspections: each is one person's.
 const LOOK: Duration = Duration::from_millis(300);
 /// How often a pod that has just started is knocked at.
 const KNOCKS: u32 = 40;

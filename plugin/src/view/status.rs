@@ -1,9 +1,8 @@
 //! How well backups are protected, what runs, and what restores did: from the resources alone. Pure.
 
 use api::oso::{KafkaBackup, KafkaRestore};
-use api::schedule::Schedule;
-use contract::stamp::{split_point, stamp_time};
-use jiff::{SignedDuration, Timestamp};
+use api::promise::{Promise, newest};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use serde::Serialize;
@@ -131,21 +130,10 @@ impl Status {
 fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
     let status = backup.status.clone().unwrap_or_default();
     let (namespace, name) = (backup.namespace().unwrap_or_default(), backup.name_any());
-    // A schedule has no effect on a continuous backup: one that has nothing to archive makes no points, and is not late.
-    let schedule = backup.spec.schedule.as_deref().filter(|_| !backup.spec.continuous);
-    let schedule = schedule.and_then(|text| Schedule::parse(text).ok());
     let point = status.backup_id.clone();
-    let stamped = point.as_deref().and_then(split_point).and_then(|(_, stamp)| stamp_time(stamp).parse().ok());
-    let newest: Option<Timestamp> = stamped.or_else(|| status.last_backup_time.as_deref()?.parse().ok());
-    let promised = schedule.as_ref().and_then(|schedule| {
-        let anchor = newest.or_else(|| backup.creation_timestamp().map(|time| time.0))?;
-        let first = schedule.next_after(anchor)?;
-        let every = schedule.next_after(first)?.duration_since(first);
-        Some((every, first))
-    });
-    // A tick may take half an interval to become a point.
-    let late =
-        promised.is_some_and(|(every, due)| now.duration_since(due) > (every / 2).max(SignedDuration::from_mins(5)));
+    let newest = newest(backup);
+    let promised = Promise::of(backup);
+    let late = promised.is_some_and(|promise| now > promise.late);
     let running = status.run.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
     let stalled = condition(&status.conditions, "Stalled");
     let last_failed = status.run.as_ref().is_some_and(|run| run.outcome.as_deref() == Some("Failed"));
@@ -164,7 +152,7 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
         exposed_seconds: newest.map(|at| now.duration_since(at).as_secs().max(0)),
         newest,
         next: status.next_scheduled_backup.as_deref().and_then(|time| time.parse().ok()),
-        every_seconds: promised.map(|(every, _)| every.as_secs()),
+        every_seconds: promised.map(|promise| promise.every.as_secs()),
         continuous: backup.spec.continuous,
         records: status.records_processed.filter(|_| running),
         bytes: status.bytes_processed.filter(|_| running),

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 const MARK: &str = "store-answer:";
 /// The code of an answer with a whole object where a part was asked for.
 pub(crate) const RANGE_IGNORED: &str = "RangeIgnored";
+/// The code of a host name that nobody knows, for long enough to believe it.
+pub(crate) const NAME_UNKNOWN: &str = "NameUnknown";
 /// Most of a store's own words that is shown.
 const WORDS: usize = 160;
 
@@ -28,6 +30,10 @@ pub(crate) struct Answer {
     pub(crate) request: String,
     /// The region that it names as the right one.
     pub(crate) region: String,
+    /// The host that it names as the right one.
+    pub(crate) endpoint: String,
+    /// The right that the credentials lack.
+    pub(crate) right: String,
     /// Seconds by which this machine's clock is ahead of the store's.
     pub(crate) ahead: Option<i64>,
     /// Whether the request was a create-if-absent.
@@ -68,19 +74,28 @@ impl Answer {
         let request =
             xml("RequestId").or_else(|| first(&["x-amz-request-id", "x-ms-request-id", "x-guploader-uploadid"]));
         let region = xml("Region").or_else(|| first(&["x-amz-bucket-region"]));
+        let endpoint = xml("Endpoint");
+        let right = [xml("Details"), words.clone()].into_iter().flatten().find_map(|text| right_of(&text));
         let server = xml("ServerTime").or_else(|| header("date").map(str::to_owned));
         let sent = xml("RequestTime").or_else(|| asked.date.map(str::to_owned));
         let ahead = sent.zip(server).and_then(|(sent, server)| Some(seconds(&sent)? - seconds(&server)?));
-        let short = |text: Option<String>, most: usize| text.map_or_else(String::new, |text| plain(&text, most));
+        let name = |text: Option<String>, most: usize| text.map_or_else(String::new, |text| plain(&text, most));
         Self {
             status,
-            code: short(code, 60),
-            words: short(words, WORDS),
-            request: short(request, 60),
-            region: short(region, 40),
+            code: name(code, 60),
+            words: words.map_or_else(String::new, |words| plain(&without_secrets(&words), WORDS)),
+            request: name(request, 60),
+            region: name(region, 40),
+            endpoint: name(endpoint, 120),
+            right: name(right, 60),
             ahead,
             conditional: asked.conditional,
         }
+    }
+
+    /// No answer came, and none will: nobody knows the host.
+    pub(crate) fn nowhere(words: String) -> Self {
+        Self { code: NAME_UNKNOWN.to_owned(), words, ..Self::default() }
     }
 
     /// No answer came.
@@ -112,6 +127,8 @@ impl Answer {
             400 if again.contains(&self.code.as_str()) => 408,
             // Something else was going on there. A create is settled by reading.
             409 if !self.conditional && (self.code.is_empty() || again.contains(&self.code.as_str())) => 503,
+            // Google on too many requests.
+            403 if TOO_MANY.contains(&self.code.as_str()) => 429,
             status => status,
         }
     }
@@ -133,7 +150,11 @@ impl Answer {
         if self.no_bucket() {
             return Code::StoreMissing;
         }
-        if is(FULL) || self.status == 507 {
+        if self.status == 0 && self.code == NAME_UNKNOWN {
+            return Code::StoreNameUnknown;
+        }
+        // Backblaze has no code of its own for its caps.
+        if is(FULL) || self.status == 507 || (is(&["AccessDenied"]) && self.words.contains(" cap exceeded")) {
             return Code::StoreFull;
         }
         if is(DENIED) {
@@ -172,6 +193,8 @@ impl Answer {
     fn advice(&self) -> Option<String> {
         let is = |codes: &[&str]| codes.contains(&self.code.as_str());
         let redirect = (300..400).contains(&self.status) && self.status != 304;
+        // The answer to a HEAD has no body: the region's header is all that it says.
+        let silent = self.status == 400 && self.code.is_empty() && !self.region.is_empty();
         if is(&["RequestTimeTooSkewed", "RequestExpired"]) {
             let by = match self.ahead {
                 Some(ahead) if ahead > 0 => format!("this machine's clock is {ahead} s ahead of the store's"),
@@ -180,11 +203,11 @@ impl Answer {
             };
             return Some(format!("{by}; set the clock"));
         }
-        if redirect || is(&["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"])
-        {
-            return Some(match self.region.as_str() {
-                "" => "the bucket is in another region, or the endpoint is another store's; correct storage.region or storage.endpoint".to_owned(),
-                region => format!("the bucket is in region {region}; set storage.region to it"),
+        if redirect || silent || is(ELSEWHERE) || (is(&["AccessDenied"]) && !self.endpoint.is_empty()) {
+            return Some(match (self.region.as_str(), self.endpoint.as_str()) {
+                ("", "") => "the bucket is in another region, or the endpoint is another store's; correct storage.region or storage.endpoint".to_owned(),
+                ("", endpoint) => format!("the bucket is at {endpoint}; correct storage.region or storage.endpoint"),
+                (region, _) => format!("the bucket is in region {region}; set storage.region to it"),
             });
         }
         if self.conditional && matches!(self.status, 400 | 405 | 501) {
@@ -207,10 +230,26 @@ impl Answer {
             {
                 "the account key, signature or token is wrong or over"
             }
+            Code::StoreDenied if is(&["SecondLevelDomainForbidden"]) => {
+                "the store wants the bucket in the host name; set storage.pathStyle: false"
+            }
+            Code::StoreDenied if is(&["AuthorizationFailure"]) => {
+                "the account's network rules or the token's rights refuse this; allow this network, or correct them"
+            }
+            Code::StoreDenied if is(CLOSED) => {
+                "the account is closed, suspended or without billing; its owner must mend it"
+            }
+            Code::StoreDenied if !self.right.is_empty() => {
+                return Some(format!("the credentials lack the right {}", self.right));
+            }
+            Code::StoreDenied if self.status == 401 || is(UNACCEPTED) => {
+                "the store does not accept the credentials; they are wrong, over, or another account's"
+            }
             Code::StoreDenied => "the credentials lack a right; get, put and list below the prefix are needed",
             Code::StoreRefused if self.status == 501 || is(&["NotImplemented"]) => {
                 "it does not offer this kind of request"
             }
+            Code::StoreRefused if self.status == 407 => "a proxy before the store asks for a login",
             _ if self.no_upload() => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
             _ => return None,
         };
@@ -230,6 +269,34 @@ const FULL: &[&str] = &[
     "CapacityExceeded",
 ];
 
+/// The bucket is somewhere else.
+const ELSEWHERE: &[&str] = &[
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "InvalidRegionName",
+    "PermanentRedirect",
+    "TemporaryRedirect",
+];
+
+const TOO_MANY: &[&str] = &["rateLimitExceeded", "userRateLimitExceeded"];
+
+/// Nobody may do anything with this account.
+const CLOSED: &[&str] =
+    &["AccountIsDisabled", "AccountProblem", "AllAccessDisabled", "UserProjectAccountProblem", "accountDisabled"];
+
+/// The credentials are none here.
+const UNACCEPTED: &[&str] = &[
+    "ExpiredTokenException",
+    "IDPRejectedClaim",
+    "InvalidIdentityToken",
+    "KeyBasedAuthenticationNotPermitted",
+    "Unauthorized",
+    "authError",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+];
+
 const DENIED: &[&str] = &[
     "AccessDenied",
     "AccountIsDisabled",
@@ -241,20 +308,28 @@ const DENIED: &[&str] = &[
     "AuthorizationProtocolMismatch",
     "AuthorizationSourceIPMismatch",
     "ExpiredToken",
+    "ExpiredTokenException",
+    "IDPRejectedClaim",
     "InsufficientAccountPermissions",
     "InvalidAccessKeyId",
     "InvalidAuthenticationInfo",
+    "InvalidIdentityToken",
     "InvalidSecurity",
     "InvalidToken",
+    "KeyBasedAuthenticationNotPermitted",
     "NoAuthenticationInformation",
     "NotSignedUp",
     "PublicAccessNotPermitted",
     "RequestExpired",
     "RequestTimeTooSkewed",
+    "SecondLevelDomainForbidden",
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
+    "Unauthorized",
+    "UserProjectAccountProblem",
     "XAdminUserNotFound",
     "accessDenied",
+    "accountDisabled",
     "authError",
     "forbidden",
     "invalid_client",
@@ -283,20 +358,35 @@ pub(crate) fn without_entities(text: &str) -> String {
     entities.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// One line of at most `most` characters without markup, keys and signatures.
-fn plain(text: &str, most: usize) -> String {
+/// The right that a refusal names: `... is not authorized to perform: s3:PutObject on ...` (Amazon), `... does not have
+/// storage.objects.list access ...` (Google).
+fn right_of(words: &str) -> Option<String> {
+    let word = |text: &str| text.split_whitespace().next().map(str::to_owned);
+    let amazon = words.split_once("not authorized to perform: ").and_then(|(_, rest)| word(rest));
+    amazon.or_else(|| {
+        words.split_once("does not have ").filter(|(_, rest)| rest.contains(" access")).and_then(|(_, rest)| word(rest))
+    })
+}
+
+/// The first line, without words that are or carry a key, a signature or a token.
+fn without_secrets(text: &str) -> String {
     let first = text.lines().next().unwrap_or_default();
     let secret = |word: &str| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let key_id = bare.len() >= 16
-            && bare.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
-            && bare.starts_with('A');
+        let has = |of: fn(&char) -> bool| bare.chars().any(|c| of(&c));
+        // Names of keys and tokens mix capitals and digits; names of people's things rarely do at this length.
+        let key = bare.len() >= 16 && has(char::is_ascii_uppercase) && has(char::is_ascii_digit);
         let lower = word.to_ascii_lowercase();
-        key_id || ["signature=", "sig=", "credential=", "accesskeyid="].iter().any(|part| lower.contains(part))
+        key || ["signature=", "sig=", "credential=", "accesskeyid="].iter().any(|part| lower.contains(part))
     };
     let words = first.split_whitespace().map(|word| if secret(word) { "***" } else { word });
-    let line: String = words.collect::<Vec<_>>().join(" ");
-    line.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).take(most).collect()
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// One line of at most `most` characters without markup.
+fn plain(text: &str, most: usize) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    first.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).take(most).collect()
 }
 
 /// Seconds since 1970 of `20260131T080000Z`, RFC 3339 or RFC 2822.

@@ -15,6 +15,7 @@ mod breaker;
 mod gcs;
 mod guard;
 mod lanes;
+mod names;
 mod s3;
 mod s3_uploads;
 mod secret;

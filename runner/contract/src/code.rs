@@ -111,6 +111,8 @@ codes! {
         "The same request would be refused again: the bucket is in another region, or the store does not offer what was asked (objects in parts, creates that must not replace). The message has the store's code and what to change. `kafka-backup-runner store-check` tries everything that backups need.";
     SecretUnusable = "KB3009", Final, "a file with a user name or a password cannot be used",
         "The file is there, but it is empty, is no text, or may not be read by the process. The message names it. Correct the secret, or the rights of the mounted file.";
+    StoreNameUnknown = "KB3010", Final, "the name of the object store's server is unknown",
+        "DNS answered for a minute that there is no such name, and the store had not been reached before. The message names the host. Check storage.endpoint, storage.region and, where the bucket is part of the host name, storage.bucket (or set storage.pathStyle). A continuous backup is tried again; any other run ends.";
     ArchiveDamaged = "KB4001", Final, "the archive is damaged",
         "An object is missing, cut short, or its digest does not match. Nothing was restored from it. `kafka-backup-runner verify` lists everything that is wrong; restore another recovery point, or repair from a copy of the bucket.";
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",

@@ -14,6 +14,22 @@ pub fn is_internal_topic(name: &str) -> bool {
     INTERNAL_TOPICS.contains(&name)
 }
 
+/// What C libraries say of a host name that does not exist (`EAI_NONAME`, `EAI_NODATA`): glibc, musl, macOS. The standard
+/// library passes these words on, and no code.
+const UNKNOWN_HOST: [&str; 5] = [
+    "Name or service not known",
+    "No address associated with hostname",
+    "Name does not resolve",
+    "Name has no usable address",
+    "nodename nor servname provided, or not known",
+];
+
+/// Whether this failure to connect says that DNS knows no such host. A DNS that does not answer says something else.
+#[must_use]
+pub fn says_unknown_host(failure: &str) -> bool {
+    UNKNOWN_HOST.iter().any(|words| failure.contains(words))
+}
+
 /// Checks a set or restore name: letters, digits, `.`, `_` and `-`, starting with a letter or digit.
 ///
 /// # Errors
@@ -55,6 +71,12 @@ mod tests {
         }
         assert!(check_topic("..").is_err() && check_topic("a/b").is_err() && check_topic(&"x".repeat(250)).is_err());
         check_topic("__consumer_offsets").unwrap();
+    }
+
+    #[test]
+    fn a_dns_without_an_answer_is_no_unknown_host() {
+        assert!(says_unknown_host("failed to lookup address information: Name or service not known"));
+        assert!(!says_unknown_host("failed to lookup address information: Temporary failure in name resolution"));
     }
 
     #[test]

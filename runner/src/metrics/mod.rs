@@ -196,12 +196,12 @@ impl Metrics {
         }
     }
 
-    /// Takes in how far each partition is behind. Only so many get a label of their own.
     /// For how long a recovery point is overdue, 0 when it is not.
     pub(crate) fn take_overdue(&self, seconds: u64) {
         self.overdue.set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
+    /// Takes in how far each partition is behind. Only so many get a label of their own.
     pub(crate) fn take_lags(&self, mut lags: Vec<PartitionLag>) {
         let most = self.spec.max_partition_labels as usize;
         self.margin.clear();

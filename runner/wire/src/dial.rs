@@ -23,15 +23,6 @@ pub trait Dialer: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// What C libraries say of a name that does not exist (`EAI_NONAME`, `EAI_NODATA`): glibc, musl, macOS.
-const UNKNOWN: [&str; 5] = [
-    "Name or service not known",
-    "No address associated with hostname",
-    "Name does not resolve",
-    "Name has no usable address",
-    "nodename nor servname provided, or not known",
-];
-
 /// TCP with the options of the specification.
 #[derive(Debug, Clone)]
 pub struct TcpDialer {
@@ -61,13 +52,7 @@ impl Dialer for TcpDialer {
     }
 
     async fn is_unknown(&self, host: &str) -> bool {
-        // The standard library has the answer as words only.
-        match tokio::net::lookup_host((host, 0)).await {
-            Ok(_) => false,
-            Err(error) => {
-                let words = error.to_string();
-                UNKNOWN.iter().any(|unknown| words.contains(unknown))
-            }
-        }
+        let found = tokio::net::lookup_host((host, 0)).await.map(drop);
+        found.is_err_and(|error| contract::names::says_unknown_host(&error.to_string()))
     }
 }

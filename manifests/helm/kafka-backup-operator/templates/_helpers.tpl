@@ -7,11 +7,17 @@
 {{- define "labels" -}}
 app.kubernetes.io/name: kafka-backup-operator
 {{- end }}
+{{/* registry/repository:tag, or @digest. Takes the root and an image of the values. */}}
+{{- define "image" -}}
+{{- $registry := .image.registry | default (.root.Values.global | default dict).imageRegistry -}}
+{{- with $registry }}{{ . }}/{{ end }}{{ .image.repository -}}
+{{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end -}}
+{{- end }}
 {{- define "operator-image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ include "image" (dict "root" . "image" .Values.image) }}
 {{- end }}
 {{- define "runner-image" -}}
-{{ .Values.runner.image.repository }}:{{ .Values.runner.image.tag | default .Chart.AppVersion }}
+{{ include "image" (dict "root" . "image" .Values.runner.image) }}
 {{- end }}
 {{/* What the operator may do with the resources that it runs. */}}
 {{- define "rules" -}}

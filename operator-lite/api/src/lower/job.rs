@@ -11,7 +11,8 @@ use contract::{InspectSpec, RunRef, RunSpec, StoreSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, ResourceRequirements, Toleration, VolumeResourceRequirements,
+    EnvVar, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodSecurityContext, ResourceRequirements,
+    SecurityContext, Toleration, TopologySpreadConstraint, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -69,6 +70,21 @@ pub struct Placement {
     pub annotations: BTreeMap<String, String>,
     /// Service account of pods, for workload identity.
     pub service_account_name: Option<String>,
+    /// Priority class of pods. What is absent here and below stays out of digests: runs of an older release go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority_class_name: Option<String>,
+    /// How pods are spread.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Variables of the container.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_env: Vec<EnvVar>,
+    /// Instead of the pod's own security context; empty where the platform chooses users and groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_security_context: Option<PodSecurityContext>,
+    /// Instead of the container's own security context; it gets no privilege whatever stands here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security_context: Option<SecurityContext>,
 }
 
 /// The resource that a run belongs to.

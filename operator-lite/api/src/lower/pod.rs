@@ -144,17 +144,32 @@ fn pod(work: &Work<'_>, placement: &Placement) -> PodSpec {
         image_pull_secrets: (!placement.image_pull_secrets.is_empty()).then(|| {
             placement.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
         }),
-        security_context: Some(PodSecurityContext {
-            run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
-            fs_group: Some(USER),
-            // Large volumes are not walked at each start.
-            fs_group_change_policy: Some("OnRootMismatch".to_owned()),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
-            ..PodSecurityContext::default()
-        }),
+        priority_class_name: placement.priority_class_name.clone(),
+        topology_spread_constraints: (!placement.topology_spread_constraints.is_empty())
+            .then(|| placement.topology_spread_constraints.clone()),
+        security_context: Some(placement.pod_security_context.clone().unwrap_or_else(own_user)),
         ..PodSpec::default()
+    }
+}
+
+fn own_user() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        fs_group: Some(USER),
+        // Large volumes are not walked at each start.
+        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        ..PodSecurityContext::default()
+    }
+}
+
+fn own_limits() -> SecurityContext {
+    SecurityContext {
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        ..SecurityContext::default()
     }
 }
 
@@ -175,11 +190,11 @@ fn container(work: &Work<'_>, placement: &Placement, mounts: Vec<VolumeMount>) -
         ports: port.map(|port| vec![port]),
         resources: Some(placement.resources.clone().unwrap_or_else(bounded)),
         volume_mounts: Some(mounts),
+        env: (!placement.extra_env.is_empty()).then(|| placement.extra_env.clone()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
-            ..SecurityContext::default()
+            privileged: None,
+            ..placement.security_context.clone().unwrap_or_else(own_limits)
         }),
         ..Container::default()
     }

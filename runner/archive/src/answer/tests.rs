@@ -75,7 +75,7 @@ const CASES: &[Case] = &[
         "<Error><Code>TemporaryRedirect</Code><Endpoint>b.s3-eu.example</Endpoint></Error>",
         Code::StoreRefused,
         false,
-        "correct storage.region or storage.endpoint",
+        "the bucket is at b.s3-eu.example; correct storage.region or storage.endpoint",
     ),
     xml(
         404,
@@ -134,7 +134,105 @@ const CASES: &[Case] = &[
         false,
         "clock is 4500 s ahead of the store's; set the clock",
     ),
+    Case {
+        status: 400,
+        headers: &[("x-amz-bucket-region", "eu-west-1"), ("x-amz-request-id", "TX8")],
+        body: "",
+        code: Code::StoreRefused,
+        again: false,
+        says: "the store answers 400 (request TX8): the bucket is in region eu-west-1; set storage.region to it",
+    },
+    xml(
+        400,
+        "<Error><Code>IllegalLocationConstraintException</Code><Message>The eu-west-1 location constraint is incompatible</Message></Error>",
+        Code::StoreRefused,
+        false,
+        "correct storage.region or storage.endpoint",
+    ),
+    xml(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::123456789012:user/backup is not authorized to perform: s3:PutObject on resource: arn because no identity-based policy allows it</Message></Error>",
+        Code::StoreDenied,
+        false,
+        "403 AccessDenied: the credentials lack the right s3:PutObject",
+    ),
+    xml(
+        400,
+        "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>No OpenIDConnect provider found</Message></Error><RequestId>c6104cbe</RequestId></ErrorResponse>",
+        Code::StoreDenied,
+        false,
+        "400 InvalidIdentityToken (request c6104cbe): the store does not accept the credentials",
+    ),
+    xml(
+        403,
+        "<Error><Code>AllAccessDisabled</Code><Message>All access to this object has been disabled.</Message></Error>",
+        Code::StoreDenied,
+        false,
+        "its owner must mend it",
+    ),
     // Compatible stores
+    // Garage
+    xml(
+        400,
+        "<Error><Code>AuthorizationHeaderMalformed</Code><Message>Authorization header malformed, unexpected scope: 20260131/us-east-1/s3/aws4_request</Message><Resource>/b</Resource><Region>garage</Region></Error>",
+        Code::StoreRefused,
+        false,
+        "the bucket is in region garage; set storage.region to it",
+    ),
+    // Ceph
+    xml(
+        403,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SignatureDoesNotMatch</Code><RequestId>tx000007f-0063c2-default</RequestId><HostId>x</HostId></Error>",
+        Code::StoreDenied,
+        false,
+        "403 SignatureDoesNotMatch (request tx000007f-0063c2-default): the secret key is not",
+    ),
+    // Backblaze B2
+    xml(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>Transaction cap exceeded, see the Caps &amp; Alerts page to increase your cap.</Message></Error>",
+        Code::StoreFull,
+        false,
+        "a quota is reached",
+    ),
+    xml(
+        400,
+        "<Error><Code>InvalidRequest</Code><Message>The key 'K004aBcDeFgHiJkLmNoPq12' is not valid</Message></Error>",
+        Code::StoreRefused,
+        false,
+        "400 InvalidRequest: The key *** is not valid",
+    ),
+    // Cloudflare R2
+    xml(
+        400,
+        "<Error><Code>InvalidRegionName</Code><Message>The region name 'eu-1' is not valid. Must be one of: wnam, enam, weur, eeur, apac, auto</Message></Error>",
+        Code::StoreRefused,
+        false,
+        "correct storage.region",
+    ),
+    xml(
+        401,
+        "<Error><Code>Unauthorized</Code><Message>Unauthorized</Message></Error>",
+        Code::StoreDenied,
+        false,
+        "401 Unauthorized: the store does not accept the credentials",
+    ),
+    // Alibaba OSS
+    xml(
+        403,
+        "<Error><Code>AccessDenied</Code><Message>The bucket you are attempting to access must be addressed using the specified endpoint.</Message><RequestId>5C3D</RequestId><HostId>b.example</HostId><Bucket>b</Bucket><Endpoint>oss-cn-hangzhou.example</Endpoint></Error>",
+        Code::StoreDenied,
+        false,
+        "(request 5C3D): the bucket is at oss-cn-hangzhou.example",
+    ),
+    xml(
+        403,
+        "<Error><Code>SecondLevelDomainForbidden</Code><Message>Please use virtual hosted style to access.</Message></Error>",
+        Code::StoreDenied,
+        false,
+        "set storage.pathStyle: false",
+    ),
+    // MinIO and those that copy it
     xml(
         507,
         "<Error><Code>XMinioStorageFull</Code><Message>Storage backend has reached its minimum free drive threshold.</Message></Error>",
@@ -189,6 +287,22 @@ const CASES: &[Case] = &[
         says: "lack a right",
     },
     Case {
+        status: 403,
+        headers: &[("x-ms-error-code", "AuthorizationFailure"), ("x-ms-request-id", "a1")],
+        body: "",
+        code: Code::StoreDenied,
+        again: false,
+        says: "403 AuthorizationFailure (request a1): the account's network rules",
+    },
+    Case {
+        status: 403,
+        headers: &[("x-ms-error-code", "KeyBasedAuthenticationNotPermitted")],
+        body: "",
+        code: Code::StoreDenied,
+        again: false,
+        says: "the store does not accept the credentials",
+    },
+    Case {
         status: 503,
         headers: &[("x-ms-error-code", "ServerBusy")],
         body: "",
@@ -209,7 +323,14 @@ const CASES: &[Case] = &[
         "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret provided.\"}",
         Code::StoreDenied,
         false,
-        "401 invalid_client",
+        "401 invalid_client: the store does not accept the credentials",
+    ),
+    xml(
+        400,
+        "{\"error\":\"invalid_request\",\"error_description\":\"AADSTS90002: Tenant 'x' not found. Check to make sure you have the correct tenant ID.\\r\\nTrace ID: 1\"}",
+        Code::StoreRefused,
+        false,
+        "400 invalid_request: AADSTS90002: Tenant 'x' not found.",
     ),
     // Google
     xml(
@@ -217,7 +338,35 @@ const CASES: &[Case] = &[
         "{\"error\":{\"code\":403,\"message\":\"x does not have storage.objects.create access\",\"errors\":[{\"reason\":\"forbidden\"}]}}",
         Code::StoreDenied,
         false,
-        "403 forbidden",
+        "403 forbidden: the credentials lack the right storage.objects.create",
+    ),
+    xml(
+        403,
+        "<?xml version='1.0' encoding='UTF-8'?><Error><Code>AccessDenied</Code><Message>Access denied.</Message><Details>backup@p.iam.example does not have storage.objects.list access to the Google Cloud Storage bucket.</Details></Error>",
+        Code::StoreDenied,
+        false,
+        "403 AccessDenied: the credentials lack the right storage.objects.list",
+    ),
+    xml(
+        400,
+        "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}",
+        Code::StoreDenied,
+        false,
+        "400 invalid_grant: the store does not accept the credentials",
+    ),
+    xml(
+        403,
+        "{\"error\":{\"code\":403,\"message\":\"Rate Limit Exceeded\",\"errors\":[{\"reason\":\"rateLimitExceeded\"}]}}",
+        Code::StoreUnreachable,
+        true,
+        "403 rateLimitExceeded: Rate Limit Exceeded",
+    ),
+    xml(
+        403,
+        "{\"error\":{\"code\":403,\"message\":\"The billing account for the owning project is disabled in state absent\",\"errors\":[{\"reason\":\"accountDisabled\"}]}}",
+        Code::StoreDenied,
+        false,
+        "without billing; its owner must mend it",
     ),
     xml(
         404,
@@ -231,7 +380,7 @@ const CASES: &[Case] = &[
         "{\"error\":{\"code\":401,\"message\":\"Invalid Credentials\",\"errors\":[{\"reason\":\"authError\"}]}}",
         Code::StoreDenied,
         false,
-        "401 authError",
+        "401 authError: the store does not accept the credentials",
     ),
     // Something before the store
     xml(
@@ -248,7 +397,13 @@ const CASES: &[Case] = &[
         false,
         "the store answers 403: the credentials lack a right",
     ),
-    xml(407, "<html>proxy</html>", Code::StoreRefused, false, "the store answers 407"),
+    xml(
+        407,
+        "<html>proxy</html>",
+        Code::StoreRefused,
+        false,
+        "the store answers 407: a proxy before the store asks for a login",
+    ),
 ];
 
 #[test]

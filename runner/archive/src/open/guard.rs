@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use contract::names::says_unknown_host;
 use http_body::{Body, Frame, SizeHint};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
@@ -23,6 +24,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::breaker::Breaker;
 use super::lanes::Lanes;
+use super::names::Names;
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
 /// Bytes per second that a request's body is given time for at first.
@@ -39,11 +41,12 @@ pub(super) struct Patience {
     silence: Duration,
     slow: Arc<AtomicU32>,
     lanes: Lanes,
+    names: Names,
 }
 
 impl Patience {
     pub(super) fn new(silence: Duration) -> Self {
-        Self { silence, slow: Arc::default(), lanes: Lanes::default() }
+        Self { silence, slow: Arc::default(), lanes: Lanes::default(), names: Names::default() }
     }
 
     /// How often the line was too slow for a body since it last was quick.
@@ -107,10 +110,17 @@ impl HttpService for Guarded {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
+                let words = innermost(&error);
+                if error.kind() == HttpErrorKind::Connect && says_unknown_host(&words) {
+                    // It says nothing about the store, which must not rest for it.
+                    pass.end(None);
+                    return Err(nowhere(&asked.host, patience.names.unknown(&asked.host)));
+                }
                 pass.end(Some(false));
-                return Err(unreached(&error));
+                return Err(unreached(&error, &words));
             }
         };
+        patience.names.known(&asked.host);
         pass.end(Some(!answer.status().is_server_error()));
         if carried > 0 {
             patience.note(carried, started.elapsed(), true);
@@ -128,6 +138,7 @@ struct Request {
     ranged: bool,
     part: bool,
     date: Option<String>,
+    host: String,
 }
 
 impl Request {
@@ -139,6 +150,7 @@ impl Request {
                 && (headers.contains_key("if-none-match") || headers.contains_key("x-goog-if-generation-match")),
             ranged: headers.contains_key("range") || headers.contains_key("x-ms-range"),
             part: request.uri().query().is_some_and(|query| query.contains("partNumber=")),
+            host: request.uri().host().map_or_else(String::new, str::to_owned),
             date: text("x-amz-date").or_else(|| text("x-ms-date")).or_else(|| text("date")),
         }
     }
@@ -187,12 +199,31 @@ fn silent(limit: Duration, carried: u64) -> HttpError {
     HttpError::new(HttpErrorKind::Timeout, Unanswered(Answer::none(words).mark()))
 }
 
-/// No answer came, and why: the innermost cause is the one that says something.
-fn unreached(error: &HttpError) -> HttpError {
+/// What the innermost cause says: it is the one that says something.
+fn innermost(error: &HttpError) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
+    cause.to_string()
+}
+
+/// DNS knows no such host; `believed` says for how long, once nobody shall ask again.
+fn nowhere(host: &str, believed: Option<Duration>) -> HttpError {
+    let Some(unknown) = believed else {
+        let words = format!("DNS knows no host {host}");
+        return HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::none(words).mark()));
+    };
+    let words = format!(
+        "DNS knows no host {host}, for {} s; correct storage.endpoint, storage.region or the name of the bucket or account",
+        unknown.as_secs()
+    );
+    // The library does not send this kind again.
+    HttpError::new(HttpErrorKind::Unknown, Unanswered(Answer::nowhere(words).mark()))
+}
+
+/// No answer came, and why.
+fn unreached(error: &HttpError, cause: &str) -> HttpError {
     let words = match error.kind() {
         HttpErrorKind::Connect => format!("the store cannot be reached: {cause}"),
         _ => format!("the connection to the store ended: {cause}"),
@@ -228,7 +259,7 @@ impl Body for Awake {
         if let Poll::Ready(frame) = polled {
             let next = Instant::now() + self.silence;
             self.timer.as_mut().reset(next);
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| unreached(&error))));
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| unreached(&error, &innermost(&error)))));
         }
         match self.timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Some(Err(silent(self.silence, 0)))),

@@ -1,0 +1,80 @@
+//! What a schedule promises: how often a recovery point is made, and from when on the next one is late. Pure, and the only
+//! place that says so: status pages and alerts judge by it. Continuous backups promise nothing here: one that has nothing
+//! to archive makes no points.
+
+use contract::stamp::{split_point, stamp_time};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use crate::oso::KafkaBackup;
+use crate::schedule::Schedule;
+
+/// A tick may take this long to become a point, or half an interval if that is longer.
+const LEAST: SignedDuration = SignedDuration::from_mins(5);
+
+/// What the schedule of a backup promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promise {
+    /// Time between the next two ticks.
+    pub every: SignedDuration,
+    /// From when on the next recovery point is late.
+    pub late: Timestamp,
+}
+
+impl Promise {
+    /// The promise of a backup; `None` without a schedule that has two more ticks.
+    #[must_use]
+    pub fn of(backup: &KafkaBackup) -> Option<Self> {
+        let text = backup.spec.schedule.as_deref().filter(|_| !backup.spec.continuous)?;
+        let schedule = Schedule::parse(text).ok()?;
+        let anchor = newest(backup).or_else(|| backup.creation_timestamp().map(|time| time.0))?;
+        let due = schedule.next_after(anchor)?;
+        let every = schedule.next_after(due)?.duration_since(due);
+        Some(Self { every, late: due.checked_add((every / 2).max(LEAST)).ok()? })
+    }
+}
+
+/// When the newest recovery point of a backup was made.
+#[must_use]
+pub fn newest(backup: &KafkaBackup) -> Option<Timestamp> {
+    let status = backup.status.as_ref()?;
+    let stamped =
+        status.backup_id.as_deref().and_then(split_point).and_then(|(_, stamp)| stamp_time(stamp).parse().ok());
+    stamped.or_else(|| status.last_backup_time.as_deref()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn late(spec: Value, status: Value) -> Option<String> {
+        let mut whole = json!({
+            "kafkaCluster": {"bootstrapServers": ["k:9092"]}, "topics": ["orders"],
+            "storage": {"storageType": "pvc", "pvc": {"claimName": "b"}},
+        });
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let object = json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+            "metadata": {"name": "b", "namespace": "shop", "creationTimestamp": "2026-11-01T00:00:00Z"},
+            "spec": whole, "status": status,
+        });
+        Promise::of(&serde_json::from_value(object).unwrap()).map(|promise| promise.late.to_string())
+    }
+
+    #[test]
+    fn a_schedule_is_late_half_an_interval_after_the_next_tick() {
+        let daily = || json!({"schedule": "0 0 2 * * *"});
+        let point = json!({"backupId": "b-20261120-020000"});
+        assert_eq!(late(daily(), point.clone()).as_deref(), Some("2026-11-21T14:00:00Z"));
+        assert_eq!(late(daily(), Value::Null).as_deref(), Some("2026-11-01T14:00:00Z"), "counted from its creation");
+        let weekdays = json!({"schedule": "0 0 2 * * 1-5"});
+        // Friday's point: nothing is late before Monday.
+        assert_eq!(late(weekdays, point.clone()).as_deref(), Some("2026-11-23T14:00:00Z"));
+        let minutely = json!({"schedule": "0 * * * * *"});
+        assert_eq!(late(minutely, point.clone()).as_deref(), Some("2026-11-20T02:06:00Z"));
+        assert_eq!(late(json!({}), point.clone()), None, "once is for ever");
+        assert_eq!(late(json!({"schedule": "0 0 2 * * *", "continuous": true}), point), None);
+    }
+}
