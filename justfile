@@ -28,7 +28,7 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked {{bins}}
-    tests/suites.sh "recovery outages fidelity changes secure groups" "limits faults matrix reader continuous routing errors stores"
+    tests/suites.sh "recovery outages fidelity changes secure groups" "limits faults matrix reader continuous routing errors stores model"
 
 # Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:
@@ -56,7 +56,7 @@ playground *FILE:
 picture: (playground "target/session.txt")
     tests/picture.py target/session.txt > docs/session.svg
 
-# Long tests: `just torture` against servers, `simulate SECONDS` in the model, `life SECONDS` beside a cluster
+# Long tests: `just torture` against servers, `simulate SECONDS` in the model, `model N` against it, `life SECONDS`
 torture WHAT="servers" *ARGS:
     {{just_executable()}} torture-{{WHAT}} {{ARGS}}
 
@@ -70,6 +70,11 @@ torture-life SECONDS="3600" *SEED:
     tests/servers/need.sh
     cargo build --locked {{bins}} --bin life
     target/debug/life {{SECONDS}} {{SEED}}
+
+# Histories that go to the simulation's brokers and to real ones of both releases; ends with 0 only if all answers agree
+torture-model HISTORIES="200":
+    tests/servers/need.sh
+    MODEL_HISTORIES={{HISTORIES}} cargo test --locked --workspace --test model -- --nocapture
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture-servers:

@@ -171,7 +171,7 @@ impl Follow {
             }
             () = tokio::time::sleep_until(self.refresh_at), if self.discovery.is_none() => {
                 let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
-                self.discovery = Some(async move { select::rediscover(&cluster, &backup).await }.boxed_local());
+                self.discovery = Some(async move { Ok(select::rediscover(&cluster, &backup).await?.topics) }.boxed_local());
                 Ok(())
             }
         }

@@ -32,11 +32,13 @@ enum Answer {
 pub(crate) struct Members {
     /// Topics that the source may still have, though nothing can be read of them now.
     missing: BTreeMap<Uuid, MemberChange>,
+    /// Topics that no set knows yet and that no broker describes for now, by name.
+    undescribed: BTreeMap<String, MemberChange>,
 }
 
 impl Members {
     /// Compares what the set knows with what was found, asks for what is missing, and tells what changed. Topics that were
-    /// only left out of the list are added to `found`.
+    /// only left out of the list are added to those that were found; the others of `found` are there, but not described.
     ///
     /// # Errors
     /// When the cluster does not answer at all.
@@ -45,7 +47,7 @@ impl Members {
         cluster: &Cluster,
         backup: &BackupSpec,
         known: &BTreeMap<Uuid, TopicState>,
-        found: &mut Vec<Topic>,
+        (found, undescribed): (&mut Vec<Topic>, &[Topic]),
         emitter: &Emitter,
     ) -> Result<(), Failure> {
         let selected = select::by_name(backup)?;
@@ -63,7 +65,32 @@ impl Members {
         }
         let changes = changes(known, found, &selected, &answers);
         self.tell(changes, found, emitter);
+        let is_known = |topic: &&Topic| known.values().any(|other| other.live && other.name == topic.name);
+        self.tell_undescribed(undescribed.iter().filter(|topic| !is_known(topic)), emitter);
         Ok(())
+    }
+
+    /// Tells of topics that are new and cannot be read now.
+    fn tell_undescribed<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, emitter: &Emitter) {
+        self.undescribed.clear();
+        for topic in topics {
+            let member = line(&topic.name, topic.id, Membership::Unavailable, None, None);
+            if emitter.member(&member) {
+                emitter.warn(format!("{member}: {} ({})", advice(&member), select::refusal(topic)));
+            }
+            self.undescribed.insert(topic.name.clone(), member);
+        }
+    }
+
+    /// A topic that the cluster does not describe for now.
+    pub(crate) fn unavailable(&self) -> Option<&str> {
+        let away = |member: &&MemberChange| member.change == Membership::Unavailable;
+        self.missing.values().chain(self.undescribed.values()).find(away).map(|member| member.topic.as_str())
+    }
+
+    /// Whether nothing is missing.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.missing.is_empty() && self.undescribed.is_empty()
     }
 
     /// Tells what is new since it was told last, and what is there again.
@@ -112,7 +139,17 @@ impl Members {
                 age_ms: None,
             })
         };
-        state.partitions.iter().filter_map(held).collect()
+        // Nobody tells how many partitions the others have: each has a first one.
+        let other = |member: &MemberChange| HeldBack {
+            topic: member.topic.clone(),
+            partition: 0,
+            from: 0,
+            to: 0,
+            reason: HeldReason::Unavailable,
+            producer_id: None,
+            age_ms: None,
+        };
+        state.partitions.iter().filter_map(held).chain(self.undescribed.values().map(other)).collect()
     }
 }
 
@@ -304,5 +341,25 @@ mod tests {
         members.tell(Vec::new(), &[topic("a", 1, 1)], &emitter);
         assert!(members.missing().is_empty());
         assert_eq!(emitter.members()[0].change, Membership::Returned);
+        assert!(members.are_whole());
+    }
+
+    #[test]
+    fn a_new_topic_that_nobody_describes_is_named_until_somebody_does() {
+        let paths = archive::Paths { secrets: ".".into(), volumes: ".".into() };
+        let emitter = Emitter::new(&crate::context::Context::system(paths), false);
+        let mut members = Members::default();
+        let away = Topic { error: 5, partitions: Vec::new(), ..topic("late", 8, 0) };
+        members.tell_undescribed([&away, &away].into_iter(), &emitter);
+        assert_eq!((members.unavailable(), members.are_whole()), (Some("late"), false));
+        let held = members.held_back(&SetState::default());
+        assert_eq!(
+            held.iter().map(|held| (held.topic.as_str(), held.reason)).collect::<Vec<_>>(),
+            [("late", HeldReason::Unavailable)]
+        );
+        assert!(emitter.warnings()[0].contains("LEADER_NOT_AVAILABLE"), "{:?}", emitter.warnings());
+        assert_eq!(emitter.warnings().len(), 1);
+        members.tell_undescribed(std::iter::empty(), &emitter);
+        assert!(members.are_whole());
     }
 }

@@ -33,7 +33,7 @@ mod writer_task;
 mod collector;
 mod session;
 
-pub(crate) use select::discover;
+pub(crate) use select::{Found, discover};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub async fn run(
         identity::resolve(context, &store, spec, backup, End::Likely).await?;
     // Topics come and go while a continuous run lasts, and its next pod is the same run: names are checked when it begins.
     let goes_on = |head: &Head| head.entry.run == identity.run && head.entry.spec == work_digest(spec);
-    let topics = if backup.continuous && head.as_ref().is_some_and(goes_on) {
+    let found = if backup.continuous && head.as_ref().is_some_and(goes_on) {
         select::rediscover(&cluster, backup).await?
     } else {
         select::discover(&cluster, backup).await?
@@ -89,7 +89,7 @@ pub async fn run(
         None
     };
     let options = WriterOptions {
-        source: source(&cluster, emitter, backup, &topics).await?,
+        source: source(&cluster, emitter, backup, &found.topics).await?,
         ..writer_options(context, owner, spec, backup, &identity)?
     };
     let opened = if let Some(opened) = SetWriter::open_behind(store.clone(), options.clone(), head).await? {
@@ -130,7 +130,7 @@ pub async fn run(
         backup: Arc::new(backup.clone()),
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
     };
-    Box::pin(Session::new(sealer, cluster, topics, groups, last, last_groups, report).run(writer)).await
+    Box::pin(Session::new(sealer, cluster, found, groups, last, last_groups, report).run(writer)).await
 }
 
 fn tell(identity: &identity::Identity, report: &mut Report) {

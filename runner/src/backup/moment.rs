@@ -41,7 +41,7 @@ pub(crate) async fn look(
 ) -> Result<Look, Failure> {
     let wanted = backup.consumer_group_snapshot;
     let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups).await?) } else { None };
-    let topics = select::rediscover(cluster, backup).await?;
+    let topics = select::rediscover(cluster, backup).await?.topics;
     let configs = configs(cluster, &topics).await?;
     let marks = Marks::ask(cluster, &topics, PATIENCE).await?;
     Ok(Look { topics, marks, configs, groups })

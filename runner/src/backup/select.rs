@@ -1,27 +1,36 @@
 //! Which topics a backup is about.
 
 use contract::{BackupSpec, Code, Failure, Selection};
-use wire::{Cluster, Request, Topic, WireError, code};
+use wire::{Cluster, Request, Retry, Topic, WireError, code};
 
-/// Finds the topics of a backup, sorted by name.
+/// The topics of a backup, sorted by name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    /// Topics that can be read.
+    pub(crate) topics: Vec<Topic>,
+    /// Topics that exist, but that no broker describes for now: the others do not wait for them.
+    pub(crate) undescribed: Vec<Topic>,
+}
+
+/// Finds the topics of a backup.
 ///
 /// # Errors
-/// A literal topic that does not exist or may not be read; a topic that the cluster does not describe for now, as nobody
-/// knows yet what of it would be left out; no topic at all.
-pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Vec<Topic>, Failure> {
+/// A literal topic that does not exist or may not be read; topics of which the cluster describes none for now; no topic
+/// at all.
+pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Found, Failure> {
     find(cluster, backup, true).await
 }
 
-/// Finds the topics again during a run, or when a continuous run goes on in another pod: those that the cluster does not
-/// describe are left out. What became of them is asked where the set's members are compared.
+/// Finds the topics again during a run, or when a continuous run goes on in another pod: there may be none. What became of
+/// those that are missing is asked where the set's members are compared.
 ///
 /// # Errors
 /// When the cluster does not answer.
-pub(crate) async fn rediscover(cluster: &Cluster, backup: &BackupSpec) -> Result<Vec<Topic>, Failure> {
+pub(crate) async fn rediscover(cluster: &Cluster, backup: &BackupSpec) -> Result<Found, Failure> {
     find(cluster, backup, false).await
 }
 
-async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec<Topic>, Failure> {
+async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Found, Failure> {
     let selection = selection(backup)?;
     let mut found = cluster.topics(None).await?;
     // A topic that we may not see is left out of the full list, but named when asked for.
@@ -35,7 +44,6 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec
             check_literal(name, found.iter().find(|topic| topic.name == *name))?;
         }
     }
-    found.retain(|topic| first || topic.error == 0);
     let wanted =
         |topic: &Topic| selection.matches(&topic.name) && (backup.include_internal_topics || !is_internal(topic));
     let mut topics: Vec<_> = found.into_iter().filter(wanted).collect();
@@ -45,10 +53,16 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Vec
         let text = format!("backup.topics {:?} matches no topic of the cluster", backup.topics);
         return Err(Failure::new(Code::NoTopicMatched, text));
     }
-    if let Some(topic) = topics.iter().find(|topic| topic.error != 0) {
-        return Err(WireError::broker(Request::Metadata, format!("topic {}", topic.name), topic.error).into());
+    let (undescribed, topics): (Vec<_>, Vec<_>) = topics.into_iter().partition(|topic| topic.error != 0);
+    match undescribed.first() {
+        Some(topic) if topics.is_empty() && first => Err(refusal(topic).into()),
+        Some(_) | None => Ok(Found { topics, undescribed }),
     }
-    Ok(topics)
+}
+
+/// Why a topic is not described.
+pub(crate) fn refusal(topic: &Topic) -> WireError {
+    WireError::broker(Request::Metadata, format!("topic {}", topic.name), topic.error)
 }
 
 /// Whether the patterns of a backup want a topic of this name, wherever it is.
@@ -71,7 +85,9 @@ fn is_internal(topic: &Topic) -> bool {
 
 fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
     match topic.map(|topic| topic.error) {
+        // What passes later keeps nobody from what is there now.
         Some(0) => Ok(()),
+        Some(other) if WireError::broker(Request::Metadata, name, other).retry() != Retry::Never => Ok(()),
         Some(code::TOPIC_AUTHORIZATION_FAILED) => {
             let text = format!("topic {name}: this user may not Describe it; grant Describe, DescribeConfigs and Read");
             Err(Failure::new(Code::NotAuthorized, text))

@@ -8,7 +8,7 @@ use archive::{
     ArchiveError, Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs,
     TopicState, UNKNOWN_TARGET,
 };
-use contract::{Code, CrashPoint, EventKind, Failure, Report, crash};
+use contract::{Code, CrashPoint, EventKind, Failure, OnGap, Report, crash};
 use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
@@ -56,6 +56,8 @@ pub(crate) struct Session<'a> {
     sealer: Sealer,
     cluster: Arc<Cluster>,
     topics: Vec<Topic>,
+    /// Topics that no broker described at the last look.
+    undescribed: Vec<Topic>,
     members: Members,
     last: Last,
     groups: Option<Vec<GroupSnapshot>>,
@@ -77,7 +79,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         sealer: Sealer,
         cluster: Arc<Cluster>,
-        topics: Vec<Topic>,
+        found: select::Found,
         groups: Option<Vec<GroupSnapshot>>,
         last: Last,
         last_groups: Arc<Vec<GroupSnapshot>>,
@@ -95,7 +97,8 @@ impl<'a> Session<'a> {
             held_back: Vec::new(),
             sealer,
             cluster,
-            topics,
+            topics: found.topics,
+            undescribed: found.undescribed,
             groups,
             last_groups,
             report,
@@ -233,7 +236,8 @@ impl<'a> Session<'a> {
         tokio::time::sleep(GONE_POLL).await;
         tracing::warn!(%failure, "the source changed: planning again");
         let found = self.look_again().await?;
-        let before = std::mem::replace(&mut self.topics, found);
+        self.undescribed = found.undescribed;
+        let before = std::mem::replace(&mut self.topics, found.topics);
         let was_missing = self.members.missing();
         self.compare(writer.state().topics.clone()).await?;
         let missing = self.members.missing();
@@ -253,7 +257,14 @@ impl<'a> Session<'a> {
     async fn compare(&mut self, known: BTreeMap<Uuid, TopicState>) -> Result<(), Failure> {
         let Sealer { backup, emitter, .. } = &self.sealer;
         let known = self.last.topics(known);
-        self.members.look(&self.cluster, backup, &known, &mut self.topics, emitter).await?;
+        let found = (&mut self.topics, &self.undescribed[..]);
+        self.members.look(&self.cluster, backup, &known, found, emitter).await?;
+        let is_strict = backup.on_gap == OnGap::Fail && !self.follows();
+        if let Some(name) = self.members.unavailable().filter(|_| is_strict) {
+            let text =
+                format!("topic {name} is not described by the cluster for now, and backup.onGap is fail; run again");
+            return Err(Failure::new(Code::BrokerFailed, text));
+        }
         self.keep_configs().await;
         Ok(())
     }
@@ -275,11 +286,11 @@ impl<'a> Session<'a> {
     }
 
     /// The topics now; one that is missing is looked for a while longer.
-    async fn look_again(&self) -> Result<Vec<Topic>, Failure> {
+    async fn look_again(&self) -> Result<select::Found, Failure> {
         let deadline = Instant::now() + GONE_AFTER;
         loop {
             let found = select::rediscover(&self.cluster, &self.sealer.backup).await?;
-            let all_there = self.topics.iter().all(|topic| found.iter().any(|other| other.name == topic.name));
+            let all_there = self.topics.iter().all(|topic| found.topics.iter().any(|other| other.name == topic.name));
             if all_there || Instant::now() >= deadline {
                 return Ok(found);
             }
@@ -354,7 +365,7 @@ impl<'a> Session<'a> {
         self.sealer.seal(&mut writer, moment).await?;
         self.report.segments = writer.written().segments;
         self.report.stored_bytes = writer.written().bytes;
-        let is_whole = whole && self.members.missing().is_empty();
+        let is_whole = whole && self.members.are_whole();
         self.report.outcome = if is_whole { "Completed" } else { "CompletedWithGaps" }.into();
         Ok(())
     }

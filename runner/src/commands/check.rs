@@ -14,17 +14,21 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
         Action::Backup(part) => {
             let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
             let cluster_id = connect::cluster_id(&cluster)?;
-            let topics = backup::discover(&cluster, part).await?;
+            let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
             let store = connect::store(context, spec).await?;
             let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
             let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
+            let away: Vec<_> = undescribed.iter().map(|topic| topic.name.as_str()).collect();
             if output == Output::Json {
                 print::json(
-                    &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions}),
+                    &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away}),
                 )?;
             } else {
                 print::line(&format!("cluster {cluster_id} and storage {} can be reached", store.place()));
                 print::line(&format!("{} topics, {partitions} partitions: {}", names.len(), names.join(", ")));
+                if !away.is_empty() {
+                    print::line(&format!("not described by the cluster for now: {}", away.join(", ")));
+                }
             }
         }
         Action::Restore(part) => {

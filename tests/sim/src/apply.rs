@@ -85,6 +85,11 @@ impl Apply {
                     p.log.trim(to);
                 }
             }
+            Action::Erase(topic, partition, to) => {
+                if let Some(p) = state.partition(topic, *partition) {
+                    p.log.delete_before(*to);
+                }
+            }
             Action::Compact(topic, partition, keep, below) => {
                 if let Some(p) = state.partition(topic, *partition) {
                     let below = p.log.start + (p.log.end - p.log.start) * (*below as i64) / 100;
@@ -95,6 +100,7 @@ impl Apply {
                 if let Some(p) = state.partition(topic, *partition).filter(|p| p.leader >= 0) {
                     p.log.cut(p.log.end - records);
                     p.epoch += 1;
+                    p.log.note_epoch(p.epoch);
                 }
             }
             Action::Move(topic, partition) => state.move_leader(topic, *partition),
@@ -111,6 +117,7 @@ impl Apply {
             Action::Throttle(api, 0) => drop(state.faults.throttle.remove(api)),
             Action::Throttle(api, millis) => drop(state.faults.throttle.insert(*api, *millis)),
             Action::Quota(bytes) => state.faults.quota = *bytes,
+            Action::Undescribe(topic, code) => drop(state.faults.undescribed.insert(topic.clone(), *code)),
             Action::Code(api, code, count) => drop(state.faults.codes.insert(*api, (*code, *count))),
             Action::Break(api, broken, count) => {
                 state.faults.broken.extend(std::iter::repeat_n((*api, *broken), *count as usize));

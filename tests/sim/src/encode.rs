@@ -115,3 +115,21 @@ pub fn batch(head: &Head, records: &[NewRecord]) -> Bytes {
     out.extend_from_slice(&covered);
     out.into()
 }
+
+/// The bit of the attributes that says that the broker stamped the batch.
+const APPEND_TIME: i16 = 0x08;
+const CRC_AT: usize = 17;
+const ATTRIBUTES_AT: usize = 21;
+const MAX_TIMESTAMP_AT: usize = 35;
+
+/// The batch with another newest time, of the broker's own where it says so.
+pub(crate) fn stamped(bytes: &[u8], newest_ms: i64, append_time: bool) -> Bytes {
+    let mut out = bytes.to_vec();
+    let attributes = i16::from_be_bytes([out[ATTRIBUTES_AT], out[ATTRIBUTES_AT + 1]]);
+    let attributes = if append_time { attributes | APPEND_TIME } else { attributes };
+    out[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&attributes.to_be_bytes());
+    out[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&newest_ms.to_be_bytes());
+    let crc = crc32c::crc32c(&out[ATTRIBUTES_AT..]);
+    out[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+    out.into()
+}

@@ -18,6 +18,9 @@ mod producers;
 
 pub mod log;
 
+mod intake;
+mod times;
+
 pub mod broker;
 pub mod store;
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use batch::{Decompressor, PAYLOAD_LIMIT, RawBatch, RecordIter, payload};
 use bytes::{Bytes, BytesMut};
 
-use crate::encode::{Head, Kind, NewRecord, VALUE_HEAD, batch};
-use crate::producers::{Producers, Verdict};
+use crate::encode::{Head, Kind, NewRecord, batch, stamped};
+use crate::producers::Producers;
 
 /// What became of a record's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +51,8 @@ pub struct Batch {
     pub kind: Kind,
     /// Producer id, -1 for none.
     pub producer: i64,
-    records: Vec<NewRecord>,
+    /// Its records.
+    pub(crate) records: Vec<NewRecord>,
     /// The bytes that brokers serve.
     pub bytes: Bytes,
 }
@@ -100,6 +100,10 @@ pub struct Log {
     pub truth: BTreeMap<i64, Vec<Written>>,
     /// Where the log was cut, in order.
     pub cuts: Vec<i64>,
+    /// As brokers before 4.0 keep it.
+    pub is_old: bool,
+    /// The topic has the broker's times (`message.timestamp.type`).
+    pub stamps: bool,
     /// Idempotent producers.
     pub producers: Producers,
 }
@@ -107,7 +111,9 @@ pub struct Log {
 impl Log {
     /// Last stable offset.
     pub fn stable(&self) -> i64 {
-        self.open.values().copied().min().unwrap_or(self.end)
+        // What an administrator deleted of an open transaction: before 4.0 it held nothing back, now it still does.
+        let stable = self.open.values().copied().min().unwrap_or(self.end);
+        if self.is_old { stable.max(self.start) } else { stable }
     }
 
     /// Offsets now.
@@ -115,8 +121,10 @@ impl Log {
         Marks { start: self.start, stable: self.stable(), end: self.end, cuts: self.cuts.len() }
     }
 
-    fn note_epoch(&mut self, epoch: i32) {
+    /// A leader with this epoch begins here; an epoch in which nothing was written is forgotten.
+    pub fn note_epoch(&mut self, epoch: i32) {
         if self.epochs.last().is_none_or(|(last, _)| *last < epoch) {
+            self.epochs.retain(|(_, start)| *start < self.end);
             self.epochs.push((epoch, self.end));
         }
     }
@@ -139,60 +147,11 @@ impl Log {
         let head = Head { base, last_delta, epoch, time_ms, producer, producer_epoch, sequence, kind };
         if transactional {
             self.open.entry(producer).or_insert(base);
+            self.producers.note(producer, producer_epoch, (sequence, last_delta), base, time_ms);
         }
         let last = base + i64::from(last_delta);
         self.batches.push(Batch { base, last, kind, producer, bytes: batch(&head, &records), records });
         self.end = last + 1;
-    }
-
-    /// Appends one batch as a producer sent it (2.20 of the protocol: one batch, from offset 0 on, without holes).
-    ///
-    /// # Errors
-    /// The code that a broker refuses it with.
-    pub fn append_raw(&mut self, epoch: i32, bytes: &Bytes) -> Result<i64, i16> {
-        let raw = RawBatch::parse(bytes.clone()).map_err(|_| 2_i16)?;
-        let header = raw.header;
-        if header.base_offset != 0 || !header.is_dense() || header.attributes.control() {
-            return Err(87);
-        }
-        let last = header.base_sequence.wrapping_add(header.last_offset_delta) & i32::MAX;
-        let sequences = (header.base_sequence, last);
-        if header.producer_id >= 0 {
-            match self.producers.judge(header.producer_id, header.producer_epoch, sequences.0, sequences.1) {
-                Verdict::New => {}
-                Verdict::Seen(base) => return Ok(base),
-                Verdict::Refused(code) => return Err(code),
-            }
-        }
-        self.note_epoch(epoch);
-        let base = self.end;
-        let plain = payload(&raw, &mut Decompressor::default(), PAYLOAD_LIMIT).map_err(|_| 2_i16)?;
-        let mut records = Vec::new();
-        for record in RecordIter::new(&header, &plain) {
-            let record = record.map_err(|_| 87_i16)?;
-            let value = record.value.unwrap_or_default();
-            let id = value.first_chunk::<VALUE_HEAD>().map_or(0, |head| u64::from_be_bytes(*head));
-            records.push(NewRecord { delta: record.offset_delta, id, size: value.len() });
-            let written = Written { id, fate: Fate::Committed, cuts_before: self.cuts.len(), gone: None };
-            self.truth.entry(base + i64::from(record.offset_delta)).or_default().push(written);
-        }
-        let mut stored = bytes.to_vec();
-        stored[..8].copy_from_slice(&base.to_be_bytes());
-        stored[12..16].copy_from_slice(&epoch.to_be_bytes());
-        if header.producer_id >= 0 {
-            self.producers.note(header.producer_id, header.producer_epoch, sequences, base);
-        }
-        let last = base + i64::from(header.last_offset_delta);
-        self.batches.push(Batch {
-            base,
-            last,
-            kind: Kind::Plain,
-            producer: header.producer_id,
-            records,
-            bytes: stored.into(),
-        });
-        self.end = last + 1;
-        Ok(base)
     }
 
     /// Ends a transaction here, if it has records here.
@@ -211,13 +170,20 @@ impl Log {
         }
         let kind = Kind::Marker(committed);
         let head = Head { base, last_delta: 0, epoch, time_ms, producer, producer_epoch, sequence: -1, kind };
-        self.batches.push(Batch { base, last: base, kind, producer, bytes: batch(&head, &[]), records: Vec::new() });
+        let bytes = batch(&head, &[]);
+        let bytes = if self.stamps { stamped(&bytes, time_ms, true) } else { bytes };
+        self.batches.push(Batch { base, last: base, kind, producer, bytes, records: Vec::new() });
         self.end = base + 1;
     }
 
-    /// Deletes everything below an offset; batches that lie across it stay whole.
+    /// Retention: deletes everything below an offset, but nothing of an open transaction.
     pub fn trim(&mut self, to: i64) {
-        self.start = to.clamp(self.start, self.stable());
+        self.delete_before(to.min(self.stable()));
+    }
+
+    /// Deletes everything below an offset; batches that lie across it stay whole.
+    pub fn delete_before(&mut self, to: i64) {
+        self.start = to.clamp(self.start, self.end);
         self.batches.retain(|batch| batch.last >= self.start);
         let kept = self.epochs.iter().rposition(|(_, start)| *start <= self.start).unwrap_or(0);
         self.epochs.drain(..kept);
@@ -227,8 +193,8 @@ impl Log {
     }
 
     /// An unclean election: the new leader lacks everything from this offset on, or from the end of the newest
-    /// transaction on, whichever is later. Returns where the log was cut. A log that was cut to nothing knows no epoch
-    /// until it is written again: a position behind it is then out of range, and no epoch tells where histories part.
+    /// transaction on, whichever is later. Returns where the log was cut. Whoever cuts a log elects a leader, whose
+    /// epoch begins there.
     pub fn cut(&mut self, wanted: i64) -> i64 {
         let plain_from = self.batches.iter().rposition(|batch| batch.kind != Kind::Plain).map_or(0, |last| last + 1);
         let wanted = wanted.max(self.start);
@@ -287,17 +253,19 @@ impl Log {
         self.batches = batches;
     }
 
-    /// The bytes from an offset on that a consumer gets, and the transactions among them that were rolled back.
+    /// The bytes from an offset on that a consumer gets, and transactions that were rolled back: those among the bytes,
+    /// and, as brokers do, others behind them.
     pub fn read(&self, offset: i64, committed_only: bool, limit: usize, at_least_one: bool) -> (Bytes, Vec<Aborted>) {
         let upper = if committed_only { self.stable() } else { self.end };
+        if offset >= upper {
+            return (Bytes::new(), Vec::new());
+        }
         let from = self.batches.partition_point(|batch| batch.last < offset);
         let mut out = BytesMut::new();
-        let mut next = offset;
         for batch in self.batches.iter().skip(from).take_while(|batch| batch.base < upper) {
             let fits = out.len() + batch.bytes.len() <= limit;
             if fits || (out.is_empty() && at_least_one) {
                 out.extend_from_slice(&batch.bytes);
-                next = batch.last + 1;
             } else {
                 // A slice of the file: the last batch may be cut off, but never the first one.
                 if !out.is_empty() {
@@ -307,13 +275,17 @@ impl Log {
                 break;
             }
         }
-        let overlaps = |aborted: &&Aborted| aborted.marker >= offset && aborted.first < next;
+        let overlaps = |aborted: &&Aborted| aborted.marker >= offset && aborted.first < upper;
         let aborted = if committed_only { self.aborted.iter().filter(overlaps).copied().collect() } else { Vec::new() };
         (out.freeze(), aborted)
     }
 
     /// Where a leader epoch ended: the largest epoch that is not newer, and its end (KIP-101).
     pub fn epoch_end(&self, wanted: i32) -> Option<(i32, i64)> {
+        if wanted == -1 {
+            // What stands for no epoch.
+            return None;
+        }
         let (latest, _) = *self.epochs.last()?;
         if wanted == latest {
             return Some((wanted, self.end));

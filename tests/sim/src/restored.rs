@@ -155,7 +155,7 @@ fn snapshot(target: &State) -> Option<(Uuid, i64, BTreeMap<String, String>)> {
 
 /// Ids of the committed records that consumers see in a log, in offset order.
 fn visible(log: &Log) -> Vec<u64> {
-    let shown = log.truth.range(log.start..log.stable()).flat_map(|(_, all)| all);
+    let shown = log.truth.range(log.start..log.stable().max(log.start)).flat_map(|(_, all)| all);
     shown.filter(|w| w.fate == Fate::Committed && w.gone.is_none()).map(|w| w.id).collect()
 }
 

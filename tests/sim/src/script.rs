@@ -99,6 +99,8 @@ pub enum Action {
     End(u32, bool),
     /// Retention deletes up to so many percent of a partition.
     Trim(String, i32, u64),
+    /// An administrator deletes the records below an offset, also those of an open transaction.
+    Erase(String, i32, i64),
     /// The cleaner keeps about so many percent of the records below so many percent of the log.
     Compact(String, i32, u64, u64),
     /// An unclean election cuts so many records off.
@@ -121,6 +123,8 @@ pub enum Action {
     Throttle(i16, i32),
     /// Fetch answers may have so many bytes per second; 0: no limit.
     Quota(u64),
+    /// Brokers tell nothing of a topic but a code.
+    Undescribe(String, i16),
     /// Requests of an API are answered with a code, so many times; `None`: for ever.
     Code(i16, i16, Option<u32>),
     /// The next answers to an API are broken.
@@ -159,6 +163,7 @@ impl Action {
                 | Self::Begin(..)
                 | Self::End(..)
                 | Self::Trim(..)
+                | Self::Erase(..)
                 | Self::Compact(..)
                 | Self::Commit(..)
         )

@@ -38,6 +38,9 @@ const VERSIONS: [(i16, i16, i16); 17] = [
     (44, 0, 1),
 ];
 
+/// From here on offsets come with their leader epoch.
+const EPOCHS: i16 = 4;
+
 fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())
 }
@@ -63,14 +66,23 @@ impl Kafka {
         let brokers: Vec<_> = up.map(broker).collect();
         let controller = brokers.first().map_or(BrokerId(-1), |broker| broker.node_id);
         let topics = match &request.topics {
-            None => state.topics.values().filter(|topic| seen(&state, topic)).map(describe).collect(),
+            None => {
+                state.topics.values().filter(|topic| seen(&state, topic)).map(|topic| told(&state, topic)).collect()
+            }
             Some(wanted) => {
                 let one = |name: &str| match state.topics.get(name) {
                     Some(topic) if topic.forbidden => missing(name, 29),
-                    Some(topic) if seen(&state, topic) => describe(topic),
+                    Some(topic) if seen(&state, topic) => told(&state, topic),
                     _ => missing(name, 3),
                 };
-                wanted.iter().filter_map(|topic| topic.name.as_ref()).map(|name| one(&name.0)).collect()
+                let by_id = |id| match state.topic_by_id(id).filter(|topic| seen(&state, topic)) {
+                    Some(topic) => told(&state, topic),
+                    None => missing("", 100).with_name(None).with_topic_id(id),
+                };
+                wanted
+                    .iter()
+                    .map(|topic| topic.name.as_ref().map_or_else(|| by_id(topic.topic_id), |name| one(&name.0)))
+                    .collect()
             }
         };
         MetadataResponse::default()
@@ -80,23 +92,40 @@ impl Kafka {
             .with_topics(topics)
     }
 
-    pub(super) fn list_offsets(&self, broker: i32, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    pub(super) fn list_offsets(&self, broker: i32, request: &ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
         let state = self.look();
+        let epoch_of = |epoch: i32| if version >= EPOCHS { epoch } else { -1 };
         let topic = |asked: &kafka_protocol::messages::list_offsets_request::ListOffsetsTopic| {
             let partition = |p: &kafka_protocol::messages::list_offsets_request::ListOffsetsPartition| {
                 let out = ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
+                let out = out.with_offset(-1).with_timestamp(-1).with_leader_epoch(-1);
                 let found = state.topics.get(&*asked.name.0).and_then(|t| t.partitions.get(p.partition_index as usize));
                 let Some(held) = found else { return out.with_error_code(3) };
                 if held.leader != broker {
                     return out.with_error_code(6);
                 }
-                let offset = match p.timestamp {
-                    -2 => held.log.start,
-                    -1 if request.isolation_level == 1 => held.log.stable(),
-                    -1 => held.log.end,
+                if let Some(code) = held.fences(p.current_leader_epoch) {
+                    return out.with_error_code(code);
+                }
+                let end = if request.isolation_level == 1 { held.log.stable() } else { held.log.end };
+                let found = match p.timestamp {
+                    // The first offset, and the first one that is not in remote storage, which the model has not.
+                    -2 | -4 => {
+                        let epoch = held.log.first_epoch().unwrap_or(-1);
+                        return out.with_offset(held.log.start).with_leader_epoch(epoch_of(epoch));
+                    }
+                    -1 => return out.with_offset(end).with_leader_epoch(epoch_of(held.epoch)),
+                    -3 => held.log.newest(),
+                    time if time >= 0 => held.log.at_time(time),
                     other => panic!("the model does not know the time {other}"),
                 };
-                out.with_offset(offset).with_leader_epoch(held.epoch).with_timestamp(-1)
+                match found.filter(|found| found.offset < end) {
+                    Some(found) => out
+                        .with_offset(found.offset)
+                        .with_leader_epoch(epoch_of(found.epoch))
+                        .with_timestamp(found.time),
+                    None => out,
+                }
             };
             let partitions = asked.partitions.iter().map(partition).collect();
             ListOffsetsTopicResponse::default().with_name(asked.name.clone()).with_partitions(partitions)
@@ -119,6 +148,9 @@ impl Kafka {
                     let Some(held) = found else { return out.with_error_code(3) };
                     if held.leader != broker {
                         return out.with_error_code(6);
+                    }
+                    if let Some(code) = held.fences(p.current_leader_epoch) {
+                        return out.with_error_code(code);
                     }
                     match held.log.epoch_end(p.leader_epoch) {
                         Some((epoch, end)) => out.with_leader_epoch(epoch).with_end_offset(end),
@@ -173,6 +205,13 @@ fn seen(state: &State, topic: &Topic) -> bool {
 
 fn missing(name: &str, code: i16) -> MetadataResponseTopic {
     MetadataResponseTopic::default().with_error_code(code).with_name(Some(TopicName(text(name))))
+}
+
+fn told(state: &State, topic: &Topic) -> MetadataResponseTopic {
+    match state.faults.undescribed.get(&topic.name) {
+        Some(code) => missing(&topic.name, *code).with_topic_id(topic.id),
+        None => describe(topic),
+    }
 }
 
 fn describe(topic: &Topic) -> MetadataResponseTopic {

@@ -42,6 +42,8 @@ pub struct Faults {
     pub versions: BTreeMap<i16, i16>,
     /// Metadata answers lack these topics.
     pub unseen: Vec<String>,
+    /// Metadata answers have nothing of these topics but a code.
+    pub undescribed: BTreeMap<String, i16>,
 }
 
 impl Faults {

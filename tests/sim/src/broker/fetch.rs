@@ -109,8 +109,8 @@ fn read(
     if held.leader != broker {
         return failed(p.partition, 6);
     }
-    if p.current_leader_epoch >= 0 && p.current_leader_epoch != held.epoch {
-        return failed(p.partition, if p.current_leader_epoch < held.epoch { 74 } else { 75 });
+    if let Some(code) = held.fences(p.current_leader_epoch) {
+        return failed(p.partition, code);
     }
     let data = PartitionData::default()
         .with_partition_index(p.partition)
@@ -121,6 +121,7 @@ fn read(
     if version >= EPOCHS && p.last_fetched_epoch >= 0 {
         match log.epoch_end(p.last_fetched_epoch) {
             None => return failed(p.partition, 1),
+            Some(_) if p.fetch_offset < log.start => return failed(p.partition, 1),
             Some((epoch, end)) if epoch < p.last_fetched_epoch || end < p.fetch_offset => {
                 return data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch).with_end_offset(end));
             }

@@ -23,17 +23,21 @@ fn text(value: &str) -> StrBytes {
 }
 
 /// The broker that coordinates a key: the same one as long as it lives.
-fn coordinator(state: &State, key: &str) -> Option<i32> {
+pub(super) fn coordinator(state: &State, key: &str) -> Option<i32> {
     let up: Vec<i32> = state.brokers.keys().copied().filter(|id| state.is_up(*id)).collect();
     let sum: usize = key.bytes().map(usize::from).sum();
     up.get(sum % up.len().max(1)).copied()
 }
 
+/// A committed offset: partition, offset, and what was noted with it.
+type Position = (i32, i64, StrBytes);
+
 /// Offsets of one group by topic.
-fn by_topic(group: &Group) -> BTreeMap<&str, Vec<(i32, i64)>> {
-    let mut out: BTreeMap<&str, Vec<(i32, i64)>> = BTreeMap::new();
-    for ((topic, partition), offset) in &group.offsets {
-        out.entry(topic).or_default().push((*partition, *offset));
+fn by_topic(group: &Group) -> BTreeMap<&str, Vec<Position>> {
+    let mut out: BTreeMap<&str, Vec<Position>> = BTreeMap::new();
+    for (place, offset) in &group.offsets {
+        let note = group.notes.get(place).map_or("", String::as_str);
+        out.entry(&place.0).or_default().push((place.1, *offset, text(note)));
     }
     out
 }
@@ -67,8 +71,8 @@ impl Kafka {
         let listed = |name: &String| {
             ListedGroup::default()
                 .with_group_id(GroupId(text(name)))
-                .with_protocol_type(StrBytes::from_static_str("consumer"))
-                .with_group_state(StrBytes::from_static_str("Stable"))
+                .with_protocol_type(StrBytes::from_static_str(""))
+                .with_group_state(StrBytes::from_static_str("Empty"))
                 .with_group_type(StrBytes::from_static_str("classic"))
         };
         ListGroupsResponse::default().with_groups(ours.map(listed).collect())
@@ -82,11 +86,12 @@ impl Kafka {
                 return OffsetFetchResponse::default().with_error_code(16);
             }
             let group = state.groups.get(&id).cloned().unwrap_or_default();
-            let topic = |(name, positions): (&str, Vec<(i32, i64)>)| {
-                let position = |(partition, offset): (i32, i64)| {
+            let topic = |(name, positions): (&str, Vec<Position>)| {
+                let position = |(partition, offset, note): Position| {
                     OffsetFetchResponsePartition::default()
                         .with_partition_index(partition)
                         .with_committed_offset(offset)
+                        .with_metadata(Some(note))
                 };
                 OffsetFetchResponseTopic::default()
                     .with_name(TopicName(text(name)))
@@ -101,11 +106,12 @@ impl Kafka {
                 return out.with_error_code(16);
             }
             let found = state.groups.get(&id).cloned().unwrap_or_default();
-            let topic = |(name, positions): (&str, Vec<(i32, i64)>)| {
-                let position = |(partition, offset): (i32, i64)| {
+            let topic = |(name, positions): (&str, Vec<Position>)| {
+                let position = |(partition, offset, note): Position| {
                     OffsetFetchResponsePartitions::default()
                         .with_partition_index(partition)
                         .with_committed_offset(offset)
+                        .with_metadata(Some(note))
                 };
                 OffsetFetchResponseTopics::default()
                     .with_name(TopicName(text(name)))
@@ -123,13 +129,15 @@ impl Kafka {
                 let out = PartitionResponse::default().with_partition_index(*index);
                 let found = state.topics.get(&*asked.name.0).and_then(|topic| topic.partitions.get(*index as usize));
                 let Some(held) = found else { return out.with_error_code(3) };
-                let producer = |(id, first): (&i64, &i64)| {
+                let producer = |told: crate::producers::Told| {
                     ProducerState::default()
-                        .with_producer_id(ProducerId(*id))
+                        .with_producer_id(ProducerId(told.id))
+                        .with_producer_epoch(told.epoch.into())
+                        .with_last_sequence(told.sequence)
                         .with_last_timestamp(EPOCH_MS)
-                        .with_current_txn_start_offset(*first)
+                        .with_current_txn_start_offset(held.log.open.get(&told.id).copied().unwrap_or(-1))
                 };
-                out.with_active_producers(held.log.open.iter().map(producer).collect())
+                out.with_active_producers(held.log.producers.all().map(producer).collect())
             };
             let partitions = asked.partition_indexes.iter().map(partition).collect();
             TopicResponse::default().with_name(asked.name.clone()).with_partitions(partitions)

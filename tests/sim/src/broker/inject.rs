@@ -1,10 +1,11 @@
 //! Putting an error code into a good answer, at every place where that answer can carry one.
 
 use kafka_protocol::messages::{
-    AddPartitionsToTxnResponse, ApiVersionsResponse, CreateTopicsResponse, DeleteRecordsResponse,
-    DescribeConfigsResponse, DescribeProducersResponse, EndTxnResponse, FetchResponse, FindCoordinatorResponse,
-    IncrementalAlterConfigsResponse, InitProducerIdResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
-    OffsetFetchResponse, OffsetForLeaderEpochResponse, ProduceResponse,
+    AddPartitionsToTxnResponse, ApiVersionsResponse, CreatePartitionsResponse, CreateTopicsResponse,
+    DeleteRecordsResponse, DeleteTopicsResponse, DescribeConfigsResponse, DescribeProducersResponse, EndTxnResponse,
+    FetchResponse, FindCoordinatorResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
+    ListGroupsResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetFetchResponse,
+    OffsetForLeaderEpochResponse, ProduceResponse,
 };
 
 /// An answer that can carry an error code.
@@ -63,6 +64,9 @@ at_each! {
     DeleteRecordsResponse, topics.partitions, |p| p.low_watermark = -1;
     FindCoordinatorResponse, coordinators, |found| found.port = -1;
     OffsetFetchResponse, groups, |group| group.topics.clear();
+    OffsetCommitResponse, topics.partitions, |p| p.unknown_tagged_fields.clear();
+    DeleteTopicsResponse, responses, |result| result.error_message = None;
+    CreatePartitionsResponse, results, |result| result.error_message = None;
 }
 
 impl Inject for AddPartitionsToTxnResponse {

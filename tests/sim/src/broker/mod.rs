@@ -6,6 +6,7 @@ mod faults;
 
 pub mod state;
 
+mod admin;
 mod answers;
 mod fetch;
 mod groups;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
-    AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DescribeConfigsRequest, DescribeProducersRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
+    AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeProducersRequest, EndTxnRequest,
+    FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListGroupsRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -144,7 +145,7 @@ impl Kafka {
             ApiKey::ApiVersions => reply!(ApiVersionsRequest, |_read| self.api_versions()),
             ApiKey::Metadata => reply!(MetadataRequest, |read| self.metadata(&read)),
             ApiKey::Fetch => reply!(FetchRequest, |read| self.fetch(broker, &read, version).await),
-            ApiKey::ListOffsets => reply!(ListOffsetsRequest, |read| self.list_offsets(broker, &read)),
+            ApiKey::ListOffsets => reply!(ListOffsetsRequest, |read| self.list_offsets(broker, &read, version)),
             ApiKey::OffsetForLeaderEpoch => {
                 reply!(OffsetForLeaderEpochRequest, |read| self.leader_epochs(broker, &read))
             }
@@ -153,7 +154,7 @@ impl Kafka {
             ApiKey::FindCoordinator => reply!(FindCoordinatorRequest, |read| self.find_coordinator(&read, version)),
             ApiKey::ListGroups => reply!(ListGroupsRequest, |_read| self.list_groups(broker)),
             ApiKey::OffsetFetch => reply!(OffsetFetchRequest, |read| self.offset_fetch(broker, &read, version)),
-            ApiKey::Produce => reply!(ProduceRequest, |read| self.produce(broker, &read)),
+            ApiKey::Produce => reply!(ProduceRequest, |read| self.produce(broker, &read, version)),
             ApiKey::InitProducerId => reply!(InitProducerIdRequest, |read| self.init_producer(&read)),
             ApiKey::AddPartitionsToTxn => reply!(AddPartitionsToTxnRequest, |read| self.add_partitions(&read)),
             ApiKey::EndTxn => reply!(EndTxnRequest, |read| self.end_txn(&read)),
@@ -161,6 +162,9 @@ impl Kafka {
             ApiKey::IncrementalAlterConfigs => {
                 reply!(IncrementalAlterConfigsRequest, |read| self.alter_configs(&read))
             }
+            ApiKey::DeleteTopics => reply!(DeleteTopicsRequest, |read| self.delete_topics(&read)),
+            ApiKey::CreatePartitions => reply!(CreatePartitionsRequest, |read| self.create_partitions(&read)),
+            ApiKey::OffsetCommit => reply!(OffsetCommitRequest, |read| self.offset_commit(broker, &read)),
             ApiKey::DeleteRecords => reply!(DeleteRecordsRequest, |read| self.delete_records(broker, &read)),
             other => panic!("the model does not know {other:?}"),
         }

@@ -45,6 +45,18 @@ pub struct Partition {
     pub log: Log,
 }
 
+impl Partition {
+    /// What a leader says to whoever knows another epoch of it; -1 stands for none.
+    pub(super) fn fences(&self, current: i32) -> Option<i16> {
+        match current {
+            -1 => None,
+            old if old < self.epoch => Some(74),
+            new if new > self.epoch => Some(75),
+            _ => None,
+        }
+    }
+}
+
 /// A topic.
 #[derive(Debug)]
 pub struct Topic {
@@ -69,13 +81,15 @@ pub struct Topic {
 pub struct Group {
     /// Committed offsets by topic and partition.
     pub offsets: BTreeMap<(String, i32), i64>,
+    /// What was noted with them.
+    pub notes: BTreeMap<(String, i32), String>,
 }
 
 /// An open transaction.
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
-    /// Partitions in it, by topic id.
-    pub partitions: BTreeSet<(Uuid, i32)>,
+    /// Partitions in it, by the topic's name: its marker comes also where the topic was made again meanwhile.
+    pub partitions: BTreeSet<(String, i32)>,
     /// When it began.
     pub began_ms: u64,
 }
@@ -95,8 +109,13 @@ pub struct State {
     pub transactions: BTreeMap<i64, Transaction>,
     /// Producer and epoch of each transactional id.
     pub transactional: BTreeMap<String, (i64, i16)>,
-    /// Producers and epochs that began a transaction.
-    pub had_transaction: BTreeSet<(i64, i16)>,
+    /// How the last transaction of a producer and epoch ended: committed or not.
+    pub ended: BTreeMap<(i64, i16), bool>,
+    /// The epoch that a transactional id's producer named when it asked for its present one.
+    named_epochs: BTreeMap<String, i16>,
+    /// Answers as Kafka 3.9 where 4.3 has others: who names its epoch while its transaction is open is fenced, an old epoch
+    /// is noticed later, what was deleted of an open transaction holds nothing back, and a group goes with its last position.
+    pub is_old: bool,
     /// What goes wrong.
     pub faults: Faults,
     next_id: u64,
@@ -145,32 +164,30 @@ impl State {
         for _ in 0..count {
             let at = topic.partitions.len();
             let held: Vec<i32> = up.iter().cycle().skip(at % up.len()).take(replicas.min(up.len())).copied().collect();
-            topic.partitions.push(Partition { leader: held[0], epoch: 0, replicas: held, log: Log::default() });
+            let mut log = Log { is_old: self.is_old, ..Log::default() };
+            log.note_epoch(0);
+            topic.partitions.push(Partition { leader: held[0], epoch: 0, replicas: held, log });
             topic.made_ms.push(now_ms);
         }
+        self.apply_configs(name);
     }
 
-    /// Deletes a topic; transactions that touch it are rolled back elsewhere.
+    /// Deletes a topic, and what groups committed of it. Transactions go on elsewhere.
     pub fn delete_topic(&mut self, name: &str, now_ms: u64) {
         let Some(mut topic) = self.topics.remove(name) else { return };
         topic.deleted_ms = Some(now_ms);
-        let id = topic.id;
         self.deleted.push(topic);
-        let touched = self.transactions.iter().filter(|(_, t)| t.partitions.iter().any(|(topic, _)| *topic == id));
-        let touched: Vec<i64> = touched.map(|(producer, _)| *producer).collect();
-        for producer in touched {
-            self.end_transaction(producer, false, now_ms);
-        }
+        let goes = self.is_old;
+        self.groups.retain(|_, group| {
+            let had = group.offsets.len();
+            group.offsets.retain(|(topic, _), _| topic != name);
+            group.offsets.len() == had || !group.offsets.is_empty() || !goes
+        });
     }
 
     /// A topic by its id.
     pub fn topic_by_id(&self, id: Uuid) -> Option<&Topic> {
         self.topics.values().find(|topic| topic.id == id)
-    }
-
-    fn partition_mut(&mut self, id: Uuid, partition: i32) -> Option<&mut Partition> {
-        let topic = self.topics.values_mut().find(|topic| topic.id == id)?;
-        topic.partitions.get_mut(partition as usize)
     }
 
     /// Whether a broker is reachable and in the cluster.
@@ -182,7 +199,6 @@ impl State {
     pub fn produce(&mut self, topic: &str, partition: i32, sizes: &[usize], transaction: Option<i64>, now_ms: u64) {
         let ids: Vec<(u64, usize)> = (self.next_id + 1..).zip(sizes.iter().copied()).collect();
         let Some(found) = self.topics.get_mut(topic) else { return };
-        let id = found.id;
         let Some(p) = found.partitions.get_mut(partition as usize).filter(|p| p.leader >= 0) else { return };
         if sizes.is_empty() {
             return;
@@ -192,7 +208,7 @@ impl State {
         p.log.append(p.epoch, transaction.unwrap_or(-1), &ids, transaction.is_some(), time);
         if let Some(producer) = transaction {
             let open = self.transactions.entry(producer).or_default();
-            open.partitions.insert((id, partition));
+            open.partitions.insert((topic.to_owned(), partition));
             open.began_ms = now_ms;
         }
     }
@@ -203,23 +219,77 @@ impl State {
         1000 + self.next_producer
     }
 
-    /// The next epoch of a transactional id; what it had open is rolled back first.
-    pub(super) fn next_epoch(&mut self, name: &str, now_ms: u64) -> (i64, i16) {
-        let fresh = self.new_producer();
-        let (id, epoch) = self.transactional.get(name).map_or((fresh, 0), |(id, epoch)| (*id, epoch + 1));
-        self.transactional.insert(name.to_owned(), (id, epoch));
-        self.end_transaction(id, false, now_ms);
-        (id, epoch)
+    /// The next producer epoch of a transactional id; what it had open is rolled back first, under an epoch of its own
+    /// that nobody is told. Who names the id and epoch that it had gets the next one only if nobody was faster (KIP-360).
+    pub(super) fn next_epoch(&mut self, name: &str, given: Option<(i64, i16)>, now_ms: u64) -> Result<(i64, i16), i16> {
+        let Some((id, mut epoch)) = self.transactional.get(name).copied() else {
+            let fresh = (self.new_producer(), 0);
+            self.transactional.insert(name.to_owned(), fresh);
+            return Ok(fresh);
+        };
+        if given.is_some_and(|(given, _)| given != id) {
+            return Err(90);
+        }
+        if self.transactions.contains_key(&id) {
+            epoch += 1;
+            self.transactional.insert(name.to_owned(), (id, epoch));
+            match given {
+                Some((_, named)) if named == epoch - 1 && !self.is_old => {
+                    self.named_epochs.insert(name.to_owned(), named);
+                }
+                Some(_) | None => drop(self.named_epochs.remove(name)),
+            }
+            self.end_transaction(id, false, now_ms);
+        }
+        match given {
+            Some((_, named)) if named == epoch => drop(self.named_epochs.insert(name.to_owned(), named)),
+            // The same request once more.
+            Some((_, named)) if self.named_epochs.get(name) == Some(&named) => {
+                self.ended.remove(&(id, epoch));
+                return Ok((id, epoch));
+            }
+            Some(_) => return Err(90),
+            None => drop(self.named_epochs.remove(name)),
+        }
+        self.transactional.insert(name.to_owned(), (id, epoch + 1));
+        Ok((id, epoch + 1))
     }
 
-    /// Id and number of a partition that exists.
-    pub(super) fn partition_id(&self, topic: &str, partition: i32) -> Option<(Uuid, i32)> {
-        let topic = self.topics.get(topic)?;
-        topic.partitions.get(partition as usize).map(|_| (topic.id, partition))
+    /// What a coordinator says of a producer of a transactional id; 0 when it is the newest one.
+    pub(super) fn coordinated(&self, name: &str, producer: (i64, i16)) -> i16 {
+        match self.transactional.get(name) {
+            Some((id, epoch)) if *id == producer.0 => {
+                if *epoch == producer.1 {
+                    0
+                } else {
+                    90
+                }
+            }
+            Some(_) | None => 49,
+        }
+    }
+
+    /// Ends the transaction of a transactional id for its producer, or says why not.
+    pub(super) fn end_for(&mut self, name: &str, producer: (i64, i16), committed: bool, now_ms: u64) -> i16 {
+        let code = self.coordinated(name, producer);
+        if code != 0 {
+            return code;
+        }
+        if self.transactions.contains_key(&producer.0) {
+            self.end_transaction(producer.0, committed, now_ms);
+            return 0;
+        }
+        // The same request once more, or nothing was open.
+        if self.ended.get(&producer) == Some(&committed) { 0 } else { 48 }
+    }
+
+    /// Whether a partition exists.
+    pub(super) fn has(&self, topic: &str, partition: i32) -> bool {
+        self.topics.get(topic).is_some_and(|topic| (partition as usize) < topic.partitions.len())
     }
 
     /// A partition joins the transaction of a producer.
-    pub(super) fn join(&mut self, producer: i64, place: (Uuid, i32), now_ms: u64) {
+    pub(super) fn join(&mut self, producer: i64, place: (String, i32), now_ms: u64) {
         let open = self.transactions.entry(producer).or_default();
         open.began_ms = now_ms;
         open.partitions.insert(place);
@@ -229,8 +299,9 @@ impl State {
     pub fn end_transaction(&mut self, producer: i64, committed: bool, now_ms: u64) {
         let Some(open) = self.transactions.remove(&producer) else { return };
         let epoch = self.transactional.values().find(|(id, _)| *id == producer).map_or(0, |(_, epoch)| *epoch);
+        self.ended.insert((producer, epoch), committed);
         for (topic, partition) in open.partitions {
-            if let Some(p) = self.partition_mut(topic, partition) {
+            if let Some(p) = self.partition(&topic, partition) {
                 p.log.marker(p.epoch, producer, epoch, committed, EPOCH_MS + now_ms as i64);
             }
         }
@@ -275,6 +346,23 @@ impl State {
             let next = p.replicas.iter().copied().find(|replica| up.contains(replica)).unwrap_or(-1);
             p.epoch += i32::from(next >= 0 || p.leader >= 0);
             p.leader = next;
+            if next >= 0 {
+                p.log.note_epoch(p.epoch);
+            }
+        }
+    }
+
+    /// The only broker starts anew, and leads partitions with these epochs from now on. What it had only in memory is gone.
+    pub fn restart(&mut self, epochs: &BTreeMap<(String, i32), i32>) {
+        self.named_epochs.clear();
+        for p in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            p.log.producers.restart();
+        }
+        for ((topic, partition), epoch) in epochs {
+            if let Some(p) = self.partition(topic, *partition) {
+                p.epoch = *epoch;
+                p.log.note_epoch(*epoch);
+            }
         }
     }
 
@@ -293,7 +381,15 @@ impl State {
         if let Some(next) = next {
             p.leader = *next;
             p.epoch += 1;
+            p.log.note_epoch(p.epoch);
         }
+    }
+
+    /// Configs of a topic changed: its logs go by them.
+    pub(super) fn apply_configs(&mut self, name: &str) {
+        let Some(topic) = self.topics.get_mut(name) else { return };
+        let stamps = topic.configs.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime");
+        topic.partitions.iter_mut().for_each(|p| p.log.stamps = stamps);
     }
 
     /// A partition of an existing topic.

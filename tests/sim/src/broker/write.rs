@@ -16,21 +16,29 @@ use kafka_protocol::messages::{
 };
 
 use super::serve::Kafka;
-use super::state::State;
+use super::state::{EPOCH_MS, State, Topic, Transaction};
+use crate::intake::Rules;
 
 impl Kafka {
-    pub(super) fn produce(&self, broker: i32, request: &ProduceRequest) -> ProduceResponse {
+    pub(super) fn produce(&self, broker: i32, request: &ProduceRequest, version: i16) -> ProduceResponse {
+        let now = EPOCH_MS + self.trace.now_ms() as i64;
+        let name = request.transactional_id.as_ref().map(|name| name.0.to_string());
         self.change(|state| {
             let mut answer = ProduceResponse::default();
             for topic in &request.topic_data {
                 let mut out = TopicProduceResponse::default().with_name(topic.name.clone());
                 for data in &topic.partition_data {
                     let bytes = data.records.clone().unwrap_or_default();
-                    let done = append(state, broker, &topic.name.0, data.index, bytes);
-                    let result = PartitionProduceResponse::default().with_index(data.index);
-                    out.partition_responses.push(match done {
-                        Ok(base) => result.with_base_offset(base).with_log_append_time_ms(-1),
-                        Err(code) => result.with_error_code(code).with_base_offset(-1),
+                    let sent = Sent { place: (&topic.name.0, data.index), name: name.as_deref(), version, bytes, now };
+                    let result = PartitionProduceResponse::default().with_index(data.index).with_log_append_time_ms(-1);
+                    out.partition_responses.push(match append(state, broker, &sent) {
+                        Ok((base, start, stamp)) => {
+                            let result = result.with_base_offset(base).with_log_start_offset(start);
+                            result.with_log_append_time_ms(stamp.unwrap_or(-1))
+                        }
+                        Err((code, start)) => {
+                            result.with_error_code(code).with_base_offset(-1).with_log_start_offset(start)
+                        }
                     });
                 }
                 answer.responses.push(out);
@@ -45,14 +53,13 @@ impl Kafka {
             let (id, epoch) = match &request.transactional_id {
                 None => (state.new_producer(), 0),
                 Some(name) => {
-                    let current = (request.producer_id.0, request.producer_epoch);
-                    match (state.transactional.get(&*name.0).copied(), current) {
-                        (_, (-1, _)) => state.next_epoch(&name.0, now),
-                        (None, _) => return InitProducerIdResponse::default().with_error_code(49),
-                        (Some(held), current) if held == current => state.next_epoch(&name.0, now),
-                        // The same request once more (KIP-360).
-                        (Some((id, epoch)), current) if (id, epoch - 1) == current => (id, epoch),
-                        (Some(_), _) => return InitProducerIdResponse::default().with_error_code(90),
+                    let given = Some((request.producer_id.0, request.producer_epoch)).filter(|(id, _)| *id >= 0);
+                    match state.next_epoch(&name.0, given, now) {
+                        Ok(next) => next,
+                        Err(code) => {
+                            let none = InitProducerIdResponse::default().with_error_code(code);
+                            return none.with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
+                        }
                     }
                 }
             };
@@ -65,15 +72,20 @@ impl Kafka {
         self.change(|state| {
             let name = request.v3_and_below_transactional_id.0.to_string();
             let producer = (request.v3_and_below_producer_id.0, request.v3_and_below_producer_epoch);
-            let code = if state.transactional.get(&name) == Some(&producer) { 0 } else { 90 };
+            let mut code = state.coordinated(&name, producer);
+            let all = request.v3_and_below_topics.iter();
+            let mut all = all.flat_map(|topic| topic.partitions.iter().map(move |index| (&topic.name.0, *index)));
+            if !all.all(|(topic, index)| state.has(topic, index)) {
+                // One that nobody knows keeps out the others.
+                code = 55;
+            }
             let topic = |asked: &kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic| {
                 let partition = |index: &i32| {
-                    let there = state.partition_id(&asked.name.0, *index);
-                    if let (Some(place), 0) = (there, code) {
-                        state.had_transaction.insert(producer);
-                        state.join(producer.0, place, now);
+                    let there = state.has(&asked.name.0, *index);
+                    if there && code == 0 {
+                        state.join(producer.0, (asked.name.0.to_string(), *index), now);
                     }
-                    let code = if there.is_none() { 3 } else { code };
+                    let code = if there { code } else { 3 };
                     AddPartitionsToTxnPartitionResult::default()
                         .with_partition_index(*index)
                         .with_partition_error_code(code)
@@ -92,14 +104,8 @@ impl Kafka {
         let now = self.trace.now_ms();
         self.change(|state| {
             let producer = (request.producer_id.0, request.producer_epoch);
-            if state.transactional.get(&*request.transactional_id.0) != Some(&producer) {
-                return EndTxnResponse::default().with_error_code(90);
-            }
-            if !state.had_transaction.contains(&producer) {
-                return EndTxnResponse::default().with_error_code(48);
-            }
-            state.end_transaction(producer.0, request.committed, now);
-            EndTxnResponse::default()
+            let code = state.end_for(&request.transactional_id.0, producer, request.committed, now);
+            EndTxnResponse::default().with_error_code(code)
         })
     }
 
@@ -124,6 +130,7 @@ impl Kafka {
                     if let Some(topic) = state.topics.get_mut(&name) {
                         topic.configs = configs.collect();
                     }
+                    state.apply_configs(&name);
                     0
                 };
                 answer.topics.push(out.with_error_code(code));
@@ -149,6 +156,7 @@ impl Kafka {
                         _ => drop(topic.configs.remove(&*config.name)),
                     }
                 }
+                state.apply_configs(&asked.resource_name);
                 answer.responses.push(out);
             }
             answer
@@ -160,13 +168,18 @@ impl Kafka {
             let mut answer = DeleteRecordsResponse::default();
             for asked in &request.topics {
                 let mut out = DeleteRecordsTopicResult::default().with_name(asked.name.clone());
+                // Of a topic that is only compacted nobody deletes records.
+                let policy = state.topics.get(&*asked.name.0).and_then(|topic| topic.configs.get("cleanup.policy"));
+                let keeps = policy.is_some_and(|policy| policy == "compact");
                 for p in &asked.partitions {
                     let result = DeleteRecordsPartitionResult::default().with_partition_index(p.partition_index);
                     out.partitions.push(match state.partition(&asked.name.0, p.partition_index) {
-                        None => result.with_error_code(3),
-                        Some(held) if held.leader != broker => result.with_error_code(6),
+                        None => result.with_error_code(3).with_low_watermark(-1),
+                        Some(held) if held.leader != broker => result.with_error_code(6).with_low_watermark(-1),
+                        Some(_) if keeps => result.with_error_code(44).with_low_watermark(-1),
+                        Some(held) if p.offset > held.log.end => result.with_error_code(1).with_low_watermark(-1),
                         Some(held) => {
-                            held.log.trim(if p.offset < 0 { held.log.end } else { p.offset });
+                            held.log.delete_before(if p.offset < 0 { held.log.end } else { p.offset });
                             result.with_low_watermark(held.log.start)
                         }
                     });
@@ -178,11 +191,95 @@ impl Kafka {
     }
 }
 
-/// Appends one batch of a producer, or says why not.
-fn append(state: &mut State, broker: i32, topic: &str, partition: i32, bytes: Bytes) -> Result<i64, i16> {
-    let held = state.partition(topic, partition).ok_or(3_i16)?;
-    if held.leader != broker {
-        return Err(6);
+/// What came for one partition.
+struct Sent<'a> {
+    place: (&'a str, i32),
+    /// The transactional id of the request.
+    name: Option<&'a str>,
+    version: i16,
+    bytes: Bytes,
+    /// Milliseconds since 1970.
+    now: i64,
+}
+
+/// Fields of a batch's header that are read before it is looked into.
+struct Front {
+    size: usize,
+    codec: u8,
+    transactional: bool,
+    producer: (i64, i16),
+    sequence: i32,
+}
+
+fn front(bytes: &Bytes) -> Option<Front> {
+    use bytes::Buf;
+    let mut rest = bytes.get(8..61)?;
+    let size = rest.get_i32() as usize + 12;
+    rest.advance(9);
+    let attributes = rest.get_i16();
+    rest.advance(20);
+    let producer = (rest.get_i64(), rest.get_i16());
+    let sequence = rest.get_i32();
+    Some(Front { size, codec: (attributes & 7) as u8, transactional: attributes & 0x10 != 0, producer, sequence })
+}
+
+/// Producers of older versions of Produce know no zstd (KIP-110).
+const ZSTD: (u8, i16) = (4, 7);
+
+fn rules(topic: &Topic, now: i64) -> Rules {
+    let config = |name: &str| topic.configs.get(name).map(String::as_str);
+    Rules {
+        largest: config("max.message.bytes").and_then(|text| text.parse().ok()).unwrap_or(1_048_588),
+        compacted: config("cleanup.policy").is_some_and(|policy| policy.contains("compact")),
+        stamp: (config("message.timestamp.type") == Some("LogAppendTime")).then_some(now),
     }
-    held.log.append_raw(held.epoch, &bytes)
+}
+
+/// Appends one batch of a producer: its offset, the log's start, and the time that it got. Or a code and the log's start.
+fn append(state: &mut State, broker: i32, sent: &Sent<'_>) -> Result<(i64, i64, Option<i64>), (i16, i64)> {
+    let (topic, partition) = sent.place;
+    let is_old = state.is_old;
+    let held = state.partition(topic, partition).ok_or((3, -1))?;
+    if held.leader != broker {
+        return Err((6, -1));
+    }
+    let front = front(&sent.bytes).ok_or((2, -1))?;
+    if front.codec == ZSTD.0 && sent.version < ZSTD.1 {
+        return Err((76, -1));
+    }
+    if front.size < sent.bytes.len() {
+        return Err((87, -1));
+    }
+    let producer = front.producer;
+    let is_its_epoch = is_old || held.log.producers.is_epoch(producer.0, producer.1);
+    let goes_on = held.log.open.contains_key(&producer.0) && is_its_epoch;
+    let is_fenced = held.log.producers.is_newer(producer.0, producer.1);
+    if front.transactional && is_fenced && !is_old {
+        return Err((47, -1));
+    }
+    if front.transactional && !goes_on {
+        let held = state.partition(topic, partition).ok_or((3, -1))?;
+        held.log.producers.verify(producer.0, producer.1, front.sequence);
+        let joins = |open: &Transaction| open.partitions.contains(&(topic.to_owned(), partition));
+        let joined = state.transactions.get(&producer.0).is_some_and(joins);
+        // A fenced producer is told so in words that old clients know.
+        let code = match sent.name.map_or(53, |name| state.coordinated(name, producer)) {
+            0 if joined => 0,
+            0 => 48,
+            90 => 47,
+            code => code,
+        };
+        if code != 0 {
+            return Err((code, -1));
+        }
+    }
+    let topic = state.topics.get_mut(topic).ok_or((3, -1))?;
+    let rules = rules(topic, sent.now);
+    let held = topic.partitions.get_mut(partition as usize).ok_or((3, -1))?;
+    let start = held.log.start;
+    let taken = held.log.append_raw(held.epoch, &sent.bytes, rules).map_err(|code| {
+        // What a broker cannot even look into says nothing of the log.
+        (code, if matches!(code, 2 | 10) { -1 } else { start })
+    })?;
+    Ok((taken.offset, start, taken.stamp))
 }

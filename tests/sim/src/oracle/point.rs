@@ -150,7 +150,10 @@ fn missing_topics(
             warned || back || gaps || report.failure.is_some()
         });
         let back = !held.back(&topic.name, *partition).is_empty();
-        let excused = made.troubled && named && (topic.forbidden || back);
+        // Of a topic that no broker describes nobody knows how many partitions it has.
+        let is_away = |member: &contract::MemberChange| member.topic == topic.name && member.change.is_missing();
+        let away = made.said.is_some_and(|report| report.members.iter().any(is_away));
+        let excused = made.troubled && named && (topic.forbidden || back || away);
         if !there && !excused {
             out.push(format!("{}/{partition} is missing, and the report does not name it", topic.name));
         }

@@ -1,0 +1,72 @@
+//! What is away never holds up the rest: a run whose source tells only a part makes its point, and says what it lacks.
+
+use contract::{ExitCode, Report};
+use sim::script::{Action, At, Mode, Script, Settings};
+use sim::world::probe;
+
+/// What a run of a set says under a fault that begins after the first run; `late` is a topic that came after that.
+fn under(mode: Mode, topic: &str, fault: &Action) -> (Report, ExitCode) {
+    let named = |name: &str| name.to_owned();
+    let before = vec![Action::Create(named("early"), 1, 1), Action::Produce(named("early"), 0, 2, 5, 100)];
+    let later = [
+        Action::Create(named("late"), 2, 1),
+        Action::Produce(named("late"), 0, 2, 5, 100),
+        Action::Produce(named("early"), 0, 2, 5, 100),
+    ];
+    let actions = later.into_iter().map(|what| At { ms: 0, what }).collect();
+    let settings = Settings { mode, deadline_ms: 20_000, ..Settings::default() };
+    let probe = probe(&Script { before, actions, settings, ..Script::default() }, fault);
+    assert_eq!(probe.violations, Vec::<String>::new());
+    let after = probe.after.and_then(|ended| ended.said).expect("the next run ends");
+    assert_eq!((after.0.outcome.as_str(), after.1), ("Completed", ExitCode::Done), "{:?}", after.0.failure);
+    let said = probe.under.and_then(|ended| ended.said).expect("the run ends");
+    println!("{mode:?} {topic}: {:?}", said.0.warnings);
+    said
+}
+
+/// `LEADER_NOT_AVAILABLE`: brokers tell it of topics whose partitions they do not know yet.
+const AWAY: i16 = 5;
+
+#[test]
+fn a_topic_that_no_broker_describes_keeps_nobody_from_the_others() {
+    for mode in [Mode::Incremental, Mode::Full] {
+        for topic in ["early", "late"] {
+            let (report, exit) = under(mode, topic, &Action::Undescribe(topic.to_owned(), AWAY));
+            assert_eq!((report.outcome.as_str(), exit), ("CompletedWithGaps", ExitCode::Done), "{:?}", report.failure);
+            assert!(report.point.is_some());
+            assert!(report.records > 0, "the other topic is read");
+            let member = report.members.iter().find(|member| member.topic == topic).expect("it is named");
+            assert!(member.change.is_missing(), "{member:?}");
+            assert_eq!(report.held_back.len(), 1, "{:?}", report.held_back);
+            assert_eq!(report.held_back[0]["topic"], topic);
+            assert_eq!(report.held_back[0]["reason"], "unavailable");
+            assert!(report.warnings.iter().any(|warning| warning.contains(topic)), "{:?}", report.warnings);
+        }
+    }
+}
+
+/// Brokers of Kafka 4 then name a last stable offset below the log's start.
+#[test]
+fn records_of_an_open_transaction_are_deleted() {
+    let topic = || "orders".to_owned();
+    let before = vec![
+        Action::Create(topic(), 1, 1),
+        Action::Produce(topic(), 0, 1, 4, 100),
+        Action::Begin(1, topic(), vec![0], 6, 100),
+        Action::Produce(topic(), 0, 2, 4, 100),
+    ];
+    for mode in [Mode::Incremental, Mode::Full] {
+        for to in [6, 10, 12] {
+            let settings = Settings { mode, transaction_wait: 1, ..Settings::default() };
+            let script = Script { before: before.clone(), settings, ..Script::default() };
+            let probe = probe(&script, &Action::Erase(topic(), 0, to));
+            assert_eq!(probe.violations, Vec::<String>::new(), "{mode:?} {to}");
+            let (report, exit) = probe.under.and_then(|ended| ended.said).expect("the run ends");
+            println!(
+                "{mode:?} {to}: {} {:?} {:?} {:?}",
+                report.outcome, report.held_back, report.gaps, report.warnings
+            );
+            assert_eq!(exit, ExitCode::Done, "{:?}", report.failure);
+        }
+    }
+}
