@@ -203,3 +203,29 @@ fn kill_9_again_and_again_loses_and_doubles_nothing() {
     bench.call("verify", &spec, &["k"]).ok();
     assert_eq!(compare(&bench, "k", &source, &target, &["k"]), number);
 }
+
+#[test]
+fn progress_says_since_when_all_is_archived_and_what_an_overdue_point_waits_for() {
+    let (source, bench) = (Kafka::start(), Bench::new());
+    load::create(&source.bootstrap(), "slow", 1, 1, &[]);
+    load::produce(&source.bootstrap(), "slow", &[], make(0, 100, 1));
+    let mut spec = follow(&bench, "overdue", &source.bootstrap(), "slow");
+    spec["backup"]["rateLimit"] = json!({"bytesPerSec": 150_000});
+    let mut live = bench.live(&spec);
+    let whole = live.wait("progress", |event| event["wholeAt"].is_string());
+    assert!(whole.get("overdue").is_none_or(Value::is_null), "{whole}");
+    // More than the limit lets through in three times five seconds.
+    load::produce(&source.bootstrap(), "slow", &[], make(100, 40_000, 1));
+    let overdue = live.wait("progress", |event| event["overdue"].is_string());
+    let waits = overdue["overdue"].as_str().unwrap();
+    assert!(waits.starts_with("it waits for slow/0, which is read up to offset "), "{waits}");
+    let at = |event: &Value| event["wholeAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let told_at = overdue["at"].as_str().map(|at| at.parse::<jiff::Timestamp>().unwrap());
+    assert!(told_at.is_none_or(|told| (told - at(&overdue)).get_seconds() >= 14), "{overdue}");
+    // Once it is caught up nothing is overdue any more, and what was whole is newer.
+    let again = live.wait("progress", |event| {
+        event["records"] == 40_000 && event.get("overdue").is_none_or(Value::is_null) && at(event) > at(&overdue)
+    });
+    assert_eq!(again["lag"], 0, "{again}");
+    live.end("TERM");
+}

@@ -181,7 +181,15 @@ async fn check_seal(
         out.problem(&shown, finding);
     }
     let configs = side::<TopicConfigs>(store, layout, entry.n, "configs.json", &seal.configs).await;
-    noted(configs, out)?;
+    if let Some(configs) = noted(configs, out)? {
+        let without = seal.topics.iter().filter(|topic| topic.live && !configs.contains_key(&topic.name));
+        let names: Vec<_> = without.map(|topic| topic.name.as_str()).collect();
+        if let Some(first) = names.first() {
+            let more = if names.len() > 1 { format!(" and of {} more topics", names.len() - 1) } else { String::new() };
+            let what = format!("the configs of topic {first}{more} are not known: the backup could not read them");
+            out.notes.push(Problem::new(shown.clone(), what));
+        }
+    }
     if let Some(groups) = &seal.groups {
         noted(side::<Vec<GroupSnapshot>>(store, layout, entry.n, "groups.json", groups).await, out)?;
     }

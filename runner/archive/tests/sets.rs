@@ -96,7 +96,11 @@ fn facts() -> SealFacts {
         source_cluster_id: None,
         include_offset_headers: false,
         held_back: vec![],
-        configs: [("topic-1".to_owned(), [("retention.ms".to_owned(), "1".to_owned())].into())].into(),
+        configs: [
+            ("topic-1".to_owned(), [("retention.ms".to_owned(), "1".to_owned())].into()),
+            ("topic-2".to_owned(), [].into()),
+        ]
+        .into(),
         groups: Some(vec![]),
         writer: "test".into(),
     }

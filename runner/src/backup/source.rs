@@ -1,8 +1,8 @@
 //! What the source has: where each partition starts, where it must end, and where its history has parted from what
 //! was archived before.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, UNKNOWN_TARGET};
@@ -308,13 +308,20 @@ fn tell_fork(emitter: &Emitter, fork: &Fork) {
 }
 
 /// The configs that topics have of their own. A topic that was deleted since it was found has none; who reads it finds
-/// out that it is gone.
+/// out that it is gone. Records matter more than configs: of a topic whose configs are refused there are none, and that is
+/// told once, with `told` as the memory.
 ///
 /// # Errors
-/// When they may not be read.
-pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<TopicConfigs, Failure> {
+/// When no broker answers in time.
+pub(crate) async fn configs(
+    cluster: &Cluster,
+    topics: &[Topic],
+    emitter: &Emitter,
+    told: &Mutex<BTreeSet<String>>,
+) -> Result<TopicConfigs, Failure> {
     let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
-    let all = cluster.configs_of_existing(&names).await?;
+    let wire::ToldConfigs { configs: all, refused } = cluster.configs_of_existing(&names).await?;
+    tell_refused(&refused, emitter, told);
     let own = |entries: BTreeMap<String, wire::ConfigEntry>| {
         entries
             .into_iter()
@@ -323,6 +330,16 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic]) -> Result<Topic
             .collect()
     };
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
+}
+
+fn tell_refused(refused: &BTreeMap<String, WireError>, emitter: &Emitter, told: &Mutex<BTreeSet<String>>) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    let new: Vec<_> = refused.iter().filter(|(name, _)| told.insert((*name).clone())).collect();
+    let Some((name, error)) = new.first() else { return };
+    let more = if new.len() > 1 { format!(" and of {} more topics", new.len() - 1) } else { String::new() };
+    emitter.warn(format!(
+        "the configs of topic {name}{more} are not in the archive: {error}; grant DescribeConfigs on the topic, or a restore creates it with the target's defaults"
+    ));
 }
 
 /// Configs as the source tells them, and of topics that it does not describe those that were kept.

@@ -66,6 +66,6 @@ pub use retry::Backoff;
 pub use sasl::SaslConfig;
 pub use throttle::Throttled;
 pub use tls::TlsFiles;
-pub use topics::{ConfigEntry, Configs, Creation, NewTopic};
+pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs};
 pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
 pub use verdict::Verdict;

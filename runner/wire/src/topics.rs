@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::cluster::Cluster;
 use crate::metadata::{UNKNOWN_LOOKS, topic_name};
-use crate::{Request, WireError, code};
+use crate::{Request, Retry, WireError, code};
 
 /// Resource type of topics in config requests.
 const TOPIC: i8 = 2;
@@ -37,6 +37,15 @@ pub struct ConfigEntry {
 
 /// The configs of a topic by name.
 pub type Configs = BTreeMap<String, ConfigEntry>;
+
+/// What brokers tell of the configs of several topics.
+#[derive(Debug, Clone, Default)]
+pub struct ToldConfigs {
+    /// The configs of each topic.
+    pub configs: HashMap<String, Configs>,
+    /// Topics whose configs are refused for good, and why.
+    pub refused: BTreeMap<String, WireError>,
+}
 
 /// A topic to create.
 #[derive(Debug, Clone)]
@@ -66,37 +75,42 @@ impl Cluster {
     /// # Errors
     /// When a topic's configs may not be read, or the deadline passes.
     pub async fn topic_configs(&self, names: &[String]) -> Result<HashMap<String, Configs>, WireError> {
-        self.all_configs(names, false).await
+        let told = self.all_configs(names, false).await?;
+        let first = told.refused.into_values().next();
+        first.map_or(Ok(told.configs), Err)
     }
 
-    /// The same for topics that may be deleted meanwhile: those that several looks in a row find unknown are left out.
+    /// The same for topics that may be deleted meanwhile: those that several looks in a row find unknown are left out. A
+    /// refusal keeps back the configs of its topic alone.
     ///
     /// # Errors
-    /// When a topic's configs may not be read, or the deadline passes.
-    pub async fn configs_of_existing(&self, names: &[String]) -> Result<HashMap<String, Configs>, WireError> {
+    /// When the deadline passes.
+    pub async fn configs_of_existing(&self, names: &[String]) -> Result<ToldConfigs, WireError> {
         self.all_configs(names, true).await
     }
 
-    async fn all_configs(&self, names: &[String], may_go: bool) -> Result<HashMap<String, Configs>, WireError> {
-        let mut out = HashMap::new();
+    async fn all_configs(&self, names: &[String], may_go: bool) -> Result<ToldConfigs, WireError> {
+        let mut out = ToldConfigs::default();
         for chunk in names.chunks(CHUNK) {
             let mut looks = 0;
             let found = self
                 .retrying(async || {
                     let answers = self.describe_configs(chunk).await?;
                     looks += 1;
-                    let mut found = Vec::with_capacity(answers.len());
+                    let mut found = ToldConfigs::default();
                     for (name, answer) in answers {
                         match answer {
-                            Ok(configs) => found.push((name, configs)),
+                            Ok(configs) => drop(found.configs.insert(name, configs)),
                             Err(error) if may_go && looks >= UNKNOWN_LOOKS && is_unknown(&error) => {}
+                            Err(error) if error.retry() == Retry::Never => drop(found.refused.insert(name, error)),
                             Err(error) => return Err(error),
                         }
                     }
                     Ok(found)
                 })
                 .await?;
-            out.extend(found);
+            out.configs.extend(found.configs);
+            out.refused.extend(found.refused);
         }
         Ok(out)
     }

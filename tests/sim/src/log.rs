@@ -111,9 +111,14 @@ pub struct Log {
 impl Log {
     /// Last stable offset.
     pub fn stable(&self) -> i64 {
-        // What an administrator deleted of an open transaction: before 4.0 it held nothing back, now it still does.
         let stable = self.open.values().copied().min().unwrap_or(self.end);
-        if self.is_old { stable.max(self.start) } else { stable }
+        if stable >= self.start {
+            return stable;
+        }
+        // An administrator deleted the beginning of an open transaction. Since 4.0 the batch that the log's start lies in is
+        // not stable as a whole.
+        let first = self.batches.first().map_or(self.start, |batch| batch.base);
+        if self.is_old { self.start } else { first.min(self.start) }
     }
 
     /// Offsets now.

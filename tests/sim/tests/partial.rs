@@ -45,6 +45,21 @@ fn a_topic_that_no_broker_describes_keeps_nobody_from_the_others() {
     }
 }
 
+/// The request for configs, and the refusal of it.
+const DESCRIBE_CONFIGS: i16 = 32;
+const FORBIDDEN: i16 = 29;
+
+#[test]
+fn refused_configs_keep_no_records_back() {
+    for mode in [Mode::Incremental, Mode::Full] {
+        let (report, exit) = under(mode, "early", &Action::Code(DESCRIBE_CONFIGS, FORBIDDEN, None));
+        assert_eq!((report.outcome.as_str(), exit), ("Completed", ExitCode::Done), "{:?}", report.failure);
+        assert!(report.records > 0);
+        let text = "configs of topic early and of 1 more topics are not in the archive";
+        assert!(report.warnings.iter().any(|warning| warning.contains(text)), "{:?}", report.warnings);
+    }
+}
+
 /// Brokers of Kafka 4 then name a last stable offset below the log's start.
 #[test]
 fn records_of_an_open_transaction_are_deleted() {

@@ -288,7 +288,8 @@ impl Player {
     pub(crate) async fn settled(&mut self, name: u8) {
         let id = TransactionalId(text(&self.whole(format!("t{name}"))));
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id]);
-        for _ in 0..PATIENCE * u32::from(self.real) {
+        // Markers take their time where a topic of the transaction was deleted.
+        for _ in 0..10 * PATIENCE * u32::from(self.real) {
             let answer = self.client.ask(0, &request).await;
             let busy = answer.transaction_states.iter().any(|state| state.transaction_state.starts_with("Prepare"));
             if !busy {

@@ -35,6 +35,8 @@ pub(crate) async fn make(
     let mut out = Proposal::new(outline(cluster, point, spec, &chosen)?);
     out.warnings = warnings;
     out.warnings.extend(point.notes().iter().map(ToString::to_string));
+    let without = |chosen: &&Chosen| chosen.topic.live && !configs.contains_key(&chosen.topic.name);
+    out.warnings.extend(chosen.iter().filter(without).map(|chosen| unknown_configs(chosen, &targets)));
     choose_timelines(&mut out, spec, &chosen);
     let places = chosen.iter().flat_map(|chosen| (0..chosen.topic.partitions).map(|p| (chosen.topic.id, p)));
     let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window, spec.on_unreadable).await?;
@@ -47,6 +49,19 @@ pub(crate) async fn make(
     out.cut_transactions = cut_reader::find(point, &out.plan).await?;
     out.warnings.extend(cuts::warning(&out.cut_transactions));
     Ok(out)
+}
+
+/// The point does not say how the topic was configured.
+fn unknown_configs(chosen: &Chosen, targets: &HashMap<String, Existing>) -> String {
+    let then = if targets.contains_key(&chosen.target) {
+        "target topic stays as it is"
+    } else {
+        "target topic is created with the cluster's defaults"
+    };
+    format!(
+        "the configs of topic {} are not known: the backup could not read them (DescribeConfigs); its {then}",
+        chosen.topic.name
+    )
 }
 
 /// What the target itself says to what the plan asks of it.

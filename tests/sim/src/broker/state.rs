@@ -114,7 +114,7 @@ pub struct State {
     /// The epoch that a transactional id's producer named when it asked for its present one.
     named_epochs: BTreeMap<String, i16>,
     /// Answers as Kafka 3.9 where 4.3 has others: who names its epoch while its transaction is open is fenced, an old epoch
-    /// is noticed later, what was deleted of an open transaction holds nothing back, and a group goes with its last position.
+    /// is noticed later, the last stable offset is never below the log's start, and a group goes with its last position.
     pub is_old: bool,
     /// What goes wrong.
     pub faults: Faults,
