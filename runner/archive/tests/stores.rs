@@ -17,8 +17,8 @@ use faulty::{Faulty, Kind, Wrong};
 use uuid::Uuid;
 
 const TOPIC: Uuid = Uuid::from_u128(1);
-const GONE: &str = "store-answer:{\"status\":404,\"code\":\"NoSuchUpload\",\"words\":\"\",\"request\":\"\",\"region\":\"\",\"ahead\":null,\"conditional\":false}";
-const NO_PARTS: &str = "store-answer:{\"status\":501,\"code\":\"NotImplemented\",\"words\":\"\",\"request\":\"\",\"region\":\"\",\"ahead\":null,\"conditional\":false}";
+const GONE: &str = "store-answer:{\"status\":404,\"code\":\"NoSuchUpload\",\"words\":\"\",\"request\":\"\",\"region\":\"\",\"endpoint\":\"\",\"right\":\"\",\"ahead\":null,\"conditional\":false}";
+const NO_PARTS: &str = "store-answer:{\"status\":501,\"code\":\"NotImplemented\",\"words\":\"\",\"request\":\"\",\"region\":\"\",\"endpoint\":\"\",\"right\":\"\",\"ahead\":null,\"conditional\":false}";
 
 fn options(run: &str, stamp: &str) -> WriterOptions {
     WriterOptions {
