@@ -32,6 +32,7 @@ pub(crate) async fn watch(restore: &Restore<'_>) -> Failure {
         }
     };
     tokio::select! {
+        biased;
         failure = ours => failure,
         failure = guards => failure,
     }
