@@ -285,11 +285,11 @@ fn every_field_that_changes_what_is_written_changes_the_plan() {
         };
         known.entry(part.to_string()).or_insert_with(made).clone()
     };
-    let plain = plan(one(json!({})));
+    let usual = plan(one(json!({})));
     for (field, effect) in table {
         match effect {
             Effect::Changes(a, b) => assert_ne!(plan(a), plan(b), "{field}"),
-            Effect::Same(part, why) => assert_eq!(plan(part), plain, "{field}: {why}"),
+            Effect::Same(part, why) => assert_eq!(plan(part), usual, "{field}: {why}"),
         }
     }
 }
