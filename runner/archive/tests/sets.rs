@@ -333,15 +333,18 @@ async fn every_changed_byte_is_found() {
     let (inner, store) = memory();
     write(&store, vec![vec![(1, 0, 2, 40), (1, 1, 1, 5), (2, 3, 3, 9)], vec![(1, 0, 1, 3)]]).await;
     let (layout, seal) = resolve(&store, "orders").await.unwrap();
+    let unpacked = |bytes: &[u8]| zstd::stream::decode_all(bytes).ok();
     for (key, _) in store.walk(&layout.root()).await.unwrap() {
         let path = Path::from(format!("team/a/{key}"));
         let good = inner.get(&path).await.unwrap().bytes().await.unwrap();
         for position in 0..good.len() {
             let mut bad = good.to_vec();
             bad[position] ^= 0x15;
+            // A hint, which no digest names, may be packed in another way: a match can be copied from an equal place.
+            let same = unpacked(&good).is_some_and(|good| unpacked(&bad) == Some(good));
             inner.put(&path, bad.into()).await.unwrap();
             let found = verify_point(&store, &layout, seal, Level::Checksum).await.unwrap();
-            assert!(!found.problems.is_empty(), "byte {position} of {key}");
+            assert!(!found.problems.is_empty() || same, "byte {position} of {key}");
         }
         inner.put(&path, good.into()).await.unwrap();
     }
