@@ -90,9 +90,9 @@ async fn one_epoch(
     let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
-    let mut dealer = Dealer::new(ways, rules, skip, senders);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-    let mut feed = Feed { stream: None, passes: passes(plan, left).into(), dealer: &mut dealer, began: false };
+    let dealer = Dealer::new(ways, rules, skip, senders);
+    let mut feed = Feed { stream: None, passes: passes(plan, left).into(), dealer, began: false };
     feed.next_pass(restore).await?;
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO, topic: None };
@@ -103,7 +103,7 @@ async fn one_epoch(
             biased;
             _ = progress.tick() => {
                 tell_progress(restore, plan, &shared, report.records, &mut speed);
-                notes.warnings().into_iter().for_each(|warning| restore.emitter.warn(warning));
+                tell_warnings(restore, notes);
                 continue;
             }
             interrupted = &mut interruption => {
@@ -132,7 +132,10 @@ async fn one_epoch(
         let taken = loop {
             tokio::select! {
                 biased;
-                _ = progress.tick() => tell_progress(restore, plan, &shared, report.records, &mut speed),
+                _ = progress.tick() => {
+                    tell_progress(restore, plan, &shared, report.records, &mut speed);
+                    tell_warnings(restore, notes);
+                }
                 interrupted = &mut interruption => {
                     end = Some(interrupted);
                     break 'work;
@@ -149,7 +152,7 @@ async fn one_epoch(
             }
         }
     }
-    drop(dealer);
+    drop(feed);
     let abort = matches!(end, Some(LaneEnd::Recover(_)));
     while let Some(lane) = running.next().await {
         match joined(lane) {
@@ -189,9 +192,15 @@ async fn shared(restore: &Restore<'_>, lease: &Lease) -> Result<Shared, Failure>
     })
 }
 
+/// Says what was found at single batches since it was said last.
+fn tell_warnings(restore: &Restore<'_>, notes: &Notes) {
+    notes.warnings().into_iter().for_each(|warning| restore.emitter.warn(warning));
+}
+
 /// Says what was found at single batches, and which records were left out.
 fn tell_notes(restore: &Restore<'_>, notes: &Notes, report: &mut Report) {
-    notes.warnings().into_iter().chain(notes.rest()).for_each(|warning| restore.emitter.warn(warning));
+    tell_warnings(restore, notes);
+    notes.rest().into_iter().for_each(|warning| restore.emitter.warn(warning));
     report.left_out_records = notes.left_out();
     let row = |((topic, partition, offset), records, reason)| {
         serde_json::json!({
@@ -232,16 +241,16 @@ enum Next {
 }
 
 /// The way of the archive's records to the lanes.
-struct Feed<'a> {
+struct Feed {
     stream: Option<BatchStream>,
     /// What is streamed after that.
     passes: VecDeque<Wanted>,
-    dealer: &'a mut Dealer,
+    dealer: Dealer,
     /// Whether a share was taken.
     began: bool,
 }
 
-impl Feed<'_> {
+impl Feed {
     /// Begins the next pass; `false` where there is none.
     async fn next_pass(&mut self, restore: &Restore<'_>) -> Result<bool, Failure> {
         let Some(wanted) = self.passes.pop_front() else { return Ok(false) };

@@ -5,7 +5,6 @@
 //! whether that still is the newest. So the later one stops the earlier one. A guard never has a transaction and
 //! writes nothing.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contract::{Code, Failure};
@@ -37,10 +36,7 @@ const SETTLE_WRITTEN: Duration = Duration::from_secs(20);
 pub(super) async fn first(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<Vec<Tail>, Failure> {
     // What this restore may not write to anyway is no reason to stop another one.
     let mut tails = first_tails(restore, plan).await?;
-    let guards = each(&restore.cluster, &restore.state.topics, |_| None).await?;
-    for (topic, guard) in restore.state.topics.iter_mut().zip(guards) {
-        topic.guard = guard;
-    }
+    take_all(&restore.cluster, &mut restore.state.topics, |_| Some(None)).await?;
     let held_before = |topic: &TargetTopic| topic.guard.is_some_and(|guard| guard.number > 0);
     if restore.state.topics.iter().any(held_before) {
         tokio::time::sleep(SETTLE).await;
@@ -59,14 +55,8 @@ pub(super) async fn first(restore: &mut Restore<'_>, plan: &RestorePlan) -> Resu
 /// # Errors
 /// [`Code::Fenced`] when another restore took one since.
 pub(super) async fn renew(restore: &mut Restore<'_>) -> Result<(), Failure> {
-    let held: Vec<_> = restore.state.topics.iter().filter(|topic| topic.guard.is_some()).cloned().collect();
-    let guards = each(&restore.cluster, &held, |topic| topic.guard).await?;
-    for topic in &mut restore.state.topics {
-        if let Some(place) = held.iter().position(|other| other.name == topic.name) {
-            topic.guard = guards.get(place).copied().flatten();
-        }
-    }
-    Ok(())
+    let renewed = |topic: &TargetTopic| topic.guard.map(Some);
+    take_all(&restore.cluster, &mut restore.state.topics, renewed).await
 }
 
 /// Looks at all guards, and goes on as long as they are the newest.
@@ -88,7 +78,7 @@ pub(super) async fn check(cluster: &Cluster, topics: &[TargetTopic]) -> Result<(
 /// Looks at some guards at a time, so that restores of many topics do not burden the coordinators.
 #[derive(Debug, Default)]
 pub(super) struct Round {
-    next: AtomicUsize,
+    next: usize,
 }
 
 impl Round {
@@ -96,11 +86,10 @@ impl Round {
     ///
     /// # Errors
     /// [`Code::Fenced`] when another restore took one.
-    pub(super) async fn look(&self, restore: &Restore<'_>) -> Result<(), Failure> {
+    pub(super) async fn look(&mut self, restore: &Restore<'_>) -> Result<(), Failure> {
         let topics = &restore.state.topics;
-        let from = self.next.load(Ordering::Relaxed);
-        let upto = (from + AT_A_LOOK).min(topics.len());
-        self.next.store(if upto == topics.len() { 0 } else { upto }, Ordering::Relaxed);
+        let (from, upto) = (self.next, (self.next + AT_A_LOOK).min(topics.len()));
+        self.next = if upto == topics.len() { 0 } else { upto };
         match check(&restore.cluster, topics.get(from..upto).unwrap_or(&[])).await {
             Err(failure) if failure.code != Code::Fenced => {
                 tracing::warn!(%failure, "whether another restore writes to these topics is not known; looking again later");
@@ -111,21 +100,35 @@ impl Round {
     }
 }
 
-/// Takes an epoch of each topic's guard, as the one who holds `current` of it. `None` without the right to.
-async fn each(
+/// Takes an epoch of each topic's guard as the holder that `after` names, if any; a topic for which it says `None` keeps
+/// what it has.
+async fn take_all(
     cluster: &Cluster,
-    topics: &[TargetTopic],
-    current: impl Fn(&TargetTopic) -> Option<Guard>,
-) -> Result<Vec<Option<Guard>>, Failure> {
-    let take = |(topic, current): (String, Option<Guard>)| async move { take(cluster, &topic, current).await };
-    let topics = topics.iter().map(|topic| (topic.name.clone(), current(topic)));
-    futures::stream::iter(topics).map(take).buffered(AT_ONCE).try_collect().await
+    topics: &mut [TargetTopic],
+    after: impl Fn(&TargetTopic) -> Option<Option<Guard>>,
+) -> Result<(), Failure> {
+    let take = |topic: &TargetTopic| {
+        let (name, after, held) = (topic.name.clone(), after(topic), topic.guard);
+        async move {
+            match after {
+                Some(after) => take(cluster, &name, after).await,
+                None => Ok(held),
+            }
+        }
+    };
+    let all: Vec<_> = topics.iter().map(take).collect();
+    let guards: Vec<_> = futures::stream::iter(all).buffered(AT_ONCE).try_collect().await?;
+    for (topic, guard) in topics.iter_mut().zip(guards) {
+        topic.guard = guard;
+    }
+    Ok(())
 }
 
-async fn take(cluster: &Cluster, topic: &str, current: Option<Guard>) -> Result<Option<Guard>, Failure> {
+/// Takes the next epoch of a guard; `None` without the right to.
+async fn take(cluster: &Cluster, topic: &str, after: Option<Guard>) -> Result<Option<Guard>, Failure> {
     let id = transactional_id(topic);
-    let mut taken = match current {
-        Some(current) => cluster.renew_producer(&id, current.into()).await,
+    let mut taken = match after {
+        Some(holder) => cluster.renew_producer(&id, holder.into()).await,
         None => cluster.init_producer(Some(&id)).await,
     };
     // The coordinator has forgotten it: so nobody else holds it.

@@ -125,7 +125,9 @@ fn changed(text: &str) -> Failure {
 async fn settled(restore: &Restore<'_>, plan: &RestorePlan) -> Result<HashMap<String, Existing>, Failure> {
     // Those that an earlier attempt saw are still the same, or this restore does not go on.
     let seen: Vec<_> = restore.state.topics.iter().filter(|topic| !topic.id.is_nil()).cloned().collect();
-    same_topics(&restore.cluster, &seen).await?;
+    if !seen.is_empty() {
+        same_topics(&restore.cluster, &seen).await?;
+    }
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let mut backoff = restore.cluster.backoff();
     loop {

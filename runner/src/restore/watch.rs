@@ -23,7 +23,7 @@ pub(crate) async fn watch(restore: &Restore<'_>) -> Failure {
         }
     };
     let guards = async {
-        let round = guard::Round::default();
+        let mut round = guard::Round::default();
         loop {
             tokio::time::sleep(guard::EVERY).await;
             if let Err(failure) = round.look(restore).await {
