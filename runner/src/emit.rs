@@ -2,7 +2,7 @@
 //! standard error when that is a terminal. Nothing here waits for whoever reads them: what an outlet drops is told by an
 //! event of its own, and seen by the numbers that are missing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +33,8 @@ struct Inner {
     /// The last that was told of each topic and group.
     members: BTreeMap<String, MemberChange>,
     groups: BTreeMap<String, GroupChange>,
+    /// Topics whose refused configs were told of.
+    without_configs: BTreeSet<String>,
     /// Warnings that there was no room for.
     left_out: u64,
     /// Where events go, when somebody wants them.
@@ -58,6 +60,7 @@ impl Emitter {
             warnings: VecDeque::new(),
             members: BTreeMap::new(),
             groups: BTreeMap::new(),
+            without_configs: BTreeSet::new(),
             left_out: 0,
             events,
             log,
@@ -129,6 +132,11 @@ impl Emitter {
             self.emit(EventKind::Member { member: member.clone() });
         }
         is_news
+    }
+
+    /// Whether nobody was told yet that the configs of this topic are refused; from now on somebody was.
+    pub(crate) fn is_first_refusal_of_configs(&self, topic: &str) -> bool {
+        self.lock().without_configs.insert(topic.to_owned())
     }
 
     /// Tells what became of a consumer group of the last point; `false` when that was told before.

@@ -2,7 +2,7 @@
 //! archived that was there at the last look?
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{GroupSnapshot, HeldBack, TopicConfigs};
@@ -42,8 +42,6 @@ pub(crate) struct Follow {
     pub(crate) held_back: Vec<HeldBack>,
     /// Their configs, from the last point.
     pub(crate) kept_configs: TopicConfigs,
-    /// Topics whose refused configs were told of.
-    told_configs: Arc<Mutex<BTreeSet<String>>>,
     /// Consumer groups of the last point, or of the last look.
     pub(crate) last_groups: Arc<Vec<GroupSnapshot>>,
     stuck: StuckWatch,
@@ -84,7 +82,6 @@ impl Follow {
             missing: BTreeSet::new(),
             held_back: Vec::new(),
             kept_configs: TopicConfigs::new(),
-            told_configs: Arc::default(),
             last_groups: Arc::default(),
             stuck: StuckWatch::default(),
             asked: None,
@@ -107,8 +104,7 @@ impl Follow {
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
             let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.last_groups));
-            let told = Arc::clone(&self.told_configs);
-            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last, &told).await }.boxed_local());
+            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last).await }.boxed_local());
         }
     }
 

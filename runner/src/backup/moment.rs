@@ -2,7 +2,6 @@
 //! that the source had then is archived.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use archive::{GroupSnapshot, HeldBack, HeldReason, TopicConfigs};
@@ -39,12 +38,11 @@ pub(crate) async fn look(
     backup: &BackupSpec,
     emitter: &Emitter,
     last_groups: &[GroupSnapshot],
-    told_configs: &Mutex<BTreeSet<String>>,
 ) -> Result<Look, Failure> {
     let wanted = backup.consumer_group_snapshot;
     let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups).await?) } else { None };
     let topics = select::rediscover(cluster, backup).await?.topics;
-    let configs = configs(cluster, &topics, emitter, told_configs).await?;
+    let configs = configs(cluster, &topics, emitter).await?;
     let marks = Marks::ask(cluster, &topics, PATIENCE).await?;
     Ok(Look { topics, marks, configs, groups })
 }

@@ -1,7 +1,7 @@
 //! The life of a run after its claim: plan, collect, and plan again where the source changed on the way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{
@@ -66,8 +66,6 @@ pub(crate) struct Session<'a> {
     configs: TopicConfigs,
     /// Configs of missing topics, from the last recovery point.
     kept_configs: TopicConfigs,
-    /// Topics whose refused configs were told of.
-    told_configs: Mutex<BTreeSet<String>>,
     targets: HashMap<(Uuid, i32), i64>,
     /// Topics that were deleted while a snapshot read them: they belong to its point as far as they were read.
     deleted: BTreeSet<Uuid>,
@@ -93,7 +91,6 @@ impl<'a> Session<'a> {
             members: Members::default(),
             configs: TopicConfigs::new(),
             kept_configs: TopicConfigs::new(),
-            told_configs: Mutex::default(),
             targets: HashMap::new(),
             deleted: BTreeSet::new(),
             totals: Totals::default(),
@@ -195,7 +192,7 @@ impl<'a> Session<'a> {
         let plan = source::plan(&self.cluster, &self.topics, &mut before, emitter, PLAN_PATIENCE).await?;
         if !follow {
             // Configs of topics that were deleted meanwhile stay.
-            self.configs.extend(source::configs(&self.cluster, &self.topics, emitter, &self.told_configs).await?);
+            self.configs.extend(source::configs(&self.cluster, &self.topics, emitter).await?);
         }
         self.report.topics = self.topics.len() as u64;
         self.report.partitions = (plan.cursors.len() + plan.unplanned.len()) as u64;

@@ -1,8 +1,8 @@
 //! What the source has: where each partition starts, where it must end, and where its history has parted from what
 //! was archived before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, UNKNOWN_TARGET};
@@ -309,19 +309,14 @@ fn tell_fork(emitter: &Emitter, fork: &Fork) {
 
 /// The configs that topics have of their own. A topic that was deleted since it was found has none; who reads it finds
 /// out that it is gone. Records matter more than configs: of a topic whose configs are refused there are none, and that is
-/// told once, with `told` as the memory.
+/// told once.
 ///
 /// # Errors
 /// When no broker answers in time.
-pub(crate) async fn configs(
-    cluster: &Cluster,
-    topics: &[Topic],
-    emitter: &Emitter,
-    told: &Mutex<BTreeSet<String>>,
-) -> Result<TopicConfigs, Failure> {
+pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic], emitter: &Emitter) -> Result<TopicConfigs, Failure> {
     let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
     let wire::ToldConfigs { configs: all, refused } = cluster.configs_of_existing(&names).await?;
-    tell_refused(&refused, emitter, told);
+    tell_refused(&refused, emitter);
     let own = |entries: BTreeMap<String, wire::ConfigEntry>| {
         entries
             .into_iter()
@@ -332,9 +327,8 @@ pub(crate) async fn configs(
     Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
 }
 
-fn tell_refused(refused: &BTreeMap<String, WireError>, emitter: &Emitter, told: &Mutex<BTreeSet<String>>) {
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    let new: Vec<_> = refused.iter().filter(|(name, _)| told.insert((*name).clone())).collect();
+fn tell_refused(refused: &BTreeMap<String, WireError>, emitter: &Emitter) {
+    let new: Vec<_> = refused.iter().filter(|(name, _)| emitter.is_first_refusal_of_configs(name)).collect();
     let Some((name, error)) = new.first() else { return };
     let more = if new.len() > 1 { format!(" and of {} more topics", new.len() - 1) } else { String::new() };
     emitter.warn(format!(
