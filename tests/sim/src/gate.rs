@@ -1,7 +1,7 @@
 //! What stands between one attempt of the runner and the world: it can be stopped like a process, and killed like one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -70,5 +70,29 @@ impl Gate {
         if life.wait_for(|life| *life == Life::Dead).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// The gate of the attempt that runs now, for whoever stops or kills it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Current(Arc<Mutex<Option<Gate>>>);
+
+impl Current {
+    pub(crate) fn set(&self, gate: &Gate) {
+        *self.0.lock().unwrap() = Some(gate.clone());
+    }
+
+    /// The gate, if an attempt has begun.
+    pub(crate) fn gate(&self) -> Option<Gate> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn kill(&self) {
+        self.gate().iter().for_each(Gate::kill);
+    }
+
+    /// As `kill -STOP`, or `-CONT`.
+    pub(crate) fn stop(&self, stopped: bool) {
+        self.gate().iter().for_each(|gate| gate.stop(stopped));
     }
 }

@@ -1,16 +1,19 @@
 //! A restore in the model: a backup of one cluster is restored into another while the script happens there.
 
-use std::sync::{Arc, Mutex};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{ExitCode, RunSpec};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Apply;
 use crate::attempt::{Ended, Ground, NAME};
 use crate::broker::{Kafka, State};
-use crate::gate::Gate;
+use crate::gate::{Current, Gate};
 use crate::restored::{BYSTANDER, Judge, OF_OTHERS};
 use crate::script::{Action, Rival, Script};
 use crate::store::ModelStore;
@@ -61,12 +64,13 @@ async fn run(script: &Script) -> Outcome {
     }
     let judge = Judge::new(script, &source.kafka.look(), &target.kafka.look());
     let mut restores =
-        Restores { target, judge, begun: Instant::now(), current: Current::default(), ended: Arc::default() };
+        Restores { target, judge, begun: Instant::now(), current: Current::default(), rivals: Rivals::default() };
     let actor = tokio::task::spawn_local(act(restores.clone()));
     let done = Box::pin(restores.run(script, &mut attempts, &mut violations)).await;
     actor.abort();
-    restores.rivals_end().await;
-    violations.append(&mut restores.ended.lock().unwrap().violations);
+    for rival in restores.rivals.take() {
+        violations.extend(rival.await.expect("a rival panicked"));
+    }
     if done {
         // Whoever came later has not changed what was complete.
         violations.extend(restores.judge.still(&restores.target.kafka.look()));
@@ -85,15 +89,8 @@ async fn run(script: &Script) -> Outcome {
     }
 }
 
-/// The gate of the attempt that runs now.
-type Current = Arc<Mutex<Option<Gate>>>;
-
-/// What rivals said.
-#[derive(Debug, Default)]
-struct Rivals {
-    violations: Vec<String>,
-    running: u32,
-}
+/// What each rival did wrong, once it has ended.
+type Rivals = Rc<RefCell<Vec<JoinHandle<Vec<String>>>>>;
 
 /// The restore of the script, and its rivals.
 #[derive(Clone)]
@@ -102,7 +99,7 @@ struct Restores {
     judge: Judge,
     begun: Instant,
     current: Current,
-    ended: Arc<Mutex<Rivals>>,
+    rivals: Rivals,
 }
 
 impl Restores {
@@ -113,7 +110,7 @@ impl Restores {
         for number in 1..=ATTEMPTS {
             let dies_at = script.deaths.iter().find(|(attempt, _)| *attempt == number).map_or(0, |(_, at)| *at);
             let gate = Gate::new(dies_at);
-            *self.current.lock().unwrap() = Some(gate.clone());
+            self.current.set(&gate);
             let cancel = CancellationToken::new();
             let work = self.target.attempt(&spec, &gate, &cancel, number);
             let Ok(ended) = tokio::time::timeout(LONGEST, work).await else {
@@ -145,9 +142,8 @@ impl Restores {
         said
     }
 
-    /// One attempt of another restore.
-    async fn rival(self, rival: Rival, ms: u64) {
-        self.ended.lock().unwrap().running += 1;
+    /// One attempt of another restore; what it did wrong.
+    async fn rival(self, rival: Rival, ms: u64) -> Vec<String> {
         let spec = spec(&self.target, Some(rival));
         let (gate, cancel) = (Gate::new(0), CancellationToken::new());
         let work = self.target.attempt(&spec, &gate, &cancel, 1000 + ms as u32);
@@ -157,21 +153,7 @@ impl Restores {
         if let Ok(ended) = ended {
             self.said(&format!("rival of {ms} ms ({rival:?})"), &ended, &mut violations);
         }
-        let mut all = self.ended.lock().unwrap();
-        all.violations.append(&mut violations);
-        all.running -= 1;
-    }
-
-    async fn rivals_end(&self) {
-        while self.ended.lock().unwrap().running > 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-
-    fn with_gate(&self, work: impl FnOnce(&Gate)) {
-        if let Some(gate) = &*self.current.lock().unwrap() {
-            work(gate);
-        }
+        violations
     }
 }
 
@@ -182,17 +164,19 @@ async fn act(restores: Restores) {
         tokio::time::sleep_until(restores.begun + Duration::from_millis(at.ms)).await;
         apply.apply(&at.what).await;
         match at.what {
-            Action::Kill => restores.with_gate(Gate::kill),
+            Action::Kill => restores.current.kill(),
             Action::Freeze(millis) => {
-                let gate = restores.current.lock().unwrap().clone();
-                let Some(gate) = gate else { continue };
+                let Some(gate) = restores.current.gate() else { continue };
                 gate.stop(true);
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_millis(millis)).await;
                     gate.stop(false);
                 });
             }
-            Action::Restore(rival) => drop(tokio::task::spawn_local(restores.clone().rival(rival, at.ms))),
+            Action::Restore(rival) => {
+                let running = tokio::task::spawn_local(restores.clone().rival(rival, at.ms));
+                restores.rivals.borrow_mut().push(running);
+            }
             _ => {}
         }
     }

@@ -27,7 +27,7 @@ pub(crate) struct Judge {
     wanted: BTreeMap<(String, i32), Vec<u64>>,
     /// Configs that topics have in the end.
     configs: BTreeMap<String, BTreeMap<String, String>>,
-    /// Ids of target topics that were there before.
+    /// Id, end and configs of the topic that no restore is about.
     bystander: Option<(Uuid, i64, BTreeMap<String, String>)>,
     /// Configs that somebody else sets.
     touched: BTreeSet<(String, String)>,

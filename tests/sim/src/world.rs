@@ -1,7 +1,7 @@
 //! A whole simulation: the script happens while the runner is started, killed and started again as an operator does it;
 //! then everything heals, and the last run must end well.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::ExitCode;
@@ -12,7 +12,7 @@ use crate::apply::Apply;
 pub use crate::attempt::Ended;
 use crate::attempt::{Ground, NAME};
 use crate::broker::{Kafka, State};
-use crate::gate::Gate;
+use crate::gate::{Current, Gate};
 use crate::oracle::Oracle;
 use crate::panics;
 use crate::restore::restore;
@@ -48,22 +48,6 @@ pub struct Outcome {
     pub attempts: Vec<String>,
     /// The newest lines of the trace.
     pub trace: String,
-}
-
-/// The gate of the attempt that runs now.
-#[derive(Debug, Clone, Default)]
-struct Current(Arc<Mutex<Option<Gate>>>);
-
-impl Current {
-    fn set(&self, gate: &Gate) {
-        *self.0.lock().unwrap() = Some(gate.clone());
-    }
-
-    fn with(&self, work: impl FnOnce(&Gate)) {
-        if let Some(gate) = &*self.0.lock().unwrap() {
-            work(gate);
-        }
-    }
 }
 
 /// Runs a script from its beginning to its end.
@@ -146,9 +130,9 @@ impl World {
                     ground.trace.note_trouble();
                 }
                 match at.what {
-                    Action::Kill => current.with(Gate::kill),
+                    Action::Kill => current.kill(),
                     Action::Freeze(millis) => {
-                        current.with(|gate| gate.stop(true));
+                        current.stop(true);
                         let (current, trace) = (current.clone(), ground.trace.clone());
                         tokio::spawn(async move {
                             let thaws = Instant::now() + Duration::from_millis(millis);
@@ -156,7 +140,7 @@ impl World {
                                 trace.note_trouble();
                                 tokio::time::sleep_until(thaws.min(Instant::now() + Duration::from_secs(1))).await;
                             }
-                            current.with(|gate| gate.stop(false));
+                            current.stop(false);
                             trace.note_trouble();
                         });
                     }
