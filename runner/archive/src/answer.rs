@@ -5,8 +5,12 @@
 //! library's message ([`Answer::find`]). Nothing else of a store's answer ever reaches a message: no markup, no
 //! signature, no access key.
 
+mod codes;
+
 use contract::Code;
 use serde::{Deserialize, Serialize};
+
+use self::codes::{CLOSED, DENIED, ELSEWHERE, FULL, TOO_MANY, UNACCEPTED};
 
 /// Where an answer begins in the library's messages.
 const MARK: &str = "store-answer:";
@@ -127,7 +131,6 @@ impl Answer {
             400 if again.contains(&self.code.as_str()) => 408,
             // Something else was going on there. A create is settled by reading.
             409 if !self.conditional && (self.code.is_empty() || again.contains(&self.code.as_str())) => 503,
-            // Google on too many requests.
             403 if TOO_MANY.contains(&self.code.as_str()) => 429,
             status => status,
         }
@@ -157,7 +160,7 @@ impl Answer {
         if is(FULL) || self.status == 507 || (is(&["AccessDenied"]) && self.words.contains(" cap exceeded")) {
             return Code::StoreFull;
         }
-        if is(DENIED) {
+        if is(CLOSED) || is(UNACCEPTED) || is(DENIED) {
             return Code::StoreDenied;
         }
         if self.no_upload() {
@@ -256,86 +259,6 @@ impl Answer {
         Some(advice.to_owned())
     }
 }
-
-const FULL: &[&str] = &[
-    "QuotaExceeded",
-    "InsufficientStorage",
-    "XMinioStorageFull",
-    "XMinioAdminBucketQuotaExceeded",
-    "BucketQuotaExceeded",
-    "StorageQuotaExceeded",
-    "storageQuotaExceeded",
-    "UserQuotaExceeded",
-    "CapacityExceeded",
-];
-
-/// The bucket is somewhere else.
-const ELSEWHERE: &[&str] = &[
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-    "InvalidRegionName",
-    "PermanentRedirect",
-    "TemporaryRedirect",
-];
-
-const TOO_MANY: &[&str] = &["rateLimitExceeded", "userRateLimitExceeded"];
-
-/// Nobody may do anything with this account.
-const CLOSED: &[&str] =
-    &["AccountIsDisabled", "AccountProblem", "AllAccessDisabled", "UserProjectAccountProblem", "accountDisabled"];
-
-/// The credentials are none here.
-const UNACCEPTED: &[&str] = &[
-    "ExpiredTokenException",
-    "IDPRejectedClaim",
-    "InvalidIdentityToken",
-    "KeyBasedAuthenticationNotPermitted",
-    "Unauthorized",
-    "authError",
-    "invalid_client",
-    "invalid_grant",
-    "unauthorized_client",
-];
-
-const DENIED: &[&str] = &[
-    "AccessDenied",
-    "AccountIsDisabled",
-    "AccountProblem",
-    "AllAccessDisabled",
-    "AuthenticationFailed",
-    "AuthorizationFailure",
-    "AuthorizationPermissionMismatch",
-    "AuthorizationProtocolMismatch",
-    "AuthorizationSourceIPMismatch",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IDPRejectedClaim",
-    "InsufficientAccountPermissions",
-    "InvalidAccessKeyId",
-    "InvalidAuthenticationInfo",
-    "InvalidIdentityToken",
-    "InvalidSecurity",
-    "InvalidToken",
-    "KeyBasedAuthenticationNotPermitted",
-    "NoAuthenticationInformation",
-    "NotSignedUp",
-    "PublicAccessNotPermitted",
-    "RequestExpired",
-    "RequestTimeTooSkewed",
-    "SecondLevelDomainForbidden",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-    "Unauthorized",
-    "UserProjectAccountProblem",
-    "XAdminUserNotFound",
-    "accessDenied",
-    "accountDisabled",
-    "authError",
-    "forbidden",
-    "invalid_client",
-    "invalid_grant",
-    "unauthorized_client",
-];
 
 /// The text of the first element of this name, where it holds text alone.
 pub(crate) fn tag(xml: &str, name: &str) -> Option<String> {
