@@ -194,6 +194,7 @@ async fn carry_out(
         }
         let ends = attempt::produce(restore, plan, report).await?;
         restore.state.produced = Some(ends);
+        restore.state.left_out = report.left_out_records;
         restore.save().await?;
     }
     crash::at(CrashPoint::AllProduced);

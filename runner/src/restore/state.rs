@@ -33,6 +33,9 @@ pub(crate) struct RestoreState {
     pub(crate) epochs: Vec<Epoch>,
     /// Everything is produced: the offset after the last record, by partition. Only configs are left to do.
     pub(crate) produced: Option<Vec<i64>>,
+    /// Records that were left out then, because they cannot be read.
+    #[serde(default)]
+    pub(crate) left_out: u64,
     /// How it ended for good: configs are final or put back, and its claims hold no longer.
     pub(crate) ended: Option<Ended>,
 }
