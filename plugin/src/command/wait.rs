@@ -94,8 +94,8 @@ impl Ended {
     }
 }
 
-/// Looks at a resource, each time after `woken`, until its run has ended or `most` has passed. An API server that cannot be asked is asked again. Tells
-/// how far it is: on one line that changes where somebody watches, else each ten seconds.
+/// Looks at a resource, each time after `woken`, until its run has ended or `most` has passed. An API server that cannot be
+/// asked is asked again. Tells how far it is: on one line that changes where somebody watches, else each ten seconds.
 ///
 /// # Errors
 /// When the resource is gone, or the API server refuses.
