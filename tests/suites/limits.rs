@@ -313,3 +313,22 @@ fn metrics_and_health_are_served_while_a_run_works() {
     spec["metrics"]["path"] = "metrics".into();
     bench.run(&spec).fails("KB1002", 2, &["metrics.path", "begin with /"]);
 }
+
+/// A quota whose window is shorter than an answer: the run asks for less, and the point holds the same records.
+#[test]
+fn a_quota_of_the_broker_changes_no_content() {
+    let (source, bench) = (Kafka::start(), Bench::new());
+    let (bootstrap, mut rng) = (source.bootstrap(), fastrand::Rng::with_seed(7));
+    load::create(&bootstrap, "throttled", 4, 1, &[]);
+    let value = |rng: &mut fastrand::Rng| (0..100_000).map(|_| rng.u8(..)).collect::<Vec<u8>>();
+    let make = |n: i64| Make { value: Some(value(&mut rng)), ..Make::new(n, i32::try_from(n % 4).unwrap()) };
+    load::produce(&bootstrap, "throttled", &[("batch.size", "900000"), ("linger.ms", "500")], (0..60).map(make));
+    let whom =
+        ["--bootstrap-server", &bootstrap, "--alter", "--entity-type", "clients", "--entity-name", "kafka-backup"];
+    let quota = ["--add-config", "consumer_byte_rate=200000"];
+    source.tool("kafka.admin.ConfigCommand", &[&whom[..], &quota[..]].concat());
+    let mut spec = bench.backup("throttled", &bootstrap, json!({"topics": ["throttled"]}));
+    spec["kafka"]["connection"] = json!({"retryDeadlineMs": 20_000});
+    let report = bench.run(&spec).ok().report();
+    assert_eq!((report["outcome"].as_str(), report["records"].as_u64()), (Some("Completed"), Some(60)), "{report}");
+}

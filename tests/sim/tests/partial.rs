@@ -85,3 +85,22 @@ fn records_of_an_open_transaction_are_deleted() {
         }
     }
 }
+
+/// A throttled answer names no partition: that is an answer all the same, however long the silence lasts.
+#[test]
+fn a_quota_changes_no_content() {
+    let named = |name: &str| name.to_owned();
+    let before = vec![Action::Create(named("early"), 2, 1), Action::Produce(named("early"), 0, 1, 5, 100)];
+    let more = [Action::Produce(named("early"), 0, 20, 5, 10_000), Action::Produce(named("early"), 1, 20, 5, 10_000)];
+    let actions: Vec<_> = more.into_iter().map(|what| At { ms: 0, what }).collect();
+    for mode in [Mode::Incremental, Mode::Full] {
+        let settings = Settings { mode, deadline_ms: 8_000, ..Settings::default() };
+        let script = Script { before: before.clone(), actions: actions.clone(), settings, ..Script::default() };
+        // Two megabytes in twenty seconds: each silence is longer than the deadline.
+        let probe = probe(&script, &Action::Quota(100_000));
+        let (report, exit) = probe.under.and_then(|ended| ended.said).expect("the run ends");
+        assert_eq!((report.outcome.as_str(), exit), ("Completed", ExitCode::Done), "{:?}", report.failure);
+        assert!(report.records >= 200, "{}", report.records);
+        assert_eq!(probe.violations, Vec::<String>::new());
+    }
+}

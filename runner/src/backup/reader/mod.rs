@@ -37,6 +37,9 @@ use crate::limiter::Limiter;
 const SPOTS: usize = 256;
 /// Most bytes of one answer.
 const ANSWER: i32 = 8 << 20;
+/// Under a quota that emptied an answer, so many times less is asked for; with the least, brokers send one batch.
+const QUOTA_SHARE: i32 = 4;
+const LEAST_ANSWER: i32 = 16 << 10;
 /// How long the broker waits for data when the last answer brought none.
 const LONG_POLL: Duration = Duration::from_millis(500);
 /// The pause after an answer that brought nothing, at first and at most.
@@ -118,6 +121,8 @@ pub(crate) struct Reader {
     active: VecDeque<Active>,
     decompressor: Decompressor,
     lull: Duration,
+    /// Bytes of an answer at most: less under a quota, which empties an answer that is larger than what it lets through.
+    portion: i32,
     /// What the next messages to the collector say of partitions in trouble.
     troubled: Vec<(Key, Trouble)>,
     recovered: Vec<Key>,
@@ -133,6 +138,7 @@ impl Reader {
             active: VecDeque::new(),
             decompressor: Decompressor::default(),
             lull: FIRST_LULL,
+            portion: ANSWER,
             troubled: Vec::new(),
             recovered: Vec::new(),
         }
@@ -254,7 +260,7 @@ impl Reader {
         let spots: Vec<_> = batch.iter().map(Active::spot).collect();
         let connection = self.shared.cluster.broker(self.broker, self.lane, Some(&self.shared.budget)).await?;
         let largest = spots.iter().map(|spot| spot.max_bytes).max().unwrap_or(PARTITION);
-        let most = if largest > PARTITION { largest } else { self.shared.limiter.portion(ANSWER) };
+        let most = if largest > PARTITION { largest } else { self.shared.limiter.portion(self.portion) };
         let nothing_came = self.lull > FIRST_LULL;
         let options = FetchOptions {
             isolation: Isolation::Committed,
@@ -289,6 +295,15 @@ impl Reader {
         // Only then is the request as large as the batch that did not fit.
         let alone = batch.first().map(|active| active.max_bytes).filter(|most| *most > PARTITION);
         let alone = alone.and_then(|most| usize::try_from(most).ok());
+        let is_emptied = !answer.throttled.is_zero() && answer.bytes == 0;
+        self.portion = if is_emptied {
+            (self.portion / QUOTA_SHARE).max(LEAST_ANSWER)
+        } else if answer.throttled.is_zero() && answer.bytes > 0 {
+            // Slowly: each answer that is too large costs a silence.
+            self.portion.saturating_add(self.portion / 8).min(ANSWER)
+        } else {
+            self.portion
+        };
         let mut unanswered: BTreeSet<_> = (0..batch.len()).collect();
         for part in answer.partitions {
             let Some(active) = batch.get_mut(part.spot) else {
@@ -300,6 +315,11 @@ impl Reader {
         }
         for spot in unanswered {
             let Some(active) = batch.get_mut(spot) else { continue };
+            if !answer.throttled.is_zero() {
+                // A quota empties the whole answer: that is no failure of the broker.
+                self.recovers(active);
+                continue;
+            }
             let error = WireError::Unanswered { request: Request::Fetch, subject: active.subject() };
             active.loses_broker();
             self.fails(active, &error);
