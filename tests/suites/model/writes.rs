@@ -150,8 +150,8 @@ impl Player {
         loop {
             let code = self.client.ask(3, &request).await.error_code;
             if !self.passes(code).await {
-                self.settled(name).await;
-                return format!("code {code}");
+                let ends = if self.settled(name).await { "" } else { " and does not end" };
+                return format!("code {code}{ends}");
             }
         }
     }
