@@ -2,9 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::process::signal;
+
+/// Longest time that a command may take.
+const LONGEST: Duration = Duration::from_secs(420);
 
 /// A folder with an archive and secrets, and specifications for it.
 #[derive(Debug)]
@@ -116,9 +123,21 @@ impl Bench {
         process
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end. One that does not end gets SIGTERM, which shows in its exit code: a suite that waits for
+    /// ever says nothing.
     pub fn call(&self, command: &str, spec: &Value, arguments: &[&str]) -> Ended {
-        ended(self.command(command, spec, arguments).output().unwrap())
+        let mut command = self.command(command, spec, arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (id, (done, ends)) = (child.id(), mpsc::channel::<()>());
+        let watch = std::thread::spawn(move || {
+            if ends.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                signal(id, "TERM");
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(done);
+        watch.join().unwrap();
+        ended(output)
     }
 
     /// Runs a specification with `-o json` to its end.
@@ -138,7 +157,7 @@ impl Bench {
                 let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
                 most = most.max(kib.unwrap_or(0));
                 gone = kib.is_none();
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(Duration::from_millis(5));
             }
             most * 1024
         });

@@ -53,11 +53,21 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Fou
         let text = format!("backup.topics {:?} matches no topic of the cluster", backup.topics);
         return Err(Failure::new(Code::NoTopicMatched, text));
     }
-    let (undescribed, topics): (Vec<_>, Vec<_>) = topics.into_iter().partition(|topic| topic.error != 0);
+    let (topics, mut undescribed): (Vec<_>, Vec<_>) = topics.into_iter().partition(|topic| topic.error == 0);
     match undescribed.first() {
         Some(topic) if topics.is_empty() && first => Err(refusal(topic).into()),
-        Some(_) | None => Ok(Found { topics, undescribed }),
+        Some(_) | None => {
+            // One that is gone, or forbidden, was described: the set's members tell what that means.
+            undescribed.retain(|topic| passes(topic.error));
+            Ok(Found { topics, undescribed })
+        }
     }
+}
+
+/// Whether an error of Metadata says that the topic is there, and cannot be described for now.
+fn passes(error: i16) -> bool {
+    error != code::UNKNOWN_TOPIC_OR_PARTITION
+        && WireError::broker(Request::Metadata, String::new(), error).retry() != Retry::Never
 }
 
 /// Why a topic is not described.
@@ -85,9 +95,9 @@ fn is_internal(topic: &Topic) -> bool {
 
 fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
     match topic.map(|topic| topic.error) {
-        // What passes later keeps nobody from what is there now.
         Some(0) => Ok(()),
-        Some(other) if WireError::broker(Request::Metadata, name, other).retry() != Retry::Never => Ok(()),
+        // What passes later keeps nobody from what is there now.
+        Some(other) if passes(other) => Ok(()),
         Some(code::TOPIC_AUTHORIZATION_FAILED) => {
             let text = format!("topic {name}: this user may not Describe it; grant Describe, DescribeConfigs and Read");
             Err(Failure::new(Code::NotAuthorized, text))
@@ -99,5 +109,33 @@ fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
             Err(Failure::new(Code::UnknownTopic, text))
         }
         Some(other) => Err(WireError::broker(Request::Metadata, format!("topic {name}"), other).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_never_there_is_told_from_a_topic_that_is_away() {
+        let told = |error: i16| {
+            let topic = Topic {
+                name: "a".into(),
+                id: Uuid::nil(),
+                wire_id: Uuid::nil(),
+                internal: false,
+                partitions: vec![],
+                error,
+            };
+            check_literal("a", Some(&topic)).map_err(|failure| failure.code)
+        };
+        assert_eq!(told(code::UNKNOWN_TOPIC_OR_PARTITION), Err(Code::UnknownTopic));
+        assert_eq!(told(code::INVALID_TOPIC), Err(Code::UnknownTopic));
+        assert_eq!(check_literal("a", None).map_err(|failure| failure.code), Err(Code::UnknownTopic));
+        assert_eq!(told(code::TOPIC_AUTHORIZATION_FAILED), Err(Code::NotAuthorized));
+        assert_eq!((told(0), told(5)), (Ok(()), Ok(())));
+        assert!(passes(5) && !passes(code::UNKNOWN_TOPIC_OR_PARTITION) && !passes(code::TOPIC_AUTHORIZATION_FAILED));
     }
 }
