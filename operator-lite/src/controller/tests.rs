@@ -17,7 +17,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, Kind, reconcile, unreadable};
+use super::{Context, Kind, reconcile, start, unreadable};
 use crate::capacity::Capacity;
 use crate::metrics::Metrics;
 
@@ -82,7 +82,7 @@ impl Server {
             return status(StatusCode::FORBIDDEN);
         }
         match method.as_str() {
-            "GET" if [JOBS, PODS, EVENTS].contains(&path) => {
+            "GET" if [JOBS, PODS, EVENTS, BACKUPS].contains(&path) => {
                 let inside = format!("{path}/");
                 let inside = world.objects.iter().filter(|(at, _)| at.starts_with(&inside)).map(|(_, object)| object);
                 let of_owner =
@@ -273,6 +273,28 @@ fn pod(server: &Server, job: &Value, status: Value) {
         "status": status,
     });
     server.put(&format!("{PODS}/{name}"), object);
+}
+
+/// An operator that starts knows which runs work before it begins another one.
+#[test]
+fn runs_of_before_are_counted_first() {
+    runtime().block_on(async {
+        let server = Server::default();
+        let before = server.context(Capacity::new(2, 0));
+        for name in ["one", "two"] {
+            server.put(&format!("{BACKUPS}/{name}"), backup(name));
+            for _ in 0..4 {
+                server.look::<KafkaBackup>(&format!("{BACKUPS}/{name}"), &before).await;
+            }
+        }
+        assert_eq!(server.jobs().len(), 2);
+        let (after, at) = (server.context(Capacity::new(2, 0)), format!("{BACKUPS}/new"));
+        server.put(&at, backup("new"));
+        start::count::<KafkaBackup>(&after, Some(&"team".to_owned())).await;
+        server.look::<KafkaBackup>(&at, &after).await;
+        let told = server.get(&at)["status"]["message"].as_str().unwrap().to_owned();
+        assert!(told.contains("waits for one of 2 places for backups") && server.jobs().len() == 2, "{told}");
+    });
 }
 
 /// A Job of that name is there, and is not ours: it is named, and it is not looked at again and again.

@@ -392,6 +392,20 @@ fn a_continuous_run_is_stopped_before_it_begins_anew() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_stops_no_schedule() {
+    let (mut subject, now) = (subject(), at("10:00:30"));
+    let wish = wish(every("0 0 * * * *"));
+    subject.last_schedule = Some("2027-11-21T10:00:00Z".parse().unwrap());
+    let Step::Idle { next, .. } = decide(&subject, &wish, &[], now) else { panic!() };
+    assert_eq!(next, Some(at("11:00:00")), "a year ahead");
+    assert!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).at.contains("11:00:00"));
+    subject.last_schedule = Some(at("10:05:00"));
+    let Step::Idle { next, .. } = decide(&subject, &wish, &[], now) else { panic!() };
+    assert_eq!(next, Some(at("11:00:00")), "no tick is claimed twice");
+    assert!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).at.contains("11:00:00"));
+}
+
+#[test]
 fn only_a_job_that_we_stopped_has_stopped() {
     let now = at("10:05:00");
     for mode in [Mode::Once, Mode::Continuous, every("*/10 * * * * *")] {

@@ -2,7 +2,7 @@
 
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
-use super::conditions::{health, set, settle, take_over};
+use super::conditions::{health, judged, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
 use super::{
     Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
@@ -107,6 +107,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
     }
     retention(&mut new, spec, moment);
     overdue(&mut new.conditions, spec, state, moment);
+    judged(&mut new.conditions, moment);
     new
 }
 

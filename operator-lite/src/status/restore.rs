@@ -2,7 +2,7 @@
 
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
 
-use super::conditions::{health, is_unsettled, set, settle, take_over};
+use super::conditions::{health, is_unsettled, judged, set, settle, take_over};
 use super::{
     Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
     working_text,
@@ -118,5 +118,6 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             new.message = Some(text);
         }
     }
+    judged(&mut new.conditions, moment);
     new
 }

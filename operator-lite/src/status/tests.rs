@@ -64,6 +64,17 @@ fn a_finished_backup_tells_what_it_did() {
     assert_eq!((run.outcome.as_deref(), run.is_unfinished()), (Some("Completed"), false));
 }
 
+/// `kubectl wait --for=condition=Ready` after an edit waits until the condition is that of the edit.
+#[test]
+fn every_condition_was_judged_for_the_generation_that_is_there() {
+    let spec = backup_spec(&json!({}));
+    let over = backup(&KafkaBackupStatus::default(), &spec, &State::Over(claim(), verdict(true, "Completed")), at(0));
+    let edited = Moment { generation: 4, ..at(1) };
+    let new = backup(&over, &spec, &State::Idle(None), edited);
+    assert!(new.conditions.iter().all(|condition| condition.observed_generation == Some(4)), "{:?}", new.conditions);
+    assert_eq!(health(&new.conditions), health(&over.conditions));
+}
+
 #[test]
 fn a_failure_stalls_what_runs_once_and_not_a_schedule() {
     let failed = State::Over(claim(), verdict(false, "RunFailed"));
