@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::decide::Verdict;
+use crate::decide::{End, Verdict};
 
 const LOOKS: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const RUNS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
@@ -39,7 +39,7 @@ struct ByOutcome {
     name: String,
 }
 
-const OUTCOMES: [&str; 2] = ["success", "failure"];
+const OUTCOMES: [&str; 3] = ["success", "stopped", "failure"];
 
 /// What the status of a resource says that alerts ask for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -201,14 +201,18 @@ impl Metrics {
         self.remember(owner);
         let (runs, time) = self.runs(&owner.kind);
         let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
-        let outcome = if verdict.completed { "success" } else { "failure" };
+        let outcome = match verdict.end {
+            End::Completed(_) => "success",
+            End::Stopped(_) => "stopped",
+            End::Failed(_) => "failure",
+        };
         let ended = ByOutcome { outcome, resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         runs.ended.get_or_create(&ended).inc();
         if let Some(began) = claim.started_at.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
             time.get_or_create(&by).observe(now.duration_since(began).as_secs_f64());
         }
         let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        if let Some(said) = verdict.said.as_ref().filter(|_| verdict.completed) {
+        if let End::Completed(said) = &verdict.end {
             runs.records.get_or_create(&by).set(amount(said.records));
             runs.bytes.get_or_create(&by).set(amount(said.bytes));
         }
@@ -288,8 +292,8 @@ mod tests {
             uid: "u".into(),
         };
         let claim = RunClaim { started_at: Some("2026-11-21T10:00:00Z".into()), ..RunClaim::default() };
-        let verdict =
-            Verdict { said: Some(crate::decide::Said { records: 7, ..Default::default() }), ..Verdict::stopped() };
+        let said = crate::decide::Said { records: 7, ..Default::default() };
+        let verdict = Verdict { end: End::Completed(Box::new(said)), ..Verdict::stopped(None) };
         metrics.run_ended(&owner, &claim, &verdict, "2026-11-21T10:00:09Z".parse().unwrap());
         let text = metrics.text();
         for line in [

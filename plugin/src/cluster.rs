@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::kubeconfig::{self, Choice, Helper};
 use crate::limited::limited;
 use crate::near;
+use crate::overrides::Overrides;
 
 /// What this program calls itself to the API server.
 const AGENT: &str = concat!("kubectl-kafka-backup/", env!("CARGO_PKG_VERSION"));
@@ -41,7 +42,7 @@ pub struct Connection {
     #[arg(short, long, global = true, value_name = "NAME", help_heading = "Cluster")]
     pub namespace: Option<String>,
     /// All namespaces
-    #[arg(short = 'A', long, global = true, conflicts_with = "namespace", help_heading = "Cluster")]
+    #[arg(short = 'A', long, global = true, help_heading = "Cluster")]
     pub all_namespaces: bool,
     /// Act as this user
     #[arg(long = "as", global = true, value_name = "NAME", help_heading = "Cluster")]
@@ -58,6 +59,9 @@ pub struct Connection {
     /// Do not check the certificate of the API server
     #[arg(long, global = true, help_heading = "Cluster")]
     pub insecure_skip_tls_verify: bool,
+    /// What counts more than the kubeconfig.
+    #[command(flatten)]
+    pub overrides: Overrides,
 }
 
 /// A duration as kubectl writes it: 30s, 2m, 1h, 1h30m; a number alone is seconds.
@@ -96,7 +100,9 @@ impl Cluster {
         // The HTTP client takes its TLS provider from the process.
         drop(rustls::crypto::ring::default_provider().install_default());
         let (config, helper) = config(flags).await?;
-        let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        // `-n ''` means the context's, as for kubectl.
+        let named = flags.namespace.clone().filter(|name| !name.is_empty());
+        let namespace = named.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(|error| {
             let helper = helper.as_ref().and_then(|helper| helper.failure(&error));
             helper.unwrap_or_else(|| failed("connect to the cluster", error))
@@ -238,7 +244,7 @@ pub fn resource<K: Resource<DynamicType = ()>>() -> String {
 async fn config(flags: &Connection) -> Result<(Config, Option<Helper>), Error> {
     let options =
         KubeConfigOptions { context: flags.context.clone(), cluster: flags.cluster.clone(), user: flags.user.clone() };
-    let choice = Choice { file: flags.kubeconfig.as_deref(), options };
+    let choice = Choice { file: flags.kubeconfig.as_deref(), options, overrides: &flags.overrides };
     let (mut config, helper) = kubeconfig::config(&choice).await?;
     // A limit on reading would end whatever is silent for long: logs, forwarded ports. `limited` bounds plain requests.
     config.read_timeout = None;

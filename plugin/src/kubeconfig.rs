@@ -11,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Config, client::AuthError};
 
 use crate::error::Error;
+use crate::overrides::Overrides;
 
 /// What flags choose.
 pub(crate) struct Choice<'a> {
@@ -18,6 +19,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) file: Option<&'a Path>,
     /// Context, cluster and user in it.
     pub(crate) options: KubeConfigOptions,
+    /// Flags that count more than what stands there.
+    pub(crate) overrides: &'a Overrides,
 }
 
 /// What of the environment counts.
@@ -115,7 +118,7 @@ impl Helper {
 pub(crate) async fn config(choice: &Choice<'_>) -> Result<(Config, Option<Helper>), Error> {
     let environment = Environment::read();
     let files = choice.file.map_or_else(|| environment.files(), |path| vec![path.to_owned()]);
-    let (mut config, own_proxy) = if files.is_empty() {
+    let (mut config, own_proxy) = if files.is_empty() && !choice.overrides.name_a_cluster() {
         // Inside a pod there is no file, and a service account instead.
         let nothing = |_| wrong("no cluster is configured: no kubeconfig is there, and this is no pod".to_owned());
         (Config::incluster().map_err(nothing)?, None)
@@ -123,9 +126,10 @@ pub(crate) async fn config(choice: &Choice<'_>) -> Result<(Config, Option<Helper
         let merged =
             files.iter().try_fold(Kubeconfig::default(), |merged, file| merged.merge(Kubeconfig::read_from(file)?));
         let merged = merged.map_err(|error| wrong(format!("the kubeconfig cannot be read: {error}")))?;
-        let own_proxy = proxy_of(&merged, &choice.options);
+        let (merged, options) = choice.overrides.applied(merged, &choice.options);
+        let own_proxy = proxy_of(&merged, &options);
         let unfit = |error: KubeconfigError| wrong(format!("the kubeconfig does not fit: {error}"));
-        (Config::from_custom_kubeconfig(merged, &choice.options).await.map_err(unfit)?, own_proxy)
+        (Config::from_custom_kubeconfig(merged, &options).await.map_err(unfit)?, own_proxy)
     };
     // What a cluster names counts always; NO_PROXY is about the environment's, and asks for the API server's name.
     let proxy = own_proxy.or_else(|| environment.proxy(&config.cluster_url));

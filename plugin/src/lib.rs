@@ -23,6 +23,7 @@ pub mod show;
 
 mod kubeconfig;
 mod limited;
+pub mod overrides;
 
 mod changes;
 pub mod cluster;

@@ -273,6 +273,34 @@ fn leads_there() {
         ),
         ("--user", Case { flags: vec!["--user", "other"], ..plain(direct()) }, Way::Direct, "other-token"),
         (
+            "--server and --token",
+            Case {
+                flags: vec!["--token=flag-token", "-s", direct().leak()],
+                ..plain("https://127.0.0.1:1".to_owned())
+            },
+            Way::Direct,
+            "flag-token",
+        ),
+        (
+            "flags without a kubeconfig",
+            Case {
+                environment: vec![("KUBECONFIG", "/no/such/file".to_owned())],
+                flags: vec![
+                    "--token=flag-token",
+                    "--certificate-authority",
+                    world().dir.path().join("ca.pem").to_str().unwrap().to_owned().leak(),
+                    "--tls-server-name=localhost",
+                    "--server",
+                    direct().leak(),
+                ],
+                ..Case::default()
+            },
+            Way::Direct,
+            "flag-token",
+        ),
+        ("the context's namespace", Case { flags: vec!["-n", ""], ..plain(direct()) }, Way::Direct, "plain-token"),
+        ("all namespaces", Case { flags: vec!["-n", "shop", "-A"], ..plain(direct()) }, Way::Direct, "plain-token"),
+        (
             "--cluster over a context",
             Case { flags: vec!["--context", "wrong", "--cluster", "usual"], ..plain(direct()) },
             Way::Direct,

@@ -1,10 +1,12 @@
 //! The controllers on a real control plane: claims, attempts, schedules, replicas that die, what other operators left.
 //! The pods are played: see `kubelet`.
 
+mod interference;
 mod kubelet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use harness::cluster::{Cluster, Operator, PATIENCE, wait_for};
@@ -41,6 +43,12 @@ fn by_name(pod: &Seen) -> Play {
         "evicted" if pod.attempt == 1 => Play::Evict,
         "well" | "flaky" | "evicted" => done(),
         "unscheduled" => Play::Unschedulable,
+        "queued" if !interference::RESUMED.load(Ordering::Relaxed) => Play::Run,
+        "queued" => done(),
+        // Containers beside the runner: one that goes on, one that ended well, one that did not.
+        "meshed" => Play::Beside(0, report(&pod.spec, "Completed", 1_000), None),
+        "proxied" => Play::Beside(4, failure(&pod.spec, "KB2002", "the broker refused the credentials"), Some(0)),
+        "traced" => Play::Beside(0, report(&pod.spec, "Completed", 1_000), Some(137)),
         "again" => Play::Exit(0, report(&pod.spec, "AlreadyDone", 0)),
         _ => Play::Leave,
     }
@@ -258,7 +266,7 @@ fn a_continuous_backup_is_stopped_before_it_begins_anew() {
     let stopped = cluster.wait(BACKUPS, "endless", "endless", "stopped", |object| {
         object["status"]["run"]["outcome"].is_string() && is(object, "Ready", "True", "BackupSuspended")
     });
-    assert_eq!(stopped["status"]["run"]["outcome"], "Completed");
+    assert_eq!(stopped["status"]["run"]["outcome"], "Stopped");
     assert!(is(&stopped, "Complete", "False", "Stopped") && phase(&stopped) == "Ready", "{}", stopped["status"]);
     wait_for(PATIENCE, || {
         let left = cluster.list("pods", "endless").len();

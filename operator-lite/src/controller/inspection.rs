@@ -77,7 +77,11 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
         }
     };
     match jobs.make(&job_of(owner, &spec, &context.placement)).await {
-        Ok(()) => tell(object, context, "Pending", "the pod starts", None).await.map(|_| Action::requeue(SOON)),
+        Ok(true) => tell(object, context, "Pending", "the pod starts", None).await.map(|_| Action::requeue(SOON)),
+        Ok(false) => {
+            let text = "there is a Job of the name that this inspection's Job has, and it does not belong to it";
+            tell(object, context, "Pending", text, None).await.map(|_| Action::requeue(AGAIN))
+        }
         Err(error) => {
             let Some(text) = error.refusal() else { return Err(error) };
             let text = format!("its Job was refused: {text}");

@@ -1,8 +1,10 @@
 //! Jobs and pods of a resource: listing, making, stopping, removing, and their last words.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use api::lower::job::{CONTAINER, OWNER_LABEL, Owner};
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
@@ -18,6 +20,8 @@ use crate::view;
 
 /// Lines of a log that are looked at.
 const TAIL: i64 = 60;
+/// How long a log is waited for.
+const LOG_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The Jobs and pods of one resource.
 pub(crate) struct Jobs {
@@ -38,7 +42,8 @@ impl Jobs {
         let own = ListParams::default().labels(&format!("{OWNER_LABEL}={}", owner.uid));
         let jobs = Api::<Job>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
         let pods = Api::<Pod>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
-        let views = jobs.iter().map(|job| view::job(job, &pods)).collect();
+        let now = Timestamp::now();
+        let views = jobs.iter().map(|job| view::job(job, &pods, now)).collect();
         Ok(Self { client: client.clone(), namespace: owner.namespace.clone(), pods, views })
     }
 
@@ -51,12 +56,20 @@ impl Jobs {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Makes a Job; one of that name that is there already is the same.
+    /// Makes a Job; one of that name and owner that is there already is the same. `false`: the name is somebody else's.
     ///
     /// # Errors
     /// When the API server refuses.
-    pub(crate) async fn make(&self, job: &Job) -> Result<(), Error> {
-        create(&self.jobs(), job).await
+    pub(crate) async fn make(&self, job: &Job) -> Result<bool, Error> {
+        if create(&self.jobs(), job).await? {
+            return Ok(true);
+        }
+        let owners =
+            |job: &Job| job.metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect();
+        let (own, name): (Vec<String>, _) = (owners(job), job.metadata.name.as_deref().unwrap_or_default());
+        // One that is gone meanwhile is made at the next look.
+        let there = self.jobs().get_opt(name).await?;
+        Ok(there.is_none_or(|there| owners(&there) == own))
     }
 
     /// Makes a claim for an archive unless it is there. Nothing owns it.
@@ -64,7 +77,7 @@ impl Jobs {
     /// # Errors
     /// When the API server refuses.
     pub(crate) async fn make_claim(&self, claim: &PersistentVolumeClaim) -> Result<(), Error> {
-        create(&Api::namespaced(self.client.clone(), &self.namespace), claim).await
+        create(&Api::namespaced(self.client.clone(), &self.namespace), claim).await.map(drop)
     }
 
     /// Tells a Job to end its pod: it gets SIGTERM and saves its progress.
@@ -100,16 +113,17 @@ impl Jobs {
         let parameters =
             LogParams { container: Some(CONTAINER.to_owned()), tail_lines: Some(TAIL), ..LogParams::default() };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        // A pod that has not started has no log.
-        progress::read(&pods.logs(&name, &parameters).await.ok()?)
+        // A pod that has not started has no log, and a node that hangs gives none: nothing else waits for it.
+        let log = tokio::time::timeout(LOG_PATIENCE, pods.logs(&name, &parameters)).await.ok()?.ok()?;
+        progress::read(&log)
     }
 
     /// What keeps the pod of a Job from running.
     pub(crate) async fn problem(&self, job: &JobView) -> Option<(String, String)> {
-        if let Some(found) = view::problem(&job.uid, &self.pods) {
+        if let Some(found) = view::problem(&job.uid, &self.pods, Timestamp::now()) {
             return Some(found);
         }
-        if job.live_pods > 0 {
+        if job.live_pods > 0 || job.suspended {
             return None;
         }
         // No pod: a quota or a policy refused it. The Job says so in its events only.
@@ -121,13 +135,13 @@ impl Jobs {
     }
 }
 
-/// Creates an object unless one of its name is there.
-async fn create<K>(api: &Api<K>, object: &K) -> Result<(), Error>
+/// Creates an object; `false` when one of its name is there.
+async fn create<K>(api: &Api<K>, object: &K) -> Result<bool, Error>
 where
     K: Clone + Debug + DeserializeOwned + Serialize,
 {
     match api.create(&PostParams::default(), object).await.map_err(Error::from) {
-        Err(error) if error.is_conflict() => Ok(()),
-        other => other.map(drop),
+        Err(error) if error.is_conflict() => Ok(false),
+        other => other.map(|_| true),
     }
 }

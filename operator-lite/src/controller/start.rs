@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use api::inspection::KafkaBackupInspection;
 use api::lower::job::{MANAGED_LABEL, MANAGER};
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all, ready};
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
@@ -33,6 +33,13 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
     let context = Arc::new(context);
     let scopes: Vec<Option<&String>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() };
+    // Runs of the operator before this one have their places, before a new one takes any.
+    for scope in &scopes {
+        tokio::select! {
+            () = async { tokio::join!(count::<KafkaBackup>(&context, *scope), count::<KafkaRestore>(&context, *scope)); } => {}
+            () = stop.cancelled() => return,
+        }
+    }
     let mut all: Vec<BoxFuture<'_, ()>> = Vec::new();
     for scope in scopes {
         all.push(kind::<KafkaBackup>(&context, scope, &stop).boxed());
@@ -52,6 +59,26 @@ where
     match scope {
         Some(namespace) => Api::namespaced(context.client.clone(), namespace),
         None => Api::all(context.client.clone()),
+    }
+}
+
+/// Counts the runs of a kind that are claimed and work. Asks until the API server answers.
+pub(super) async fn count<K: Kind>(context: &Context, scope: Option<&String>) {
+    let all = loop {
+        match scoped::<DeserializeGuard<K>>(context, scope).list(&ListParams::default()).await {
+            Ok(all) => break all,
+            Err(error) => {
+                tracing::warn!(%error, kind = %K::kind(&()), "the runs that work could not be counted; trying again");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    };
+    // What does not read has no claim that anybody knows of.
+    for object in all.items.into_iter().filter_map(|object| object.0.ok()) {
+        let works = |claim: &RunClaim| claim.is_unfinished() && claim.job_uid.is_some();
+        if object.claim().is_some_and(works) {
+            context.capacity.count(&object.seat(), tokio::time::Instant::now());
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use api::lower::job::{MANAGER, OWNER_LABEL, Placement};
+use api::lower::job::{MANAGER, OWNER_LABEL, Placement, RUN_ANNOTATION};
 use api::oso::{KafkaBackup, KafkaRestore};
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
@@ -17,7 +17,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, Kind, reconcile, unreadable};
+use super::{Context, Kind, reconcile, start, unreadable};
 use crate::capacity::Capacity;
 use crate::metrics::Metrics;
 
@@ -82,7 +82,7 @@ impl Server {
             return status(StatusCode::FORBIDDEN);
         }
         match method.as_str() {
-            "GET" if [JOBS, PODS, EVENTS].contains(&path) => {
+            "GET" if [JOBS, PODS, EVENTS, BACKUPS].contains(&path) => {
                 let inside = format!("{path}/");
                 let inside = world.objects.iter().filter(|(at, _)| at.starts_with(&inside)).map(|(_, object)| object);
                 let of_owner =
@@ -171,8 +171,20 @@ impl Server {
 
     fn end(&self, job: &Value, code: i32) {
         let mut job = job.clone();
-        let (kind, message) =
-            if code == 0 { ("Complete", String::new()) } else { ("Failed", format!("exit code {code} ")) };
+        let (kind, outcome) = if code == 0 { ("Complete", "Completed") } else { ("Failed", "Failed") };
+        let message = "in words";
+        let report = json!({
+            "run": job["metadata"]["annotations"][RUN_ANNOTATION], "kind": "backup", "outcome": outcome, "startedAt": "x",
+            "finishedAt": "y", "topics": 1, "partitions": 1, "records": 7, "bytes": 9, "storedBytes": 3, "segments": 1,
+        });
+        let state = json!({"terminated": {"exitCode": code, "message": report.to_string()}});
+        let status =
+            json!({"name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        pod(
+            self,
+            &job,
+            json!({"phase": if code == 0 { "Succeeded" } else { "Failed" }, "containerStatuses": [status]}),
+        );
         job["status"] = json!({"conditions": [{"type": kind, "status": "True", "message": message}]});
         let at = format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap());
         self.put(&at, job);
@@ -261,6 +273,57 @@ fn pod(server: &Server, job: &Value, status: Value) {
         "status": status,
     });
     server.put(&format!("{PODS}/{name}"), object);
+}
+
+/// An operator that starts knows which runs work before it begins another one.
+#[test]
+fn runs_of_before_are_counted_first() {
+    runtime().block_on(async {
+        let server = Server::default();
+        let before = server.context(Capacity::new(2, 0));
+        for name in ["one", "two"] {
+            server.put(&format!("{BACKUPS}/{name}"), backup(name));
+            for _ in 0..4 {
+                server.look::<KafkaBackup>(&format!("{BACKUPS}/{name}"), &before).await;
+            }
+        }
+        assert_eq!(server.jobs().len(), 2);
+        let (after, at) = (server.context(Capacity::new(2, 0)), format!("{BACKUPS}/new"));
+        server.put(&at, backup("new"));
+        start::count::<KafkaBackup>(&after, Some(&"team".to_owned())).await;
+        server.look::<KafkaBackup>(&at, &after).await;
+        let told = server.get(&at)["status"]["message"].as_str().unwrap().to_owned();
+        assert!(told.contains("waits for one of 2 places for backups") && server.jobs().len() == 2, "{told}");
+    });
+}
+
+/// A Job of that name is there, and is not ours: it is named, and it is not looked at again and again.
+#[test]
+fn a_name_that_is_taken_is_told() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESTORES}/back"));
+        let context = server.context(Capacity::new(0, 0));
+        server.put(&at, restore("back"));
+        let look = || async {
+            let object: KafkaRestore = serde_json::from_value(server.get(&at)).unwrap();
+            Box::pin(reconcile(Arc::new(object), Arc::clone(&context))).await.unwrap()
+        };
+        look().await;
+        server.look::<KafkaRestore>(&at, &context).await;
+        let ours = server.jobs().remove(0);
+        let (name, reference) = (ours["metadata"]["name"].as_str().unwrap(), "ownerReferences");
+        let mut theirs = ours.clone();
+        theirs["metadata"][reference][0]["uid"] = "another".into();
+        theirs["metadata"]["labels"] = json!({});
+        server.put(&format!("{JOBS}/{name}"), theirs);
+        let again = look().await;
+        let status = server.get(&at)["status"].clone();
+        let text = status["message"].as_str().unwrap();
+        assert!(text.contains(&format!("there is a Job {name} that does not belong")), "{text}");
+        let stalled = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
+        assert_eq!((&stalled["status"], &stalled["reason"]), (&json!("True"), &json!("NameTaken")));
+        assert_eq!(again, kube::runtime::controller::Action::requeue(super::AGAIN));
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use api::finding::Level;
-use api::lower::job::{MANAGER, SPEC_LIMIT, claim, digest, job, job_name};
+use api::lower::job::{MANAGER, SPEC_LIMIT, claim, digest, job, job_name, queue};
 use api::oso::RunClaim;
 use contract::RunSpec;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use kube::runtime::events::EventType;
 use super::jobs::Jobs;
 use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, SOON};
 use crate::capacity::Turn;
-use crate::decide::{JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of};
+use crate::decide::{End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of};
 use crate::error::Error;
 use crate::status::{Moment, Running, State};
 
@@ -93,6 +93,10 @@ impl<K: Kind> Work<'_, K> {
         let claim = subject.claim.as_ref()?;
         let name = job_name(&subject.owner, &run_of(claim), claim.attempt);
         let view = jobs.views.iter().find(|job| job.name == name && job.ended.is_none())?.clone();
+        if view.suspended && claim.stopping != Some(true) {
+            let text = "the Job of the run is suspended by something else (a queue for Jobs?): the run goes on when it is resumed";
+            return Some(("JobSuspended".to_owned(), text.to_owned()));
+        }
         let problem = jobs.problem(&view).await?;
         let stuck = |job: &&mut JobView| job.name == name && job.start == Start::Awaited;
         if let Some(job) = jobs.views.iter_mut().find(stuck) {
@@ -173,6 +177,10 @@ impl<K: Kind> Work<'_, K> {
                 let state = running(Running { progress, problem, ..Running::default() });
                 Ok(self.tell(&state).await?.then(Action::requeue(LOOK)))
             }
+            Step::NoteStop => {
+                let state = running(Running { stopping: true, ..Running::default() });
+                Ok(self.tell(&state).await?.then(Action::requeue(Duration::ZERO)))
+            }
             Step::Stop => {
                 jobs.stop(&name).await?;
                 self.event(EventType::Normal, "RunStopping", "the specification changed, or it is suspended").await;
@@ -221,8 +229,11 @@ impl<K: Kind> Work<'_, K> {
         let told = self.tell(&state).await?;
         if told == Told::Written {
             self.context.metrics.run_ended(&subject.owner, &claim, &verdict, self.moment.now);
-            let (kind, reason) =
-                if verdict.completed { (EventType::Normal, "RunCompleted") } else { (EventType::Warning, "RunFailed") };
+            let (kind, reason) = match verdict.end {
+                End::Completed(_) => (EventType::Normal, "RunCompleted"),
+                End::Stopped(_) => (EventType::Normal, "RunStopped"),
+                End::Failed(_) => (EventType::Warning, "RunFailed"),
+            };
             self.event(kind, reason, &format!("{}: {}", verdict.reason, verdict.message)).await;
         }
         Ok(told.then(Action::requeue(SOON)))
@@ -235,7 +246,8 @@ impl<K: Kind> Work<'_, K> {
         if fresh.resource_version() != self.object.resource_version() {
             return Ok(Action::requeue(SOON));
         }
-        let made = job(owner, spec, attempt, &self.context.placement);
+        let mut made = job(owner, spec, attempt, &self.context.placement);
+        queue(&mut made, self.object.labels());
         if serde_json::to_string(spec)?.len() > SPEC_LIMIT {
             let text = format!(
                 "the specification of the run is larger than {SPEC_LIMIT} bytes; name fewer topics, or use patterns"
@@ -250,15 +262,28 @@ impl<K: Kind> Work<'_, K> {
             jobs.make(&made).await
         };
         match result.await {
-            Ok(()) => Ok(Action::requeue(Duration::ZERO)),
+            Ok(true) => Ok(Action::requeue(Duration::ZERO)),
+            Ok(false) => {
+                let name = made.metadata.name.unwrap_or_default();
+                let text = format!(
+                    "there is a Job {name} that does not belong to this resource, and the run's Job has that name: delete it"
+                );
+                self.not_made("NameTaken", text).await
+            }
             Err(error) => {
                 let Some(text) = error.refusal() else { return Err(error) };
-                self.context.capacity.give_back(&owner.namespace, &owner.uid);
-                let problem = Some(("JobRefused".to_owned(), format!("the Job of the run was refused: {text}")));
-                let state = State::Running(Box::new(Running { problem, ..Running::default() }));
-                Ok(self.tell(&state).await?.then(Action::requeue(AGAIN)))
+                self.not_made("JobRefused", format!("the Job of the run was refused: {text}")).await
             }
         }
+    }
+
+    /// The Job cannot be made as things are; it is tried again later.
+    async fn not_made(&self, reason: &str, text: String) -> Result<Action, Error> {
+        let seat = self.object.seat();
+        self.context.capacity.give_back(&seat.namespace, &seat.uid);
+        let state =
+            State::Running(Box::new(Running { problem: Some((reason.to_owned(), text)), ..Running::default() }));
+        Ok(self.tell(&state).await?.then(Action::requeue(AGAIN)))
     }
 
     pub(super) fn api(&self) -> Api<K> {

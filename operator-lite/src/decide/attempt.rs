@@ -9,8 +9,10 @@ use super::Step;
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
-    /// Exit code of the runner; `None` when the pod is gone.
+    /// Exit code of the runner; `None` when nobody knows it any more.
     pub exit_code: Option<i32>,
+    /// The limit of its memory, when the runner was ended because it needed more.
+    pub memory_limit: Option<String>,
     /// Whether its pod is there and its container certainly never ran.
     pub never_ran: bool,
     /// Whether the cluster ended the pod: an eviction, a drained node, preemption.
@@ -24,6 +26,8 @@ pub struct Ended {
 /// The part of a report that counts here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Said {
+    /// Id of the run that it is about.
+    pub run: String,
     /// `Completed`, `AlreadyDone`, `DryRun`, `Failed`, ...
     pub outcome: String,
     /// Code and text of the failure.
@@ -58,6 +62,7 @@ impl From<Report> for Said {
     fn from(report: Report) -> Self {
         let gaps = report.lengths().gaps;
         Self {
+            run: report.run,
             outcome: report.outcome,
             failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
             point: report.point,
@@ -76,17 +81,36 @@ impl From<Report> for Said {
     }
 }
 
+/// Outcomes of a report by which a run did what was asked for.
+const SUCCESS: [&str; 4] = ["Completed", "CompletedWithGaps", "AlreadyDone", "DryRun"];
+
+impl Said {
+    /// Whether the runner says that it did what was asked for.
+    fn is_success(&self) -> bool {
+        SUCCESS.contains(&self.outcome.as_str())
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// It did what was asked for. Only the runner's own report of this run says so: no Job, no pod and no exit code does.
+    Completed(Box<Said>),
+    /// It was told to stop; what the runner said last, if that is known.
+    Stopped(Option<Box<Said>>),
+    /// It did not do what was asked for; what the runner said last, if that is known.
+    Failed(Option<Box<Said>>),
+}
+
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// Whether it did what was asked for.
-    pub completed: bool,
+    /// How it ended.
+    pub end: End,
     /// A stable word for it.
     pub reason: String,
     /// In words.
     pub message: String,
-    /// What the runner said last.
-    pub said: Option<Said>,
     /// Whether the target may have been changed; `None` when that is not known.
     pub wrote: Option<bool>,
 }
@@ -96,23 +120,46 @@ impl Verdict {
     #[must_use]
     pub fn vanished(job: &str) -> Self {
         Self {
-            completed: false,
+            end: End::Failed(None),
             reason: "JobVanished".to_owned(),
             message: format!("the Job {job} was removed before its result was known; it is not made again"),
-            said: None,
             wrote: None,
         }
     }
 
-    /// It was told to stop and has saved its progress.
+    /// It was told to stop.
     #[must_use]
-    pub fn stopped() -> Self {
+    pub fn stopped(said: Option<Box<Said>>) -> Self {
         Self {
-            completed: true,
+            end: End::Stopped(said),
             reason: "Stopped".to_owned(),
-            message: "the run was stopped and has saved its progress".to_owned(),
-            said: None,
+            message: "the run was stopped; what it saved before stays".to_owned(),
             wrote: Some(true),
+        }
+    }
+
+    /// Whether it did what was asked for.
+    #[must_use]
+    pub fn is_completed(&self) -> bool {
+        matches!(self.end, End::Completed(_))
+    }
+
+    /// What the runner said last, if that is known.
+    #[must_use]
+    pub fn said(&self) -> Option<&Said> {
+        match &self.end {
+            End::Completed(said) => Some(said),
+            End::Stopped(said) | End::Failed(said) => said.as_deref(),
+        }
+    }
+
+    /// The word for its end in a claim.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self.end {
+            End::Completed(_) => "Completed",
+            End::Stopped(_) => "Stopped",
+            End::Failed(_) => "Failed",
         }
     }
 }
@@ -121,6 +168,10 @@ impl Verdict {
 pub const MOST_FAILURES: u32 = 6;
 /// Most characters of an error that a claim keeps.
 const ERROR_LENGTH: usize = 1_000;
+/// Attempts in a row that need more memory than their limit before a run has failed: the next one would need it, too.
+const MOST_OUT_OF_MEMORY: u32 = 2;
+/// Attempts in a row that the cluster ended before somebody should look.
+pub const MANY_DISRUPTIONS: u32 = 3;
 /// The first wait after a failed attempt; it doubles.
 const FIRST_WAIT_SECS: i64 = 5;
 /// The longest.
@@ -137,53 +188,66 @@ const INTERRUPTED: i32 = ExitCode::Interrupted as i32;
 /// What follows: the run is over, or another attempt. `endless` runs are tried for ever; `unwanted` ones only once.
 #[must_use]
 pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now: Timestamp) -> Step {
-    let said = ended.report.as_deref().cloned();
+    // What another run's report says is nothing about this one.
+    let said = ended.report.clone().filter(|said| said.run == claim.id);
     let progressed = said.as_ref().is_some_and(|said| said.records > 0 || said.stored_bytes > 0);
     let failures = if progressed { 0 } else { claim.failures };
-    let over = |completed: bool, reason: &str| {
+    let over = |end: End, reason: &str| {
         Step::Conclude(Box::new(Verdict {
-            completed,
+            end,
             reason: reason.to_owned(),
-            message: words(ended, said.as_ref()),
-            said: said.clone(),
-            wrote: Some(wrote(claim, ended, said.as_ref())),
+            message: words(ended, said.as_deref()),
+            wrote: Some(wrote(claim, ended, said.as_deref())),
         }))
     };
-    // Only a failure is waited after.
-    let again = |failures: u32, wait: i64| {
+    let failed = |reason: &str| over(End::Failed(said.clone()), reason);
+    let disruptions = if progressed { 0 } else { claim.disruptions };
+    // What goes on at once did not fail.
+    let again = |(failures, disruptions): (u32, u32), wait: i64| {
+        let why = words(ended, said.as_deref());
         let after = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
         let next = Box::new(RunClaim {
             attempt: claim.attempt + 1,
             failures,
+            disruptions,
             last_error: if wait > 0 {
-                Some(words(ended, said.as_ref()).chars().take(ERROR_LENGTH).collect())
+                Some(why.chars().take(ERROR_LENGTH).collect())
             } else {
                 claim.last_error.clone().filter(|_| failures > 0)
             },
             not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
             job_uid: None,
+            stopping: None,
             ran: Some(false),
-            wrote: Some(wrote(claim, ended, said.as_ref())),
+            wrote: Some(wrote(claim, ended, said.as_deref())),
             ..claim.clone()
         });
-        Step::Again { next, why: words(ended, said.as_ref()) }
+        Step::Again { next, why }
     };
     match ended.exit_code {
-        _ if unwanted => Step::Conclude(Box::new(Verdict { said: said.clone(), ..Verdict::stopped() })),
-        Some(DONE) => over(true, outcome(said.as_ref())),
-        Some(NO) => over(false, "AnswerIsNo"),
-        Some(BAD_SPEC) => over(false, "InvalidSpec"),
-        Some(FINAL) if !(endless && is_unknown_name(said.as_ref())) => over(false, "RunFailed"),
-        _ if ended.disrupted => again(failures, 0),
-        Some(INTERRUPTED) => again(failures, 0),
-        Some(FENCED) if claim.failures == 0 || progressed => again(1, FENCE_WAIT_SECS),
-        Some(FENCED) => over(false, "Fenced"),
-        _ if !endless && failures + 1 >= MOST_FAILURES => over(false, "RetriesExhausted"),
-        _ => {
-            let doubled = FIRST_WAIT_SECS.checked_shl(failures.min(16)).unwrap_or(LONGEST_WAIT_SECS);
-            again(failures + 1, doubled.min(LONGEST_WAIT_SECS))
+        _ if unwanted => Step::Conclude(Box::new(Verdict::stopped(said.clone()))),
+        Some(DONE) if let Some(said) = said.clone().filter(|said| said.is_success()) => {
+            let reason = said.outcome.clone();
+            over(End::Completed(said), &reason)
         }
+        Some(NO) => failed("AnswerIsNo"),
+        Some(BAD_SPEC) => failed("InvalidSpec"),
+        Some(FINAL) if !(endless && is_unknown_name(said.as_deref())) => failed("RunFailed"),
+        // Whoever ends pods may do so again at once, and for ever.
+        Some(INTERRUPTED) => again((failures, disruptions + 1), doubled(disruptions.checked_sub(1))),
+        _ if ended.disrupted => again((failures, disruptions + 1), doubled(disruptions.checked_sub(1))),
+        Some(FENCED) if claim.failures == 0 || progressed => again((1, 0), FENCE_WAIT_SECS),
+        Some(FENCED) => failed("Fenced"),
+        _ if ended.memory_limit.is_some() && failures + 1 >= MOST_OUT_OF_MEMORY => failed("OutOfMemory"),
+        _ if !endless && failures + 1 >= MOST_FAILURES => failed("RetriesExhausted"),
+        _ => again((failures + 1, 0), doubled(Some(failures))),
     }
+}
+
+/// Seconds to wait after so many failures before; none at all after `None`.
+fn doubled(failures: Option<u32>) -> i64 {
+    let wait = |failures: u32| FIRST_WAIT_SECS.checked_shl(failures.min(16)).unwrap_or(LONGEST_WAIT_SECS);
+    failures.map_or(0, |failures| wait(failures).min(LONGEST_WAIT_SECS))
 }
 
 /// Whether the run failed because nobody knows the name of a server. Somebody may give it that name later, and a run
@@ -198,6 +262,11 @@ fn is_unknown_name(said: Option<&Said>) -> bool {
 #[must_use]
 pub fn retry_words(claim: &RunClaim, next: &RunClaim, why: &str, endless: bool) -> String {
     match &next.not_before {
+        Some(time) if next.disruptions > 0 => format!(
+            "the cluster ended attempt {}, and the {} before it: {why}; the next one begins at {time}",
+            claim.attempt,
+            next.disruptions - 1
+        ),
         Some(time) => format!("{} failed: {why}; the next one begins at {time}", nth(next.failures, endless)),
         None => format!("attempt {} ended; attempt {} begins now. {why}", claim.attempt, next.attempt),
     }
@@ -215,10 +284,6 @@ fn nth(number: u32, endless: bool) -> String {
     if endless { format!("attempt {number}") } else { format!("attempt {number} of {MOST_FAILURES}") }
 }
 
-fn outcome(said: Option<&Said>) -> &str {
-    said.map_or("Completed", |said| said.outcome.as_str())
-}
-
 /// Whether a run may have changed something, now or in an attempt before. Nothing is known of one that ran and left no
 /// report.
 fn wrote(claim: &RunClaim, ended: &Ended, said: Option<&Said>) -> bool {
@@ -229,12 +294,21 @@ fn words(ended: &Ended, said: Option<&Said>) -> String {
     if let Some((code, message)) = said.and_then(|said| said.failure.as_ref()) {
         return format!("{code}: {message}");
     }
-    match (said, ended.exit_code) {
-        (Some(said), Some(DONE)) => match &said.point {
+    let message = &ended.message;
+    let text = match (said, ended.exit_code, &ended.memory_limit) {
+        (_, _, Some(limit)) => format!(
+            "the runner was ended because it needs more memory than its limit of {limit}: raise it (runner.resources in the \
+             values of the chart)"
+        ),
+        (Some(said), Some(DONE), _) if said.is_success() => match &said.point {
             Some(point) => format!("{point}: {} records, {} bytes", said.records, said.bytes),
             None => format!("{} records, {} bytes", said.records, said.bytes),
         },
-        (_, Some(code)) => format!("the runner ended with exit code {code}. {}", ended.message).trim_end().to_owned(),
-        (_, None) => format!("the pod of the run is gone. {}", ended.message).trim_end().to_owned(),
-    }
+        (_, Some(DONE), _) => format!(
+            "the runner ended with exit code 0, but its report is lost; it is asked again, and does nothing twice. {message}"
+        ),
+        (_, Some(code), _) => format!("the runner ended with exit code {code}. {message}"),
+        (_, None, _) => format!("the pod of the run is gone. {message}"),
+    };
+    text.trim_end().to_owned()
 }

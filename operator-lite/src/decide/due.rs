@@ -55,6 +55,8 @@ pub struct Tick {
     pub trigger: Option<String>,
 }
 
+/// Clocks of replicas and of the API server may differ by so much: a tick that little ahead was claimed.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 /// Ticks of many resources are spread over at most this long.
 const SPREAD: SignedDuration = SignedDuration::from_secs(10);
 /// A tick that was missed is looked for in windows of these seconds before now, the narrowest first.
@@ -92,7 +94,7 @@ pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Optio
         Mode::Continuous if asked || !failed_as_it_is(subject, wish) => Ok(claim(Why::Continuous, now, None)),
         Mode::Once | Mode::Continuous => Err(None),
         Mode::Scheduled(schedule) => {
-            let anchor = subject.last_schedule.unwrap_or(subject.created);
+            let anchor = anchor(subject, now);
             let delay = spread(&subject.owner.uid, schedule, now);
             if let Some(tick) = newest_tick(schedule, anchor, now - delay) {
                 return Ok(claim(Why::Schedule, tick, Some(tick)));
@@ -101,6 +103,13 @@ pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Optio
             Err(next.map(|tick| Next { tick, turn: tick + delay }))
         }
     }
+}
+
+/// The newest tick that was claimed, or when the resource was made. A tick that is far ahead of now was written by a clock
+/// that was wrong, or came with a status from elsewhere: the schedule would stand still until then.
+fn anchor(subject: &Subject, now: Timestamp) -> Timestamp {
+    let claimed = subject.last_schedule.filter(|tick| tick.duration_since(now) <= CLOCKS_DIFFER);
+    claimed.unwrap_or(subject.created)
 }
 
 /// Whether a run was asked for by hand that was not claimed yet.

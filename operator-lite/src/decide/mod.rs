@@ -15,7 +15,7 @@ use api::oso::RunClaim;
 use contract::RunRef;
 use jiff::{SignedDuration, Timestamp};
 
-pub use attempt::{Ended, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
+pub use attempt::{End, Ended, MANY_DISRUPTIONS, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
 pub use due::{Mode, Tick, Why, due};
 
 /// What is known of a resource, apart from its specification.
@@ -65,9 +65,9 @@ pub struct JobView {
     pub uid: String,
     /// Whether it is being removed.
     pub deleting: bool,
-    /// Whether it was told to end its pod.
+    /// Whether it makes no pod, and ends the one that it has: as we, a queue or somebody else told it.
     pub suspended: bool,
-    /// Pods that have not ended.
+    /// Pods whose runner has not ended.
     pub live_pods: usize,
     /// Whether a container of its pods ran.
     pub start: Start,
@@ -106,10 +106,12 @@ pub enum Step {
     NoteStart,
     /// The claim's Job is not made, and something has changed: write the claim as it is now.
     Renew(Box<RunClaim>),
-    /// Remove the Jobs of earlier attempts that still have a pod, by these names.
+    /// Remove the Jobs of earlier attempts that may still run, by these names.
     Clear(Vec<String>),
     /// The run works; look again.
     Watch,
+    /// Write down that the Job is told to end its pod.
+    NoteStop,
     /// Tell the Job to end its pod, which saves its progress.
     Stop,
     /// Not before that time.
@@ -148,6 +150,7 @@ impl Step {
             | Self::NoteStart
             | Self::Renew(_)
             | Self::Clear(_)
+            | Self::NoteStop
             | Self::Stop => true,
             Self::Watch => !stuck,
             Self::Again { next, .. } => next.not_before.is_none(),
@@ -227,20 +230,23 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
         );
     }
     let unwanted = endless && (wish.suspended || wish.digest != claim.digest);
+    // A Job that something else suspended goes on one day: only what we told to stop has stopped.
+    let told = claim.stopping == Some(true);
     match &job.ended {
-        _ if job.suspended && job.live_pods == 0 => Step::Conclude(Box::new(Verdict::stopped())),
-        None if unwanted && !job.suspended => Step::Stop,
-        None => Step::Watch,
         Some(_) if job.live_pods > 0 => Step::Watch,
-        Some(ended) => judge(claim, ended, endless, unwanted, now),
+        Some(ended) => judge(claim, ended, endless, unwanted || told, now),
+        None if told && !job.suspended => Step::Stop,
+        None if told && job.live_pods == 0 => Step::Conclude(Box::new(Verdict::stopped(None))),
+        None if unwanted && !told => Step::NoteStop,
+        None => Step::Watch,
     }
 }
 
-/// What is to be done with earlier attempts that still have a pod: one that could not start, and was given up.
+/// What is to be done with earlier attempts that may still run: whose pod could not start, or that a queue holds back.
 fn clear(subject: &Subject, claim: &RunClaim, jobs: &[JobView]) -> Option<Step> {
     let earlier = names_of(subject, claim, 1..claim.attempt);
     let alive = || {
-        let given_up = |job: &&JobView| job.live_pods > 0 && !job.deleting && job.ended.is_none();
+        let given_up = |job: &&JobView| !job.deleting && job.ended.is_none();
         jobs.iter().filter(given_up).filter(|job| earlier.contains(&job.name))
     };
     if alive().any(|job| job.start == Start::Ran) && claim.wrote != Some(true) {
@@ -267,6 +273,7 @@ fn anew(subject: &Subject, wish: &Wish, claim: &RunClaim, why: &str) -> Step {
     let next = RunClaim {
         attempt: claim.attempt + 1,
         job_uid: None,
+        stopping: None,
         not_before: None,
         ran: Some(false),
         ..renewed(subject, wish, claim)

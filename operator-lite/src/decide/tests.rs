@@ -8,7 +8,9 @@ use api::schedule::Schedule;
 use contract::Code;
 use jiff::Timestamp;
 
-use super::{Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, judge, outlived, retry_words, run_of};
+use super::{
+    End, Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, judge, outlived, retry_words, run_of,
+};
 
 fn owner() -> Owner {
     Owner {
@@ -81,8 +83,15 @@ fn resting() -> Step {
     Step::Idle { next: None, look: None }
 }
 
+/// An end that the runner said nothing of.
+fn silent(exit_code: Option<i32>) -> Ended {
+    Ended { exit_code, never_ran: false, memory_limit: None, disrupted: false, report: None, message: String::new() }
+}
+
 fn exit(code: i32) -> Ended {
-    Ended { exit_code: Some(code), never_ran: false, disrupted: false, report: None, message: String::new() }
+    // A runner that ends says what it did.
+    let said = Said { outcome: if code == 0 { "Completed" } else { "Failed" }.into(), ..Said::default() };
+    Ended { report: (code == 0).then(|| Box::new(said)), ..silent(Some(code)) }
 }
 
 #[test]
@@ -97,8 +106,10 @@ fn a_run_is_claimed_made_noted_watched_and_concluded() {
     assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), now), Step::Note("j".into()));
     subject.claim.as_mut().unwrap().job_uid = Some("j".into());
     assert_eq!(decide(&subject, &wish, &[working], now), Step::Watch);
-    let done = decide(&subject, &wish, &[job(&claim, exit(0))], now);
-    assert!(matches!(done, Step::Conclude(verdict) if verdict.completed));
+    let said = Said { run: claim.id.clone(), outcome: "Completed".into(), ..Said::default() };
+    let well = Ended { report: Some(Box::new(said)), ..silent(Some(0)) };
+    let done = decide(&subject, &wish, &[job(&claim, well)], now);
+    assert!(matches!(done, Step::Conclude(verdict) if verdict.is_completed()));
 }
 
 #[test]
@@ -183,7 +194,7 @@ fn each_exit_code_has_its_consequence() {
         decide(&subject, &wish(mode), &[job(&claim, exit(code))], at("10:05:00"))
     };
     for code in [1, 2, 4] {
-        assert!(matches!(after(code, 0, Mode::Once), Step::Conclude(verdict) if !verdict.completed), "{code}");
+        assert!(matches!(after(code, 0, Mode::Once), Step::Conclude(verdict) if !verdict.is_completed()), "{code}");
     }
     assert!(
         matches!(after(75, 3, Mode::Once), Step::Again { next, .. } if next.not_before.is_none() && next.attempt == 2)
@@ -246,7 +257,7 @@ fn a_job_that_is_gone_is_not_made_again() {
         RunClaim { at: at("10:00:00").to_string(), attempt: 1, job_uid: Some("j".into()), ..RunClaim::default() };
     let subject = Subject { claim: Some(claim), ..subject() };
     let step = decide(&subject, &wish(Mode::Once), &[], at("10:05:00"));
-    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished" && !verdict.completed));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished" && !verdict.is_completed()));
 }
 
 #[test]
@@ -309,7 +320,7 @@ fn an_edit_before_the_job_is_made_shapes_the_run() {
 #[test]
 fn an_attempt_that_never_ran_wrote_nothing() {
     let wrote = |never_ran: bool, before: Option<bool>| {
-        let ended = Ended { exit_code: None, disrupted: true, never_ran, ..exit(0) };
+        let ended = Ended { disrupted: true, never_ran, ..silent(None) };
         match judge(&RunClaim { wrote: before, ..noted(false) }, &ended, false, false, at("11:00:00")) {
             Step::Again { next, .. } => next.wrote,
             other => panic!("{other:?}"),
@@ -359,22 +370,113 @@ fn a_continuous_run_is_stopped_before_it_begins_anew() {
     let mut subject = Subject { claim: Some(claim.clone()), ..subject() };
     let wish = wish(Mode::Continuous);
     let working = job(&claim, None);
-    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&working), at("10:05:00")), Step::Stop);
+    let next = |subject: &Subject, job: &JobView| decide(subject, &wish, std::slice::from_ref(job), at("10:05:00"));
+    assert_eq!(next(&subject, &working), Step::NoteStop);
+    subject.claim.as_mut().unwrap().stopping = Some(true);
+    assert_eq!(next(&subject, &working), Step::Stop);
     let ending = JobView { suspended: true, ..working.clone() };
-    assert_eq!(decide(&subject, &wish, std::slice::from_ref(&ending), at("10:05:00")), Step::Watch);
+    assert_eq!(next(&subject, &ending), Step::Watch);
     let ended = JobView { live_pods: 0, ..ending };
-    let step = decide(&subject, &wish, &[ended], at("10:05:00"));
+    let step = next(&subject, &ended);
     let Step::Conclude(verdict) = step else { panic!("{step:?}") };
-    assert!(verdict.completed && verdict.reason == "Stopped");
+    assert!(verdict.end == End::Stopped(None) && verdict.reason == "Stopped");
     subject.claim = Some(RunClaim {
         finished_at: Some(at("10:05:01").to_string()),
-        outcome: Some("Completed".into()),
+        outcome: Some("Stopped".into()),
         job_uid: None,
         ..claim
     });
     assert_eq!(claimed(decide(&subject, &wish, &[], at("10:05:02"))).trigger, "continuous");
     let suspended = Wish { suspended: true, ..wish };
     assert_eq!(decide(&subject, &suspended, &[], at("10:05:02")), resting());
+}
+
+#[test]
+fn a_clock_that_was_ahead_stops_no_schedule() {
+    let (mut subject, now) = (subject(), at("10:00:30"));
+    let wish = wish(every("0 0 * * * *"));
+    subject.last_schedule = Some("2027-11-21T10:00:00Z".parse().unwrap());
+    let Step::Idle { next, .. } = decide(&subject, &wish, &[], now) else { panic!() };
+    assert_eq!(next, Some(at("11:00:00")), "a year ahead");
+    assert!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).at.contains("11:00:00"));
+    subject.last_schedule = Some(at("10:05:00"));
+    let Step::Idle { next, .. } = decide(&subject, &wish, &[], now) else { panic!() };
+    assert_eq!(next, Some(at("11:00:00")), "no tick is claimed twice");
+    assert!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).at.contains("11:00:00"));
+}
+
+#[test]
+fn only_a_job_that_we_stopped_has_stopped() {
+    let now = at("10:05:00");
+    for mode in [Mode::Once, Mode::Continuous, every("*/10 * * * * *")] {
+        let subject = Subject { claim: Some(noted(true)), ..subject() };
+        let held = JobView { suspended: true, live_pods: 0, ..job(&noted(true), None) };
+        let step = decide(&subject, &wish(mode.clone()), std::slice::from_ref(&held), now);
+        assert_eq!(step, Step::Watch, "a queue suspended it: {mode:?}");
+        let resumed = JobView { suspended: false, live_pods: 1, ..held };
+        assert_eq!(decide(&subject, &wish(mode), &[resumed], now), Step::Watch);
+    }
+    // What was told is done, even when nobody asks for it any more.
+    let told = RunClaim { stopping: Some(true), ..noted(true) };
+    let subject = Subject { claim: Some(told.clone()), ..subject() };
+    assert_eq!(decide(&subject, &wish(Mode::Continuous), &[job(&told, None)], now), Step::Stop);
+}
+
+#[test]
+fn a_success_takes_the_report_of_this_run() {
+    let claim = RunClaim { id: "nightly-1".into(), ..noted(true) };
+    let end = |run: &str, outcome: &str| {
+        let said = Said { run: run.into(), outcome: outcome.into(), ..Said::default() };
+        judge(&claim, &Ended { report: Some(Box::new(said)), ..silent(Some(0)) }, false, false, at("10:05:00"))
+    };
+    for outcome in ["Completed", "CompletedWithGaps", "AlreadyDone", "DryRun"] {
+        assert!(matches!(end("nightly-1", outcome), Step::Conclude(verdict) if verdict.is_completed()), "{outcome}");
+    }
+    let lost = judge(&claim, &silent(Some(0)), false, false, at("10:05:00"));
+    for step in [end("nightly-2", "Completed"), end("nightly-1", "Failed"), lost] {
+        let Step::Again { next, why } = step else { panic!("{step:?}") };
+        assert_eq!((next.failures, next.not_before), (1, Some(at("10:05:05").to_string())));
+        assert!(why.contains("its report is lost; it is asked again"), "{why}");
+    }
+}
+
+#[test]
+fn a_run_that_the_cluster_ends_again_and_again_waits_longer_and_longer() {
+    let mut claim = noted(true);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let evicted = Ended { disrupted: true, message: "evicted".into(), ..silent(None) };
+        let Step::Again { next, .. } = judge(&claim, &evicted, false, false, at("10:00:00")) else { panic!() };
+        assert_eq!(next.failures, 0, "it did not fail");
+        let wait = |time: &String| time.parse::<Timestamp>().unwrap().duration_since(at("10:00:00")).as_secs();
+        waits.push(next.not_before.as_ref().map_or(0, wait));
+        claim = *next;
+    }
+    assert_eq!(waits, [0, 5, 10, 20, 40, 80, 160, 300, 300]);
+    assert_eq!(claim.disruptions, 9);
+    let saved = Said { stored_bytes: 1, ..Said::default() };
+    let ended = Ended { report: Some(Box::new(saved)), ..silent(Some(75)) };
+    let Step::Again { next, .. } = judge(&claim, &ended, false, false, at("10:00:00")) else { panic!() };
+    assert_eq!((next.disruptions, next.not_before), (1, None), "it got further");
+}
+
+#[test]
+fn a_run_that_needs_more_memory_ends_after_two_attempts() {
+    let killed = Ended { memory_limit: Some("512Mi".into()), ..silent(Some(137)) };
+    let Step::Again { next, why } = judge(&noted(true), &killed, true, false, at("10:00:00")) else { panic!() };
+    assert!(why.contains("limit of 512Mi") && why.contains("runner.resources"), "{why}");
+    let step = judge(&next, &killed, true, false, at("10:01:00"));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "OutOfMemory"));
+}
+
+#[test]
+fn a_given_up_job_without_a_pod_is_removed_before_the_next_is_made() {
+    let first = noted(false);
+    let second = RunClaim { attempt: 2, job_uid: None, ..first.clone() };
+    let held = JobView { suspended: true, live_pods: 0, ..job(&first, None) };
+    let subject = Subject { claim: Some(second), ..subject() };
+    let step = decide(&subject, &wish(Mode::Once), std::slice::from_ref(&held), at("10:05:00"));
+    assert_eq!(step, Step::Clear(vec![held.name]), "a queue would resume it one day");
 }
 
 #[test]

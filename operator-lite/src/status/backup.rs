@@ -2,10 +2,13 @@
 
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
-use super::conditions::{health, set, settle, take_over};
+use super::conditions::{health, judged, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
-use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks, working_text};
-use crate::decide::Verdict;
+use super::{
+    Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
+    working_text,
+};
+use crate::decide::{End, Verdict};
 
 /// Reasons that end when what they complain of is mended.
 const BLOCKED: [&str; 6] =
@@ -75,8 +78,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             }
             if let Some((reason, text)) = &running.problem {
                 phase(&mut new, "Running", text.clone());
-                // A lost node needs somebody; everything else may mend itself.
-                let stalled = reason == "NodeLost";
+                let stalled = NEEDS_SOMEBODY.contains(&reason.as_str());
                 health(&mut new.conditions, (false, stalled, !stalled), reason, text, moment);
             } else {
                 let late = late(spec, state, moment.now);
@@ -93,7 +95,8 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
         State::Retrying(claim, text) => {
             new.run = Some((**claim).clone());
             phase(&mut new, "Running", text.clone());
-            health(&mut new.conditions, (false, false, true), "BackupRetrying", text, moment);
+            let stalled = is_disrupted(claim);
+            health(&mut new.conditions, (false, stalled, !stalled), "BackupRetrying", text, moment);
         }
         State::Swept => {
             if let Some(run) = &mut new.run {
@@ -104,6 +107,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
     }
     retention(&mut new, spec, moment);
     overdue(&mut new.conditions, spec, state, moment);
+    judged(&mut new.conditions, moment);
     new
 }
 
@@ -115,7 +119,8 @@ fn working(new: &mut KafkaBackupStatus, lasting: bool, reason: &str, message: &s
 fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::Timestamp>, moment: Moment) {
     let next = next.filter(|_| spec.schedule.is_some() && !spec.suspend);
     new.next_scheduled_backup = next.map(|time| time.to_string());
-    let outcome = new.run.as_ref().and_then(|run| run.outcome.clone());
+    // One that was stopped has no end that counts.
+    let outcome = new.run.as_ref().and_then(|run| run.outcome.clone()).filter(|outcome| outcome != "Stopped");
     let ready = new.conditions.iter().find(|condition| condition.type_ == "Ready");
     // Nothing waits when nothing is due.
     let waited = new.phase.as_deref() == Some("Pending");
@@ -162,19 +167,19 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
     new.run = Some(closed(claim, verdict, moment.now));
     new.throughput_records_per_sec = None;
     new.throughput_bytes_per_sec = None;
-    if let Some(said) = &verdict.said {
+    if let Some(said) = verdict.said() {
         new.records_processed = Some(said.records);
         new.bytes_processed = Some(said.bytes);
         new.segments_completed = Some(said.segments);
     }
     let lasting = spec.schedule.is_some() || spec.continuous;
-    if verdict.completed {
-        if let Some(said) = &verdict.said {
+    let stopped = matches!(verdict.end, End::Stopped(_));
+    if stopped || verdict.is_completed() {
+        if let Some(said) = verdict.said() {
             new.backup_id = said.point.clone().or(new.backup_id.take());
             new.last_backup_time = Some(said.ended.clone());
             new.last_checkpoint_time = Some(said.ended.clone());
         }
-        let stopped = verdict.reason == "Stopped";
         let text = if stopped { verdict.message.clone() } else { "Backup completed successfully".to_owned() };
         let text = text + &remarks(verdict) + if lasting { "" } else { edited(claim, moment) };
         let (phase, reason) = if stopped { ("Ready", "Stopped") } else { ("Completed", "BackupSucceeded") };

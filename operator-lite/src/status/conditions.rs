@@ -31,6 +31,13 @@ pub(super) fn put(all: &mut Vec<Condition>, name: &str, status: &str, (reason, m
     }
 }
 
+/// All that a status says was judged for this generation: who waits for a condition after an edit waits for that.
+pub(super) fn judged(all: &mut [Condition], moment: Moment) {
+    for condition in all {
+        condition.observed_generation = Some(moment.generation);
+    }
+}
+
 /// The condition of an object that was another operator's.
 const TAKEN_OVER: &str = "TakenOver";
 

@@ -14,7 +14,7 @@ pub(crate) use conditions::{health, taken_over};
 pub(crate) use overdue::is_overdue;
 pub use restore::restore;
 
-use crate::decide::{Tick, Verdict, working_words};
+use crate::decide::{MANY_DISRUPTIONS, Tick, Verdict, working_words};
 use crate::progress::Progress;
 
 /// What is known of a resource.
@@ -55,6 +55,8 @@ pub struct Running {
     pub job_uid: Option<String>,
     /// Whether its container was seen to run.
     pub ran: bool,
+    /// Whether its Job is told to end its pod.
+    pub stopping: bool,
     /// How far it is.
     pub progress: Option<Progress>,
     /// What keeps its pod from running: a stable word, and the same in words.
@@ -97,6 +99,9 @@ fn note(claim: Option<&mut RunClaim>, running: &Running, moment: Moment) {
     if running.ran {
         claim.ran = Some(true);
     }
+    if running.stopping {
+        claim.stopping = Some(true);
+    }
 }
 
 /// What a run that works says: of attempts that failed before, what it warned of, else `usual`.
@@ -111,15 +116,24 @@ fn working_text(claim: Option<&RunClaim>, running: &Running, endless: bool, usua
 fn forgive(claim: Option<&mut RunClaim>, progress: &Progress) {
     if let Some(claim) = claim.filter(|_| progress.committed_at.is_some()) {
         claim.failures = 0;
+        claim.disruptions = 0;
         claim.last_error = None;
     }
+}
+
+/// Reasons of runs that wait for somebody; what else is in their way may mend itself.
+const NEEDS_SOMEBODY: [&str; 2] = ["NodeLost", "NameTaken"];
+
+/// Whether an attempt that was ended waits for somebody: the cluster ends one after the other.
+fn is_disrupted(claim: &RunClaim) -> bool {
+    claim.disruptions >= MANY_DISRUPTIONS
 }
 
 /// The claim as it stands once its run is over.
 fn closed(claim: &RunClaim, verdict: &Verdict, now: Timestamp) -> RunClaim {
     RunClaim {
         finished_at: Some(now.to_string()),
-        outcome: Some(if verdict.completed { "Completed" } else { "Failed" }.to_owned()),
+        outcome: Some(verdict.outcome().to_owned()),
         wrote: verdict.wrote,
         not_before: None,
         ..claim.clone()
@@ -136,7 +150,7 @@ fn edited(claim: &RunClaim, moment: Moment) -> &'static str {
 
 /// What a run warned of, in a sentence.
 fn remarks(verdict: &Verdict) -> String {
-    let Some(said) = &verdict.said else { return String::new() };
+    let Some(said) = verdict.said() else { return String::new() };
     let mut out = String::new();
     if said.gaps > 0 {
         out = format!("; {} ranges of offsets were gone from the source", said.gaps);

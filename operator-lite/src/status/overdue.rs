@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::conditions::put;
 use super::{Moment, State};
+use crate::decide::End;
 use crate::progress::Progress;
 
 /// The condition.
@@ -83,7 +84,9 @@ fn known(spec: &KafkaBackupSpec, state: &State, limit: u64, now: Timestamp) -> K
             Some(Progress { whole_at: Some(_), .. }) => Known::Whole,
             Some(_) | None => Known::Nothing,
         },
-        State::Over(_, verdict) if !verdict.completed => Known::Late(format!("no run works. {}", verdict.message)),
+        State::Over(_, verdict) if matches!(verdict.end, End::Failed(_)) => {
+            Known::Late(format!("no run works. {}", verdict.message))
+        }
         State::Idle(_) | State::Over(..) if spec.suspend => Known::Unasked,
         State::Running(_)
         | State::Waiting

@@ -2,8 +2,11 @@
 
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
 
-use super::conditions::{health, is_unsettled, set, settle, take_over};
-use super::{Moment, State, closed, edited, findings, forgive, not_implemented, note, remarks, working_text};
+use super::conditions::{health, is_unsettled, judged, set, settle, take_over};
+use super::{
+    Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
+    working_text,
+};
 
 /// The new status.
 #[must_use]
@@ -55,8 +58,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             let usual = || ("RestoreRunning", working_text(new.run.as_ref(), running, false, "Restore is running"));
             let problem = running.problem.as_ref().map(|(reason, text)| (reason.as_str(), text.clone()));
             let (reason, text) = problem.unwrap_or_else(usual);
-            // A lost node needs somebody; everything else may mend itself.
-            let stalled = reason == "NodeLost";
+            let stalled = NEEDS_SOMEBODY.contains(&reason);
             tell(&mut new, "Running", (false, stalled, !stalled), reason, &text);
             if let Some(progress) = &running.progress {
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
@@ -70,7 +72,8 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
         State::Waiting => {}
         State::Renewed(claim) => new.run = Some((**claim).clone()),
         State::Retrying(claim, text) => {
-            tell(&mut new, "Running", (false, false, true), "RestoreRetrying", text);
+            let stalled = is_disrupted(claim);
+            tell(&mut new, "Running", (false, stalled, !stalled), "RestoreRetrying", text);
             new.run = Some((**claim).clone());
         }
         State::Swept => {
@@ -84,7 +87,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             new.eta_ms = None;
             new.current_topic = None;
             new.throughput_records_per_sec = None;
-            if let Some(said) = &verdict.said {
+            if let Some(said) = verdict.said() {
                 new.records_restored = Some(said.records.max(new.records_restored.unwrap_or(0)));
                 new.bytes_restored = Some(said.bytes.max(new.bytes_restored.unwrap_or(0)));
                 new.segments_processed = Some(said.segments);
@@ -92,7 +95,8 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.plan_fingerprint.clone_from(&said.plan_fingerprint);
                 new.plan = said.plan.clone().filter(|_| spec.dry_run);
             }
-            let (reason, text) = if verdict.completed {
+            let completed = verdict.is_completed();
+            let (reason, text) = if completed {
                 new.progress_percent = Some(100.0);
                 let text = match (spec.dry_run, verdict.reason.as_str()) {
                     (true, _) => "Dry run: nothing was written; the plan is in status.plan",
@@ -107,12 +111,13 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
             } else {
                 (verdict.reason.as_str(), verdict.message.clone())
             };
-            new.phase = Some(if verdict.completed { "Completed" } else { "Failed" }.to_owned());
-            health(&mut new.conditions, (verdict.completed, !verdict.completed, false), reason, &text, moment);
-            set(&mut new.conditions, "Complete", verdict.completed, reason, &text, moment);
-            set(&mut new.conditions, "Failed", !verdict.completed, reason, &text, moment);
+            new.phase = Some(if completed { "Completed" } else { "Failed" }.to_owned());
+            health(&mut new.conditions, (completed, !completed, false), reason, &text, moment);
+            set(&mut new.conditions, "Complete", completed, reason, &text, moment);
+            set(&mut new.conditions, "Failed", !completed, reason, &text, moment);
             new.message = Some(text);
         }
     }
+    judged(&mut new.conditions, moment);
     new
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
 
 use super::{Moment, Running, State, backup, restore};
-use crate::decide::{Said, Tick, Verdict};
+use crate::decide::{End, Said, Tick, Verdict};
 use crate::progress::Progress;
 
 fn at(second: i64) -> Moment {
@@ -38,7 +38,9 @@ fn claim() -> Box<RunClaim> {
 fn verdict(completed: bool, reason: &str) -> Box<Verdict> {
     let said =
         Said { point: Some("b-1".into()), records: 7, bytes: 70, segments: 2, ended: "then".into(), ..Said::default() };
-    Box::new(Verdict { completed, reason: reason.into(), message: "words".into(), said: Some(said), wrote: Some(true) })
+    let said = Box::new(said);
+    let end = if completed { End::Completed(said) } else { End::Failed(Some(said)) };
+    Box::new(Verdict { end, reason: reason.into(), message: "words".into(), wrote: Some(true) })
 }
 
 /// `Ready Stalled Reconciling` as letters, and the reason of Ready.
@@ -62,6 +64,17 @@ fn a_finished_backup_tells_what_it_did() {
     assert_eq!((run.outcome.as_deref(), run.is_unfinished()), (Some("Completed"), false));
 }
 
+/// `kubectl wait --for=condition=Ready` after an edit waits until the condition is that of the edit.
+#[test]
+fn every_condition_was_judged_for_the_generation_that_is_there() {
+    let spec = backup_spec(&json!({}));
+    let over = backup(&KafkaBackupStatus::default(), &spec, &State::Over(claim(), verdict(true, "Completed")), at(0));
+    let edited = Moment { generation: 4, ..at(1) };
+    let new = backup(&over, &spec, &State::Idle(None), edited);
+    assert!(new.conditions.iter().all(|condition| condition.observed_generation == Some(4)), "{:?}", new.conditions);
+    assert_eq!(health(&new.conditions), health(&over.conditions));
+}
+
 #[test]
 fn a_failure_stalls_what_runs_once_and_not_a_schedule() {
     let failed = State::Over(claim(), verdict(false, "RunFailed"));
@@ -76,7 +89,8 @@ fn a_failure_stalls_what_runs_once_and_not_a_schedule() {
 #[test]
 fn what_the_source_lost_is_said_of_a_success() {
     let mut verdict = verdict(true, "Completed");
-    verdict.said = verdict.said.map(|said| Said { gaps: 2, warnings: vec!["a word".into()], ..said });
+    let said = verdict.said().unwrap().clone();
+    verdict.end = End::Completed(Box::new(Said { gaps: 2, warnings: vec!["a word".into()], ..said }));
     let new = backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), &State::Over(claim(), verdict), at(0));
     let text = new.message.unwrap();
     assert!(text.contains("2 ranges of offsets were gone") && text.contains("a word"), "{text}");

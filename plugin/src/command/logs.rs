@@ -105,12 +105,13 @@ async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -
     Ok(None)
 }
 
-/// Whether the container of a pod has not ended. What the API server knows of it may be some seconds old.
+/// Whether the runner of a pod has not ended. What the API server knows of it may be some seconds old.
 async fn still_works(pods: &Api<Pod>, name: &str) -> Result<bool, Error> {
     for _ in 0..LOOKS {
         let pod = pods.get_opt(name).await.map_err(|error| failed(&format!("read pod `{name}`"), error))?;
         let Some(statuses) = pod.and_then(|pod| pod.status?.container_statuses) else { return Ok(false) };
-        if !statuses.iter().any(|one| one.state.as_ref().is_some_and(|state| state.running.is_some())) {
+        let runner = statuses.iter().find(|one| one.name == CONTAINER).and_then(|runner| runner.state.as_ref());
+        if !runner.is_some_and(|state| state.running.is_some()) {
             return Ok(false);
         }
         tokio::time::sleep(LOOK).await;

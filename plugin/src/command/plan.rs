@@ -166,8 +166,8 @@ fn printed(log: &str) -> Option<Report> {
 /// The report that the container of a run left when it ended.
 fn left(pod: &Pod) -> Option<Report> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let mut ended = statuses.iter().filter_map(|one| one.state.as_ref()?.terminated.as_ref()?.message.as_deref());
-    ended.find_map(|message| serde_json::from_str(message).ok())
+    let runner = statuses.iter().find(|one| one.name == CONTAINER)?;
+    serde_json::from_str(runner.state.as_ref()?.terminated.as_ref()?.message.as_deref()?).ok()
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub enum Play {
     Run,
     /// Its container ended with this code and this termination message.
     Exit(i32, String),
+    /// Its container ended so, and a container that admission put beside it ended with the other code, or goes on.
+    Beside(i32, String, Option<i32>),
     /// The cluster ended it.
     Evict,
     /// It cannot be scheduled.
@@ -129,6 +131,24 @@ fn status(play: Play, phase: &str) -> Option<Value> {
                 "exitCode": code, "message": message, "reason": "Completed", "startedAt": now, "finishedAt": now,
             }})),
         })),
+        Play::Beside(code, message, side) => {
+            let ended = |code: i32| {
+                json!({"terminated": {
+                    "exitCode": code, "reason": "Completed", "startedAt": now, "finishedAt": now,
+                }})
+            };
+            let mut own = ended(code);
+            own["terminated"]["message"] = message.into();
+            let mut all = container(side.map_or(json!({"running": {"startedAt": now}}), ended));
+            all[0]["name"] = "istio-proxy".into();
+            all.as_array_mut()?.push(container(own)[0].clone());
+            let phase = match side {
+                None => "Running",
+                Some(0) if code == 0 => "Succeeded",
+                Some(_) => "Failed",
+            };
+            Some(json!({"phase": phase, "containerStatuses": all}))
+        }
         Play::Evict => Some(json!({
             "phase": "Failed",
             "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "lastTransitionTime": now}],

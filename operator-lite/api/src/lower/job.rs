@@ -43,7 +43,9 @@ pub const CONTAINER: &str = "runner";
 /// Most bytes of a run's specification: annotations of an object share 256 KiB.
 pub const SPEC_LIMIT: usize = 200 << 10;
 
-/// Longest part of a Job's name that comes from the resource's name.
+/// Longest name of a Job: its pods carry it as a label.
+const LONGEST_NAME: usize = 63;
+/// Longest part of it that comes from the resource's name.
 const NAME_PART: usize = 35;
 /// Longest life of an inspection, whoever asks: a day.
 const INSPECTION_LIMIT_SECS: i64 = 86_400;
@@ -133,13 +135,16 @@ pub fn run_ref(name: &str, at: Timestamp) -> RunRef {
 /// Name of the Job of an attempt; the same for the same claim.
 #[must_use]
 pub fn job_name(owner: &Owner, run: &RunRef, attempt: u32) -> String {
-    format!("{}-{}-{attempt}", stem(owner), run.at.strftime("%Y%m%d%H%M%S"))
+    let end = format!("-{}-{attempt}", run.at.strftime("%Y%m%d%H%M%S"));
+    stem(owner, LONGEST_NAME.saturating_sub(end.len())) + &end
 }
 
-/// What the names of a resource's Jobs begin with.
-fn stem(owner: &Owner) -> String {
-    let name: String = owner.name.replace('.', "-").chars().take(NAME_PART).collect();
-    format!("{}-{}", name.trim_end_matches('-'), owner.hash8())
+/// What the names of a resource's Jobs begin with, of at most so many characters.
+fn stem(owner: &Owner, most: usize) -> String {
+    let end = format!("-{}", owner.hash8());
+    let room = NAME_PART.min(most.saturating_sub(end.len()));
+    let name: String = owner.name.replace('.', "-").chars().take(room).collect();
+    name.trim_end_matches('-').to_owned() + &end
 }
 
 /// A digest of all that shapes a run: when it changes, a continuous run is started anew.
@@ -171,6 +176,16 @@ pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -
     job
 }
 
+/// What the labels of queues for Jobs begin with (Kueue): a resource's own go to the Jobs of its runs.
+const QUEUE_LABELS: &str = "kueue.x-k8s.io/";
+
+/// Gives a Job the labels by which a queue takes it, from the labels of its resource.
+pub fn queue(job: &mut Job, labels: &BTreeMap<String, String>) {
+    let queues = labels.iter().filter(|(name, _)| name.starts_with(QUEUE_LABELS));
+    let of_job = job.metadata.labels.get_or_insert_default();
+    of_job.extend(queues.map(|(name, value)| (name.clone(), value.clone())));
+}
+
 /// The Job of an inspection: a pod that answers questions until nobody asks, or for a day.
 #[must_use]
 pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> Job {
@@ -182,7 +197,7 @@ pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> J
         claims: claims(&[(&spec.storage, true)], None),
         port: None,
     };
-    let mut job = pod::job(owner, &stem(owner), &work, placement);
+    let mut job = pod::job(owner, &stem(owner, LONGEST_NAME), &work, placement);
     if let Some(spec) = &mut job.spec {
         spec.active_deadline_seconds = Some(INSPECTION_LIMIT_SECS);
     }

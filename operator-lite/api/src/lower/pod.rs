@@ -30,6 +30,17 @@ const MEMORY_REQUEST: &str = "256Mi";
 const MEMORY_LIMIT: &str = "512Mi";
 const CPU_REQUEST: &str = "100m";
 
+/// Annotations that keep sidecars out of a pod, unless the placement asks for them: a sidecar outlives the runner, and the
+/// Job never ends.
+const NO_SIDECARS: [(&str, &str); 3] = [
+    ("sidecar.istio.io/inject", "false"),
+    ("linkerd.io/inject", "disabled"),
+    ("vault.hashicorp.com/agent-inject", "false"),
+];
+/// Labels that do.
+const NO_SIDECAR_LABELS: [(&str, &str); 2] =
+    [("sidecar.istio.io/inject", "false"), ("admission.datadoghq.com/enabled", "false")];
+
 /// What a pod is for.
 pub(super) struct Work<'a> {
     /// The runner's command; the file of the specification follows it.
@@ -51,9 +62,15 @@ pub(super) fn job(owner: &Owner, name: &str, work: &Work<'_>, placement: &Placem
     let labels = labels(owner, placement);
     let mut annotations = placement.annotations.clone();
     annotations.insert(SPEC_ANNOTATION.to_owned(), work.spec.clone());
+    let mut pod_labels = labels.clone();
+    for (all, names) in [(&mut annotations, NO_SIDECARS.as_slice()), (&mut pod_labels, &NO_SIDECAR_LABELS)] {
+        for (name, value) in names {
+            all.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+        }
+    }
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels.clone()),
+            labels: Some(pod_labels),
             annotations: Some(annotations),
             ..ObjectMeta::default()
         }),

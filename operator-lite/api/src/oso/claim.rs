@@ -21,6 +21,9 @@ pub struct RunClaim {
     pub attempt: u32,
     /// Attempts in a row that failed without saving anything.
     pub failures: u32,
+    /// Attempts in a row that the cluster ended before they saved anything.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub disruptions: u32,
     /// Why the last attempt failed; absent when none did since something was saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -33,18 +36,27 @@ pub struct RunClaim {
     /// Whether a container of this attempt ever ran; absent in claims of versions that did not look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ran: Option<bool>,
+    /// Whether the attempt's Job was told to end its pod. A Job that is suspended without this was suspended by something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<bool>,
     /// When the first attempt began (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     /// When the run ended (RFC 3339); absent while it is unfinished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<String>,
-    /// How it ended: Completed or Failed.
+    /// How it ended: Completed, Stopped or Failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Whether the run has changed its target; absent while that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrote: Option<bool>,
+}
+
+// What serde asks for.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl RunClaim {

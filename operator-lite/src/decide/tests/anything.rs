@@ -59,7 +59,7 @@ impl World {
                 write(self, &mut |subject| {
                     let claim = subject.claim.as_mut().unwrap();
                     claim.finished_at = Some(now.clone());
-                    claim.outcome = Some(if verdict.completed { "Completed" } else { "Failed" }.into());
+                    claim.outcome = Some(verdict.outcome().into());
                     claim.wrote = verdict.wrote;
                 });
             }
