@@ -131,12 +131,13 @@ fn claim(subject: &Subject, wish: &Wish, why: Why, at: Timestamp) -> RunClaim {
     }
 }
 
-/// What runs once runs again only if it failed before it changed anything, and was mended since.
+/// What runs once runs again only if it failed before it changed anything, and was mended since; or if the run before was
+/// one without end that was stopped.
 pub(super) fn may_run_once(subject: &Subject) -> bool {
-    subject.claim.as_ref().is_none_or(|claim| {
-        claim.outcome.as_deref() == Some("Failed")
-            && claim.wrote == Some(false)
-            && claim.generation < subject.generation
+    subject.claim.as_ref().is_none_or(|claim| match claim.outcome.as_deref() {
+        Some("Stopped") => claim.generation < subject.generation,
+        Some("Failed") => claim.wrote == Some(false) && claim.generation < subject.generation,
+        Some(_) | None => false,
     })
 }
 

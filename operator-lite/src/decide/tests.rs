@@ -131,6 +131,8 @@ fn a_run_that_is_over_does_not_run_again() {
     assert_eq!(over("Failed", true, 1), resting());
     assert_eq!(over("Failed", false, 2), resting());
     assert!(matches!(over("Failed", false, 1), Step::Claim(_)), "mended before anything was written");
+    assert!(matches!(over("Stopped", true, 1), Step::Claim(_)), "it went on without end before");
+    assert_eq!(over("Stopped", true, 2), resting());
 }
 
 #[test]
