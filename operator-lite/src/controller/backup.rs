@@ -15,6 +15,10 @@ use crate::error::Error;
 use crate::status::{Moment, State, backup, is_overdue, taken_over};
 
 impl Kind for KafkaBackup {
+    fn is_new(&self) -> bool {
+        self.status.is_none()
+    }
+
     fn claim(&self) -> Option<&RunClaim> {
         self.status.as_ref()?.run.as_ref()
     }
@@ -74,7 +78,10 @@ impl Kind for KafkaBackup {
 
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
         let old = self.status.clone().unwrap_or_default();
-        let new = backup(&old, &self.spec, state, moment);
+        let mut new = backup(&old, &self.spec, state, moment);
+        if self.is_new() {
+            new.last_trigger = self.trigger();
+        }
         (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }
 

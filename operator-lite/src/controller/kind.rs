@@ -30,6 +30,8 @@ pub trait Kind:
     + Sync
     + 'static
 {
+    /// Whether no operator has looked at it yet.
+    fn is_new(&self) -> bool;
     /// The claim in its status.
     fn claim(&self) -> Option<&RunClaim>;
     /// The newest tick that was claimed.
@@ -84,18 +86,25 @@ pub trait Kind:
         Seat { class: self.class(), namespace, uid }
     }
 
+    /// The value of its trigger annotation.
+    fn trigger(&self) -> Option<String> {
+        let name = api::update::trigger_annotation(&Self::group(&()));
+        self.annotations().get(&name).filter(|_| Self::TRIGGERED).cloned()
+    }
+
     /// What the decisions need.
     fn subject(&self) -> Subject {
         let time = |text: &String| text.parse::<Timestamp>().ok();
-        let trigger = api::update::trigger_annotation(&Self::group(&()));
+        let trigger = self.trigger();
         Subject {
             owner: self.owner(),
             generation: self.meta().generation.unwrap_or(0),
             created: self.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             claim: self.claim().cloned(),
             last_schedule: self.last_schedule().and_then(time),
-            trigger: self.annotations().get(&trigger).filter(|_| Self::TRIGGERED).cloned(),
-            last_trigger: self.last_trigger().cloned(),
+            // One that the resource was made with (a copy from Git or from a backup of the cluster) asks for nothing.
+            last_trigger: if self.is_new() { trigger.clone() } else { self.last_trigger().cloned() },
+            trigger,
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::error::Error;
 use crate::status::{Moment, State, restore, taken_over};
 
 impl Kind for KafkaRestore {
+    fn is_new(&self) -> bool {
+        self.status.is_none()
+    }
+
     fn claim(&self) -> Option<&RunClaim> {
         self.status.as_ref()?.run.as_ref()
     }

@@ -275,6 +275,28 @@ fn pod(server: &Server, job: &Value, status: Value) {
     server.put(&format!("{PODS}/{name}"), object);
 }
 
+/// A trigger that a copy came with is noted; a new value asks for a run.
+#[test]
+fn a_trigger_that_was_there_from_the_beginning_asks_for_nothing() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(0, 0));
+        let mut object = backup("nightly");
+        object["spec"]["suspend"] = true.into();
+        object["metadata"]["annotations"] = json!({"kafka.oso.sh/trigger-backup": "monday"});
+        server.put(&at, object);
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let mut object = server.get(&at);
+        assert_eq!((&object["status"]["lastTrigger"], &object["status"]["run"]), (&json!("monday"), &Value::Null));
+        object["metadata"]["annotations"]["kafka.oso.sh/trigger-backup"] = "tuesday".into();
+        server.put(&at, object);
+        server.look::<KafkaBackup>(&at, &context).await;
+        assert_eq!(server.get(&at)["status"]["run"]["trigger"], "manual");
+    });
+}
+
 /// An operator that starts knows which runs work before it begins another one.
 #[test]
 fn runs_of_before_are_counted_first() {
