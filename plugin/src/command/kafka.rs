@@ -75,7 +75,9 @@ pub(crate) fn storage(url: &str, secret: Option<&str>) -> Result<Value, Error> {
             let mut s3 = Map::from_iter([("bucket".to_owned(), bucket.into()), ("region".to_owned(), region.into())]);
             put(&mut s3, "prefix", &prefix);
             put(&mut s3, "endpoint", endpoint.as_deref().unwrap_or_default());
-            flag(&mut s3, "pathStyle", path_style);
+            if let Some(path_style) = path_style {
+                s3.insert("pathStyle".to_owned(), path_style.into());
+            }
             flag(&mut s3, "allowHttp", allow_http);
             if let Some(secret) = secret {
                 s3.insert("credentialsSecret".to_owned(), json!({"name": secret}));

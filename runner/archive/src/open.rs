@@ -4,6 +4,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::store_address::bucket_address;
 use contract::{CircuitBreakerSpec, Code, StoreSpec};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
@@ -75,8 +76,8 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
     let (inner, root): (Arc<dyn ObjectStore>, _) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } => {
-            let endpoint = endpoint.as_deref();
-            let place = s3::Place { bucket, region, endpoint, path_style: *path_style, allow_http: *allow_http };
+            let address = bucket_address(bucket, endpoint.as_deref(), *path_style);
+            let place = s3::Place { bucket, region, address, allow_http: *allow_http };
             let store = s3::open(&place, credentials.as_ref(), paths, breaker)?;
             uploads = Some(s3_uploads::open(&store, *allow_http, breaker)?);
             (store, format!("s3://{bucket}"))

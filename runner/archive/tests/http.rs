@@ -3,8 +3,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archive::{Paths, Store, open_briefly, open_store, open_unasked};
@@ -67,7 +67,7 @@ impl Server {
             prefix: String::new(),
             region: "us-east-1".into(),
             endpoint: Some(format!("http://127.0.0.1:{}", self.port)),
-            path_style: true,
+            path_style: None,
             allow_http: true,
             credentials: Some(S3Credentials::Keys {
                 access_key_id_file: "id".into(),
@@ -85,6 +85,23 @@ impl Server {
         let breaker = CircuitBreakerSpec { operation_timeout_ms, ..CircuitBreakerSpec::default() };
         open_unasked(&self.spec(), &self.paths(), &breaker).unwrap()
     }
+}
+
+/// With an endpoint alone, too: without it the first folder of a key would be the bucket.
+#[tokio::test]
+async fn every_request_names_its_bucket() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    let server = server(move |_, head: &str, stream: &mut TcpStream| {
+        heard.lock().unwrap().push(head.lines().next().unwrap_or_default().to_owned());
+        answer(stream, "200 OK", "", EMPTY_LIST);
+    });
+    let store = server.open(Duration::from_secs(5));
+    store.folders(&Path::default()).await.unwrap();
+    drop(store.get(&Path::from("orders/set.json")).await);
+    let asked = asked.lock().unwrap();
+    let is_in_bucket = |line: &String| line.starts_with("GET /b?") || line.starts_with("GET /b/orders/");
+    assert!(asked.len() >= 2 && asked.iter().all(is_in_bucket), "{asked:?}");
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub mod selection;
 
 pub mod endpoint;
 pub mod stamp;
+pub mod store_address;
 pub mod store_spec;
 pub mod store_url;
 

@@ -4,6 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::store_address::{broken_rule, shown, takes_bucket_in_host};
+
 /// Where the archive is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -28,9 +30,10 @@ pub enum StoreSpec {
         /// Another endpoint than Amazon's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
-        /// Bucket in the path instead of the host name.
-        #[serde(default)]
-        path_style: bool,
+        /// Whether the bucket stands in the path instead of the host name; when absent: with an endpoint, unless its host
+        /// name begins with the bucket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path_style: Option<bool>,
         /// Accept an `http://` endpoint; data travels unencrypted.
         #[serde(default)]
         allow_http: bool,
@@ -194,7 +197,14 @@ impl StoreSpec {
                 }
                 (None, true)
             }
-            Self::S3 { bucket, region, endpoint, allow_http, .. } => {
+            Self::S3 { bucket, region, endpoint, path_style, allow_http, .. } => {
+                let in_host = *path_style == Some(false);
+                if in_host && endpoint.as_deref().is_some_and(|endpoint| !takes_bucket_in_host(endpoint)) {
+                    say(
+                        "pathStyle",
+                        "is false, and the host of endpoint takes no bucket before it; leave it out".into(),
+                    );
+                }
                 if name(bucket) {
                     say("bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
                 }
@@ -226,7 +236,13 @@ impl StoreSpec {
             Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => {
                 say("endpoint", format!("is {endpoint:?}; must begin with https:// (or http:// with allowHttp)"));
             }
-            Some(_) | None => {}
+            Some(endpoint) => {
+                let path_allowed = matches!(self, Self::Azure { .. });
+                if let Some((rule, fix)) = broken_rule(endpoint, path_allowed) {
+                    say("endpoint", format!("is {:?}; it {rule}: {fix}", shown(endpoint)));
+                }
+            }
+            None => {}
         }
         let prefix = self.prefix();
         if prefix.split('/').any(|part| part == ".." || part == ".") {

@@ -9,7 +9,7 @@ use crate::StoreSpec;
 /// The forms that [`parse`] takes, for help texts.
 pub const FORMS: &str = "\
   file:///var/backups/kafka                          or just a path with a /
-  s3://BUCKET/PREFIX?region=REGION                   also endpoint=URL, pathStyle=true, allowHttp=true
+  s3://BUCKET/PREFIX?region=REGION                   also endpoint=URL, pathStyle=false, allowHttp=true
   azure://ACCOUNT/CONTAINER/PREFIX                   also endpoint=URL, allowHttp=true
   gs://BUCKET/PREFIX                                 also endpoint=URL, allowHttp=true";
 
@@ -36,7 +36,7 @@ pub fn parse(text: &str) -> Result<StoreSpec, String> {
             region: options.remove("region").unwrap_or_else(|| "us-east-1".into()),
             prefix: after.into(),
             endpoint,
-            path_style: flag(&mut options, "pathStyle"),
+            path_style: options.remove("pathStyle").map(|value| value == "true"),
             allow_http,
             credentials: None,
         },
@@ -83,7 +83,10 @@ mod tests {
     fn urls_become_specifications() {
         let s3 = parse("s3://b/a/b?region=eu-west-1&endpoint=http://127.0.0.1:9000&pathStyle=true&allowHttp=true");
         let StoreSpec::S3 { bucket, region, prefix, endpoint, path_style, .. } = s3.unwrap() else { panic!() };
-        assert_eq!((bucket.as_str(), region.as_str(), prefix.as_str(), path_style), ("b", "eu-west-1", "a/b", true));
+        assert_eq!(
+            (bucket.as_str(), region.as_str(), prefix.as_str(), path_style),
+            ("b", "eu-west-1", "a/b", Some(true))
+        );
         assert_eq!(endpoint.as_deref(), Some("http://127.0.0.1:9000"));
         let StoreSpec::Azure { account, container, prefix, .. } = parse("azure://acct/box/a/b").unwrap() else {
             panic!()

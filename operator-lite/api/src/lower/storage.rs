@@ -47,7 +47,7 @@ fn s3(block: &S3Storage) -> StoreSpec {
         region: block.region.clone(),
         prefix: block.prefix.clone().unwrap_or_default(),
         endpoint: block.endpoint.clone(),
-        path_style: block.path_style.unwrap_or(false),
+        path_style: block.path_style,
         allow_http: block.allow_http.unwrap_or(false),
         credentials: Some(S3Credentials::Keys {
             access_key_id_file: format!("{}/{}", secret.name, secret.access_key_id_key),

@@ -1,5 +1,7 @@
 //! Rules of `storage` blocks.
 
+use contract::store_address::{self, broken_rule, takes_bucket_in_host};
+
 use super::names::{is_quantity, object_name, sub_path};
 use crate::finding::Findings;
 use crate::oso::{AzureStorage, PvcStorage, S3Storage, Storage};
@@ -65,13 +67,30 @@ fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
     not_empty(out, &format!("{at}.bucket"), &s3.bucket);
     not_empty(out, &format!("{at}.region"), &s3.region);
     object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
-    endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true));
+    endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
+    bucket_in_host(out, &format!("{at}.pathStyle"), s3.endpoint.as_deref(), s3.path_style);
+}
+
+/// The bucket stands in the host name only where there is one.
+pub(super) fn bucket_in_host(out: &mut Findings, field: &str, endpoint: Option<&str>, path_style: Option<bool>) {
+    if path_style == Some(false) && endpoint.is_some_and(|endpoint| !takes_bucket_in_host(endpoint)) {
+        out.wrong(field, "false", "the host of endpoint takes no bucket before it", "leave it out");
+    }
 }
 
 /// The URL of a store.
-pub(super) fn endpoint(out: &mut Findings, field: &str, endpoint: Option<&str>, http_allowed: bool) {
+pub(super) fn endpoint(
+    out: &mut Findings,
+    field: &str,
+    endpoint: Option<&str>,
+    http_allowed: bool,
+    path_allowed: bool,
+) {
     let Some(endpoint) = endpoint else { return };
-    let shown = Some(endpoint.to_owned());
+    let shown = Some(store_address::shown(endpoint));
+    if let Some((rule, fix)) = broken_rule(endpoint, path_allowed) {
+        out.wrong(field, format!("{:?}", store_address::shown(endpoint)), rule, fix);
+    }
     if endpoint.starts_with("http://") && http_allowed {
         let rule = "is plain HTTP: everybody on the way can read the archive";
         out.warn(field, shown, rule, "use https outside a network that you trust");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contract::store_address::BucketAddress;
 use contract::{Code, S3Credentials};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 
@@ -14,8 +15,7 @@ use crate::ArchiveError;
 pub(super) struct Place<'a> {
     pub(super) bucket: &'a str,
     pub(super) region: &'a str,
-    pub(super) endpoint: Option<&'a str>,
-    pub(super) path_style: bool,
+    pub(super) address: BucketAddress,
     pub(super) allow_http: bool,
 }
 
@@ -26,20 +26,21 @@ pub(super) fn open(
     breaker: &Breaker,
 ) -> Result<Arc<AmazonS3>, ArchiveError> {
     install_tls();
-    let encrypted = !place.endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let endpoint = place.address.endpoint.as_deref();
+    let encrypted = !endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     // Without credentials of our own the environment's identity counts: web identity, container or instance role.
     let builder = if credentials.is_some() { AmazonS3Builder::new() } else { AmazonS3Builder::from_env() };
     let mut builder = builder
         .with_bucket_name(place.bucket)
         .with_region(place.region)
-        .with_virtual_hosted_style_request(!place.path_style)
+        .with_virtual_hosted_style_request(!place.address.path_style)
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
         .with_http_connector(breaker.connector())
         // TLS already covers the payload, and blocks have digests of their own: hash bytes once.
         .with_unsigned_payload(encrypted);
-    if let Some(endpoint) = place.endpoint {
-        builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
     }
     if let Some(credentials) = credentials {
         let (credentials, paths) = (credentials.clone(), paths.clone());

@@ -5,7 +5,7 @@ use super::without_effect;
 use crate::finding::Findings;
 use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, Storage, StorageType};
 use crate::validate::names::sub_path;
-use crate::validate::storage::{endpoint, not_empty};
+use crate::validate::storage::{bucket_in_host, endpoint, not_empty};
 
 const AT: &str = "spec.storage";
 
@@ -42,7 +42,8 @@ pub(super) fn storage(out: &mut Findings, storage: &Storage) {
 
 fn s3(out: &mut Findings, s3: &S3Storage) {
     not_empty(out, &format!("{AT}.s3.bucket"), &s3.bucket);
-    endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true));
+    endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
+    bucket_in_host(out, &format!("{AT}.s3.forcePathStyle"), s3.endpoint.as_deref(), s3.force_path_style);
     let pair = [("accessKeySecret", &s3.access_key_secret), ("secretKeySecret", &s3.secret_key_secret)];
     for (name, key) in pair {
         secret(out, &format!("{AT}.s3.{name}"), key.as_ref());
@@ -60,7 +61,7 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
     let at = format!("{AT}.azure");
     not_empty(out, &format!("{at}.storageAccount"), &azure.storage_account);
     not_empty(out, &format!("{at}.container"), &azure.container);
-    endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false);
+    endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false, true);
     let secrets = [
         ("credentialsSecret", &azure.credentials_secret),
         ("accountKeySecret", &azure.account_key_secret),

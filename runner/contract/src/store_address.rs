@@ -1,0 +1,113 @@
+//! Where requests to a store of one's own address go. Pure.
+//!
+//! A request never leaves without its bucket: what would stand in the bucket's place is the first folder of a key, and a
+//! bucket of that name may be there.
+
+/// An address, and how a bucket of S3 stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketAddress {
+    /// Address of requests; Amazon's own when absent.
+    pub endpoint: Option<String>,
+    /// Whether the bucket is the first part of the path. Else it is in the host name, and in `endpoint` already.
+    pub path_style: bool,
+}
+
+/// The address of a bucket. With `endpoint` alone the bucket stands in the path, which compatible stores take; unless the
+/// host name begins with the bucket already. `path_style` decides where it is said.
+#[must_use]
+pub fn bucket_address(bucket: &str, endpoint: Option<&str>, path_style: Option<bool>) -> BucketAddress {
+    let Some(endpoint) = endpoint.map(|endpoint| endpoint.trim_end_matches('/')) else {
+        return BucketAddress { endpoint: None, path_style: path_style == Some(true) };
+    };
+    let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    let is_inside = host.starts_with(&format!("{bucket}."));
+    let (endpoint, path_style) = match path_style {
+        None if is_inside => (endpoint.to_owned(), false),
+        Some(false) if is_inside => (endpoint.to_owned(), false),
+        Some(false) => (format!("{scheme}://{bucket}.{host}"), false),
+        Some(true) | None => (endpoint.to_owned(), true),
+    };
+    BucketAddress { endpoint: Some(endpoint), path_style }
+}
+
+/// What is wrong with an endpoint: a rule, and what to do. Some services have a path (`path_allowed`).
+#[must_use]
+pub fn broken_rule(endpoint: &str, path_allowed: bool) -> Option<(&'static str, &'static str)> {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.contains('@') {
+        Some(("has a user in it", "write https://host:port, and put credentials into a Secret"))
+    } else if rest.contains(['?', '#']) {
+        Some(("has a query in it", "write https://host:port"))
+    } else if host.is_empty() {
+        Some(("has no host", "write https://host:port"))
+    } else if !path.trim_matches('/').is_empty() && !path_allowed {
+        Some(("has a path in it", "write https://host:port, and put folders into prefix"))
+    } else {
+        None
+    }
+}
+
+/// An endpoint as messages may show it: without a user and a query, which may hold secrets.
+#[must_use]
+pub fn shown(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
+}
+
+/// Whether a bucket can be a part of this endpoint's host name: an IP address and `localhost` have none.
+#[must_use]
+pub fn takes_bucket_in_host(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    !host.starts_with('[') && host != "localhost" && host.parse::<std::net::Ipv4Addr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_request_leaves_without_its_bucket() {
+        let address = |endpoint: Option<&str>, path_style: Option<bool>| {
+            let address = bucket_address("orders", endpoint, path_style);
+            (address.endpoint, address.path_style)
+        };
+        let own = |text: &str| Some(text.to_owned());
+        assert_eq!(address(None, None), (None, false));
+        assert_eq!(address(None, Some(true)), (None, true));
+        assert_eq!(address(Some("http://minio:9000/"), None), (own("http://minio:9000"), true));
+        assert_eq!(address(Some("https://s3.example.com"), Some(true)), (own("https://s3.example.com"), true));
+        assert_eq!(address(Some("https://s3.example.com"), Some(false)), (own("https://orders.s3.example.com"), false));
+        for path_style in [None, Some(false)] {
+            let inside = address(Some("https://orders.s3.example.com:444"), path_style);
+            assert_eq!(inside, (own("https://orders.s3.example.com:444"), false));
+        }
+        // Another bucket's name begins in the same way.
+        assert_eq!(address(Some("https://orders-eu.example.com"), None), (own("https://orders-eu.example.com"), true));
+    }
+
+    #[test]
+    fn endpoints_are_a_scheme_and_a_host() {
+        for good in ["https://minio:9000", "http://[::1]:9000/", "https://s3.example.com"] {
+            assert_eq!(broken_rule(good, false), None, "{good}");
+        }
+        for (bad, rule) in [
+            ("https://key:secret@minio", "has a user in it"),
+            ("https://minio/?x=1", "has a query in it"),
+            ("https://minio/backups", "has a path in it"),
+            ("https://", "has no host"),
+        ] {
+            assert_eq!(broken_rule(bad, false).map(|(rule, _)| rule), Some(rule), "{bad}");
+        }
+        assert_eq!(shown("https://key:secret@minio/a?sig=x"), "https://minio/a");
+        assert_eq!(broken_rule("http://127.0.0.1:10000/devstoreaccount1", true), None);
+        assert!(takes_bucket_in_host("https://minio:9000") && takes_bucket_in_host("https://s3.example.com/"));
+        for none in ["http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost", "http://localhost:9000"] {
+            assert!(!takes_bucket_in_host(none), "{none}");
+        }
+    }
+}
