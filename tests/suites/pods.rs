@@ -254,7 +254,7 @@ fn a_continuous_backup_survives_its_pods() {
     assert!(running["status"]["run"]["attempt"].as_u64().unwrap() >= 4, "{}", running["status"]);
     let stop = r#"{"spec":{"suspend":true}}"#;
     world.cluster.ok(&["patch", BACKUPS, "-n", "endless", "stream", "--type=merge", "-p", stop]);
-    team.wait(BACKUPS, "stream", "stopped", |object| object["status"]["run"]["outcome"] == "Completed");
+    team.wait(BACKUPS, "stream", "stopped", |object| object["status"]["run"]["outcome"] == "Stopped");
     team.restore("back", "endless-back", json!({"backupRef": {"name": "stream"}}));
     assert_eq!(team.assert_equal("endless-back"), u64::try_from(sent).unwrap());
 }
