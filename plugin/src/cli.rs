@@ -157,6 +157,23 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// A flag of one command that has the name of a flag of all would take its place, and its form.
+    #[test]
+    fn flags_of_all_commands_are_no_command_s_own() {
+        fn walk(command: &clap::Command, all: &[clap::Id]) {
+            for inner in command.get_subcommands() {
+                for argument in inner.get_arguments() {
+                    assert!(!all.contains(argument.get_id()), "{} of {}", argument.get_id(), inner.get_name());
+                }
+                walk(inner, all);
+            }
+        }
+        let command = Cli::command();
+        let all: Vec<_> = command.get_arguments().map(|argument| argument.get_id().clone()).collect();
+        assert!(all.len() > 15, "{all:?}");
+        walk(&command, &all);
+    }
+
     #[test]
     fn the_reference_in_docs_is_fresh() {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");

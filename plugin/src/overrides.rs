@@ -14,8 +14,8 @@ const NAME: &str = "(flags)";
 /// The flags.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Overrides {
-    /// Address of the API server
-    #[arg(short, long, global = true, value_name = "URL", help_heading = "Cluster")]
+    /// Address of the API server. `validate --server` alone asks the one of the kubeconfig
+    #[arg(short, long, global = true, value_name = "URL", num_args = 0..=1, default_missing_value = "", help_heading = "Cluster")]
     pub server: Option<String>,
     /// Bearer token for the API server
     #[arg(long, global = true, value_name = "TOKEN", value_parser = secret, help_heading = "Cluster")]
@@ -45,8 +45,13 @@ fn text(path: &Path) -> String {
 }
 
 impl Overrides {
+    /// The address, if one is given: `validate --server` alone asks the server that the kubeconfig names.
+    fn address(&self) -> Option<&String> {
+        self.server.as_ref().filter(|server| !server.is_empty())
+    }
+
     fn changes_cluster(&self) -> bool {
-        self.server.is_some() || self.certificate_authority.is_some() || self.tls_server_name.is_some()
+        self.address().is_some() || self.certificate_authority.is_some() || self.tls_server_name.is_some()
     }
 
     fn changes_user(&self) -> bool {
@@ -55,7 +60,7 @@ impl Overrides {
 
     /// Whether they say enough without a kubeconfig.
     pub(crate) fn name_a_cluster(&self) -> bool {
-        self.server.is_some()
+        self.address().is_some()
     }
 
     /// The kubeconfig and the choice in it with these flags. A name that is not there is left as it is: whoever reads the
@@ -90,7 +95,7 @@ impl Overrides {
     }
 
     fn of_cluster(&self, mut cluster: Cluster) -> Cluster {
-        if let Some(server) = &self.server {
+        if let Some(server) = self.address() {
             // kubectl takes a host alone, too.
             let has_scheme = server.contains("://");
             cluster.server = Some(if has_scheme { server.clone() } else { format!("https://{server}") });

@@ -30,9 +30,6 @@ pub struct Options {
     /// File; `-` reads standard input; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Ask the API server, too: it keeps nothing
-    #[arg(long)]
-    server: bool,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -51,7 +48,9 @@ struct Row {
 
 /// Judges files.
 pub(crate) async fn validate(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
-    let cluster = if options.server { Some(Cluster::connect(connection).await?) } else { None };
+    // `--server` asks the API server, too, which keeps nothing: with an address that one, alone the kubeconfig's.
+    let is_asked = connection.overrides.server.is_some();
+    let cluster = if is_asked { Some(Cluster::connect(connection).await?) } else { None };
     let (mut rows, mut judged, mut passed) = (Vec::new(), 0_u64, 0_u64);
     for file in &options.files {
         for document in read(file)? {
