@@ -5,7 +5,7 @@ use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
 use contract::{EventKind, MetricsSpec, Pace};
 use jiff::Timestamp;
 use operator::controller::Kind;
-use operator::decide::{Said, Verdict};
+use operator::decide::{End, Verdict};
 use operator::metrics::{Metrics, Seen};
 use serde_json::{Value, json};
 
@@ -189,7 +189,7 @@ fn counters_are_there_before_their_first_event() {
     let shown = look(&metrics, &restore(Value::Null));
     let counter = r#"kafka_backup_operator_restores_total{outcome="failure",resource_namespace="shop",name="nightly"}"#;
     assert!(shown[0].1.contains(&format!("{counter} 0")), "{}", shown[0].1);
-    let verdict = Verdict { completed: false, said: Some(Said::default()), ..Verdict::stopped() };
+    let verdict = Verdict { end: End::Failed(Some(Box::default())), ..Verdict::stopped(None) };
     metrics.run_ended(&owner, &RunClaim::default(), &verdict, Timestamp::UNIX_EPOCH);
     assert!(metrics.text().contains(&format!("{counter} 1")));
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use api::lower::job::Owner;
 use api::oso::RunClaim;
 use contract::{EventKind, MetricsSpec, Pace};
-use operator::decide::{Said, Verdict};
+use operator::decide::{End, Verdict};
 use operator::metrics::Seen;
 
 fn root(path: &str) -> PathBuf {
@@ -33,7 +33,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
     let (operator, runner) =
         (operator::metrics::Metrics::new(), runner::metrics::Metrics::new(&MetricsSpec::default(), "backup", "x"));
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let verdict = Verdict { said: Some(Said::default()), ..Verdict::stopped() };
+    let verdict = Verdict { end: End::Completed(Box::default()), ..Verdict::stopped(None) };
     let claim = RunClaim { started_at: Some(now.to_string()), ..RunClaim::default() };
     for kind in ["KafkaBackup", "KafkaRestore"] {
         let owner = Owner {
