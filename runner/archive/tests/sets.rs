@@ -316,6 +316,7 @@ async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
         from: 3,
         to: 9,
         reason: archive::GapReason::LogStartMoved,
+        timeline: None,
     };
     first.commit(moves(position(0, 9), vec![gap.clone()])).await.unwrap();
     drop(first);
