@@ -156,7 +156,7 @@ fn segments_are_gone_and_read_again() -> Found {
     Found {
         name: "segments_are_gone_and_read_again",
         seen: "a run could not go on where a lifecycle rule had removed segments",
-        script: Script { settings, before, actions, deaths: vec![(4, 60), (7, 80)], ..Script::default() },
+        script: Script { settings, before, actions, deaths: vec![(4, 60), (7, 130)], ..Script::default() },
     }
 }
 
@@ -175,7 +175,7 @@ fn nobody_tells_where_a_log_starts() -> Found {
         at(5_020, Action::Produce(t(), 0, 5, 5, 100)),
         at(90_000, Action::Start(2)),
     ];
-    let settings = Settings { reread: true, ..Settings::default() };
+    let settings = Settings { runs: 3, reread: true, ..Settings::default() };
     Found {
         name: "nobody_tells_where_a_log_starts",
         seen: "a partition without a leader could be given up though the source still had it",
