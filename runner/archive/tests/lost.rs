@@ -16,8 +16,8 @@ use uuid::Uuid;
 /// Points of a long set: each has a claim and a seal, so that roll-ups of level 1 cover most.
 const POINTS: u64 = 100;
 
-fn starts(all: &[(i32, LogStart)]) -> Option<BTreeMap<(Uuid, i32), LogStart>> {
-    Some(all.iter().map(|(partition, start)| ((TOPIC, *partition), *start)).collect())
+fn starts(all: &[(i32, LogStart)]) -> BTreeMap<(Uuid, i32), LogStart> {
+    all.iter().map(|(partition, start)| ((TOPIC, *partition), *start)).collect()
 }
 
 async fn newest(made: &Made) -> (Layout, u64) {
@@ -79,7 +79,7 @@ async fn lossy() -> Made {
     let mut made = Made::new();
     made.points(POINTS).await;
     remove(&made, &[10, 40, 90]).await;
-    made.starts = starts(&[(0, LogStart::Gone), (1, LogStart::At(5))]);
+    made.starts = Some(starts(&[(0, LogStart::Gone), (1, LogStart::At(5))]));
     made
 }
 
@@ -87,7 +87,7 @@ async fn lossy() -> Made {
 async fn lost_segments_are_refused_until_their_partitions_are_known() {
     let mut made = lossy().await;
     let before = made.copy().await;
-    for known in [None, starts(&[]), starts(&[(1, LogStart::At(5))])] {
+    for known in [None, Some(starts(&[])), Some(starts(&[(1, LogStart::At(5))]))] {
         made.starts = known;
         let Err(ArchiveError::BaseLost { text, partitions }) = made.claim(POINTS).await else { panic!() };
         assert!(text.contains("3 of 100 segments") && text.contains("onMissingSegments: reread"), "{text}");
@@ -150,7 +150,7 @@ async fn a_second_loss_works_the_same_way_and_a_segment_that_comes_back_is_a_str
     is_sound(&made, 138).await;
     // The segment that was read again goes, and one that only timeline 0 shows, and one of before.
     remove(&made, &[POINTS, 43, 13]).await;
-    made.starts = starts(&[(1, LogStart::At(20))]);
+    made.starts = Some(starts(&[(1, LogStart::At(20))]));
     made.read_up_to(150, &[47, 47, 47]).await;
     let entry = claim(&made).await;
     let gaps: Vec<_> = entry.gaps.iter().map(|gap| (gap.from, gap.to, gap.timeline)).collect();
@@ -192,7 +192,7 @@ async fn what_is_looked_for_twice_is_there_the_second_time() {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         made.put(&key, bytes).await;
     };
-    let starts = starts(&[(0, LogStart::Gone), (1, LogStart::At(5)), (2, LogStart::At(0))]);
+    let starts = Some(starts(&[(0, LogStart::Gone), (1, LogStart::At(5)), (2, LogStart::At(0))]));
     let mut other = Made::sharing(&made);
     other.starts = starts;
     let (claimed, ()) = futures::join!(other.claim(POINTS), back);

@@ -198,6 +198,7 @@ async fn a_set_knows_since_when_it_has_its_members() {
         let source = Source {
             topics: found.iter().map(|number| topic(*number)).collect(),
             begin: found.iter().map(|number| (Uuid::from_u128(*number), PartitionState::new(0, begin))).collect(),
+            starts: None,
         };
         let options = WriterOptions { source, ..options(run, "aaaaaaaaaaaaaaaa") };
         match SetWriter::open(store.clone(), options).await.unwrap() {

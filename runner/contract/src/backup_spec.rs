@@ -121,6 +121,8 @@ pub enum OnMissingSegments {
 }
 
 impl OnMissingSegments {
+    // The form that serde asks for.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

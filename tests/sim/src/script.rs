@@ -31,6 +31,8 @@ pub enum Rival {
 
 /// What the specification says.
 #[derive(Debug, Clone)]
+// Each flag is a field of the specification.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Settings {
     /// Kind of backup.
     pub mode: Mode,

@@ -25,12 +25,15 @@ pub(super) struct Log {
     pub(super) complete: bool,
 }
 
+/// Roll-ups that were used, oldest first.
+pub(super) type Rollups = Vec<(RollupRef, Arc<Directory>)>;
+
 /// Checks the entries up to `seal`, their segments but for those that were given up, and these roll-ups, oldest first.
 pub(super) async fn check_log(
     store: &Store,
     layout: &Layout,
     seal: u64,
-    (rollups, given_up): (Vec<(RollupRef, Arc<Directory>)>, HashSet<(u64, u64)>),
+    (rollups, given_up): (Rollups, HashSet<(u64, u64)>),
     level: Level,
     out: &mut Verification,
 ) -> Result<Log, ArchiveError> {
