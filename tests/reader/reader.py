@@ -13,6 +13,7 @@ import base64, gzip, json, os, struct, sys
 import blake3, cramjam, zstandard
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+FEATURES = {"lost-segments"}
 
 
 def unzstd(data):
@@ -21,7 +22,7 @@ def unzstd(data):
 
 def document(data):
     value = json.loads(unzstd(data) if data.startswith(ZSTD_MAGIC) else data)
-    assert value["format"] == 1 and not value.get("requires"), "a newer format"
+    assert value["format"] == 1 and set(value.get("requires", [])) <= FEATURES, "a newer format"
     return value
 
 
@@ -57,6 +58,10 @@ def sets(root):
     for name in sorted(os.listdir(root)):
         if os.path.exists(os.path.join(root, name, "set.json")):
             yield name, document(read(root, name, "set.json"))
+
+
+def place(segment):
+    return segment["claim"], segment["nonce"], segment["seq"]
 
 
 def footer(folder, segment):
@@ -110,8 +115,11 @@ def shares(root, topic, partition):
             chain.pop()
         forks = [fork for entry in chain for fork in entry.get("forks", [])]
         starts = [f["from"] for f in forks if f["topic"] == topic_id and f["partition"] == partition]
+        lost = {place(segment) for entry in chain for segment in entry.get("lost", [])}
         for entry in chain:
             for segment in entry.get("segments", []):
+                if place(segment) in lost:
+                    continue
                 data, index = footer(folder, segment)
                 blocks = rows(index["blocks"])
                 at = 32

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use harness::load;
+use harness::kafka::{Kafka, Options};
+use harness::load::{self, Make};
 use harness::oracle::{self, Seen};
-use harness::pair::source;
-use harness::runner::{Bench, python};
+use harness::pair::{source, target};
+use harness::runner::{Bench, files, python};
 use serde_json::{Value, json};
 
 fn call(bench: &Bench, arguments: &[&str]) -> String {
@@ -54,6 +55,16 @@ fn seen(line: &str) -> ((String, i32), Seen) {
     ((value["topic"].as_str().unwrap().to_owned(), partition), record)
 }
 
+/// Committed records of the newest point, by partition, as the independent reader finds them.
+fn archived(bench: &Bench) -> BTreeMap<(String, i32), Vec<Seen>> {
+    let mut archive: BTreeMap<_, Vec<Seen>> = BTreeMap::new();
+    for line in call(bench, &["records"]).lines() {
+        let (key, record) = seen(line);
+        archive.entry(key).or_default().push(record);
+    }
+    archive
+}
+
 #[test]
 fn a_reader_written_from_the_format_document_agrees_with_the_source() {
     let topics = load::mixed(&source().bootstrap(), 2_000);
@@ -71,14 +82,122 @@ fn a_reader_written_from_the_format_document_agrees_with_the_source() {
         bench.run(&bench.backup("read", &source().bootstrap(), backup)).ok();
         let listed: Value = serde_json::from_str(&call(&bench, &["ls"])).unwrap();
         assert_eq!((listed["set"].as_str(), listed["points"].as_array().unwrap().len()), (Some("read"), 1));
-        let mut archive: BTreeMap<_, Vec<Seen>> = BTreeMap::new();
-        for line in call(&bench, &["records"]).lines() {
-            let (key, record) = seen(line);
-            archive.entry(key).or_default().push(record);
-        }
+        let archive = archived(&bench);
         for (key, source) in &source_view {
             assert_eq!(Some(source), archive.get(key), "{key:?} with {compression}");
         }
         assert_eq!(source_view.len(), archive.len());
     }
+}
+
+/// Removes the segments of the n-th run, oldest first, as a lifecycle rule does.
+fn lose(bench: &Bench, run: usize) {
+    let mut folders: Vec<_> = std::fs::read_dir(bench.archive().join("lost/data")).unwrap().collect();
+    folders.sort_by_key(|entry| entry.as_ref().unwrap().file_name());
+    let folder = folders[run].as_ref().unwrap().path();
+    let segments = files(&folder);
+    assert!(!segments.is_empty(), "{folder:?}");
+    for (path, _) in segments {
+        std::fs::remove_file(if path.is_absolute() { path } else { folder.join(path) }).unwrap();
+    }
+}
+
+/// Whatever is lost: what the source still has is read again, what only the archive has stays, and the rest is named.
+#[test]
+fn what_a_lifecycle_rule_removed_is_read_again_or_named() {
+    // A broker of its own: the other test looks at all topics of the shared one.
+    let kafka = Kafka::with(Options::default());
+    let (bootstrap, topic) = (kafka.bootstrap(), "read-again");
+    load::create(&bootstrap, topic, 4, 1, &[]);
+    let batches = [("linger.ms", "50"), ("batch.num.messages", "20")];
+    let write = |from: i64, to: i64| {
+        let records = (from..to).flat_map(|n| (0..4).map(move |partition| Make::new(n, partition)));
+        load::produce(&bootstrap, topic, &batches, records);
+    };
+    let view = || -> Vec<Vec<Seen>> { (0..4).map(|p| oracle::read(&bootstrap, topic, p, false)).collect() };
+    let bench = Bench::new();
+    let backup = json!({"topics": [topic], "incremental": true});
+    let strict = bench.backup("lost", &bootstrap, backup.clone());
+    let mut reread = strict.clone();
+    reread["backup"]["onMissingSegments"] = json!("reread");
+    for run in 0..3 {
+        write(run * 100, run * 100 + 100);
+        bench.run(&strict).ok();
+    }
+    let whole = view();
+    // The first run's records are lost. Of partition 0 the source still has all, of 1 the end, and of 2 and 3 none.
+    for (partition, start) in [(1, 50), (2, 150), (3, 250)] {
+        load::delete_records(&bootstrap, topic, partition, start);
+    }
+    lose(&bench, 0);
+    let log = || files(&bench.archive().join("lost/log"));
+    let before = log();
+    bench.run(&strict).fails("KB4007", 4, &["onMissingSegments: reread", "read-again/0 offsets 0 to 99 (100 records)"]);
+    assert_eq!(log(), before, "nothing was written");
+    let report = bench.run(&reread).ok().report();
+    assert_eq!(report["outcome"], "CompletedWithGaps", "{report}");
+    let gap =
+        |gap: &Value| (gap["partition"].as_i64(), gap["from"].as_i64(), gap["to"].as_i64(), gap["reason"].clone());
+    let gaps: Vec<_> = report["gaps"].as_array().unwrap().iter().map(gap).collect();
+    let lost = |partition, to| (Some(partition), Some(0), Some(to), json!("segment-lost"));
+    assert_eq!(gaps, [lost(1, 50), lost(2, 100), lost(3, 100)]);
+    let warnings = report["warnings"].to_string();
+    for words in
+        ["read again", "read-again/0 from offset 0", "read-again/1 from offset 50", "read-again/3 offsets 0 to 99"]
+    {
+        assert!(warnings.contains(words), "{words}: {warnings}");
+    }
+    // Counts go over all timelines: 400 records of partitions 0 and 1 that are read again are there twice.
+    let holds = |records: i64| {
+        let verified: Value =
+            serde_json::from_str(&bench.call("verify", &strict, &["-o", "json", "lost"]).ok().stdout).unwrap();
+        assert_eq!((&verified["problems"], verified["records"].as_i64()), (&json!([]), Some(records)));
+        let listed = bench.call("ls", &strict, &["lost"]).ok().stdout;
+        assert!(listed.contains("segment-lost") && listed.contains(&records.to_string()), "{listed}");
+    };
+    holds(1_350);
+    let expected = |whole: &[Vec<Seen>]| -> BTreeMap<(String, i32), Vec<Seen>> {
+        let first = [0, 50, 100, 100];
+        let left = |p: usize| whole[p].iter().filter(|seen| seen.offset >= first[p]).cloned().collect();
+        (0..4).map(|p| ((topic.to_owned(), i32::try_from(p).unwrap()), left(p))).collect()
+    };
+    assert_eq!(archived(&bench), expected(&whole));
+    let restored = |name: &str, whole: &[Vec<Seen>]| {
+        let restore = json!({"from": "lost", "includeOffsetHeaders": false, "topicMapping": {topic: name}});
+        let report = bench.run(&bench.restore(name, &target().bootstrap(), restore)).ok().report();
+        let all = expected(whole).values().map(Vec::len).sum::<usize>();
+        assert_eq!(report["records"].as_u64(), Some(all as u64), "{report}");
+        for ((_, partition), records) in expected(whole) {
+            let there = oracle::read(&target().bootstrap(), name, partition, false);
+            assert_eq!(
+                there.iter().map(Seen::content).collect::<Vec<_>>(),
+                records.iter().map(Seen::content).collect::<Vec<_>>(),
+                "partition {partition}"
+            );
+        }
+    };
+    restored("read-again-1", &whole);
+    // Older points stay damaged; the set goes on under the default, and what was given up is not given up again.
+    write(300, 400);
+    let report = bench.run(&strict).ok().report();
+    assert_eq!((report["outcome"].as_str(), report["records"].as_i64()), (Some("Completed"), Some(400)), "{report}");
+    let mut longer = whole.clone();
+    let append = |longer: &mut Vec<Vec<Seen>>| {
+        for (known, now) in longer.iter_mut().zip(view()) {
+            let end = known.last().unwrap().offset;
+            known.extend(now.into_iter().filter(|seen| seen.offset > end));
+        }
+    };
+    append(&mut longer);
+    assert_eq!(archived(&bench), expected(&longer));
+    // A second loss: the segments with which the first one was made good.
+    lose(&bench, 3);
+    bench.run(&strict).fails("KB4007", 4, &["read-again/0"]);
+    write(400, 420);
+    let report = bench.run(&reread).ok().report();
+    assert_eq!((report["outcome"].as_str(), &report["gaps"]), (Some("Completed"), &Value::Null), "{report}");
+    append(&mut longer);
+    holds(2_030);
+    assert_eq!(archived(&bench), expected(&longer));
+    restored("read-again-2", &longer);
 }

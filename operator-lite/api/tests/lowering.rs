@@ -234,6 +234,7 @@ fn backup_effects() -> Vec<Effect> {
         ("pollIntervalMs", json!(50), "/backup/pollIntervalMs", json!(50)),
         ("includeOffsetHeaders", json!(false), "/backup/includeOffsetHeaders", json!(false)),
         ("onGap", json!("fail"), "/backup/onGap", json!("fail")),
+        ("onMissingSegments", json!("reread"), "/backup/onMissingSegments", json!("reread")),
         ("sourceClusterId", json!("lab"), "/backup/sourceClusterId", json!("lab")),
         ("consumerGroupSnapshot", json!(true), "/backup/consumerGroupSnapshot", json!(true)),
         ("stopAtCurrentOffsets", json!(true), "/backup/incremental", json!(true)),

@@ -69,7 +69,9 @@ fn head(detail: &PointDetail, style: &Style, out: &mut Page) {
 fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
     let mut notes = Vec::new();
     notes.extend(detail.gaps.iter().map(|gap| {
-        format!("gap: {}/{} offsets {} to {} ({})", safe(&gap.name), gap.partition, gap.from, gap.to - 1, gap.reason)
+        let only = gap.timeline.map_or_else(String::new, |timeline| format!(", only timeline {timeline}"));
+        let (from, to) = (gap.from, gap.to - 1);
+        format!("gap: {}/{} offsets {from} to {to} ({}{only})", safe(&gap.name), gap.partition, gap.reason)
     }));
     notes.extend(detail.held_back.iter().map(|held| {
         format!(
@@ -82,11 +84,11 @@ fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
     }));
     notes.extend(detail.forks.iter().map(|fork| {
         format!(
-            "timeline: {}/{} was cut at offset {}; timeline {} begins there",
+            "timeline: {}/{} timeline {} begins at offset {}",
             safe(&fork.name),
             fork.partition,
-            fork.from,
-            fork.timeline
+            fork.timeline,
+            fork.from
         )
     }));
     if notes.is_empty() {

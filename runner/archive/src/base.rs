@@ -1,46 +1,95 @@
 //! Whether everything that a run would build on is there: every segment that the log names, with its size.
 //!
-//! What is missing is told by object, topic and offsets. Reads only.
+//! What is missing is told by object, topic and offsets; or, where the run may give it up, what follows for each partition
+//! is worked out. Reads only.
+
+mod give_up;
+mod tell;
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use uuid::Uuid;
 
+pub(crate) use self::give_up::GivenUp;
+use self::give_up::give_up;
+use self::tell::tell;
 use crate::entry::{SegmentRow, add_all};
 use crate::holdings::{Holdings, Tally, of_key};
 use crate::index::Index;
-use crate::presence::{absent, adds_up};
+use crate::presence::{LOOKED_AT, absent, adds_up};
+use crate::regain::{LogStart, LostRanges};
 use crate::state::SetState;
 use crate::{ArchiveError, Layout, Store};
 
-/// Partitions, and objects, that a message names.
-const NAMED: usize = 10;
+/// After so long a segment is looked for once more before it is given up for good.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
+
+/// What a run builds on.
+#[derive(Debug, Default)]
+pub(crate) struct Base {
+    /// Its segments added up.
+    pub(crate) holdings: Holdings,
+    /// What must be given up for that.
+    pub(crate) given_up: Option<GivenUp>,
+}
 
 /// Proves the base of a run that begins behind entry `newest`; `said` is what the newest seal says, with what entries
-/// after it add.
+/// after it add. With `starts`, which say where the source's logs start, lost segments are given up.
 ///
 /// # Errors
-/// [`ArchiveError::BaseLost`] with what is gone; the store's failures.
+/// [`ArchiveError::BaseLost`] with what is gone, also where `starts` lacks a partition; the store's failures.
 pub(crate) async fn prove(
     store: &Store,
     layout: &Layout,
     newest: u64,
     said: Option<Holdings>,
     state: &SetState,
-) -> Result<Holdings, ArchiveError> {
+    starts: Option<&BTreeMap<(Uuid, i32), LogStart>>,
+) -> Result<Base, ArchiveError> {
     if let Some(said) = said
         && adds_up(store, layout, said).await?
     {
-        return Ok(said);
+        return Ok(Base { holdings: said, given_up: None });
     }
     let (index, ..) = Index::load(store, layout, newest).await?;
-    let lost = absent(store, layout, &index).await?;
-    if !lost.is_empty() {
-        return Err(tell(store, layout, &index, &lost, state).await?);
+    let mut lost = absent(store, layout, &index, starts.map_or(LOOKED_AT, |_| usize::MAX)).await?;
+    if starts.is_some() && !lost.is_empty() {
+        tokio::time::sleep(SECOND_LOOK).await;
+        lost = absent(store, layout, &index, usize::MAX).await?;
     }
+    let given_up = if lost.is_empty() {
+        None
+    } else {
+        let ranges = lost_ranges(&index, &lost).await?;
+        let known = |starts: &&BTreeMap<_, _>| ranges.iter().all(|(key, _)| starts.contains_key(&key));
+        let Some(starts) = starts.filter(known) else {
+            return Err(tell(store, layout, &index, &lost, state).await?);
+        };
+        Some(give_up(store, layout, &index, &lost, (&ranges, starts, state)).await?)
+    };
+    let holdings = add_up(store, layout, &index, &lost).await?;
+    Ok(Base { holdings, given_up })
+}
+
+async fn lost_ranges(index: &Index, lost: &HashSet<u32>) -> Result<LostRanges, ArchiveError> {
+    let mut ranges = LostRanges::default();
+    let mut take = |topic: Uuid, row: &SegmentRow| {
+        if lost.contains(&row.segment) {
+            ranges.add(topic, row);
+        }
+    };
+    index.each_row(None, &mut take).await?;
+    Ok(ranges)
+}
+
+/// The segments that are left, and those beside them.
+async fn add_up(store: &Store, layout: &Layout, index: &Index, lost: &HashSet<u32>) -> Result<Holdings, ArchiveError> {
+    let left = index.segments.iter().zip(0u32..).filter(|(_, place)| !lost.contains(place));
+    let left: Vec<_> = left.map(|(segment, _)| segment.clone()).collect();
     let mut named = Tally::default();
-    add_all(&mut named, &index.segments);
-    let named_keys: HashSet<_> = index.segments.iter().map(|segment| (segment.claim, segment.seq)).collect();
+    add_all(&mut named, &left);
+    let named_keys: HashSet<_> = left.iter().map(|segment| (segment.claim, segment.seq)).collect();
     let beside = |sum: &mut Tally, key: &str, size: u64| match of_key(key) {
         Some((claim, nonce, seq)) if !named_keys.contains(&(claim, seq)) => sum.add(claim, nonce, seq, size),
         Some(_) | None => {}
@@ -48,51 +97,6 @@ pub(crate) async fn prove(
     let stray = store.fold(&layout.data(), Tally::default, beside).await?;
     tracing::info!(stray = stray.segments, named = named.segments, "segments that no entry names are in the store");
     Ok(Holdings { named, stray })
-}
-
-/// What is lost, in words.
-async fn tell(
-    store: &Store,
-    layout: &Layout,
-    index: &Index,
-    lost: &HashSet<u32>,
-    state: &SetState,
-) -> Result<ArchiveError, ArchiveError> {
-    let mut ranges: BTreeMap<(String, i32), (i64, i64, u64)> = BTreeMap::new();
-    let mut take = |topic: Uuid, row: &SegmentRow| {
-        if lost.contains(&row.segment) {
-            let name = state.topics.get(&topic).map_or_else(|| topic.to_string(), |topic| topic.name.clone());
-            let range = ranges.entry((name, row.partition)).or_insert((row.first, row.next, 0));
-            *range = (range.0.min(row.first), range.1.max(row.next), range.2 + row.committed);
-        }
-    };
-    index.each_row(None, &mut take).await?;
-    let tell = |((topic, partition), (from, to, records)): (&(String, i32), &(i64, i64, u64))| {
-        format!("{topic}/{partition} offsets {from} to {} ({records} records)", to - 1)
-    };
-    let mut shown: Vec<_> = ranges.iter().take(NAMED).map(tell).collect();
-    if ranges.len() > NAMED {
-        shown.push(format!("and of {} more partitions", ranges.len() - NAMED));
-    }
-    let mut places: Vec<_> = lost.iter().copied().collect();
-    places.sort_unstable();
-    let key_of = |place: &u32| {
-        let segment = index.segments.get(*place as usize)?;
-        Some(layout.segment(segment.claim, &segment.nonce, segment.seq).to_string())
-    };
-    let mut objects: Vec<_> = places.iter().take(NAMED).filter_map(key_of).collect();
-    if places.len() > NAMED {
-        objects.push(format!("and {} more", places.len() - NAMED));
-    }
-    let set = layout.set();
-    Ok(ArchiveError::BaseLost(format!(
-        "{} of {} segments that set {set} builds on are not in the store, or have another size: {} below {}. Lost are {}. Something deleted them: look for a lifecycle rule of the bucket. `kafka-backup-runner verify SPEC {set}` names all. Bring them back from a copy or from older versions of the objects and run again, or begin a new set under another name",
-        lost.len(),
-        index.segments.len(),
-        objects.join(", "),
-        store.place(),
-        shown.join(", ")
-    )))
 }
 
 #[cfg(test)]
@@ -117,10 +121,10 @@ mod tests {
             inner.put(&layout.segment(claim, nonce, seq), vec![0; size].into()).await.unwrap();
             said.named.add(claim, nonce, seq, size as u64);
         }
-        let found = prove(&store, &layout, 1, Some(said), &SetState::default()).await.unwrap();
+        let found = prove(&store, &layout, 1, Some(said), &SetState::default(), None).await.unwrap().holdings;
         assert_eq!((found, found.named.segments), (said, 100_000));
         // One that is gone is noticed: the names would be needed, and there is no log to read them from.
         inner.delete(&layout.segment(12_345, nonce, 2)).await.unwrap();
-        assert!(prove(&store, &layout, 1, Some(said), &SetState::default()).await.is_err());
+        assert!(prove(&store, &layout, 1, Some(said), &SetState::default(), None).await.is_err());
     }
 }

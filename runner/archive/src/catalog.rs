@@ -21,7 +21,7 @@ pub(crate) use self::traces::{reports, traces};
 use crate::documents::Hint;
 use crate::entry::decode_document;
 use crate::index::Index;
-use crate::presence::{absent, adds_up};
+use crate::presence::{LOOKED_AT, absent, adds_up};
 use crate::problem::Problem;
 use crate::rollup::SealedPoint;
 use crate::{ArchiveError, Chain, Entry, Layout, Store};
@@ -164,7 +164,7 @@ impl Catalog {
             Err(error) if error.is_damage() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let (lost, all) = (absent(&self.store, layout, &index).await?.len(), index.segments.len());
+        let (lost, all) = (absent(&self.store, layout, &index, LOOKED_AT).await?.len(), index.segments.len());
         let what = format!(
             "{lost} of {all} segments that its recovery points are made of are missing or have another size; `verify {}` names them",
             layout.set()

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::holdings::{Holdings, Tally};
+use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
 use crate::segment::{Footer, TopicRow};
@@ -143,6 +144,9 @@ pub struct Gap {
     pub to: i64,
     /// Why.
     pub reason: GapReason,
+    /// The timeline that lacks them, where newer ones do not show its offsets; absent: the newest of the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<u32>,
 }
 
 /// A new timeline: the source's log was cut at an offset below what was archived.
@@ -278,6 +282,9 @@ pub struct Entry {
     /// Timelines that begin here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<Fork>,
+    /// Segments that count no more from this claim on: the store lost them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<LostSegment>,
     /// The recovery point, for a seal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Box<Seal>>,
@@ -345,8 +352,8 @@ pub(crate) fn decode_document<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[
         bytes
     };
     let head: Head = serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))?;
-    if head.format > FORMAT || !head.requires.is_empty() {
-        let feature = head.requires.into_iter().next();
+    let feature = head.requires.into_iter().find(|feature| feature != lost::FEATURE);
+    if head.format > FORMAT || feature.is_some() {
         return Err(ArchiveError::Newer { key: key.to_owned(), format: head.format, known: FORMAT, feature });
     }
     serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))

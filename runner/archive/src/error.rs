@@ -1,8 +1,20 @@
 //! What can go wrong with an archive or its store.
 
 use contract::{Code, Failure};
+use uuid::Uuid;
 
 use crate::classify;
+
+/// A partition of which rows are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostPartition {
+    /// Topic id.
+    pub topic: Uuid,
+    /// Topic name.
+    pub name: String,
+    /// Partition.
+    pub partition: i32,
+}
 
 /// A failure of the archive.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +132,13 @@ pub enum ArchiveError {
         reason: String,
     },
     /// Segments that the log names are not in the store.
-    #[error("{0}")]
-    BaseLost(String),
+    #[error("{text}")]
+    BaseLost {
+        /// What is lost, with the fix.
+        text: String,
+        /// Partitions of which rows are lost: whoever gives them up must know where the source's log of each starts.
+        partitions: Vec<LostPartition>,
+    },
     /// A log without the document of its set.
     #[error("{0}")]
     SetLost(String),
@@ -198,7 +215,7 @@ impl ArchiveError {
             Self::Unsafe { .. } => Code::StoreUnsafe,
             Self::RolledBack { .. } => Code::ArchiveRolledBack,
             Self::Unseen { .. } => Code::StoreForgets,
-            Self::BaseLost(_) => Code::SegmentsMissing,
+            Self::BaseLost { .. } => Code::SegmentsMissing,
             Self::SetLost(_) => Code::SetMissing,
         }
     }

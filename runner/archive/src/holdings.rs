@@ -35,6 +35,15 @@ impl Tally {
         self.sum = self.sum.wrapping_add(first);
     }
 
+    /// Takes a segment out that was added.
+    pub(crate) fn remove(&mut self, claim: u64, nonce: &str, seq: u64, size: u64) {
+        let mut one = Self::default();
+        one.add(claim, nonce, seq, size);
+        self.segments = self.segments.saturating_sub(one.segments);
+        self.bytes = self.bytes.saturating_sub(one.bytes);
+        self.sum = self.sum.wrapping_sub(one.sum);
+    }
+
     /// Both together.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
@@ -81,6 +90,9 @@ mod tests {
         // The same number of objects and bytes, but other ones.
         assert_ne!(good, tally(&[(1, 0, 5), (1, 1, 5), (7, 1, 5)]));
         assert_ne!(good, tally(&[(1, 0, 4), (1, 1, 6), (7, 0, 5)]));
+        let mut less = tally(&[(1, 0, 5), (1, 1, 5), (7, 0, 5)]);
+        less.remove(1, "ab", 1, 5);
+        assert_eq!(less, tally(&[(1, 0, 5), (7, 0, 5)]));
         let text = serde_json::to_string(&good).unwrap();
         assert_eq!(serde_json::from_str::<Tally>(&text).unwrap(), good);
     }

@@ -13,9 +13,13 @@ use uuid::Uuid;
 pub(crate) use self::roll_up::{restore_rollup, roll_up, says_the_same};
 use self::walk::{Walk, What};
 use crate::entry::{Fork, Gap, SegmentRef, SegmentRow};
+use crate::lost::{LostSegment, keys};
 use crate::problem::Problem;
 use crate::rollup::{Directory, PageRow, RollupRef, RowReader, Run, SealedPoint};
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
+
+/// The place of a segment that a claim gave up.
+const GIVEN_UP: u32 = u32::MAX;
 
 /// Stored bytes of pages that are read at once.
 const READ: u64 = 4 << 20;
@@ -23,7 +27,7 @@ const READ: u64 = 4 << 20;
 /// Rows of one roll-up, or of one entry.
 #[derive(Debug, Clone)]
 struct Part {
-    /// Position of its first segment in the index.
+    /// Position of its first segment among all that the log names.
     first: u32,
     topics: Vec<Uuid>,
     rows: Rows,
@@ -42,8 +46,12 @@ pub(crate) struct Index {
     store: Store,
     layout: Layout,
     parts: Vec<Part>,
-    /// Durable segments, oldest first.
+    /// Durable segments, oldest first, without those that a claim gave up.
     pub(crate) segments: Vec<SegmentRef>,
+    /// Segments that claims gave up: their rows are left out.
+    pub(crate) given_up: Vec<LostSegment>,
+    /// Where each segment that the log names stands in `segments`; none while it is where the log says.
+    places: Option<Arc<[u32]>>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) forks: Vec<Fork>,
     /// Seals, oldest first; those of roll-ups of release 0.1 only when they were asked for.
@@ -76,6 +84,8 @@ impl Index {
             layout: layout.clone(),
             parts: Vec::new(),
             segments: Vec::new(),
+            given_up: Vec::new(),
+            places: None,
             gaps: Vec::new(),
             forks: Vec::new(),
             seals: Vec::new(),
@@ -94,7 +104,27 @@ impl Index {
                 }
             }
         }
+        index.leave_out();
         Ok(index)
+    }
+
+    /// Takes the segments out that claims gave up.
+    fn leave_out(&mut self) {
+        if self.given_up.is_empty() {
+            return;
+        }
+        let lost = keys(&self.given_up);
+        let counts = |segment: &SegmentRef| !lost.contains(&(segment.claim, segment.seq));
+        let mut next = 0u32;
+        let place = |segment: &SegmentRef| {
+            if !counts(segment) {
+                return GIVEN_UP;
+            }
+            next += 1;
+            next - 1
+        };
+        self.places = Some(self.segments.iter().map(place).collect());
+        self.segments.retain(counts);
     }
 
     /// What is wrong with roll-ups that were needed so far. What they say was read from the entries.
@@ -113,6 +143,7 @@ impl Index {
         self.segments.extend_from_slice(&directory.segments);
         self.gaps.extend_from_slice(&directory.gaps);
         self.forks.extend_from_slice(&directory.forks);
+        self.given_up.extend_from_slice(&directory.lost);
         self.seals.extend(directory.seals.iter().flatten().cloned());
         self.rollups.push((rollup, Arc::new(directory)));
     }
@@ -122,6 +153,7 @@ impl Index {
         self.segments.append(&mut run.segments);
         self.gaps.append(&mut run.gaps);
         self.forks.append(&mut run.forks);
+        self.given_up.append(&mut run.lost);
         let topics = run.topics.iter().map(|topic| topic.id).collect();
         let rows = run.into_reader();
         if !rows.is_empty() {
@@ -141,7 +173,7 @@ impl Index {
                 Rows::Packed(rows) => {
                     let mut rows = rows.clone();
                     while let Some(row) = rows.next()? {
-                        part.hand_over(row, only, take)?;
+                        part.hand_over(row, self.places.as_deref(), only, take)?;
                     }
                 }
                 Rows::Pages(rollup, last, pages) => self.each_of_pages(part, (rollup, last, pages), only, take).await?,
@@ -163,7 +195,7 @@ impl Index {
                 Ok(readers) => {
                     for mut rows in readers {
                         while let Some(row) = rows.next()? {
-                            part.hand_over(row, only, take)?;
+                            part.hand_over(row, self.places.as_deref(), only, take)?;
                         }
                     }
                 }
@@ -174,7 +206,7 @@ impl Index {
                     let mut rows = self.rows_again(rollup, last).await?;
                     while let Some(row) = rows.next(&self.store, &self.layout).await? {
                         if skip == 0 {
-                            part.hand_over(&row, only, take)?;
+                            part.hand_over(&row, self.places.as_deref(), only, take)?;
                         }
                         skip = skip.saturating_sub(1);
                     }
@@ -221,10 +253,12 @@ impl Part {
         out
     }
 
-    /// Gives a row to `take` when it is of a wanted partition, with its segment's place in the index.
+    /// Gives a row to `take` when it is of a wanted partition and its segment counts, with that segment's place in the
+    /// index.
     fn hand_over(
         &self,
         row: &SegmentRow,
+        places: Option<&[u32]>,
         only: Option<&HashSet<(Uuid, i32)>>,
         take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
     ) -> Result<(), ArchiveError> {
@@ -237,8 +271,16 @@ impl Part {
             return Err(ArchiveError::damaged(what, format!("{reason}, which is not there")));
         };
         if only.is_none_or(|only| only.contains(&(topic, row.partition))) {
-            let segment = row.segment.saturating_add(self.first);
-            take(topic, &SegmentRow { segment, ..row.clone() });
+            let named = row.segment.saturating_add(self.first);
+            // A place that is not there is told by whoever looks for the segment.
+            let segment = places.map_or(Some(named), |places| match places.get(named as usize) {
+                Some(&GIVEN_UP) => None,
+                Some(place) => Some(*place),
+                None => Some(named),
+            });
+            if let Some(segment) = segment {
+                take(topic, &SegmentRow { segment, ..row.clone() });
+            }
         }
         Ok(())
     }

@@ -27,11 +27,14 @@ mod settle;
 pub mod segment;
 
 mod holdings;
+mod lost;
 
 mod entry;
 mod rollup;
 mod state;
 mod timeline;
+
+mod regain;
 
 mod chain;
 mod documents;
@@ -74,17 +77,19 @@ pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
 pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
 pub use epochs::first_above_epoch;
-pub use error::ArchiveError;
+pub use error::{ArchiveError, LostPartition};
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
 pub use leftovers::Leftovers;
+pub use lost::LostSegment;
 pub use open::{Paths, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
 pub use probe::{Finding, probe};
 pub use problem::Problem;
 pub use read::{BatchStream, ReadBatch};
 pub use reason::{GapReason, HeldReason};
+pub use regain::LogStart;
 pub use repair::{Repair, repair_set};
 pub use restore_state::RestoreJournal;
 pub use rollup::{RollupRef, SealedPoint};
@@ -95,4 +100,4 @@ pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
 pub use verify::{Level, Verification, verify_log, verify_named, verify_point};
 pub use writer::{Opened, SetWriter};
-pub use writer_options::{AlreadySealed, Claim, Moves, SealFacts, Source, WriterOptions, Written};
+pub use writer_options::{AlreadySealed, Claim, Moves, Named, SealFacts, Source, WriterOptions, Written};

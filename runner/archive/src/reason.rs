@@ -14,6 +14,8 @@ pub enum GapReason {
     TopicRecreated,
     /// No replica has the batch whole.
     Damaged,
+    /// The segments that held them are gone from the archive, and the source no longer has them.
+    SegmentLost,
     /// A reason of a newer release.
     #[serde(other)]
     Other,
@@ -55,6 +57,7 @@ mod tests {
     #[test]
     fn reasons_are_shown_as_they_are_stored_and_new_ones_are_read() {
         assert_eq!(GapReason::LogStartMoved.to_string(), "log-start-moved");
+        assert_eq!(GapReason::SegmentLost.to_string(), "segment-lost");
         assert_eq!(serde_json::to_string(&HeldReason::OpenTransaction).unwrap(), "\"open-transaction\"");
         assert_eq!(serde_json::from_str::<GapReason>("\"eaten-by-a-dog\"").unwrap(), GapReason::Other);
         assert_eq!(serde_json::from_str::<HeldReason>("\"unavailable\"").unwrap(), HeldReason::Unavailable);

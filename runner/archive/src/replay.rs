@@ -1,6 +1,6 @@
 //! What a set's log says before a writer claims it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +10,11 @@ use crate::again::reread;
 use crate::documents::SetDocument;
 use crate::entry::{FORMAT, add_all, decode_document, encode_document};
 use crate::holdings::Holdings;
+use crate::lost::remove_all;
 use crate::settle::{self, Settled};
 use crate::state::SetState;
 use crate::store::Store;
-use crate::writer_options::{AlreadySealed, WriterOptions};
+use crate::writer_options::{AlreadySealed, Named, WriterOptions};
 use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef};
 
 /// After so long a document that is missing or another one is looked at once more.
@@ -115,6 +116,8 @@ pub(crate) struct Replay {
     seals: Vec<(String, AlreadySealed)>,
     /// Runs that saved positions since the last full state.
     savers: BTreeSet<String>,
+    /// What runs named since then.
+    named: BTreeMap<String, Named>,
 }
 
 impl Replay {
@@ -132,6 +135,7 @@ impl Replay {
             holdings: None,
             seals: Vec::new(),
             savers: BTreeSet::new(),
+            named: BTreeMap::new(),
         };
         let Some(Head { entry, digest, .. }) = head else { return Ok(replay) };
         let newest = entry.n;
@@ -147,6 +151,13 @@ impl Replay {
             replay.last_rollup.clone_from(&entry.last_rollup);
             if let Some(holdings) = &mut replay.holdings {
                 add_all(&mut holdings.named, &entry.segments);
+                remove_all(&mut holdings.named, &entry.lost);
+            }
+            // What a seal names belongs to its point.
+            if entry.seal.is_none() {
+                let named = replay.named.entry(entry.run.clone()).or_default();
+                named.gaps.extend(entry.gaps.iter().filter(|gap| gap.timeline.is_none()).cloned());
+                named.forks.extend_from_slice(&entry.forks);
             }
             if let Some(seal) = &entry.seal {
                 replay.holdings = seal.holdings;
@@ -170,6 +181,11 @@ impl Replay {
     /// Whether this run saved positions since the last recovery point.
     pub(crate) fn saved_positions_of(&self, run: &str) -> bool {
         self.savers.contains(run)
+    }
+
+    /// What this run named since the last recovery point.
+    pub(crate) fn named_by(&mut self, run: &str) -> Named {
+        self.named.remove(run).unwrap_or_default()
     }
 
     /// Name of the newest recovery point.

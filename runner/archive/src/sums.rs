@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn gap(from: i64, to: i64) -> Gap {
-        Gap { topic: TOPIC, name: "t".into(), partition: 0, from, to, reason: GapReason::LogStartMoved }
+        Gap { topic: TOPIC, name: "t".into(), partition: 0, from, to, reason: GapReason::LogStartMoved, timeline: None }
     }
 
     #[test]

@@ -11,11 +11,12 @@ use contract::stamp::split_point;
 use serde::Serialize;
 
 use self::index::check_index;
-use self::log::check_log;
+use self::log::{check_log, given_up_in};
 use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, traces};
 use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_document};
 use crate::index::Index;
+use crate::lost::keys;
 use crate::point::side;
 use crate::problem::Problem;
 use crate::sums::differences;
@@ -153,8 +154,11 @@ async fn verify(
         // Where the way back to the beginning is broken, every entry is read, so that all that is wrong is found.
         index => {
             out.problems.extend(index.iter().flat_map(Index::problems));
-            let rollups = index.map_or_else(Vec::new, |index| index.rollups);
-            check_log(store, layout, seal, rollups, level, &mut out).await?
+            let (rollups, given_up) = match index {
+                Some(index) => (index.rollups, keys(&index.given_up)),
+                None => (Vec::new(), given_up_in(store, layout, seal).await?),
+            };
+            check_log(store, layout, seal, (rollups, given_up), level, &mut out).await?
         }
     };
     if let Some(sealed) = sealed.as_ref().and_then(|(entry, _)| entry.seal.as_ref()).filter(|_| log.complete) {

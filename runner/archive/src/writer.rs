@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 pub use self::open::Opened;
+use crate::base::GivenUp;
 use crate::entry::{FORMAT, add_all};
 use crate::holdings::Holdings;
 use crate::rollup::FANOUT;
@@ -56,6 +57,8 @@ pub struct SetWriter {
     ledger: Ledger,
     /// Whether runs before may have left parts of segments.
     may_be_left: bool,
+    /// Lost segments that the claim gives up.
+    gives_up: Option<GivenUp>,
     /// Whether the set has another owner, whom this run succeeds.
     adopts: bool,
     next_segment: u64,
@@ -147,6 +150,7 @@ impl SetWriter {
             positions: Vec::new(),
             gaps: Vec::new(),
             forks: Vec::new(),
+            lost: Vec::new(),
             seal: None,
             members: Vec::new(),
             owner: None,

@@ -1,9 +1,12 @@
 //! The values that go into and come out of a writer.
 
+use std::collections::BTreeMap;
+
 use batch::Codec;
 use uuid::Uuid;
 
 use crate::documents::TopicConfigs;
+use crate::regain::LogStart;
 use crate::{Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState, TopicState};
 
 /// Who writes what.
@@ -50,6 +53,9 @@ pub struct Source {
     pub topics: Vec<TopicState>,
     /// Where partitions begin when this is the first claim of the set. Others begin at their start.
     pub begin: Vec<(Uuid, PartitionState)>,
+    /// Where the source's logs start, for a run that may give up lost segments: of each partition that has rows in them.
+    /// Without it such a run is refused, and told of which partitions it must ask.
+    pub starts: Option<BTreeMap<(Uuid, i32), LogStart>>,
 }
 
 /// A writer's claim on a set.
@@ -63,6 +69,21 @@ pub struct Claim {
     pub resumed: bool,
     /// Whether an earlier attempt of this run saved positions: their targets are those of this run.
     pub targeted: bool,
+    /// Segments that the claim gave up, because the store lost them.
+    pub given_up: u64,
+    /// What follows from that.
+    pub lost: Named,
+    /// What earlier attempts of this run named.
+    pub before: Named,
+}
+
+/// Gaps of the newest timelines, and timelines that began.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Gaps.
+    pub gaps: Vec<Gap>,
+    /// New timelines.
+    pub forks: Vec<Fork>,
 }
 
 /// What the next entry says besides its segments.

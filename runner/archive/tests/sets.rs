@@ -198,6 +198,7 @@ async fn a_set_knows_since_when_it_has_its_members() {
         let source = Source {
             topics: found.iter().map(|number| topic(*number)).collect(),
             begin: found.iter().map(|number| (Uuid::from_u128(*number), PartitionState::new(0, begin))).collect(),
+            starts: None,
         };
         let options = WriterOptions { source, ..options(run, "aaaaaaaaaaaaaaaa") };
         match SetWriter::open(store.clone(), options).await.unwrap() {
@@ -316,6 +317,7 @@ async fn a_writer_goes_on_from_committed_positions_and_keeps_gaps() {
         from: 3,
         to: 9,
         reason: archive::GapReason::LogStartMoved,
+        timeline: None,
     };
     first.commit(moves(position(0, 9), vec![gap.clone()])).await.unwrap();
     drop(first);

@@ -78,6 +78,9 @@ pub struct BackupSpec {
     /// What happens when partitions cannot be read, because nobody leads them or a batch is damaged on every replica.
     #[serde(default)]
     pub on_gap: OnGap,
+    /// What happens when segments that the set builds on are gone from the store, or have another size.
+    #[serde(default, skip_serializing_if = "OnMissingSegments::is_default")]
+    pub on_missing_segments: OnMissingSegments,
     /// Take over a set that another resource or cluster owns.
     #[serde(default)]
     pub adopt: bool,
@@ -103,6 +106,26 @@ pub enum OnGap {
     Seal,
     /// The run fails, and makes no recovery point.
     Fail,
+}
+
+/// What a run does about segments of its set that are gone from the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissingSegments {
+    /// The run fails and says what is lost; nothing is written.
+    #[default]
+    Fail,
+    /// The run gives the segments up for good. What the source still has of them is read again, with all that follows it;
+    /// the rest is named as gaps.
+    Reread,
+}
+
+impl OnMissingSegments {
+    // The form that serde asks for.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Codec of archive blocks.
@@ -166,6 +189,7 @@ impl BackupSpec {
             topic_refresh_secs: default_topic_refresh(),
             checkpoint_folder: None,
             on_gap: OnGap::default(),
+            on_missing_segments: OnMissingSegments::default(),
             ..self.clone()
         }
     }

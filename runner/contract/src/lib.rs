@@ -35,7 +35,7 @@ pub mod member;
 pub mod event;
 pub mod report;
 
-pub use backup_spec::{BackupSpec, Compression, OnGap, StartOffset};
+pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, StartOffset};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};

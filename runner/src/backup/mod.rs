@@ -18,6 +18,8 @@ mod groups;
 mod members;
 mod source;
 
+mod lost;
+
 mod reader;
 
 mod health;
@@ -92,7 +94,7 @@ pub async fn run(
         source: source(&cluster, emitter, backup, &found.topics).await?,
         ..writer_options(context, owner, spec, backup, &identity)?
     };
-    let opened = if let Some(opened) = SetWriter::open_behind(store.clone(), options.clone(), head).await? {
+    let opened = if let Some(opened) = lost::open(&store, &options, head, &cluster, backup).await? {
         opened
     } else {
         let again = identity::resolve(context, &store, spec, backup, End::Sure).await?;
@@ -100,7 +102,7 @@ pub async fn run(
         tell(&identity, report);
         let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
         let gone = || Failure::new(Code::Fenced, "the end of the log moved while the set was opened; run again");
-        SetWriter::open_behind(store.clone(), options, again.head).await?.ok_or_else(gone)?
+        lost::open(&store, &options, again.head, &cluster, backup).await?.ok_or_else(gone)?
     };
     let writer = match opened {
         Opened::Writer(writer) => *writer,
@@ -221,7 +223,8 @@ async fn source(
     backup: &BackupSpec,
     topics: &[Topic],
 ) -> Result<archive::Source, Failure> {
-    let mut out = archive::Source { topics: topics.iter().map(session::state_of).collect(), begin: Vec::new() };
+    let mut out =
+        archive::Source { topics: topics.iter().map(session::state_of).collect(), begin: Vec::new(), starts: None };
     if backup.start_offset == StartOffset::Earliest {
         return Ok(out);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{
-    ArchiveError, Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs,
+    ArchiveError, Claim, Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs,
     TopicState, UNKNOWN_TARGET,
 };
 use contract::{Code, CrashPoint, EventKind, Failure, OnGap, Report, crash};
@@ -16,6 +16,7 @@ use wire::{Cluster, Topic};
 use super::collector::{Collected, End, Tools, collect};
 use super::follow::Follow;
 use super::last::Last;
+use super::lost;
 use super::members::{Members, partitions};
 use super::moment::missing;
 use super::positions::{Positions, Totals};
@@ -120,6 +121,7 @@ impl<'a> Session<'a> {
             self.targets =
                 rows.filter(|(_, row)| row.target != UNKNOWN_TARGET).map(|(key, row)| (*key, row.target)).collect();
         }
+        self.name(writer.claim())?;
         // What this claim added is not what the set knew.
         let (claim, mut known) = (writer.claim().number, writer.state().topics.clone());
         known.retain(|_, topic| topic.since != Some(claim));
@@ -327,8 +329,7 @@ impl<'a> Session<'a> {
                 continue;
             };
             let Some(mut row) = state.filter(|row| row.next < target) else { continue };
-            let name = topic.name.clone();
-            let gap = Gap { topic: topic.id, name, partition: p.index, from: row.next, to: target, reason };
+            let gap = source::gap(topic.id, &topic.name, p.index, row.next, target, reason);
             tell_gap(&self.sealer.emitter, &gap);
             (row.next, row.epoch) = (target, -1);
             moves.positions.push((topic.id, row));
@@ -337,6 +338,13 @@ impl<'a> Session<'a> {
         self.count(self.totals, &moves.gaps, &[])?;
         writer.commit(moves).await?;
         Ok(())
+    }
+
+    /// What the claim gave up, and what earlier attempts of this run named, is part of what this one tells.
+    fn name(&mut self, claim: &Claim) -> Result<(), Failure> {
+        lost::tell(&self.sealer.emitter, claim);
+        self.count(self.totals, &claim.before.gaps, &claim.before.forks)?;
+        self.count(self.totals, &claim.lost.gaps, &claim.lost.forks)
     }
 
     fn count(&mut self, totals: Totals, gaps: &[Gap], forks: &[archive::Fork]) -> Result<(), Failure> {

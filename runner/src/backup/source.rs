@@ -290,7 +290,7 @@ async fn parted(
 
 /// Offsets that are lost.
 pub(crate) fn gap(topic: Uuid, name: &str, partition: i32, from: i64, to: i64, reason: GapReason) -> Gap {
-    Gap { topic, name: name.to_owned(), partition, from, to, reason }
+    Gap { topic, name: name.to_owned(), partition, from, to, reason, timeline: None }
 }
 
 /// Says that offsets are lost.

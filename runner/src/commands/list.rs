@@ -90,14 +90,19 @@ async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Res
     }
     for fork in point.forks() {
         print::line(&format!(
-            "timeline: {}/{} was cut at offset {}; timeline {} begins there",
-            fork.name, fork.partition, fork.from, fork.timeline
+            "timeline: {}/{} timeline {} begins at offset {}",
+            fork.name, fork.partition, fork.timeline, fork.from
         ));
     }
     for gap in point.gaps() {
         print::line(&format!(
-            "gap: {}/{} offsets {} to {} ({})",
-            gap.name, gap.partition, gap.from, gap.to, gap.reason
+            "gap: {}/{} offsets {} to {} ({}{})",
+            gap.name,
+            gap.partition,
+            gap.from,
+            gap.to,
+            gap.reason,
+            gap.timeline.map_or_else(String::new, |timeline| format!(", only timeline {timeline}"))
         ));
     }
     Ok(())

@@ -33,6 +33,11 @@ impl Apply {
                 let keys = self.store.keys(part).await;
                 self.store.remove(&keys).await;
             }
+            Action::Expire(percent) => {
+                let mut keys = self.store.keys(".seg").await;
+                keys.retain(|_| self.rng.percent(*percent));
+                self.store.remove(&keys).await;
+            }
             Action::Begin(number, topic, partitions, records, size) => {
                 let producer = self.kafka.change(crate::broker::State::new_producer);
                 self.transactions.push((*number, producer));

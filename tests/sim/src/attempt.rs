@@ -94,6 +94,9 @@ impl Ground {
                 "segmentMaxBytes": set.segment,
             },
         });
+        if set.reread {
+            spec["backup"]["onMissingSegments"] = "reread".into();
+        }
         if set.concurrent > 0 {
             spec["backup"]["maxConcurrentPartitions"] = set.concurrent.into();
         }

@@ -35,7 +35,9 @@ pub fn of_seed(seed: u64) -> Script {
 pub fn script(seed: u64) -> Script {
     let rng = Rng::new(seed, "draw");
     let brokers = rng.between(1, 3) as i32;
-    let settings = settings(&rng);
+    let mut settings = settings(&rng);
+    let lifecycle = Rng::new(seed, "lifecycle");
+    settings.reread = settings.mode != Mode::Full && lifecycle.percent(25);
     let mut drawing = Drawing::new(rng, brokers, settings.mode);
     let mut before = Vec::new();
     for _ in 0..drawing.rng.between(1, 3) {
@@ -49,10 +51,25 @@ pub fn script(seed: u64) -> Script {
     let span = if settings.mode == Mode::Continuous { 90_000 } else { 40_000 };
     let mut times: Vec<u64> = (0..drawing.rng.between(3, 25)).map(|_| drawing.rng.below(span)).collect();
     times.sort_unstable();
-    let actions = times.into_iter().map(|ms| At { ms, what: drawing.action() }).collect();
+    let mut actions: Vec<_> = times.into_iter().map(|ms| At { ms, what: drawing.action() }).collect();
+    if settings.reread {
+        expire(&lifecycle, span, settings.mode, &mut actions);
+    }
     let deaths = (1..=2).filter(|_| drawing.rng.percent(25)).map(|n| (n, drawing.rng.between(5, 250))).collect();
     let pause_ms = drawing.rng.between(200, 15_000);
     Script { seed, brokers, settings, before, target: Vec::new(), actions, deaths, pause_ms }
+}
+
+/// A lifecycle rule removes segments now and then. A continuous run looks at its base when it starts: it is started again.
+fn expire(rng: &Rng, span: u64, mode: Mode, actions: &mut Vec<At>) {
+    for _ in 0..rng.between(1, 3) {
+        let ms = rng.between(span / 10, span);
+        actions.push(At { ms, what: Action::Expire(rng.between(10, 70)) });
+        if mode == Mode::Continuous {
+            actions.push(At { ms: ms + rng.between(1, 5_000), what: Action::Kill });
+        }
+    }
+    actions.sort_by_key(|at| at.ms);
 }
 
 fn settings(rng: &Rng) -> Settings {
@@ -70,6 +87,7 @@ fn settings(rng: &Rng) -> Settings {
         groups: rng.percent(40),
         named_runs: rng.percent(70),
         segment: 1 << 20,
+        reread: false,
     }
 }
 

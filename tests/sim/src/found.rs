@@ -32,6 +32,8 @@ pub fn all() -> Vec<Found> {
         new_partition_with_latest(),
         new_topic_with_latest(),
         segments_are_gone(),
+        segments_are_gone_and_read_again(),
+        nobody_tells_where_a_log_starts(),
         a_broker_is_gone(),
         a_broker_is_replaced(),
         rollups_are_gone(),
@@ -132,6 +134,52 @@ fn segments_are_gone() -> Found {
         name: "segments_are_gone",
         seen: "a run was complete on a base whose segments a lifecycle rule had removed",
         script: Script { before, actions, ..Script::default() },
+    }
+}
+
+/// Retention took some of what is lost, the cleaner some, an election cut some off, and the first attempt dies.
+fn segments_are_gone_and_read_again() -> Found {
+    let before = vec![Action::Create(t(), 3, 1), Action::Create("other".into(), 1, 1)];
+    let writes = |n: u64| at(900 * n, Action::Produce(t(), (n % 3) as i32, 2, 5, 100));
+    let mut actions: Vec<_> = (1..40).map(writes).collect();
+    actions.extend([
+        at(10, Action::Produce("other".into(), 0, 20, 5, 100)),
+        at(12_000, Action::Expire(40)),
+        at(12_010, Action::Trim(t(), 0, 30)),
+        at(12_020, Action::Compact(t(), 1, 50, 80)),
+        at(12_030, Action::Delete("other".into())),
+        at(25_000, Action::Cut(t(), 2, 12)),
+        at(25_010, Action::Expire(60)),
+    ]);
+    actions.sort_by_key(|at| at.ms);
+    let settings = Settings { runs: 8, reread: true, ..Settings::default() };
+    Found {
+        name: "segments_are_gone_and_read_again",
+        seen: "a run could not go on where a lifecycle rule had removed segments",
+        script: Script { settings, before, actions, deaths: vec![(4, 60), (7, 130)], ..Script::default() },
+    }
+}
+
+/// Without a leader it is not known what can be read again: the run waits for it, and gives nothing up meanwhile.
+fn nobody_tells_where_a_log_starts() -> Found {
+    let before = vec![
+        Action::Create(t(), 4, 1),
+        Action::Produce(t(), 0, 5, 5, 100),
+        Action::Produce(t(), 1, 5, 5, 100),
+        Action::Produce(t(), 2, 5, 5, 100),
+        Action::Produce(t(), 3, 5, 5, 100),
+    ];
+    let actions = vec![
+        at(5_000, Action::Stop(2)),
+        at(5_010, Action::Expire(100)),
+        at(5_020, Action::Produce(t(), 0, 5, 5, 100)),
+        at(90_000, Action::Start(2)),
+    ];
+    let settings = Settings { runs: 3, reread: true, ..Settings::default() };
+    Found {
+        name: "nobody_tells_where_a_log_starts",
+        seen: "a partition without a leader could be given up though the source still had it",
+        script: Script { brokers: 2, settings, before, actions, pause_ms: 8_000, ..Script::default() },
     }
 }
 

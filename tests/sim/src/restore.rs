@@ -84,6 +84,7 @@ async fn run(script: &Script) -> Outcome {
         virtual_ms: trace.now_ms(),
         points: 1,
         records: if done { restores.judge.records() } else { 0 },
+        given_up: 0,
         attempts,
         trace: trace.tail(400),
     }

@@ -31,6 +31,8 @@ pub enum Rival {
 
 /// What the specification says.
 #[derive(Debug, Clone)]
+// Each flag is a field of the specification.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Settings {
     /// Kind of backup.
     pub mode: Mode,
@@ -58,6 +60,8 @@ pub struct Settings {
     pub named_runs: bool,
     /// `segmentMaxBytes`.
     pub segment: u64,
+    /// `onMissingSegments` is `reread`.
+    pub reread: bool,
 }
 
 impl Default for Settings {
@@ -76,6 +80,7 @@ impl Default for Settings {
             groups: false,
             named_runs: true,
             segment: 1 << 20,
+            reread: false,
         }
     }
 }
@@ -137,6 +142,8 @@ pub enum Action {
     Store(Rule),
     /// Objects whose key contains a text are removed from the store.
     Lose(String),
+    /// A lifecycle rule removes about so many percent of the segments.
+    Expire(u64),
     /// The runner is killed; it is started again.
     Kill,
     /// The runner is stopped for so many milliseconds.

@@ -44,6 +44,8 @@ pub struct Outcome {
     pub points: u64,
     /// Records that were compared.
     pub records: u64,
+    /// Claims that gave up segments that the store had lost.
+    pub given_up: u64,
     /// How each attempt ended.
     pub attempts: Vec<String>,
     /// The newest lines of the trace.
@@ -168,6 +170,7 @@ impl World {
             virtual_ms: self.trace.now_ms(),
             points: self.oracle.counts().0,
             records: self.oracle.counts().1,
+            given_up: self.ground.store.created().iter().filter(|made| made.lost > 0).count() as u64,
             attempts: self.attempts,
             trace: self.trace.tail(3000),
         }

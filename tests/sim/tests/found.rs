@@ -11,6 +11,7 @@ fn holds(name: &str) {
     }
     assert_eq!(outcome.violations, Vec::<String>::new(), "{}", found.seen);
     assert!(outcome.points > 0);
+    assert_eq!(outcome.given_up > 0, found.script.settings.reread, "{:#?}", outcome.attempts);
 }
 
 macro_rules! found {
@@ -32,6 +33,8 @@ found! {
     new_partition_with_latest
     new_topic_with_latest
     segments_are_gone
+    segments_are_gone_and_read_again
+    nobody_tells_where_a_log_starts
     a_broker_is_gone
     a_broker_is_replaced
     rollups_are_gone

@@ -91,6 +91,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> Result<RunSpec, Fin
         source_cluster_id: spec.source_cluster_id.clone(),
         consumer_group_snapshot: spec.consumer_group_snapshot,
         on_gap: spec.on_gap,
+        on_missing_segments: spec.on_missing_segments,
         adopt: false,
     };
     let kafka = cluster::cluster(&spec.kafka_cluster)?;

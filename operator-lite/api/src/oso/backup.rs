@@ -1,6 +1,6 @@
 //! KafkaBackup.
 
-use contract::OnGap;
+use contract::{OnGap, OnMissingSegments};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -83,6 +83,10 @@ pub struct KafkaBackupSpec {
     /// addition of this operator.
     #[serde(default)]
     pub on_gap: OnGap,
+    /// What happens when segments that the set builds on are gone from the store. With `reread`, what the source still has
+    /// is read again and the rest is named as gaps. An addition of this operator.
+    #[serde(default)]
+    pub on_missing_segments: OnMissingSegments,
     /// How often progress is saved. With `stopAtCurrentOffsets`, this block makes runs incremental.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<Checkpoint>,

@@ -149,6 +149,7 @@ pub(crate) async fn says_the_same(
         && again.topics == directory.topics
         && again.gaps == directory.gaps
         && again.forks == directory.forks
+        && again.lost == directory.lost
         && again.seals == directory.seals
         && again.before == directory.before)
 }

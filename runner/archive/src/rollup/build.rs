@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::rows::{RowReader, RowWriter};
 use super::{Directory, MAGIC, PageRow, RollupRef, SealedPoint};
 use crate::entry::{FORMAT, Fork, Gap, SegmentRef, SegmentRow, encode_document};
+use crate::lost::{LostSegment, required_for};
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Entry, Layout, Store};
 
@@ -29,6 +30,7 @@ pub(crate) struct Run {
     pub(crate) segments: Vec<SegmentRef>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) forks: Vec<Fork>,
+    pub(crate) lost: Vec<LostSegment>,
     reader: RowReader,
     /// Pages that come after what `reader` holds.
     rest: VecDeque<PageRow>,
@@ -59,6 +61,7 @@ pub(crate) fn run_of_entry(entry: &Entry, digest: &Digest) -> Run {
         segments: entry.segments.clone(),
         gaps: entry.gaps.clone(),
         forks: entry.forks.clone(),
+        lost: entry.lost.clone(),
         reader: RowReader::new(writer.bytes, writer.rows),
         rest: VecDeque::new(),
         rollup: None,
@@ -75,6 +78,7 @@ impl Run {
             segments: directory.segments,
             gaps: directory.gaps,
             forks: directory.forks,
+            lost: directory.lost,
             reader: RowReader::new(Vec::new(), 0),
             rest: directory.pages.into(),
             rollup: Some(rollup),
@@ -109,6 +113,7 @@ pub(crate) struct Runs {
     pub(crate) segments: Vec<SegmentRef>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) forks: Vec<Fork>,
+    pub(crate) lost: Vec<LostSegment>,
     /// New numbers of each run's topics, and of its first segment.
     places: Vec<(Vec<u32>, u32)>,
 }
@@ -120,6 +125,7 @@ impl Runs {
         by_id.extend(runs.iter().flat_map(|run| &run.topics).map(|topic| (topic.id, topic.name.clone())));
         let number: BTreeMap<Uuid, u32> = by_id.keys().copied().zip(0u32..).collect();
         let (mut segments, mut gaps, mut forks, mut places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut lost = Vec::new();
         let before = runs.first().and_then(|run| run.before.clone());
         let seals = runs.iter_mut().flat_map(|run| std::mem::take(&mut run.seals)).collect();
         for run in &mut runs {
@@ -128,9 +134,10 @@ impl Runs {
             segments.append(&mut run.segments);
             gaps.append(&mut run.gaps);
             forks.append(&mut run.forks);
+            lost.append(&mut run.lost);
         }
         let topics = by_id.into_iter().map(|(id, name)| TopicRow { id, name }).collect();
-        Self { sources: runs, before, seals, topics, segments, gaps, forks, places }
+        Self { sources: runs, before, seals, topics, segments, gaps, forks, lost, places }
     }
 
     /// The next row of one run, with its new numbers.
@@ -216,10 +223,24 @@ pub(crate) async fn build(
     if page.rows > 0 {
         pages.push(out.page(page, key_of_page).await?);
     }
-    let Runs { before, seals, topics, segments, gaps, forks, .. } = merge.runs;
+    let Runs { before, seals, topics, segments, gaps, forks, lost, .. } = merge.runs;
     let (before, seals) = if first_release { (None, None) } else { (before, Some(seals)) };
-    let directory =
-        Directory { format: FORMAT, last, before, previous, earlier, seals, topics, segments, gaps, forks, pages };
+    let (format, requires) = (FORMAT, required_for(&lost));
+    let directory = Directory {
+        format,
+        requires,
+        last,
+        before,
+        previous,
+        earlier,
+        seals,
+        topics,
+        segments,
+        gaps,
+        forks,
+        lost,
+        pages,
+    };
     let bytes = encode_document(&directory)?;
     let directory_at = out.written;
     out.write(&bytes).await?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::again::reread;
 use crate::columns::columns;
 use crate::entry::{Fork, Gap, SegmentRef, decode_document};
+use crate::lost::LostSegment;
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Layout, Store};
 
@@ -67,6 +68,9 @@ columns! {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Directory {
     pub(crate) format: u32,
+    /// Features that a reader must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) requires: Vec<String>,
     /// Digest of entry `to`.
     pub(crate) last: Digest,
     /// Digest of entry `from - 1`; none at the beginning of the log, and in roll-ups of release 0.1.
@@ -85,6 +89,9 @@ pub(crate) struct Directory {
     pub(crate) segments: Vec<SegmentRef>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) forks: Vec<Fork>,
+    /// Segments that claims among the entries gave up, of these entries or of earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lost: Vec<LostSegment>,
     #[serde(with = "PageRow")]
     pub(crate) pages: Vec<PageRow>,
 }

@@ -1,6 +1,7 @@
 //! The entries of a log up to a seal, each read once: the links between them, the segments that they name, and the
 //! roll-ups that sum them up.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -8,8 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::segments::{AT_ONCE, Check, Looked, Said, look};
 use super::{Level, Verification, noted};
-use crate::entry::Gap;
+use crate::entry::{Gap, SegmentRef};
 use crate::index::says_the_same;
+use crate::lost::keys;
 use crate::rollup::{Directory, RollupRef, Run, run_of_entry};
 use crate::sums::Sums;
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
@@ -23,25 +25,29 @@ pub(super) struct Log {
     pub(super) complete: bool,
 }
 
-/// Checks the entries up to `seal`, their segments, and these roll-ups, oldest first.
+/// Roll-ups that were used, oldest first.
+pub(super) type Rollups = Vec<(RollupRef, Arc<Directory>)>;
+
+/// Checks the entries up to `seal`, their segments but for those that were given up, and these roll-ups, oldest first.
 pub(super) async fn check_log(
     store: &Store,
     layout: &Layout,
     seal: u64,
-    rollups: Vec<(RollupRef, Arc<Directory>)>,
+    (rollups, given_up): (Rollups, HashSet<(u64, u64)>),
     level: Level,
     out: &mut Verification,
 ) -> Result<Log, ArchiveError> {
     let chain = Chain::new(store.clone(), layout.clone());
-    let requests = Arc::new(Semaphore::new(AT_ONCE));
+    let (requests, given_up) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(given_up));
     let read = |number: u64| {
         let (chain, store, layout, requests) = (chain.clone(), store.clone(), layout.clone(), Arc::clone(&requests));
+        let given_up = Arc::clone(&given_up);
         async move {
             match chain.entry(number).await {
                 Err(error @ ArchiveError::Store { .. }) => Err(error),
                 Err(error) => Ok((number, Err(error))),
                 Ok((entry, digest)) => {
-                    let looked = look_at(&store, &layout, &entry, &requests).await?;
+                    let looked = look_at(&store, &layout, &entry, &given_up, &requests).await?;
                     Ok((number, Ok((entry, digest, looked))))
                 }
             }
@@ -68,13 +74,16 @@ pub(super) async fn check_log(
         for row in &entry.rows {
             // An entry with a row of a topic or segment that it does not name is no entry.
             let (topic, said) = (entry.topics.get(row.topic as usize), said.get_mut(row.segment as usize));
-            if let (Some(topic), Some(said)) = (topic, said) {
+            if let (Some(topic), Some(said)) = (topic, said)
+                && entry.segments.get(row.segment as usize).is_some_and(|segment| counts(segment, &given_up))
+            {
                 log.sums.add(topic.id, row);
                 said.add(topic.id, row);
             }
         }
         log.gaps.extend_from_slice(&entry.gaps);
-        for (looked, said) in looked.into_iter().zip(said) {
+        let said = entry.segments.iter().zip(said).filter(|(segment, _)| counts(segment, &given_up));
+        for (looked, (_, said)) in looked.into_iter().zip(said) {
             check.segment(store, looked, Some(said), out).await?;
         }
         sources.take(store, layout, &entry, &digest, out).await?;
@@ -133,13 +142,43 @@ impl Sources {
     }
 }
 
+/// Whether no claim gave a segment up.
+fn counts(segment: &SegmentRef, given_up: &HashSet<(u64, u64)>) -> bool {
+    !given_up.contains(&(segment.claim, segment.seq))
+}
+
+/// The segments that claims up to `seal` gave up, where the way back to the beginning is broken: as far as entries can be
+/// read.
+pub(super) async fn given_up_in(
+    store: &Store,
+    layout: &Layout,
+    seal: u64,
+) -> Result<HashSet<(u64, u64)>, ArchiveError> {
+    let chain = Chain::new(store.clone(), layout.clone());
+    let read = |number: u64| {
+        let chain = chain.clone();
+        async move {
+            match chain.entry(number).await {
+                Ok((entry, _)) => Ok(entry.lost),
+                Err(error @ ArchiveError::Store { .. }) => Err(error),
+                // It is told where the entry is checked.
+                Err(_) => Ok(Vec::new()),
+            }
+        }
+    };
+    let all: Vec<_> = futures::stream::iter(0..=seal).map(read).buffered(AT_ONCE).try_collect().await?;
+    Ok(keys(&all.concat()))
+}
+
 /// Looks at the segments of an entry: as many at once as `requests` allows, over all entries that are on their way.
 async fn look_at(
     store: &Store,
     layout: &Layout,
     entry: &Entry,
+    given_up: &HashSet<(u64, u64)>,
     requests: &Arc<Semaphore>,
 ) -> Result<Vec<Looked>, ArchiveError> {
     let look = |segment| look(store.clone(), layout.clone(), segment, Arc::clone(requests));
-    futures::stream::iter(entry.segments.clone()).map(look).buffered(AT_ONCE).try_collect().await
+    let segments: Vec<_> = entry.segments.iter().filter(|segment| counts(segment, given_up)).cloned().collect();
+    futures::stream::iter(segments).map(look).buffered(AT_ONCE).try_collect().await
 }

@@ -3,15 +3,15 @@
 use contract::{CrashPoint, crash};
 
 use super::SetWriter;
-use crate::base::prove;
-use crate::holdings::Holdings;
+use crate::base::{Base, GivenUp, prove};
 use crate::leftovers::may_be_left;
+use crate::lost::required_for;
 use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
 use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
-use crate::writer_options::{AlreadySealed, Claim, Moves, WriterOptions, Written};
-use crate::{ArchiveError, Chain, EntryKind, Head, Owner, Store};
+use crate::writer_options::{AlreadySealed, Claim, Moves, Named, WriterOptions, Written};
+use crate::{ArchiveError, Chain, Entry, EntryKind, Head, Owner, Store};
 
 /// What opening a set for a run finds.
 #[derive(Debug)]
@@ -95,25 +95,29 @@ impl SetWriter {
             None => create_set(&store, &options).await?,
         };
         crash::at(CrashPoint::SetCreated);
-        let replay = Replay::read(&chain, head, owner).await?;
+        let mut replay = Replay::read(&chain, head, owner).await?;
         if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
             return Ok(Prepared::Sealed(sealed));
         }
         if replay.owner != options.owner && !options.adopt {
             return Err(foreign(&options, &replay.owner));
         }
-        let holdings = match newest {
-            Some(newest) => prove(&store, &options.layout, newest, replay.holdings, &replay.state).await?,
-            None => Holdings::default(),
+        let Base { holdings, given_up } = match newest {
+            Some(newest) => {
+                let starts = options.source.starts.as_ref();
+                prove(&store, &options.layout, newest, replay.holdings, &replay.state, starts).await?
+            }
+            None => Base::default(),
         };
         if let Some(point) = replay.point_of(&options) {
             options.stamp = point;
         }
         let resumed = replay.goes_on(&options);
         let targeted = resumed && replay.saved_positions_of(&options.run);
+        let before = if resumed { replay.named_by(&options.run) } else { Named::default() };
         let mut writer = Self {
             chain,
-            claim: Claim { number: 0, exclusive: true, resumed, targeted },
+            claim: Claim { number: 0, exclusive: true, resumed, targeted, given_up: 0, lost: Named::default(), before },
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,
@@ -125,6 +129,7 @@ impl SetWriter {
             set,
             holdings,
             may_be_left,
+            gives_up: given_up,
             adopts: false,
             next_segment: 0,
             packing: Packing::new(options.codec, options.level, options.workers),
@@ -181,7 +186,9 @@ impl SetWriter {
         for member in &entry.members {
             self.state.know(member.clone(), entry.n);
         }
-        if is_first {
+        if let Some(given_up) = self.gives_up.take() {
+            self.give_up(&mut entry, given_up)?;
+        } else if is_first {
             self.fill(&mut entry, Vec::new(), Moves { positions: source.begin, ..Moves::default() })?;
         }
         let bytes = entry.encode()?;
@@ -192,6 +199,24 @@ impl SetWriter {
             return Err(ArchiveError::Unsafe { place: self.store.place().to_owned() });
         }
         Ok(())
+    }
+}
+
+impl SetWriter {
+    /// Says in the claim which segments count no more, and what follows for their partitions: in one entry, so that it is
+    /// never half done.
+    fn give_up(&mut self, entry: &mut Entry, given_up: GivenUp) -> Result<(), ArchiveError> {
+        let GivenUp { lost, moves } = given_up;
+        for (id, row) in &moves.positions {
+            // What is left is what the next seal counts from.
+            self.state.partitions.insert((*id, row.partition), row.clone());
+        }
+        self.claim.given_up = lost.len() as u64;
+        let gaps = moves.gaps.iter().filter(|gap| gap.timeline.is_none()).cloned().collect();
+        self.claim.lost = Named { gaps, forks: moves.forks.clone() };
+        entry.requires = required_for(&lost);
+        entry.lost = lost;
+        self.fill(entry, Vec::new(), moves)
     }
 }
 

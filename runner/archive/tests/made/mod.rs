@@ -1,14 +1,14 @@
 //! Archives in memory, made by the writer: a claim and a seal for each recovery point, with one record each.
 #![allow(clippy::unwrap_used, dead_code)]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use archive::{
-    ArchiveError, Arena, Digest, Layout, Moves, Opened, Owner, PartitionState, PendingBatch, Point, SealFacts,
-    SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions,
+    ArchiveError, Arena, Digest, Layout, LogStart, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
+    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use futures::stream::BoxStream;
@@ -22,7 +22,7 @@ use object_store::{
 use uuid::Uuid;
 
 pub(crate) const SET: &str = "orders";
-const TOPIC: Uuid = Uuid::from_u128(1);
+pub(crate) const TOPIC: Uuid = Uuid::from_u128(1);
 const PARTITIONS: i32 = 3;
 
 /// The stamp of the n-th point.
@@ -36,6 +36,8 @@ pub(crate) struct Made {
     inner: Arc<InMemory>,
     pub(crate) store: Store,
     uuid: u128,
+    /// What runs know of the source when they may give up lost segments.
+    pub(crate) starts: Option<BTreeMap<(Uuid, i32), LogStart>>,
 }
 
 impl Made {
@@ -45,7 +47,12 @@ impl Made {
 
     pub(crate) fn with_uuid(uuid: u128) -> Self {
         let inner = Arc::new(InMemory::new());
-        Self { store: Store::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, "", "memory"), inner, uuid }
+        Self { store: Store::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, "", "memory"), inner, uuid, starts: None }
+    }
+
+    /// Another view of the same objects.
+    pub(crate) fn sharing(other: &Self) -> Self {
+        Self { inner: Arc::clone(&other.inner), store: other.store.clone(), uuid: other.uuid, starts: None }
     }
 
     pub(crate) async fn points(&self, count: u64) {
@@ -66,6 +73,35 @@ impl Made {
     /// What a run does before it reads from the source.
     pub(crate) async fn open_on(&self, store: &Store) {
         drop(SetWriter::open(store.clone(), self.options(SET, true, 90_000)).await.unwrap());
+    }
+
+    /// A run that begins point `n` and dies after its claim, or the failure.
+    pub(crate) async fn claim(&self, n: u64) -> Result<SetWriter, ArchiveError> {
+        match SetWriter::open(self.store.clone(), self.options(SET, true, n)).await? {
+            Opened::Writer(writer) => Ok(*writer),
+            Opened::Sealed(sealed) => panic!("{sealed:?}"),
+        }
+    }
+
+    /// A run that reads each partition up to these offsets, one record at each, and makes point `n`.
+    pub(crate) async fn read_up_to(&self, n: u64, ends: &[i64]) {
+        let mut writer = self.claim(n).await.unwrap();
+        let (mut arena, mut positions) = (Arena::default(), Vec::new());
+        for (partition, end) in (0i32..).zip(ends) {
+            let mut row = writer.state().partitions.get(&(TOPIC, partition)).cloned().unwrap();
+            for offset in row.next..*end {
+                let raw = one_record(offset);
+                row.next += 1;
+                row.committed += 1;
+                row.bytes += raw.bytes.len() as u64;
+                row.max_timestamp = row.max_timestamp.max(offset + 1);
+                let (timeline, from, aborted) = (row.timeline, offset, false);
+                arena.push(PendingBatch { topic: TOPIC, partition, timeline, from, committed: 1, aborted, raw });
+            }
+            positions.push((TOPIC, row));
+        }
+        writer.push(arena).await.unwrap();
+        self.seal(&mut writer, SET, n, positions).await;
     }
 
     /// A full set of this name.
@@ -89,9 +125,13 @@ impl Made {
         row.next += 1;
         row.committed += 1;
         row.bytes += raw.bytes.len() as u64;
-        let mut arena = Arena::default();
-        arena.push(PendingBatch { topic: TOPIC, partition, timeline: 0, from, committed: 1, aborted: false, raw });
+        let (mut arena, timeline) = (Arena::default(), row.timeline);
+        arena.push(PendingBatch { topic: TOPIC, partition, timeline, from, committed: 1, aborted: false, raw });
         writer.push(arena).await.unwrap();
+        self.seal(&mut writer, base, n, vec![(TOPIC, row)]).await;
+    }
+
+    async fn seal(&self, writer: &mut SetWriter, base: &str, n: u64, positions: Vec<(Uuid, PartitionState)>) {
         let facts = SealFacts {
             point: format!("{base}-{}", stamp(n)),
             stamp: stamp(n),
@@ -103,7 +143,7 @@ impl Made {
             groups: None,
             writer: "test".into(),
         };
-        let moves = Moves { positions: vec![(TOPIC, row)], ..Moves::default() };
+        let moves = Moves { positions, ..Moves::default() };
         let (entry, digest) = writer.seal(moves, &BTreeSet::from([TOPIC]), facts).await.unwrap();
         writer.write_hint(&entry, &digest).await.unwrap();
     }
@@ -112,7 +152,7 @@ impl Made {
         WriterOptions {
             layout: Layout::new(set),
             owner: Owner { namespace: "ns".into(), name: SET.into(), cluster_id: "cluster".into() },
-            source: Source::default(),
+            source: Source { starts: self.starts.clone(), ..Source::default() },
             incremental,
             continuous: false,
             head: None,
@@ -196,7 +236,7 @@ pub(crate) async fn read_all(store: &Store, layout: &Layout, seal: u64) -> Resul
     let point = Point::load(store, layout, seal).await?;
     point.check_sums().await?;
     let from: HashMap<_, _> = (0..PARTITIONS).map(|partition| ((TOPIC, partition), i64::MIN)).collect();
-    let mut stream = point.stream(Wanted::new(from, Timelines::default(), Window::ALL)).await?;
+    let mut stream = point.stream(Wanted::new(from, Timelines::new(point.forks()), Window::ALL)).await?;
     let mut records = 0;
     while let Some(share) = stream.next().await? {
         records += share.batches.iter().map(|batch| batch.header.records()).sum::<u64>();

@@ -25,8 +25,8 @@ fn one(seed: u64) -> ExitCode {
     let outcome = simulate(&of_seed(seed));
     println!("{}\n{}\n{:#?}", of_seed(seed), outcome.trace, outcome.attempts);
     println!(
-        "{:#?}\n{} steps, {} points, {} records",
-        outcome.violations, outcome.steps, outcome.points, outcome.records
+        "{:#?}\n{} steps, {} points, {} records, {} claims that gave up segments",
+        outcome.violations, outcome.steps, outcome.points, outcome.records, outcome.given_up
     );
     ExitCode::from(u8::from(!outcome.violations.is_empty()))
 }
@@ -36,6 +36,7 @@ fn many(limit: Duration, first: Option<u64>) -> ExitCode {
     let mut seed = first.unwrap_or_else(|| clock.map_or(0, |since| since.as_secs() * 1000));
     let begun = Instant::now();
     let (mut seeds, mut steps, mut points, mut records, mut virtual_ms) = (0u64, 0u64, 0u64, 0u64, 0u64);
+    let mut given_up = 0u64;
     let mut failed = Vec::new();
     let shrinks = std::env::var("SHRINK").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     while begun.elapsed() < limit {
@@ -44,6 +45,7 @@ fn many(limit: Duration, first: Option<u64>) -> ExitCode {
         steps += outcome.steps;
         points += outcome.points;
         records += outcome.records;
+        given_up += outcome.given_up;
         virtual_ms += outcome.virtual_ms;
         if !outcome.violations.is_empty() {
             println!("seed {seed}: {:#?}", outcome.violations);
@@ -56,7 +58,7 @@ fn many(limit: Duration, first: Option<u64>) -> ExitCode {
     }
     let seconds = begun.elapsed().as_secs_f64();
     println!(
-        "{seeds} seeds, {steps} steps ({:.0} a second), {points} recovery points, {records} records compared, {} h of virtual time, {} seeds failed: {failed:?}",
+        "{seeds} seeds, {steps} steps ({:.0} a second), {points} recovery points, {records} records compared, {given_up} claims that gave up segments, {} h of virtual time, {} seeds failed: {failed:?}",
         steps as f64 / seconds,
         virtual_ms / 3_600_000,
         failed.len()

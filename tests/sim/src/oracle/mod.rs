@@ -35,6 +35,8 @@ struct Inner {
     starts: BTreeMap<String, AllMarks>,
     /// Offsets from time to time.
     history: Vec<(u64, AllMarks)>,
+    /// When attempts began.
+    begun: Vec<u64>,
     /// Names of the live topics of the newest point of each set.
     live: BTreeMap<String, BTreeSet<String>>,
     /// When everything was well, and the offsets then.
@@ -86,7 +88,9 @@ impl Oracle {
     /// Objects of the archive that nothing else can give again are removed: only somebody can mend what fails then.
     pub(crate) fn loses(&self) -> bool {
         let script = &self.ground.script;
-        script.actions.iter().any(|at| matches!(&at.what, Action::Lose(part) if part != "/roll/"))
+        let expires = script.actions.iter().any(|at| matches!(at.what, Action::Expire(_)));
+        (expires && !script.settings.reread)
+            || script.actions.iter().any(|at| matches!(&at.what, Action::Lose(part) if part != "/roll/"))
     }
 
     /// Objects are removed.
@@ -94,9 +98,15 @@ impl Oracle {
         self.ground.script.actions.iter().any(|at| matches!(at.what, Action::Lose(_)))
     }
 
+    /// Segments are removed at this time or later: a base that was looked at before may be gone.
+    fn loses_from(&self, ms: u64) -> bool {
+        self.ground.script.actions.iter().any(|at| matches!(at.what, Action::Expire(_)) && at.ms >= ms)
+    }
+
     /// Judges one attempt and every recovery point that it made.
     pub(crate) async fn judge(&self, spec: &RunSpec, ended: &Ended) {
         let run = spec.run.as_ref().map(|run| run.id.clone()).unwrap_or_default();
+        self.inner().begun.push(ended.from_ms);
         self.inner().starts.entry(run).or_insert_with(|| ended.marks.clone());
         let mut made = None;
         if let Some((report, exit)) = &ended.said {
@@ -144,7 +154,10 @@ impl Oracle {
         let led = |topic: &crate::broker::Topic| topic.partitions.iter().any(|p| p.leader >= 0);
         let (all, some) = (state.all_led(), state.topics.values().any(led));
         drop(state);
-        let only_leaders = report.failure.as_ref().is_some_and(|failure| failure.message.contains("without a leader"));
+        let only_leaders = report.failure.as_ref().is_some_and(|failure| {
+            // What is given up is given up for good: without the leader nobody knows what that is.
+            failure.message.contains("without a leader") && !failure.message.contains("where its log starts")
+        });
         if !all && some && only_leaders {
             self.violation(format!("partitions without a leader held up the others: {:?}", report.failure));
         }
@@ -212,6 +225,8 @@ impl Oracle {
         self.inner().checked.insert((set.to_owned(), entry));
         let held = match point::read(&self.ground.plain_store(), set, entry).await {
             Ok(held) => held,
+            // Nobody looks at the base again once the set is claimed.
+            Err(_) if !self.outlasts(set, entry) => return,
             Err(error) => return self.violation(format!("{set}, entry {entry} cannot be read: {error}")),
         };
         self.check_vanished(&held, said);
@@ -242,6 +257,20 @@ impl Oracle {
         }
     }
 
+    /// Whether no segments were removed since the attempt began that claimed the set before this entry.
+    fn outlasts(&self, set: &str, entry: u64) -> bool {
+        let created = self.ground.store.created();
+        let is_claim = |made: &&crate::store::Created| {
+            made.claim && made.number <= entry && made.key.starts_with(&format!("{set}/"))
+        };
+        let Some(claimed) = created.iter().filter(is_claim).max_by_key(|made| made.number) else { return true };
+        let begun = self.inner().begun.iter().copied().filter(|ms| *ms <= claimed.at_ms).max();
+        let rivals = self.ground.script.actions.iter().filter(|at| matches!(at.what, Action::Rival));
+        let rival = rivals.map(|at| at.ms).filter(|ms| *ms <= claimed.at_ms).max();
+        let since = [begun, rival].into_iter().flatten().min().unwrap_or(0);
+        !self.loses_from(since)
+    }
+
     /// What is wrong at the end of everything.
     pub(crate) async fn finish(&self) -> Vec<String> {
         let store = self.ground.plain_store();
@@ -251,7 +280,7 @@ impl Oracle {
             self.violation("no recovery point was made at all");
         }
         if !self.loses_any() {
-            for (set, entry) in &checked {
+            for (set, entry) in checked.iter().filter(|(set, entry)| self.outlasts(set, *entry)) {
                 match verify_log(&store, &Layout::new(set), *entry, Level::Decode).await {
                     Ok(verification) => {
                         for problem in verification.problems {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use archive::{ArchiveError, HeldBack, HeldReason, Layout, PartitionState, Point, Store, Timelines, Wanted};
+use archive::{ArchiveError, GapReason, HeldBack, HeldReason, Layout, PartitionState, Point, Store, Timelines, Wanted};
 use batch::{Decompressor, PAYLOAD_LIMIT, RecordIter, Window, payload};
 use contract::Report;
 use uuid::Uuid;
@@ -105,9 +105,20 @@ pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, ma
             .point
             .gaps()
             .iter()
-            .filter(|g| (g.topic, g.partition) == (id, row.partition))
+            .filter(|g| (g.topic, g.partition) == (id, row.partition) && g.timeline.is_none())
             .map(|g| (g.from, g.to))
             .collect();
+        for gap in held.point.gaps().iter().filter(|g| {
+            (g.topic, g.partition, g.reason) == (id, row.partition, GapReason::SegmentLost) && g.timeline.is_none()
+        }) {
+            let has = p.log.truth.range(gap.from.max(p.log.start)..gap.to.max(p.log.start));
+            let has = has.filter(|(_, all)| all.iter().any(|w| w.fate == Fate::Committed && w.gone.is_none())).count();
+            if has > 0 && topic.deleted_ms.is_none() {
+                out.push(format!(
+                    "{place}: lost {gap:?} was not read again, though the source has {has} records of it"
+                ));
+            }
+        }
         let set = format!("{}/", held.point.set());
         let claimed = ground.store.created().iter().find(|made| made.key.starts_with(&set)).map(|made| made.at_ms);
         let late = topic.made_ms.get(row.partition as usize).copied() > claimed;

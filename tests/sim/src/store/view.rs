@@ -35,6 +35,10 @@ pub struct Created {
     pub at_ms: u64,
     /// It makes a recovery point.
     pub sealed: bool,
+    /// A writer takes the set with it.
+    pub claim: bool,
+    /// Segments that it gives up.
+    pub lost: usize,
 }
 
 /// The store of a simulation.
@@ -77,8 +81,11 @@ impl ModelStore {
         let bytes = number.map(|_| Bytes::from(payload.clone()));
         let result = self.inner.put_opts(location, payload, options).await;
         if let (Some(number), Some(bytes), Ok(_)) = (number, bytes, &result) {
-            let sealed = archive::Entry::decode(&key, number, &bytes).is_ok_and(|entry| entry.seal.is_some());
-            let created = Created { key, number, at_ms: self.trace.now_ms(), sealed };
+            let entry = archive::Entry::decode(&key, number, &bytes).ok();
+            let sealed = entry.as_ref().is_some_and(|entry| entry.seal.is_some());
+            let claim = entry.as_ref().is_some_and(|entry| entry.kind == archive::EntryKind::Claim);
+            let lost = entry.map_or(0, |entry| entry.lost.len());
+            let created = Created { key, number, at_ms: self.trace.now_ms(), sealed, claim, lost };
             self.created.lock().unwrap().push(created);
         }
         result
