@@ -41,10 +41,9 @@ fn by_name(pod: &Seen) -> Play {
         "wrong" => Play::Exit(4, failure(&pod.spec, "KB2002", "the broker refused the credentials")),
         "flaky" if pod.attempt < 3 => Play::Exit(3, failure(&pod.spec, "KB2001", "no broker could be reached")),
         "evicted" if pod.attempt == 1 => Play::Evict,
-        "well" | "flaky" | "evicted" => done(),
-        "unscheduled" => Play::Unschedulable,
         "queued" if !interference::RESUMED.load(Ordering::Relaxed) => Play::Run,
-        "queued" => done(),
+        "well" | "flaky" | "evicted" | "queued" => done(),
+        "unscheduled" => Play::Unschedulable,
         // Containers beside the runner: one that goes on, one that ended well, one that did not.
         "meshed" => Play::Beside(0, report(&pod.spec, "Completed", 1_000), None),
         "proxied" => Play::Beside(4, failure(&pod.spec, "KB2002", "the broker refused the credentials"), Some(0)),

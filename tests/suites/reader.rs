@@ -96,7 +96,7 @@ fn lose(bench: &Bench, run: usize) {
     folders.sort_by_key(|entry| entry.as_ref().unwrap().file_name());
     let folder = folders[run].as_ref().unwrap().path();
     let segments = files(&folder);
-    assert!(!segments.is_empty(), "{folder:?}");
+    assert!(!segments.is_empty(), "{}", folder.display());
     for (path, _) in segments {
         std::fs::remove_file(if path.is_absolute() { path } else { folder.join(path) }).unwrap();
     }

@@ -35,6 +35,8 @@ fn claim() -> Box<RunClaim> {
     Box::new(RunClaim { id: "b-1".into(), generation: 3, job_uid: Some("j".into()), ..RunClaim::default() })
 }
 
+// A state takes it so.
+#[allow(clippy::unnecessary_box_returns)]
 fn verdict(completed: bool, reason: &str) -> Box<Verdict> {
     let said =
         Said { point: Some("b-1".into()), records: 7, bytes: 70, segments: 2, ended: "then".into(), ..Said::default() };

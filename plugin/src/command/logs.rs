@@ -111,7 +111,7 @@ async fn still_works(pods: &Api<Pod>, name: &str) -> Result<bool, Error> {
         let pod = pods.get_opt(name).await.map_err(|error| failed(&format!("read pod `{name}`"), error))?;
         let Some(statuses) = pod.and_then(|pod| pod.status?.container_statuses) else { return Ok(false) };
         let runner = statuses.iter().find(|one| one.name == CONTAINER).and_then(|runner| runner.state.as_ref());
-        if !runner.is_some_and(|state| state.running.is_some()) {
+        if runner.is_none_or(|state| state.running.is_none()) {
             return Ok(false);
         }
         tokio::time::sleep(LOOK).await;

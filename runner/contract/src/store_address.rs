@@ -22,8 +22,7 @@ pub fn bucket_address(bucket: &str, endpoint: Option<&str>, path_style: Option<b
     let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
     let is_inside = host.starts_with(&format!("{bucket}."));
     let (endpoint, path_style) = match path_style {
-        None if is_inside => (endpoint.to_owned(), false),
-        Some(false) if is_inside => (endpoint.to_owned(), false),
+        None | Some(false) if is_inside => (endpoint.to_owned(), false),
         Some(false) => (format!("{scheme}://{bucket}.{host}"), false),
         Some(true) | None => (endpoint.to_owned(), true),
     };
