@@ -1,6 +1,8 @@
 //! The controllers against an API server in memory: it keeps versions, refuses old ones, and can let another writer in
 //! before each status that is written.
 
+mod begins;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +19,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, Kind, reconcile, start, unreadable};
+use super::{Context, Kind, reconcile, unreadable};
 use crate::capacity::Capacity;
 use crate::metrics::Metrics;
 
@@ -273,79 +275,6 @@ fn pod(server: &Server, job: &Value, status: Value) {
         "status": status,
     });
     server.put(&format!("{PODS}/{name}"), object);
-}
-
-/// A trigger that a copy came with is noted; a new value asks for a run.
-#[test]
-fn a_trigger_that_was_there_from_the_beginning_asks_for_nothing() {
-    runtime().block_on(async {
-        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
-        let context = server.context(Capacity::new(0, 0));
-        let mut object = backup("nightly");
-        object["spec"]["suspend"] = true.into();
-        object["metadata"]["annotations"] = json!({"kafka.oso.sh/trigger-backup": "monday"});
-        server.put(&at, object);
-        for _ in 0..3 {
-            server.look::<KafkaBackup>(&at, &context).await;
-        }
-        let mut object = server.get(&at);
-        assert_eq!((&object["status"]["lastTrigger"], &object["status"]["run"]), (&json!("monday"), &Value::Null));
-        object["metadata"]["annotations"]["kafka.oso.sh/trigger-backup"] = "tuesday".into();
-        server.put(&at, object);
-        server.look::<KafkaBackup>(&at, &context).await;
-        assert_eq!(server.get(&at)["status"]["run"]["trigger"], "manual");
-    });
-}
-
-/// An operator that starts knows which runs work before it begins another one.
-#[test]
-fn runs_of_before_are_counted_first() {
-    runtime().block_on(async {
-        let server = Server::default();
-        let before = server.context(Capacity::new(2, 0));
-        for name in ["one", "two"] {
-            server.put(&format!("{BACKUPS}/{name}"), backup(name));
-            for _ in 0..4 {
-                server.look::<KafkaBackup>(&format!("{BACKUPS}/{name}"), &before).await;
-            }
-        }
-        assert_eq!(server.jobs().len(), 2);
-        let (after, at) = (server.context(Capacity::new(2, 0)), format!("{BACKUPS}/new"));
-        server.put(&at, backup("new"));
-        start::count::<KafkaBackup>(&after, Some(&"team".to_owned())).await;
-        server.look::<KafkaBackup>(&at, &after).await;
-        let told = server.get(&at)["status"]["message"].as_str().unwrap().to_owned();
-        assert!(told.contains("waits for one of 2 places for backups") && server.jobs().len() == 2, "{told}");
-    });
-}
-
-/// A Job of that name is there, and is not ours: it is named, and it is not looked at again and again.
-#[test]
-fn a_name_that_is_taken_is_told() {
-    runtime().block_on(async {
-        let (server, at) = (Server::default(), format!("{RESTORES}/back"));
-        let context = server.context(Capacity::new(0, 0));
-        server.put(&at, restore("back"));
-        let look = || async {
-            let object: KafkaRestore = serde_json::from_value(server.get(&at)).unwrap();
-            Box::pin(reconcile(Arc::new(object), Arc::clone(&context))).await.unwrap()
-        };
-        look().await;
-        server.look::<KafkaRestore>(&at, &context).await;
-        let ours = server.jobs().remove(0);
-        let (name, reference) = (ours["metadata"]["name"].as_str().unwrap(), "ownerReferences");
-        let mut theirs = ours.clone();
-        theirs["metadata"][reference][0]["uid"] = "another".into();
-        theirs["metadata"]["labels"] = json!({});
-        server.put(&format!("{JOBS}/{name}"), theirs);
-        let again = look().await;
-        let status = server.get(&at)["status"].clone();
-        let text = status["message"].as_str().unwrap();
-        assert!(text.contains(&format!("there is a Job {name} that does not belong")), "{text}");
-        let stalled = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
-        assert_eq!((&stalled["status"], &stalled["reason"]), (&json!("True"), &json!("NameTaken")));
-        assert_eq!(again, kube::runtime::controller::Action::requeue(super::AGAIN));
-    });
 }
 
 #[test]

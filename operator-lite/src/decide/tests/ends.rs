@@ -1,0 +1,81 @@
+//! How attempts end: what counts as stopped, as a success, and what follows when the cluster or the kernel ends them.
+
+use api::oso::RunClaim;
+use jiff::Timestamp;
+
+use super::super::{Ended, JobView, Mode, Said, Step, Subject, decide, judge};
+use super::{at, every, job, noted, silent, subject, wish};
+
+#[test]
+fn only_a_job_that_we_stopped_has_stopped() {
+    let now = at("10:05:00");
+    for mode in [Mode::Once, Mode::Continuous, every("*/10 * * * * *")] {
+        let subject = Subject { claim: Some(noted(true)), ..subject() };
+        let held = JobView { suspended: true, live_pods: 0, ..job(&noted(true), None) };
+        let step = decide(&subject, &wish(mode.clone()), std::slice::from_ref(&held), now);
+        assert_eq!(step, Step::Watch, "a queue suspended it: {mode:?}");
+        let resumed = JobView { suspended: false, live_pods: 1, ..held };
+        assert_eq!(decide(&subject, &wish(mode), &[resumed], now), Step::Watch);
+    }
+    // What was told is done, even when nobody asks for it any more.
+    let told = RunClaim { stopping: Some(true), ..noted(true) };
+    let subject = Subject { claim: Some(told.clone()), ..subject() };
+    assert_eq!(decide(&subject, &wish(Mode::Continuous), &[job(&told, None)], now), Step::Stop);
+}
+
+#[test]
+fn a_success_takes_the_report_of_this_run() {
+    let claim = RunClaim { id: "nightly-1".into(), ..noted(true) };
+    let end = |run: &str, outcome: &str| {
+        let said = Said { run: run.into(), outcome: outcome.into(), ..Said::default() };
+        judge(&claim, &Ended { report: Some(Box::new(said)), ..silent(Some(0)) }, false, false, at("10:05:00"))
+    };
+    for outcome in ["Completed", "CompletedWithGaps", "AlreadyDone", "DryRun"] {
+        assert!(matches!(end("nightly-1", outcome), Step::Conclude(verdict) if verdict.is_completed()), "{outcome}");
+    }
+    let lost = judge(&claim, &silent(Some(0)), false, false, at("10:05:00"));
+    for step in [end("nightly-2", "Completed"), end("nightly-1", "Failed"), lost] {
+        let Step::Again { next, why } = step else { panic!("{step:?}") };
+        assert_eq!((next.failures, next.not_before), (1, Some(at("10:05:05").to_string())));
+        assert!(why.contains("its report is lost; it is asked again"), "{why}");
+    }
+}
+
+#[test]
+fn a_run_that_the_cluster_ends_again_and_again_waits_longer_and_longer() {
+    let mut claim = noted(true);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let evicted = Ended { disrupted: true, message: "evicted".into(), ..silent(None) };
+        let Step::Again { next, .. } = judge(&claim, &evicted, false, false, at("10:00:00")) else { panic!() };
+        assert_eq!(next.failures, 0, "it did not fail");
+        let wait = |time: &String| time.parse::<Timestamp>().unwrap().duration_since(at("10:00:00")).as_secs();
+        waits.push(next.not_before.as_ref().map_or(0, wait));
+        claim = *next;
+    }
+    assert_eq!(waits, [0, 5, 10, 20, 40, 80, 160, 300, 300]);
+    assert_eq!(claim.disruptions, 9);
+    let saved = Said { stored_bytes: 1, ..Said::default() };
+    let ended = Ended { report: Some(Box::new(saved)), ..silent(Some(75)) };
+    let Step::Again { next, .. } = judge(&claim, &ended, false, false, at("10:00:00")) else { panic!() };
+    assert_eq!((next.disruptions, next.not_before), (1, None), "it got further");
+}
+
+#[test]
+fn a_run_that_needs_more_memory_ends_after_two_attempts() {
+    let killed = Ended { memory_limit: Some("512Mi".into()), ..silent(Some(137)) };
+    let Step::Again { next, why } = judge(&noted(true), &killed, true, false, at("10:00:00")) else { panic!() };
+    assert!(why.contains("limit of 512Mi") && why.contains("runner.resources"), "{why}");
+    let step = judge(&next, &killed, true, false, at("10:01:00"));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "OutOfMemory"));
+}
+
+#[test]
+fn a_given_up_job_without_a_pod_is_removed_before_the_next_is_made() {
+    let first = noted(false);
+    let second = RunClaim { attempt: 2, job_uid: None, ..first.clone() };
+    let held = JobView { suspended: true, live_pods: 0, ..job(&first, None) };
+    let subject = Subject { claim: Some(second), ..subject() };
+    let step = decide(&subject, &wish(Mode::Once), std::slice::from_ref(&held), at("10:05:00"));
+    assert_eq!(step, Step::Clear(vec![held.name]), "a queue would resume it one day");
+}
