@@ -88,6 +88,14 @@ fn namespace(cluster: &Cluster, name: &str) {
     cluster.ok(&["create", "namespace", name]);
 }
 
+/// Waits until the pods of a namespace are gone.
+fn no_pod_is_left(cluster: &Cluster, namespace: &str) {
+    wait_for(PATIENCE, || {
+        let left = cluster.list("pods", namespace).len();
+        if left == 0 { Ok(()) } else { Err(format!("{left} pods left")) }
+    });
+}
+
 fn phase(object: &Value) -> &str {
     object["status"]["phase"].as_str().unwrap_or_default()
 }
@@ -267,10 +275,7 @@ fn a_continuous_backup_is_stopped_before_it_begins_anew() {
     });
     assert_eq!(stopped["status"]["run"]["outcome"], "Stopped");
     assert!(is(&stopped, "Complete", "False", "Stopped") && phase(&stopped) == "Ready", "{}", stopped["status"]);
-    wait_for(PATIENCE, || {
-        let left = cluster.list("pods", "endless").len();
-        if left == 0 { Ok(()) } else { Err(format!("{left} pods left")) }
-    });
+    no_pod_is_left(cluster, "endless");
 }
 
 #[test]

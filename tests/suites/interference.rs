@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use harness::cluster::{PATIENCE, wait_for};
 use serde_json::json;
 
-use super::{BACKUPS, RESTORES, backup, condition, is, namespace, phase, restore, shared};
+use super::{BACKUPS, RESTORES, backup, condition, is, namespace, no_pod_is_left, phase, restore, shared};
 
 /// Whether the runners of `queued` end.
 pub static RESUMED: AtomicBool = AtomicBool::new(false);
@@ -33,10 +32,7 @@ fn a_job_that_a_queue_suspends_only_waits() {
         cluster.wait(RESTORES, "queue", "queued", "told", |object| is(object, "Ready", "False", "JobSuspended"));
     assert_eq!(phase(&waiting), "Running");
     assert_eq!(condition(&waiting, "Complete")["status"].as_str(), None, "{}", waiting["status"]);
-    wait_for(PATIENCE, || {
-        let left = cluster.list("pods", "queue").len();
-        if left == 0 { Ok(()) } else { Err(format!("{left} pods left")) }
-    });
+    no_pod_is_left(cluster, "queue");
     suspend(false);
     cluster.wait(RESTORES, "queue", "queued", "works again", |object| is(object, "Ready", "False", "RestoreRunning"));
     RESUMED.store(true, Ordering::Relaxed);

@@ -207,7 +207,6 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         let why = words(ended, said.as_deref());
         let after = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
         let next = Box::new(RunClaim {
-            attempt: claim.attempt + 1,
             failures,
             disruptions,
             last_error: if wait > 0 {
@@ -216,11 +215,8 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
                 claim.last_error.clone().filter(|_| failures > 0)
             },
             not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
-            job_uid: None,
-            stopping: None,
-            ran: Some(false),
             wrote: Some(wrote(claim, ended, said.as_deref())),
-            ..claim.clone()
+            ..next_attempt(claim)
         });
         Step::Again { next, why }
     };
@@ -234,13 +230,26 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         Some(BAD_SPEC) => failed("InvalidSpec"),
         Some(FINAL) if !(endless && is_unknown_name(said.as_deref())) => failed("RunFailed"),
         // Whoever ends pods may do so again at once, and for ever.
-        Some(INTERRUPTED) => again((failures, disruptions + 1), doubled(disruptions.checked_sub(1))),
-        _ if ended.disrupted => again((failures, disruptions + 1), doubled(disruptions.checked_sub(1))),
+        code if code == Some(INTERRUPTED) || ended.disrupted => {
+            again((failures, disruptions + 1), doubled(disruptions.checked_sub(1)))
+        }
         Some(FENCED) if claim.failures == 0 || progressed => again((1, 0), FENCE_WAIT_SECS),
         Some(FENCED) => failed("Fenced"),
         _ if ended.memory_limit.is_some() && failures + 1 >= MOST_OUT_OF_MEMORY => failed("OutOfMemory"),
         _ if !endless && failures + 1 >= MOST_FAILURES => failed("RetriesExhausted"),
         _ => again((failures + 1, 0), doubled(Some(failures))),
+    }
+}
+
+/// The claim of the attempt after this one: nothing is known of its Job yet.
+pub(super) fn next_attempt(claim: &RunClaim) -> RunClaim {
+    RunClaim {
+        attempt: claim.attempt + 1,
+        job_uid: None,
+        stopping: None,
+        not_before: None,
+        ran: Some(false),
+        ..claim.clone()
     }
 }
 

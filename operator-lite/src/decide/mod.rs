@@ -15,6 +15,7 @@ use api::oso::RunClaim;
 use contract::RunRef;
 use jiff::{SignedDuration, Timestamp};
 
+use attempt::next_attempt;
 pub use attempt::{End, Ended, MANY_DISRUPTIONS, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
 pub use due::{Mode, Tick, Why, due};
 
@@ -270,14 +271,7 @@ fn renewed(subject: &Subject, wish: &Wish, claim: &RunClaim) -> RunClaim {
 
 /// The next attempt of a run whose container never ran: nothing was tried, so nothing failed.
 fn anew(subject: &Subject, wish: &Wish, claim: &RunClaim, why: &str) -> Step {
-    let next = RunClaim {
-        attempt: claim.attempt + 1,
-        job_uid: None,
-        stopping: None,
-        not_before: None,
-        ran: Some(false),
-        ..renewed(subject, wish, claim)
-    };
+    let next = next_attempt(&renewed(subject, wish, claim));
     Step::Again { next: Box::new(next), why: why.to_owned() }
 }
 

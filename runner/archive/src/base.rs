@@ -61,11 +61,12 @@ pub(crate) async fn prove(
     let given_up = if lost.is_empty() {
         None
     } else {
+        // Without starts nothing can be given up, and rows are read once, for the message.
+        let Some(starts) = starts else { return Err(tell(store, layout, &index, &lost, state).await?) };
         let ranges = lost_ranges(&index, &lost).await?;
-        let known = |starts: &&BTreeMap<_, _>| ranges.iter().all(|(key, _)| starts.contains_key(&key));
-        let Some(starts) = starts.filter(known) else {
+        if ranges.iter().any(|(key, _)| !starts.contains_key(&key)) {
             return Err(tell(store, layout, &index, &lost, state).await?);
-        };
+        }
         Some(give_up(store, layout, &index, &lost, (&ranges, starts, state)).await?)
     };
     let holdings = add_up(store, layout, &index, &lost).await?;

@@ -114,17 +114,16 @@ impl Index {
             return;
         }
         let lost = keys(&self.given_up);
-        let counts = |segment: &SegmentRef| !lost.contains(&(segment.claim, segment.seq));
         let mut next = 0u32;
         let place = |segment: &SegmentRef| {
-            if !counts(segment) {
+            if !counts(segment, &lost) {
                 return GIVEN_UP;
             }
             next += 1;
             next - 1
         };
         self.places = Some(self.segments.iter().map(place).collect());
-        self.segments.retain(counts);
+        self.segments.retain(|segment| counts(segment, &lost));
     }
 
     /// What is wrong with roll-ups that were needed so far. What they say was read from the entries.
@@ -222,6 +221,11 @@ impl Index {
 /// A store in memory, for what is made only to be compared.
 fn scratch() -> Store {
     Store::new(Arc::new(object_store::memory::InMemory::new()), "", "memory")
+}
+
+/// Whether no claim gave a segment up.
+pub(crate) fn counts(segment: &SegmentRef, given_up: &HashSet<(u64, u64)>) -> bool {
+    !given_up.contains(&(segment.claim, segment.seq))
 }
 
 impl Part {

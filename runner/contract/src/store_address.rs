@@ -19,20 +19,25 @@ pub fn bucket_address(bucket: &str, endpoint: Option<&str>, path_style: Option<b
     let Some(endpoint) = endpoint.map(|endpoint| endpoint.trim_end_matches('/')) else {
         return BucketAddress { endpoint: None, path_style: path_style == Some(true) };
     };
-    let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    let (scheme, host) = parts(endpoint);
     let is_inside = host.starts_with(&format!("{bucket}."));
     let (endpoint, path_style) = match path_style {
         None | Some(false) if is_inside => (endpoint.to_owned(), false),
-        Some(false) => (format!("{scheme}://{bucket}.{host}"), false),
+        Some(false) => (format!("{}://{bucket}.{host}", scheme.unwrap_or("https")), false),
         Some(true) | None => (endpoint.to_owned(), true),
     };
     BucketAddress { endpoint: Some(endpoint), path_style }
 }
 
+/// The scheme of an endpoint, if it has one, and the rest.
+fn parts(endpoint: &str) -> (Option<&str>, &str) {
+    endpoint.split_once("://").map_or((None, endpoint), |(scheme, rest)| (Some(scheme), rest))
+}
+
 /// What is wrong with an endpoint: a rule, and what to do. Some services have a path (`path_allowed`).
 #[must_use]
 pub fn broken_rule(endpoint: &str, path_allowed: bool) -> Option<(&'static str, &'static str)> {
-    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let (_, rest) = parts(endpoint);
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.contains('@') {
         Some(("has a user in it", "write https://host:port, and put credentials into a Secret"))
@@ -50,16 +55,16 @@ pub fn broken_rule(endpoint: &str, path_allowed: bool) -> Option<(&'static str, 
 /// An endpoint as messages may show it: without a user and a query, which may hold secrets.
 #[must_use]
 pub fn shown(endpoint: &str) -> String {
-    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let (scheme, rest) = parts(endpoint);
     let rest = rest.split(['?', '#']).next().unwrap_or(rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{rest}") }
+    scheme.map_or_else(|| rest.to_owned(), |scheme| format!("{scheme}://{rest}"))
 }
 
 /// Whether a bucket can be a part of this endpoint's host name: an IP address and `localhost` have none.
 #[must_use]
 pub fn takes_bucket_in_host(endpoint: &str) -> bool {
-    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let (_, rest) = parts(endpoint);
     let authority = rest.split('/').next().unwrap_or(rest);
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     !host.starts_with('[') && host != "localhost" && host.parse::<std::net::Ipv4Addr>().is_err()

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::segments::{AT_ONCE, Check, Looked, Said, look};
 use super::{Level, Verification, noted};
-use crate::entry::{Gap, SegmentRef};
-use crate::index::says_the_same;
+use crate::entry::Gap;
+use crate::index::{counts, says_the_same};
 use crate::lost::keys;
 use crate::rollup::{Directory, RollupRef, Run, run_of_entry};
 use crate::sums::Sums;
@@ -140,11 +140,6 @@ impl Sources {
         self.rollups.pop_front();
         Ok(())
     }
-}
-
-/// Whether no claim gave a segment up.
-fn counts(segment: &SegmentRef, given_up: &HashSet<(u64, u64)>) -> bool {
-    !given_up.contains(&(segment.claim, segment.seq))
 }
 
 /// The segments that claims up to `seal` gave up, where the way back to the beginning is broken: as far as entries can be
