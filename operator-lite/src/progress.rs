@@ -31,6 +31,8 @@ pub struct Progress {
     pub overdue: Option<String>,
     /// When the run said anything last (RFC 3339).
     pub said_at: Option<String>,
+    /// What the run waits for, until it moves on.
+    pub waiting: Option<String>,
     /// The last warning.
     pub warning: Option<String>,
 }
@@ -44,6 +46,17 @@ pub fn read(log: &str) -> Option<Progress> {
         let at = event.at;
         let progress = out.get_or_insert_default();
         progress.said_at = Some(at.clone());
+        let moves = matches!(
+            event.kind,
+            EventKind::Started { .. }
+                | EventKind::Planned { .. }
+                | EventKind::Progress { .. }
+                | EventKind::Committed { .. }
+                | EventKind::Finished { .. }
+        );
+        if moves {
+            progress.waiting = None;
+        }
         match event.kind {
             EventKind::Progress { records, bytes, percent, topic, whole_at, overdue, pace } => {
                 progress.whole_at = whole_at;
@@ -64,6 +77,7 @@ pub fn read(log: &str) -> Option<Progress> {
                 progress.committed_at = Some(at);
             }
             EventKind::Warning { message } => progress.warning = Some(message),
+            EventKind::Waiting { what, .. } => progress.waiting = Some(what),
             EventKind::Started { .. }
             | EventKind::Planned { .. }
             | EventKind::Gap { .. }
@@ -100,6 +114,14 @@ something else {"event":"progress"}
         assert_eq!(progress.said_at.as_deref(), Some("2026-11-21T10:00:03.000Z"));
         assert_eq!(progress.warning, None);
         assert_eq!(read("nothing\nof ours"), None);
+    }
+
+    #[test]
+    fn a_wait_is_told_until_the_run_moves_on() {
+        let waits = r#"{"source":"kafka-backup","seq":1,"at":"2026-11-21T10:00:00.000Z","event":"waiting","what":"kafka:1: nobody listens there","seconds":5}"#;
+        assert_eq!(read(waits).unwrap().waiting.as_deref(), Some("kafka:1: nobody listens there"));
+        let moved = r#"{"source":"kafka-backup","seq":2,"at":"2026-11-21T10:00:01.000Z","event":"planned","topics":1,"partitions":1,"records":1}"#;
+        assert_eq!(read(&format!("{waits}\n{moved}")).unwrap().waiting, None);
     }
 
     #[test]

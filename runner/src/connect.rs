@@ -112,6 +112,7 @@ pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> 
         options: spec.connection.clone(),
         seed: context.random.next(),
         stop: context.cancel.clone(),
+        waits: context.waits.clone(),
     };
     let cluster = Cluster::connect(config, (context.dialers)(&spec.connection)).await?;
     cluster.require(needs).await?;
@@ -122,7 +123,7 @@ pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> 
 async fn await_secret(context: &Context, path: &str) -> Result<PathBuf, Failure> {
     let file = context.paths.secret(path);
     let deadline = tokio::time::Instant::now() + SECRET_WAIT;
-    let mut told = false;
+    let mut wait = None;
     while !file.exists() {
         if tokio::time::Instant::now() >= deadline || context.cancel.is_cancelled() {
             let text = format!(
@@ -132,10 +133,9 @@ async fn await_secret(context: &Context, path: &str) -> Result<PathBuf, Failure>
             );
             return Err(Failure::new(Code::SecretMissing, text));
         }
-        if !told {
-            tracing::warn!(file = %file.display(), "waiting for a secret");
-            told = true;
-        }
+        wait.get_or_insert_with(|| {
+            context.waits.begin(format!("the file {} of a secret; create the Secret and its key", file.display()))
+        });
         tokio::time::sleep(SECRET_POLL).await;
     }
     Ok(file)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use archive::{ArchiveError, Paths, Store};
-use contract::{CircuitBreakerSpec, StoreSpec};
+use contract::{CircuitBreakerSpec, StoreSpec, Waits};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +73,8 @@ pub struct Context {
     pub paths: Paths,
     /// Set when the run shall stop and save its progress.
     pub cancel: CancellationToken,
+    /// What is waited for.
+    pub waits: Waits,
     /// Threads that pack blocks; 0: blocks are packed where they are asked for, so that a simulation repeats itself.
     pub workers: usize,
 }
@@ -101,6 +103,7 @@ impl Context {
             }),
             paths,
             cancel: CancellationToken::new(),
+            waits: Waits::default(),
             workers: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }

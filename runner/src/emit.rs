@@ -11,6 +11,7 @@ use contract::{Event, EventKind, GroupChange, MemberChange, OutputStream};
 use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::outlet::{self, Outlet, Queue, Worth};
+use crate::waiting;
 
 /// Bytes of events that are kept for the archive; progress is left out first, then the oldest.
 const KEPT: usize = 4 << 20;
@@ -42,6 +43,7 @@ struct Inner {
     log: Outlet,
     terminal: bool,
     drew: bool,
+    begun: bool,
 }
 
 impl Emitter {
@@ -66,6 +68,7 @@ impl Emitter {
             log,
             terminal,
             drew: false,
+            begun: false,
         };
         Self { inner: Arc::new(Mutex::new(inner)), context: context.clone(), metrics: None }
     }
@@ -94,6 +97,7 @@ impl Emitter {
         if let Some(metrics) = &self.metrics {
             metrics.take(&kind, self.context.clock.now().as_millisecond() as f64 / 1000.0);
         }
+        inner.begun |= matches!(kind, EventKind::Started { .. });
         if let EventKind::Warning { message } = &kind {
             inner.keep_warning(message.clone());
         }
@@ -121,6 +125,17 @@ impl Emitter {
         let message = message.into();
         tracing::warn!("{message}");
         self.emit(EventKind::Warning { message });
+    }
+
+    /// Whether the run has begun its work.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.lock().begun
+    }
+
+    /// Tells what is waited for.
+    pub(crate) fn waiting(&self, seconds: u64, what: String) {
+        tracing::warn!("{}", waiting::line(seconds, &what));
+        self.emit(EventKind::Waiting { what, seconds });
     }
 
     /// Tells what became of a topic of the set; `false` when that was told before.

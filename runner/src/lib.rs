@@ -10,6 +10,7 @@
 
 pub mod context;
 pub mod spec_file;
+mod waiting;
 
 pub mod connect;
 pub mod metrics;

@@ -9,20 +9,25 @@ use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::metrics::{self, Metrics};
-use crate::{backup, connect, restore};
+use crate::{backup, connect, restore, waiting};
 
 /// What an interrupted run may still take to save its progress.
 const STOP_LIMIT: Duration = Duration::from_secs(22);
+/// The same for one that has not begun: there is nothing to save.
+const NOT_BEGUN: Duration = Duration::from_secs(4);
 
 /// Runs a specification; the report is complete however it ended.
 pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Report, ExitCode) {
     let mut report = Report { started_at: context.now_text(), ..Report::default() };
     let emitter = &serve_metrics(emitter, spec).await;
+    let say = |seconds, what| emitter.waiting(seconds, what);
     let result = tokio::select! {
         biased;
         result = act(context, emitter, spec, &mut report) => result,
-        () = too_long(context) => Err(Failure::new(Code::Interrupted, "stopped on request; the newest progress could not be saved in time")),
+        never = waiting::announce(&context.waits, say) => match never {},
+        () = too_long(context, emitter) => Err(Failure::new(Code::Interrupted, "stopped on request; the newest progress could not be saved in time")),
     };
+    waiting::tell_news(&context.waits, &say);
     let exit = match &result {
         Ok(()) => ExitCode::Done,
         Err(failure) => failure.code.exit(),
@@ -77,9 +82,12 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     }
 }
 
-async fn too_long(context: &Context) {
+async fn too_long(context: &Context, emitter: &Emitter) {
     context.cancel.cancelled().await;
-    tokio::time::sleep(STOP_LIMIT).await;
+    tokio::time::sleep(NOT_BEGUN).await;
+    if emitter.has_begun() {
+        tokio::time::sleep(STOP_LIMIT.saturating_sub(NOT_BEGUN)).await;
+    }
 }
 
 /// Keeps report and events beside the set, for people; of a restore with a store for its state, there. A failure here

@@ -108,7 +108,9 @@ fn note(claim: Option<&mut RunClaim>, running: &Running, moment: Moment) {
 fn working_text(claim: Option<&RunClaim>, running: &Running, endless: bool, usual: &str) -> String {
     let failed = claim.and_then(|claim| working_words(claim, endless));
     let warning = running.progress.as_ref().and_then(|progress| progress.warning.clone());
-    let all: Vec<String> = failed.into_iter().chain(warning).collect();
+    let waiting = running.progress.as_ref().and_then(|progress| progress.waiting.as_ref());
+    let waiting = waiting.map(|what| format!("it waits: {what}"));
+    let all: Vec<String> = failed.into_iter().chain(waiting).chain(warning).collect();
     if all.is_empty() { usual.to_owned() } else { all.join("; ") }
 }
 

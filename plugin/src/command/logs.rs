@@ -217,6 +217,10 @@ fn pretty(line: &str, style: &Style) -> String {
             ("progress", format!("{percent:.0}%  {} records  {}  {rate}", count(records), size(bytes)))
         }
         EventKind::Warning { message } => ("warning", style.paint(Tone::Warn, &safe(&message))),
+        EventKind::Waiting { what, seconds: 0 } => ("waiting", style.paint(Tone::Warn, &safe(&what))),
+        EventKind::Waiting { what, seconds } => {
+            ("waiting", style.paint(Tone::Warn, &format!("{seconds} s so far: {}", safe(&what))))
+        }
         EventKind::Gap { topic, partition, from, to, reason } => {
             ("gap", format!("{}/{partition} offsets {from} to {} ({reason})", safe(&topic), to - 1))
         }

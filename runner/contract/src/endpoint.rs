@@ -39,6 +39,17 @@ pub enum SecurityProtocol {
 }
 
 impl SecurityProtocol {
+    /// The name that Kafka's configurations use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::Ssl => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+        }
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub fn uses_tls(self) -> bool {

@@ -116,6 +116,13 @@ pub enum EventKind {
         /// In words.
         message: String,
     },
+    /// The run waits, for more than some seconds; or it met something that somebody must look at.
+    Waiting {
+        /// For what, in words.
+        what: String,
+        /// For how long already; 0 when it begins.
+        seconds: u64,
+    },
     /// Offsets that the source no longer has.
     Gap {
         /// Topic.

@@ -11,6 +11,8 @@
 pub mod code;
 pub mod crash;
 pub mod names;
+pub mod tls_words;
+pub mod waits;
 pub mod words;
 
 pub mod limits;
@@ -51,3 +53,4 @@ pub use restore_spec::{
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};
+pub use waits::{Wait, Waits};

@@ -2,7 +2,7 @@
 
 use contract::{Action, Code, ExitCode, Failure, RunSpec};
 
-use super::{Output, print};
+use super::{Output, brokers, print};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::{backup, connect, restore};
@@ -15,13 +15,16 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
             let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
             let cluster_id = connect::cluster_id(&cluster)?;
             let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
+            let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
+            let asked = brokers::ask(&cluster, &needed, output).await;
+            brokers::judge(&asked)?;
             let store = connect::store(context, spec).await?;
             let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
             let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
             let away: Vec<_> = undescribed.iter().map(|topic| topic.name.as_str()).collect();
             if output == Output::Json {
                 print::json(
-                    &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away}),
+                    &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away, "brokers": asked}),
                 )?;
             } else {
                 print::line(&format!("cluster {cluster_id} and storage {} can be reached", store.place()));
@@ -32,6 +35,8 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
             }
         }
         Action::Restore(part) => {
+            let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+            brokers::judge(&brokers::ask(&cluster, &brokers::needed(&cluster, &[], true), output).await)?;
             let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
             if output == Output::Json {
                 print::json(&plan.json())?;

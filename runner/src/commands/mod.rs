@@ -1,6 +1,7 @@
 //! The commands of `kafka-backup-runner`. Text for people, `-o json` for machines; data to standard output,
 //! messages to standard error.
 
+mod brokers;
 mod check;
 mod inspect;
 mod list;
@@ -20,7 +21,7 @@ use contract::{Code, ExitCode, Failure, RunSpec};
 
 use crate::context::Context;
 use crate::emit::Emitter;
-use crate::{run, spec_file};
+use crate::{run, spec_file, waiting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -217,11 +218,15 @@ enum Command {
 pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
     // A run and an inspection end by themselves when they are asked to: they have something to finish.
     let finishes = matches!(cli.command, Command::Run { .. } | Command::Inspect { .. });
+    let is_run = matches!(cli.command, Command::Run { .. });
+    let say = |seconds, what: String| print::aside(&waiting::line(seconds, &what));
     let result = tokio::select! {
         biased;
+        never = waiting::announce(&context.waits, say), if !is_run => match never {},
         () = context.cancel.cancelled(), if !finishes => Err(Failure::new(Code::Interrupted, "stopped on request")),
         result = Box::pin(dispatch(context, cli.command)) => result,
     };
+    waiting::tell_news(&context.waits, &say);
     match result {
         Ok(exit) => exit,
         Err(failure) => {

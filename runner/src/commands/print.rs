@@ -14,7 +14,7 @@ pub(crate) fn line(text: &str) {
 
 /// Says on standard error what somebody must know of an answer.
 pub(crate) fn warning(text: &str) {
-    say_aside(&format!("warning: {text}"));
+    aside(&format!("warning: {text}"));
 }
 
 /// Prints a value as JSON.
@@ -34,7 +34,8 @@ fn say(text: &str) {
     outlet::stdout().say(Worth::Event, format!("{text}\n").into_bytes());
 }
 
-fn say_aside(text: &str) {
+/// Says a line on standard error.
+pub(crate) fn aside(text: &str) {
     outlet::stderr().say(Worth::Event, format!("{text}\n").into_bytes());
 }
 
@@ -58,8 +59,8 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
 
 /// Says on standard error what went wrong and where to read more.
 pub(crate) fn failure(failure: &Failure) {
-    say_aside(&format!("error {}: {}", failure.code, failure.message));
-    say_aside(&format!("  `kafka-backup-runner explain {}` says more", failure.code));
+    aside(&format!("error {}: {}", failure.code, failure.message));
+    aside(&format!("  `kafka-backup-runner explain {}` says more", failure.code));
 }
 
 /// Prints the result of a run.

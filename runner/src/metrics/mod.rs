@@ -190,6 +190,7 @@ impl Metrics {
             EventKind::Dropped { lines, .. } => drop(self.dropped.inc_by(*lines)),
             EventKind::Member { member } if member.change.is_missing() => drop(self.missing.inc()),
             EventKind::Planned { .. }
+            | EventKind::Waiting { .. }
             | EventKind::Member { .. }
             | EventKind::Group { .. }
             | EventKind::Finished { .. } => {}

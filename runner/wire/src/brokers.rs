@@ -30,6 +30,9 @@ pub(crate) struct Address {
 
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
         write!(f, "{}:{}", self.host, self.port)
     }
 }
@@ -55,6 +58,8 @@ pub(crate) struct Brokers {
     connections: BTreeMap<(BrokerId, u32), Kept>,
     places: HashMap<(BrokerId, u32), Place>,
     silent: HashMap<Address, (Instant, WireError)>,
+    /// Addresses that let us in once.
+    open: HashSet<Address>,
 }
 
 impl Brokers {
@@ -131,6 +136,11 @@ impl Brokers {
         best.map(|((id, _), kept)| (*id, Arc::clone(&kept.connection)))
     }
 
+    /// Whether this address let us in once.
+    pub(crate) fn is_open(&self, address: &Address) -> bool {
+        self.open.contains(address)
+    }
+
     pub(crate) fn keep(&mut self, id: BrokerId, lane: u32, address: Address, connection: &Arc<Connection>) {
         self.silent.remove(&address);
         self.connections.insert((id, lane), Kept { address, connection: Arc::clone(connection) });
@@ -138,6 +148,13 @@ impl Brokers {
 
     fn bury(&mut self) {
         self.connections.retain(|_, kept| !kept.connection.is_spent());
+    }
+
+    /// This address let us in.
+    pub(crate) fn opened(&mut self, address: &Address) {
+        if !self.open.contains(address) {
+            self.open.insert(address.clone());
+        }
     }
 
     /// The place of one broker's lane.

@@ -4,14 +4,15 @@
 //! no dial waits for the dial to another broker.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use contract::{ConnectionSpec, SecurityProtocol};
+use contract::{ConnectionSpec, SecurityProtocol, Waits};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use kafka_protocol::messages::MetadataRequest;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +21,9 @@ use crate::brokers::{Address, BOOTSTRAP, BrokerId, Brokers, CONTROL, budget_of};
 use crate::connection::{Connection, Manner};
 use crate::dial::Dialer;
 use crate::retry::Backoff;
-use crate::sasl::{self, SaslConfig};
+use crate::sasl::SaslConfig;
 use crate::throttle::{Throttle, Throttled};
-use crate::tls::{self, TlsFiles};
+use crate::tls::TlsFiles;
 use crate::{Budget, Request, Retry, WireError};
 
 /// When several addresses could answer, the next one is tried after this time.
@@ -47,17 +48,19 @@ pub struct ClusterConfig {
     pub seed: u64,
     /// Ends every wait at once: dials, answers to control requests, pauses and the silence that brokers ask for.
     pub stop: CancellationToken,
+    /// Where waits are told of.
+    pub waits: Waits,
 }
 
 /// A cluster that was reached once.
 #[derive(Debug)]
 pub struct Cluster {
-    config: ClusterConfig,
-    dialer: Arc<dyn Dialer>,
+    pub(crate) config: ClusterConfig,
+    pub(crate) dialer: Arc<dyn Dialer>,
     brokers: Mutex<Brokers>,
-    manner: Manner,
+    pub(crate) manner: Manner,
     /// A broker let us in once.
-    welcome: AtomicBool,
+    pub(crate) welcome: AtomicBool,
 }
 
 impl Cluster {
@@ -70,6 +73,8 @@ impl Cluster {
         let manner = Manner {
             timeout: Duration::from_millis(config.options.request_timeout_ms),
             throttle: Throttle::default(),
+            protocol: config.protocol,
+            waits: config.waits.clone(),
             stop: config.stop.clone(),
         };
         let welcome = AtomicBool::new(false);
@@ -154,7 +159,8 @@ impl Cluster {
     /// A back-off that gives up earlier, where `limit` is shorter than this cluster's deadline.
     #[must_use]
     pub fn backoff_of(&self, limit: Duration) -> Backoff {
-        Backoff::new(limit.min(self.deadline()), self.config.seed).with_stop(self.config.stop.clone())
+        let backoff = Backoff::new(limit.min(self.deadline()), self.config.seed);
+        backoff.with_stop(self.config.stop.clone()).with_waits(self.config.waits.clone())
     }
 
     pub(crate) fn brokers(&self) -> std::sync::MutexGuard<'_, Brokers> {
@@ -205,6 +211,25 @@ impl Cluster {
             Ok(connection)
         };
         self.unless_stopped(work).await
+    }
+
+    /// Connects and logs in to a broker, and hears an answer from it.
+    ///
+    /// # Errors
+    /// When the broker is unknown, or cannot be reached.
+    pub async fn knock(&self, id: BrokerId) -> Result<(), WireError> {
+        let connection = self.broker(id, CONTROL, None).await?;
+        let request = MetadataRequest::default().with_topics(Some(Vec::new()));
+        match connection.call(&request, Duration::ZERO).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explain_hang_up(&connection, error).await),
+        }
+    }
+
+    /// Where a broker listens, as the cluster says.
+    #[must_use]
+    pub fn address(&self, id: BrokerId) -> Option<String> {
+        self.brokers().addresses(id)?.first().map(ToString::to_string)
     }
 
     /// A control connection to any broker.
@@ -280,7 +305,10 @@ impl Cluster {
                     Err(error) if error.retry() == Retry::Never => return Err(error),
                     Err(error) => {
                         self.brokers().note_silence(address, &error);
-                        last = error;
+                        // What shows a listener's kind says more than what another address says.
+                        if !matches!(last, WireError::Listener { .. }) {
+                            last = error;
+                        }
                     }
                 },
                 () = tokio::time::sleep_until(next), if !waiting.is_empty() => {}
@@ -291,53 +319,9 @@ impl Cluster {
 
     fn attempt(&self, id: BrokerId, address: Address, budget: Option<Budget>) -> BoxFuture<'_, Dialled> {
         Box::pin(async move {
-            let dialled = self.dial(&address, budget).await;
+            let dialled = self.dial(id, &address, budget).await;
             (id, address, dialled)
         })
-    }
-
-    async fn dial(&self, address: &Address, budget: Option<Budget>) -> Result<Connection, WireError> {
-        let (host, broker) = (address.host.as_str(), address.to_string());
-        let limit = Duration::from_millis(self.config.options.connect_timeout_ms);
-        let work = async {
-            let io = |error: std::io::Error| WireError::Io { broker: broker.clone(), reason: error.to_string() };
-            let mut stream = self.dialer.dial(host, address.port).await.map_err(io)?;
-            if self.config.protocol.uses_tls() {
-                stream = tls::handshake(&self.config.tls, host, &broker, stream).await?;
-            }
-            let connection = Connection::start(broker.clone(), stream, self.manner.clone(), budget).await;
-            let mut connection = connection.map_err(|error| self.explain_refused_certificate(error))?;
-            if let Some(config) = &self.config.sasl
-                && let Some(lifetime) = sasl::login(&connection, config).await?
-            {
-                connection.session(lifetime);
-            }
-            Ok::<_, WireError>(connection)
-        };
-        match tokio::time::timeout(limit, work).await {
-            Ok(Ok(connection)) => {
-                self.welcome.store(true, Ordering::Relaxed);
-                Ok(connection)
-            }
-            // Files are read at each connection: when they rotate, the next attempts find the new ones.
-            Ok(Err(error)) if self.welcome.load(Ordering::Relaxed) => Err(error.after_success()),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(WireError::ConnectTimeout { broker, millis: limit.as_millis() }),
-        }
-    }
-
-    /// With TLS 1.3 a broker refuses a client certificate after the handshake: it shows at the first exchange.
-    fn explain_refused_certificate(&self, error: WireError) -> WireError {
-        match error {
-            WireError::Io { broker, reason } if self.config.protocol.uses_tls() && reason.contains("alert") => {
-                WireError::Tls {
-                    broker,
-                    reason: format!("the broker refused our client certificate: {reason}"),
-                    rotating: false,
-                }
-            }
-            other => other,
-        }
     }
 
     /// Sends a request to one broker, without retry.
@@ -395,7 +379,7 @@ impl Cluster {
 type Dialled = (BrokerId, Address, Result<Connection, WireError>);
 
 /// An address of the specification, which was checked there.
-fn parse(server: &str) -> Option<Address> {
+pub(crate) fn parse(server: &str) -> Option<Address> {
     let (host, port) = server.rsplit_once(':')?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Some(Address { host, port: port.parse().ok()? })

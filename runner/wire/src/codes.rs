@@ -39,6 +39,9 @@ pub mod code {
     pub const TOPIC_AUTHORIZATION_FAILED: i16 = E::TopicAuthorizationFailed.code();
     pub const GROUP_AUTHORIZATION_FAILED: i16 = E::GroupAuthorizationFailed.code();
     pub const CLUSTER_AUTHORIZATION_FAILED: i16 = E::ClusterAuthorizationFailed.code();
+    pub const UNSUPPORTED_SASL_MECHANISM: i16 = E::UnsupportedSaslMechanism.code();
+    pub const ILLEGAL_SASL_STATE: i16 = E::IllegalSaslState.code();
+    pub const SASL_AUTHENTICATION_FAILED: i16 = E::SaslAuthenticationFailed.code();
     pub const INVALID_TIMESTAMP: i16 = E::InvalidTimestamp.code();
     pub const UNSUPPORTED_VERSION: i16 = E::UnsupportedVersion.code();
     pub const TOPIC_ALREADY_EXISTS: i16 = E::TopicAlreadyExists.code();

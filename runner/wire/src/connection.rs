@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use contract::{SecurityProtocol, Waits};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 use tokio::io::WriteHalf;
@@ -23,6 +24,7 @@ use crate::dial::Stream;
 use crate::frame::Frame;
 use crate::incoming::read_answers;
 use crate::line::{Answer, Line, Patience};
+use crate::listener::{self, Misfit};
 use crate::throttle::Throttle;
 use crate::versions::Versions;
 use crate::{Request, WireError, code, guard};
@@ -41,6 +43,10 @@ pub(crate) struct Manner {
     /// How long one request may take, and a broker be silent in the middle of an answer.
     pub(crate) timeout: Duration,
     pub(crate) throttle: Throttle,
+    /// What listeners shall speak.
+    pub(crate) protocol: SecurityProtocol,
+    /// Where waits are told of.
+    pub(crate) waits: Waits,
     /// Ends every wait at once.
     pub(crate) stop: CancellationToken,
 }
@@ -104,8 +110,27 @@ impl Connection {
             retires: None,
             tasks: [reader, writer],
         };
-        connection.versions = connection.negotiate().await?;
+        connection.versions = connection.negotiate().await.map_err(|error| connection.misfit_or(error))?;
+        if connection.versions.are_of_a_controller() {
+            return Err(connection.misfit(Misfit::Controllers));
+        }
         Ok(connection)
+    }
+
+    /// What the first bytes of the broker show, where they are not Kafka's.
+    fn misfit_or(&self, error: WireError) -> WireError {
+        listener::shown_by(&self.line.past().0).map_or(error, |misfit| self.misfit(misfit))
+    }
+
+    /// The error of a listener of this other kind.
+    pub(crate) fn misfit(&self, misfit: Misfit) -> WireError {
+        let (broker, protocol) = (self.broker.clone(), self.manner.protocol);
+        WireError::Listener { broker, misfit, protocol, settled: false }
+    }
+
+    /// Whether the broker answered anything but the question for its versions, which it answers to everybody.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.line.past().1 > 1
     }
 
     /// Address of the broker.
@@ -259,6 +284,7 @@ impl Connection {
 
     async fn receive<R: Api>(&self, posted: Posted<R>) -> Result<Bytes, WireError> {
         let Posted { mut receiver, version, limit, mut deadline, .. } = posted;
+        let _wait = self.manner.waits.begin(format!("{} to answer {}", self.broker, R::REQUEST));
         let mut bytes = loop {
             match tokio::time::timeout_at(deadline, &mut receiver).await {
                 Ok(Ok(Ok(bytes))) => break bytes,

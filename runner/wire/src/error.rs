@@ -1,10 +1,11 @@
 //! What can go wrong between us and a broker, and whether trying again can help. What a broker answered and what the
 //! client found by itself are separate: nobody is shown an error code that no broker sent.
 
-use contract::{Code, Failure};
+use contract::{Code, Failure, SecurityProtocol};
 use kafka_protocol::error::ResponseError;
 
 use crate::codes::{self, Retry};
+use crate::listener::Misfit;
 use crate::{BrokerId, Request};
 
 /// A failed exchange with a broker.
@@ -28,6 +29,18 @@ pub enum WireError {
         reason: String,
         /// It worked before in this run: certificates may be about to be replaced.
         rotating: bool,
+    },
+    /// The listener is of another kind than the specification says.
+    #[error("{broker} is another kind of listener: {}", misfit.words(*protocol))]
+    Listener {
+        /// Address.
+        broker: String,
+        /// What it is.
+        misfit: Misfit,
+        /// What the specification says.
+        protocol: SecurityProtocol,
+        /// It was found so often enough.
+        settled: bool,
     },
     /// The login failed.
     #[error("{broker} refused the login: {reason}")]
@@ -60,12 +73,14 @@ pub enum WireError {
         rotating: bool,
     },
     /// A connection was not ready in time.
-    #[error("{broker} was not connected and logged in within {millis} ms")]
+    #[error("{broker} was not connected and logged in within {millis} ms{note}")]
     ConnectTimeout {
         /// Address.
         broker: String,
         /// How long we waited.
         millis: u128,
+        /// Where the address comes from, when that is to be looked at.
+        note: String,
     },
     /// No answer in time.
     #[error("{broker} did not answer {request} within {millis} ms")]
@@ -263,6 +278,14 @@ impl WireError {
         self
     }
 
+    /// The same error where trying again was enough.
+    pub(crate) fn settled(mut self) -> Self {
+        if let Self::Listener { settled, .. } = &mut self {
+            *settled = true;
+        }
+        self
+    }
+
     /// Whether trying again can help.
     #[must_use]
     pub fn retry(&self) -> Retry {
@@ -274,6 +297,7 @@ impl WireError {
             | Self::Unanswered { .. }
             | Self::NoLeader { .. }
             | Self::UnknownBroker { .. }
+            | Self::Listener { settled: false, .. }
             | Self::Damaged { .. } => Retry::Refresh,
             Self::NoProgress { .. } => Retry::Again,
             Self::Tls { rotating, .. }
@@ -287,7 +311,8 @@ impl WireError {
                 }
             }
             Self::Broker { code, .. } => ResponseError::try_from_code(*code).map_or(Retry::Again, codes::retry),
-            Self::Version { .. }
+            Self::Listener { .. }
+            | Self::Version { .. }
             | Self::Unsupported { .. }
             | Self::Unsendable { .. }
             | Self::TopicGone { .. }
@@ -303,6 +328,7 @@ impl WireError {
     pub fn code(&self) -> Code {
         match self {
             Self::Tls { .. } | Self::Certificate { .. } => Code::TlsFailed,
+            Self::Listener { .. } => Code::WrongListener,
             Self::Credentials { .. } => Code::SecretUnusable,
             Self::Authentication { .. } => Code::AuthenticationFailed,
             Self::Version { .. } | Self::Unsupported { .. } => Code::BrokerUnsupported,

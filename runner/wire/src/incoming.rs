@@ -51,12 +51,9 @@ async fn read_answer(
     silence: Duration,
 ) -> Result<(), Cause> {
     let mut head = Vec::with_capacity(HEAD);
-    // Between answers a broker may be silent for as long as it likes.
-    some((&mut *read).take(HEAD as u64).read_buf(&mut head).await)?;
-    line.busy();
-    fill(read, &mut head, ID, silence).await?;
-    let length = announced(&head)?;
-    fill(read, &mut head, HEAD, silence).await?;
+    let read_head = read_head(read, line, &mut head, silence).await;
+    line.heard(&head);
+    let length = read_head?;
     let id = head.get(ID..).and_then(|id| id.first_chunk()).copied().map(i32::from_be_bytes);
     let waiter = id.and_then(|id| line.take(id));
     let waiter = waiter.ok_or("the broker sent an answer that nobody asked for")?;
@@ -74,6 +71,22 @@ async fn read_answer(
     }
     line.silent();
     Ok(())
+}
+
+/// Reads length and correlation id, and returns the length.
+async fn read_head(
+    read: &mut (impl AsyncRead + Unpin),
+    line: &Line,
+    head: &mut Vec<u8>,
+    silence: Duration,
+) -> Result<usize, Cause> {
+    // Between answers a broker may be silent for as long as it likes.
+    some((&mut *read).take(HEAD as u64).read_buf(head).await)?;
+    line.busy();
+    fill(read, head, ID, silence).await?;
+    let length = announced(head)?;
+    fill(read, head, HEAD, silence).await?;
+    Ok(length)
 }
 
 /// Reads the rest of an answer, once there is memory for it.

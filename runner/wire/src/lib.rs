@@ -11,6 +11,8 @@
 mod request;
 
 mod codes;
+mod listener;
+
 mod error;
 
 mod api;
@@ -33,6 +35,9 @@ mod retry;
 mod sasl;
 
 mod cluster;
+
+mod dialling;
+mod probe;
 
 mod metadata;
 
@@ -58,6 +63,7 @@ pub use error::WireError;
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
 pub use groups::{Group, GroupOffset, Groups};
 pub use leaders::{Answers, Key};
+pub use listener::Misfit;
 pub use metadata::{Partition, Topic};
 pub use offsets::{EpochEnd, Isolation, OffsetAt, OpenTransaction};
 pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};

@@ -38,6 +38,10 @@ struct State {
     waiting: HashMap<i32, Waiter>,
     hearing: Hearing,
     dead: Option<Arc<str>>,
+    /// The first bytes that ever came.
+    first: Option<Vec<u8>>,
+    /// Answers that were read to their end.
+    answers: u64,
 }
 
 /// How long a question may wait still.
@@ -59,7 +63,8 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new() -> Self {
-        let state = State { waiting: HashMap::new(), hearing: Hearing::Silent(Instant::now()), dead: None };
+        let hearing = Hearing::Silent(Instant::now());
+        let state = State { waiting: HashMap::new(), hearing, dead: None, first: None, answers: 0 };
         Self { state: Mutex::new(state), closed: CancellationToken::new() }
     }
 
@@ -88,7 +93,20 @@ impl Line {
 
     /// An answer was read to its end.
     pub(crate) fn silent(&self) {
-        self.state().hearing = Hearing::Silent(Instant::now());
+        let mut state = self.state();
+        state.hearing = Hearing::Silent(Instant::now());
+        state.answers += 1;
+    }
+
+    /// Keeps the head of the first answer, or what came of it.
+    pub(crate) fn heard(&self, head: &[u8]) {
+        self.state().first.get_or_insert_with(|| head.to_vec());
+    }
+
+    /// The first bytes that came, and how many answers were read to their end.
+    pub(crate) fn past(&self) -> (Vec<u8>, u64) {
+        let state = self.state();
+        (state.first.clone().unwrap_or_default(), state.answers)
     }
 
     /// Who waits for the answer `id`.

@@ -129,7 +129,10 @@ impl Cluster {
             names.iter().map(topic).collect::<Vec<_>>()
         });
         let request = MetadataRequest::default().with_topics(wanted).with_allow_auto_topic_creation(false);
-        let answer = connection.call(&request, Duration::ZERO).await?;
+        let answer = match connection.call(&request, Duration::ZERO).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.explain_hang_up(&connection, error).await),
+        };
         self.brokers().learn(&answer);
         let cluster = self.cluster_id();
         let mut topics = Vec::with_capacity(answer.topics.len());

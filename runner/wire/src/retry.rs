@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use contract::{Wait, Waits};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,10 @@ use crate::{Retry, WireError};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Times that a listener of another kind is found before it is believed, and the pause in between: no broker that is just
+/// starting looks like one for so long.
+const FOUND: u32 = 3;
+const FOUND_PAUSE: Duration = Duration::from_secs(5);
 /// Answers in a row that may be unreadable: each closes its connection and is asked for again.
 const UNREADABLE: u32 = 4;
 
@@ -21,8 +26,13 @@ pub struct Backoff {
     failing_since: Option<Instant>,
     limit: Duration,
     unreadable: u32,
+    /// How often a listener of another kind was found.
+    found: u32,
     random: u64,
     stop: CancellationToken,
+    waits: Waits,
+    /// Told of while the work fails.
+    wait: Option<Wait>,
 }
 
 impl Backoff {
@@ -34,8 +44,11 @@ impl Backoff {
             failing_since: None,
             limit,
             unreadable: 0,
+            found: 0,
             random: seed | 1,
             stop: CancellationToken::new(),
+            waits: Waits::default(),
+            wait: None,
         }
     }
 
@@ -45,11 +58,19 @@ impl Backoff {
         Self { stop, ..self }
     }
 
+    /// The same, which tells `waits` for how long the work fails, and why.
+    #[must_use]
+    pub fn with_waits(self, waits: Waits) -> Self {
+        Self { waits, ..self }
+    }
+
     /// The work succeeded, or made progress: the next failure is a first one.
     pub fn reset(&mut self) {
         self.pause = FIRST_PAUSE;
         self.failing_since = None;
         self.unreadable = 0;
+        self.found = 0;
+        self.wait = None;
     }
 
     /// For how long the work has been failing.
@@ -76,11 +97,17 @@ impl Backoff {
         }
         self.failing_since.get_or_insert_with(Instant::now);
         let failing = self.failing_for();
+        let is_listener = matches!(error, WireError::Listener { .. });
+        let pause = if is_listener { FOUND_PAUSE } else { self.jittered() };
+        self.found += u32::from(is_listener);
+        if is_listener && (self.found >= FOUND || failing + pause > self.limit) {
+            return Err(error.settled());
+        }
         if failing + self.pause > self.limit {
             return Err(WireError::Deadline { seconds: failing.as_secs(), last: Box::new(error) });
         }
-        tracing::debug!(%error, pause_ms = self.pause.as_millis(), "trying again");
-        let pause = self.jittered();
+        tracing::debug!(%error, pause_ms = pause.as_millis(), "trying again");
+        self.tell(&error);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return Err(WireError::Stopped),
@@ -88,6 +115,13 @@ impl Backoff {
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Ok(class)
+    }
+
+    fn tell(&mut self, error: &WireError) {
+        match &self.wait {
+            Some(wait) => wait.now(error.to_string()),
+            None => self.wait = Some(self.waits.begin_because(error.to_string())),
+        }
     }
 
     /// Between half and all of the pause.
@@ -153,6 +187,28 @@ mod tests {
         let since = Instant::now();
         assert!(matches!(backoff.wait(moved()).await, Err(WireError::Stopped)));
         assert_eq!(since.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listener_of_another_kind_is_believed_at_the_third_try() {
+        let found = || WireError::Listener {
+            broker: "b:1".into(),
+            misfit: crate::Misfit::HasNoLogin,
+            protocol: contract::SecurityProtocol::SaslSsl,
+            settled: false,
+        };
+        for (limit, seconds) in [(1000, 10), (3, 0)] {
+            let waits = Waits::default();
+            let mut backoff = Backoff::new(Duration::from_secs(limit), 7).with_waits(waits.clone());
+            let since = Instant::now();
+            let end = loop {
+                if let Err(end) = backoff.wait(found()).await {
+                    break end;
+                }
+            };
+            assert_eq!(since.elapsed(), Duration::from_secs(seconds));
+            assert!(end.is_final(), "{end}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,7 +15,9 @@ use rsasl::property::{AuthId, Password};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::WireError;
+use crate::codes::{self, code};
 use crate::connection::Connection;
+use crate::listener::{self, Misfit};
 
 /// Where the login's user name and password are.
 #[derive(Debug, Clone)]
@@ -56,11 +58,10 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
     let mechanism = config.mechanism.name();
     let refused =
         |reason: String| WireError::Authentication { broker: connection.broker().to_owned(), reason, rotating: false };
-    let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
-    let answer = connection.call(&handshake, Duration::ZERO).await?;
-    if answer.error_code != 0 {
-        let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
-        return Err(refused(format!("it does not offer {mechanism}, only {}", offered.join(", "))));
+    match shake_hands(connection, mechanism).await? {
+        Shaken::Good(_) => {}
+        Shaken::NoLogin => return Err(connection.misfit(Misfit::HasNoLogin)),
+        Shaken::Others(offered) => return Err(refused(listener::no_such_mechanism(mechanism, &offered))),
     }
     let credentials = Credentials { username: read(&config.username)?, password: read(&config.password)?.into() };
     let mut session = start(credentials, mechanism).map_err(&refused)?;
@@ -68,13 +69,15 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
     let mut lifetime = 0;
     loop {
         let mut output = Vec::new();
-        let state = session.step(input.as_deref(), &mut output).map_err(|error| refused(error.to_string()))?;
+        let state = session.step(input.as_deref(), &mut output).map_err(|error| {
+            tracing::debug!(%error, "the login broke off");
+            refused(format!("its answers to {mechanism} do not fit user name and password; correct them"))
+        })?;
         if !output.is_empty() || state.is_running() {
             let request = SaslAuthenticateRequest::default().with_auth_bytes(output.into());
             let answer = connection.call(&request, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
             if answer.error_code != 0 {
-                let words = answer.error_message.map(|m| m.to_string());
-                return Err(refused(words.unwrap_or_else(|| format!("error {}", answer.error_code))));
+                return Err(refused(refusal(answer.error_code, mechanism)));
             }
             input = Some(answer.auth_bytes);
             lifetime = answer.session_lifetime_ms;
@@ -83,6 +86,37 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
             return Ok(u64::try_from(lifetime).ok().filter(|ms| *ms > 0).map(Duration::from_millis));
         }
     }
+}
+
+/// How a broker answers to the name of a mechanism, with those that it offers.
+pub(crate) enum Shaken {
+    Good(Vec<String>),
+    Others(Vec<String>),
+    /// This listener has no login.
+    NoLogin,
+}
+
+/// Names a mechanism to a broker.
+pub(crate) async fn shake_hands(connection: &Connection, mechanism: &'static str) -> Result<Shaken, WireError> {
+    let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
+    let answer = connection.call(&handshake, Duration::ZERO).await?;
+    let offered = answer.mechanisms.iter().map(ToString::to_string).collect();
+    match answer.error_code {
+        0 => Ok(Shaken::Good(offered)),
+        code::ILLEGAL_SASL_STATE => Ok(Shaken::NoLogin),
+        code::UNSUPPORTED_SASL_MECHANISM => Ok(Shaken::Others(offered)),
+        error => Err(WireError::broker(crate::Request::SaslHandshake, connection.broker(), error)),
+    }
+}
+
+/// Why a broker did not let us in, for its error code. Its own words may show what it knows of users.
+fn refusal(error: i16, mechanism: &str) -> String {
+    if error == code::SASL_AUTHENTICATION_FAILED {
+        return format!(
+            "user name or password is wrong, or this user has no credentials for {mechanism}; correct the files that sasl names, or sasl.mechanism"
+        );
+    }
+    format!("it answers {} ({error}) to the login with {mechanism}", codes::name(error))
 }
 
 /// Brokers that predate `SaslAuthenticate` errors just hang up on a wrong password.

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use contract::tls_words;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::TlsConnector;
 
 use crate::WireError;
-use crate::dial::Stream;
+use crate::dial::{self, Stream};
 
 /// PEM files of a TLS configuration.
 #[derive(Debug, Clone, Default)]
@@ -70,24 +71,93 @@ fn bad(file: &str, reason: &dyn std::fmt::Display) -> WireError {
     WireError::Certificate { file: file.to_owned(), reason: reason.to_string(), rotating: false }
 }
 
+/// Why there is no TLS.
+pub(crate) struct Failed {
+    pub(crate) error: WireError,
+    /// The peer may speak something else: it answered with what is no TLS, or hung up.
+    pub(crate) may_be_plain: bool,
+}
+
+impl From<WireError> for Failed {
+    fn from(error: WireError) -> Self {
+        Self { error, may_be_plain: false }
+    }
+}
+
 /// Speaks TLS over `stream`.
 pub(crate) async fn handshake(
     files: &TlsFiles,
     host: &str,
     broker: &str,
     stream: Box<dyn Stream>,
-) -> Result<Box<dyn Stream>, WireError> {
+) -> Result<Box<dyn Stream>, Failed> {
     let connector = connector(files)?;
-    let fail = |reason: String| WireError::Tls { broker: broker.to_owned(), reason, rotating: false };
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| fail(error.to_string()))?;
-    match connector.connect(name, stream).await {
+    match connector.connect(server_name(host, broker)?, stream).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) => {
-            Err(fail(error.to_string()))
+        Err(error) if is_judgement(&error) => {
+            let words = error.to_string();
+            let may_be_plain = tls_words::says_no_tls(&words);
+            Err(Failed { error: refused(files, host, broker, &words), may_be_plain })
         }
-        Err(error) => Err(WireError::Io {
-            broker: broker.to_owned(),
-            reason: format!("TLS handshake: {error} (does this listener speak TLS?)"),
-        }),
+        Err(error) => {
+            let reason = format!("no TLS came about: {}", dial::reason(&error));
+            Err(Failed { error: WireError::Io { broker: broker.to_owned(), reason }, may_be_plain: true })
+        }
+    }
+}
+
+/// Whether somebody speaks TLS over `stream`. Nobody is trusted here, and nothing is said but the greeting.
+pub(crate) async fn is_spoken(host: &str, broker: &str, stream: Box<dyn Stream>) -> bool {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let (Ok(builder), Ok(name)) = (builder, server_name(host, broker)) else { return false };
+    let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
+        Ok(_) => true,
+        Err(error) => is_judgement(&error) && !tls_words::says_no_tls(&error.to_string()),
+    }
+}
+
+/// The failure of TLS that ends all tries, in words.
+pub(crate) fn refused(files: &TlsFiles, host: &str, broker: &str, words: &str) -> WireError {
+    let peer = tls_words::Peer {
+        host,
+        trust: if files.ca.is_some() {
+            "put the CA that signed it into tls.caFile"
+        } else {
+            "set tls.caFile to the CA that signed it"
+        },
+        identity: files.identity.as_ref().map(|_| "correct tls.certificateFile and tls.keyFile"),
+        wanted: "set tls.certificateFile and tls.keyFile",
+    };
+    tracing::debug!(broker, words, "TLS failed");
+    let reason = tls_words::reason(words, peer)
+        .unwrap_or_else(|| "the handshake ended; look at the broker's log for the reason".to_owned());
+    WireError::Tls { broker: broker.to_owned(), reason, rotating: false }
+}
+
+fn server_name(host: &str, broker: &str) -> Result<ServerName<'static>, WireError> {
+    // A final dot says that the name is a full one; certificates are without it.
+    let name = host.strip_suffix('.').unwrap_or(host).to_owned();
+    ServerName::try_from(name).map_err(|_| WireError::Tls {
+        broker: broker.to_owned(),
+        reason: format!("{host:?} is no name that a certificate can have; correct bootstrapServers"),
+        rotating: false,
+    })
+}
+
+fn is_judgement(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_final_dot_is_no_part_of_a_certificates_name() {
+        assert_eq!(server_name("kafka.svc.", "b").unwrap().to_str(), "kafka.svc");
+        assert_eq!(server_name("::1", "b").unwrap().to_str(), "::1");
+        assert!(server_name("a b", "b").is_err());
     }
 }

@@ -7,6 +7,9 @@ use kafka_protocol::messages::ApiVersionsResponse;
 use crate::Request;
 use crate::api::Api;
 
+/// The request of brokers that only controllers answer (`BrokerRegistration`).
+const FOR_CONTROLLERS: i16 = 62;
+
 /// What a broker offers (KIP-511).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Versions {
@@ -25,6 +28,11 @@ impl Versions {
         let (min, max) = *self.ranges.get(&R::REQUEST.key())?;
         let version = max.min(newest).min(cap);
         (version >= min && version >= oldest).then_some(version)
+    }
+
+    /// Whether this is what a controller offers, which answers no clients.
+    pub(crate) fn are_of_a_controller(&self) -> bool {
+        self.ranges.contains_key(&FOR_CONTROLLERS) && !self.ranges.contains_key(&Request::Metadata.key())
     }
 
     /// What of `needs` the broker does not offer in a usable version, in words; `None` when it offers all.

@@ -128,6 +128,7 @@ impl Ground {
             }),
             paths: Paths { secrets: PathBuf::from("/nowhere"), volumes: PathBuf::from("/nowhere") },
             cancel: cancel.clone(),
+            waits: contract::Waits::default(),
             workers: 0,
         };
         let now = || self.started.elapsed().as_millis() as u64;

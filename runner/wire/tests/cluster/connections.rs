@@ -185,6 +185,7 @@ async fn a_silent_broker_delays_no_dial_to_another() {
         options: options(),
         seed: 7,
         stop: CancellationToken::new(),
+        waits: contract::Waits::default(),
     };
     let since = Instant::now();
     let cluster = Cluster::connect(config, Arc::new(kafka.clone())).await.unwrap();

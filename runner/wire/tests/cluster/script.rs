@@ -119,6 +119,7 @@ impl Kafka {
             options,
             seed: 7,
             stop,
+            waits: contract::Waits::default(),
         };
         Cluster::connect(config, Arc::new(self.clone())).await
     }

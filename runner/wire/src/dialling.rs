@@ -1,0 +1,137 @@
+//! From an address to a connection that is ready for requests: TCP, TLS, versions, login; and what is said of one that does
+//! not come about.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::brokers::{Address, BOOTSTRAP, BrokerId};
+use crate::cluster::Cluster;
+use crate::connection::Connection;
+use crate::{Budget, WireError, dial, sasl, tls};
+
+/// How far a dial came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Tcp,
+    /// The peer may speak something else.
+    NoTls,
+    Tls,
+    Kafka,
+}
+
+impl Cluster {
+    /// Connects and logs in. What fails at an address that never let us in is looked into, and told at once where somebody
+    /// must change something.
+    pub(crate) async fn dial(
+        &self,
+        id: BrokerId,
+        address: &Address,
+        budget: Option<Budget>,
+    ) -> Result<Connection, WireError> {
+        let limit = Duration::from_millis(self.config.options.connect_timeout_ms);
+        let is_new = !self.brokers().is_open(address);
+        let dialled = async {
+            tokio::select! {
+                biased;
+                opened = self.open(address, budget) => opened,
+                misfit = self.silent_misfit(address), if is_new => Err((Stage::Tls, misfit)),
+            }
+        };
+        let error = match tokio::time::timeout(limit, dialled).await {
+            Ok(Ok(connection)) => {
+                self.welcome.store(true, Ordering::Relaxed);
+                self.brokers().opened(address);
+                return Ok(connection);
+            }
+            Ok(Err((stage, error))) => {
+                let misfit = if is_new { self.misfit_at(stage, address, limit).await } else { None };
+                misfit.unwrap_or_else(|| self.with_origin(id, address, stage, error))
+            }
+            Err(_) => {
+                let note = self.origin(id, address).unwrap_or_default();
+                WireError::ConnectTimeout { broker: address.to_string(), millis: limit.as_millis(), note }
+            }
+        };
+        self.tell_at_once(id, address, &error);
+        // Files are read at each connection: when they rotate, the next attempts find the new ones.
+        Err(if self.welcome.load(Ordering::Relaxed) { error.after_success() } else { error })
+    }
+
+    async fn open(&self, address: &Address, budget: Option<Budget>) -> Result<Connection, (Stage, WireError)> {
+        let (host, broker) = (address.host.as_str(), address.to_string());
+        let io = |error: std::io::Error| WireError::Io { broker: broker.clone(), reason: dial::reason(&error) };
+        let wait = self.manner.waits.begin(format!("a connection to {address}"));
+        let mut stream = self.dialer.dial(host, address.port).await.map_err(|error| (Stage::Tcp, io(error)))?;
+        if self.config.protocol.uses_tls() {
+            stream = tls::handshake(&self.config.tls, host, &broker, stream)
+                .await
+                .map_err(|failed| (if failed.may_be_plain { Stage::NoTls } else { Stage::Tls }, failed.error))?;
+        }
+        drop(wait);
+        let connection = Connection::start(broker, stream, self.manner.clone(), budget).await;
+        let refused = |error| (Stage::Kafka, self.explain_refused_certificate(host, error));
+        let mut connection = connection.map_err(refused)?;
+        if let Some(config) = &self.config.sasl
+            && let Some(lifetime) = sasl::login(&connection, config).await.map_err(|error| (Stage::Kafka, error))?
+        {
+            connection.session(lifetime);
+        }
+        Ok(connection)
+    }
+
+    /// With TLS 1.3 a broker refuses a client certificate after the handshake: it shows at the first exchange.
+    fn explain_refused_certificate(&self, host: &str, error: WireError) -> WireError {
+        match error {
+            WireError::Io { broker, reason } if self.config.protocol.uses_tls() && reason.contains("alert") => {
+                tls::refused(&self.config.tls, host, &broker, &reason)
+            }
+            other => other,
+        }
+    }
+
+    /// The listener's kind, where the dial ended in a way that another kind would end it, and a question shows it.
+    async fn misfit_at(&self, stage: Stage, address: &Address, limit: Duration) -> Option<WireError> {
+        let tls = self.config.protocol.uses_tls();
+        let misfit = async {
+            match stage {
+                Stage::NoTls => self.plain_misfit(address).await,
+                Stage::Kafka if !tls => self.tls_misfit(address).await,
+                Stage::Kafka | Stage::Tcp | Stage::Tls => None,
+            }
+        };
+        let misfit = tokio::time::timeout(limit, misfit).await.ok().flatten()?;
+        let (broker, protocol) = (address.to_string(), self.config.protocol);
+        Some(WireError::Listener { broker, misfit, protocol, settled: false })
+    }
+
+    fn with_origin(&self, id: BrokerId, address: &Address, stage: Stage, error: WireError) -> WireError {
+        match (error, self.origin(id, address)) {
+            (WireError::Io { broker, reason }, Some(origin)) if stage == Stage::Tcp => {
+                WireError::Io { broker, reason: reason + &origin }
+            }
+            (error, _) => error,
+        }
+    }
+
+    /// Where an address that never let us in comes from, if not from the specification.
+    fn origin(&self, id: BrokerId, address: &Address) -> Option<String> {
+        let from_brokers = id != BOOTSTRAP && !self.brokers().is_open(address);
+        from_brokers.then(|| {
+            format!(
+                "; this is the address that broker {id} advertises: set advertised.listeners of the broker to one that is reached from here, or put a listener that advertises such addresses into bootstrapServers"
+            )
+        })
+    }
+
+    /// The first failure at an address that somebody must correct is no secret until the deadline.
+    fn tell_at_once(&self, id: BrokerId, address: &Address, error: &WireError) {
+        let is_news = match error {
+            WireError::Listener { .. } => true,
+            WireError::Io { .. } | WireError::ConnectTimeout { .. } => self.origin(id, address).is_some(),
+            _ => false, // ends the work, which says so
+        };
+        if is_news {
+            self.config.waits.tell(error.to_string());
+        }
+    }
+}
