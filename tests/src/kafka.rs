@@ -17,6 +17,9 @@ pub const OLD: &str = "3.9.2";
 /// Older than that: with ZooKeeper, and message formats 0 and 1.
 pub const ANCIENT: &str = "2.8.2";
 
+/// What a listener of secure clusters advertises, and nobody knows.
+pub const LOST: &str = "kafka-0.nowhere.invalid:9092";
+
 /// How a cluster is made.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -78,6 +81,8 @@ struct Ports {
     sasl: u16,
     mtls: u16,
     sasl_tls: u16,
+    tls: u16,
+    lost: u16,
 }
 
 impl Node {
@@ -88,6 +93,8 @@ impl Node {
             sasl: free_port(),
             mtls: free_port(),
             sasl_tls: free_port(),
+            tls: free_port(),
+            lost: free_port(),
         };
         Self { dir: dir.join(format!("node{number}")), ports, process: None }
     }
@@ -157,6 +164,21 @@ impl Kafka {
     /// Port of the SASL over TLS listener of the first node.
     pub fn sasl_tls_port(&self) -> u16 {
         self.nodes[0].ports.sasl_tls
+    }
+
+    /// Port of the TLS listener of the first node that wants no client certificate.
+    pub fn tls_port(&self) -> u16 {
+        self.nodes[0].ports.tls
+    }
+
+    /// Port of the controllers' listener of the first node.
+    pub fn controller_port(&self) -> u16 {
+        self.nodes[0].ports.controller
+    }
+
+    /// Port of a plaintext listener of the first node that advertises [`LOST`].
+    pub fn lost_port(&self) -> u16 {
+        self.nodes[0].ports.lost
     }
 
     /// Folder of the certificates.
@@ -284,14 +306,15 @@ impl Kafka {
         let advertised_port = self.options.advertise.get(number).copied().unwrap_or(ports.plain);
         if self.options.secure {
             let more = format!(
-                ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{}",
-                ports.sasl, ports.mtls, ports.sasl_tls
+                ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{},TLS://127.0.0.1:{},LOST://127.0.0.1:{}",
+                ports.sasl, ports.mtls, ports.sasl_tls, ports.tls, ports.lost
             );
             listeners += &more;
-            protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL";
+            protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL,TLS:SSL,LOST:PLAINTEXT";
         }
         let own = format!("PLAINTEXT://{host}:{}", ports.plain);
         let advertised = listeners.replace(&own, &format!("PLAINTEXT://{host}:{advertised_port}"));
+        let advertised = advertised.replace(&format!("LOST://127.0.0.1:{}", ports.lost), &format!("LOST://{LOST}"));
         let mut out = format!(
             "process.roles={}\nnode.id={}\ncontroller.quorum.voters={}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
@@ -328,7 +351,8 @@ impl Kafka {
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
              super.users=User:ANONYMOUS;User:admin\nallow.everyone.if.no.acl.found=false\n\
              ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/,DEFAULT\n\
-             listener.name.mtls.ssl.client.auth=required\nlistener.name.sasltls.ssl.client.auth=none\n",
+             listener.name.mtls.ssl.client.auth=required\nlistener.name.sasltls.ssl.client.auth=none\n\
+             listener.name.tls.ssl.client.auth=none\n",
         );
         for name in ["sasl", "sasltls"] {
             write!(
@@ -340,7 +364,7 @@ impl Kafka {
             )
             .unwrap();
         }
-        for name in ["mtls", "sasltls"] {
+        for name in ["mtls", "sasltls", "tls"] {
             write!(
                 out,
                 "listener.name.{name}.ssl.keystore.type=PEM\nlistener.name.{name}.ssl.keystore.location={0}/broker.keystore.pem\n\
