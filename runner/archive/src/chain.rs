@@ -23,8 +23,6 @@ pub struct Head {
     pub entry: Entry,
     /// Its digest.
     pub digest: Digest,
-    /// Whether it was looked that no entry follows. Else a later one may, and a writer's claim finds out.
-    pub sure: bool,
     /// Whether the run that sealed it says that its hint is there.
     pub hinted: bool,
 }
@@ -76,7 +74,8 @@ impl Chain {
     }
 
     /// The newest entry; `None` when the log is empty. `manifest.json` says where to begin to look, which saves listing
-    /// a long log; wherever it is wrong, the listing counts.
+    /// a long log; wherever it is wrong, the listing counts. That no entry follows is always looked for: a store that says
+    /// it created an object may have replaced one.
     ///
     /// # Errors
     /// When the store fails, or the newest entry is damaged.
@@ -99,23 +98,9 @@ impl Chain {
         }
     }
 
-    /// The entry that `manifest.json` names, without a look at what follows: most often it is the newest. Where there is
-    /// no such entry, the newest.
-    ///
-    /// # Errors
-    /// As [`Self::head`].
-    pub async fn likely_head(&self) -> Result<Option<Head>, ArchiveError> {
-        if let Some(manifest) = self.manifest().await?
-            && let Ok(head) = self.head_at(manifest.entry, manifest.hint).await
-        {
-            return Ok(Some(Head { sure: false, ..head }));
-        }
-        self.head().await
-    }
-
     async fn head_at(&self, number: u64, hinted: bool) -> Result<Head, ArchiveError> {
         let (entry, digest) = self.entry(number).await?;
-        Ok(Head { entry, digest, sure: true, hinted })
+        Ok(Head { entry, digest, hinted })
     }
 
     async fn manifest(&self) -> Result<Option<Manifest>, ArchiveError> {
