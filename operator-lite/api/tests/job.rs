@@ -45,7 +45,7 @@ fn secured() -> RunSpec {
 }
 
 fn made(run: &RunSpec) -> Value {
-    serde_json::to_value(job::job(&owner(), run, 2, &placement())).unwrap()
+    serde_json::to_value(job::job(&owner(), run, 2, &placement()).unwrap()).unwrap()
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn each_setting_of_the_placement_shows() {
     assert_eq!(container["ports"][0]["containerPort"], 9191);
     let resources = serde_json::from_value(json!({"limits": {"memory": "1Gi"}})).unwrap();
     let larger = Placement { resources: Some(resources), ..placement() };
-    let job = serde_json::to_value(job::job(&owner(), &secured(), 1, &larger)).unwrap();
+    let job = serde_json::to_value(job::job(&owner(), &secured(), 1, &larger).unwrap()).unwrap();
     assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["resources"], json!({"limits": {"memory": "1Gi"}}));
 }
 
@@ -196,13 +196,13 @@ fn a_claim_is_made_when_it_is_asked_for() {
 #[test]
 fn the_digest_tells_what_shapes_a_run() {
     let base = secured();
-    let digest = job::digest(&base, &placement());
+    let digest = job::digest(&base, &placement()).unwrap();
     let tick = RunSpec { run: None, ..base.clone() };
-    assert_eq!(job::digest(&tick, &placement()), digest);
+    assert_eq!(job::digest(&tick, &placement()).unwrap(), digest);
     let renamed = RunSpec { name: "other".into(), ..base.clone() };
-    assert_ne!(job::digest(&renamed, &placement()), digest);
+    assert_ne!(job::digest(&renamed, &placement()).unwrap(), digest);
     let image = Placement { image: "runner:2".into(), ..placement() };
-    assert_ne!(job::digest(&base, &image), digest);
+    assert_ne!(job::digest(&base, &image).unwrap(), digest);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn an_installation_says_how_pods_run_and_never_with_privilege() {
         let mut whole = serde_json::to_value(placement()).unwrap();
         whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let placement: Placement = serde_json::from_value(whole).unwrap();
-        let job = job::job(&owner(), &secured(), 1, &placement);
+        let job = job::job(&owner(), &secured(), 1, &placement).unwrap();
         serde_json::to_value(job).unwrap()["spec"]["template"]["spec"].clone()
     };
     let usual = made(json!({}));

@@ -78,16 +78,21 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
     let response = AdmissionResponse::from(request);
     let Some(object) = &request.object else { return response };
     let document = |object: &DynamicObject| {
-        let mut document = serde_json::to_value(object).unwrap_or(Value::Null);
+        let mut document = serde_json::to_value(object)?;
         // The request names the namespace even where the object does not.
         if object.namespace().is_none()
             && let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut)
         {
             metadata.insert("namespace".to_owned(), request.namespace.clone().into());
         }
-        document
+        Ok::<Value, serde_json::Error>(document)
     };
-    let judged = judge(&document(object), request.old_object.as_ref().map(document).as_ref(), Timestamp::now());
+    let documents = document(object).and_then(|new| Ok((new, request.old_object.as_ref().map(document).transpose()?)));
+    let (new, old) = match documents {
+        Ok(documents) => documents,
+        Err(error) => return response.deny(format!("the object cannot be judged: {error}")),
+    };
+    let judged = judge(&new, old.as_ref(), Timestamp::now());
     let mut errors = judged.errors;
     let user = request.user_info.username.clone().unwrap_or_default();
     for question in &judged.questions {

@@ -34,7 +34,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
         Action::Restore(part) => {
             let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
             if output == Output::Json {
-                print::json(&plan.json())?;
+                print::json(&plan.json()?)?;
             } else {
                 print::line(&plan.text());
             }
