@@ -134,8 +134,10 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
     }))
     .unwrap();
     let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
-    let identity = Identity { namespace: "team".into(), name: "back".into(), run: None };
-    let run = lower::restore(identity, &spec, &place).unwrap();
+    let at = "2026-11-21T08:00:00Z".parse().unwrap();
+    let run = Some(contract::RunRef { id: "back-1".into(), at });
+    let identity = Identity { namespace: "team".into(), name: "back".into(), run };
+    let mut run = lower::restore(identity, &spec, &place).unwrap();
     let pod = &made(&run)["spec"]["template"]["spec"];
     let volumes = pod["volumes"].as_array().unwrap();
     let read_only = |claim: &str| {
@@ -143,6 +145,9 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
         volume["persistentVolumeClaim"]["readOnly"].as_bool().unwrap()
     };
     assert!(read_only("backups") && !read_only("state"));
+    // A Job has the name of its run: without one there is none.
+    run.run = None;
+    assert!(job::job(&owner(), &run, 1, &placement()).unwrap_err().to_string().contains("no name"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -18,9 +19,10 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::TlsListener;
-use super::review::judge;
+use super::review::{judge, shorten};
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::settings::Rights;
 
 /// Most bytes of a review: two objects of the largest size that etcd keeps.
 const LARGEST: usize = 8 << 20;
@@ -29,6 +31,7 @@ const LARGEST: usize = 8 << 20;
 struct Judge {
     client: Client,
     metrics: Arc<Metrics>,
+    rights: Rights,
 }
 
 /// Serves reviews until `drained`.
@@ -39,12 +42,13 @@ pub async fn serve(
     listener: TlsListener,
     client: Client,
     metrics: Arc<Metrics>,
+    rights: Rights,
     drained: CancellationToken,
 ) -> Result<(), Error> {
     let routes = Router::new()
         .route("/validate", post(validate))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(Judge { client, metrics });
+        .with_state(Judge { client, metrics, rights });
     let done = axum::serve(listener, routes).with_graceful_shutdown(drained.cancelled_owned()).await;
     done.map_err(|source| Error::Io { what: "serving admission".to_owned(), source })
 }
@@ -93,18 +97,25 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
         Err(error) => return response.deny(format!("the object cannot be judged: {error}")),
     };
     let judged = judge(&new, old.as_ref(), Timestamp::now());
-    let mut errors = judged.errors;
+    let (mut errors, mut warnings) = (judged.errors, judged.warnings);
     let user = request.user_info.username.clone().unwrap_or_default();
-    for question in &judged.questions {
-        match may(&served.client, &request.user_info, question).await {
-            Ok(true) => {}
-            Ok(false) => errors.push(question.refusal(&user)),
-            Err(error) => errors.push(format!("{}: the rights of {user} could not be asked: {error}", question.field)),
+    let ask = |question| may(&served.client, &request.user_info, question);
+    let answers = join_all(judged.questions.iter().map(ask)).await;
+    for (question, answer) in judged.questions.iter().zip(answers) {
+        let refusal = match answer {
+            Ok(true) => continue,
+            Ok(false) => question.refusal(&user),
+            Err(error) => format!("{}: the rights of {user} could not be asked: {error}", question.field),
+        };
+        if question.is_recent && served.rights == Rights::Warn {
+            warnings.push(shorten(&format!("{refusal} (refused once the operator has ADMISSION_RIGHTS=refuse)")));
+        } else {
+            errors.push(refusal);
         }
     }
     let mut response = if errors.is_empty() { response } else { response.deny(errors.join("\n")) };
-    if !judged.warnings.is_empty() {
-        response.warnings = Some(judged.warnings);
+    if !warnings.is_empty() {
+        response.warnings = Some(warnings);
     }
     response
 }
@@ -119,7 +130,7 @@ async fn may(client: &Client, user: &UserInfo, question: &api::access::Question)
             extra: user.extra.clone(),
             resource_attributes: Some(ResourceAttributes {
                 verb: text(question.verb),
-                group: text(question.group),
+                group: text(&question.group),
                 resource: text(question.resource),
                 namespace: text(&question.namespace),
                 name: text(&question.name),
