@@ -171,7 +171,15 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
         "{said}"
     );
     assert!(said.contains("spec.backupRef: ") && said.contains("may not restore kafkabackups.kafka.oso.sh"), "{said}");
-    cluster.ok(&["create", "role", "-n", "prod", "reader", "--verb=get,restore", "--resource=kafkabackups.kafka.oso.sh"]);
+    cluster.ok(&[
+        "create",
+        "role",
+        "-n",
+        "prod",
+        "reader",
+        "--verb=get,restore",
+        "--resource=kafkabackups.kafka.oso.sh",
+    ]);
     cluster.ok(&["create", "rolebinding", "-n", "prod", "ann", "--role=reader", "--serviceaccount=dev:ann"]);
     wait_for(PATIENCE, || create(&restore("foreign")));
     // The role for editing lets make pods: who has only the right to these kinds must not make them through us.
@@ -259,7 +267,15 @@ fn secrets_and_records_take_rights_of_their_own() {
     let mut other = restore.clone();
     other["spec"]["backupRef"]["backupId"] = "payroll-20260101-000000".into();
     refused(&owner, &other, "spec.backupRef.backupId");
-    cluster.ok(&["create", "role", "-n", namespace, "restorer", "--verb=restore", "--resource=kafkabackups.kafka.oso.sh"]);
+    cluster.ok(&[
+        "create",
+        "role",
+        "-n",
+        namespace,
+        "restorer",
+        "--verb=restore",
+        "--resource=kafkabackups.kafka.oso.sh",
+    ]);
     grant("restorer", "owner");
     wait_for(PATIENCE, || apply(&owner, &restore));
 }

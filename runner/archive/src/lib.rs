@@ -13,6 +13,7 @@ mod columns;
 mod digest;
 mod error;
 mod layout;
+mod limit;
 mod problem;
 mod reason;
 mod time_spent;

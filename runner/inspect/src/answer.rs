@@ -190,8 +190,11 @@ pub struct Scanned {
     pub shown: u64,
     /// Records that were looked at.
     pub records: u64,
-    /// Bytes of their batches, decompressed.
+    /// Bytes of those that were read whole.
     pub bytes: u64,
+    /// Records that were passed over, because they are larger than what is read at once.
+    #[serde(default)]
+    pub too_large: u64,
     /// Whether it ended at the limit: there may be more.
     pub more: bool,
 }
