@@ -209,6 +209,25 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
     assert!(said.contains("may not create pods"), "{said}");
 }
 
+#[test]
+fn connections_that_say_nothing_keep_nobody_out() {
+    let (cluster, port, _) = cluster();
+    let silent: Vec<_> = (0..200)
+        .map(|number| {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", *port)).unwrap();
+            if number % 2 == 0 {
+                // The beginning of a handshake.
+                std::io::Write::write_all(&mut stream, &[22, 3, 1]).unwrap();
+            }
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    cluster.apply(&backup("beside", json!({}))).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(silent);
+}
+
 /// Whoever may write these kinds only must not take a Secret to a host of their own, nor read a backup through a restore.
 #[test]
 fn secrets_and_records_take_rights_of_their_own() {

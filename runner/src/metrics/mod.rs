@@ -1,6 +1,5 @@
 //! What a run counts, in Prometheus' names and units. Fed by the run's events, so that numbers and story agree.
 
-mod listener;
 mod server;
 
 use std::sync::Mutex;
