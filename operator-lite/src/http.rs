@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use visits::{Bounded, PROBE, PROBES};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::webhook::Certificate;
+
+/// One connection for each answer.
+const CLOSE: (HeaderName, &str) = (header::CONNECTION, "close");
 
 /// What readiness rests on.
 #[derive(Debug, Clone)]
@@ -37,14 +41,20 @@ pub async fn serve(address: SocketAddr, health: Health, drained: CancellationTok
     let io = |source| Error::Io { what: format!("listening on {address}"), source };
     let listener = TcpListener::bind(address).await.map_err(io)?;
     let routes = Router::new()
-        .route("/healthz", get(|| async { "ok" }))
+        .route("/healthz", get(|| async { ([CLOSE], "ok") }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(health);
+    let listener = Bounded::new(listener, PROBES, PROBE);
     axum::serve(listener, routes).with_graceful_shutdown(drained.cancelled_owned()).await.map_err(io)
 }
 
-async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let (status, text) = readiness(&health);
+    (status, [CLOSE], text)
+}
+
+fn readiness(health: &Health) -> (StatusCode, &'static str) {
     if health.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "the operator ends")
     } else if !health.certificate.is_there() {
@@ -58,5 +68,5 @@ async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
 
 async fn metrics(State(health): State<Health>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], health.metrics.text())
+    ([(header::CONTENT_TYPE, kind), CLOSE], health.metrics.text())
 }

@@ -1,6 +1,6 @@
 //! How far a run is, from the last lines of its pod's log. Pure.
 
-use contract::{Event, EventKind};
+use contract::{Event, EventKind, PointLine};
 
 /// How far a run is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Progress {
     pub point: Option<String>,
     /// When it was made (RFC 3339).
     pub point_at: Option<String>,
+    /// What the newest recovery points hold that this run made.
+    pub made: Vec<PointLine>,
     /// When a continuous run last knew that everything is archived (RFC 3339).
     pub whole_at: Option<String>,
     /// What an overdue recovery point waits for.
@@ -69,7 +71,8 @@ pub fn read(log: &str) -> Option<Progress> {
                 progress.bytes_per_sec = pace.bytes_per_sec;
                 progress.remaining_secs = pace.remaining_secs;
             }
-            EventKind::Committed { point, .. } => {
+            EventKind::Committed { point, made, .. } => {
+                progress.made.extend(made.map(|made| *made));
                 if point.is_some() {
                     progress.point = point;
                     progress.point_at = Some(at.clone());

@@ -74,7 +74,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         tasks.spawn(keep(keeper, client.clone(), Arc::clone(&certificate), Arc::clone(&metrics), stop.clone()));
     }
     let listener = TlsListener::bind(settings.webhook_address, certificate).await?;
-    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), drained);
+    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), settings.admission_rights, drained);
     spawn("admission", Box::pin(admission));
 
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(settings.identity.clone()) };

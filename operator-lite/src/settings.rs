@@ -40,6 +40,10 @@ pub struct Settings {
     /// The same in a namespace; 0 is no limit
     #[arg(long, env = "MAX_CONCURRENT_RUNS_PER_NAMESPACE", default_value_t = 0)]
     pub max_concurrent_runs_per_namespace: usize,
+    /// What happens where the author of a resource lacks a right that earlier releases did not ask for: to get a Secret that
+    /// the resource names, or to restore a KafkaBackup
+    #[arg(long, env = "ADMISSION_RIGHTS", value_enum, default_value = "refuse")]
+    pub admission_rights: Rights,
     /// Address of the admission webhook
     #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:9443")]
     pub webhook_address: SocketAddr,
@@ -81,6 +85,15 @@ pub struct Settings {
     /// Form of log lines
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
+}
+
+/// What happens to a resource whose author lacks a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rights {
+    /// It is refused.
+    Refuse,
+    /// It is kept, with a warning: while authors of older resources get their rights.
+    Warn,
 }
 
 /// Form of log lines.

@@ -48,6 +48,9 @@ pub enum Error {
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(std::io::Error),
+    /// A document cannot be made of what was found.
+    #[error("a document cannot be made: {0}")]
+    Document(String),
     /// Somebody pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
@@ -69,7 +72,7 @@ impl Error {
                 Code::ArchiveDamaged => Exit::No,
                 _ => Exit::Unknown,
             },
-            Self::Cluster { .. } | Self::Output(_) => Exit::Unknown,
+            Self::Cluster { .. } | Self::Output(_) | Self::Document(_) => Exit::Unknown,
             Self::Refused { .. } => Exit::Refused,
             Self::TimeOut { .. } => Exit::TimeOut,
             Self::Closed => Exit::Done,
@@ -89,7 +92,7 @@ impl Error {
                 Code::NoSuchPoint => "`kubectl kafka-backup browse` lists what there is".to_owned(),
                 code => format!("`kubectl kafka-backup explain {code}` says more"),
             }),
-            Self::Closed | Self::Output(_) | Self::Interrupted => None,
+            Self::Closed | Self::Output(_) | Self::Document(_) | Self::Interrupted => None,
         }
     }
 

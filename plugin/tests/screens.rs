@@ -113,7 +113,7 @@ fn a_point_a_topic_and_groups() {
 
 #[test]
 fn a_timeline_and_a_moment() {
-    let coverages: Vec<_> = backups().into_iter().map(Coverage::of).collect();
+    let coverages: Vec<_> = backups().into_iter().map(|backup| Coverage::of(backup, None)).collect();
     check("timeline", |style| show::timeline::timeline(&coverages, time("2026-11-20T00:00:00Z"), style));
     let moment = coverages[0].recall(time("2026-11-21T15:57:55Z")).unwrap();
     check("moment", |style| show::timeline::recall(&moment, style));

@@ -22,6 +22,8 @@ const NODE_RUN: &str = "/run/kafka-backup-k8s";
 
 /// How long something that takes seconds is waited for, on a machine that does other things, too.
 pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Why a test that needs a node is skipped.
+pub const NODE_TAKES_ROOT: &str = "a node that runs pods takes root";
 
 /// A cluster.
 #[derive(Debug)]
@@ -67,11 +69,10 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a cluster with a node that runs pods; `None`, with a word why, where this machine cannot: it takes root.
+    /// Starts a cluster with a node that runs pods; `None` where this machine cannot: it takes root ([`NODE_TAKES_ROOT`]).
     pub fn node() -> Option<Self> {
         let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         if !root {
-            println!("skipped: a node takes root");
             return None;
         }
         let (dir, bin) = (Scratch::new("kafka-backup-k8s-"), build("node"));

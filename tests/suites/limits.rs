@@ -1,6 +1,7 @@
 //! Limits and the paths around them: rates, start offsets, sessions that end, rotated passwords, racks, a store that
 //! rests, a store that was rolled back.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use harness::cluster::wait_for;
@@ -11,7 +12,7 @@ use harness::pair::{assert_equal, source, target};
 use harness::process::free_port;
 use harness::proxy::Proxy;
 use harness::raw;
-use harness::runner::Bench;
+use harness::runner::{Bench, weigh};
 use serde_json::{Value, json};
 
 fn fill(bootstrap: &str, topic: &str, records: i64) {
@@ -213,6 +214,37 @@ fn memory_follows_what_batches_unpack_to() {
         assert_eq!(ended.ok().report()["records"], 40);
         assert!(memory > 0 && memory < 256 << 20, "{} MiB, headers {headers}", memory >> 20);
     }
+}
+
+/// A few kilobytes that stand for 96 MB: whoever looks at them holds one record, not the batch.
+#[test]
+fn a_small_batch_takes_no_memory_to_look_at() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-bomb", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    let value = vec![b'0'; 12_000_000];
+    let settings = [
+        ("compression.type", "zstd"),
+        ("message.max.bytes", "100000000"),
+        ("batch.size", "100000000"),
+        ("linger.ms", "3000"),
+    ];
+    load::produce(&bootstrap, topic, &settings, (0..8).map(|n| Make { value: Some(value.clone()), ..Make::new(n, 0) }));
+    let backup = bench.backup(topic, &bootstrap, json!({"topics": [topic]}));
+    let report = bench.run(&backup).ok().report();
+    assert!(report["bytes"].as_u64().unwrap() < 200_000, "it packs to little: {report}");
+    let piped = |mut command: std::process::Command| {
+        weigh(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    };
+    let (verified, memory) = piped(bench.command("verify", &backup, &[topic, "--level", "decode", "-o", "json"]));
+    let found: Value = serde_json::from_str(&verified.ok().stdout).unwrap();
+    assert_eq!((found["records"].as_u64(), found["problems"].as_array().map(Vec::len)), (Some(8), Some(0)), "{found}");
+    assert!(found["batches"].as_u64().unwrap() < 8, "records share batches: {found}");
+    assert!(memory < 80 << 20, "verify took {} MiB", memory >> 20);
+    let mut peek = std::process::Command::new(harness::plugin::binary());
+    peek.args(["peek", topic, topic, "--limit", "1", "-o", "jsonl", "--store"]).arg(bench.archive());
+    let (peeked, memory) = piped(peek);
+    assert_eq!(peeked.ok().stdout.lines().count(), 1);
+    assert!(memory < 200 << 20, "peek took {} MiB", memory >> 20);
 }
 
 /// Brokers take batches whose record offsets repeat, go backwards or lie outside, and consumers read them.

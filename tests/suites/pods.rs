@@ -5,12 +5,13 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use harness::cluster::{Cluster, HOST, NAMESPACE, PATIENCE, wait_for};
+use harness::cluster::{Cluster, HOST, NAMESPACE, NODE_TAKES_ROOT, PATIENCE, wait_for};
 use harness::kafka::{Kafka, Options};
 use harness::load::{self, Make, T0};
 use harness::oracle;
 use harness::pair::with;
 use harness::s3::{ACCESS_KEY, S3, SECRET_KEY};
+use harness::skip;
 use serde_json::{Value, json};
 
 const BACKUPS: &str = "kafkabackups.kafka.oso.sh";
@@ -33,7 +34,7 @@ fn world() -> Option<&'static World> {
         cluster.install_manifests();
         Some(World { cluster, kafka, s3 })
     });
-    shared.as_ref()
+    skip::or_noted(shared.as_ref(), NODE_TAKES_ROOT)
 }
 
 impl World {

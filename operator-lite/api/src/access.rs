@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::{inspection, oso, strimzi};
+use crate::{inspection, oso};
 
 /// A question to the cluster: may the author do this?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Question {
     /// Verb.
     pub verb: &'static str,
     /// API group.
-    pub group: &'static str,
+    pub group: String,
     /// Resource, plural.
     pub resource: &'static str,
     /// Namespace.
@@ -19,79 +19,122 @@ pub struct Question {
     /// Name; any when empty.
     pub name: String,
     /// The field that asks for it.
-    pub field: &'static str,
+    pub field: String,
+    /// Whether releases before did not ask it: an installation may let it pass with a warning for a while.
+    pub is_recent: bool,
 }
 
-/// The questions that a resource of `group` in `namespace` raises. `old` is its specification before an update: what
-/// stood there already was asked before.
+/// The questions that a document raises, whenever its specification changes: who changes what a field leads to does as much
+/// as who sets it. `old` is the specification before.
 #[must_use]
-pub fn questions(group: &str, namespace: &str, spec: &Value, old: Option<&Value>) -> Vec<Question> {
-    let mut out = Vec::new();
-    let text = |spec: &Value, path: &[&str]| {
-        let found = path.iter().try_fold(spec, |value, name| value.get(name));
-        found.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let is_new = |path: &[&str]| {
-        let at = |spec: &Value| path.iter().try_fold(spec, |value, name| value.get(name)).cloned();
-        at(spec).filter(|value| !value.is_null()) != old.and_then(at)
-    };
+pub fn questions(document: &Value, old: Option<&Value>) -> Vec<Question> {
+    let text = |path: &str| document.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let Some((group, _)) = text("/apiVersion").split_once('/') else { return Vec::new() };
+    let (kind, namespace) = (text("/kind"), text("/metadata/namespace"));
+    let spec = document.get("spec").unwrap_or(&Value::Null);
+    if old == Some(spec) {
+        return Vec::new();
+    }
+    if group == inspection::GROUP {
+        // It cannot be changed.
+        return if old.is_none() { looks(namespace, spec) } else { Vec::new() };
+    }
+    let mut out = secrets(namespace, spec);
+    if kind == "KafkaRestore" {
+        out.extend(restores(group, namespace, spec));
+    }
     if group == oso::GROUP {
-        if let Some(other) = text(spec, &["backupRef", "namespace"]).filter(|other| other != namespace)
-            && is_new(&["backupRef"])
-        {
-            out.push(Question {
-                verb: "get",
-                group: oso::GROUP,
-                resource: "kafkabackups",
-                namespace: other,
-                name: text(spec, &["backupRef", "name"]).unwrap_or_default(),
-                field: "spec.backupRef.namespace",
-            });
-        }
-        return out;
+        out.extend(elsewhere(spec, "backupRef", namespace, (oso::GROUP, "kafkabackups")));
+    } else {
+        out.extend(elsewhere(spec, "strimziClusterRef", namespace, ("kafka.strimzi.io", "kafkas")));
+        out.extend(shapes_of_pods(namespace, spec));
     }
-    if group == inspection::GROUP && old.is_none() {
-        let ask = |verb, field| Question {
-            verb,
-            group: oso::GROUP,
-            resource: "kafkabackups",
-            namespace: namespace.to_owned(),
-            name: text(spec, &["backupRef", "name"]).unwrap_or_default(),
-            field,
-        };
-        out.push(ask("inspect", "spec.backupRef"));
-        if text(spec, &["level"]).as_deref() == Some("peek") {
-            out.push(ask("peek", "spec.level"));
-        }
-        return out;
+    out
+}
+
+fn field<'a>(spec: &'a Value, path: &str) -> Option<&'a str> {
+    spec.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// A run takes the Secrets of its namespace to the hosts that the same document names.
+fn secrets(namespace: &str, spec: &Value) -> Vec<Question> {
+    let ask = |(name, field)| Question {
+        verb: "get",
+        group: String::new(),
+        resource: "secrets",
+        namespace: namespace.to_owned(),
+        name,
+        field,
+        is_recent: true,
+    };
+    crate::secrets::named(spec).into_iter().map(ask).collect()
+}
+
+/// A restore shows every record to whoever reads its target. A storage that the restore names itself is reached by its
+/// Secrets, which are asked about.
+fn restores(group: &str, namespace: &str, spec: &Value) -> Option<Question> {
+    let name = field(spec, "/backupRef/name")?;
+    if spec.pointer("/backupRef/storage").is_some_and(|storage| !storage.is_null()) {
+        return None;
     }
-    if group != strimzi::GROUP && group != strimzi::RELEASED_GROUP {
-        return out;
-    }
-    if let Some(other) = text(spec, &["strimziClusterRef", "namespace"]).filter(|other| other != namespace)
-        && is_new(&["strimziClusterRef"])
-    {
-        out.push(Question {
-            verb: "get",
-            group: "kafka.strimzi.io",
-            resource: "kafkas",
-            namespace: other,
-            name: text(spec, &["strimziClusterRef", "name"]).unwrap_or_default(),
-            field: "spec.strimziClusterRef.namespace",
-        });
-    }
-    // These decide what the pod runs and sees: who may not make pods must not make them through us.
-    for (field, path) in [("spec.image", "image"), ("spec.env", "env"), ("spec.template", "template")] {
-        if spec.get(path).is_some_and(|value| !value.is_null()) && is_new(&[path]) {
-            out.push(Question {
-                verb: "create",
-                group: "",
-                resource: "pods",
-                namespace: namespace.to_owned(),
-                name: String::new(),
-                field,
-            });
-        }
+    Some(Question {
+        verb: "restore",
+        group: group.to_owned(),
+        resource: "kafkabackups",
+        namespace: field(spec, "/backupRef/namespace").unwrap_or(namespace).to_owned(),
+        name: name.to_owned(),
+        field: "spec.backupRef".to_owned(),
+        is_recent: true,
+    })
+}
+
+/// A reference into another namespace.
+fn elsewhere(
+    spec: &Value,
+    reference: &str,
+    namespace: &str,
+    (group, resource): (&str, &'static str),
+) -> Option<Question> {
+    let other = field(spec, &format!("/{reference}/namespace")).filter(|other| *other != namespace)?;
+    Some(Question {
+        verb: "get",
+        group: group.to_owned(),
+        resource,
+        namespace: other.to_owned(),
+        name: field(spec, &format!("/{reference}/name")).unwrap_or_default().to_owned(),
+        field: format!("spec.{reference}.namespace"),
+        is_recent: false,
+    })
+}
+
+/// These decide what the pod runs and sees: who may not make pods must not make them through us.
+fn shapes_of_pods(namespace: &str, spec: &Value) -> Vec<Question> {
+    let is_set = |name: &&str| spec.get(name).is_some_and(|value| !value.is_null());
+    let ask = |name: &str| Question {
+        verb: "create",
+        group: String::new(),
+        resource: "pods",
+        namespace: namespace.to_owned(),
+        name: String::new(),
+        field: format!("spec.{name}"),
+        is_recent: false,
+    };
+    ["image", "env", "template"].iter().filter(|name| is_set(name)).map(|name| ask(name)).collect()
+}
+
+fn looks(namespace: &str, spec: &Value) -> Vec<Question> {
+    let ask = |verb, at: &str| Question {
+        verb,
+        group: oso::GROUP.to_owned(),
+        resource: "kafkabackups",
+        namespace: namespace.to_owned(),
+        name: field(spec, "/backupRef/name").unwrap_or_default().to_owned(),
+        field: at.to_owned(),
+        is_recent: false,
+    };
+    let mut out = vec![ask("inspect", "spec.backupRef")];
+    if field(spec, "/level") == Some("peek") {
+        out.push(ask("peek", "spec.level"));
     }
     out
 }
@@ -116,38 +159,83 @@ mod tests {
 
     use super::*;
 
+    fn asked(version: &str, kind: &str, spec: &Value, old: Option<&Value>) -> Vec<String> {
+        let document = json!({
+            "apiVersion": version, "kind": kind, "metadata": {"name": "a", "namespace": "dev"}, "spec": spec,
+        });
+        let line = |q: &Question| format!("{}: {} {} {}/{}", q.field, q.verb, q.resource, q.namespace, q.name);
+        questions(&document, old).iter().map(line).collect()
+    }
+
+    const OSO: &str = "kafka.oso.sh/v1alpha1";
+
     #[test]
-    fn another_namespace_is_asked_for() {
+    fn a_restore_takes_the_right_to_restore_and_the_one_to_look_elsewhere() {
         let spec = json!({"backupRef": {"name": "orders", "namespace": "prod"}});
-        let asked = questions(oso::GROUP, "dev", &spec, None);
-        assert_eq!(asked.len(), 1);
-        assert_eq!((asked[0].verb, asked[0].resource, asked[0].namespace.as_str()), ("get", "kafkabackups", "prod"));
-        assert!(
-            asked[0].refusal("ann").contains("spec.backupRef.namespace: ann may not get kafkabackups.kafka.oso.sh")
+        let both = [
+            "spec.backupRef: restore kafkabackups prod/orders",
+            "spec.backupRef.namespace: get kafkabackups prod/orders",
+        ];
+        assert_eq!(asked(OSO, "KafkaRestore", &spec, None), both);
+        // What leads to it changes as much as the reference itself.
+        let before = json!({"backupRef": {"name": "orders", "namespace": "prod"}, "topics": ["a"]});
+        assert_eq!(asked(OSO, "KafkaRestore", &spec, Some(&before)), both);
+        assert!(asked(OSO, "KafkaRestore", &spec, Some(&spec)).is_empty());
+        let own = json!({"backupRef": {"name": "orders"}});
+        assert_eq!(asked(OSO, "KafkaRestore", &own, None), ["spec.backupRef: restore kafkabackups dev/orders"]);
+        let direct = json!({"backupRef": {"name": "", "backupId": "a-1", "storage": {
+            "s3": {"bucket": "b", "credentialsSecret": {"name": "keys"}}}}});
+        assert_eq!(
+            asked(OSO, "KafkaRestore", &direct, None),
+            ["spec.backupRef.storage.s3.credentialsSecret: get secrets dev/keys"]
         );
-        assert!(questions(oso::GROUP, "prod", &spec, None).is_empty());
-        assert!(questions(oso::GROUP, "dev", &spec, Some(&spec)).is_empty());
+    }
+
+    #[test]
+    fn each_secret_is_asked_for_once() {
+        let spec = json!({
+            "kafkaCluster": {"saslSecret": {"name": "kafka"}, "caSecret": {"name": "kafka"}},
+            "storage": {"s3": {"credentialsSecret": {"name": "s3"}}},
+        });
+        let lines = asked(OSO, "KafkaBackup", &spec, None);
+        assert_eq!(
+            lines,
+            [
+                "spec.kafkaCluster.caSecret: get secrets dev/kafka",
+                "spec.storage.s3.credentialsSecret: get secrets dev/s3"
+            ]
+        );
     }
 
     #[test]
     fn looking_and_reading_are_two_rights() {
-        let spec = |level: &str| json!({"backupRef": {"name": "orders"}, "level": level});
-        let verbs = |level: &str| {
-            let asked = questions(inspection::GROUP, "prod", &spec(level), None);
-            asked.iter().map(|q| (q.verb, q.resource, q.name.clone())).collect::<Vec<_>>()
+        let lines = |level: &str| {
+            let spec = json!({"backupRef": {"name": "orders"}, "level": level});
+            asked("kafka-backup.dev/v1alpha1", "KafkaBackupInspection", &spec, None)
         };
-        assert_eq!(verbs("inspect"), [("inspect", "kafkabackups", "orders".to_owned())]);
-        assert_eq!(verbs("peek").iter().map(|q| q.0).collect::<Vec<_>>(), ["inspect", "peek"]);
+        assert_eq!(lines("inspect"), ["spec.backupRef: inspect kafkabackups dev/orders"]);
+        assert_eq!(lines("peek")[1..], ["spec.level: peek kafkabackups dev/orders"]);
     }
 
     #[test]
     fn what_shapes_the_pod_is_asked_for() {
-        let spec =
-            json!({"strimziClusterRef": {"name": "events"}, "image": "mine", "env": [{"name": "A"}], "template": {}});
-        let asked = questions(strimzi::RELEASED_GROUP, "kafka", &spec, None);
-        assert_eq!(asked.iter().map(|q| q.field).collect::<Vec<_>>(), ["spec.image", "spec.env", "spec.template"]);
-        let before = json!({"image": "other", "env": [{"name": "A"}], "template": {}});
-        let asked = questions(strimzi::GROUP, "kafka", &spec, Some(&before));
-        assert_eq!(asked.iter().map(|q| q.field).collect::<Vec<_>>(), ["spec.image"]);
+        let spec = json!({"strimziClusterRef": {"name": "events", "namespace": "kafka"}, "image": "mine", "env": [], "template": {}});
+        let lines = asked("kafkabackup.com/v1alpha1", "KafkaBackup", &spec, None);
+        assert_eq!(lines[0], "spec.strimziClusterRef.namespace: get kafkas kafka/events");
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        let before = json!({"image": "other"});
+        assert_eq!(asked("backup.strimzi.io/v1alpha1", "KafkaBackup", &spec, Some(&before)), lines);
+    }
+
+    #[test]
+    fn a_refusal_names_field_user_verb_and_object() {
+        let spec = json!({"backupRef": {"name": "orders", "namespace": "prod"}});
+        let document =
+            json!({"apiVersion": OSO, "kind": "KafkaRestore", "metadata": {"namespace": "dev"}, "spec": spec});
+        let refusal = questions(&document, None)[0].refusal("ann");
+        assert!(
+            refusal.contains("spec.backupRef: ann may not restore kafkabackups.kafka.oso.sh \"orders\""),
+            "{refusal}"
+        );
     }
 }

@@ -1,17 +1,24 @@
 //! The name and the namespace of a document, as the API server judges them. Pure.
 
+use contract::stamp::split_point;
 use serde_json::Value;
 
 use crate::finding::Findings;
 use crate::validate::names::{is_label, object_name};
 
 /// Judges the `metadata` of a document. Whoever lets the API server make up a name gives its beginning.
-pub(crate) fn check(out: &mut Findings, metadata: &Value) {
+pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value) {
     let text = |field: &str| metadata.get(field).filter(|value| !value.is_null());
     match (text("name"), text("generateName")) {
         (None, None) => out.missing("metadata.name", "is required", "add it"),
         (None, Some(_)) => {}
-        (Some(Value::String(name)), _) => object_name(out, "metadata.name", name),
+        (Some(Value::String(name)), _) => {
+            object_name(out, "metadata.name", name);
+            if kind == "KafkaBackup" && split_point(name).is_some() {
+                let rule = "must not end as recovery points do, in -YYYYMMDD-HHMMSS: it would stand for a point of another backup";
+                out.wrong("metadata.name", format!("{name:?}"), rule, "leave that end out");
+            }
+        }
         (Some(other), _) => out.wrong("metadata.name", other, "must be a text", "put it in quotes"),
     }
     match text("namespace") {

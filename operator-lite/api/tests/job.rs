@@ -45,7 +45,7 @@ fn secured() -> RunSpec {
 }
 
 fn made(run: &RunSpec) -> Value {
-    serde_json::to_value(job::job(&owner(), run, 2, &placement())).unwrap()
+    serde_json::to_value(job::job(&owner(), run, 2, &placement()).unwrap()).unwrap()
 }
 
 #[test]
@@ -134,8 +134,10 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
     }))
     .unwrap();
     let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
-    let identity = Identity { namespace: "team".into(), name: "back".into(), run: None };
-    let run = lower::restore(identity, &spec, &place).unwrap();
+    let at = "2026-11-21T08:00:00Z".parse().unwrap();
+    let run = Some(contract::RunRef { id: "back-1".into(), at });
+    let identity = Identity { namespace: "team".into(), name: "back".into(), run };
+    let mut run = lower::restore(identity, &spec, &place).unwrap();
     let pod = &made(&run)["spec"]["template"]["spec"];
     let volumes = pod["volumes"].as_array().unwrap();
     let read_only = |claim: &str| {
@@ -143,6 +145,9 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
         volume["persistentVolumeClaim"]["readOnly"].as_bool().unwrap()
     };
     assert!(read_only("backups") && !read_only("state"));
+    // A Job has the name of its run: without one there is none.
+    run.run = None;
+    assert!(job::job(&owner(), &run, 1, &placement()).unwrap_err().to_string().contains("no name"));
 }
 
 #[test]
@@ -174,7 +179,7 @@ fn each_setting_of_the_placement_shows() {
     assert_eq!(container["ports"][0]["containerPort"], 9191);
     let resources = serde_json::from_value(json!({"limits": {"memory": "1Gi"}})).unwrap();
     let larger = Placement { resources: Some(resources), ..placement() };
-    let job = serde_json::to_value(job::job(&owner(), &secured(), 1, &larger)).unwrap();
+    let job = serde_json::to_value(job::job(&owner(), &secured(), 1, &larger).unwrap()).unwrap();
     assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["resources"], json!({"limits": {"memory": "1Gi"}}));
 }
 
@@ -196,13 +201,13 @@ fn a_claim_is_made_when_it_is_asked_for() {
 #[test]
 fn the_digest_tells_what_shapes_a_run() {
     let base = secured();
-    let digest = job::digest(&base, &placement());
+    let digest = job::digest(&base, &placement()).unwrap();
     let tick = RunSpec { run: None, ..base.clone() };
-    assert_eq!(job::digest(&tick, &placement()), digest);
+    assert_eq!(job::digest(&tick, &placement()).unwrap(), digest);
     let renamed = RunSpec { name: "other".into(), ..base.clone() };
-    assert_ne!(job::digest(&renamed, &placement()), digest);
+    assert_ne!(job::digest(&renamed, &placement()).unwrap(), digest);
     let image = Placement { image: "runner:2".into(), ..placement() };
-    assert_ne!(job::digest(&base, &image), digest);
+    assert_ne!(job::digest(&base, &image).unwrap(), digest);
 }
 
 #[test]
@@ -211,7 +216,7 @@ fn an_installation_says_how_pods_run_and_never_with_privilege() {
         let mut whole = serde_json::to_value(placement()).unwrap();
         whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let placement: Placement = serde_json::from_value(whole).unwrap();
-        let job = job::job(&owner(), &secured(), 1, &placement);
+        let job = job::job(&owner(), &secured(), 1, &placement).unwrap();
         serde_json::to_value(job).unwrap()["spec"]["template"]["spec"].clone()
     };
     let usual = made(json!({}));

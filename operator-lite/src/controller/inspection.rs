@@ -76,7 +76,7 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
             return tell(object, context, "Failed", &text, None).await;
         }
     };
-    match jobs.make(&job_of(owner, &spec, &context.placement)).await {
+    match jobs.make(&job_of(owner, &spec, &context.placement)?).await {
         Ok(true) => tell(object, context, "Pending", "the pod starts", None).await.map(|_| Action::requeue(SOON)),
         Ok(false) => {
             let text = "there is a Job of the name that this inspection's Job has, and it does not belong to it";

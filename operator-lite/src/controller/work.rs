@@ -74,7 +74,7 @@ impl<K: Kind> Work<'_, K> {
             // A run of a schedule that does not read any more ends like any other.
             mode: self.object.mode().unwrap_or(Mode::Once),
             suspended: self.object.suspended(),
-            digest: spec.map_or(claimed, |spec| digest(spec, &self.context.placement)),
+            digest: spec.map_or(Ok(claimed), |spec| digest(spec, &self.context.placement))?,
         };
         // A resource at rest costs no request.
         let unfinished = subject.is_unfinished();
@@ -246,7 +246,7 @@ impl<K: Kind> Work<'_, K> {
         if fresh.resource_version() != self.object.resource_version() {
             return Ok(Action::requeue(SOON));
         }
-        let mut made = job(owner, spec, attempt, &self.context.placement);
+        let mut made = job(owner, spec, attempt, &self.context.placement)?;
         queue(&mut made, self.object.labels());
         if serde_json::to_string(spec)?.len() > SPEC_LIMIT {
             let text = format!(

@@ -1,7 +1,7 @@
 //! What follows the end of an attempt. Pure.
 
 use api::oso::RunClaim;
-use contract::{Code, ExitCode, Report};
+use contract::{Code, ExitCode, PointLine, Report};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Step;
@@ -34,6 +34,8 @@ pub struct Said {
     pub failure: Option<(String, String)>,
     /// The recovery point.
     pub point: Option<String>,
+    /// What the recovery point holds that was made.
+    pub made: Option<PointLine>,
     /// Records that were moved.
     pub records: u64,
     /// Bytes that were moved.
@@ -66,6 +68,7 @@ impl From<Report> for Said {
             outcome: report.outcome,
             failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
             point: report.point,
+            made: report.made,
             records: report.records,
             bytes: report.bytes,
             stored_bytes: report.stored_bytes,

@@ -4,6 +4,7 @@ use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
 use super::conditions::{health, judged, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
+use super::points::remember;
 use super::{
     Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
     working_text,
@@ -75,6 +76,7 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
                     new.backup_id = Some(point.clone());
                     new.last_backup_time.clone_from(&progress.point_at);
                 }
+                remember(&mut new.recent_points, &progress.made);
             }
             if let Some((reason, text)) = &running.problem {
                 phase(&mut new, "Running", text.clone());
@@ -171,6 +173,7 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
         new.records_processed = Some(said.records);
         new.bytes_processed = Some(said.bytes);
         new.segments_completed = Some(said.segments);
+        remember(&mut new.recent_points, &said.made);
     }
     let lasting = spec.schedule.is_some() || spec.continuous;
     let stopped = matches!(verdict.end, End::Stopped(_));

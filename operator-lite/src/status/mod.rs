@@ -3,6 +3,7 @@
 mod backup;
 mod conditions;
 mod overdue;
+mod points;
 mod restore;
 
 use api::finding::Finding;

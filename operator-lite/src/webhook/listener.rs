@@ -20,9 +20,9 @@ use tokio_rustls::server::TlsStream;
 use crate::error::Error;
 
 /// Handshakes that may be open at once; a client that never finishes one holds up nobody.
-const HANDSHAKES: usize = 64;
+const HANDSHAKES: usize = 512;
 /// Longest handshake.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The certificate in use.
 #[derive(Debug, Default)]

@@ -35,20 +35,16 @@ pub fn judge(new: &Value, old: Option<&Value>, now: Timestamp) -> Judgement {
     if let Some(old) = old {
         findings.extend(update::check(old, new));
     }
-    let text = |level: Level| findings.iter().filter(move |finding| finding.level == level).map(ToString::to_string);
-    let empty = Value::Null;
-    let group = new.get("apiVersion").and_then(Value::as_str).and_then(|version| version.split_once('/'));
-    let namespace = new.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let spec = new.get("spec").unwrap_or(&empty);
+    let words = |level: Level| findings.iter().filter(move |finding| finding.level == level).map(ToString::to_string);
     Judgement {
-        errors: text(Level::Error).collect(),
-        warnings: text(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
-        questions: group
-            .map_or_else(Vec::new, |(group, _)| questions(group, namespace, spec, old.and_then(|old| old.get("spec")))),
+        errors: words(Level::Error).collect(),
+        warnings: words(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
+        questions: questions(new, old.and_then(|old| old.get("spec"))),
     }
 }
 
-fn shorten(text: &str) -> String {
+/// A warning as clients show it whole.
+pub(super) fn shorten(text: &str) -> String {
     if text.chars().count() <= LONGEST_WARNING {
         return text.to_owned();
     }

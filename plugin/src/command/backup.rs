@@ -7,6 +7,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use super::kafka::{Kafka, storage};
+use super::print;
 use super::wait::{Progress, Wait, next, wait as wait_for};
 use super::write::{self, DryRun, Write};
 use crate::cluster::{Cluster, Connection, failed, resource};
@@ -176,7 +177,7 @@ pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -
         let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &Patch::Merge(patch)).await;
         object = patched.map_err(|error| failed(&format!("trigger backup `{name}`"), error))?;
     }
-    let document = serde_json::to_value(object).unwrap_or_default();
+    let document = print::value(&object)?;
     write::show(&document, &resource::<KafkaBackup>(), write, &write.words("triggered"), screen)?;
     if write.dry_run != DryRun::None {
         return Ok(Exit::Done);

@@ -4,6 +4,7 @@ use clap::Args;
 use contract::{Code, Failure};
 use inspect::{Answer, PointDetail, Question};
 
+use super::points::{Points, Wanted, with_points};
 use super::watch::{Watch, pause, watch};
 use super::{newest, print, with_source};
 use crate::cli::{From, Output};
@@ -13,7 +14,7 @@ use crate::exit::Exit;
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
-use crate::view::listing::{Backup, Listing};
+use crate::view::listing::Backup;
 
 /// Flags of `browse`.
 #[derive(Debug, Args)]
@@ -32,6 +33,9 @@ pub struct Options {
     /// Show the positions of consumer groups
     #[arg(long)]
     groups: bool,
+    /// Read the archive, though the status of the KafkaBackup tells of all these points
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     watch: Watch,
     #[command(flatten)]
@@ -56,35 +60,25 @@ pub(crate) async fn browse(options: Options, connection: &Connection, screen: &m
         };
         with_source(&options.from, connection, name, false, screen, read).await?;
     } else {
-        let wanted = (!name.is_empty()).then(|| name.to_owned());
-        let read = async |source: &Source, screen: &mut Screen| {
-            let look = async |_| listing(source, wanted.clone(), None).await;
+        let wanted = Wanted {
+            name: (!name.is_empty()).then(|| name.to_owned()),
+            fresh: options.fresh || options.watch.watch,
+            ..Wanted::default()
+        };
+        let read = async |points: &Points<'_>, screen: &mut Screen| {
             let mut exit = Exit::Done;
             let draw = |backups: &Vec<Backup>, screen: &mut Screen| {
                 let sound = backups.iter().all(|backup| backup.problems.is_empty());
                 exit = if sound { Exit::Done } else { Exit::No };
                 list(backups, options.output, screen)
             };
-            watch(options.watch, screen, look, pause, draw).await?;
+            watch(options.watch, screen, async |_| points.list().await, pause, draw).await?;
+            points.remark(options.output, screen);
             Ok(exit)
         };
-        return with_source(&options.from, connection, name, false, screen, read).await;
+        return with_points(&options.from, connection, wanted, screen, read).await;
     }
     Ok(Exit::Done)
-}
-
-/// The backups of a source and their points.
-pub(crate) async fn listing(
-    source: &Source,
-    name: Option<String>,
-    since: Option<String>,
-) -> Result<Vec<Backup>, Error> {
-    let mut answers = source.ask(Question::Points { name, since });
-    let mut listing = Listing::default();
-    while let Some(answer) = answers.next().await? {
-        listing.take(answer);
-    }
-    Ok(listing.finish())
 }
 
 async fn detail(source: &Source, name: &str) -> Result<PointDetail, Error> {

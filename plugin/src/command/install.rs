@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 
+use super::print;
 use super::probe::{self, Admission};
 use crate::cluster::{Cluster, Connection, definition, failed};
 use crate::error::Error;
@@ -84,8 +85,7 @@ pub struct Options {
 pub(crate) async fn install(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let objects = objects(&options)?;
     if !options.apply {
-        let text = objects.iter().map(|object| serde_saphyr::to_string(object).unwrap_or_default());
-        let text: Vec<String> = text.collect();
+        let text: Vec<String> = objects.iter().map(print::yaml).collect::<Result<_, _>>()?;
         screen.text(&format!("{}\n", text.iter().map(|text| text.trim_end()).collect::<Vec<_>>().join("\n---\n")))?;
         return Ok(Exit::Done);
     }
@@ -116,7 +116,7 @@ fn objects(options: &Options) -> Result<Vec<Value>, Error> {
     // Looking into archives is of no group that users choose.
     let wanted = |name: &str| name == api::inspection::GROUP || options.groups.iter().any(|group| group.name() == name);
     for kind in api::document::KINDS.iter().filter(|kind| wanted(kind.group)) {
-        out.push(serde_json::to_value(kind.definition()).unwrap_or_default());
+        out.push(print::value(&kind.definition())?);
     }
     if options.crds_only {
         return Ok(out);

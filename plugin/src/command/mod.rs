@@ -14,6 +14,7 @@ pub mod logs;
 mod paste;
 pub mod peek;
 mod plan;
+mod points;
 pub mod print;
 mod probe;
 pub mod restore;

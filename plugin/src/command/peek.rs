@@ -101,6 +101,10 @@ async fn show_all(mut answers: Answers, options: &Options, screen: &mut Screen) 
             Answer::Scanned(scanned) => {
                 shown = scanned.shown;
                 let looked = format!("{} looked at, {}", words::count(scanned.records), words::size(scanned.bytes));
+                if scanned.too_large > 0 {
+                    let count = words::plural(scanned.too_large, "record");
+                    screen.say(&format!("{count} larger than 16 MiB passed over: restore them to read them"));
+                }
                 if scanned.more {
                     screen.say(&format!("there are more: --limit shows more ({looked})"));
                 } else if shown == 0 {

@@ -10,12 +10,28 @@ use crate::screen::Screen;
 /// Version of the documents that commands print: fields are added, never changed.
 pub const API_VERSION: &str = "cli.kafka-backup.dev/v1alpha1";
 
+/// Something as a document.
+///
+/// # Errors
+/// When JSON cannot hold it.
+pub fn value<T: Serialize>(value: &T) -> Result<Value, Error> {
+    serde_json::to_value(value).map_err(|error| Error::Document(error.to_string()))
+}
+
+/// Something as YAML.
+///
+/// # Errors
+/// When YAML cannot hold it.
+pub fn yaml<T: Serialize>(value: &T) -> Result<String, Error> {
+    serde_saphyr::to_string(value).map_err(|error| Error::Document(error.to_string()))
+}
+
 /// Prints a document as JSON or YAML.
 ///
 /// # Errors
 /// When the output is closed.
 pub fn document<T: Serialize>(kind: &str, value: &T, output: Output, screen: &mut Screen) -> Result<(), Error> {
-    let mut whole = match serde_json::to_value(value).unwrap_or_default() {
+    let mut whole = match self::value(value)? {
         Value::Object(fields) => fields,
         list => Map::from_iter([("items".to_owned(), list)]),
     };
@@ -49,9 +65,10 @@ pub fn names(names: impl IntoIterator<Item = String>, screen: &mut Screen) -> Re
 /// When the output is closed.
 pub fn raw<T: Serialize>(value: &T, output: Output, screen: &mut Screen) -> Result<(), Error> {
     let text = match output {
-        Output::Yaml => serde_saphyr::to_string(value).unwrap_or_default(),
-        Output::Jsonl => serde_json::to_string(value).unwrap_or_default(),
-        _ => serde_json::to_string_pretty(value).unwrap_or_default(),
+        Output::Yaml => return screen.text(&format!("{}\n", yaml(value)?.trim_end())),
+        Output::Jsonl => serde_json::to_string(value),
+        Output::Json | Output::Table | Output::Wide | Output::Name => serde_json::to_string_pretty(value),
     };
+    let text = text.map_err(|error| Error::Document(error.to_string()))?;
     screen.text(&format!("{}\n", text.trim_end()))
 }

@@ -9,6 +9,7 @@ use super::confirm::confirm;
 use super::kafka::Kafka;
 use super::or_interrupt;
 use super::plan::{DryRunOf, plan};
+use super::print;
 use super::wait::{Progress, Wait, next, wait};
 use super::write::{self, DryRun, Write};
 use crate::cli::Output;
@@ -177,7 +178,7 @@ async fn spec(work: &Work, cluster: Option<&Cluster>) -> Result<Map<String, Valu
                 ..cluster.clone()
             };
             let backup: KafkaBackup = there.get(&work.from).await?;
-            serde_json::to_value(backup.spec.kafka_cluster).unwrap_or_default()
+            print::value(&backup.spec.kafka_cluster)?
         }
         (None, None) => return Err(Error::usage("--bootstrap-servers is missing", "name the target cluster")),
     };

@@ -133,7 +133,7 @@ async fn suspend(
         object = patched.map_err(|error| failed(&format!("change backup `{name}`"), error))?;
     }
     let done = write.words(word);
-    write::show(&serde_json::to_value(object).unwrap_or_default(), &resource::<KafkaBackup>(), write, &done, screen)?;
+    write::show(&print::value(&object)?, &resource::<KafkaBackup>(), write, &done, screen)?;
     Ok(Exit::Done)
 }
 

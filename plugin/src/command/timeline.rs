@@ -1,19 +1,22 @@
 //! `timeline`: which moments can be restored.
 
+use api::oso::KafkaBackup;
+use api::promise::Promise;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 
-use super::browse::listing;
+use super::points::{Points, Wanted, with_points};
+use super::print;
 use super::watch::{Watch, pause, watch};
-use super::{print, with_source};
 use crate::cli::{From, Output};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
 use crate::show;
-use crate::source::Source;
 use crate::view::coverage::{Coverage, Recall};
+use crate::view::listing::Backup;
 
 /// Flags of `timeline`.
 #[derive(Debug, Args)]
@@ -35,6 +38,9 @@ pub struct Options {
     /// What a restore to this moment would give: RFC 3339, or milliseconds since 1970
     #[arg(long, value_name = "TIME", value_parser = contract::stamp::parse_millis)]
     at: Option<i64>,
+    /// Read the archive, though the status of the KafkaBackup tells of all these points
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     watch: Watch,
     #[command(flatten)]
@@ -47,16 +53,22 @@ pub struct Options {
 /// Shows a picture of time.
 pub(crate) async fn timeline(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let since = since(&options.since, screen.style.now)?;
-    // A moment may lie before the picture.
-    let from = options.at.is_none().then(|| since.to_string());
-    let wanted = options.name.clone();
     let at = options.at.map(Timestamp::from_millisecond).transpose();
     let at = at.map_err(|_| Error::usage("--at is not a time", "write 2026-11-19T08:00:00Z"))?;
-    let name = options.name.as_deref().unwrap_or_default();
-    let read = async |source: &Source, screen: &mut Screen| {
+    let wanted = Wanted {
+        name: options.name.clone(),
+        // A moment may lie before the picture.
+        since: at.is_none().then_some(since),
+        at,
+        fresh: options.fresh || options.watch.watch,
+    };
+    let read = async |points: &Points<'_>, screen: &mut Screen| {
         let look = async |_| {
-            let backups = listing(source, wanted.clone(), from.clone()).await?;
-            Ok(backups.into_iter().map(Coverage::of).collect::<Vec<_>>())
+            let covered = |backup: Backup| {
+                let promised = promised(&points.resources, &backup);
+                Coverage::of(backup, promised)
+            };
+            Ok(points.list().await?.into_iter().map(covered).collect::<Vec<_>>())
         };
         let mut exit = Exit::Done;
         let draw = |coverages: &Vec<Coverage>, screen: &mut Screen| {
@@ -70,9 +82,18 @@ pub(crate) async fn timeline(options: Options, connection: &Connection, screen: 
             Ok(())
         };
         watch(options.watch, screen, look, pause, draw).await?;
+        points.remark(options.output, screen);
         Ok(exit)
     };
-    with_source(&options.from, connection, name, false, screen, read).await
+    with_points(&options.from, connection, wanted, screen, read).await
+}
+
+/// From when on the next point of a backup is late, as the schedule of its resource promises.
+fn promised(resources: &[KafkaBackup], backup: &Backup) -> Option<Timestamp> {
+    let is_it = |resource: &&KafkaBackup| {
+        resource.name_any() == backup.name && resource.namespace().as_deref() == Some(&backup.namespace)
+    };
+    resources.iter().find(is_it).and_then(Promise::of).map(|promise| promise.late)
 }
 
 fn draw(coverages: &[Coverage], since: Timestamp, output: Output, screen: &mut Screen) -> Result<(), Error> {

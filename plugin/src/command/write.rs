@@ -87,7 +87,7 @@ where
     let dry_run = write.dry_run == DryRun::Server;
     let parameters = PostParams { dry_run, field_manager: Some("kubectl-kafka-backup".to_owned()) };
     let made = api.create(&parameters, &object).await.map_err(|error| failed(&doing, error))?;
-    let made = serde_json::to_value(made).unwrap_or_default();
+    let made = print::value(&made)?;
     show(&made, &kind, write, &write.words("created"), screen)?;
     Ok(!dry_run)
 }

@@ -47,7 +47,7 @@ pub(crate) mod tests {
         Backup {
             name: name.into(),
             namespace: "shop".into(),
-            cluster_id: "c".into(),
+            cluster_id: Some("c".into()),
             incremental: false,
             unfinished: false,
             problems: Vec::new(),

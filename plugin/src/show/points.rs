@@ -39,7 +39,8 @@ fn row(backup: &Backup, point: &Point, wide: bool, style: &Style) -> Vec<Cell> {
         let newest = point.newest.map_or_else(|| "-".to_owned(), |at| style.time(at));
         let taken = style.time(point.at);
         cells.push(count(point.partitions).into());
-        cells.extend([taken, newest, backup.cluster_id.clone(), backup.namespace.clone()].map(Cell::from));
+        let cluster = backup.cluster_id.clone().unwrap_or_else(|| "-".to_owned());
+        cells.extend([taken, newest, cluster, backup.namespace.clone()].map(Cell::from));
     }
     cells
 }

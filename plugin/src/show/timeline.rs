@@ -1,7 +1,7 @@
 //! The moments that can be restored, as a picture in plain characters. Pure.
 
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan};
 
 use super::page::Page;
 use super::words::{duration, plural, safe};
@@ -56,11 +56,9 @@ fn one(coverage: &Coverage, line: &Line, style: &Style, out: &mut Page) {
     let (first, last) = (coverage.points.first(), coverage.points.last());
     if let (Some(first), Some(last)) = (first, last) {
         let exposed = format!("newest {}", style.distance(last.at));
-        let late = coverage.usual_seconds.is_some_and(|usual| {
-            style.now.duration_since(last.at) > SignedDuration::from_secs(usual) * 3 / 2 + SignedDuration::from_secs(60)
-        });
+        let late = coverage.late_from.is_some_and(|late| style.now > late);
         let tone = if late { Tone::Bad } else { Tone::Good };
-        let words = if late { format!("{exposed}: later than usual") } else { exposed };
+        let words = if late { format!("{exposed}: the next one is late") } else { exposed };
         out.line(format_args!("  recoverable  {} .. {}", style.time(first.at), style.time(last.at)));
         out.line(format_args!("               {}", style.paint(tone, &words)));
     } else {
@@ -180,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_picture_fits_eighty_columns() {
-        let coverage = Coverage::of(backup("nightly", &[8, 9, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21]));
+        let coverage = Coverage::of(backup("nightly", &[8, 9, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21]), None);
         let text = timeline(&[coverage], since("2026-11-08T00:00:00Z"), &style(Some(80)));
         assert_eq!(
             text,
@@ -197,24 +195,24 @@ mod tests {
 
     #[test]
     fn a_narrow_picture_and_an_empty_one() {
-        let late = Coverage::of(backup("nightly", &[15, 16, 17]));
-        let none = Coverage::of(backup("empty", &[]));
+        let late = Coverage::of(backup("nightly", &[15, 16, 17]), None);
+        let none = Coverage::of(backup("empty", &[]), None);
         let text = timeline(&[late, none], since("2026-11-15T00:00:00Z"), &style(Some(40)));
         assert!(text.lines().filter(|line| line.contains('|')).all(|line| line.len() <= 40), "{text}");
-        assert!(text.contains("newest 5d 10h ago: later than usual"), "{text}");
+        assert!(text.contains("newest 5d 10h ago: the next one is late"), "{text}");
         assert!(text.contains("nothing: there is no point yet"), "{text}");
     }
 
     #[test]
     fn hours_are_named_when_the_span_is_short() {
-        let coverage = Coverage::of(backup("hourly", &[22]));
+        let coverage = Coverage::of(backup("hourly", &[22]), None);
         let text = timeline(&[coverage], since("2026-11-22T00:00:00Z"), &style(Some(60)));
         assert!(text.contains("06:00"), "{text}");
     }
 
     #[test]
     fn a_moment_says_what_it_would_give() {
-        let coverage = Coverage::of(backup("nightly", &[20, 21]));
+        let coverage = Coverage::of(backup("nightly", &[20, 21]), None);
         let inside = recall(&coverage.recall(since("2026-11-20T10:00:00Z")).unwrap(), &style(None));
         assert_eq!(
             inside,

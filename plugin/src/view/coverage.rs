@@ -36,18 +36,24 @@ pub struct Coverage {
     pub usual_seconds: Option<i64>,
     /// Times without a point that are longer than usual.
     pub holes: Vec<Hole>,
+    /// From when on the next point is late: as the schedule promises, or, where none is known, longer than usual after the
+    /// newest one. `None` where nothing is promised or usual.
+    pub late_from: Option<Timestamp>,
 }
 
 impl Coverage {
-    /// The coverage of a backup.
+    /// The coverage of a backup; `promised`: from when on its schedule says that the next point is late.
     #[must_use]
-    pub fn of(backup: Backup) -> Self {
+    pub fn of(backup: Backup, promised: Option<Timestamp>) -> Self {
         let pairs = || backup.points.windows(2).filter_map(|pair| Some((pair.first()?.at, pair.get(1)?.at)));
         let mut distances: Vec<i64> = pairs().map(|(from, to)| to.duration_since(from).as_secs()).collect();
         distances.sort_unstable();
         let usual = (backup.points.len() >= ENOUGH).then(|| distances.get(distances.len() / 2).copied()).flatten();
-        let holes = pairs().filter(|(from, to)| usual.is_some_and(|usual| is_late(*from, *to, usual)));
+        let holes = pairs()
+            .filter(|(from, to)| usual.is_some_and(|usual| late_after(*from, usual).is_some_and(|late| late < *to)));
+        let newest = backup.points.last().map(|point| point.at);
         Self {
+            late_from: promised.or_else(|| late_after(newest?, usual?)),
             holes: holes.map(|(from, to)| Hole { from, to }).collect(),
             usual_seconds: usual,
             name: backup.name,
@@ -59,10 +65,10 @@ impl Coverage {
     }
 }
 
-/// Half as long again as usual, and at least a minute more.
-fn is_late(from: Timestamp, to: Timestamp, usual: i64) -> bool {
-    let distance = to.duration_since(from);
-    distance > SignedDuration::from_secs(usual) * 3 / 2 && distance > SignedDuration::from_secs(usual + 60)
+/// When the point after that of `from` is late: half as long again as usual, and at least a minute more. `None` at the end of
+/// all times.
+fn late_after(from: Timestamp, usual: i64) -> Option<Timestamp> {
+    from.checked_add(SignedDuration::from_secs((usual + usual / 2).max(usual + 60))).ok()
 }
 
 /// What a restore to a moment would give.
@@ -109,16 +115,16 @@ mod tests {
 
     #[test]
     fn longer_than_usual_is_a_hole() {
-        let coverage = Coverage::of(backup("nightly", &[1, 2, 3, 6, 7]));
+        let coverage = Coverage::of(backup("nightly", &[1, 2, 3, 6, 7]), None);
         assert_eq!(coverage.usual_seconds, Some(86_400));
         let days = |day: u8| format!("2026-11-{day:02}T02:00:00Z").parse::<Timestamp>().unwrap();
         assert_eq!(coverage.holes, [Hole { from: days(3), to: days(6) }]);
-        assert!(Coverage::of(backup("few", &[1, 9])).holes.is_empty(), "nothing is usual yet");
+        assert!(Coverage::of(backup("few", &[1, 9]), None).holes.is_empty(), "nothing is usual yet");
     }
 
     #[test]
     fn a_moment_is_restored_from_the_first_point_that_holds_it() {
-        let coverage = Coverage::of(backup("nightly", &[1, 2, 3]));
+        let coverage = Coverage::of(backup("nightly", &[1, 2, 3]), None);
         let recall = |text: &str| coverage.recall(text.parse().unwrap()).unwrap();
         let inside = recall("2026-11-01T12:00:00Z");
         assert_eq!((inside.point.as_str(), inside.lost_seconds), ("nightly-20261102-020000", Some(0)));
@@ -131,6 +137,6 @@ mod tests {
             (late.point.as_str(), late.end_time, late.lost_seconds),
             ("nightly-20261103-020000", None, Some(3_600))
         );
-        assert_eq!(Coverage::of(backup("none", &[])).recall(late.at), None);
+        assert_eq!(Coverage::of(backup("none", &[]), None).recall(late.at), None);
     }
 }

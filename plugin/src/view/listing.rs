@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use contract::PointLine;
 use contract::stamp::split_point;
-use inspect::{Answer, PointLine, SetLine};
+use inspect::{Answer, SetLine};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -15,8 +16,9 @@ pub struct Backup {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// Id of the source cluster.
-    pub cluster_id: String,
+    /// Id of the source cluster; `None` where only a status was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
     /// Whether runs extend one set.
     pub incremental: bool,
     /// Whether a run goes on, or was interrupted.
@@ -50,6 +52,22 @@ pub struct Point {
     pub held_back: u64,
 }
 
+impl Point {
+    /// The point of a line; `None` when its second is none.
+    pub(super) fn of(line: &PointLine) -> Option<Self> {
+        Some(Self {
+            name: line.name.clone(),
+            at: line.at.parse().ok()?,
+            topics: line.topics,
+            partitions: line.partitions,
+            records: line.records,
+            bytes: line.bytes,
+            newest: line.newest.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+            held_back: line.held_back,
+        })
+    }
+}
+
 /// Puts answers together.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -73,7 +91,7 @@ impl Listing {
         let known = self.backups.entry(self.current.clone()).or_insert_with(|| Backup {
             name: self.current.clone(),
             namespace: set.namespace.clone(),
-            cluster_id: set.cluster_id.clone(),
+            cluster_id: Some(set.cluster_id.clone()),
             incremental: set.incremental,
             unfinished: false,
             problems: Vec::new(),
@@ -83,22 +101,12 @@ impl Listing {
         known.unfinished = set.unfinished;
         known.problems.extend(set.problems.iter().map(|problem| format!("set {}: {problem}", set.name)));
         known.namespace = set.namespace;
-        known.cluster_id = set.cluster_id;
+        known.cluster_id = Some(set.cluster_id);
     }
 
     fn point(&mut self, line: PointLine) {
         let Some(backup) = self.backups.get_mut(&self.current) else { return };
-        let Ok(at) = line.at.parse() else { return };
-        backup.points.push(Point {
-            name: line.name,
-            at,
-            topics: line.topics,
-            partitions: line.partitions,
-            records: line.records,
-            bytes: line.bytes,
-            newest: line.newest.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
-            held_back: line.held_back,
-        });
+        backup.points.extend(Point::of(&line));
     }
 
     /// The backups by name, their points by time.

@@ -2,5 +2,6 @@
 
 pub mod coverage;
 pub mod listing;
+pub mod recent;
 pub mod status;
 pub mod ticks;

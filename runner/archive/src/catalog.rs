@@ -15,6 +15,7 @@ use serde::Serialize;
 
 pub use self::find::{Found, find, resolve};
 pub(crate) use self::identity::{SetCheck, name_finding, set_document};
+pub use self::last_full::LastFull;
 pub(crate) use self::seals::newest_seal;
 use self::seals::{Newest, seals, seals_since};
 pub(crate) use self::traces::{reports, traces};

@@ -1,5 +1,6 @@
 //! The log of a set: numbered entries, each with the digest of the one before, created and never changed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,16 @@ const PARALLEL: usize = 16;
 /// Entries that are looked for one by one behind the one that `manifest.json` names.
 const STEPS: u64 = 8;
 
+/// Numbers of entries lie below: a log that writes one every microsecond gets there after centuries.
+const END: u64 = 1 << 53;
+/// Of entries that are missing side by side, so many are looked for one by one.
+const GAP: usize = 64;
+
+/// The numbers that names are.
+fn numbers(names: &[String]) -> impl Iterator<Item = u64> {
+    names.iter().filter_map(|name| name.parse().ok()).filter(|number| *number < END)
+}
+
 /// The newest entry of a log.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -23,8 +34,6 @@ pub struct Head {
     pub entry: Entry,
     /// Its digest.
     pub digest: Digest,
-    /// Whether it was looked that no entry follows. Else a later one may, and a writer's claim finds out.
-    pub sure: bool,
     /// Whether the run that sealed it says that its hint is there.
     pub hinted: bool,
 }
@@ -61,10 +70,10 @@ impl Chain {
     pub async fn newest(&self) -> Result<Option<u64>, ArchiveError> {
         let folders = self.store.folders(&self.layout.log()).await?;
         let mut newest = None;
-        if let Some(folder) = folders.iter().filter_map(|name| name.parse::<u64>().ok()).max() {
+        if let Some(folder) = numbers(&folders).max() {
             let first = folder.saturating_mul(crate::layout::LOG_FOLDER);
             let names = self.store.objects(&self.layout.log_folder(first)).await?;
-            newest = names.iter().filter_map(|name| name.parse::<u64>().ok()).max();
+            newest = numbers(&names).max();
         }
         loop {
             let next = newest.map_or(0, |number| number + 1);
@@ -75,8 +84,30 @@ impl Chain {
         }
     }
 
+    /// Numbers up to `last` that whoever reads a damaged log looks at: those that lists show, and the first few of what is
+    /// missing between them. What somebody wrote far away from the others makes nobody look at everything in between.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn candidates(&self, last: u64) -> Result<Vec<u64>, ArchiveError> {
+        let mut out = BTreeSet::from([0, last]);
+        for folder in numbers(&self.store.folders(&self.layout.log()).await?) {
+            let first = folder.saturating_mul(crate::layout::LOG_FOLDER);
+            let names = self.store.objects(&self.layout.log_folder(first)).await?;
+            out.extend(numbers(&names).filter(|number| *number <= last));
+        }
+        let listed: Vec<u64> = out.iter().copied().collect();
+        for pair in listed.windows(2) {
+            if let [from, to] = *pair {
+                out.extend((from + 1..to).take(GAP));
+            }
+        }
+        Ok(out.into_iter().collect())
+    }
+
     /// The newest entry; `None` when the log is empty. `manifest.json` says where to begin to look, which saves listing
-    /// a long log; wherever it is wrong, the listing counts.
+    /// a long log; wherever it is wrong, the listing counts. That no entry follows is always looked for: a store that says
+    /// it created an object may have replaced one.
     ///
     /// # Errors
     /// When the store fails, or the newest entry is damaged.
@@ -99,30 +130,17 @@ impl Chain {
         }
     }
 
-    /// The entry that `manifest.json` names, without a look at what follows: most often it is the newest. Where there is
-    /// no such entry, the newest.
-    ///
-    /// # Errors
-    /// As [`Self::head`].
-    pub async fn likely_head(&self) -> Result<Option<Head>, ArchiveError> {
-        if let Some(manifest) = self.manifest().await?
-            && let Ok(head) = self.head_at(manifest.entry, manifest.hint).await
-        {
-            return Ok(Some(Head { sure: false, ..head }));
-        }
-        self.head().await
-    }
-
     async fn head_at(&self, number: u64, hinted: bool) -> Result<Head, ArchiveError> {
         let (entry, digest) = self.entry(number).await?;
-        Ok(Head { entry, digest, sure: true, hinted })
+        Ok(Head { entry, digest, hinted })
     }
 
     async fn manifest(&self) -> Result<Option<Manifest>, ArchiveError> {
         let Some(bytes) = self.store.get(&self.layout.summary("manifest.json")).await? else { return Ok(None) };
         // A summary for people: what it says is taken only where the log has it.
         let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(None) };
-        Ok((manifest.set == self.layout.set() && manifest.entry > 0).then_some(manifest))
+        let is_ours = manifest.set == self.layout.set() && (1..END).contains(&manifest.entry);
+        Ok(is_ours.then_some(manifest))
     }
 
     /// Whether nobody wrote behind this entry.

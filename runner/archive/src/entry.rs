@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::holdings::{Holdings, Tally};
+use crate::limit::{LIMIT, within_limit};
 use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
@@ -15,8 +16,6 @@ use crate::{ArchiveError, Digest};
 
 /// Format number of sets and their documents.
 pub const FORMAT: u32 = 1;
-/// A bound on what a damaged document can make us allocate.
-const LIMIT: usize = 1 << 30;
 /// First bytes of a zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -326,7 +325,7 @@ impl Entry {
 
 /// JSON in a zstd frame with a checksum: the newest entry of a log has nothing else that covers it.
 pub(crate) fn encode_document<T: Serialize>(document: &T) -> Result<Bytes, ArchiveError> {
-    let json = serde_json::to_vec(document).map_err(ArchiveError::unencodable)?;
+    let json = within_limit(serde_json::to_vec(document).map_err(ArchiveError::unencodable)?)?;
     let packed = zstd::bulk::Compressor::new(3).and_then(|mut compressor| {
         compressor.include_checksum(true)?;
         compressor.compress(&json)

@@ -13,6 +13,7 @@ mod columns;
 mod digest;
 mod error;
 mod layout;
+mod limit;
 mod problem;
 mod reason;
 mod time_spent;
@@ -71,7 +72,7 @@ mod verify;
 
 mod probe;
 
-pub use catalog::{Catalog, Found, SetSummary, find, resolve};
+pub use catalog::{Catalog, Found, LastFull, SetSummary, find, resolve};
 pub use chain::{Chain, Head};
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
@@ -100,4 +101,4 @@ pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
 pub use verify::{Level, Verification, verify_log, verify_named, verify_point};
 pub use writer::{Opened, SetWriter};
-pub use writer_options::{AlreadySealed, Claim, Moves, Named, SealFacts, Source, WriterOptions, Written};
+pub use writer_options::{Claim, Moves, Named, SealFacts, Source, WriterOptions, Written};

@@ -211,7 +211,8 @@ pub(crate) fn open_block(
     decompressor: &mut Decompressor,
 ) -> Result<Bytes, ArchiveError> {
     let stored = stored_block(key, block, bytes, start)?;
-    let codec = Codec::from_id(block.codec).unwrap_or(Codec::None);
+    let unknown = || ArchiveError::damaged(key, format!("the block at byte {} has codec {}", block.at, block.codec));
+    let codec = Codec::from_id(block.codec).ok_or_else(unknown)?;
     let size = usize::try_from(block.size).unwrap_or(usize::MAX);
     let plain = if codec == Codec::None {
         stored

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::{Before, PointLine};
 use object_store::path::Path;
 
 use crate::again::reread;
@@ -14,8 +15,8 @@ use crate::lost::remove_all;
 use crate::settle::{self, Settled};
 use crate::state::SetState;
 use crate::store::Store;
-use crate::writer_options::{AlreadySealed, Named, WriterOptions};
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef};
+use crate::writer_options::{Named, WriterOptions};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef, SealedPoint};
 
 /// After so long a document that is missing or another one is looked at once more.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
@@ -98,6 +99,14 @@ pub(crate) async fn named_set(chain: &Chain, head: &Head) -> Result<Digest, Arch
     first.set.ok_or_else(|| ArchiveError::damaged("entry 0", "it does not name the digest of set.json"))
 }
 
+/// A recovery point, and the run that made it.
+struct SealOf {
+    run: String,
+    line: PointLine,
+    /// Number of the seal before it in the set.
+    before: Option<u64>,
+}
+
 /// What the log says before we claim.
 pub(crate) struct Replay {
     pub(crate) state: SetState,
@@ -113,7 +122,7 @@ pub(crate) struct Replay {
     pub(crate) last_stamp: Option<String>,
     /// What the set holds, when its newest seal says so.
     pub(crate) holdings: Option<Holdings>,
-    seals: Vec<(String, AlreadySealed)>,
+    seals: Vec<SealOf>,
     /// Runs that saved positions since the last full state.
     savers: BTreeSet<String>,
     /// What runs named since then.
@@ -163,8 +172,13 @@ impl Replay {
                 replay.holdings = seal.holdings;
                 (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
                 replay.owner = seal.owner.clone();
+                // What the log was not read for is asked for when somebody wants to know.
+                let stamp = replay.last_stamp.as_deref();
+                let before = (stamp.is_some() || entry.last_seal.is_none()).then(|| Before::stamp(stamp));
+                let line = SealedPoint::of(&entry, &digest).map(|sealed| sealed.line(before));
+                let seal_of = |line| SealOf { run: entry.run.clone(), line, before: entry.last_seal };
+                replay.seals.extend(line.map(seal_of));
                 replay.last_stamp = Some(entry.point.clone());
-                replay.seals.push((entry.run.clone(), AlreadySealed { entry: entry.n, point: seal.point.clone() }));
             }
             if entry.kind == EntryKind::Progress && !entry.positions.is_empty() {
                 replay.savers.insert(entry.run.clone());
@@ -190,12 +204,20 @@ impl Replay {
 
     /// Name of the newest recovery point.
     pub(crate) fn newest_point(&self) -> Option<&str> {
-        self.seals.last().map(|(_, sealed)| sealed.point.as_str())
+        self.seals.last().map(|seal| seal.line.name.as_str())
     }
 
-    /// The seal that finished a run already.
-    pub(crate) fn seal_of(&self, run: &str) -> Option<AlreadySealed> {
-        self.seals.iter().find(|(sealed_run, _)| sealed_run == run).map(|(_, sealed)| sealed.clone())
+    /// The recovery point that finished a run already.
+    pub(crate) async fn point_by(&self, run: &str, chain: &Chain) -> Result<Option<PointLine>, ArchiveError> {
+        let Some(seal) = self.seals.iter().find(|seal| seal.run == run) else { return Ok(None) };
+        let mut line = seal.line.clone();
+        if let (None, Some(before)) = (&line.before, seal.before) {
+            let found = chain.read(before, before).await?;
+            let missing = || ArchiveError::damaged(before.to_string(), "the seal is missing that a later one names");
+            let (entry, _) = found.first().ok_or_else(missing)?;
+            line.before = Some(Before::stamp(Some(&entry.point)));
+        }
+        Ok(Some(line))
     }
 
     /// The stamp that the run's point takes when it is not the one asked for: that of the run that goes on, or the second

@@ -128,12 +128,3 @@ pub struct Written {
     /// Their bytes.
     pub bytes: u64,
 }
-
-/// The seal that already finished a run.
-#[derive(Debug, Clone)]
-pub struct AlreadySealed {
-    /// Number of the seal.
-    pub entry: u64,
-    /// Name of its recovery point.
-    pub point: String,
-}

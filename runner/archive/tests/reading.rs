@@ -389,6 +389,25 @@ async fn an_older_version_of_a_part_is_found() {
     assert!(listed(old.store.clone()).await.problems.is_empty());
 }
 
+/// Whoever may write to the bucket may write an entry with any number: nobody looks at all the numbers before it.
+#[tokio::test]
+async fn an_entry_far_away_takes_nobody_far() {
+    for far in [1_000_000_000_000_000_u64, 1 << 54, u64::MAX] {
+        let made = Made::new();
+        made.points(5).await;
+        let key = format!("{SET}/log/main/{:020}/{far:020}", far / 4096);
+        made.put(&key, b"nothing".to_vec()).await;
+        made.put(&format!("{SET}/manifest.json"), format!("{{\"set\":\"{SET}\",\"entry\":{far}}}").into_bytes()).await;
+        let counted = made.counted(std::time::Duration::ZERO);
+        let (summary, points) = Catalog::new(counted.store.clone()).set_and_points(SET).await.unwrap();
+        assert_eq!(points.len(), 5, "{far}: {:?}", summary.problems);
+        let layout = Layout::new(SET);
+        let found = verify_log(&counted.store, &layout, far.min(1 << 52), Level::Structure).await.unwrap();
+        assert!(found.problems.len() < 100 && !found.problems.is_empty(), "{far}: {}", found.problems.len());
+        assert!(counted.take() < 600);
+    }
+}
+
 #[tokio::test]
 async fn lists_and_checks_take_few_requests() {
     let made = Made::new();

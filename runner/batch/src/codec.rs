@@ -3,12 +3,15 @@
 //! Contexts are kept between calls, because making a zstd context costs more than a small batch.
 
 mod lz4;
+mod reader;
 
 use std::io::{Read, Write};
 
 use zstd::zstd_safe;
 
 use crate::BatchError;
+
+pub(crate) use reader::reader;
 
 /// A compression codec; the numbers are those of the batch attributes (protocol guide, KIP-110).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

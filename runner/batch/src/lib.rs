@@ -18,6 +18,7 @@ mod header;
 mod raw;
 
 mod record;
+mod stream;
 
 mod legacy;
 
@@ -41,3 +42,4 @@ pub use raw::RawBatch;
 pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
 pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, halve, select_records};
 pub use split::{Damage, ORDER, Split, split, split_sound};
+pub use stream::{RecordPlace, RecordStream, places};

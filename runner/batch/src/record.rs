@@ -133,7 +133,7 @@ impl<'a> RecordIter<'a> {
     }
 }
 
-fn read_record(body: &[u8]) -> Result<Record<'_>, BatchError> {
+pub(crate) fn read_record(body: &[u8]) -> Result<Record<'_>, BatchError> {
     let mut r = Reader::new(body);
     let attributes = r.i8("record attributes")?;
     let timestamp_delta = r.varlong("timestamp delta")?;

@@ -57,20 +57,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn varlong(&mut self, what: &'static str) -> Result<i64, BatchError> {
-        let start = self.position;
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
+        varlong(what, self.position, || {
             let byte = *self.bytes.get(self.position).ok_or(BatchError::Truncated { position: self.position, what })?;
             self.position += 1;
-            if shift == 63 && byte > 1 {
-                break;
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
-            }
-        }
-        Err(BatchError::Invalid { what, position: start })
+            Ok(byte)
+        })
     }
 
     pub(crate) fn varint(&mut self, what: &'static str) -> Result<i32, BatchError> {
@@ -100,6 +91,27 @@ impl<'a> Reader<'a> {
     pub(crate) fn slice(&self, from: usize) -> &'a [u8] {
         self.bytes.get(from..self.position).unwrap_or_default()
     }
+}
+
+/// Reads a zig-zag varint that begins at `start`, byte by byte.
+#[inline]
+pub(crate) fn varlong(
+    what: &'static str,
+    start: usize,
+    mut next: impl FnMut() -> Result<u8, BatchError>,
+) -> Result<i64, BatchError> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = next()?;
+        if shift == 63 && byte > 1 {
+            break;
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+        }
+    }
+    Err(BatchError::Invalid { what, position: start })
 }
 
 /// Appends a zig-zag varint (32 and 64 bit values have one encoding).

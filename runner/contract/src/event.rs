@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, GroupChange, MemberChange};
+use crate::{Failure, GroupChange, MemberChange, PointLine};
 
 /// One event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -168,6 +168,9 @@ pub enum EventKind {
         /// Its name.
         #[serde(skip_serializing_if = "Option::is_none")]
         point: Option<String>,
+        /// What it holds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        made: Option<Box<PointLine>>,
     },
     /// Lines of the output were dropped, because nobody read them in time. Numbers of events are missing.
     Dropped {

@@ -33,6 +33,7 @@ pub mod run_spec;
 pub mod inspect_spec;
 
 pub mod member;
+pub mod point_line;
 
 pub mod event;
 pub mod report;
@@ -46,6 +47,7 @@ pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
+pub use point_line::{Before, PointLine};
 pub use report::{Lengths, Report};
 pub use restore_spec::{
     ExistingTopics, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy, WhenNewer,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Failure, GroupChange, MemberChange};
+use crate::{Failure, GroupChange, MemberChange, PointLine};
 
 /// Most bytes that Kubernetes keeps of a termination message.
 pub const TERMINATION_LIMIT: usize = 4096;
@@ -45,6 +45,9 @@ pub struct Report {
     /// Recovery point made or used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub point: Option<String>,
+    /// What the recovery point of a backup holds, once it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<PointLine>,
     /// RFC 3339 start of this attempt.
     pub started_at: String,
     /// RFC 3339 end of this attempt.

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names;
+use crate::stamp::split_point;
 use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec};
 
 /// The version of [`RunSpec`] that this code reads.
@@ -120,6 +121,10 @@ impl RunSpec {
         let mut inner = Vec::new();
         let block = match self.action() {
             Ok(Action::Backup(backup)) => {
+                if split_point(&self.name).is_some() {
+                    let rule = "a backup's name must not end as recovery points do, in -YYYYMMDD-HHMMSS: it would stand for a point of another backup";
+                    push(&mut out, "name", format!("is {:?}; {rule}", self.name));
+                }
                 backup.check(&mut inner);
                 "backup"
             }

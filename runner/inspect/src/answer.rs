@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use archive::{Fork, Gap, HeldBack, Problem};
-use contract::Failure;
+use contract::{Failure, PointLine};
 use serde::{Deserialize, Serialize};
 
 use crate::Payload;
@@ -52,28 +52,6 @@ pub struct SetLine {
     /// What is wrong with it, as far as a list looks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
-}
-
-/// A recovery point in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PointLine {
-    /// Name.
-    pub name: String,
-    /// Its second (RFC 3339).
-    pub at: String,
-    /// Live topics.
-    pub topics: u64,
-    /// Their partitions.
-    pub partitions: u64,
-    /// Committed records in all of it.
-    pub records: u64,
-    /// Decompressed bytes in all of it.
-    pub bytes: u64,
-    /// Largest timestamp of a record (milliseconds); `None` without records.
-    pub newest: Option<i64>,
-    /// Partitions that open transactions cut short.
-    pub held_back: u64,
 }
 
 /// All of a recovery point but its records.
@@ -212,8 +190,11 @@ pub struct Scanned {
     pub shown: u64,
     /// Records that were looked at.
     pub records: u64,
-    /// Bytes of their batches, decompressed.
+    /// Bytes of those that were read whole.
     pub bytes: u64,
+    /// Records that were passed over, because they are larger than what is read at once.
+    #[serde(default)]
+    pub too_large: u64,
     /// Whether it ended at the limit: there may be more.
     pub more: bool,
 }

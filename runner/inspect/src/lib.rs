@@ -25,7 +25,7 @@ mod ask;
 pub use archive::Problem;
 
 pub use answer::{
-    Answer, Group, Offset, PartitionDetail, PointDetail, PointLine, Record, Scanned, SetLine, TopicDetail, Verified,
+    Answer, Group, Offset, PartitionDetail, PointDetail, Record, Scanned, SetLine, TopicDetail, Verified,
 };
 pub use ask::{Replies, ask};
 pub use payload::Payload;

@@ -1,11 +1,16 @@
 //! Records of a recovery point, found without restoring it.
 
 use archive::{Point, ReadBatch, Seal, Store, Timelines, TopicState, Wanted, resolve};
-use batch::{Decompressor, Selected, Window, payload, select_records};
+use batch::{BatchError, RecordPlace, RecordStream, Window};
 use contract::{Code, Failure};
 
 use crate::ask::Replies;
 use crate::{Answer, Payload, Peek, Record, Scanned};
+
+/// Largest record that is shown: it is held several times on its way.
+const LARGEST: usize = 16 << 20;
+/// Larger records do not wait in a row for whoever asked.
+const LARGE: usize = 256 << 10;
 
 /// Answers with the records that are asked for, in the order of the archive: of one partition by offset.
 pub(crate) async fn peek(store: &Store, peek: &Peek, replies: &mut Replies) -> Result<(), Failure> {
@@ -14,8 +19,7 @@ pub(crate) async fn peek(store: &Store, peek: &Peek, replies: &mut Replies) -> R
     let topic = topic_of(&point.seal, &peek.topic)?;
     let wanted = wanted(&point, topic, peek)?;
     let window = wanted.window;
-    let mut search =
-        Search { peek, window, topic: &topic.name, done: Scanned::default(), decompressor: Decompressor::default() };
+    let mut search = Search { peek, window, topic: &topic.name, done: Scanned::default() };
     let mut stream = point.stream(wanted).await?;
     while !search.done.more
         && let Some(share) = stream.next().await?
@@ -60,12 +64,11 @@ struct Search<'a> {
     window: Window,
     topic: &'a str,
     done: Scanned,
-    decompressor: Decompressor,
 }
 
 impl Search<'_> {
     async fn look(&mut self, share: &ReadBatch, replies: &mut Replies) -> Result<(), Failure> {
-        let window = self.window;
+        let (window, mut room) = (self.window, Vec::new());
         let from = self.peek.offset.unwrap_or(i64::MIN).max(share.from);
         for batch in &share.batches {
             if window.misses(&batch.header) || batch.header.next_offset() <= from {
@@ -75,40 +78,47 @@ impl Search<'_> {
                 let text = format!("a batch of {}/{}: {error}", self.topic, share.partition);
                 Failure::new(Code::ArchiveDamaged, text)
             };
-            let bytes = payload(batch, &mut self.decompressor, batch::PAYLOAD_LIMIT).map_err(damaged)?;
-            let mut selected = Vec::with_capacity(usize::try_from(batch.header.record_count).unwrap_or(0));
-            select_records(&batch.header, &bytes, window, &mut selected).map_err(damaged)?;
-            self.done.records += batch.header.records();
-            self.done.bytes += bytes.len() as u64;
-            for found in selected.iter().filter(|found| (from..share.until).contains(&found.offset)) {
-                if !self.is_wanted(found) {
+            let mut records = RecordStream::new(batch).map_err(damaged)?;
+            while let Some(place) = records.advance().map_err(damaged)? {
+                self.done.records += 1;
+                if !window.contains(place.timestamp) || !(from..share.until).contains(&place.offset) {
+                    continue;
+                }
+                let record = match records.record(LARGEST, &mut room) {
+                    Ok(record) => record,
+                    Err(BatchError::TooLarge { .. }) => {
+                        self.done.too_large += 1;
+                        continue;
+                    }
+                    Err(error) => return Err(damaged(error)),
+                };
+                let size = record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+                self.done.bytes += size as u64;
+                if self.peek.key.as_ref().is_some_and(|key| record.key != Some(key.0.as_slice())) {
                     continue;
                 }
                 if self.done.shown >= self.peek.limit {
                     self.done.more = true;
-                    return Ok(());
+                    break;
                 }
                 self.done.shown += 1;
-                replies.send(Answer::Record(self.record(share.partition, found))).await?;
+                let answer = self.answer(share.partition, place, &record);
+                if size > LARGE { replies.send_alone(answer).await? } else { replies.send(answer).await? }
             }
         }
         Ok(())
     }
 
-    fn is_wanted(&self, found: &Selected<'_>) -> bool {
-        self.peek.key.as_ref().is_none_or(|key| found.record.key == Some(key.0.as_slice()))
-    }
-
-    fn record(&self, partition: i32, found: &Selected<'_>) -> Record {
-        let headers = found.record.headers().map(|header| (header.key.into(), header.value.map(Payload::from)));
-        Record {
+    fn answer(&self, partition: i32, place: RecordPlace, record: &batch::Record<'_>) -> Answer {
+        let headers = record.headers().map(|header| (header.key.into(), header.value.map(Payload::from)));
+        Answer::Record(Record {
             topic: self.topic.to_owned(),
             partition,
-            offset: found.offset,
-            timestamp: found.timestamp,
-            key: found.record.key.map(Payload::from),
-            value: found.record.value.map(Payload::from),
+            offset: place.offset,
+            timestamp: place.timestamp,
+            key: record.key.map(Payload::from),
+            value: record.value.map(Payload::from),
             headers: headers.collect(),
-        }
+        })
     }
 }

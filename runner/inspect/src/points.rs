@@ -1,13 +1,13 @@
 //! The sets of a store and their recovery points.
 
-use archive::{Catalog, SealedPoint, Store};
-use contract::stamp::{split_point, stamp, stamp_time};
+use archive::{Catalog, Store};
+use contract::stamp::{split_point, stamp};
 use contract::{Code, Failure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::ask::Replies;
-use crate::{Answer, PointLine, SetLine};
+use crate::{Answer, SetLine};
 
 /// Sets that are looked at at once.
 const AT_ONCE: usize = 16;
@@ -49,7 +49,8 @@ pub(crate) async fn points(
         };
         replies.send(Answer::Set(line)).await?;
         for point in points.iter().filter(|point| since.as_deref().is_none_or(|since| point.stamp.as_str() >= since)) {
-            replies.send(Answer::Point(line_of(point))).await?;
+            // Whoever asks gets all of them: nobody has to know from one which others there are.
+            replies.send(Answer::Point(point.line(None))).await?;
         }
     }
     match name {
@@ -62,18 +63,5 @@ pub(crate) async fn points(
             Err(Failure::new(Code::NoSuchPoint, text))
         }
         _ => Ok(()),
-    }
-}
-
-fn line_of(point: &SealedPoint) -> PointLine {
-    PointLine {
-        name: point.point.clone(),
-        at: stamp_time(&point.stamp),
-        topics: point.topics,
-        partitions: point.partitions,
-        records: point.records,
-        bytes: point.bytes,
-        newest: (point.records > 0).then_some(point.newest),
-        held_back: point.held_back,
     }
 }

@@ -39,15 +39,6 @@ pub(crate) struct Resolved {
     pub(crate) head: Option<Head>,
 }
 
-/// How the end of the log of a set that is extended is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// Where the last run says that it is; the claim finds out whether it still is.
-    Likely,
-    /// By a look at what follows.
-    Sure,
-}
-
 /// The run that the specification names, else the newest unfinished one of the same work, else a new one. The stamp is
 /// what the run asks for: whether it is free in a set that has points is decided when the set is opened.
 pub(crate) async fn resolve(
@@ -55,15 +46,11 @@ pub(crate) async fn resolve(
     store: &Store,
     spec: &RunSpec,
     backup: &BackupSpec,
-    end: End,
 ) -> Result<Resolved, Failure> {
     let named = spec.run.as_ref().map(|run| (run.id.as_str(), run.at));
     if backup.extends_set() {
         let chain = Chain::new(store.clone(), Layout::new(&spec.name));
-        let head = match end {
-            End::Likely => chain.likely_head().await?,
-            End::Sure => chain.head().await?,
-        };
+        let head = chain.head().await?;
         Ok(extending(context, spec, backup, named, head))
     } else {
         full(context, store, spec, named).await

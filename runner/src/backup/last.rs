@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use archive::{ArchiveError, Catalog, Layout, Owner, SetState, Store, TopicState};
-use contract::BackupSpec;
+use archive::{ArchiveError, Catalog, LastFull, Layout, Owner, SetState, Store, TopicState};
+use contract::{BackupSpec, Before};
 use uuid::Uuid;
 
 use super::identity::Identity;
@@ -19,6 +19,8 @@ const OLDEST: usize = 30;
 pub(crate) struct Last {
     /// The set that holds it; absent when there is none.
     pub(crate) set: Option<Layout>,
+    /// What lies before the point of a full run; `None` where that is not known.
+    pub(crate) before: Option<Before>,
     /// What it knew, where the run's own set does not.
     known: Option<SetState>,
     /// Topics that it names and knows nothing of.
@@ -52,8 +54,12 @@ impl Last {
         let catalog = Catalog::new(store.clone());
         let mut out = Self::default();
         let mut at = set.to_owned();
-        for _ in 0..OLDEST {
-            let Some((layout, entry)) = catalog.last_full(&owner.name, &at).await? else { break };
+        for place in 0..OLDEST {
+            let last = catalog.last_full(&owner.name, &at).await?;
+            if place == 0 {
+                out.before = before(&last);
+            }
+            let LastFull::Point(layout, entry) = last else { break };
             let Some(seal) = entry.seal.as_ref().filter(|seal| seal.owner == *owner) else {
                 // Another backup, or another cluster: it says nothing about this source.
                 break;
@@ -97,6 +103,14 @@ impl Last {
         }
         all.topics = self.topics(all.topics);
         Cow::Owned(all)
+    }
+}
+
+fn before(last: &LastFull) -> Option<Before> {
+    match last {
+        LastFull::Point(_, entry) => Some(Before::stamp(Some(&entry.point))),
+        LastFull::Nothing => Some(Before::Nothing),
+        LastFull::Unfinished => None,
     }
 }
 

@@ -41,14 +41,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{BackupSpec, Code, Compression, EventKind, Failure, Report, RunSpec, StartOffset};
+use contract::{BackupSpec, Code, Compression, EventKind, Failure, PointLine, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
-use identity::End;
 use last::Last;
 use seal::Sealer;
 use session::Session;
@@ -72,8 +71,7 @@ pub async fn run(
     let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
     // The first request is a look into the set: it tells a missing bucket as well as a listing would.
     let store = crate::connect::store_unasked(context, spec).await?;
-    let identity::Resolved { mut identity, head } =
-        identity::resolve(context, &store, spec, backup, End::Likely).await?;
+    let identity::Resolved { mut identity, head } = identity::resolve(context, &store, spec, backup).await?;
     // Topics come and go while a continuous run lasts, and its next pod is the same run: names are checked when it begins.
     let goes_on = |head: &Head| head.entry.run == identity.run && head.entry.spec == work_digest(spec);
     let found = if backup.continuous && head.as_ref().is_some_and(goes_on) {
@@ -97,7 +95,7 @@ pub async fn run(
     let opened = if let Some(opened) = lost::open(&store, &options, head, &cluster, backup).await? {
         opened
     } else {
-        let again = identity::resolve(context, &store, spec, backup, End::Sure).await?;
+        let again = identity::resolve(context, &store, spec, backup).await?;
         identity = again.identity;
         tell(&identity, report);
         let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
@@ -108,7 +106,10 @@ pub async fn run(
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
             report.outcome = "AlreadyDone".into();
-            report.point = Some(sealed.point);
+            report.point = Some(sealed.name.clone());
+            // The set of a full run knows no other.
+            let before = if backup.extends_set() { sealed.before.clone() } else { last.before };
+            report.made = Some(PointLine { before, ..*sealed });
             return Ok(());
         }
     };
@@ -131,6 +132,7 @@ pub async fn run(
         name: spec.name.clone(),
         backup: Arc::new(backup.clone()),
         stamp: (!backup.continuous).then(|| identity.stamp.clone()),
+        before: last.before.clone(),
     };
     Box::pin(Session::new(sealer, cluster, found, groups, last, last_groups, report).run(writer)).await
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{ArchiveError, GroupSnapshot, HeldBack, Layout, Moves, SealFacts, SetWriter, Store, TopicConfigs};
-use contract::{BackupSpec, CrashPoint, EventKind, crash, stamp};
+use archive::{
+    ArchiveError, GroupSnapshot, HeldBack, Layout, Moves, SealFacts, SealedPoint, SetWriter, Store, TopicConfigs,
+};
+use contract::{BackupSpec, Before, CrashPoint, EventKind, PointLine, crash, stamp};
 use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -32,6 +34,8 @@ pub(crate) struct Sealer {
     pub(crate) backup: Arc<BackupSpec>,
     /// Stamp of the one point that the run makes; each point takes its own second when absent.
     pub(crate) stamp: Option<String>,
+    /// What lies before the point of a full run; `None` where that is not known.
+    pub(crate) before: Option<Before>,
 }
 
 /// What a recovery point says of its moment.
@@ -45,11 +49,11 @@ pub(crate) struct Moment {
 }
 
 impl Sealer {
-    /// Makes a recovery point visible and confirms it; returns its name.
+    /// Makes a recovery point visible and confirms it; returns what it holds.
     ///
     /// # Errors
     /// When another run took over, or the store does not return what it confirmed.
-    pub(crate) async fn seal(&self, writer: &mut SetWriter, moment: Moment) -> Result<String, ArchiveError> {
+    pub(crate) async fn seal(&self, writer: &mut SetWriter, moment: Moment) -> Result<PointLine, ArchiveError> {
         let own = || stamp::stamp_after(self.context.clock.now(), writer.last_stamp());
         let stamp = self.stamp.clone().unwrap_or_else(own);
         let facts = SealFacts {
@@ -63,12 +67,17 @@ impl Sealer {
             groups: moment.groups.clone(),
             writer: format!("kafka-backup-runner {VERSION}"),
         };
-        let point = facts.point.clone();
+        let before =
+            if self.backup.extends_set() { Some(Before::stamp(writer.last_stamp())) } else { self.before.clone() };
         let (entry, digest) = writer.seal(moment.moves, &moment.live, facts).await?;
         let sealed_at = Instant::now();
         crash::at(CrashPoint::Sealed);
         writer.confirm().await?;
-        self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point: Some(point.clone()) });
+        let sealed = SealedPoint::of(&entry, &digest);
+        let sealed = sealed.ok_or_else(|| ArchiveError::unencodable("a seal that seals nothing"))?;
+        let line = sealed.line(before);
+        let (point, made) = (Some(line.name.clone()), Some(Box::new(line.clone())));
+        self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point, made });
         let hint = writer.write_hint(&entry, &digest).await;
         if let Err(error) = &hint {
             self.emitter.warn(format!("the hint of the recovery point could not be written: {error}"));
@@ -79,7 +88,7 @@ impl Sealer {
             self.emitter.warn(format!("the summaries could not be written: {error}"));
         }
         crash::at(CrashPoint::SummariesWritten);
-        Ok(point)
+        Ok(line)
     }
 
     /// Writes the summaries, unless another run went on meanwhile: they are its to write.

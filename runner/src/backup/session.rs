@@ -370,7 +370,7 @@ impl<'a> Session<'a> {
             configs: source::with_kept(std::mem::take(&mut self.configs), &self.kept_configs),
             groups: self.groups.take(),
         };
-        self.sealer.seal(&mut writer, moment).await?;
+        self.report.made = Some(self.sealer.seal(&mut writer, moment).await?);
         self.report.segments = writer.written().segments;
         self.report.stored_bytes = writer.written().bytes;
         let is_whole = whole && self.members.are_whole();

@@ -40,7 +40,7 @@ pub(crate) async fn write(
             Job::CloseSegment => writer.close_segment().await?,
             Job::Commit(moves) => {
                 if let Some(entry) = writer.commit(moves).await? {
-                    sealer.emitter.emit(EventKind::Committed { entry, sealed: false, point: None });
+                    sealer.emitter.emit(EventKind::Committed { entry, sealed: false, point: None, made: None });
                 }
             }
             Job::Seal(moment) => {

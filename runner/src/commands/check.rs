@@ -39,7 +39,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
             brokers::judge(&brokers::ask(&cluster, &brokers::needed(&cluster, &[], true), output).await)?;
             let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
             if output == Output::Json {
-                print::json(&plan.json())?;
+                print::json(&plan.json()?)?;
             } else {
                 print::line(&plan.text());
             }

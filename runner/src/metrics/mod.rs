@@ -1,6 +1,5 @@
 //! What a run counts, in Prometheus' names and units. Fed by the run's events, so that numbers and story agree.
 
-mod listener;
 mod server;
 
 use std::sync::Mutex;
@@ -259,7 +258,7 @@ mod tests {
             1.0,
         );
         metrics.take(&EventKind::Gap { topic: "t".into(), partition: 0, from: 3, to: 8, reason: "r".into() }, 1.0);
-        metrics.take(&EventKind::Committed { entry: 1, sealed: true, point: None }, 1_700_000_000.0);
+        metrics.take(&EventKind::Committed { entry: 1, sealed: true, point: None, made: None }, 1_700_000_000.0);
         let lag = |partition, records| PartitionLag { topic: "t".into(), partition, records, margin: 100 - records };
         metrics.take_lags(vec![lag(0, 1), lag(1, 5), lag(2, 3), lag(3, 1)]);
         let text = metrics.text();

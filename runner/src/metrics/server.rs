@@ -10,7 +10,7 @@ use contract::MetricsSpec;
 use tokio::net::TcpListener;
 
 use super::Metrics;
-use super::listener::Bounded;
+use visits::{Bounded, PROBE, PROBES};
 
 /// One connection for each answer.
 fn close() -> (HeaderName, &'static str) {
@@ -43,7 +43,7 @@ pub(crate) async fn serve(spec: &MetricsSpec, metrics: Arc<Metrics>) -> std::io:
         .route("/healthz", get(|| std::future::ready(([close()], "alive\n"))))
         .route("/readyz", get(readiness));
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(Bounded::new(listener), routes).await {
+        if let Err(error) = axum::serve(Bounded::new(listener, PROBES, PROBE), routes).await {
             tracing::warn!(%error, "metrics are no longer served");
         }
     });

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use archive::{Point, ReadBatch, SegmentRow, Wanted};
-use batch::{Decompressor, RawBatch, Window, payload, select_records};
+use batch::{Decompressor, RawBatch, Window, places};
 use contract::{Code, Failure};
 use uuid::Uuid;
 
@@ -110,8 +110,7 @@ fn inside(share: &ReadBatch, batch: &RawBatch, window: Window, with: &mut Decomp
         let offset = batch.header.base_offset;
         Failure::new(Code::ArchiveDamaged, format!("source partition {} at offset {offset}: {error}", share.partition))
     };
-    let bytes = payload(batch, with, batch::PAYLOAD_LIMIT).map_err(damaged)?;
-    let mut selected = Vec::new();
-    select_records(&batch.header, &bytes, window, &mut selected).map_err(damaged)?;
-    Ok(selected.len() as u64)
+    let mut count = 0;
+    places(batch, with, |place| count += u64::from(window.contains(place.timestamp))).map_err(damaged)?;
+    Ok(count)
 }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use archive::{RestoreJournal, Wanted};
-use batch::{Decompressor, Window, payload, select_records};
+use batch::{Decompressor, RecordPlace, Window, places};
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
 use super::identity::Identity;
@@ -105,12 +105,9 @@ async fn restored_before(
                 return Ok(count);
             }
             let damaged = |error: batch::BatchError| Failure::new(Code::ArchiveDamaged, error.to_string());
-            let bytes = payload(batch, &mut decompressor, batch::PAYLOAD_LIMIT).map_err(damaged)?;
-            let mut selected = Vec::new();
-            select_records(&batch.header, &bytes, window, &mut selected).map_err(damaged)?;
-            count +=
-                selected.iter().filter(|record| (share.from..offset.min(share.until)).contains(&record.offset)).count()
-                    as u64;
+            let range = share.from..offset.min(share.until);
+            let counts = |place: RecordPlace| window.contains(place.timestamp) && range.contains(&place.offset);
+            places(batch, &mut decompressor, |place| count += u64::from(counts(place))).map_err(damaged)?;
         }
     }
     Ok(count)

@@ -94,7 +94,7 @@ impl Restore<'_> {
     /// Saves the state; a second attempt that saved first wins.
     pub(crate) async fn save(&mut self) -> Result<(), Failure> {
         let entry = self.journal.save(&self.state).await?;
-        self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None });
+        self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None, made: None });
         Ok(())
     }
 
@@ -150,7 +150,7 @@ pub async fn run(
         let proposal = sides.proposal_to_look_at().await?;
         report.outcome = "DryRun".into();
         report.point = Some(proposal.plan.point.clone());
-        proposal.fill(report);
+        proposal.fill(report)?;
         return Ok(());
     }
     let opened = RestoreJournal::open(&sides.states, sides.identity.cluster(), sides.identity.hex(), context.nonce());
@@ -225,7 +225,7 @@ impl<'a> Sides<'a> {
         let point = load_point(&self.store, self.part, None).await?;
         self.tell_start(&point, false, report);
         let proposal = self.propose(&point).await?;
-        proposal.fill(report);
+        proposal.fill(report)?;
         self.tell_plan(&proposal.plan, report);
         if let Some(seen) = &self.part.plan_fingerprint {
             same_plan(&proposal.plan, seen, || proposal.text())?;
@@ -261,7 +261,7 @@ impl<'a> Sides<'a> {
         let point = load_point(&self.store, self.part, Some(&state)).await?;
         self.tell_start(&point, true, report);
         let shown = Proposal::new(plan);
-        shown.fill(report);
+        shown.fill(report)?;
         self.tell_plan(&shown.plan, report);
         if let Some(seen) = &self.part.plan_fingerprint {
             same_plan(&shown.plan, seen, || shown.text())?;

@@ -25,8 +25,10 @@ const OF_RIVALS: [&str; 7] = ["KB2006", "KB5001", "KB5002", "KB5004", "KB5007", 
 pub(crate) struct Judge {
     /// Committed records of the source, in order.
     wanted: BTreeMap<(String, i32), Vec<u64>>,
-    /// Configs that topics have in the end.
-    configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Configs of the source, which topics get that the restore creates.
+    source: BTreeMap<String, BTreeMap<String, String>>,
+    /// Ids and configs of the target topics before: those that are there still have the same in the end.
+    before: BTreeMap<String, (Uuid, BTreeMap<String, String>)>,
     /// Id, end and configs of the topic that no restore is about.
     bystander: Option<(Uuid, i64, BTreeMap<String, String>)>,
     /// Configs that somebody else sets.
@@ -47,10 +49,6 @@ impl Judge {
             let name = topic.name.clone();
             logs.map(|(n, p)| ((name.clone(), n as i32), visible(&p.log))).collect::<Vec<_>>()
         };
-        let configs = |topic: &Topic| {
-            let own = target.topics.get(&topic.name).unwrap_or(topic);
-            (topic.name.clone(), own.configs.clone())
-        };
         let actions = || script.actions.iter().map(|at| &at.what);
         let touched = actions().filter_map(|action| match action {
             Action::Config(topic, name, _) => Some((topic.clone(), name.clone())),
@@ -59,7 +57,8 @@ impl Judge {
         let deletion = |at: &&crate::script::At| matches!(at.what, Action::Delete(_));
         Self {
             wanted: source.topics.values().flat_map(place).collect(),
-            configs: source.topics.values().map(configs).collect(),
+            source: source.topics.values().map(|topic| (topic.name.clone(), topic.configs.clone())).collect(),
+            before: target.topics.values().map(|t| (t.name.clone(), (t.id, t.configs.clone()))).collect(),
             bystander: snapshot(target),
             touched: touched.collect(),
             deletions: script.actions.iter().filter(deletion).map(|at| at.ms).collect(),
@@ -135,8 +134,11 @@ impl Judge {
 
     /// Configs are what they shall be in the end.
     fn configs(&self, target: &State, out: &mut Vec<String>) {
-        for (name, wanted) in &self.configs {
+        for (name, of_source) in &self.source {
             let Some(topic) = target.topics.get(name) else { continue };
+            // A topic that somebody deleted before the restore saw it is one that the restore creates.
+            let own = self.before.get(name).filter(|(id, _)| *id == topic.id);
+            let wanted = own.map_or(of_source, |(_, configs)| configs);
             let mine = |map: &BTreeMap<String, String>| {
                 let mine = map.iter().filter(|(key, _)| !self.touched.contains(&(name.clone(), (*key).clone())));
                 mine.map(|(key, value)| (key.clone(), value.clone())).collect::<BTreeMap<_, _>>()

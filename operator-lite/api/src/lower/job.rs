@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::ser::Error as _;
 use serde::{Deserialize, Serialize};
 
 use super::pod::{self, Work};
@@ -148,23 +149,26 @@ fn stem(owner: &Owner, most: usize) -> String {
 }
 
 /// A digest of all that shapes a run: when it changes, a continuous run is started anew.
-#[must_use]
-pub fn digest(spec: &RunSpec, placement: &Placement) -> String {
+///
+/// # Errors
+/// What JSON cannot hold.
+pub fn digest(spec: &RunSpec, placement: &Placement) -> Result<String, serde_json::Error> {
     let run = RunSpec { run: None, ..spec.clone() };
-    let text = serde_json::to_string(&(run, placement)).unwrap_or_default();
-    blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
+    let text = serde_json::to_string(&(run, placement))?;
+    Ok(blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect())
 }
 
 /// The Job of one attempt.
-#[must_use]
-pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -> Job {
-    let empty = RunRef { id: String::new(), at: Timestamp::UNIX_EPOCH };
-    let run = spec.run.as_ref().unwrap_or(&empty);
+///
+/// # Errors
+/// What JSON cannot hold; a run that has no name.
+pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -> Result<Job, serde_json::Error> {
+    let run = spec.run.as_ref().ok_or_else(|| serde_json::Error::custom("the run has no name"))?;
     let arguments = ["--output", "json", "--termination-log", "/dev/termination-log"];
     let work = Work {
         command: "run",
         arguments: &arguments,
-        spec: serde_json::to_string(spec).unwrap_or_default(),
+        spec: serde_json::to_string(spec)?,
         secrets: secrets(spec),
         claims: claims(&stores(spec), spec.backup.as_ref().and_then(|backup| backup.checkpoint_folder.as_ref())),
         port: spec.metrics.as_ref().map(|metrics| metrics.port),
@@ -173,7 +177,7 @@ pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -
     let mut job = pod::job(owner, &job_name(owner, run, attempt), &work, placement);
     job.metadata.annotations =
         Some(BTreeMap::from([note(RUN_ANNOTATION, run.id.clone()), note(ATTEMPT_ANNOTATION, attempt.to_string())]));
-    job
+    Ok(job)
 }
 
 /// What the labels of queues for Jobs begin with (Kueue): a resource's own go to the Jobs of its runs.
@@ -187,12 +191,14 @@ pub fn queue(job: &mut Job, labels: &BTreeMap<String, String>) {
 }
 
 /// The Job of an inspection: a pod that answers questions until nobody asks, or for a day.
-#[must_use]
-pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> Job {
+///
+/// # Errors
+/// What JSON cannot hold.
+pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> Result<Job, serde_json::Error> {
     let work = Work {
         command: "inspect",
         arguments: &["--termination-log", "/dev/termination-log"],
-        spec: serde_json::to_string(spec).unwrap_or_default(),
+        spec: serde_json::to_string(spec)?,
         secrets: keys(spec.storage.secret_files()),
         claims: claims(&[(&spec.storage, true)], None),
         port: None,
@@ -201,7 +207,7 @@ pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> J
     if let Some(spec) = &mut job.spec {
         spec.active_deadline_seconds = Some(INSPECTION_LIMIT_SECS);
     }
-    job
+    Ok(job)
 }
 
 /// The stores of a run, and whether it only reads there.

@@ -58,6 +58,17 @@ pub struct Identity {
     pub run: Option<RunRef>,
 }
 
+/// Whether a run that is not continuous adds to the points of earlier ones; else each is full. A snapshot it is in any case.
+fn is_incremental(spec: &KafkaBackupSpec) -> bool {
+    spec.stop_at_current_offsets && spec.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.enabled)
+}
+
+/// Whether the runs of a KafkaBackup extend one set.
+#[must_use]
+pub fn extends_set(spec: &KafkaBackupSpec) -> bool {
+    spec.continuous || is_incremental(spec)
+}
+
 /// The run of a KafkaBackup.
 ///
 /// # Errors
@@ -70,8 +81,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> Result<RunSpec, Fin
         exclude: Vec::new(),
         pattern_syntax: PatternSyntax::Glob,
         include_internal_topics: false,
-        // Both make runs incremental; else each is full. A snapshot it is in any case.
-        incremental: spec.stop_at_current_offsets && checkpoint.is_some_and(|checkpoint| checkpoint.enabled),
+        incremental: is_incremental(spec),
         continuous: spec.continuous,
         start_offset: StartOffset::Earliest,
         poll_interval_ms: spec.poll_interval_ms,

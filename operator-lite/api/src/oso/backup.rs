@@ -1,6 +1,6 @@
 //! KafkaBackup.
 
-use contract::{OnGap, OnMissingSegments};
+use contract::{OnGap, OnMissingSegments, PointLine};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -251,6 +251,9 @@ pub struct KafkaBackupStatus {
     /// The newest recovery point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_id: Option<String>,
+    /// The newest recovery points that runs told of, by time, 64 at most. An addition of ours.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent_points: Vec<PointLine>,
     /// When recovery points were last looked at for removal (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_retention_time: Option<String>,

@@ -15,6 +15,7 @@ mod strimzi;
 mod validation;
 
 use contract::RunSpec;
+use contract::stamp::split_point;
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Findings};
@@ -139,6 +140,15 @@ fn backup_ref(out: &mut Findings, reference: &BackupRef) {
     }
     if !reference.name.is_empty() {
         names::object_name(out, &format!("{FIELD}.name"), &reference.name);
+    }
+    // Admission asks for a right on the backup that is named: the point must be one of its own.
+    if let (None, Some(point)) = (&reference.storage, reference.backup_id.as_deref().filter(|point| !point.is_empty()))
+        && point != reference.name
+        && split_point(point).is_none_or(|(name, _)| name != reference.name)
+    {
+        let rule = format!("must be {0}, or {0}-YYYYMMDD-HHMMSS: a recovery point of that backup", reference.name);
+        let fix = "`kubectl kafka-backup browse` lists them; for another backup, name it in backupRef.name";
+        out.wrong(&format!("{FIELD}.backupId"), format!("{point:?}"), &rule, fix);
     }
     if let Some(namespace) = &reference.namespace {
         names::object_name(out, &format!("{FIELD}.namespace"), namespace);

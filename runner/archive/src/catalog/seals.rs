@@ -27,6 +27,7 @@ pub(crate) struct Newest {
 pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
     let end = chain.newest().await?;
     let (mut out, mut at) = (Newest { end, ..Newest::default() }, end);
+    let mut known: Option<Vec<u64>> = None;
     while let Some(number) = at {
         match chain.entry(number).await {
             Ok((entry, digest)) if entry.seal.is_some() => {
@@ -37,7 +38,12 @@ pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
             Ok((entry, _)) => at = entry.last_seal.filter(|seal| *seal < number),
             Err(error) if error.is_damage() => {
                 out.problems.push(Problem::of(&error));
-                at = number.checked_sub(1);
+                let all = match known.take() {
+                    Some(all) => all,
+                    None => chain.candidates(number).await?,
+                };
+                at = all.iter().copied().rfind(|other| *other < number);
+                known = Some(all);
             }
             Err(error) => return Err(error),
         }
@@ -89,16 +95,17 @@ async fn one_by_one(
         let chain = chain.clone();
         async move {
             match chain.entry(number).await {
-                Ok(found) => Ok(Ok(found)),
-                Err(error) if error.is_damage() => Ok(Err(Problem::of(&error))),
+                Ok(found) => Ok((number, Ok(found))),
+                Err(error) if error.is_damage() => Ok((number, Err(Problem::of(&error)))),
                 Err(error) => Err(error),
             }
         }
     };
-    let mut entries = futures::stream::iter(0..=newest.0.n).map(read).buffered(AT_ONCE);
-    let (mut sound, mut problems, mut before, mut number) = (Vec::new(), Vec::new(), None, 0u64);
+    let numbers = chain.candidates(newest.0.n).await?;
+    let mut entries = futures::stream::iter(numbers).map(read).buffered(AT_ONCE);
+    let (mut sound, mut problems, mut before) = (Vec::new(), Vec::new(), None);
     let mut broken = None;
-    while let Some(found) = entries.try_next().await? {
+    while let Some((number, found)) = entries.try_next().await? {
         match found {
             Ok((entry, digest)) => {
                 if broken.is_none() && number > 0 && entry.previous != before {
@@ -122,7 +129,6 @@ async fn one_by_one(
                 before = None;
             }
         }
-        number += 1;
     }
     Ok((sound, problems))
 }

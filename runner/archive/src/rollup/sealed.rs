@@ -1,5 +1,7 @@
 //! Recovery points in a list: what roll-ups say of the seals among their entries, so that nobody reads each seal.
 
+use contract::stamp::stamp_time;
+use contract::{Before, PointLine};
 use serde::{Deserializer, Serializer};
 
 use crate::columns::columns;
@@ -33,7 +35,8 @@ columns! {
 
 impl SealedPoint {
     /// What an entry seals; `None` when it is no seal.
-    pub(crate) fn of(entry: &Entry, digest: &Digest) -> Option<Self> {
+    #[must_use]
+    pub fn of(entry: &Entry, digest: &Digest) -> Option<Self> {
         let seal = entry.seal.as_ref()?;
         let live = || seal.topics.iter().filter(|topic| topic.live);
         let dated = seal.partitions.iter().filter(|row| row.committed > 0);
@@ -49,6 +52,22 @@ impl SealedPoint {
             newest: dated.map(|row| row.max_timestamp).max().unwrap_or(0),
             held_back: seal.held_back.len() as u64,
         })
+    }
+
+    /// The point as lists show it; `before` where it is known.
+    #[must_use]
+    pub fn line(&self, before: Option<Before>) -> PointLine {
+        PointLine {
+            name: self.point.clone(),
+            at: stamp_time(&self.stamp),
+            topics: self.topics,
+            partitions: self.partitions,
+            records: self.records,
+            bytes: self.bytes,
+            newest: (self.records > 0).then_some(self.newest),
+            held_back: self.held_back,
+            before,
+        }
     }
 }
 

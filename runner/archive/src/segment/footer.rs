@@ -5,12 +5,11 @@ use uuid::Uuid;
 
 use super::frame::HEADER_LEN;
 use crate::columns::columns;
+use crate::limit::{LIMIT, within_limit};
 use crate::{ArchiveError, Digest};
 
 /// Format number of the footer.
 const FORMAT: u32 = 1;
-/// More than any footer takes: a bound on what a damaged one can make us allocate.
-const LIMIT: usize = 1 << 30;
 
 columns! {
     /// A stored block.
@@ -133,7 +132,7 @@ impl Footer {
 
     /// The bytes to store.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, ArchiveError> {
-        let json = serde_json::to_vec(self).map_err(ArchiveError::unencodable)?;
+        let json = within_limit(serde_json::to_vec(self).map_err(ArchiveError::unencodable)?)?;
         zstd::bulk::compress(&json, 3).map_err(ArchiveError::unencodable)
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use batch::{Decompressor, Deltas, RawBatch, Record, RecordIter, payload};
+use batch::{Decompressor, Deltas, RawBatch, places};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
@@ -13,8 +13,6 @@ use crate::read::{batches_of, is_committed, open_block, stored_block};
 use crate::segment::{Footer, ShareRow};
 use crate::{ArchiveError, Store};
 
-/// A bound on decompressed records of one batch.
-const RECORDS_LIMIT: usize = 1 << 30;
 /// Stored bytes that are asked for with one request.
 const READ: u64 = 8 << 20;
 /// Such requests, and the checks of what they bring, at once.
@@ -120,42 +118,20 @@ fn check_share(
     for batch in &batches {
         out.batches += 1;
         records += batch.header.records();
-        let plain_records = match payload(batch, decompressor, RECORDS_LIMIT) {
-            Ok(records) => records,
+        let counts = is_committed(batch, share.topic, share.partition, &footer.aborted);
+        let found = places(batch, decompressor, |place| {
+            if counts && batch.header.takes(place.offset, &(share.first..i64::MAX)) {
+                committed += 1;
+                max = max.max(place.timestamp);
+                min = min.min(place.timestamp);
+            }
+        });
+        match found {
             Err(error) => {
                 out.problem(key, format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset));
-                continue;
             }
-        };
-        let counts = is_committed(batch, share.topic, share.partition, &footer.aborted);
-        let mut found = RecordIter::new(&batch.header, &plain_records);
-        for record in found.by_ref() {
-            match record {
-                Err(error) => {
-                    out.problem(
-                        key,
-                        format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset),
-                    );
-                    break;
-                }
-                Ok(record) if counts && batch.header.takes(offset_of(batch, &record), &(share.first..i64::MAX)) => {
-                    committed += 1;
-                    let client_time = batch.header.base_timestamp.wrapping_add(record.timestamp_delta);
-                    let appended = batch.header.attributes.log_append_time();
-                    let time = if appended { batch.header.max_timestamp } else { client_time };
-                    max = max.max(time);
-                    min = min.min(time);
-                }
-                Ok(_) => {}
-            }
-        }
-        if found.deltas() == Deltas::Odd {
-            let what = format!(
-                "partition {} offset {}: the record offsets of a batch repeat, go backwards or lie outside of it; it is \
-                 stored as the broker took it, and is restored in the order of its records",
-                share.partition, batch.header.base_offset
-            );
-            out.notes.push(Problem { key: key.to_owned(), what });
+            Ok(Deltas::Ascending) => {}
+            Ok(Deltas::Odd) => odd(key, share, batch, out),
         }
     }
     out.records += committed;
@@ -172,7 +148,12 @@ fn check_share(
     }
 }
 
-/// The offset that consumers see.
-fn offset_of(batch: &RawBatch, record: &Record<'_>) -> i64 {
-    batch.header.base_offset + i64::from(record.offset_delta)
+/// A batch whose offsets are not in order is no damage.
+fn odd(key: &str, share: &ShareRow, batch: &RawBatch, out: &mut Verification) {
+    let what = format!(
+        "partition {} offset {}: the record offsets of a batch repeat, go backwards or lie outside of it; it is stored as the \
+         broker took it, and is restored in the order of its records",
+        share.partition, batch.header.base_offset
+    );
+    out.notes.push(Problem { key: key.to_owned(), what });
 }

@@ -53,7 +53,8 @@ pub(super) async fn check_log(
             }
         }
     };
-    let mut entries = futures::stream::iter(0..=seal).map(read).buffered(AT_ONCE);
+    let numbers = chain.candidates(seal).await?;
+    let mut entries = futures::stream::iter(numbers).map(read).buffered(AT_ONCE);
     let mut log = Log { complete: true, ..Log::default() };
     let (mut before, mut check) = (None::<Digest>, Check::new(level));
     let mut sources = Sources::new(rollups);
@@ -161,7 +162,8 @@ pub(super) async fn given_up_in(
             }
         }
     };
-    let all: Vec<_> = futures::stream::iter(0..=seal).map(read).buffered(AT_ONCE).try_collect().await?;
+    let numbers = chain.candidates(seal).await?;
+    let all: Vec<_> = futures::stream::iter(numbers).map(read).buffered(AT_ONCE).try_collect().await?;
     Ok(keys(&all.concat()))
 }
 

@@ -1,6 +1,6 @@
 //! Opening a set for a run: what is there is replayed, and the set is claimed.
 
-use contract::{CrashPoint, crash};
+use contract::{CrashPoint, PointLine, crash};
 
 use super::SetWriter;
 use crate::base::{Base, GivenUp, prove};
@@ -10,7 +10,7 @@ use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
 use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
-use crate::writer_options::{AlreadySealed, Claim, Moves, Named, WriterOptions, Written};
+use crate::writer_options::{Claim, Moves, Named, WriterOptions, Written};
 use crate::{ArchiveError, Chain, Entry, EntryKind, Head, Owner, Store};
 
 /// What opening a set for a run finds.
@@ -19,7 +19,7 @@ pub enum Opened {
     /// The set is claimed.
     Writer(Box<SetWriter>),
     /// The run was finished before; nothing was written.
-    Sealed(AlreadySealed),
+    Sealed(Box<PointLine>),
 }
 
 /// A set that was looked at.
@@ -27,7 +27,7 @@ enum Prepared {
     /// It can be claimed.
     Writer(Box<SetWriter>),
     /// The run was finished before.
-    Sealed(AlreadySealed),
+    Sealed(Box<PointLine>),
 }
 
 impl SetWriter {
@@ -38,19 +38,15 @@ impl SetWriter {
     /// the store is not safe for several runs, the archive is older than the copy of its newest digest says, or another
     /// writer is faster.
     pub async fn open(store: Store, options: WriterOptions) -> Result<Opened, ArchiveError> {
-        let chain = Chain::new(store.clone(), options.layout.clone());
-        let head = chain.likely_head().await?;
-        if let Some(opened) = Self::open_behind(store.clone(), options.clone(), head).await? {
-            return Ok(opened);
-        }
-        let head = chain.head().await?;
-        let gone =
-            || ArchiveError::damaged(store.show(&options.layout.log()), "its end was looked for and is not there");
-        Self::open_behind(store.clone(), options.clone(), head).await?.ok_or_else(gone)
+        let head = Chain::new(store.clone(), options.layout.clone()).head().await?;
+        let set = options.layout.set().to_owned();
+        let number = head.as_ref().map_or(0, |head| head.entry.n + 1);
+        let moved = || ArchiveError::Fenced { set, entry: number, by: "a run that began at the same time".to_owned() };
+        Self::open_behind(store, options, head).await?.ok_or_else(moved)
     }
 
-    /// The same, behind the newest entry as the caller read it just before. `None` when it was only likely to be the
-    /// newest, and is not: nothing was written.
+    /// The same, behind the newest entry as the caller read it just before. `None` when another run wrote behind it
+    /// meanwhile: nothing was written.
     ///
     /// # Errors
     /// As [`SetWriter::open`].
@@ -59,7 +55,7 @@ impl SetWriter {
         options: WriterOptions,
         head: Option<Head>,
     ) -> Result<Option<Opened>, ArchiveError> {
-        let likely = head.as_ref().filter(|head| !head.sure).map(|head| head.entry.n);
+        let end = head.as_ref().map(|head| head.entry.n);
         let chain = Chain::new(store.clone(), options.layout.clone());
         let (error, may_be_old) = match Box::pin(Self::prepare(store, options, head)).await {
             Ok(Prepared::Sealed(sealed)) => return Ok(Some(Opened::Sealed(sealed))),
@@ -68,14 +64,14 @@ impl SetWriter {
                 // Somebody has the very entry that would have been ours.
                 Err(error) => {
                     let taken =
-                        matches!(&error, ArchiveError::Fenced { entry, .. } if likely.map(|n| n + 1) == Some(*entry));
+                        matches!(&error, ArchiveError::Fenced { entry, .. } if end.map(|n| n + 1) == Some(*entry));
                     (error, taken)
                 }
             },
             // What an older end of the log says may be wrong by now.
             Err(error) => (error, true),
         };
-        match likely {
+        match end {
             Some(number) if may_be_old && !chain.ends_with(number).await? => Ok(None),
             Some(_) | None => Err(error),
         }
@@ -96,8 +92,10 @@ impl SetWriter {
         };
         crash::at(CrashPoint::SetCreated);
         let mut replay = Replay::read(&chain, head, owner).await?;
-        if let Some(sealed) = replay.seal_of(&options.run).filter(|_| !options.continuous) {
-            return Ok(Prepared::Sealed(sealed));
+        if !options.continuous
+            && let Some(sealed) = replay.point_by(&options.run, &chain).await?
+        {
+            return Ok(Prepared::Sealed(Box::new(sealed)));
         }
         if replay.owner != options.owner && !options.adopt {
             return Err(foreign(&options, &replay.owner));

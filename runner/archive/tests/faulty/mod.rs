@@ -38,6 +38,8 @@ pub(crate) enum Wrong {
     Absent,
     /// A byte is another one.
     Byte,
+    /// A create replaces what is there.
+    Replaces,
 }
 
 type Rule = Box<dyn FnMut(Kind, &Path) -> Option<Wrong> + Send>;
@@ -96,7 +98,7 @@ fn before(wrong: Option<Wrong>, path: &Path) -> Result<()> {
     match wrong {
         Some(Wrong::Refused(answer)) => Err(error(answer)),
         Some(Wrong::Absent) => Err(Error::NotFound { path: path.to_string(), source: "not yet".into() }),
-        None | Some(Wrong::Lost(_) | Wrong::Byte) => Ok(()),
+        None | Some(Wrong::Lost(_) | Wrong::Byte | Wrong::Replaces) => Ok(()),
     }
 }
 
@@ -122,6 +124,8 @@ impl ObjectStore for Faulty {
         let kind = if options.mode == object_store::PutMode::Create { Kind::Create } else { Kind::Put };
         let wrong = self.ask(kind, path);
         before(wrong, path)?;
+        let replaces = wrong == Some(Wrong::Replaces);
+        let options = if replaces { PutOptions::default() } else { options };
         let done = self.inner.put_opts(path, payload, options).await?;
         after(wrong, done)
     }

@@ -170,12 +170,8 @@ impl Reader {
         if raw.header.base_offset >= cursor.offset {
             return Ok(raw.header.records());
         }
-        let first = i64::from(i32::MAX).min(cursor.offset - raw.header.base_offset);
-        let bytes = batch::payload(raw, &mut self.decompressor, batch::PAYLOAD_LIMIT)?;
         let mut count = 0;
-        for record in batch::RecordIter::new(&raw.header, &bytes) {
-            count += u64::from(i64::from(record?.offset_delta) >= first);
-        }
+        batch::places(raw, &mut self.decompressor, |place| count += u64::from(place.offset >= cursor.offset))?;
         Ok(count)
     }
 

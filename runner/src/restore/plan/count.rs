@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use archive::{Point, SegmentRow, Timelines, Wanted};
-use batch::{BatchError, Decompressor, PAYLOAD_LIMIT, RawBatch, Window, payload, select_records};
+use batch::{BatchError, Decompressor, RawBatch, RecordPlace, Window, places};
 use contract::{Code, Failure, OnUnreadable};
 use uuid::Uuid;
 
@@ -171,10 +171,10 @@ fn wanted_of(
     window: Window,
     decompressor: &mut Decompressor,
 ) -> Result<u64, BatchError> {
-    let bytes = payload(batch, decompressor, PAYLOAD_LIMIT)?;
-    let mut selected = Vec::new();
-    select_records(&batch.header, &bytes, window, &mut selected)?;
-    Ok(selected.iter().filter(|record| batch.header.takes(record.offset, offsets)).count() as u64)
+    let counts = |place: RecordPlace| window.contains(place.timestamp) && batch.header.takes(place.offset, offsets);
+    let mut count = 0;
+    places(batch, decompressor, |place| count += u64::from(counts(place)))?;
+    Ok(count)
 }
 
 #[cfg(test)]

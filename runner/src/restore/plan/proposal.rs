@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use contract::words::size;
-use contract::{Failure, Report};
+use contract::{Code, Failure, Report};
 use serde::Serialize;
 
 use super::{RestorePlan, TargetAction, TopicPlan};
@@ -54,21 +54,24 @@ impl Proposal {
         Some(Failure::new(first.code, format!("{}. Nothing was written", all.join("; "))))
     }
 
-    pub(crate) fn fill(&self, report: &mut Report) {
+    pub(crate) fn fill(&self, report: &mut Report) -> Result<(), Failure> {
         report.plan_fingerprint = Some(self.plan.fingerprint());
         report.topics = self.plan.topics.len() as u64;
         report.partitions = self.plan.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
         report.refusals = Some(self.refusals.clone());
-        report.details = self.json();
+        report.details = self.json()?;
         if let Some(map) = report.details.as_object_mut() {
             map.insert("text".into(), self.text().into());
         }
+        Ok(())
     }
 
     /// The plan for machines; what retention would do stands with each topic.
-    #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        let mut out = serde_json::to_value(self).unwrap_or_default();
+    ///
+    /// # Errors
+    /// What JSON cannot hold.
+    pub fn json(&self) -> Result<serde_json::Value, Failure> {
+        let mut out = serde_json::to_value(self).map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         let topics = out.get_mut("topics").and_then(serde_json::Value::as_array_mut);
         for (shown, topic) in topics.into_iter().flatten().zip(&self.plan.topics) {
             let expires = self.expires.get(&topic.target).map(Vec::as_slice).unwrap_or_default();
@@ -76,7 +79,7 @@ impl Proposal {
                 map.insert("expires".into(), expires.into());
             }
         }
-        out
+        Ok(out)
     }
 
     /// The plan for people.

@@ -1,8 +1,10 @@
-//! Connections to the HTTP listener of a run: few at once, and none for long. Whoever connects and says nothing costs a
-//! run neither memory nor file handles, and does not keep probes out for longer than a visit may take.
+//! Connections to an HTTP listener: few at once, and none for long. Whoever connects and says nothing costs a program neither
+//! memory nor file handles, and does not keep others out for longer than a visit may take.
+//!
+//! What it never does: reading requests. It gives `axum` its connections, of TCP or of TLS, and takes them back when their
+//! time is over.
 
 use std::io::{Error, ErrorKind};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,60 +12,62 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
-/// Connections that are served at once; others wait in the system's queue.
-const VISITORS: usize = 32;
-/// How long one connection is served at most. Answers ask to close it, so that a scrape has one of its own.
-const VISIT: Duration = Duration::from_secs(10);
+/// Connections of scrapes and probes that are served at once; others wait in the system's queue.
+pub const PROBES: usize = 32;
+/// How long such a connection is served at most. Answers ask to close it, so that a scrape has one of its own.
+pub const PROBE: Duration = Duration::from_secs(10);
 
 /// A listener with room for so many connections.
-pub(crate) struct Bounded {
-    listener: TcpListener,
+#[derive(Debug)]
+pub struct Bounded<L> {
+    listener: L,
     room: Arc<Semaphore>,
     visit: Duration,
 }
 
-impl Bounded {
-    pub(crate) fn new(listener: TcpListener) -> Self {
-        Self::with(listener, VISITORS, VISIT)
-    }
-
-    fn with(listener: TcpListener, visitors: usize, visit: Duration) -> Self {
+impl<L> Bounded<L> {
+    /// Serves at most so many connections of a listener at once, and each at most so long.
+    #[must_use]
+    pub fn new(listener: L, visitors: usize, visit: Duration) -> Self {
         Self { listener, room: Arc::new(Semaphore::new(visitors)), visit }
     }
 }
 
-impl Listener for Bounded {
-    type Io = Visit;
-    type Addr = SocketAddr;
+impl<L: Listener> Listener for Bounded<L>
+where
+    L::Io: Unpin,
+{
+    type Io = Visit<L::Io>;
+    type Addr = L::Addr;
 
-    async fn accept(&mut self) -> (Visit, SocketAddr) {
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         // Nobody closes the semaphore.
         let place = Arc::clone(&self.room).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
         (Visit { stream, end: Box::pin(sleep(self.visit)), _place: place }, address)
     }
 
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
         self.listener.local_addr()
     }
 }
 
 /// One connection, which breaks when its time is over.
-pub(crate) struct Visit {
-    stream: TcpStream,
+#[derive(Debug)]
+pub struct Visit<S> {
+    stream: S,
     end: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Visit {
+impl<S: Unpin> Visit<S> {
     fn unless_over<T>(
         &mut self,
         cx: &mut Context<'_>,
-        work: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<std::io::Result<T>>,
+        work: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<std::io::Result<T>>,
     ) -> Poll<std::io::Result<T>> {
         match self.end.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the visit took too long"))),
@@ -72,13 +76,13 @@ impl Visit {
     }
 }
 
-impl AsyncRead for Visit {
+impl<S: AsyncRead + Unpin> AsyncRead for Visit<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         self.unless_over(cx, |stream, cx| stream.poll_read(cx, into))
     }
 }
 
-impl AsyncWrite for Visit {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Visit<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
         self.unless_over(cx, |stream, cx| stream.poll_write(cx, data))
     }
@@ -94,9 +98,12 @@ impl AsyncWrite for Visit {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use axum::Router;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -104,7 +111,7 @@ mod tests {
     async fn who_says_nothing_keeps_nobody_out_for_long() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let bounded = Bounded::with(listener, 2, Duration::from_millis(300));
+        let bounded = Bounded::new(listener, 2, Duration::from_millis(300));
         let room = Arc::clone(&bounded.room);
         let routes = Router::new().route("/healthz", get(|| std::future::ready("alive\n")));
         tokio::spawn(async move { axum::serve(bounded, routes).await });

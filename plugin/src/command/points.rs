@@ -1,0 +1,97 @@
+//! Where a list of recovery points comes from: the statuses of the KafkaBackups, where these tell of all that are asked for,
+//! else the archive itself. No pod is started for what the cluster knows.
+
+use api::oso::KafkaBackup;
+use inspect::Question;
+use jiff::Timestamp;
+
+use super::{or_interrupt, with_source};
+use crate::cli::{From, Output};
+use crate::cluster::{Cluster, Connection, failed};
+use crate::error::Error;
+use crate::screen::Screen;
+use crate::source::Source;
+use crate::view::listing::{Backup, Listing};
+use crate::view::recent::recent;
+
+/// Which points are asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    /// Backup; all when absent.
+    pub(super) name: Option<String>,
+    /// From when on; all when absent.
+    pub(super) since: Option<Timestamp>,
+    /// Of all points, only those around this moment matter.
+    pub(super) at: Option<Timestamp>,
+    /// Whether the archive is read in any case.
+    pub(super) fresh: bool,
+}
+
+/// Points, and the resources that they belong to, where there is a cluster.
+pub(super) struct Points<'a> {
+    /// The resources.
+    pub(super) resources: Vec<KafkaBackup>,
+    /// The archive; `None` where the statuses of the resources tell.
+    source: Option<&'a Source>,
+    wanted: Wanted,
+}
+
+impl Points<'_> {
+    /// The backups that are asked for.
+    pub(super) async fn list(&self) -> Result<Vec<Backup>, Error> {
+        let Some(source) = self.source else {
+            return Ok(told(&self.resources, &self.wanted).unwrap_or_default());
+        };
+        let since = self.wanted.since.map(|since| since.to_string());
+        let mut answers = source.ask(Question::Points { name: self.wanted.name.clone(), since });
+        let mut listing = Listing::default();
+        while let Some(answer) = answers.next().await? {
+            listing.take(answer);
+        }
+        Ok(listing.finish())
+    }
+
+    /// Tells people on stderr that nobody looked into the archive.
+    pub(super) fn remark(&self, output: Output, screen: &mut Screen) {
+        if self.source.is_none() && matches!(output, Output::Table | Output::Wide) {
+            screen.say("as the status of the KafkaBackup tells; --fresh reads the archive");
+        }
+    }
+}
+
+/// Works with the points that are asked for.
+pub(super) async fn with_points<T>(
+    from: &From,
+    connection: &Connection,
+    wanted: Wanted,
+    screen: &mut Screen,
+    work: impl AsyncFnOnce(&Points<'_>, &mut Screen) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let resources = if from.store.is_some() { Vec::new() } else { or_interrupt(known(connection, &wanted)).await? };
+    if !wanted.fresh && told(&resources, &wanted).is_some() {
+        return work(&Points { resources, source: None, wanted }, screen).await;
+    }
+    let name = wanted.name.clone().unwrap_or_default();
+    let read = async |source: &Source, screen: &mut Screen| {
+        work(&Points { resources, source: Some(source), wanted }, screen).await
+    };
+    with_source(from, connection, &name, false, screen, read).await
+}
+
+/// The KafkaBackups that are meant; none where the name is not that of one.
+async fn known(connection: &Connection, wanted: &Wanted) -> Result<Vec<KafkaBackup>, Error> {
+    let cluster = Cluster::connect(connection).await?;
+    let Some(name) = &wanted.name else { return cluster.list().await };
+    let found = cluster.api::<KafkaBackup>().get_opt(name).await;
+    Ok(found.map_err(|error| failed(&format!("read backup `{name}`"), error))?.into_iter().collect())
+}
+
+/// What the statuses tell; `None` where one does not tell of all that is asked for.
+fn told(resources: &[KafkaBackup], wanted: &Wanted) -> Option<Vec<Backup>> {
+    let covered = |resource| recent(resource, wanted.at.or(wanted.since));
+    let mut all: Vec<Backup> = resources.iter().map(covered).collect::<Option<_>>()?;
+    for backup in &mut all {
+        backup.points.retain(|point| wanted.since.is_none_or(|since| point.at >= since));
+    }
+    (!all.is_empty()).then_some(all)
+}

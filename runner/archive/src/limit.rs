@@ -1,0 +1,19 @@
+//! How large documents may be. Pure.
+
+use crate::ArchiveError;
+
+/// Most bytes of an unpacked document or footer: what a hostile one can make a reader allocate, and more than a million
+/// partitions take. FORMAT.md, "Threat model".
+pub(crate) const LIMIT: usize = 256 << 20;
+/// What readers would refuse is not written.
+pub(crate) fn within_limit(json: Vec<u8>) -> Result<Vec<u8>, ArchiveError> {
+    if json.len() <= LIMIT {
+        return Ok(json);
+    }
+    let text = format!(
+        "a document of {} MiB is larger than any reader takes ({} MiB); divide the topics among several backups",
+        json.len() >> 20,
+        LIMIT >> 20
+    );
+    Err(ArchiveError::unencodable(text))
+}
