@@ -5,20 +5,17 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use visits::{Bounded, PROBE, PROBES};
+use visits::{Bounded, CLOSE, PROBE, PROBES};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::webhook::Certificate;
-
-/// One connection for each answer.
-const CLOSE: (HeaderName, &str) = (header::CONNECTION, "close");
 
 /// What readiness rests on.
 #[derive(Debug, Clone)]

@@ -82,20 +82,19 @@ async fn validate(State(judge): State<Judge>, body: Body) -> Response {
 }
 
 /// A body with the room that it takes. Bodies that come slowly, or never end, hold little and not for long.
-async fn whole(room: &Arc<Semaphore>, body: Body) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), StatusCode> {
+async fn whole(room: &Arc<Semaphore>, body: Body) -> Result<(Vec<u8>, OwnedSemaphorePermit), StatusCode> {
+    let take = async |bytes: usize| {
+        let bytes = u32::try_from(bytes).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+        Arc::clone(room).acquire_many_owned(bytes).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    };
     let read = async {
-        let (mut pieces, mut out, mut held) = (body.into_data_stream(), Vec::new(), None::<OwnedSemaphorePermit>);
+        let (mut pieces, mut out, mut held) = (body.into_data_stream(), Vec::new(), take(0).await?);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
             if out.len() + piece.len() > LARGEST {
                 return Err(StatusCode::PAYLOAD_TOO_LARGE);
             }
-            let more = u32::try_from(piece.len()).map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
-            let more = Arc::clone(room).acquire_many_owned(more).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-            match &mut held {
-                Some(held) => held.merge(more),
-                None => held = Some(more),
-            }
+            held.merge(take(piece.len()).await?);
             out.extend_from_slice(&piece);
         }
         Ok((out, held))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use clap::{Args, ValueEnum};
-use inspect::{Answer, Payload, Peek, Question, Record};
+use inspect::{Answer, LARGEST_RECORD, Payload, Peek, Question, Record};
 
 use super::{newest, print, with_source};
 use crate::cli::{From, Output};
@@ -103,7 +103,8 @@ async fn show_all(mut answers: Answers, options: &Options, screen: &mut Screen) 
                 let looked = format!("{} looked at, {}", words::count(scanned.records), words::size(scanned.bytes));
                 if scanned.too_large > 0 {
                     let count = words::plural(scanned.too_large, "record");
-                    screen.say(&format!("{count} larger than 16 MiB passed over: restore them to read them"));
+                    let size = words::size(LARGEST_RECORD as u64);
+                    screen.say(&format!("{count} larger than {size} passed over: restore them to read them"));
                 }
                 if scanned.more {
                     screen.say(&format!("there are more: --limit shows more ({looked})"));

@@ -31,19 +31,26 @@ pub(super) struct Wanted {
 pub(super) struct Points<'a> {
     /// The resources.
     pub(super) resources: Vec<KafkaBackup>,
-    /// The archive; `None` where the statuses of the resources tell.
-    source: Option<&'a Source>,
-    wanted: Wanted,
+    place: Place<'a>,
+}
+
+/// Who tells of points.
+enum Place<'a> {
+    /// The statuses of the resources: these.
+    Statuses(Vec<Backup>),
+    /// The archive, which is asked for what is wanted each time.
+    Archive(&'a Source, Wanted),
 }
 
 impl Points<'_> {
     /// The backups that are asked for.
     pub(super) async fn list(&self) -> Result<Vec<Backup>, Error> {
-        let Some(source) = self.source else {
-            return Ok(told(&self.resources, &self.wanted).unwrap_or_default());
+        let (source, wanted) = match &self.place {
+            Place::Statuses(told) => return Ok(told.clone()),
+            Place::Archive(source, wanted) => (source, wanted),
         };
-        let since = self.wanted.since.map(|since| since.to_string());
-        let mut answers = source.ask(Question::Points { name: self.wanted.name.clone(), since });
+        let since = wanted.since.map(|since| since.to_string());
+        let mut answers = source.ask(Question::Points { name: wanted.name.clone(), since });
         let mut listing = Listing::default();
         while let Some(answer) = answers.next().await? {
             listing.take(answer);
@@ -53,7 +60,7 @@ impl Points<'_> {
 
     /// Tells people on stderr that nobody looked into the archive.
     pub(super) fn remark(&self, output: Output, screen: &mut Screen) {
-        if self.source.is_none() && matches!(output, Output::Table | Output::Wide) {
+        if matches!((&self.place, output), (Place::Statuses(_), Output::Table | Output::Wide)) {
             screen.say("as the status of the KafkaBackup tells; --fresh reads the archive");
         }
     }
@@ -68,12 +75,14 @@ pub(super) async fn with_points<T>(
     work: impl AsyncFnOnce(&Points<'_>, &mut Screen) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let resources = if from.store.is_some() { Vec::new() } else { or_interrupt(known(connection, &wanted)).await? };
-    if !wanted.fresh && told(&resources, &wanted).is_some() {
-        return work(&Points { resources, source: None, wanted }, screen).await;
+    if !wanted.fresh
+        && let Some(told) = told(&resources, &wanted)
+    {
+        return work(&Points { resources, place: Place::Statuses(told) }, screen).await;
     }
     let name = wanted.name.clone().unwrap_or_default();
     let read = async |source: &Source, screen: &mut Screen| {
-        work(&Points { resources, source: Some(source), wanted }, screen).await
+        work(&Points { resources, place: Place::Archive(source, wanted) }, screen).await
     };
     with_source(from, connection, &name, false, screen, read).await
 }

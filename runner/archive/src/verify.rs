@@ -154,11 +154,12 @@ async fn verify(
         // Where the way back to the beginning is broken, every entry is read, so that all that is wrong is found.
         index => {
             out.problems.extend(index.iter().flat_map(Index::problems));
+            let numbers = Chain::new(store.clone(), layout.clone()).candidates(seal).await?;
             let (rollups, given_up) = match index {
                 Some(index) => (index.rollups, keys(&index.given_up)),
-                None => (Vec::new(), given_up_in(store, layout, seal).await?),
+                None => (Vec::new(), given_up_in(store, layout, &numbers).await?),
             };
-            check_log(store, layout, seal, (rollups, given_up), level, &mut out).await?
+            check_log(store, layout, &numbers, (rollups, given_up), level, &mut out).await?
         }
     };
     if let Some(sealed) = sealed.as_ref().and_then(|(entry, _)| entry.seal.as_ref()).filter(|_| log.complete) {

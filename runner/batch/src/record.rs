@@ -79,46 +79,57 @@ pub enum Deltas {
     Odd,
 }
 
+/// Follows the deltas of a batch's records.
+#[derive(Debug)]
+pub(crate) struct DeltaOrder {
+    last: i32,
+    previous: i64,
+    odd: bool,
+}
+
+impl DeltaOrder {
+    pub(crate) fn of(batch: &crate::BatchHeader) -> Self {
+        Self { last: batch.last_offset_delta, previous: -1, odd: false }
+    }
+
+    /// Takes in the delta of the next record.
+    pub(crate) fn note(&mut self, delta: i32) {
+        self.odd |= i64::from(delta) <= self.previous || delta > self.last;
+        self.previous = i64::from(delta);
+    }
+
+    pub(crate) fn deltas(&self) -> Deltas {
+        if self.odd { Deltas::Odd } else { Deltas::Ascending }
+    }
+}
+
 /// Iterator over the records of a payload, in their order; stops after the first error.
 #[derive(Debug)]
 pub struct RecordIter<'a> {
     reader: Reader<'a>,
     left: i32,
-    last_offset_delta: i32,
-    previous: i64,
-    odd: bool,
+    order: DeltaOrder,
 }
 
 impl<'a> RecordIter<'a> {
     /// Reads `batch`'s records from its decompressed `payload`.
     #[must_use]
     pub fn new(batch: &crate::BatchHeader, payload: &'a [u8]) -> Self {
-        Self {
-            reader: Reader::new(payload),
-            left: batch.record_count,
-            last_offset_delta: batch.last_offset_delta,
-            previous: -1,
-            odd: false,
-        }
+        Self { reader: Reader::new(payload), left: batch.record_count, order: DeltaOrder::of(batch) }
     }
 
     /// What is known of the deltas of the records that were read so far.
     #[must_use]
     pub fn deltas(&self) -> Deltas {
-        if self.odd { Deltas::Odd } else { Deltas::Ascending }
+        self.order.deltas()
     }
 
     fn read(&mut self) -> Result<Record<'a>, BatchError> {
         let length = self.reader.length("record length")?;
         let body = self.reader.take(length, "record")?;
         let record = read_record(body)?;
-        self.note(record.offset_delta);
+        self.order.note(record.offset_delta);
         Ok(record)
-    }
-
-    fn note(&mut self, delta: i32) {
-        self.odd |= i64::from(delta) <= self.previous || delta > self.last_offset_delta;
-        self.previous = i64::from(delta);
     }
 
     /// Reads on to the next record, and of this one its delta only.
@@ -128,7 +139,7 @@ impl<'a> RecordIter<'a> {
         body.i8("record attributes")?;
         body.varlong("timestamp delta")?;
         let delta = body.varint("offset delta")?;
-        self.note(delta);
+        self.order.note(delta);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     BatchError, BatchHeader, BatchMeta, Codec, Compressor, Decompressor, Deltas, Header, Outgoing, PAYLOAD_LIMIT,
-    RawBatch, Record, RecordIter, RecordSink, encode_batch, payload,
+    RawBatch, Record, RecordIter, RecordPlace, RecordSink, encode_batch, payload,
 };
 
 /// A time window, inclusive at both ends, in milliseconds.
@@ -82,14 +82,11 @@ pub fn select_records<'a>(
     window: Window,
     out: &mut Vec<Selected<'a>>,
 ) -> Result<Deltas, BatchError> {
-    let append_time = header.attributes.log_append_time();
     let mut records = RecordIter::new(header, payload);
     for record in records.by_ref() {
         let record = record?;
-        let client_time = header.base_timestamp.wrapping_add(record.timestamp_delta);
-        let timestamp = if append_time { header.max_timestamp } else { client_time };
+        let RecordPlace { offset, timestamp } = RecordPlace::of(header, record.timestamp_delta, record.offset_delta);
         if window.contains(timestamp) {
-            let offset = header.base_offset + i64::from(record.offset_delta);
             out.push(Selected { record, offset, timestamp });
         }
     }

@@ -4,7 +4,7 @@
 use std::io::{BufRead, Read};
 
 use crate::codec::reader;
-use crate::record::read_record;
+use crate::record::{DeltaOrder, read_record};
 use crate::varint::varlong;
 use crate::{BatchError, BatchHeader, Codec, Decompressor, Deltas, HEADER_LEN, RawBatch, Record, RecordIter, payload};
 
@@ -23,7 +23,7 @@ pub struct RecordPlace {
 }
 
 impl RecordPlace {
-    fn of(header: &BatchHeader, timestamp_delta: i64, offset_delta: i32) -> Self {
+    pub(crate) fn of(header: &BatchHeader, timestamp_delta: i64, offset_delta: i32) -> Self {
         let client_time = header.base_timestamp.wrapping_add(timestamp_delta);
         let timestamp = if header.attributes.log_append_time() { header.max_timestamp } else { client_time };
         Self { offset: header.base_offset.wrapping_add(i64::from(offset_delta)), timestamp }
@@ -65,8 +65,7 @@ pub struct RecordStream<'a> {
     source: Source<'a>,
     header: BatchHeader,
     left: i32,
-    previous: i64,
-    odd: bool,
+    order: DeltaOrder,
 }
 
 impl<'a> RecordStream<'a> {
@@ -78,7 +77,8 @@ impl<'a> RecordStream<'a> {
         let codec = batch.header.attributes.codec().ok_or(BatchError::Invalid { what: "codec", position: 21 })?;
         let reader = reader(codec, batch.bytes.get(HEADER_LEN..).unwrap_or_default())?;
         let source = Source { reader, codec, position: 0, rest: 0, head: Vec::new() };
-        Ok(Self { source, header: batch.header, left: batch.header.record_count, previous: -1, odd: false })
+        let (header, left, order) = (batch.header, batch.header.record_count, DeltaOrder::of(&batch.header));
+        Ok(Self { source, header, left, order })
     }
 
     /// Goes on to the next record; `None` after the last.
@@ -99,8 +99,7 @@ impl<'a> RecordStream<'a> {
         self.source.byte("record attributes")?;
         let timestamp_delta = self.source.varlong("timestamp delta")?;
         let offset_delta = self.source.varint("offset delta")?;
-        self.odd |= i64::from(offset_delta) <= self.previous || offset_delta > self.header.last_offset_delta;
-        self.previous = i64::from(offset_delta);
+        self.order.note(offset_delta);
         Ok(Some(RecordPlace::of(&self.header, timestamp_delta, offset_delta)))
     }
 
@@ -117,7 +116,7 @@ impl<'a> RecordStream<'a> {
     /// What is known of the deltas of the records that were read so far.
     #[must_use]
     pub fn deltas(&self) -> Deltas {
-        if self.odd { Deltas::Odd } else { Deltas::Ascending }
+        self.order.deltas()
     }
 }
 

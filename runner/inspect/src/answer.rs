@@ -182,6 +182,9 @@ pub struct Record {
     pub headers: Vec<(Payload, Option<Payload>)>,
 }
 
+/// Bytes of the largest record that is shown: it is held several times on its way.
+pub const LARGEST_RECORD: usize = 16 << 20;
+
 /// What a search for records went through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

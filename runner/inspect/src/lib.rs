@@ -25,7 +25,8 @@ mod ask;
 pub use archive::Problem;
 
 pub use answer::{
-    Answer, Group, Offset, PartitionDetail, PointDetail, Record, Scanned, SetLine, TopicDetail, Verified,
+    Answer, Group, LARGEST_RECORD, Offset, PartitionDetail, PointDetail, Record, Scanned, SetLine, TopicDetail,
+    Verified,
 };
 pub use ask::{Replies, ask};
 pub use payload::Payload;

@@ -5,10 +5,8 @@ use batch::{BatchError, RecordPlace, RecordStream, Window};
 use contract::{Code, Failure};
 
 use crate::ask::Replies;
-use crate::{Answer, Payload, Peek, Record, Scanned};
+use crate::{Answer, LARGEST_RECORD, Payload, Peek, Record, Scanned};
 
-/// Largest record that is shown: it is held several times on its way.
-const LARGEST: usize = 16 << 20;
 /// Larger records do not wait in a row for whoever asked.
 const LARGE: usize = 256 << 10;
 
@@ -84,7 +82,7 @@ impl Search<'_> {
                 if !window.contains(place.timestamp) || !(from..share.until).contains(&place.offset) {
                     continue;
                 }
-                let record = match records.record(LARGEST, &mut room) {
+                let record = match records.record(LARGEST_RECORD, &mut room) {
                     Ok(record) => record,
                     Err(BatchError::TooLarge { .. }) => {
                         self.done.too_large += 1;

@@ -4,18 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use contract::MetricsSpec;
 use tokio::net::TcpListener;
 
 use super::Metrics;
-use visits::{Bounded, PROBE, PROBES};
-
-/// One connection for each answer.
-fn close() -> (HeaderName, &'static str) {
-    (header::CONNECTION, "close")
-}
+use visits::{Bounded, CLOSE, PROBE, PROBES};
 
 /// Listens until the runtime ends.
 ///
@@ -28,7 +23,7 @@ pub(crate) async fn serve(spec: &MetricsSpec, metrics: Arc<Metrics>) -> std::io:
     let ready = Arc::clone(&metrics);
     let text = move || {
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        std::future::ready(([(header::CONTENT_TYPE, kind), close()], metrics.text()))
+        std::future::ready(([(header::CONTENT_TYPE, kind), CLOSE], metrics.text()))
     };
     let readiness = move || {
         let answer = if ready.is_ready() {
@@ -36,11 +31,11 @@ pub(crate) async fn serve(spec: &MetricsSpec, metrics: Arc<Metrics>) -> std::io:
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "the run has not claimed its work yet\n")
         };
-        std::future::ready((answer.0, [close()], answer.1))
+        std::future::ready((answer.0, [CLOSE], answer.1))
     };
     let routes = Router::new()
         .route(&spec.path, get(text))
-        .route("/healthz", get(|| std::future::ready(([close()], "alive\n"))))
+        .route("/healthz", get(|| std::future::ready(([CLOSE], "alive\n"))))
         .route("/readyz", get(readiness));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(Bounded::new(listener, PROBES, PROBE), routes).await {

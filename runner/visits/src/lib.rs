@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::http::{HeaderName, header};
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,8 +18,10 @@ use tokio::time::{Sleep, sleep};
 
 /// Connections of scrapes and probes that are served at once; others wait in the system's queue.
 pub const PROBES: usize = 32;
-/// How long such a connection is served at most. Answers ask to close it, so that a scrape has one of its own.
+/// How long such a connection is served at most. Answers ask to [`CLOSE`] it, so that a scrape has one of its own.
 pub const PROBE: Duration = Duration::from_secs(10);
+/// The header of an answer that asks for a connection of its own each time.
+pub const CLOSE: (HeaderName, &str) = (header::CONNECTION, "close");
 
 /// A listener with room for so many connections.
 #[derive(Debug)]

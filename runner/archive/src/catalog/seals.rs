@@ -27,7 +27,8 @@ pub(crate) struct Newest {
 pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
     let end = chain.newest().await?;
     let (mut out, mut at) = (Newest { end, ..Newest::default() }, end);
-    let mut known: Option<Vec<u64>> = None;
+    // What is there below, once somebody had to look.
+    let mut known = Vec::new();
     while let Some(number) = at {
         match chain.entry(number).await {
             Ok((entry, digest)) if entry.seal.is_some() => {
@@ -38,12 +39,10 @@ pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
             Ok((entry, _)) => at = entry.last_seal.filter(|seal| *seal < number),
             Err(error) if error.is_damage() => {
                 out.problems.push(Problem::of(&error));
-                let all = match known.take() {
-                    Some(all) => all,
-                    None => chain.candidates(number).await?,
-                };
-                at = all.iter().copied().rfind(|other| *other < number);
-                known = Some(all);
+                if known.is_empty() {
+                    known = chain.candidates(number).await?;
+                }
+                at = known.iter().copied().rfind(|other| *other < number);
             }
             Err(error) => return Err(error),
         }

@@ -28,11 +28,11 @@ pub(super) struct Log {
 /// Roll-ups that were used, oldest first.
 pub(super) type Rollups = Vec<(RollupRef, Arc<Directory>)>;
 
-/// Checks the entries up to `seal`, their segments but for those that were given up, and these roll-ups, oldest first.
+/// Checks the entries of these numbers, their segments but for those that were given up, and these roll-ups, oldest first.
 pub(super) async fn check_log(
     store: &Store,
     layout: &Layout,
-    seal: u64,
+    numbers: &[u64],
     (rollups, given_up): (Rollups, HashSet<(u64, u64)>),
     level: Level,
     out: &mut Verification,
@@ -53,8 +53,7 @@ pub(super) async fn check_log(
             }
         }
     };
-    let numbers = chain.candidates(seal).await?;
-    let mut entries = futures::stream::iter(numbers).map(read).buffered(AT_ONCE);
+    let mut entries = futures::stream::iter(numbers.iter().copied()).map(read).buffered(AT_ONCE);
     let mut log = Log { complete: true, ..Log::default() };
     let (mut before, mut check) = (None::<Digest>, Check::new(level));
     let mut sources = Sources::new(rollups);
@@ -143,12 +142,12 @@ impl Sources {
     }
 }
 
-/// The segments that claims up to `seal` gave up, where the way back to the beginning is broken: as far as entries can be
+/// The segments that claims among these entries gave up, where the way back to the beginning is broken: as far as entries can be
 /// read.
 pub(super) async fn given_up_in(
     store: &Store,
     layout: &Layout,
-    seal: u64,
+    numbers: &[u64],
 ) -> Result<HashSet<(u64, u64)>, ArchiveError> {
     let chain = Chain::new(store.clone(), layout.clone());
     let read = |number: u64| {
@@ -162,8 +161,7 @@ pub(super) async fn given_up_in(
             }
         }
     };
-    let numbers = chain.candidates(seal).await?;
-    let all: Vec<_> = futures::stream::iter(numbers).map(read).buffered(AT_ONCE).try_collect().await?;
+    let all: Vec<_> = futures::stream::iter(numbers.iter().copied()).map(read).buffered(AT_ONCE).try_collect().await?;
     Ok(keys(&all.concat()))
 }
 
