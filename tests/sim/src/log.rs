@@ -109,6 +109,14 @@ pub struct Log {
 }
 
 impl Log {
+    /// A log that was compacted and then cut may end in offsets without a batch. What a broker answers there (no error, no
+    /// batch, an end above the position) is what it answers where records are slow to come, too, so the run holds the
+    /// partition back until something is written.
+    pub fn ends_in_nothing(&self, from: i64) -> bool {
+        let written = self.batches.last().map_or(self.start, |batch| batch.last + 1);
+        !self.cuts.is_empty() && self.start <= from && written <= from && from < self.end
+    }
+
     /// Last stable offset.
     pub fn stable(&self) -> i64 {
         let stable = self.open.values().copied().min().unwrap_or(self.end);

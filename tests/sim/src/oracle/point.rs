@@ -127,7 +127,8 @@ pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, ma
         found.compare(&mut |text| out.push(format!("{place}: {text}")));
         let marks = lower.and_then(|lower| lower.get(&(id, row.partition)));
         let back = held.back(name, row.partition);
-        let away = back.iter().any(|back| back.reason != HeldReason::OpenTransaction);
+        let tail = |back: &HeldBack| p.log.ends_in_nothing(back.from);
+        let away = back.iter().any(|back| back.reason != HeldReason::OpenTransaction && !tail(back));
         if away && !made.troubled {
             out.push(format!("{place} is held back though nothing was wrong: {back:?}"));
         }
