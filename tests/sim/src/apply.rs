@@ -135,6 +135,8 @@ impl Apply {
                     offsets.insert((topic.clone(), *partition), end);
                 }
             }
+            Action::Expiration(millis) => state.expires_ms = Some(*millis),
+            Action::Sweep => state.sweep(now),
             Action::Heal => {
                 state.faults.heal();
                 let brokers: Vec<i32> = state.brokers.keys().copied().collect();

@@ -170,7 +170,7 @@ impl Log {
     /// Ends a transaction here, if it has records here.
     pub fn marker(&mut self, epoch: i32, producer: i64, producer_epoch: i16, committed: bool, time_ms: i64) {
         self.note_epoch(epoch);
-        self.producers.note_marker(producer, producer_epoch);
+        self.producers.note_marker(producer, producer_epoch, time_ms);
         let base = self.end;
         if let Some(first) = self.open.remove(&producer)
             && !committed
@@ -187,6 +187,14 @@ impl Log {
         let bytes = if self.stamps { stamped(&bytes, time_ms, true) } else { bytes };
         self.batches.push(Batch { base, last: base, kind, producer, bytes, records: Vec::new() });
         self.end = base + 1;
+    }
+
+    /// Retention by time: deletes the first batches, as long as all their records are older.
+    pub(crate) fn trim_older(&mut self, than_ms: i64) {
+        let newest =
+            |batch: &Batch| batch::BatchHeader::parse(&batch.bytes).map_or(i64::MAX, |head| head.max_timestamp);
+        let kept = self.batches.iter().find(|batch| newest(batch) >= than_ms).map_or(self.end, |batch| batch.base);
+        self.trim(kept);
     }
 
     /// Retention: deletes everything below an offset, but nothing of an open transaction.

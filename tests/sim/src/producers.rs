@@ -30,6 +30,8 @@ pub(crate) struct Told {
 #[derive(Debug, Default)]
 struct Known {
     epoch: i16,
+    /// Time of its newest record or marker, milliseconds since 1970.
+    newest_ms: i64,
     /// First and last sequence, base offset and newest time of the newest batches.
     batches: VecDeque<(i32, i32, i64, i64)>,
 }
@@ -86,8 +88,9 @@ impl Producers {
     pub(crate) fn note(&mut self, producer: i64, epoch: i16, sequences: (i32, i32), base: i64, time_ms: i64) {
         let known = self.known.entry(producer).or_default();
         if epoch > known.epoch {
-            *known = Known { epoch, batches: VecDeque::new() };
+            *known = Known { epoch, ..Known::default() };
         }
+        known.newest_ms = time_ms;
         known.batches.push_back((sequences.0, sequences.1, base, time_ms));
         while known.batches.len() > REMEMBERED {
             known.batches.pop_front();
@@ -95,12 +98,13 @@ impl Producers {
     }
 
     /// Notes a marker: a newer epoch begins.
-    pub(crate) fn note_marker(&mut self, producer: i64, epoch: i16) {
+    pub(crate) fn note_marker(&mut self, producer: i64, epoch: i16, time_ms: i64) {
         self.settle(producer);
         let known = self.known.entry(producer).or_default();
         if epoch > known.epoch {
-            *known = Known { epoch, batches: VecDeque::new() };
+            *known = Known { epoch, ..Known::default() };
         }
+        known.newest_ms = time_ms;
     }
 
     /// Whether this is the epoch of a producer.
@@ -121,9 +125,10 @@ impl Producers {
         })
     }
 
-    /// Forgets everything, as brokers do with producers whose records are old.
-    pub fn forget(&mut self) {
-        self.known.clear();
+    /// Forgets producers whose newest record or marker is older, but for those in a transaction
+    /// (`producer.id.expiration.ms`: the time of the records counts, not the time at which they came).
+    pub(crate) fn forget_older(&mut self, than_ms: i64, is_open: impl Fn(i64) -> bool) {
+        self.known.retain(|id, known| known.newest_ms >= than_ms || is_open(*id));
     }
 }
 
@@ -139,9 +144,14 @@ mod tests {
         assert_eq!(producers.judge(7, 0, 42, 43), Verdict::Seen(100, 5));
         assert_eq!(producers.judge(7, 0, 45, 45), Verdict::Refused(45));
         assert_eq!(producers.judge(7, 0, 44, 50), Verdict::New);
-        producers.note_marker(7, 1);
+        producers.note_marker(7, 1, 6);
         assert_eq!(producers.judge(7, 0, 44, 50), Verdict::Refused(47));
         assert_eq!(producers.judge(7, 1, 1, 1), Verdict::Refused(45));
         assert_eq!(producers.judge(7, 1, 0, 0), Verdict::New);
+        producers.forget_older(6, |_| false);
+        producers.forget_older(7, |_| true);
+        assert_eq!(producers.judge(7, 0, 44, 50), Verdict::Refused(47));
+        producers.forget_older(7, |_| false);
+        assert_eq!(producers.judge(7, 0, 44, 50), Verdict::New);
     }
 }

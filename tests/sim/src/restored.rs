@@ -33,7 +33,7 @@ pub(crate) struct Judge {
     bystander: Option<(Uuid, i64, BTreeMap<String, String>)>,
     /// Configs that somebody else sets.
     touched: BTreeSet<(String, String)>,
-    /// When topics are deleted by somebody else.
+    /// When topics or records are deleted by somebody else.
     deletions: Vec<u64>,
     /// Whether others are at the target.
     pub(crate) contested: bool,
@@ -54,7 +54,8 @@ impl Judge {
             Action::Config(topic, name, _) => Some((topic.clone(), name.clone())),
             _ => None,
         });
-        let deletion = |at: &&crate::script::At| matches!(at.what, Action::Delete(_));
+        let deletion =
+            |at: &&crate::script::At| matches!(at.what, Action::Delete(_) | Action::Trim(..) | Action::Sweep);
         Self {
             wanted: source.topics.values().flat_map(place).collect(),
             source: source.topics.values().map(|topic| (topic.name.clone(), topic.configs.clone())).collect(),
@@ -69,6 +70,7 @@ impl Judge {
                         | Action::Produce(..)
                         | Action::Config(..)
                         | Action::Delete(_)
+                        | Action::Trim(..)
                         | Action::Create(..)
                 )
             }),

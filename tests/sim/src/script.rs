@@ -154,6 +154,10 @@ pub enum Action {
     Restore(Rival),
     /// Somebody sets a config of a topic.
     Config(String, String, String),
+    /// Brokers forget producers and transactional ids that are idle for so many milliseconds.
+    Expiration(u64),
+    /// Brokers delete what is older than its topic keeps, and forget who was idle for too long.
+    Sweep,
     /// Everything that is wrong ends: brokers start, faults pass.
     Heal,
 }
@@ -173,6 +177,7 @@ impl Action {
                 | Self::Erase(..)
                 | Self::Compact(..)
                 | Self::Commit(..)
+                | Self::Sweep
         )
     }
 }

@@ -176,7 +176,13 @@ impl Kafka {
                     .with_config_source(source)
             };
             if asked.resource_type == BROKER {
-                return out.with_configs(BROKER_CONFIGS.iter().map(|(name, value)| entry(name, value, 5)).collect());
+                let expires = state.expires_ms.map(|millis| millis.to_string());
+                let set = expires.as_deref();
+                let config = |(name, value): &(&str, &str)| match set.filter(|_| name.ends_with(".expiration.ms")) {
+                    Some(set) => entry(name, set, 4),
+                    None => entry(name, value, 5),
+                };
+                return out.with_configs(BROKER_CONFIGS.iter().map(config).collect());
             }
             let Some(topic) = state.topics.get(&*asked.resource_name) else { return out.with_error_code(3) };
             let own = topic.configs.iter().map(|(name, value)| entry(name, value, 1));

@@ -111,6 +111,11 @@ pub struct State {
     pub transactional: BTreeMap<String, (i64, i16)>,
     /// How the last transaction of a producer and epoch ended: committed or not.
     pub ended: BTreeMap<(i64, i16), bool>,
+    /// Milliseconds after which an idle producer, or an idle transactional id, is forgotten; `None`: the defaults, which are
+    /// longer than any script.
+    pub expires_ms: Option<u64>,
+    /// When a transactional id was used last.
+    used_ms: BTreeMap<String, u64>,
     /// The epoch that a transactional id's producer named when it asked for its present one.
     named_epochs: BTreeMap<String, i16>,
     /// Answers as Kafka 3.9 where 4.3 has others: who names its epoch while its transaction is open is fenced, an old epoch
@@ -222,6 +227,7 @@ impl State {
     /// The next producer epoch of a transactional id; what it had open is rolled back first, under an epoch of its own
     /// that nobody is told. Who names the id and epoch that it had gets the next one only if nobody was faster (KIP-360).
     pub(super) fn next_epoch(&mut self, name: &str, given: Option<(i64, i16)>, now_ms: u64) -> Result<(i64, i16), i16> {
+        self.used_ms.insert(name.to_owned(), now_ms);
         let Some((id, mut epoch)) = self.transactional.get(name).copied() else {
             let fresh = (self.new_producer(), 0);
             self.transactional.insert(name.to_owned(), fresh);
@@ -275,6 +281,7 @@ impl State {
         if code != 0 {
             return code;
         }
+        self.used_ms.insert(name.to_owned(), now_ms);
         if self.transactions.contains_key(&producer.0) {
             self.end_transaction(producer.0, committed, now_ms);
             return 0;
@@ -305,6 +312,31 @@ impl State {
                 p.log.marker(p.epoch, producer, epoch, committed, EPOCH_MS + now_ms as i64);
             }
         }
+    }
+
+    /// Brokers look for what they may delete or forget: records older than `retention.ms`, and whoever was idle for long.
+    pub fn sweep(&mut self, now_ms: u64) {
+        let now = EPOCH_MS + now_ms as i64;
+        for topic in self.topics.values_mut() {
+            let policy = topic.configs.get("cleanup.policy").map_or("delete", String::as_str);
+            let retention = topic.configs.get("retention.ms").and_then(|text| text.parse::<i64>().ok());
+            let retention = retention.filter(|millis| *millis >= 0 && policy.contains("delete"));
+            for p in &mut topic.partitions {
+                if let Some(millis) = retention {
+                    p.log.trim_older(now - millis);
+                }
+            }
+        }
+        let Some(expires) = self.expires_ms else { return };
+        for p in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            let open = &p.log.open;
+            p.log.producers.forget_older(now - expires as i64, |id| open.contains_key(&id));
+        }
+        let Self { transactional, transactions, used_ms, .. } = self;
+        transactional.retain(|name, (id, _)| {
+            let idle = now_ms - used_ms.get(name).copied().unwrap_or(0);
+            idle < expires || transactions.contains_key(id)
+        });
     }
 
     /// Stops a broker: its partitions move to other replicas, or have no leader.

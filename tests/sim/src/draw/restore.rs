@@ -41,7 +41,44 @@ pub fn restore_script(seed: u64) -> Script {
         }
         actions.sort_by_key(|at| at.ms);
     }
+    let mut target = target;
+    sweeps(seed, &before, &mut target, &mut actions);
     Script { seed, brokers, settings, before, target, actions, deaths, pause_ms: 0 }
+}
+
+/// Brokers that delete and forget, in some of the scripts: topics that keep records for a moment only, producers that are
+/// forgotten soon, and records that somebody deletes.
+fn sweeps(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut Vec<At>) {
+    let rng = Rng::new(seed, "draw-sweeps");
+    if !rng.percent(40) {
+        return;
+    }
+    if rng.percent(60) {
+        target.insert(0, Action::Expiration(*rng.pick(&[3_000, 6_000, 20_000])));
+    }
+    for action in target.iter_mut() {
+        if let Action::Config(_, name, value) = action
+            && name == "retention.ms"
+            && rng.percent(50)
+        {
+            "1000".clone_into(value);
+        }
+    }
+    for _ in 0..rng.between(1, 8) {
+        actions.push(At { ms: rng.below(10 * SPAN), what: Action::Sweep });
+    }
+    let created = before.iter().find_map(|action| match action {
+        Action::Create(name, partitions, _) => Some((name.clone(), *partitions)),
+        _ => None,
+    });
+    if let Some((topic, partitions)) = created.filter(|_| rng.percent(25)) {
+        let what = match rng.below(3) {
+            0 => Action::Config(topic, "retention.ms".into(), "1000".into()),
+            _ => Action::Trim(topic, rng.below(partitions as u64) as i32, rng.between(5, 100)),
+        };
+        actions.push(At { ms: rng.below(SPAN), what });
+    }
+    actions.sort_by_key(|at| at.ms);
 }
 
 impl Drawing {

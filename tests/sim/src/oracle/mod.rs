@@ -226,7 +226,11 @@ impl Oracle {
         let held = match point::read(&self.ground.plain_store(), set, entry).await {
             Ok(held) => held,
             // Nobody looks at the base again once the set is claimed.
-            Err(_) if !self.outlasts(set, entry) => return,
+            Err(_) if !self.outlasts(set, entry) => {
+                // What the point after it is compared with is not known then.
+                self.inner().live.remove(set);
+                return;
+            }
             Err(error) => return self.violation(format!("{set}, entry {entry} cannot be read: {error}")),
         };
         self.check_vanished(&held, said);
