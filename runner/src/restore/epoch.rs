@@ -31,6 +31,10 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
             }
             guard::renew(restore).await?;
             let fence = fence(restore, &last).await?;
+            if fence.is_none() {
+                // That took so long that the guards may be forgotten, too.
+                guard::renew(restore).await?;
+            }
             tails::read(&restore.cluster, &restore.state, fence).await?
         }
         None => guard::first(restore, plan).await?,
@@ -61,9 +65,11 @@ fn no_right(error: &WireError) -> bool {
     error.broker_code() == Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
 }
 
-/// Somebody else took the next epoch of the transactional id, or the coordinator ended the fence by itself.
+/// Somebody else took the next epoch of the transactional id, or the coordinator ended the fence by itself, or forgot the
+/// id between two requests.
 fn is_lost(error: &WireError) -> bool {
-    matches!(error.broker_code(), Some(code::INVALID_PRODUCER_EPOCH | code::PRODUCER_FENCED))
+    let lost = [code::INVALID_PRODUCER_EPOCH, code::PRODUCER_FENCED, code::INVALID_PRODUCER_ID_MAPPING];
+    error.broker_code().is_some_and(|code| lost.contains(&code))
 }
 
 /// Ends an epoch for good: its producer id gets a newer epoch and a marker in every partition. `None` where the
