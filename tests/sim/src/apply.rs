@@ -135,7 +135,9 @@ impl Apply {
                     offsets.insert((topic.clone(), *partition), end);
                 }
             }
-            Action::Expiration(millis) => state.expires_ms = Some(*millis),
+            Action::Expiration(producers, ids, at_once) => {
+                (state.expires_ms, state.forgets_at_once) = (Some((*producers, *ids)), *at_once);
+            }
             Action::Sweep => state.sweep(now),
             Action::Heal => {
                 state.faults.heal();

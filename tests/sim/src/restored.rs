@@ -18,7 +18,7 @@ pub(crate) const BYSTANDER: &str = "bystander";
 /// Virtual milliseconds between the last look of a restore and its last word.
 const LAST_LOOK_MS: u64 = 3_000;
 /// Codes with which a restore may end for good once somebody else was at the target.
-const OF_RIVALS: [&str; 7] = ["KB2006", "KB5001", "KB5002", "KB5004", "KB5007", "KB5008", "KB5011"];
+const OF_RIVALS: [&str; 8] = ["KB2006", "KB5001", "KB5002", "KB5004", "KB5007", "KB5008", "KB5010", "KB5011"];
 
 /// What must be there.
 #[derive(Debug, Clone)]
@@ -91,6 +91,8 @@ impl Judge {
         }
         let code = report.failure.as_ref().map(|failure| failure.code.as_str()).unwrap_or_default();
         match exit {
+            // What was deleted after the restore ended is nothing that it says.
+            ExitCode::Done if report.outcome == "AlreadyDone" && self.deletions.iter().any(|ms| *ms < since) => {}
             ExitCode::Done => self.complete(target, since, &mut wrong),
             ExitCode::Resumable => {}
             ExitCode::Fenced if self.rivals => {}

@@ -154,8 +154,8 @@ pub enum Action {
     Restore(Rival),
     /// Somebody sets a config of a topic.
     Config(String, String, String),
-    /// Brokers forget producers and transactional ids that are idle for so many milliseconds.
-    Expiration(u64),
+    /// Brokers forget producers that are idle for so many milliseconds, and transactional ids: at once, or at a sweep.
+    Expiration(u64, u64, bool),
     /// Brokers delete what is older than its topic keeps, and forget who was idle for too long.
     Sweep,
     /// Everything that is wrong ends: brokers start, faults pass.

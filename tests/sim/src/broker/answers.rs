@@ -176,10 +176,14 @@ impl Kafka {
                     .with_config_source(source)
             };
             if asked.resource_type == BROKER {
-                let expires = state.expires_ms.map(|millis| millis.to_string());
-                let set = expires.as_deref();
-                let config = |(name, value): &(&str, &str)| match set.filter(|_| name.ends_with(".expiration.ms")) {
-                    Some(set) => entry(name, set, 4),
+                let set = |name: &str| match (name, state.expires_ms?) {
+                    ("producer.id.expiration.ms", (millis, _)) | ("transactional.id.expiration.ms", (_, millis)) => {
+                        Some(millis.to_string())
+                    }
+                    _ => None,
+                };
+                let config = |(name, value): &(&str, &str)| match set(name) {
+                    Some(set) => entry(name, &set, 4),
                     None => entry(name, value, 5),
                 };
                 return out.with_configs(BROKER_CONFIGS.iter().map(config).collect());

@@ -111,9 +111,11 @@ pub struct State {
     pub transactional: BTreeMap<String, (i64, i16)>,
     /// How the last transaction of a producer and epoch ended: committed or not.
     pub ended: BTreeMap<(i64, i16), bool>,
-    /// Milliseconds after which an idle producer, or an idle transactional id, is forgotten; `None`: the defaults, which are
+    /// Milliseconds after which an idle producer, and an idle transactional id, are forgotten; `None`: the defaults, which are
     /// longer than any script.
-    pub expires_ms: Option<u64>,
+    pub expires_ms: Option<(u64, u64)>,
+    /// Brokers look for idle producers all the time, and not at sweeps only.
+    pub forgets_at_once: bool,
     /// When a transactional id was used last.
     used_ms: BTreeMap<String, u64>,
     /// The epoch that a transactional id's producer named when it asked for its present one.
@@ -314,6 +316,13 @@ impl State {
         }
     }
 
+    /// What brokers do before a request of a producer.
+    pub(super) fn before_request(&mut self, now_ms: u64) {
+        if self.forgets_at_once {
+            self.forget_idle(now_ms);
+        }
+    }
+
     /// Brokers look for what they may delete or forget: records older than `retention.ms`, and whoever was idle for long.
     pub fn sweep(&mut self, now_ms: u64) {
         let now = EPOCH_MS + now_ms as i64;
@@ -327,15 +336,21 @@ impl State {
                 }
             }
         }
-        let Some(expires) = self.expires_ms else { return };
+        self.forget_idle(now_ms);
+    }
+
+    /// Producers whose records are old are forgotten, and transactional ids that nobody used.
+    fn forget_idle(&mut self, now_ms: u64) {
+        let Some((producers, ids)) = self.expires_ms else { return };
+        let now = EPOCH_MS + now_ms as i64;
         for p in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
             let open = &p.log.open;
-            p.log.producers.forget_older(now - expires as i64, |id| open.contains_key(&id));
+            p.log.producers.forget_older(now - producers as i64, |id| open.contains_key(&id));
         }
         let Self { transactional, transactions, used_ms, .. } = self;
         transactional.retain(|name, (id, _)| {
             let idle = now_ms - used_ms.get(name).copied().unwrap_or(0);
-            idle < expires || transactions.contains_key(id)
+            idle < ids || transactions.contains_key(id)
         });
     }
 

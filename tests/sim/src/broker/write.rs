@@ -24,6 +24,7 @@ impl Kafka {
         let now = EPOCH_MS + self.trace.now_ms() as i64;
         let name = request.transactional_id.as_ref().map(|name| name.0.to_string());
         self.change(|state| {
+            state.before_request(self.trace.now_ms());
             let mut answer = ProduceResponse::default();
             for topic in &request.topic_data {
                 let mut out = TopicProduceResponse::default().with_name(topic.name.clone());
@@ -50,6 +51,7 @@ impl Kafka {
     pub(super) fn init_producer(&self, request: &InitProducerIdRequest) -> InitProducerIdResponse {
         let now = self.trace.now_ms();
         self.change(|state| {
+            state.before_request(now);
             let (id, epoch) = match &request.transactional_id {
                 None => (state.new_producer(), 0),
                 Some(name) => {
@@ -70,6 +72,7 @@ impl Kafka {
     pub(super) fn add_partitions(&self, request: &AddPartitionsToTxnRequest) -> AddPartitionsToTxnResponse {
         let now = self.trace.now_ms();
         self.change(|state| {
+            state.before_request(now);
             let name = request.v3_and_below_transactional_id.0.to_string();
             let producer = (request.v3_and_below_producer_id.0, request.v3_and_below_producer_epoch);
             let mut code = state.coordinated(&name, producer);
@@ -103,6 +106,7 @@ impl Kafka {
     pub(super) fn end_txn(&self, request: &EndTxnRequest) -> EndTxnResponse {
         let now = self.trace.now_ms();
         self.change(|state| {
+            state.before_request(now);
             let producer = (request.producer_id.0, request.producer_epoch);
             let code = state.end_for(&request.transactional_id.0, producer, request.committed, now);
             EndTxnResponse::default().with_error_code(code)

@@ -1,6 +1,7 @@
 //! Drawing restores: what the source holds, and what happens to the target and the store while it is restored.
 
 use super::{Drawing, PASSING};
+use crate::broker::Broken;
 use crate::rng::Rng;
 use crate::script::{Action, At, Mode, Rival, Script, Settings};
 use crate::store::{Fault, Rule};
@@ -11,6 +12,8 @@ const APIS: [i16; 15] = [0, 0, 2, 3, 10, 18, 19, 22, 22, 24, 24, 26, 26, 32, 44]
 /// with any other code of its own, a controller has not made it.
 const OF_WRITES: [(i16, i16); 7] = [(0, 19), (0, 20), (22, 51), (24, 51), (26, 51), (26, 15), (CREATE_TOPICS, 7)];
 const CREATE_TOPICS: i16 = 19;
+const PRODUCE: i16 = 0;
+const METADATA: i16 = 3;
 /// Milliseconds within which things happen: a restore of so few records takes a second or two.
 const SPAN: u64 = 4_000;
 
@@ -43,7 +46,13 @@ pub fn restore_script(seed: u64) -> Script {
     }
     let mut target = target;
     sweeps(seed, &before, &mut target, &mut actions);
+    encounters(seed, &before, &mut target, &mut actions);
     Script { seed, brokers, settings, before, target, actions, deaths, pause_ms: 0 }
+}
+
+/// Transactional ids last longer than requests may take.
+fn expiration(rng: &Rng, at_once: bool) -> Action {
+    Action::Expiration(*rng.pick(&[1_000, 3_000, 6_000]), *rng.pick(&[20_000, 60_000, 604_800_000]), at_once)
 }
 
 /// Brokers that delete and forget, in some of the scripts: topics that keep records for a moment only, producers that are
@@ -54,7 +63,7 @@ fn sweeps(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut 
         return;
     }
     if rng.percent(60) {
-        target.insert(0, Action::Expiration(*rng.pick(&[3_000, 6_000, 20_000])));
+        target.insert(0, expiration(&rng, rng.percent(50)));
     }
     for action in target.iter_mut() {
         if let Action::Config(_, name, value) = action
@@ -77,6 +86,52 @@ fn sweeps(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut 
             _ => Action::Trim(topic, rng.below(partitions as u64) as i32, rng.between(5, 100)),
         };
         actions.push(At { ms: rng.below(SPAN), what });
+    }
+    actions.sort_by_key(|at| at.ms);
+}
+
+/// What must come together to do harm, in some of the scripts: a stranger who writes where answers are lost, an attempt
+/// that wakes up behind another one where brokers have forgotten the fence, a leader that appends and then knows nothing, a
+/// held config that somebody changes just before brokers delete, brokers that do not know the target for a moment.
+fn encounters(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut Vec<At>) {
+    let rng = Rng::new(seed, "draw-encounters");
+    let places: Vec<_> = before
+        .iter()
+        .filter_map(|action| match action {
+            Action::Create(name, partitions, _) => Some((name.clone(), *partitions as u64)),
+            _ => None,
+        })
+        .collect();
+    let (topic, partitions) = rng.pick(&places).clone();
+    let ms = rng.below(SPAN / 2);
+    match rng.below(10) {
+        0 => {
+            let partition = rng.below(partitions) as i32;
+            let broken = *rng.pick(&[Broken::Close, Broken::CutAndClose, Broken::Never]);
+            actions.push(At { ms, what: Action::Break(PRODUCE, broken, rng.between(1, 6) as u32) });
+            let what = Action::Produce(topic, partition, 1, rng.between(1, 3) as u32, 100);
+            actions.push(At { ms: ms + rng.below(300), what });
+        }
+        1 => {
+            target.insert(0, expiration(&rng, true));
+            actions.push(At { ms, what: Action::Freeze(rng.between(6_000, 40_000)) });
+            actions.push(At { ms: ms + rng.below(2_000), what: Action::Restore(Rival::Same) });
+        }
+        2 => {
+            target.insert(0, expiration(&rng, true));
+            let code = *rng.pick(&[3, 5, 6, 74, 75]);
+            actions.push(At { ms, what: Action::Code(PRODUCE, code, Some(rng.between(1, 4) as u32)) });
+        }
+        3 => {
+            actions.push(At { ms: 0, what: Action::Slow(rng.between(10, 200)) });
+            actions.push(At { ms, what: Action::Config(topic, "retention.ms".into(), "1000".into()) });
+            actions.extend((1..8).map(|n| At { ms: ms + n * rng.between(50, 500), what: Action::Sweep }));
+        }
+        4 => {
+            let codes = (0..rng.between(1, 6)).map(|_| *rng.pick(&[3, 5]));
+            actions.extend(codes.map(|code| At { ms: rng.below(SPAN), what: Action::Code(METADATA, code, Some(1)) }));
+        }
+        _ => {}
     }
     actions.sort_by_key(|at| at.ms);
 }
