@@ -16,6 +16,7 @@ use object_store::{
 use tokio::time::Instant;
 
 use crate::answer::RANGE_IGNORED;
+use crate::limit::LIMIT;
 use crate::uploads::Uploads;
 use crate::{ArchiveError, classify};
 
@@ -142,8 +143,17 @@ impl Store {
     pub async fn get(&self, key: &Path) -> Result<Option<Bytes>, ArchiveError> {
         let fail = |error: object_store::Error| ArchiveError::store("read", self.show(key), &error);
         let path = self.path(key);
-        match self.again(async || self.inner.get(&path).await?.bytes().await).await {
-            Ok(bytes) => Ok(Some(bytes)),
+        let read = async || {
+            let found = self.inner.get(&path).await?;
+            // What is read at once is a document.
+            if found.meta.size > LIMIT as u64 { Ok(Err(found.meta.size)) } else { found.bytes().await.map(Ok) }
+        };
+        match self.again(read).await {
+            Ok(Ok(bytes)) => Ok(Some(bytes)),
+            Ok(Err(size)) => {
+                let reason = format!("it has {size} bytes, and at most {LIMIT} are read");
+                Err(ArchiveError::damaged(self.show(key), reason))
+            }
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
@@ -204,11 +214,18 @@ impl Store {
     /// Asks for a range; a local file is only opened.
     async fn open_range(&self, key: &Path, range: Range<u64>) -> Result<Source, ArchiveError> {
         let (path, start) = (self.path(key), range.start);
+        if range.end < start {
+            return Err(ArchiveError::damaged(
+                self.show(key),
+                format!("it ends at byte {}, before {start}", range.end),
+            ));
+        }
         let ask = async || {
             let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
             let found = self.inner.get_opts(&path, options).await?;
+            let end = found.range.end;
             Ok(match found.payload {
-                GetResultPayload::File(file, _) => Source::File(file),
+                GetResultPayload::File(file, _) => Source::File(file, end),
                 GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await? },
             })
         };
@@ -447,8 +464,8 @@ fn is_absent(error: &object_store::Error) -> bool {
 
 /// Where the bytes of a range come from.
 enum Source {
-    /// A local file, not read yet.
-    File(File),
+    /// A local file, not read yet, and where what was asked for ends in it.
+    File(File, u64),
     /// Bytes that have arrived, from this place of the object on.
     Read { start: u64, bytes: Bytes },
 }
@@ -459,7 +476,10 @@ impl Source {
     fn part(&mut self, shown: &str, range: Range<u64>, buffer: Vec<u8>) -> Result<Bytes, ArchiveError> {
         let wanted = range.end - range.start;
         let bytes = match self {
-            Self::File(file) => read_file(file, range, buffer).map_err(|source| {
+            Self::File(_, end) if *end < range.end => {
+                return Err(ArchiveError::damaged(shown, format!("it ends at byte {end}, not {}", range.end)));
+            }
+            Self::File(file, _) => read_file(file, range, buffer).map_err(|source| {
                 let source = Box::new(source);
                 ArchiveError::store("read", shown, &object_store::Error::Generic { store: "file system", source })
             })?,

@@ -1,10 +1,11 @@
 //! Servers that say in a login what no server should.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contract::{ConnectionSpec, SaslMechanism, SecurityProtocol};
 use kafka_protocol::messages::{RequestKind, ResponseKind, SaslAuthenticateResponse, SaslHandshakeResponse};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles, WireError};
 
