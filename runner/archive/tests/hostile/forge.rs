@@ -95,6 +95,11 @@ pub(crate) fn forged(objects: &Objects, key: &str, place: &str, value: Value) ->
     Forger { objects: objects.clone(), target: key.to_owned(), change, ..Forger::new() }.forge()
 }
 
+/// All documents are rewritten, and all digests and links are mended.
+pub(crate) fn rewritten(objects: &Objects, rewrite: fn(&str, &mut Value)) -> Objects {
+    Forger { objects: objects.clone(), rewrite: Some(rewrite), ..Forger::new() }.forge()
+}
+
 /// The last segment has this block instead of its own.
 pub(crate) fn with_block(objects: &Objects, packed: &[u8], codec: u8, size: u64) -> Objects {
     let mut forger = Forger { objects: objects.clone(), ..Forger::new() };
@@ -131,6 +136,11 @@ pub(crate) fn with_pages(objects: &Objects, packed: &[u8], size: u64, count: u64
     out.extend(zstd::bulk::compress(&serde_json::to_vec(&directory).unwrap(), 1).unwrap());
     forger.objects.insert(key, out);
     forger.forge()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let byte = |place: usize| u8::from_str_radix(&text[place..place + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(byte).collect()
 }
 
 /// The first 128 bits of a digest.
@@ -253,6 +263,7 @@ struct Forger {
     mend: bool,
     target: String,
     change: Option<(Place, Change)>,
+    rewrite: Option<fn(&str, &mut Value)>,
     /// New references of segments, and of roll-ups by their last entry.
     segments: HashMap<String, Value>,
     rollups: HashMap<u64, Value>,
@@ -266,6 +277,7 @@ impl Forger {
             mend: true,
             target: String::new(),
             change: None,
+            rewrite: None,
             segments: HashMap::new(),
             rollups: HashMap::new(),
             digests: BTreeMap::new(),
@@ -311,6 +323,9 @@ impl Forger {
     }
 
     fn harm(&self, key: &str, value: &mut Value) {
+        if let Some(rewrite) = self.rewrite {
+            rewrite(key, value);
+        }
         if let Some((at, change)) = self.change.as_ref().filter(|_| key == self.target) {
             changed(value, at, change);
         }
@@ -326,7 +341,7 @@ impl Forger {
     }
 
     fn segment(&mut self, key: &str) {
-        if key != self.target {
+        if key != self.target && self.rewrite.is_none() {
             return;
         }
         let Some((bytes, mut footer)) = self.opened(key) else { return };
@@ -340,7 +355,7 @@ impl Forger {
         let (at, digest) = (bytes.len(), Digest::of(&packed));
         bytes.extend_from_slice(&packed);
         bytes.extend_from_slice(&(packed.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&hex::decode(digest.to_string()).unwrap());
+        bytes.extend_from_slice(&unhex(&digest.to_string()));
         bytes.extend_from_slice(WORD);
         let reference = json!({
             "size": bytes.len(), "footerAt": at, "footerLength": packed.len(), "digest": digest
