@@ -7,6 +7,7 @@ use plugin::cli::Cli;
 use plugin::error::Error;
 use plugin::exit::Exit;
 use plugin::screen::{Screen, Tone};
+use plugin::show::words::safe_lines;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -44,13 +45,13 @@ fn complain(error: &Error, screen: &mut Screen) {
     if matches!(error, Error::Closed) {
         return;
     }
-    let mut lines = error.to_string();
+    let mut lines = safe_lines(&error.to_string());
     if let Some(code) = error.code() {
         lines = format!("{lines}  ({code})");
     }
     let word = screen.style.paint(Tone::Bad, "error:");
     screen.complain(&format!("{word} {lines}"));
     if let Some(hint) = error.hint() {
-        screen.complain(&format!("hint: {hint}"));
+        screen.complain(&format!("hint: {}", safe_lines(&hint)));
     }
 }

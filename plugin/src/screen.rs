@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
 use crate::error::Error;
+use crate::show::words::{cut, harmless, safe, safe_json};
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -71,18 +72,32 @@ pub enum Tone {
     Strong,
 }
 
+impl Tone {
+    const ALL: [Self; 5] = [Self::Good, Self::Warn, Self::Bad, Self::Faint, Self::Strong];
+
+    fn style(self) -> anstyle::Style {
+        match self {
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warn => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Faint => anstyle::Style::new().dimmed(),
+            Self::Strong => anstyle::Style::new().bold(),
+        }
+    }
+}
+
 impl Style {
-    /// Text in a tone.
+    /// Text in a tone; nothing of the text acts.
     #[must_use]
     pub fn paint(&self, tone: Tone, text: &str) -> String {
-        let style = match tone {
-            Tone::Good => AnsiColor::Green.on_default(),
-            Tone::Warn => AnsiColor::Yellow.on_default(),
-            Tone::Bad => AnsiColor::Red.on_default(),
-            Tone::Faint => anstyle::Style::new().dimmed(),
-            Tone::Strong => anstyle::Style::new().bold(),
-        };
-        if self.colour && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+        let (style, text) = (tone.style(), safe(text));
+        if self.colour && !text.is_empty() { format!("{style}{text}{style:#}") } else { text }
+    }
+
+    /// The codes that painted text has.
+    fn codes(&self) -> Vec<String> {
+        let both = |tone: Tone| [format!("{}", tone.style()), format!("{:#}", tone.style())];
+        if self.colour { Tone::ALL.into_iter().flat_map(both).collect() } else { Vec::new() }
     }
 
     /// A moment.
@@ -174,16 +189,33 @@ impl Screen {
         Self { out, messages, style, watched: false, interactive: false, quiet: true }
     }
 
-    /// Writes text to standard output.
+    /// Writes lines to standard output. Whatever stands in them, nothing acts on a terminal but our own colours.
     ///
     /// # Errors
     /// When it is closed.
     pub fn text(&mut self, text: &str) -> Result<(), Error> {
-        self.out.write_all(text.as_bytes())?;
+        self.out.write_all(harmless(text, &self.style.codes()).as_bytes())?;
         Ok(())
     }
 
-    /// Writes bytes to standard output.
+    /// Writes JSON to standard output.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn json(&mut self, text: &str) -> Result<(), Error> {
+        self.out.write_all(safe_json(text).as_bytes())?;
+        Ok(())
+    }
+
+    /// Makes the terminal empty.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn clear(&mut self) -> Result<(), Error> {
+        self.bytes(b"\x1b[2J\x1b[H")
+    }
+
+    /// Writes bytes to standard output as they are: whoever calls this has looked at them.
     ///
     /// # Errors
     /// When it is closed.
@@ -213,7 +245,7 @@ impl Screen {
         if self.watched && !self.quiet {
             let room =
                 terminal_size::terminal_size_of(std::io::stderr()).map_or(USUAL, |(width, _)| usize::from(width.0));
-            let text = line.map(|line| crate::show::words::cut(line, room.saturating_sub(1))).unwrap_or_default();
+            let text = line.map(|line| cut(&safe(line), room.saturating_sub(1))).unwrap_or_default();
             drop(write!(self.messages, "\r\u{1b}[K{text}"));
             drop(self.messages.flush());
         }
@@ -223,7 +255,7 @@ impl Screen {
     pub fn complain(&mut self, line: &str) {
         drop(self.out.flush());
         // Nobody is left to tell that this failed.
-        drop(writeln!(self.messages, "{line}"));
+        drop(writeln!(self.messages, "{}", harmless(line, &self.style.codes())));
     }
 }
 

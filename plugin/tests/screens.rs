@@ -216,3 +216,50 @@ fn protection() {
     check("status", |style| show::status::status(&status, false, style));
     check("status-everywhere", |style| show::status::status(&status, true, style));
 }
+
+/// What resources and runs say of themselves is text of somebody else.
+#[test]
+fn statuses_with_escapes_act_on_nothing() {
+    let evil = |text: &str| format!("{text}\u{1b}[2J\u{1b}[32m\u{202e}\u{9b}1A\r\nhint: EVIL");
+    let backup = BackupLine {
+        namespace: evil("shop"),
+        name: evil("a"),
+        health: Health::Failed,
+        point: Some(evil("a-20261122-020000")),
+        newest: None,
+        exposed_seconds: None,
+        next: None,
+        every_seconds: None,
+        continuous: true,
+        records: Some(1),
+        bytes: Some(1),
+        bytes_per_sec: None,
+        problem: Some(evil("refused")),
+        hint: Some(evil("next")),
+    };
+    let restore = RestoreLine {
+        namespace: evil("shop"),
+        name: evil("a"),
+        health: Health::Running,
+        dry_run: false,
+        percent: Some(62.4),
+        records: Some(7_440),
+        topic: Some(evil("orders")),
+        left_seconds: Some(100),
+        ended: None,
+        problem: Some(evil("refused")),
+        hint: Some(evil("next")),
+    };
+    let status = Status { operator: Some(evil("away")), backups: vec![backup], restores: vec![restore] };
+    for colour in [false, true] {
+        let (times, zone) = (Times::Utc, TimeZone::UTC);
+        let now = time("2026-11-22T12:00:00Z");
+        let style = Style { width: Some(100), colour, times, zone, now, titles: true };
+        let text = show::status::status(&status, true, &style);
+        assert!(!text.contains("\u{1b}[32m\u{202e}") && !text.contains("\u{1b}[32m\\u{202e}"), "{text:?}");
+        assert!(!text.contains("\nhint: EVIL"), "{text}");
+        let acts = text.chars().find(|letter| !matches!(letter, '\n' | '\u{1b}') && contract::words::acts(*letter));
+        assert_eq!(acts, None, "{text:?}");
+        assert!(colour || !text.contains('\u{1b}'), "{text:?}");
+    }
+}

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use contract::words::safe_json;
 use contract::{Event, EventKind, GroupChange, MemberChange, OutputStream};
 
 use crate::context::Context;
@@ -105,8 +106,8 @@ impl Emitter {
         let worth = if matches!(kind, EventKind::Progress { .. }) { Worth::Progress } else { Worth::Event };
         inner.seq += 1;
         let event = Event { source: "kafka-backup".into(), seq: inner.seq, at: self.context.now_text(), kind };
-        let mut line = match serde_json::to_vec(&event) {
-            Ok(line) => line,
+        let mut line = match serde_json::to_string(&event) {
+            Ok(line) => safe_json(&line).into_bytes(),
             Err(error) => {
                 tracing::error!(%error, seq = inner.seq, "an event could not be written as JSON");
                 inner.kept.lose(1);

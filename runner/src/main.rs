@@ -55,10 +55,11 @@ fn start_logging(format: commands::LogFormat) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("warn"), Some(error).filter(|_| std::env::var_os("KAFKA_BACKUP_LOG").is_some())),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| outlet::LogLines);
+    // No colours: what a log says of names and hosts must not act on a terminal, and colours could not be told apart.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     match format {
-        commands::LogFormat::Text => builder.with_target(false).init(),
-        commands::LogFormat::Json => builder.json().init(),
+        commands::LogFormat::Text => builder.with_target(false).with_writer(|| outlet::LogLines::Text).init(),
+        commands::LogFormat::Json => builder.json().with_writer(|| outlet::LogLines::Json).init(),
     }
     if let Some(error) = wrong {
         tracing::warn!(%error, "KAFKA_BACKUP_LOG cannot be read; the log is at level warn");

@@ -101,7 +101,7 @@ fn list(backups: &[Backup], output: Output, screen: &mut Screen) -> Result<(), E
             let text = show::points::points(backups, output == Output::Wide, &screen.style);
             screen.text(&text)?;
             for problem in backups.iter().flat_map(|backup| &backup.problems) {
-                screen.say(&format!("damaged: {problem}"));
+                screen.say(&format!("damaged: {}", show::words::safe(problem)));
             }
             Ok(())
         }

@@ -22,7 +22,7 @@ use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
-use crate::show::words::duration;
+use crate::show::words::{duration, safe};
 
 /// The Secret of the webhook's certificate.
 const WEBHOOK_SECRET: &str = "kafka-backup-webhook";
@@ -104,7 +104,7 @@ pub(crate) async fn doctor(options: Options, cluster: &Cluster, screen: &mut Scr
                 (false, true) => screen.style.paint(Tone::Good, "ok  "),
                 (false, false) => screen.style.paint(Tone::Bad, "FAIL"),
             };
-            screen.text(&format!("  {mark}  {:<12} {}\n", check.name, check.found))?;
+            screen.text(&format!("  {mark}  {:<12} {}\n", check.name, safe(&check.found)))?;
             if let Some(fix) = &check.fix {
                 let fix = screen.style.paint(Tone::Faint, &format!("fix: {fix}"));
                 screen.text(&format!("                     {fix}\n"))?;

@@ -90,11 +90,7 @@ async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -
     };
     // What fails here is the API server's, not our output.
     while let Some(line) = lines.try_next().await.map_err(|error| cut(error.to_string()))? {
-        let text = match options.output {
-            Form::Raw => line,
-            Form::Pretty => pretty(&line, &screen.style),
-        };
-        screen.text(&format!("{text}\n"))?;
+        say(&line, options.output, screen)?;
         if options.follow {
             screen.flush()?;
         }
@@ -158,8 +154,7 @@ async fn kept(options: &Options, target: &Target, connection: &Connection, scree
         let mut answers = source.ask(Question::Log { name: point.clone(), run });
         while let Some(answer) = answers.next().await? {
             let Answer::Line { text } = answer else { continue };
-            let text = if options.output == Form::Raw { text } else { pretty(&text, &screen.style) };
-            screen.text(&format!("{text}\n"))?;
+            say(&text, options.output, screen)?;
         }
         Ok(())
     };
@@ -192,7 +187,7 @@ async fn happenings(cluster: &Cluster, uid: &str, pods: &[Pod], screen: &mut Scr
         let text = format!(
             "{at}  event    {}: {}",
             event.reason.as_deref().unwrap_or_default(),
-            safe(event.message.as_deref().unwrap_or_default())
+            event.message.as_deref().unwrap_or_default()
         );
         let text = screen.style.paint(tone, &text);
         screen.text(&format!("{text}\n"))?;
@@ -200,13 +195,21 @@ async fn happenings(cluster: &Cluster, uid: &str, pods: &[Pod], screen: &mut Scr
     Ok(())
 }
 
+/// Shows a line of a log: as it is (what acts is escaped as JSON escapes it), or in words.
+fn say(line: &str, form: Form, screen: &mut Screen) -> Result<(), Error> {
+    match form {
+        Form::Raw => screen.json(&format!("{}\n", line.replace('\n', "\\n"))),
+        Form::Pretty => screen.text(&format!("{}\n", pretty(line, &screen.style))),
+    }
+}
+
 /// A line of the runner in words; other lines as they are.
 fn pretty(line: &str, style: &Style) -> String {
     let Ok(event) = serde_json::from_str::<Event>(line) else { return other(line, style) };
-    let at = event.at.parse().map_or(event.at, |at| style.time(at));
+    let at = event.at.parse().map_or_else(|_| safe(&event.at), |at| style.time(at));
     let (word, text) = match event.kind {
         EventKind::Started { run, resumed, .. } => {
-            ("started", format!("{run}{}", if resumed { ", goes on" } else { "" }))
+            ("started", format!("{}{}", safe(&run), if resumed { ", goes on" } else { "" }))
         }
         EventKind::Planned { topics, partitions, records } => (
             "planned",
@@ -216,10 +219,10 @@ fn pretty(line: &str, style: &Style) -> String {
             let rate = words::rate(pace.bytes_per_sec);
             ("progress", format!("{percent:.0}%  {} records  {}  {rate}", count(records), size(bytes)))
         }
-        EventKind::Warning { message } => ("warning", style.paint(Tone::Warn, &safe(&message))),
-        EventKind::Waiting { what, seconds: 0 } => ("waiting", style.paint(Tone::Warn, &safe(&what))),
+        EventKind::Warning { message } => ("warning", style.paint(Tone::Warn, &message)),
+        EventKind::Waiting { what, seconds: 0 } => ("waiting", style.paint(Tone::Warn, &what)),
         EventKind::Waiting { what, seconds } => {
-            ("waiting", style.paint(Tone::Warn, &format!("{seconds} s so far: {}", safe(&what))))
+            ("waiting", style.paint(Tone::Warn, &format!("{seconds} s so far: {what}")))
         }
         EventKind::Gap { topic, partition, from, to, reason } => {
             ("gap", format!("{}/{partition} offsets {from} to {} ({reason})", safe(&topic), to - 1))
@@ -227,11 +230,11 @@ fn pretty(line: &str, style: &Style) -> String {
         EventKind::Timeline { topic, partition, timeline, from } => {
             ("timeline", format!("{}/{partition}: {timeline} begins at offset {from}", safe(&topic)))
         }
-        EventKind::Committed { entry, point, .. } => ("saved", point.unwrap_or_else(|| format!("entry {entry}"))),
+        EventKind::Committed { entry, point, .. } => {
+            ("saved", point.map_or_else(|| format!("entry {entry}"), |point| safe(&point)))
+        }
         EventKind::Finished { exit_code, failure } => match failure {
-            Some(failure) => {
-                ("failed", style.paint(Tone::Bad, &format!("{}: {}", failure.code, safe(&failure.message))))
-            }
+            Some(failure) => ("failed", style.paint(Tone::Bad, &format!("{}: {}", failure.code, failure.message))),
             None => ("finished", format!("exit code {exit_code}")),
         },
         EventKind::Member { member } => ("member", safe(&member.to_string())),
@@ -249,11 +252,11 @@ fn other(line: &str, style: &Style) -> String {
     let text = |name: &str| value.pointer(name).and_then(serde_json::Value::as_str);
     match (text("/event"), text("/report/outcome"), text("/fields/message").or_else(|| text("/message"))) {
         (Some("report"), Some(outcome), _) => {
-            format!("{}  report   {outcome}", text("/report/finishedAt").unwrap_or_default())
+            safe(&format!("{}  report   {outcome}", text("/report/finishedAt").unwrap_or_default()))
         }
         (_, _, Some(message)) => {
             let level = text("/level").unwrap_or("INFO");
-            let line = format!("{}  log      {level} {}", text("/timestamp").unwrap_or_default(), safe(message));
+            let line = safe(&format!("{}  log      {level} {message}", text("/timestamp").unwrap_or_default()));
             if level == "INFO" { style.paint(Tone::Faint, &line) } else { line }
         }
         _ => safe(line),
@@ -264,6 +267,36 @@ fn other(line: &str, style: &Style) -> String {
 mod tests {
     use super::*;
     use crate::show::tests::style;
+
+    #[test]
+    fn nothing_that_a_run_says_acts() {
+        let evil = "\u{1b}[2J\u{202e}\u{9b}31m\r\nerror: EVIL";
+        let event = |kind: serde_json::Value| {
+            let mut whole = serde_json::json!({"source": "kafka-backup", "seq": 1, "at": evil});
+            whole.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+            whole.to_string()
+        };
+        let lines = [
+            event(serde_json::json!({"event": "started", "run": evil, "name": evil, "resumed": true})),
+            event(serde_json::json!({"event": "warning", "message": evil})),
+            event(serde_json::json!({"event": "waiting", "what": evil, "seconds": 3})),
+            event(
+                serde_json::json!({"event": "gap", "topic": evil, "partition": 0, "from": 1, "to": 2, "reason": "r"}),
+            ),
+            event(serde_json::json!({"event": "timeline", "topic": evil, "partition": 0, "timeline": 1, "from": 2})),
+            event(serde_json::json!({"event": "committed", "entry": 1, "sealed": true, "point": evil})),
+            event(
+                serde_json::json!({"event": "finished", "exitCode": 4, "failure": {"code": "KB4001", "message": evil}}),
+            ),
+            serde_json::json!({"event": "report", "report": {"outcome": evil, "finishedAt": evil}}).to_string(),
+            serde_json::json!({"level": evil, "timestamp": evil, "fields": {"message": evil}}).to_string(),
+            evil.to_owned(),
+        ];
+        for line in lines {
+            let text = pretty(&line, &style(None));
+            assert!(!text.chars().any(contract::words::acts), "{line} is shown as {text:?}");
+        }
+    }
 
     #[test]
     fn lines_of_the_runner_are_put_in_words() {

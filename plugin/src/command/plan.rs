@@ -21,6 +21,7 @@ use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
+use crate::show::words::safe_lines;
 
 /// The dry run to make.
 pub(super) struct DryRunOf<'a> {
@@ -114,7 +115,10 @@ fn show(
     }
     if let Some(first) = refusals.first() {
         let mark = screen.style.paint(Tone::Bad, "blocked:");
-        screen.say(&format!("{mark} {}", refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+        screen.say(&format!(
+            "{mark} {}",
+            safe_lines(&refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        ));
         screen.say(&format!("next: kubectl kafka-backup explain {}", first.code));
         return Ok(Exit::No);
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::cli::Output;
 use crate::error::Error;
 use crate::screen::Screen;
+use crate::show::words::safe;
 
 /// Version of the documents that commands print: fields are added, never changed.
 pub const API_VERSION: &str = "cli.kafka-backup.dev/v1alpha1";
@@ -56,7 +57,7 @@ pub fn list<T: Serialize>(kind: &str, items: &[T], output: Output, screen: &mut 
 /// # Errors
 /// When the output is closed.
 pub fn names(names: impl IntoIterator<Item = String>, screen: &mut Screen) -> Result<(), Error> {
-    names.into_iter().try_for_each(|name| screen.text(&(name + "\n")))
+    names.into_iter().try_for_each(|name| screen.text(&(safe(&name) + "\n")))
 }
 
 /// Prints a value as it is, as JSON or YAML.
@@ -70,5 +71,5 @@ pub fn raw<T: Serialize>(value: &T, output: Output, screen: &mut Screen) -> Resu
         Output::Json | Output::Table | Output::Wide | Output::Name => serde_json::to_string_pretty(value),
     };
     let text = text.map_err(|error| Error::Document(error.to_string()))?;
-    screen.text(&format!("{}\n", text.trim_end()))
+    screen.json(&format!("{}\n", text.trim_end()))
 }

@@ -13,6 +13,7 @@ use crate::cluster::{Cluster, duration};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
+use crate::show::words::safe_lines;
 
 /// How often a resource is looked at while nothing says that it changed.
 const LOOK: Duration = Duration::from_secs(10);
@@ -75,7 +76,7 @@ where
         });
     };
     let mark = if good { screen.style.paint(Tone::Good, "done:") } else { screen.style.paint(Tone::Bad, "failed:") };
-    screen.say(&format!("{mark} {words}"));
+    screen.say(&format!("{mark} {}", safe_lines(&words)));
     Ok(if good { Exit::Done } else { Exit::No })
 }
 
@@ -135,7 +136,7 @@ pub(crate) async fn until_over<K>(
         if screen.watched {
             screen.progress(Some(&words));
         } else if words != last && told.is_none_or(|told| told.elapsed() >= TELL) {
-            screen.say(&words);
+            screen.say(&safe_lines(&words));
             (told, last) = (Some(Instant::now()), words);
         }
         let left = end.saturating_duration_since(Instant::now());

@@ -44,7 +44,7 @@ pub(crate) async fn watch<T: PartialEq>(
         if last.as_ref() != Some(&seen) {
             if watch.watch && screen.style.width.is_some() {
                 // A terminal is cleared; a pipe gets one text after the other.
-                screen.text("\u{1b}[2J\u{1b}[H")?;
+                screen.clear()?;
             }
             draw(&seen, screen)?;
             screen.flush()?;

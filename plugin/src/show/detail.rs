@@ -19,7 +19,7 @@ pub fn point(detail: &PointDetail, style: &Style) -> String {
         let sum = |of: fn(&PartitionDetail) -> u64| topic.partitions.iter().map(of).sum();
         let note = if topic.live { String::new() } else { format!("no longer in the source: lineage {}", topic.id) };
         vec![
-            safe(&topic.name).into(),
+            topic.name.clone().into(),
             count(topic.partitions.len() as u64).into(),
             count(sum(|row| row.records)).into(),
             size(sum(|row| row.bytes)).into(),
@@ -37,7 +37,7 @@ pub fn point(detail: &PointDetail, style: &Style) -> String {
 }
 
 fn head(detail: &PointDetail, style: &Style, out: &mut Page) {
-    let label = detail.source_cluster_id.as_ref().map(|label| format!(" ({})", safe(label))).unwrap_or_default();
+    let label = detail.source_cluster_id.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
     let at = detail.at.parse().map_or_else(|_| detail.at.clone(), |at| style.time(at));
     let records = detail.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.records).sum();
     let groups = detail.groups.as_ref().map_or_else(
@@ -59,8 +59,9 @@ fn head(detail: &PointDetail, style: &Style, out: &mut Page) {
     ];
     for (name, value) in rows {
         out.line(format_args!(
-            "{}{value}",
-            style.paint(Tone::Strong, &format!("{name}:{}", " ".repeat(12 - name.len())))
+            "{}{}",
+            style.paint(Tone::Strong, &format!("{name}:{}", " ".repeat(12 - name.len()))),
+            safe(&value)
         ));
     }
     out.line("");
@@ -71,25 +72,19 @@ fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
     notes.extend(detail.gaps.iter().map(|gap| {
         let only = gap.timeline.map_or_else(String::new, |timeline| format!(", only timeline {timeline}"));
         let (from, to) = (gap.from, gap.to - 1);
-        format!("gap: {}/{} offsets {from} to {to} ({}{only})", safe(&gap.name), gap.partition, gap.reason)
+        format!("gap: {}/{} offsets {from} to {to} ({}{only})", gap.name, gap.partition, gap.reason)
     }));
     notes.extend(detail.held_back.iter().map(|held| {
         format!(
             "held back: {}/{} offsets {} to {}: a transaction was open",
-            safe(&held.topic),
+            held.topic,
             held.partition,
             held.from,
             held.to - 1
         )
     }));
     notes.extend(detail.forks.iter().map(|fork| {
-        format!(
-            "timeline: {}/{} timeline {} begins at offset {}",
-            safe(&fork.name),
-            fork.partition,
-            fork.timeline,
-            fork.from
-        )
+        format!("timeline: {}/{} timeline {} begins at offset {}", fork.name, fork.partition, fork.timeline, fork.from)
     }));
     if notes.is_empty() {
         return;
@@ -108,9 +103,10 @@ fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
 #[must_use]
 pub fn topic(detail: &PointDetail, topic: &TopicDetail, partition: Option<i32>, style: &Style) -> String {
     let mut out = Page::default();
-    out.line(format_args!("{}  in {}, id {}", style.paint(Tone::Strong, &safe(&topic.name)), detail.name, topic.id));
+    let of = safe(&format!("in {}, id {}", detail.name, topic.id));
+    out.line(format_args!("{}  {of}", style.paint(Tone::Strong, &topic.name)));
     for (name, value) in &topic.configs {
-        out.line(format_args!("  {name} = {}", safe(value)));
+        out.line(safe(&format!("  {name} = {value}")));
     }
     out.line("");
     let wanted = topic.partitions.iter().filter(|row| partition.is_none_or(|wanted| wanted == row.partition));
@@ -137,8 +133,8 @@ pub fn groups(groups: &[Group], style: &Style) -> String {
         group.offsets.iter().map(|offset| -> Vec<Cell> {
             let behind = offset.end.map(|end| end.saturating_sub(offset.offset));
             vec![
-                safe(&group.group).into(),
-                safe(&offset.topic).into(),
+                group.group.clone().into(),
+                offset.topic.clone().into(),
                 offset.partition.to_string().into(),
                 offset.offset.to_string().into(),
                 behind.map_or_else(|| "-".to_owned(), |behind| behind.to_string()).into(),

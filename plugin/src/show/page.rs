@@ -7,10 +7,10 @@ use std::fmt::{Display, Write};
 pub struct Page(String);
 
 impl Page {
-    /// Adds a line.
+    /// Adds a line: whatever stands in it, it stays one.
     pub fn line(&mut self, text: impl Display) {
         // Writing to a string does not fail.
-        let _ = writeln!(self.0, "{text}");
+        let _ = writeln!(self.0, "{}", text.to_string().replace('\r', "\\r").replace('\n', "\\n"));
     }
 
     /// Adds text that has its own ends of lines.

@@ -89,7 +89,7 @@ pub fn hex(record: &Record, style: &Style) -> String {
     let place =
         format!("{}/{} offset {}  {}", record.topic, record.partition, record.offset, style.millis(record.timestamp));
     let mut out = Page::default();
-    out.line(style.paint(Tone::Strong, &super::words::safe(&place)));
+    out.line(style.paint(Tone::Strong, &place));
     dump("key", record.key.as_ref(), &mut out);
     dump("value", record.value.as_ref(), &mut out);
     for (name, value) in &record.headers {

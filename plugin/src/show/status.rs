@@ -119,7 +119,7 @@ fn restore(line: &RestoreLine, style: &Style) -> Vec<Cell> {
     };
     let what =
         if line.dry_run { "plan only".to_owned() } else { format!("{} records", count(line.records.unwrap_or(0))) };
-    let topic = line.topic.as_deref().filter(|_| line.health == Health::Running).map(safe).unwrap_or_default();
+    let topic = line.topic.as_deref().filter(|_| line.health == Health::Running).unwrap_or_default();
     vec![word(line.health), format!("{}/{}", line.namespace, line.name).into(), what.into(), done.into(), topic.into()]
 }
 

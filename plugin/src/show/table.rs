@@ -1,6 +1,6 @@
 //! Tables as kubectl prints them: columns by spaces, no lines. What does not fit is cut on terminals only. Pure.
 
-use super::words::{cut, width};
+use super::words::{cut, safe, width};
 use crate::screen::{Style, Tone};
 
 /// Spaces between columns.
@@ -8,7 +8,7 @@ const BETWEEN: usize = 3;
 /// A column is not cut below this.
 const NARROWEST: usize = 16;
 
-/// A cell.
+/// A cell. Nothing of its text acts, wherever that comes from.
 #[derive(Debug, Clone)]
 pub struct Cell {
     text: String,
@@ -17,7 +17,7 @@ pub struct Cell {
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), tone: None }
+        Self { text: safe(&text.into()), tone: None }
     }
 }
 
@@ -25,7 +25,7 @@ impl Cell {
     /// A cell in a tone.
     #[must_use]
     pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone: Some(tone) }
+        Self { text: safe(&text.into()), tone: Some(tone) }
     }
 }
 

@@ -74,7 +74,7 @@ fn one(coverage: &Coverage, line: &Line, style: &Style, out: &mut Page) {
         out.line("  a run goes on, or was interrupted");
     }
     for problem in &coverage.problems {
-        out.line(format_args!("  {}", style.paint(Tone::Bad, &format!("damaged      {}", safe(problem)))));
+        out.line(format_args!("  {}", style.paint(Tone::Bad, &format!("damaged      {problem}"))));
     }
 }
 
@@ -148,10 +148,10 @@ pub fn recall(recall: &Recall, style: &Style) -> String {
     let mut out = Page::default();
     out.line(format_args!("{} at {}", style.paint(Tone::Strong, &recall.backup), style.time(recall.at)));
     if recall.end_time.is_some() {
-        out.line(format_args!("  restore  {}, up to that moment (--at)", recall.point));
+        out.line(format_args!("  restore  {}, up to that moment (--at)", safe(&recall.point)));
         out.line("  gives    every archived record with a timestamp up to then");
     } else {
-        out.line(format_args!("  restore  {}", recall.point));
+        out.line(format_args!("  restore  {}", safe(&recall.point)));
         out.line(format_args!("  gives    everything up to {}", style.time(recall.point_at)));
     }
     out.line(format_args!("  groups   as they were at {}", style.time(recall.point_at)));

@@ -1,19 +1,34 @@
 //! Texts from outside, and the words of numbers. Pure.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use unicode_width::UnicodeWidthChar;
 
-pub use contract::words::{count, duration, plural, rate, size};
+pub use contract::words::{count, duration, plural, rate, safe, safe_json, safe_lines, size};
 
-/// Text from outside on one line of a terminal: control characters cannot act.
+/// Text of lines, some of them painted: nothing acts but the ends of lines, tabs, and `ours`.
 #[must_use]
-pub fn safe(text: &str) -> String {
-    let escape = |character: char| {
-        let acts = character.is_control() || matches!(character, '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if acts { character.escape_default().to_string() } else { character.to_string() }
-    };
-    text.chars().map(escape).collect()
+pub fn harmless<'a>(text: &'a str, ours: &[String]) -> Cow<'a, str> {
+    let acts = |character: char| !matches!(character, '\n' | '\t') && contract::words::acts(character);
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(next) = rest.chars().next() {
+        if let Some(code) = ours.iter().find(|code| rest.starts_with(code.as_str())) {
+            out.push_str(code);
+            rest = rest.strip_prefix(code.as_str()).unwrap_or_default();
+            continue;
+        }
+        if acts(next) {
+            out.extend(next.escape_default());
+        } else {
+            out.push(next);
+        }
+        rest = rest.strip_prefix(next).unwrap_or_default();
+    }
+    Cow::Owned(out)
 }
 
 /// Bytes on one line: text where they are UTF-8, else `\x` for each byte that is not.
@@ -78,11 +93,35 @@ mod tests {
     fn what_comes_from_outside_cannot_act() {
         assert_eq!(safe("a\u{1b}[31mb\nc"), "a\\u{1b}[31mb\\nc");
         assert_eq!(safe("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(safe("\u{2019}\u{2013}\u{e4}"), "\u{2019}\u{2013}\u{e4}", "quotes, dashes and letters do not act");
         assert_eq!(bytes(b"k\xff\xfe1"), "k\\xff\\xfe1");
         assert_eq!(bytes("schlüssel".as_bytes()), "schlüssel");
     }
 
+    #[test]
+    fn only_our_own_codes_pass() {
+        let ours = ["\u{1b}[31m".to_owned(), "\u{1b}[0m".to_owned()];
+        let text = "\u{1b}[31mred\u{1b}[0m\n\u{1b}]0;title\u{7}\u{1b}[2J\u{202e}";
+        assert_eq!(harmless(text, &ours), "\u{1b}[31mred\u{1b}[0m\n\\u{1b}]0;title\\u{7}\\u{1b}[2J\\u{202e}");
+        assert_eq!(harmless("\u{1b}[31m", &[]), "\\u{1b}[31m");
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let value = serde_json::json!({"a\u{9b}": "\u{1b}[31m\u{202e}\u{7f}\n\u{e0041}", "b": [1, "\u{2028}"]});
+        let text = safe_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.is_ascii() && !text.contains('\u{7f}'), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_safe_stays_as_it_is(text: String) {
+            let once = safe(&text);
+            prop_assert_eq!(safe(&once), once.clone());
+            prop_assert!(!once.contains(contract::words::acts));
+        }
+
         #[test]
         fn nothing_that_is_cut_is_too_wide(text: String, most in 0_usize..40) {
             let cut = cut(&text, most);

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::screen::Screen;
+use crate::show::words::safe_lines;
 
 /// How long the pod may take to start.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -100,7 +101,7 @@ impl Through {
             if screen.watched {
                 screen.progress(Some(&message));
             } else if message != said && begun.elapsed() > Duration::from_secs(5) {
-                screen.say(&message);
+                screen.say(&safe_lines(&message));
                 said.clone_from(&message);
             }
             if begun.elapsed() >= PATIENCE {

@@ -18,7 +18,7 @@ const PARALLEL: usize = 16;
 const STEPS: u64 = 8;
 
 /// Numbers of entries lie below: a log that writes one every microsecond gets there after centuries.
-const END: u64 = 1 << 53;
+pub(crate) const END: u64 = 1 << 53;
 /// Of entries that are missing side by side, so many are looked for one by one.
 const GAP: usize = 64;
 

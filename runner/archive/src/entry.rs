@@ -1,12 +1,14 @@
 //! Entries of a set's log: what they say and how they are stored.
 
+pub(crate) mod check;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::holdings::{Holdings, Tally};
-use crate::limit::{LIMIT, within_limit};
+use crate::limit::{LIMIT, total, within_limit};
 use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup::RollupRef;
@@ -313,13 +315,10 @@ impl Entry {
         if entry.n != number {
             return Err(ArchiveError::damaged(key, format!("it says that it is entry {}", entry.n)));
         }
-        let segments = u32::try_from(entry.segments.len()).unwrap_or(u32::MAX);
-        let topics = u32::try_from(entry.topics.len()).unwrap_or(u32::MAX);
-        let stray_row = entry.rows.iter().any(|row| row.segment >= segments || row.topic >= topics);
-        if stray_row || entry.positions.iter().any(|position| position.topic >= topics) {
-            return Err(ArchiveError::damaged(key, "a row names a segment or topic that is not there"));
+        match check::impossible(&entry) {
+            Some(why) => Err(ArchiveError::damaged(key, why)),
+            None => Ok(entry),
         }
-        Ok(entry)
     }
 }
 
@@ -374,9 +373,9 @@ pub(crate) fn rows_of(footer: &Footer) -> Vec<SegmentRow> {
             timeline: first.timeline,
             first: first.first,
             next: last.next,
-            bytes: group.iter().map(|share| share.length).sum(),
-            records: group.iter().map(|share| share.records).sum(),
-            committed: group.iter().map(|share| share.committed).sum(),
+            bytes: total(group.iter().map(|share| share.length)),
+            records: total(group.iter().map(|share| share.records)),
+            committed: total(group.iter().map(|share| share.committed)),
             max_timestamp: data().map(|share| share.max_timestamp).max().unwrap_or(0),
             min_timestamp: data().map(|share| share.min_timestamp).min().unwrap_or(0),
             min_exact: data().all(|share| share.min_exact),

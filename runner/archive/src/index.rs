@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 pub(crate) use self::roll_up::{restore_rollup, roll_up, says_the_same};
 use self::walk::{Walk, What};
-use crate::entry::{Fork, Gap, SegmentRef, SegmentRow};
+use crate::entry::{Fork, Gap, SegmentRef, SegmentRow, check};
+use crate::limit::total;
 use crate::lost::{LostSegment, keys};
 use crate::problem::Problem;
 use crate::rollup::{Directory, PageRow, RollupRef, RowReader, Run, SealedPoint};
@@ -21,7 +22,7 @@ use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 /// The place of a segment that a claim gave up.
 const GIVEN_UP: u32 = u32::MAX;
 
-/// Stored bytes of pages that are read at once.
+/// Stored bytes of pages that are read at once, or eighths of what they unpack to.
 const READ: u64 = 4 << 20;
 
 /// Rows of one roll-up, or of one entry.
@@ -201,7 +202,7 @@ impl Index {
                 Err(error) if error.is_damage() => {
                     self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(Problem::of(&error));
                     let before = pages.get(..group.start).unwrap_or_default();
-                    let mut skip: u64 = before.iter().map(|page| u64::from(page.rows)).sum();
+                    let mut skip = total(before.iter().map(|page| u64::from(page.rows)));
                     let mut rows = self.rows_again(rollup, last).await?;
                     while let Some(row) = rows.next(&self.store, &self.layout).await? {
                         if skip == 0 {
@@ -244,8 +245,9 @@ impl Part {
         let mut start = None;
         for place in 0..=pages.len() {
             let inside = place < pages.len() && wanted(place);
-            let bytes =
-                |from: usize| pages.get(from..place).unwrap_or_default().iter().map(|page| page.length).sum::<u64>();
+            let bytes = |from: usize| {
+                total(pages.get(from..place).unwrap_or_default().iter().map(|page| page.length.max(page.size / 8)))
+            };
             if let Some(from) = start.filter(|from| !inside || bytes(*from) >= READ) {
                 out.push(from..place);
                 start = None;
@@ -274,6 +276,9 @@ impl Part {
             let reason = format!("a row of partition {} names topic number {}", row.partition, row.topic);
             return Err(ArchiveError::damaged(what, format!("{reason}, which is not there")));
         };
+        if !check::is_row(row) {
+            return Err(ArchiveError::damaged("the log", format!("a row of partition {} cannot be", row.partition)));
+        }
         if only.is_none_or(|only| only.contains(&(topic, row.partition))) {
             let named = row.segment.saturating_add(self.first);
             // A place that is not there is told by whoever looks for the segment.

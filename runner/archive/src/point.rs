@@ -11,6 +11,7 @@ use crate::catalog::{Found, SetCheck, name_finding, set_document};
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
+use crate::limit::LIMIT;
 use crate::problem::Problem;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
 use crate::sums::{Sums, differences};
@@ -228,8 +229,8 @@ impl Point {
                 exact: row.min_exact,
             };
             if wanted.wants(topic, row.partition, &facts) {
-                plan.records += row.committed;
-                plan.bytes += row.bytes;
+                plan.records = plan.records.saturating_add(row.committed);
+                plan.bytes = plan.bytes.saturating_add(row.bytes);
                 if let Some(touched) = touched.get_mut(row.segment as usize) {
                     *touched = true;
                 }
@@ -269,6 +270,10 @@ pub(crate) async fn load_footer(store: &Store, layout: &Layout, segment: &Segmen
 async fn load_footer_once(store: &Store, layout: &Layout, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
     let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
     let shown = store.show(&key);
+    let footer = segment.size.saturating_sub(segment.footer_at);
+    if footer > LIMIT as u64 {
+        return Err(ArchiveError::damaged(shown, format!("a footer of {footer} bytes; at most {LIMIT} are read")));
+    }
     let bytes = store.get_range(&key, segment.footer_at..segment.size).await?;
     footer_of(&shown, segment, &bytes)
 }
@@ -288,7 +293,7 @@ pub(crate) fn footer_of(shown: &str, segment: &SegmentRef, bytes: &[u8]) -> Resu
         (footer.claim, footer.nonce.as_str(), footer.seq) == (segment.claim, segment.nonce.as_str(), segment.seq);
     if !is_this
         || footer.end() != segment.footer_at
-        || segment.footer_at + segment.footer_length + TRAILER_LEN != segment.size
+        || segment.footer_at.saturating_add(segment.footer_length).saturating_add(TRAILER_LEN) != segment.size
     {
         return Err(ArchiveError::damaged(shown, "it is another segment than the log names"));
     }

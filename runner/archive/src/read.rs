@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::again::reread;
 use crate::entry::SegmentRef;
+use crate::limit::total;
 use crate::point::{Point, Wanted, load_footer};
 use crate::segment::{AbortedRow, BlockRow, Footer, ShareRow};
 use crate::{ArchiveError, Digest, Layout, Store};
@@ -50,6 +51,15 @@ struct Piece {
     blocks: Vec<(BlockRow, Vec<ShareRow>)>,
 }
 
+/// A piece that is being read.
+type Reading = JoinHandle<Result<Vec<ReadBatch>, ArchiveError>>;
+
+impl Piece {
+    fn size(&self) -> u64 {
+        total(self.blocks.iter().map(|(block, _)| block.size))
+    }
+}
+
 /// The stream of a point's batches. Dropping it stops all reading.
 #[derive(Debug)]
 pub struct BatchStream {
@@ -58,7 +68,8 @@ pub struct BatchStream {
     wanted: Arc<Wanted>,
     segments: VecDeque<SegmentRef>,
     pieces: VecDeque<Piece>,
-    running: VecDeque<JoinHandle<Result<Vec<ReadBatch>, ArchiveError>>>,
+    /// With the decompressed bytes of each.
+    running: VecDeque<(u64, Reading)>,
     ready: VecDeque<ReadBatch>,
 }
 
@@ -82,7 +93,7 @@ impl Point {
 
 impl Drop for BatchStream {
     fn drop(&mut self) {
-        self.running.iter().for_each(JoinHandle::abort);
+        self.running.iter().for_each(|(_, task)| task.abort());
     }
 }
 
@@ -107,7 +118,7 @@ impl BatchStream {
                 return Ok(Some(ready.bytes));
             }
             self.start_reading().await?;
-            let Some(task) = self.running.front_mut() else { return Ok(None) };
+            let Some((_, task)) = self.running.front_mut() else { return Ok(None) };
             let done = task.await.map_err(|error| ArchiveError::damaged("read task", error));
             self.running.pop_front();
             self.ready.extend(done??);
@@ -121,9 +132,14 @@ impl BatchStream {
 
     async fn start_reading(&mut self) -> Result<(), ArchiveError> {
         while self.running.len() < AHEAD {
+            let size = self.pieces.front().map_or(0, Piece::size);
+            let ahead = total(self.running.iter().map(|(size, _)| *size));
+            if ahead > 0 && ahead.saturating_add(size) > AHEAD as u64 * PIECE_SIZE {
+                break; // a large block is read alone
+            }
             if let Some(piece) = self.pieces.pop_front() {
                 let (store, layout) = (self.store.clone(), self.layout.clone());
-                self.running.push_back(tokio::spawn(read_piece(store, layout, piece)));
+                self.running.push_back((size, tokio::spawn(read_piece(store, layout, piece))));
             } else if let Some(segment) = self.segments.front() {
                 let footer = load_footer(&self.store, &self.layout, segment).await?;
                 if let Some(segment) = self.segments.pop_front() {

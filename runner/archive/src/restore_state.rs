@@ -7,6 +7,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
+use crate::chain::END;
 use crate::entry::{FORMAT, decode_document, encode_document};
 use crate::layout::{claim_folder, restore_folder};
 use crate::settle::{self, Settled};
@@ -66,7 +67,8 @@ impl RestoreJournal {
     ) -> Result<(Self, Option<T>), ArchiveError> {
         let mut journal = Self { store: store.clone(), folder, nonce, last: None };
         let names = store.objects(&Path::from(format!("{}/state", journal.folder))).await?;
-        let mut number = names.iter().filter_map(|name| name.parse::<u64>().ok()).max().unwrap_or(0);
+        let mut number =
+            names.iter().filter_map(|name| name.parse::<u64>().ok()).filter(|number| *number < END).max().unwrap_or(0);
         let mut newest = None;
         while let Some(bytes) = store.get(&journal.key(number)).await? {
             newest = Some((number, bytes));

@@ -1,7 +1,7 @@
 //! Object store operations in the words of the archive, below one prefix, with classified errors.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+mod source;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,9 @@ use object_store::{
 };
 use tokio::time::Instant;
 
+use self::source::Source;
 use crate::answer::RANGE_IGNORED;
+use crate::limit::LIMIT;
 use crate::uploads::Uploads;
 use crate::{ArchiveError, classify};
 
@@ -142,8 +144,17 @@ impl Store {
     pub async fn get(&self, key: &Path) -> Result<Option<Bytes>, ArchiveError> {
         let fail = |error: object_store::Error| ArchiveError::store("read", self.show(key), &error);
         let path = self.path(key);
-        match self.again(async || self.inner.get(&path).await?.bytes().await).await {
-            Ok(bytes) => Ok(Some(bytes)),
+        let read = async || {
+            let found = self.inner.get(&path).await?;
+            // What is read at once is a document.
+            if found.meta.size > LIMIT as u64 { Ok(Err(found.meta.size)) } else { found.bytes().await.map(Ok) }
+        };
+        match self.again(read).await {
+            Ok(Ok(bytes)) => Ok(Some(bytes)),
+            Ok(Err(size)) => {
+                let reason = format!("it has {size} bytes, and at most {LIMIT} are read");
+                Err(ArchiveError::damaged(self.show(key), reason))
+            }
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
@@ -204,11 +215,18 @@ impl Store {
     /// Asks for a range; a local file is only opened.
     async fn open_range(&self, key: &Path, range: Range<u64>) -> Result<Source, ArchiveError> {
         let (path, start) = (self.path(key), range.start);
+        if range.end < start {
+            return Err(ArchiveError::damaged(
+                self.show(key),
+                format!("it ends at byte {}, before {start}", range.end),
+            ));
+        }
         let ask = async || {
             let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
             let found = self.inner.get_opts(&path, options).await?;
+            let end = found.range.end;
             Ok(match found.payload {
-                GetResultPayload::File(file, _) => Source::File(file),
+                GetResultPayload::File(file, _) => Source::File(file, end),
                 GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await? },
             })
         };
@@ -443,45 +461,4 @@ impl Store {
 fn is_absent(error: &object_store::Error) -> bool {
     let of_object = || classify::answer_of(error).is_none_or(|answer| !answer.no_bucket());
     matches!(error, object_store::Error::NotFound { .. }) && of_object()
-}
-
-/// Where the bytes of a range come from.
-enum Source {
-    /// A local file, not read yet.
-    File(File),
-    /// Bytes that have arrived, from this place of the object on.
-    Read { start: u64, bytes: Bytes },
-}
-
-impl Source {
-    /// The bytes of a part of the range that was asked for; a file is read into `buffer`, without clearing its memory
-    /// first. `shown` is the object in messages.
-    fn part(&mut self, shown: &str, range: Range<u64>, buffer: Vec<u8>) -> Result<Bytes, ArchiveError> {
-        let wanted = range.end - range.start;
-        let bytes = match self {
-            Self::File(file) => read_file(file, range, buffer).map_err(|source| {
-                let source = Box::new(source);
-                ArchiveError::store("read", shown, &object_store::Error::Generic { store: "file system", source })
-            })?,
-            Self::Read { start, bytes } => {
-                let place =
-                    |at: u64| usize::try_from(at.saturating_sub(*start)).map_or(bytes.len(), |at| at.min(bytes.len()));
-                bytes.slice(place(range.start)..place(range.end))
-            }
-        };
-        if bytes.len() as u64 == wanted {
-            Ok(bytes)
-        } else {
-            Err(ArchiveError::damaged(shown, format!("{} bytes instead of {wanted}", bytes.len())))
-        }
-    }
-}
-
-fn read_file(file: &mut File, range: Range<u64>, mut buffer: Vec<u8>) -> std::io::Result<Bytes> {
-    let length = range.end - range.start;
-    buffer.clear();
-    buffer.reserve_exact(usize::try_from(length).map_err(std::io::Error::other)?);
-    file.seek(SeekFrom::Start(range.start))?;
-    file.take(length).read_to_end(&mut buffer)?;
-    Ok(buffer.into())
 }

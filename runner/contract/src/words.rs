@@ -1,4 +1,6 @@
-//! Numbers, sizes and durations for people, in few words. Pure.
+//! Numbers, sizes and durations for people, in few words, and texts from outside that cannot act on a terminal. Pure.
+
+use std::fmt::Write as _;
 
 /// Seconds of larger units.
 const UNITS: [(i64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "m")];
@@ -60,9 +62,64 @@ pub fn plural(number: u64, one: &str) -> String {
     format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// Whether a character does something to a terminal, or to the order of what stands around it, instead of standing there:
+/// controls, ends of lines, marks of direction, and what has no width and hides.
+#[must_use]
+pub fn acts(character: char) -> bool {
+    let hides = matches!(
+        character,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    character.is_control() || hides || matches!(character, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Text from outside on one line: what acts is escaped. What is safe already stays as it is.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if acts(character) { out.extend(character.escape_default()) } else { out.push(character) }
+    }
+    out
+}
+
+/// Text of several lines: nothing acts but the ends of lines, and all lines but the first are indented, so that none of
+/// them looks like one of ours.
+#[must_use]
+pub fn safe_lines(text: &str) -> String {
+    text.trim_end().split('\n').map(safe).collect::<Vec<_>>().join("\n  ")
+}
+
+/// A JSON text in which nothing acts but the ends of lines: characters that do stand inside of strings, where they can be
+/// escaped.
+#[must_use]
+pub fn safe_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character == '\n' || !acts(character) {
+            out.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_acts_is_escaped_and_letters_are_not() {
+        assert_eq!(safe("a\u{1b}[31mb\nc\u{9b}"), "a\\u{1b}[31mb\\nc\\u{9b}");
+        assert_eq!(safe("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+        assert_eq!(safe("\u{2019}\u{2013}\u{e4}\u{65e5}"), "\u{2019}\u{2013}\u{e4}\u{65e5}");
+        assert_eq!(safe(&safe("\u{1b}\\")), safe("\u{1b}\\"));
+        assert_eq!(safe_lines("one\r\nerror: two\n"), "one\\r\n  error: two");
+    }
 
     #[test]
     fn durations_have_two_units_at_most() {

@@ -41,7 +41,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
             if output == Output::Json {
                 print::json(&plan.json()?)?;
             } else {
-                print::line(&plan.text());
+                print::lines(&plan.text());
             }
         }
     }

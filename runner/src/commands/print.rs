@@ -6,10 +6,20 @@ use contract::{Code, Failure, Report};
 use super::Output;
 use crate::outlet::{self, Worth};
 pub(crate) use contract::words::size;
+use contract::words::{safe, safe_json, safe_lines};
 
-/// Prints a line of a command's result; a closed pipe is not an error.
+/// Prints a line of a command's result; nothing of it acts on a terminal. A closed pipe is not an error.
 pub(crate) fn line(text: &str) {
+    wait_and_say(&safe(text));
+}
+
+fn wait_and_say(text: &str) {
     outlet::stdout().wait_and_say(format!("{text}\n").into_bytes());
+}
+
+/// Prints a text of several lines.
+pub(crate) fn lines(text: &str) {
+    text.split('\n').for_each(line);
 }
 
 /// Says on standard error what somebody must know of an answer.
@@ -23,26 +33,25 @@ pub(crate) fn warning(text: &str) {
 /// A value that JSON cannot hold.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
-    line(
-        &text
-            .map_err(|error| Failure::new(Code::Internal, format!("the result cannot be written as JSON: {error}")))?,
-    );
+    let fail = |error| Failure::new(Code::Internal, format!("the result cannot be written as JSON: {error}"));
+    wait_and_say(&safe_json(&text.map_err(fail)?));
     Ok(())
 }
 
 fn say(text: &str) {
-    outlet::stdout().say(Worth::Event, format!("{text}\n").into_bytes());
+    outlet::stdout().say(Worth::Event, format!("{}\n", safe(text)).into_bytes());
 }
 
 /// Says a line on standard error.
 pub(crate) fn aside(text: &str) {
-    outlet::stderr().say(Worth::Event, format!("{text}\n").into_bytes());
+    outlet::stderr().say(Worth::Event, format!("{}\n", safe_lines(text)).into_bytes());
 }
 
 /// Prints rows under headings, columns aligned.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
     let mut widths: Vec<usize> = headings.iter().map(|heading| heading.len()).collect();
-    for row in rows {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| safe(cell)).collect()).collect();
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -52,7 +61,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
         line(padded.collect::<Vec<_>>().join("   ").trim_end());
     };
     draw(&mut headings.iter().copied());
-    for row in rows {
+    for row in &rows {
         draw(&mut row.iter().map(String::as_str));
     }
 }
@@ -68,7 +77,8 @@ pub(crate) fn report(report: &Report, output: Output) {
     // A reader that takes its time gets all events before the report.
     outlet::stdout().settle();
     if output == Output::Json {
-        say(&serde_json::json!({"source": "kafka-backup", "event": "report", "report": report}).to_string());
+        let text = serde_json::json!({"source": "kafka-backup", "event": "report", "report": report}).to_string();
+        outlet::stdout().say(Worth::Event, format!("{}\n", safe_json(&text)).into_bytes());
     } else {
         summary(report);
     }
@@ -100,7 +110,7 @@ fn summary(report: &Report) {
         say(&format!("  gap: {gap}"));
     }
     if let Some(text) = report.details.get("text").and_then(|text| text.as_str()) {
-        say(text);
+        text.split('\n').for_each(say);
     }
     if let Some(fingerprint) = &report.plan_fingerprint {
         say(&format!("plan fingerprint: {fingerprint}"));

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use contract::words::{safe, safe_json};
 use tokio::time::Instant;
 
 pub(crate) use queue::{Queue, Worth};
@@ -243,11 +244,19 @@ fn write_line(to: &mut impl Write, mut line: &[u8]) -> std::io::Result<()> {
 
 /// Takes what is written in one piece as one line of the log.
 #[derive(Debug, Clone, Copy)]
-pub struct LogLines;
+pub enum LogLines {
+    /// A line of text for each event.
+    Text,
+    /// A line of JSON for each.
+    Json,
+}
 
 impl Write for LogLines {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        stderr().say(Worth::Log, text.to_owned());
+        let whole = String::from_utf8_lossy(text);
+        let line = whole.strip_suffix('\n').unwrap_or(&whole);
+        let line = if matches!(self, Self::Json) { safe_json(line) } else { safe(line) };
+        stderr().say(Worth::Log, format!("{line}\n").into_bytes());
         Ok(text.len())
     }
 

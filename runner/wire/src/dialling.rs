@@ -17,6 +17,8 @@ enum Stage {
     NoTls,
     Tls,
     Kafka,
+    /// It speaks Kafka.
+    Login,
 }
 
 impl Cluster {
@@ -72,7 +74,7 @@ impl Cluster {
         let refused = |error| (Stage::Kafka, self.explain_refused_certificate(host, error));
         let mut connection = connection.map_err(refused)?;
         if let Some(config) = &self.config.sasl
-            && let Some(lifetime) = sasl::login(&connection, config).await.map_err(|error| (Stage::Kafka, error))?
+            && let Some(lifetime) = sasl::login(&connection, config).await.map_err(|error| (Stage::Login, error))?
         {
             connection.session(lifetime);
         }
@@ -96,7 +98,7 @@ impl Cluster {
             match stage {
                 Stage::NoTls => self.plain_misfit(address).await,
                 Stage::Kafka if !tls => self.tls_misfit(address).await,
-                Stage::Kafka | Stage::Tcp | Stage::Tls => None,
+                Stage::Kafka | Stage::Login | Stage::Tcp | Stage::Tls => None,
             }
         };
         let misfit = tokio::time::timeout(limit, misfit).await.ok().flatten()?;

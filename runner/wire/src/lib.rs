@@ -20,9 +20,11 @@ mod budget;
 mod dial;
 mod frame;
 mod guard;
+mod scram;
 mod throttle;
 mod versions;
 
+mod exchange;
 mod line;
 mod tls;
 

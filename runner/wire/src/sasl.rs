@@ -1,22 +1,17 @@
 //! The SASL login: handshake, then the mechanism's messages inside `SaslAuthenticate` (KIP-152, KIP-84).
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use contract::SaslMechanism;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
-use rsasl::callback::{Context, Request, SessionCallback, SessionData};
-use rsasl::mechname::Mechname;
-use rsasl::prelude::{SASLClient, SASLConfig, SessionError};
-use rsasl::property::{AuthId, Password};
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::WireError;
 use crate::codes::{self, code};
 use crate::connection::Connection;
+use crate::exchange::{Credentials, Exchange};
 use crate::listener::{self, Misfit};
 
 /// Where the login's user name and password are.
@@ -28,19 +23,6 @@ pub struct SaslConfig {
     pub username: PathBuf,
     /// File with the password.
     pub password: PathBuf,
-}
-
-struct Credentials {
-    username: String,
-    password: SecretString,
-}
-
-impl SessionCallback for Credentials {
-    fn callback(&self, _: &SessionData, _: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
-        request.satisfy::<AuthId>(&self.username)?;
-        request.satisfy::<Password>(self.password.expose_secret().as_bytes())?;
-        Ok(())
-    }
 }
 
 fn read(file: &PathBuf) -> Result<String, WireError> {
@@ -64,28 +46,29 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
         Shaken::Others(offered) => return Err(refused(listener::no_such_mechanism(mechanism, &offered))),
     }
     let credentials = Credentials { username: read(&config.username)?, password: read(&config.password)?.into() };
-    let mut session = start(credentials, mechanism).map_err(&refused)?;
+    let mut exchange = Exchange::start(credentials, config.mechanism).map_err(&refused)?;
     let mut input: Option<Bytes> = None;
     let mut lifetime = 0;
     loop {
-        let mut output = Vec::new();
-        let state = session.step(input.as_deref(), &mut output).map_err(|error| {
-            tracing::debug!(%error, "the login broke off");
-            refused(format!("its answers to {mechanism} do not fit user name and password; correct them"))
-        })?;
-        if !output.is_empty() || state.is_running() {
-            let request = SaslAuthenticateRequest::default().with_auth_bytes(output.into());
-            let answer = connection.call(&request, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
-            if answer.error_code != 0 {
-                return Err(refused(refusal(answer.error_code, mechanism)));
-            }
-            input = Some(answer.auth_bytes);
-            lifetime = answer.session_lifetime_ms;
+        let step = exchange.step(input).await.map_err(&refused)?;
+        if step.is_last && step.output.is_empty() {
+            return Ok(session(lifetime));
         }
-        if !state.is_running() {
-            return Ok(u64::try_from(lifetime).ok().filter(|ms| *ms > 0).map(Duration::from_millis));
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(step.output.into());
+        let answer = connection.call(&request, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
+        if answer.error_code != 0 {
+            return Err(refused(refusal(answer.error_code, mechanism)));
         }
+        lifetime = answer.session_lifetime_ms;
+        if step.is_last {
+            return Ok(session(lifetime));
+        }
+        (exchange, input) = (step.exchange, Some(answer.auth_bytes));
     }
+}
+
+fn session(lifetime: i64) -> Option<Duration> {
+    u64::try_from(lifetime).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
 }
 
 /// How a broker answers to the name of a mechanism, with those that it offers.
@@ -125,13 +108,6 @@ fn closed(error: WireError, refused: &impl Fn(String) -> WireError) -> WireError
         WireError::Io { reason, .. } => refused(format!("the connection ended during the login: {reason}")),
         other => other,
     }
-}
-
-fn start(credentials: Credentials, mechanism: &str) -> Result<rsasl::prelude::Session, String> {
-    let config: Arc<SASLConfig> =
-        SASLConfig::builder().with_defaults().with_callback(credentials).map_err(|error| error.to_string())?;
-    let name = Mechname::parse(mechanism.as_bytes()).map_err(|error| error.to_string())?;
-    SASLClient::new(config).start_suggested(&[name]).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ mod tests {
             "largestBatch",
         ]);
         let text = format!(
-            r#"{{"format":1,"kind":"seal","n":1,"previous":null,"claim":0,"nonce":"","run":"","spec":"","point":"{stamp}",
+            r#"{{"format":1,"kind":"seal","n":1,"previous":"","claim":0,"nonce":"","run":"","spec":"","point":"{stamp}",
             "lastSeal":null,"lastState":null,"lastRollup":null,"rows":{{{rows}}},"positions":{{{state}}},"seal":{{
             "point":"{point}","at":"","topics":[],"partitions":{{{state}}},"owner":{{"namespace":"","name":"other",
             "clusterId":"c"}},"includeOffsetHeaders":false,"heldBack":[],"configs":{{"size":0,"digest":""}},"writer":""}}}}"#

@@ -116,7 +116,8 @@ impl<'a> Walk<'a> {
             self.lose(rollup, Problem::new(key, "its last entry is not the one that the log has"));
             return Ok(());
         }
-        let side_by_side = directory.previous.as_ref().is_some_and(|before| before.to + 1 == rollup.from);
+        let side_by_side =
+            directory.previous.as_ref().is_some_and(|before| before.to.checked_add(1) == Some(rollup.from));
         let linked = rollup.from == 0 || directory.before.is_some() || side_by_side;
         if !linked || (self.seals && directory.seals.is_none()) {
             self.unusable.insert(rollup);
@@ -161,8 +162,7 @@ impl<'a> Walk<'a> {
     async fn take_entries(&mut self, from: u64) -> Result<(), ArchiveError> {
         while self.below > from {
             let Some(link) = self.link.clone() else {
-                self.give_up_newest_piece();
-                return Ok(());
+                return self.give_up_newest_piece();
             };
             let first = ((self.below - 1) / FANOUT * FANOUT).max(from);
             let entries = self.chain.read(first, self.below - 1).await?;
@@ -192,11 +192,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn give_up_newest_piece(&mut self) {
-        let Some(Piece { end, link, what }) = self.pieces.pop() else { return };
-        if let What::Rollup(rollup, _) = what {
-            self.unusable.insert(rollup);
-        }
+    /// Only a roll-up can be given up: every entry says what is before it.
+    fn give_up_newest_piece(&mut self) -> Result<(), ArchiveError> {
+        let Some(Piece { end, link, what: What::Rollup(rollup, _) }) = self.pieces.pop() else {
+            let key = self.store.show(&self.layout.entry(self.below));
+            return Err(ArchiveError::damaged(key, "it does not say which entry is before it"));
+        };
+        self.unusable.insert(rollup);
         (self.below, self.link, self.newest) = (end, link, None);
+        Ok(())
     }
 }

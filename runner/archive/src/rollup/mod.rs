@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::again::reread;
 use crate::columns::columns;
-use crate::entry::{Fork, Gap, SegmentRef, decode_document};
+use crate::entry::{Fork, Gap, SegmentRef, check, decode_document};
+use crate::limit::LIMIT;
 use crate::lost::LostSegment;
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Layout, Store};
@@ -105,11 +106,44 @@ impl Directory {
     async fn load_once(store: &Store, layout: &Layout, rollup: &RollupRef) -> Result<Self, ArchiveError> {
         let key = layout.rollup(rollup.level, rollup.from, rollup.to);
         let shown = store.show(&key);
+        let length = rollup.size.saturating_sub(rollup.directory_at);
+        if length > LIMIT as u64 {
+            let reason = format!("a directory of {length} bytes; at most {LIMIT} are read");
+            return Err(ArchiveError::damaged(shown, reason));
+        }
         let bytes = store.get_range(&key, rollup.directory_at..rollup.size).await?;
         if Digest::of(&bytes) != rollup.digest {
             return Err(ArchiveError::damaged(shown, "its directory does not match the digest in the log"));
         }
-        decode_document(&shown, &bytes)
+        let directory: Self = decode_document(&shown, &bytes)?;
+        match directory.impossible(rollup) {
+            Some(why) => Err(ArchiveError::damaged(shown, why)),
+            None => Ok(directory),
+        }
+    }
+
+    /// Why the directory of this roll-up cannot be: links only lead back, pages lie side by side, numbers are numbers.
+    fn impossible(&self, rollup: &RollupRef) -> Option<&'static str> {
+        let mut first = rollup.from;
+        for before in self.previous.iter().chain(&self.earlier) {
+            if !check::can_be(before) || before.to >= first {
+                return Some("it names a roll-up before it that comes later");
+            }
+            first = before.from;
+        }
+        let mut at = MAGIC.len() as u64;
+        for page in &self.pages {
+            if page.at != at || page.length > PAGE_LIMIT as u64 || page.size > PAGE_LIMIT as u64 {
+                return Some("its pages do not lie side by side, or are too large");
+            }
+            at += page.length;
+        }
+        let inside = |seal: &SealedPoint| (rollup.from..=rollup.to).contains(&seal.entry);
+        let sound = self.segments.iter().all(check::is_segment)
+            && self.gaps.iter().all(check::is_gap)
+            && self.forks.iter().all(check::is_fork)
+            && self.seals.iter().flatten().all(inside);
+        (!sound).then_some("it has numbers that cannot be")
     }
 
     /// The rows of some pages that stand side by side.
@@ -131,14 +165,14 @@ impl Directory {
     ) -> Result<Vec<RowReader>, ArchiveError> {
         let (Some(first), Some(last)) = (pages.first(), pages.last()) else { return Ok(Vec::new()) };
         let key = layout.rollup(rollup.level, rollup.from, rollup.to);
-        let bytes = store.get_range(&key, first.at..last.at + last.length).await?;
+        let bytes = store.get_range(&key, first.at..last.at.saturating_add(last.length)).await?;
         let open = |page: &PageRow| open_page(&store.show(&key), page, &bytes, first.at);
         pages.iter().map(open).collect()
     }
 }
 
 fn open_page(key: &str, page: &PageRow, bytes: &Bytes, start: u64) -> Result<RowReader, ArchiveError> {
-    let from = usize::try_from(page.at - start).unwrap_or(usize::MAX);
+    let from = usize::try_from(page.at.saturating_sub(start)).unwrap_or(usize::MAX);
     let length = usize::try_from(page.length).unwrap_or(usize::MAX);
     let stored = bytes.get(from..from.saturating_add(length)).unwrap_or_default();
     if Digest::half_of(stored) != page.digest {

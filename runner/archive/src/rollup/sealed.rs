@@ -5,6 +5,7 @@ use contract::{Before, PointLine};
 use serde::{Deserializer, Serializer};
 
 use crate::columns::columns;
+use crate::limit::total;
 use crate::{Digest, Entry};
 
 columns! {
@@ -46,9 +47,9 @@ impl SealedPoint {
             stamp: entry.point.clone(),
             point: seal.point.clone(),
             topics: live().count() as u64,
-            partitions: live().map(|topic| u64::from(topic.partitions.unsigned_abs())).sum(),
-            records: seal.partitions.iter().map(|row| row.committed).sum(),
-            bytes: seal.partitions.iter().map(|row| row.bytes).sum(),
+            partitions: total(live().map(|topic| u64::from(topic.partitions.unsigned_abs()))),
+            records: total(seal.partitions.iter().map(|row| row.committed)),
+            bytes: total(seal.partitions.iter().map(|row| row.bytes)),
             newest: dated.map(|row| row.max_timestamp).max().unwrap_or(0),
             held_back: seal.held_back.len() as u64,
         })

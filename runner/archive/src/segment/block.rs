@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::PendingBatch;
 use crate::Digest;
+use crate::limit::UNPACKED;
 
 /// A share before its block has a place: like a `ShareRow`, with the topic's id.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ impl Packer {
         let uncompressed: usize = batches.iter().filter(plain).map(|b| b.raw.bytes.len()).sum();
         let mut parts: Vec<Bytes> = Vec::new();
         let mut codec = Codec::None;
-        if uncompressed * 2 >= size && self.compressor.codec() != Codec::None {
+        if uncompressed * 2 >= size && size as u64 <= UNPACKED && self.compressor.codec() != Codec::None {
             self.joined.clear();
             for b in batches {
                 self.joined.extend_from_slice(&b.raw.bytes);

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::frame::HEADER_LEN;
 use crate::columns::columns;
-use crate::limit::{LIMIT, within_limit};
+use crate::limit::{BLOCK, LIMIT, UNPACKED, within_limit};
 use crate::{ArchiveError, Digest};
 
 /// Format number of the footer.
@@ -110,6 +110,11 @@ pub struct Footer {
     pub aborted: Vec<AbortedRow>,
 }
 
+/// Whether offsets and counts of a share can be.
+fn can_be(share: &ShareRow) -> bool {
+    share.partition >= 0 && (0..share.next).contains(&share.first) && share.records.max(share.committed) <= BLOCK
+}
+
 /// What every format of the footer has.
 #[derive(Deserialize)]
 struct Format {
@@ -169,15 +174,19 @@ impl Footer {
     fn check(&self) -> Result<(), &'static str> {
         let mut at = HEADER_LEN;
         for block in &self.blocks {
-            if block.at != at || batch::Codec::from_id(block.codec).is_none() {
+            let Some(codec) = batch::Codec::from_id(block.codec).filter(|_| block.at == at) else {
                 return Err("blocks do not lie side by side");
+            };
+            let (length, size) = if codec == batch::Codec::None { (BLOCK, BLOCK) } else { (BLOCK, UNPACKED) };
+            if block.length > length || block.size > size {
+                return Err("a block is larger than any writer makes them");
             }
             at = at.checked_add(block.length).ok_or("a block's length is impossible")?;
         }
         for share in &self.shares {
             let block = self.blocks.get(share.block as usize).ok_or("a share names a block that is not there")?;
             let end = share.at.checked_add(share.length).ok_or("a share's length is impossible")?;
-            if end > block.size || share.topic as usize >= self.topics.len() || share.next <= share.first {
+            if end > block.size || share.topic as usize >= self.topics.len() || !can_be(share) {
                 return Err("a share does not fit its block");
             }
         }

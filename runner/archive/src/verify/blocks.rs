@@ -7,6 +7,7 @@ use batch::{Decompressor, Deltas, RawBatch, places};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
+use tokio::sync::Semaphore;
 
 use super::{Level, Problem, Verification};
 use crate::read::{batches_of, is_committed, open_block, stored_block};
@@ -18,6 +19,9 @@ const READ: u64 = 8 << 20;
 /// Such requests, and the checks of what they bring, at once.
 const AT_ONCE: usize = 4;
 
+/// Blocks that are read or unpacked at once have so many KiB together; one that is larger waits until it is alone.
+const ROOM: u32 = 128 << 10;
+
 /// Reads and checks the blocks of a segment, several pieces at once.
 pub(super) async fn check_blocks(
     store: &Store,
@@ -26,10 +30,16 @@ pub(super) async fn check_blocks(
     level: Level,
     out: &mut Verification,
 ) -> Result<(), ArchiveError> {
-    let footer = Arc::new(footer);
+    let (footer, room) = (Arc::new(footer), Arc::new(Semaphore::new(ROOM as usize)));
     let check = |piece: Range<usize>| {
-        let (store, key, footer) = (store.clone(), key.clone(), Arc::clone(&footer));
-        tokio::spawn(async move { check_piece(&store, &key, footer, piece, level).await })
+        let (store, key, footer, room) = (store.clone(), key.clone(), Arc::clone(&footer), Arc::clone(&room));
+        tokio::spawn(async move {
+            let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
+            let largest = blocks.iter().map(|block| block.size.max(block.length) >> 10).max().unwrap_or(0);
+            let room = room.acquire_many(u32::try_from(largest).unwrap_or(ROOM).min(ROOM)).await;
+            let _room = room.map_err(|error| ArchiveError::damaged(key.as_ref(), error))?;
+            check_piece(&store, &key, footer, piece, level).await
+        })
     };
     let mut results = futures::stream::iter(cut_pieces(&footer)).map(check).buffered(AT_ONCE);
     while let Some(result) = results.next().await {
@@ -68,11 +78,20 @@ async fn check_piece(
 ) -> Result<Verification, ArchiveError> {
     let shown = store.show(key);
     let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
+    let mut shares = vec![Vec::new(); blocks.len()];
+    for (place, share) in footer.shares.iter().enumerate() {
+        let of = (share.block as usize).checked_sub(piece.start).and_then(|block| shares.get_mut(block));
+        if let Some(shares) = of {
+            shares.push(place);
+        }
+    }
     let ranges = blocks.iter().map(|block| block.at..block.at + block.length).collect();
     let mut decompressor = Decompressor::default();
     let check = move |out: &mut Verification, number: usize, bytes: &Bytes| {
         out.bytes += bytes.len() as u64;
-        check_block(&shown, &footer, piece.start + number, bytes, level, &mut decompressor, out);
+        let places = shares.get(number).into_iter().flatten();
+        let shares: Vec<_> = places.filter_map(|place| footer.shares.get(*place)).collect();
+        check_block(&shown, &footer, (piece.start + number, &shares), bytes, level, &mut decompressor, out);
     };
     store.with_ranges(key, ranges, Verification::default(), check).await
 }
@@ -80,7 +99,7 @@ async fn check_piece(
 fn check_block(
     key: &str,
     footer: &Footer,
-    number: usize,
+    (number, shares): (usize, &[&ShareRow]),
     bytes: &Bytes,
     level: Level,
     decompressor: &mut Decompressor,
@@ -96,8 +115,9 @@ fn check_block(
     match open_block(key, block, bytes, block.at, decompressor) {
         Err(error) => out.error(&error),
         Ok(plain) => {
-            let shares = footer.shares.iter().filter(|share| share.block as usize == number);
-            shares.for_each(|share| check_share(key, footer, share, &plain, decompressor, out));
+            for share in shares {
+                check_share(key, footer, share, &plain, decompressor, out);
+            }
         }
     }
 }

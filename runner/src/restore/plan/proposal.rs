@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use contract::words::size;
+use contract::words::{safe, size};
 use contract::{Code, Failure, Report};
 use serde::Serialize;
 
@@ -82,25 +82,25 @@ impl Proposal {
         Ok(out)
     }
 
-    /// The plan for people.
+    /// The plan for people, on several lines, of which nothing acts on a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let headers = if self.plan.offset_headers { "with" } else { "without" };
-        let mut out = format!("restore of {} {headers} offset headers", self.plan.point);
+        let mut out = format!("restore of {} {headers} offset headers", safe(&self.plan.point));
         for topic in &self.plan.topics {
             write_topic(&mut out, topic);
             for expiry in self.expires.get(&topic.target).into_iter().flatten() {
-                let _ = write!(out, "\n    {expiry} would delete restored records");
+                let _ = write!(out, "\n    {} would delete restored records", safe(expiry));
             }
         }
         if let Some(estimate) = &self.estimate {
             let _ = write!(out, "\n  time: {}", estimate.text());
         }
         for refusal in &self.refusals {
-            let _ = write!(out, "\n  refused ({}): {}", refusal.code, refusal.message);
+            let _ = write!(out, "\n  refused ({}): {}", refusal.code, safe(&refusal.message));
         }
         for warning in &self.warnings {
-            let _ = write!(out, "\n  warning: {warning}");
+            let _ = write!(out, "\n  warning: {}", safe(warning));
         }
         out
     }
@@ -112,6 +112,7 @@ fn write_topic(out: &mut String, topic: &TopicPlan) {
     } else {
         format!("{} -> {}", topic.source, topic.target)
     };
+    let name = safe(&name);
     let _ = write!(
         out,
         "\n  {name}: {}, {} partitions, {}{} records, {}",
@@ -149,6 +150,20 @@ mod tests {
     use super::*;
     use crate::restore::facts::Span;
     use crate::restore::plan::tests::{plan, topic};
+
+    #[test]
+    fn names_from_an_archive_make_no_lines_of_their_own() {
+        let evil = "t\u{1b}[2J\u{202e}\r\n  refused (KB9999): EVIL";
+        let mut topic = topic(evil, TargetAction::Create, &[0]);
+        topic.source = format!("{evil}2");
+        let mut proposal = Proposal::new(plan(vec![topic]));
+        proposal.expires.insert(evil.to_owned(), vec![evil.to_owned()]);
+        proposal.refusals.push(Failure::new(Code::UnknownTopic, evil));
+        proposal.warnings.push(evil.to_owned());
+        let text = proposal.text();
+        assert!(!text.chars().any(|letter| letter != '\n' && contract::words::acts(letter)), "{text:?}");
+        assert_eq!(text.lines().count(), 6, "{text}");
+    }
 
     #[test]
     fn the_text_names_what_is_created_and_what_is_deleted() {

@@ -4,4 +4,5 @@
 mod script;
 
 mod connections;
+mod logins;
 mod looks;
