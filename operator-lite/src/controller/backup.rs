@@ -4,6 +4,7 @@ use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, RunClaim, Storage};
 use api::promise::Promise;
 use api::schedule::Schedule;
+use api::ticks;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
@@ -25,6 +26,10 @@ impl Kind for KafkaBackup {
 
     fn last_schedule(&self) -> Option<&String> {
         self.status.as_ref()?.last_schedule_time.as_ref()
+    }
+
+    fn since(&self, now: Timestamp) -> Option<Timestamp> {
+        ticks::since(self, now)
     }
 
     fn last_trigger(&self) -> Option<&String> {
@@ -82,6 +87,7 @@ impl Kind for KafkaBackup {
         if self.is_new() {
             new.last_trigger = self.trigger();
         }
+        ticks::note(&mut new, self, moment.now);
         (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }
 

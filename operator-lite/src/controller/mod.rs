@@ -71,7 +71,7 @@ impl std::fmt::Debug for Context {
 /// When the API server refuses or does not answer; the resource is looked at again.
 pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let subject = object.subject();
+    let subject = object.subject(now);
     // From the status: an operator that was started anew knows it, too.
     let seen = Seen {
         last_success: object.last_success().and_then(|time| time.parse().ok()),

@@ -25,6 +25,10 @@ impl Kind for KafkaRestore {
         None
     }
 
+    fn since(&self, _: Timestamp) -> Option<Timestamp> {
+        None
+    }
+
     fn last_trigger(&self) -> Option<&String> {
         None
     }

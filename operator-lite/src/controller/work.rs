@@ -148,10 +148,10 @@ impl<K: Kind> Work<'_, K> {
                 Ok(self.tell(&State::Idle(next)).await?.then(after))
             }
             Step::Claim(tick) => {
-                let id = tick.claim.id.clone();
+                let text = format!("run {}{}", tick.claim.id, tick.words());
                 let told = self.tell(&State::Claimed(tick)).await?;
                 if told == Told::Written {
-                    self.event(EventType::Normal, "RunClaimed", &format!("run {id}")).await;
+                    self.event(EventType::Normal, "RunClaimed", &text).await;
                 }
                 Ok(told.then(Action::requeue(Duration::ZERO)))
             }

@@ -32,6 +32,8 @@ pub struct Subject {
     pub claim: Option<RunClaim>,
     /// The newest tick that a run was claimed for.
     pub last_schedule: Option<Timestamp>,
+    /// From when on ticks count, if not from the creation.
+    pub since: Option<Timestamp>,
     /// The trigger annotation's value.
     pub trigger: Option<String>,
     /// The value that a run was claimed for.

@@ -241,6 +241,7 @@ fn no_report_no_success() {
                     created: now,
                     claim: Some(claim),
                     last_schedule: None,
+                    since: None,
                     trigger: None,
                     last_trigger: None,
                 };

@@ -32,6 +32,30 @@ fn a_trigger_that_was_there_from_the_beginning_asks_for_nothing() {
     });
 }
 
+/// A nightly schedule that is edited does not make up for the night; one that nobody touched does, and says so.
+#[test]
+fn an_edited_schedule_makes_up_for_nothing() {
+    runtime().block_on(async {
+        let server = Server::default();
+        let context = server.context(Capacity::new(0, 0));
+        for (name, seen) in [("edited", "0 0 1 1 * *"), ("same", "0 0 1 * * *")] {
+            let mut object = backup(name);
+            object["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+            object["spec"]["schedule"] = "0 0 1 * * *".into();
+            object["status"] = json!({"observedSchedule": seen, "lastScheduleTime": "2026-01-02T01:00:00Z"});
+            server.put(&format!("{BACKUPS}/{name}"), object);
+            server.look::<KafkaBackup>(&format!("{BACKUPS}/{name}"), &context).await;
+        }
+        let edited = server.get(&format!("{BACKUPS}/edited"))["status"].clone();
+        assert!(edited["run"].is_null() && edited["scheduleSince"].is_string(), "{edited}");
+        assert_eq!(edited["observedSchedule"], "0 0 1 * * *");
+        let same = server.get(&format!("{BACKUPS}/same"))["status"].clone();
+        assert_eq!(same["run"]["tick"], same["lastScheduleTime"]);
+        let text = same["message"].as_str().unwrap();
+        assert!(text.contains("which was missed") && text.contains("99 or more ticks before it did not run"), "{text}");
+    });
+}
+
 /// An operator that starts knows which runs work before it begins another one.
 #[test]
 fn runs_of_before_are_counted_first() {
