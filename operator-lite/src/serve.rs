@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::MANAGER;
+use jiff::SignedDuration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::watch;
@@ -81,6 +82,8 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),
+        lost_after: (settings.lost_node_secs > 0)
+            .then(|| SignedDuration::from_secs(i64::from(settings.lost_node_secs))),
         placement,
         capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),
         metrics,

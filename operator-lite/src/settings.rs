@@ -40,6 +40,10 @@ pub struct Settings {
     /// The same in a namespace; 0 is no limit
     #[arg(long, env = "MAX_CONCURRENT_RUNS_PER_NAMESPACE", default_value_t = 0)]
     pub max_concurrent_runs_per_namespace: usize,
+    /// Seconds after which an attempt of a backup whose node does not answer is given up for the next one; 0 is never.
+    /// Restores wait for their node
+    #[arg(long, env = "LOST_NODE_SECS", default_value_t = 600)]
+    pub lost_node_secs: u32,
     /// What happens where the author of a resource lacks a right that earlier releases did not ask for: to get a Secret that
     /// the resource names, or to restore a KafkaBackup
     #[arg(long, env = "ADMISSION_RIGHTS", value_enum, default_value = "refuse")]

@@ -24,8 +24,11 @@ fn shared() -> &'static (Cluster, Operator, Kubelet) {
         let cluster = Cluster::start();
         let port = free_port();
         cluster.install(port);
-        let operator =
-            cluster.operator("op-1", port, &["--max-concurrent-runs=0", "--max-concurrent-runs-per-namespace=2"]);
+        let operator = cluster.operator(
+            "op-1",
+            port,
+            &["--max-concurrent-runs=0", "--max-concurrent-runs-per-namespace=2", "--lost-node-secs=10"],
+        );
         admits(&cluster);
         let kubelet = Kubelet::play(&cluster.kubeconfig(), by_name);
         (cluster, operator, kubelet)
@@ -39,10 +42,11 @@ fn by_name(pod: &Seen) -> Play {
     match name.split('-').next().unwrap_or_default() {
         "held" | "endless" => Play::Run,
         "wrong" => Play::Exit(4, failure(&pod.spec, "KB2002", "the broker refused the credentials")),
+        "lost" if pod.attempt == 1 => Play::Run,
         "flaky" if pod.attempt < 3 => Play::Exit(3, failure(&pod.spec, "KB2001", "no broker could be reached")),
         "evicted" if pod.attempt == 1 => Play::Evict,
         "queued" if !interference::RESUMED.load(Ordering::Relaxed) => Play::Run,
-        "well" | "flaky" | "evicted" | "queued" => done(),
+        "well" | "lost" | "flaky" | "evicted" | "queued" => done(),
         "unscheduled" => Play::Unschedulable,
         // Containers beside the runner: one that goes on, one that ended well, one that did not.
         "meshed" => Play::Beside(0, report(&pod.spec, "Completed", 1_000), None),

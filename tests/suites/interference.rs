@@ -60,3 +60,56 @@ fn only_the_runner_of_a_pod_says_how_its_run_ended() {
     let pod = cluster.list("pods", "mesh").remove(0);
     assert_eq!(pod["metadata"]["annotations"]["sidecar.istio.io/inject"], "false");
 }
+
+/// The node of a backup and of a restore falls silent, as the node controller tells it: the backup goes on with another
+/// attempt, and what ticks came meanwhile is told; the restore waits for somebody.
+#[test]
+fn a_backup_whose_node_is_lost_goes_on_and_a_restore_waits() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "lost");
+    let ready = |status: &str| {
+        let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap().to_string();
+        let condition = json!({
+            "type": "Ready", "status": status, "reason": "KubeletReady", "message": "", "lastHeartbeatTime": now, "lastTransitionTime": now,
+        });
+        let patch = json!({"status": {"conditions": [condition]}}).to_string();
+        cluster.ok(&["patch", "node", "lost-1", "--subresource=status", "--type=strategic", "-p", &patch]);
+    };
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lost-1"}});
+    cluster.apply(&node).unwrap();
+    ready("True");
+    cluster.apply(&backup("lost", "lost-nightly", json!({"schedule": "*/2 * * * * *"}))).unwrap();
+    cluster.apply(&restore("lost", "lost-back", "lost-nightly", json!({}))).unwrap();
+    for (kind, name) in [(BACKUPS, "lost-nightly"), (RESTORES, "lost-back")] {
+        cluster.wait(kind, "lost", name, "runs", |object| object["status"]["run"]["ran"] == true);
+    }
+    let late = |object: &serde_json::Value| object["status"]["missedTicks"].as_u64() > Some(1);
+    let told = cluster.wait(BACKUPS, "lost", "lost-nightly", "missed ticks", late);
+    assert!(told["status"]["message"].as_str().unwrap().contains("ticks came meanwhile"), "{}", told["status"]);
+    for pod in cluster.list("pods", "lost") {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let target = json!({"apiVersion": "v1", "kind": "Node", "name": "lost-1"});
+        let binding =
+            json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}).to_string();
+        let path = format!("/api/v1/namespaces/lost/pods/{name}/binding");
+        let bound = cluster.kubectl_with(&cluster.kubeconfig(), &["create", "--raw", &path, "-f", "-"], &binding);
+        assert!(bound.status.success(), "{}", String::from_utf8_lossy(&bound.stderr));
+        let good = json!([{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]);
+        let patch = json!({"status": {"conditions": good}}).to_string();
+        cluster.ok(&["patch", "pod", "-n", "lost", name, "--subresource=status", "--type=strategic", "-p", &patch]);
+    }
+    ready("Unknown");
+    for (kind, name, words) in [(BACKUPS, "lost-nightly", true), (RESTORES, "lost-back", false)] {
+        let told = cluster.wait(kind, "lost", name, "lost", |object| is(object, "Stalled", "True", "NodeLost"));
+        let text = condition(&told, "Ready")["message"].as_str().unwrap().to_owned();
+        assert_eq!(text.contains("The next attempt begins at"), words, "{text}");
+        assert!(text.contains("\"lost-1\""), "{text}");
+    }
+    cluster.wait(BACKUPS, "lost", "lost-nightly", "completed by another attempt", |object| {
+        object["status"]["recordsProcessed"] == 1_000 && object["status"]["lastBackupTime"].is_string()
+    });
+    let still = cluster.get(RESTORES, "lost", "lost-back");
+    assert!(is(&still, "Stalled", "True", "NodeLost") && still["status"]["run"]["attempt"] == 1, "{}", still["status"]);
+    cluster.ok(&["delete", BACKUPS, "-n", "lost", "lost-nightly"]);
+    cluster.ok(&["delete", "node", "lost-1"]);
+}

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 
-use crate::oso::{KafkaBackup, KafkaBackupStatus};
+use crate::oso::{KafkaBackup, KafkaBackupStatus, RunClaim};
 use crate::schedule::Schedule;
 
 /// Annotation of a KafkaBackup: no run makes up for ticks up to this time (RFC 3339).
@@ -96,6 +96,26 @@ pub fn note(new: &mut KafkaBackupStatus, backup: &KafkaBackup, now: Timestamp) {
     let known = new.observed_schedule.is_some() || backup.spec.schedule.is_some();
     new.observed_schedule = known.then(|| backup.spec.schedule.clone().unwrap_or_default());
     new.schedule_since = since.filter(|_| known);
+    new.missed_ticks = meanwhile(new, backup, now).map(|passed| passed.count);
+}
+
+/// The ticks that came while the run of a status works.
+fn meanwhile(status: &KafkaBackupStatus, backup: &KafkaBackup, now: Timestamp) -> Option<Passed> {
+    let works =
+        status.run.as_ref().is_some_and(RunClaim::is_unfinished) && !backup.spec.suspend && !backup.spec.continuous;
+    let schedule = backup.spec.schedule.as_deref().filter(|_| works)?;
+    let told = KafkaBackup { status: Some(status.clone()), ..backup.clone() };
+    passed(&Schedule::parse(schedule).ok()?, anchor_of(&told, now), now)
+}
+
+/// What a status says of so many ticks that came meanwhile; empty when none did.
+#[must_use]
+pub fn meanwhile_words(missed: Option<u32>) -> String {
+    match missed {
+        None | Some(0) => String::new(),
+        Some(1) => "; a tick came meanwhile and runs next".to_owned(),
+        Some(count) => format!("; {count} ticks came meanwhile, the newest runs next"),
+    }
 }
 
 /// Whether a schedule is another one than was seen before. Versions that did not look left nothing of it: what ran by a

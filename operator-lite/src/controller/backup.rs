@@ -56,6 +56,8 @@ impl Kind for KafkaBackup {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
+    // The log of the archive takes an entry of one writer only.
+    const FENCED: bool = true;
     const TRIGGERED: bool = true;
 
     fn mode(&self) -> Option<Mode> {
@@ -88,6 +90,9 @@ impl Kind for KafkaBackup {
             new.last_trigger = self.trigger();
         }
         ticks::note(&mut new, self, moment.now);
+        if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
+            message.push_str(&ticks::meanwhile_words(new.missed_ticks));
+        }
         (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }
 

@@ -54,6 +54,8 @@ pub trait Kind:
     fn mode(&self) -> Option<Mode>;
     /// Which budget its runs are of.
     fn class(&self) -> Class;
+    /// Whether an attempt whose node is lost may be given up: whatever it still writes is refused.
+    const FENCED: bool;
     /// Whether its annotation may ask for a run.
     const TRIGGERED: bool;
     /// Whether no run is started by itself.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::Placement;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::controller::Action;
@@ -49,6 +49,8 @@ const AT_LEAST: Duration = Duration::from_secs(300);
 pub struct Context {
     /// The cluster.
     pub client: Client,
+    /// How long after its node stopped to answer an attempt of a backup is given up, if ever.
+    pub lost_after: Option<SignedDuration>,
     /// Where pods of runs go.
     pub placement: Arc<Placement>,
     /// How many runs may work.

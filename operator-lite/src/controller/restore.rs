@@ -53,6 +53,8 @@ impl Kind for KafkaRestore {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
+    // Requests that are on their way to a broker may still arrive.
+    const FENCED: bool = false;
     const TRIGGERED: bool = false;
 
     fn mode(&self) -> Option<Mode> {

@@ -140,6 +140,7 @@ impl Server {
         Arc::new(Context {
             recorder: Recorder::new(client.clone(), reporter),
             client,
+            lost_after: None,
             placement: Arc::new(Placement { image: "runner".into(), ..Placement::default() }),
             capacity: Arc::new(capacity),
             metrics: Arc::new(Metrics::new()),

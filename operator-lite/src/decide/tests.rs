@@ -41,7 +41,7 @@ fn subject() -> Subject {
 }
 
 fn wish(mode: Mode) -> Wish {
-    Wish { mode, suspended: false, digest: "d".into() }
+    Wish { mode, suspended: false, digest: "d".into(), lost_after: None }
 }
 
 fn every(text: &str) -> Mode {
@@ -63,6 +63,7 @@ fn job(claim: &RunClaim, ended: impl Into<Option<Ended>>) -> JobView {
         deleting: false,
         suspended: false,
         live_pods: usize::from(ended.is_none()),
+        lost_since: None,
         start: Start::Awaited,
         ended,
     }

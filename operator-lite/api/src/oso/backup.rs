@@ -228,6 +228,9 @@ pub struct KafkaBackupStatus {
     /// were left out. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_since: Option<String>,
+    /// Ticks that came while a run worked, 100 at most: the newest of them runs next. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_ticks: Option<u32>,
     /// The next tick (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_scheduled_backup: Option<String>,
