@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::capacity::Capacity;
 use crate::certificate::{Keeper, follow_files, keep};
-use crate::controller::{self, Context};
+use crate::controller::{self, Context, Readings};
 use crate::definitions;
 use crate::error::Error;
 use crate::fit::while_they_fit;
@@ -85,6 +85,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         lost_after: (settings.lost_node_secs > 0)
             .then(|| SignedDuration::from_secs(i64::from(settings.lost_node_secs))),
         placement,
+        readings: Readings::default(),
         capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),
         metrics,
     };

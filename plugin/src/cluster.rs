@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api::lower::job::OWNER_LABEL;
+use asks::limited;
 use clap::Args;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ApiResource, ListParams};
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::kubeconfig::{self, Choice, Helper};
-use crate::limited::limited;
 use crate::near;
 use crate::overrides::Overrides;
 use crate::told::{REQUESTS, told};
@@ -113,7 +113,11 @@ impl Cluster {
         })?;
         let client =
             if flags.verbosity < REQUESTS { client } else { told(client, |line| anstream::eprintln!("{line}")) };
-        let client = if flags.request_timeout.is_zero() { client } else { limited(client, flags.request_timeout) };
+        let client = if flags.request_timeout.is_zero() {
+            client
+        } else {
+            limited(client, flags.request_timeout, "--request-timeout")
+        };
         Ok(Self { client, namespace, all: flags.all_namespaces })
     }
 

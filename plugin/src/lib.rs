@@ -23,7 +23,6 @@ pub mod show;
 
 mod files;
 mod kubeconfig;
-mod limited;
 pub mod overrides;
 mod told;
 

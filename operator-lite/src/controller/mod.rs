@@ -9,6 +9,7 @@ mod inspection;
 mod jobs;
 mod kind;
 mod later;
+mod readings;
 mod restore;
 mod start;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::error::Error;
 use crate::metrics::{Metrics, Seen};
 use crate::status::{Moment, State};
 pub use kind::{Kind, Pending};
+pub use readings::Readings;
 pub use start::start;
 use work::Work;
 
@@ -53,6 +55,8 @@ pub struct Context {
     pub lost_after: Option<SignedDuration>,
     /// Where pods of runs go.
     pub placement: Arc<Placement>,
+    /// How far runs are.
+    pub readings: Readings,
     /// How many runs may work.
     pub capacity: Arc<Capacity>,
     /// Writes Events.

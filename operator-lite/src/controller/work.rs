@@ -181,7 +181,7 @@ impl<K: Kind> Work<'_, K> {
             Step::Watch => {
                 let job = jobs.views.iter().find(|job| job.name == name);
                 let progress = match job {
-                    Some(job) => jobs.progress(&job.uid).await,
+                    Some(job) => jobs.progress(&job.uid, &self.context.readings).await,
                     None => None,
                 };
                 let state = running(Running { progress, problem, ..Running::default() });

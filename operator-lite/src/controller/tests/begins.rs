@@ -1,13 +1,14 @@
 //! What is there before a run begins: a trigger, runs of before, a Job of its name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::oso::{KafkaBackup, KafkaRestore};
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
 use super::super::{AGAIN, reconcile, start};
-use super::{BACKUPS, JOBS, RESTORES, Server, backup, restore, runtime};
+use super::{BACKUPS, JOBS, RESTORES, Server, backup, pod, restore, runtime};
 use crate::capacity::Capacity;
 
 /// A trigger that a copy came with is noted; a new value asks for a run.
@@ -104,5 +105,30 @@ fn a_name_that_is_taken_is_told() {
         let stalled = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
         assert_eq!((&stalled["status"], &stalled["reason"]), (&json!("True"), &json!("NameTaken")));
         assert_eq!(again, Action::requeue(AGAIN));
+    });
+}
+
+/// A node that hangs gives no logs: no look waits for them.
+#[test]
+fn a_log_that_is_not_answered_holds_up_nothing() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(0, 0));
+        server.put(&at, backup("nightly"));
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        server.0.lock().unwrap().silent = true;
+        let job = server.jobs().remove(0);
+        let state = json!({"running": {"startedAt": "2026-11-21T10:00:00Z"}});
+        let status =
+            json!({"name": "runner", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": state});
+        pod(&server, &job, json!({"phase": "Running", "containerStatuses": [status]}));
+        let begun = std::time::Instant::now();
+        for _ in 0..5 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(server.get(&at)["status"]["message"], "Backup is running");
     });
 }
