@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// When a setting makes no sense, or a port is taken.
 pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) -> Result<(), Error> {
     let placement = Arc::new(settings.placement()?);
+    let namespaces = settings.watch_namespaces.join(", ");
+    tracing::info!(namespaces = if namespaces.is_empty() { "all" } else { &namespaces }, "runs resources");
     let (metrics, certificate) = (Arc::new(Metrics::new()), Arc::new(Certificate::default()));
     let (fit, definitions) = watch::channel(false);
     let health = Health {
