@@ -4,7 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use super::{BACKUPS, RESTORES, backup, condition, is, namespace, no_pod_is_left, phase, restore, shared};
+use harness::cluster::Cluster;
+use harness::process::free_port;
+
+use super::kubelet::{Kubelet, Play, report};
+use super::{BACKUPS, RESTORES, admits, backup, condition, is, namespace, no_pod_is_left, phase, restore, shared};
 
 /// Whether the runners of `queued` end.
 pub static RESUMED: AtomicBool = AtomicBool::new(false);
@@ -112,4 +116,38 @@ fn a_backup_whose_node_is_lost_goes_on_and_a_restore_waits() {
     assert!(is(&still, "Stalled", "True", "NodeLost") && still["status"]["run"]["attempt"] == 1, "{}", still["status"]);
     cluster.ok(&["delete", BACKUPS, "-n", "lost", "lost-nightly"]);
     cluster.ok(&["delete", "node", "lost-1"]);
+}
+
+/// The operator is away while a run ends well, and its pod is gone when it is back: another attempt asks the archive, and the
+/// status has the point, the time and the counts.
+#[test]
+fn what_ended_while_nobody_looked_is_asked_of_the_archive() {
+    let (cluster, port) = (Cluster::start(), free_port());
+    cluster.install(port);
+    let operator = cluster.operator("op-1", port, &[]);
+    admits(&cluster);
+    let ends = std::sync::Arc::new(AtomicBool::new(false));
+    let (end, namespace) = (std::sync::Arc::clone(&ends), "default");
+    let _kubelet = Kubelet::play(&cluster.kubeconfig(), move |pod| match pod.attempt {
+        1 if !end.load(Ordering::Relaxed) => Play::Run,
+        1 => Play::Exit(0, report(&pod.spec, "Completed", 1_000)),
+        _ => Play::Exit(0, report(&pod.spec, "AlreadyDone", 1_000)),
+    });
+    cluster.apply(&backup(namespace, "away", json!({}))).unwrap();
+    cluster.wait(BACKUPS, namespace, "away", "runs", |object| object["status"]["run"]["ran"] == true);
+    operator.end("KILL");
+    ends.store(true, Ordering::Relaxed);
+    let job = cluster.list("jobs", namespace)[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    cluster.wait("jobs", namespace, &job, "complete", |job| is_complete(job));
+    cluster.ok(&["delete", "pods", "-n", namespace, "--all", "--force", "--grace-period=0"]);
+    let _operator = cluster.operator("op-2", port, &[]);
+    let done = cluster.wait(BACKUPS, namespace, "away", "completed", |object| phase(object) == "Completed");
+    let status = &done["status"];
+    assert_eq!((&status["recordsProcessed"], &status["run"]["attempt"]), (&json!(1_000), &json!(2)), "{status}");
+    assert!(status["backupId"].is_string() && status["lastBackupTime"].is_string(), "{status}");
+}
+
+fn is_complete(job: &serde_json::Value) -> bool {
+    let all = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    all.iter().any(|one| one["type"] == "Complete" && one["status"] == "True")
 }

@@ -204,6 +204,8 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
     let Some(job) = jobs.iter().find(|job| job.name == name) else {
         if claim.job_uid.is_some() {
             return match claim.ran {
+                // Whoever tells a Job to end its pod may remove it, too.
+                _ if claim.stopping == Some(true) => Step::Conclude(Box::new(Verdict::stopped(None))),
                 Some(false) => anew(subject, wish, claim, "its Job was removed before its container ran"),
                 Some(true) | None => Step::Conclude(Box::new(Verdict::vanished(&name))),
             };

@@ -132,3 +132,40 @@ fn a_log_that_is_not_answered_holds_up_nothing() {
         assert_eq!(server.get(&at)["status"]["message"], "Backup is running");
     });
 }
+
+/// A run ended well while no operator was there, and its pod was collected since: the archive is asked by another attempt, and
+/// the status tells what it says.
+#[test]
+fn what_a_collected_pod_did_is_asked_of_the_archive() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(0, 0));
+        server.put(&at, backup("nightly"));
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let mut job = server.jobs().remove(0);
+        job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        server.put(&format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap()), job);
+        server.look::<KafkaBackup>(&at, &context).await;
+        let status = server.get(&at)["status"].clone();
+        assert!(status["lastBackupTime"].is_null() && status["phase"] == "Running", "{status}");
+        assert!(status["message"].as_str().unwrap().contains("its report is lost; it is asked again"), "{status}");
+        // The wait is over.
+        let mut object = server.get(&at);
+        object["status"]["run"]["notBefore"] = Value::Null;
+        server.put(&at, object);
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let asks =
+            server.jobs().into_iter().find(|job| job["metadata"]["name"].as_str().unwrap().ends_with("-2")).unwrap();
+        server.end(&asks, 0);
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let status = server.get(&at)["status"].clone();
+        assert_eq!((status["phase"].as_str(), status["recordsProcessed"].as_u64()), (Some("Completed"), Some(7)));
+        assert!(status["lastBackupTime"].is_string(), "{status}");
+    });
+}

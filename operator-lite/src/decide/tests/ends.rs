@@ -24,6 +24,20 @@ fn only_a_job_that_we_stopped_has_stopped() {
 }
 
 #[test]
+fn a_run_that_was_told_to_stop_has_stopped_when_its_job_is_gone() {
+    for ran in [true, false] {
+        let told = RunClaim { stopping: Some(true), ..noted(ran) };
+        let subject = Subject { claim: Some(told), ..subject() };
+        let step = decide(&subject, &wish(Mode::Continuous), &[], at("10:05:00"));
+        let Step::Conclude(verdict) = step else { panic!("{step:?}") };
+        assert_eq!((verdict.reason.as_str(), verdict.outcome()), ("Stopped", "Stopped"));
+    }
+    let subject = Subject { claim: Some(noted(true)), ..subject() };
+    let step = decide(&subject, &wish(Mode::Continuous), &[], at("10:05:00"));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished"));
+}
+
+#[test]
 fn a_success_takes_the_report_of_this_run() {
     let claim = RunClaim { id: "nightly-1".into(), ..noted(true) };
     let end = |run: &str, outcome: &str| {
