@@ -1,9 +1,10 @@
 //! `kafka-backup-operator`: settings, signals, exit code.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
-use kube::Client;
+use kube::{Client, Config};
 use operator::serve::serve;
 use operator::settings::{LogFormat, Settings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +16,7 @@ async fn main() -> ExitCode {
     start_logging(settings.log_format);
     // One provider for all TLS of the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = match Client::try_default().await {
+    let client = match connect().await {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "the cluster cannot be reached: no kubeconfig and no service account");
@@ -31,6 +32,18 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// How long the API server may take for a plain request: longer than it waits for any webhook.
+const PATIENCE: Duration = Duration::from_secs(35);
+/// How long a watch may be silent: the API server ends each before that.
+const SILENCE: Duration = Duration::from_secs(295);
+
+/// A client whose requests all end, whatever becomes of the API server and of the way to it.
+async fn connect() -> Result<Client, Box<dyn std::error::Error>> {
+    let mut config = Config::infer().await?;
+    config.read_timeout = Some(SILENCE);
+    Ok(asks::limited(Client::try_from(config)?, PATIENCE, "the operator's limit"))
 }
 
 fn start_logging(format: LogFormat) {

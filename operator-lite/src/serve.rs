@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::MANAGER;
+use jiff::SignedDuration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::watch;
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::capacity::Capacity;
 use crate::certificate::{Keeper, follow_files, keep};
-use crate::controller::{self, Context};
+use crate::controller::{self, Context, Readings};
 use crate::definitions;
 use crate::error::Error;
 use crate::fit::while_they_fit;
@@ -35,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// When a setting makes no sense, or a port is taken.
 pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) -> Result<(), Error> {
     let placement = Arc::new(settings.placement()?);
+    let namespaces = settings.watch_namespaces.join(", ");
+    tracing::info!(namespaces = if namespaces.is_empty() { "all" } else { &namespaces }, "runs resources");
     let (metrics, certificate) = (Arc::new(Metrics::new()), Arc::new(Certificate::default()));
     let (fit, definitions) = watch::channel(false);
     let health = Health {
@@ -81,7 +84,10 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     let context = Context {
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),
+        lost_after: (settings.lost_node_secs > 0)
+            .then(|| SignedDuration::from_secs(i64::from(settings.lost_node_secs))),
         placement,
+        readings: Readings::default(),
         capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),
         metrics,
     };

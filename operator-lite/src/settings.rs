@@ -21,7 +21,7 @@ pub struct Settings {
     #[arg(long, env = "POD_NAME", default_value = "kafka-backup-operator")]
     pub identity: String,
     /// Namespaces whose resources are run; all when none is named
-    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
+    #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
     /// API groups whose kinds are installed
     #[arg(long, env = "API_GROUPS", value_delimiter = ',', default_value = "kafka.oso.sh")]
@@ -40,6 +40,10 @@ pub struct Settings {
     /// The same in a namespace; 0 is no limit
     #[arg(long, env = "MAX_CONCURRENT_RUNS_PER_NAMESPACE", default_value_t = 0)]
     pub max_concurrent_runs_per_namespace: usize,
+    /// Seconds after which an attempt of a backup whose node does not answer is given up for the next one; 0 is never.
+    /// Restores wait for their node
+    #[arg(long, env = "LOST_NODE_SECS", default_value_t = 600)]
+    pub lost_node_secs: u32,
     /// What happens where the author of a resource lacks a right that earlier releases did not ask for: to get a Secret that
     /// the resource names, or to restore a KafkaBackup
     #[arg(long, env = "ADMISSION_RIGHTS", value_enum, default_value = "refuse")]
@@ -85,6 +89,16 @@ pub struct Settings {
     /// Form of log lines
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
+}
+
+/// A name of a namespace, without the blanks beside it.
+fn namespace(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if api::validate::is_label(name) {
+        return Ok(name.to_owned());
+    }
+    Err("a namespace has lower-case letters, digits and '-', at most 63; leave the list out for all namespaces"
+        .to_owned())
 }
 
 /// What happens to a resource whose author lacks a right.
@@ -139,5 +153,19 @@ impl Settings {
         let leaf = SignedDuration::from_secs(i64::from(self.webhook_certificate_secs));
         let settle = SETTLE.min(leaf / 12);
         Lifetimes { authority: leaf * 8, leaf, settle }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_beside_namespaces_are_cut_and_what_is_no_name_is_refused() {
+        let read = |list: &str| Settings::try_parse_from(["operator", &format!("--watch-namespaces={list}")]);
+        assert_eq!(read("shop, billing ,x").unwrap().watch_namespaces, ["shop", "billing", "x"]);
+        for wrong in ["shop,", "Shop", "shop billing", "*"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -34,6 +34,7 @@ pub fn job(job: &Job, pods: &[Pod], now: Timestamp) -> JobView {
         deleting: job.metadata.deletion_timestamp.is_some(),
         suspended: is_suspended(job),
         live_pods: own.iter().filter(|pod| !has_ended(pod)).count(),
+        lost_since: all_lost(&own, now),
         start: start(&own, now),
         ended: ended(job, &own),
         uid,
@@ -42,6 +43,13 @@ pub fn job(job: &Job, pods: &[Pod], now: Timestamp) -> JobView {
 
 fn is_suspended(job: &Job) -> bool {
     job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true)
+}
+
+/// Since when no node of the pods that live answers.
+fn all_lost(pods: &[&Pod], now: Timestamp) -> Option<Timestamp> {
+    let since: Option<Vec<Timestamp>> =
+        pods.iter().filter(|pod| !has_ended(pod)).map(|pod| lost_since(pod, now)).collect();
+    since?.into_iter().max()
 }
 
 fn start(pods: &[&Pod], now: Timestamp) -> Start {
@@ -196,12 +204,12 @@ fn cannot_start(of: &str, reason: &str, message: Option<&String>) -> (String, St
 /// ready, though its containers were when the node spoke last (the node controller sets only the one condition).
 fn lost_since(pod: &Pod, now: Timestamp) -> Option<Timestamp> {
     let ends = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
-    if let Some(end) = ends.filter(|end| now.duration_since(*end) > NODE_PATIENCE) {
-        return Some(end);
-    }
-    let ready = condition(pod, "Ready").filter(|ready| ready.status == "False" && runs_now(pod))?;
-    condition(pod, "ContainersReady").filter(|containers| containers.status == "True")?;
-    Some(ready.last_transition_time.as_ref().map_or(now, |time| time.0))
+    let ends = ends.filter(|end| now.duration_since(*end) > NODE_PATIENCE);
+    let whole = condition(pod, "ContainersReady").is_some_and(|containers| containers.status == "True");
+    let ready = condition(pod, "Ready").filter(|ready| ready.status == "False" && whole && runs_now(pod));
+    let silent = ready.map(|ready| ready.last_transition_time.as_ref().map_or(now, |time| time.0));
+    // The cluster deletes the pod some time after its node fell silent.
+    ends.into_iter().chain(silent).min()
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use api::lower::job::OWNER_LABEL;
+use asks::limited;
 use clap::Args;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ApiResource, ListParams};
 use kube::config::KubeConfigOptions;
 use kube::core::GroupVersionKind;
@@ -16,9 +17,9 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::kubeconfig::{self, Choice, Helper};
-use crate::limited::limited;
 use crate::near;
 use crate::overrides::Overrides;
+use crate::told::{REQUESTS, told};
 
 /// What this program calls itself to the API server.
 const AGENT: &str = concat!("kubectl-kafka-backup/", env!("CARGO_PKG_VERSION"));
@@ -56,6 +57,9 @@ pub struct Connection {
     /// How long one plain request may take: 30s, 2m; 0 for ever. What follows, forwards or streams has no limit
     #[arg(long, global = true, value_name = "TIME", default_value = "0", value_parser = duration, help_heading = "Cluster")]
     pub request_timeout: Duration,
+    /// Verbosity as kubectl counts it: from 6 on, each request to the API server is told on standard error
+    #[arg(short = 'v', long = "v", global = true, value_name = "LEVEL", default_value_t = 0, help_heading = "Cluster")]
+    pub verbosity: u8,
     /// Do not check the certificate of the API server
     #[arg(long, global = true, help_heading = "Cluster")]
     pub insecure_skip_tls_verify: bool,
@@ -107,7 +111,13 @@ impl Cluster {
             let helper = helper.as_ref().and_then(|helper| helper.failure(&error));
             helper.unwrap_or_else(|| failed("connect to the cluster", error))
         })?;
-        let client = if flags.request_timeout.is_zero() { client } else { limited(client, flags.request_timeout) };
+        let client =
+            if flags.verbosity < REQUESTS { client } else { told(client, |line| anstream::eprintln!("{line}")) };
+        let client = if flags.request_timeout.is_zero() {
+            client
+        } else {
+            limited(client, flags.request_timeout, "--request-timeout")
+        };
         Ok(Self { client, namespace, all: flags.all_namespaces })
     }
 
@@ -129,16 +139,34 @@ impl Cluster {
         if self.all { Api::all(self.client.clone()) } else { self.api() }
     }
 
-    /// All objects of a kind that are meant.
+    /// All objects of a kind that are meant, of those that labels select.
     ///
     /// # Errors
-    /// When the API server refuses, or does not know the kind.
-    pub async fn list<K>(&self) -> Result<Vec<K>, Error>
+    /// When the API server refuses, or does not know the kind; when the namespace is not there.
+    pub async fn list<K>(&self, labels: Option<&str>) -> Result<Vec<K>, Error>
     where
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
-        let list = pages(&self.api_of(), ListParams::default()).await;
-        list.map_err(|error| failed(&format!("list {}", resource::<K>()), error))
+        let asked = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        let list = pages(&self.api_of(), asked).await;
+        let list = list.map_err(|error| failed(&format!("list {}", resource::<K>()), error))?;
+        // Nothing is in a namespace that is not there, either.
+        if list.is_empty() && !self.all {
+            self.is_there().await?;
+        }
+        Ok(list)
+    }
+
+    /// Fails when the namespace is not there. Who may not look at namespaces is told nothing of it.
+    async fn is_there(&self) -> Result<(), Error> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let Ok(None) = namespaces.get_opt(&self.namespace).await else { return Ok(()) };
+        let known = pages(&namespaces, ListParams::default()).await.unwrap_or_default();
+        let names: Vec<String> = known.iter().map(ResourceExt::name_any).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint =
+            near::hint(&self.namespace, &names).unwrap_or_else(|| "`kubectl get namespaces` lists them".to_owned());
+        Err(Error::usage(format!("namespace `{}` is not there", self.namespace), hint))
     }
 
     /// An object by name; the error names the one that may be meant.
@@ -152,7 +180,10 @@ impl Cluster {
         let what = format!("read {} `{name}`", resource::<K>());
         match self.api::<K>().get_opt(name).await.map_err(|error| failed(&what, error))? {
             Some(found) => Ok(found),
-            None => Err(self.missing::<K>(name).await),
+            None => {
+                self.is_there().await?;
+                Err(self.missing::<K>(name).await)
+            }
         }
     }
 
@@ -371,6 +402,40 @@ mod tests {
         let (names, queries) = listed(true).await;
         assert_eq!(names, ["a", "b", "c", "d", "e"]);
         assert!(queries.len() == 3 && !queries[2].contains("limit"), "{queries:?}");
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_is_not_there_fails() {
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            noted.lock().unwrap().push(request.uri().to_string());
+            let (code, body) = match request.uri().path() {
+                "/api/v1/namespaces/shpo" => {
+                    (404, json!({"status": "Failure", "reason": "NotFound", "message": "no", "code": 404}))
+                }
+                "/api/v1/namespaces/shop" => (200, json!({"metadata": {"name": "shop"}})),
+                "/api/v1/namespaces/hidden" => {
+                    (403, json!({"status": "Failure", "reason": "Forbidden", "message": "no", "code": 403}))
+                }
+                "/api/v1/namespaces" => (200, json!({"metadata": {}, "items": [{"metadata": {"name": "shop"}}]})),
+                _ => (200, json!({"metadata": {}, "items": []})),
+            };
+            let body = kube::client::Body::from(body.to_string().into_bytes());
+            async move { http::Response::builder().status(code).body(body) }
+        });
+        let client = Client::new(service, "n");
+        let listed = async |namespace: &str, all: bool| {
+            let cluster = Cluster { client: client.clone(), namespace: namespace.to_owned(), all };
+            cluster.list::<ConfigMap>(Some("team=shop")).await.map(|found| found.len())
+        };
+        let error = listed("shpo", false).await.unwrap_err();
+        assert_eq!(error.to_string(), "namespace `shpo` is not there");
+        assert!(error.hint().unwrap().contains("shop"), "{error:?}");
+        for (namespace, all) in [("shop", false), ("hidden", false), ("shpo", true)] {
+            assert_eq!(listed(namespace, all).await.unwrap(), 0, "{namespace}");
+        }
+        assert!(asked.lock().unwrap()[0].contains("labelSelector=team%3Dshop"), "{asked:?}");
     }
 
     #[test]

@@ -21,9 +21,10 @@ pub mod view;
 
 pub mod show;
 
+mod files;
 mod kubeconfig;
-mod limited;
 pub mod overrides;
+mod told;
 
 mod changes;
 pub mod cluster;

@@ -204,3 +204,39 @@ fn what_is_installed_is_uninstalled_and_resources_stay_unless_asked() {
     let after = call(&["status"]);
     assert!(after.code == 3 && after.stderr.contains("does not know the kind"), "{}", after.stderr);
 }
+
+/// Two releases, each for its own namespace: names of the cluster differ, and each judges its own resources only.
+#[test]
+fn two_releases_share_a_cluster() {
+    let cluster = Cluster::start();
+    let chart = format!("{}/../manifests/helm/kafka-backup-operator", env!("CARGO_MANIFEST_DIR"));
+    let install = |release: &str, namespace: &str, more: &[&str]| {
+        let watched = format!("watchNamespaces={{{namespace}}}");
+        let common = ["install", release, &chart, "-n", namespace, "--create-namespace", "--set", &watched];
+        helm(&cluster, &[&common[..], more].concat()).unwrap();
+    };
+    install("kafka-backup-operator", "team-a", &["--set", "maxConcurrentRuns=null,replicaCount=0"]);
+    let others = ["--set", "crds.install=false,roles.create=false"];
+    install("kafka-backup-operator", "team-b", &others);
+    for kind in ["clusterrole", "clusterrolebinding", "validatingadmissionpolicy", "validatingadmissionpolicybinding"] {
+        let names = cluster.ok(&["get", kind, "-o", "name"]);
+        let own = |team: &str| names.lines().filter(|name| name.contains(&format!("operator-team-{team}"))).count();
+        assert!(own("a") > 0 && own("a") == own("b"), "{kind}: {names}");
+    }
+    for team in ["team-a", "team-b"] {
+        let hook = cluster.get("validatingwebhookconfiguration", "", &format!("kafka-backup-operator-{team}"));
+        let hook = &hook["webhooks"][0];
+        assert_eq!(hook["clientConfig"]["service"]["namespace"], team);
+        assert_eq!(hook["namespaceSelector"]["matchExpressions"][0]["values"], json!([team]));
+        let operator = cluster.get("deployment", team, "kafka-backup-operator");
+        let all = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap().clone();
+        let value = |name: &str| all.iter().find(|one| one["name"] == name).unwrap()["value"].clone();
+        assert_eq!(value("WEBHOOK_CONFIGURATION"), format!("kafka-backup-operator-{team}"));
+        assert_eq!(value("MAX_CONCURRENT_RUNS"), if team == "team-a" { "0" } else { "10" });
+    }
+    let budget = cluster.get("poddisruptionbudget", "team-b", "kafka-backup-operator");
+    assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    for team in ["a", "b"] {
+        helm(&cluster, &["uninstall", "kafka-backup-operator", "-n", &format!("team-{team}")]).unwrap();
+    }
+}

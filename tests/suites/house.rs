@@ -57,6 +57,8 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "batch <- runner",
         "batch <- sim",
         "api <- operator",
+        "asks <- operator",
+        "asks <- plugin",
         "contract <- api",
         "contract <- archive",
         "contract <- inspect",

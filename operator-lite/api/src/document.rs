@@ -124,7 +124,7 @@ pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
         out.wrong("kind", format!("{kind:?} of {version:?}"), "is not a kind that is served", &fix);
         return out.into_vec();
     };
-    metadata::check(&mut out, kind, document.get("metadata").unwrap_or(&Value::Null));
+    metadata::check(&mut out, kind, document.get("metadata").unwrap_or(&Value::Null), now);
     let Some(spec) = document.get("spec") else {
         out.missing("spec", "is required", "add it");
         return out.into_vec();

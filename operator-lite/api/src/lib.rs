@@ -26,5 +26,6 @@ pub mod promise;
 pub mod schedule;
 mod schema;
 pub mod strimzi;
+pub mod ticks;
 pub mod update;
 pub mod validate;

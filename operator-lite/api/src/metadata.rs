@@ -1,13 +1,15 @@
 //! The name and the namespace of a document, as the API server judges them. Pure.
 
 use contract::stamp::split_point;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::finding::Findings;
+use crate::ticks::{CLOCKS_DIFFER, SKIP_ANNOTATION};
 use crate::validate::names::{is_label, object_name};
 
 /// Judges the `metadata` of a document. Whoever lets the API server make up a name gives its beginning.
-pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value) {
+pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value, now: Timestamp) {
     let text = |field: &str| metadata.get(field).filter(|value| !value.is_null());
     match (text("name"), text("generateName")) {
         (None, None) => out.missing("metadata.name", "is required", "add it"),
@@ -20,6 +22,15 @@ pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value) {
             }
         }
         (Some(other), _) => out.wrong("metadata.name", other, "must be a text", "put it in quotes"),
+    }
+    if let Some(until) = metadata.pointer(&format!("/annotations/{}", SKIP_ANNOTATION.replace('/', "~1"))) {
+        let time = until.as_str().and_then(|until| until.parse::<Timestamp>().ok());
+        if time.is_none_or(|time| time.duration_since(now) > CLOCKS_DIFFER) {
+            let rule =
+                "must be a time that is not in the future, such as 2026-11-28T10:00:00Z: ticks up to it do not run";
+            let fix = "`kubectl kafka-backup schedule resume NAME --skip-missed` writes it";
+            out.wrong(&format!("metadata.annotations[{SKIP_ANNOTATION}]"), until, rule, fix);
+        }
     }
     match text("namespace") {
         None => {}

@@ -27,7 +27,10 @@ impl Promise {
     pub fn of(backup: &KafkaBackup) -> Option<Self> {
         let text = backup.spec.schedule.as_deref().filter(|_| !backup.spec.continuous)?;
         let schedule = Schedule::parse(text).ok()?;
-        let anchor = newest(backup).or_else(|| backup.creation_timestamp().map(|time| time.0))?;
+        let begun = newest(backup).or_else(|| backup.creation_timestamp().map(|time| time.0))?;
+        // What an edited schedule did not promise yet is not late.
+        let since = backup.status.as_ref().and_then(|status| status.schedule_since.as_deref()?.parse().ok());
+        let anchor = since.map_or(begun, |since: Timestamp| since.max(begun));
         let due = schedule.next_after(anchor)?;
         let every = schedule.next_after(due)?.duration_since(due);
         Some(Self { every, late: due.checked_add((every / 2).max(LEAST)).ok()? })
@@ -69,6 +72,8 @@ mod tests {
         let point = json!({"backupId": "b-20261120-020000"});
         assert_eq!(late(daily(), point.clone()).as_deref(), Some("2026-11-21T14:00:00Z"));
         assert_eq!(late(daily(), Value::Null).as_deref(), Some("2026-11-01T14:00:00Z"), "counted from its creation");
+        let edited = json!({"backupId": "b-20261120-020000", "scheduleSince": "2026-11-21T10:00:00Z"});
+        assert_eq!(late(daily(), edited).as_deref(), Some("2026-11-22T14:00:00Z"), "counted from the edit");
         let weekdays = json!({"schedule": "0 0 2 * * 1-5"});
         // Friday's point: nothing is late before Monday.
         assert_eq!(late(weekdays, point.clone()).as_deref(), Some("2026-11-23T14:00:00Z"));

@@ -4,6 +4,7 @@ use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, RunClaim, Storage};
 use api::promise::Promise;
 use api::schedule::Schedule;
+use api::ticks;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
@@ -25,6 +26,10 @@ impl Kind for KafkaBackup {
 
     fn last_schedule(&self) -> Option<&String> {
         self.status.as_ref()?.last_schedule_time.as_ref()
+    }
+
+    fn since(&self, now: Timestamp) -> Option<Timestamp> {
+        ticks::since(self, now)
     }
 
     fn last_trigger(&self) -> Option<&String> {
@@ -51,6 +56,8 @@ impl Kind for KafkaBackup {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
+    // The log of the archive takes an entry of one writer only.
+    const FENCED: bool = true;
     const TRIGGERED: bool = true;
 
     fn mode(&self) -> Option<Mode> {
@@ -81,6 +88,10 @@ impl Kind for KafkaBackup {
         let mut new = backup(&old, &self.spec, state, moment);
         if self.is_new() {
             new.last_trigger = self.trigger();
+        }
+        ticks::note(&mut new, self, moment.now);
+        if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
+            message.push_str(&ticks::meanwhile_words(new.missed_ticks));
         }
         (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }

@@ -1,27 +1,22 @@
 //! Jobs and pods of a resource: listing, making, stopping, removing, and their last words.
 
 use std::fmt::Debug;
-use std::time::Duration;
 
-use api::lower::job::{CONTAINER, OWNER_LABEL, Owner};
+use api::lower::job::{OWNER_LABEL, Owner};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::readings::Readings;
 use crate::decide::JobView;
 use crate::error::Error;
-use crate::progress::{self, Progress};
+use crate::progress::Progress;
 use crate::view;
-
-/// Lines of a log that are looked at.
-const TAIL: i64 = 60;
-/// How long a log is waited for.
-const LOG_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The Jobs and pods of one resource.
 pub(crate) struct Jobs {
@@ -107,15 +102,10 @@ impl Jobs {
         Ok(())
     }
 
-    /// How far the run of a Job is.
-    pub(crate) async fn progress(&self, job_uid: &str) -> Option<Progress> {
-        let name = view::pod_name(job_uid, &self.pods)?;
-        let parameters =
-            LogParams { container: Some(CONTAINER.to_owned()), tail_lines: Some(TAIL), ..LogParams::default() };
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        // A pod that has not started has no log, and a node that hangs gives none: nothing else waits for it.
-        let log = tokio::time::timeout(LOG_PATIENCE, pods.logs(&name, &parameters)).await.ok()?.ok()?;
-        progress::read(&log)
+    /// How far the run of a Job is, if that is known by now.
+    pub(crate) async fn progress(&self, job_uid: &str, readings: &Readings) -> Option<Progress> {
+        let pod = view::pod_name(job_uid, &self.pods)?;
+        readings.of(job_uid, Api::namespaced(self.client.clone(), &self.namespace), pod).await
     }
 
     /// What keeps the pod of a Job from running.

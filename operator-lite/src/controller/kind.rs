@@ -38,6 +38,8 @@ pub trait Kind:
     fn last_schedule(&self) -> Option<&String>;
     /// The newest trigger that was claimed.
     fn last_trigger(&self) -> Option<&String>;
+    /// From when on ticks of its schedule count, if not from its creation.
+    fn since(&self, now: Timestamp) -> Option<Timestamp>;
     /// When a run of it last ended well (RFC 3339).
     fn last_success(&self) -> Option<&String>;
     /// Whether its next recovery point is overdue; `None` when nobody waits for one.
@@ -52,6 +54,8 @@ pub trait Kind:
     fn mode(&self) -> Option<Mode>;
     /// Which budget its runs are of.
     fn class(&self) -> Class;
+    /// Whether an attempt whose node is lost may be given up: whatever it still writes is refused.
+    const FENCED: bool;
     /// Whether its annotation may ask for a run.
     const TRIGGERED: bool;
     /// Whether no run is started by itself.
@@ -89,11 +93,11 @@ pub trait Kind:
     /// The value of its trigger annotation.
     fn trigger(&self) -> Option<String> {
         let name = api::update::trigger_annotation(&Self::group(&()));
-        self.annotations().get(&name).filter(|_| Self::TRIGGERED).cloned()
+        self.annotations().get(&name).filter(|_| Self::TRIGGERED).map(|value| api::update::trigger_value(value))
     }
 
     /// What the decisions need.
-    fn subject(&self) -> Subject {
+    fn subject(&self, now: Timestamp) -> Subject {
         let time = |text: &String| text.parse::<Timestamp>().ok();
         let trigger = self.trigger();
         Subject {
@@ -102,6 +106,7 @@ pub trait Kind:
             created: self.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             claim: self.claim().cloned(),
             last_schedule: self.last_schedule().and_then(time),
+            since: self.since(now),
             // One that the resource was made with (a copy from Git or from a backup of the cluster) asks for nothing.
             last_trigger: if self.is_new() { trigger.clone() } else { self.last_trigger().cloned() },
             trigger,

@@ -9,6 +9,7 @@ mod inspection;
 mod jobs;
 mod kind;
 mod later;
+mod readings;
 mod restore;
 mod start;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::Placement;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::controller::Action;
@@ -32,6 +33,7 @@ use crate::error::Error;
 use crate::metrics::{Metrics, Seen};
 use crate::status::{Moment, State};
 pub use kind::{Kind, Pending};
+pub use readings::Readings;
 pub use start::start;
 use work::Work;
 
@@ -49,8 +51,12 @@ const AT_LEAST: Duration = Duration::from_secs(300);
 pub struct Context {
     /// The cluster.
     pub client: Client,
+    /// How long after its node stopped to answer an attempt of a backup is given up, if ever.
+    pub lost_after: Option<SignedDuration>,
     /// Where pods of runs go.
     pub placement: Arc<Placement>,
+    /// How far runs are.
+    pub readings: Readings,
     /// How many runs may work.
     pub capacity: Arc<Capacity>,
     /// Writes Events.
@@ -71,7 +77,7 @@ impl std::fmt::Debug for Context {
 /// When the API server refuses or does not answer; the resource is looked at again.
 pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let subject = object.subject();
+    let subject = object.subject(now);
     // From the status: an operator that was started anew knows it, too.
     let seen = Seen {
         last_success: object.last_success().and_then(|time| time.parse().ok()),

@@ -25,6 +25,10 @@ impl Kind for KafkaRestore {
         None
     }
 
+    fn since(&self, _: Timestamp) -> Option<Timestamp> {
+        None
+    }
+
     fn last_trigger(&self) -> Option<&String> {
         None
     }
@@ -49,6 +53,8 @@ impl Kind for KafkaRestore {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
+    // Requests that are on their way to a broker may still arrive.
+    const FENCED: bool = false;
     const TRIGGERED: bool = false;
 
     fn mode(&self) -> Option<Mode> {

@@ -25,8 +25,8 @@ use crate::error::Error;
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How often series of resources that are gone are ended.
 const FORGET: Duration = Duration::from_secs(60);
-/// Resources of a kind that are worked on at once.
-const AT_ONCE: u16 = 16;
+/// Resources of a kind that are worked on at once: one whose request is answered late holds up no other.
+const AT_ONCE: u16 = 256;
 
 /// Runs all controllers until `stop`. No namespaces means all of them; `groups` are those whose kinds are installed.
 pub async fn start(context: Context, namespaces: &[String], groups: &[String], stop: CancellationToken) {

@@ -19,7 +19,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, Kind, reconcile, unreadable};
+use super::{Context, Kind, Readings, reconcile, unreadable};
 use crate::capacity::Capacity;
 use crate::metrics::Metrics;
 
@@ -41,6 +41,8 @@ struct World {
     kept: usize,
     /// What the operator has no rights for.
     forbidden: Option<String>,
+    /// Whether logs are never answered.
+    silent: bool,
     /// Field managers of the statuses that were written.
     writers: Vec<Option<String>>,
 }
@@ -60,6 +62,9 @@ async fn serve(State(server): State<Server>, request: Request) -> Response {
         let query = request.uri().query().unwrap_or_default();
         let name = query.split('&').find_map(|part| part.strip_prefix("fieldManager=")).map(str::to_owned);
         server.0.lock().unwrap().writers.push(name);
+    }
+    if path.ends_with("/log") && server.0.lock().unwrap().silent {
+        std::future::pending::<()>().await;
     }
     let body = to_bytes(request.into_body(), usize::MAX).await.unwrap_or_else(|_| Bytes::new());
     server.answer(&method, &path, owner.as_deref(), serde_json::from_slice(&body).unwrap_or(Value::Null))
@@ -140,6 +145,8 @@ impl Server {
         Arc::new(Context {
             recorder: Recorder::new(client.clone(), reporter),
             client,
+            lost_after: None,
+            readings: Readings::default(),
             placement: Arc::new(Placement { image: "runner".into(), ..Placement::default() }),
             capacity: Arc::new(capacity),
             metrics: Arc::new(Metrics::new()),

@@ -9,7 +9,7 @@ use api::finding::Level;
 use api::lower::job::{MANAGER, SPEC_LIMIT, claim, digest, job, job_name, queue};
 use api::oso::RunClaim;
 use contract::RunSpec;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use kube::runtime::controller::Action;
@@ -75,6 +75,7 @@ impl<K: Kind> Work<'_, K> {
             mode: self.object.mode().unwrap_or(Mode::Once),
             suspended: self.object.suspended(),
             digest: spec.map_or(Ok(claimed), |spec| digest(spec, &self.context.placement))?,
+            lost_after: self.lost_after(),
         };
         // A resource at rest costs no request.
         let unfinished = subject.is_unfinished();
@@ -88,6 +89,11 @@ impl<K: Kind> Work<'_, K> {
         self.act(step, subject, spec, &jobs, problem).await
     }
 
+    /// How long after its node stopped to answer an attempt is given up.
+    fn lost_after(&self) -> Option<SignedDuration> {
+        self.context.lost_after.filter(|_| K::FENCED)
+    }
+
     /// What keeps the claim's pod from running; its Job is then known to be stuck.
     async fn problem(&self, subject: &Subject, jobs: &mut Jobs) -> Option<(String, String)> {
         let claim = subject.claim.as_ref()?;
@@ -97,7 +103,11 @@ impl<K: Kind> Work<'_, K> {
             let text = "the Job of the run is suspended by something else (a queue for Jobs?): the run goes on when it is resumed";
             return Some(("JobSuspended".to_owned(), text.to_owned()));
         }
-        let problem = jobs.problem(&view).await?;
+        let mut problem = jobs.problem(&view).await?;
+        let turn = self.lost_after().zip(view.lost_since).and_then(|(after, since)| since.checked_add(after).ok());
+        if let Some(turn) = turn {
+            problem.1.push_str(&format!(". The next attempt begins at {turn} without it"));
+        }
         let stuck = |job: &&mut JobView| job.name == name && job.start == Start::Awaited;
         if let Some(job) = jobs.views.iter_mut().find(stuck) {
             job.start = Start::Stuck;
@@ -148,10 +158,10 @@ impl<K: Kind> Work<'_, K> {
                 Ok(self.tell(&State::Idle(next)).await?.then(after))
             }
             Step::Claim(tick) => {
-                let id = tick.claim.id.clone();
+                let text = format!("run {}{}", tick.claim.id, tick.words());
                 let told = self.tell(&State::Claimed(tick)).await?;
                 if told == Told::Written {
-                    self.event(EventType::Normal, "RunClaimed", &format!("run {id}")).await;
+                    self.event(EventType::Normal, "RunClaimed", &text).await;
                 }
                 Ok(told.then(Action::requeue(Duration::ZERO)))
             }
@@ -171,7 +181,7 @@ impl<K: Kind> Work<'_, K> {
             Step::Watch => {
                 let job = jobs.views.iter().find(|job| job.name == name);
                 let progress = match job {
-                    Some(job) => jobs.progress(&job.uid).await,
+                    Some(job) => jobs.progress(&job.uid, &self.context.readings).await,
                     None => None,
                 };
                 let state = running(Running { progress, problem, ..Running::default() });

@@ -3,6 +3,7 @@
 use api::lower::job::run_ref;
 use api::oso::RunClaim;
 use api::schedule::Schedule;
+use api::ticks::{CLOCKS_DIFFER, COUNTED, Passed, anchor, passed};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Subject, Wish};
@@ -51,16 +52,34 @@ pub struct Tick {
     pub claim: RunClaim,
     /// The tick that it is for: never again.
     pub schedule: Option<Timestamp>,
+    /// Ticks before that one that did not run.
+    pub missed: u32,
     /// The trigger that it is for: never again.
     pub trigger: Option<String>,
 }
 
-/// Clocks of replicas and of the API server may differ by so much: a tick that little ahead was claimed.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
+/// From how late on a run tells that its tick was missed.
+const LATE: SignedDuration = SignedDuration::from_mins(2);
+
+impl Tick {
+    /// Which tick it is for, in words that follow the name of a run; empty without a schedule.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Some(tick) = self.schedule else { return String::new() };
+        let at = self.claim.at.parse::<Timestamp>().unwrap_or(tick);
+        let late = if at.duration_since(tick) >= LATE { ", which was missed" } else { "" };
+        let before = match self.missed {
+            0 => String::new(),
+            1 => "; the tick before it did not run".to_owned(),
+            missed if missed + 1 >= COUNTED => format!("; {missed} or more ticks before it did not run"),
+            missed => format!("; {missed} ticks before it did not run"),
+        };
+        format!(" for the tick of {tick}{late}{before}")
+    }
+}
+
 /// Ticks of many resources are spread over at most this long.
 const SPREAD: SignedDuration = SignedDuration::from_secs(10);
-/// A tick that was missed is looked for in windows of these seconds before now, the narrowest first.
-const WINDOWS: [i64; 7] = [60, 3_600, 86_400, 7 * 86_400, 31 * 86_400, 366 * 86_400, 10 * 366 * 86_400];
 
 /// The next tick, and when it is acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,27 +96,28 @@ pub struct Next {
 /// Nothing is due: the next tick, if there is one.
 pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Option<Next>> {
     let asked = is_asked(subject);
-    let claim = |why: Why, at: Timestamp, schedule: Option<Timestamp>| Tick {
-        claim: claim(subject, wish, why, at),
-        schedule,
+    let claim = |why: Why, passed: Option<Passed>| Tick {
+        claim: claim(subject, wish, why, passed, now),
+        schedule: passed.map(|passed| passed.newest),
+        missed: passed.map_or(0, |passed| passed.count.saturating_sub(1)),
         trigger: subject.trigger.clone().filter(|_| asked),
     };
     if asked && !matches!(wish.mode, Mode::Continuous) {
-        return Ok(claim(Why::Manual, now, None));
+        return Ok(claim(Why::Manual, None));
     }
     if wish.suspended {
         return Err(None);
     }
     match &wish.mode {
-        Mode::Once if may_run_once(subject) => Ok(claim(Why::Once, now, None)),
+        Mode::Once if may_run_once(subject) => Ok(claim(Why::Once, None)),
         // One that failed for good would fail again.
-        Mode::Continuous if asked || !failed_as_it_is(subject, wish) => Ok(claim(Why::Continuous, now, None)),
+        Mode::Continuous if asked || !failed_as_it_is(subject, wish) => Ok(claim(Why::Continuous, None)),
         Mode::Once | Mode::Continuous => Err(None),
         Mode::Scheduled(schedule) => {
-            let anchor = anchor(subject, now);
+            let anchor = anchor(subject.last_schedule, subject.created, subject.since, now);
             let delay = spread(&subject.owner.uid, schedule, now);
-            if let Some(tick) = newest_tick(schedule, anchor, now - delay) {
-                return Ok(claim(Why::Schedule, tick, Some(tick)));
+            if let Some(passed) = passed(schedule, anchor, now - delay) {
+                return Ok(claim(Why::Schedule, Some(passed)));
             }
             let next = schedule.next_after(anchor.max(now - delay));
             Err(next.map(|tick| Next { tick, turn: tick + delay }))
@@ -105,23 +125,17 @@ pub fn due(subject: &Subject, wish: &Wish, now: Timestamp) -> Result<Tick, Optio
     }
 }
 
-/// The newest tick that was claimed, or when the resource was made. A tick that is far ahead of now was written by a clock
-/// that was wrong, or came with a status from elsewhere: the schedule would stand still until then.
-fn anchor(subject: &Subject, now: Timestamp) -> Timestamp {
-    let claimed = subject.last_schedule.filter(|tick| tick.duration_since(now) <= CLOCKS_DIFFER);
-    claimed.unwrap_or(subject.created)
-}
-
 /// Whether a run was asked for by hand that was not claimed yet.
 pub(super) fn is_asked(subject: &Subject) -> bool {
     subject.trigger.is_some() && subject.trigger != subject.last_trigger
 }
 
-fn claim(subject: &Subject, wish: &Wish, why: Why, at: Timestamp) -> RunClaim {
-    let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
+fn claim(subject: &Subject, wish: &Wish, why: Why, passed: Option<Passed>, now: Timestamp) -> RunClaim {
+    let at = after_the_last(subject, Timestamp::from_second(now.as_second()).unwrap_or(now));
     RunClaim {
         id: run_ref(&subject.owner.name, at).id,
         at: at.to_string(),
+        tick: passed.map(|passed| passed.newest.to_string()),
         trigger: why.as_str().to_owned(),
         generation: subject.generation,
         digest: wish.digest.clone(),
@@ -129,6 +143,13 @@ fn claim(subject: &Subject, wish: &Wish, why: Why, at: Timestamp) -> RunClaim {
         ran: Some(false),
         ..RunClaim::default()
     }
+}
+
+/// Two runs of a resource never have the same second: it names their Jobs.
+fn after_the_last(subject: &Subject, at: Timestamp) -> Timestamp {
+    let last = subject.claim.as_ref().and_then(|claim| claim.at.parse::<Timestamp>().ok());
+    let last = last.filter(|last| *last >= at && last.duration_since(at) <= CLOCKS_DIFFER);
+    last.map_or(at, |last| last + SignedDuration::from_secs(1))
 }
 
 /// What runs once runs again only if it failed before it changed anything, and was mended since; or if the run before was
@@ -145,18 +166,6 @@ fn failed_as_it_is(subject: &Subject, wish: &Wish) -> bool {
     let failed = |claim: &RunClaim| claim.outcome.as_deref() == Some("Failed") && claim.digest == wish.digest;
     // A Job that somebody removed says nothing about the next one.
     subject.claim.as_ref().is_some_and(|claim| failed(claim) && claim.wrote.is_some())
-}
-
-/// The newest tick after `anchor` that is not in the future: a tick that was missed runs once.
-fn newest_tick(schedule: &Schedule, anchor: Timestamp, now: Timestamp) -> Option<Timestamp> {
-    let not_later = |tick: &Timestamp| *tick <= now;
-    schedule.next_after(anchor).filter(not_later)?;
-    let mut begin = WINDOWS.into_iter().map(|seconds| anchor.max(now - SignedDuration::from_secs(seconds)));
-    let mut tick = begin.find_map(|from| schedule.next_after(from).filter(not_later))?;
-    while let Some(next) = schedule.next_after(tick).filter(not_later) {
-        tick = next;
-    }
-    Some(tick)
 }
 
 /// How long after its ticks a resource runs: its own share of the spread, which is short beside the interval.

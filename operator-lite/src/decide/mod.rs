@@ -32,6 +32,8 @@ pub struct Subject {
     pub claim: Option<RunClaim>,
     /// The newest tick that a run was claimed for.
     pub last_schedule: Option<Timestamp>,
+    /// From when on ticks count, if not from the creation.
+    pub since: Option<Timestamp>,
     /// The trigger annotation's value.
     pub trigger: Option<String>,
     /// The value that a run was claimed for.
@@ -55,6 +57,9 @@ pub struct Wish {
     pub suspended: bool,
     /// Digest of what shapes a run.
     pub digest: String,
+    /// How long after its node stopped to answer an attempt is given up for the next one. Only where what the lost one
+    /// still does is harmless.
+    pub lost_after: Option<SignedDuration>,
 }
 
 /// A Job of a resource, and its pod.
@@ -70,6 +75,8 @@ pub struct JobView {
     pub suspended: bool,
     /// Pods whose runner has not ended.
     pub live_pods: usize,
+    /// Since when the node of these pods does not answer.
+    pub lost_since: Option<Timestamp>,
     /// Whether a container of its pods ran.
     pub start: Start,
     /// How its attempt ended, once it has.
@@ -197,6 +204,8 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
     let Some(job) = jobs.iter().find(|job| job.name == name) else {
         if claim.job_uid.is_some() {
             return match claim.ran {
+                // Whoever tells a Job to end its pod may remove it, too.
+                _ if claim.stopping == Some(true) => Step::Conclude(Box::new(Verdict::stopped(None))),
                 Some(false) => anew(subject, wish, claim, "its Job was removed before its container ran"),
                 Some(true) | None => Step::Conclude(Box::new(Verdict::vanished(&name))),
             };
@@ -211,7 +220,8 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
             return Step::Wait(time);
         }
         // Two pods of one set would fence each other.
-        return if jobs.iter().any(|job| job.live_pods > 0) { Step::Watch } else { Step::Make };
+        let lives = |job: &JobView| job.live_pods > 0 && !is_given_up(wish, job, now);
+        return if jobs.iter().any(lives) { Step::Watch } else { Step::Make };
     };
     if claim.job_uid.is_none() {
         return Step::Note(job.uid.clone());
@@ -233,14 +243,32 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
     let unwanted = endless && (wish.suspended || wish.digest != claim.digest);
     // A Job that something else suspended goes on one day: only what we told to stop has stopped.
     let told = claim.stopping == Some(true);
+    let given_up = is_given_up(wish, job, now);
     match &job.ended {
-        Some(_) if job.live_pods > 0 => Step::Watch,
+        Some(_) if job.live_pods > 0 && !given_up => Step::Watch,
         Some(ended) => judge(claim, ended, endless, unwanted || told, now),
         None if told && !job.suspended => Step::Stop,
-        None if told && job.live_pods == 0 => Step::Conclude(Box::new(Verdict::stopped(None))),
+        None if told && (job.live_pods == 0 || given_up) => Step::Conclude(Box::new(Verdict::stopped(None))),
         None if unwanted && !told => Step::NoteStop,
+        None if given_up && !told => lost(claim, job),
         None => Step::Watch,
     }
+}
+
+/// Whether nobody waits for the pods of a Job any more: their node has not answered for too long.
+fn is_given_up(wish: &Wish, job: &JobView, now: Timestamp) -> bool {
+    let turn = wish.lost_after.zip(job.lost_since).and_then(|(after, since)| since.checked_add(after).ok());
+    turn.is_some_and(|turn| turn <= now)
+}
+
+/// The next attempt of a run whose node is lost. The lost pod may still work, and may have written.
+fn lost(claim: &RunClaim, job: &JobView) -> Step {
+    let since = job.lost_since.map(|since| since.to_string()).unwrap_or_default();
+    let next = RunClaim { disruptions: claim.disruptions + 1, wrote: Some(true), ..next_attempt(claim) };
+    let why = format!(
+        "its node does not answer since {since}, and it is given up: what it may still write, the archive refuses"
+    );
+    Step::Again { next: Box::new(next), why }
 }
 
 /// What is to be done with earlier attempts that may still run: whose pod could not start, or that a queue holds back.

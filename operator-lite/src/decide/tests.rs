@@ -34,13 +34,14 @@ fn subject() -> Subject {
         created: at("10:00:00"),
         claim: None,
         last_schedule: None,
+        since: None,
         trigger: None,
         last_trigger: None,
     }
 }
 
 fn wish(mode: Mode) -> Wish {
-    Wish { mode, suspended: false, digest: "d".into() }
+    Wish { mode, suspended: false, digest: "d".into(), lost_after: None }
 }
 
 fn every(text: &str) -> Mode {
@@ -62,6 +63,7 @@ fn job(claim: &RunClaim, ended: impl Into<Option<Ended>>) -> JobView {
         deleting: false,
         suspended: false,
         live_pods: usize::from(ended.is_none()),
+        lost_since: None,
         start: Start::Awaited,
         ended,
     }
@@ -164,9 +166,34 @@ fn a_missed_tick_runs_once_and_a_future_one_never() {
     // The operator was away for an hour: the newest tick stands for all.
     let Step::Claim(tick) = decide(&subject, &wish, &[], at("11:04:00")) else { panic!() };
     assert_eq!(tick.schedule, Some(at("11:00:00")));
-    assert_eq!(tick.claim.at, at("11:00:00").to_string());
+    assert_eq!(tick.claim.tick, Some(at("11:00:00").to_string()));
+    assert_eq!(tick.claim.at, at("11:04:00").to_string(), "its data are of now");
+    assert_eq!(tick.words(), " for the tick of 2026-11-21T11:00:00Z, which was missed; 5 ticks before it did not run");
     subject.last_schedule = tick.schedule;
     assert!(matches!(decide(&subject, &wish, &[], at("11:04:00")), Step::Idle { next: Some(_), .. }));
+}
+
+#[test]
+fn an_edited_schedule_counts_from_its_edit() {
+    let mut subject = subject();
+    subject.last_schedule = Some(at("10:05:00"));
+    subject.since = Some(at("11:03:00"));
+    let wish = wish(every("0 */10 * * * *"));
+    let next = |now: &str| decide(&subject, &wish, &[], at(now));
+    assert!(matches!(next("11:04:00"), Step::Idle { next: Some(next), .. } if next == at("11:10:00")));
+    assert_eq!(claimed(next("11:10:30")).tick, Some(at("11:10:00").to_string()));
+}
+
+#[test]
+fn two_runs_never_have_the_same_second() {
+    let mut subject = subject();
+    subject.trigger = Some("a".into());
+    let now = at("10:00:07");
+    let first = claimed(decide(&subject, &wish(every("* * * * * *")), &[], now));
+    subject.claim =
+        Some(RunClaim { finished_at: Some(now.to_string()), outcome: Some("Completed".into()), ..first.clone() });
+    let second = claimed(decide(&subject, &wish(every("* * * * * *")), &[], now));
+    assert_eq!((first.at, second.at), (now.to_string(), at("10:00:08").to_string()));
 }
 
 #[test]
@@ -401,11 +428,11 @@ fn a_clock_that_was_ahead_stops_no_schedule() {
     subject.last_schedule = Some("2027-11-21T10:00:00Z".parse().unwrap());
     let Step::Idle { next, .. } = decide(&subject, &wish, &[], now) else { panic!() };
     assert_eq!(next, Some(at("11:00:00")), "a year ahead");
-    assert!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).at.contains("11:00:00"));
+    assert_eq!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).tick, Some(at("11:00:00").to_string()));
     subject.last_schedule = Some(at("10:05:00"));
     let Step::Idle { next, .. } = decide(&subject, &wish, &[], now) else { panic!() };
     assert_eq!(next, Some(at("11:00:00")), "no tick is claimed twice");
-    assert!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).at.contains("11:00:00"));
+    assert_eq!(claimed(decide(&subject, &wish, &[], at("11:00:15"))).tick, Some(at("11:00:00").to_string()));
 }
 
 #[test]

@@ -59,8 +59,9 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             new.run = Some(tick.claim.clone());
             new.last_schedule_time = tick.schedule.map(|time| time.to_string()).or(new.last_schedule_time.take());
             new.last_trigger = tick.trigger.clone().or(new.last_trigger.take());
-            phase(&mut new, "Running", "the run begins".to_owned());
-            working(&mut new, scheduled, "BackupRunning", "the run begins", moment);
+            let text = format!("the run begins{}", tick.words());
+            phase(&mut new, "Running", text.clone());
+            working(&mut new, scheduled, "BackupRunning", &text, moment);
         }
         State::Running(running) => {
             note(new.run.as_mut(), running, moment);

@@ -122,7 +122,7 @@ fn retention_is_told_until_it_is_taken_back() {
 
 #[test]
 fn a_claim_keeps_its_tick_and_its_trigger() {
-    let tick = Tick { claim: *claim(), schedule: Some(at(5).now), trigger: Some("monday".into()) };
+    let tick = Tick { claim: *claim(), schedule: Some(at(5).now), missed: 0, trigger: Some("monday".into()) };
     let new = backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), &State::Claimed(Box::new(tick)), at(6));
     assert_eq!(new.last_schedule_time, Some(at(5).now.to_string()));
     assert_eq!((new.last_trigger.as_deref(), new.phase.as_deref()), (Some("monday"), Some("Running")));

@@ -156,6 +156,15 @@ fn a_node_that_does_not_answer_is_named() {
     assert_eq!(found(made("False", "True", None)), lost, "the node controller says so");
     assert_eq!(found(made("True", "True", Some("2026-11-21T10:09:50Z"))), None, "it ends");
     assert_eq!(found(made("True", "True", Some("2026-11-21T10:09:00Z"))), lost, "it should have ended a minute ago");
+    let since = |pod: Pod| {
+        let made: Job = serde_json::from_value(json!({"metadata": {"uid": "u"}})).unwrap();
+        job(&made, &[pod], now).lost_since.map(|since| since.to_string())
+    };
+    assert_eq!(since(made("True", "True", None)), None);
+    // The cluster deletes the pod later: that is not when its node fell silent.
+    for ends in [None, Some("2026-11-21T10:09:00Z")] {
+        assert_eq!(since(made("False", "True", ends)).as_deref(), Some("2026-11-21T10:08:00Z"));
+    }
 }
 
 #[test]
@@ -241,10 +250,11 @@ fn no_report_no_success() {
                     created: now,
                     claim: Some(claim),
                     last_schedule: None,
+                    since: None,
                     trigger: None,
                     last_trigger: None,
                 };
-                let wish = Wish { mode: Mode::Once, suspended: false, digest: "d".into() };
+                let wish = Wish { mode: Mode::Once, suspended: false, digest: "d".into(), lost_after: None };
                 let step = decide(&subject, &wish, &[view], now);
                 let reported = phase.is_some() && *own == ended(0, &good);
                 seen += 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::oso::{KafkaBackup, KafkaRestore};
-use clap::{Args, Command, CommandFactory, Parser};
+use clap::{Args, Command, CommandFactory, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use kube::ResourceExt;
 use tokio::runtime::Handle;
@@ -19,8 +19,10 @@ use crate::screen::Screen;
 
 /// Nobody waits longer for a completion.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What kubectl takes for: no names of files (cobra's `ShellCompDirectiveNoFileComp`).
-const NO_FILES: &str = ":4";
+/// What kubectl takes for: these are all, no names of files besides (cobra's `ShellCompDirectiveNoFileComp`).
+const ALL: &str = ":4";
+/// The same, and no space after them: what is in a folder may follow (with `ShellCompDirectiveNoSpace`).
+const FOLDERS: &str = ":6";
 
 /// Flags of `__complete`.
 #[derive(Debug, Args)]
@@ -72,25 +74,31 @@ pub(crate) async fn complete(options: &Options, screen: &mut Screen) -> Result<E
         });
         following(&words, ask)
     });
-    for word in found.await.unwrap_or_default() {
+    let found = found.await.unwrap_or_default();
+    for word in &found {
         screen.text(&format!("{word}\n"))?;
     }
-    screen.text(&format!("{NO_FILES}\n"))?;
+    screen.text(&format!("{}\n", directive(&found)))?;
     Ok(Exit::Done)
 }
 
-/// kubectl's own flags among the words so far.
+/// kubectl's own flags among the words so far, before and after the command.
 fn connection(words: &[String]) -> Connection {
-    #[derive(Parser)]
-    #[command(ignore_errors = true)]
-    struct Only {
-        #[command(flatten)]
-        connection: Connection,
-        words: Vec<String>,
+    let before = words.split_last().map(|(_, before)| before).unwrap_or_default();
+    let words = std::iter::once("kubectl-kafka_backup").chain(before.iter().map(String::as_str));
+    let Ok(matches) = Cli::command().ignore_errors(true).try_get_matches_from(words) else {
+        return Connection::default();
+    };
+    let mut innermost = &matches;
+    while let Some((_, inner)) = innermost.subcommand() {
+        innermost = inner;
     }
-    let (_, before) = words.split_last().unwrap_or((&String::new(), &[])).to_owned();
-    let words = std::iter::once("x").chain(before.iter().map(String::as_str));
-    Only::try_parse_from(words).map(|only| only.connection).unwrap_or_default()
+    Connection::from_arg_matches(innermost).unwrap_or_default()
+}
+
+/// What kubectl shall do with these words.
+fn directive(found: &[String]) -> &'static str {
+    if found.iter().any(|word| word.ends_with('/')) { FOLDERS } else { ALL }
 }
 
 type Ask = Arc<dyn Fn(Names) -> Vec<String> + Send + Sync>;
@@ -130,10 +138,10 @@ async fn live(connection: &Connection, names: Names) -> Vec<String> {
         return contract::Code::ALL.iter().map(ToString::to_string).collect();
     }
     let Ok(cluster) = Cluster::connect(connection).await else { return Vec::new() };
-    let backups = cluster.list::<KafkaBackup>().await.unwrap_or_default();
+    let backups = cluster.list::<KafkaBackup>(None).await.unwrap_or_default();
     let mut known: Vec<String> = backups.iter().map(ResourceExt::name_any).collect();
     if names == Names::All {
-        let restores = cluster.list::<KafkaRestore>().await.unwrap_or_default();
+        let restores = cluster.list::<KafkaRestore>(None).await.unwrap_or_default();
         known.extend(restores.iter().map(ResourceExt::name_any));
     }
     known.sort();
@@ -167,5 +175,41 @@ mod tests {
         assert!(topics.iter().all(|word| word.starts_with("--")), "topics are not asked for: {topics:?}");
         assert!(has(&["explain", ""], "Codes"));
         assert!(has(&["completion", ""], "zsh"));
+    }
+
+    #[test]
+    fn files_and_folders_are_words() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        std::fs::write(folder.path().join("backup.yaml"), "").unwrap();
+        let begun = format!("{}/", folder.path().display());
+        for words in
+            [vec!["validate", "-f", &begun], vec!["--kubeconfig", &begun], vec!["status", "--kubeconfig", &begun]]
+        {
+            let mut found = after(&words);
+            found.sort();
+            assert_eq!(found, [format!("{begun}backup.yaml"), format!("{begun}inner/")], "{words:?}");
+            assert_eq!(directive(&found), FOLDERS);
+        }
+        assert_eq!(directive(&after(&["timel"])), ALL);
+    }
+
+    #[test]
+    fn flags_of_the_cluster_count_wherever_they_stand() {
+        for words in [
+            "-n shop --context work status",
+            "status -n shop --context work",
+            "status --exit-code -n shop --context=work",
+            "-n shop restore create back --context work --from",
+        ] {
+            let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            words.push(String::new());
+            let flags = connection(&words);
+            assert_eq!(
+                (flags.namespace.as_deref(), flags.context.as_deref()),
+                (Some("shop"), Some("work")),
+                "{words:?}"
+            );
+        }
     }
 }

@@ -90,7 +90,7 @@ pub(super) async fn with_points<T>(
 /// The KafkaBackups that are meant; none where the name is not that of one.
 async fn known(connection: &Connection, wanted: &Wanted) -> Result<Vec<KafkaBackup>, Error> {
     let cluster = Cluster::connect(connection).await?;
-    let Some(name) = &wanted.name else { return cluster.list().await };
+    let Some(name) = &wanted.name else { return cluster.list(None).await };
     let found = cluster.api::<KafkaBackup>().get_opt(name).await;
     Ok(found.map_err(|error| failed(&format!("read backup `{name}`"), error))?.into_iter().collect())
 }

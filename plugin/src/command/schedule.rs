@@ -2,9 +2,11 @@
 
 use api::oso::KafkaBackup;
 use api::schedule::{CronJob, Schedule};
+use api::ticks::{COUNTED, Passed, SKIP_ANNOTATION, anchor_of, passed};
 use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
@@ -30,11 +32,16 @@ pub enum Command {
         #[command(flatten)]
         write: Write,
     },
-    /// Let a suspended backup run again
-    #[command(after_help = "Examples:\n  kubectl kafka-backup schedule resume nightly -n shop")]
+    /// Let a suspended backup run again; the newest tick that it missed runs at once
+    #[command(
+        after_help = "Examples:\n  kubectl kafka-backup schedule resume nightly -n shop\n  kubectl kafka-backup schedule resume nightly --skip-missed     the next tick is the next run"
+    )]
     Resume {
         /// Backup
         name: String,
+        /// Leave out the ticks that were missed
+        #[arg(long)]
+        skip_missed: bool,
         /// How it is written.
         #[command(flatten)]
         write: Write,
@@ -80,10 +87,10 @@ fn zone(name: &str) -> Result<TimeZone, String> {
 pub(crate) async fn schedule(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     match command {
         Command::Suspend { name, write } => {
-            suspend(&Cluster::connect(connection).await?, &name, true, &write, screen).await
+            suspend(&Cluster::connect(connection).await?, &name, Turn::Suspend, &write, screen).await
         }
-        Command::Resume { name, write } => {
-            suspend(&Cluster::connect(connection).await?, &name, false, &write, screen).await
+        Command::Resume { name, skip_missed, write } => {
+            suspend(&Cluster::connect(connection).await?, &name, Turn::Resume { skip_missed }, &write, screen).await
         }
         Command::Trigger(run) => backup::run(&Cluster::connect(connection).await?, &run, screen).await,
         Command::Next { name, cron, zone, show_zone, count, output } => {
@@ -111,30 +118,63 @@ pub(crate) async fn schedule(command: Command, connection: &Connection, screen: 
     }
 }
 
-async fn suspend(
-    cluster: &Cluster,
-    name: &str,
-    suspended: bool,
-    write: &Write,
-    screen: &mut Screen,
-) -> Result<Exit, Error> {
+/// What becomes of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Suspend,
+    Resume { skip_missed: bool },
+}
+
+async fn suspend(cluster: &Cluster, name: &str, turn: Turn, write: &Write, screen: &mut Screen) -> Result<Exit, Error> {
     let mut object: KafkaBackup = cluster.get(name).await?;
+    let (suspended, skip) = (turn == Turn::Suspend, turn == Turn::Resume { skip_missed: true });
     let word = if suspended { "suspended" } else { "resumed" };
     if object.spec.suspend == suspended && write.output.is_none() {
         screen.text(&format!("kafkabackup.kafka.oso.sh/{name} unchanged: it is {word} already\n"))?;
         return Ok(Exit::Done);
     }
+    let now = screen.style.now;
+    let missed = missed(&object, now);
     if write.dry_run == DryRun::Client {
         object.spec.suspend = suspended;
+        if skip {
+            object.annotations_mut().insert(SKIP_ANNOTATION.to_owned(), now.to_string());
+        }
     } else {
-        let patch = Patch::Merge(json!({"spec": {"suspend": suspended}}));
+        let mut patch = json!({"spec": {"suspend": suspended}});
+        if skip {
+            patch["metadata"] = json!({"annotations": {SKIP_ANNOTATION: now.to_string()}});
+        }
         let parameters = PatchParams { dry_run: write.dry_run == DryRun::Server, ..PatchParams::default() };
-        let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &patch).await;
+        let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &Patch::Merge(patch)).await;
         object = patched.map_err(|error| failed(&format!("change backup `{name}`"), error))?;
     }
     let done = write.words(word);
     write::show(&print::value(&object)?, &resource::<KafkaBackup>(), write, &done, screen)?;
+    if let (false, Some(missed)) = (suspended, missed) {
+        screen.say(&missed_words(missed, skip));
+    }
     Ok(Exit::Done)
+}
+
+/// The ticks that a backup missed, as its operator counts them.
+fn missed(object: &KafkaBackup, now: Timestamp) -> Option<Passed> {
+    let schedule = object.spec.schedule.as_deref().filter(|_| !object.spec.continuous)?;
+    passed(&Schedule::parse(schedule).ok()?, anchor_of(object, now), now)
+}
+
+fn missed_words(missed: Passed, skip: bool) -> String {
+    let newest = missed.newest;
+    let ticks = match missed.count {
+        1 => format!("the tick of {newest}, which was missed,"),
+        COUNTED.. => format!("{COUNTED} or more ticks were missed: the newest, of {newest},"),
+        count => format!("{count} ticks were missed: the newest, of {newest},"),
+    };
+    if skip {
+        format!("{ticks} is left out, and the next tick is the next run")
+    } else {
+        format!("{ticks} runs now; with --skip-missed it would not")
+    }
 }
 
 fn next(
@@ -178,4 +218,23 @@ fn show(title: &str, ticks: &[Tick], output: Output, screen: &mut Screen) -> Res
         return Ok(Exit::No);
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_schedule_says_which_tick_runs() {
+        let missed = |count| Passed { newest: "2026-11-28T02:00:00Z".parse().unwrap(), count };
+        assert_eq!(
+            missed_words(missed(1), false),
+            "the tick of 2026-11-28T02:00:00Z, which was missed, runs now; with --skip-missed it would not"
+        );
+        assert_eq!(
+            missed_words(missed(3), true),
+            "3 ticks were missed: the newest, of 2026-11-28T02:00:00Z, is left out, and the next tick is the next run"
+        );
+        assert!(missed_words(missed(100), false).starts_with("100 or more ticks were missed"));
+    }
 }

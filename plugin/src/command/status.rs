@@ -32,11 +32,15 @@ const AGES: Duration = Duration::from_secs(10);
 Examples:
   kubectl kafka-backup status -A                  everything, on one screen
   kubectl kafka-backup status nightly -n shop     one backup or restore
+  kubectl kafka-backup status -A -l team=shop     those with a label
   kubectl kafka-backup status -A --exit-code      as a probe: 1 if something is late or failed
   kubectl kafka-backup status -w                  again and again")]
 pub struct Options {
     /// Backup or restore; all when absent
     name: Option<String>,
+    /// Only those with these labels: `team=shop`, `tier!=test`
+    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "name")]
+    selector: Option<String>,
     /// Exit with 1 if something is late or has failed
     #[arg(long)]
     exit_code: bool,
@@ -50,7 +54,8 @@ pub struct Options {
 /// Shows the state of backups and restores.
 pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
     let (name, output) = (options.name.as_deref(), options.output);
-    let look = async |now| look(name, cluster, now).await;
+    let labels = options.selector.as_deref();
+    let look = async |now| look(name, labels, cluster, now).await;
     let mut changes = options.watch.watch.then(|| {
         Changes::of::<KafkaBackup>(cluster.api_of(), None).or(Changes::of::<KafkaRestore>(cluster.api_of(), None))
     });
@@ -63,8 +68,9 @@ pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Scr
     Ok(if options.exit_code && status.is_bad() { Exit::No } else { Exit::Done })
 }
 
-async fn look(name: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Status, Error> {
-    let (backups, restores) = tokio::try_join!(cluster.list::<KafkaBackup>(), cluster.list::<KafkaRestore>())?;
+async fn look(name: Option<&str>, labels: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Status, Error> {
+    let (backups, restores) =
+        tokio::try_join!(cluster.list::<KafkaBackup>(labels), cluster.list::<KafkaRestore>(labels))?;
     let Some(name) = name else {
         return Ok(Status { operator: operator(cluster).await, ..Status::of(&backups, &restores, now) });
     };

@@ -1,7 +1,5 @@
 //! `validate`: judging files as admission would.
 
-use std::io::Read;
-
 use api::finding::Level;
 use clap::Args;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -13,6 +11,7 @@ use crate::cli::Output;
 use crate::cluster::{Cluster, Connection, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::files::{Files, Text};
 use crate::located::{self, Document};
 use crate::screen::{Screen, Tone};
 use crate::show::words::plural;
@@ -23,13 +22,14 @@ use crate::show::words::plural;
 Examples:
   kubectl kafka-backup validate -f backup.yaml               without a cluster
   kubectl kafka-backup validate -f backup.yaml --server      also what this cluster's admission says
-  kustomize build . | kubectl kafka-backup validate -f -     documents of other kinds are passed over
+  kubectl kafka-backup validate -f folder/ -R                folders, lists by comma and URLs, as kubectl apply takes them
+  kubectl kafka-backup validate -k overlay/                  what a kustomization makes
+  helm template . | kubectl kafka-backup validate -f -       documents of other kinds are passed over
 
 Exit code 1: something would be refused.")]
 pub struct Options {
-    /// File; `-` reads standard input; may be repeated
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
-    files: Vec<String>,
+    #[command(flatten)]
+    files: Files,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -52,8 +52,8 @@ pub(crate) async fn validate(options: Options, connection: &Connection, screen: 
     let is_asked = connection.overrides.server.is_some();
     let cluster = if is_asked { Some(Cluster::connect(connection).await?) } else { None };
     let (mut rows, mut judged, mut passed) = (Vec::new(), 0_u64, 0_u64);
-    for file in &options.files {
-        for document in read(file)? {
+    for Text { name: file, text } in &options.files.read().await? {
+        for document in read(file, text)? {
             let value = document.value();
             if !is_ours(&value) {
                 passed += 1;
@@ -98,16 +98,8 @@ pub(crate) async fn validate(options: Options, connection: &Connection, screen: 
     Ok(if errors > 0 { Exit::No } else { Exit::Done })
 }
 
-fn read(file: &str) -> Result<Vec<Document>, Error> {
-    let mut text = String::new();
-    let done =
-        if file == "-" { std::io::stdin().read_to_string(&mut text).map(drop) } else { read_file(file, &mut text) };
-    done.map_err(|error| Error::usage(format!("{file}: {error}"), "name a YAML or JSON file"))?;
-    located::read(&text).map_err(|error| Error::usage(format!("{file}: {error}"), "mend the YAML at that place"))
-}
-
-fn read_file(file: &str, text: &mut String) -> std::io::Result<()> {
-    std::fs::File::open(file)?.read_to_string(text).map(drop)
+fn read(file: &str, text: &str) -> Result<Vec<Document>, Error> {
+    located::read(text).map_err(|error| Error::usage(format!("{file}: {error}"), "mend the YAML at that place"))
 }
 
 fn is_ours(value: &Value) -> bool {

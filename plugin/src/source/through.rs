@@ -214,7 +214,7 @@ fn denied(backup: &str, records: bool, error: kube::Error) -> Error {
 /// The KafkaBackup that a name means: itself, or that of a recovery point.
 async fn backup_of(cluster: &Cluster, name: &str) -> Result<String, Error> {
     if name.is_empty() {
-        let known: Vec<KafkaBackup> = cluster.list().await?;
+        let known: Vec<KafkaBackup> = cluster.list(None).await?;
         let names: Vec<String> = known.iter().map(ResourceExt::name_any).collect();
         return match names.as_slice() {
             [only] => Ok(only.clone()),

@@ -1,6 +1,10 @@
 {{- define "name" -}}
 {{ .Values.fullnameOverride | default "kafka-backup-operator" }}
 {{- end }}
+{{/* The name of what is of the cluster and not of a namespace: another release, in another namespace, has another. */}}
+{{- define "cluster-name" -}}
+{{ include "name" . }}{{ if ne .Release.Namespace "kafka-backup" }}-{{ .Release.Namespace }}{{ end }}
+{{- end }}
 {{- define "account" -}}
 {{ .Values.serviceAccount.name | default (include "name" .) }}
 {{- end }}

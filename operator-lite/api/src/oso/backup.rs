@@ -221,6 +221,16 @@ pub struct KafkaBackupStatus {
     /// The newest tick that a run was claimed for (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_schedule_time: Option<String>,
+    /// The schedule whose ticks are counted; empty after one was taken back. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_schedule: Option<String>,
+    /// From when on ticks count, if not from the creation (RFC 3339): since the schedule was written, or since missed ticks
+    /// were left out. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_since: Option<String>,
+    /// Ticks that came while a run worked, 100 at most: the newest of them runs next. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_ticks: Option<u32>,
     /// The next tick (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_scheduled_backup: Option<String>,

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct RunClaim {
     /// Id of the run; the archive knows it by this.
     pub id: String,
-    /// The tick, else the time of the claim (RFC 3339, UTC); it names the recovery point.
+    /// When it was claimed (RFC 3339, UTC): its data are read then, and its recovery point is named after that.
     pub at: String,
+    /// The tick of the schedule that it is for (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tick: Option<String>,
     /// Why it runs: once, schedule, manual or continuous.
     pub trigger: String,
     /// Generation of the resource that it was claimed for.

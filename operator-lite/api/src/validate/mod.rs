@@ -28,6 +28,7 @@ use crate::schedule::Schedule;
 use crate::strimzi as strimzi_kinds;
 
 pub use inspection::inspection;
+pub use names::is_label;
 pub use strimzi::Patterns;
 
 /// Findings on a KafkaBackup.

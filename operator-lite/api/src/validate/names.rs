@@ -15,7 +15,8 @@ fn is_object_name(text: &str) -> bool {
 }
 
 /// Whether a text is an RFC 1123 label, as the names of namespaces are.
-pub(crate) fn is_label(text: &str) -> bool {
+#[must_use]
+pub fn is_label(text: &str) -> bool {
     text.len() <= LABEL && is_part(text)
 }
 

@@ -1,13 +1,14 @@
 //! What is there before a run begins: a trigger, runs of before, a Job of its name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::oso::{KafkaBackup, KafkaRestore};
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
 use super::super::{AGAIN, reconcile, start};
-use super::{BACKUPS, JOBS, RESTORES, Server, backup, restore, runtime};
+use super::{BACKUPS, JOBS, RESTORES, Server, backup, pod, restore, runtime};
 use crate::capacity::Capacity;
 
 /// A trigger that a copy came with is noted; a new value asks for a run.
@@ -29,6 +30,30 @@ fn a_trigger_that_was_there_from_the_beginning_asks_for_nothing() {
         server.put(&at, object);
         server.look::<KafkaBackup>(&at, &context).await;
         assert_eq!(server.get(&at)["status"]["run"]["trigger"], "manual");
+    });
+}
+
+/// A nightly schedule that is edited does not make up for the night; one that nobody touched does, and says so.
+#[test]
+fn an_edited_schedule_makes_up_for_nothing() {
+    runtime().block_on(async {
+        let server = Server::default();
+        let context = server.context(Capacity::new(0, 0));
+        for (name, seen) in [("edited", "0 0 1 1 * *"), ("same", "0 0 1 * * *")] {
+            let mut object = backup(name);
+            object["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+            object["spec"]["schedule"] = "0 0 1 * * *".into();
+            object["status"] = json!({"observedSchedule": seen, "lastScheduleTime": "2026-01-02T01:00:00Z"});
+            server.put(&format!("{BACKUPS}/{name}"), object);
+            server.look::<KafkaBackup>(&format!("{BACKUPS}/{name}"), &context).await;
+        }
+        let edited = server.get(&format!("{BACKUPS}/edited"))["status"].clone();
+        assert!(edited["run"].is_null() && edited["scheduleSince"].is_string(), "{edited}");
+        assert_eq!(edited["observedSchedule"], "0 0 1 * * *");
+        let same = server.get(&format!("{BACKUPS}/same"))["status"].clone();
+        assert_eq!(same["run"]["tick"], same["lastScheduleTime"]);
+        let text = same["message"].as_str().unwrap();
+        assert!(text.contains("which was missed") && text.contains("99 or more ticks before it did not run"), "{text}");
     });
 }
 
@@ -80,5 +105,67 @@ fn a_name_that_is_taken_is_told() {
         let stalled = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
         assert_eq!((&stalled["status"], &stalled["reason"]), (&json!("True"), &json!("NameTaken")));
         assert_eq!(again, Action::requeue(AGAIN));
+    });
+}
+
+/// A node that hangs gives no logs: no look waits for them.
+#[test]
+fn a_log_that_is_not_answered_holds_up_nothing() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(0, 0));
+        server.put(&at, backup("nightly"));
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        server.0.lock().unwrap().silent = true;
+        let job = server.jobs().remove(0);
+        let state = json!({"running": {"startedAt": "2026-11-21T10:00:00Z"}});
+        let status =
+            json!({"name": "runner", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": state});
+        pod(&server, &job, json!({"phase": "Running", "containerStatuses": [status]}));
+        let begun = std::time::Instant::now();
+        for _ in 0..5 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(server.get(&at)["status"]["message"], "Backup is running");
+    });
+}
+
+/// A run ended well while no operator was there, and its pod was collected since: the archive is asked by another attempt, and
+/// the status tells what it says.
+#[test]
+fn what_a_collected_pod_did_is_asked_of_the_archive() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(0, 0));
+        server.put(&at, backup("nightly"));
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let mut job = server.jobs().remove(0);
+        job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        server.put(&format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap()), job);
+        server.look::<KafkaBackup>(&at, &context).await;
+        let status = server.get(&at)["status"].clone();
+        assert!(status["lastBackupTime"].is_null() && status["phase"] == "Running", "{status}");
+        assert!(status["message"].as_str().unwrap().contains("its report is lost; it is asked again"), "{status}");
+        // The wait is over.
+        let mut object = server.get(&at);
+        object["status"]["run"]["notBefore"] = Value::Null;
+        server.put(&at, object);
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let asks =
+            server.jobs().into_iter().find(|job| job["metadata"]["name"].as_str().unwrap().ends_with("-2")).unwrap();
+        server.end(&asks, 0);
+        for _ in 0..3 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let status = server.get(&at)["status"].clone();
+        assert_eq!((status["phase"].as_str(), status["recordsProcessed"].as_u64()), (Some("Completed"), Some(7)));
+        assert!(status["lastBackupTime"].is_string(), "{status}");
     });
 }

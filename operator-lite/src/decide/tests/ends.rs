@@ -1,9 +1,9 @@
 //! How attempts end: what counts as stopped, as a success, and what follows when the cluster or the kernel ends them.
 
 use api::oso::RunClaim;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::super::{Ended, JobView, Mode, Said, Step, Subject, decide, judge};
+use super::super::{Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, judge};
 use super::{at, every, job, noted, silent, subject, wish};
 
 #[test]
@@ -21,6 +21,20 @@ fn only_a_job_that_we_stopped_has_stopped() {
     let told = RunClaim { stopping: Some(true), ..noted(true) };
     let subject = Subject { claim: Some(told.clone()), ..subject() };
     assert_eq!(decide(&subject, &wish(Mode::Continuous), &[job(&told, None)], now), Step::Stop);
+}
+
+#[test]
+fn a_run_that_was_told_to_stop_has_stopped_when_its_job_is_gone() {
+    for ran in [true, false] {
+        let told = RunClaim { stopping: Some(true), ..noted(ran) };
+        let subject = Subject { claim: Some(told), ..subject() };
+        let step = decide(&subject, &wish(Mode::Continuous), &[], at("10:05:00"));
+        let Step::Conclude(verdict) = step else { panic!("{step:?}") };
+        assert_eq!((verdict.reason.as_str(), verdict.outcome()), ("Stopped", "Stopped"));
+    }
+    let subject = Subject { claim: Some(noted(true)), ..subject() };
+    let step = decide(&subject, &wish(Mode::Continuous), &[], at("10:05:00"));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished"));
 }
 
 #[test]
@@ -78,4 +92,32 @@ fn a_given_up_job_without_a_pod_is_removed_before_the_next_is_made() {
     let subject = Subject { claim: Some(second), ..subject() };
     let step = decide(&subject, &wish(Mode::Once), std::slice::from_ref(&held), at("10:05:00"));
     assert_eq!(step, Step::Clear(vec![held.name]), "a queue would resume it one day");
+}
+
+/// A backup whose node is lost goes on elsewhere after a while: the archive refuses what the lost pod would still write.
+#[test]
+fn a_backup_whose_node_is_lost_is_given_up_after_a_while() {
+    let fenced = |mode: Mode| Wish { lost_after: Some(SignedDuration::from_mins(10)), ..wish(mode) };
+    let lost = JobView { lost_since: Some(at("10:00:00")), start: Start::Ran, ..job(&noted(true), None) };
+    let subject = |claim: RunClaim| Subject { claim: Some(claim), ..subject() };
+    let next = |claim: &RunClaim, wish: &Wish, now: &str| {
+        decide(&subject(claim.clone()), wish, std::slice::from_ref(&lost), at(now))
+    };
+    for mode in [Mode::Once, Mode::Continuous, every("0 * * * * *")] {
+        assert_eq!(next(&noted(true), &fenced(mode.clone()), "10:09:59"), Step::Watch, "{mode:?}");
+        assert_eq!(next(&noted(true), &wish(mode.clone()), "23:00:00"), Step::Watch, "a restore waits: {mode:?}");
+        let Step::Again { next: again, why } = next(&noted(true), &fenced(mode.clone()), "10:10:00") else { panic!() };
+        assert_eq!((again.attempt, again.disruptions, again.failures, again.wrote), (2, 1, 0, Some(true)));
+        assert!(why.contains("does not answer since 2026-11-21T10:00:00Z"), "{why}");
+        // Its Job goes first, so that its pod ends when the node is back; what is left of it holds up nobody.
+        let wish = fenced(mode);
+        assert_eq!(next(&again, &wish, "10:10:01"), Step::Clear(vec![lost.name.clone()]));
+        let going = JobView { deleting: true, ..lost.clone() };
+        assert_eq!(decide(&subject(*again), &wish, &[going], at("10:10:02")), Step::Make);
+    }
+    // One that was told to stop has stopped, as far as anybody can tell.
+    let told = RunClaim { stopping: Some(true), ..noted(true) };
+    let ending = JobView { suspended: true, ..lost.clone() };
+    let step = decide(&subject(told), &fenced(Mode::Continuous), &[ending], at("10:10:00"));
+    assert!(matches!(step, Step::Conclude(verdict) if verdict.outcome() == "Stopped"));
 }

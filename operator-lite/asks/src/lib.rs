@@ -1,4 +1,5 @@
-//! A client whose plain requests have a limit of time. What streams has none: it may be silent for as long as it likes.
+//! A client of the Kubernetes API whose plain requests have a limit of time. What streams has none: it may be silent for as
+//! long as it likes.
 
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 
-/// A client that gives each plain request `most` time, its answer included.
-pub(crate) fn limited(client: Client, most: Duration) -> Client {
+/// A client that gives each plain request `most` time, its answer included. `by` says who set it.
+#[must_use]
+pub fn limited(client: Client, most: Duration, by: &'static str) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: Request<Body>| {
         let client = client.clone();
@@ -16,7 +18,7 @@ pub(crate) fn limited(client: Client, most: Duration) -> Client {
             if streams(&request) {
                 return client.send(request).await;
             }
-            tokio::time::timeout(most, whole(&client, request)).await.unwrap_or_else(|_| Err(late(most)))
+            tokio::time::timeout(most, whole(&client, request)).await.unwrap_or_else(|_| Err(late(most, by)))
         }
     });
     Client::new(service, namespace)
@@ -36,8 +38,8 @@ fn streams<T>(request: &Request<T>) -> bool {
         || query.split('&').any(|part| matches!(part, "watch=true" | "watch=1" | "follow=true"))
 }
 
-fn late(most: Duration) -> kube::Error {
-    let text = format!("the API server has not answered within {}s (--request-timeout)", most.as_secs_f64());
+fn late(most: Duration, by: &str) -> kube::Error {
+    let text = format!("the API server has not answered within {}s ({by})", most.as_secs_f64());
     kube::Error::Service(text.into())
 }
 
@@ -62,7 +64,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(100)).await;
             Ok::<_, std::io::Error>(Response::new(Body::from(b"late".to_vec())))
         });
-        let client = limited(Client::new(silent, "shop"), Duration::from_secs(30));
+        let client = limited(Client::new(silent, "shop"), Duration::from_secs(30), "--request-timeout");
         let ask = async |path: &str| client.send(Request::get(path).body(Body::empty()).unwrap()).await;
         let error = ask("/api/v1/pods").await.unwrap_err().to_string();
         assert!(error.contains("within 30s (--request-timeout)"), "{error}");
