@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names;
+use crate::odd;
 use crate::stamp::split_point;
 use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec};
 
@@ -96,7 +97,15 @@ impl RunSpec {
     /// Every broken rule at once; empty when the specification is good.
     #[must_use]
     pub fn findings(&self) -> Vec<SpecFinding> {
-        let mut out = Vec::new();
+        // What has odd characters would show them in the messages of its other rules.
+        let texts = match serde_json::to_value(self) {
+            Ok(document) => odd::texts(&document),
+            Err(error) => vec![(String::new(), format!("cannot be written as a document: {error}"))],
+        };
+        let mut out: Vec<_> = texts.into_iter().map(|(field, rule)| SpecFinding { field, rule }).collect();
+        if !out.is_empty() {
+            return out;
+        }
         if self.format_version != FORMAT_VERSION {
             push(&mut out, "formatVersion", format!("is {}; this release reads {FORMAT_VERSION}", self.format_version));
         }
@@ -173,9 +182,9 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
         push(out, "kafka.bootstrapServers", "must name at least one host:port");
     }
     for server in &kafka.bootstrap_servers {
-        let port = server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-        if !matches!(port, Some(Ok(1..))) {
-            push(out, "kafka.bootstrapServers", format!("{server:?} is not host:port with a port of 1 to 65535"));
+        if let Err(fix) = names::check_server(server) {
+            let rule = format!("{server:?} must be host:port, an IPv6 address in brackets; {fix}");
+            push(out, "kafka.bootstrapServers", rule);
         }
     }
     if kafka.security_protocol.uses_sasl() && kafka.sasl.is_none() {

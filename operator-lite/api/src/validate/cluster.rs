@@ -1,6 +1,8 @@
 //! Rules of the `kafkaCluster` block.
 
-use super::names::{is_address, object_name};
+use contract::names::check_server;
+
+use super::names::object_name;
 use crate::finding::Findings;
 use crate::oso::KafkaCluster;
 
@@ -13,9 +15,9 @@ pub(crate) fn cluster(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         out.missing(&servers, "needs at least one address", "write host:port of a broker");
     }
     for (number, server) in cluster.bootstrap_servers.iter().enumerate() {
-        if !is_address(server) {
+        if let Err(fix) = check_server(server) {
             let rule = "must be host:port, an IPv6 address in brackets";
-            out.wrong(&format!("{servers}[{number}]"), format!("{server:?}"), rule, "write one address for each entry");
+            out.wrong(&format!("{servers}[{number}]"), format!("{server:?}"), rule, &fix);
         }
     }
     security(out, at, cluster);
