@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use contract::{CircuitBreakerSpec, RunSpec, StoreSpec, Waits};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wire::{Cluster, ClusterConfig, Dialer, SaslConfig, Stream, TlsFiles};
+use wire::{Cluster, ClusterConfig, Dialer, IdentityFiles, SaslConfig, Stream, TlsFiles};
 
 /// A store that answers every request with an empty list.
 static STORE: LazyLock<u16> = LazyLock::new(|| {
@@ -166,7 +166,14 @@ async fn dial(spec: &RunSpec, paths: &Paths) {
     let config = ClusterConfig {
         bootstrap: kafka.bootstrap_servers.clone(),
         protocol: kafka.security_protocol,
-        tls: TlsFiles { ca: file(&tls.ca_file), identity: file(&tls.certificate_file).zip(file(&tls.key_file)) },
+        tls: TlsFiles {
+            ca: file(&tls.ca_file),
+            identity: file(&tls.certificate_file).map(|chain| IdentityFiles {
+                chain,
+                key: file(&tls.key_file),
+                password: None,
+            }),
+        },
         sasl: kafka.sasl.as_ref().map(|sasl| SaslConfig {
             mechanism: sasl.mechanism,
             username: paths.secret(&sasl.username_file),

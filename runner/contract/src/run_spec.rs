@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::names;
 use crate::odd;
 use crate::stamp::split_point;
-use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec};
+use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec, TlsSpec};
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -157,8 +157,12 @@ impl RunSpec {
         let mut files: Vec<&str> = self.storage.secret_files();
         files.extend(state.into_iter().flat_map(StoreSpec::secret_files));
         if let Some(tls) = &self.kafka.tls {
-            files
-                .extend([&tls.ca_file, &tls.certificate_file, &tls.key_file].into_iter().flatten().map(String::as_str));
+            files.extend(
+                [&tls.ca_file, &tls.certificate_file, &tls.key_file, &tls.key_password_file]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
         }
         if let Some(sasl) = &self.kafka.sasl {
             files.extend([sasl.username_file.as_str(), sasl.password_file.as_str()]);
@@ -200,10 +204,14 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
     if !kafka.security_protocol.uses_tls() && kafka.tls.is_some() {
         push(out, "kafka.tls", "has no effect with this security protocol; use SSL or SASL_SSL, or remove it");
     }
-    if let Some(tls) = &kafka.tls
-        && tls.certificate_file.is_some() != tls.key_file.is_some()
-    {
-        push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
+    if let Some(tls) = &kafka.tls {
+        let is_keystore = tls.certificate_file.as_deref().is_some_and(TlsSpec::is_keystore);
+        if tls.certificate_file.is_some() != tls.key_file.is_some() && !is_keystore {
+            push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
+        }
+        if tls.key_password_file.is_some() && tls.certificate_file.is_none() {
+            push(out, "kafka.tls.keyPasswordFile", "has no effect without certificateFile; give both or none");
+        }
     }
     let c = &kafka.connection;
     for (field, value) in [

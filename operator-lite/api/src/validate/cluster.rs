@@ -1,5 +1,6 @@
 //! Rules of the `kafkaCluster` block.
 
+use contract::TlsSpec;
 use contract::names::check_server;
 
 use super::names::object_name;
@@ -61,9 +62,19 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         object_name(out, &format!("{at}.tlsSecret.name"), &secret.name);
         let rule = "certKey and keyKey go together: a client certificate needs its private key";
         match (&secret.cert_key, &secret.key_key) {
+            (Some(cert), None) if TlsSpec::is_keystore(cert) => {}
             (Some(_), None) => out.missing(&format!("{at}.tlsSecret.keyKey"), rule, "name the key of the private key"),
             (None, Some(_)) => out.missing(&format!("{at}.tlsSecret.certKey"), rule, "name the key of the certificate"),
             _ => {}
+        }
+        if secret.key_password_key.is_some() && secret.cert_key.is_none() {
+            let rule = "has no effect without certKey: it is the password of a private key or a keystore";
+            out.wrong(
+                &format!("{at}.tlsSecret.keyPasswordKey"),
+                "set",
+                rule,
+                "name the certificate, too, or remove it",
+            );
         }
     }
 }
