@@ -8,7 +8,7 @@ use archive::Store;
 use contract::{
     BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, KafkaSpec, RestoreSpec, RunSpec, StoreSpec,
 };
-use wire::{Cluster, ClusterConfig, Request, SaslConfig, TlsFiles};
+use wire::{Cluster, ClusterConfig, IdentityFiles, Request, SaslConfig, TlsFiles};
 
 use crate::context::{Context, Opening};
 
@@ -92,8 +92,12 @@ pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> 
         if let Some(file) = &files.ca_file {
             tls.ca = Some(await_secret(context, file).await?);
         }
-        if let (Some(chain), Some(key)) = (&files.certificate_file, &files.key_file) {
-            tls.identity = Some((await_secret(context, chain).await?, await_secret(context, key).await?));
+        if let Some(chain) = &files.certificate_file {
+            tls.identity = Some(IdentityFiles {
+                chain: await_secret(context, chain).await?,
+                key: await_optional(context, files.key_file.as_deref()).await?,
+                password: await_optional(context, files.key_password_file.as_deref()).await?,
+            });
         }
     }
     let sasl = match &spec.sasl {
@@ -117,6 +121,14 @@ pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> 
     let cluster = Cluster::connect(config, (context.dialers)(&spec.connection)).await?;
     cluster.require(needs).await?;
     Ok(cluster)
+}
+
+/// The same of a file that need not be named.
+async fn await_optional(context: &Context, path: Option<&str>) -> Result<Option<PathBuf>, Failure> {
+    match path {
+        None => Ok(None),
+        Some(path) => await_secret(context, path).await.map(Some),
+    }
 }
 
 /// The path of a secret's file once it is there.

@@ -70,6 +70,8 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "inspect <- runner",
         "runner <- sim",
         "inspect <- plugin",
+        "keys <- operator",
+        "keys <- wire",
         "visits <- operator",
         "visits <- runner",
         "wire <- runner",

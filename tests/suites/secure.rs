@@ -219,7 +219,107 @@ fn no_secret_stands_in_any_output_or_in_the_archive() {
     let key = std::fs::read_to_string(KAFKA.certs().join("alice.key")).unwrap();
     let key_line = key.lines().nth(2).unwrap().to_owned();
     for secret in ["admin-secret", "canary-wrong-password", key_line.as_str()] {
-        let found = texts.iter().any(|text| text.windows(secret.len()).any(|window| window == secret.as_bytes()));
-        assert!(!found, "{secret} leaked");
+        assert_eq!(shown(secret, &texts), None, "{secret} leaked");
+    }
+}
+
+/// The form in which a secret shows in a text: as it is, as a list of bytes, in hexadecimal, in base64 at any place.
+fn shown(secret: &str, texts: &[Vec<u8>]) -> Option<String> {
+    use base64::Engine;
+    let bytes = secret.as_bytes();
+    let few = &bytes[..bytes.len().min(12)];
+    let encoded = |skipped: usize| {
+        let text = base64::engine::general_purpose::STANDARD.encode([&b"xx"[..skipped], few].concat());
+        // Without the letters that share bits with what stands around.
+        text[4..text.len() - 4].to_owned()
+    };
+    let hex: String = few.iter().map(|byte| format!("{byte:02x}")).collect();
+    let forms = [
+        secret.to_owned(),
+        few.iter().take(5).map(u8::to_string).collect::<Vec<_>>().join(", "),
+        few.iter().take(5).map(u8::to_string).collect::<Vec<_>>().join(","),
+        few.iter().take(5).map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(", "),
+        hex.to_ascii_uppercase(),
+        hex,
+        encoded(0),
+        encoded(1),
+        encoded(2),
+    ];
+    let is_in = |form: &String| texts.iter().any(|text| text.windows(form.len()).any(|part| part == form.as_bytes()));
+    forms.into_iter().find(is_in)
+}
+
+/// Keys as they come out of shells, environment variables and web forms: what is said of them shows nothing of them.
+#[test]
+fn a_key_that_was_pasted_wrongly_shows_nowhere() {
+    let bench = bench();
+    let key = std::fs::read_to_string(KAFKA.certs().join("alice.key")).unwrap();
+    let flat = key.replace('\n', "");
+    let half = |text: &str| text[..text.len() / 2].to_owned();
+    let pasted = [
+        flat.replace("-----END", "-END"),
+        key.replace('\n', "\\n"),
+        half(&key),
+        half(&flat),
+        half(&key.replace('\n', "\\n")),
+        key.replace("PRIVATE KEY", "CERTIFICATE"),
+        key.lines().skip(1).collect::<Vec<_>>().join("\n"),
+    ];
+    let canary: String = flat.trim_matches('-').chars().skip(60).take(24).collect();
+    let identity = json!({"tls": {"caFile": "ca.pem", "certificateFile": "alice.pem", "keyFile": "pasted.key"}});
+    let spec = spec(&bench, KAFKA.mtls_port(), "SSL", &identity);
+    for paste in pasted {
+        std::fs::write(bench.dir.path().join("pasted.key"), &paste).unwrap();
+        let mut command = bench.command("run", &spec, &["-o", "json"]);
+        let ended = harness::runner::ended(command.env("KAFKA_BACKUP_LOG", "trace").output().unwrap());
+        let texts = [ended.stdout.clone().into_bytes(), ended.stderr.clone().into_bytes()];
+        assert_eq!(shown(&canary, &texts), None);
+        ended.fails("KB2003", 4, &["pasted.key: "]);
+    }
+}
+
+/// Certificates of version 1, other curves, passwords, keystores: what Java's clients take is taken.
+#[test]
+fn client_certificates_are_taken_as_people_have_them() {
+    let bench = bench();
+    let dir = bench.dir.path();
+    std::fs::copy(KAFKA.certs().join("ca.key"), dir.join("ca.key")).unwrap();
+    let openssl = |arguments: &str| harness::certificates::openssl(dir, arguments);
+    for (name, how) in [("rsa", "RSA"), ("p521", "EC -pkeyopt ec_paramgen_curve:P-521")] {
+        openssl(&format!("genpkey -algorithm {how} -out {name}.key"));
+        openssl(&format!("req -new -key {name}.key -subj /CN=bob -out {name}.csr"));
+        openssl(&format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out {name}.pem"));
+    }
+    openssl("pkcs8 -topk8 -in rsa.key -passout pass:geheim -out encrypted.key");
+    openssl("pkcs12 -export -in rsa.pem -inkey rsa.key -certfile ca.pem -passout pass:geheim -out user.p12");
+    openssl("x509 -in rsa.pem -outform DER -out rsa.der");
+    openssl("pkcs8 -topk8 -nocrypt -in rsa.key -outform DER -out rsa.key.der");
+    let part = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
+    std::fs::write(dir.join("together.pem"), part("ca.pem").trim_end().to_owned() + &part("rsa.pem")).unwrap();
+    std::fs::write(dir.join("password"), "geheim\n").unwrap();
+    let both = |chain: &str, key: &str| json!({"caFile": "ca.pem", "certificateFile": chain, "keyFile": key});
+    let locked = |chain: &str, key: &str| json!({"caFile": "ca.pem", "certificateFile": chain, "keyFile": key, "keyPasswordFile": "password"});
+    let store = |file: &str| json!({"caFile": "ca.pem", "certificateFile": file, "keyPasswordFile": "password"});
+    let mut ways = vec![
+        both("rsa.pem", "rsa.key"),
+        both("p521.pem", "p521.key"),
+        locked("rsa.pem", "encrypted.key"),
+        both("rsa.der", "rsa.key.der"),
+        both("together.pem", "rsa.key"),
+        store("user.p12"),
+        locked("user.p12", "user.p12"),
+    ];
+    let keytool = std::process::Command::new("keytool")
+        .args(["-importkeystore", "-srckeystore", "user.p12", "-srcstorepass", "geheim", "-destkeystore", "java.p12"])
+        .args(["-deststoretype", "PKCS12", "-deststorepass", "geheim"])
+        .current_dir(dir)
+        .output();
+    if keytool.is_ok_and(|made| made.status.success()) {
+        ways.push(store("java.p12"));
+    }
+    for tls in ways {
+        // Who he is was understood, and he has no rights.
+        let spec = spec(&bench, KAFKA.mtls_port(), "SSL", &json!({"tls": tls}));
+        bench.run(&spec).fails("KB2004", 4, &["s-topic", "Describe"]);
     }
 }

@@ -143,7 +143,9 @@ fn authority(now: Timestamp, lifetimes: Lifetimes) -> Result<Pair, Error> {
 }
 
 fn leaf(signer: &Pair, names: &[String], now: Timestamp, lifetimes: Lifetimes) -> Result<Pair, Error> {
-    let signer_key = KeyPair::from_pem(&signer.key).map_err(fail)?;
+    // The library's words may hold bytes of the key.
+    let unread = |_| Error::Certificate("the signing key in the webhook's Secret cannot be read".to_owned());
+    let signer_key = KeyPair::from_pem(&signer.key).map_err(unread)?;
     let issuer = Issuer::new(authority_params(signer.made, signer.ends)?, signer_key);
     let key = KeyPair::generate().map_err(fail)?;
     let ends = (now + lifetimes.leaf).min(signer.ends);

@@ -1,6 +1,5 @@
 //! A TLS listener whose certificate changes while it listens: connections that stand keep theirs.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -10,8 +9,6 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
@@ -36,13 +33,11 @@ impl Certificate {
     /// # Errors
     /// When it does not read, or does not fit its key.
     pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), Error> {
-        let fail = |what: &str, error: &dyn fmt::Display| Error::Certificate(format!("{what}: {error}"));
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
-        let chain = chain.map_err(|error| fail("the chain does not read", &error))?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| fail("the key does not read", &error))?;
-        let made = CertifiedKey::from_der(chain, key, &ring::default_provider());
-        let made = made.map_err(|error| fail("the certificate does not fit its key", &error))?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(made));
+        let made = keys::identity(keys::Identity { chain, key: Some(key), password: None }).map_err(|refused| {
+            let part = if refused.part == keys::Part::Chain { "tls.crt" } else { "tls.key" };
+            Error::Certificate(format!("{part} of the webhook's certificate {}", refused.reason))
+        })?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(made);
         Ok(())
     }
 
@@ -119,5 +114,29 @@ impl Listener for TlsListener {
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
         Ok(self.address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However a key was pasted, what is told of it shows nothing of it.
+    #[test]
+    fn a_key_that_was_pasted_wrongly_is_told_in_fixed_words() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let (chain, whole) = (made.pem(), key.serialize_pem());
+        let body: String = whole.lines().nth(1).unwrap_or_default().chars().skip(8).take(16).collect();
+        let bytes = body.bytes().take(4).map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+        let flat = whole.replace(['\n', '\r'], "");
+        let certificate = Certificate::default();
+        for pasted in [flat.replace("-----END", "-END"), whole.replace('\n', "\\n"), flat.split_at(90).0.to_owned()] {
+            let words = certificate.replace(chain.as_bytes(), pasted.as_bytes()).unwrap_err().to_string();
+            assert!(!words.contains(&body) && !words.contains(&bytes) && words.contains("tls.key"), "{words}");
+        }
+        assert!(!certificate.is_there());
+        certificate.replace(chain.as_bytes(), flat.as_bytes()).unwrap();
+        assert!(certificate.is_there());
     }
 }

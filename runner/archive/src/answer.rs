@@ -16,8 +16,6 @@ use self::codes::{CLOSED, DENIED, ELSEWHERE, FULL, TOO_MANY, UNACCEPTED};
 const MARK: &str = "store-answer:";
 /// The code of an answer with a whole object where a part was asked for.
 pub(crate) const RANGE_IGNORED: &str = "RangeIgnored";
-/// The code of a host name that nobody knows, for long enough to believe it.
-pub(crate) const NAME_UNKNOWN: &str = "NameUnknown";
 /// Most of a store's own words that is shown.
 const WORDS: usize = 160;
 
@@ -42,6 +40,9 @@ pub(crate) struct Answer {
     pub(crate) ahead: Option<i64>,
     /// Whether the request was a create-if-absent.
     pub(crate) conditional: bool,
+    /// What it was found to be on this side, before or instead of an answer of the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) found: Option<Code>,
 }
 
 /// What a request says that bears on the meaning of its answer.
@@ -94,12 +95,13 @@ impl Answer {
             right: name(right, 60),
             ahead,
             conditional: asked.conditional,
+            found: None,
         }
     }
 
-    /// No answer came, and none will: nobody knows the host.
-    pub(crate) fn nowhere(words: String) -> Self {
-        Self { code: NAME_UNKNOWN.to_owned(), words, ..Self::default() }
+    /// No answer came, and none will: what it is was found on this side.
+    pub(crate) fn found(code: Code, words: impl Into<String>) -> Self {
+        Self { words: words.into(), found: Some(code), ..Self::default() }
     }
 
     /// No answer came.
@@ -153,8 +155,8 @@ impl Answer {
         if self.no_bucket() {
             return Code::StoreMissing;
         }
-        if self.status == 0 && self.code == NAME_UNKNOWN {
-            return Code::StoreNameUnknown;
+        if let Some(code) = self.found {
+            return code;
         }
         // Backblaze has no code of its own for its caps.
         if is(FULL) || self.status == 507 || (is(&["AccessDenied"]) && self.words.contains(" cap exceeded")) {

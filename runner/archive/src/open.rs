@@ -76,7 +76,9 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
     let (inner, root): (Arc<dyn ObjectStore>, _) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } => {
-            let address = bucket_address(bucket, endpoint.as_deref(), *path_style);
+            let ambient =
+                if endpoint.is_none() && credentials.is_none() { s3::endpoint_of_environment()? } else { None };
+            let address = bucket_address(bucket, endpoint.as_deref().or(ambient.as_deref()), *path_style);
             let place = s3::Place { bucket, region, address, allow_http: *allow_http };
             let store = s3::open(&place, credentials.as_ref(), paths, breaker)?;
             uploads = Some(s3_uploads::open(&store, *allow_http, breaker)?);

@@ -63,19 +63,31 @@ impl SecurityProtocol {
     }
 }
 
-/// Certificates as PEM files.
+/// Certificates, as files in PEM, DER or PKCS#12.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsSpec {
     /// Certificates that sign the brokers'; the system's roots when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
-    /// Our own certificate chain, for mutual TLS.
+    /// Our own certificate chain, for mutual TLS; or a PKCS#12 keystore with chain and key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<String>,
-    /// Its private key (PKCS#8, PKCS#1 or SEC1).
+    /// Its private key (PKCS#8, PKCS#1 or SEC1); not needed where `certificateFile` is a keystore (`.p12`, `.pfx`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// The password of an encrypted key, or of the keystore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_password_file: Option<String>,
+}
+
+impl TlsSpec {
+    /// Whether a file is a keystore by its name.
+    #[must_use]
+    pub fn is_keystore(file: &str) -> bool {
+        let lower = file.to_ascii_lowercase();
+        [".p12", ".pfx", ".pkcs12"].iter().any(|end| lower.ends_with(end))
+    }
 }
 
 /// SASL login.

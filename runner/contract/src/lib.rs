@@ -11,6 +11,7 @@
 pub mod code;
 pub mod crash;
 pub mod names;
+pub mod odd;
 pub mod tls_words;
 pub mod waits;
 pub mod words;

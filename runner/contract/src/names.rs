@@ -57,9 +57,74 @@ pub fn check_topic(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks the address of a broker: `host:port`, an IPv6 address in brackets.
+///
+/// # Errors
+/// The fix for what was written.
+pub fn check_server(server: &str) -> Result<(), String> {
+    if let Some((scheme, rest)) = server.split_once("://") {
+        return Err(format!("write {}, without {scheme}://", rest.trim_end_matches('/')));
+    }
+    let Some((host, port)) = server.rsplit_once(':') else {
+        return Err(format!("write {server}:9092, with the port of the listener"));
+    };
+    if host.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Err(format!("write [{host}]:{port}"));
+    }
+    if server.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Err(format!("write [{server}]:9092, with the port of the listener"));
+    }
+    if !is_host(host) {
+        return Err("write one address in each entry, as kafka:9092".to_owned());
+    }
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err("write a port of 1 to 65535 behind the ':'".to_owned()),
+    }
+}
+
+/// Whether a text is a host of an address: a name, an IPv4 address, or an IPv6 address in brackets.
+#[must_use]
+pub fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let bare = host.strip_suffix('.').unwrap_or(host);
+            (1..=MAX_NAME).contains(&bare.len())
+                && bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                && bare.split('.').all(|part| !part.is_empty())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_of_brokers_say_their_right_form() {
+        for good in ["kafka:9092", "10.0.0.1:1", "b-1.msk.eu:9096", "[::1]:9092", "kafka.svc.:9092", "a_b:1"] {
+            assert_eq!(check_server(good), Ok(()), "{good}");
+        }
+        for (bad, fix) in [
+            ("::1:9092", "write [::1]:9092"),
+            ("fe80::1", "write [fe80::1]:9092"),
+            ("http://a:1/", "write a:1"),
+            ("SASL_SSL://a:1", "write a:1"),
+            ("kafka", "write kafka:9092"),
+            ("kafka:", "1 to 65535"),
+            (":9092", "one address"),
+            ("kafka:0", "1 to 65535"),
+            ("kafka:70000", "1 to 65535"),
+            ("a:1,b:2", "one address in each entry"),
+            ("[a]:1", "one address"),
+            ("a..b:1", "one address"),
+            ("${HOST}:9092", "one address"),
+            ("käfka:9092", "one address"),
+        ] {
+            assert!(check_server(bad).unwrap_err().contains(fix), "{bad}: {:?}", check_server(bad));
+        }
+    }
 
     #[test]
     fn names_that_could_leave_their_folder_are_refused() {

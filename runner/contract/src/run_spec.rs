@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names;
+use crate::odd;
 use crate::stamp::split_point;
-use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec};
+use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec, TlsSpec};
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -96,7 +97,15 @@ impl RunSpec {
     /// Every broken rule at once; empty when the specification is good.
     #[must_use]
     pub fn findings(&self) -> Vec<SpecFinding> {
-        let mut out = Vec::new();
+        // What has odd characters would show them in the messages of its other rules.
+        let texts = match serde_json::to_value(self) {
+            Ok(document) => odd::texts(&document),
+            Err(error) => vec![(String::new(), format!("cannot be written as a document: {error}"))],
+        };
+        let mut out: Vec<_> = texts.into_iter().map(|(field, rule)| SpecFinding { field, rule }).collect();
+        if !out.is_empty() {
+            return out;
+        }
         if self.format_version != FORMAT_VERSION {
             push(&mut out, "formatVersion", format!("is {}; this release reads {FORMAT_VERSION}", self.format_version));
         }
@@ -148,8 +157,12 @@ impl RunSpec {
         let mut files: Vec<&str> = self.storage.secret_files();
         files.extend(state.into_iter().flat_map(StoreSpec::secret_files));
         if let Some(tls) = &self.kafka.tls {
-            files
-                .extend([&tls.ca_file, &tls.certificate_file, &tls.key_file].into_iter().flatten().map(String::as_str));
+            files.extend(
+                [&tls.ca_file, &tls.certificate_file, &tls.key_file, &tls.key_password_file]
+                    .into_iter()
+                    .flatten()
+                    .map(String::as_str),
+            );
         }
         if let Some(sasl) = &self.kafka.sasl {
             files.extend([sasl.username_file.as_str(), sasl.password_file.as_str()]);
@@ -173,9 +186,9 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
         push(out, "kafka.bootstrapServers", "must name at least one host:port");
     }
     for server in &kafka.bootstrap_servers {
-        let port = server.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-        if !matches!(port, Some(Ok(1..))) {
-            push(out, "kafka.bootstrapServers", format!("{server:?} is not host:port with a port of 1 to 65535"));
+        if let Err(fix) = names::check_server(server) {
+            let rule = format!("{server:?} must be host:port, an IPv6 address in brackets; {fix}");
+            push(out, "kafka.bootstrapServers", rule);
         }
     }
     if kafka.security_protocol.uses_sasl() && kafka.sasl.is_none() {
@@ -191,10 +204,14 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
     if !kafka.security_protocol.uses_tls() && kafka.tls.is_some() {
         push(out, "kafka.tls", "has no effect with this security protocol; use SSL or SASL_SSL, or remove it");
     }
-    if let Some(tls) = &kafka.tls
-        && tls.certificate_file.is_some() != tls.key_file.is_some()
-    {
-        push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
+    if let Some(tls) = &kafka.tls {
+        let is_keystore = tls.certificate_file.as_deref().is_some_and(TlsSpec::is_keystore);
+        if tls.certificate_file.is_some() != tls.key_file.is_some() && !is_keystore {
+            push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
+        }
+        if tls.key_password_file.is_some() && tls.certificate_file.is_none() {
+            push(out, "kafka.tls.keyPasswordFile", "has no effect without certificateFile; give both or none");
+        }
     }
     let c = &kafka.connection;
     for (field, value) in [

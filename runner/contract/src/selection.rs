@@ -71,16 +71,33 @@ fn compile(patterns: &[String], syntax: PatternSyntax) -> Result<Matcher, String
     for pattern in patterns {
         match (syntax, pattern.strip_prefix('~')) {
             (_, None | Some(_)) if pattern.is_empty() => return Err("an empty pattern matches nothing".into()),
-            (PatternSyntax::Regex, _) => regexes.push(format!("^(?:{pattern})$")),
-            (PatternSyntax::Glob, Some(regex)) => regexes.push(regex.to_owned()),
+            (PatternSyntax::Regex, _) => {
+                check_regex(pattern, pattern)?;
+                regexes.push(format!("^(?:{pattern})$"));
+            }
+            (PatternSyntax::Glob, Some(regex)) => {
+                check_regex(pattern, regex)?;
+                regexes.push(regex.to_owned());
+            }
             (PatternSyntax::Glob, None) => {
                 globs.add(glob(pattern)?);
             }
         }
     }
     Ok(Matcher {
-        globs: globs.build().map_err(|error| error.to_string())?,
-        regexes: RegexSet::new(&regexes).map_err(|error| error.to_string())?,
+        globs: globs.build().map_err(|_| "the globs are too many or too long together; use fewer".to_owned())?,
+        regexes: RegexSet::new(&regexes)
+            .map_err(|_| "the regular expressions are too large together; use fewer or shorter ones".to_owned())?,
+    })
+}
+
+/// One regular expression of a pattern, with the reason on one line where it does not compile.
+fn check_regex(pattern: &str, regex: &str) -> Result<(), String> {
+    regex::Regex::new(regex).map(drop).map_err(|error| {
+        let words = error.to_string();
+        let reason = words.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+        let reason = if words.lines().count() > 1 { reason } else { "it is too large" };
+        format!("{pattern:?} does not compile as a regular expression ({reason}); mend it")
     })
 }
 
@@ -93,7 +110,10 @@ fn glob(pattern: &str) -> Result<globset::Glob, String> {
         }
         escaped.push(c);
     }
-    GlobBuilder::new(&escaped).backslash_escape(true).build().map_err(|error| error.to_string())
+    GlobBuilder::new(&escaped)
+        .backslash_escape(true)
+        .build()
+        .map_err(|_| format!("{pattern:?} is no glob; write a name with * and ?"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Where requests to a store of one's own address go. Pure.
+//! Where requests to a store of one's own address go, and which names stores have. Pure.
 //!
 //! A request never leaves without its bucket: what would stand in the bucket's place is the first folder of a key, and a
 //! bucket of that name may be there.
+
+use crate::names;
 
 /// An address, and how a bucket of S3 stands in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +49,75 @@ pub fn broken_rule(endpoint: &str, path_allowed: bool) -> Option<(&'static str, 
         Some(("has no host", "write https://host:port"))
     } else if !path.trim_matches('/').is_empty() && !path_allowed {
         Some(("has a path in it", "write https://host:port, and put folders into prefix"))
+    } else if !is_authority(host) || !path.chars().all(is_plain) {
+        Some(("is no address", "write https://host:port, an IPv6 address in brackets, a port of 1 to 65535"))
     } else {
         None
+    }
+}
+
+/// A host, and a port or none.
+fn is_authority(text: &str) -> bool {
+    if names::is_host(text) {
+        return true;
+    }
+    let fits = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    text.rsplit_once(':').is_some_and(|(host, port)| names::is_host(host) && fits(port))
+}
+
+/// Longest name of a bucket or container, and longest prefix: what an archive puts behind it has room in a key.
+const NAME: usize = 255;
+const PREFIX: usize = 512;
+
+/// A character that a path of a URL takes as it is.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~/:".contains(c)
+}
+
+/// Checks the name of a bucket or container, as any store may have it.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn check_bucket(name: &str) -> Result<(), String> {
+    let legal = name.chars().all(|c| is_plain(c) && c != '/');
+    if name.is_empty() || name.len() > NAME || !legal || name == "." || name == ".." {
+        return Err(format!("must be 1 to {NAME} letters, digits, '-', '.' or '_', and no '/' or URL"));
+    }
+    Ok(())
+}
+
+/// Checks a region.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn check_region(region: &str) -> Result<(), String> {
+    if region.is_empty() {
+        return Err("must not be empty; compatible stores take us-east-1".to_owned());
+    }
+    if region.len() > NAME || !region.chars().all(|c| is_plain(c) && !"/:".contains(c)) {
+        return Err("must be letters, digits and '-', as eu-central-1; compatible stores take us-east-1".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks a prefix of keys.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn check_prefix(prefix: &str) -> Result<(), String> {
+    if prefix.len() > PREFIX {
+        return Err(format!("has {} bytes; at most {PREFIX} are taken", prefix.len()));
+    }
+    if prefix.split('/').any(|part| part == ".." || part == ".") {
+        return Err("must not have '.' and '..' as folders".to_owned());
+    }
+    let inner = prefix.trim_matches('/');
+    if inner.split('/').any(str::is_empty) && !inner.is_empty() {
+        return Err("must have a name for each folder between two '/'".to_owned());
+    }
+    match prefix.chars().find(|c| c.is_control() || *c == '\\') {
+        Some(odd) => Err(format!("has the character {odd:?}, which not every store takes in a key")),
+        None => Ok(()),
     }
 }
 
@@ -104,6 +173,10 @@ mod tests {
             ("https://minio/?x=1", "has a query in it"),
             ("https://minio/backups", "has a path in it"),
             ("https://", "has no host"),
+            ("https://minio:99999", "is no address"),
+            ("https://${HOST}", "is no address"),
+            ("https://mi nio", "is no address"),
+            ("https://::1", "is no address"),
         ] {
             assert_eq!(broken_rule(bad, false).map(|(rule, _)| rule), Some(rule), "{bad}");
         }

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::store_address::{broken_rule, shown, takes_bucket_in_host};
+use crate::store_address::{broken_rule, check_bucket, check_prefix, check_region, shown, takes_bucket_in_host};
 
 /// Where the archive is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -189,7 +189,6 @@ impl StoreSpec {
     pub fn findings(&self) -> Vec<(String, String)> {
         let mut out = Vec::new();
         let mut say = |field: &str, rule: String| out.push((field.to_owned(), rule));
-        let name = |value: &str| value.is_empty() || value.contains('/');
         let (endpoint, allow_http) = match self {
             Self::Filesystem { path, .. } => {
                 if path.is_empty() {
@@ -205,26 +204,28 @@ impl StoreSpec {
                         "is false, and the host of endpoint takes no bucket before it; leave it out".into(),
                     );
                 }
-                if name(bucket) {
-                    say("bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
+                if let Err(rule) = check_bucket(bucket) {
+                    say("bucket", format!("is {bucket:?}; {rule}"));
                 }
-                if region.is_empty() {
-                    say("region", "must not be empty; compatible stores take us-east-1".into());
+                if let Err(rule) = check_region(region) {
+                    say("region", format!("is {region:?}; {rule}"));
                 }
                 (endpoint.as_ref(), *allow_http)
             }
             Self::Azure { account, container, endpoint, allow_http, .. } => {
-                if account.is_empty() || !account.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) {
+                if !(1..=63).contains(&account.len())
+                    || !account.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+                {
                     say("account", format!("is {account:?}; must be lower-case letters and digits"));
                 }
-                if name(container) {
-                    say("container", format!("is {container:?}; must be a container name without '/'"));
+                if let Err(rule) = check_bucket(container) {
+                    say("container", format!("is {container:?}; {rule}"));
                 }
                 (endpoint.as_ref(), *allow_http)
             }
             Self::Gcs { bucket, endpoint, allow_http, .. } => {
-                if name(bucket) {
-                    say("bucket", format!("is {bucket:?}; must be a bucket name without '/'"));
+                if let Err(rule) = check_bucket(bucket) {
+                    say("bucket", format!("is {bucket:?}; {rule}"));
                 }
                 (endpoint.as_ref(), *allow_http)
             }
@@ -244,15 +245,8 @@ impl StoreSpec {
             }
             None => {}
         }
-        let prefix = self.prefix();
-        if prefix.split('/').any(|part| part == ".." || part == ".") {
-            say("prefix", format!("is {prefix:?}; '.' and '..' are not allowed as folders"));
-        }
-        if prefix.trim_matches('/').split('/').any(str::is_empty) && !prefix.trim_matches('/').is_empty() {
-            say("prefix", format!("is {prefix:?}; a folder between two '/' needs a name"));
-        }
-        if let Some(odd) = prefix.chars().find(|c| c.is_control() || *c == '\\') {
-            say("prefix", format!("is {prefix:?}; it has the character {odd:?}, which not every store takes in a key"));
+        if let Err(rule) = check_prefix(self.prefix()) {
+            say("prefix", format!("is {:?}; {rule}", self.prefix()));
         }
         out
     }

@@ -73,7 +73,7 @@ pub use request::{BACKUP_NEEDS, GROUP_NEEDS, RESTORE_NEEDS, Request};
 pub use retry::Backoff;
 pub use sasl::SaslConfig;
 pub use throttle::Throttled;
-pub use tls::TlsFiles;
+pub use tls::{IdentityFiles, TlsFiles};
 pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs};
 pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
 pub use verdict::Verdict;

@@ -1,10 +1,11 @@
 //! The SASL login: handshake, then the mechanism's messages inside `SaslAuthenticate` (KIP-152, KIP-84).
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::SaslMechanism;
+use contract::{SaslMechanism, odd};
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 
@@ -27,12 +28,27 @@ pub struct SaslConfig {
 
 fn read(file: &PathBuf) -> Result<String, WireError> {
     let fail = |reason: String| WireError::Credentials { file: file.display().to_string(), reason, rotating: false };
-    let text = std::fs::read_to_string(file).map_err(|error| fail(error.to_string()))?;
+    let text = std::fs::read_to_string(file).map_err(|error| fail(file_words(&error)))?;
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() {
         return Err(fail("is empty".into()));
     }
-    Ok(text.to_owned())
+    match odd::control_character(text) {
+        Some(what) => Err(fail(format!("has {what}; it must be the bare value on one line"))),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Why a file cannot be read, in words.
+pub(crate) fn file_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "does not exist; create the secret and its key",
+        ErrorKind::PermissionDenied => "may not be read by this process",
+        ErrorKind::InvalidData => "is no text",
+        ErrorKind::IsADirectory => "is a folder; name a key of the secret, too",
+        _ => "cannot be read",
+    }
+    .to_owned()
 }
 
 /// Logs in on a fresh connection; returns how long the broker keeps the session, when it says so.
@@ -118,12 +134,41 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_used_is_no_matter_of_tls() {
-        for (file, reason) in [("/dev/null", "is empty"), ("/nowhere/password", "No such file")] {
+        for (file, reason) in [("/dev/null", "is empty"), ("/nowhere/password", "does not exist"), ("/", "is a folder")]
+        {
             let error = read(&PathBuf::from(file)).unwrap_err();
             assert_eq!(error.code(), Code::SecretUnusable);
             assert!(error.to_string().contains(file) && error.to_string().contains(reason), "{error}");
             assert_eq!(error.retry(), Retry::Never);
             assert_eq!(error.after_success().retry(), Retry::Refresh, "a secret that is being replaced");
+        }
+    }
+
+    #[test]
+    fn a_pasted_file_is_no_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "username=canary\npassword=canary\n").unwrap();
+        let error = read(&file).unwrap_err();
+        assert_eq!(error.code(), Code::SecretUnusable);
+        assert!(error.to_string().contains("a line feed at character 16"), "{error}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+        std::fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(read(&file).unwrap_err().to_string().contains("is no text"));
+        std::fs::write(&file, "pass wörd\r\n").unwrap();
+        assert_eq!(read(&file).unwrap(), "pass wörd");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_user_name_and_no_password_ends_the_process(username: String, password: String, answer: Vec<u8>) {
+            for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                let credentials = Credentials { username: username.clone(), password: password.clone().into() };
+                let mut session = start(credentials, mechanism).unwrap();
+                if session.step(None, &mut Vec::new()).is_ok_and(|state| state.is_running()) {
+                    drop(session.step(Some(&answer), &mut Vec::new()));
+                }
+            }
         }
     }
 }

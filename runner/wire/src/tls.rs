@@ -1,74 +1,94 @@
 //! TLS by rustls with the ring provider: own CA or the system's roots, and a client certificate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::tls_words;
+use keys::{Identity, Part, Trust};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use crate::WireError;
 use crate::dial::{self, Stream};
+use crate::sasl::file_words;
 
-/// PEM files of a TLS configuration.
+/// Files of a TLS configuration.
 #[derive(Debug, Clone, Default)]
 pub struct TlsFiles {
     /// Trusted certificates; the system's roots when absent.
     pub ca: Option<PathBuf>,
-    /// Our certificate chain and its key.
-    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Who we are.
+    pub identity: Option<IdentityFiles>,
+}
+
+/// Our certificate chain and its key.
+#[derive(Debug, Clone)]
+pub struct IdentityFiles {
+    /// The chain, or a PKCS#12 keystore.
+    pub chain: PathBuf,
+    /// The key; `None` where the file of the chain has it.
+    pub key: Option<PathBuf>,
+    /// The password of the key or the keystore.
+    pub password: Option<PathBuf>,
 }
 
 /// Reads the files and makes a connector. Read at each connection, so rotated files count from the next one on.
 pub(crate) fn connector(files: &TlsFiles) -> Result<TlsConnector, WireError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let (name, trust) = trusted(files)?;
+    let verifier = keys::verifier(trust, Arc::clone(&provider))
+        .map_err(|reason| bad(&name, format!("{reason}; set tls.caFile to the CA of the cluster")))?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| bad("TLS", &error))?
-        .with_root_certificates(roots(files)?);
+        .map_err(|_| bad("TLS", "the library offers no version of it"))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     let config = match &files.identity {
         None => config.with_no_client_auth(),
-        Some((chain_file, key_file)) => {
-            let chain = certificates(chain_file)?;
-            let key_name = key_file.display().to_string();
-            let key = PrivateKeyDer::from_pem_slice(&read(key_file)?).map_err(|error| bad(&key_name, &error))?;
-            config.with_client_auth_cert(chain, key).map_err(|error| bad(&key_name, &error))?
-        }
+        Some(identity) => config.with_client_cert_resolver(Arc::new(ours(identity)?)),
     };
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn roots(files: &TlsFiles) -> Result<RootCertStore, WireError> {
-    let mut store = RootCertStore::empty();
-    let (name, list) = match &files.ca {
-        Some(file) => (file.display().to_string(), certificates(file)?),
-        None => ("system trust store".into(), rustls_native_certs::load_native_certs().certs),
+fn trusted(files: &TlsFiles) -> Result<(String, Trust), WireError> {
+    let Some(file) = &files.ca else {
+        let system = rustls_native_certs::load_native_certs().certs;
+        return Ok(("system trust store".into(), Trust { system, ..Trust::default() }));
     };
-    store.add_parsable_certificates(list);
-    if store.is_empty() {
-        return Err(bad(&name, &"holds no usable CA certificate; set tls.caFile to the CA of the cluster"));
-    }
-    Ok(store)
-}
-
-fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>, WireError> {
     let name = file.display().to_string();
-    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(file)?).collect();
-    let list = list.map_err(|error| bad(&name, &error))?;
-    if list.is_empty() {
-        return Err(bad(&name, &"holds no PEM certificate"));
-    }
-    Ok(list)
+    let own = keys::certificates(&read(file)?).map_err(|reason| bad(&name, reason))?;
+    Ok((name, Trust { own, ..Trust::default() }))
 }
 
-fn read(file: &PathBuf) -> Result<Vec<u8>, WireError> {
-    std::fs::read(file).map_err(|error| bad(&file.display().to_string(), &error))
+fn ours(files: &IdentityFiles) -> Result<SingleCertAndKey, WireError> {
+    let key = files.key.as_deref().map(read).transpose()?;
+    let password = files.password.as_deref().map(read).transpose()?;
+    let password = match (password.map(String::from_utf8), &files.password) {
+        (Some(Err(_)), Some(file)) => return Err(bad(&file.display().to_string(), "is no text")),
+        (password, _) => password.and_then(Result::ok),
+    };
+    let password = password.as_deref().map(|text| text.trim_end_matches(['\n', '\r']));
+    let chain = read(&files.chain)?;
+    let made = keys::identity(Identity { chain: &chain, key: key.as_deref(), password });
+    let made = made.map_err(|refused| {
+        let file = match refused.part {
+            Part::Chain => &files.chain,
+            Part::Key => files.key.as_ref().unwrap_or(&files.chain),
+            Part::Password => files.password.as_ref().unwrap_or(&files.chain),
+        };
+        bad(&file.display().to_string(), refused.reason)
+    })?;
+    Ok(SingleCertAndKey::from(made))
 }
 
-fn bad(file: &str, reason: &dyn std::fmt::Display) -> WireError {
-    WireError::Certificate { file: file.to_owned(), reason: reason.to_string(), rotating: false }
+fn read(file: &Path) -> Result<Vec<u8>, WireError> {
+    std::fs::read(file).map_err(|error| bad(&file.display().to_string(), file_words(&error)))
+}
+
+fn bad(file: &str, reason: impl Into<String>) -> WireError {
+    WireError::Certificate { file: file.to_owned(), reason: reason.into(), rotating: false }
 }
 
 /// Why there is no TLS.

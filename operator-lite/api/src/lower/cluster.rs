@@ -40,6 +40,7 @@ fn tls(cluster: &KafkaCluster) -> Option<TlsSpec> {
         ca_file: own.or_else(|| tls.map(|secret| file(&secret.name, &secret.ca_key))),
         certificate_file: pick(tls.and_then(|secret| secret.cert_key.as_ref())),
         key_file: pick(tls.and_then(|secret| secret.key_key.as_ref())),
+        key_password_file: pick(tls.and_then(|secret| secret.key_password_key.as_ref())),
     })
 }
 

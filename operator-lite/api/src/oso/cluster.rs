@@ -41,12 +41,15 @@ pub struct TlsSecret {
     /// Key of the authority's certificate.
     #[serde(default = "ca_crt")]
     pub ca_key: String,
-    /// Key of the client certificate; goes with `keyKey`.
+    /// Key of the client certificate; goes with `keyKey`. Or the key of a PKCS#12 keystore (`user.p12`), which has both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_key: Option<String>,
     /// Key of the client certificate's private key; goes with `certKey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_key: Option<String>,
+    /// Key of the password of an encrypted private key or of a keystore (`user.password` of Strimzi).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_password_key: Option<String>,
 }
 
 /// A Secret with an authority's certificate in PEM.

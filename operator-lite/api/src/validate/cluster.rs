@@ -1,6 +1,9 @@
 //! Rules of the `kafkaCluster` block.
 
-use super::names::{is_address, object_name};
+use contract::TlsSpec;
+use contract::names::check_server;
+
+use super::names::object_name;
 use crate::finding::Findings;
 use crate::oso::KafkaCluster;
 
@@ -13,9 +16,9 @@ pub(crate) fn cluster(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         out.missing(&servers, "needs at least one address", "write host:port of a broker");
     }
     for (number, server) in cluster.bootstrap_servers.iter().enumerate() {
-        if !is_address(server) {
+        if let Err(fix) = check_server(server) {
             let rule = "must be host:port, an IPv6 address in brackets";
-            out.wrong(&format!("{servers}[{number}]"), format!("{server:?}"), rule, "write one address for each entry");
+            out.wrong(&format!("{servers}[{number}]"), format!("{server:?}"), rule, &fix);
         }
     }
     security(out, at, cluster);
@@ -59,9 +62,19 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         object_name(out, &format!("{at}.tlsSecret.name"), &secret.name);
         let rule = "certKey and keyKey go together: a client certificate needs its private key";
         match (&secret.cert_key, &secret.key_key) {
+            (Some(cert), None) if TlsSpec::is_keystore(cert) => {}
             (Some(_), None) => out.missing(&format!("{at}.tlsSecret.keyKey"), rule, "name the key of the private key"),
             (None, Some(_)) => out.missing(&format!("{at}.tlsSecret.certKey"), rule, "name the key of the certificate"),
             _ => {}
+        }
+        if secret.key_password_key.is_some() && secret.cert_key.is_none() {
+            let rule = "has no effect without certKey: it is the password of a private key or a keystore";
+            out.wrong(
+                &format!("{at}.tlsSecret.keyPasswordKey"),
+                "set",
+                rule,
+                "name the certificate, too, or remove it",
+            );
         }
     }
 }

@@ -68,17 +68,6 @@ pub(crate) fn topic_patterns(out: &mut Findings, field: &str, patterns: &[String
     }
 }
 
-/// `host:port`; an IPv6 address stands in brackets.
-pub(crate) fn is_address(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host_fits = match bracketed {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && !host.contains([':', '/', ' ', ',', '[', ']']),
-    };
-    host_fits && port.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
 /// The value of a label (apimachinery): at most 63 letters, digits, '-', '_', '.', not at its edges; or nothing.
 pub(crate) fn is_label_value(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -106,17 +95,6 @@ pub(crate) fn is_quantity(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses() {
-        for good in ["kafka:9092", "10.0.0.1:1", "b-1.msk.eu:9096", "[::1]:9092"] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in ["kafka", "kafka:", ":9092", "kafka:0", "kafka:70000", "a:1,b:2", "::1:9092", "http://a:1", "[a]:1"]
-        {
-            assert!(!is_address(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn quantities() {

@@ -1,6 +1,6 @@
 //! Rules of `storage` blocks.
 
-use contract::store_address::{self, broken_rule, takes_bucket_in_host};
+use contract::store_address::{self, broken_rule, check_bucket, check_prefix, check_region, takes_bucket_in_host};
 
 use super::names::{is_quantity, object_name, sub_path};
 use crate::finding::Findings;
@@ -40,13 +40,35 @@ pub(crate) fn storage(out: &mut Findings, at: &str, storage: &Storage) {
     }
     if let Some(gcs) = &storage.gcs {
         object_name(out, &format!("{at}.gcs.credentialsSecret.name"), &gcs.credentials_secret.name);
-        not_empty(out, &format!("{at}.gcs.bucket"), &gcs.bucket);
+        bucket_name(out, &format!("{at}.gcs.bucket"), &gcs.bucket);
+        prefix(out, &format!("{at}.gcs.prefix"), gcs.prefix.as_deref());
     }
 }
 
 pub(super) fn not_empty(out: &mut Findings, field: &str, value: &str) {
     if value.is_empty() {
         out.wrong(field, "\"\"", "must not be empty", "write its name");
+    }
+}
+
+/// The name of a bucket or container.
+pub(super) fn bucket_name(out: &mut Findings, field: &str, name: &str) {
+    if let Err(rule) = check_bucket(name) {
+        out.wrong(field, format!("{name:?}"), &rule, "write its name");
+    }
+}
+
+/// The region of a bucket.
+pub(super) fn region(out: &mut Findings, field: &str, region: &str) {
+    if let Err(rule) = check_region(region) {
+        out.wrong(field, format!("{region:?}"), &rule, "write the region of the bucket");
+    }
+}
+
+/// The folder of an archive in its bucket.
+pub(super) fn prefix(out: &mut Findings, field: &str, prefix: Option<&str>) {
+    if let Some(Err(rule)) = prefix.map(check_prefix) {
+        out.wrong(field, format!("{:?}", prefix.unwrap_or_default()), &rule, "write a folder like team/backups");
     }
 }
 
@@ -64,8 +86,9 @@ fn volume(out: &mut Findings, at: &str, pvc: &PvcStorage) {
 }
 
 fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
-    not_empty(out, &format!("{at}.bucket"), &s3.bucket);
-    not_empty(out, &format!("{at}.region"), &s3.region);
+    bucket_name(out, &format!("{at}.bucket"), &s3.bucket);
+    region(out, &format!("{at}.region"), &s3.region);
+    prefix(out, &format!("{at}.prefix"), s3.prefix.as_deref());
     object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
     endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
     bucket_in_host(out, &format!("{at}.pathStyle"), s3.endpoint.as_deref(), s3.path_style);
@@ -104,7 +127,9 @@ pub(super) fn endpoint(
 
 fn container(out: &mut Findings, at: &str, azure: &AzureStorage) {
     not_empty(out, &format!("{at}.accountName"), &azure.account_name);
-    not_empty(out, &format!("{at}.container"), &azure.container);
+    bucket_name(out, &format!("{at}.container"), &azure.container);
+    prefix(out, &format!("{at}.prefix"), azure.prefix.as_deref());
+    endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false, true);
     let secrets = [
         ("credentialsSecret", azure.credentials_secret.as_ref().map(|s| &s.name)),
         ("sasTokenSecret", azure.sas_token_secret.as_ref().map(|s| &s.name)),

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use contract::{AzureCredentials, Code};
+use contract::store_address::broken_rule;
+use contract::{AzureCredentials, Code, odd};
 use object_store::ObjectStore;
 use object_store::azure::{
     AzureAccessKey, AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, authority_hosts, split_sas,
 };
 
 use super::breaker::Breaker;
-use super::secret::{FromFiles, read_secret};
+use super::secret::{FromFiles, Looked, read_value};
 use super::{Paths, install_tls};
 use crate::ArchiveError;
 
@@ -45,12 +46,12 @@ pub(super) fn open(
     match credentials {
         None => {}
         Some(AzureCredentials::AccountKey { file }) => {
-            let text = read_secret(paths, file)?;
+            let text = read_value(paths, file, odd::one_line)?;
             let first = Key::parse(&text, place.account).map_err(|rule| wrong(file, rule))?;
             endpoint = endpoint.or(first.endpoint);
             let (paths, file, account) = (paths.clone(), file.clone(), place.account.to_owned());
             let read = move || {
-                let text = read_secret(&paths, &file)?;
+                let text = read_value(&paths, &file, odd::one_line)?;
                 let key = Key::parse(&text, &account).map_err(|rule| wrong(&file, rule))?;
                 key.credential().map_err(|rule| wrong(&file, rule))
             };
@@ -58,14 +59,14 @@ pub(super) fn open(
         }
         Some(AzureCredentials::SasToken { file }) => {
             let (paths, file) = (paths.clone(), file.clone());
-            let read = move || sas(&read_secret(&paths, &file)?).map_err(|rule| wrong(&file, rule));
+            let read = move || sas(&read_value(&paths, &file, odd::header_value)?).map_err(|rule| wrong(&file, rule));
             builder = builder.with_credentials(Arc::new(FromFiles::new(read)?));
         }
         Some(AzureCredentials::ServicePrincipal { client_id_file, tenant_id_file, client_secret_file }) => {
             builder = builder
-                .with_client_id(read_secret(paths, client_id_file)?)
-                .with_tenant_id(read_secret(paths, tenant_id_file)?)
-                .with_client_secret(read_secret(paths, client_secret_file)?);
+                .with_client_id(read_value(paths, client_id_file, id)?)
+                .with_tenant_id(read_value(paths, tenant_id_file, id)?)
+                .with_client_secret(read_value(paths, client_secret_file, odd::one_line)?);
         }
         Some(AzureCredentials::WorkloadIdentity {}) => {
             let [client, tenant, token] =
@@ -84,7 +85,22 @@ pub(super) fn open(
     if let Some(endpoint) = &endpoint {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
     }
-    Ok(Arc::new(builder.with_authority_host(authority_of(endpoint.as_deref(), &environment)).build().map_err(refused)?))
+    if let Some((rule, fix)) = endpoint.as_deref().and_then(|endpoint| broken_rule(endpoint, true)) {
+        let reason = format!("the endpoint {rule}: {fix}");
+        return Err(ArchiveError::Config { reason, code: Code::SecretUnusable });
+    }
+    let builder = builder.with_authority_host(authority_of(endpoint.as_deref(), &environment));
+    let identity = builder.clone().build().map_err(refused)?;
+    let looked = Looked(Arc::clone(identity.credentials()));
+    Ok(Arc::new(builder.with_credentials(Arc::new(looked)).build().map_err(refused)?))
+}
+
+/// What is wrong with the id of a client or a tenant: it becomes a part of an address.
+fn id(text: &str) -> Option<String> {
+    odd::header_value(text).or_else(|| {
+        let odd = text.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_.".contains(c));
+        odd.then(|| "is no id: it has other characters than letters, digits, '-', '_' and '.'".to_owned())
+    })
 }
 
 fn wrong(file: &str, rule: String) -> ArchiveError {

@@ -7,7 +7,7 @@ use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::breaker::Breaker;
-use super::secret::read_secret;
+use super::secret::{Looked, read_secret, unusable};
 use super::{Paths, install_tls};
 use crate::ArchiveError;
 
@@ -36,7 +36,16 @@ pub(super) fn open(
         })?;
         builder = builder.with_service_account_key(text);
     }
-    Ok(Arc::new(builder.build().map_err(|error| ArchiveError::store("open", bucket, &error))?))
+    let refused = |error: object_store::Error| ArchiveError::store("open", bucket, &error);
+    let identity = builder.clone().build().map_err(|error| match credentials {
+        // The library's own message may quote the key.
+        Some(GcsCredentials::ServiceAccount { file }) => {
+            unusable(paths, file, "has a private_key that is no RSA key in PEM (PKCS#8); download the key again")
+        }
+        None => refused(error),
+    })?;
+    let looked = Looked(Arc::clone(identity.credentials()));
+    Ok(Arc::new(builder.with_credentials(Arc::new(looked)).build().map_err(refused)?))
 }
 
 /// The fields of a service account's key file that are needed.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use contract::Code;
 use contract::names::says_unknown_host;
 use http_body::{Body, Frame, SizeHint};
 use object_store::client::{
@@ -94,6 +95,12 @@ struct Guarded {
 #[async_trait]
 impl HttpService for Guarded {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if reqwest::Url::parse(&request.uri().to_string()).is_err() {
+            // The library takes for granted that it is one.
+            let words = "the address of the request is no URL; correct storage.endpoint".to_owned();
+            let answer = Answer::found(Code::SpecInvalid, words);
+            return Err(HttpError::new(HttpErrorKind::Unknown, Unanswered(answer.mark())));
+        }
         let patience = self.breaker.patience();
         let carried = request.body().content_length() as u64;
         // Before the breaker: a request that waits for its lane says nothing about the store.
@@ -219,7 +226,7 @@ fn nowhere(host: &str, believed: Option<Duration>) -> HttpError {
         unknown.as_secs()
     );
     // The library does not send this kind again.
-    HttpError::new(HttpErrorKind::Unknown, Unanswered(Answer::nowhere(words).mark()))
+    HttpError::new(HttpErrorKind::Unknown, Unanswered(Answer::found(Code::StoreNameUnknown, words).mark()))
 }
 
 /// No answer came, and why.
@@ -233,9 +240,18 @@ fn unreached(error: &HttpError, cause: &str) -> HttpError {
     HttpError::new(kind, Unanswered(Answer::none(words).mark()))
 }
 
+/// What stands for an answer in the library's errors.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Unanswered(String);
+pub(super) struct Unanswered(String);
+
+impl Unanswered {
+    /// The library's error for what was found on this side.
+    pub(super) fn found(code: Code, words: String) -> object_store::Error {
+        let source = Box::new(Self(Answer::found(code, words).mark()));
+        object_store::Error::Generic { store: "identity", source }
+    }
+}
 
 /// A body that fails when nothing of it comes for a while.
 struct Awake {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use contract::store_address::BucketAddress;
-use contract::{Code, S3Credentials};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use contract::store_address::{BucketAddress, broken_rule};
+use contract::{Code, S3Credentials, odd};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
 use super::breaker::Breaker;
-use super::secret::{FromFiles, read_secret};
+use super::secret::{FromFiles, Looked, Sent as _, read_secret, read_value, unusable};
 use super::{Paths, install_tls};
 use crate::ArchiveError;
 
@@ -47,22 +47,40 @@ pub(super) fn open(
         let read = move || read_credentials(&credentials, &paths);
         builder = builder.with_credentials(Arc::new(FromFiles::new(read)?));
     }
-    let store = builder.build().map_err(|error| ArchiveError::store("open", place.bucket, &error))?;
-    Ok(Arc::new(store))
+    let refused = |error: object_store::Error| ArchiveError::store("open", place.bucket, &error);
+    let identity = builder.clone().build().map_err(refused)?;
+    let looked = Looked(Arc::clone(identity.credentials()));
+    Ok(Arc::new(builder.with_credentials(Arc::new(looked)).build().map_err(refused)?))
+}
+
+/// The endpoint that the environment names; it counts where the specification has neither an endpoint nor credentials.
+pub(super) fn endpoint_of_environment() -> Result<Option<String>, ArchiveError> {
+    let endpoint = AmazonS3Builder::from_env().get_config_value(&AmazonS3ConfigKey::Endpoint);
+    match endpoint.as_deref().and_then(|endpoint| broken_rule(endpoint, false)) {
+        None => Ok(endpoint),
+        Some((rule, fix)) => {
+            let reason = format!("the endpoint in the environment (AWS_ENDPOINT_URL or AWS_ENDPOINT) {rule}: {fix}");
+            Err(ArchiveError::Config { reason, code: Code::SpecInvalid })
+        }
+    }
 }
 
 fn read_credentials(credentials: &S3Credentials, paths: &Paths) -> Result<AwsCredential, ArchiveError> {
     match credentials {
         S3Credentials::Keys { access_key_id_file, secret_access_key_file } => Ok(AwsCredential {
-            key_id: read_secret(paths, access_key_id_file)?,
-            secret_key: read_secret(paths, secret_access_key_file)?,
+            key_id: read_value(paths, access_key_id_file, odd::header_value)?,
+            secret_key: read_value(paths, secret_access_key_file, odd::one_line)?,
             token: None,
         }),
         S3Credentials::SharedFile { file, profile } => {
-            parse_shared(&read_secret(paths, file)?, profile).map_err(|rule| ArchiveError::Config {
+            let keys = parse_shared(&read_secret(paths, file)?, profile).map_err(|rule| ArchiveError::Config {
                 reason: format!("storage.credentials.file {file}: {rule}"),
                 code: Code::StoreDenied,
-            })
+            })?;
+            match keys.odd() {
+                None => Ok(keys),
+                Some(rule) => Err(unusable(paths, file, &format!("in profile {profile:?}: {rule}"))),
+            }
         }
     }
 }

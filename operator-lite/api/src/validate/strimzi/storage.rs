@@ -5,7 +5,7 @@ use super::without_effect;
 use crate::finding::Findings;
 use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, Storage, StorageType};
 use crate::validate::names::sub_path;
-use crate::validate::storage::{bucket_in_host, endpoint, not_empty};
+use crate::validate::storage::{bucket_in_host, bucket_name, endpoint, not_empty, prefix, region};
 
 const AT: &str = "spec.storage";
 
@@ -41,7 +41,9 @@ pub(super) fn storage(out: &mut Findings, storage: &Storage) {
 }
 
 fn s3(out: &mut Findings, s3: &S3Storage) {
-    not_empty(out, &format!("{AT}.s3.bucket"), &s3.bucket);
+    bucket_name(out, &format!("{AT}.s3.bucket"), &s3.bucket);
+    region(out, &format!("{AT}.s3.region"), s3.region.as_deref().unwrap_or("us-east-1"));
+    prefix(out, &format!("{AT}.s3.prefix"), s3.prefix.as_deref());
     endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
     bucket_in_host(out, &format!("{AT}.s3.forcePathStyle"), s3.endpoint.as_deref(), s3.force_path_style);
     let pair = [("accessKeySecret", &s3.access_key_secret), ("secretKeySecret", &s3.secret_key_secret)];
@@ -60,7 +62,8 @@ fn s3(out: &mut Findings, s3: &S3Storage) {
 fn azure(out: &mut Findings, azure: &AzureStorage) {
     let at = format!("{AT}.azure");
     not_empty(out, &format!("{at}.storageAccount"), &azure.storage_account);
-    not_empty(out, &format!("{at}.container"), &azure.container);
+    bucket_name(out, &format!("{at}.container"), &azure.container);
+    prefix(out, &format!("{at}.prefix"), azure.prefix.as_deref());
     endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false, true);
     let secrets = [
         ("credentialsSecret", &azure.credentials_secret),
@@ -90,7 +93,8 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
 }
 
 fn gcs(out: &mut Findings, gcs: &GcsStorage) {
-    not_empty(out, &format!("{AT}.gcs.bucket"), &gcs.bucket);
+    bucket_name(out, &format!("{AT}.gcs.bucket"), &gcs.bucket);
+    prefix(out, &format!("{AT}.gcs.prefix"), gcs.prefix.as_deref());
     secret(out, &format!("{AT}.gcs.credentialsSecret"), gcs.credentials_secret.as_ref());
     let field = format!("{AT}.gcs.serviceAccountPath");
     let both = gcs.credentials_secret.is_some() && gcs.service_account_path.is_some();

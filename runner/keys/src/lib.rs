@@ -1,0 +1,22 @@
+//! Certificates and private keys as people have them, as TLS takes them: PEM however it was pasted, DER, keys with a
+//! password, PKCS#12.
+//!
+//! What it never does: I/O, and repeating a library's words, which may hold bytes of a key. Every refusal is made of fixed
+//! words, and names the command that makes a good file where there is one.
+//!
+//! Modules use only modules listed above them.
+
+mod pem;
+
+mod kind;
+mod p521;
+
+mod identity;
+mod trust;
+
+pub use identity::{Identity, Part, Refused, identity};
+pub use trust::{Trust, certificates, verifier};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Who is trusted: authorities, and a server's own certificate where it is its own authority. Pure.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::kind::{Kind, kind};
+use crate::pem;
+
+/// The certificates of a file, all of them, in its order.
+///
+/// # Errors
+/// Why there is none, or not every one can be read, in fixed words.
+pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = match kind(bytes) {
+        Kind::Pem(text) => text,
+        Kind::Certificate => return Ok(vec![CertificateDer::from(bytes.to_vec())]),
+        other => return Err(other.refusal().to_owned()),
+    };
+    let mut out = Vec::new();
+    for block in pem::blocks(text)? {
+        match (block.label.as_str(), block.der) {
+            ("CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE", Some(der)) => {
+                match X509Certificate::from_der(&der) {
+                    // What OpenSSL writes behind a trusted certificate is no part of it.
+                    Ok((rest, _)) => out.push(CertificateDer::from(der[..der.len() - rest.len()].to_vec())),
+                    Err(_) => {
+                        return Err(format!(
+                            "holds a certificate that cannot be read, number {}; copy the whole file",
+                            out.len() + 1
+                        ));
+                    }
+                }
+            }
+            ("PKCS7", _) => {
+                let fix = "openssl pkcs7 -in FILE -print_certs -out certificates.pem";
+                return Err(format!("is a PKCS#7 file; take its certificates out: {fix}"));
+            }
+            ("CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST", _) => {
+                return Err("holds a request for a certificate; have it signed, and name what comes back".to_owned());
+            }
+            _ => {}
+        }
+    }
+    if out.is_empty() {
+        return Err("holds no certificate in PEM or DER".to_owned());
+    }
+    Ok(out)
+}
+
+/// Who is trusted.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Certificates that somebody gave: authorities, or those of servers that are their own.
+    pub own: Vec<CertificateDer<'static>>,
+    /// The system's authorities.
+    pub system: Vec<CertificateDer<'static>>,
+}
+
+/// What judges a server's certificate.
+///
+/// # Errors
+/// When there is nobody to trust.
+pub fn verifier(trust: Trust, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trust.own.iter().chain(&trust.system).cloned());
+    let none = "holds no certificate that can be trusted";
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    Ok(Arc::new(Judge { inner: inner.map_err(|_| none.to_owned())?, own: trust.own }))
+}
+
+/// Judges as rustls does, and takes a server's certificate that was given as it is: Java and Go do so.
+#[derive(Debug)]
+struct Judge {
+    inner: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl Judge {
+    /// Whether a certificate that was given is one for this server, now.
+    fn is_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), Error> {
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+        let time = |seconds: i64| {
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+        };
+        let (from, until) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+        if now < time(from) {
+            return Err(CertificateError::NotValidYetContext { time: now, not_before: time(from) }.into());
+        }
+        if now > time(until) {
+            return Err(CertificateError::ExpiredContext { time: now, not_after: time(until) }.into());
+        }
+        Ok(())
+    }
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.own.iter().any(|own| own == end_entity) {
+            Self::is_for(end_entity, server_name, now)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}

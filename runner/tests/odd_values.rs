@@ -1,0 +1,234 @@
+//! Every text of a specification, and every file of a secret, with values that people paste: whatever they are, they are
+//! refused by name or used, and no client ends the process over them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use archive::{Paths, open_unasked};
+use async_trait::async_trait;
+use contract::{CircuitBreakerSpec, RunSpec, StoreSpec, Waits};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wire::{Cluster, ClusterConfig, Dialer, IdentityFiles, SaslConfig, Stream, TlsFiles};
+
+/// A store that answers every request with an empty list.
+static STORE: LazyLock<u16> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            drop(stream.read(&mut [0; 1 << 16]));
+            let body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+            drop(write!(
+                stream,
+                "HTTP/1.1 404 no\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ));
+        }
+    });
+    port
+});
+
+/// A broker that nobody reaches.
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait]
+impl Dialer for Nobody {
+    async fn dial(&self, _: &str, _: u16) -> std::io::Result<Box<dyn Stream>> {
+        Err(std::io::ErrorKind::ConnectionRefused.into())
+    }
+}
+
+/// A run specification with every field that holds a text, and a storage block of each kind.
+fn whole(kind: usize, restore: bool) -> Value {
+    let endpoint = format!("http://127.0.0.1:{}", *STORE);
+    let storage = match kind {
+        0 => {
+            json!({"type": "s3", "bucket": "b", "region": "us-east-1", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"keys": {"accessKeyIdFile": "value", "secretAccessKeyFile": "value"}}})
+        }
+        1 => {
+            json!({"type": "s3", "bucket": "b", "region": "us-east-1", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"shared-file": {"file": "shared", "profile": "default"}}})
+        }
+        2 => {
+            json!({"type": "azure", "account": "acc", "container": "c", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"account-key": {"file": "value"}}})
+        }
+        3 => {
+            json!({"type": "azure", "account": "acc", "container": "c", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"sas-token": {"file": "value"}}})
+        }
+        4 => {
+            json!({"type": "azure", "account": "acc", "container": "c", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"service-principal": {"clientIdFile": "value", "tenantIdFile": "value", "clientSecretFile": "value"}}})
+        }
+        5 => json!({"type": "gcs", "bucket": "b", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"service-account": {"file": "json"}}}),
+        _ => json!({"type": "filesystem", "path": "folder", "prefix": "p"}),
+    };
+    let mut spec = json!({
+        "formatVersion": 1, "name": "orders", "namespace": "shop", "run": {"id": "a", "at": "2026-01-01T00:00:00Z"},
+        "kafka": {"bootstrapServers": ["127.0.0.1:9092"], "securityProtocol": "SASL_SSL",
+            "tls": {"caFile": "value", "certificateFile": "value", "keyFile": "value"},
+            "sasl": {"mechanism": "PLAIN", "usernameFile": "value", "passwordFile": "value"},
+            "connection": {"clientRack": "a", "connectTimeoutMs": 20, "retryDeadlineMs": 20}},
+        "storage": storage, "metrics": {"bindAddress": "127.0.0.1", "path": "/metrics"},
+    });
+    if restore {
+        spec["restore"] = json!({"from": "orders", "topics": ["a"], "exclude": ["b"], "topicMapping": {"a": "c"},
+            "repartitioning": {}, "lineages": {"a": "00000000-0000-0000-0000-000000000000"}, "timelines": {"a/0": 1},
+            "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z", "planFingerprint": "x"});
+    } else {
+        spec["backup"] = json!({"topics": ["a"], "exclude": ["b"], "checkpointFolder": "f", "sourceClusterId": "x"});
+    }
+    spec
+}
+
+/// The texts of a document, by pointer.
+fn texts(value: &Value, at: &str, out: &mut Vec<String>) {
+    match value {
+        Value::String(_) => out.push(at.to_owned()),
+        Value::Array(list) => list.iter().enumerate().for_each(|(n, value)| texts(value, &format!("{at}/{n}"), out)),
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+            texts(value, &format!("{at}/{}", name.replace('/', "~1")), out);
+        }),
+        _ => {}
+    }
+}
+
+fn odd() -> impl Strategy<Value = String> {
+    let pasted = [
+        "",
+        " ",
+        "\n",
+        "a\nb",
+        "a\r\nb",
+        "\0",
+        "\u{1b}[2J",
+        "\u{202e}",
+        "'",
+        "\"",
+        "\"a\"",
+        "${VAR}",
+        "%00",
+        "%",
+        "ä",
+        "日本",
+        "a b",
+        "a/b",
+        "../x",
+        "..",
+        ".",
+        "/",
+        "?",
+        "#",
+        "a?b#c",
+        "http://a:99999",
+        "http://h^x",
+        "https://",
+        "https://[::1",
+        "http://a:b@c",
+        "::1:9092",
+        "[default]\naws_access_key_id = AK\naws_secret_access_key = \"SK\" # mine\n",
+        "AccountName=acc;AccountKey=!;x",
+        "sv=1&sig=a\nb",
+        "{\"type\":\"service_account\",\"client_email\":\"a\",\"private_key\":\"-----BEGIN PRIVATE KEY-----\\nAA==\\n-----END PRIVATE KEY-----\",\"private_key_id\":\"\\n\"}",
+        "-----BEGIN PRIVATE KEY-----MIIE-----END PRIVATE KEY-----",
+        "~[",
+        "~(?i)",
+        "a{1000}{1000}",
+        "1:2:3",
+        "host:0",
+        "host:65536",
+    ];
+    prop_oneof![
+        6 => prop::sample::select(pasted.map(str::to_owned).to_vec()),
+        2 => any::<String>(),
+        1 => (prop::sample::select(vec!["x", "ä", "\n", "/", "a=b&"]), 20_000usize..100_000).prop_map(|(part, n)| part.repeat(n / part.len())),
+    ]
+}
+
+async fn ask(storage: &StoreSpec, paths: &Paths) {
+    let breaker = CircuitBreakerSpec { operation_timeout_ms: 200, ..CircuitBreakerSpec::default() };
+    let Ok(store) = open_unasked(storage, paths, &breaker) else { return };
+    drop(tokio::time::timeout(Duration::from_millis(200), store.folders(&"a".into())).await);
+}
+
+async fn dial(spec: &RunSpec, paths: &Paths) {
+    let kafka = &spec.kafka;
+    let file = |file: &Option<String>| file.as_ref().map(|file| paths.secret(file));
+    let tls = kafka.tls.clone().unwrap_or_default();
+    let config = ClusterConfig {
+        bootstrap: kafka.bootstrap_servers.clone(),
+        protocol: kafka.security_protocol,
+        tls: TlsFiles {
+            ca: file(&tls.ca_file),
+            identity: file(&tls.certificate_file).map(|chain| IdentityFiles {
+                chain,
+                key: file(&tls.key_file),
+                password: None,
+            }),
+        },
+        sasl: kafka.sasl.as_ref().map(|sasl| SaslConfig {
+            mechanism: sasl.mechanism,
+            username: paths.secret(&sasl.username_file),
+            password: paths.secret(&sasl.password_file),
+        }),
+        options: kafka.connection.clone(),
+        seed: 1,
+        stop: tokio_util::sync::CancellationToken::new(),
+        waits: Waits::default(),
+    };
+    drop(Cluster::connect(config, Arc::new(Nobody)).await);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_of_a_user_ends_the_process(
+        kind in 0usize..7, restore: bool, which: prop::sample::Index, value in odd(), secret in odd(), as_file: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let plain = |good: &str| if as_file { secret.clone() } else { good.to_owned() };
+        write("value", &plain("c2VjcmV0"));
+        write("shared", &plain("[default]\naws_access_key_id = AK\naws_secret_access_key = SK\n"));
+        write("json", &plain("{}"));
+        let paths = Paths { secrets: folder.path().into(), volumes: folder.path().into() };
+        let mut document = whole(kind, restore);
+        let mut places = Vec::new();
+        texts(&document, "", &mut places);
+        *document.pointer_mut(&places[which.index(places.len())]).unwrap() = value.clone().into();
+        // An unknown name of a choice is refused by the reader.
+        let Ok(spec) = serde_json::from_value::<RunSpec>(document) else { return Ok(()) };
+        let findings = spec.findings();
+        for finding in &findings {
+            prop_assert!(!finding.field.is_empty() || finding.rule.contains("key"), "{finding:?}");
+            prop_assert!(!finding.rule.contains(['\n', '\u{1b}']), "{finding:?}");
+        }
+        if findings.is_empty() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { tokio::join!(ask(&spec.storage, &paths), dial(&spec, &paths)) });
+        }
+    }
+}
+
+/// The one that was seen: a whole credentials file in the place of a key id ended the process.
+#[test]
+fn a_pasted_credentials_file_is_named_and_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[default]\naws_access_key_id = canary-id\naws_secret_access_key = canary-secret\n";
+    std::fs::write(folder.path().join("value"), text).unwrap();
+    let spec: RunSpec = serde_json::from_value(whole(0, false)).unwrap();
+    let paths = Paths { secrets: folder.path().into(), volumes: folder.path().into() };
+    let error = open_unasked(&spec.storage, &paths, &CircuitBreakerSpec::default()).unwrap_err();
+    let words = error.to_string();
+    assert_eq!(error.code(), contract::Code::SecretUnusable);
+    assert!(words.contains("/value has a line feed at character 10") && !words.contains("canary"), "{words}");
+}
