@@ -162,11 +162,12 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_user_name_and_no_password_ends_the_process(username: String, password: String, answer: Vec<u8>) {
-            for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            for mechanism in [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512] {
                 let credentials = Credentials { username: username.clone(), password: password.clone().into() };
-                let mut session = start(credentials, mechanism).unwrap();
-                if session.step(None, &mut Vec::new()).is_ok_and(|state| state.is_running()) {
-                    drop(session.step(Some(&answer), &mut Vec::new()));
+                let exchange = Exchange::start(credentials, mechanism).unwrap();
+                if let Ok(step) = runtime.block_on(exchange.step(None)) && !step.is_last {
+                    drop(runtime.block_on(step.exchange.step(Some(answer.clone().into()))));
                 }
             }
         }
