@@ -262,7 +262,7 @@ impl<K: Kind> Work<'_, K> {
             let text = format!(
                 "the specification of the run is larger than {SPEC_LIMIT} bytes; name fewer topics, or use patterns"
             );
-            return Ok(self.tell(&State::Pending("SpecTooLarge", text)).await?.then(Action::await_change()));
+            return self.not_made("SpecTooLarge", text).await;
         }
         let asked = self.object.storage().and_then(|storage| claim(&owner.namespace, storage));
         let result = async {

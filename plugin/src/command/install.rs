@@ -1,11 +1,15 @@
 //! `install`: the manifests of this version, printed or applied.
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 
+use super::confirm::confirm;
 use super::print;
 use super::probe::{self, Admission};
+use super::replaced::replaced;
+use crate::changes::Changes;
 use crate::cluster::{Cluster, Connection, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -67,6 +71,9 @@ pub struct Options {
     /// Apply instead of printing: server-side, also over an older version
     #[arg(long)]
     apply: bool,
+    /// Replace definitions that somebody else made without asking
+    #[arg(short, long, requires = "apply")]
+    yes: bool,
     /// API groups to serve
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kafka.oso.sh")]
     groups: Vec<Group>,
@@ -90,6 +97,11 @@ pub(crate) async fn install(options: Options, connection: &Connection, screen: &
         return Ok(Exit::Done);
     }
     let cluster = Cluster::connect(connection).await?;
+    let replaced = replaced(&cluster, &definitions(&options)).await?;
+    if !replaced.is_empty() {
+        let question = format!("definitions that somebody else made are replaced:\n  {}\n", replaced.join("\n  "));
+        confirm(question.trim_end(), options.yes, screen)?;
+    }
     for object in &objects {
         let name = apply(&cluster, object).await?;
         screen.text(&format!("{name} applied\n"))?;
@@ -104,6 +116,7 @@ pub(crate) async fn install(options: Options, connection: &Connection, screen: &
 pub(super) fn everything() -> Result<Vec<Value>, Error> {
     objects(&Options {
         apply: true,
+        yes: false,
         groups: vec![Group::Oso, Group::Strimzi, Group::Released],
         crds_only: false,
         operator_image: IMAGES[0].to_owned(),
@@ -111,13 +124,15 @@ pub(super) fn everything() -> Result<Vec<Value>, Error> {
     })
 }
 
-fn objects(options: &Options) -> Result<Vec<Value>, Error> {
-    let mut out = Vec::new();
+/// The definitions of the kinds that are served.
+fn definitions(options: &Options) -> Vec<CustomResourceDefinition> {
     // Looking into archives is of no group that users choose.
     let wanted = |name: &str| name == api::inspection::GROUP || options.groups.iter().any(|group| group.name() == name);
-    for kind in api::document::KINDS.iter().filter(|kind| wanted(kind.group)) {
-        out.push(print::value(&kind.definition())?);
-    }
+    api::document::KINDS.iter().filter(|kind| wanted(kind.group)).map(api::document::Kind::definition).collect()
+}
+
+fn objects(options: &Options) -> Result<Vec<Value>, Error> {
+    let mut out: Vec<Value> = definitions(options).iter().map(print::value).collect::<Result<_, _>>()?;
     if options.crds_only {
         return Ok(out);
     }
@@ -176,16 +191,18 @@ async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Res
     }
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), "kafka-backup");
     let begun = tokio::time::Instant::now();
+    let name = "kafka-backup-operator";
+    let mut changes = Changes::of::<Deployment>(Api::namespaced(cluster.client.clone(), "kafka-backup"), Some(name));
     loop {
-        let found = api.get("kafka-backup-operator").await;
+        let found = api.get(name).await;
         let found = found.map_err(|error| failed("read the operator's deployment", error))?;
         let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let status = found.status.unwrap_or_default();
         let fresh = status.observed_generation == found.metadata.generation;
         let (new, ready) = (status.updated_replicas.unwrap_or(0), status.ready_replicas.unwrap_or(0));
         // A replica that is ready may not be reached yet.
-        let away = matches!(probe::admission(cluster).await, Admission::Away(_));
-        if fresh && new >= wanted && ready >= wanted && !away {
+        let is_up = fresh && new >= wanted && ready >= wanted;
+        if is_up && !matches!(probe::admission(cluster).await, Admission::Away(_)) {
             screen.progress(None);
             screen.say(&format!("the operator is ready: {ready} of {wanted}"));
             return Ok(());
@@ -199,7 +216,8 @@ async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Res
                     .to_owned(),
             });
         }
-        tokio::time::sleep(LOOK).await;
+        // Whether it answers cannot be watched.
+        changes.next(if is_up { LOOK } else { PATIENCE.saturating_sub(begun.elapsed()) }).await;
     }
 }
 
@@ -212,6 +230,7 @@ mod tests {
         let digest = |runner_image: &str| {
             let options = Options {
                 apply: false,
+                yes: false,
                 groups: vec![Group::Oso],
                 crds_only: false,
                 operator_image: IMAGES[0].to_owned(),
