@@ -103,16 +103,16 @@ impl<K: Kind> Work<'_, K> {
             let text = "the Job of the run is suspended by something else (a queue for Jobs?): the run goes on when it is resumed";
             return Some(("JobSuspended".to_owned(), text.to_owned()));
         }
-        let mut problem = jobs.problem(&view).await?;
+        let (reason, mut text) = jobs.problem(&view).await?;
         let turn = self.lost_after().zip(view.lost_since).and_then(|(after, since)| since.checked_add(after).ok());
         if let Some(turn) = turn {
-            problem.1.push_str(&format!(". The next attempt begins at {turn} without it"));
+            text = format!("{text}. The next attempt begins at {turn} without it");
         }
         let stuck = |job: &&mut JobView| job.name == name && job.start == Start::Awaited;
         if let Some(job) = jobs.views.iter_mut().find(stuck) {
             job.start = Start::Stuck;
         }
-        Some(problem)
+        Some((reason, text))
     }
 
     /// Takes, keeps or gives back the place of the resource's run.
