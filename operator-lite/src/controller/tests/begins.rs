@@ -124,7 +124,7 @@ fn a_log_that_is_not_answered_holds_up_nothing() {
         let status =
             json!({"name": "runner", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": state});
         pod(&server, &job, json!({"phase": "Running", "containerStatuses": [status]}));
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         for _ in 0..5 {
             server.look::<KafkaBackup>(&at, &context).await;
         }
