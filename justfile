@@ -21,9 +21,10 @@ test: lint test-quick test-servers test-cluster
 
 # Tests without servers
 test-quick:
-    tests/servers/need.sh
+    tests/servers/need.sh quick
     cargo build --locked {{bins}}
     cargo test --locked --workspace
+
 # Suites against real Apache Kafka and a real S3 server
 test-servers:
     tests/servers/need.sh

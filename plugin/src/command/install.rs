@@ -22,7 +22,10 @@ pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(
 /// How often both are looked at.
 pub(super) const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 /// The images that the manifests name.
-const IMAGES: [&str; 2] = ["kafka-backup-operator:0.1.0", "kafka-backup-runner:0.1.0"];
+const IMAGES: [&str; 2] = [
+    concat!("kafka-backup-operator:", env!("CARGO_PKG_VERSION")),
+    concat!("kafka-backup-runner:", env!("CARGO_PKG_VERSION")),
+];
 
 /// The rendered manifests, in the order in which they are applied.
 const BASE: [&str; 6] = [
@@ -64,8 +67,8 @@ impl Group {
 Examples:
   kubectl kafka-backup install > kafka-backup.yaml           for Git
   kubectl kafka-backup install --apply                       into this cluster; also upgrades
-  kubectl kafka-backup install --apply --operator-image registry.example.com/kafka-backup-operator:0.1.0 \\
-      --runner-image registry.example.com/kafka-backup-runner:0.1.0
+  kubectl kafka-backup install --apply --operator-image registry.example.com/kafka-backup-operator:TAG \\
+      --runner-image registry.example.com/kafka-backup-runner:TAG
   kubectl kafka-backup install --groups kafka.oso.sh,kafkabackup.com | kubectl diff -f -")]
 pub struct Options {
     /// Apply instead of printing: server-side, also over an older version
