@@ -21,9 +21,10 @@ test: lint test-quick test-servers test-cluster
 
 # Tests without servers
 test-quick:
-    tests/servers/need.sh
+    tests/servers/need.sh quick
     cargo build --locked {{bins}}
     cargo test --locked --workspace
+
 # Suites against real Apache Kafka and a real S3 server
 test-servers:
     tests/servers/need.sh
@@ -56,7 +57,7 @@ playground *FILE:
 picture: (playground "target/session.txt")
     tests/picture.py target/session.txt > docs/session.svg
 
-# Long tests: `just torture` against servers, `simulate SECONDS` in the model, `model N` against it, `life SECONDS`
+# Long tests: `just torture` against servers, `simulate SECONDS` in the model, `model N` against it, `life SECONDS`, `operator SECONDS`
 torture WHAT="servers" *ARGS:
     {{just_executable()}} torture-{{WHAT}} {{ARGS}}
 
@@ -75,6 +76,13 @@ torture-life SECONDS="3600" *SEED:
 torture-model HISTORIES="200":
     tests/servers/need.sh
     MODEL_HISTORIES={{HISTORIES}} cargo test --locked --workspace --test model -- --nocapture
+
+# Everything that happens to runs, at once, on a real control plane for SECONDS; ends with 0 only if every status is true
+torture-operator SECONDS="3600" SEED="":
+    tests/servers/need.sh
+    K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
+    cargo build --locked {{bins}}
+    HOSTILE_SECONDS={{SECONDS}} HOSTILE_SEED={{SEED}} cargo test --locked --workspace --test control -- everything_at_once --nocapture
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture-servers:

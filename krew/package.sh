@@ -3,7 +3,7 @@
 # manifest with their checksums, in the layout of a Krew index.
 #
 #   krew/package.sh BASE_URL OS-ARCH=BINARY ...
-#   krew/package.sh https://example.com/releases/v0.1.0 linux-amd64=target/release/kubectl-kafka_backup
+#   krew/package.sh https://example.com/releases/VERSION linux-amd64=target/release/kubectl-kafka_backup
 #
 # Writes target/krew/*.tar.gz, target/krew/SHA256SUMS and target/krew/index/plugins/kafka-backup.yaml.
 set -euo pipefail

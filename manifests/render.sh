@@ -6,9 +6,16 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 helm=$("$here/../tests/servers/fetch.sh" helm)
 chart=$here/helm/kafka-backup-operator
 out=$here
+# The version stands in Cargo.toml alone; the chart gets it from there.
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../Cargo.toml" | head -1)
 if [ "${1:-}" = --check ]; then
   out=$(mktemp -d)
   trap 'rm -rf "$out"' EXIT
+fi
+if [ "${1:-}" = --check ]; then
+  [ "$(grep -c "ersion: $version\$" "$chart/Chart.yaml")" = 2 ] || { echo "the chart's version is stale: run \`just gen\`" >&2; exit 1; }
+else
+  sed -i "s/^\(version\|appVersion\): .*/\1: $version/" "$chart/Chart.yaml"
 fi
 mkdir -p "$out/base" "$out/helm/kafka-backup-operator/files/crds"
 for group in kafka.oso.sh backup.strimzi.io kafkabackup.com kafka-backup.dev; do

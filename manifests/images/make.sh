@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Makes the images of operator and runner as tars, from binaries that are built already: no Docker engine is needed.
 #
-#   manifests/images/make.sh release kafka-backup- 0.1.0 target/images      target/images/operator.tar and runner.tar
+#   manifests/images/make.sh release kafka-backup- TAG target/images      target/images/operator.tar and runner.tar
 #
 # Each image holds its binary, the libraries that it is linked to, certificates of public authorities and a user: no shell,
 # no package manager. The Dockerfile beside this makes the same with an engine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-profile=${1:-release} prefix=${2:-kafka-backup-} version=${3:-0.1.0} out=${4:-$here/../../target/images}
+profile=${1:-release} prefix=${2:-kafka-backup-} version=${3:-} out=${4:-$here/../../target/images}
+[ -n "$version" ] || version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../Cargo.toml" | head -1)
 target=$here/../../target/$profile
 mkdir -p "$out"
 etc=$(mktemp -d)

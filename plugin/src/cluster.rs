@@ -178,13 +178,11 @@ impl Cluster {
         K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let what = format!("read {} `{name}`", resource::<K>());
-        match self.api::<K>().get_opt(name).await.map_err(|error| failed(&what, error))? {
-            Some(found) => Ok(found),
-            None => {
-                self.is_there().await?;
-                Err(self.missing::<K>(name).await)
-            }
+        if let Some(found) = self.api::<K>().get_opt(name).await.map_err(|error| failed(&what, error))? {
+            return Ok(found);
         }
+        self.is_there().await?;
+        Err(self.missing::<K>(name).await)
     }
 
     /// The pods that runs of a resource left, oldest first.

@@ -1,11 +1,10 @@
 //! A client that tells of each request on standard error, as kubectl does with `-v=6`: method, address, answer and time.
 //! It never tells what a request or an answer holds.
 
-use std::time::Instant;
-
 use http::Request;
 use kube::Client;
 use kube::client::Body;
+use tokio::time::Instant;
 
 /// The level from which on requests are told.
 pub(crate) const REQUESTS: u8 = 6;

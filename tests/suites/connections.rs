@@ -218,7 +218,36 @@ fn environment(name: &'static str, way: Way) -> Vec<(&'static str, String)> {
 #[test]
 fn every_way_of_kubectl_leads_to_the_cluster() {
     leads_there();
+    from_inside_a_pod();
     leads_nowhere();
+}
+
+/// A pod has no kubeconfig: the address is in its environment, and its service account in a folder of its own.
+fn from_inside_a_pod() {
+    let (home, port) = (tempfile::tempdir().unwrap(), port(Way::Direct).to_string());
+    let as_pod = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-ec"]);
+        command.arg(format!("mount -t tmpfs none /run; mkdir -p /run/secrets/kubernetes.io/serviceaccount; {script}"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+        command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", &port);
+        command
+    };
+    if !as_pod("true").output().is_ok_and(|output| output.status.success()) {
+        return harness::skip::note("folders of a pod take a mount namespace of one's own");
+    }
+    world().came.lock().unwrap().clear();
+    let account = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let script = format!(
+        "cp {} {account}/ca.crt; printf pod-token > {account}/token; printf shop > {account}/namespace; {} status -o json",
+        world().dir.path().join("ca.pem").display(),
+        binary().display()
+    );
+    let said = said(&mut as_pod(&script));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let came = world().came.lock().unwrap().clone();
+    let all_direct = came.iter().all(|one| *one == (Way::Direct, String::new(), "pod-token".to_owned()));
+    assert!(!came.is_empty() && all_direct, "{came:?}");
 }
 
 fn leads_there() {

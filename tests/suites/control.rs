@@ -1,6 +1,7 @@
 //! The controllers on a real control plane: claims, attempts, schedules, replicas that die, what other operators left.
 //! The pods are played: see `kubelet`.
 
+mod hostile;
 mod interference;
 mod kubelet;
 

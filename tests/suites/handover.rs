@@ -28,7 +28,11 @@ fn older_chart(into: &Scratch) -> String {
     assert!(text.contains(&format!("{NEWER}:")));
     std::fs::write(&definition, text.replace(&format!("{NEWER}:"), "somethingElse:")).unwrap();
     let about = std::fs::read_to_string(older.join("Chart.yaml")).unwrap();
-    std::fs::write(older.join("Chart.yaml"), about.replace("version: 0.1.0", "version: 0.0.9")).unwrap();
+    std::fs::write(
+        older.join("Chart.yaml"),
+        about.replace(concat!("version: ", env!("CARGO_PKG_VERSION")), "version: 0.0.9"),
+    )
+    .unwrap();
     older.to_str().unwrap().to_owned()
 }
 

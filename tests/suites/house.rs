@@ -205,3 +205,27 @@ fn every_promise_has_its_tests() {
         }
     }
 }
+
+/// `Cargo.toml` says which version this is; everything else takes it from there, or is made from it.
+#[test]
+fn the_version_is_written_once() {
+    let made = [
+        "Cargo.lock",
+        "docs/cli.md",
+        "manifests/base/deployment.yaml",
+        "manifests/helm/kafka-backup-operator/Chart.yaml",
+    ];
+    let (version, places) =
+        (env!("CARGO_PKG_VERSION"), ["*.rs", "*.sh", "*.toml", "*.yaml", "*.md", "*Dockerfile", "justfile"]);
+    let output = Command::new("git").arg("ls-files").args(places).current_dir(root()).output().unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    let named = |name: &&str| {
+        let text = std::fs::read_to_string(root().join(name)).unwrap_or_default();
+        // Of dependencies, of other things in examples, and of releases before.
+        let ours = |line: &&str| ["kafka-backup", "version: ", "releases/v"].iter().any(|word| line.contains(word));
+        product(&text).iter().filter(|line| line.contains(version)).any(ours)
+    };
+    let found: Vec<&str> =
+        list.lines().filter(|name| !made.contains(name) && *name != "CHANGELOG.md").filter(named).collect();
+    assert!(found.is_empty(), "{found:?}");
+}

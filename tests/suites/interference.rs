@@ -73,7 +73,7 @@ fn a_backup_whose_node_is_lost_goes_on_and_a_restore_waits() {
     namespace(cluster, "lost");
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lost-1"}});
     cluster.apply(&node).unwrap();
-    let speaks = || {
+    let node_speaks = || {
         let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap().to_string();
         let condition = json!({
             "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "", "lastHeartbeatTime": now, "lastTransitionTime": now,
@@ -95,12 +95,12 @@ fn a_backup_whose_node_is_lost_goes_on_and_a_restore_waits() {
         let binding =
             json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}).to_string();
         let path = format!("/api/v1/namespaces/lost/pods/{name}/binding");
-        speaks();
+        node_speaks();
         let bound = cluster.kubectl_with(&cluster.kubeconfig(), &["create", "--raw", &path, "-f", "-"], &binding);
         assert!(bound.status.success(), "{}", String::from_utf8_lossy(&bound.stderr));
         let good = json!([{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]);
-        let patch = json!({"status": {"conditions": good}}).to_string();
-        cluster.ok(&["patch", "pod", "-n", "lost", name, "--subresource=status", "--type=strategic", "-p", &patch]);
+        let speaks = json!({"status": {"conditions": good}}).to_string();
+        cluster.ok(&["patch", "pod", "-n", "lost", name, "--subresource=status", "--type=strategic", "-p", &speaks]);
     }
     // It says nothing more: the node controller notices after a while.
     for (kind, name, words) in [(BACKUPS, "lost-nightly", true), (RESTORES, "lost-back", false)] {
@@ -138,7 +138,7 @@ fn what_ended_while_nobody_looked_is_asked_of_the_archive() {
     operator.end("KILL");
     ends.store(true, Ordering::Relaxed);
     let job = cluster.list("jobs", namespace)[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    cluster.wait("jobs", namespace, &job, "complete", |job| is_complete(job));
+    cluster.wait("jobs", namespace, &job, "complete", is_complete);
     cluster.ok(&["delete", "pods", "-n", namespace, "--all", "--force", "--grace-period=0"]);
     let _operator = cluster.operator("op-2", port, &[]);
     let done = cluster.wait(BACKUPS, namespace, "away", "completed", |object| phase(object) == "Completed");

@@ -18,7 +18,7 @@ fn krew_installs_what_is_packed() {
     let pack = |out: &std::path::Path| {
         let pair = format!("linux-amd64={}", slim.display());
         let output = Command::new(&script)
-            .args(["https://example.com/releases/v0.1.0", &pair])
+            .args([concat!("https://example.com/releases/v", env!("CARGO_PKG_VERSION")), &pair])
             .env("KREW_OUT", out)
             .output()
             .unwrap();
@@ -27,7 +27,7 @@ fn krew_installs_what_is_packed() {
     };
     let sums = pack(&out);
     assert_eq!(sums, pack(&scratch.path().join("again")), "the same binary gives the same archive");
-    let archive = out.join("kafka-backup-v0.1.0-linux-amd64.tar.gz");
+    let archive = out.join(concat!("kafka-backup-v", env!("CARGO_PKG_VERSION"), "-linux-amd64.tar.gz"));
     let listed = Command::new("tar").arg("-tzf").arg(&archive).output().unwrap();
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     for name in ["./LICENSE", "./kubectl-kafka_backup", "./kubectl_complete-kafka_backup"] {
@@ -35,7 +35,11 @@ fn krew_installs_what_is_packed() {
     }
     let manifest = out.join("index/plugins/kafka-backup.yaml");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    assert!(text.contains("version: v0.1.0") && text.contains(sums.split(' ').next().unwrap()), "{text}");
+    assert!(
+        text.contains(concat!("version: v", env!("CARGO_PKG_VERSION")))
+            && text.contains(sums.split(' ').next().unwrap()),
+        "{text}"
+    );
 
     // The index that is written is one: a repository with a folder of manifests.
     let index = out.join("index");
@@ -66,11 +70,11 @@ fn krew_installs_what_is_packed() {
     assert!(installed.stderr.contains("kubectl kafka-backup install"), "the caveat is told: {}", installed.stderr);
     let kubectl = programs().join("kubectl");
     let version = said(command(&kubectl).args(["kafka-backup", "version", "--client"]));
-    assert!(version.ok().starts_with("client    0.1.0"));
+    assert!(version.ok().starts_with(concat!("client    ", env!("CARGO_PKG_VERSION"))));
     let help = said(command(&kubectl).args(["kafka-backup", "--help"])).ok();
     assert!(help.contains("Usage: kubectl kafka-backup"), "{help}");
     // As the caveat says: the completion program beside the plugin, on the PATH.
-    let store = root.join("store/kafka-backup/v0.1.0");
+    let store = root.join(concat!("store/kafka-backup/v", env!("CARGO_PKG_VERSION")));
     let with = format!("{}:{path}", store.display());
     let complete = said(command(&kubectl).args(["__complete", "kafka-backup", "sched"]).env("PATH", &with));
     assert!(complete.stdout.starts_with("schedule\n:4"), "{}{}", complete.stdout, complete.stderr);

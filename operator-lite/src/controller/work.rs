@@ -103,16 +103,16 @@ impl<K: Kind> Work<'_, K> {
             let text = "the Job of the run is suspended by something else (a queue for Jobs?): the run goes on when it is resumed";
             return Some(("JobSuspended".to_owned(), text.to_owned()));
         }
-        let mut problem = jobs.problem(&view).await?;
+        let (reason, mut text) = jobs.problem(&view).await?;
         let turn = self.lost_after().zip(view.lost_since).and_then(|(after, since)| since.checked_add(after).ok());
         if let Some(turn) = turn {
-            problem.1.push_str(&format!(". The next attempt begins at {turn} without it"));
+            text = format!("{text}. The next attempt begins at {turn} without it");
         }
         let stuck = |job: &&mut JobView| job.name == name && job.start == Start::Awaited;
         if let Some(job) = jobs.views.iter_mut().find(stuck) {
             job.start = Start::Stuck;
         }
-        Some(problem)
+        Some((reason, text))
     }
 
     /// Takes, keeps or gives back the place of the resource's run.
@@ -262,7 +262,7 @@ impl<K: Kind> Work<'_, K> {
             let text = format!(
                 "the specification of the run is larger than {SPEC_LIMIT} bytes; name fewer topics, or use patterns"
             );
-            return Ok(self.tell(&State::Pending("SpecTooLarge", text)).await?.then(Action::await_change()));
+            return self.not_made("SpecTooLarge", text).await;
         }
         let asked = self.object.storage().and_then(|storage| claim(&owner.namespace, storage));
         let result = async {

@@ -125,7 +125,7 @@ fn forgive(claim: Option<&mut RunClaim>, progress: &Progress) {
 }
 
 /// Reasons of runs that wait for somebody; what else is in their way may mend itself.
-const NEEDS_SOMEBODY: [&str; 2] = ["NodeLost", "NameTaken"];
+const NEEDS_SOMEBODY: [&str; 3] = ["NodeLost", "NameTaken", "SpecTooLarge"];
 
 /// Whether an attempt that was ended waits for somebody: the cluster ends one after the other.
 fn is_disrupted(claim: &RunClaim) -> bool {

@@ -1,11 +1,15 @@
 //! `install`: the manifests of this version, printed or applied.
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 
+use super::confirm::confirm;
 use super::print;
 use super::probe::{self, Admission};
+use super::replaced::replaced;
+use crate::changes::Changes;
 use crate::cluster::{Cluster, Connection, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -18,7 +22,10 @@ pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(
 /// How often both are looked at.
 pub(super) const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 /// The images that the manifests name.
-const IMAGES: [&str; 2] = ["kafka-backup-operator:0.1.0", "kafka-backup-runner:0.1.0"];
+const IMAGES: [&str; 2] = [
+    concat!("kafka-backup-operator:", env!("CARGO_PKG_VERSION")),
+    concat!("kafka-backup-runner:", env!("CARGO_PKG_VERSION")),
+];
 
 /// The rendered manifests, in the order in which they are applied.
 const BASE: [&str; 6] = [
@@ -60,13 +67,16 @@ impl Group {
 Examples:
   kubectl kafka-backup install > kafka-backup.yaml           for Git
   kubectl kafka-backup install --apply                       into this cluster; also upgrades
-  kubectl kafka-backup install --apply --operator-image registry.example.com/kafka-backup-operator:0.1.0 \\
-      --runner-image registry.example.com/kafka-backup-runner:0.1.0
+  kubectl kafka-backup install --apply --operator-image registry.example.com/kafka-backup-operator:TAG \\
+      --runner-image registry.example.com/kafka-backup-runner:TAG
   kubectl kafka-backup install --groups kafka.oso.sh,kafkabackup.com | kubectl diff -f -")]
 pub struct Options {
     /// Apply instead of printing: server-side, also over an older version
     #[arg(long)]
     apply: bool,
+    /// Replace definitions that somebody else made without asking
+    #[arg(short, long, requires = "apply")]
+    yes: bool,
     /// API groups to serve
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kafka.oso.sh")]
     groups: Vec<Group>,
@@ -90,6 +100,11 @@ pub(crate) async fn install(options: Options, connection: &Connection, screen: &
         return Ok(Exit::Done);
     }
     let cluster = Cluster::connect(connection).await?;
+    let replaced = replaced(&cluster, &definitions(&options)).await?;
+    if !replaced.is_empty() {
+        let question = format!("definitions that somebody else made are replaced:\n  {}\n", replaced.join("\n  "));
+        confirm(question.trim_end(), options.yes, screen)?;
+    }
     for object in &objects {
         let name = apply(&cluster, object).await?;
         screen.text(&format!("{name} applied\n"))?;
@@ -104,6 +119,7 @@ pub(crate) async fn install(options: Options, connection: &Connection, screen: &
 pub(super) fn everything() -> Result<Vec<Value>, Error> {
     objects(&Options {
         apply: true,
+        yes: false,
         groups: vec![Group::Oso, Group::Strimzi, Group::Released],
         crds_only: false,
         operator_image: IMAGES[0].to_owned(),
@@ -111,13 +127,15 @@ pub(super) fn everything() -> Result<Vec<Value>, Error> {
     })
 }
 
-fn objects(options: &Options) -> Result<Vec<Value>, Error> {
-    let mut out = Vec::new();
+/// The definitions of the kinds that are served.
+fn definitions(options: &Options) -> Vec<CustomResourceDefinition> {
     // Looking into archives is of no group that users choose.
     let wanted = |name: &str| name == api::inspection::GROUP || options.groups.iter().any(|group| group.name() == name);
-    for kind in api::document::KINDS.iter().filter(|kind| wanted(kind.group)) {
-        out.push(print::value(&kind.definition())?);
-    }
+    api::document::KINDS.iter().filter(|kind| wanted(kind.group)).map(api::document::Kind::definition).collect()
+}
+
+fn objects(options: &Options) -> Result<Vec<Value>, Error> {
+    let mut out: Vec<Value> = definitions(options).iter().map(print::value).collect::<Result<_, _>>()?;
     if options.crds_only {
         return Ok(out);
     }
@@ -176,16 +194,18 @@ async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Res
     }
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), "kafka-backup");
     let begun = tokio::time::Instant::now();
+    let name = "kafka-backup-operator";
+    let mut changes = Changes::of::<Deployment>(Api::namespaced(cluster.client.clone(), "kafka-backup"), Some(name));
     loop {
-        let found = api.get("kafka-backup-operator").await;
+        let found = api.get(name).await;
         let found = found.map_err(|error| failed("read the operator's deployment", error))?;
         let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let status = found.status.unwrap_or_default();
         let fresh = status.observed_generation == found.metadata.generation;
         let (new, ready) = (status.updated_replicas.unwrap_or(0), status.ready_replicas.unwrap_or(0));
         // A replica that is ready may not be reached yet.
-        let away = matches!(probe::admission(cluster).await, Admission::Away(_));
-        if fresh && new >= wanted && ready >= wanted && !away {
+        let is_up = fresh && new >= wanted && ready >= wanted;
+        if is_up && !matches!(probe::admission(cluster).await, Admission::Away(_)) {
             screen.progress(None);
             screen.say(&format!("the operator is ready: {ready} of {wanted}"));
             return Ok(());
@@ -199,7 +219,8 @@ async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Res
                     .to_owned(),
             });
         }
-        tokio::time::sleep(LOOK).await;
+        // Whether it answers cannot be watched.
+        changes.next(if is_up { LOOK } else { PATIENCE.saturating_sub(begun.elapsed()) }).await;
     }
 }
 
@@ -212,6 +233,7 @@ mod tests {
         let digest = |runner_image: &str| {
             let options = Options {
                 apply: false,
+                yes: false,
                 groups: vec![Group::Oso],
                 crds_only: false,
                 operator_image: IMAGES[0].to_owned(),

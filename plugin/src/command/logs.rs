@@ -15,6 +15,7 @@ use kube::api::{Api, ListParams, LogParams};
 use inspect::{Answer, Question};
 
 use super::{or_interrupt, with_source};
+use crate::changes::Changes;
 use crate::cli::From;
 use crate::cluster::{Cluster, Connection, failed, pages};
 use crate::error::Error;
@@ -23,9 +24,8 @@ use crate::screen::{Screen, Style, Tone};
 use crate::show::words::{self, count, plural, safe, size};
 use crate::source::Source;
 
-/// How often it is looked whether a container whose log has ended has ended, too, and how long between two looks.
-const LOOKS: u32 = 10;
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a container whose log has ended may take to have ended, too, as the API server knows it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Flags of `logs`.
 #[derive(Debug, Args)]
@@ -95,22 +95,24 @@ async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -
             screen.flush()?;
         }
     }
-    if options.follow && still_works(&pods, &name).await? {
+    if options.follow && still_works(cluster, &pods, &name).await? {
         return Err(cut("the API server ended it, and the run goes on".to_owned()));
     }
     Ok(None)
 }
 
 /// Whether the runner of a pod has not ended. What the API server knows of it may be some seconds old.
-async fn still_works(pods: &Api<Pod>, name: &str) -> Result<bool, Error> {
-    for _ in 0..LOOKS {
+async fn still_works(cluster: &Cluster, pods: &Api<Pod>, name: &str) -> Result<bool, Error> {
+    let watched = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let (begun, mut changes) = (tokio::time::Instant::now(), Changes::of::<Pod>(watched, Some(name)));
+    while begun.elapsed() < PATIENCE {
         let pod = pods.get_opt(name).await.map_err(|error| failed(&format!("read pod `{name}`"), error))?;
         let Some(statuses) = pod.and_then(|pod| pod.status?.container_statuses) else { return Ok(false) };
         let runner = statuses.iter().find(|one| one.name == CONTAINER).and_then(|runner| runner.state.as_ref());
         if runner.is_none_or(|state| state.running.is_none()) {
             return Ok(false);
         }
-        tokio::time::sleep(LOOK).await;
+        changes.next(PATIENCE.saturating_sub(begun.elapsed())).await;
     }
     Ok(true)
 }

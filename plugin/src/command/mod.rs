@@ -17,6 +17,7 @@ mod plan;
 mod points;
 pub mod print;
 mod probe;
+mod replaced;
 pub mod restore;
 pub mod schedule;
 pub mod status;

@@ -141,10 +141,12 @@ async fn suspend(cluster: &Cluster, name: &str, turn: Turn, write: &Write, scree
             object.annotations_mut().insert(SKIP_ANNOTATION.to_owned(), now.to_string());
         }
     } else {
-        let mut patch = json!({"spec": {"suspend": suspended}});
-        if skip {
-            patch["metadata"] = json!({"annotations": {SKIP_ANNOTATION: now.to_string()}});
-        }
+        let spec = json!({"suspend": suspended});
+        let patch = if skip {
+            json!({"metadata": {"annotations": {SKIP_ANNOTATION: now.to_string()}}, "spec": spec})
+        } else {
+            json!({"spec": spec})
+        };
         let parameters = PatchParams { dry_run: write.dry_run == DryRun::Server, ..PatchParams::default() };
         let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &Patch::Merge(patch)).await;
         object = patched.map_err(|error| failed(&format!("change backup `{name}`"), error))?;

@@ -9,6 +9,7 @@ use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 
 use super::confirm::confirm;
@@ -18,6 +19,9 @@ use crate::cluster::{Cluster, Connection, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
+
+/// How often what waits to go is looked at as a whole, and definitions are reminded.
+const REMIND: Duration = Duration::from_secs(5);
 
 /// Flags of `uninstall`.
 #[derive(Debug, Args)]
@@ -256,7 +260,7 @@ async fn gone(mut leaving: Vec<Leaving>, screen: &mut Screen) -> Result<(), Erro
             return Err(Error::TimeOut { what, hint });
         }
         screen.progress(Some(&format!("waiting for {} to go, of {} left", first.shown, left.len())));
-        tokio::time::sleep(LOOK).await;
+        first.goes(REMIND.min(PATIENCE.saturating_sub(begun.elapsed()))).await;
         for one in left.iter().filter(|one| one.what == What::Definition) {
             one.remind(begun.elapsed()).await;
         }
@@ -281,6 +285,14 @@ impl Leaving {
         let found = self.api.get_metadata_opt(&self.name).await;
         let found = found.map_err(|error| failed(&format!("read {}", self.shown), error))?;
         Ok(found.is_some_and(|object| object.metadata.deletion_timestamp.is_some()))
+    }
+
+    /// Waits until it is gone, for `most` at most. Where it cannot be watched, a moment is waited.
+    async fn goes(&self, most: Duration) {
+        let gone = await_condition(self.api.clone(), &self.name, conditions::is_deleted(&self.uid));
+        if let Ok(Err(_)) = tokio::time::timeout(most, gone).await {
+            tokio::time::sleep(LOOK.min(most)).await;
+        }
     }
 
     /// Changes something about a definition. An API server that could not remove its resources at once can take its own

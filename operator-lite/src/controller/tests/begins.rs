@@ -124,7 +124,7 @@ fn a_log_that_is_not_answered_holds_up_nothing() {
         let status =
             json!({"name": "runner", "image": "i", "imageID": "", "ready": true, "restartCount": 0, "state": state});
         pod(&server, &job, json!({"phase": "Running", "containerStatuses": [status]}));
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         for _ in 0..5 {
             server.look::<KafkaBackup>(&at, &context).await;
         }
@@ -167,5 +167,34 @@ fn what_a_collected_pod_did_is_asked_of_the_archive() {
         let status = server.get(&at)["status"].clone();
         assert_eq!((status["phase"].as_str(), status["recordsProcessed"].as_u64()), (Some("Completed"), Some(7)));
         assert!(status["lastBackupTime"].is_string(), "{status}");
+    });
+}
+
+/// A specification that does not fit into an annotation is told while it is so, takes nobody's place, and can be mended.
+#[test]
+fn a_specification_that_is_too_large_is_told_and_mended() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESTORES}/back"));
+        let context = server.context(Capacity::new(1, 0));
+        let mut object = restore("back");
+        let topics: Vec<String> = (0..8_000).map(|number| format!("a-topic-with-a-long-name-{number:08}")).collect();
+        server.put(&at, object.clone());
+        server.look::<KafkaRestore>(&at, &context).await;
+        // Admission refuses it; one that was written while admission was away is met here.
+        object = server.get(&at);
+        object["spec"]["topics"] = json!(topics);
+        server.put(&at, object);
+        for _ in 0..3 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
+        let status = server.get(&at)["status"].clone();
+        let stalled = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Stalled").unwrap();
+        assert_eq!((&stalled["status"], &stalled["reason"]), (&json!("True"), &json!("SpecTooLarge")), "{status}");
+        assert!(status["message"].as_str().unwrap().contains("name fewer topics") && server.jobs().is_empty());
+        server.put(&format!("{RESTORES}/other"), restore("other"));
+        for _ in 0..3 {
+            server.look::<KafkaRestore>(&format!("{RESTORES}/other"), &context).await;
+        }
+        assert_eq!(server.jobs().len(), 1, "it holds no place");
     });
 }
