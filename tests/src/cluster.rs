@@ -220,6 +220,10 @@ impl Cluster {
         for file in ["namespace.yaml", "rbac.yaml", "admission-policy.yaml"] {
             self.ok(&["apply", "--server-side", "-f", base.join(file).to_str().unwrap()]);
         }
+        let allowed =
+            json!({"data": {"images": "runner:test\nregistry.example.com/*\n", "serviceAccounts": "default\n*\n"}});
+        let bounds = ["patch", "configmap", "-n", NAMESPACE, "kafka-backup-operator-jobs", "--type=merge", "-p"];
+        self.ok(&[&bounds[..], &[&allowed.to_string()]].concat());
         let text = std::fs::read_to_string(base.join("webhook.yaml")).unwrap();
         let service = "service: {name: kafka-backup-operator, namespace: kafka-backup, path: /validate}";
         assert!(text.contains(service));

@@ -1,0 +1,184 @@
+//! Somebody who has the operator's token: which Jobs the API server takes, and what of the webhook can be changed.
+
+use harness::cluster::{Cluster, NAMESPACE, PATIENCE, wait_for};
+use serde_json::{Value, json};
+
+/// A Job that the operator made, as it would make it again under another name.
+fn honest(cluster: &Cluster) -> Value {
+    cluster.apply(&super::backup("made", json!({"suspend": false}))).unwrap();
+    let mut job = wait_for(PATIENCE, || {
+        let jobs = cluster.list("jobs", "default");
+        let is_ours = |job: &&Value| job["metadata"]["ownerReferences"][0]["name"] == "made";
+        jobs.iter().find(is_ours).cloned().ok_or_else(|| "no Job yet".to_owned())
+    });
+    let meta = &job["metadata"];
+    job["metadata"] = json!({
+        "name": "forged", "namespace": "default", "labels": meta["labels"], "ownerReferences": meta["ownerReferences"],
+    });
+    job.as_object_mut().unwrap().remove("status");
+    job["spec"].as_object_mut().unwrap().remove("selector");
+    let labels = job["spec"]["template"]["metadata"]["labels"].as_object_mut().unwrap();
+    labels.retain(|name, _| !name.contains("controller-uid") && !name.contains("job-name"));
+    job
+}
+
+fn forged(job: &Value, changes: &[(&str, Value)]) -> Value {
+    let mut job = job.clone();
+    for (place, value) in changes {
+        let (parent, name) = place.rsplit_once('/').unwrap();
+        let found = job.pointer_mut(parent).unwrap_or_else(|| panic!("{place}"));
+        match (found, value) {
+            (Value::Object(fields), Value::Null) => drop(fields.remove(name)),
+            (Value::Object(fields), value) => drop(fields.insert(name.to_owned(), value.clone())),
+            (Value::Array(all), value) => all.push(value.clone()),
+            _ => panic!("{place}"),
+        }
+    }
+    job
+}
+
+#[test]
+fn forged_jobs_are_refused() {
+    let (cluster, ..) = super::cluster();
+    let account = cluster.account(NAMESPACE, "kafka-backup-operator");
+    let create = |job: &Value| {
+        let output = cluster.kubectl_with(&account, &["create", "--dry-run=server", "-f", "-"], &job.to_string());
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let job = honest(cluster);
+    wait_for(PATIENCE, || create(&job));
+    const POD: &str = "/spec/template/spec";
+    let pod = |place: &str| format!("{POD}/{place}");
+    let runner = |place: &str| format!("{POD}/containers/0/{place}");
+    let own = &job["metadata"]["ownerReferences"][0];
+    let owner = |field: &str, value: Value| {
+        let mut owner = own.clone();
+        owner[field] = value;
+        ("/metadata/ownerReferences".to_owned(), json!([owner]))
+    };
+    let security = |field: &str, value: Value| (runner(&format!("securityContext/{field}")), value);
+    let volume = |source: Value| {
+        let mut volume = json!({"name": "forged"});
+        volume.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
+        (pod("volumes/-"), volume)
+    };
+    let second = json!({"name": "second", "image": "runner:test", "args": ["", "", "", "", "run"]});
+    let table: Vec<((String, Value), &str)> = vec![
+        (("/metadata/ownerReferences".into(), Value::Null), "belongs to a resource"),
+        (owner("controller", json!(false)), "belongs to a resource"),
+        (owner("uid", json!("00000000-0000-4000-8000-000000000000")), "belongs to a resource"),
+        (owner("kind", json!("KafkaBackupInspection")), "belongs to a resource"),
+        (owner("apiVersion", json!("apps/v1")), "belongs to a resource"),
+        ((runner("image"), json!("evil:1")), "the image evil:1 is not one that runs may have"),
+        ((runner("image"), json!("runner:test2")), "the image runner:test2"),
+        ((runner("command"), json!(["/bin/sh"])), "carries out a run"),
+        ((runner("args"), json!(["show", "x"])), "carries out a run"),
+        ((runner("args"), json!(["--secrets", "/s", "--volumes", "/v", "store-check"])), "carries out a run"),
+        ((runner("lifecycle"), json!({"preStop": {"exec": {"command": ["x"]}}})), "carries out a run"),
+        ((runner("envFrom"), json!([{"secretRef": {"name": "s"}}])), "carries out a run"),
+        ((pod("automountServiceAccountToken"), json!(true)), "no token"),
+        ((pod("automountServiceAccountToken"), Value::Null), "no token"),
+        ((pod("initContainers"), json!([{"name": "i", "image": "runner:test"}])), "one container"),
+        ((pod("containers/-"), second), "one container"),
+        ((pod("hostNetwork"), json!(true)), "shares nothing with its node"),
+        ((pod("hostPID"), json!(true)), "shares nothing with its node"),
+        ((pod("hostIPC"), json!(true)), "shares nothing with its node"),
+        ((pod("nodeName"), json!("n")), "shares nothing with its node"),
+        ((runner("ports"), json!([{"containerPort": 80, "hostPort": 80}])), "shares nothing with its node"),
+        ((runner("securityContext"), json!({"privileged": true, "allowPrivilegeEscalation": true})), "no privilege"),
+        (security("allowPrivilegeEscalation", json!(true)), "no privilege"),
+        (security("allowPrivilegeEscalation", Value::Null), "no privilege"),
+        (security("capabilities", json!({"add": ["SYS_ADMIN"]})), "no privilege"),
+        (security("seccompProfile", json!({"type": "Unconfined"})), "no privilege"),
+        ((pod("securityContext/seccompProfile"), json!({"type": "Unconfined"})), "no privilege"),
+        ((pod("securityContext/sysctls"), json!([{"name": "kernel.shm_rmid_forced", "value": "1"}])), "no privilege"),
+        (security("runAsUser", json!(0)), "is not root"),
+        (security("runAsNonRoot", json!(false)), "is not root"),
+        ((pod("securityContext/runAsUser"), json!(0)), "is not root"),
+        ((pod("securityContext/runAsGroup"), json!(0)), "is not root"),
+        ((pod("securityContext/runAsNonRoot"), json!(false)), "is not root"),
+        (volume(json!({"hostPath": {"path": "/"}})), "mounts Secrets"),
+        (volume(json!({"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}})), "mounts Secrets"),
+        (volume(json!({"configMap": {"name": "c"}})), "mounts Secrets"),
+        (volume(json!({"nfs": {"server": "s", "path": "/"}})), "mounts Secrets"),
+        (("/spec/parallelism".into(), json!(2)), "one pod"),
+    ];
+    for ((place, value), words) in table {
+        let refused = create(&forged(&job, &[(&place, value.clone())]));
+        let said = refused.expect_err(&format!("{place} {value} is taken"));
+        assert!(said.contains(words) && said.contains("ValidatingAdmissionPolicy"), "{place} {value}: {said}");
+    }
+    let both = [(pod("hostUsers"), json!(false)), security("procMount", json!("Unmasked"))];
+    let both: Vec<_> = both.iter().map(|(place, value)| (place.as_str(), value.clone())).collect();
+    assert!(create(&forged(&job, &both)).unwrap_err().contains("no privilege"));
+    // Which service accounts there are is said in one place.
+    let patch = |accounts: &str| {
+        let patch = json!({"data": {"serviceAccounts": accounts}}).to_string();
+        let arguments = ["patch", "configmap", "-n", NAMESPACE, "kafka-backup-operator-jobs", "--type=merge", "-p"];
+        cluster.ok(&[&arguments[..], &[&patch]].concat());
+    };
+    let with = |name: &str| forged(&job, &[(&pod("serviceAccountName"), json!(name))]);
+    patch("default\nbackup-*\n");
+    let said = wait_for(PATIENCE, || create(&with("admin")).err().ok_or_else(|| "admin is taken".to_owned()));
+    assert!(said.contains("the service account admin is not one that runs may have"), "{said}");
+    create(&with("backup-azure")).unwrap();
+    create(&job).unwrap();
+    patch("default\n*\n");
+    cluster.ok(&["delete", "kafkabackups.kafka.oso.sh", "made"]);
+}
+
+#[test]
+fn of_its_webhook_the_operator_changes_the_authorities_only() {
+    let (cluster, ..) = super::cluster();
+    let account = cluster.account(NAMESPACE, "kafka-backup-operator");
+    let patch = |patch: Value| {
+        let kind = [
+            "patch",
+            "validatingwebhookconfiguration",
+            "kafka-backup-operator",
+            "--dry-run=server",
+            "--type=json",
+            "-p",
+        ];
+        let output = cluster.kubectl_with(&account, &[&kind[..], &[&patch.to_string()]].concat(), "");
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let bundle = cluster.get("validatingwebhookconfiguration", "", "kafka-backup-operator")["webhooks"][0]
+        ["clientConfig"]["caBundle"]
+        .clone();
+    let replace =
+        |place: &str, value: Value| json!([{"op": "add", "path": format!("/webhooks/0/{place}"), "value": value}]);
+    patch(replace("clientConfig/caBundle", bundle)).unwrap();
+    let everything = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"]}]);
+    for (place, value) in [
+        ("rules", everything.clone()),
+        ("clientConfig/url", json!("https://example.com/")),
+        ("failurePolicy", json!("Ignore")),
+        ("matchConditions", json!([])),
+        ("timeoutSeconds", json!(30)),
+        ("objectSelector", json!({"matchLabels": {"a": "b"}})),
+        ("namespaceSelector", json!({"matchLabels": {"a": "b"}})),
+        ("name", json!("other.kafka-backup.dev")),
+    ] {
+        let said = wait_for(PATIENCE, || patch(replace(place, value.clone())).err().ok_or_else(|| place.to_owned()));
+        assert!(said.contains("changes the authorities only"), "{place}: {said}");
+    }
+    let more = json!([{"op": "add", "path": "/webhooks/-", "value": {
+        "name": "more.kafka-backup.dev", "rules": everything, "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "admissionReviewVersions": ["v1"], "sideEffects": "None",
+    }}]);
+    assert!(patch(more).unwrap_err().contains("changes the authorities only"));
+}
+
+/// Where cert-manager keeps the certificate, the operator has no right to Secrets, nor to its webhook.
+#[test]
+fn with_cert_manager_the_operator_has_less() {
+    let (cluster, ..) = super::cluster();
+    let rights = |with: &str| {
+        let set = format!("certManager.enabled={with}");
+        cluster.chart(&["--set", &set, "--show-only", "templates/rbac.yaml"])
+    };
+    for right in ["validatingwebhookconfigurations", "resources: [secrets]"] {
+        assert!(rights("false").contains(right) && !rights("true").contains(right), "{right}");
+    }
+}
