@@ -1,6 +1,7 @@
 //! Every object key, in one place. Keys are derived from numbers, ids and checked names, never taken from
 //! stored data or from the source cluster.
 
+use contract::names::check_name;
 use contract::stamp::split_point;
 use object_store::path::Path;
 
@@ -126,7 +127,7 @@ pub(crate) fn is_of_format(key: &str) -> bool {
         }
         ["points", stamp] => split_point(&format!("x-{stamp}")).is_some(),
         ["side", seal, name] => number(seal, 20) && document(name),
-        ["runs", run, name] => plain(run) && document(name),
+        ["runs", run, name] => check_name(run).is_ok() && document(name),
         _ => false,
     }
 }
