@@ -53,6 +53,9 @@ pub struct From {
     /// Read this store from here, without a cluster: a directory, or `s3://BUCKET/PREFIX`, `azure://ACCOUNT/CONTAINER`, `gs://BUCKET`
     #[arg(long, value_name = "URL", help_heading = "Source")]
     pub store: Option<String>,
+    /// Trust the authority in this file (PEM or DER) for the store's certificate, beside the system's
+    #[arg(long, value_name = "FILE", requires = "store", help_heading = "Source")]
+    pub ca_file: Option<std::path::PathBuf>,
 }
 
 /// Forms of what is read.

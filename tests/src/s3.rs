@@ -15,6 +15,8 @@ pub struct S3 {
     dir: Scratch,
     host: &'static str,
     port: u16,
+    /// Its certificate and key, where it speaks TLS.
+    identity: Option<(std::path::PathBuf, std::path::PathBuf)>,
     process: Option<Guarded>,
 }
 
@@ -26,9 +28,18 @@ impl S3 {
 
     /// The same at another address of this machine.
     pub fn start_at(host: &'static str) -> Self {
+        Self::begin(host, None)
+    }
+
+    /// The same with TLS: `<name>.pem` and `<name>.key` of a folder say who it is.
+    pub fn start_with_tls(folder: &std::path::Path, name: &str) -> Self {
+        Self::begin("127.0.0.1", Some((folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")))))
+    }
+
+    fn begin(host: &'static str, identity: Option<(std::path::PathBuf, std::path::PathBuf)>) -> Self {
         let dir = Scratch::new("kafka-backup-s3-");
         std::fs::create_dir_all(dir.path().join("buckets/archive")).unwrap();
-        let mut server = Self { dir, host, port: free_port(), process: None };
+        let mut server = Self { dir, host, port: free_port(), identity, process: None };
         server.resume();
         server
     }
@@ -38,7 +49,11 @@ impl S3 {
         let log = self.dir.path().join("log");
         let mut command = Command::new(fetch(&["versitygw"]));
         command.env("ROOT_ACCESS_KEY", ACCESS_KEY).env("ROOT_SECRET_KEY", SECRET_KEY);
-        command.args(["--port", &format!("{}:{}", self.host, self.port), "posix"]).arg(self.dir.path().join("buckets"));
+        command.args(["--port", &format!("{}:{}", self.host, self.port)]);
+        if let Some((certificate, key)) = &self.identity {
+            command.arg("--cert").arg(certificate).arg("--key").arg(key);
+        }
+        command.arg("posix").arg(self.dir.path().join("buckets"));
         self.process = Some(Guarded::spawn(&command, &log).listens_at(self.host, self.port, &log));
     }
 

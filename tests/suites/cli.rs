@@ -86,6 +86,36 @@ fn archives_of_every_format_stay_readable() {
     }
 }
 
+/// What volumes, desktops and editors leave beside an archive is passed over and counted; it is no damage.
+#[test]
+fn stray_files_are_no_damage() {
+    let bench = Bench::new();
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format/v1/archive");
+    let copied = Command::new("cp").arg("-r").arg(fixture.join("sample")).arg(bench.archive()).status().unwrap();
+    assert!(copied.success());
+    let mut folders = vec![bench.archive()];
+    let mut strays = 0;
+    while let Some(folder) = folders.pop() {
+        let inner = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        folders.extend(inner.filter(|path| path.is_dir()));
+        for name in [".nfs0001", ".DS_Store", "._x", "Thumbs.db", "set.json~", ".set.json.swp"] {
+            std::fs::write(folder.join(name), "x").unwrap();
+            strays += u64::from(folder != bench.archive());
+        }
+        for name in ["lost+found", ".snapshot"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+            std::fs::write(folder.join(name).join("set.json"), "x").unwrap();
+            strays += u64::from(folder != bench.archive());
+        }
+    }
+    let spec = bench.backup("sample", "localhost:1", json!({"topics": ["a"]}));
+    let verified = bench.call("verify", &spec, &["sample"]).ok().stdout;
+    assert!(verified.contains("nothing wrong") && !verified.contains("DAMAGED"), "{verified}");
+    assert!(verified.contains(&format!("{strays} files here are no part of a backup")), "{verified}");
+    let listed = bench.call("ls", &spec, &[]).ok().stdout;
+    assert!(listed.contains("complete") && listed.lines().count() == 2, "{listed}");
+}
+
 #[test]
 fn a_specification_comes_from_standard_input_too() {
     use std::io::Write;

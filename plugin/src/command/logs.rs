@@ -151,7 +151,7 @@ async fn kept(options: &Options, target: &Target, connection: &Connection, scree
     screen.say(&format!("the pod of `{}` is gone; its status says: {}", options.name, safe(&target.message)));
     let Some((point, run)) = target.run.clone() else { return Ok(Exit::Done) };
     screen.say("what the run said is read from the archive");
-    let here = From { store: None };
+    let here = From { store: None, ca_file: None };
     let read = async |source: &Source, screen: &mut Screen| {
         let mut answers = source.ask(Question::Log { name: point.clone(), run });
         while let Some(answer) = answers.next().await? {

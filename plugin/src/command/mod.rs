@@ -102,7 +102,7 @@ async fn with_source<T>(
     work: impl AsyncFnOnce(&Source, &mut Screen) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let source = if let Some(url) = &from.store {
-        Source::Direct(Direct::open(url).await?)
+        Source::Direct(Direct::open(url, from.ca_file.as_deref()).await?)
     } else {
         let cluster = or_interrupt(Cluster::connect(connection)).await?;
         Source::Through(Arc::new(Through::open(cluster, name, records, screen).await?))

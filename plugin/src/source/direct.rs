@@ -1,5 +1,7 @@
 //! Reading a store from here, with the credentials of this machine and no cluster.
 
+use std::path::Path;
+
 use archive::{Paths, Store, open_store};
 use contract::CircuitBreakerSpec;
 use inspect::{Answer, Question, Replies};
@@ -14,15 +16,21 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Opens the store of a URL or a directory.
+    /// Opens the store of a URL or a directory; its certificate may be signed by the authority in `ca_file`.
     ///
     /// # Errors
     /// When the URL does not read, or the store cannot be reached.
-    pub async fn open(url: &str) -> Result<Self, Error> {
-        let is_folder = !url.contains("://") && std::path::Path::new(url).is_dir();
+    pub async fn open(url: &str, ca_file: Option<&Path>) -> Result<Self, Error> {
+        let is_folder = !url.contains("://") && Path::new(url).is_dir();
         let text = if is_folder && !url.contains('/') { format!("./{url}") } else { url.to_owned() };
         let spec = contract::store_url::parse(&text)
             .map_err(|rule| Error::usage(format!("--store {rule}"), "credentials come from the environment"))?;
+        let spec = match ca_file {
+            None => spec,
+            Some(file) => spec
+                .with_ca_file(file.display().to_string())
+                .map_err(|rule| Error::usage(format!("--ca-file {rule}"), "it goes with s3://, azure:// and gs://"))?,
+        };
         let here = Paths { secrets: ".".into(), volumes: ".".into() };
         let store = open_store(&spec, &here, &CircuitBreakerSpec::default()).await;
         Ok(Self { store: store.map_err(|error| Error::Archive(error.into()))? })

@@ -125,6 +125,9 @@ impl Answer {
 
     /// The status under which the library shall see it: it sends again what ends in 408, 429 or 5xx, and nothing else.
     pub(crate) fn library_status(&self) -> u16 {
+        if self.found.is_some() && self.status == 0 {
+            return 400;
+        }
         let again = ["RequestTimeout", "IncompleteBody", "OperationAborted", "ConditionalRequestConflict"];
         match self.status {
             // Never done, whenever it is asked for; room does not come back in minutes; a redirect loses the body.
@@ -178,7 +181,7 @@ impl Answer {
 
     /// One line: the store's code, its number of the request, and what to do.
     pub(crate) fn line(&self) -> String {
-        if self.status == 0 {
+        if self.status == 0 || self.found.is_some() {
             return self.words.clone();
         }
         let mut text = format!("the store answers {}", self.status);

@@ -18,7 +18,7 @@ pub(crate) use self::identity::{SetCheck, name_finding, set_document};
 pub use self::last_full::LastFull;
 pub(crate) use self::seals::newest_seal;
 use self::seals::{Newest, seals, seals_since};
-pub(crate) use self::traces::{reports, traces};
+pub(crate) use self::traces::{reports, strays, traces};
 use crate::documents::Hint;
 use crate::entry::decode_document;
 use crate::index::Index;

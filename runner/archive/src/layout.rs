@@ -1,6 +1,8 @@
 //! Every object key, in one place. Keys are derived from numbers, ids and checked names, never taken from
 //! stored data or from the source cluster.
 
+use contract::names::check_name;
+use contract::stamp::split_point;
 use object_store::path::Path;
 
 use crate::Digest;
@@ -102,6 +104,34 @@ impl Layout {
     }
 }
 
+/// Whether a key relative to its set's folder is one that an archive can have. Volumes and people leave others: `.nfs0001`,
+/// `.DS_Store`, `lost+found`, an editor's copy.
+pub(crate) fn is_of_format(key: &str) -> bool {
+    let number = |text: &str, digits: usize| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let document = |text: &str| {
+        let is_document = text.strip_suffix(".json").or_else(|| text.strip_suffix(".jsonl"));
+        is_document.is_some_and(|name| plain(name) && name.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    };
+    let parts: Vec<&str> = key.split('/').collect();
+    match parts.as_slice() {
+        [name] => document(name),
+        ["log", "main", folder, entry] => number(folder, 20) && number(entry, 20),
+        ["roll", level, range] => {
+            let range = range.split_once('-');
+            level.parse::<u32>().is_ok() && range.is_some_and(|(from, to)| number(from, 20) && number(to, 20))
+        }
+        ["data", claim, segment] => {
+            let claim = claim.split_once('-').is_some_and(|(claim, nonce)| number(claim, 20) && plain(nonce));
+            claim && segment.strip_suffix(".seg").is_some_and(|seq| seq.len() >= 8 && number(seq, seq.len()))
+        }
+        ["points", stamp] => split_point(&format!("x-{stamp}")).is_some(),
+        ["side", seal, name] => number(seal, 20) && document(name),
+        ["runs", run, name] => check_name(run).is_ok() && document(name),
+        _ => false,
+    }
+}
+
 /// The folder of a restore's state and plans.
 pub(crate) fn restore_folder(cluster: &str, identity: &str) -> String {
     format!("{}/{identity}", cluster_folder(cluster))
@@ -118,4 +148,53 @@ fn cluster_folder(cluster: &str) -> String {
     let safe: String =
         cluster.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
     format!("_restores/{safe}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_the_format_are_told_from_what_else_lies_there() {
+        let layout = Layout::new("orders");
+        let own = [
+            layout.set_document(),
+            layout.entry(5000),
+            layout.rollup(2, 0, 4095),
+            layout.segment(3, "0af", 12),
+            layout.point("20261121-155803"),
+            layout.side(3, "configs.json"),
+            layout.run("orders-20261121-155803", "events.jsonl"),
+            layout.summary("consumer-groups-snapshot.json"),
+        ];
+        for key in own {
+            let key = key.to_string();
+            assert!(is_of_format(key.strip_prefix("orders/").unwrap()), "{key}");
+        }
+        for name in [
+            ".nfs0001",
+            ".DS_Store",
+            "._x",
+            "Thumbs.db",
+            "set.json~",
+            ".set.json.swp",
+            "lost+found/x",
+            ".snapshot/a/set.json",
+            "#x#",
+        ] {
+            for folder in [
+                "",
+                "log/",
+                "log/main/",
+                "log/main/00000000000000000000/",
+                "points/",
+                "side/",
+                "data/",
+                "runs/a/",
+                "roll/1/",
+            ] {
+                assert!(!is_of_format(&format!("{folder}{name}")), "{folder}{name}");
+            }
+        }
+    }
 }

@@ -15,13 +15,20 @@ mod azure;
 mod breaker;
 mod gcs;
 mod guard;
+mod hosts;
 mod lanes;
-mod names;
 mod s3;
 mod s3_uploads;
 mod secret;
+mod way;
 
 use breaker::Breaker;
+use way::Way;
+
+/// What gives credentials, for messages.
+const GIVERS_S3: &str = "credentialsSecret of the storage (storage.credentials in a run specification; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment beside --store)";
+const GIVERS_AZURE: &str = "credentialsSecret, sasTokenSecret, servicePrincipalSecret or useWorkloadIdentity of the storage (storage.credentials in a run specification; AZURE_STORAGE_ACCOUNT_KEY in the environment beside --store)";
+const GIVERS_GCS: &str = "credentialsSecret of the storage (storage.credentials in a run specification; GOOGLE_APPLICATION_CREDENTIALS in the environment beside --store)";
 
 /// Where relative paths of a specification are.
 #[derive(Debug, Clone)]
@@ -75,22 +82,26 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
     let mut uploads = None;
     let (inner, root): (Arc<dyn ObjectStore>, _) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
-        StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, credentials, .. } => {
+        StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, tls, credentials, .. } => {
+            let way = Way::new(GIVERS_S3, tls.as_ref(), paths)?;
             let ambient =
                 if endpoint.is_none() && credentials.is_none() { s3::endpoint_of_environment()? } else { None };
             let address = bucket_address(bucket, endpoint.as_deref().or(ambient.as_deref()), *path_style);
             let place = s3::Place { bucket, region, address, allow_http: *allow_http };
-            let store = s3::open(&place, credentials.as_ref(), paths, breaker)?;
-            uploads = Some(s3_uploads::open(&store, *allow_http, breaker)?);
+            let store = s3::open(&place, credentials.as_ref(), paths, breaker, &way)?;
+            uploads = Some(s3_uploads::open(&store, *allow_http, breaker, &way)?);
             (store, format!("s3://{bucket}"))
         }
-        StoreSpec::Azure { account, container, endpoint, allow_http, credentials, .. } => {
+        StoreSpec::Azure { account, container, endpoint, allow_http, tls, credentials, .. } => {
+            let way = Way::new(GIVERS_AZURE, tls.as_ref(), paths)?;
             let place = azure::Place { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
             let root = format!("azure://{account}/{container}");
-            (azure::open(&place, credentials.as_ref(), paths, breaker)?, root)
+            (azure::open(&place, credentials.as_ref(), paths, breaker, &way)?, root)
         }
-        StoreSpec::Gcs { bucket, endpoint, allow_http, credentials, .. } => {
-            let inner = gcs::open(bucket, endpoint.as_deref(), *allow_http, credentials.as_ref(), paths, breaker)?;
+        StoreSpec::Gcs { bucket, endpoint, allow_http, tls, credentials, .. } => {
+            let way = Way::new(GIVERS_GCS, tls.as_ref(), paths)?;
+            let place = gcs::Place { bucket, endpoint: endpoint.as_deref(), allow_http: *allow_http };
+            let inner = gcs::open(&place, credentials.as_ref(), paths, breaker, &way)?;
             (inner, format!("gs://{bucket}"))
         }
     };

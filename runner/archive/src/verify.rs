@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::index::check_index;
 use self::log::{check_log, given_up_in};
-use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, traces};
+use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, strays, traces};
 use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_document};
 use crate::index::Index;
@@ -240,5 +240,6 @@ async fn check_set(store: &Store, layout: &Layout, out: &mut Verification) -> Re
     out.problems.extend(left.evidence);
     out.notes.extend(left.doubtful);
     out.problems.extend(reports(store, layout, &newest).await?);
+    out.notes.extend(strays(store, layout).await?);
     Ok(())
 }

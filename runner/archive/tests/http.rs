@@ -69,6 +69,7 @@ impl Server {
             endpoint: Some(format!("http://127.0.0.1:{}", self.port)),
             path_style: None,
             allow_http: true,
+            tls: None,
             credentials: Some(S3Credentials::Keys {
                 access_key_id_file: "id".into(),
                 secret_access_key_file: "key".into(),

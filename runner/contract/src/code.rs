@@ -115,6 +115,10 @@ codes! {
         "The file is there, but it is empty, is no text, or may not be read by the process. The message names it. Correct the secret, or the rights of the mounted file.";
     StoreNameUnknown = "KB3010", Final, "the name of the object store's server is unknown",
         "DNS answered for a minute that there is no such name, and the store had not been reached before. The message names the host. Check storage.endpoint, storage.region and, where the bucket is part of the host name, storage.bucket (or set storage.pathStyle). A continuous backup is tried again; any other run ends.";
+    StoreTlsFailed = "KB3011", Final, "the connection to the object store does not fit in its encryption",
+        "The store's certificate is not trusted here, is for other names or is over; or http:// and https:// are mixed up in storage.endpoint. The message says which, and what to change. It is said at once, since no retry heals it; a store that answered before is tried again instead.";
+    StoreProxyFailed = "KB3012", Final, "the proxy before the object store does not work",
+        "The environment names a proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), and it could not be reached, wants a login or does not connect to the store, three times in a row. Correct the variable, or name the store in NO_PROXY.";
     ArchiveDamaged = "KB4001", Final, "the archive is damaged",
         "An object is missing, cut short, or its digest does not match. Nothing was restored from it. `kafka-backup-runner verify` lists everything that is wrong; restore another recovery point, or repair from a copy of the bucket.";
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",

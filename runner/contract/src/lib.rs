@@ -55,5 +55,5 @@ pub use restore_spec::{
 };
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
-pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};
+pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
 pub use waits::{Wait, Waits};

@@ -37,6 +37,9 @@ pub enum StoreSpec {
         /// Accept an `http://` endpoint; data travels unencrypted.
         #[serde(default)]
         allow_http: bool,
+        /// Whose certificates are trusted; the system's authorities when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<StoreTls>,
         /// How to log in; the environment's identity (web identity, container or instance role) when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credentials: Option<S3Credentials>,
@@ -56,6 +59,9 @@ pub enum StoreSpec {
         /// Accept an `http://` endpoint; data travels unencrypted.
         #[serde(default)]
         allow_http: bool,
+        /// Whose certificates are trusted; the system's authorities when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<StoreTls>,
         /// How to log in; when absent the environment's identity: workload identity, service principal, managed
         /// identity.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,11 +80,29 @@ pub enum StoreSpec {
         /// Accept an `http://` endpoint; data travels unencrypted.
         #[serde(default)]
         allow_http: bool,
+        /// Whose certificates are trusted; the system's authorities when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<StoreTls>,
         /// How to log in; Application Default Credentials (a file that the environment names, else the metadata
         /// server) when absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credentials: Option<GcsCredentials>,
     },
+}
+
+/// Whose certificates are trusted at a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreTls {
+    /// File with the authority that signed the store's certificate, or with that certificate where it is its own; PEM or DER.
+    pub ca_file: String,
+    /// Whether the system's authorities are trusted, too.
+    #[serde(default = "yes")]
+    pub system_roots: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Credentials for S3, as files.
@@ -157,9 +181,37 @@ impl StoreSpec {
         }
     }
 
+    /// The same store, whose certificate the authority in this file signed, beside the system's authorities.
+    ///
+    /// # Errors
+    /// A directory has no certificate.
+    pub fn with_ca_file(mut self, file: String) -> Result<Self, &'static str> {
+        match &mut self {
+            Self::Filesystem { .. } => Err("has no effect on a directory; remove it"),
+            Self::S3 { tls, .. } | Self::Azure { tls, .. } | Self::Gcs { tls, .. } => {
+                *tls = Some(StoreTls { ca_file: file, system_roots: true });
+                Ok(self)
+            }
+        }
+    }
+
     /// Paths of all files with secrets.
     #[must_use]
     pub fn secret_files(&self) -> Vec<&str> {
+        let authority = self.tls().map(|tls| tls.ca_file.as_str());
+        self.credential_files().into_iter().chain(authority).collect()
+    }
+
+    /// Whose certificates are trusted.
+    #[must_use]
+    pub fn tls(&self) -> Option<&StoreTls> {
+        match self {
+            Self::Filesystem { .. } => None,
+            Self::S3 { tls, .. } | Self::Azure { tls, .. } | Self::Gcs { tls, .. } => tls.as_ref(),
+        }
+    }
+
+    fn credential_files(&self) -> Vec<&str> {
         match self {
             Self::S3 {
                 credentials: Some(S3Credentials::Keys { access_key_id_file, secret_access_key_file }), ..

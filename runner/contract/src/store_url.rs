@@ -38,6 +38,7 @@ pub fn parse(text: &str) -> Result<StoreSpec, String> {
             endpoint,
             path_style: options.remove("pathStyle").map(|value| value == "true"),
             allow_http,
+            tls: None,
             credentials: None,
         },
         "azure" => {
@@ -48,10 +49,18 @@ pub fn parse(text: &str) -> Result<StoreSpec, String> {
                 prefix: prefix.into(),
                 endpoint,
                 allow_http,
+                tls: None,
                 credentials: None,
             }
         }
-        "gs" => StoreSpec::Gcs { bucket: first.into(), prefix: after.into(), endpoint, allow_http, credentials: None },
+        "gs" => StoreSpec::Gcs {
+            bucket: first.into(),
+            prefix: after.into(),
+            endpoint,
+            allow_http,
+            tls: None,
+            credentials: None,
+        },
         _ => return Err(wrong(&format!("scheme {scheme:?} is not known"))),
     };
     if let Some(option) = options.keys().next() {

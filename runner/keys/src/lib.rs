@@ -15,7 +15,7 @@ mod identity;
 mod trust;
 
 pub use identity::{Identity, Part, Refused, identity};
-pub use trust::{Trust, certificates, verifier};
+pub use trust::{Trust, certificates, following, verifier};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]

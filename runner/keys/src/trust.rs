@@ -1,6 +1,6 @@
 //! Who is trusted: authorities, and a server's own certificate where it is its own authority. Pure.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -73,6 +73,75 @@ pub fn verifier(trust: Trust, provider: Arc<CryptoProvider>) -> Result<Arc<dyn S
     let none = "holds no certificate that can be trusted";
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     Ok(Arc::new(Judge { inner: inner.map_err(|_| none.to_owned())?, own: trust.own }))
+}
+
+/// The same, with what `read` says at each handshake: files of authorities are replaced. While they cannot be read, what
+/// they said last counts.
+///
+/// # Errors
+/// What `read` says the first time, or that there is nobody to trust.
+pub fn following(
+    read: impl Fn() -> Result<Trust, String> + Send + Sync + 'static,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let first = verifier(read()?, Arc::clone(&provider))?;
+    Ok(Arc::new(Follower { read: Box::new(read), provider, last: Mutex::new(first) }))
+}
+
+struct Follower {
+    read: Box<dyn Fn() -> Result<Trust, String> + Send + Sync>,
+    provider: Arc<CryptoProvider>,
+    last: Mutex<Arc<dyn ServerCertVerifier>>,
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Follower")
+    }
+}
+
+impl Follower {
+    fn last(&self) -> Arc<dyn ServerCertVerifier> {
+        Arc::clone(&self.last.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ServerCertVerifier for Follower {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Ok(fresh) = (self.read)().and_then(|trust| verifier(trust, Arc::clone(&self.provider))) {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
+        self.last().verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.last().verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.last().verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.last().supported_verify_schemes()
+    }
 }
 
 /// Judges as rustls does, and takes a server's certificate that was given as it is: Java and Go do so.

@@ -190,6 +190,9 @@ enum Command {
     StoreCheck {
         /// URL of a store, a directory, or a run specification
         store: String,
+        /// Trust the authority in this file (PEM or DER) for the certificate of the store of a URL, beside the system's
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
         /// Form of the result
         #[arg(short, long, value_enum, default_value = "text")]
         output: Output,
@@ -279,7 +282,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Release { spec, topics } => {
             release::release(context, &spec_file::read(&spec.spec)?, &topics, spec.output).await
         }
-        Command::StoreCheck { store, output } => store_check::store_check(context, &store, output).await,
+        Command::StoreCheck { store, ca_file, output } => {
+            store_check::store_check(context, &store, ca_file.as_deref(), output).await
+        }
         Command::Inspect { spec, termination_log } => {
             let result = inspect::serve(context, &spec).await;
             if let (Err(failure), Some(path)) = (&result, termination_log) {

@@ -1,5 +1,6 @@
 //! `store-check`: what a store does right and wrong.
 
+use std::path::Path;
 use std::time::Duration;
 
 use contract::{Code, ExitCode, Failure, StoreSpec};
@@ -14,8 +15,19 @@ const BUDGET: Duration = Duration::from_secs(4);
 const UPLOADS: &str = "the next run of a set ends the uploads in parts that a killed run left (s3:ListBucketMultipartUploads, s3:AbortMultipartUpload); those of sets that no run extends stay until the bucket's lifecycle rule AbortIncompleteMultipartUpload removes them: set it to 7 days. It never harms a run";
 
 /// Tries out a store.
-pub(crate) async fn store_check(context: &Context, place: &str, output: Output) -> Result<ExitCode, Failure> {
-    let store = connect::briefly(context, &named(context, place).await?, BUDGET).await?;
+pub(crate) async fn store_check(
+    context: &Context,
+    place: &str,
+    ca_file: Option<&Path>,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let mut spec = named(context, place).await?;
+    if let Some(file) = ca_file {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let wrong = |rule| Failure::new(Code::SpecInvalid, format!("--ca-file {rule}"));
+        spec = spec.with_ca_file(file.display().to_string()).map_err(wrong)?;
+    }
+    let store = connect::briefly(context, &spec, BUDGET).await?;
     let findings = archive::probe(&store, &context.nonce()).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {
@@ -36,7 +48,7 @@ pub(crate) async fn store_check(context: &Context, place: &str, output: Output) 
 
 /// A URL, a directory, or the storage of a specification.
 async fn named(context: &Context, place: &str) -> Result<StoreSpec, Failure> {
-    if place.contains("://") || std::path::Path::new(place).is_dir() {
+    if place.contains("://") || Path::new(place).is_dir() {
         let path = if place.contains('/') { place.to_owned() } else { format!("./{place}") };
         return contract::store_url::parse(&path).map_err(|rule| Failure::new(Code::SpecInvalid, rule));
     }

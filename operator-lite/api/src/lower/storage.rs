@@ -1,10 +1,10 @@
 //! `storage` blocks as the runner reads them.
 
-use contract::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec};
+use contract::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
 
 use super::unknown;
 use crate::finding::{Finding, Level};
-use crate::oso::{AzureStorage, GcsStorage, PvcStorage, S3Storage, Storage};
+use crate::oso::{AzureStorage, GcsStorage, PvcStorage, S3Storage, Storage, StoreCaSecret};
 
 /// The folder of a claim below the runner's volumes folder.
 #[must_use]
@@ -49,11 +49,16 @@ fn s3(block: &S3Storage) -> StoreSpec {
         endpoint: block.endpoint.clone(),
         path_style: block.path_style,
         allow_http: block.allow_http.unwrap_or(false),
+        tls: block.ca_secret.as_ref().map(tls),
         credentials: Some(S3Credentials::Keys {
             access_key_id_file: format!("{}/{}", secret.name, secret.access_key_id_key),
             secret_access_key_file: format!("{}/{}", secret.name, secret.secret_access_key_key),
         }),
     }
+}
+
+fn tls(secret: &StoreCaSecret) -> StoreTls {
+    StoreTls { ca_file: format!("{}/{}", secret.name, secret.ca_key), system_roots: secret.system_roots }
 }
 
 fn azure(block: &AzureStorage) -> StoreSpec {
@@ -78,6 +83,7 @@ fn azure(block: &AzureStorage) -> StoreSpec {
         prefix: block.prefix.clone().unwrap_or_default(),
         endpoint: block.endpoint.clone(),
         allow_http: false,
+        tls: block.ca_secret.as_ref().map(tls),
         credentials,
     }
 }
@@ -89,6 +95,7 @@ fn gcs(block: &GcsStorage) -> StoreSpec {
         prefix: block.prefix.clone().unwrap_or_default(),
         endpoint: None,
         allow_http: false,
+        tls: block.ca_secret.as_ref().map(tls),
         credentials: Some(GcsCredentials::ServiceAccount {
             file: format!("{}/{}", secret.name, secret.service_account_json_key),
         }),

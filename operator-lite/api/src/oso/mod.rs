@@ -26,7 +26,7 @@ pub use restore::{
 };
 pub use storage::{
     AzureAccountKey, AzureSasToken, AzureServicePrincipal, AzureStorage, GcsCredentials, GcsStorage, PvcCreate,
-    PvcStorage, S3Credentials, S3Storage, Storage,
+    PvcStorage, S3Credentials, S3Storage, Storage, StoreCaSecret,
 };
 pub use validation::{
     CheckResult, Checks, ConsumerGroupCheck, Evidence, KafkaBackupValidation, KafkaBackupValidationSpec,

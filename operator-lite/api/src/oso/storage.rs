@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::yes;
+
 /// A place for archives. `storageType` says which of the blocks counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -89,6 +91,9 @@ pub struct S3Storage {
     /// Whether plain HTTP is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_http: Option<bool>,
+    /// The authority that signed the store's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<StoreCaSecret>,
     /// Access keys.
     pub credentials_secret: S3Credentials,
 }
@@ -129,6 +134,9 @@ pub struct AzureStorage {
     /// URL of a sovereign cloud or a private endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The authority that signed the store's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<StoreCaSecret>,
     /// Whether the pod's workload identity is used.
     #[serde(default)]
     pub use_workload_identity: bool,
@@ -211,6 +219,9 @@ pub struct GcsStorage {
     /// Folder inside the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+    /// The authority that signed the store's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<StoreCaSecret>,
     /// A service account.
     pub credentials_secret: GcsCredentials,
 }
@@ -228,4 +239,22 @@ pub struct GcsCredentials {
 
 fn service_account_json() -> String {
     "SERVICE_ACCOUNT_JSON".to_owned()
+}
+
+/// A Secret with the authority that signed a store's certificate, or with that certificate where it is its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreCaSecret {
+    /// Name of the Secret.
+    pub name: String,
+    /// Key of the certificate, in PEM or DER.
+    #[serde(default = "ca_crt")]
+    pub ca_key: String,
+    /// Whether the system's authorities are trusted, too.
+    #[serde(default = "yes")]
+    pub system_roots: bool,
+}
+
+fn ca_crt() -> String {
+    "ca.crt".to_owned()
 }

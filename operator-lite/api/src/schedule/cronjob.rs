@@ -10,17 +10,8 @@ use chrono::{DateTime, Utc};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::fields::{explain, name_weekdays};
+use super::fields::{explain, name_weekdays, no_name, number_months, of_name};
 
-const MACROS: [(&str, &str); 7] = [
-    ("@yearly", "0 0 1 1 *"),
-    ("@annually", "0 0 1 1 *"),
-    ("@monthly", "0 0 1 * *"),
-    ("@weekly", "0 0 * * 0"),
-    ("@daily", "0 0 * * *"),
-    ("@midnight", "0 0 * * *"),
-    ("@hourly", "0 * * * *"),
-];
 /// Clock changes that are looked past for a tick: more than any zone has in ten years.
 const CHANGES: usize = 40;
 
@@ -54,22 +45,29 @@ impl CronJob {
             let every = every.ok_or_else(|| format!("has {duration:?} for a duration, which reads like 1h30m"))?;
             return Ok(Self { ticks: Ticks::Every(SignedDuration::from_secs(every.as_secs())), zone });
         }
-        let expanded = MACROS.iter().find(|(name, _)| *name == text.to_ascii_lowercase()).map(|(_, fields)| *fields);
+        let expanded = of_name(text);
         if text.starts_with('@') && expanded.is_none() {
-            let known: Vec<_> = MACROS.iter().map(|(name, _)| *name).collect();
-            return Err(format!("knows only {}, and @every with a duration", known.join(", ")));
+            return Err(format!("{}, and @every with a duration", no_name()));
         }
         let fields: Vec<String> = expanded.unwrap_or(text).split_whitespace().map(|f| f.replace('?', "*")).collect();
         let [minute, hour, day, month, weekday] = fields.as_slice() else {
-            return Err(format!("has {} fields instead of 5 (minute, hour, day, month, weekday)", fields.len()));
+            let fix = match fields.as_slice() {
+                [_, five @ ..] if five.len() == 5 => format!("; leave the seconds out: {}", five.join(" ")),
+                _ => String::new(),
+            };
+            return Err(format!("has {} fields instead of 5 (minute, hour, day, month, weekday){fix}", fields.len()));
         };
         let weekdays = name_weekdays(weekday)?;
         if weekdays.seven {
-            return Err("has 7 for a weekday, which takes 0-6 from Sunday or SUN-SAT".to_owned());
+            return Err(
+                "has 7 for a weekday, which takes 0-6 from Sunday, or names like SUN or Sunday; write 0 for Sunday"
+                    .to_owned(),
+            );
         }
+        let month = number_months(month);
         let read = |day: &str, weekday: &str| {
-            let fields: Vec<_> = ["0", minute, hour, day, month, weekday].map(str::to_owned).into();
-            cron::Schedule::from_str(&fields.join(" ")).map_err(|error| explain(&fields, &error.to_string()))
+            let fields: Vec<_> = ["0", minute, hour, day, &month, weekday].map(str::to_owned).into();
+            cron::Schedule::from_str(&fields.join(" ")).map_err(|_| explain(&fields))
         };
         let any = if is_open(day) || is_open(weekday) {
             vec![read(day, &weekdays.names)?]
@@ -236,6 +234,9 @@ mod tests {
             let error = CronJob::parse(text, utc.clone()).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
         }
+        assert!(
+            CronJob::parse("0 0 2 * * *", TimeZone::UTC).unwrap_err().ends_with("leave the seconds out: 0 2 * * *")
+        );
         assert!(CronJob::zone("Europe/Atlantis").is_none() && CronJob::zone("Local").is_none());
         let never = CronJob::parse("0 0 30 2 *", utc).unwrap();
         assert_eq!(never.next_after("2026-11-21T00:00:00Z".parse().unwrap()), None);

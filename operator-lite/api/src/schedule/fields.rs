@@ -1,19 +1,42 @@
-//! Fields of a cron expression as the `cron` crate wants them, and what is wrong with one.
+//! Fields and names of a cron expression as the `cron` crate wants them, and what is wrong with one.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+/// Names of schedules, as CronJobs have them, with five fields.
+pub(super) const MACROS: [(&str, &str); 7] = [
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+    ("@monthly", "0 0 1 * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@hourly", "0 * * * *"),
+];
+
+/// The five fields of a name, in any letter case.
+pub(super) fn of_name(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    MACROS.iter().find(|(name, _)| *name == lower).map(|(_, fields)| *fields)
+}
+
+/// That a name is none, with those that are.
+pub(super) fn no_name() -> String {
+    let known: Vec<_> = MACROS.iter().map(|(name, _)| *name).collect();
+    format!("knows only {}", known.join(", "))
+}
+
 const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /// Which field the crate stumbled over: each alone in a schedule that is otherwise open.
-pub(super) fn explain(fields: &[String], whole: &str) -> String {
+pub(super) fn explain(fields: &[String]) -> String {
     const NAMES: [(&str, &str); 7] = [
         ("seconds", "0-59"),
         ("minutes", "0-59"),
         ("hours", "0-23"),
         ("day of month", "1-31"),
-        ("month", "1-12 or JAN-DEC"),
-        ("weekday", "0-6 from Sunday or SUN-SAT"),
+        ("month", "1-12 or names like JAN or January"),
+        ("weekday", "0-6 from Sunday, or names like SUN or Sunday"),
         ("year", "1970-2100"),
     ];
     for (place, (field, (name, range))) in fields.iter().zip(NAMES).enumerate() {
@@ -25,7 +48,7 @@ pub(super) fn explain(fields: &[String], whole: &str) -> String {
             return format!("has {field:?} for {name}, which takes {range}, lists, ranges and steps");
         }
     }
-    format!("does not read as cron: {whole}")
+    format!("does not read as cron: its {} fields do not fit together", fields.len())
 }
 
 /// A weekday field.
@@ -36,6 +59,49 @@ pub(super) struct Weekdays {
     pub(super) numeric: bool,
     /// Whether one of them was 7.
     pub(super) seven: bool,
+}
+
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+
+/// The place of a name in a list, written in full or by three letters or more, in any letter case.
+fn named(text: &str, names: &[&str]) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    names.iter().position(|name| lower.len() >= 3 && name.starts_with(&lower))
+}
+
+/// A month field with numbers for names; ranges of names may go over the end of the year. What is none of these stays.
+pub(super) fn number_months(field: &str) -> String {
+    if !field.contains(|c: char| c.is_ascii_alphabetic()) {
+        return field.to_owned();
+    }
+    let part = |part: &str| {
+        let (range, step) = part.split_once('/').map_or((part, ""), |(range, step)| (range, step));
+        let number = |text: &str| named(text, &MONTHS).map(|place| place + 1).or_else(|| text.parse().ok());
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let Some((first, last)) = number(first).zip(number(last)) else { return part.to_owned() };
+        if first <= last && !step.is_empty() {
+            return if range.contains('-') { format!("{first}-{last}/{step}") } else { format!("{first}/{step}") };
+        }
+        let months =
+            if first <= last { (first..=last).collect::<Vec<_>>() } else { (first..=12).chain(1..=last).collect() };
+        let step = step.parse().unwrap_or(1usize).max(1);
+        months.into_iter().step_by(step).map(|month| month.to_string()).collect::<Vec<_>>().join(",")
+    };
+    field.split(',').map(part).collect::<Vec<_>>().join(",")
 }
 
 /// Reads a weekday field that counts from 0 for Sunday.
@@ -50,8 +116,9 @@ pub(super) fn name_weekdays(field: &str) -> Result<Weekdays, String> {
         let step = step.map_or(Ok(1), str::parse::<usize>).ok().filter(|step| *step > 0);
         let step = step.ok_or_else(|| format!("has a step in {part:?} that is not a number above 0"))?;
         let mut day = |text: &str| {
-            let found = weekday(text)
-                .ok_or_else(|| format!("has {text:?} for a weekday, which takes 0-6 from Sunday or SUN-SAT"))?;
+            let found = weekday(text).ok_or_else(|| {
+                format!("has {text:?} for a weekday, which takes 0-6 from Sunday, or names like SUN or Sunday")
+            })?;
             numeric |= text.parse::<usize>().is_ok();
             seven |= found == 7;
             Ok::<_, String>(found)
@@ -65,9 +132,12 @@ pub(super) fn name_weekdays(field: &str) -> Result<Weekdays, String> {
                 (only, only)
             }
         };
-        if first > last {
-            return Err(format!("has the weekdays {range:?} the wrong way round"));
+        if first > last && range.contains(|c: char| c.is_ascii_digit()) {
+            let fix = format!("write {first}-6,0-{last}");
+            return Err(format!("has the weekdays {range:?} the wrong way round; {fix}"));
         }
+        // Friday to Monday goes over the end of the week.
+        let last = if first > last { last + 7 } else { last };
         days.extend((first..=last).step_by(step).map(|day| day % 7));
     }
     let names: Vec<_> = days.iter().filter_map(|day| DAYS.get(*day).copied()).collect();
@@ -75,7 +145,5 @@ pub(super) fn name_weekdays(field: &str) -> Result<Weekdays, String> {
 }
 
 fn weekday(text: &str) -> Option<usize> {
-    let upper = text.to_ascii_uppercase();
-    let named = DAYS.iter().position(|day| upper == *day);
-    named.or_else(|| text.parse().ok().filter(|day| *day <= 7))
+    named(text, &WEEKDAYS).or_else(|| text.parse().ok().filter(|day| *day <= 7))
 }

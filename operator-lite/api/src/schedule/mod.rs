@@ -13,9 +13,18 @@ use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 
 pub use cronjob::CronJob;
-use fields::{explain, name_weekdays};
+use fields::{explain, name_weekdays, no_name, number_months, of_name};
 
-const MACROS: [&str; 5] = ["@yearly", "@monthly", "@weekly", "@daily", "@hourly"];
+/// Ticks closer to each other than this are more often than any run ends.
+const OFTEN: i64 = 60;
+/// Ticks that are looked at for that.
+const LOOKS: usize = 5;
+
+/// Whether two of the next ticks are less than a minute apart.
+pub(crate) fn is_often(next_after: impl Fn(Timestamp) -> Option<Timestamp>, now: Timestamp) -> bool {
+    let ticks: Vec<_> = std::iter::successors(next_after(now), |tick| next_after(*tick)).take(LOOKS).collect();
+    ticks.windows(2).any(|pair| matches!(pair, [one, two] if two.as_second() - one.as_second() < OFTEN))
+}
 
 /// A schedule.
 #[derive(Debug, Clone)]
@@ -34,25 +43,27 @@ impl Schedule {
         if text.is_empty() {
             return Err("is empty".to_owned());
         }
-        if text.starts_with('@') {
-            let known = MACROS.contains(&text);
-            let inner = known.then(|| cron::Schedule::from_str(text).ok()).flatten();
-            let inner = inner.ok_or_else(|| format!("knows only {}", MACROS.join(", ")))?;
-            return Ok(Self { inner, notes: Vec::new() });
+        let expanded = of_name(text);
+        if text.starts_with('@') && expanded.is_none() {
+            let every = "; write a step for @every, as 0 */30 * * * * for each 30 minutes";
+            return Err(format!("{}{}", no_name(), if text.starts_with("@every") { every } else { "" }));
         }
-        let mut fields: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        let written = expanded.unwrap_or(text);
+        let mut fields: Vec<String> = written.split_whitespace().map(str::to_owned).collect();
         let mut notes = Vec::new();
         match fields.len() {
             5 => {
                 fields.insert(0, "0".to_owned());
-                notes.push("five fields are read with seconds 0".to_owned());
+                if expanded.is_none() {
+                    notes.push("five fields are read with seconds 0".to_owned());
+                }
             }
             6 | 7 => {}
             other => return Err(format!("has {other} fields instead of 6 (seconds first) or 7 (with the year)")),
         }
         if let Some(weekdays) = fields.get_mut(5) {
             let read = name_weekdays(weekdays)?;
-            if read.numeric {
+            if read.numeric && expanded.is_none() {
                 notes.push(format!("the weekdays {weekdays} mean {}: they count from 0 for Sunday", read.names));
             }
             if read.seven {
@@ -60,8 +71,10 @@ impl Schedule {
             }
             *weekdays = read.names;
         }
-        let inner =
-            cron::Schedule::from_str(&fields.join(" ")).map_err(|error| explain(&fields, &error.to_string()))?;
+        if let Some(months) = fields.get_mut(4) {
+            *months = number_months(months);
+        }
+        let inner = cron::Schedule::from_str(&fields.join(" ")).map_err(|_| explain(&fields))?;
         Ok(Self { inner, notes })
     }
 
@@ -115,6 +128,44 @@ mod tests {
         assert_eq!(Schedule::parse("0 2 * * *").unwrap().notes().len(), 1);
         assert!(Schedule::parse("0 0 2 * * MON").unwrap().notes().is_empty());
         assert!(Schedule::parse("0 0 2 * * 1").unwrap().notes()[0].contains("MON"));
+        for name in ["@midnight", "@annually", "@Daily", "@weekly"] {
+            assert!(Schedule::parse(name).unwrap().notes().is_empty(), "{name}");
+        }
+        assert_eq!(next("@midnight", "2026-11-21T10:01:07Z").as_deref(), Some("2026-11-22T00:00:00Z"));
+        assert_eq!(next("@weekly", "2026-11-21T10:01:07Z").as_deref(), Some("2026-11-22T00:00:00Z"));
+    }
+
+    #[test]
+    fn names_are_written_in_full_or_short_and_in_ranges() {
+        // 2026-11-21 is a Saturday.
+        let after = "2026-11-21T12:00:00Z";
+        for (text, tick) in [
+            ("0 0 2 * * Monday", "2026-11-23T02:00:00Z"),
+            ("0 0 2 * * MONDAY-Friday", "2026-11-23T02:00:00Z"),
+            ("0 0 2 * * Tues,thurs", "2026-11-24T02:00:00Z"),
+            ("0 0 2 * * sat-sun", "2026-11-22T02:00:00Z"),
+            ("0 0 2 * * fri-mon", "2026-11-22T02:00:00Z"),
+            ("0 0 2 1 January *", "2027-01-01T02:00:00Z"),
+            ("0 0 2 1 feb-APRIL *", "2027-02-01T02:00:00Z"),
+            ("0 0 2 1 Dec-Feb *", "2026-12-01T02:00:00Z"),
+            ("0 0 2 1 march,june *", "2027-03-01T02:00:00Z"),
+            ("0 0 2 1 Jan-Dec/3 *", "2027-01-01T02:00:00Z"),
+            ("0 0 2 1 1-12/3 *", "2027-01-01T02:00:00Z"),
+        ] {
+            assert_eq!(next(text, after).as_deref(), Some(tick), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_fires_more_often_than_a_minute_is_known() {
+        let now = "2026-11-21T12:00:10Z".parse().unwrap();
+        let often = |text: &str| is_often(|time| Schedule::parse(text).unwrap().next_after(time), now);
+        for text in ["* * * * * *", "*/30 * * * * *", "0,59 * * * * *", "* 0 2 * * *"] {
+            assert!(often(text), "{text}");
+        }
+        for text in ["0 * * * * *", "* * * * *", "30 */5 * * * *", "@hourly", "0 0 2 * * *"] {
+            assert!(!often(text), "{text}");
+        }
     }
 
     #[test]
@@ -133,7 +184,9 @@ mod tests {
             ("0 0 0 32 * *", "day of month"),
             ("0 0 0 * 13 *", "month"),
             ("0 0 0 * * 8", "weekday"),
-            ("0 0 0 * * 5-1", "wrong way round"),
+            ("0 0 0 * * 5-1", "write 5-6,0-1"),
+            ("@every 30m", "0 */30 * * * *"),
+            ("0 0 0 1 Janus *", "month"),
             ("0 0 0 * * 1/0", "step"),
             ("@often", "@yearly"),
         ] {

@@ -61,6 +61,9 @@ pub struct S3Storage {
     /// Whether plain HTTP is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_http: Option<bool>,
+    /// The authority that signed the store's certificate, or that certificate where it is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretKey>,
     /// A shared credentials file, as the AWS tools read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
@@ -86,6 +89,9 @@ pub struct AzureStorage {
     /// URL of a sovereign cloud or a private endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// The authority that signed the store's certificate, or that certificate where it is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretKey>,
     /// A connection string, or an account key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
@@ -118,6 +124,9 @@ pub struct GcsStorage {
     /// Folder inside the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+    /// The authority that signed the store's certificate, or that certificate where it is its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret: Option<SecretKey>,
     /// The JSON key of a service account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,

@@ -24,7 +24,7 @@ use crate::oso::{
     BackupRef, KafkaBackupSpec, KafkaBackupValidationSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec,
     KafkaRestoreSpec, PvcStorage, RateLimiting, Storage,
 };
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, is_often};
 use crate::strimzi as strimzi_kinds;
 
 pub use inspection::inspection;
@@ -106,18 +106,25 @@ fn collect(rules: impl FnOnce(&mut Findings)) -> Vec<Finding> {
     out.into_vec()
 }
 
+/// What a schedule that fires each few seconds comes to.
+const OFTEN: &str = "fires more often than each minute: runs follow each other without a pause, and ticks are left out";
+
 /// A schedule reads and comes to pass; what it means is told where it may surprise.
 fn schedule(out: &mut Findings, text: Option<&str>, now: Timestamp) {
     const FIELD: &str = "spec.schedule";
     let Some(text) = text else { return };
     match Schedule::parse(text) {
         Err(reason) => {
-            let fix = "write six fields, seconds first, like \"0 0 2 * * *\" for 02:00 UTC each day";
+            let form = "write six fields, seconds first, like \"0 0 2 * * *\" for 02:00 UTC each day";
+            let (reason, fix) = reason.split_once("; ").unwrap_or((&reason, form));
             out.wrong(FIELD, format!("{text:?}"), &format!("the schedule {reason}"), fix);
         }
         Ok(schedule) => {
             if schedule.next_after(now).is_none() {
                 out.wrong(FIELD, format!("{text:?}"), "the schedule never comes to pass", "mend its days or its year");
+            }
+            if is_often(|time| schedule.next_after(time), now) {
+                out.warn(FIELD, Some(format!("{text:?}")), OFTEN, "write 0 for the seconds, as 0 */5 * * * *");
             }
             for note in schedule.notes() {
                 out.warn(FIELD, Some(format!("{text:?}")), note, "write it so if that is not meant");

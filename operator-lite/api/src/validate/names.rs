@@ -10,7 +10,7 @@ const LABEL: usize = 63;
 const TOPIC: usize = 249;
 
 /// Whether a text is an RFC 1123 subdomain, as the names of Secrets and claims are.
-fn is_object_name(text: &str) -> bool {
+pub(crate) fn is_object_name(text: &str) -> bool {
     text.len() <= NAME && text.split('.').all(is_part)
 }
 
@@ -56,7 +56,15 @@ pub(crate) fn topic_patterns(out: &mut Findings, field: &str, patterns: &[String
         if pattern.is_empty() {
             out.wrong(&field, "\"\"", "must not be empty", "write a topic, a glob, or ~ and a regular expression");
         } else if let Some(text) = pattern.strip_prefix('~') {
-            if let Err(error) = regex::Regex::new(text) {
+            if text.is_empty() {
+                let rule = "is an empty regular expression, which every topic has: all topics are meant";
+                out.warn(
+                    &field,
+                    Some(format!("{pattern:?}")),
+                    rule,
+                    "write * for every topic, or an expression behind the ~",
+                );
+            } else if let Err(error) = regex::Regex::new(text) {
                 let reason = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
                 let rule = format!("must compile as a regular expression ({reason})");
                 out.wrong(&field, format!("{pattern:?}"), &rule, "mend the expression behind the ~");

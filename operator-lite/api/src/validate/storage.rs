@@ -4,7 +4,7 @@ use contract::store_address::{self, broken_rule, check_bucket, check_prefix, che
 
 use super::names::{is_quantity, object_name, sub_path};
 use crate::finding::Findings;
-use crate::oso::{AzureStorage, PvcStorage, S3Storage, Storage};
+use crate::oso::{AzureStorage, PvcStorage, S3Storage, Storage, StoreCaSecret};
 
 const TYPES: [&str; 4] = ["pvc", "s3", "azure", "gcs"];
 const ACCESS_MODES: [&str; 4] = ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"];
@@ -39,6 +39,7 @@ pub(crate) fn storage(out: &mut Findings, at: &str, storage: &Storage) {
         container(out, &format!("{at}.azure"), azure);
     }
     if let Some(gcs) = &storage.gcs {
+        authority(out, &format!("{at}.gcs.caSecret"), gcs.ca_secret.as_ref());
         object_name(out, &format!("{at}.gcs.credentialsSecret.name"), &gcs.credentials_secret.name);
         bucket_name(out, &format!("{at}.gcs.bucket"), &gcs.bucket);
         prefix(out, &format!("{at}.gcs.prefix"), gcs.prefix.as_deref());
@@ -48,6 +49,14 @@ pub(crate) fn storage(out: &mut Findings, at: &str, storage: &Storage) {
 pub(super) fn not_empty(out: &mut Findings, field: &str, value: &str) {
     if value.is_empty() {
         out.wrong(field, "\"\"", "must not be empty", "write its name");
+    }
+}
+
+/// The Secret with a store's authority.
+fn authority(out: &mut Findings, field: &str, secret: Option<&StoreCaSecret>) {
+    if let Some(secret) = secret {
+        object_name(out, &format!("{field}.name"), &secret.name);
+        not_empty(out, &format!("{field}.caKey"), &secret.ca_key);
     }
 }
 
@@ -87,6 +96,7 @@ fn volume(out: &mut Findings, at: &str, pvc: &PvcStorage) {
 
 fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
     bucket_name(out, &format!("{at}.bucket"), &s3.bucket);
+    authority(out, &format!("{at}.caSecret"), s3.ca_secret.as_ref());
     region(out, &format!("{at}.region"), &s3.region);
     prefix(out, &format!("{at}.prefix"), s3.prefix.as_deref());
     object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
@@ -128,6 +138,7 @@ pub(super) fn endpoint(
 fn container(out: &mut Findings, at: &str, azure: &AzureStorage) {
     not_empty(out, &format!("{at}.accountName"), &azure.account_name);
     bucket_name(out, &format!("{at}.container"), &azure.container);
+    authority(out, &format!("{at}.caSecret"), azure.ca_secret.as_ref());
     prefix(out, &format!("{at}.prefix"), azure.prefix.as_deref());
     endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false, true);
     let secrets = [

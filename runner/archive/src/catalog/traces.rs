@@ -5,6 +5,7 @@ use contract::stamp::split_point;
 use object_store::path::Path;
 
 use super::seals::{Newest, newest_seal};
+use crate::layout::is_of_format;
 use crate::problem::Problem;
 use crate::{ArchiveError, Chain, Layout, Store};
 
@@ -48,7 +49,12 @@ async fn look(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces,
     let next = newest.end.map_or(0, |end| end + 1);
     let after = |folder: &str, last: &Path| {
         let (folder, last) = (layout.summary(folder), last.clone());
-        async move { store.keys_after(&folder, &last).await }
+        async move {
+            let keys = store.keys_after(&folder, &last).await?;
+            let set = format!("{}/", layout.set());
+            let own = |key: &String| key.strip_prefix(&set).is_some_and(is_of_format);
+            Ok::<_, ArchiveError>(keys.into_iter().filter(own).collect::<Vec<_>>())
+        }
     };
     let manifest_key = layout.summary("manifest.json");
     let (hints, side, data, manifest) = futures::try_join!(
@@ -81,6 +87,27 @@ async fn look(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces,
         if number == Some(next) && !newest.sealed_last { &mut out.doubtful } else { &mut out.evidence }.push(problem);
     }
     Ok(out)
+}
+
+/// What lies in a set's folder and is no part of an archive: how much, and the first of it.
+pub(crate) async fn strays(store: &Store, layout: &Layout) -> Result<Option<Problem>, ArchiveError> {
+    let root = format!("{}/", store.path(&layout.root()));
+    let count = |(found, first): &mut (u64, Option<String>), key: &str, _: u64| {
+        let Some(own) = key.strip_prefix(&root) else { return };
+        if !is_of_format(own) {
+            *found += 1;
+            first.get_or_insert_with(|| own.to_owned());
+        }
+    };
+    let (found, first) = store.fold(&layout.root(), || (0, None), count).await?;
+    Ok(first.map(|first| {
+        let what = format!(
+            "{} no part of a backup (as {first:?}); nothing reads {}",
+            if found == 1 { "1 file here is".to_owned() } else { format!("{found} files here are") },
+            if found == 1 { "it" } else { "them" },
+        );
+        Problem::new(store.show(&layout.root()), what)
+    }))
 }
 
 /// Reports of runs that made a point after the newest seal. Runs that name themselves have the stamp in their id; only

@@ -12,6 +12,7 @@ use object_store::azure::{
 
 use super::breaker::Breaker;
 use super::secret::{FromFiles, Looked, read_value};
+use super::way::Way;
 use super::{Paths, install_tls};
 use crate::ArchiveError;
 
@@ -31,6 +32,7 @@ pub(super) fn open(
     credentials: Option<&AzureCredentials>,
     paths: &Paths,
     breaker: &Breaker,
+    way: &Way,
 ) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
     install_tls();
     let refused = |error: object_store::Error| ArchiveError::store("open", place.container, &error);
@@ -41,7 +43,7 @@ pub(super) fn open(
         .with_container_name(place.container)
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
-        .with_http_connector(breaker.connector());
+        .with_http_connector(breaker.connector(way));
     let mut endpoint = place.endpoint.map(str::to_owned);
     match credentials {
         None => {}

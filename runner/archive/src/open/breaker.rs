@@ -10,9 +10,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::guard::{Connector, Patience};
+use super::way::Way;
 
 /// Time to reach a store.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// The library gives a request up after this long, or after two rests and a little more.
 const GIVE_UP: Duration = Duration::from_secs(180);
 const AFTER_RESTS: Duration = Duration::from_secs(60);
@@ -78,8 +79,8 @@ impl Breaker {
     }
 
     /// Makes clients whose requests pass this breaker.
-    pub(super) fn connector(&self) -> impl HttpConnector {
-        Connector(self.clone())
+    pub(super) fn connector(&self, way: &Way) -> impl HttpConnector + use<> {
+        Connector(self.clone(), way.clone())
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {

@@ -8,22 +8,30 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::breaker::Breaker;
 use super::secret::{Looked, read_secret, unusable};
+use super::way::Way;
 use super::{Paths, install_tls};
 use crate::ArchiveError;
 
+/// What names a store.
+pub(super) struct Place<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) allow_http: bool,
+}
+
 pub(super) fn open(
-    bucket: &str,
-    endpoint: Option<&str>,
-    allow_http: bool,
+    place: &Place<'_>,
     credentials: Option<&GcsCredentials>,
     paths: &Paths,
     breaker: &Breaker,
+    way: &Way,
 ) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
+    let Place { bucket, endpoint, allow_http } = *place;
     install_tls();
     let builder =
         if credentials.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
     let mut builder = builder.with_bucket_name(bucket).with_client_options(Breaker::client_options(allow_http));
-    builder = builder.with_retry(breaker.retries()).with_http_connector(breaker.connector());
+    builder = builder.with_retry(breaker.retries()).with_http_connector(breaker.connector(way));
     if let Some(endpoint) = endpoint {
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }

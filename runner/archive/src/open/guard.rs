@@ -16,22 +16,27 @@ use contract::Code;
 use contract::names::says_unknown_host;
 use http_body::{Body, Frame, SizeHint};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
-    ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
+    HttpService,
 };
 use object_store::{ClientOptions, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use super::breaker::Breaker;
+use super::hosts::Hosts;
 use super::lanes::Lanes;
-use super::names::Names;
+use super::way::{self, Way};
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
 /// Bytes per second that a request's body is given time for at first.
 const PACE: u64 = 256 << 10;
 /// How often the time for bodies doubles after it was not enough.
 const DOUBLINGS: u32 = 3;
+/// How long a service that hands out identities may take: it is on the machine, or it is not.
+const IDENTITY: Duration = Duration::from_secs(2);
+/// How long a port may take to show that it speaks TLS.
+const GREETING: Duration = Duration::from_secs(5);
 /// Most of a refusal that is read.
 const REFUSAL: usize = 64 << 10;
 
@@ -42,12 +47,12 @@ pub(super) struct Patience {
     silence: Duration,
     slow: Arc<AtomicU32>,
     lanes: Lanes,
-    names: Names,
+    hosts: Hosts,
 }
 
 impl Patience {
     pub(super) fn new(silence: Duration) -> Self {
-        Self { silence, slow: Arc::default(), lanes: Lanes::default(), names: Names::default() }
+        Self { silence, slow: Arc::default(), lanes: Lanes::default(), hosts: Hosts::default() }
     }
 
     /// How often the line was too slow for a body since it last was quick.
@@ -77,18 +82,19 @@ impl Patience {
 
 /// Makes clients whose requests are guarded.
 #[derive(Debug)]
-pub(super) struct Connector(pub(super) Breaker);
+pub(super) struct Connector(pub(super) Breaker, pub(super) Way);
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Guarded { breaker: self.0.clone(), inner }))
+        let inner = self.1.client(options)?;
+        Ok(HttpClient::new(Guarded { breaker: self.0.clone(), way: self.1.clone(), inner }))
     }
 }
 
 #[derive(Debug)]
 struct Guarded {
     breaker: Breaker,
+    way: Way,
     inner: HttpClient,
 }
 
@@ -98,8 +104,7 @@ impl HttpService for Guarded {
         if reqwest::Url::parse(&request.uri().to_string()).is_err() {
             // The library takes for granted that it is one.
             let words = "the address of the request is no URL; correct storage.endpoint".to_owned();
-            let answer = Answer::found(Code::SpecInvalid, words);
-            return Err(HttpError::new(HttpErrorKind::Unknown, Unanswered(answer.mark())));
+            return Err(over(Code::SpecInvalid, words));
         }
         let patience = self.breaker.patience();
         let carried = request.body().content_length() as u64;
@@ -107,8 +112,13 @@ impl HttpService for Guarded {
         let _lane = patience.lanes.take(carried, || patience.slow.load(Ordering::Relaxed)).await;
         let pass = self.breaker.enter().await;
         let asked = Request::of(&request);
-        let (limit, started) = (patience.for_body(carried), Instant::now());
+        let limit = if asked.is_for_identity { IDENTITY } else { patience.for_body(carried) };
+        let started = Instant::now();
         let Ok(answer) = tokio::time::timeout(limit, self.inner.execute(request)).await else {
+            if asked.is_for_identity {
+                pass.end(None);
+                return Err(self.no_identity(&asked.host));
+            }
             let more_time = carried > 0 && patience.note(carried, started.elapsed(), false);
             // A slow line is no failing store.
             pass.end((!more_time).then_some(false));
@@ -117,17 +127,14 @@ impl HttpService for Guarded {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let words = innermost(&error);
-                if error.kind() == HttpErrorKind::Connect && says_unknown_host(&words) {
-                    // It says nothing about the store, which must not rest for it.
-                    pass.end(None);
-                    return Err(nowhere(&asked.host, patience.names.unknown(&asked.host)));
-                }
-                pass.end(Some(false));
-                return Err(unreached(&error, &words));
+                let (says_nothing, error) = self.unanswered(&asked, &error).await;
+                // What says nothing about the store must not make it rest.
+                pass.end((!says_nothing).then_some(false));
+                return Err(error);
             }
         };
-        patience.names.known(&asked.host);
+        patience.hosts.reached(&asked.host);
+        asked.proxy.iter().for_each(|proxy| patience.hosts.reached(proxy));
         pass.end(Some(!answer.status().is_server_error()));
         if carried > 0 {
             patience.note(carried, started.elapsed(), true);
@@ -135,7 +142,64 @@ impl HttpService for Guarded {
         if answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED {
             return Ok(asked.accept(answer, patience.silence));
         }
-        Ok(asked.refuse(answer, patience.silence).await)
+        Ok(asked.refuse(answer, patience.silence, &self.way).await)
+    }
+}
+
+impl Guarded {
+    /// What it means that no answer came; and whether it says nothing about the store.
+    async fn unanswered(&self, asked: &Request, error: &HttpError) -> (bool, HttpError) {
+        let (words, hosts) = (innermost(error), &self.breaker.patience().hosts);
+        if asked.is_for_identity {
+            return (true, self.no_identity(&asked.host));
+        }
+        if let Some(proxy) = &asked.proxy
+            && (error.kind() == HttpErrorKind::Connect || words.contains("proxy"))
+            && way::tls(&asked.host, &words).is_none()
+        {
+            let text = way::at_proxy(proxy, &asked.host, &words);
+            let is_believed = hosts.failed(proxy);
+            let code = Code::StoreProxyFailed;
+            return (true, if is_believed { over(code, text) } else { so_far(code, text) });
+        }
+        if error.kind() == HttpErrorKind::Connect && says_unknown_host(&words) {
+            return (true, nowhere(&asked.host, hosts.unknown(&asked.host)));
+        }
+        let mut wrong = way::tls(&asked.host, &words);
+        if wrong.is_none() && !asked.is_encrypted && (way::shows_tls(&words) || self.speaks_tls(asked, error).await) {
+            wrong = Some(way::wants_tls(&asked.host));
+        }
+        match wrong {
+            // It did fit before: what changed there may change back.
+            Some(text) if hosts.was_reached(&asked.host) => (false, for_now(text)),
+            Some(text) => (true, over(Code::StoreTlsFailed, text)),
+            None => (false, unreached(error, &words)),
+        }
+    }
+
+    /// Whether a port that hung up on a plain request speaks TLS. It is asked without credentials.
+    async fn speaks_tls(&self, asked: &Request, error: &HttpError) -> bool {
+        if error.kind() == HttpErrorKind::Connect || self.breaker.patience().hosts.was_reached(&asked.host) {
+            return false;
+        }
+        let mut greeting = HttpRequest::new(HttpRequestBody::empty());
+        let Ok(uri) = format!("https://{}/", asked.authority).parse() else { return false };
+        *greeting.uri_mut() = uri;
+        match tokio::time::timeout(GREETING, self.inner.execute(greeting)).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(error)) => way::shows_certificate(&innermost(&error)),
+            Err(_) => false,
+        }
+    }
+
+    /// Whoever hands out identities is not there.
+    fn no_identity(&self, host: &str) -> HttpError {
+        let text = self.way.no_credentials(host, "does not answer");
+        if self.breaker.patience().hosts.failed(host) {
+            over(Code::StoreDenied, text)
+        } else {
+            so_far(Code::StoreDenied, text)
+        }
     }
 }
 
@@ -146,18 +210,28 @@ struct Request {
     part: bool,
     date: Option<String>,
     host: String,
+    authority: String,
+    /// The proxy that it goes through.
+    proxy: Option<String>,
+    is_encrypted: bool,
+    is_for_identity: bool,
 }
 
 impl Request {
     fn of(request: &HttpRequest) -> Self {
         let headers = request.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let host = request.uri().host().map_or_else(String::new, str::to_owned);
         Self {
             conditional: request.method() == Method::PUT
                 && (headers.contains_key("if-none-match") || headers.contains_key("x-goog-if-generation-match")),
             ranged: headers.contains_key("range") || headers.contains_key("x-ms-range"),
             part: request.uri().query().is_some_and(|query| query.contains("partNumber=")),
-            host: request.uri().host().map_or_else(String::new, str::to_owned),
+            is_for_identity: way::gives_identities(&host),
+            is_encrypted: request.uri().scheme_str() == Some("https"),
+            proxy: way::proxy(request.uri()),
+            authority: request.uri().authority().map_or_else(String::new, ToString::to_string),
+            host,
             date: text("x-amz-date").or_else(|| text("x-ms-date")).or_else(|| text("date")),
         }
     }
@@ -176,7 +250,7 @@ impl Request {
     }
 
     /// A refusal, read.
-    async fn refuse(&self, answer: HttpResponse, silence: Duration) -> HttpResponse {
+    async fn refuse(&self, answer: HttpResponse, silence: Duration, way: &Way) -> HttpResponse {
         let (parts, body) = answer.into_parts();
         let length = |headers: &HeaderMap| headers.get("content-length")?.to_str().ok()?.parse::<usize>().ok();
         // Refusals are short; what came of one that was cut is enough.
@@ -184,9 +258,18 @@ impl Request {
             Some(length) if length > REFUSAL => Bytes::new(),
             _ => HttpResponseBody::new(Awake::new(body, silence)).bytes().await.unwrap_or_default(),
         };
+        let status = parts.status.as_u16();
+        if self.is_for_identity && parts.status.is_client_error() && status != 429 {
+            let words = way.no_credentials(&self.host, &format!("answers {status}"));
+            return marked(Answer { status, ..Answer::found(Code::StoreDenied, words) });
+        }
+        if !self.is_encrypted && status == 400 && way::shows_tls(&String::from_utf8_lossy(&text)) {
+            let words = way::wants_tls(&self.host);
+            return marked(Answer { status, ..Answer::found(Code::StoreTlsFailed, words) });
+        }
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let asked = Asked { conditional: self.conditional, date: self.date.as_deref() };
-        marked(Answer::read(asked, parts.status.as_u16(), header, &text))
+        marked(Answer::read(asked, status, header, &text))
     }
 }
 
@@ -218,22 +301,35 @@ fn innermost(error: &HttpError) -> String {
 /// DNS knows no such host; `believed` says for how long, once nobody shall ask again.
 fn nowhere(host: &str, believed: Option<Duration>) -> HttpError {
     let Some(unknown) = believed else {
-        let words = format!("DNS knows no host {host}");
-        return HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::none(words).mark()));
+        return for_now(format!("DNS knows no host {host}"));
     };
     let words = format!(
         "DNS knows no host {host}, for {} s; correct storage.endpoint, storage.region or the name of the bucket or account",
         unknown.as_secs()
     );
-    // The library does not send this kind again.
-    HttpError::new(HttpErrorKind::Unknown, Unanswered(Answer::found(Code::StoreNameUnknown, words).mark()))
+    over(Code::StoreNameUnknown, words)
+}
+
+/// A failure that no try heals: the library does not send this kind again.
+fn over(code: Code, words: String) -> HttpError {
+    HttpError::new(HttpErrorKind::Unknown, Unanswered(Answer::found(code, words).mark()))
+}
+
+/// A failure that no try heals, most likely: a few more show it.
+fn so_far(code: Code, words: String) -> HttpError {
+    HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::found(code, words).mark()))
+}
+
+/// A failure that may pass.
+fn for_now(words: String) -> HttpError {
+    HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::none(words).mark()))
 }
 
 /// No answer came, and why.
 fn unreached(error: &HttpError, cause: &str) -> HttpError {
     let words = match error.kind() {
-        HttpErrorKind::Connect => format!("the store cannot be reached: {cause}"),
-        _ => format!("the connection to the store ended: {cause}"),
+        HttpErrorKind::Connect => format!("the store cannot be reached: {}", way::plain(cause)),
+        _ => format!("the connection to the store ended: {}", way::plain(cause)),
     };
     // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.
     let kind = if error.kind() == HttpErrorKind::Unknown { HttpErrorKind::Interrupted } else { error.kind() };

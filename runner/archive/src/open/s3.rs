@@ -8,6 +8,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredent
 
 use super::breaker::Breaker;
 use super::secret::{FromFiles, Looked, Sent as _, read_secret, read_value, unusable};
+use super::way::Way;
 use super::{Paths, install_tls};
 use crate::ArchiveError;
 
@@ -24,6 +25,7 @@ pub(super) fn open(
     credentials: Option<&S3Credentials>,
     paths: &Paths,
     breaker: &Breaker,
+    way: &Way,
 ) -> Result<Arc<AmazonS3>, ArchiveError> {
     install_tls();
     let endpoint = place.address.endpoint.as_deref();
@@ -36,7 +38,7 @@ pub(super) fn open(
         .with_virtual_hosted_style_request(!place.address.path_style)
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
-        .with_http_connector(breaker.connector())
+        .with_http_connector(breaker.connector(way))
         // TLS already covers the payload, and blocks have digests of their own: hash bytes once.
         .with_unsigned_payload(encrypted);
     if let Some(endpoint) = endpoint {

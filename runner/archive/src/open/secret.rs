@@ -17,18 +17,24 @@ use crate::ArchiveError;
 
 /// The text of a secret's file, without surrounding white space.
 pub(super) fn read_secret(paths: &Paths, path: &str) -> Result<String, ArchiveError> {
+    match String::from_utf8(read_bytes(paths, path)?) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(_) => Err(unusable(paths, path, "is no text")),
+    }
+}
+
+/// The bytes of a secret's file.
+pub(super) fn read_bytes(paths: &Paths, path: &str) -> Result<Vec<u8>, ArchiveError> {
     let file = paths.secret(path);
-    let text = std::fs::read_to_string(&file).map_err(|error| {
+    std::fs::read(&file).map_err(|error| {
         let (code, words) = match error.kind() {
             ErrorKind::NotFound => (Code::SecretMissing, "is missing; create the secret and its key"),
             ErrorKind::PermissionDenied => (Code::SecretUnusable, "may not be read by this process"),
-            ErrorKind::InvalidData => (Code::SecretUnusable, "is no text"),
             ErrorKind::IsADirectory => (Code::SecretUnusable, "is a folder; name a key of the secret, too"),
             _ => (Code::SecretMissing, "cannot be read"),
         };
         ArchiveError::Config { reason: format!("storage.credentials: {} {words}", file.display()), code }
-    })?;
-    Ok(text.trim().to_owned())
+    })
 }
 
 /// A secret's file that holds one value, which breaks no rule of `check`.

@@ -5,8 +5,9 @@ use jiff::tz::TimeZone;
 
 use super::{Patterns, age, cluster, groups, pod, storage, topics, without_effect};
 use crate::finding::Findings;
-use crate::schedule::CronJob;
+use crate::schedule::{CronJob, is_often};
 use crate::strimzi::{BackupOptions, KafkaBackupSpec, OffsetStorage, Schedule};
+use crate::validate::OFTEN;
 use crate::validate::backup::LEAST_SEGMENT;
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
@@ -116,11 +117,15 @@ fn schedule(out: &mut Findings, block: &Schedule, now: Timestamp) {
     let shown = format!("{:?}", block.cron);
     match CronJob::parse(&block.cron, known.unwrap_or(TimeZone::UTC)) {
         Err(reason) => {
-            let fix = "write five fields, like \"0 2 * * *\" for 02:00 each day";
+            let form = "write five fields, like \"0 2 * * *\" for 02:00 each day";
+            let (reason, fix) = reason.split_once("; ").unwrap_or((&reason, form));
             out.wrong("spec.schedule.cron", shown, &format!("the schedule {reason}"), fix);
         }
         Ok(schedule) if schedule.next_after(now).is_none() => {
             out.wrong("spec.schedule.cron", shown, "the schedule never comes to pass", "mend its days");
+        }
+        Ok(schedule) if is_often(|time| schedule.next_after(time), now) => {
+            out.warn("spec.schedule.cron", Some(shown), OFTEN, "write a duration of a minute or more");
         }
         Ok(_) => {}
     }

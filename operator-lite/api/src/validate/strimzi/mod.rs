@@ -33,6 +33,9 @@ fn topics(out: &mut Findings, field: &str, patterns: &[String], kind: Patterns) 
         let compiles = Regex::new(expression.unwrap_or(pattern));
         if pattern.is_empty() {
             out.wrong(&field, shown, "must not be empty", "write a topic or a pattern");
+        } else if kind == Patterns::Glob && expression == Some("") {
+            let rule = "is an empty regular expression, which every topic has: all topics are meant";
+            out.warn(&field, Some(shown), rule, "write * for every topic, or an expression behind the ~");
         } else if kind == Patterns::Glob && expression.is_none() && glob {
             if pattern.contains(".*") {
                 let rule = "is read as a glob: the dot stands for itself";

@@ -54,6 +54,7 @@ fn s3(out: &mut Findings, s3: &S3Storage) {
             out.missing(&format!("{AT}.s3.{name}"), rule, "add it");
         }
     }
+    secret(out, &format!("{AT}.s3.caSecret"), s3.ca_secret.as_ref());
     secret(out, &format!("{AT}.s3.credentialsSecret"), s3.credentials_secret.as_ref());
     let both = s3.credentials_secret.is_some() && pair.iter().any(|(_, key)| key.is_some());
     without_effect(out, &format!("{AT}.s3.credentialsSecret"), both, "accessKeySecret and secretKeySecret win");
@@ -65,6 +66,7 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
     bucket_name(out, &format!("{at}.container"), &azure.container);
     prefix(out, &format!("{at}.prefix"), azure.prefix.as_deref());
     endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false, true);
+    secret(out, &format!("{at}.caSecret"), azure.ca_secret.as_ref());
     let secrets = [
         ("credentialsSecret", &azure.credentials_secret),
         ("accountKeySecret", &azure.account_key_secret),
@@ -95,6 +97,7 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
 fn gcs(out: &mut Findings, gcs: &GcsStorage) {
     bucket_name(out, &format!("{AT}.gcs.bucket"), &gcs.bucket);
     prefix(out, &format!("{AT}.gcs.prefix"), gcs.prefix.as_deref());
+    secret(out, &format!("{AT}.gcs.caSecret"), gcs.ca_secret.as_ref());
     secret(out, &format!("{AT}.gcs.credentialsSecret"), gcs.credentials_secret.as_ref());
     let field = format!("{AT}.gcs.serviceAccountPath");
     let both = gcs.credentials_secret.is_some() && gcs.service_account_path.is_some();

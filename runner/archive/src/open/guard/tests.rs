@@ -67,7 +67,7 @@ async fn ask(guarded: &Guarded, seconds: u64) -> (u64, Option<HttpError>) {
 
 fn guarded(known: std::ops::Range<u64>) -> Guarded {
     let dns = Dns { known, begun: Instant::now() };
-    Guarded { breaker: Breaker::new(CircuitBreakerSpec::default()), inner: HttpClient::new(dns) }
+    Guarded { breaker: Breaker::new(CircuitBreakerSpec::default()), way: Way::default(), inner: HttpClient::new(dns) }
 }
 
 #[tokio::test(start_paused = true)]
