@@ -223,7 +223,7 @@ fn no_refusal_shows_bytes_of_a_key() {
     let canaries = [
         String::from_utf8(body.clone()).unwrap(),
         body.iter().take(4).map(u8::to_string).collect::<Vec<_>>().join(", "),
-        body.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>(),
+        body.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat(),
     ];
     for paste in pasted {
         let as_key = take(&read("rsa.pem"), Some(paste.as_bytes()), Some("x")).map(drop);
