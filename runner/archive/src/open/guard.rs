@@ -204,6 +204,7 @@ impl Guarded {
 }
 
 /// What of a request bears on its answer.
+#[allow(clippy::struct_excessive_bools)] // What is known of a request, each by itself.
 struct Request {
     conditional: bool,
     ranged: bool,
