@@ -64,6 +64,11 @@ impl Faults {
         }
     }
 
+    /// The code that requests of this API are answered with.
+    pub(super) fn code(&self, api: i16) -> Option<i16> {
+        self.codes.get(&api).map(|(code, _)| *code)
+    }
+
     /// How the next answer to this request is broken, if it is.
     pub fn take_broken(&mut self, api: i16) -> Option<Broken> {
         let at = self.broken.iter().position(|(wanted, _)| *wanted == api)?;

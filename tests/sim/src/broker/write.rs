@@ -19,6 +19,10 @@ use super::serve::Kafka;
 use super::state::{EPOCH_MS, State, Topic, Transaction};
 use crate::intake::Rules;
 
+const PRODUCE: i16 = 0;
+/// NOT_ENOUGH_REPLICAS: a leader says so before it appends. Every other code may come after that.
+const BEFORE_APPEND: i16 = 19;
+
 impl Kafka {
     pub(super) fn produce(&self, broker: i32, request: &ProduceRequest, version: i16) -> ProduceResponse {
         let now = EPOCH_MS + self.trace.now_ms() as i64;
@@ -32,7 +36,11 @@ impl Kafka {
                     let bytes = data.records.clone().unwrap_or_default();
                     let sent = Sent { place: (&topic.name.0, data.index), name: name.as_deref(), version, bytes, now };
                     let result = PartitionProduceResponse::default().with_index(data.index).with_log_append_time_ms(-1);
-                    out.partition_responses.push(match append(state, broker, &sent) {
+                    let taken = match state.faults.code(PRODUCE) {
+                        Some(BEFORE_APPEND) => Err((BEFORE_APPEND, -1)),
+                        _ => append(state, broker, &sent),
+                    };
+                    out.partition_responses.push(match taken {
                         Ok((base, start, stamp)) => {
                             let result = result.with_base_offset(base).with_log_start_offset(start);
                             result.with_log_append_time_ms(stamp.unwrap_or(-1))
