@@ -213,6 +213,7 @@ fn the_version_is_written_once() {
     let made = [
         "Cargo.lock",
         "docs/cli.md",
+        "manifests/base/admission-policy.yaml",
         "manifests/base/deployment.yaml",
         "manifests/helm/kafka-backup-operator/Chart.yaml",
     ];
