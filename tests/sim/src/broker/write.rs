@@ -20,7 +20,7 @@ use super::state::{EPOCH_MS, State, Topic, Transaction};
 use crate::intake::Rules;
 
 const PRODUCE: i16 = 0;
-/// NOT_ENOUGH_REPLICAS: a leader says so before it appends. Every other code may come after that.
+/// `NOT_ENOUGH_REPLICAS`: a leader says so before it appends. Every other code may come after that.
 const BEFORE_APPEND: i16 = 19;
 
 impl Kafka {
