@@ -7,7 +7,7 @@ use api::oso::{KafkaBackup, KafkaRestore};
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
-use super::super::{AGAIN, reconcile, start};
+use super::super::{AGAIN, Context, reconcile, start};
 use super::{BACKUPS, JOBS, RESTORES, Server, backup, pod, restore, runtime};
 use crate::capacity::Capacity;
 
@@ -108,16 +108,22 @@ fn a_name_that_is_taken_is_told() {
     });
 }
 
+/// A backup whose run has begun.
+async fn nightly_begun() -> (Server, String, Arc<Context>) {
+    let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+    let context = server.context(Capacity::new(0, 0));
+    server.put(&at, backup("nightly"));
+    for _ in 0..3 {
+        server.look::<KafkaBackup>(&at, &context).await;
+    }
+    (server, at, context)
+}
+
 /// A node that hangs gives no logs: no look waits for them.
 #[test]
 fn a_log_that_is_not_answered_holds_up_nothing() {
     runtime().block_on(async {
-        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
-        let context = server.context(Capacity::new(0, 0));
-        server.put(&at, backup("nightly"));
-        for _ in 0..3 {
-            server.look::<KafkaBackup>(&at, &context).await;
-        }
+        let (server, at, context) = nightly_begun().await;
         server.0.lock().unwrap().silent = true;
         let job = server.jobs().remove(0);
         let state = json!({"running": {"startedAt": "2026-11-21T10:00:00Z"}});
@@ -138,12 +144,7 @@ fn a_log_that_is_not_answered_holds_up_nothing() {
 #[test]
 fn what_a_collected_pod_did_is_asked_of_the_archive() {
     runtime().block_on(async {
-        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
-        let context = server.context(Capacity::new(0, 0));
-        server.put(&at, backup("nightly"));
-        for _ in 0..3 {
-            server.look::<KafkaBackup>(&at, &context).await;
-        }
+        let (server, at, context) = nightly_begun().await;
         let mut job = server.jobs().remove(0);
         job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
         server.put(&format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap()), job);
