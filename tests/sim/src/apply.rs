@@ -135,9 +135,7 @@ impl Apply {
                     offsets.insert((topic.clone(), *partition), end);
                 }
             }
-            Action::Expiration(producers, ids, at_once) => {
-                (state.expires_ms, state.forgets_at_once) = (Some((*producers, *ids)), *at_once);
-            }
+            Action::Expiration(expiration) => state.expiration = Some(*expiration),
             Action::Sweep => state.sweep(now),
             Action::Heal => {
                 state.faults.heal();

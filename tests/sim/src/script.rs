@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::broker::Broken;
+use crate::broker::{Broken, Expiration};
 use crate::store::Rule;
 
 /// What kind of backup runs.
@@ -154,8 +154,8 @@ pub enum Action {
     Restore(Rival),
     /// Somebody sets a config of a topic.
     Config(String, String, String),
-    /// Brokers forget producers that are idle for so many milliseconds, and transactional ids: at once, or at a sweep.
-    Expiration(u64, u64, bool),
+    /// Brokers forget who is idle for long.
+    Expiration(Expiration),
     /// Brokers delete what is older than its topic keeps, and forget who was idle for too long.
     Sweep,
     /// Everything that is wrong ends: brokers start, faults pass.

@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::serve::Kafka;
-use super::state::{Power, State, Topic};
+use super::state::{Expiration, Power, State, Topic};
 
 /// APIs and versions of the model: those of Apache Kafka 4.3 that a runner can use.
 const VERSIONS: [(i16, i16, i16); 17] = [
@@ -176,11 +176,13 @@ impl Kafka {
                     .with_config_source(source)
             };
             if asked.resource_type == BROKER {
-                let set = |name: &str| match (name, state.expires_ms?) {
-                    ("producer.id.expiration.ms", (millis, _)) | ("transactional.id.expiration.ms", (_, millis)) => {
-                        Some(millis.to_string())
+                let set = |name: &str| {
+                    let Expiration { producers_ms, ids_ms, .. } = state.expiration?;
+                    match name {
+                        "producer.id.expiration.ms" => Some(producers_ms.to_string()),
+                        "transactional.id.expiration.ms" => Some(ids_ms.to_string()),
+                        _ => None,
                     }
-                    _ => None,
                 };
                 let config = |(name, value): &(&str, &str)| match set(name) {
                     Some(set) => entry(name, &set, 4),

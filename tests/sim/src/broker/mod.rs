@@ -19,4 +19,4 @@ pub(crate) use dial::BOOTSTRAP;
 pub use dial::ModelDialer;
 pub use faults::{Broken, Faults};
 pub use serve::Kafka;
-pub use state::{Group, Partition, Power, State, Topic};
+pub use state::{Expiration, Group, Partition, Power, State, Topic};

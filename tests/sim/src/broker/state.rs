@@ -94,6 +94,17 @@ pub struct Transaction {
     pub began_ms: u64,
 }
 
+/// When brokers forget who is idle.
+#[derive(Debug, Clone, Copy)]
+pub struct Expiration {
+    /// Milliseconds after the time of a producer's newest record or marker.
+    pub producers_ms: u64,
+    /// Milliseconds after a transactional id was used last.
+    pub ids_ms: u64,
+    /// Before each request of a producer, and not at sweeps only.
+    pub at_once: bool,
+}
+
 /// A cluster.
 #[derive(Debug, Default)]
 pub struct State {
@@ -111,11 +122,8 @@ pub struct State {
     pub transactional: BTreeMap<String, (i64, i16)>,
     /// How the last transaction of a producer and epoch ended: committed or not.
     pub ended: BTreeMap<(i64, i16), bool>,
-    /// Milliseconds after which an idle producer, and an idle transactional id, are forgotten; `None`: the defaults, which are
-    /// longer than any script.
-    pub expires_ms: Option<(u64, u64)>,
-    /// Brokers look for idle producers all the time, and not at sweeps only.
-    pub forgets_at_once: bool,
+    /// When who is idle is forgotten; `None`: the defaults, which are longer than any script.
+    pub expiration: Option<Expiration>,
     /// When a transactional id was used last.
     used_ms: BTreeMap<String, u64>,
     /// The epoch that a transactional id's producer named when it asked for its present one.
@@ -318,7 +326,7 @@ impl State {
 
     /// What brokers do before a request of a producer.
     pub(super) fn before_request(&mut self, now_ms: u64) {
-        if self.forgets_at_once {
+        if self.expiration.is_some_and(|expiration| expiration.at_once) {
             self.forget_idle(now_ms);
         }
     }
@@ -341,16 +349,16 @@ impl State {
 
     /// Producers whose records are old are forgotten, and transactional ids that nobody used.
     fn forget_idle(&mut self, now_ms: u64) {
-        let Some((producers, ids)) = self.expires_ms else { return };
+        let Some(Expiration { producers_ms, ids_ms, .. }) = self.expiration else { return };
         let now = EPOCH_MS + now_ms as i64;
         for p in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
             let open = &p.log.open;
-            p.log.producers.forget_older(now - producers as i64, |id| open.contains_key(&id));
+            p.log.producers.forget_older(now - producers_ms as i64, |id| open.contains_key(&id));
         }
         let Self { transactional, transactions, used_ms, .. } = self;
         transactional.retain(|name, (id, _)| {
             let idle = now_ms - used_ms.get(name).copied().unwrap_or(0);
-            idle < ids || transactions.contains_key(id)
+            idle < ids_ms || transactions.contains_key(id)
         });
     }
 

@@ -1,7 +1,7 @@
 //! Drawing restores: what the source holds, and what happens to the target and the store while it is restored.
 
 use super::{Drawing, PASSING};
-use crate::broker::Broken;
+use crate::broker::{Broken, Expiration};
 use crate::rng::Rng;
 use crate::script::{Action, At, Mode, Rival, Script, Settings};
 use crate::store::{Fault, Rule};
@@ -37,22 +37,30 @@ pub fn restore_script(seed: u64) -> Script {
     times.sort_unstable();
     let mut actions: Vec<_> = times.into_iter().map(|ms| At { ms, what: drawing.of_target() }).collect();
     let deaths = (1..=4).filter(|_| drawing.rng.percent(30)).map(|n| (n, drawing.rng.between(5, 200))).collect();
-    let target = if drawing.rng.percent(40) { drawing.there_before(&before) } else { Vec::new() };
+    let mut target = if drawing.rng.percent(40) { drawing.there_before(&before) } else { Vec::new() };
     if drawing.rng.percent(50) {
         for _ in 0..drawing.rng.between(1, 4) {
             actions.push(At { ms: drawing.rng.below(SPAN), what: drawing.of_others(&before) });
         }
-        actions.sort_by_key(|at| at.ms);
     }
-    let mut target = target;
     sweeps(seed, &before, &mut target, &mut actions);
     encounters(seed, &before, &mut target, &mut actions);
+    actions.sort_by_key(|at| at.ms);
     Script { seed, brokers, settings, before, target, actions, deaths, pause_ms: 0 }
+}
+
+/// The topics of the source, with how many partitions they have.
+fn created(before: &[Action]) -> impl Iterator<Item = (String, u64)> {
+    before.iter().filter_map(|action| match action {
+        Action::Create(name, partitions, _) => Some((name.clone(), *partitions as u64)),
+        _ => None,
+    })
 }
 
 /// Transactional ids last longer than requests may take.
 fn expiration(rng: &Rng, at_once: bool) -> Action {
-    Action::Expiration(*rng.pick(&[1_000, 3_000, 6_000]), *rng.pick(&[20_000, 60_000, 604_800_000]), at_once)
+    let (producers_ms, ids_ms) = (*rng.pick(&[1_000, 3_000, 6_000]), *rng.pick(&[20_000, 60_000, 604_800_000]));
+    Action::Expiration(Expiration { producers_ms, ids_ms, at_once })
 }
 
 /// Brokers that delete and forget, in some of the scripts: topics that keep records for a moment only, producers that are
@@ -76,18 +84,13 @@ fn sweeps(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut 
     for _ in 0..rng.between(1, 8) {
         actions.push(At { ms: rng.below(10 * SPAN), what: Action::Sweep });
     }
-    let created = before.iter().find_map(|action| match action {
-        Action::Create(name, partitions, _) => Some((name.clone(), *partitions)),
-        _ => None,
-    });
-    if let Some((topic, partitions)) = created.filter(|_| rng.percent(25)) {
+    if let Some((topic, partitions)) = created(before).next().filter(|_| rng.percent(25)) {
         let what = match rng.below(3) {
             0 => Action::Config(topic, "retention.ms".into(), "1000".into()),
-            _ => Action::Trim(topic, rng.below(partitions as u64) as i32, rng.between(5, 100)),
+            _ => Action::Trim(topic, rng.below(partitions) as i32, rng.between(5, 100)),
         };
         actions.push(At { ms: rng.below(SPAN), what });
     }
-    actions.sort_by_key(|at| at.ms);
 }
 
 /// What must come together to do harm, in some of the scripts: a stranger who writes where answers are lost, an attempt
@@ -95,14 +98,7 @@ fn sweeps(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut 
 /// held config that somebody changes just before brokers delete, brokers that do not know the target for a moment.
 fn encounters(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut Vec<At>) {
     let rng = Rng::new(seed, "draw-encounters");
-    let places: Vec<_> = before
-        .iter()
-        .filter_map(|action| match action {
-            Action::Create(name, partitions, _) => Some((name.clone(), *partitions as u64)),
-            _ => None,
-        })
-        .collect();
-    let (topic, partitions) = rng.pick(&places).clone();
+    let (topic, partitions) = rng.pick(&created(before).collect::<Vec<_>>()).clone();
     let ms = rng.below(SPAN / 2);
     match rng.below(10) {
         0 => {
@@ -133,7 +129,6 @@ fn encounters(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &
         }
         _ => {}
     }
-    actions.sort_by_key(|at| at.ms);
 }
 
 impl Drawing {
