@@ -107,9 +107,9 @@ impl Style {
     pub fn distance(&self, at: Timestamp) -> String {
         let seconds = self.now.duration_since(at).as_secs();
         if seconds >= 0 {
-            format!("{} ago", crate::show::words::duration(seconds))
+            format!("{} ago", crate::words::duration(seconds))
         } else {
-            format!("in {}", crate::show::words::duration(-seconds))
+            format!("in {}", crate::words::duration(-seconds))
         }
     }
 
@@ -213,7 +213,7 @@ impl Screen {
         if self.watched && !self.quiet {
             let room =
                 terminal_size::terminal_size_of(std::io::stderr()).map_or(USUAL, |(width, _)| usize::from(width.0));
-            let text = line.map(|line| crate::show::words::cut(line, room.saturating_sub(1))).unwrap_or_default();
+            let text = line.map(|line| crate::words::cut(line, room.saturating_sub(1))).unwrap_or_default();
             drop(write!(self.messages, "\r\u{1b}[K{text}"));
             drop(self.messages.flush());
         }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::Output;
 use crate::error::Error;
+use crate::forms::Output;
 use crate::screen::Screen;
 
 /// Version of the documents that commands print: fields are added, never changed.
