@@ -28,7 +28,7 @@ pub struct Terms {
 
 /// What to do with a Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum LeaseStep {
     /// It is nobody's, or its time is over: take it.
     Take,
     /// It is ours: renew it.
@@ -41,15 +41,15 @@ pub enum Step {
 ///
 /// How long is measured here, from the moment of observation: the times that a Lease names are of another machine's clock.
 #[must_use]
-pub fn step(lease: Option<&LeaseSpec>, me: &str, unchanged_for: Duration, terms: Terms) -> Step {
-    let Some(lease) = lease else { return Step::Take };
+pub fn step(lease: Option<&LeaseSpec>, me: &str, unchanged_for: Duration, terms: Terms) -> LeaseStep {
+    let Some(lease) = lease else { return LeaseStep::Take };
     match lease.holder_identity.as_deref() {
-        Some(holder) if holder == me => Step::Renew,
-        None | Some("") => Step::Take,
+        Some(holder) if holder == me => LeaseStep::Renew,
+        None | Some("") => LeaseStep::Take,
         Some(_) => {
             let theirs = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
             let duration = theirs.map_or(terms.duration, Duration::from_secs);
-            if unchanged_for > duration { Step::Take } else { Step::Leave }
+            if unchanged_for > duration { LeaseStep::Take } else { LeaseStep::Leave }
         }
     }
 }
@@ -94,10 +94,10 @@ pub async fn hold(client: &Client, candidate: Candidate<'_>, terms: Terms, obser
     let now = Timestamp::now();
     let old = found.as_ref().and_then(|lease| lease.spec.as_ref());
     let step = step(old, me, observed.unchanged_for(old), terms);
-    if step == Step::Leave {
+    if step == LeaseStep::Leave {
         return Ok(false);
     }
-    let taken = step == Step::Take;
+    let taken = step == LeaseStep::Take;
     let before = old.and_then(|spec| spec.lease_transitions).unwrap_or(0);
     let spec = LeaseSpec {
         holder_identity: Some(me.to_owned()),
@@ -160,13 +160,13 @@ mod tests {
     fn a_lease_is_taken_only_when_its_time_is_over() {
         let at = Timestamp::UNIX_EPOCH;
         for (lease, seconds, wanted) in [
-            (None, 0, Step::Take),
-            (Some(lease(None, at)), 1, Step::Take),
-            (Some(lease(Some(""), at)), 1, Step::Take),
-            (Some(lease(Some("me"), at)), 100, Step::Renew),
-            (Some(lease(Some("other"), at)), 10, Step::Leave),
-            (Some(lease(Some("other"), at)), 16, Step::Take),
-            (Some(LeaseSpec { lease_duration_seconds: None, ..lease(Some("other"), at) }), 14, Step::Leave),
+            (None, 0, LeaseStep::Take),
+            (Some(lease(None, at)), 1, LeaseStep::Take),
+            (Some(lease(Some(""), at)), 1, LeaseStep::Take),
+            (Some(lease(Some("me"), at)), 100, LeaseStep::Renew),
+            (Some(lease(Some("other"), at)), 10, LeaseStep::Leave),
+            (Some(lease(Some("other"), at)), 16, LeaseStep::Take),
+            (Some(LeaseSpec { lease_duration_seconds: None, ..lease(Some("other"), at) }), 14, LeaseStep::Leave),
         ] {
             assert_eq!(step(lease.as_ref(), "me", Duration::from_secs(seconds), TERMS), wanted, "{lease:?}");
         }
@@ -183,14 +183,14 @@ mod tests {
             };
             let look = |lease: &LeaseSpec| step(Some(lease), "me", observed.unchanged_for(Some(lease)), TERMS);
             for second in 0..100 {
-                assert_eq!(look(&theirs(second)), Step::Leave, "{hours} h, second {second}");
+                assert_eq!(look(&theirs(second)), LeaseStep::Leave, "{hours} h, second {second}");
                 tokio::time::advance(Duration::from_secs(1)).await;
             }
             // It renews no more: its time runs from the last change that was seen.
             tokio::time::advance(Duration::from_secs(13)).await;
-            assert_eq!(look(&theirs(99)), Step::Leave);
+            assert_eq!(look(&theirs(99)), LeaseStep::Leave);
             tokio::time::advance(Duration::from_secs(2)).await;
-            assert_eq!(look(&theirs(99)), Step::Take);
+            assert_eq!(look(&theirs(99)), LeaseStep::Take);
         }
     }
 }

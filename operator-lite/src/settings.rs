@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use crate::certificate::Lifetimes;
 use crate::error::Error;
+use crate::webhook::Rights;
 
 /// Validates resources of Kafka backups at admission and launches one runner pod per run.
 #[derive(Debug, Clone, Parser)]
@@ -99,15 +100,6 @@ fn namespace(text: &str) -> Result<String, String> {
     }
     Err("a namespace has lower-case letters, digits and '-', at most 63; leave the list out for all namespaces"
         .to_owned())
-}
-
-/// What happens to a resource whose author lacks a right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Rights {
-    /// It is refused.
-    Refuse,
-    /// It is kept, with a warning: while authors of older resources get their rights.
-    Warn,
 }
 
 /// Form of log lines.

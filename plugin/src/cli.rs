@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cluster::Connection;
 use crate::command;
@@ -47,35 +47,6 @@ pub struct Global {
     pub quiet: bool,
 }
 
-/// Where an archive is read.
-#[derive(Debug, Clone, Args)]
-pub struct From {
-    /// Read this store from here, without a cluster: a directory, or `s3://BUCKET/PREFIX`, `azure://ACCOUNT/CONTAINER`, `gs://BUCKET`
-    #[arg(long, value_name = "URL", help_heading = "Source")]
-    pub store: Option<String>,
-    /// Trust the authority in this file (PEM or DER) for the store's certificate, beside the system's
-    #[arg(long, value_name = "FILE", requires = "store", help_heading = "Source")]
-    pub ca_file: Option<std::path::PathBuf>,
-}
-
-/// Forms of what is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For people, with more columns.
-    Wide,
-    /// One document.
-    Json,
-    /// One document.
-    Yaml,
-    /// Names only.
-    Name,
-    /// A document a line.
-    Jsonl,
-}
-
 /// The commands.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
@@ -90,34 +61,34 @@ pub enum Command {
     #[command(subcommand)]
     Restore(command::restore::Command),
     /// Show what the runner of a backup or restore says
-    Logs(command::logs::Options),
+    Logs(command::logs::LogsFlags),
     /// Show how well backups are protected, what runs, and what is wrong
-    Status(command::status::Options),
+    Status(command::status::StatusFlags),
     /// List recovery points, or look into one: topics, partitions, offsets, times, sizes, configs, groups
-    Browse(command::browse::Options),
+    Browse(command::browse::BrowseFlags),
     /// Show records of a recovery point without restoring it
-    Peek(command::peek::Options),
+    Peek(command::peek::PeekFlags),
     /// Draw which moments can be restored, and where there are gaps
-    Timeline(command::timeline::Options),
+    Timeline(command::timeline::TimelineFlags),
     /// Read a recovery point and check it against its digests
-    Verify(command::verify::Options),
+    Verify(command::verify::VerifyFlags),
     /// Judge files as admission would, with line and column
-    Validate(command::validate::Options),
+    Validate(command::validate::ValidateFlags),
     /// Print or apply the operator and its definitions
-    Install(command::install::Options),
+    Install(command::install::InstallFlags),
     /// Print or remove what `install` applied
-    Uninstall(command::uninstall::Options),
+    Uninstall(command::uninstall::UninstallFlags),
     /// Look for what is not well in the cluster, each with its fix
-    Doctor(command::doctor::Options),
+    Doctor(command::doctor::DoctorFlags),
     /// Show the versions of this program and of what runs in the cluster
-    Version(command::version::Options),
+    Version(command::version::VersionFlags),
     /// Explain an error code or a field
-    Explain(command::explain::Options),
+    Explain(command::explain::ExplainFlags),
     /// Say what may follow some words
     #[command(name = "__complete", hide = true)]
-    Complete(command::complete::Options),
+    Complete(command::complete::CompleteFlags),
     /// Print a script that completes commands, for a shell
-    Completion(command::completion::Options),
+    Completion(command::completion::CompletionFlags),
 }
 
 /// Every command with its flags and examples, as Markdown.

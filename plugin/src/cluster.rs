@@ -21,6 +21,8 @@ use crate::near;
 use crate::overrides::Overrides;
 use crate::told::{REQUESTS, told};
 
+/// The field manager of what this program writes.
+pub(crate) const MANAGER: &str = "kubectl-kafka-backup";
 /// What this program calls itself to the API server.
 const AGENT: &str = concat!("kubectl-kafka-backup/", env!("CARGO_PKG_VERSION"));
 

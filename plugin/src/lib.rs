@@ -5,7 +5,7 @@
 //! What it never does: talk to Kafka, or write to an archive.
 //! Data comes from the API server and from stores; text goes to standard output, messages to standard error.
 //!
-//! Modules use only modules listed above them, but for `screen`, whose distances `show` words.
+//! Modules use only modules listed above them.
 
 // Descriptions of flags are shown as they stand here.
 #![allow(clippy::doc_markdown)]
@@ -16,6 +16,8 @@ pub mod error;
 
 pub mod located;
 pub mod near;
+pub mod words;
+
 pub mod screen;
 pub mod view;
 
@@ -30,5 +32,10 @@ mod changes;
 pub mod cluster;
 pub mod source;
 
-pub mod cli;
+pub mod forms;
+
 pub mod command;
+
+pub mod cli;
+
+pub mod dispatch;

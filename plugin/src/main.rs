@@ -7,7 +7,7 @@ use plugin::cli::Cli;
 use plugin::error::Error;
 use plugin::exit::Exit;
 use plugin::screen::{Screen, Tone};
-use plugin::show::words::safe_lines;
+use plugin::words::safe_lines;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::from)?;
-    let exit = runtime.block_on(plugin::command::execute(cli, screen));
+    let exit = runtime.block_on(plugin::dispatch::execute(cli, screen));
     // Work that nobody waits for any more is not waited for.
     runtime.shutdown_background();
     let exit = exit?;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 
 use crate::error::Error;
-use crate::show::words::{cut, harmless, safe, safe_json};
+use crate::words::{cut, harmless, safe, safe_json};
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -122,9 +122,9 @@ impl Style {
     pub fn distance(&self, at: Timestamp) -> String {
         let seconds = self.now.duration_since(at).as_secs();
         if seconds >= 0 {
-            format!("{} ago", crate::show::words::duration(seconds))
+            format!("{} ago", crate::words::duration(seconds))
         } else {
-            format!("in {}", crate::show::words::duration(-seconds))
+            format!("in {}", crate::words::duration(-seconds))
         }
     }
 

@@ -1,6 +1,6 @@
 //! The house rules that a machine can check: edges between crates, file sizes, module headers, pure modules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -230,4 +230,105 @@ fn the_version_is_written_once() {
     let found: Vec<&str> =
         list.lines().filter(|name| !made.contains(name) && *name != "CHANGELOG.md").filter(named).collect();
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// A name for what stands side by side in a folder: a file, or a folder with its files.
+type Names = Vec<String>;
+
+/// The module of a file below `src/`, from the outermost on.
+fn module(path: &str) -> Names {
+    let mut names: Names = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    names.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+    names
+}
+
+/// The modules that a text names by `crate::` or `super::`.
+fn used(module: &Names, text: &str) -> Vec<Names> {
+    let mut out = Vec::new();
+    for word in ["crate::", "super::"] {
+        for (at, _) in text.match_indices(word) {
+            let begins = text[..at]
+                .chars()
+                .next_back()
+                .is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != ':');
+            if !begins {
+                continue;
+            }
+            let (mut base, mut rest) = (Names::new(), &text[at..]);
+            if let Some(after) = rest.strip_prefix("crate::") {
+                rest = after;
+            } else {
+                base.clone_from(module);
+                while let Some(after) = rest.strip_prefix("super::") {
+                    base.pop();
+                    rest = after;
+                }
+            }
+            let path = |text: &str| {
+                text.split("::")
+                    .map(|name| name.trim().to_owned())
+                    .take_while(|name| !name.is_empty())
+                    .collect::<Names>()
+            };
+            let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let parts: Vec<Names> = match rest.strip_prefix('{') {
+                // Of a list, the first name of each part.
+                Some(list) => list
+                    .split(';')
+                    .next()
+                    .unwrap_or_default()
+                    .split(',')
+                    .map(|part| path(part.trim().split('{').next().unwrap_or_default()))
+                    .collect(),
+                None => vec![path(rest.split(|c: char| !is_name(c)).next().unwrap_or_default())],
+            };
+            out.extend(parts.into_iter().map(|part| [base.clone(), part].concat()));
+        }
+    }
+    out
+}
+
+/// A module uses its neighbours one way: none of them comes back to it.
+#[test]
+fn no_modules_use_each_other_in_circles() {
+    // Of the archive, until they are one way, too.
+    let known = ["runner/archive/src/: entry, rollup", "runner/archive/src/open: breaker, guard"];
+    let mut edges: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| is_product(name)) {
+        let Some((package, path)) = name.split_once("/src/") else { continue };
+        let module = module(path);
+        let code: Vec<&str> = product(&text).iter().map(|line| line.split("//").next().unwrap_or_default()).collect();
+        for other in used(&module, &code.join("\n")) {
+            let same = module.iter().zip(&other).take_while(|(a, b)| a == b).count();
+            let (Some(from), Some(to)) = (module.get(same), other.get(same)) else { continue };
+            let folder = format!("{package}/src/{}", module[..same].join("/"));
+            let is_module = |name: &str| {
+                let base = root().join(&folder).join(name);
+                base.with_extension("rs").is_file() || base.join("mod.rs").is_file()
+            };
+            if is_module(from) && is_module(to) {
+                edges.entry(folder).or_default().insert((from.clone(), to.clone()));
+            }
+        }
+    }
+    assert!(edges.values().map(BTreeSet::len).sum::<usize>() > 300, "the modules were not read");
+    let mut circles = Vec::new();
+    for (folder, edges) in &edges {
+        // What is used by nobody that is left, or uses nobody, is in no circle.
+        let mut left = edges.clone();
+        loop {
+            let from: BTreeSet<String> = left.iter().map(|(from, _)| from.clone()).collect();
+            let to: BTreeSet<String> = left.iter().map(|(_, to)| to.clone()).collect();
+            let before = left.len();
+            left.retain(|(a, b)| to.contains(a) && from.contains(b));
+            if left.len() == before {
+                break;
+            }
+        }
+        let names: BTreeSet<&str> = left.iter().map(|(from, _)| from.as_str()).collect();
+        if !names.is_empty() {
+            circles.push(format!("{folder}: {}", names.into_iter().collect::<Vec<_>>().join(", ")));
+        }
+    }
+    assert_eq!(circles, known, "split what both need into a module of its own");
 }

@@ -26,7 +26,6 @@ use super::TlsListener;
 use super::review::{judge, shorten};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::settings::Rights;
 
 /// Most bytes of a review: two objects of the largest size that etcd keeps (1.5 MiB by default), written as JSON.
 const LARGEST: usize = 4 << 20;
@@ -38,6 +37,15 @@ const VISIT: Duration = Duration::from_secs(12);
 const BODY: Duration = Duration::from_secs(4);
 /// Bytes of bodies that are held at once.
 const BODIES: usize = 32 << 20;
+
+/// What happens to a resource whose author lacks a right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rights {
+    /// It is refused.
+    Refuse,
+    /// It is kept, with a warning: while authors of older resources get their rights.
+    Warn,
+}
 
 #[derive(Clone)]
 struct Judge {

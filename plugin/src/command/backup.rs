@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
-use crate::show::words;
+use crate::words;
 
 /// Commands about backups.
 #[derive(Debug, Subcommand)]

@@ -7,10 +7,10 @@ use inspect::{Answer, PointDetail, Question};
 use super::points::{Points, Wanted, with_points};
 use super::watch::{Watch, pause, watch};
 use super::{newest, print, with_source};
-use crate::cli::{From, Output};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
@@ -27,7 +27,7 @@ Examples:
   kubectl kafka-backup browse nightly-20261120-020000/orders     partitions and configs of a topic
   kubectl kafka-backup browse nightly-20261120-020000 --groups   positions of consumer groups
   kubectl kafka-backup browse --store s3://backups/kafka         without a cluster")]
-pub struct Options {
+pub struct BrowseFlags {
     /// BACKUP, POINT, POINT/TOPIC or POINT/TOPIC/PARTITION; `latest` as POINT is the newest of all
     place: Option<String>,
     /// Show the positions of consumer groups
@@ -39,14 +39,14 @@ pub struct Options {
     #[command(flatten)]
     watch: Watch,
     #[command(flatten)]
-    from: From,
+    from: ReadFrom,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
 /// Shows points, or what one holds.
-pub(crate) async fn browse(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn browse(options: BrowseFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let place = options.place.as_deref().unwrap_or_default();
     let mut parts = place.splitn(3, '/');
     let (name, topic, partition) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
@@ -101,7 +101,7 @@ fn list(backups: &[Backup], output: Output, screen: &mut Screen) -> Result<(), E
             let text = show::points::points(backups, output == Output::Wide, &screen.style);
             screen.text(&text)?;
             for problem in backups.iter().flat_map(|backup| &backup.problems) {
-                screen.say(&format!("damaged: {}", show::words::safe(problem)));
+                screen.say(&format!("damaged: {}", crate::words::safe(problem)));
             }
             Ok(())
         }
@@ -117,7 +117,7 @@ fn look(
     detail: &PointDetail,
     topic: Option<&str>,
     partition: Option<&str>,
-    options: &Options,
+    options: &BrowseFlags,
     screen: &mut Screen,
 ) -> Result<(), Error> {
     if !matches!(options.output, Output::Table | Output::Wide) {
@@ -141,7 +141,12 @@ fn look(
     found.into_iter().try_for_each(|topic| screen.text(&show::detail::topic(detail, topic, partition, &style)))
 }
 
-fn document(detail: &PointDetail, topic: Option<&str>, options: &Options, screen: &mut Screen) -> Result<(), Error> {
+fn document(
+    detail: &PointDetail,
+    topic: Option<&str>,
+    options: &BrowseFlags,
+    screen: &mut Screen,
+) -> Result<(), Error> {
     let mut shown = detail.clone();
     if let Some(wanted) = topic {
         shown.topics.retain(|topic| topic.name == wanted || topic.id == wanted);

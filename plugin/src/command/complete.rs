@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::oso::{KafkaBackup, KafkaRestore};
-use clap::{Args, Command, CommandFactory, FromArgMatches};
+use clap::{Args, Command, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use kube::ResourceExt;
 use tokio::runtime::Handle;
 
-use crate::cli::Cli;
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -26,7 +25,7 @@ const FOLDERS: &str = ":6";
 
 /// Flags of `__complete`.
 #[derive(Debug, Args)]
-pub struct Options {
+pub struct CompleteFlags {
     /// The words so far; the last is not finished
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
@@ -63,8 +62,8 @@ const PLACES: [(&[&str], &str, Names); 15] = [
 ];
 
 /// Prints what may follow.
-pub(crate) async fn complete(options: &Options, screen: &mut Screen) -> Result<Exit, Error> {
-    let connection = connection(&options.words);
+pub(crate) async fn complete(options: &CompleteFlags, command: Command, screen: &mut Screen) -> Result<Exit, Error> {
+    let connection = connection(&options.words, command.clone());
     let words = options.words.clone();
     // The engine asks for names where it stands: on a thread that may wait.
     let found = tokio::task::spawn_blocking(move || {
@@ -72,7 +71,7 @@ pub(crate) async fn complete(options: &Options, screen: &mut Screen) -> Result<E
             let live = async { tokio::time::timeout(PATIENCE, live(&connection, names)).await.unwrap_or_default() };
             Handle::current().block_on(live)
         });
-        following(&words, ask)
+        following(&words, command, ask)
     });
     let found = found.await.unwrap_or_default();
     for word in &found {
@@ -83,10 +82,10 @@ pub(crate) async fn complete(options: &Options, screen: &mut Screen) -> Result<E
 }
 
 /// kubectl's own flags among the words so far, before and after the command.
-fn connection(words: &[String]) -> Connection {
+fn connection(words: &[String], command: Command) -> Connection {
     let before = words.split_last().map(|(_, before)| before).unwrap_or_default();
     let words = std::iter::once("kubectl-kafka_backup").chain(before.iter().map(String::as_str));
-    let Ok(matches) = Cli::command().ignore_errors(true).try_get_matches_from(words) else {
+    let Ok(matches) = command.ignore_errors(true).try_get_matches_from(words) else {
         return Connection::default();
     };
     let mut innermost = &matches;
@@ -104,8 +103,8 @@ fn directive(found: &[String]) -> &'static str {
 type Ask = Arc<dyn Fn(Names) -> Vec<String> + Send + Sync>;
 
 /// The words that may stand where the last one stands, and begin as it does.
-fn following(words: &[String], ask: Ask) -> Vec<String> {
-    let mut command = PLACES.iter().fold(Cli::command(), |command, (path, argument, names)| {
+fn following(words: &[String], command: Command, ask: Ask) -> Vec<String> {
+    let mut command = PLACES.iter().fold(command, |command, (path, argument, names)| {
         let (ask, names) = (Arc::clone(&ask), *names);
         let known = move || ask(names).into_iter().map(CompletionCandidate::new).collect::<Vec<_>>();
         with(command, path, argument, ArgValueCandidates::new(known))
@@ -150,11 +149,14 @@ async fn live(connection: &Connection, names: Names) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::Cli;
 
     fn after(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        following(&words, Arc::new(|names| vec![format!("{names:?}"), format!("other-{names:?}")]))
+        following(&words, Cli::command(), Arc::new(|names| vec![format!("{names:?}"), format!("other-{names:?}")]))
     }
 
     fn has(words: &[&str], word: &str) -> bool {
@@ -204,7 +206,7 @@ mod tests {
         ] {
             let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
             words.push(String::new());
-            let flags = connection(&words);
+            let flags = connection(&words, Cli::command());
             assert_eq!(
                 (flags.namespace.as_deref(), flags.context.as_deref()),
                 (Some("shop"), Some("work")),

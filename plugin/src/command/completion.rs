@@ -1,9 +1,8 @@
 //! `completion`: scripts that complete commands.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
@@ -16,15 +15,15 @@ kubectl itself completes plugins by a program `kubectl_complete-kafka_backup` on
 Examples:
   kubectl kafka-backup completion bash > ~/.local/share/bash-completion/completions/kubectl-kafka_backup
   source <(kubectl kafka-backup completion zsh)")]
-pub struct Options {
+pub struct CompletionFlags {
     /// The shell
     shell: Shell,
 }
 
 /// Prints a script.
-pub(crate) fn completion(options: &Options, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) fn completion(options: &CompletionFlags, mut command: Command, screen: &mut Screen) -> Result<Exit, Error> {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "kubectl-kafka_backup", &mut text);
+    clap_complete::generate(options.shell, &mut command, "kubectl-kafka_backup", &mut text);
     screen.bytes(&text)?;
     Ok(Exit::Done)
 }

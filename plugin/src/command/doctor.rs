@@ -17,12 +17,12 @@ use serde::Serialize;
 use super::print;
 use super::probe::{self, Admission};
 use super::version::{self, OPERATOR};
-use crate::cli::Output;
 use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::Output;
 use crate::screen::{Screen, Tone};
-use crate::show::words::{duration, safe};
+use crate::words::{duration, safe};
 
 /// The Secret of the webhook's certificate.
 const WEBHOOK_SECRET: &str = "kafka-backup-webhook";
@@ -44,7 +44,7 @@ Examples:
   kubectl kafka-backup doctor        definitions, operator, admission, rights, clock and runs; each with its fix
 
 Exit code 1: something is not well.")]
-pub struct Options {
+pub struct DoctorFlags {
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -83,7 +83,7 @@ fn bad(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> 
 }
 
 /// Looks at everything.
-pub(crate) async fn doctor(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn doctor(options: DoctorFlags, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
     // The first question: whether the cluster answers at all.
     let version = cluster.client.apiserver_version().await;
     let version = version.map_err(|error| crate::cluster::failed("ask the API server for its version", error))?;

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::near;
 use crate::screen::{Screen, Tone};
 use crate::show::table::{Cell, table};
-use crate::show::words;
+use crate::words;
 
 /// Flags of `explain`.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ Examples:
   kubectl kafka-backup explain KB2003
   kubectl kafka-backup explain kafkabackup.spec.schedule
   kubectl kafka-backup explain kafkarestore.spec.pitr")]
-pub struct Options {
+pub struct ExplainFlags {
     /// CODE such as KB4001, or KIND.FIELD such as kafkabackup.spec.topics
     what: Option<String>,
     /// The API group of KIND
@@ -27,7 +27,7 @@ pub struct Options {
 }
 
 /// Explains a code or a field.
-pub(crate) fn explain(options: &Options, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) fn explain(options: &ExplainFlags, screen: &mut Screen) -> Result<Exit, Error> {
     let Some(what) = &options.what else {
         let rows: Vec<Vec<Cell>> =
             Code::ALL.iter().map(|code| vec![code.as_str().into(), code.title().into()]).collect();

@@ -10,13 +10,11 @@ use super::print;
 use super::probe::{self, Admission};
 use super::replaced::replaced;
 use crate::changes::Changes;
-use crate::cluster::{Cluster, Connection, definition, failed};
+use crate::cluster::{Cluster, Connection, MANAGER, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
 
-/// The field manager of what is applied.
-pub(super) const MANAGER: &str = "kubectl-kafka-backup";
 /// How long the operator may take to be ready, and what is removed to be gone.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
 /// How often both are looked at.
@@ -70,7 +68,7 @@ Examples:
   kubectl kafka-backup install --apply --operator-image registry.example.com/kafka-backup-operator:TAG \\
       --runner-image registry.example.com/kafka-backup-runner:TAG
   kubectl kafka-backup install --groups kafka.oso.sh,kafkabackup.com | kubectl diff -f -")]
-pub struct Options {
+pub struct InstallFlags {
     /// Apply instead of printing: server-side, also over an older version
     #[arg(long)]
     apply: bool,
@@ -92,7 +90,11 @@ pub struct Options {
 }
 
 /// Prints or applies the manifests.
-pub(crate) async fn install(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn install(
+    options: InstallFlags,
+    connection: &Connection,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
     let objects = objects(&options)?;
     if !options.apply {
         let text: Vec<String> = objects.iter().map(print::yaml).collect::<Result<_, _>>()?;
@@ -117,7 +119,7 @@ pub(crate) async fn install(options: Options, connection: &Connection, screen: &
 
 /// Everything that `install` of all groups applies, in that order.
 pub(super) fn everything() -> Result<Vec<Value>, Error> {
-    objects(&Options {
+    objects(&InstallFlags {
         apply: true,
         yes: false,
         groups: vec![Group::Oso, Group::Strimzi, Group::Released],
@@ -128,13 +130,13 @@ pub(super) fn everything() -> Result<Vec<Value>, Error> {
 }
 
 /// The definitions of the kinds that are served.
-fn definitions(options: &Options) -> Vec<CustomResourceDefinition> {
+fn definitions(options: &InstallFlags) -> Vec<CustomResourceDefinition> {
     // Looking into archives is of no group that users choose.
     let wanted = |name: &str| name == api::inspection::GROUP || options.groups.iter().any(|group| group.name() == name);
     api::document::KINDS.iter().filter(|kind| wanted(kind.group)).map(api::document::Kind::definition).collect()
 }
 
-fn objects(options: &Options) -> Result<Vec<Value>, Error> {
+fn objects(options: &InstallFlags) -> Result<Vec<Value>, Error> {
     let mut out: Vec<Value> = definitions(options).iter().map(print::value).collect::<Result<_, _>>()?;
     if options.crds_only {
         return Ok(out);
@@ -187,7 +189,7 @@ async fn apply(cluster: &Cluster, object: &Value) -> Result<String, Error> {
 }
 
 /// Waits until definitions are served and the operator is ready.
-async fn ready(cluster: &Cluster, options: &Options, screen: &mut Screen) -> Result<(), Error> {
+async fn ready(cluster: &Cluster, options: &InstallFlags, screen: &mut Screen) -> Result<(), Error> {
     use k8s_openapi::api::apps::v1::Deployment;
     if options.crds_only {
         return Ok(());
@@ -231,7 +233,7 @@ mod tests {
     #[test]
     fn another_runner_image_makes_other_pods() {
         let digest = |runner_image: &str| {
-            let options = Options {
+            let options = InstallFlags {
                 apply: false,
                 yes: false,
                 groups: vec![Group::Oso],

@@ -16,13 +16,13 @@ use inspect::{Answer, Question};
 
 use super::{or_interrupt, with_source};
 use crate::changes::Changes;
-use crate::cli::From;
 use crate::cluster::{Cluster, Connection, failed, pages};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::ReadFrom;
 use crate::screen::{Screen, Style, Tone};
-use crate::show::words::{self, count, plural, safe, size};
 use crate::source::Source;
+use crate::words::{self, count, plural, safe, size};
 
 /// How long a container whose log has ended may take to have ended, too, as the API server knows it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ Examples:
   kubectl kafka-backup logs nightly -n shop         the newest run of a backup, and what the cluster says of it
   kubectl kafka-backup logs back -n shop -f         follow it
   kubectl kafka-backup logs nightly -o raw          lines as the runner writes them")]
-pub struct Options {
+pub struct LogsFlags {
     /// Backup or restore
     name: String,
     /// Go on while the run works
@@ -58,7 +58,7 @@ enum Form {
 }
 
 /// Shows what the runner said.
-pub(crate) async fn logs(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn logs(options: LogsFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     match or_interrupt(said(&options, connection, screen)).await? {
         None => Ok(Exit::Done),
         Some(target) => kept(&options, &target, connection, screen).await,
@@ -66,7 +66,7 @@ pub(crate) async fn logs(options: Options, connection: &Connection, screen: &mut
 }
 
 /// Shows what the newest pod says; where none is left, whose it was.
-async fn said(options: &Options, connection: &Connection, screen: &mut Screen) -> Result<Option<Target>, Error> {
+async fn said(options: &LogsFlags, connection: &Connection, screen: &mut Screen) -> Result<Option<Target>, Error> {
     let cluster = &Cluster::connect(connection).await?;
     let target = target(cluster, &options.name).await?;
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
@@ -147,11 +147,16 @@ async fn target(cluster: &Cluster, name: &str) -> Result<Target, Error> {
 }
 
 /// What was kept after the pod has gone: the lines of the run in the archive.
-async fn kept(options: &Options, target: &Target, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+async fn kept(
+    options: &LogsFlags,
+    target: &Target,
+    connection: &Connection,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
     screen.say(&format!("the pod of `{}` is gone; its status says: {}", options.name, safe(&target.message)));
     let Some((point, run)) = target.run.clone() else { return Ok(Exit::Done) };
     screen.say("what the run said is read from the archive");
-    let here = From { store: None, ca_file: None };
+    let here = ReadFrom { store: None, ca_file: None };
     let read = async |source: &Source, screen: &mut Screen| {
         let mut answers = source.ask(Question::Log { name: point.clone(), run });
         while let Some(answer) = answers.next().await? {

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod install;
 pub mod kafka;
 pub mod logs;
+mod made;
 mod paste;
 pub mod peek;
 mod plan;
@@ -33,34 +34,16 @@ pub mod write;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::cli::{Cli, Command, From};
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
-use crate::exit::Exit;
+use crate::forms::ReadFrom;
 use crate::screen::Screen;
 use crate::source::{Direct, Source, Through};
 
-/// Does what the command line says.
-///
-/// # Errors
-/// Why it could not.
-pub async fn execute(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
-    // These let go of what they made in the cluster before they end.
-    let tidies = matches!(
-        cli.command,
-        Command::Restore(_)
-            | Command::Logs(_)
-            | Command::Browse(_)
-            | Command::Peek(_)
-            | Command::Timeline(_)
-            | Command::Verify(_)
-    );
-    let work = Box::pin(dispatch(cli.command, &cli.global.connection, screen));
-    if tidies { work.await } else { or_interrupt(work).await }
-}
-
 /// Does the work, unless somebody presses Ctrl-C.
-fn or_interrupt<T>(work: impl Future<Output = Result<T, Error>>) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
+pub(crate) fn or_interrupt<T>(
+    work: impl Future<Output = Result<T, Error>>,
+) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
     Box::pin(async move {
         tokio::select! {
             result = work => result,
@@ -69,32 +52,10 @@ fn or_interrupt<T>(work: impl Future<Output = Result<T, Error>>) -> Pin<Box<impl
     })
 }
 
-async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
-    match command {
-        Command::Validate(options) => validate::validate(options, connection, screen).await,
-        Command::Install(options) => install::install(options, connection, screen).await,
-        Command::Uninstall(options) => uninstall::uninstall(options, connection, screen).await,
-        Command::Doctor(options) => doctor::doctor(options, &Cluster::connect(connection).await?, screen).await,
-        Command::Version(options) => version::version(options, connection, screen).await,
-        Command::Restore(command) => Box::pin(restore::restore(command, connection, screen)).await,
-        Command::Logs(options) => logs::logs(options, connection, screen).await,
-        Command::Browse(options) => browse::browse(options, connection, screen).await,
-        Command::Peek(options) => peek::peek(options, connection, screen).await,
-        Command::Timeline(options) => timeline::timeline(options, connection, screen).await,
-        Command::Verify(options) => verify::verify(options, connection, screen).await,
-        Command::Backup(command) => backup::backup(command, connection, screen).await,
-        Command::Schedule(command) => schedule::schedule(command, connection, screen).await,
-        Command::Status(options) => status::status(options, &Cluster::connect(connection).await?, screen).await,
-        Command::Explain(options) => explain::explain(&options, screen),
-        Command::Complete(options) => complete::complete(&options, screen).await,
-        Command::Completion(options) => completion::completion(&options, screen),
-    }
-}
-
 /// Works with what a command reads, and lets go of it however that ends. `name` is the backup or point that is meant, if one
 /// is named; `records` tells whether what records hold will be shown.
 async fn with_source<T>(
-    from: &From,
+    from: &ReadFrom,
     connection: &Connection,
     name: &str,
     records: bool,

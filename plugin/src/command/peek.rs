@@ -6,13 +6,14 @@ use clap::{Args, ValueEnum};
 use inspect::{Answer, LARGEST_RECORD, Payload, Peek, Question, Record};
 
 use super::{newest, print, with_source};
-use crate::cli::{From, Output};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
-use crate::show::{self, words};
+use crate::show;
 use crate::source::{Answers, Source};
+use crate::words;
 
 /// Flags of `peek`.
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ Examples:
   kubectl kafka-backup peek nightly orders -o jsonl | jq .value
 
 Exit code 1: no record was found.")]
-pub struct Options {
+pub struct PeekFlags {
     /// POINT, or a backup: then its newest; `latest` is the newest of all
     point: String,
     /// Topic, or the id of one of its lineages
@@ -50,7 +51,7 @@ pub struct Options {
     #[arg(long)]
     headers: bool,
     #[command(flatten)]
-    from: From,
+    from: ReadFrom,
     /// Form of the records; raw: the values alone, each followed by a line feed, with control bytes escaped on a terminal
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
@@ -67,7 +68,7 @@ enum Form {
 }
 
 /// Shows records.
-pub(crate) async fn peek(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn peek(options: PeekFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let key = options.key.as_deref().map(key).transpose()?;
     let name = newest(&options.point);
     let question = Question::Peek(Peek {
@@ -85,7 +86,7 @@ pub(crate) async fn peek(options: Options, connection: &Connection, screen: &mut
 }
 
 /// Shows records as they come, and says what was looked at. Returns how many there were.
-async fn show_all(mut answers: Answers, options: &Options, screen: &mut Screen) -> Result<u64, Error> {
+async fn show_all(mut answers: Answers, options: &PeekFlags, screen: &mut Screen) -> Result<u64, Error> {
     let (mut shown, mut first) = (0, true);
     while let Some(answer) = answers.next().await? {
         match answer {
@@ -118,7 +119,7 @@ async fn show_all(mut answers: Answers, options: &Options, screen: &mut Screen) 
     Ok(shown)
 }
 
-fn print_record(record: &Record, options: &Options, screen: &mut Screen) -> Result<(), Error> {
+fn print_record(record: &Record, options: &PeekFlags, screen: &mut Screen) -> Result<(), Error> {
     match options.output {
         Form::Table => {
             let line = show::records::line(record, options.headers, &screen.style);

@@ -10,18 +10,18 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, LogParams};
 use serde_json::{Map, Value, json};
 
+use super::made::{document, progress};
 use super::paste::create_of;
-use super::restore::{document, progress};
 use super::wait::{Progress, until_over};
 use super::write::{self, DryRun, Write};
 use super::{or_interrupt, print};
 use crate::changes::Changes;
-use crate::cli::Output;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::Output;
 use crate::screen::{Screen, Tone};
-use crate::show::words::safe_lines;
+use crate::words::safe_lines;
 
 /// The dry run to make.
 pub(super) struct DryRunOf<'a> {

@@ -6,9 +6,9 @@ use inspect::Question;
 use jiff::Timestamp;
 
 use super::{or_interrupt, with_source};
-use crate::cli::{From, Output};
 use crate::cluster::{Cluster, Connection, failed};
 use crate::error::Error;
+use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::source::Source;
 use crate::view::listing::{Backup, Listing};
@@ -19,7 +19,7 @@ use crate::view::recent::recent;
 pub(super) struct Wanted {
     /// Backup; all when absent.
     pub(super) name: Option<String>,
-    /// From when on; all when absent.
+    /// ReadFrom when on; all when absent.
     pub(super) since: Option<Timestamp>,
     /// Of all points, only those around this moment matter.
     pub(super) at: Option<Timestamp>,
@@ -68,7 +68,7 @@ impl Points<'_> {
 
 /// Works with the points that are asked for.
 pub(super) async fn with_points<T>(
-    from: &From,
+    from: &ReadFrom,
     connection: &Connection,
     wanted: Wanted,
     screen: &mut Screen,

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::Output;
 use crate::error::Error;
+use crate::forms::Output;
 use crate::screen::Screen;
-use crate::show::words::safe;
+use crate::words::safe;
 
 /// Version of the documents that commands print: fields are added, never changed.
 pub const API_VERSION: &str = "cli.kafka-backup.dev/v1alpha1";

@@ -5,8 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::ResourceExt;
 use kube::api::Api;
 
-use super::install::MANAGER;
-use crate::cluster::{Cluster, failed};
+use crate::cluster::{Cluster, MANAGER, failed};
 use crate::error::Error;
 
 /// What is said of each definition in the cluster that somebody else made and that ours would change.

@@ -7,17 +7,17 @@ use serde_json::{Map, Value, json};
 
 use super::confirm::confirm;
 use super::kafka::Kafka;
+use super::made::{document, progress};
 use super::or_interrupt;
 use super::plan::{DryRunOf, plan};
 use super::print;
-use super::wait::{Progress, Wait, next, wait};
+use super::wait::{Wait, next, wait};
 use super::write::{self, DryRun, Write};
-use crate::cli::Output;
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::Output;
 use crate::screen::Screen;
-use crate::show::words;
 
 /// Commands about restores.
 #[derive(Debug, Subcommand)]
@@ -44,7 +44,7 @@ Examples:
 
 /// What to restore, where to, and how.
 #[derive(Debug, Args)]
-struct Work {
+struct RestoreFlags {
     /// KafkaBackup whose recovery point is restored
     #[arg(long, value_name = "NAME")]
     from: String,
@@ -83,7 +83,7 @@ struct Work {
 #[derive(Debug, Args)]
 pub struct Plan {
     #[command(flatten)]
-    work: Work,
+    work: RestoreFlags,
     /// How long to wait for the plan
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = crate::cluster::duration)]
     timeout: std::time::Duration,
@@ -98,7 +98,7 @@ pub struct Create {
     /// Name of the new KafkaRestore
     name: String,
     #[command(flatten)]
-    work: Work,
+    work: RestoreFlags,
     /// Refuse if the plan is not the one with this fingerprint
     #[arg(long, value_name = "DIGITS")]
     plan_fingerprint: Option<String>,
@@ -158,11 +158,7 @@ async fn create(options: Create, connection: &Connection, screen: &mut Screen) -
     }
 }
 
-pub(super) fn document(name: &str, spec: Map<String, Value>) -> Value {
-    json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": name}, "spec": spec})
-}
-
-async fn spec(work: &Work, cluster: Option<&Cluster>) -> Result<Map<String, Value>, Error> {
+async fn spec(work: &RestoreFlags, cluster: Option<&Cluster>) -> Result<Map<String, Value>, Error> {
     let mut reference = Map::from_iter([("name".to_owned(), Value::from(work.from.clone()))]);
     if let Some(namespace) = &work.from_namespace {
         reference.insert("namespace".to_owned(), namespace.clone().into());
@@ -207,22 +203,4 @@ async fn spec(work: &Work, cluster: Option<&Cluster>) -> Result<Map<String, Valu
         spec.insert("includeOffsetHeaders".to_owned(), false.into());
     }
     Ok(spec)
-}
-
-/// How far a restore is.
-pub(super) fn progress(object: &KafkaRestore) -> Progress {
-    let status = object.status.clone().unwrap_or_default();
-    let message = status.message.clone().unwrap_or_else(|| "waiting for the operator".to_owned());
-    match status.phase.as_deref() {
-        Some("Completed") => {
-            let moved = words::plural(status.records_restored.unwrap_or(0), "record");
-            Progress::Over(true, format!("{message}: {moved}, {}", words::size(status.bytes_restored.unwrap_or(0))))
-        }
-        Some("Failed" | "RolledBack") => Progress::Over(false, message),
-        _ => {
-            let percent = status.progress_percent.map(|percent| format!("{percent:.0}%  ")).unwrap_or_default();
-            let left = status.eta_ms.map(|millis| format!(", {} left", words::duration((millis / 1_000) as i64)));
-            Progress::Going(format!("{percent}{message}{}", left.unwrap_or_default()))
-        }
-    }
 }

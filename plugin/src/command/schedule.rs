@@ -12,10 +12,10 @@ use serde_json::json;
 
 use super::write::{self, DryRun, Write};
 use super::{backup, print};
-use crate::cli::Output;
 use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::Output;
 use crate::screen::Screen;
 use crate::show;
 use crate::view::ticks::{Tick, ticks};

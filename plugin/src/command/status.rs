@@ -12,10 +12,10 @@ use kube::api::{Api, ListParams};
 use super::print;
 use super::watch::{Watch, watch};
 use crate::changes::Changes;
-use crate::cli::Output;
 use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::Output;
 use crate::screen::Screen;
 use crate::show;
 use crate::view::status::Status;
@@ -35,7 +35,7 @@ Examples:
   kubectl kafka-backup status -A -l team=shop     those with a label
   kubectl kafka-backup status -A --exit-code      as a probe: 1 if something is late or failed
   kubectl kafka-backup status -w                  again and again")]
-pub struct Options {
+pub struct StatusFlags {
     /// Backup or restore; all when absent
     name: Option<String>,
     /// Only those with these labels: `team=shop`, `tier!=test`
@@ -52,7 +52,7 @@ pub struct Options {
 }
 
 /// Shows the state of backups and restores.
-pub(crate) async fn status(options: Options, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn status(options: StatusFlags, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
     let (name, output) = (options.name.as_deref(), options.output);
     let labels = options.selector.as_deref();
     let look = async |now| look(name, labels, cluster, now).await;

@@ -9,10 +9,10 @@ use kube::ResourceExt;
 use super::points::{Points, Wanted, with_points};
 use super::print;
 use super::watch::{Watch, pause, watch};
-use crate::cli::{From, Output};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::view::coverage::{Coverage, Recall};
@@ -29,7 +29,7 @@ Examples:
 
 Exit code 1: something of a backup is damaged; with --at: nothing can be restored, or the moment lies
 before the first point.")]
-pub struct Options {
+pub struct TimelineFlags {
     /// Backup; all when absent
     name: Option<String>,
     /// How far back: 36h, 14d, 8w, or an RFC 3339 time
@@ -44,14 +44,18 @@ pub struct Options {
     #[command(flatten)]
     watch: Watch,
     #[command(flatten)]
-    from: From,
+    from: ReadFrom,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
 /// Shows a picture of time.
-pub(crate) async fn timeline(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn timeline(
+    options: TimelineFlags,
+    connection: &Connection,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
     let since = since(&options.since, screen.style.now)?;
     let at = options.at.map(Timestamp::from_millisecond).transpose();
     let at = at.map_err(|_| Error::usage("--at is not a time", "write 2026-11-19T08:00:00Z"))?;
@@ -88,7 +92,7 @@ pub(crate) async fn timeline(options: Options, connection: &Connection, screen: 
     with_points(&options.from, connection, wanted, screen, read).await
 }
 
-/// From when on the next point of a backup is late, as the schedule of its resource promises.
+/// ReadFrom when on the next point of a backup is late, as the schedule of its resource promises.
 fn promised(resources: &[KafkaBackup], backup: &Backup) -> Option<Timestamp> {
     let is_it = |resource: &&KafkaBackup| {
         resource.name_any() == backup.name && resource.namespace().as_deref() == Some(&backup.namespace)

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use super::confirm::confirm;
 use super::contents::{Key, strangers};
-use super::install::{LOOK, MANAGER, PATIENCE, api_of, everything};
-use crate::cluster::{Cluster, Connection, failed};
+use super::install::{LOOK, PATIENCE, api_of, everything};
+use crate::cluster::{Cluster, Connection, MANAGER, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
@@ -32,7 +32,7 @@ Examples:
   kubectl kafka-backup uninstall --apply --crds --yes   remove definitions and with them all resources; archives stay
 
 A namespace that holds anything else stays, and so does what Helm or another operator made.")]
-pub struct Options {
+pub struct UninstallFlags {
     /// Remove instead of printing
     #[arg(long)]
     apply: bool,
@@ -75,7 +75,11 @@ struct Leaving {
 }
 
 /// Prints or removes what `install` applied.
-pub(crate) async fn uninstall(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn uninstall(
+    options: UninstallFlags,
+    connection: &Connection,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
     let mut objects = everything()?;
     // Admission first: nothing shall wait for a webhook that is gone. Definitions last, with their resources.
     objects.reverse();

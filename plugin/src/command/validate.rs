@@ -7,14 +7,14 @@ use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::cli::Output;
-use crate::cluster::{Cluster, Connection, definition, failed};
+use crate::cluster::{Cluster, Connection, MANAGER, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::files::{Files, Text};
+use crate::forms::Output;
 use crate::located::{self, Document};
 use crate::screen::{Screen, Tone};
-use crate::show::words::plural;
+use crate::words::plural;
 
 /// Flags of `validate`.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ Examples:
   helm template . | kubectl kafka-backup validate -f -       documents of other kinds are passed over
 
 Exit code 1: something would be refused.")]
-pub struct Options {
+pub struct ValidateFlags {
     #[command(flatten)]
     files: Files,
     /// Form of the result
@@ -47,7 +47,11 @@ struct Row {
 }
 
 /// Judges files.
-pub(crate) async fn validate(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn validate(
+    options: ValidateFlags,
+    connection: &Connection,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
     // `--server` asks the API server, too, which keeps nothing: with an address that one, alone the kubeconfig's.
     let is_asked = connection.overrides.server.is_some();
     let cluster = if is_asked { Some(Cluster::connect(connection).await?) } else { None };
@@ -140,7 +144,7 @@ async fn ask(cluster: &Cluster, mut value: Value) -> Result<Option<String>, Erro
         metadata.insert("namespace".to_owned(), json!(namespace));
     }
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &namespace, &definition);
-    let parameters = PatchParams { dry_run: true, ..PatchParams::apply("kubectl-kafka-backup").force() };
+    let parameters = PatchParams { dry_run: true, ..PatchParams::apply(MANAGER).force() };
     match api.patch(&name, &parameters.validation_strict(), &Patch::Apply(&value)).await {
         Ok(_) => Ok(None),
         Err(kube::Error::Api(status)) if is_refusal(&status) => Ok(Some(status.message.clone())),

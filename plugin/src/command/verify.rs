@@ -4,10 +4,10 @@ use clap::{Args, ValueEnum};
 use inspect::{Answer, Depth, Question};
 
 use super::{newest, print, with_source};
-use crate::cli::{From, Output};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
@@ -21,14 +21,14 @@ Examples:
   kubectl kafka-backup verify nightly --store s3://backups/kafka  without a cluster
 
 Exit code 1: something is damaged or missing.")]
-pub struct Options {
+pub struct VerifyFlags {
     /// POINT, or a backup: then its newest; `latest` is the newest of all
     point: String,
     /// How deep to look; each includes those before
     #[arg(long, value_enum, default_value_t)]
     level: Level,
     #[command(flatten)]
-    from: From,
+    from: ReadFrom,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -47,7 +47,7 @@ enum Level {
 }
 
 /// Verifies a point.
-pub(crate) async fn verify(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn verify(options: VerifyFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let name = newest(&options.point);
     let depth = match options.level {
         Level::Structure => Depth::Structure,

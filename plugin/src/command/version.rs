@@ -9,10 +9,10 @@ use kube::api::Api;
 use serde::Serialize;
 
 use super::print;
-use crate::cli::Output;
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::forms::Output;
 use crate::screen::{Screen, Tone};
 
 /// Namespace and name of the operator.
@@ -24,7 +24,7 @@ pub(crate) const OPERATOR: (&str, &str) = ("kafka-backup", "kafka-backup-operato
 Examples:
   kubectl kafka-backup version
   kubectl kafka-backup version --client     asks no cluster")]
-pub struct Options {
+pub struct VersionFlags {
     /// This program only
     #[arg(long)]
     client: bool,
@@ -49,7 +49,11 @@ struct Versions {
 }
 
 /// Shows versions.
-pub(crate) async fn version(options: Options, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+pub(crate) async fn version(
+    options: VersionFlags,
+    connection: &Connection,
+    screen: &mut Screen,
+) -> Result<Exit, Error> {
     let client = env!("CARGO_PKG_VERSION");
     let (mut operator, mut runner, mut next_runner) = (None, None, None);
     let mut verdict = Skew { words: "not asked".to_owned(), fits: false };

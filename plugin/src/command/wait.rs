@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, duration};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
-use crate::show::words::safe_lines;
+use crate::words::safe_lines;
 
 /// How often a resource is looked at while nothing says that it changed.
 const LOOK: Duration = Duration::from_secs(10);

@@ -7,9 +7,9 @@ use kube::api::{Api, ApiResource, DynamicObject, PostParams};
 use serde_json::Value;
 
 use super::print;
-use crate::cli::Output;
-use crate::cluster::{Cluster, failed, resource};
+use crate::cluster::{Cluster, MANAGER, failed, resource};
 use crate::error::Error;
+use crate::forms::Output;
 use crate::screen::{Screen, Tone};
 
 /// Whether something is sent.
@@ -85,7 +85,7 @@ where
     let definition = ApiResource::erase::<K>(&());
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &definition);
     let dry_run = write.dry_run == DryRun::Server;
-    let parameters = PostParams { dry_run, field_manager: Some("kubectl-kafka-backup".to_owned()) };
+    let parameters = PostParams { dry_run, field_manager: Some(MANAGER.to_owned()) };
     let made = api.create(&parameters, &object).await.map_err(|error| failed(&doing, error))?;
     let made = print::value(&made)?;
     show(&made, &kind, write, &write.words("created"), screen)?;

@@ -4,8 +4,8 @@ use inspect::{Group, PartitionDetail, PointDetail, TopicDetail};
 
 use super::page::Page;
 use super::table::{Cell, table};
-use super::words::{count, plural, safe, size};
 use crate::screen::{Style, Tone};
+use crate::words::{count, plural, safe, size};
 
 /// Gaps and other notes that are shown before they are counted.
 const NOTES: usize = 10;

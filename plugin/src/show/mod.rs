@@ -1,7 +1,6 @@
 //! Text for people: pure functions from values to text.
 
 pub mod page;
-pub mod words;
 
 pub mod table;
 

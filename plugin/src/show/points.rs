@@ -1,9 +1,9 @@
 //! Backups and their recovery points as a table. Pure.
 
 use super::table::{Cell, table};
-use super::words::{count, size};
 use crate::screen::{Style, Tone};
 use crate::view::listing::{Backup, Point};
+use crate::words::{count, size};
 
 /// The points of all backups, newest first within each.
 #[must_use]

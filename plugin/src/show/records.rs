@@ -4,8 +4,8 @@ use inspect::{Payload, Record};
 use serde_json::Value;
 
 use super::page::Page;
-use super::words::{bytes, cut};
 use crate::screen::{Style, Tone};
+use crate::words::{bytes, cut};
 
 /// Columns of a value where nothing bounds the line.
 const VALUE: usize = 200;
@@ -31,7 +31,7 @@ fn head(partition: &str, offset: &str, time: &str, key: &str, style: &Style) -> 
         None => (open, true),
     };
     let key = cut(key, most);
-    let pad = " ".repeat(most.saturating_sub(super::words::width(&key)));
+    let pad = " ".repeat(most.saturating_sub(crate::words::width(&key)));
     let time = if times { format!("  {time:<20}") } else { String::new() };
     format!("{partition:>4} {offset:>10}{time}  {key}{pad}  ")
 }
@@ -41,7 +41,7 @@ fn head(partition: &str, offset: &str, time: &str, key: &str, style: &Style) -> 
 pub fn line(record: &Record, with_headers: bool, style: &Style) -> String {
     let (partition, offset) = (record.partition.to_string(), record.offset.to_string());
     let head = head(&partition, &offset, &style.millis(record.timestamp), &shown(record.key.as_ref()), style);
-    let room = style.width.map_or(VALUE, |width| width.saturating_sub(super::words::width(&head)).max(8));
+    let room = style.width.map_or(VALUE, |width| width.saturating_sub(crate::words::width(&head)).max(8));
     let mut out = Page::default();
     out.line(format_args!("{head}{}", cut(&shown(record.value.as_ref()), room)));
     if with_headers {

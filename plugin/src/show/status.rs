@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::page::Page;
 use super::table::{Cell, table};
-use super::words::{self, count, duration, plural, safe, size, wrap};
 use crate::screen::{Style, Tone};
 use crate::view::status::{BackupLine, Health, RestoreLine, Status};
+use crate::words::{self, count, duration, plural, safe, size, wrap};
 
 /// Restores that are over and still shown.
 const RESTORES: usize = 5;

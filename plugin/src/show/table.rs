@@ -1,7 +1,7 @@
 //! Tables as kubectl prints them: columns by spaces, no lines. What does not fit is cut on terminals only. Pure.
 
-use super::words::{cut, safe, width};
 use crate::screen::{Style, Tone};
+use crate::words::{cut, safe, width};
 
 /// Spaces between columns.
 const BETWEEN: usize = 3;

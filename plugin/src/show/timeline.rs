@@ -4,9 +4,9 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::page::Page;
-use super::words::{duration, plural, safe};
 use crate::screen::{Style, Times, Tone};
 use crate::view::coverage::{Coverage, Recall};
+use crate::words::{duration, plural, safe};
 
 /// Columns beside the line of time.
 const MARGIN: usize = 4;

@@ -3,8 +3,8 @@
 use inspect::{Depth, Verified};
 
 use super::page::Page;
-use super::words::{count, plural, safe, size};
 use crate::screen::{Style, Tone};
+use crate::words::{count, plural, safe, size};
 
 /// The checks, what is wrong, and the verdict.
 #[must_use]

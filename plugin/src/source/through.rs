@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::screen::Screen;
-use crate::show::words::safe_lines;
+use crate::words::safe_lines;
 
 /// How long the pod may take to start.
 const PATIENCE: Duration = Duration::from_secs(180);

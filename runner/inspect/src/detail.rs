@@ -6,7 +6,7 @@ use archive::{GroupSnapshot, PartitionState, Point, Store, TopicConfigs, resolve
 use contract::{Failure, GroupPresence};
 use uuid::Uuid;
 
-use crate::ask::Replies;
+use crate::replies::Replies;
 use crate::{Answer, Group, Offset, PartitionDetail, PointDetail, TopicDetail};
 
 /// Answers with all of a point but its records.

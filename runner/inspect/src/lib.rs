@@ -14,6 +14,8 @@ mod payload;
 mod answer;
 mod question;
 
+mod replies;
+
 mod detail;
 mod log;
 mod peek;
@@ -28,6 +30,7 @@ pub use answer::{
     Answer, Group, LARGEST_RECORD, Offset, PartitionDetail, PointDetail, Record, Scanned, SetLine, TopicDetail,
     Verified,
 };
-pub use ask::{Replies, ask};
+pub use ask::ask;
 pub use payload::Payload;
 pub use question::{Depth, Peek, Question};
+pub use replies::Replies;

@@ -5,7 +5,7 @@ use contract::stamp::split_point;
 use contract::{Code, Failure};
 
 use crate::Answer;
-use crate::ask::Replies;
+use crate::replies::Replies;
 
 /// Answers with the kept lines of a run.
 pub(crate) async fn log(store: &Store, name: &str, run: &str, replies: &mut Replies) -> Result<(), Failure> {

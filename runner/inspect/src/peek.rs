@@ -4,7 +4,7 @@ use archive::{Point, ReadBatch, Seal, Store, Timelines, TopicState, Wanted, reso
 use batch::{BatchError, RecordPlace, RecordStream, Window};
 use contract::{Code, Failure};
 
-use crate::ask::Replies;
+use crate::replies::Replies;
 use crate::{Answer, LARGEST_RECORD, Payload, Peek, Record, Scanned};
 
 /// Larger records do not wait in a row for whoever asked.

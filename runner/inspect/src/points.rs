@@ -6,7 +6,7 @@ use contract::{Code, Failure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
-use crate::ask::Replies;
+use crate::replies::Replies;
 use crate::{Answer, SetLine};
 
 /// Sets that are looked at at once.

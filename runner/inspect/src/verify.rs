@@ -3,7 +3,7 @@
 use archive::{Chain, Level, Store, verify_named};
 use contract::Failure;
 
-use crate::ask::Replies;
+use crate::replies::Replies;
 use crate::{Answer, Depth, Verified};
 
 /// Answers with what a verification found.

@@ -5,9 +5,12 @@
 //! volumes folder: the pod mounts them there.
 
 mod cluster;
-pub mod job;
-mod pod;
 mod storage;
+
+mod parts;
+mod pod;
+
+pub mod job;
 
 use contract::{
     BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, InspectSpec, KafkaSpec, MetricsSpec, PatternSyntax,

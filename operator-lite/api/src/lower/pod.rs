@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::job::{CONTAINER, KIND_LABEL, MANAGED_LABEL, MANAGER, OWNER_LABEL, Owner, Placement, SPEC_ANNOTATION};
+use super::parts::{CONTAINER, KIND_LABEL, MANAGED_LABEL, MANAGER, OWNER_LABEL, Owner, Placement, SPEC_ANNOTATION};
 
 const SECRETS: &str = "/run/kafka-backup/secrets";
 const VOLUMES: &str = "/run/kafka-backup/volumes";
@@ -42,7 +42,7 @@ const NO_SIDECAR_LABELS: [(&str, &str); 2] =
     [("sidecar.istio.io/inject", "false"), ("admission.datadoghq.com/enabled", "false")];
 
 /// What a pod is for.
-pub(super) struct Work<'a> {
+pub(super) struct PodWork<'a> {
     /// The runner's command; the file of the specification follows it.
     pub(super) command: &'a str,
     /// What follows that.
@@ -58,7 +58,7 @@ pub(super) struct Work<'a> {
 }
 
 /// The Job of one pod.
-pub(super) fn job(owner: &Owner, name: &str, work: &Work<'_>, placement: &Placement) -> Job {
+pub(super) fn job(owner: &Owner, name: &str, work: &PodWork<'_>, placement: &Placement) -> Job {
     let labels = labels(owner, placement);
     let mut annotations = placement.annotations.clone();
     annotations.insert(SPEC_ANNOTATION.to_owned(), work.spec.clone());
@@ -124,7 +124,7 @@ fn failure_policy() -> PodFailurePolicy {
     PodFailurePolicy { rules: vec![rule(None, Some(vec![disrupted])), rule(Some(failed), None)] }
 }
 
-fn pod(work: &Work<'_>, placement: &Placement) -> PodSpec {
+fn pod(work: &PodWork<'_>, placement: &Placement) -> PodSpec {
     let (mut volumes, mut mounts) = (Vec::new(), Vec::new());
     let mut mount = |volume: Volume, path: String, read_only: bool| {
         mounts.push(VolumeMount {
@@ -190,7 +190,7 @@ fn own_limits() -> SecurityContext {
     }
 }
 
-fn container(work: &Work<'_>, placement: &Placement, mounts: Vec<VolumeMount>) -> Container {
+fn container(work: &PodWork<'_>, placement: &Placement, mounts: Vec<VolumeMount>) -> Container {
     let file = format!("{SPEC_FOLDER}/{SPEC_FILE}");
     let common = ["--secrets", SECRETS, "--volumes", VOLUMES, work.command, &file];
     let arguments = common.iter().chain(work.arguments).map(|argument| (*argument).to_owned());
