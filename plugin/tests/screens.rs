@@ -52,7 +52,7 @@ fn ask(question: Question) -> Vec<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sample = format!("{}/../tests/fixtures/format/v1/archive", env!("CARGO_MANIFEST_DIR"));
-        let source = Source::Direct(Direct::open(&sample).await.unwrap());
+        let source = Source::Direct(Direct::open(&sample, None).await.unwrap());
         let mut answers = source.ask(question);
         let mut all = Vec::new();
         while let Some(answer) = answers.next().await.unwrap() {

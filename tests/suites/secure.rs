@@ -233,7 +233,7 @@ fn shown(secret: &str, texts: &[Vec<u8>]) -> Option<String> {
         // Without the letters that share bits with what stands around.
         text[4..text.len() - 4].to_owned()
     };
-    let hex: String = few.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = few.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let forms = [
         secret.to_owned(),
         few.iter().take(5).map(u8::to_string).collect::<Vec<_>>().join(", "),

@@ -86,15 +86,13 @@ pub fn check_server(server: &str) -> Result<(), String> {
 /// Whether a text is a host of an address: a name, an IPv4 address, or an IPv6 address in brackets.
 #[must_use]
 pub fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let bare = host.strip_suffix('.').unwrap_or(host);
-            (1..=MAX_NAME).contains(&bare.len())
-                && bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-                && bare.split('.').all(|part| !part.is_empty())
-        }
+    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return inner.parse::<std::net::Ipv6Addr>().is_ok();
     }
+    let bare = host.strip_suffix('.').unwrap_or(host);
+    (1..=MAX_NAME).contains(&bare.len())
+        && bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && bare.split('.').all(|part| !part.is_empty())
 }
 
 #[cfg(test)]

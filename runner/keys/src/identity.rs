@@ -62,12 +62,11 @@ pub fn identity(files: Identity<'_>) -> Result<Arc<CertifiedKey>, Refused> {
         (_, Some(Kind::Pkcs12)) => files.key.map(|key| (Part::Key, key)),
         _ => None,
     };
-    let (chain, key) = match store {
-        Some((part, bytes)) => keystore(part, bytes, files.password)?,
-        None => {
-            let chain = certificates(files.chain).map_err(|reason| Refused { part: Part::Chain, reason })?;
-            (chain, key(files.key.unwrap_or(files.chain), files.password)?)
-        }
+    let (chain, key) = if let Some((part, bytes)) = store {
+        keystore(part, bytes, files.password)?
+    } else {
+        let chain = certificates(files.chain).map_err(|reason| Refused { part: Part::Chain, reason })?;
+        (chain, key(files.key.unwrap_or(files.chain), files.password)?)
     };
     let key = signing(&key)?;
     Ok(Arc::new(CertifiedKey::new(in_order(chain, &*key)?, key)))

@@ -1,4 +1,4 @@
-//! Keys on the curve P-521, which ring does not sign with: RustCrypto's signature below rustls' interface. Pure.
+//! Keys on the curve P-521, which ring does not sign with: a signature of `RustCrypto` below rustls' interface. Pure.
 
 use std::sync::Arc;
 

@@ -29,7 +29,9 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String
             ("CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE", Some(der)) => {
                 match X509Certificate::from_der(&der) {
                     // What OpenSSL writes behind a trusted certificate is no part of it.
-                    Ok((rest, _)) => out.push(CertificateDer::from(der[..der.len() - rest.len()].to_vec())),
+                    Ok((rest, _)) => out.push(CertificateDer::from(
+                        der.iter().copied().take(der.len() - rest.len()).collect::<Vec<_>>(),
+                    )),
                     Err(_) => {
                         return Err(format!(
                             "holds a certificate that cannot be read, number {}; copy the whole file",
