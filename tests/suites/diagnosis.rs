@@ -26,6 +26,8 @@ fn start(version: &'static str) -> Kafka {
     kafka
 }
 
+#[path = "diagnosis/keys.rs"]
+mod keys;
 #[path = "diagnosis/stores.rs"]
 mod stores;
 
