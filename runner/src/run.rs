@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec};
+use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec, words};
 
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -57,7 +57,8 @@ async fn serve_metrics(emitter: &Emitter, spec: &RunSpec) -> Emitter {
     match metrics::serve(wanted, Arc::clone(&metrics)).await {
         Ok(address) => tracing::info!(%address, path = wanted.path, "serving metrics"),
         Err(error) => {
-            emitter.warn(format!("metrics cannot be served on {}:{}: {error}", wanted.bind_address, wanted.port));
+            let why = words::of_system(&error);
+            emitter.warn(format!("metrics cannot be served on {}:{}: {why}", wanted.bind_address, wanted.port));
         }
     }
     emitter.clone().with_metrics(metrics)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::store_address::bucket_address;
-use contract::{CircuitBreakerSpec, Code, StoreSpec, Waits};
+use contract::{CircuitBreakerSpec, Code, StoreSpec, Waits, words};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
@@ -149,7 +149,9 @@ fn open_directory(path: &FilePath, prefix: &str) -> Result<Store, ArchiveError> 
             let reason = format!("storage.path {shown} does not exist; create it, or correct the name");
             return Err(config(Code::StoreMissing, reason));
         }
-        Err(error) => return Err(config(Code::StoreDenied, format!("storage.path {shown}: {error}"))),
+        Err(error) => {
+            return Err(config(Code::StoreDenied, format!("storage.path {shown}: {}", words::of_system(&error))));
+        }
     }
     let inner = LocalFileSystem::new_with_prefix(path)
         .map_err(|error| ArchiveError::store("open", path.display(), &error))?

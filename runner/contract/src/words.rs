@@ -1,7 +1,35 @@
-//! Numbers, sizes and durations for people, in few words. Pure.
+//! Numbers, sizes, durations and failures of the system for people, in few words. Pure.
+
+use std::io::ErrorKind;
 
 /// Seconds of larger units.
 const UNITS: [(i64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "m")];
+
+/// Why a file, a folder or a listener cannot be used, in words.
+#[must_use]
+pub fn of_system(error: &std::io::Error) -> String {
+    let said = match error.kind() {
+        ErrorKind::NotFound => "does not exist",
+        ErrorKind::PermissionDenied => "this process has no right to it",
+        ErrorKind::IsADirectory => "is a folder, not a file",
+        ErrorKind::NotADirectory => "is no folder",
+        ErrorKind::InvalidData => "is no text in UTF-8",
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        ErrorKind::StorageFull => "no space is left there",
+        ErrorKind::QuotaExceeded => "a quota of the file system is reached",
+        ErrorKind::FileTooLarge => "the file system takes no file of this size",
+        ErrorKind::StaleNetworkFileHandle => "the network file system lost it (stale handle); mount it again",
+        ErrorKind::TimedOut => "the file system does not answer",
+        ErrorKind::Unsupported => "the file system does not offer this",
+        ErrorKind::AddrInUse => "the port is taken",
+        ErrorKind::AddrNotAvailable => "the address is none of this machine's",
+        _ => {
+            let words = error.to_string();
+            return words.split(" (os error").next().unwrap_or(&words).to_owned();
+        }
+    };
+    said.to_owned()
+}
 
 /// A duration in at most two units.
 #[must_use]
@@ -63,6 +91,16 @@ pub fn plural(number: u64, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_of_the_system_have_no_numbers() {
+        for (number, words) in
+            [(2, "does not exist"), (13, "no right"), (28, "no space"), (5, "Input/output error"), (98, "taken")]
+        {
+            let said = of_system(&std::io::Error::from_raw_os_error(number));
+            assert!(said.contains(words) && !said.contains("os error"), "{said}");
+        }
+    }
 
     #[test]
     fn durations_have_two_units_at_most() {
