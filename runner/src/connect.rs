@@ -54,7 +54,7 @@ pub async fn briefly(context: &Context, storage: &StoreSpec, budget: Duration) -
     for file in storage.secret_files() {
         await_secret(context, file).await?;
     }
-    Ok(archive::open_briefly(storage, &context.paths, budget).await?)
+    Ok(archive::open_briefly(storage, &context.paths, budget, &context.waits).await?)
 }
 
 /// The id that the cluster gives itself.

@@ -89,21 +89,24 @@ impl Context {
     /// A context of the real world.
     #[must_use]
     pub fn system(paths: Paths) -> Self {
+        let waits = Waits::default();
+        let told = waits.clone();
         Self {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             dialers: Arc::new(|options| Arc::new(wire::TcpDialer::new(options.clone()))),
-            stores: Arc::new(|spec, paths, breaker, opening| {
+            stores: Arc::new(move |spec, paths, breaker, opening| {
+                let waits = told.clone();
                 Box::pin(async move {
                     match opening {
-                        Opening::Asked => archive::open_store(&spec, &paths, &breaker).await,
-                        Opening::Unasked => archive::open_unasked(&spec, &paths, &breaker),
+                        Opening::Asked => archive::open_store(&spec, &paths, &breaker, &waits).await,
+                        Opening::Unasked => archive::open_unasked(&spec, &paths, &breaker, &waits),
                     }
                 })
             }),
             paths,
             cancel: CancellationToken::new(),
-            waits: Waits::default(),
+            waits,
             workers: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }

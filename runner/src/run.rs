@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec};
+use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec, words};
 
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -15,6 +15,10 @@ use crate::{backup, connect, restore, waiting};
 const STOP_LIMIT: Duration = Duration::from_secs(22);
 /// The same for one that has not begun: there is nothing to save.
 const NOT_BEGUN: Duration = Duration::from_secs(4);
+
+/// The same for one that only waits for something that is wrong.
+const HELD_UP: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs a specification; the report is complete however it ended.
 pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Report, ExitCode) {
@@ -53,7 +57,8 @@ async fn serve_metrics(emitter: &Emitter, spec: &RunSpec) -> Emitter {
     match metrics::serve(wanted, Arc::clone(&metrics)).await {
         Ok(address) => tracing::info!(%address, path = wanted.path, "serving metrics"),
         Err(error) => {
-            emitter.warn(format!("metrics cannot be served on {}:{}: {error}", wanted.bind_address, wanted.port));
+            let why = words::of_system(&error);
+            emitter.warn(format!("metrics cannot be served on {}:{}: {why}", wanted.bind_address, wanted.port));
         }
     }
     emitter.clone().with_metrics(metrics)
@@ -82,11 +87,17 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     }
 }
 
+/// Until a run that was asked to stop has had its time: a few seconds where it has nothing to save, or cannot.
 async fn too_long(context: &Context, emitter: &Emitter) {
     context.cancel.cancelled().await;
-    tokio::time::sleep(NOT_BEGUN).await;
-    if emitter.has_begun() {
-        tokio::time::sleep(STOP_LIMIT.saturating_sub(NOT_BEGUN)).await;
+    let asked = tokio::time::Instant::now();
+    let mut held_up = Duration::ZERO;
+    while asked.elapsed() < STOP_LIMIT {
+        tokio::time::sleep(LOOK).await;
+        held_up = if context.waits.is_held_up() { held_up + LOOK } else { Duration::ZERO };
+        if held_up >= HELD_UP || (!emitter.has_begun() && asked.elapsed() >= NOT_BEGUN) {
+            return;
+        }
     }
 }
 
@@ -110,7 +121,9 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
         store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into()).await?;
         Ok::<(), Failure>(())
     };
-    match tokio::time::timeout(Duration::from_secs(2), stored).await {
+    // A store that the run was ended for takes no report either.
+    let patience = if context.cancel.is_cancelled() { Duration::from_secs(1) } else { Duration::from_secs(2) };
+    match tokio::time::timeout(patience, stored).await {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => tracing::warn!(%failure, "the report could not be stored"),
         Err(_) => tracing::warn!("the report could not be stored in time"),

@@ -3,14 +3,15 @@
 use std::io::Read;
 
 use archive::Digest;
-use contract::{Code, Failure, RunSpec};
+use contract::{Code, Failure, RunSpec, words};
 
 /// Reads and checks a specification; `-` is standard input.
 ///
 /// # Errors
 /// [`Code::SpecUnreadable`] with the position, or [`Code::SpecInvalid`] with every broken rule.
 pub fn read(file: &str) -> Result<RunSpec, Failure> {
-    let unreadable = |error: std::io::Error| Failure::new(Code::SpecUnreadable, format!("{file}: {error}"));
+    let unreadable =
+        |error: std::io::Error| Failure::new(Code::SpecUnreadable, format!("{file}: {}", words::of_system(&error)));
     let text = if file == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;

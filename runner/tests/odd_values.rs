@@ -155,7 +155,7 @@ fn odd() -> impl Strategy<Value = String> {
 
 async fn ask(storage: &StoreSpec, paths: &Paths) {
     let breaker = CircuitBreakerSpec { operation_timeout_ms: 200, ..CircuitBreakerSpec::default() };
-    let Ok(store) = open_unasked(storage, paths, &breaker) else { return };
+    let Ok(store) = open_unasked(storage, paths, &breaker, &Waits::default()) else { return };
     drop(tokio::time::timeout(Duration::from_millis(200), store.folders(&"a".into())).await);
 }
 
@@ -227,7 +227,7 @@ fn a_pasted_credentials_file_is_named_and_not_shown() {
     std::fs::write(folder.path().join("value"), text).unwrap();
     let spec: RunSpec = serde_json::from_value(whole(0, false)).unwrap();
     let paths = Paths { secrets: folder.path().into(), volumes: folder.path().into() };
-    let error = open_unasked(&spec.storage, &paths, &CircuitBreakerSpec::default()).unwrap_err();
+    let error = open_unasked(&spec.storage, &paths, &CircuitBreakerSpec::default(), &Waits::default()).unwrap_err();
     let words = error.to_string();
     assert_eq!(error.code(), contract::Code::SecretUnusable);
     assert!(words.contains("/value has a line feed at character 10") && !words.contains("canary"), "{words}");

@@ -11,8 +11,12 @@ async fn a_local_directory_keeps_the_rules() {
     let dir = tempfile::tempdir().unwrap();
     let spec = contract::StoreSpec::Filesystem { path: dir.path().display().to_string(), prefix: "a/b".into() };
     let paths = Paths { secrets: ".".into(), volumes: ".".into() };
-    store_rules::keeps_the_rules(&open_store(&spec, &paths, &contract::CircuitBreakerSpec::default()).await.unwrap())
-        .await;
+    store_rules::keeps_the_rules(
+        &open_store(&spec, &paths, &contract::CircuitBreakerSpec::default(), &contract::Waits::default())
+            .await
+            .unwrap(),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,8 @@ fn start(version: &'static str) -> Kafka {
     kafka
 }
 
+#[path = "diagnosis/keys.rs"]
+mod keys;
 #[path = "diagnosis/stores.rs"]
 mod stores;
 
@@ -360,4 +362,18 @@ fn no_wait_is_silent() {
         }
         spec["kafka"]["bootstrapServers"] = json!([silent.local_addr().unwrap().to_string()]);
     }
+}
+
+/// For programs, a wait is an event and a failed check is a document.
+#[test]
+fn a_check_tells_programs_what_it_waits_for_and_how_it_failed() {
+    let bench = bench(&NEWEST);
+    let mut spec = bench.backup("json", &NEWEST.bootstrap(), json!({"topics": ["d-topic"]}));
+    spec["kafka"] = block(NEWEST.lost_port(), "PLAINTEXT");
+    let checked = bench.call("check", &spec, &["-o", "json"]);
+    let said: Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!(said["failure"]["code"], "KB2001", "{said}");
+    assert!(said["brokers"][0]["error"].to_string().contains("DNS knows no such name"), "{said}");
+    let waits = checked.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    assert!(waits.filter(|line| line["event"] == "waiting").count() > 0, "{}", checked.stderr);
 }

@@ -17,8 +17,12 @@ async fn s3_keeps_the_rules() {
     let secrets = tempfile::tempdir().unwrap();
     let spec: contract::StoreSpec = serde_json::from_value(server.storage(secrets.path(), "archive")).unwrap();
     let paths = Paths { secrets: secrets.path().to_owned(), volumes: ".".into() };
-    store_rules::keeps_the_rules(&open_store(&spec, &paths, &contract::CircuitBreakerSpec::default()).await.unwrap())
-        .await;
+    store_rules::keeps_the_rules(
+        &open_store(&spec, &paths, &contract::CircuitBreakerSpec::default(), &contract::Waits::default())
+            .await
+            .unwrap(),
+    )
+    .await;
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use archive::{Paths, Store, open_store};
-use contract::CircuitBreakerSpec;
+use contract::{CircuitBreakerSpec, Waits};
 use inspect::{Answer, Question, Replies};
 use tokio::sync::mpsc::Sender;
 
@@ -32,7 +32,7 @@ impl Direct {
                 .map_err(|rule| Error::usage(format!("--ca-file {rule}"), "it goes with s3://, azure:// and gs://"))?,
         };
         let here = Paths { secrets: ".".into(), volumes: ".".into() };
-        let store = open_store(&spec, &here, &CircuitBreakerSpec::default()).await;
+        let store = open_store(&spec, &here, &CircuitBreakerSpec::default(), &Waits::default()).await;
         Ok(Self { store: store.map_err(|error| Error::Archive(error.into()))? })
     }
 

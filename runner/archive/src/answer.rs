@@ -141,6 +141,11 @@ impl Answer {
         }
     }
 
+    /// Whether the library sends the same request again.
+    pub(crate) fn is_for_now(&self) -> bool {
+        matches!(self.library_status(), 408 | 429 | 500..=599)
+    }
+
     /// Whether the bucket or container is what is not there.
     pub(crate) fn no_bucket(&self) -> bool {
         let codes = ["NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"];

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io::ErrorKind;
 
-use contract::Code;
+use contract::{Code, words};
 
 use crate::answer::Answer;
 
@@ -15,22 +15,22 @@ pub(crate) fn describe(error: &object_store::Error) -> (Code, String) {
     if let Some(answer) = answer_of(error) {
         return (answer.class(), answer.line());
     }
+    if let Some((kind, words)) = of_system(error) {
+        let (code, hint) = of_file_system(kind);
+        return (code, format!("{words}{hint}"));
+    }
     let text = chain(error);
     if text.contains("ETag Header missing") {
         let line = "the store's answer to a part has no ETag: it cannot take objects in parts. Set backup.segmentMaxBytes below 8388608, or use another store";
         return (Code::StoreRefused, line.to_owned());
     }
-    let (code, hint) = match error {
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            (Code::StoreDenied, "")
-        }
-        object_store::Error::NotFound { .. } => (Code::StoreMissing, ""),
-        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
-            (Code::StoreRefused, "")
-        }
-        _ => of_file_system(error),
+    let code = match error {
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => Code::StoreDenied,
+        object_store::Error::NotFound { .. } => Code::StoreMissing,
+        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => Code::StoreRefused,
+        _ => Code::StoreUnreachable,
     };
-    (code, format!("{text}{hint}"))
+    (code, text)
 }
 
 /// What the store answered, when the failure is an answer of a store or the lack of one.
@@ -52,24 +52,26 @@ pub(crate) fn is_no_upload(error: &object_store::Error) -> bool {
 
 /// Whether the same request may well succeed in a moment. What a file system says stays so.
 pub(crate) fn passes(error: &object_store::Error) -> bool {
-    describe(error).0 == Code::StoreUnreachable && io_kind(error).is_none()
+    describe(error).0 == Code::StoreUnreachable && of_system(error).is_none()
 }
 
-fn of_file_system(error: &object_store::Error) -> (Code, &'static str) {
-    match io_kind(error) {
-        Some(ErrorKind::PermissionDenied) => (Code::StoreDenied, " (the process may not write there)"),
-        Some(ErrorKind::ReadOnlyFilesystem) => (Code::StoreDenied, " (mount it writable, or use another directory)"),
-        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => (Code::StoreFull, " (make room, then run again)"),
-        Some(ErrorKind::Unsupported) => (Code::StoreUnsafe, " (this file system has no hard links)"),
+fn of_file_system(kind: ErrorKind) -> (Code, &'static str) {
+    match kind {
+        ErrorKind::NotFound => (Code::StoreMissing, ""),
+        ErrorKind::PermissionDenied => (Code::StoreDenied, " (the process may not write there)"),
+        ErrorKind::ReadOnlyFilesystem => (Code::StoreDenied, " (mount it writable, or use another directory)"),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Code::StoreFull, " (make room, then run again)"),
+        ErrorKind::Unsupported => (Code::StoreUnsafe, " (this file system has no hard links)"),
         _ => (Code::StoreUnreachable, ""),
     }
 }
 
-fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
+/// What the system said, where a failure comes from it.
+fn of_system(error: &object_store::Error) -> Option<(ErrorKind, String)> {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
+            return Some((io.kind(), words::of_system(io)));
         }
         source = inner.source();
     }
@@ -78,7 +80,12 @@ fn io_kind(error: &object_store::Error) -> Option<ErrorKind> {
 
 /// The library's chain of causes, from the outside in, without repeats.
 fn chain(error: &object_store::Error) -> String {
-    let mut text = error.to_string();
+    let whole = error.to_string();
+    // "Generic S3 error: " says nothing.
+    let mut text = match whole.split_once(" error: ") {
+        Some((start, rest)) if start.starts_with("Generic ") => rest.to_owned(),
+        _ => whole,
+    };
     let mut source = error.source();
     while let Some(inner) = source {
         let inner_text = inner.to_string();
@@ -125,7 +132,7 @@ mod tests {
     #[test]
     fn a_raw_answer_never_reaches_a_message() {
         let (code, line) = describe(&generic("error response: <Error><Code>X</Code>AKIAIOSFODNN7EXAMPLE</Error>"));
-        assert_eq!((code, line.as_str()), (Code::StoreUnreachable, "Generic S3 error: error response"));
+        assert_eq!((code, line.as_str()), (Code::StoreUnreachable, "error response"));
         assert!(passes(&generic("a cut body")));
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::store_address::bucket_address;
-use contract::{CircuitBreakerSpec, Code, StoreSpec};
+use contract::{CircuitBreakerSpec, Code, StoreSpec, Waits, words};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
@@ -20,6 +20,7 @@ mod lanes;
 mod s3;
 mod s3_uploads;
 mod secret;
+mod trouble;
 mod way;
 
 use breaker::Breaker;
@@ -47,12 +48,17 @@ impl Paths {
     }
 }
 
-/// Opens a store.
+/// Opens a store; what it is waited for is told in `waits`.
 ///
 /// # Errors
 /// When a credential file cannot be read, the bucket or directory does not exist, or access is refused.
-pub async fn open_store(spec: &StoreSpec, paths: &Paths, breaker: &CircuitBreakerSpec) -> Result<Store, ArchiveError> {
-    let store = open_unasked(spec, paths, breaker)?;
+pub async fn open_store(
+    spec: &StoreSpec,
+    paths: &Paths,
+    breaker: &CircuitBreakerSpec,
+    waits: &Waits,
+) -> Result<Store, ArchiveError> {
+    let store = open_unasked(spec, paths, breaker, waits)?;
     check_bucket(&store).await?;
     Ok(store)
 }
@@ -61,18 +67,28 @@ pub async fn open_store(spec: &StoreSpec, paths: &Paths, breaker: &CircuitBreake
 ///
 /// # Errors
 /// When a credential file cannot be read, or a directory does not exist.
-pub fn open_unasked(spec: &StoreSpec, paths: &Paths, breaker: &CircuitBreakerSpec) -> Result<Store, ArchiveError> {
-    open(spec, paths, &Breaker::new(*breaker))
+pub fn open_unasked(
+    spec: &StoreSpec,
+    paths: &Paths,
+    breaker: &CircuitBreakerSpec,
+    waits: &Waits,
+) -> Result<Store, ArchiveError> {
+    open(spec, paths, &Breaker::new(*breaker).telling(waits))
 }
 
 /// Opens a store for somebody who waits for the answer: a failing request is not sent again for longer than `budget`.
 ///
 /// # Errors
 /// As [`open_store`].
-pub async fn open_briefly(spec: &StoreSpec, paths: &Paths, budget: Duration) -> Result<Store, ArchiveError> {
+pub async fn open_briefly(
+    spec: &StoreSpec,
+    paths: &Paths,
+    budget: Duration,
+    waits: &Waits,
+) -> Result<Store, ArchiveError> {
     let silence = u64::try_from(budget.as_millis()).unwrap_or(u64::MAX);
     let breaker = CircuitBreakerSpec { enabled: false, operation_timeout_ms: silence, ..CircuitBreakerSpec::default() };
-    let store = open(spec, paths, &Breaker::new(breaker).brief(budget))?.with_budget(budget);
+    let store = open(spec, paths, &Breaker::new(breaker).telling(waits).brief(budget))?.with_budget(budget);
     check_bucket(&store).await?;
     Ok(store)
 }
@@ -133,7 +149,9 @@ fn open_directory(path: &FilePath, prefix: &str) -> Result<Store, ArchiveError> 
             let reason = format!("storage.path {shown} does not exist; create it, or correct the name");
             return Err(config(Code::StoreMissing, reason));
         }
-        Err(error) => return Err(config(Code::StoreDenied, format!("storage.path {shown}: {error}"))),
+        Err(error) => {
+            return Err(config(Code::StoreDenied, format!("storage.path {shown}: {}", words::of_system(&error))));
+        }
     }
     let inner = LocalFileSystem::new_with_prefix(path)
         .map_err(|error| ArchiveError::store("open", path.display(), &error))?

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use archive::{Paths, Store, open_briefly, open_store, open_unasked};
-use contract::{CircuitBreakerSpec, Code, S3Credentials, StoreSpec};
+use contract::{CircuitBreakerSpec, Code, S3Credentials, StoreSpec, Waits};
 use object_store::path::Path;
 
 type Handler = dyn Fn(usize, &str, &mut TcpStream) + Send + Sync;
@@ -84,7 +84,7 @@ impl Server {
     fn open(&self, silence: Duration) -> Store {
         let operation_timeout_ms = u64::try_from(silence.as_millis()).unwrap();
         let breaker = CircuitBreakerSpec { operation_timeout_ms, ..CircuitBreakerSpec::default() };
-        open_unasked(&self.spec(), &self.paths(), &breaker).unwrap()
+        open_unasked(&self.spec(), &self.paths(), &breaker, &Waits::default()).unwrap()
     }
 }
 
@@ -114,7 +114,9 @@ async fn a_bucket_in_another_region_is_named_at_the_first_answer() {
         answer(stream, "301 Moved Permanently", "x-amz-bucket-region: eu-west-1\r\n", "");
     };
     for server in [server(malformed), server(moved)] {
-        let error = open_store(&server.spec(), &server.paths(), &CircuitBreakerSpec::default()).await.unwrap_err();
+        let error = open_store(&server.spec(), &server.paths(), &CircuitBreakerSpec::default(), &Waits::default())
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), Code::StoreRefused, "{error}");
         assert!(error.to_string().contains("the bucket is in region eu-west-1"), "{error}");
         assert_eq!(server.requests.load(Ordering::SeqCst), 1);
@@ -126,7 +128,8 @@ async fn a_failing_gateway_is_one_line_within_the_time_that_somebody_waits() {
     let html = "<html><body><h1>502 Bad Gateway</h1></body></html>";
     let server = server(move |_, _, stream| answer(stream, "502 Bad Gateway", "", html));
     let started = tokio::time::Instant::now();
-    let error = open_briefly(&server.spec(), &server.paths(), Duration::from_secs(2)).await.unwrap_err();
+    let error =
+        open_briefly(&server.spec(), &server.paths(), Duration::from_secs(2), &Waits::default()).await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(error.to_string().ends_with("the store answers 502") && !error.to_string().contains('<'), "{error}");
     assert_eq!(error.code(), Code::StoreUnreachable);
@@ -174,7 +177,8 @@ async fn an_answer_that_keeps_coming_may_take_longer_than_silence_may() {
 #[tokio::test]
 async fn silence_ends_a_request_and_the_message_names_the_field() {
     let server = server(|_, _, _| std::thread::sleep(Duration::from_secs(60)));
-    let error = open_briefly(&server.spec(), &server.paths(), Duration::from_millis(500)).await.unwrap_err();
+    let error =
+        open_briefly(&server.spec(), &server.paths(), Duration::from_millis(500), &Waits::default()).await.unwrap_err();
     assert!(error.to_string().contains("circuitBreaker.operationTimeoutMs"), "{error}");
     assert_eq!(error.code(), Code::StoreUnreachable);
 }

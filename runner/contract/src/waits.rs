@@ -66,6 +66,12 @@ impl Waits {
         Wait { waits: self.clone(), id, is_cause }
     }
 
+    /// Whether somebody waits because of something that is wrong, and not only for a step of the work.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.inner().open.values().any(|open| open.is_cause)
+    }
+
     /// Something that is told at once, and once only.
     pub fn tell(&self, news: impl Into<String>) {
         let (mut inner, news) = (self.inner(), news.into());
@@ -141,7 +147,9 @@ mod tests {
             assert_eq!(announcer.due(&waits, Duration::from_secs(at)), []);
         }
         assert_eq!(announcer.due(&waits, Duration::from_secs(204)), [(5, "the store is full".to_owned())]);
+        assert!(waits.is_held_up());
         drop(cause);
+        assert!(!waits.is_held_up());
         assert_eq!(announcer.due(&waits, Duration::from_secs(205)).len(), 2);
         drop((wait, step));
         assert_eq!(announcer.due(&waits, Duration::from_secs(300)), []);

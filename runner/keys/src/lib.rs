@@ -18,5 +18,5 @@ pub use identity::{Identity, Part, Refused, identity};
 pub use trust::{Trust, certificates, following, verifier};
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, clippy::format_collect)]
 mod tests;

@@ -45,7 +45,9 @@ pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<E
     let idle = Duration::from_secs(spec.idle_secs);
     let (busy, watched) = watch::channel(Instant::now());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, INSPECT_PORT)).await;
-    let listener = listener.map_err(|error| Failure::new(Code::Internal, format!("port {INSPECT_PORT}: {error}")))?;
+    let listener = listener.map_err(|error| {
+        Failure::new(Code::Internal, format!("port {INSPECT_PORT}: {}", contract::words::of_system(&error)))
+    })?;
     tracing::warn!(backup = spec.name, records = spec.records, "answering questions");
     let desk = Desk { store, spec: Arc::new(spec), busy };
     let routes = Router::new().route("/ask", post(ask)).layer(DefaultBodyLimit::max(LARGEST)).with_state(desk);
@@ -63,7 +65,7 @@ pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<E
 fn read(file: &std::path::Path) -> Result<InspectSpec, Failure> {
     let unreadable =
         |error: &dyn std::fmt::Display| Failure::new(Code::SpecUnreadable, format!("{}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    let text = std::fs::read_to_string(file).map_err(|error| unreadable(&contract::words::of_system(&error)))?;
     let spec: InspectSpec = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     match spec.finding() {
         Some(finding) => Err(Failure::new(Code::SpecInvalid, finding)),

@@ -217,12 +217,30 @@ enum Command {
     Schema,
 }
 
+impl Command {
+    /// Whether a program reads what it says.
+    fn says_json(&self) -> bool {
+        let output = match self {
+            Self::Run { spec, .. }
+            | Self::Check { spec }
+            | Self::Verify { spec, .. }
+            | Self::Ls { spec, .. }
+            | Self::Lookup { spec, .. }
+            | Self::Release { spec, .. } => spec.output,
+            Self::StoreCheck { output, .. } => *output,
+            _ => Output::Text,
+        };
+        output == Output::Json
+    }
+}
+
 /// Executes a command and returns the process's exit code.
 pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
     // A run and an inspection end by themselves when they are asked to: they have something to finish.
     let finishes = matches!(cli.command, Command::Run { .. } | Command::Inspect { .. });
     let is_run = matches!(cli.command, Command::Run { .. });
-    let say = |seconds, what: String| print::aside(&waiting::line(seconds, &what));
+    let is_json = cli.command.says_json();
+    let say = |seconds, what: String| print::waiting(seconds, what, is_json);
     let result = tokio::select! {
         biased;
         never = waiting::announce(&context.waits, say), if !is_run => match never {},

@@ -5,6 +5,7 @@ use contract::{Code, Failure, Report};
 
 use super::Output;
 use crate::outlet::{self, Worth};
+use crate::waiting;
 pub(crate) use contract::words::size;
 use contract::words::{safe, safe_json, safe_lines};
 
@@ -45,6 +46,15 @@ fn say(text: &str) {
 /// Says a line on standard error.
 pub(crate) fn aside(text: &str) {
     outlet::stderr().say(Worth::Event, format!("{}\n", safe_lines(text)).into_bytes());
+}
+
+/// Says on standard error what is waited for: a line, or an event for programs.
+pub(crate) fn waiting(seconds: u64, what: String, is_json: bool) {
+    if is_json {
+        aside(&serde_json::json!({"event": "waiting", "what": what, "seconds": seconds}).to_string());
+    } else {
+        aside(&waiting::line(seconds, &what));
+    }
 }
 
 /// Prints rows under headings, columns aligned.

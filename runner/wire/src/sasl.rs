@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::{SaslMechanism, odd};
+use contract::{SaslMechanism, odd, words};
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 
@@ -39,16 +39,13 @@ fn read(file: &PathBuf) -> Result<String, WireError> {
     }
 }
 
-/// Why a file cannot be read, in words.
+/// Why a file cannot be read, in words with a fix.
 pub(crate) fn file_words(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "does not exist; create the secret and its key",
-        ErrorKind::PermissionDenied => "may not be read by this process",
-        ErrorKind::InvalidData => "is no text",
-        ErrorKind::IsADirectory => "is a folder; name a key of the secret, too",
-        _ => "cannot be read",
+        ErrorKind::NotFound => "does not exist; create the secret and its key".to_owned(),
+        ErrorKind::IsADirectory => "is a folder; name a key of the secret, too".to_owned(),
+        _ => words::of_system(error),
     }
-    .to_owned()
 }
 
 /// Logs in on a fresh connection; returns how long the broker keeps the session, when it says so.

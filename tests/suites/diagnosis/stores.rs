@@ -1,16 +1,19 @@
 //! Stores: what is set wrongly is named with its field, and what other tools take works.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use harness::certificates::openssl;
+use harness::load::{self, Make};
 use harness::process::Scratch;
 use harness::runner::Bench;
 use harness::s3::S3;
 use serde_json::{Value, json};
 
-use super::{NEWEST, Row, show, table};
+use super::{NEWEST, Row, ends_soon, show, table};
 
 static FILES: LazyLock<Scratch> = LazyLock::new(|| {
     let dir = Scratch::new("kafka-backup-store-tls-");
@@ -366,4 +369,37 @@ fn a_url_takes_a_ca_beside_it() {
     };
     ask(&["--ca-file", "ca.pem"]).ok();
     ask(&[]).fails("KB3011", 4, &["--ca-file beside --store"]);
+}
+
+/// A store that does not answer any more is told of within five seconds, and a run that only waits for it ends at once
+/// when it is asked to, also one that has begun.
+#[test]
+fn a_run_that_waits_for_its_store_says_so_and_ends_at_once() {
+    let mut server = S3::start();
+    let bench = Bench::new();
+    let mut spec = bench.backup(
+        "dead",
+        &NEWEST.bootstrap(),
+        json!({"topics": ["d-topic"], "continuous": true, "checkpointIntervalSecs": 1}),
+    );
+    spec["storage"] = server.storage(bench.dir.path(), "archive");
+    for begun in [true, false] {
+        let mut command = bench.command("run", &spec, &["-o", "json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut events = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        if begun {
+            // It has made a point, and more comes.
+            events.find(|event| event["event"] == "committed").unwrap();
+            server.kill();
+            load::produce(&NEWEST.bootstrap(), "d-topic", &[], (0..10).map(|n| Make::new(n, 0)));
+        }
+        let started = Instant::now();
+        let told = events.find(|event| event["event"] == "waiting").unwrap();
+        let what = told["what"].to_string();
+        assert!(what.contains("the object store at 127.0.0.1: ") && what.contains("nobody listens there"), "{what}");
+        // A checkpoint comes first, then four seconds of waiting.
+        assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+        ends_soon(&mut child);
+    }
 }

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use contract::CircuitBreakerSpec;
+use contract::{CircuitBreakerSpec, Waits};
 use object_store::client::HttpConnector;
 use object_store::{ClientOptions, RetryConfig};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::guard::{Connector, Patience};
+use super::trouble::Trouble;
 use super::way::Way;
 
 /// Time to reach a store.
@@ -35,6 +36,7 @@ pub(super) struct Breaker {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
     patience: Arc<Patience>,
+    trouble: Arc<Trouble>,
     /// How long the library sends one request again.
     give_up: Duration,
 }
@@ -52,9 +54,20 @@ impl Breaker {
             spec,
             state: Arc::new(Mutex::new(State::Closed { failures: 0 })),
             changed: Arc::default(),
+            trouble: Arc::default(),
             patience: Arc::new(Patience::new(Duration::from_millis(spec.operation_timeout_ms))),
             give_up: if spec.enabled { rests.max(GIVE_UP) } else { GIVE_UP },
         }
+    }
+
+    /// The same, which tells in `waits` what the store is waited for.
+    pub(super) fn telling(self, waits: &Waits) -> Self {
+        Self { trouble: Arc::new(Trouble::new(waits.clone())), ..self }
+    }
+
+    /// What the store is waited for.
+    pub(super) fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     /// The same, for somebody who waits for an answer: requests are not sent again for long.

@@ -23,10 +23,10 @@ use object_store::{ClientOptions, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, Sleep};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Pass};
 use super::hosts::Hosts;
 use super::lanes::Lanes;
-use super::way::{self, Way};
+use super::way::{self, Target, Way};
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
 /// Bytes per second that a request's body is given time for at first.
@@ -112,12 +112,37 @@ impl HttpService for Guarded {
         let _lane = patience.lanes.take(carried, || patience.slow.load(Ordering::Relaxed)).await;
         let pass = self.breaker.enter().await;
         let asked = Request::of(&request);
-        let limit = if asked.is_for_identity { IDENTITY } else { patience.for_body(carried) };
+        let _wait = self.breaker.trouble().request(&asked.to.host);
+        let answer = self.send(request, &asked, carried, pass).await;
+        let trouble = match &answer {
+            Err(error) => Answer::find(&innermost(error)),
+            Ok(Err(refusal)) => Some(refusal.clone()).filter(Answer::is_for_now),
+            Ok(Ok(_)) => None,
+        };
+        match trouble {
+            Some(why) => self.breaker.trouble().is(&asked.to.host, &why.line()),
+            None => self.breaker.trouble().is_over(),
+        }
+        Ok(answer?.unwrap_or_else(marked))
+    }
+}
+
+impl Guarded {
+    /// Sends a request: a good answer, a refusal that was read, or why there is none.
+    async fn send(
+        &self,
+        request: HttpRequest,
+        asked: &Request,
+        carried: u64,
+        pass: Pass<'_>,
+    ) -> Result<Result<HttpResponse, Answer>, HttpError> {
+        let patience = self.breaker.patience();
+        let limit = if asked.to.is_for_identity { IDENTITY } else { patience.for_body(carried) };
         let started = Instant::now();
         let Ok(answer) = tokio::time::timeout(limit, self.inner.execute(request)).await else {
-            if asked.is_for_identity {
+            if asked.to.is_for_identity {
                 pass.end(None);
-                return Err(self.no_identity(&asked.host));
+                return Err(self.no_identity(&asked.to.host));
             }
             let more_time = carried > 0 && patience.note(carried, started.elapsed(), false);
             // A slow line is no failing store.
@@ -127,51 +152,50 @@ impl HttpService for Guarded {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let (says_nothing, error) = self.unanswered(&asked, &error).await;
+                let (says_nothing, error) = self.unanswered(asked, &error).await;
                 // What says nothing about the store must not make it rest.
                 pass.end((!says_nothing).then_some(false));
                 return Err(error);
             }
         };
-        patience.hosts.reached(&asked.host);
-        asked.proxy.iter().for_each(|proxy| patience.hosts.reached(proxy));
+        patience.hosts.reached(&asked.to.host);
+        asked.to.proxy.iter().for_each(|proxy| patience.hosts.reached(proxy));
         pass.end(Some(!answer.status().is_server_error()));
         if carried > 0 {
             patience.note(carried, started.elapsed(), true);
         }
         if answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED {
-            return Ok(asked.accept(answer, patience.silence));
+            return Ok(Ok(asked.accept(answer, patience.silence)));
         }
-        Ok(asked.refuse(answer, patience.silence, &self.way).await)
+        Ok(Err(asked.refuse(answer, patience.silence, &self.way).await))
     }
-}
 
-impl Guarded {
     /// What it means that no answer came; and whether it says nothing about the store.
     async fn unanswered(&self, asked: &Request, error: &HttpError) -> (bool, HttpError) {
         let (words, hosts) = (innermost(error), &self.breaker.patience().hosts);
-        if asked.is_for_identity {
-            return (true, self.no_identity(&asked.host));
+        if asked.to.is_for_identity {
+            return (true, self.no_identity(&asked.to.host));
         }
-        if let Some(proxy) = &asked.proxy
+        if let Some(proxy) = &asked.to.proxy
             && (error.kind() == HttpErrorKind::Connect || words.contains("proxy"))
-            && way::tls(&asked.host, &words).is_none()
+            && way::tls(&asked.to.host, &words).is_none()
         {
-            let text = way::at_proxy(proxy, &asked.host, &words);
+            let text = way::at_proxy(proxy, &asked.to.host, &words);
             let is_believed = hosts.failed(proxy);
             let code = Code::StoreProxyFailed;
             return (true, if is_believed { over(code, text) } else { so_far(code, text) });
         }
         if error.kind() == HttpErrorKind::Connect && says_unknown_host(&words) {
-            return (true, nowhere(&asked.host, hosts.unknown(&asked.host)));
+            return (true, nowhere(&asked.to.host, hosts.unknown(&asked.to.host)));
         }
-        let mut wrong = way::tls(&asked.host, &words);
-        if wrong.is_none() && !asked.is_encrypted && (way::shows_tls(&words) || self.speaks_tls(asked, error).await) {
-            wrong = Some(way::wants_tls(&asked.host));
+        let mut wrong = way::tls(&asked.to.host, &words);
+        if wrong.is_none() && !asked.to.is_encrypted && (way::shows_tls(&words) || self.speaks_tls(asked, error).await)
+        {
+            wrong = Some(way::wants_tls(&asked.to.host));
         }
         match wrong {
             // It did fit before: what changed there may change back.
-            Some(text) if hosts.was_reached(&asked.host) => (false, for_now(text)),
+            Some(text) if hosts.was_reached(&asked.to.host) => (false, for_now(text)),
             Some(text) => (true, over(Code::StoreTlsFailed, text)),
             None => (false, unreached(error, &words)),
         }
@@ -179,11 +203,11 @@ impl Guarded {
 
     /// Whether a port that hung up on a plain request speaks TLS. It is asked without credentials.
     async fn speaks_tls(&self, asked: &Request, error: &HttpError) -> bool {
-        if error.kind() == HttpErrorKind::Connect || self.breaker.patience().hosts.was_reached(&asked.host) {
+        if error.kind() == HttpErrorKind::Connect || self.breaker.patience().hosts.was_reached(&asked.to.host) {
             return false;
         }
         let mut greeting = HttpRequest::new(HttpRequestBody::empty());
-        let Ok(uri) = format!("https://{}/", asked.authority).parse() else { return false };
+        let Ok(uri) = format!("https://{}/", asked.to.authority).parse() else { return false };
         *greeting.uri_mut() = uri;
         match tokio::time::timeout(GREETING, self.inner.execute(greeting)).await {
             Ok(Ok(_)) => true,
@@ -210,29 +234,19 @@ struct Request {
     ranged: bool,
     part: bool,
     date: Option<String>,
-    host: String,
-    authority: String,
-    /// The proxy that it goes through.
-    proxy: Option<String>,
-    is_encrypted: bool,
-    is_for_identity: bool,
+    to: Target,
 }
 
 impl Request {
     fn of(request: &HttpRequest) -> Self {
         let headers = request.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let host = request.uri().host().map_or_else(String::new, str::to_owned);
         Self {
             conditional: request.method() == Method::PUT
                 && (headers.contains_key("if-none-match") || headers.contains_key("x-goog-if-generation-match")),
             ranged: headers.contains_key("range") || headers.contains_key("x-ms-range"),
             part: request.uri().query().is_some_and(|query| query.contains("partNumber=")),
-            is_for_identity: way::gives_identities(&host),
-            is_encrypted: request.uri().scheme_str() == Some("https"),
-            proxy: way::proxy(request.uri()),
-            authority: request.uri().authority().map_or_else(String::new, ToString::to_string),
-            host,
+            to: Target::of(request.uri()),
             date: text("x-amz-date").or_else(|| text("x-ms-date")).or_else(|| text("date")),
         }
     }
@@ -251,7 +265,7 @@ impl Request {
     }
 
     /// A refusal, read.
-    async fn refuse(&self, answer: HttpResponse, silence: Duration, way: &Way) -> HttpResponse {
+    async fn refuse(&self, answer: HttpResponse, silence: Duration, way: &Way) -> Answer {
         let (parts, body) = answer.into_parts();
         let length = |headers: &HeaderMap| headers.get("content-length")?.to_str().ok()?.parse::<usize>().ok();
         // Refusals are short; what came of one that was cut is enough.
@@ -260,17 +274,17 @@ impl Request {
             _ => HttpResponseBody::new(Awake::new(body, silence)).bytes().await.unwrap_or_default(),
         };
         let status = parts.status.as_u16();
-        if self.is_for_identity && parts.status.is_client_error() && status != 429 {
-            let words = way.no_credentials(&self.host, &format!("answers {status}"));
-            return marked(Answer { status, ..Answer::found(Code::StoreDenied, words) });
+        if self.to.is_for_identity && parts.status.is_client_error() && status != 429 {
+            let words = way.no_credentials(&self.to.host, &format!("answers {status}"));
+            return Answer { status, ..Answer::found(Code::StoreDenied, words) };
         }
-        if !self.is_encrypted && status == 400 && way::shows_tls(&String::from_utf8_lossy(&text)) {
-            let words = way::wants_tls(&self.host);
-            return marked(Answer { status, ..Answer::found(Code::StoreTlsFailed, words) });
+        if !self.to.is_encrypted && status == 400 && way::shows_tls(&String::from_utf8_lossy(&text)) {
+            let words = way::wants_tls(&self.to.host);
+            return Answer { status, ..Answer::found(Code::StoreTlsFailed, words) };
         }
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let asked = Asked { conditional: self.conditional, date: self.date.as_deref() };
-        marked(Answer::read(asked, status, header, &text))
+        Answer::read(asked, status, header, &text)
     }
 }
 

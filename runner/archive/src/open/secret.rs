@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use contract::words::of_system;
 use contract::{Code, odd};
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
@@ -28,10 +29,10 @@ pub(super) fn read_bytes(paths: &Paths, path: &str) -> Result<Vec<u8>, ArchiveEr
     let file = paths.secret(path);
     std::fs::read(&file).map_err(|error| {
         let (code, words) = match error.kind() {
-            ErrorKind::NotFound => (Code::SecretMissing, "is missing; create the secret and its key"),
-            ErrorKind::PermissionDenied => (Code::SecretUnusable, "may not be read by this process"),
-            ErrorKind::IsADirectory => (Code::SecretUnusable, "is a folder; name a key of the secret, too"),
-            _ => (Code::SecretMissing, "cannot be read"),
+            ErrorKind::NotFound => (Code::SecretMissing, "is missing; create the secret and its key".to_owned()),
+            ErrorKind::IsADirectory => (Code::SecretUnusable, "is a folder; name a key of the secret, too".to_owned()),
+            ErrorKind::PermissionDenied => (Code::SecretUnusable, format!("cannot be read: {}", of_system(&error))),
+            _ => (Code::SecretMissing, format!("cannot be read: {}", of_system(&error))),
         };
         ArchiveError::Config { reason: format!("storage.credentials: {} {words}", file.display()), code }
     })

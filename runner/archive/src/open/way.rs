@@ -83,13 +83,35 @@ impl Way {
     }
 }
 
-/// Whether a host hands out identities of machines.
-pub(super) fn gives_identities(host: &str) -> bool {
-    IDENTITIES.contains(&host)
+/// Where a request goes.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) host: String,
+    /// Host and port.
+    pub(super) authority: String,
+    /// The proxy that it goes through.
+    pub(super) proxy: Option<String>,
+    pub(super) is_encrypted: bool,
+    /// Whether it asks a service that hands out identities of machines.
+    pub(super) is_for_identity: bool,
+}
+
+impl Target {
+    /// Where a request to an address goes.
+    pub(super) fn of(uri: &Uri) -> Self {
+        let host = uri.host().unwrap_or_default().to_owned();
+        Self {
+            is_for_identity: IDENTITIES.contains(&host.as_str()),
+            is_encrypted: uri.scheme_str() == Some("https"),
+            proxy: proxy(uri),
+            authority: uri.authority().map_or_else(String::new, ToString::to_string),
+            host,
+        }
+    }
 }
 
 /// The proxy that requests to an address go through, as the HTTP library chooses it: `host:port`.
-pub(super) fn proxy(uri: &Uri) -> Option<String> {
+fn proxy(uri: &Uri) -> Option<String> {
     let proxy = Matcher::from_system().intercept(uri)?;
     let host = proxy.uri().host()?;
     let port = proxy.uri().port_u16().unwrap_or(if proxy.uri().scheme_str() == Some("https") { 443 } else { 80 });
