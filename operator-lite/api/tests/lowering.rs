@@ -148,7 +148,12 @@ fn storage_effects(at: &'static str, to: &'static str) -> Vec<(String, Value, St
         ("azure.accountName", azure(json!({})), "/account", json!("acc")),
         ("azure.container", azure(json!({})), "/container", json!("con")),
         ("azure.prefix", azure(json!({"prefix": "p"})), "/prefix", json!("p")),
-        ("azure.endpoint", azure(json!({"endpoint": "https://e"})), "/endpoint", json!("https://e")),
+        (
+            "azure.endpoint",
+            azure(json!({"endpoint": "https://e.blob.core.windows.net"})),
+            "/endpoint",
+            json!("https://e.blob.core.windows.net"),
+        ),
         (
             "azure.useWorkloadIdentity",
             azure(json!({"useWorkloadIdentity": true})),
