@@ -52,6 +52,18 @@ fn wrong_specifications_name_field_value_rule_and_fix() {
     let mut typed = good();
     typed["backup"]["segmentMaxBytes"] = json!("big");
     bench.run(&typed).fails("KB1001", 2, &["big"]);
+    // The identity of the pod goes to its provider only.
+    for (kind, more) in [
+        ("azure", json!({"account": "a", "container": "c"})),
+        ("azure", json!({"account": "a", "container": "c", "credentials": {"workload-identity": {}}})),
+        ("gcs", json!({"bucket": "b"})),
+    ] {
+        let mut foreign = good();
+        foreign["storage"] = more;
+        foreign["storage"]["type"] = json!(kind);
+        foreign["storage"]["endpoint"] = json!("https://storage.example.com");
+        bench.run(&foreign).fails("KB1002", 2, &["storage.endpoint", "identity of the pod", "credentials"]);
+    }
     let mut version = good();
     version["formatVersion"] = json!(2);
     bench.run(&version).fails("KB1002", 2, &["formatVersion", "reads 1"]);

@@ -154,7 +154,12 @@ fn storage_effects(at: &'static str, to: &'static str) -> Vec<(String, Value, St
         ("azure.accountName", azure(json!({})), "/account", json!("acc")),
         ("azure.container", azure(json!({})), "/container", json!("con")),
         ("azure.prefix", azure(json!({"prefix": "p"})), "/prefix", json!("p")),
-        ("azure.endpoint", azure(json!({"endpoint": "https://e"})), "/endpoint", json!("https://e")),
+        (
+            "azure.endpoint",
+            azure(json!({"endpoint": "https://e.blob.core.windows.net"})),
+            "/endpoint",
+            json!("https://e.blob.core.windows.net"),
+        ),
         ("s3.caSecret.name", s3(json!({"caSecret": {"name": "c"}})), "/tls/caFile", json!("c/ca.crt")),
         ("s3.caSecret.caKey", s3(json!({"caSecret": {"name": "c", "caKey": "k"}})), "/tls/caFile", json!("c/k")),
         (

@@ -130,6 +130,51 @@ pub fn shown(endpoint: &str) -> String {
     scheme.map_or_else(|| rest.to_owned(), |scheme| format!("{scheme}://{rest}"))
 }
 
+/// Where Azure's own storage answers, in all of its clouds.
+const AZURE: [&str; 5] = [
+    ".blob.core.windows.net",
+    ".blob.core.usgovcloudapi.net",
+    ".blob.core.chinacloudapi.cn",
+    ".blob.core.cloudapi.de",
+    ".blob.storage.azure.net",
+];
+/// Where Google's own storage answers.
+const GOOGLE: [&str; 1] = [".googleapis.com"];
+
+/// A provider whose identities are bearer tokens: whoever is sent one can use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bearer {
+    /// Azure.
+    Azure,
+    /// Google Cloud.
+    Google,
+}
+
+/// Why the identity of a pod must not be sent to this endpoint, and what to do; `None` where the endpoint is the provider's
+/// own, or of this machine. Amazon's identities only sign requests, for the host that they go to: they go anywhere.
+#[must_use]
+pub fn foreign_to_identity(endpoint: &str, provider: Bearer) -> Option<(&'static str, &'static str)> {
+    let (_, rest) = parts(endpoint);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = match authority.strip_prefix('[') {
+        Some(inside) => inside.split(']').next().unwrap_or(inside),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let (own, fix): (&[&str], _) = match provider {
+        Bearer::Azure => {
+            (&AZURE, "name credentials (a key, a SAS token, a service principal), or leave the endpoint out")
+        }
+        Bearer::Google => (&GOOGLE, "name the key of a service account in credentials, or leave the endpoint out"),
+    };
+    let is_loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_own = own.iter().any(|suffix| host.strip_suffix(suffix).is_some_and(|name| !name.is_empty()));
+    let is_encrypted = endpoint.starts_with("https://");
+    let rule = "is not the provider's own over https, and the identity of the pod would be sent there, with which whoever is there reads the archive";
+    let may_go = is_loopback || is_own && is_encrypted;
+    (!may_go).then_some((rule, fix))
+}
+
 /// Whether a bucket can be a part of this endpoint's host name: an IP address and `localhost` have none.
 #[must_use]
 pub fn takes_bucket_in_host(endpoint: &str) -> bool {
@@ -142,6 +187,40 @@ pub fn takes_bucket_in_host(endpoint: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identities_go_to_their_provider_only() {
+        let goes = |endpoint: &str, provider| foreign_to_identity(endpoint, provider).is_none();
+        for own in [
+            "https://acct.blob.core.windows.net",
+            "https://acct.privatelink.blob.core.windows.net:443/",
+            "https://ACCT.blob.core.chinacloudapi.cn.",
+            "https://acct.z01.blob.storage.azure.net",
+            "http://127.0.0.1:10000/devstoreaccount1",
+            "http://[::1]:10000",
+            "http://localhost:10000",
+        ] {
+            assert!(goes(own, Bearer::Azure), "{own}");
+        }
+        for foreign in [
+            "https://evil.example.com",
+            "https://blob.core.windows.net.evil.example.com",
+            "https://evilblob.core.windows.net",
+            "https://.blob.core.windows.net",
+            "https://evil.example.com/acct.blob.core.windows.net",
+            "https://evil.example.com?.blob.core.windows.net",
+            "https://evil.example.com#.blob.core.windows.net",
+            "http://acct.blob.core.windows.net",
+            "https://10.0.0.1",
+            "https://localhost.evil.example.com",
+        ] {
+            assert!(!goes(foreign, Bearer::Azure), "{foreign}");
+        }
+        assert!(goes("https://storage.googleapis.com", Bearer::Google));
+        assert!(goes("https://storage-psc.p.googleapis.com/", Bearer::Google));
+        assert!(!goes("https://acct.blob.core.windows.net", Bearer::Google));
+        assert!(!goes("https://storage.googleapis.com.evil.example.com", Bearer::Google));
+    }
 
     #[test]
     fn no_request_leaves_without_its_bucket() {

@@ -4,7 +4,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::store_address::{broken_rule, check_bucket, check_prefix, check_region, shown, takes_bucket_in_host};
+use crate::store_address::{
+    Bearer, broken_rule, check_bucket, check_prefix, check_region, foreign_to_identity, shown, takes_bucket_in_host,
+};
 
 /// Where the archive is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -236,6 +238,19 @@ impl StoreSpec {
         }
     }
 
+    /// The endpoint that the pod's own identity is sent to, as a bearer token.
+    fn identity_goes_to(&self) -> Option<(&str, Bearer)> {
+        match self {
+            Self::Azure {
+                endpoint: Some(endpoint),
+                credentials: None | Some(AzureCredentials::WorkloadIdentity {}),
+                ..
+            } => Some((endpoint, Bearer::Azure)),
+            Self::Gcs { endpoint: Some(endpoint), credentials: None, .. } => Some((endpoint, Bearer::Google)),
+            _ => None, // requests are signed, or a Secret's own token is sent
+        }
+    }
+
     /// Broken rules: field below `storage`, and the rule.
     #[must_use]
     pub fn findings(&self) -> Vec<(String, String)> {
@@ -296,6 +311,11 @@ impl StoreSpec {
                 }
             }
             None => {}
+        }
+        if let Some((endpoint, provider)) = self.identity_goes_to()
+            && let Some((rule, fix)) = foreign_to_identity(endpoint, provider)
+        {
+            say("endpoint", format!("is {:?}; it {rule}: {fix}", shown(endpoint)));
         }
         if let Err(rule) = check_prefix(self.prefix()) {
             say("prefix", format!("is {:?}; {rule}", self.prefix()));

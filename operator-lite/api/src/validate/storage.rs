@@ -1,6 +1,8 @@
 //! Rules of `storage` blocks.
 
-use contract::store_address::{self, broken_rule, check_bucket, check_prefix, check_region, takes_bucket_in_host};
+use contract::store_address::{
+    self, Bearer, broken_rule, check_bucket, check_prefix, check_region, takes_bucket_in_host,
+};
 
 use super::names::{is_quantity, object_name, sub_path};
 use crate::finding::Findings;
@@ -111,6 +113,15 @@ pub(super) fn bucket_in_host(out: &mut Findings, field: &str, endpoint: Option<&
     }
 }
 
+/// The identity of the pod goes to its provider only.
+pub(super) fn identity(out: &mut Findings, field: &str, endpoint: Option<&str>, provider: Bearer) {
+    if let Some(endpoint) = endpoint
+        && let Some((rule, fix)) = store_address::foreign_to_identity(endpoint, provider)
+    {
+        out.wrong(field, format!("{:?}", store_address::shown(endpoint)), rule, fix);
+    }
+}
+
 /// The URL of a store.
 pub(super) fn endpoint(
     out: &mut Findings,
@@ -153,6 +164,9 @@ fn container(out: &mut Findings, at: &str, azure: &AzureStorage) {
     if set.len() > 1 {
         let rule = "takes one kind of credentials";
         out.wrong(at, set.join(", "), rule, "keep one of them, or none for the default chain");
+    }
+    if set.is_empty() || azure.use_workload_identity {
+        identity(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), Bearer::Azure);
     }
     for (field, name) in secrets {
         if let Some(name) = name {

@@ -1,11 +1,13 @@
 //! Rules of the `storage` block.
 
+use contract::store_address::Bearer;
+
 use super::cluster::secret;
 use super::without_effect;
 use crate::finding::Findings;
 use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, Storage, StorageType};
 use crate::validate::names::sub_path;
-use crate::validate::storage::{bucket_in_host, bucket_name, endpoint, not_empty, prefix, region};
+use crate::validate::storage::{bucket_in_host, bucket_name, endpoint, identity, not_empty, prefix, region};
 
 const AT: &str = "spec.storage";
 
@@ -80,6 +82,9 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
     if set.len() > 1 {
         let rule = "takes one kind of credentials";
         out.wrong(&at, set.join(", "), rule, "keep one of them, or none for the default chain");
+    }
+    if set.is_empty() || azure.use_workload_identity == Some(true) {
+        identity(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), Bearer::Azure);
     }
     for (name, key) in secrets {
         secret(out, &format!("{at}.{name}"), key.as_ref());
