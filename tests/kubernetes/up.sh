@@ -131,7 +131,7 @@ clusterDomain: $K8S_CLUSTER_DOMAIN
 resolvConf: $K8S_RUN/resolv.conf
 podLogsDir: $K8S_RUN/pod-logs
 volumePluginDir: $K8S_RUN/volume-plugins
-evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}
+evictionHard: {memory.available: 100Mi, nodefs.available: 100Mi, nodefs.inodesFree: 1%, imagefs.available: 100Mi}
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 makeIPTablesUtilChains: false
