@@ -291,8 +291,6 @@ fn used(module: &Names, text: &str) -> Vec<Names> {
 /// A module uses its neighbours one way: none of them comes back to it.
 #[test]
 fn no_modules_use_each_other_in_circles() {
-    // Of the archive, until they are one way, too.
-    let known = ["runner/archive/src/: entry, rollup", "runner/archive/src/open: breaker, guard"];
     let mut edges: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
     for (name, text) in sources().into_iter().filter(|(name, _)| is_product(name)) {
         let Some((package, path)) = name.split_once("/src/") else { continue };
@@ -330,5 +328,5 @@ fn no_modules_use_each_other_in_circles() {
             circles.push(format!("{folder}: {}", names.into_iter().collect::<Vec<_>>().join(", ")));
         }
     }
-    assert_eq!(circles, known, "split what both need into a module of its own");
+    assert_eq!(circles, Vec::<String>::new(), "split what both need into a module of its own");
 }

@@ -11,7 +11,7 @@ use crate::holdings::{Holdings, Tally};
 use crate::limit::{LIMIT, total, within_limit};
 use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
-use crate::rollup::RollupRef;
+use crate::rollup_ref::RollupRef;
 use crate::segment::{Footer, TopicRow};
 use crate::state::{PartitionState, TopicState};
 use crate::{ArchiveError, Digest};

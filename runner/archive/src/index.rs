@@ -16,7 +16,8 @@ use crate::entry::{Fork, Gap, SegmentRef, SegmentRow, check};
 use crate::limit::total;
 use crate::lost::{LostSegment, keys};
 use crate::problem::Problem;
-use crate::rollup::{Directory, PageRow, RollupRef, RowReader, Run, SealedPoint};
+use crate::rollup::{Directory, PageRow, RowReader, Run, SealedPoint};
+use crate::rollup_ref::RollupRef;
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
 /// The place of a segment that a claim gave up.

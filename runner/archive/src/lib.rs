@@ -16,6 +16,7 @@ mod layout;
 mod limit;
 mod problem;
 mod reason;
+mod rollup_ref;
 mod time_spent;
 mod uploads;
 
@@ -93,7 +94,8 @@ pub use reason::{GapReason, HeldReason};
 pub use regain::LogStart;
 pub use repair::{Repair, repair_set};
 pub use restore_state::RestoreJournal;
-pub use rollup::{RollupRef, SealedPoint};
+pub use rollup::SealedPoint;
+pub use rollup_ref::RollupRef;
 pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};

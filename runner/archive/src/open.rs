@@ -17,10 +17,12 @@ mod gcs;
 mod guard;
 mod hosts;
 mod lanes;
+mod patience;
 mod s3;
 mod s3_uploads;
 mod secret;
 mod trouble;
+mod unanswered;
 mod way;
 
 use breaker::Breaker;

@@ -2,7 +2,7 @@
 //! likes; what cannot be is damage. Pure.
 
 use super::{Entry, Fork, Gap, SegmentRef, SegmentRow};
-use crate::rollup::RollupRef;
+use crate::rollup_ref::RollupRef;
 use crate::segment::TRAILER_LEN;
 use crate::state::{PartitionState, TopicState};
 

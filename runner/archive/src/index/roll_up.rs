@@ -1,7 +1,8 @@
 //! Making roll-ups: those that are due, and again those that are missing.
 
 use super::Index;
-use crate::rollup::{Directory, FANOUT, Merge, Place, RollupRef, Run, Runs, build, run_of_entry};
+use crate::rollup::{Directory, FANOUT, Merge, Place, Run, Runs, build, run_of_entry};
+use crate::rollup_ref::RollupRef;
 use crate::{ArchiveError, Chain, Digest, Layout, Store};
 
 /// Writes the roll-ups that are due when `last` is the newest entry: those that end with it, and those before it that

@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use futures::StreamExt;
 
 use crate::problem::Problem;
-use crate::rollup::{Directory, FANOUT, RollupRef, Run, SealedPoint, run_of_entry};
+use crate::rollup::{Directory, FANOUT, Run, SealedPoint, run_of_entry};
+use crate::rollup_ref::RollupRef;
 use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Layout, Store};
 
 /// Directories that are read at once.

@@ -11,6 +11,7 @@ use object_store::azure::{
 };
 
 use super::breaker::Breaker;
+use super::guard::Connector;
 use super::secret::{FromFiles, Looked, read_value};
 use super::way::Way;
 use super::{Paths, install_tls};
@@ -43,7 +44,7 @@ pub(super) fn open(
         .with_container_name(place.container)
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
-        .with_http_connector(breaker.connector(way));
+        .with_http_connector(Connector::new(breaker, way));
     let mut endpoint = place.endpoint.map(str::to_owned);
     match credentials {
         None => {}

@@ -4,17 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use contract::{CircuitBreakerSpec, Waits};
-use object_store::client::HttpConnector;
 use object_store::{ClientOptions, RetryConfig};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::guard::{Connector, Patience};
+use super::patience::{CONNECT, Patience};
 use super::trouble::Trouble;
-use super::way::Way;
 
-/// Time to reach a store.
-pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// The library gives a request up after this long, or after two rests and a little more.
 const GIVE_UP: Duration = Duration::from_secs(180);
 const AFTER_RESTS: Duration = Duration::from_secs(60);
@@ -89,11 +85,6 @@ impl Breaker {
     /// How long the library tries a request again.
     pub(super) fn retries(&self) -> RetryConfig {
         RetryConfig { retry_timeout: self.give_up, max_retries: 50, ..RetryConfig::default() }
-    }
-
-    /// Makes clients whose requests pass this breaker.
-    pub(super) fn connector(&self, way: &Way) -> impl HttpConnector + use<> {
-        Connector(self.clone(), way.clone())
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {

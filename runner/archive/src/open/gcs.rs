@@ -7,6 +7,7 @@ use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::breaker::Breaker;
+use super::guard::Connector;
 use super::secret::{Looked, read_secret, unusable};
 use super::way::Way;
 use super::{Paths, install_tls};
@@ -31,7 +32,7 @@ pub(super) fn open(
     let builder =
         if credentials.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };
     let mut builder = builder.with_bucket_name(bucket).with_client_options(Breaker::client_options(allow_http));
-    builder = builder.with_retry(breaker.retries()).with_http_connector(breaker.connector(way));
+    builder = builder.with_retry(breaker.retries()).with_http_connector(Connector::new(breaker, way));
     if let Some(endpoint) = endpoint {
         builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }

@@ -2,11 +2,9 @@
 //! wait for the breaker, silence ends them, and refusals are read into one line ([`Answer`]).
 //!
 //! Time-outs count silence, not size: an answer that keeps coming may take as long as it takes, and a request that
-//! carries a body has time for it ([`Patience`]). A line that is too slow carries fewer bodies at once ([`Lanes`]).
+//! carries a body has time for it ([`super::patience::Patience`]). A line that is too slow carries fewer bodies at once ([`super::lanes::Lanes`]).
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,15 +22,10 @@ use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use super::breaker::{Breaker, Pass};
-use super::hosts::Hosts;
-use super::lanes::Lanes;
+use super::unanswered::{for_now, innermost, nowhere, over, silent, so_far, unreached};
 use super::way::{self, Target, Way};
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
-/// Bytes per second that a request's body is given time for at first.
-const PACE: u64 = 256 << 10;
-/// How often the time for bodies doubles after it was not enough.
-const DOUBLINGS: u32 = 3;
 /// How long a service that hands out identities may take: it is on the machine, or it is not.
 const IDENTITY: Duration = Duration::from_secs(2);
 /// How long a port may take to show that it speaks TLS.
@@ -40,49 +33,16 @@ const GREETING: Duration = Duration::from_secs(5);
 /// Most of a refusal that is read.
 const REFUSAL: usize = 64 << 10;
 
-/// How long a request may go without an answer: the configured silence, and time for what it carries. That time doubles
-/// when it was not enough, and is what it was once a body gets through quickly.
-#[derive(Debug)]
-pub(super) struct Patience {
-    silence: Duration,
-    slow: Arc<AtomicU32>,
-    lanes: Lanes,
-    hosts: Hosts,
-}
-
-impl Patience {
-    pub(super) fn new(silence: Duration) -> Self {
-        Self { silence, slow: Arc::default(), lanes: Lanes::default(), hosts: Hosts::default() }
-    }
-
-    /// How often the line was too slow for a body since it last was quick.
-    pub(super) fn slow(&self) -> Arc<AtomicU32> {
-        Arc::clone(&self.slow)
-    }
-
-    fn for_body(&self, bytes: u64) -> Duration {
-        let pace = PACE >> self.slow.load(Ordering::Relaxed);
-        self.silence + Duration::from_millis(bytes.saturating_mul(1000) / pace)
-    }
-
-    /// Notes how a request with a body ended. Returns whether the next one will be given more time.
-    fn note(&self, bytes: u64, took: Duration, answered: bool) -> bool {
-        let slow = self.slow.load(Ordering::Relaxed);
-        if answered {
-            let quick = Duration::from_millis(bytes.saturating_mul(1000) / PACE) / 2;
-            if slow > 0 && took < quick {
-                self.slow.store(0, Ordering::Relaxed);
-            }
-            return false;
-        }
-        self.slow.store((slow + 1).min(DOUBLINGS), Ordering::Relaxed);
-        slow < DOUBLINGS
-    }
-}
-
 /// Makes clients whose requests are guarded.
 #[derive(Debug)]
-pub(super) struct Connector(pub(super) Breaker, pub(super) Way);
+pub(super) struct Connector(Breaker, Way);
+
+impl Connector {
+    /// Clients of this store whose requests pass this breaker.
+    pub(super) fn new(breaker: &Breaker, way: &Way) -> Self {
+        Self(breaker.clone(), way.clone())
+    }
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
@@ -109,7 +69,7 @@ impl HttpService for Guarded {
         let patience = self.breaker.patience();
         let carried = request.body().content_length() as u64;
         // Before the breaker: a request that waits for its lane says nothing about the store.
-        let _lane = patience.lanes.take(carried, || patience.slow.load(Ordering::Relaxed)).await;
+        let _lane = patience.lane(carried).await;
         let pass = self.breaker.enter().await;
         let asked = Request::of(&request);
         let _wait = self.breaker.trouble().request(&asked.to.host);
@@ -293,75 +253,6 @@ fn marked(answer: Answer) -> HttpResponse {
     let mut response = HttpResponse::new(HttpResponseBody::from(answer.mark()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     response
-}
-
-fn silent(limit: Duration, carried: u64) -> HttpError {
-    let what = if carried > 0 { format!(" to {carried} bytes that were sent") } else { String::new() };
-    let words = format!(
-        "the store gave no answer within {:.0} s{what}; circuitBreaker.operationTimeoutMs says how long it may be silent",
-        limit.as_secs_f64()
-    );
-    HttpError::new(HttpErrorKind::Timeout, Unanswered(Answer::none(words).mark()))
-}
-
-/// What the innermost cause says: it is the one that says something.
-fn innermost(error: &HttpError) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
-/// DNS knows no such host; `believed` says for how long, once nobody shall ask again.
-fn nowhere(host: &str, believed: Option<Duration>) -> HttpError {
-    let Some(unknown) = believed else {
-        return for_now(format!("DNS knows no host {host}"));
-    };
-    let words = format!(
-        "DNS knows no host {host}, for {} s; correct storage.endpoint, storage.region or the name of the bucket or account",
-        unknown.as_secs()
-    );
-    over(Code::StoreNameUnknown, words)
-}
-
-/// A failure that no try heals: the library does not send this kind again.
-fn over(code: Code, words: String) -> HttpError {
-    HttpError::new(HttpErrorKind::Unknown, Unanswered(Answer::found(code, words).mark()))
-}
-
-/// A failure that no try heals, most likely: a few more show it.
-fn so_far(code: Code, words: String) -> HttpError {
-    HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::found(code, words).mark()))
-}
-
-/// A failure that may pass.
-fn for_now(words: String) -> HttpError {
-    HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::none(words).mark()))
-}
-
-/// No answer came, and why.
-fn unreached(error: &HttpError, cause: &str) -> HttpError {
-    let words = match error.kind() {
-        HttpErrorKind::Connect => format!("the store cannot be reached: {}", way::plain(cause)),
-        _ => format!("the connection to the store ended: {}", way::plain(cause)),
-    };
-    // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.
-    let kind = if error.kind() == HttpErrorKind::Unknown { HttpErrorKind::Interrupted } else { error.kind() };
-    HttpError::new(kind, Unanswered(Answer::none(words).mark()))
-}
-
-/// What stands for an answer in the library's errors.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unanswered(String);
-
-impl Unanswered {
-    /// The library's error for what was found on this side.
-    pub(super) fn found(code: Code, words: String) -> object_store::Error {
-        let source = Box::new(Self(Answer::found(code, words).mark()));
-        object_store::Error::Generic { store: "identity", source }
-    }
 }
 
 /// A body that fails when nothing of it comes for a while.

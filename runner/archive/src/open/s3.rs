@@ -7,6 +7,7 @@ use contract::{Code, S3Credentials, odd};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
 use super::breaker::Breaker;
+use super::guard::Connector;
 use super::secret::{FromFiles, Looked, Sent as _, read_secret, read_value, unusable};
 use super::way::Way;
 use super::{Paths, install_tls};
@@ -38,7 +39,7 @@ pub(super) fn open(
         .with_virtual_hosted_style_request(!place.address.path_style)
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
-        .with_http_connector(breaker.connector(way))
+        .with_http_connector(Connector::new(breaker, way))
         // TLS already covers the payload, and blocks have digests of their own: hash bytes once.
         .with_unsigned_payload(encrypted);
     if let Some(endpoint) = endpoint {

@@ -14,6 +14,7 @@ use object_store::signer::{SignedUrlOptions, Signer};
 use reqwest::Method;
 
 use super::breaker::Breaker;
+use super::guard::Connector;
 use super::way::Way;
 use crate::ArchiveError;
 use crate::uploads::{Page, Upload, Uploads};
@@ -33,7 +34,7 @@ pub(super) fn open(
     breaker: &Breaker,
     way: &Way,
 ) -> Result<Arc<dyn Uploads>, ArchiveError> {
-    let client = breaker.connector(way).connect(&Breaker::client_options(allow_http));
+    let client = Connector::new(breaker, way).connect(&Breaker::client_options(allow_http));
     let client = client.map_err(|error| ArchiveError::store("open", "the uploads of the bucket", &error))?;
     Ok(Arc::new(S3Uploads { store: Arc::clone(store), client }))
 }

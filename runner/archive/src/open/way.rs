@@ -14,7 +14,7 @@ use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 
 use super::Paths;
-use super::breaker::CONNECT;
+use super::patience::CONNECT;
 use super::secret::read_bytes;
 use crate::ArchiveError;
 

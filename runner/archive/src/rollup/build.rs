@@ -9,9 +9,10 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::rows::{RowReader, RowWriter};
-use super::{Directory, MAGIC, PageRow, RollupRef, SealedPoint};
+use super::{Directory, MAGIC, PageRow, SealedPoint};
 use crate::entry::{FORMAT, Fork, Gap, SegmentRef, SegmentRow, encode_document};
 use crate::lost::{LostSegment, required_for};
+use crate::rollup_ref::RollupRef;
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Entry, Layout, Store};
 

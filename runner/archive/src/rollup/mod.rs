@@ -13,6 +13,7 @@ use crate::columns::columns;
 use crate::entry::{Fork, Gap, SegmentRef, check, decode_document};
 use crate::limit::LIMIT;
 use crate::lost::LostSegment;
+use crate::rollup_ref::RollupRef;
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Layout, Store};
 
@@ -26,24 +27,6 @@ pub(crate) const FANOUT: u64 = 64;
 const MAGIC: &[u8; 8] = b"KBROLLUP";
 /// A bound on what a damaged page can make us allocate.
 const PAGE_LIMIT: usize = 16 << 20;
-
-/// Names a roll-up, with the digest of its directory.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RollupRef {
-    /// 1 or 2.
-    pub level: u32,
-    /// First entry.
-    pub from: u64,
-    /// Last entry.
-    pub to: u64,
-    /// Bytes of the object.
-    pub size: u64,
-    /// First byte of the directory, which ends the object.
-    pub directory_at: u64,
-    /// BLAKE3-256 of the directory as stored.
-    pub digest: Digest,
-}
 
 columns! {
     /// One page of rows.

@@ -12,7 +12,8 @@ use super::{Level, Verification, noted};
 use crate::entry::Gap;
 use crate::index::{counts, says_the_same};
 use crate::lost::keys;
-use crate::rollup::{Directory, RollupRef, Run, run_of_entry};
+use crate::rollup::{Directory, Run, run_of_entry};
+use crate::rollup_ref::RollupRef;
 use crate::sums::Sums;
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
