@@ -157,7 +157,7 @@ impl Guarded {
             // It did fit before: what changed there may change back.
             Some(text) if hosts.was_reached(&asked.to.host) => (false, for_now(text)),
             Some(text) => (true, over(Code::StoreTlsFailed, text)),
-            None => (false, unreached(error, &words)),
+            None => (false, unreached(error, &way::plain(&words))),
         }
     }
 
@@ -277,7 +277,9 @@ impl Body for Awake {
         if let Poll::Ready(frame) = polled {
             let next = Instant::now() + self.silence;
             self.timer.as_mut().reset(next);
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| unreached(&error, &innermost(&error)))));
+            return Poll::Ready(
+                frame.map(|frame| frame.map_err(|error| unreached(&error, &way::plain(&innermost(&error))))),
+            );
         }
         match self.timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Some(Err(silent(self.silence, 0)))),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use contract::Code;
 use object_store::client::{HttpError, HttpErrorKind};
 
-use super::way;
 use crate::answer::Answer;
 
 /// What stands for an answer in the library's errors.
@@ -68,11 +67,11 @@ pub(super) fn for_now(words: String) -> HttpError {
     HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::none(words).mark()))
 }
 
-/// No answer came, and why.
+/// No answer came, and why, in plain words.
 pub(super) fn unreached(error: &HttpError, cause: &str) -> HttpError {
     let words = match error.kind() {
-        HttpErrorKind::Connect => format!("the store cannot be reached: {}", way::plain(cause)),
-        _ => format!("the connection to the store ended: {}", way::plain(cause)),
+        HttpErrorKind::Connect => format!("the store cannot be reached: {cause}"),
+        _ => format!("the connection to the store ended: {cause}"),
     };
     // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.
     let kind = if error.kind() == HttpErrorKind::Unknown { HttpErrorKind::Interrupted } else { error.kind() };
