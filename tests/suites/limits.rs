@@ -216,6 +216,35 @@ fn memory_follows_what_batches_unpack_to() {
     }
 }
 
+/// A few kilobytes that stand for 320 MB, which any producer can write: the topic is restored all the same.
+#[test]
+fn a_small_batch_takes_no_memory_to_restore() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-burst", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    let value = vec![b'0'; 40_000_000];
+    let settings = [
+        ("compression.type", "zstd"),
+        ("message.max.bytes", "400000000"),
+        ("batch.size", "400000000"),
+        ("linger.ms", "5000"),
+        ("queue.buffering.max.kbytes", "1000000"),
+    ];
+    load::produce(&bootstrap, topic, &settings, (0..8).map(|n| Make { value: Some(value.clone()), ..Make::new(n, 0) }));
+    load::produce(&bootstrap, topic, &[], (8..20).map(|n| Make::new(n, 0)));
+    let report = bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok().report();
+    assert!(report["bytes"].as_u64().unwrap() < 200_000, "it packs to little: {report}");
+    for (headers, fields) in [(true, json!({})), (false, json!({})), (true, json!({"startOffset": 3}))] {
+        let to = format!("{topic}-{headers}-{}", fields["startOffset"].is_null());
+        let mut restore = json!({"from": topic, "includeOffsetHeaders": headers, "topicMapping": {topic: to}});
+        if !fields["startOffset"].is_null() {
+            restore["repartitioning"] = json!({topic: {"strategy": "hash", "targetPartitions": 3}});
+        }
+        let (ended, memory) = bench.run_and_weigh(&bench.restore(&to, &target().bootstrap(), restore));
+        assert_eq!(ended.ok().report()["records"], 20);
+        assert!(memory > 0 && memory < 256 << 20, "{} MiB, headers {headers}", memory >> 20);
+    }
+}
+
 /// A few kilobytes that stand for 96 MB: whoever looks at them holds one record, not the batch.
 #[test]
 fn a_small_batch_takes_no_memory_to_look_at() {

@@ -31,6 +31,8 @@ mod outgoing;
 
 mod restore;
 
+mod pieces;
+
 pub use codec::{Codec, Compressor, Decompressor};
 pub use control::{ControlType, control_type};
 pub use encode::{BatchMeta, RecordSink, encode_batch};
@@ -38,6 +40,7 @@ pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
 pub use murmur2::{murmur2, partition_of_key};
 pub use outgoing::{Outgoing, Producer};
+pub use pieces::Pieces;
 pub use raw::RawBatch;
 pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
 pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, halve, select_records};

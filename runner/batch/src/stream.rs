@@ -109,8 +109,25 @@ impl<'a> RecordStream<'a> {
     /// [`BatchError::TooLarge`] when it has more than `most` bytes, after which the next one can be read all the same; when
     /// it is malformed.
     pub fn record<'r>(&mut self, most: usize, room: &'r mut Vec<u8>) -> Result<Record<'r>, BatchError> {
-        self.source.whole_record(most, room)?;
+        room.clear();
+        self.append(most, room)?;
         read_record(room)
+    }
+
+    /// Appends the bytes of the current record to `room`. It can be read once.
+    pub(crate) fn append(&mut self, most: usize, room: &mut Vec<u8>) -> Result<(), BatchError> {
+        self.source.whole_record(most, room)
+    }
+
+    /// Bytes of the current record that were not read yet.
+    pub(crate) fn rest(&self) -> u64 {
+        self.source.rest.saturating_add(self.source.head.len() as u64)
+    }
+
+    /// How many bytes the batch unpacked to so far.
+    #[must_use]
+    pub fn unpacked(&self) -> u64 {
+        self.source.position
     }
 
     /// What is known of the deltas of the records that were read so far.
@@ -260,7 +277,6 @@ impl Source<'_> {
         if self.rest.saturating_add(self.head.len() as u64) > most as u64 {
             return Err(BatchError::TooLarge { limit: most });
         }
-        room.clear();
         room.append(&mut self.head);
         let rest = std::mem::take(&mut self.rest);
         let read = self.reader.by_ref().take(rest).read_to_end(room).map_err(|error| self.broken(&error))?;

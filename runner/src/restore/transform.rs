@@ -1,7 +1,7 @@
 //! Archived batches become batches for the target: copied where nothing changes, else re-encoded. Pure CPU.
 //!
 //! Memory follows plain size, not stored size: neighbours are merged only while their records are few bytes, and what
-//! unpacks to much is worked on alone ([`Space`]).
+//! unpacks to much is read piece by piece, one at a time ([`Space`]).
 
 mod notes;
 mod space;
@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use archive::ReadBatch;
-use batch::{BatchError, Codec, Deltas, OffsetHeaders, Outgoing, RawBatch, Window, can_copy};
+use batch::{BatchError, Codec, Deltas, OffsetHeaders, Outgoing, RawBatch, RecordPlace, Window, can_copy};
 use contract::{Code, Failure, OnUnreadable};
 
 use self::group::Work;
@@ -57,6 +57,11 @@ pub(crate) fn transform(share: &ReadBatch, rules: &Rules, skip: u64) -> Result<(
 }
 
 impl Rules {
+    /// Whether a record counts: its time, and its place in the range of offsets that the archive has of this batch.
+    fn takes(&self, batch: &RawBatch, place: RecordPlace, offsets: &Range<i64>) -> bool {
+        self.window.contains(place.timestamp) && batch.header.takes(place.offset, offsets)
+    }
+
     fn offset_headers(&self) -> Option<OffsetHeaders<'_>> {
         self.headers.then_some(OffsetHeaders { source_cluster: self.source_cluster.as_deref() })
     }

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use archive::ReadBatch;
-use batch::{Compressor, Decompressor, Outgoing, RawBatch, Selected, encode_selected, select_records};
+use batch::{
+    BatchError, Compressor, Decompressor, Outgoing, Pieces, RawBatch, Selected, encode_selected, payload,
+    select_records,
+};
 use bytes::Bytes;
 use contract::Failure;
 
-use super::space::Turn;
-use super::{Rules, codec_of, lies_inside};
+use super::{Rules, codec_of};
 use crate::restore::route::Route;
 
 /// Plain bytes that are dealt out together: each target gets batches of its part of them.
-const TOGETHER: usize = super::space::SMALL;
+const TOGETHER: usize = 4 << 20;
 
 /// Records of one share for one target partition.
 #[derive(Debug)]
@@ -38,22 +40,23 @@ pub(crate) fn deal(
     let mut together: Vec<(&RawBatch, Bytes)> = Vec::new();
     let mut bytes = 0;
     for batch in share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
-        let (plain, turn): (_, Turn<'_>) = match rules.space.unpack(batch, &mut decompressor) {
-            Ok(unpacked) => unpacked,
-            Err(error) => {
-                rules.unreadable(share.partition, batch, &error)?;
-                continue;
-            }
-        };
-        if bytes + plain.len() > TOGETHER {
+        let plain = payload(batch, &mut decompressor, TOGETHER);
+        let size = plain.as_ref().map_or(usize::MAX, Bytes::len);
+        if bytes + size.min(TOGETHER) > TOGETHER {
             dealing.encode(&std::mem::take(&mut together))?;
             bytes = 0;
         }
-        bytes += plain.len();
-        together.push((batch, plain));
-        if turn.is_some() {
-            dealing.encode(&std::mem::take(&mut together))?;
-            bytes = 0;
+        match plain {
+            Ok(plain) => {
+                bytes += plain.len();
+                together.push((batch, plain));
+            }
+            Err(BatchError::TooLarge { .. }) => {
+                dealing.encode(&std::mem::take(&mut together))?;
+                bytes = 0;
+                dealing.alone(batch)?;
+            }
+            Err(error) => rules.unreadable(share.partition, batch, &error)?,
         }
     }
     dealing.encode(&together)?;
@@ -68,11 +71,14 @@ struct Dealing<'a> {
     out: BTreeMap<i32, Dealt>,
 }
 
+/// Records by target partition.
+type ByTarget<'a> = BTreeMap<i32, Vec<Selected<'a>>>;
+
 impl Dealing<'_> {
     fn encode(&mut self, together: &[(&RawBatch, Bytes)]) -> Result<(), Failure> {
         let Some((first, _)) = together.first() else { return Ok(()) };
         let (rules, offsets) = (self.rules, self.share.from..self.share.until);
-        let mut by_target: BTreeMap<i32, Vec<Selected<'_>>> = BTreeMap::new();
+        let mut by_target = ByTarget::new();
         for (batch, plain) in together {
             let mut selected = Vec::new();
             match select_records(&batch.header, plain, rules.window, &mut selected) {
@@ -82,12 +88,58 @@ impl Dealing<'_> {
                     continue;
                 }
             }
-            let whole = lies_inside(batch, &offsets);
-            for record in selected.into_iter().filter(|r| whole || batch.header.takes(r.offset, &offsets)) {
-                let target = self.route.of_record(self.share.partition, record.offset, record.record.key);
-                by_target.entry(target).or_default().push(record);
-            }
+            self.sort(selected.into_iter().filter(|r| batch.header.takes(r.offset, &offsets)), &mut by_target);
         }
+        self.take(by_target, first)
+    }
+
+    /// Deals out a batch that unpacks to much, piece by piece.
+    fn alone(&mut self, batch: &RawBatch) -> Result<(), Failure> {
+        let (rules, offsets) = (self.rules, self.share.from..self.share.until);
+        let _turn = rules.space.turn();
+        let before: HashMap<i32, (usize, u64)> =
+            self.out.iter().map(|(target, dealt)| (*target, (dealt.batches.len(), dealt.skipped))).collect();
+        let unreadable = |dealing: &mut Self, error: &BatchError| {
+            // Nothing of it was taken.
+            dealing.out.retain(|target, _| before.contains_key(target));
+            for (target, (batches, skipped)) in &before {
+                if let Some(dealt) = dealing.out.get_mut(target) {
+                    dealt.batches.truncate(*batches);
+                    dealt.skipped = *skipped;
+                }
+            }
+            rules.unreadable(dealing.share.partition, batch, error)
+        };
+        let mut pieces = match Pieces::new(batch, TOGETHER) {
+            Ok(pieces) => pieces,
+            Err(error) => return unreadable(self, &error),
+        };
+        loop {
+            let piece = match pieces.next_piece(|place| rules.takes(batch, place, &offsets)) {
+                Ok(piece) => piece,
+                Err(error) => return unreadable(self, &error),
+            };
+            if piece.is_empty() {
+                break;
+            }
+            let mut by_target = ByTarget::new();
+            self.sort(piece.into_iter(), &mut by_target);
+            self.take(by_target, batch)?;
+        }
+        rules.note_deltas(self.share.partition, batch, pieces.deltas());
+        Ok(())
+    }
+
+    fn sort<'r>(&self, records: impl Iterator<Item = Selected<'r>>, by_target: &mut ByTarget<'r>) {
+        for record in records {
+            let target = self.route.of_record(self.share.partition, record.offset, record.record.key);
+            by_target.entry(target).or_default().push(record);
+        }
+    }
+
+    /// Encodes the records of each target, without those that are still to be left out.
+    fn take(&mut self, by_target: ByTarget<'_>, first: &RawBatch) -> Result<(), Failure> {
+        let rules = self.rules;
         let mut compressor = Compressor::new(codec_of(first)?, None);
         for (partition, records) in by_target {
             let dealt = self.out.entry(partition).or_insert(Dealt { partition, batches: Vec::new(), skipped: 0 });

@@ -4,13 +4,12 @@ use std::ops::Range;
 
 use archive::ReadBatch;
 use batch::{
-    BatchError, Codec, Compressor, Decompressor, Outgoing, RawBatch, Selected, encode_selected, select_records,
+    BatchError, Codec, Compressor, Decompressor, Outgoing, Pieces, RawBatch, Selected, encode_selected, select_records,
 };
 use bytes::Bytes;
 use contract::Failure;
 
-use super::notes::Note;
-use super::space::Turn;
+use super::notes::{Note, is_dense};
 use super::{Rules, codec_of, is_plain_copy, lies_inside};
 
 /// Batches smaller than this, as stored, are merged with their neighbours.
@@ -23,6 +22,18 @@ struct Part<'a> {
     batch: &'a RawBatch,
     plain: Bytes,
     unchanged: bool,
+}
+
+/// How work on a batch that is read piece by piece ended.
+enum Ended {
+    /// With its last piece.
+    Whole,
+    /// It cannot be read.
+    Unreadable(BatchError),
+    /// At a record that does not fit into a batch of the target.
+    TooLarge(BatchError),
+    /// It unpacks to too much to be encoded anew, and may go out as it came.
+    Dense,
 }
 
 /// Work on one share.
@@ -91,6 +102,11 @@ impl<'a> Work<'a> {
         Ok(!self.rules.headers && self.all_wanted(batch) && is_plain_copy(batch)?)
     }
 
+    /// Whether the whole batch may go out as it came, but for offset headers.
+    fn goes_as_it_came(&self, batch: &RawBatch) -> Result<bool, BatchError> {
+        Ok(self.all_wanted(batch) && batch.bytes.len() <= self.rules.limit && is_plain_copy(batch)?)
+    }
+
     fn all_wanted(&self, batch: &RawBatch) -> bool {
         self.left == 0 && lies_inside(batch, &self.offsets) && self.rules.window.covers(&batch.header)
     }
@@ -101,17 +117,56 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Re-encodes a batch that unpacks to more than is merged.
-    fn alone(&mut self, batch: &'a RawBatch) -> Result<(), Failure> {
+    /// Re-encodes a batch that unpacks to more than is merged, piece by piece. Where that ends before the last piece, nothing of
+    /// it was taken.
+    fn alone(&mut self, batch: &RawBatch) -> Result<(), Failure> {
         self.flush()?;
         let rules = self.rules;
-        let (plain, turn): (_, Turn<'_>) = match rules.space.unpack(batch, &mut self.decompressor) {
-            Ok(unpacked) => unpacked,
-            Err(error) => return self.unreadable(batch, &error),
+        let _turn = rules.space.turn();
+        let (made, left) = (self.out.len(), self.left);
+        let ended = self.piece_by_piece(batch)?;
+        if !matches!(ended, Ended::Whole) {
+            self.out.truncate(made);
+            self.left = left;
+        }
+        match ended {
+            Ended::Whole => Ok(()),
+            Ended::Unreadable(error) => self.unreadable(batch, &error),
+            Ended::TooLarge(error) => self.as_it_came(batch, &error),
+            Ended::Dense => {
+                rules.note(self.partition, batch, Note::Dense);
+                self.out.push(Outgoing::new(batch));
+                Ok(())
+            }
+        }
+    }
+
+    fn piece_by_piece(&mut self, batch: &RawBatch) -> Result<Ended, Failure> {
+        let (rules, offsets, codec) = (self.rules, self.offsets.clone(), codec_of(batch)?);
+        let begun =
+            self.goes_as_it_came(batch).and_then(|goes| Ok((goes, Pieces::new(batch, MERGED.min(rules.limit))?)));
+        let (goes, mut pieces) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Ended::Unreadable(error)),
         };
-        let encoded = self.encode(&[Part { batch, plain, unchanged: false }]);
-        drop(turn);
-        encoded
+        loop {
+            let piece = match pieces.next_piece(|place| rules.takes(batch, place, &offsets)) {
+                Ok(piece) => piece,
+                Err(error) => return Ok(Ended::Unreadable(error)),
+            };
+            if piece.is_empty() {
+                rules.note_deltas(self.partition, batch, pieces.deltas());
+                return Ok(Ended::Whole);
+            }
+            match self.encode_records(&piece, codec) {
+                Ok(()) => {}
+                Err(error @ BatchError::RecordTooLarge { .. }) => return Ok(Ended::TooLarge(error)),
+                Err(error) => return Err(rules.not_encoded(self.partition, batch, &error)),
+            }
+            if goes && is_dense(batch.bytes.len(), pieces.unpacked()) {
+                return Ok(Ended::Dense);
+            }
+        }
     }
 
     /// Encodes the batches of the group together; one that stands alone and needs no change is copied.
@@ -132,29 +187,31 @@ impl<'a> Work<'a> {
         for part in parts {
             self.select(part, &mut selected)?;
         }
-        let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(selected.len());
-        let wanted = selected.get(skipped..).unwrap_or_default();
         let Some(first) = parts.first() else { return Ok(()) };
-        let codec = codec_of(first.batch)?;
+        match self.encode_records(&selected, codec_of(first.batch)?) {
+            Ok(()) => Ok(()),
+            Err(error @ BatchError::RecordTooLarge { .. }) => match parts {
+                [part] => self.as_it_came(part.batch, &error),
+                // Which of them it was shows when each is encoded alone.
+                parts => parts.iter().try_for_each(|part| self.encode(std::slice::from_ref(part))),
+            },
+            Err(error) => Err(self.rules.not_encoded(self.partition, first.batch, &error)),
+        }
+    }
+
+    /// Encodes records, without those that are still to be left out.
+    fn encode_records(&mut self, records: &[Selected<'_>], codec: Codec) -> Result<(), BatchError> {
+        let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(records.len());
+        let wanted = records.get(skipped..).unwrap_or_default();
         if self.compressor.codec() != codec {
             self.compressor = Compressor::new(codec, None);
         }
         let rules = self.rules;
         let made =
-            encode_selected(wanted, rules.offset_headers(), rules.limit, rules.max_records, &mut self.compressor);
-        match made {
-            Ok(made) => {
-                self.left -= skipped as u64;
-                self.out.extend(made);
-                Ok(())
-            }
-            Err(error @ BatchError::RecordTooLarge { .. }) => match parts {
-                [part] => self.as_it_came(part, &error),
-                // Which of them it was shows when each is encoded alone.
-                parts => parts.iter().try_for_each(|part| self.encode(std::slice::from_ref(part))),
-            },
-            Err(error) => Err(rules.not_encoded(self.partition, first.batch, &error)),
-        }
+            encode_selected(wanted, rules.offset_headers(), rules.limit, rules.max_records, &mut self.compressor)?;
+        self.left -= skipped as u64;
+        self.out.extend(made);
+        Ok(())
     }
 
     /// The records of a batch that are wanted, in the order in which consumers see them.
@@ -175,10 +232,10 @@ impl<'a> Work<'a> {
     }
 
     /// A batch that no codec makes small enough once offset headers are added: the target took it as it is, or would.
-    fn as_it_came(&mut self, part: &Part<'_>, error: &BatchError) -> Result<(), Failure> {
-        let (rules, batch) = (self.rules, part.batch);
-        let copyable = match is_plain_copy(batch) {
-            Ok(copyable) => copyable && self.all_wanted(batch) && batch.bytes.len() <= rules.limit,
+    fn as_it_came(&mut self, batch: &RawBatch, error: &BatchError) -> Result<(), Failure> {
+        let rules = self.rules;
+        let copyable = match self.goes_as_it_came(batch) {
+            Ok(copyable) => copyable,
             Err(error) => return self.unreadable(batch, &error),
         };
         if !copyable {

@@ -4,6 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+/// A batch that unpacks to more than this, and to more than so many times its stored bytes, is not encoded anew: what comes out
+/// would have to be held, and a few kilobytes that anybody can produce may stand for gigabytes.
+const LARGEST: u64 = 64 << 20;
+const RATIO: u64 = 128;
+
+/// Whether a batch of so many stored bytes that unpacks to so many is not encoded anew.
+pub(super) fn is_dense(stored: usize, unpacked: u64) -> bool {
+    unpacked > LARGEST && unpacked / RATIO > stored as u64
+}
+
 /// Batches that are told one by one; of more only their number is known.
 const NAMED: usize = 1_000;
 
@@ -21,6 +31,8 @@ pub(crate) enum Note {
     },
     /// With offset headers it would be larger than the target takes: it went out as it came.
     WithoutHeaders,
+    /// It unpacks to so much that it went out as it came, without offset headers.
+    Dense,
 }
 
 /// Where a batch is in the source: topic, partition, first offset.
@@ -77,7 +89,7 @@ impl Notes {
         let known = self.lock();
         let of = |(spot, note): (&Spot, &Note)| match note {
             Note::Unreadable { records, reason } => Some((spot.clone(), *records, reason.clone())),
-            Note::Odd | Note::WithoutHeaders => None,
+            Note::Odd | Note::WithoutHeaders | Note::Dense => None,
         };
         known.notes.iter().filter_map(of).collect()
     }
@@ -100,6 +112,11 @@ fn text((topic, partition, offset): &Spot, note: &Note) -> String {
         Note::WithoutHeaders => {
             format!("{place} would not fit into a batch of the target with offset headers; it is restored without them")
         }
+        Note::Dense => format!(
+            "{place} unpacks to more than {} MiB, and to over {RATIO} times its size; it is restored as it is, without offset \
+             headers",
+            LARGEST >> 20
+        ),
     }
 }
 

@@ -1,17 +1,13 @@
 //! How much decompressed data is in memory at once. Archived bytes say nothing about it: a batch of two kilobytes may
-//! unpack to many megabytes.
+//! unpack to many megabytes. What is huge is read piece by piece, and still one of its records may be as large as clients
+//! take: one at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batch::{BatchError, Decompressor, PAYLOAD_LIMIT, RawBatch, payload};
-use bytes::Bytes;
 use contract::{Code, Failure};
 use tokio::sync::Semaphore;
 
-/// Most plain bytes of a batch that needs no turn of its own.
-pub(super) const SMALL: usize = 4 << 20;
-
-/// A few transformations at once, and of those only one that unpacks something huge.
+/// A few transformations at once, and of those only one that works on something huge.
 #[derive(Debug)]
 pub(crate) struct Space {
     /// No threads: work is done where it is asked for.
@@ -26,9 +22,6 @@ impl Default for Space {
         Self::new(2)
     }
 }
-
-/// Held by whoever has unpacked something huge.
-pub(super) type Turn<'a> = Option<MutexGuard<'a, ()>>;
 
 impl Space {
     /// As many as can do something at the same time; more would only hold memory. With 0 workers nothing runs on other
@@ -59,19 +52,8 @@ impl Space {
         done.unwrap_or_else(|error| Err(Failure::new(Code::Internal, error.to_string())))
     }
 
-    /// The records of a batch, and the turn that a huge one takes: its holder drops it when the records are dropped.
-    /// Blocks while another huge one is in memory.
-    pub(super) fn unpack(
-        &self,
-        batch: &RawBatch,
-        decompressor: &mut Decompressor,
-    ) -> Result<(Bytes, Turn<'_>), BatchError> {
-        match payload(batch, decompressor, SMALL) {
-            Err(BatchError::TooLarge { .. }) => {
-                let turn = self.huge.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok((payload(batch, decompressor, PAYLOAD_LIMIT)?, Some(turn)))
-            }
-            small => Ok((small?, None)),
-        }
+    /// Waits until no other huge batch is worked on.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.huge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -129,6 +129,78 @@ proptest! {
     }
 }
 
+/// Batches that unpack to more than is held at once come out as small ones do.
+#[test]
+fn huge_batches_come_out_once_in_order_piece_by_piece() {
+    let batches = [
+        raw(0, &[3; 20], Codec::Zstd, 10),
+        raw(20, &[5, 1, 9, 5, 5, 5, 7, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5], Codec::Zstd, 500_000),
+        raw(40, &[3; 20], Codec::Lz4, 500_000),
+        raw(60, &[3; 20], Codec::Gzip, 10),
+    ];
+    let times: Vec<i64> = [vec![3; 20], vec![5, 1, 9, 5, 5, 5, 7], vec![5; 13], vec![3; 40]].concat();
+    for (from, window) in [(0, Window::ALL), (25, Window::ALL), (0, Window { start: 3, end: 6 })] {
+        let wanted: Vec<_> = (0i64..)
+            .zip(&times)
+            .filter(|(n, time)| *n >= from && window.contains(**time))
+            .map(|(n, t)| (n, *t))
+            .collect();
+        for (headers, skip) in [(true, 0), (false, 0), (true, 30), (false, 30), (true, 500)] {
+            let rules = rules(window, headers, 1 << 20, 7);
+            let (records, sizes, skipped) = out(&batches, from, &rules, skip);
+            let left_out = usize::try_from(skip).unwrap().min(wanted.len());
+            assert_eq!((skipped, &records[..]), (left_out as u64, &wanted[left_out..]), "{from} {window:?} {skip}");
+            assert!(sizes.iter().all(|size| *size <= 1 << 20));
+            let skips = HashMap::from([(1, skip)]);
+            for dealt in deal(&share(&batches, from), &rules, &Route::Offset(3), &skips).unwrap() {
+                let of_target = wanted.iter().filter(|(n, _)| n % 3 == i64::from(dealt.partition)).count();
+                let skip = if dealt.partition == 1 { skip.min(of_target as u64) } else { 0 };
+                let made: i32 = dealt.batches.iter().map(Outgoing::records).sum();
+                assert_eq!((u64::try_from(made).unwrap() + skip, dealt.skipped), (of_target as u64, skip));
+            }
+        }
+    }
+}
+
+/// What is broken near the end of a huge batch takes nothing of it along.
+#[test]
+fn of_a_huge_batch_that_cannot_be_read_nothing_comes_out() {
+    let mut bytes = raw(20, &[5; 20], Codec::Lz4, 500_000).bytes.to_vec();
+    let end = bytes.len() - 20;
+    bytes[end] ^= 0xff;
+    let all = [raw(0, &[1; 20], Codec::None, 10), resealed(bytes), raw(40, &[9; 20], Codec::None, 10)];
+    for headers in [false, true] {
+        let mut rules = rules(Window { start: 1, end: 8 + i64::from(headers) }, true, 1 << 20, 1000);
+        let failure = transform(&share(&all, 0), &rules, 0).unwrap_err();
+        assert!(failure.message.contains("t/0: the batch at source offset 20"), "{failure}");
+        rules.on_unreadable = OnUnreadable::Skip;
+        let (records, _, skipped) = out(&all, 0, &rules, 10);
+        let expected: Vec<_> = (10..20).chain(if headers { 40..60 } else { 0..0 }).collect();
+        assert_eq!((records.iter().map(|(n, _)| *n).collect::<Vec<_>>(), skipped), (expected, 10));
+        let dealt = deal(&share(&all, 0), &rules, &Route::Offset(2), &HashMap::new()).unwrap();
+        let made: i32 = dealt.iter().flat_map(|dealt| &dealt.batches).map(Outgoing::records).sum();
+        assert_eq!(made, if headers { 40 } else { 20 });
+        assert_eq!(rules.notes.left_out(), 20);
+    }
+}
+
+/// A few kilobytes that stand for many megabytes go out as they came, unless only a part of them is wanted.
+#[test]
+fn a_batch_that_unpacks_to_too_much_goes_out_as_it_came() {
+    let bomb = raw(20, &[5, 5, 5, 5, 5, 5, 5, 6], Codec::Zstd, 9 << 20);
+    assert!(bomb.bytes.len() < 20_000);
+    let with_headers = rules(Window::ALL, true, 1 << 20, 1000);
+    let (made, _) = transform(&share(std::slice::from_ref(&bomb), 0), &with_headers, 0).unwrap();
+    let [_, payload] = made[0].clone().sign(Producer { id: 1, epoch: 0, sequence: 0 });
+    assert_eq!((made.len(), &payload[..]), (1, &bomb.bytes[61..]));
+    let [warning] = with_headers.notes.warnings().try_into().unwrap();
+    assert!(warning.contains("64 MiB") && warning.contains("without offset headers"), "{warning}");
+    let part = rules(Window { start: 0, end: 5 }, true, 1 << 20, 1000);
+    let (made, _) = transform(&share(&[bomb], 0), &part, 0).unwrap();
+    assert_eq!(made.iter().map(Outgoing::records).sum::<i32>(), 7);
+    assert!(part.notes.warnings().is_empty());
+}
+
 #[test]
 fn small_neighbours_are_merged_and_large_batches_are_copied() {
     let small: Vec<_> = (0..10).map(|n| raw(n, &[n], Codec::Lz4, 10)).collect();
