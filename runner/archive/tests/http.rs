@@ -201,6 +201,8 @@ async fn uploads_of_dead_claims_are_listed_and_ended_on_s3() {
     let seen = Arc::clone(&asked);
     let server = server(move |_, head, stream| {
         let line = head.lines().next().unwrap().to_owned();
+        // Before the answer: whoever has it may look.
+        seen.lock().unwrap().push(line.clone());
         let key =
             |claim: u64| Layout::new("a&b").segment(claim, "0123456789abcdef", 0).to_string().replace('&', "&amp;");
         let upload = |claim| format!("<Upload><Key>{}</Key><UploadId>id-{claim}</UploadId></Upload>", key(claim));
@@ -218,7 +220,6 @@ async fn uploads_of_dead_claims_are_listed_and_ended_on_s3() {
             );
             answer(stream, "200 OK", "", &page(&more, upload(2)));
         }
-        seen.lock().unwrap().push(line);
     });
     let store = server.open(Duration::from_secs(30));
     assert_eq!(Leftovers::new(store, Layout::new("a&b"), 5).abort().await.unwrap(), 2);
