@@ -90,22 +90,30 @@ pub fn since(backup: &KafkaBackup, now: Timestamp) -> Option<Timestamp> {
     written.max(asked.filter(|time| time.duration_since(now) <= CLOCKS_DIFFER))
 }
 
-/// Writes down the schedule that was seen, and since when its ticks count.
+/// Writes down the schedule that was seen, since when its ticks count, and while a run works which tick is next.
 pub fn note(new: &mut KafkaBackupStatus, backup: &KafkaBackup, now: Timestamp) {
     let since = since(backup, now).map(|time| time.to_string());
     let known = new.observed_schedule.is_some() || backup.spec.schedule.is_some();
     new.observed_schedule = known.then(|| backup.spec.schedule.clone().unwrap_or_default());
     new.schedule_since = since.filter(|_| known);
-    new.missed_ticks = meanwhile(new, backup, now).map(|passed| passed.count);
+    let told = KafkaBackup { status: Some(new.clone()), ..backup.clone() };
+    let Some(schedule) = at_work(&told) else {
+        new.missed_ticks = None;
+        return;
+    };
+    let anchor = anchor_of(&told, now);
+    let meanwhile = passed(&schedule, anchor, now);
+    new.missed_ticks = meanwhile.map(|passed| passed.count);
+    // A tick that came meanwhile runs next.
+    let next = meanwhile.map(|passed| passed.newest).or_else(|| schedule.next_after(anchor.max(now)));
+    new.next_scheduled_backup = next.map(|time| time.to_string());
 }
 
-/// The ticks that came while the run of a status works.
-fn meanwhile(status: &KafkaBackupStatus, backup: &KafkaBackup, now: Timestamp) -> Option<Passed> {
-    let works =
-        status.run.as_ref().is_some_and(RunClaim::is_unfinished) && !backup.spec.suspend && !backup.spec.continuous;
-    let schedule = backup.spec.schedule.as_deref().filter(|_| works)?;
-    let told = KafkaBackup { status: Some(status.clone()), ..backup.clone() };
-    passed(&Schedule::parse(schedule).ok()?, anchor_of(&told, now), now)
+/// The schedule of a backup whose run works, where a tick starts the next one.
+fn at_work(backup: &KafkaBackup) -> Option<Schedule> {
+    let works = backup.status.as_ref()?.run.as_ref().is_some_and(RunClaim::is_unfinished);
+    let schedule = backup.spec.schedule.as_deref();
+    Schedule::parse(schedule.filter(|_| works && !backup.spec.suspend && !backup.spec.continuous)?).ok()
 }
 
 /// What a status says of so many ticks that came meanwhile; empty when none did.
@@ -191,6 +199,24 @@ mod tests {
             (noted.observed_schedule.as_deref(), noted.schedule_since),
             (Some(new), Some(at("09:58:00").to_string()))
         );
+    }
+
+    #[test]
+    fn while_a_run_works_the_next_tick_is_told() {
+        let next = |suspend: bool, now: &str| {
+            let status = json!({
+                "observedSchedule": "0 0 3 * * *", "lastScheduleTime": at("03:00:00"), "nextScheduledBackup": at("03:00:00"),
+                "run": {"id": "nightly-1", "at": at("03:00:05"), "trigger": "schedule", "generation": 1, "digest": "d", "attempt": 1},
+            });
+            let mut backup = nightly("0 0 3 * * *", status);
+            backup.spec.suspend = suspend;
+            let mut noted = backup.status.clone().unwrap();
+            note(&mut noted, &backup, now.parse().unwrap());
+            (noted.next_scheduled_backup.unwrap(), noted.missed_ticks)
+        };
+        assert_eq!(next(false, "2026-11-21T03:00:05Z"), ("2026-11-22T03:00:00Z".to_owned(), None));
+        assert_eq!(next(false, "2026-11-22T04:00:00Z"), ("2026-11-22T03:00:00Z".to_owned(), Some(1)), "it runs next");
+        assert_eq!(next(true, "2026-11-21T03:00:05Z").0, at("03:00:00").to_string(), "told when the run is over");
     }
 
     #[test]
