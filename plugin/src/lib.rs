@@ -30,6 +30,7 @@ mod told;
 
 mod changes;
 pub mod cluster;
+mod operator;
 pub mod source;
 
 pub mod forms;

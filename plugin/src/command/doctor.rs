@@ -16,11 +16,12 @@ use serde::Serialize;
 
 use super::print;
 use super::probe::{self, Admission};
-use super::version::{self, OPERATOR};
+use super::version;
 use crate::cluster::{Cluster, pages};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
+use crate::operator::Operator;
 use crate::screen::{Screen, Tone};
 use crate::words::{duration, safe};
 
@@ -89,10 +90,11 @@ pub(crate) async fn doctor(options: DoctorFlags, cluster: &Cluster, screen: &mut
     let version = version.map_err(|error| crate::cluster::failed("ask the API server for its version", error))?;
     let mut checks = vec![good("cluster", format!("Kubernetes {}.{}", version.major, version.minor))];
     checks.extend(definitions(cluster).await);
-    checks.extend(operator(cluster).await);
-    checks.push(leader(cluster, screen.style.now).await);
-    checks.extend(authority(cluster, screen.style.now).await);
-    checks.push(admission(cluster).await);
+    let (place, found) = Operator::look(cluster).await;
+    checks.extend(operator(&place, found));
+    checks.push(leader(cluster, &place, screen.style.now).await);
+    checks.extend(authority(cluster, &place, screen.style.now).await);
+    checks.push(admission(cluster, &place).await);
     checks.push(rights(cluster).await);
     checks.push(clock(cluster).await);
     checks.extend(runs(cluster, screen.style.now).await);
@@ -152,54 +154,48 @@ async fn definitions(cluster: &Cluster) -> Vec<Check> {
     out
 }
 
-async fn operator(cluster: &Cluster) -> Vec<Check> {
-    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    let found = match api.get_opt(OPERATOR.1).await {
+fn operator(place: &Operator, found: Result<Option<Deployment>, kube::Error>) -> Vec<Check> {
+    let found = match found {
         Ok(Some(found)) => found,
         Ok(None) => {
-            let text = "not installed in namespace kafka-backup";
+            let text = format!("not installed in namespace {}", place.namespace);
             return vec![bad("operator", text, "kubectl kafka-backup install --apply")];
         }
         Err(error) => {
-            return vec![unseen("operator", &error, "get deployments in namespace kafka-backup")];
+            return vec![unseen("operator", &error, &format!("get deployments in namespace {}", place.namespace))];
         }
     };
     let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let ready = found.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
-    let text = format!("{ready} of {wanted} replicas ready");
-    let fix = "kubectl describe pods -n kafka-backup -l app.kubernetes.io/name=kafka-backup-operator";
-    let replicas = if ready >= wanted { good("operator", text) } else { bad("operator", text, fix) };
+    let others = match place.others.as_slice() {
+        [] => String::new(),
+        others => format!("; others are in {}", others.join(", ")),
+    };
+    let text = format!("{ready} of {wanted} replicas ready in namespace {}{others}", place.namespace);
+    let replicas = if ready >= wanted { good("operator", text) } else { bad("operator", text, place.pods()) };
     let skew = version::skew(env!("CARGO_PKG_VERSION"), version::image(&found).as_deref());
     let fix = "update this plugin, or the cluster with `kubectl kafka-backup install --apply`";
     vec![replicas, if skew.fits { good("version", skew.words) } else { bad("version", skew.words, fix) }]
 }
 
-async fn leader(cluster: &Cluster, now: Timestamp) -> Check {
-    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    let spec = match api.get_opt(OPERATOR.1).await {
+async fn leader(cluster: &Cluster, place: &Operator, now: Timestamp) -> Check {
+    let api: Api<Lease> = Api::namespaced(cluster.client.clone(), &place.namespace);
+    let spec = match api.get_opt(&place.name).await {
         Ok(found) => found.and_then(|lease| lease.spec).unwrap_or_default(),
-        Err(error) => return unseen("leader", &error, "get leases in namespace kafka-backup"),
+        Err(error) => return unseen("leader", &error, &format!("get leases in namespace {}", place.namespace)),
     };
     let since = spec.renew_time.map(|time| now.duration_since(time.0));
     match (spec.holder_identity, since) {
         (Some(name), Some(since)) if since < LEADER => good("leader", name),
-        (Some(name), _) => bad(
-            "leader",
-            format!("{name} says nothing any more"),
-            "kubectl logs -n kafka-backup deployment/kafka-backup-operator",
-        ),
-        (None, _) => bad(
-            "leader",
-            "nobody leads: nothing is scheduled",
-            "kubectl logs -n kafka-backup deployment/kafka-backup-operator",
-        ),
+        (Some(name), _) => bad("leader", format!("{name} says nothing any more"), place.logs()),
+        (None, _) => bad("leader", "nobody leads: nothing is scheduled", place.logs()),
     }
 }
 
-async fn authority(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
+async fn authority(cluster: &Cluster, place: &Operator, now: Timestamp) -> Vec<Check> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client.clone());
-    match api.get_opt(OPERATOR.1).await {
-        Ok(Some(found)) => certificate(&found, now),
+    match api.get_opt(&place.cluster_name()).await {
+        Ok(Some(found)) => certificate(&found, place, now),
         Ok(None) => {
             let text = "not registered: nothing is judged before it is kept";
             vec![bad("webhook", text, "kubectl kafka-backup install --apply")]
@@ -209,7 +205,7 @@ async fn authority(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
 }
 
 /// Whether the API server knows an authority that holds. Whether the certificate is one of its own, `admission` tries.
-fn certificate(found: &ValidatingWebhookConfiguration, now: Timestamp) -> Vec<Check> {
+fn certificate(found: &ValidatingWebhookConfiguration, place: &Operator, now: Timestamp) -> Vec<Check> {
     let bundles = found.webhooks.iter().flatten().map(|hook| hook.client_config.ca_bundle.as_ref());
     // A webhook is reached as long as one of its authorities holds.
     let ends = bundles.map(|bundle| bundle.and_then(|bundle| api::certificate::ends(&bundle.0).into_iter().max()));
@@ -226,17 +222,17 @@ fn certificate(found: &ValidatingWebhookConfiguration, now: Timestamp) -> Vec<Ch
                 format!("its authority holds for {}", duration(end.duration_since(now).as_secs()))
             };
             let holds = end.duration_since(now) > AUTHORITY;
-            let fix = "it should have been replaced: kubectl logs -n kafka-backup deployment/kafka-backup-operator";
+            let fix = format!("it should have been replaced: {}", place.logs());
             let second = if holds { good("certificate", text) } else { bad("certificate", text, fix) };
             vec![good("webhook", "registered"), second]
         }
     }
 }
 
-async fn admission(cluster: &Cluster) -> Check {
+async fn admission(cluster: &Cluster, place: &Operator) -> Check {
     match probe::admission(cluster).await {
         Admission::Judges => good("admission", "refuses what breaks a rule, and says why"),
-        Admission::Away(text) => away(cluster, &text).await,
+        Admission::Away(text) => away(cluster, place, &text).await,
         Admission::NotAsked => {
             let text = "takes what breaks a rule: the webhook is not asked";
             bad("admission", text, "kubectl kafka-backup install --apply")
@@ -248,15 +244,15 @@ async fn admission(cluster: &Cluster) -> Check {
 }
 
 /// Why the webhook does not answer: what of the operator can be looked at comes before what the API server says.
-async fn away(cluster: &Cluster, text: &str) -> Check {
-    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
+async fn away(cluster: &Cluster, place: &Operator, text: &str) -> Check {
+    let secrets: Api<Secret> = Api::namespaced(cluster.client.clone(), &place.namespace);
     // Whoever may not look there learns the cause from the API server's words alone.
     if let Ok(None) = secrets.get_metadata_opt(WEBHOOK_SECRET).await {
         let found = format!("the webhook does not answer: its certificate's Secret {WEBHOOK_SECRET} is gone");
         let fix = "the operator makes it again within a minute; if not, its rights are of an older version: kubectl kafka-backup install --apply";
         return bad("admission", found, fix);
     }
-    let (found, fix) = probe::cause(text);
+    let (found, fix) = probe::cause(text, place);
     bad("admission", format!("the webhook does not answer: {found}"), fix)
 }
 
@@ -442,7 +438,7 @@ mod tests {
             let mut hook = ValidatingWebhook::default();
             hook.client_config.ca_bundle = Some(ByteString(bundle.to_vec()));
             let found = ValidatingWebhookConfiguration { webhooks: Some(vec![hook]), ..Default::default() };
-            let check = certificate(&found, now.parse().unwrap()).pop().unwrap();
+            let check = certificate(&found, &Operator::usual(), now.parse().unwrap()).pop().unwrap();
             (check.name, check.good, check.found)
         };
         let day = "2026-11-25T16:43:51Z";
@@ -450,6 +446,8 @@ mod tests {
         assert!(verdict(&bundle[second..], "2027-01-01T00:00:00Z").2.starts_with("its authority ended at 2026-11-26"));
         assert!(verdict(bundle, day).1, "one of two holds");
         assert_eq!(verdict(b"", day).0, "webhook");
-        assert!(!certificate(&ValidatingWebhookConfiguration::default(), day.parse().unwrap())[0].good);
+        assert!(
+            !certificate(&ValidatingWebhookConfiguration::default(), &Operator::usual(), day.parse().unwrap())[0].good
+        );
     }
 }

@@ -5,6 +5,7 @@ use kube::api::PostParams;
 use serde_json::json;
 
 use crate::cluster::Cluster;
+use crate::operator::Operator;
 
 /// How admission is.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,15 +44,14 @@ pub(crate) async fn admission(cluster: &Cluster) -> Admission {
 }
 
 /// What the API server's words about a webhook that it could not ask mean, and what helps.
-pub(crate) fn cause(text: &str) -> (String, &'static str) {
+pub(crate) fn cause(text: &str, place: &Operator) -> (String, String) {
     let says = |part: &str| text.contains(part);
-    let logs = "kubectl logs -n kafka-backup deployment/kafka-backup-operator";
+    let logs = place.logs();
     if says("no endpoints available") || says("connection refused") {
-        let pods = "kubectl describe pods -n kafka-backup -l app.kubernetes.io/name=kafka-backup-operator";
-        return ("no replica of the operator is ready".to_owned(), pods);
+        return ("no replica of the operator is ready".to_owned(), place.pods());
     }
     if says("not found") && says("service") {
-        return ("its Service is gone".to_owned(), "kubectl kafka-backup install --apply");
+        return ("its Service is gone".to_owned(), "kubectl kafka-backup install --apply".to_owned());
     }
     if says("x509: certificate signed by unknown authority") || says("x509: certificate has expired") {
         return ("the API server does not trust its certificate (any more)".to_owned(), logs);
@@ -61,7 +61,7 @@ pub(crate) fn cause(text: &str) -> (String, &'static str) {
     }
     if says("deadline exceeded") || says("i/o timeout") || says("Client.Timeout") {
         let fix = "is a network policy or firewall between API server and pods? Where it cannot reach pods at all, install with hostNetwork: true";
-        return ("the API server's packets are not answered".to_owned(), fix);
+        return ("the API server's packets are not answered".to_owned(), fix.to_owned());
     }
     (text.to_owned(), logs)
 }
@@ -84,8 +84,12 @@ mod tests {
             ("x509: certificate is valid for a.b.svc, not c.d.svc", "other names"),
             ("context deadline exceeded", "not answered"),
         ] {
-            assert!(cause(&called(why)).0.contains(found), "{why}: {}", cause(&called(why)).0);
+            assert!(
+                cause(&called(why), &Operator::usual()).0.contains(found),
+                "{why}: {}",
+                cause(&called(why), &Operator::usual()).0
+            );
         }
-        assert_eq!(cause("something new").0, "something new");
+        assert_eq!(cause("something new", &Operator::usual()).0, "something new");
     }
 }

@@ -7,21 +7,17 @@ use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
 
 use super::print;
 use super::watch::{Watch, watch};
 use crate::changes::Changes;
-use crate::cluster::{Cluster, pages};
+use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
 use crate::screen::Screen;
 use crate::show;
 use crate::view::status::Status;
-
-/// What deployments of the operator are labelled with.
-const OPERATOR_LABEL: &str = "app.kubernetes.io/name=kafka-backup-operator";
 
 /// How often ages are drawn anew while nothing changes.
 const AGES: Duration = Duration::from_secs(10);
@@ -85,9 +81,7 @@ async fn look(name: Option<&str>, labels: Option<&str>, cluster: &Cluster, now: 
 /// Why nothing is run: no operator is installed, in any namespace, or none is ready. Who may not look at deployments is told
 /// nothing of it.
 async fn operator(cluster: &Cluster) -> Option<String> {
-    let api: Api<Deployment> = Api::all(cluster.client.clone());
-    let own = ListParams::default().labels(OPERATOR_LABEL);
-    let found = pages(&api, own).await.ok()?;
+    let found = crate::operator::all(cluster).await.ok()?;
     if found.is_empty() {
         return Some("none is installed: nothing is run".to_owned());
     }

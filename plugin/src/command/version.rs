@@ -13,10 +13,8 @@ use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
+use crate::operator::Operator;
 use crate::screen::{Screen, Tone};
-
-/// Namespace and name of the operator.
-pub(crate) const OPERATOR: (&str, &str) = ("kafka-backup", "kafka-backup-operator");
 
 /// Flags of `version`.
 #[derive(Debug, Args)]
@@ -91,14 +89,13 @@ pub(crate) async fn version(
 /// The image of the operator, and those of its runs.
 async fn images(connection: &Connection) -> Result<(Option<String>, (Option<String>, Option<String>)), Error> {
     let cluster = Cluster::connect(connection).await?;
-    let deployments: Api<Deployment> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    let found = deployments.get_opt(OPERATOR.1).await;
+    let (place, found) = Operator::look(&cluster).await;
     let found = found.map_err(|error| crate::cluster::failed("read the operator's deployment", error))?;
     let image = found.as_ref().and_then(image);
-    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    let lease = leases.get_opt(OPERATOR.1).await.ok().flatten();
-    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), OPERATOR.0);
-    let map = maps.get_opt("kafka-backup-operator-runner").await.ok().flatten();
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &place.namespace);
+    let lease = leases.get_opt(&place.name).await.ok().flatten();
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &place.namespace);
+    let map = maps.get_opt(&format!("{}-runner", place.name)).await.ok().flatten();
     Ok((image, runner_images(lease.as_ref(), map.as_ref())))
 }
 
