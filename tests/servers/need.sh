@@ -2,6 +2,12 @@
 # Says what this machine lacks for building and testing, and installs it where it can (Debian, as root), after it has said so.
 # `need.sh quick` is what tests without servers need. NEED_INSTALL=no: nothing is installed. On a terminal it asks.
 set -euo pipefail
+# A full disk shows late, and in words of the linker.
+readonly ROOM=10
+free=$(df --output=avail --block-size=1G . 2> /dev/null | tail -1 | tr -d ' ' || true)
+if [ "${free:-$ROOM}" -lt "$ROOM" ]; then
+  echo "need: $free GiB are free here; a first build with all tests takes up to $ROOM. If it ends with \"No space left on device\", make room and go on" >&2
+fi
 missing=()
 lacks() { command -v "$1" > /dev/null || missing+=("$2"); }
 lacks cc gcc
