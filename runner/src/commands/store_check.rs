@@ -28,7 +28,8 @@ pub(crate) async fn store_check(
         spec = spec.with_ca_file(file.display().to_string()).map_err(wrong)?;
     }
     let store = connect::briefly(context, &spec, BUDGET).await?;
-    let findings = archive::probe(&store, &context.nonce()).await?;
+    let mut findings = Vec::new();
+    archive::probe(&store, &context.nonce(), || context.clock.now(), |finding| findings.push(finding)).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {
         print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}))?;
