@@ -16,12 +16,16 @@ mod breaker;
 mod gcs;
 mod guard;
 mod hosts;
+mod identity;
 mod lanes;
 mod s3;
 mod s3_uploads;
 mod secret;
 mod trouble;
+mod unanswered;
 mod way;
+
+pub use identity::ambient_identity;
 
 use breaker::Breaker;
 use way::Way;

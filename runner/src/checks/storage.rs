@@ -25,6 +25,9 @@ pub(crate) async fn check(context: &Context, storage: &StoreSpec, writes: bool, 
 }
 
 async fn within(context: &Context, storage: &StoreSpec, writes: bool, lines: &Lines) {
+    if let Some(identity) = archive::ambient_identity(storage) {
+        lines.ok("identity", format!("no credentials are given: {identity} counts"));
+    }
     let Some(store) = lines.unless("open", connect::briefly(context, storage, BUDGET).await) else { return };
     lines.ok("open", format!("{} can be reached", store.place()));
     if !writes {

@@ -11,10 +11,8 @@ use tokio::time::Instant;
 
 use super::guard::{Connector, Patience};
 use super::trouble::Trouble;
-use super::way::Way;
+use super::way::{CONNECT, Way};
 
-/// Time to reach a store.
-pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// The library gives a request up after this long, or after two rests and a little more.
 const GIVE_UP: Duration = Duration::from_secs(180);
 const AFTER_RESTS: Duration = Duration::from_secs(60);

@@ -26,6 +26,7 @@ use tokio::time::{Instant, Sleep};
 use super::breaker::{Breaker, Pass};
 use super::hosts::Hosts;
 use super::lanes::Lanes;
+use super::unanswered::Unanswered;
 use super::way::{self, Target, Way};
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
@@ -197,7 +198,7 @@ impl Guarded {
             // It did fit before: what changed there may change back.
             Some(text) if hosts.was_reached(&asked.to.host) => (false, for_now(text)),
             Some(text) => (true, over(Code::StoreTlsFailed, text)),
-            None => (false, unreached(error, &words)),
+            None => (false, unreached(error, &words, Some(&asked.to.authority))),
         }
     }
 
@@ -341,27 +342,15 @@ fn for_now(words: String) -> HttpError {
 }
 
 /// No answer came, and why.
-fn unreached(error: &HttpError, cause: &str) -> HttpError {
+fn unreached(error: &HttpError, cause: &str, at: Option<&str>) -> HttpError {
+    let at = at.map(|at| format!(" at {at}")).unwrap_or_default();
     let words = match error.kind() {
-        HttpErrorKind::Connect => format!("the store cannot be reached: {}", way::plain(cause)),
+        HttpErrorKind::Connect => format!("the store cannot be reached{at}: {}", way::plain(cause)),
         _ => format!("the connection to the store ended: {}", way::plain(cause)),
     };
     // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.
     let kind = if error.kind() == HttpErrorKind::Unknown { HttpErrorKind::Interrupted } else { error.kind() };
     HttpError::new(kind, Unanswered(Answer::none(words).mark()))
-}
-
-/// What stands for an answer in the library's errors.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unanswered(String);
-
-impl Unanswered {
-    /// The library's error for what was found on this side.
-    pub(super) fn found(code: Code, words: String) -> object_store::Error {
-        let source = Box::new(Self(Answer::found(code, words).mark()));
-        object_store::Error::Generic { store: "identity", source }
-    }
 }
 
 /// A body that fails when nothing of it comes for a while.
@@ -386,7 +375,7 @@ impl Body for Awake {
         if let Poll::Ready(frame) = polled {
             let next = Instant::now() + self.silence;
             self.timer.as_mut().reset(next);
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| unreached(&error, &innermost(&error)))));
+            return Poll::Ready(frame.map(|frame| frame.map_err(|error| unreached(&error, &innermost(&error), None))));
         }
         match self.timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Some(Err(silent(self.silence, 0)))),

@@ -13,7 +13,7 @@ use object_store::azure::AzureCredential;
 use object_store::gcp::GcpCredential;
 
 use super::Paths;
-use super::guard::Unanswered;
+use super::unanswered::Unanswered;
 use crate::ArchiveError;
 
 /// The text of a secret's file, without surrounding white space.

@@ -2,6 +2,7 @@
 //! means, in words with a fix.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contract::tls_words::{self, Peer};
 use contract::{Code, StoreTls};
@@ -14,10 +15,11 @@ use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 
 use super::Paths;
-use super::breaker::CONNECT;
 use super::secret::read_bytes;
 use crate::ArchiveError;
 
+/// Time to reach a store.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// Where machines ask for their own identity: Amazon's, Azure's and Google's instances, containers and pods.
 const IDENTITIES: [&str; 6] = [
     "169.254.169.254",
