@@ -33,7 +33,8 @@ fn of_s3(get: impl Fn(S3) -> Option<String>) -> String {
     if let (Some(_), Some(role)) = (get(S3::WebIdentityTokenFile), get(S3::RoleArn)) {
         return format!("the web identity of the service account, role {role} (AWS_ROLE_ARN)");
     }
-    if get(S3::ContainerCredentialsRelativeUri).is_some() || get(S3::ContainerCredentialsFullUri).is_some() {
+    let of_pod = get(S3::ContainerCredentialsFullUri).and(get(S3::ContainerAuthorizationTokenFile));
+    if get(S3::ContainerCredentialsRelativeUri).or(of_pod).is_some() {
         return "the role of the pod or container (AWS_CONTAINER_CREDENTIALS_FULL_URI or _RELATIVE_URI)".to_owned();
     }
     "the role of the machine, from its metadata service (169.254.169.254)".to_owned()
@@ -85,7 +86,9 @@ mod tests {
         let web = [(S3::WebIdentityTokenFile, "/token"), (S3::RoleArn, "arn:aws:iam::1:role/backup")];
         assert!(s3(&web).contains("role arn:aws:iam::1:role/backup"), "{}", s3(&web));
         assert!(s3(&web[..1]).contains("role of the machine"), "a token without a role is none");
-        assert!(s3(&[(S3::ContainerCredentialsFullUri, "http://x")]).contains("of the pod or container"));
+        let pod = [(S3::ContainerCredentialsFullUri, "http://x"), (S3::ContainerAuthorizationTokenFile, "/token")];
+        assert!(s3(&pod).contains("of the pod or container") && s3(&pod[..1]).contains("role of the machine"));
+        assert!(s3(&[(S3::ContainerCredentialsRelativeUri, "/x")]).contains("of the pod or container"));
         let keys = [(S3::AccessKeyId, "AKID"), (S3::SecretAccessKey, "canary"), web[0], web[1]];
         assert!(s3(&keys).contains("AWS_ACCESS_KEY_ID AKID") && !s3(&keys).contains("canary"));
         let azure = |wanted: &[Azure]| of_azure(|key| wanted.contains(&key).then(canary).flatten());
