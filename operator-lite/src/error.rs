@@ -16,7 +16,7 @@ pub enum Error {
     #[error("certificate: {0}")]
     Certificate(String),
     /// A port could not be opened, or a file not read.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", contract::words::of_system(source))]
     Io {
         /// What was tried.
         what: String,

@@ -74,6 +74,8 @@ pub enum Command {
     Verify(command::verify::VerifyFlags),
     /// Judge files as admission would, with line and column
     Validate(command::validate::ValidateFlags),
+    /// Try out what a run would meet: brokers, rights, stores; each failure with its fix
+    Check(command::check::CheckFlags),
     /// Print or apply the operator and its definitions
     Install(command::install::InstallFlags),
     /// Print or remove what `install` applied

@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::cluster::{Cluster, Connection};
 use crate::command::{
-    backup, browse, complete, completion, doctor, explain, install, logs, or_interrupt, peek, restore, schedule,
+    backup, browse, check, complete, completion, doctor, explain, install, logs, or_interrupt, peek, restore, schedule,
     status, timeline, uninstall, validate, verify, version,
 };
 use crate::error::Error;
@@ -26,6 +26,7 @@ pub async fn execute(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
             | Command::Peek(_)
             | Command::Timeline(_)
             | Command::Verify(_)
+            | Command::Check(_)
     );
     let work = Box::pin(dispatch(cli.command, &cli.global.connection, screen));
     if tidies { work.await } else { or_interrupt(work).await }
@@ -44,6 +45,7 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
         Command::Peek(options) => peek::peek(options, connection, screen).await,
         Command::Timeline(options) => timeline::timeline(options, connection, screen).await,
         Command::Verify(options) => verify::verify(options, connection, screen).await,
+        Command::Check(options) => check::check(options, connection, screen).await,
         Command::Backup(command) => backup::backup(command, connection, screen).await,
         Command::Schedule(command) => schedule::schedule(command, connection, screen).await,
         Command::Status(options) => status::status(options, &Cluster::connect(connection).await?, screen).await,

@@ -46,7 +46,7 @@ pub enum Error {
     #[error("the output was closed")]
     Closed,
     /// The output cannot be written.
-    #[error("the output cannot be written: {0}")]
+    #[error("the output cannot be written: {}", contract::words::of_system(.0))]
     Output(std::io::Error),
     /// A document cannot be made of what was found.
     #[error("a document cannot be made: {0}")]

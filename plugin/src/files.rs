@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use contract::words::of_system;
 
 use crate::error::Error;
 
@@ -58,14 +59,14 @@ impl Files {
         for name in &self.names {
             if name == "-" {
                 let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).map_err(|error| unread(name, &error))?;
+                std::io::stdin().read_to_string(&mut text).map_err(|error| unread(name, &of_system(&error)))?;
                 all.push(Text { name: name.clone(), text });
             } else if name.starts_with("https://") || name.starts_with("http://") {
                 all.push(Text { text: fetched(name).await?, name: name.clone() });
             } else {
                 for path in under(Path::new(name), self.recursive)? {
                     let name = path.display().to_string();
-                    let text = std::fs::read_to_string(&path).map_err(|error| unread(&name, &error))?;
+                    let text = std::fs::read_to_string(&path).map_err(|error| unread(&name, &of_system(&error)))?;
                     all.push(Text { name, text });
                 }
             }
@@ -80,7 +81,7 @@ fn unread(name: &str, error: &dyn std::fmt::Display) -> Error {
 
 /// A file itself; of a folder, those that hold documents, by name.
 fn under(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Error> {
-    let bad = |error: std::io::Error| unread(&path.display().to_string(), &error);
+    let bad = |error: std::io::Error| unread(&path.display().to_string(), &of_system(&error));
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
@@ -121,7 +122,8 @@ async fn kustomized(folder: &Path) -> Result<String, Error> {
     let mut command = tokio::process::Command::new("kubectl");
     command.arg("kustomize").arg(folder).stdin(Stdio::null());
     let made = command.output().await.map_err(|error| {
-        Error::usage(format!("kubectl kustomize {}: {error}", folder.display()), "kubectl must be on the PATH")
+        let words = of_system(&error);
+        Error::usage(format!("kubectl kustomize {}: kubectl {words}", folder.display()), "kubectl must be on the PATH")
     })?;
     if !made.status.success() {
         let words = String::from_utf8_lossy(&made.stderr);

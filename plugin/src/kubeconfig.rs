@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use contract::words::of_system;
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Config, client::AuthError};
@@ -125,7 +126,12 @@ pub(crate) async fn config(choice: &Choice<'_>) -> Result<(Config, Option<Helper
     } else {
         let merged =
             files.iter().try_fold(Kubeconfig::default(), |merged, file| merged.merge(Kubeconfig::read_from(file)?));
-        let merged = merged.map_err(|error| wrong(format!("the kubeconfig cannot be read: {error}")))?;
+        let merged = merged.map_err(|error| match error {
+            KubeconfigError::ReadConfig(error, path) => {
+                wrong(format!("the kubeconfig cannot be read: {} {}", path.display(), of_system(&error)))
+            }
+            other => wrong(format!("the kubeconfig cannot be read: {other}")),
+        })?;
         let (merged, options) = choice.overrides.applied(merged, &choice.options);
         let own_proxy = proxy_of(&merged, &options);
         let unfit = |error: KubeconfigError| wrong(format!("the kubeconfig does not fit: {error}"));

@@ -23,6 +23,8 @@ mod pace;
 pub mod backup;
 pub mod restore;
 
+mod checks;
+
 pub mod commands;
 pub mod run;
 

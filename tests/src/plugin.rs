@@ -49,11 +49,15 @@ pub fn said(command: &mut Command) -> Said {
 
 /// Posts a question to a port of this machine; status and body, or nothing when nobody answers.
 pub fn post(port: u16, token: &str, question: &serde_json::Value) -> Option<(u16, String)> {
+    post_to("/ask", port, token, &question.to_string())
+}
+
+/// The same with another path.
+pub fn post_to(path: &str, port: u16, token: &str, body: &str) -> Option<(u16, String)> {
     use std::io::{Read, Write};
-    let body = question.to_string();
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
     let head = format!(
-        "POST /ask HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok()?;

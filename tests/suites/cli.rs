@@ -1,5 +1,7 @@
 //! The command line without servers: help, specifications, error codes.
 
+mod words;
+
 use std::process::Command;
 
 use harness::runner::{Bench, binary, ended};

@@ -192,6 +192,21 @@ fn looking_and_reading_are_two_rights() {
     assert!(refused.stderr.contains("kafka-backup-edit"), "{}", refused.stderr);
 }
 
+/// A check is made where the run works: with its Secrets, its network, and names that only the cluster knows.
+#[test]
+fn a_check_shows_what_a_run_meets() {
+    let Some(world) = world() else { return };
+    let checker = world.account("checker", &["kafka-backup-check"]);
+    let said = world.call_as(&checker, &["check", "nightly", "-n", "shop"]);
+    let text = said.ok();
+    for line in ["dns", "tcp", "api versions", "broker", "rights", "write and read", "create-if-absent", "delete"] {
+        assert!(text.lines().any(|shown| shown.starts_with("ok ") && shown.contains(line)), "{line}: {text}");
+    }
+    assert!(!text.contains("FAIL"), "{text}");
+    let lines = world.call_as(&checker, &["check", "nightly", "-n", "shop", "-o", "json"]).ok();
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["verdict"] != "fail"), "{lines}");
+}
+
 /// Whoever reaches the pod without its token gets nothing, and neither does its owner for another backup.
 #[test]
 fn another_token_gets_nothing() {

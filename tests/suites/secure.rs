@@ -119,6 +119,108 @@ fn mutual_tls_and_missing_rights() {
     );
 }
 
+/// A check says which right is missing on which topic, whose positions cannot be read, and what the certificate says, before
+/// a run finds out.
+#[test]
+fn a_check_tells_rights_topic_by_topic_and_certificates() {
+    let (bench, bootstrap) = (bench(), KAFKA.bootstrap());
+    for name in ["k-read", "k-configs", "k-seen"] {
+        load::create(&bootstrap, name, 1, 1, &[]);
+    }
+    for (topic, rights) in [
+        ("k-read", &["Read", "DescribeConfigs"][..]),
+        ("k-configs", &["Read"]),
+        ("k-seen", &["Describe", "DescribeConfigs"]),
+    ] {
+        let mut arguments =
+            vec!["--bootstrap-server", &bootstrap, "--add", "--force", "--allow-principal", "User:alice"];
+        arguments.extend(rights.iter().flat_map(|right| ["--operation", *right]));
+        KAFKA.tool("org.apache.kafka.tools.AclCommand", &[&arguments[..], &["--topic", topic]].concat());
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let more = json!({"sasl": sasl("PLAIN", "alice"), "tls": {"caFile": "ca.pem"}});
+    let mut spec = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
+    spec["backup"] = json!({"topics": ["k-*"], "consumerGroupSnapshot": true});
+    let checked = bench.call("check", &spec, &[]);
+    let says = |line: &str| assert!(checked.stdout.contains(line), "{line:?} is not in:\n{}", checked.stdout);
+    says("  FAIL  topic k-seen: this user may not Read; grant Read on the topic\n");
+    says("  note  topic k-configs: this user may not DescribeConfigs");
+    says("  ok    this user may do all that is needed to 2 topics: k-configs, k-read\n");
+    says("  note  groups that this user may not describe are left out without a word");
+    says("  ok    certificate of broker 1: for localhost, 127.0.0.1; signed by CN=test-ca; 29 days left\n");
+    let json = bench.call("check", &spec, &["-o", "json"]);
+    let said: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &said["failure"]["code"]), (4, &json!("KB2004")), "{said}");
+    let lines = said["checks"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["check"] == "rights" && line["verdict"] == "fail"), "{said}");
+    checked.fails("KB2004", 4, &["topic k-seen", "grant Read"]);
+    // Who may do all of it is told so, too.
+    spec["backup"] = json!({"topics": ["k-read", "k-configs"]});
+    let good = bench.call("check", &spec, &[]).ok();
+    assert!(!good.stdout.contains("FAIL"), "{}", good.stdout);
+}
+
+/// What the pod of `kubectl kafka-backup check` answers, asked of a real runner: every step has its line, at once as it is
+/// known, and what fails has its code.
+#[test]
+fn the_pod_of_a_check_says_each_step() {
+    let bench = bench();
+    let more = json!({"sasl": sasl("SCRAM-SHA-512", "admin"), "tls": {"caFile": "ca.pem"}});
+    let good = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
+    let lines = checked(&bench, &good);
+    let of = |part: &str, check: &str| {
+        let line = lines.iter().find(|line| line["part"] == part && line["check"] == check);
+        line.unwrap_or_else(|| panic!("no {part} {check} in {lines:#?}"))
+    };
+    for check in ["dns", "tcp", "login", "api versions", "broker", "tls", "topics", "rights"] {
+        assert_eq!(of("kafka", check)["verdict"], "ok", "{lines:#?}");
+    }
+    for check in ["open", "write and read", "clock", "create-if-absent", "multipart", "lists", "overwrite", "delete"] {
+        assert_eq!(of("storage", check)["verdict"], "ok", "{lines:#?}");
+    }
+    assert!(lines.iter().all(|line| line["verdict"] != "fail"), "{lines:#?}");
+    assert!(!files(&bench.archive()).iter().any(|(path, _)| path.starts_with("_check")), "it removes what it wrote");
+
+    let mut bad = good.clone();
+    bad["kafka"]["sasl"]["passwordFile"] = "wrong-password".into();
+    bad["storage"]["path"] = bench.dir.path().join("nowhere").to_str().unwrap().into();
+    let lines = checked(&bench, &bad);
+    let failed: Vec<_> = lines.iter().filter(|line| line["verdict"] == "fail").collect();
+    let codes: Vec<_> =
+        failed.iter().map(|line| (line["check"].as_str().unwrap(), line["code"].as_str().unwrap())).collect();
+    assert!(codes.contains(&("login", "KB2002")) && codes.contains(&("open", "KB3003")), "{codes:?}");
+    assert!(!format!("{lines:?}").contains("canary"), "no password stands in a line");
+    bad["kafka"]["sasl"]["passwordFile"] = "absent".into();
+    let lines = checked(&bench, &bad);
+    assert!(lines.iter().any(|line| line["check"] == "secret" && line["code"] == "KB3006"), "{lines:#?}");
+}
+
+/// The lines of the pod that a check of this run has.
+fn checked(bench: &Bench, run: &Value) -> Vec<Value> {
+    let token = "0123456789abcdef";
+    let told = json!({
+        "formatVersion": 1, "name": "secure", "storage": run["storage"], "check": run,
+        "tokenDigest": blake3::hash(token.as_bytes()).to_hex().to_string(), "records": false, "idleSecs": 30,
+    });
+    let mut pod = bench.command("inspect", &told, &[]).spawn().unwrap();
+    let ask = |path: &str, token: &str, body: &str| {
+        harness::cluster::wait_for(Duration::from_secs(30), || {
+            harness::plugin::post_to(path, contract::INSPECT_PORT, token, body).ok_or_else(|| "no answer".to_owned())
+        })
+    };
+    assert_eq!(ask("/check", "another", "").0, 401);
+    let started = Instant::now();
+    let (status, body) = ask("/check", token, "");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    let points = json!({"question": "points", "name": "secure", "since": null}).to_string();
+    assert_eq!(ask("/ask", token, &points).0, 403, "nothing of the archive is told");
+    pod.kill().unwrap();
+    pod.wait().unwrap();
+    assert_eq!(status, 200, "{body}");
+    // Chunks have lines of their own, which are no JSON objects.
+    body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 /// What a user may do no longer is missing from the point, and the report names it with the right that is needed.
 #[test]
 fn rights_that_were_taken_away_are_told() {

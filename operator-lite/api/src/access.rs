@@ -1,9 +1,12 @@
 //! What the author of a resource must be allowed to do, because the resource does it for them. Pure: the webhook asks
 //! the cluster (SubjectAccessReview).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{inspection, oso};
+
+const BACKUPS: &str = "kafkabackups";
+const RESTORES: &str = "kafkarestores";
 
 /// A question to the cluster: may the author do this?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +40,11 @@ pub fn questions(document: &Value, old: Option<&Value>) -> Vec<Question> {
     }
     if group == inspection::GROUP {
         // It cannot be changed.
-        return if old.is_none() { looks(namespace, spec) } else { Vec::new() };
+        return match (old, field(spec, "/level")) {
+            (Some(_), _) => Vec::new(),
+            (None, Some("check")) => checks(namespace, spec),
+            (None, _) => looks(namespace, spec),
+        };
     }
     let mut out = secrets(namespace, spec);
     if kind == "KafkaRestore" {
@@ -139,6 +146,38 @@ fn looks(namespace: &str, spec: &Value) -> Vec<Question> {
     out
 }
 
+/// A check takes the resource's Secrets to the hosts that it names, and shows names of topics and groups. Of a resource that
+/// is in the cluster, its author was asked for the Secrets. One that is not takes all that making it takes.
+fn checks(namespace: &str, spec: &Value) -> Vec<Question> {
+    let ask = |verb, resource, name: Option<&str>, at: &str| Question {
+        verb,
+        group: oso::GROUP.to_owned(),
+        resource,
+        namespace: namespace.to_owned(),
+        name: name.unwrap_or_default().to_owned(),
+        field: at.to_owned(),
+        is_recent: false,
+    };
+    if let Some(resource) = spec.get("resource").filter(|resource| resource.is_object()) {
+        let kind = field(resource, "/kind").filter(|kind| *kind == "KafkaRestore").map_or(BACKUPS, |_| RESTORES);
+        let name = field(resource, "/metadata/name");
+        let mut out = vec![ask("check", kind, name, "spec.resource"), ask("create", kind, name, "spec.resource")];
+        let mut made = resource.clone();
+        if let Some(fields) = made.as_object_mut() {
+            fields.insert("metadata".to_owned(), json!({"namespace": namespace}));
+        }
+        out.extend(questions(&made, None).into_iter().map(|asked| {
+            // Nobody has checked files before this right was there: no installation needs time for it.
+            Question { field: format!("spec.resource.{}", asked.field), is_recent: false, ..asked }
+        }));
+        return out;
+    }
+    match field(spec, "/restoreRef/name") {
+        Some(name) => vec![ask("check", RESTORES, Some(name), "spec.restoreRef")],
+        None => vec![ask("check", BACKUPS, field(spec, "/backupRef/name"), "spec.backupRef")],
+    }
+}
+
 impl Question {
     /// What to tell an author who may not.
     #[must_use]
@@ -215,6 +254,31 @@ mod tests {
         };
         assert_eq!(lines("inspect"), ["spec.backupRef: inspect kafkabackups dev/orders"]);
         assert_eq!(lines("peek")[1..], ["spec.level: peek kafkabackups dev/orders"]);
+    }
+
+    #[test]
+    fn a_check_takes_a_right_of_its_own_and_one_of_a_file_what_making_it_takes() {
+        let lines = |mut spec: Value| {
+            spec["level"] = "check".into();
+            asked("kafka-backup.dev/v1alpha1", "KafkaBackupInspection", &spec, None)
+        };
+        assert_eq!(lines(json!({"backupRef": {"name": "a"}})), ["spec.backupRef: check kafkabackups dev/a"]);
+        assert_eq!(lines(json!({"restoreRef": {"name": "a"}})), ["spec.restoreRef: check kafkarestores dev/a"]);
+        // Another namespace in the file changes nothing: the pod is in this one.
+        let resource = json!({
+            "apiVersion": OSO, "kind": "KafkaRestore", "metadata": {"name": "r", "namespace": "other"},
+            "spec": {"backupRef": {"name": "orders", "namespace": "prod"}, "kafkaCluster": {"saslSecret": {"name": "kafka"}}},
+        });
+        assert_eq!(
+            lines(json!({"resource": resource})),
+            [
+                "spec.resource: check kafkarestores dev/r",
+                "spec.resource: create kafkarestores dev/r",
+                "spec.resource.spec.kafkaCluster.saslSecret: get secrets dev/kafka",
+                "spec.resource.spec.backupRef: restore kafkabackups prod/orders",
+                "spec.resource.spec.backupRef.namespace: get kafkabackups prod/orders",
+            ]
+        );
     }
 
     #[test]

@@ -91,7 +91,15 @@ pub const KINDS: [Kind; 10] = [
         group: inspection::GROUP,
         kind: "KafkaBackupInspection",
         crd: inspection::KafkaBackupInspection::crd,
-        rules: |spec, _| typed(spec, validate::inspection),
+        rules: |spec, now| {
+            // What is checked is judged as if it were made.
+            let inner = spec.get("resource").map(|resource| check(resource, now)).unwrap_or_default();
+            let mut findings = typed(spec, validate::inspection)?;
+            findings.extend(
+                inner.into_iter().map(|found| Finding { field: format!("spec.resource.{}", found.field), ..found }),
+            );
+            Ok(findings)
+        },
     },
 ];
 

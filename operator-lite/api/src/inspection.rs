@@ -1,8 +1,9 @@
-//! KafkaBackupInspection: a look into the archive of a KafkaBackup, for the one who made it. A kind of this project's own.
+//! KafkaBackupInspection: a look into the archive of a KafkaBackup, or a check of what a resource connects to, for the one who
+//! made it. A kind of this project's own.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// The group of this kind.
@@ -17,6 +18,8 @@ pub enum InspectionLevel {
     Inspect,
     /// What records hold, too.
     Peek,
+    /// Nothing of an archive: whether a run reaches its brokers and its store, and may do there what it will do.
+    Check,
 }
 
 /// Lets its author ask questions about the archive of a KafkaBackup, through a pod of their own.
@@ -41,8 +44,18 @@ pub enum InspectionLevel {
 #[serde(rename_all = "camelCase")]
 pub struct KafkaBackupInspectionSpec {
     /// The KafkaBackup of the same namespace.
-    pub backup_ref: InspectedBackup,
-    /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, and for records `peek`, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_ref: Option<InspectedBackup>,
+    /// With the level `check`: a KafkaRestore of the same namespace in the place of `backupRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_ref: Option<InspectedBackup>,
+    /// With the level `check`: a whole KafkaBackup or KafkaRestore that need not be in the cluster, in the place of
+    /// `backupRef`. Its author needs what making it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "anything")]
+    pub resource: Option<serde_json::Value>,
+    /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, and for records `peek`, too; for `check`
+    /// the verb `check` on the KafkaBackup or KafkaRestore alone.
     #[serde(default)]
     pub level: InspectionLevel,
     /// BLAKE3-256 of the token that questions must carry, 64 hexadecimal digits. The token itself stands nowhere.
@@ -52,11 +65,16 @@ pub struct KafkaBackupInspectionSpec {
     pub idle_secs: u32,
 }
 
+/// An object of any fields: its own kind judges it.
+fn anything(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
 fn ten_minutes() -> u32 {
     600
 }
 
-/// A KafkaBackup of the same namespace.
+/// A KafkaBackup or KafkaRestore of the same namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InspectedBackup {
     /// Its name.

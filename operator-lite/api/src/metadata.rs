@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::finding::Findings;
 use crate::ticks::{CLOCKS_DIFFER, SKIP_ANNOTATION};
-use crate::validate::names::{is_label, is_object_name, object_name};
+use crate::validate::names::{self, is_object_name, object_name};
 
 /// Judges the `metadata` of a document. Whoever lets the API server make up a name gives its beginning.
 pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value, now: Timestamp) {
@@ -42,10 +42,7 @@ pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value, now: Times
     }
     match text("namespace") {
         None => {}
-        Some(Value::String(namespace)) if is_label(namespace) => {}
-        Some(other) => {
-            let rule = "must be the name of a namespace: lower-case letters, digits and '-', at most 63";
-            out.wrong("metadata.namespace", other, rule, "write the name of a namespace");
-        }
+        Some(Value::String(namespace)) => names::namespace(out, "metadata.namespace", namespace),
+        Some(other) => out.wrong("metadata.namespace", other, "must be a text", "put it in quotes"),
     }
 }

@@ -108,3 +108,23 @@ fn an_extra_corpus_agrees() {
     println!("{judged} documents judged");
     assert!(judged > 0 && wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Each form of an address that can be none is refused with the one that was meant.
+#[test]
+fn addresses_are_refused_with_their_right_form() {
+    let findings = check(&read(Path::new("forms"), include_str!("corpus/backup-address-forms.yaml")), now());
+    let said: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    let fixes = [
+        "(\"::1:9092\"): must be host:port, an IPv6 address in brackets; write [::1]:9092",
+        "write [fe80::1]:9092, with the port of the listener",
+        "write kafka:9092, without SASL_SSL://",
+        "write a port of 1 to 65535 behind the ':'",
+        "write a port of 1 to 65535 behind the ':'",
+        "write one address in each entry, as kafka:9092",
+    ];
+    assert_eq!(said.len(), fixes.len(), "{said:#?}");
+    for (number, fix) in fixes.iter().enumerate() {
+        let field = format!("spec.kafkaCluster.bootstrapServers[{number}]");
+        assert!(said.iter().any(|text| text.starts_with(&field) && text.contains(fix)), "{field} {fix}: {said:#?}");
+    }
+}

@@ -232,3 +232,22 @@ fn an_installation_says_how_pods_run_and_never_with_privilege() {
     assert_eq!(chosen["containers"][0]["env"][0]["name"], "HTTPS_PROXY");
     assert_eq!(chosen["containers"][0]["securityContext"], json!({"allowPrivilegeEscalation": false}));
 }
+
+/// A check meets what the run will meet: the same pod but for the command and the port of metrics.
+#[test]
+fn the_pod_of_a_check_is_that_of_the_run() {
+    let run = secured();
+    let spec = json!({"backupRef": {"name": "nightly"}, "level": "check", "tokenDigest": "A".repeat(64)});
+    let told = lower::check(&serde_json::from_value(spec).unwrap(), run.clone());
+    assert_eq!((told.records, told.token_digest.as_str()), (false, "a".repeat(64).as_str()));
+    let check = serde_json::to_value(job::inspection(&owner(), &told, &placement()).unwrap()).unwrap();
+    let (mut check, mut run) = (check["spec"]["template"].clone(), made(&run)["spec"]["template"].clone());
+    assert_eq!(check["spec"]["containers"][0]["args"][4], "inspect");
+    for template in [&mut check, &mut run] {
+        template["metadata"]["annotations"].as_object_mut().unwrap().remove(job::SPEC_ANNOTATION).unwrap();
+        let container = template["spec"]["containers"][0].as_object_mut().unwrap();
+        container.remove("args");
+        container.remove("ports");
+    }
+    assert_eq!(check, run);
+}

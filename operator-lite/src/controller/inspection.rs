@@ -1,18 +1,20 @@
-//! KafkaBackupInspection: a pod that answers one person's questions, until nobody asks.
+//! KafkaBackupInspection: a pod that answers one person's questions, or checks what a run connects to, until nobody asks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::inspection::{KafkaBackupInspection, KafkaBackupInspectionStatus};
+use api::inspection::{InspectedBackup, InspectionLevel, KafkaBackupInspection, KafkaBackupInspectionStatus};
 use api::lower::job::{Owner, inspection as job_of};
-use api::oso::KafkaBackup;
+use api::oso::{KafkaBackup, KafkaRestore};
+use contract::{InspectSpec, RunSpec};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
 use super::jobs::Jobs;
-use super::kind::owner_of;
+use super::kind::{Kind, owner_of};
 use super::work::write_status;
 use super::{AGAIN, AT_LEAST, Context, SOON};
 use crate::error::Error;
@@ -39,7 +41,7 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
         if object.status.as_ref().is_some_and(|status| status.pod_name.is_some()) {
             return tell(&object, &context, "Failed", "the Job of the inspection was removed", None).await;
         }
-        return begin(&object, &context, &owner, &jobs).await;
+        return Box::pin(begin(&object, &context, &owner, &jobs)).await;
     };
     if let Some(ended) = &job.ended {
         if ended.exit_code == Some(0) {
@@ -63,18 +65,13 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
 }
 
 async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner, jobs: &Jobs) -> Result<Action, Error> {
-    let name = &object.spec.backup_ref.name;
-    let backups: Api<KafkaBackup> = Api::namespaced(context.client.clone(), &owner.namespace);
-    let Some(backup) = backups.get_opt(name).await? else {
-        let text = format!("KafkaBackup {name:?} is not in namespace {:?}", owner.namespace);
-        return tell(object, context, "Failed", &text, None).await;
+    let told = match object.spec.level {
+        InspectionLevel::Check => checked(object, context, owner).await?,
+        InspectionLevel::Inspect | InspectionLevel::Peek => looked_into(object, context, owner).await?,
     };
-    let spec = match api::lower::inspection(&object.spec, &backup.spec.storage) {
+    let spec = match told {
         Ok(spec) => spec,
-        Err(finding) => {
-            let text = format!("KafkaBackup {name:?} cannot be read: {finding}");
-            return tell(object, context, "Failed", &text, None).await;
-        }
+        Err(text) => return tell(object, context, "Failed", &text, None).await,
     };
     match jobs.make(&job_of(owner, &spec, &context.placement)?).await {
         Ok(true) => tell(object, context, "Pending", "the pod starts", None).await.map(|_| Action::requeue(SOON)),
@@ -87,6 +84,80 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
             let text = format!("its Job was refused: {text}");
             tell(object, context, "Pending", &text, None).await.map(|_| Action::requeue(AGAIN))
         }
+    }
+}
+
+/// What a pod is told, or why there is none, in words.
+type Told = Result<InspectSpec, String>;
+
+/// The look into the archive of a KafkaBackup.
+async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &Owner) -> Result<Told, Error> {
+    let Some(InspectedBackup { name }) = &object.spec.backup_ref else {
+        return Ok(Err("spec.backupRef is missing; name a KafkaBackup of this namespace".to_owned()));
+    };
+    let Some(backup) = in_cluster::<KafkaBackup>(context, owner, name).await? else {
+        return Ok(Err(absent::<KafkaBackup>(name, owner)));
+    };
+    let spec = api::lower::inspection(&object.spec, &backup.spec.storage);
+    Ok(spec.map_err(|finding| format!("KafkaBackup {name:?} cannot be read: {finding}")))
+}
+
+/// The check of a run: of a resource in the cluster, or of one that came with the question.
+async fn checked(object: &KafkaBackupInspection, context: &Context, owner: &Owner) -> Result<Told, Error> {
+    let spec = &object.spec;
+    let run = match (&spec.resource, &spec.restore_ref, &spec.backup_ref) {
+        (Some(resource), None, None) if resource.get("kind").is_some_and(|kind| kind == "KafkaRestore") => {
+            run_of::<KafkaRestore>(made(resource, owner), context).await?
+        }
+        (Some(resource), None, None) => run_of::<KafkaBackup>(made(resource, owner), context).await?,
+        (None, Some(restore), None) => {
+            let found = in_cluster::<KafkaRestore>(context, owner, &restore.name).await?;
+            run_of(found.ok_or_else(|| absent::<KafkaRestore>(&restore.name, owner)), context).await?
+        }
+        (None, None, Some(backup)) => {
+            let found = in_cluster::<KafkaBackup>(context, owner, &backup.name).await?;
+            run_of(found.ok_or_else(|| absent::<KafkaBackup>(&backup.name, owner)), context).await?
+        }
+        // Admission refuses it; it may have been away.
+        _ => Err("spec: exactly one of backupRef, restoreRef and resource must say what is checked".to_owned()),
+    };
+    Ok(run.map(|run| api::lower::check(spec, run)))
+}
+
+async fn in_cluster<K: Kind>(context: &Context, owner: &Owner, name: &str) -> Result<Option<K>, Error> {
+    Ok(Api::<K>::namespaced(context.client.clone(), &owner.namespace).get_opt(name).await?)
+}
+
+fn absent<K: Kind>(name: &str, owner: &Owner) -> String {
+    format!("{} {name:?} is not in namespace {:?}", K::kind(&()), owner.namespace)
+}
+
+/// The resource that came with the question, as if it were in the namespace of the inspection.
+fn made<K: Kind>(resource: &Value, owner: &Owner) -> Result<K, String> {
+    let written = resource.pointer("/metadata/namespace").and_then(Value::as_str);
+    if let Some(other) = written.filter(|other| *other != owner.namespace) {
+        return Err(format!(
+            "spec.resource.metadata.namespace is {other:?}, and the pod of this check is in {:?}; make the inspection there",
+            owner.namespace
+        ));
+    }
+    let mut object: K =
+        serde_json::from_value(resource.clone()).map_err(|error| format!("spec.resource does not read: {error}"))?;
+    object.meta_mut().namespace = Some(owner.namespace.clone());
+    Ok(object)
+}
+
+/// The run that a resource would have.
+async fn run_of<K: Kind>(object: Result<K, String>, context: &Context) -> Result<Result<RunSpec, String>, Error> {
+    let object = match object {
+        Ok(object) => object,
+        Err(text) => return Ok(Err(text)),
+    };
+    match object.lower(&context.client, None).await {
+        Ok(run) => Ok(Ok(run)),
+        Err(Ok((_, text))) => Ok(Err(text)),
+        Err(Err(Error::Unlowered(finding))) => Ok(Err(format!("{} cannot run: {finding}", K::kind(&())))),
+        Err(Err(error)) => Err(error),
     }
 }
 

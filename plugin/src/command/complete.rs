@@ -43,9 +43,10 @@ enum Names {
 }
 
 /// Where such names stand: a command, and the argument.
-const PLACES: [(&[&str], &str, Names); 15] = [
+const PLACES: [(&[&str], &str, Names); 16] = [
     (&["status"], "name", Names::All),
     (&["logs"], "name", Names::All),
+    (&["check"], "name", Names::All),
     (&["browse"], "place", Names::Backups),
     (&["peek"], "point", Names::Backups),
     (&["timeline"], "name", Names::Backups),

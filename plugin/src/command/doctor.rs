@@ -384,11 +384,13 @@ fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {
         Some(format!("nothing was saved since {since}"))
     };
     let text = facts.stalled.clone().or_else(silent)?;
-    Some(bad(
-        "runs",
-        format!("{kind} {namespace}/{name}: {text}"),
-        format!("kubectl kafka-backup logs {name} -n {namespace}"),
-    ))
+    let mut codes = text.split([':', ' ']).filter_map(|word| word.parse::<contract::Code>().ok());
+    let fix = if codes.any(contract::Code::is_found_by_check) {
+        format!("kubectl kafka-backup check {kind}/{name} -n {namespace}")
+    } else {
+        format!("kubectl kafka-backup logs {name} -n {namespace}")
+    };
+    Some(bad("runs", format!("{kind} {namespace}/{name}: {text}"), fix))
 }
 
 #[cfg(test)]
@@ -428,6 +430,24 @@ mod tests {
         assert!(backup(r#""continuous": false"#, &over("2026-11-25T10:00:00Z")));
         assert!(!backup(r#""continuous": false"#, &over("2026-11-20T10:00:00Z")), "history");
         assert!(backup(r#""schedule": "0 0 2 * * *""#, &over("2026-11-20T10:00:00Z")), "the next run fails, too");
+    }
+
+    #[test]
+    fn what_keeps_a_run_from_brokers_and_stores_is_to_be_checked() {
+        let judged = |text: &str| {
+            let facts = RunFacts {
+                kind: "restore",
+                namespace: "shop".into(),
+                name: "back".into(),
+                stalled: Some(text.into()),
+                silent_since: None,
+                over: None,
+            };
+            judge(&facts, "2026-11-25T12:00:00Z".parse().unwrap()).unwrap().fix.unwrap()
+        };
+        let check = "kubectl kafka-backup check restore/back -n shop";
+        assert_eq!(judged("RunFailed: KB2014: kafka:9092 is another kind of listener"), check);
+        assert_eq!(judged("RunFailed: KB4001: damaged"), "kubectl kafka-backup logs back -n shop");
     }
 
     #[test]

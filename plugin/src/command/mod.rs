@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod browse;
+pub mod check;
 pub mod complete;
 pub mod completion;
 mod confirm;

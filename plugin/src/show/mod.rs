@@ -4,6 +4,7 @@ pub mod page;
 
 pub mod table;
 
+pub mod checks;
 pub mod detail;
 pub mod points;
 pub mod records;

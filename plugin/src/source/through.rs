@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::inspection::KafkaBackupInspection;
 use api::oso::KafkaBackup;
 use contract::stamp::split_point;
-use contract::{Code, Failure, INSPECT_PORT};
+use contract::{CheckLine, Code, Failure, INSPECT_PORT};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -15,7 +15,8 @@ use inspect::{Answer, Question};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Portforwarder, PostParams};
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
@@ -47,20 +48,46 @@ impl Through {
     /// When there is no such KafkaBackup, rights are missing, or the pod does not start.
     pub async fn open(cluster: Cluster, name: &str, records: bool, screen: &mut Screen) -> Result<Self, Error> {
         let backup = backup_of(&cluster, name).await?;
+        let level = if records { "peek" } else { "inspect" };
+        let fields = [("backupRef", json!({"name": backup})), ("level", level.into())];
+        let look = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        Self::make(cluster, &format!("look-{backup}"), look, |error| denied(&backup, records, error), screen).await
+    }
+
+    /// Makes an inspection that checks the connections of `name`, a resource that `subject` leads to, and waits for its pod.
+    ///
+    /// # Errors
+    /// When rights are missing, or the pod does not start.
+    pub async fn checking(
+        cluster: Cluster,
+        name: &str,
+        mut subject: Map<String, Value>,
+        screen: &mut Screen,
+    ) -> Result<Self, Error> {
+        subject.insert("level".to_owned(), "check".into());
+        Self::make(cluster, &format!("check-{name}"), subject, |error| check_denied(name, error), screen).await
+    }
+
+    async fn make(
+        cluster: Cluster,
+        called: &str,
+        mut spec: Map<String, Value>,
+        refused: impl FnOnce(kube::Error) -> Error,
+        screen: &mut Screen,
+    ) -> Result<Self, Error> {
         // 244 bits of the system's randomness; only its digest is written down.
         let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        let digest = blake3::hash(token.as_bytes()).to_hex().to_string();
-        let short: String = backup.chars().take(40).collect();
-        let name = format!("look-{}-{}", short.trim_end_matches(['-', '.']), token.get(..8).unwrap_or_default());
+        spec.insert("tokenDigest".to_owned(), blake3::hash(token.as_bytes()).to_hex().to_string().into());
+        let short: String = called.chars().take(45).collect();
+        let name = format!("{}-{}", short.trim_end_matches(['-', '.']), token.get(..8).unwrap_or_default());
         let document = json!({
             "apiVersion": "kafka-backup.dev/v1alpha1", "kind": "KafkaBackupInspection",
-            "metadata": {"name": name, "namespace": cluster.namespace},
-            "spec": {"backupRef": {"name": backup}, "level": if records { "peek" } else { "inspect" }, "tokenDigest": digest},
+            "metadata": {"name": name, "namespace": cluster.namespace}, "spec": spec,
         });
         let object: KafkaBackupInspection = serde_json::from_value(document)
-            .map_err(|error| Error::usage(format!("cannot inspect backup `{backup}`: {error}"), ""))?;
+            .map_err(|error| Error::usage(format!("cannot make an inspection: {error}"), ""))?;
         let made = cluster.api::<KafkaBackupInspection>().create(&PostParams::default(), &object).await;
-        made.map_err(|error| denied(&backup, records, error))?;
+        made.map_err(refused)?;
         let opened = Self { cluster, inspection: name, pod: String::new(), token };
         let started = tokio::select! {
             started = opened.started(screen) => started,
@@ -118,12 +145,30 @@ impl Through {
         }
     }
 
-    /// Asks. A pod that has just started may not listen yet.
+    /// Asks.
     pub(super) async fn ask(&self, question: &Question, sender: &Sender<Answer>) -> Result<(), Error> {
         let body = serde_json::to_vec(question).unwrap_or_default();
+        self.stream("/ask", body, sender).await
+    }
+
+    /// Lets the pod check, and passes its lines on as they come.
+    ///
+    /// # Errors
+    /// When the pod refuses, or the connection to it breaks.
+    pub async fn check(&self, sender: &Sender<CheckLine>) -> Result<(), Error> {
+        self.stream("/check", Vec::new(), sender).await
+    }
+
+    /// Sends a request, and passes the lines of its answer on. A pod that has just started may not listen yet.
+    async fn stream<T: DeserializeOwned>(
+        &self,
+        path: &'static str,
+        body: Vec<u8>,
+        sender: &Sender<T>,
+    ) -> Result<(), Error> {
         let mut knocks = 0;
         let (forward, answer) = loop {
-            match self.send(body.clone()).await {
+            match self.send(path, body.clone()).await {
                 Ok(found) => break found,
                 Err(_) if knocks < KNOCKS => knocks += 1,
                 Err(error) => return Err(error),
@@ -160,7 +205,11 @@ impl Through {
         Ok(())
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<(Portforwarder, http::Response<Incoming>), Error> {
+    async fn send(
+        &self,
+        path: &'static str,
+        body: Vec<u8>,
+    ) -> Result<(Portforwarder, http::Response<Incoming>), Error> {
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
         let doing = format!("reach pod `{}` by port-forward", self.pod);
         let mut forward = pods.portforward(&self.pod, &[INSPECT_PORT]).await.map_err(|error| failed(&doing, error))?;
@@ -168,7 +217,7 @@ impl Through {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| cut(&error))?;
         tokio::spawn(connection);
-        let request = Request::post("/ask")
+        let request = Request::post(path)
             .header(header::HOST, "localhost")
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .body(Full::new(Bytes::from(body)))
@@ -208,6 +257,22 @@ fn denied(backup: &str, records: bool, error: kube::Error) -> Error {
             },
         },
         _ => failed(&format!("inspect backup `{backup}`"), error),
+    }
+}
+
+fn check_denied(name: &str, error: kube::Error) -> Error {
+    match &error {
+        kube::Error::Api(status) if status.message.contains(" may not ") => Error::Refused {
+            what: status.message.clone(),
+            hint:
+                "bind the ClusterRole kafka-backup-check; a file takes the rights that making its resource takes, too"
+                    .to_owned(),
+        },
+        kube::Error::Api(status) if status.code == 403 => Error::Refused {
+            what: format!("check `{name}`: {}", status.message),
+            hint: "bind the ClusterRole kafka-backup-check".to_owned(),
+        },
+        _ => failed(&format!("check `{name}`"), error),
     }
 }
 

@@ -222,8 +222,13 @@ fn hint(health: Health, problem: Option<&Condition>, namespace: &str, name: &str
         Some("ForeignOperator" | "InvalidConfiguration" | "NotImplemented") => None,
         Some(_) => {
             let code = problem.and_then(|condition| condition.message.split(':').next());
-            let code = code.filter(|code| code.parse::<contract::Code>().is_ok());
-            Some(code.map_or_else(logs, |code| format!("kubectl kafka-backup explain {code}")))
+            let code = code.and_then(|code| code.parse::<contract::Code>().ok());
+            Some(match code {
+                // What keeps a run from its brokers or its store is tried out faster than read about.
+                Some(code) if code.is_found_by_check() => format!("kubectl kafka-backup check {name} -n {namespace}"),
+                Some(code) => format!("kubectl kafka-backup explain {code}"),
+                None => logs(),
+            })
         }
         None if health.is_bad() => Some(logs()),
         None => None,
@@ -300,15 +305,20 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_the_page_that_says_more() {
+    fn a_failure_names_what_helps_next() {
         let condition = |name: &str, status: &str, message: &str| json!({"type": name, "status": status, "reason": "RunFailed", "message": message, "lastTransitionTime": "2026-11-22T00:00:00Z"});
-        let text = "KB2001: no broker could be reached";
-        let failed = backup(
-            json!({}),
-            json!({"phase": "Failed", "conditions": [condition("Ready", "False", text), condition("Stalled", "True", text)]}),
-        );
+        let failed_with = |text: &str| {
+            backup(
+                json!({}),
+                json!({"phase": "Failed", "conditions": [condition("Ready", "False", text), condition("Stalled", "True", text)]}),
+            )
+        };
+        let failed = failed_with("KB2001: no broker could be reached");
         assert_eq!(failed.health, Health::Failed);
         assert_eq!(failed.problem.as_deref(), Some("RunFailed: KB2001: no broker could be reached"));
-        assert_eq!(failed.hint.as_deref(), Some("kubectl kafka-backup explain KB2001"));
+        let check = format!("kubectl kafka-backup check {} -n {}", failed.name, failed.namespace);
+        assert_eq!(failed.hint, Some(check));
+        let damaged = failed_with("KB4001: the archive is damaged");
+        assert_eq!(damaged.hint.as_deref(), Some("kubectl kafka-backup explain KB4001"));
     }
 }

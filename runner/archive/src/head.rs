@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use contract::Code;
+use contract::{Code, words};
 use serde::{Deserialize, Serialize};
 
 use crate::{ArchiveError, Chain, Digest};
@@ -34,9 +34,13 @@ impl HeadCopy {
         Ok(Self { file: folder.join(format!("{set}.head.json")) })
     }
 
-    fn fail(&self, error: &dyn std::fmt::Display) -> ArchiveError {
-        let reason = format!("the checkpoint copy {}: {error}", self.file.display());
+    fn fail(&self, words: &str) -> ArchiveError {
+        let reason = format!("backup.checkpointFolder: the copy {} {words}", self.file.display());
         ArchiveError::Config { reason, code: Code::StoreDenied }
+    }
+
+    fn failed(&self, error: &std::io::Error) -> ArchiveError {
+        self.fail(&format!("cannot be used: {}; correct the folder or its rights", words::of_system(error)))
     }
 
     /// Compares the copy with the log, whose newest entry is `newest`. No copy yet: nothing to compare.
@@ -44,9 +48,11 @@ impl HeadCopy {
         let text = match std::fs::read(&self.file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(self.fail(&error)),
+            Err(error) => return Err(self.failed(&error)),
         };
-        let head: Head = serde_json::from_slice(&text).map_err(|error| self.fail(&error))?;
+        let head: Head = serde_json::from_slice(&text).map_err(|_| {
+            self.fail("holds something else than a head of a set; find out what wrote it, then remove it")
+        })?;
         let found = match newest {
             Some(newest) if newest >= head.entry => Some(chain.entry(head.entry).await?.1),
             _ => None,
@@ -70,7 +76,7 @@ impl HeadCopy {
             out.sync_all()?;
             std::fs::rename(&fresh, &file)
         };
-        let done = tokio::task::spawn_blocking(work).await.map_err(|error| self.fail(&error))?;
-        done.map_err(|error| self.fail(&error))
+        let done = tokio::task::spawn_blocking(work).await.map_err(ArchiveError::task)?;
+        done.map_err(|error| self.failed(&error))
     }
 }

@@ -85,7 +85,7 @@ pub use holdings::{Holdings, Tally};
 pub use layout::Layout;
 pub use leftovers::Leftovers;
 pub use lost::LostSegment;
-pub use open::{Paths, open_briefly, open_store, open_unasked};
+pub use open::{Paths, ambient_identity, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
 pub use probe::{Finding, probe};
 pub use problem::Problem;

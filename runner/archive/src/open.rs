@@ -16,6 +16,7 @@ mod breaker;
 mod gcs;
 mod guard;
 mod hosts;
+mod identity;
 mod lanes;
 mod patience;
 mod s3;
@@ -24,6 +25,8 @@ mod secret;
 mod trouble;
 mod unanswered;
 mod way;
+
+pub use identity::ambient_identity;
 
 use breaker::Breaker;
 use way::Way;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use contract::Code;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::Serialize;
@@ -28,6 +29,8 @@ const PART: usize = 8 << 20;
 const REST: usize = 12_345;
 /// What each step may take once one has failed.
 const HURRY: Duration = Duration::from_secs(3);
+/// Seconds that our clock and the store's may be apart.
+const MOST_APART: i64 = 60;
 /// Requests whose time is taken.
 const TIMED: usize = 20;
 
@@ -42,14 +45,20 @@ pub struct Finding {
     pub detail: String,
 }
 
-/// Tries everything; each finding stands for itself.
+/// Tries everything, and says each finding as it comes; each stands for itself. `clock` tells the time of this machine.
 ///
 /// # Errors
 /// When the store cannot be written and read at all.
-pub async fn probe(store: &Store, nonce: &str) -> Result<Vec<Finding>, ArchiveError> {
+pub async fn probe(
+    store: &Store,
+    nonce: &str,
+    clock: impl Fn() -> Timestamp + Sync,
+    mut say: impl FnMut(Finding),
+) -> Result<(), ArchiveError> {
     let probe = Probe { store, folder: format!("_check/{nonce}") };
-    let mut out = vec![probe.round_trip().await?];
-    let steps: [(&'static str, BoxFuture<'_, Seen>); 6] = [
+    say(probe.round_trip().await?);
+    let steps: [(&'static str, BoxFuture<'_, Seen>); 7] = [
+        ("clock", probe.clock(&clock).boxed()),
         ("create-if-absent", probe.one_winner().boxed()),
         ("ranges", probe.ranges().boxed()),
         ("multipart", probe.multipart().boxed()),
@@ -62,10 +71,10 @@ pub async fn probe(store: &Store, nonce: &str) -> Result<Vec<Finding>, ArchiveEr
         let result = if hurry { timeout(HURRY, step).await.unwrap_or_else(|_| Ok(late())) } else { step.await };
         let (good, detail) = result.unwrap_or_else(|error| (false, format!("{error}{}", follows(name, &error))));
         hurry |= !good;
-        out.push(Finding { name, good, detail });
+        say(Finding { name, good, detail });
     }
-    out.push(probe.clean().await);
-    Ok(out)
+    say(probe.clean().await);
+    Ok(())
 }
 
 /// Whether something works, and what was seen.
@@ -73,6 +82,23 @@ type Seen = Result<(bool, String), ArchiveError>;
 
 fn late() -> (bool, String) {
     (false, format!("not finished within {} s, after something else had failed", HURRY.as_secs()))
+}
+
+/// How far the store's time of a write is from ours, which lay between two looks at our clock. All in milliseconds.
+fn apart(before: i64, after: i64, written: i64) -> (bool, String) {
+    // Stores tell whole seconds.
+    let (early, late) = (before - 1_000 - written, written - after - 1_000);
+    let seconds = early.max(late) / 1_000;
+    let way = if early > late { "ahead of" } else { "behind" };
+    if seconds <= 0 {
+        return (true, "this machine and the store agree to a second".to_owned());
+    }
+    let text = format!("the clock of this machine is {seconds} s {way} the store's");
+    if seconds <= MOST_APART {
+        return (true, text);
+    }
+    let fix = "stores refuse requests that are signed 15 minutes off, and recovery points get wrong names; synchronize the clock of the node (NTP)";
+    (false, format!("{text}: {fix}"))
 }
 
 /// What it means for backups that a step fails, and what helps.
@@ -105,6 +131,17 @@ impl Probe<'_> {
         let detail =
             if good { "what was written is read, what is absent is absent" } else { "it reads something else" };
         Ok(Finding { name: "write and read", good, detail: detail.into() })
+    }
+
+    /// Stores refuse signed requests of a clock that is far from theirs, and recovery points are named after ours.
+    async fn clock(&self, clock: &(impl Fn() -> Timestamp + Sync)) -> Seen {
+        let key = self.key("clock");
+        let before = clock();
+        self.store.put(&key, Bytes::from_static(b"now").into()).await?;
+        let after = clock();
+        let fail = |error: object_store::Error| ArchiveError::store("read", self.store.show(&key), &error);
+        let written = self.store.inner().head(&self.store.path(&key)).await.map_err(fail)?.last_modified;
+        Ok(apart(before.as_millisecond(), after.as_millisecond(), written.timestamp_millis()))
     }
 
     /// The rule on which two writers of one set rest.
@@ -237,6 +274,41 @@ impl Probe<'_> {
             Ok(count) => format!("{count} objects removed"),
             Err(error) => format!("objects stay in {}/ ({error}); that is fine for backups", self.folder),
         };
-        Finding { name: "clean up", good: true, detail }
+        Finding { name: "delete", good: true, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_apart_are_told() {
+        let now = 1_800_000_000_000;
+        assert!(apart(now, now + 20, now - 999).1.contains("agree"));
+        assert!(apart(now, now + 20, now + 900).1.contains("agree"));
+        let (good, text) = apart(now, now, now - 31_000);
+        assert!(good && text.ends_with("is 30 s ahead of the store's"), "{text}");
+        let (good, text) = apart(now, now, now + 601_000);
+        assert!(!good && text.contains("is 600 s behind the store's") && text.contains("synchronize"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn each_step_is_said_and_a_wrong_clock_fails() {
+        for (off, good) in [(0, true), (900, false)] {
+            let store = Store::new(Arc::new(InMemory::new()), "", "memory");
+            let mut said = Vec::new();
+            let clock = || Timestamp::now() + jiff::SignedDuration::from_secs(off);
+            probe(&store, "n", clock, |finding| said.push((finding.name, finding.good))).await.unwrap();
+            let names: Vec<_> = said.iter().map(|(name, _)| *name).collect();
+            let steps = ["clock", "create-if-absent", "ranges", "multipart", "lists", "overwrite", "latency"];
+            assert_eq!(names, [&["write and read"], &steps[..], &["delete"]].concat());
+            assert_eq!(said[1], ("clock", good));
+            assert!(said.iter().all(|(name, good)| *good || *name == "clock"), "{said:?}");
+        }
     }
 }

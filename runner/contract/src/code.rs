@@ -165,6 +165,35 @@ codes! {
         "This is a defect. Please report it with the message and the log.";
 }
 
+impl Code {
+    /// Whether it says that brokers or a store cannot be used: a check of the connections shows which step fails.
+    #[must_use]
+    pub fn is_found_by_check(self) -> bool {
+        matches!(
+            self,
+            Self::BrokerUnreachable
+                | Self::AuthenticationFailed
+                | Self::TlsFailed
+                | Self::NotAuthorized
+                | Self::UnknownTopic
+                | Self::NoTopicMatched
+                | Self::BrokerUnsupported
+                | Self::BrokerNameUnknown
+                | Self::WrongListener
+                | Self::StoreUnreachable
+                | Self::StoreDenied
+                | Self::StoreMissing
+                | Self::StoreUnsafe
+                | Self::SecretMissing
+                | Self::SecretUnusable
+                | Self::StoreRefused
+                | Self::StoreNameUnknown
+                | Self::StoreTlsFailed
+                | Self::StoreProxyFailed
+        )
+    }
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())

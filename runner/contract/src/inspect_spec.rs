@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::StoreSpec;
-use crate::run_spec::FORMAT_VERSION;
+use crate::run_spec::{FORMAT_VERSION, RunSpec};
 
 /// Port on the pod's own loopback where questions are taken: reached by port-forward only.
 pub const INSPECT_PORT: u16 = 8099;
@@ -18,6 +18,9 @@ pub struct InspectSpec {
     pub name: String,
     /// Where the archive is.
     pub storage: StoreSpec,
+    /// The run whose connections are checked; then nothing of the archive is answered for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Box<RunSpec>>,
     /// BLAKE3-256 of the token that every question must carry, 64 hexadecimal digits.
     pub token_digest: String,
     /// Whether what records hold may be shown.
@@ -32,6 +35,9 @@ impl InspectSpec {
     pub fn finding(&self) -> Option<String> {
         if self.format_version != FORMAT_VERSION {
             return Some(format!("formatVersion is {}; this release reads {FORMAT_VERSION}", self.format_version));
+        }
+        if let Some(finding) = self.check.as_ref().and_then(|run| run.findings().into_iter().next()) {
+            return Some(finding.to_string());
         }
         let findings = self.storage.findings();
         findings.first().map(|(field, rule)| format!("storage.{field} {rule}"))

@@ -8,6 +8,7 @@
 //!
 //! Modules use only modules listed above them.
 
+pub mod check_line;
 pub mod code;
 pub mod crash;
 pub mod names;
@@ -40,6 +41,7 @@ pub mod event;
 pub mod report;
 
 pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, StartOffset};
+pub use check_line::{CheckLine, Verdict};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};

@@ -57,6 +57,13 @@ pub fn check_topic(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Host and port of a broker's address, the host without brackets.
+#[must_use]
+pub fn host_and_port(server: &str) -> Option<(&str, u16)> {
+    let (host, port) = server.rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
+}
+
 /// Checks the address of a broker: `host:port`, an IPv6 address in brackets.
 ///
 /// # Errors

@@ -156,6 +156,14 @@ impl RunSpec {
         let state = self.restore.as_ref().and_then(|restore| restore.state_storage.as_ref());
         let mut files: Vec<&str> = self.storage.secret_files();
         files.extend(state.into_iter().flat_map(StoreSpec::secret_files));
+        files.extend(self.kafka_secret_files());
+        files
+    }
+
+    /// Those among them that are for the brokers.
+    #[must_use]
+    pub fn kafka_secret_files(&self) -> Vec<&str> {
+        let mut files = Vec::new();
         if let Some(tls) = &self.kafka.tls {
             files.extend(
                 [&tls.ca_file, &tls.certificate_file, &tls.key_file, &tls.key_password_file]

@@ -6,6 +6,7 @@
 //!
 //! Modules use only modules listed above them.
 
+mod about;
 mod pem;
 
 mod kind;
@@ -14,6 +15,7 @@ mod p521;
 mod identity;
 mod trust;
 
+pub use about::{About, about};
 pub use identity::{Identity, Part, Refused, identity};
 pub use trust::{Trust, certificates, following, verifier};
 

@@ -250,3 +250,28 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_certificate_says_for_whom_it_is_who_signed_it_and_until_when() {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &str| run(dir.path(), "openssl", arguments);
+    openssl("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=ca -keyout ca.key -out ca.pem");
+    std::fs::write(dir.path().join("names"), "subjectAltName=DNS:kafka.svc,IP:127.0.0.1,IP:::1\n").unwrap();
+    openssl("req -newkey rsa:2048 -nodes -subj /CN=broker -keyout b.key -out b.csr");
+    openssl("x509 -req -in b.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile names -out b.pem");
+    let read = |name: &str| certificates(&std::fs::read(dir.path().join(name)).unwrap()).unwrap();
+    let about = crate::about(&read("b.pem")[0]).unwrap();
+    assert_eq!(about.names, ["kafka.svc", "127.0.0.1", "::1"]);
+    assert_eq!(about.issuer, "CN=ca");
+    // The end that openssl itself reads.
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(dir.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let end = said("openssl", &["x509", "-in", "b.pem", "-noout", "-enddate", "-dateopt", "iso_8601"]);
+    let end = end.strip_prefix("notAfter=").unwrap();
+    assert_eq!(about.ends.to_string(), said("date", &["-u", "-d", end, "+%s"]));
+    // Without names of its own: its subject.
+    assert_eq!(crate::about(&read("ca.pem")[0]).unwrap().names, ["CN=ca"]);
+    assert_eq!(crate::about(b"no certificate"), None);
+}

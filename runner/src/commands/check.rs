@@ -1,66 +1,115 @@
 //! `check`: does everything that a run does before it writes.
 
-use contract::{Action, Code, ExitCode, Failure, RunSpec};
+use contract::{Action, BackupSpec, CheckLine, Code, ExitCode, Failure, RestoreSpec, RunSpec, Verdict};
+use wire::Cluster;
 
-use super::{Output, brokers, print};
+use super::{Output, print};
+use crate::checks::{brokers, certificates, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::{backup, connect, restore};
 
 /// Checks a specification against the cluster and the store. A program gets one document, also of a check that failed.
 pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> Result<ExitCode, Failure> {
-    let mut asked = Vec::new();
-    let checked = try_all(context, spec, output, &mut asked).await;
+    let mut found = Found { output, brokers: Vec::new(), lines: Vec::new() };
+    let checked = match spec.action() {
+        Ok(Action::Backup(part)) => found.backup(context, spec, part).await,
+        Ok(Action::Restore(part)) => found.restore(context, spec, part).await,
+        Err(finding) => Err(Failure::new(Code::SpecInvalid, finding.to_string())),
+    };
     if let Err(failure) = &checked
         && output == Output::Json
     {
-        print::json(&serde_json::json!({"failure": failure, "brokers": asked}))?;
+        let (brokers, lines) = (&found.brokers, &found.lines);
+        print::json(&serde_json::json!({"failure": failure, "brokers": brokers, "checks": lines}))?;
     }
-    checked
+    checked.map(|()| ExitCode::Done)
 }
 
-async fn try_all(
-    context: &Context,
-    spec: &RunSpec,
+/// What was found so far.
+struct Found {
     output: Output,
-    asked: &mut Vec<brokers::Asked>,
-) -> Result<ExitCode, Failure> {
-    let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
-    match action {
-        Action::Backup(part) => {
-            let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
-            let cluster_id = connect::cluster_id(&cluster)?;
-            let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
-            let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
-            *asked = brokers::ask(&cluster, &needed, output).await;
-            brokers::judge(asked)?;
-            let store = connect::store(context, spec).await?;
-            let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
-            let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
-            let away: Vec<_> = undescribed.iter().map(|topic| topic.name.as_str()).collect();
-            if output == Output::Json {
-                print::json(
-                    &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away, "brokers": asked}),
-                )?;
-            } else {
-                print::line(&format!("cluster {cluster_id} and storage {} can be reached", store.place()));
-                print::line(&format!("{} topics, {partitions} partitions: {}", names.len(), names.join(", ")));
-                if !away.is_empty() {
-                    print::line(&format!("not described by the cluster for now: {}", away.join(", ")));
-                }
-            }
+    brokers: Vec<brokers::Asked>,
+    lines: Vec<CheckLine>,
+}
+
+impl Found {
+    async fn backup(&mut self, context: &Context, spec: &RunSpec, part: &BackupSpec) -> Result<(), Failure> {
+        let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
+        let cluster_id = connect::cluster_id(&cluster)?;
+        let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
+        let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
+        self.ask(context, &cluster, &needed).await?;
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+        self.say(rights::of_backup(&cluster, &names).await?);
+        if part.consumer_group_snapshot {
+            self.say(rights::of_groups(&cluster).await?);
         }
-        Action::Restore(part) => {
-            let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
-            *asked = brokers::ask(&cluster, &brokers::needed(&cluster, &[], true), output).await;
-            brokers::judge(asked)?;
-            let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
-            if output == Output::Json {
-                print::json(&plan.json()?)?;
-            } else {
-                print::lines(&plan.text());
-            }
+        self.judge()?;
+        let store = connect::store(context, spec).await?;
+        let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
+        let away: Vec<_> = undescribed.iter().map(|topic| topic.name.as_str()).collect();
+        if self.output == Output::Json {
+            let (brokers, lines) = (&self.brokers, &self.lines);
+            return print::json(
+                &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away, "brokers": brokers, "checks": lines}),
+            );
         }
+        print::line(&format!("cluster {cluster_id} and storage {} can be reached", store.place()));
+        print::line(&format!("{} topics, {partitions} partitions: {}", names.len(), names.join(", ")));
+        if !away.is_empty() {
+            print::line(&format!("not described by the cluster for now: {}", away.join(", ")));
+        }
+        Ok(())
     }
-    Ok(ExitCode::Done)
+
+    async fn restore(&mut self, context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<(), Failure> {
+        let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+        self.ask(context, &cluster, &brokers::needed(&cluster, &[], true)).await?;
+        let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
+        self.say(rights::of_restore(&cluster, &plan.plan).await?);
+        self.judge()?;
+        if self.output == Output::Json {
+            return print::json(&plan.json()?);
+        }
+        print::lines(&plan.text());
+        Ok(())
+    }
+
+    /// Brokers, and the certificates that they show.
+    async fn ask(
+        &mut self,
+        context: &Context,
+        cluster: &Cluster,
+        needed: &std::collections::BTreeSet<wire::BrokerId>,
+    ) -> Result<(), Failure> {
+        let is_text = self.output == Output::Text;
+        let say = |asked: &brokers::Asked| {
+            if is_text {
+                print::line(&line(&asked.line()));
+            }
+        };
+        self.brokers = brokers::ask(cluster, needed, say).await;
+        let all = self.brokers.iter().map(brokers::Asked::id);
+        self.say(certificates::lines(cluster, all, context.clock.now()));
+        brokers::judge(&self.brokers)
+    }
+
+    fn say(&mut self, lines: Vec<CheckLine>) {
+        if self.output == Output::Text {
+            for told in &lines {
+                print::line(&line(told));
+            }
+        }
+        self.lines.extend(lines);
+    }
+
+    /// The first failure that was said, once all were.
+    fn judge(&self) -> Result<(), Failure> {
+        self.lines.iter().filter(|line| line.verdict == Verdict::Fail).find_map(CheckLine::failure).map_or(Ok(()), Err)
+    }
+}
+
+fn line(line: &CheckLine) -> String {
+    format!("  {:<4}  {}", line.verdict.mark(), line.detail)
 }

@@ -1,4 +1,5 @@
-//! `inspect`: answering questions about one backup, for whoever holds the token, on the pod's own loopback.
+//! `inspect`: answering questions about one backup, or checking the connections of one run, for whoever holds the token, on
+//! the pod's own loopback.
 //!
 //! What records hold goes to the one who asks and nowhere else: neither questions nor answers are logged.
 
@@ -14,14 +15,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, INSPECT_PORT, InspectSpec};
+use futures::future::BoxFuture;
 use futures::stream::unfold;
-use inspect::{Answer, Question, Replies};
+use inspect::{Question, Replies};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::connect;
 use crate::context::Context;
+use crate::{checks, connect};
 
 /// Most bytes of a question.
 const LARGEST: usize = 64 << 10;
@@ -32,7 +34,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 struct Desk {
-    store: Store,
+    /// `None` where connections are checked: a store that does not open is something to tell.
+    store: Option<Store>,
+    context: Context,
     spec: Arc<InspectSpec>,
     /// When somebody last asked, or was answered.
     busy: watch::Sender<Instant>,
@@ -41,7 +45,10 @@ struct Desk {
 /// Answers until nobody has asked for a while, or the run is told to stop.
 pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<ExitCode, Failure> {
     let spec = read(file)?;
-    let store = connect::open(context, &spec.storage, &CircuitBreakerSpec::default()).await?;
+    let store = match &spec.check {
+        Some(_) => None,
+        None => Some(connect::open(context, &spec.storage, &CircuitBreakerSpec::default()).await?),
+    };
     let idle = Duration::from_secs(spec.idle_secs);
     let (busy, watched) = watch::channel(Instant::now());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, INSPECT_PORT)).await;
@@ -49,8 +56,12 @@ pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<E
         Failure::new(Code::Internal, format!("port {INSPECT_PORT}: {}", contract::words::of_system(&error)))
     })?;
     tracing::warn!(backup = spec.name, records = spec.records, "answering questions");
-    let desk = Desk { store, spec: Arc::new(spec), busy };
-    let routes = Router::new().route("/ask", post(ask)).layer(DefaultBodyLimit::max(LARGEST)).with_state(desk);
+    let desk = Desk { store, context: context.clone(), spec: Arc::new(spec), busy };
+    let routes = Router::new()
+        .route("/ask", post(ask))
+        .route("/check", post(check))
+        .layer(DefaultBodyLimit::max(LARGEST))
+        .with_state(desk);
     let cancel = context.cancel.clone();
     tokio::select! {
         result = axum::serve(listener, routes).into_future() => {
@@ -83,17 +94,43 @@ async fn silence(busy: watch::Receiver<Instant>, idle: Duration) {
     }
 }
 
-async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+/// Whether the token is that of the one for whom this pod was made.
+fn refused(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     // Digests are compared in constant time.
     let known = blake3::Hash::from_hex(&desk.spec.token_digest).ok();
     if token.is_none_or(|token| Some(blake3::hash(token.as_bytes())) != known) {
-        return (StatusCode::UNAUTHORIZED, "this pod answers to another token").into_response();
+        return Some((StatusCode::UNAUTHORIZED, "this pod answers to another token").into_response());
     }
     desk.busy.send_replace(Instant::now());
+    None
+}
+
+async fn check(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+    if let Some(refused) = refused(&desk, &headers) {
+        return refused;
+    }
+    let Some(run) = desk.spec.check.clone() else {
+        return (StatusCode::FORBIDDEN, "this inspection was made to look into an archive").into_response();
+    };
+    let (sender, lines) = mpsc::unbounded_channel();
+    let context = desk.context.clone();
+    let handle = tokio::runtime::Handle::current();
+    // It has a thread of its own: its futures borrow from one another, and stay on it.
+    tokio::task::spawn_blocking(move || handle.block_on(Box::pin(checks::all(&context, &run, &sender))));
+    stream(lines, desk.busy, |lines| Box::pin(lines.recv()))
+}
+
+async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(refused) = refused(&desk, &headers) {
+        return refused;
+    }
     let question: Question = match serde_json::from_slice(&body) {
         Ok(question) => question,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    let Some(store) = desk.store.clone() else {
+        return (StatusCode::FORBIDDEN, "this inspection was made to check connections").into_response();
     };
     if question.shows_records() && !desk.spec.records {
         return (StatusCode::FORBIDDEN, "this inspection was made without the right to see records").into_response();
@@ -103,10 +140,19 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         return (StatusCode::FORBIDDEN, text).into_response();
     };
     let (sender, answers) = mpsc::channel(ON_THE_WAY);
-    let store = desk.store.clone();
     tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
-    let lines = unfold((answers, desk.busy), |(mut answers, busy)| async move {
-        let answer = tokio::time::timeout(SILENCE, answers.recv()).await;
+    stream(answers, desk.busy, |answers| Box::pin(answers.recv()))
+}
+
+/// Answers as they come, a line each. One that cannot be written ends the connection: whoever asked sees that the rest is
+/// missing.
+fn stream<R: Send + 'static, T: serde::Serialize>(
+    answers: R,
+    busy: watch::Sender<Instant>,
+    next: impl Fn(&mut R) -> BoxFuture<'_, Option<T>> + Copy + Send + 'static,
+) -> Response {
+    let lines = unfold((answers, busy), move |(mut answers, busy)| async move {
+        let answer = tokio::time::timeout(SILENCE, next(&mut answers)).await;
         busy.send_replace(Instant::now());
         let line = match answer {
             Ok(answer) => line(&answer?),
@@ -114,12 +160,10 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         };
         Some((line, (answers, busy)))
     });
-    // An answer that cannot be written ends the connection: whoever asked sees that the rest is missing.
-    let body = Body::from_stream(lines);
-    ([(header::CONTENT_TYPE, "application/jsonl")], body).into_response()
+    ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
 }
 
-fn line(answer: &Answer) -> Result<Bytes, serde_json::Error> {
+fn line<T: serde::Serialize>(answer: &T) -> Result<Bytes, serde_json::Error> {
     let mut text = serde_json::to_vec(answer)?;
     text.push(b'\n');
     Ok(text.into())

@@ -1,7 +1,6 @@
 //! The commands of `kafka-backup-runner`. Text for people, `-o json` for machines; data to standard output,
 //! messages to standard error.
 
-mod brokers;
 mod check;
 mod inspect;
 mod list;

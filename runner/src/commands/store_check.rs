@@ -27,11 +27,18 @@ pub(crate) async fn store_check(
         let wrong = |rule| Failure::new(Code::SpecInvalid, format!("--ca-file {rule}"));
         spec = spec.with_ca_file(file.display().to_string()).map_err(wrong)?;
     }
+    let identity = archive::ambient_identity(&spec);
+    if let (Some(identity), Output::Text) = (&identity, output) {
+        print::line(&format!("  note  {:<18}no credentials are given: {identity} counts", "identity"));
+    }
     let store = connect::briefly(context, &spec, BUDGET).await?;
-    let findings = archive::probe(&store, &context.nonce()).await?;
+    let mut findings = Vec::new();
+    archive::probe(&store, &context.nonce(), || context.clock.now(), |finding| findings.push(finding)).await?;
     let good = findings.iter().all(|finding| finding.good);
     if output == Output::Json {
-        print::json(&serde_json::json!({"store": store.place(), "good": good, "findings": findings}))?;
+        print::json(
+            &serde_json::json!({"store": store.place(), "good": good, "identity": identity, "findings": findings}),
+        )?;
     } else {
         print::line(store.place());
         for finding in &findings {

@@ -66,7 +66,7 @@ use self::claims::{Claims, Thing};
 use self::done::Next;
 use self::identity::Identity;
 pub(crate) use self::lookup::lookup;
-pub use self::plan::{Proposal, RestorePlan};
+pub use self::plan::{Proposal, RestorePlan, TargetAction};
 pub(crate) use self::release::release;
 use self::state::{Ended, RestoreState};
 use crate::connect;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::MetadataResponse;
+use keys::About;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
@@ -60,6 +61,8 @@ pub(crate) struct Brokers {
     silent: HashMap<Address, (Instant, WireError)>,
     /// Addresses that let us in once.
     open: HashSet<Address>,
+    /// What the certificates say that were shown there, the newest of each address.
+    certificates: HashMap<Address, About>,
 }
 
 impl Brokers {
@@ -155,6 +158,18 @@ impl Brokers {
         if !self.open.contains(address) {
             self.open.insert(address.clone());
         }
+    }
+
+    /// This address showed a certificate.
+    pub(crate) fn shown(&mut self, address: &Address, certificate: Option<About>) {
+        if let Some(certificate) = certificate {
+            self.certificates.insert(address.clone(), certificate);
+        }
+    }
+
+    /// The certificate that an address showed last.
+    pub(crate) fn certificate(&self, address: &Address) -> Option<About> {
+        self.certificates.get(address).cloned()
     }
 
     /// The place of one broker's lane.

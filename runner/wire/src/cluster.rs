@@ -13,6 +13,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kafka_protocol::messages::MetadataRequest;
+use keys::About;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -232,6 +233,13 @@ impl Cluster {
         self.brokers().addresses(id)?.first().map(ToString::to_string)
     }
 
+    /// What the certificate says of itself that a broker showed last; `None` where it showed none.
+    #[must_use]
+    pub fn certificate(&self, id: BrokerId) -> Option<About> {
+        let brokers = self.brokers();
+        brokers.addresses(id)?.iter().find_map(|address| brokers.certificate(address))
+    }
+
     /// A control connection to any broker.
     pub(crate) async fn control(&self) -> Result<Arc<Connection>, WireError> {
         Ok(self.control_of_another(&HashSet::new()).await?.1)
@@ -380,7 +388,6 @@ type Dialled = (BrokerId, Address, Result<Connection, WireError>);
 
 /// An address of the specification, which was checked there.
 pub(crate) fn parse(server: &str) -> Option<Address> {
-    let (host, port) = server.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    Some(Address { host, port: port.parse().ok()? })
+    let (host, port) = contract::names::host_and_port(server)?;
+    Some(Address { host: host.to_owned(), port })
 }

@@ -24,7 +24,8 @@ pub trait Dialer: Send + Sync + std::fmt::Debug {
 }
 
 /// Why no connection came about, in words.
-pub(crate) fn reason(error: &io::Error) -> String {
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
     let words = error.to_string();
     let said = match error.kind() {
         io::ErrorKind::ConnectionRefused => "nobody listens there (connection refused)",

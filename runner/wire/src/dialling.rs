@@ -65,9 +65,11 @@ impl Cluster {
         let wait = self.manner.waits.begin(format!("a connection to {address}"));
         let mut stream = self.dialer.dial(host, address.port).await.map_err(|error| (Stage::Tcp, io(error)))?;
         if self.config.protocol.uses_tls() {
-            stream = tls::handshake(&self.config.tls, host, &broker, stream)
+            let (spoken, shown) = tls::handshake(&self.config.tls, host, &broker, stream)
                 .await
                 .map_err(|failed| (if failed.may_be_plain { Stage::NoTls } else { Stage::Tls }, failed.error))?;
+            stream = spoken;
+            self.brokers().shown(address, shown);
         }
         drop(wait);
         let connection = Connection::start(broker, stream, self.manner.clone(), budget).await;

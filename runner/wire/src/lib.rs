@@ -53,6 +53,7 @@ mod topics;
 mod transactions;
 
 mod rehearsal;
+mod rights;
 mod verdict;
 
 pub use brokers::BrokerId;
@@ -60,10 +61,11 @@ pub use budget::Budget;
 pub use cluster::{Cluster, ClusterConfig};
 pub use codes::{Retry, code};
 pub use connection::Connection;
-pub use dial::{Dialer, Stream, TcpDialer};
+pub use dial::{Dialer, Stream, TcpDialer, reason as dial_words};
 pub use error::WireError;
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
 pub use groups::{Group, GroupOffset, Groups};
+pub use keys::About;
 pub use leaders::{Answers, Key};
 pub use listener::Misfit;
 pub use metadata::{Partition, Topic};
@@ -71,6 +73,7 @@ pub use offsets::{EpochEnd, Isolation, OffsetAt, OpenTransaction};
 pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};
 pub use request::{BACKUP_NEEDS, GROUP_NEEDS, RESTORE_NEEDS, Request};
 pub use retry::Backoff;
+pub use rights::{Right, Rights};
 pub use sasl::SaslConfig;
 pub use throttle::Throttled;
 pub use tls::{IdentityFiles, TlsFiles};

@@ -84,7 +84,7 @@ impl Cluster {
             let mut stream: Box<dyn Stream> = self.dialer.dial(&address.host, address.port).await.ok()?;
             if self.config.protocol.uses_tls() {
                 let broker = address.to_string();
-                stream = tls::handshake(&self.config.tls, &address.host, &broker, stream).await.ok()?;
+                stream = tls::handshake(&self.config.tls, &address.host, &broker, stream).await.ok()?.0;
             }
             let connection = Connection::start(address.to_string(), stream, self.manner.clone(), None).await.ok()?;
             mechanisms(&connection).await

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contract::tls_words;
-use keys::{Identity, Part, Trust};
+use keys::{About, Identity, Part, Trust};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -104,16 +104,19 @@ impl From<WireError> for Failed {
     }
 }
 
-/// Speaks TLS over `stream`.
+/// Speaks TLS over `stream`; tells what the peer's certificate says of itself.
 pub(crate) async fn handshake(
     files: &TlsFiles,
     host: &str,
     broker: &str,
     stream: Box<dyn Stream>,
-) -> Result<Box<dyn Stream>, Failed> {
+) -> Result<(Box<dyn Stream>, Option<About>), Failed> {
     let connector = connector(files)?;
     match connector.connect(server_name(host, broker)?, stream).await {
-        Ok(stream) => Ok(Box::new(stream)),
+        Ok(stream) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(|chain| keys::about(chain.first()?));
+            Ok((Box::new(stream), shown))
+        }
         Err(error) if is_judgement(&error) => {
             let words = error.to_string();
             let may_be_plain = tls_words::says_no_tls(&words);

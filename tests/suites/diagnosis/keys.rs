@@ -100,6 +100,11 @@ fn rows(kafka: &Kafka) -> Vec<Row> {
     ]
 }
 
+/// How many rows this table has.
+pub(super) fn count(kafka: &Kafka) -> usize {
+    rows(kafka).len()
+}
+
 #[test]
 fn keys_that_cannot_be_used_are_named_with_a_fix() {
     table("run", &rows(&NEWEST), || bench(&NEWEST));

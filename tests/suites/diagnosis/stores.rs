@@ -304,6 +304,50 @@ fn proxies_and_missing_credentials_are_named() {
     table("run", &ways(), bench);
 }
 
+/// How many rows these tables have.
+pub(super) fn count() -> usize {
+    certificates().len() + settings().len() + ways().len()
+}
+
+/// In a cloud, whoever the environment says is named before the store is asked, and its credentials are used.
+#[test]
+fn the_identity_of_a_pod_is_named_and_used() {
+    let bench = bench();
+    let body = format!(
+        r#"{{"AccessKeyId":"{}","SecretAccessKey":"{}","Token":"session","Expiration":"2099-01-01T00:00:00Z"}}"#,
+        harness::s3::ACCESS_KEY,
+        harness::s3::SECRET_KEY
+    );
+    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let service = answering((head + &body).leak());
+    let token = bench.dir.path().join("pod-token");
+    std::fs::write(&token, "pod").unwrap();
+    let mut spec = bench.backup("ambient", "localhost:1", json!({"topics": ["d-topic"]}));
+    spec["storage"] = at("http", &PLAIN, &json!({}));
+    spec["storage"].as_object_mut().unwrap().remove("credentials");
+    let tried = |more: &[(&str, &str)]| {
+        let mut command = bench.command("store-check", &spec, &[]);
+        command.envs(more.iter().copied());
+        harness::runner::ended(command.output().unwrap())
+    };
+    let pod = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", service.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap()),
+    ];
+    let said = tried(&pod);
+    let named = "no credentials are given: the role of the pod or container";
+    assert!(said.stdout.contains(named), "{} {}", said.stdout, said.stderr);
+    // This server knows no session tokens: that it refuses one shows that the service was asked, and believed.
+    said.fails("KB3002", 4, &["the session token is over or wrong"]);
+    let keys = |secret| [("AWS_ACCESS_KEY_ID", harness::s3::ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", secret)];
+    let said = tried(&keys(harness::s3::SECRET_KEY)).ok();
+    assert!(said.stdout.contains("ok    write and read"), "{}", said.stdout);
+    let said = tried(&keys("canary-wrong"));
+    assert!(said.stdout.contains("access keys of the environment (AWS_ACCESS_KEY_ID"), "{}", said.stdout);
+    assert!(!format!("{said:?}").contains("canary-wrong"), "{said:?}");
+    said.fails("KB3002", 4, &["the secret key is not the one of this access key id"]);
+}
+
 /// Passes connections on as a proxy of a company does.
 fn tunnel() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

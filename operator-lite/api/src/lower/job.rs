@@ -72,7 +72,7 @@ pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -
         arguments: &arguments,
         spec: serde_json::to_string(spec)?,
         secrets: secrets(spec),
-        claims: claims(&stores(spec), spec.backup.as_ref().and_then(|backup| backup.checkpoint_folder.as_ref())),
+        claims: claims_of(spec),
         port: spec.metrics.as_ref().map(|metrics| metrics.port),
     };
     let note = |name: &str, value: String| (name.to_owned(), value);
@@ -97,12 +97,17 @@ pub fn queue(job: &mut Job, labels: &BTreeMap<String, String>) {
 /// # Errors
 /// What JSON cannot hold.
 pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> Result<Job, serde_json::Error> {
+    // A check has what the run will have.
+    let (secrets, claims) = match &spec.check {
+        Some(run) => (secrets(run), claims_of(run)),
+        None => (keys(spec.storage.secret_files()), claims(&[(&spec.storage, true)], None)),
+    };
     let work = PodWork {
         command: "inspect",
         arguments: &["--termination-log", "/dev/termination-log"],
         spec: serde_json::to_string(spec)?,
-        secrets: keys(spec.storage.secret_files()),
-        claims: claims(&[(&spec.storage, true)], None),
+        secrets,
+        claims,
         port: None,
     };
     let mut job = pod::job(owner, &stem(owner, LONGEST_NAME), &work, placement);
@@ -110,6 +115,10 @@ pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> R
         spec.active_deadline_seconds = Some(INSPECTION_LIMIT_SECS);
     }
     Ok(job)
+}
+
+fn claims_of(run: &RunSpec) -> BTreeMap<String, bool> {
+    claims(&stores(run), run.backup.as_ref().and_then(|backup| backup.checkpoint_folder.as_ref()))
 }
 
 /// The stores of a run, and whether it only reads there.

@@ -224,12 +224,27 @@ fn repartitioned((topic, rule): (&String, &oso::Repartitioning)) -> Result<(Stri
 pub fn inspection(spec: &KafkaBackupInspectionSpec, storage: &Storage) -> Result<InspectSpec, Finding> {
     Ok(InspectSpec {
         format_version: contract::FORMAT_VERSION,
-        name: spec.backup_ref.name.clone(),
+        name: spec.backup_ref.as_ref().map(|backup| backup.name.clone()).unwrap_or_default(),
         storage: storage::storage("spec.storage", storage)?,
+        check: None,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: spec.level == InspectionLevel::Peek,
         idle_secs: u64::from(spec.idle_secs),
     })
+}
+
+/// What the pod of a check is told: the run that it is about, whole.
+#[must_use]
+pub fn check(spec: &KafkaBackupInspectionSpec, run: RunSpec) -> InspectSpec {
+    InspectSpec {
+        format_version: contract::FORMAT_VERSION,
+        name: run.name.clone(),
+        storage: run.storage.clone(),
+        check: Some(Box::new(run)),
+        token_digest: spec.token_digest.to_ascii_lowercase(),
+        records: false,
+        idle_secs: u64::from(spec.idle_secs),
+    }
 }
 
 /// What all runs have.

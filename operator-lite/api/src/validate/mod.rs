@@ -159,7 +159,7 @@ fn backup_ref(out: &mut Findings, reference: &BackupRef) {
         out.wrong(&format!("{FIELD}.backupId"), format!("{point:?}"), &rule, fix);
     }
     if let Some(namespace) = &reference.namespace {
-        names::object_name(out, &format!("{FIELD}.namespace"), namespace);
+        names::namespace(out, &format!("{FIELD}.namespace"), namespace);
     }
 }
 

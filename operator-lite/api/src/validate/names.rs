@@ -34,6 +34,14 @@ pub(crate) fn object_name(out: &mut Findings, field: &str, name: &str) {
     }
 }
 
+/// The name of a namespace, which is shorter than that of another object, and has no dots.
+pub(crate) fn namespace(out: &mut Findings, field: &str, name: &str) {
+    if !is_label(name) {
+        let rule = "must be the name of a namespace: lower-case letters, digits and '-', at most 63";
+        out.wrong(field, format!("{name:?}"), rule, "write the name of a namespace");
+    }
+}
+
 /// A folder inside a volume.
 pub(crate) fn sub_path(out: &mut Findings, field: &str, path: Option<&str>) {
     let Some(path) = path else { return };

@@ -157,7 +157,7 @@ impl Guarded {
             // It did fit before: what changed there may change back.
             Some(text) if hosts.was_reached(&asked.to.host) => (false, for_now(text)),
             Some(text) => (true, over(Code::StoreTlsFailed, text)),
-            None => (false, unreached(error, &way::plain(&words))),
+            None => (false, unreached(error, &way::plain(&words), Some(&asked.to.authority))),
         }
     }
 
@@ -278,7 +278,7 @@ impl Body for Awake {
             let next = Instant::now() + self.silence;
             self.timer.as_mut().reset(next);
             return Poll::Ready(
-                frame.map(|frame| frame.map_err(|error| unreached(&error, &way::plain(&innermost(&error))))),
+                frame.map(|frame| frame.map_err(|error| unreached(&error, &way::plain(&innermost(&error)), None))),
             );
         }
         match self.timer.as_mut().poll(cx) {

@@ -67,10 +67,11 @@ pub(super) fn for_now(words: String) -> HttpError {
     HttpError::new(HttpErrorKind::Connect, Unanswered(Answer::none(words).mark()))
 }
 
-/// No answer came, and why, in plain words.
-pub(super) fn unreached(error: &HttpError, cause: &str) -> HttpError {
+/// No answer came, and why, in plain words; from which host and port, where that is known.
+pub(super) fn unreached(error: &HttpError, cause: &str, at: Option<&str>) -> HttpError {
+    let at = at.map(|at| format!(" at {at}")).unwrap_or_default();
     let words = match error.kind() {
-        HttpErrorKind::Connect => format!("the store cannot be reached: {cause}"),
+        HttpErrorKind::Connect => format!("the store cannot be reached{at}: {cause}"),
         _ => format!("the connection to the store ended: {cause}"),
     };
     // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.

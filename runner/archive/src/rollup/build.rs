@@ -263,7 +263,10 @@ impl Output {
     }
 
     fn fail(&self, error: &std::io::Error) -> ArchiveError {
-        let reason = error.to_string();
+        if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<object_store::Error>()) {
+            return ArchiveError::store("write", &self.shown, inner);
+        }
+        let reason = contract::words::of_system(error);
         ArchiveError::Store {
             operation: "write",
             key: self.shown.clone(),

@@ -2,13 +2,13 @@
 
 use crate::finding::Findings;
 use crate::strimzi::{Authentication, AuthenticationType, ClusterRef, Connection, SecretKey};
-use crate::validate::names::object_name;
+use crate::validate::names::{namespace, object_name};
 
 pub(super) fn cluster(out: &mut Findings, cluster: &ClusterRef) {
     const AT: &str = "spec.strimziClusterRef";
     object_name(out, &format!("{AT}.name"), &cluster.name);
-    if let Some(namespace) = &cluster.namespace {
-        object_name(out, &format!("{AT}.namespace"), namespace);
+    if let Some(name) = &cluster.namespace {
+        namespace(out, &format!("{AT}.namespace"), name);
     }
     secret(out, &format!("{AT}.caSecret"), cluster.ca_secret.as_ref());
     if cluster.listener.as_deref() == Some("") {

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contract::{Code, Failure};
+use contract::{CheckLine, Code, Failure, Verdict};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use wire::{BrokerId, Cluster, Topic, WireError};
 
-use super::{Output, print};
+use super::KAFKA;
 
 /// How long one broker is tried.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -30,16 +30,30 @@ pub(crate) fn needed(cluster: &Cluster, topics: &[Topic], coordinators: bool) ->
     leaders.filter(|id| *id >= 0).chain(all).collect()
 }
 
-/// Connects and logs in to each of them, and says a line for each as it ends.
-pub(crate) async fn ask(cluster: &Cluster, brokers: &BTreeSet<BrokerId>, output: Output) -> Vec<Asked> {
+impl Asked {
+    /// Its number.
+    pub(crate) fn id(&self) -> BrokerId {
+        self.id
+    }
+
+    /// It in a line.
+    pub(crate) fn line(&self) -> CheckLine {
+        let at = format!("broker {} at {}", self.id, self.address);
+        match &self.error {
+            None => CheckLine::new(KAFKA, "broker", Verdict::Ok, format!("{at}: connected and logged in")),
+            Some(error) => {
+                CheckLine::failed(KAFKA, "broker", Failure::new(Code::BrokerUnreachable, format!("{at}: {error}")))
+            }
+        }
+    }
+}
+
+/// Connects and logs in to each of them, and says each as it ends.
+pub(crate) async fn ask(cluster: &Cluster, brokers: &BTreeSet<BrokerId>, mut say: impl FnMut(&Asked)) -> Vec<Asked> {
     let mut asking: FuturesUnordered<_> = brokers.iter().map(|id| ask_one(cluster, *id)).collect();
     let mut all = Vec::new();
     while let Some(asked) = asking.next().await {
-        if output == Output::Text {
-            let mark = if asked.error.is_none() { "ok  " } else { "FAIL" };
-            let said = asked.error.clone().unwrap_or_else(|| "connected and logged in".to_owned());
-            print::line(&format!("  {mark}  broker {} at {}: {said}", asked.id, asked.address));
-        }
+        say(&asked);
         all.push(asked);
     }
     all.sort_by_key(|asked| asked.id);

@@ -1,0 +1,121 @@
+//! The brokers of a run: from their names to the rights on each topic and group.
+
+use std::time::Duration;
+
+use contract::{Action, Code, ConnectionSpec, KafkaSpec, RestoreSpec, RunSpec};
+use wire::Cluster;
+
+use super::lines::Lines;
+use super::{brokers, certificates, reach, rights};
+use crate::context::Context;
+use crate::emit::Emitter;
+use crate::{backup, connect, restore};
+
+/// A listener of a wrong kind is settled after three tries over 10 seconds.
+const CONNECTS: Duration = Duration::from_secs(12);
+/// How long a plan may take.
+const PLANS: Duration = Duration::from_secs(12);
+
+/// Checks them.
+pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>, lines: &Lines) {
+    if !super::secrets(context, spec.kafka_secret_files(), lines) || !reach::servers(context, &spec.kafka, lines).await
+    {
+        return;
+    }
+    let needs = match action {
+        Action::Backup(part) => connect::backup_needs(part),
+        Action::Restore(part) => connect::restore_needs(part),
+    };
+    let kafka = briefly(&spec.kafka);
+    let cluster = match connect::cluster(context, &kafka, &needs).await {
+        Ok(cluster) => cluster,
+        Err(failure) => return lines.failed(step(failure.code), failure),
+    };
+    if let Some(sasl) = &kafka.sasl {
+        lines.ok("login", format!("logged in with {}", sasl.mechanism.name()));
+    }
+    lines.ok("api versions", format!("all {} requests that a run needs are offered", needs.len()));
+    lines.unless("cluster id", connect::cluster_id(&cluster));
+    match action {
+        Action::Backup(part) => of_backup(context, &cluster, part, lines).await,
+        Action::Restore(part) => {
+            let spec = RunSpec { kafka: kafka.clone(), ..spec.clone() };
+            of_restore(context, &cluster, &spec, part, lines).await;
+        }
+    }
+}
+
+/// Somebody waits: what fails is not tried for as long as a run tries.
+fn briefly(kafka: &KafkaSpec) -> KafkaSpec {
+    let limit = u64::try_from(CONNECTS.as_millis()).unwrap_or(u64::MAX);
+    let connection = ConnectionSpec {
+        connect_timeout_ms: kafka.connection.connect_timeout_ms.min(limit),
+        request_timeout_ms: kafka.connection.request_timeout_ms.min(limit),
+        retry_deadline_ms: kafka.connection.retry_deadline_ms.min(limit),
+        ..kafka.connection.clone()
+    };
+    KafkaSpec { connection, ..kafka.clone() }
+}
+
+/// The step that ends with such a failure.
+fn step(code: Code) -> &'static str {
+    match code {
+        Code::TlsFailed => "tls",
+        Code::AuthenticationFailed | Code::SecretUnusable => "login",
+        Code::BrokerUnsupported => "api versions",
+        Code::WrongListener => "listener",
+        _ => "connect", // whatever else keeps a connection from coming about
+    }
+}
+
+async fn ask(context: &Context, cluster: &Cluster, needed: &std::collections::BTreeSet<wire::BrokerId>, lines: &Lines) {
+    let asked = brokers::ask(cluster, needed, |asked| lines.say(asked.line())).await;
+    lines.all(certificates::lines(cluster, asked.iter().map(brokers::Asked::id), context.clock.now()));
+}
+
+async fn of_backup(context: &Context, cluster: &Cluster, part: &contract::BackupSpec, lines: &Lines) {
+    let found = lines.unless("topics", backup::discover(cluster, part).await);
+    let topics = found.as_ref().map_or(&[][..], |found| &found.topics);
+    ask(context, cluster, &brokers::needed(cluster, topics, part.consumer_group_snapshot), lines).await;
+    if let Some(found) = &found {
+        let partitions: usize = found.topics.iter().map(|topic| topic.partitions.len()).sum();
+        lines.ok("topics", format!("{} topics with {partitions} partitions match", found.topics.len()));
+        for topic in &found.undescribed {
+            lines.note(
+                "topics",
+                format!("topic {}: no broker describes it for now; a run goes on without it", topic.name),
+            );
+        }
+        let names: Vec<_> = found.topics.iter().map(|topic| topic.name.clone()).collect();
+        lines.all(lines.unless("rights", rights::of_backup(cluster, &names).await).unwrap_or_default());
+    }
+    if part.consumer_group_snapshot {
+        lines.all(lines.unless("groups", rights::of_groups(cluster).await).unwrap_or_default());
+    }
+}
+
+async fn of_restore(context: &Context, cluster: &Cluster, spec: &RunSpec, part: &RestoreSpec, lines: &Lines) {
+    ask(context, cluster, &brokers::needed(cluster, &[], true), lines).await;
+    // Where a window cuts, a plan reads records; a check does not.
+    let whole = RestoreSpec { start_time: None, end_time: None, ..part.clone() };
+    let emitter = Emitter::new(context, false);
+    let plan = tokio::time::timeout(PLANS, restore::plan_only(context, &emitter, spec, &whole)).await;
+    let Ok(plan) = plan else {
+        let text = format!("the plan is not ready after {} s; `restore plan` takes its time", PLANS.as_secs());
+        return lines.note("plan", text);
+    };
+    let Some(plan) = lines.unless("plan", plan) else { return };
+    lines.all(lines.unless("rights", rights::of_restore(cluster, &plan.plan).await).unwrap_or_default());
+    for failure in &plan.refusals {
+        lines.failed("plan", failure.clone());
+    }
+    for warning in &plan.warnings {
+        lines.note("plan", warning.clone());
+    }
+    if plan.refusals.is_empty() {
+        lines.ok(
+            "plan",
+            format!("recovery point {} can be restored into {} topics", plan.plan.point, plan.plan.topics.len()),
+        );
+    }
+}
