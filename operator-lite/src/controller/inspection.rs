@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::inspection::{KafkaBackupInspection, KafkaBackupInspectionStatus};
 use api::lower::job::{Owner, inspection as job_of};
 use api::oso::KafkaBackup;
+use contract::SetOwner;
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
@@ -69,7 +70,9 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
         let text = format!("KafkaBackup {name:?} is not in namespace {:?}", owner.namespace);
         return tell(object, context, "Failed", &text, None).await;
     };
-    let spec = match api::lower::inspection(&object.spec, &backup.spec.storage) {
+    // Older points of the backup may come from another cluster: any will do.
+    let whose = SetOwner { cluster_id: None, ..api::lower::owner_of(&backup, None) };
+    let spec = match api::lower::inspection(&object.spec, &backup.spec.storage, whose) {
         Ok(spec) => spec,
         Err(finding) => {
             let text = format!("KafkaBackup {name:?} cannot be read: {finding}");

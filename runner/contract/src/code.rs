@@ -124,7 +124,7 @@ codes! {
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",
         "It has a format number or a feature that this release does not know. Use the release that the message names, or newer.";
     ForeignOwner = "KB4003", Final, "the backup set belongs to another resource or cluster",
-        "Two resources, or two clusters, would be mixed in one set. Use another name or prefix; if the set really is yours (the cluster was rebuilt, the namespace renamed), run once with backup.adopt: true.";
+        "Two resources, or two clusters, would be mixed in one set. Use another name or prefix; if the set really is yours (the cluster was rebuilt, the namespace renamed), run once with backup.adopt: true. A restore, and whoever looks into a backup, expects the owner that backupRef names: name the point that is meant, or, if this one is, say accept: [other-owner] in the restore.";
     NoSuchPoint = "KB4004", Final, "there is no such backup set or recovery point",
         "`kafka-backup-runner ls` shows what the store holds. Only finished runs are recovery points.";
     Fenced = "KB4005", Fenced, "another run took over",

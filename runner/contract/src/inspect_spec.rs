@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreSpec;
 use crate::run_spec::FORMAT_VERSION;
+use crate::set_owner::SetOwner;
 
 /// Port on the pod's own loopback where questions are taken: reached by port-forward only.
 pub const INSPECT_PORT: u16 = 8099;
@@ -16,6 +17,9 @@ pub struct InspectSpec {
     pub format_version: u32,
     /// Name of the backup that may be asked about; other sets of the storage are not answered for.
     pub name: String,
+    /// Whose set it must be; those of others are not answered for. Not asked when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<SetOwner>,
     /// Where the archive is.
     pub storage: StoreSpec,
     /// BLAKE3-256 of the token that every question must carry, 64 hexadecimal digits.

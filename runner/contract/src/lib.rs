@@ -27,6 +27,8 @@ pub mod store_spec;
 pub mod store_url;
 
 pub mod backup_spec;
+pub mod set_owner;
+
 pub mod restore_spec;
 
 pub mod run_spec;
@@ -55,5 +57,6 @@ pub use restore_spec::{
 };
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
+pub use set_owner::SetOwner;
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
 pub use waits::{Wait, Waits};

@@ -103,8 +103,8 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         return (StatusCode::FORBIDDEN, text).into_response();
     };
     let (sender, answers) = mpsc::channel(ON_THE_WAY);
-    let store = desk.store.clone();
-    tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
+    let (store, spec) = (desk.store.clone(), Arc::clone(&desk.spec));
+    tokio::spawn(async move { inspect::ask(&store, &question, spec.owner.as_ref(), Replies::new(sender)).await });
     let lines = unfold((answers, desk.busy), |(mut answers, busy)| async move {
         let answer = tokio::time::timeout(SILENCE, answers.recv()).await;
         busy.send_replace(Instant::now());

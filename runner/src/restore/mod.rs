@@ -58,7 +58,7 @@ mod release;
 
 use std::time::Duration;
 
-use archive::{Point, RestoreJournal, Store, find};
+use archive::{Point, RestoreJournal, Store, check_owner, find};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -376,9 +376,14 @@ pub(crate) async fn load_point(
     part: &RestoreSpec,
     saved: Option<&RestoreState>,
 ) -> Result<Point, Failure> {
-    let point = match saved {
-        Some(state) => Point::load(store, &archive::Layout::new(&state.set), state.entry).await?,
-        None => Point::open(store, &find(store, &part.from).await?).await?,
+    let point = if let Some(state) = saved {
+        Point::load(store, &archive::Layout::new(&state.set), state.entry).await?
+    } else {
+        let found = find(store, &part.from).await?;
+        if let Some(expected) = part.expected_owner() {
+            check_owner(store, &found.layout, found.seal, expected).await?;
+        }
+        Point::open(store, &found).await?
     };
     point.check_sums().await?;
     if saved.is_some_and(|state| state.digest != point.digest) {
