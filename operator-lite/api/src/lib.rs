@@ -15,6 +15,7 @@ pub mod secrets;
 pub mod access;
 pub mod certificate;
 pub mod document;
+pub mod endpoints;
 pub mod fields;
 pub mod finding;
 pub mod inspection;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::inspection::{KafkaBackupInspection, KafkaBackupInspectionStatus};
 use api::lower::job::{Owner, inspection as job_of};
 use api::oso::KafkaBackup;
-use contract::SetOwner;
+use contract::{InspectSpec, SetOwner};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
@@ -73,7 +73,7 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
     // Older points of the backup may come from another cluster: any will do.
     let whose = SetOwner { cluster_id: None, ..api::lower::owner_of(&backup, None) };
     let spec = match api::lower::inspection(&object.spec, &backup.spec.storage, whose) {
-        Ok(spec) => spec,
+        Ok(spec) => InspectSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec },
         Err(finding) => {
             let text = format!("KafkaBackup {name:?} cannot be read: {finding}");
             return tell(object, context, "Failed", &text, None).await;

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use contract::AllowedEndpoints;
 use futures::StreamExt;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -47,11 +48,20 @@ pub enum Rights {
     Warn,
 }
 
+/// What an installation asks of resources, beside what is right for all.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What happens where an author lacks a right.
+    pub rights: Rights,
+    /// Where resources may point to.
+    pub allowed: AllowedEndpoints,
+}
+
 #[derive(Clone)]
 struct Judge {
     client: Client,
     metrics: Arc<Metrics>,
-    rights: Rights,
+    rules: Arc<Rules>,
     /// Room for bodies.
     bodies: Arc<Semaphore>,
 }
@@ -64,13 +74,13 @@ pub async fn serve(
     listener: TlsListener,
     client: Client,
     metrics: Arc<Metrics>,
-    rights: Rights,
+    rules: Rules,
     drained: CancellationToken,
 ) -> Result<(), Error> {
     let routes = Router::new().route("/validate", post(validate)).with_state(Judge {
         client,
         metrics,
-        rights,
+        rules: Arc::new(rules),
         bodies: Arc::new(Semaphore::new(BODIES)),
     });
     let listener = Bounded::new(listener, VISITORS, VISIT);
@@ -145,7 +155,7 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
         Ok(documents) => documents,
         Err(error) => return response.deny(format!("the object cannot be judged: {error}")),
     };
-    let judged = judge(&new, old.as_ref(), Timestamp::now());
+    let judged = judge(&new, old.as_ref(), &served.rules.allowed, Timestamp::now());
     let (mut errors, mut warnings) = (judged.errors, judged.warnings);
     let user = request.user_info.username.clone().unwrap_or_default();
     let ask = |question| may(&served.client, &request.user_info, question);
@@ -156,7 +166,7 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
             Ok(false) => question.refusal(&user),
             Err(error) => format!("{}: the rights of {user} could not be asked: {error}", question.field),
         };
-        if question.is_recent && served.rights == Rights::Warn {
+        if question.is_recent && served.rules.rights == Rights::Warn {
             warnings.push(shorten(&format!("{refusal} (refused once the operator has ADMISSION_RIGHTS=refuse)")));
         } else {
             errors.push(refusal);

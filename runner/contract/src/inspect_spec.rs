@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::StoreSpec;
+use crate::allowed::{AllowedEndpoints, outside};
 use crate::run_spec::FORMAT_VERSION;
 use crate::set_owner::SetOwner;
 
@@ -22,6 +23,9 @@ pub struct InspectSpec {
     pub owner: Option<SetOwner>,
     /// Where the archive is.
     pub storage: StoreSpec,
+    /// Where the pod may connect to, as in run specifications; everywhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_endpoints: Vec<String>,
     /// BLAKE3-256 of the token that every question must carry, 64 hexadecimal digits.
     pub token_digest: String,
     /// Whether what records hold may be shown.
@@ -37,7 +41,14 @@ impl InspectSpec {
         if self.format_version != FORMAT_VERSION {
             return Some(format!("formatVersion is {}; this release reads {FORMAT_VERSION}", self.format_version));
         }
-        let findings = self.storage.findings();
-        findings.first().map(|(field, rule)| format!("storage.{field} {rule}"))
+        if let Some((field, rule)) = self.storage.findings().first() {
+            return Some(format!("storage.{field} {rule}"));
+        }
+        let allowed = match AllowedEndpoints::parse(&self.allowed_endpoints) {
+            Ok(allowed) => allowed,
+            Err((place, rule)) => return Some(format!("allowedEndpoints[{place}] {rule}")),
+        };
+        let (host, port) = self.storage.authority()?;
+        (!allowed.allows(&host, port)).then(|| format!("storage: {}", outside(&format!("{host}:{port}"))))
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! Modules use only modules listed above them.
 
+pub mod allowed;
 pub mod code;
 pub mod crash;
 pub mod names;
@@ -41,6 +42,7 @@ pub mod point_line;
 pub mod event;
 pub mod report;
 
+pub use allowed::AllowedEndpoints;
 pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, StartOffset};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;

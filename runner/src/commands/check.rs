@@ -28,7 +28,7 @@ async fn try_all(
     let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
     match action {
         Action::Backup(part) => {
-            let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
+            let cluster = connect::cluster(context, spec, &connect::backup_needs(part)).await?;
             let cluster_id = connect::cluster_id(&cluster)?;
             let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
             let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
@@ -51,7 +51,7 @@ async fn try_all(
             }
         }
         Action::Restore(part) => {
-            let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+            let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
             *asked = brokers::ask(&cluster, &brokers::needed(&cluster, &[], true), output).await;
             brokers::judge(asked)?;
             let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;

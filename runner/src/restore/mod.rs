@@ -138,7 +138,7 @@ pub async fn run(
     part: &RestoreSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+    let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     if report.run.is_empty() {
@@ -363,7 +363,7 @@ pub async fn plan_only(
     spec: &RunSpec,
     part: &RestoreSpec,
 ) -> Result<Proposal, Failure> {
-    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+    let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     let states = state_store(context, spec, part, &store).await?;

@@ -239,6 +239,7 @@ pub fn inspection(
         name: spec.backup_ref.name.clone(),
         owner: Some(owner),
         storage: storage::storage("spec.storage", storage)?,
+        allowed_endpoints: Vec::new(),
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: spec.level == InspectionLevel::Peek,
         idle_secs: u64::from(spec.idle_secs),
@@ -278,6 +279,8 @@ fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option
         run: identity.run,
         kafka,
         storage,
+        // The installation knows them, not the resource.
+        allowed_endpoints: Vec::new(),
         circuit_breaker: breaker,
         metrics: Some(MetricsSpec::default()),
         backup: None,
