@@ -15,11 +15,14 @@ use kube::{Resource, ResourceExt};
 use super::jobs::Jobs;
 use super::kind::owner_of;
 use super::work::write_status;
-use super::{AGAIN, AT_LEAST, Context, SOON};
+use super::{AGAIN, Context, SOON};
+use crate::capacity::{Class, Seat};
 use crate::error::Error;
 use crate::status::{Moment, health};
 use crate::view;
 
+/// How often one renews its place, or asks for one: a place that is not renewed is free again.
+const RENEW: Duration = Duration::from_secs(10);
 /// How long one that failed is kept, so that its author can read why.
 const KEPT: Duration = Duration::from_secs(600);
 
@@ -43,6 +46,7 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
         return begin(&object, &context, &owner, &jobs).await;
     };
     if let Some(ended) = &job.ended {
+        context.capacity.give_back(&owner.namespace, &owner.uid);
         if ended.exit_code == Some(0) {
             // Nobody asks any more: what was made for the questions goes.
             return remove(&object, &context).await;
@@ -52,10 +56,11 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
         let text = said.unwrap_or_else(|| format!("its pod ended. {}", ended.message));
         return tell(&object, &context, "Failed", text.trim_end(), None).await;
     }
+    context.capacity.count(&seat(&owner), tokio::time::Instant::now());
     let pod = view::pod_name(&job.uid, &jobs.pods).filter(|_| view::is_running(&job.uid, &jobs.pods));
     if pod.is_some() {
         tell(&object, &context, "Ready", "questions are answered", pod).await?;
-        return Ok(Action::requeue(AT_LEAST));
+        return Ok(Action::requeue(RENEW));
     }
     let problem = jobs.problem(job).await.map(|(reason, text)| format!("{reason}: {text}"));
     let text = problem.unwrap_or_else(|| "the pod starts".to_owned());
@@ -63,7 +68,15 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
     Ok(Action::requeue(SOON))
 }
 
+/// Its place among those that hold a pod.
+fn seat(owner: &Owner) -> Seat {
+    Seat { class: Class::Inspection, namespace: owner.namespace.clone(), uid: owner.uid.clone() }
+}
+
 async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner, jobs: &Jobs) -> Result<Action, Error> {
+    if let Err(turn) = context.capacity.take(&seat(owner), tokio::time::Instant::now()) {
+        return tell(object, context, "Pending", &turn.to_string(), None).await.map(|_| Action::requeue(RENEW));
+    }
     let name = &object.spec.backup_ref.name;
     let backups: Api<KafkaBackup> = Api::namespaced(context.client.clone(), &owner.namespace);
     let Some(backup) = backups.get_opt(name).await? else {
