@@ -14,6 +14,7 @@ pub mod secrets;
 
 pub mod access;
 pub mod certificate;
+pub mod consent;
 pub mod document;
 pub mod endpoints;
 pub mod fields;

@@ -1,5 +1,6 @@
 //! KafkaRestore of `kafka.oso.sh`.
 
+use api::consent::Consent;
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, RunClaim, Storage};
 use contract::{RunRef, RunSpec, SetOwner};
@@ -108,6 +109,11 @@ async fn place(
     let backups = Api::<KafkaBackup>::namespaced(client.clone(), namespace);
     match backups.get_opt(&reference.name).await {
         Ok(Some(backup)) => {
+            // Asked again whenever a run begins: consent can be taken back.
+            let consent = Consent::between(namespace, &reference.name, own);
+            if let Some(refused) = consent.filter(|consent| !consent.is_given(backup.annotations())) {
+                return Err(Ok(("RestoreNotAllowed", refused.refusal())));
+            }
             let owner = lower::owner_of(&backup, reference.backup_id.as_deref());
             Ok((backup.spec.storage, owner))
         }

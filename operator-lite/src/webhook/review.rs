@@ -1,6 +1,7 @@
 //! Judging one review. Pure.
 
 use api::access::{Question, questions};
+use api::consent::Consent;
 use api::finding::{Finding, Level};
 use api::{document, endpoints, update};
 use contract::AllowedEndpoints;
@@ -21,6 +22,8 @@ pub struct Judgement {
     pub warnings: Vec<String>,
     /// What its author must be allowed to do.
     pub questions: Vec<Question>,
+    /// What the owner of another namespace must have allowed.
+    pub consent: Option<Consent>,
 }
 
 /// Judges a new or changed document. `old` is the one before.
@@ -43,6 +46,7 @@ pub fn judge(new: &Value, old: Option<&Value>, allowed: &AllowedEndpoints, now: 
     Judgement {
         errors: words(Level::Error).collect(),
         warnings: words(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
+        consent: Consent::needed(new).filter(|_| !same_spec),
         questions: questions(new, old.and_then(|old| old.get("spec"))),
     }
 }

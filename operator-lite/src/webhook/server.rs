@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::consent::Consent;
+use api::oso::KafkaBackup;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -172,11 +174,27 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
             errors.push(refusal);
         }
     }
+    if let Some(consent) = &judged.consent {
+        errors.extend(refused_there(&served.client, consent).await);
+    }
     let mut response = if errors.is_empty() { response } else { response.deny(errors.join("\n")) };
     if !warnings.is_empty() {
         response.warnings = Some(warnings);
     }
     response
+}
+
+/// Why a KafkaBackup of another namespace may not be read; `None` when its owner allows it.
+async fn refused_there(client: &Client, consent: &Consent) -> Option<String> {
+    let backups = Api::<KafkaBackup>::namespaced(client.clone(), &consent.namespace);
+    match backups.get_metadata_opt(&consent.name).await {
+        Ok(Some(backup)) => (!consent.is_given(backup.annotations())).then(|| consent.refusal()),
+        Ok(None) => Some(consent.unknown("it is not there; create it first")),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            Some(consent.unknown("the operator may not read it; add its namespace to watchNamespaces"))
+        }
+        Err(error) => Some(consent.unknown(&Error::from(error).to_string())),
+    }
 }
 
 async fn may(client: &Client, user: &UserInfo, question: &api::access::Question) -> Result<bool, Error> {
