@@ -1,10 +1,13 @@
 //! How many runs work at once: for each class of runs a budget of its own, in all and in a namespace, and a queue for
 //! what does not fit. Counted by the replica that runs the controllers; nothing depends on it but load.
 //!
+//! Namespaces share the places fairly: the next one goes to the waiting namespace with the fewest runs at work, of those to the one
+//! that was served longest ago. So a namespace has all places only while nobody else waits.
+//!
 //! A restore or a plan never waits behind backups. A continuous run is not counted: it would keep its place for ever.
 //! A run that cannot work now, because its pod cannot start or its next attempt waits, has no place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +17,9 @@ use tokio::time::Instant;
 const LAPSE: Duration = Duration::from_secs(30);
 /// Runs before one in the queue that are counted; a longer queue would change every status with each run that ends.
 const COUNTED: usize = 9;
+
+/// Inspections at once: each holds a pod, and maybe a volume. They are not runs, and have limits of their own.
+const INSPECTIONS: (usize, usize) = (20, 4);
 
 /// What has a budget of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +32,8 @@ pub enum Class {
     Restore,
     /// Dry runs of restores.
     Plan,
+    /// Pods that answer questions about an archive.
+    Inspection,
 }
 
 impl Class {
@@ -36,6 +44,7 @@ impl Class {
             Self::Continuous => "continuous backups",
             Self::Restore => "restores",
             Self::Plan => "dry runs of restores",
+            Self::Inspection => "inspections",
         }
     }
 }
@@ -65,6 +74,10 @@ impl std::fmt::Display for Turn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (class, limit) = (self.class.words(), self.limit.0);
         match &self.limit.1 {
+            None if self.class == Class::Inspection => write!(f, "it waits for one of {limit} places for {class}")?,
+            Some(namespace) if self.class == Class::Inspection => {
+                write!(f, "it waits for one of {limit} places for {class} in namespace {namespace}")?;
+            }
             None => write!(f, "a run is due and waits for one of {limit} places for {class} (maxConcurrentRuns)")?,
             Some(namespace) => write!(
                 f,
@@ -92,8 +105,12 @@ pub struct Capacity {
 struct Book {
     /// When each place was renewed last.
     working: BTreeMap<Seat, Instant>,
-    /// Those that wait, in their order.
+    /// Those that wait, in the order in which they came.
     waiting: Vec<Waiting>,
+    /// When each namespace was served last, as the number of the place that it got; kept while others of the class wait.
+    served: BTreeMap<(Class, String), u64>,
+    /// Places that were given so far.
+    given: u64,
 }
 
 #[derive(Debug)]
@@ -127,6 +144,7 @@ impl Capacity {
             if let Some(turn) = self.turn(&book, seat) {
                 return Err(turn);
             }
+            book.serve(seat);
         }
         book.waiting.retain(|waiting| waiting.seat != *seat);
         book.working.insert(seat.clone(), now);
@@ -144,13 +162,16 @@ impl Capacity {
             all += 1;
         }
         let full = |count: usize, most: usize| most > 0 && count >= most;
-        let queue = book.waiting.iter().map(|waiting| &waiting.seat).filter(|other| other.class == seat.class);
-        for (before, next) in queue.enumerate() {
+        let (most, most_in_namespace) = match seat.class {
+            Class::Inspection => INSPECTIONS,
+            Class::Backup | Class::Continuous | Class::Restore | Class::Plan => (self.most, self.most_in_namespace),
+        };
+        for (before, next) in book.queue(seat.class, here.clone()).into_iter().enumerate() {
             let in_namespace = here.entry(next.namespace.as_str()).or_default();
-            let limit = if full(*in_namespace, self.most_in_namespace) {
-                Some((self.most_in_namespace, Some(seat.namespace.clone())))
-            } else if full(all, self.most) {
-                Some((self.most, None))
+            let limit = if full(*in_namespace, most_in_namespace) {
+                Some((most_in_namespace, Some(seat.namespace.clone())))
+            } else if full(all, most) {
+                Some((most, None))
             } else {
                 None
             };
@@ -182,6 +203,38 @@ impl Capacity {
 }
 
 impl Book {
+    /// Those of a class that wait, in the order in which they are served. `here` is how many runs of each namespace work.
+    fn queue<'a>(&'a self, class: Class, mut here: BTreeMap<&'a str, usize>) -> Vec<&'a Seat> {
+        let mut left: BTreeMap<&str, VecDeque<(usize, &Seat)>> = BTreeMap::new();
+        for (place, waiting) in self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.seat.class == class) {
+            left.entry(waiting.seat.namespace.as_str()).or_default().push_back((place, &waiting.seat));
+        }
+        let last = |namespace: &str| self.served.get(&(class, namespace.to_owned())).copied();
+        let mut served: BTreeMap<&str, Option<u64>> =
+            left.keys().map(|namespace| (*namespace, last(namespace))).collect();
+        let (mut out, mut given) = (Vec::new(), self.given);
+        loop {
+            let share = |namespace: &str| (here.get(namespace).copied(), served.get(namespace).copied().flatten());
+            let heads = left.iter().filter_map(|(namespace, queue)| Some((*namespace, queue.front()?.0)));
+            let next = heads.min_by_key(|(namespace, came)| (share(namespace), *came)).map(|(namespace, _)| namespace);
+            let Some(namespace) = next else { return out };
+            given += 1;
+            served.insert(namespace, Some(given));
+            *here.entry(namespace).or_default() += 1;
+            out.extend(left.get_mut(namespace).and_then(VecDeque::pop_front).map(|(_, seat)| seat));
+        }
+    }
+
+    /// Notes that the namespace of a seat gets a place.
+    fn serve(&mut self, seat: &Seat) {
+        let others = self.waiting.iter().any(|waiting| waiting.seat.class == seat.class && waiting.seat != *seat);
+        if !others {
+            self.served.retain(|(class, _), _| *class != seat.class);
+        }
+        self.given += 1;
+        self.served.insert((seat.class, seat.namespace.clone()), self.given);
+    }
+
     fn forget(&mut self, now: Instant) {
         self.working.retain(|_, renewed| now.duration_since(*renewed) < LAPSE);
         self.waiting.retain(|waiting| now.duration_since(waiting.asked) < LAPSE);
@@ -211,10 +264,10 @@ mod tests {
         assert!(takes("b", "4"), "whom a namespace holds up holds up nobody else");
         assert!(!takes("c", "5"), "three in all");
         capacity.give_back("a", "1");
-        assert!(!takes("c", "5"), "another one waits longer");
-        assert!(takes("a", "3"));
-        capacity.give_back("b", "4");
+        assert!(!takes("a", "3"), "another namespace has less");
         assert!(takes("c", "5"));
+        capacity.give_back("b", "4");
+        assert!(takes("a", "3"));
     }
 
     #[test]
@@ -261,7 +314,96 @@ mod tests {
         assert!(told.contains("in namespace a (maxConcurrentRunsPerNamespace)"), "{told}");
     }
 
+    #[test]
+    fn inspections_have_limits_of_their_own() {
+        let (capacity, now) = (Capacity::new(1, 0), Instant::now());
+        let takes = |namespace: &str, uid: String| capacity.take(&seat(Class::Inspection, namespace, &uid), now);
+        capacity.count(&backup("a", "0"), now);
+        for number in 0..4 {
+            assert_eq!(takes("a", format!("a{number}")), Ok(()), "no run is in the way");
+        }
+        let told = takes("a", "a4".into()).unwrap_err().to_string();
+        assert_eq!(told, "it waits for one of 4 places for inspections in namespace a; it is the next");
+        for number in 0..16 {
+            assert_eq!(takes(&format!("b{}", number / 4), number.to_string()), Ok(()));
+        }
+        let told = takes("c", "c0".into()).unwrap_err().to_string();
+        assert!(told.starts_with("it waits for one of 20 places for inspections;"), "{told}");
+        capacity.give_back("b0", "0");
+        assert_eq!(takes("c", "c0".into()), Ok(()));
+    }
+
+    #[test]
+    fn namespaces_take_turns_at_a_single_place() {
+        let (capacity, now) = (Capacity::new(1, 0), Instant::now());
+        capacity.count(&backup("z", "0"), now);
+        let many: Vec<_> = (0..6).map(|number| backup("flood", &format!("f{number}"))).collect();
+        let few = [backup("b", "b0"), backup("b", "b1"), backup("c", "c0")];
+        let mut waiting: Vec<&Seat> = many.iter().chain(&few).collect();
+        let mut ends = backup("z", "0");
+        let mut order = Vec::new();
+        for seat in &waiting {
+            assert!(capacity.take(seat, now).is_err());
+        }
+        while !waiting.is_empty() {
+            capacity.give_back(&ends.namespace, &ends.uid);
+            let got: Vec<_> = waiting.iter().copied().filter(|seat| capacity.take(seat, now).is_ok()).collect();
+            let [next] = got[..] else { panic!("{got:?}") };
+            waiting.retain(|seat| *seat != next);
+            order.push(next.uid.clone());
+            ends = next.clone();
+        }
+        assert_eq!(order, ["f0", "b0", "c0", "f1", "b1", "f2", "f3", "f4", "f5"]);
+    }
+
     proptest! {
+        /// However many runs of a namespace wait, and since when: whoever comes from another one gets a place after at most one run
+        /// of each other namespace.
+        #[test]
+        fn a_flood_holds_no_other_namespace_up(
+            most in 1_usize..5,
+            flood in 1_usize..40,
+            rivals in prop::collection::vec((1_u8..4, 0_usize..30), 1..8),
+            order in any::<u64>(),
+        ) {
+            let (capacity, mut now) = (Capacity::new(most, 0), Instant::now());
+            let mut left: Vec<(Seat, usize)> = (0..flood).map(|n| (backup("flood", &format!("f{n}")), 0)).collect();
+            left.extend(rivals.iter().enumerate().map(|(n, (of, at))| (backup(&format!("rival-{of}"), &format!("r{n}")), *at)));
+            let mut working: Vec<Seat> = Vec::new();
+            // Places that were given since each rival namespace waits without a run.
+            let mut passed: BTreeMap<String, usize> = BTreeMap::new();
+            for step in 0..left.len() + 31 {
+                now += Duration::from_secs(1);
+                // They ask in any order.
+                let turn = usize::try_from(order % 7).unwrap() + step;
+                let length = left.len().max(1);
+                left.rotate_left(turn % length);
+                for (seat, _) in left.iter().filter(|(_, at)| *at <= step) {
+                    if capacity.take(seat, now).is_ok() {
+                        working.push(seat.clone());
+                        passed.remove(&seat.namespace);
+                        for count in passed.values_mut() {
+                            *count += 1;
+                        }
+                    } else if working.iter().all(|other| other.namespace != seat.namespace) {
+                        passed.entry(seat.namespace.clone()).or_insert(0);
+                    } else {
+                        passed.remove(&seat.namespace);
+                    }
+                }
+                left.retain(|(seat, _)| !working.contains(seat));
+                prop_assert!(working.len() <= most);
+                for (namespace, count) in &passed {
+                    prop_assert!(*count <= 4, "{namespace} was passed over {count} times");
+                }
+                if !working.is_empty() {
+                    let ended = working.remove(0);
+                    capacity.give_back(&ended.namespace, &ended.uid);
+                }
+            }
+            prop_assert!(left.is_empty(), "{left:?}");
+        }
+
         /// Whoever waits gets a place once the others let go, in the order in which they came, and no limit is passed.
         #[test]
         fn nobody_is_passed_over(most in 1_usize..4, most_here in 0_usize..3, arrivals in prop::collection::vec(0_u8..3, 1..30)) {

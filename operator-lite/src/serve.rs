@@ -77,7 +77,8 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         tasks.spawn(keep(keeper, client.clone(), Arc::clone(&certificate), Arc::clone(&metrics), stop.clone()));
     }
     let listener = TlsListener::bind(settings.webhook_address, certificate).await?;
-    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), settings.admission_rights, drained);
+    let rules = webhook::Rules { rights: settings.admission_rights, allowed: settings.allowed()? };
+    let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), rules, drained);
     spawn("admission", Box::pin(admission));
 
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(settings.identity.clone()) };
@@ -86,6 +87,7 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         client: client.clone(),
         lost_after: (settings.lost_node_secs > 0)
             .then(|| SignedDuration::from_secs(i64::from(settings.lost_node_secs))),
+        allowed_endpoints: settings.allowed_endpoints.clone().into(),
         placement,
         readings: Readings::default(),
         capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),

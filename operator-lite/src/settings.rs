@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use api::lower::job::Placement;
 use clap::Parser;
+use contract::AllowedEndpoints;
 use jiff::SignedDuration;
 
 use crate::certificate::Lifetimes;
@@ -49,6 +50,10 @@ pub struct Settings {
     /// the resource names, or to restore a KafkaBackup
     #[arg(long, env = "ADMISSION_RIGHTS", value_enum, default_value = "refuse")]
     pub admission_rights: Rights,
+    /// Hosts (kafka.example.com), domains (*.example.com) and networks (10.0.0.0/8), each with a port or without, that resources
+    /// may name and runs connect to: brokers, stores, webhooks; all when none is named
+    #[arg(long, env = "ALLOWED_ENDPOINTS", value_delimiter = ',', value_parser = endpoint)]
+    pub allowed_endpoints: Vec<String>,
     /// Address of the admission webhook
     #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:9443")]
     pub webhook_address: SocketAddr,
@@ -114,7 +119,21 @@ pub enum LogFormat {
 /// How long the API server may take to trust a new authority.
 const SETTLE: SignedDuration = SignedDuration::from_mins(10);
 
+fn endpoint(text: &str) -> Result<String, String> {
+    let one = text.trim().to_owned();
+    AllowedEndpoints::parse(std::slice::from_ref(&one)).map(|_| one).map_err(|(_, rule)| rule)
+}
+
 impl Settings {
+    /// Where resources may point to.
+    ///
+    /// # Errors
+    /// An entry that is no endpoint.
+    pub fn allowed(&self) -> Result<AllowedEndpoints, Error> {
+        AllowedEndpoints::parse(&self.allowed_endpoints)
+            .map_err(|(place, rule)| Error::Setting(format!("--allowed-endpoints, entry {place}: {rule}")))
+    }
+
     /// Where pods of runs go.
     ///
     /// # Errors
@@ -156,6 +175,12 @@ mod tests {
     fn blanks_beside_namespaces_are_cut_and_what_is_no_name_is_refused() {
         let read = |list: &str| Settings::try_parse_from(["operator", &format!("--watch-namespaces={list}")]);
         assert_eq!(read("shop, billing ,x").unwrap().watch_namespaces, ["shop", "billing", "x"]);
+        let read_allowed = |list: &str| Settings::try_parse_from(["operator", &format!("--allowed-endpoints={list}")]);
+        let allowed = read_allowed("kafka.shop.svc, *.example.com:9093,10.0.0.0/8").unwrap().allowed().unwrap();
+        assert!(allowed.allows("a.example.com", 9093) && !allowed.allows("a.example.com", 9092));
+        for wrong in ["kafka,", "https://kafka", "10.0.0.0/40"] {
+            assert!(read_allowed(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["shop,", "Shop", "shop billing", "*"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use archive::Store;
 use contract::{
-    BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, KafkaSpec, RestoreSpec, RunSpec, StoreSpec,
+    AllowedEndpoints, BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, RestoreSpec, RunSpec, StoreSpec,
 };
 use wire::{Cluster, ClusterConfig, IdentityFiles, Request, SaslConfig, TlsFiles};
 
@@ -86,7 +86,10 @@ pub fn restore_needs(restore: &RestoreSpec) -> Vec<Request> {
 ///
 /// # Errors
 /// What the brokers say, or a missing secret.
-pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> Result<Arc<Cluster>, Failure> {
+pub async fn cluster(context: &Context, run: &RunSpec, needs: &[Request]) -> Result<Arc<Cluster>, Failure> {
+    let spec = &run.kafka;
+    let allowed = AllowedEndpoints::parse(&run.allowed_endpoints)
+        .map_err(|(place, rule)| Failure::new(Code::SpecInvalid, format!("allowedEndpoints[{place}]: {rule}")))?;
     let mut tls = TlsFiles::default();
     if let Some(files) = &spec.tls {
         if let Some(file) = &files.ca_file {
@@ -113,6 +116,7 @@ pub async fn cluster(context: &Context, spec: &KafkaSpec, needs: &[Request]) -> 
         protocol: spec.security_protocol,
         tls,
         sasl,
+        allowed,
         options: spec.connection.clone(),
         seed: context.random.next(),
         stop: context.cancel.clone(),

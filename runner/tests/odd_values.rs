@@ -174,6 +174,7 @@ async fn dial(spec: &RunSpec, paths: &Paths) {
                 password: None,
             }),
         },
+        allowed: contract::AllowedEndpoints::default(),
         sasl: kafka.sasl.as_ref().map(|sasl| SaslConfig {
             mechanism: sasl.mechanism,
             username: paths.secret(&sasl.username_file),

@@ -183,7 +183,24 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
         "--resource=kafkabackups.kafka.oso.sh",
     ]);
     cluster.ok(&["create", "rolebinding", "-n", "prod", "ann", "--role=reader", "--serviceaccount=dev:ann"]);
-    wait_for(PATIENCE, || create(&restore("foreign")));
+    // The right alone is not enough: the owner of the backup must have said yes.
+    wait_for(PATIENCE, || match create(&restore("foreign")) {
+        Err(said) if said.contains("create it first") && !said.contains("may not") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let mut orders = backup("orders", json!({}));
+    orders["metadata"]["namespace"] = "prod".into();
+    cluster.apply(&orders).unwrap();
+    let no_word = create(&restore("foreign")).unwrap_err();
+    assert!(no_word.contains("kafka.oso.sh/restore-namespaces"), "{no_word}");
+    let annotate = |list: &str| {
+        let word = format!("kafka.oso.sh/restore-namespaces={list}");
+        cluster.ok(&["annotate", "--overwrite", "-n", "prod", "kafkabackups.kafka.oso.sh", "orders", &word]);
+    };
+    annotate("staging");
+    assert!(create(&restore("foreign")).unwrap_err().contains("does not let restores of namespace \"dev\""));
+    annotate("staging,dev");
+    create(&restore("foreign")).unwrap();
     // The role for editing lets make pods: who has only the right to these kinds must not make them through us.
     cluster.ok(&["create", "serviceaccount", "-n", "dev", "bob"]);
     cluster.ok(&[

@@ -333,6 +333,18 @@ fn an_advertised_address_that_nobody_knows_is_named() {
     ends_soon(&mut child);
 }
 
+/// Brokers may send us anywhere: only to endpoints that are allowed.
+#[test]
+fn an_advertised_address_outside_of_allowed_endpoints_is_refused() {
+    let bench = bench(&NEWEST);
+    let mut spec = bench.backup("outside", "localhost:1", json!({"topics": ["d-topic"]}));
+    spec["kafka"] = block(NEWEST.lost_port(), "PLAINTEXT");
+    spec["allowedEndpoints"] = json!([format!("localhost:{}", NEWEST.lost_port()), "127.0.0.0/8"]);
+    bench.run(&spec).fails("KB2015", 4, &["broker 1", LOST, "allowedEndpoints"]);
+    spec["allowedEndpoints"] = json!(["elsewhere.example.com"]);
+    bench.run(&spec).fails("KB1002", 2, &["kafka.bootstrapServers", "allowedEndpoints"]);
+}
+
 /// The brokers that a run needs are all asked, a line each.
 #[test]
 fn check_talks_to_every_broker_that_is_needed() {

@@ -381,6 +381,8 @@ fn the_full_restore_of_the_documents_does_all_that_it_says() {
     let source = world.team("full-source", 4_000);
     source.backup("production-backup", json!({"stopAtCurrentOffsets": true, "sourceClusterId": "production"}));
     let point = source.done(BACKUPS, "production-backup")["status"]["backupId"].clone();
+    let allows = "kafka.oso.sh/restore-namespaces=full";
+    world.cluster.ok(&["annotate", BACKUPS, "-n", "full-source", "production-backup", allows]);
     let team = world.team("full", 0);
     let time = |number: i64| jiff::Timestamp::from_millisecond(T0 + number).unwrap().to_string();
     let spec = json!({

@@ -147,6 +147,34 @@ fn an_older_lineage_is_restored_by_its_id() {
 }
 
 #[test]
+fn the_set_of_another_resource_or_cluster_is_not_restored_by_mistake() {
+    let (topic, bench) = ("p-owner", Bench::new());
+    fill(topic, 30);
+    // Two backups of one name, from two namespaces, in one bucket: the newest set is the other one's.
+    for namespace in ["ours", "theirs"] {
+        let mut spec = bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}));
+        spec["namespace"] = namespace.into();
+        let report = bench.run(&spec).ok().report();
+        assert!(report["made"]["clusterId"].as_str().is_some_and(|id| !id.is_empty()), "{report}");
+    }
+    let restore = |more: Value| {
+        let mut part = json!({"from": topic, "topicMapping": {topic: "p-owner-2"}});
+        part.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bench.restore("p-owner", &target().bootstrap(), part)
+    };
+    let ours = restore(json!({"owner": {"name": topic, "namespace": "ours"}}));
+    for command in ["check", "run", "verify"] {
+        bench.call(command, &ours, &[]).fails("KB4003", 4, &["in namespace \"ours\"", "in namespace \"theirs\""]);
+    }
+    let cluster = json!({"owner": {"name": topic, "namespace": "theirs", "clusterId": "lost"}});
+    bench.run(&restore(cluster)).fails("KB4003", 4, &["on cluster lost", "other-owner"]);
+    bench.run(&restore(json!({"owner": {"name": topic, "namespace": "theirs"}}))).ok();
+    let meant = json!({"owner": {"name": topic, "namespace": "ours"}, "accept": ["other-owner"]});
+    let again = bench.run(&restore(meant)).ok();
+    assert_eq!(again.report()["outcome"], "AlreadyDone");
+}
+
+#[test]
 fn the_state_of_a_restore_goes_where_it_is_told() {
     let (topic, bench) = ("p-state", Bench::new());
     fill(topic, 300);
@@ -263,6 +291,7 @@ fn every_field_that_changes_what_is_written_changes_the_plan() {
         ("dryRun", same(json!({}), "it is the plan alone")),
         ("planFingerprint", same(json!({"planFingerprint": null}), "it names the plan")),
         ("stateStorage", same(json!({"stateStorage": {"type": "filesystem", "path": states}}), "where the state is")),
+        ("owner", same(json!({"owner": {"name": topic}}), "it refuses another set, or changes nothing")),
         ("whenNewer", same(json!({"whenNewer": "restore"}), "it counts once nothing is left to do")),
         ("maxConcurrentPartitions", same(json!({"maxConcurrentPartitions": 1}), "pace")),
         ("maxInFlightBytes", same(json!({"maxInFlightBytes": 1_048_576}), "pace")),

@@ -14,7 +14,9 @@ pub mod secrets;
 
 pub mod access;
 pub mod certificate;
+pub mod consent;
 pub mod document;
+pub mod endpoints;
 pub mod fields;
 pub mod finding;
 pub mod inspection;

@@ -4,6 +4,7 @@ use contract::stamp::split_point;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::consent::{self, RESTORE_ANNOTATION};
 use crate::finding::Findings;
 use crate::ticks::{CLOCKS_DIFFER, SKIP_ANNOTATION};
 use crate::validate::names::{self, is_object_name, object_name};
@@ -39,6 +40,9 @@ pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value, now: Times
             let fix = "`kubectl kafka-backup schedule resume NAME --skip-missed` writes it";
             out.wrong(&format!("metadata.annotations[{SKIP_ANNOTATION}]"), until, rule, fix);
         }
+    }
+    if let Some(list) = metadata.pointer(&format!("/annotations/{}", RESTORE_ANNOTATION.replace('/', "~1"))) {
+        consent::check(out, list);
     }
     match text("namespace") {
         None => {}

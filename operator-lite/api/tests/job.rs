@@ -137,7 +137,7 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
     let at = "2026-11-21T08:00:00Z".parse().unwrap();
     let run = Some(contract::RunRef { id: "back-1".into(), at });
     let identity = Identity { namespace: "team".into(), name: "back".into(), run };
-    let mut run = lower::restore(identity, &spec, &place).unwrap();
+    let mut run = lower::restore(identity, &spec, &place, None).unwrap();
     let pod = &made(&run)["spec"]["template"]["spec"];
     let volumes = pod["volumes"].as_array().unwrap();
     let read_only = |claim: &str| {

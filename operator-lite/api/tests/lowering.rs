@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use api::document::KINDS;
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackupSpec, KafkaRestoreSpec};
+use api::oso::{KafkaBackup, KafkaBackupSpec, KafkaRestoreSpec};
 use contract::RunSpec;
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ fn lowered(kind: &str, spec: Value) -> Value {
         let spec: KafkaRestoreSpec = serde_json::from_value(spec).unwrap();
         let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
         let place = spec.backup_ref.storage.clone().unwrap_or(place);
-        lower::restore(identity(), &spec, &place).unwrap()
+        lower::restore(identity(), &spec, &place, None).unwrap()
     };
     assert!(run.findings().is_empty(), "{:?}", run.findings());
     serde_json::to_value(run).unwrap()
@@ -304,9 +304,9 @@ fn restore_effects() -> Vec<Effect> {
         ("planFingerprint", json!("a1"), "/restore/planFingerprint", json!("a1")),
         (
             "accept",
-            json!(["compaction", "more-partitions"]),
+            json!(["compaction", "more-partitions", "other-owner"]),
             "/restore/accept",
-            json!(["compaction", "more-partitions"]),
+            json!(["compaction", "more-partitions", "other-owner"]),
         ),
         ("onUnreadable", json!("skip"), "/restore/onUnreadable", json!("skip")),
         ("dryRun", json!(true), "/restore/dryRun", json!(true)),
@@ -425,8 +425,40 @@ fn a_value_without_a_meaning_is_an_error() {
         let mut spec = base_restore();
         set(&mut spec, path, &value);
         let spec = serde_json::from_value::<KafkaRestoreSpec>(spec).unwrap();
-        assert_eq!(lower::restore(identity(), &spec, &place).unwrap_err().field, field);
+        assert_eq!(lower::restore(identity(), &spec, &place, None).unwrap_err().field, field);
         let findings = api::validate::oso_restore(&spec);
         assert!(findings.iter().any(|finding| finding.field == field), "validation misses {field}: {findings:?}");
     }
+}
+
+#[test]
+fn a_reader_expects_the_set_of_the_kafkabackup_and_the_cluster_of_the_point() {
+    let line = |name: &str, cluster: &str| {
+        json!({"name": name, "at": "2026-01-01T00:00:00Z", "topics": 1, "partitions": 1, "records": 1, "bytes": 1,
+               "heldBack": 0, "clusterId": cluster})
+    };
+    let backup: KafkaBackup = serde_json::from_value(json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup",
+        "metadata": {"name": "nightly", "namespace": "team"}, "spec": base_backup(),
+        "status": {"recentPoints": [line("nightly-20260101-000000", "burnt"), line("nightly-20260102-000000", "rebuilt")]},
+    }))
+    .unwrap();
+    let cluster = |point: Option<&str>| {
+        let owner = lower::owner_of(&backup, point);
+        assert_eq!((owner.name.as_str(), owner.namespace.as_deref()), ("nightly", Some("team")));
+        owner.cluster_id
+    };
+    assert_eq!(cluster(None).as_deref(), Some("rebuilt"));
+    assert_eq!(cluster(Some("nightly")).as_deref(), Some("rebuilt"));
+    assert_eq!(
+        cluster(Some("nightly-20260101-000000")).as_deref(),
+        Some("burnt"),
+        "restored after the cluster was lost"
+    );
+    assert_eq!(cluster(Some("nightly-20250101-000000")), None, "older than what the status keeps");
+    let spec: KafkaRestoreSpec = serde_json::from_value(base_restore()).unwrap();
+    let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
+    let run = lower::restore(identity(), &spec, &place, Some(lower::owner_of(&backup, None))).unwrap();
+    let owner = run.restore.unwrap().owner.unwrap();
+    assert_eq!(owner.to_string(), "\"nightly\" in namespace \"team\" on cluster rebuilt");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::inspection::{InspectedBackup, InspectionLevel, KafkaBackupInspection, KafkaBackupInspectionStatus};
 use api::lower::job::{Owner, inspection as job_of};
 use api::oso::{KafkaBackup, KafkaRestore};
-use contract::{InspectSpec, RunSpec};
+use contract::{InspectSpec, RunSpec, SetOwner};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
@@ -16,11 +16,14 @@ use serde_json::Value;
 use super::jobs::Jobs;
 use super::kind::{Kind, owner_of};
 use super::work::write_status;
-use super::{AGAIN, AT_LEAST, Context, SOON};
+use super::{AGAIN, Context, SOON};
+use crate::capacity::{Class, Seat};
 use crate::error::Error;
 use crate::status::{Moment, health};
 use crate::view;
 
+/// How often one renews its place, or asks for one: a place that is not renewed is free again.
+const RENEW: Duration = Duration::from_secs(10);
 /// How long one that failed is kept, so that its author can read why.
 const KEPT: Duration = Duration::from_secs(600);
 
@@ -44,6 +47,7 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
         return Box::pin(begin(&object, &context, &owner, &jobs)).await;
     };
     if let Some(ended) = &job.ended {
+        context.capacity.give_back(&owner.namespace, &owner.uid);
         if ended.exit_code == Some(0) {
             // Nobody asks any more: what was made for the questions goes.
             return remove(&object, &context).await;
@@ -53,10 +57,11 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
         let text = said.unwrap_or_else(|| format!("its pod ended. {}", ended.message));
         return tell(&object, &context, "Failed", text.trim_end(), None).await;
     }
+    context.capacity.count(&seat(&owner), tokio::time::Instant::now());
     let pod = view::pod_name(&job.uid, &jobs.pods).filter(|_| view::is_running(&job.uid, &jobs.pods));
     if pod.is_some() {
         tell(&object, &context, "Ready", "questions are answered", pod).await?;
-        return Ok(Action::requeue(AT_LEAST));
+        return Ok(Action::requeue(RENEW));
     }
     let problem = jobs.problem(job).await.map(|(reason, text)| format!("{reason}: {text}"));
     let text = problem.unwrap_or_else(|| "the pod starts".to_owned());
@@ -64,7 +69,15 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
     Ok(Action::requeue(SOON))
 }
 
+/// Its place among those that hold a pod.
+fn seat(owner: &Owner) -> Seat {
+    Seat { class: Class::Inspection, namespace: owner.namespace.clone(), uid: owner.uid.clone() }
+}
+
 async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner, jobs: &Jobs) -> Result<Action, Error> {
+    if let Err(turn) = context.capacity.take(&seat(owner), tokio::time::Instant::now()) {
+        return tell(object, context, "Pending", &turn.to_string(), None).await.map(|_| Action::requeue(RENEW));
+    }
     let told = match object.spec.level {
         InspectionLevel::Check => checked(object, context, owner).await?,
         InspectionLevel::Inspect | InspectionLevel::Peek => looked_into(object, context, owner).await?,
@@ -98,7 +111,10 @@ async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &
     let Some(backup) = in_cluster::<KafkaBackup>(context, owner, name).await? else {
         return Ok(Err(absent::<KafkaBackup>(name, owner)));
     };
-    let spec = api::lower::inspection(&object.spec, &backup.spec.storage);
+    // Older points of the backup may come from another cluster: any will do.
+    let whose = SetOwner { cluster_id: None, ..api::lower::owner_of(&backup, None) };
+    let spec = api::lower::inspection(&object.spec, &backup.spec.storage, whose);
+    let spec = spec.map(|spec| InspectSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec });
     Ok(spec.map_err(|finding| format!("KafkaBackup {name:?} cannot be read: {finding}")))
 }
 
@@ -154,7 +170,7 @@ async fn run_of<K: Kind>(object: Result<K, String>, context: &Context) -> Result
         Err(text) => return Ok(Err(text)),
     };
     match object.lower(&context.client, None).await {
-        Ok(run) => Ok(Ok(run)),
+        Ok(run) => Ok(Ok(RunSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..run })),
         Err(Ok((_, text))) => Ok(Err(text)),
         Err(Err(Error::Unlowered(finding))) => Ok(Err(format!("{} cannot run: {finding}", K::kind(&())))),
         Err(Err(error)) => Err(error),

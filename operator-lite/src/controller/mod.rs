@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::Placement;
+use contract::RunSpec;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::Api;
@@ -53,6 +54,8 @@ pub struct Context {
     pub client: Client,
     /// How long after its node stopped to answer an attempt of a backup is given up, if ever.
     pub lost_after: Option<SignedDuration>,
+    /// Where runs may connect to; everywhere when empty.
+    pub allowed_endpoints: Arc<[String]>,
     /// Where pods of runs go.
     pub placement: Arc<Placement>,
     /// How far runs are.
@@ -110,7 +113,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     }
     let run = subject.claim.as_ref().filter(|_| unfinished).map(run_of);
     let spec = match object.lower(&context.client, run).await {
-        Ok(spec) => Some(spec),
+        Ok(spec) => Some(RunSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec }),
         Err(Ok((reason, text))) if !unfinished => {
             return Ok(work.tell(&State::Pending(reason, text)).await?.then(Action::requeue(AGAIN)));
         }

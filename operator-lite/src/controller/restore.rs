@@ -1,8 +1,9 @@
 //! KafkaRestore of `kafka.oso.sh`.
 
+use api::consent::Consent;
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, RunClaim, Storage};
-use contract::{RunRef, RunSpec};
+use contract::{RunRef, RunSpec, SetOwner};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
@@ -81,9 +82,9 @@ impl Kind for KafkaRestore {
 
     async fn lower(&self, client: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
-        let storage = place(&self.spec, client, &namespace).await?;
+        let (storage, owner) = place(&self.spec, client, &namespace).await?;
         let identity = Identity { namespace, name: self.name_any(), run };
-        lower::restore(identity, &self.spec, &storage).map_err(|finding| Err(finding.into()))
+        lower::restore(identity, &self.spec, &storage, Some(owner)).map_err(|finding| Err(finding.into()))
     }
 
     fn storage(&self) -> Option<&Storage> {
@@ -92,16 +93,30 @@ impl Kind for KafkaRestore {
 }
 
 /// Where a restore's recovery point lies: the storage that it names itself, else that of the KafkaBackup. Only coordinates
-/// come from another namespace: Secrets and claims resolve in the restore's own.
-async fn place(spec: &KafkaRestoreSpec, client: &Client, own: &str) -> Result<Storage, Result<Pending, Error>> {
+/// come from another namespace: Secrets and claims resolve in the restore's own. And whose set lies there: of a storage that
+/// the restore names itself, only the name of the backup is known.
+async fn place(
+    spec: &KafkaRestoreSpec,
+    client: &Client,
+    own: &str,
+) -> Result<(Storage, SetOwner), Result<Pending, Error>> {
     let reference = &spec.backup_ref;
     if let Some(storage) = &reference.storage {
-        return Ok(storage.clone());
+        let owner = SetOwner { name: reference.name.clone(), namespace: None, cluster_id: None };
+        return Ok((storage.clone(), owner));
     }
     let namespace = reference.namespace.as_deref().unwrap_or(own);
     let backups = Api::<KafkaBackup>::namespaced(client.clone(), namespace);
     match backups.get_opt(&reference.name).await {
-        Ok(Some(backup)) => Ok(backup.spec.storage),
+        Ok(Some(backup)) => {
+            // Asked again whenever a run begins: consent can be taken back.
+            let consent = Consent::between(namespace, &reference.name, own);
+            if let Some(refused) = consent.filter(|consent| !consent.is_given(backup.annotations())) {
+                return Err(Ok(("RestoreNotAllowed", refused.refusal())));
+            }
+            let owner = lower::owner_of(&backup, reference.backup_id.as_deref());
+            Ok((backup.spec.storage, owner))
+        }
         Err(kube::Error::SerdeError(error)) => {
             let text = format!(
                 "spec.backupRef.name: KafkaBackup {:?} in namespace {namespace:?} does not read: {error}",

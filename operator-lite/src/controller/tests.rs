@@ -146,6 +146,7 @@ impl Server {
             recorder: Recorder::new(client.clone(), reporter),
             client,
             lost_after: None,
+            allowed_endpoints: Arc::new([]),
             readings: Readings::default(),
             placement: Arc::new(Placement { image: "runner".into(), ..Placement::default() }),
             capacity: Arc::new(capacity),
@@ -282,6 +283,25 @@ fn pod(server: &Server, job: &Value, status: Value) {
         "status": status,
     });
     server.put(&format!("{PODS}/{name}"), object);
+}
+
+#[test]
+fn runs_are_told_where_they_may_connect_to() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = Context {
+            allowed_endpoints: Arc::new(["kafka".to_owned(), "*.shop.svc:9092".to_owned()]),
+            ..(*server.context(Capacity::new(10, 0))).clone()
+        };
+        let context = Arc::new(context);
+        server.put(&at, backup("nightly"));
+        for _ in 0..4 {
+            server.look::<KafkaBackup>(&at, &context).await;
+        }
+        let jobs = server.jobs();
+        let said = jobs.first().expect("a Job").to_string();
+        assert!(said.contains("allowedEndpoints") && said.contains("*.shop.svc:9092"), "{said}");
+    });
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod tests {
             newest: None,
             held_back: 0,
             before: None,
+            cluster_id: None,
         }
     }
 

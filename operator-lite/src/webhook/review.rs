@@ -1,8 +1,10 @@
 //! Judging one review. Pure.
 
 use api::access::{Question, questions};
+use api::consent::Consent;
 use api::finding::{Finding, Level};
-use api::{document, update};
+use api::{document, endpoints, update};
+use contract::AllowedEndpoints;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -20,11 +22,13 @@ pub struct Judgement {
     pub warnings: Vec<String>,
     /// What its author must be allowed to do.
     pub questions: Vec<Question>,
+    /// What the owner of another namespace must have allowed.
+    pub consent: Option<Consent>,
 }
 
 /// Judges a new or changed document. `old` is the one before.
 #[must_use]
-pub fn judge(new: &Value, old: Option<&Value>, now: Timestamp) -> Judgement {
+pub fn judge(new: &Value, old: Option<&Value>, allowed: &AllowedEndpoints, now: Timestamp) -> Judgement {
     // What is going, and what does not change, always passes.
     let going = new.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
     if going {
@@ -32,6 +36,9 @@ pub fn judge(new: &Value, old: Option<&Value>, now: Timestamp) -> Judgement {
     }
     let same_spec = old.is_some_and(|old| old.get("spec") == new.get("spec"));
     let mut findings: Vec<Finding> = if same_spec { Vec::new() } else { document::check(new, now) };
+    if !same_spec {
+        findings.extend(endpoints::outside(new.get("spec").unwrap_or(&Value::Null), allowed));
+    }
     if let Some(old) = old {
         findings.extend(update::check(old, new));
     }
@@ -39,6 +46,7 @@ pub fn judge(new: &Value, old: Option<&Value>, now: Timestamp) -> Judgement {
     Judgement {
         errors: words(Level::Error).collect(),
         warnings: words(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
+        consent: Consent::needed(new).filter(|_| !same_spec),
         questions: questions(new, old.and_then(|old| old.get("spec"))),
     }
 }
@@ -75,17 +83,30 @@ mod tests {
     fn a_wrong_document_is_refused_with_all_that_is_wrong() {
         let mut wrong = backup("gzip");
         wrong["spec"]["topics"] = json!([]);
-        let judged = judge(&wrong, None, now());
+        let judged = judge(&wrong, None, &AllowedEndpoints::default(), now());
         assert_eq!(judged.errors.len(), 2, "{judged:?}");
-        assert!(judge(&backup("lz4"), None, now()).errors.is_empty());
+        assert!(judge(&backup("lz4"), None, &AllowedEndpoints::default(), now()).errors.is_empty());
+    }
+
+    #[test]
+    fn what_points_outside_of_the_allowed_endpoints_is_refused() {
+        let allowed = AllowedEndpoints::parse(&["*.shop.svc".to_owned()]).unwrap();
+        let (outside, mut inside) = (backup("lz4"), backup("lz4"));
+        inside["spec"]["kafkaCluster"]["bootstrapServers"] = json!(["kafka.shop.svc:9092"]);
+        let errors = judge(&outside, None, &allowed, now()).errors;
+        assert!(errors.len() == 1 && errors[0].contains("spec.kafkaCluster.bootstrapServers[0]"), "{errors:?}");
+        assert!(judge(&inside, None, &allowed, now()).errors.is_empty());
+        // What was there before the list stays, and ends in the runner.
+        assert!(judge(&outside, Some(&outside), &allowed, now()).errors.is_empty());
+        assert_eq!(judge(&outside, Some(&inside), &allowed, now()).errors.len(), 1);
     }
 
     #[test]
     fn what_does_not_change_or_goes_always_passes() {
         let mut wrong = backup("gzip");
-        assert!(judge(&wrong, Some(&wrong), now()).errors.is_empty());
-        assert!(!judge(&wrong, Some(&backup("lz4")), now()).errors.is_empty());
+        assert!(judge(&wrong, Some(&wrong), &AllowedEndpoints::default(), now()).errors.is_empty());
+        assert!(!judge(&wrong, Some(&backup("lz4")), &AllowedEndpoints::default(), now()).errors.is_empty());
         wrong["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z".into();
-        assert!(judge(&wrong, Some(&backup("lz4")), now()).errors.is_empty());
+        assert!(judge(&wrong, Some(&backup("lz4")), &AllowedEndpoints::default(), now()).errors.is_empty());
     }
 }

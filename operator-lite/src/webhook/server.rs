@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::consent::Consent;
+use api::oso::KafkaBackup;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use contract::AllowedEndpoints;
 use futures::StreamExt;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -47,11 +50,20 @@ pub enum Rights {
     Warn,
 }
 
+/// What an installation asks of resources, beside what is right for all.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What happens where an author lacks a right.
+    pub rights: Rights,
+    /// Where resources may point to.
+    pub allowed: AllowedEndpoints,
+}
+
 #[derive(Clone)]
 struct Judge {
     client: Client,
     metrics: Arc<Metrics>,
-    rights: Rights,
+    rules: Arc<Rules>,
     /// Room for bodies.
     bodies: Arc<Semaphore>,
 }
@@ -64,13 +76,13 @@ pub async fn serve(
     listener: TlsListener,
     client: Client,
     metrics: Arc<Metrics>,
-    rights: Rights,
+    rules: Rules,
     drained: CancellationToken,
 ) -> Result<(), Error> {
     let routes = Router::new().route("/validate", post(validate)).with_state(Judge {
         client,
         metrics,
-        rights,
+        rules: Arc::new(rules),
         bodies: Arc::new(Semaphore::new(BODIES)),
     });
     let listener = Bounded::new(listener, VISITORS, VISIT);
@@ -145,7 +157,7 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
         Ok(documents) => documents,
         Err(error) => return response.deny(format!("the object cannot be judged: {error}")),
     };
-    let judged = judge(&new, old.as_ref(), Timestamp::now());
+    let judged = judge(&new, old.as_ref(), &served.rules.allowed, Timestamp::now());
     let (mut errors, mut warnings) = (judged.errors, judged.warnings);
     let user = request.user_info.username.clone().unwrap_or_default();
     let ask = |question| may(&served.client, &request.user_info, question);
@@ -156,17 +168,33 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
             Ok(false) => question.refusal(&user),
             Err(error) => format!("{}: the rights of {user} could not be asked: {error}", question.field),
         };
-        if question.is_recent && served.rights == Rights::Warn {
+        if question.is_recent && served.rules.rights == Rights::Warn {
             warnings.push(shorten(&format!("{refusal} (refused once the operator has ADMISSION_RIGHTS=refuse)")));
         } else {
             errors.push(refusal);
         }
+    }
+    if let Some(consent) = &judged.consent {
+        errors.extend(refused_there(&served.client, consent).await);
     }
     let mut response = if errors.is_empty() { response } else { response.deny(errors.join("\n")) };
     if !warnings.is_empty() {
         response.warnings = Some(warnings);
     }
     response
+}
+
+/// Why a KafkaBackup of another namespace may not be read; `None` when its owner allows it.
+async fn refused_there(client: &Client, consent: &Consent) -> Option<String> {
+    let backups = Api::<KafkaBackup>::namespaced(client.clone(), &consent.namespace);
+    match backups.get_metadata_opt(&consent.name).await {
+        Ok(Some(backup)) => (!consent.is_given(backup.annotations())).then(|| consent.refusal()),
+        Ok(None) => Some(consent.unknown("it is not there; create it first")),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            Some(consent.unknown("the operator may not read it; add its namespace to watchNamespaces"))
+        }
+        Err(error) => Some(consent.unknown(&Error::from(error).to_string())),
+    }
 }
 
 async fn may(client: &Client, user: &UserInfo, question: &api::access::Question) -> Result<bool, Error> {

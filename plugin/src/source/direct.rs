@@ -38,6 +38,6 @@ impl Direct {
 
     pub(super) fn ask(&self, question: Question, sender: Sender<Answer>) {
         let store = self.store.clone();
-        tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
+        tokio::spawn(async move { inspect::ask(&store, &question, None, Replies::new(sender)).await });
     }
 }

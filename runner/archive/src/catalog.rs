@@ -6,6 +6,7 @@
 mod find;
 mod identity;
 mod last_full;
+mod owned;
 mod seals;
 mod traces;
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use self::find::{Found, find, resolve};
 pub(crate) use self::identity::{SetCheck, name_finding, set_document};
 pub use self::last_full::LastFull;
+pub use self::owned::{check_owner, check_set_owner};
 pub(crate) use self::seals::newest_seal;
 use self::seals::{Newest, seals, seals_since};
 pub(crate) use self::traces::{reports, strays, traces};

@@ -80,6 +80,18 @@ pub enum ArchiveError {
         /// Who asks.
         runner: String,
     },
+    /// The set belongs to somebody else than its reader expects.
+    #[error(
+        "{point} belongs to {owner}, and {expected} was asked for. Correct the name or the storage; a restore that means this point says accept: [other-owner]"
+    )]
+    NotOwned {
+        /// Name of the recovery point or set.
+        point: String,
+        /// The owner on record.
+        owner: String,
+        /// Whom the reader expects.
+        expected: String,
+    },
     /// Nothing of that name.
     #[error("{what} {name:?} does not exist in {place}")]
     Missing {
@@ -198,7 +210,8 @@ impl ArchiveError {
     }
 
     /// Whether stored bytes are not what they must be: reading them again may show other ones.
-    pub(crate) fn is_damage(&self) -> bool {
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Batch { .. })
     }
 
@@ -209,7 +222,7 @@ impl ArchiveError {
             Self::Store { code, .. } | Self::Config { code, .. } => *code,
             Self::Damaged { .. } | Self::Batch { .. } | Self::OtherSet { .. } => Code::ArchiveDamaged,
             Self::Newer { .. } => Code::ArchiveNewer,
-            Self::ForeignOwner { .. } => Code::ForeignOwner,
+            Self::ForeignOwner { .. } | Self::NotOwned { .. } => Code::ForeignOwner,
             Self::Missing { .. } => Code::NoSuchPoint,
             Self::Fenced { .. } => Code::Fenced,
             Self::Unsafe { .. } => Code::StoreUnsafe,

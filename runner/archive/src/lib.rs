@@ -73,7 +73,7 @@ mod verify;
 
 mod probe;
 
-pub use catalog::{Catalog, Found, LastFull, SetSummary, find, resolve};
+pub use catalog::{Catalog, Found, LastFull, SetSummary, check_owner, check_set_owner, find, resolve};
 pub use chain::{Chain, Head};
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};

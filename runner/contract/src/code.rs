@@ -95,6 +95,8 @@ codes! {
         "DNS knew none of the names for a minute: it answered, and said that they do not exist. Check the spelling, the namespace part of the name, and whether the cluster is installed. A continuous backup is tried again; any other run ends.";
     WrongListener = "KB2014", Final, "the listener is of another kind than the specification says",
         "A broker answered in a way that shows what the listener is: it speaks TLS or does not, wants a login or has none, or is no listener of Kafka for clients. The message says which field to change, and to what; the same is found three times over 10 seconds before the run ends. The brokers' `listener.security.protocol.map` says what each listener is.";
+    EndpointNotAllowed = "KB2015", Final, "an address is not among the endpoints that the installation allows",
+        "A broker advertises an address that allowedEndpoints does not have, and nothing was sent there. The message names broker and address. Correct advertised.listeners of the broker, or have the address added to allowedEndpoints (a value of the chart; ALLOWED_ENDPOINTS of the operator).";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",
@@ -124,7 +126,7 @@ codes! {
     ArchiveNewer = "KB4002", Final, "the archive was written by a newer release",
         "It has a format number or a feature that this release does not know. Use the release that the message names, or newer.";
     ForeignOwner = "KB4003", Final, "the backup set belongs to another resource or cluster",
-        "Two resources, or two clusters, would be mixed in one set. Use another name or prefix; if the set really is yours (the cluster was rebuilt, the namespace renamed), run once with backup.adopt: true.";
+        "Two resources, or two clusters, would be mixed in one set. Use another name or prefix; if the set really is yours (the cluster was rebuilt, the namespace renamed), run once with backup.adopt: true. A restore, and whoever looks into a backup, expects the owner that backupRef names: name the point that is meant, or, if this one is, say accept: [other-owner] in the restore.";
     NoSuchPoint = "KB4004", Final, "there is no such backup set or recovery point",
         "`kafka-backup-runner ls` shows what the store holds. Only finished runs are recovery points.";
     Fenced = "KB4005", Fenced, "another run took over",

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::StoreSpec;
+use crate::allowed::{AllowedEndpoints, outside};
 use crate::run_spec::{FORMAT_VERSION, RunSpec};
+use crate::set_owner::SetOwner;
 
 /// Port on the pod's own loopback where questions are taken: reached by port-forward only.
 pub const INSPECT_PORT: u16 = 8099;
@@ -16,8 +18,14 @@ pub struct InspectSpec {
     pub format_version: u32,
     /// Name of the backup that may be asked about; other sets of the storage are not answered for.
     pub name: String,
+    /// Whose set it must be; those of others are not answered for. Not asked when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<SetOwner>,
     /// Where the archive is.
     pub storage: StoreSpec,
+    /// Where the pod may connect to, as in run specifications; everywhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_endpoints: Vec<String>,
     /// The run whose connections are checked; then nothing of the archive is answered for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Box<RunSpec>>,
@@ -39,7 +47,14 @@ impl InspectSpec {
         if let Some(finding) = self.check.as_ref().and_then(|run| run.findings().into_iter().next()) {
             return Some(finding.to_string());
         }
-        let findings = self.storage.findings();
-        findings.first().map(|(field, rule)| format!("storage.{field} {rule}"))
+        if let Some((field, rule)) = self.storage.findings().first() {
+            return Some(format!("storage.{field} {rule}"));
+        }
+        let allowed = match AllowedEndpoints::parse(&self.allowed_endpoints) {
+            Ok(allowed) => allowed,
+            Err((place, rule)) => return Some(format!("allowedEndpoints[{place}] {rule}")),
+        };
+        let (host, port) = self.storage.authority()?;
+        (!allowed.allows(&host, port)).then(|| format!("storage: {}", outside(&format!("{host}:{port}"))))
     }
 }

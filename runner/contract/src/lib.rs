@@ -8,6 +8,7 @@
 //!
 //! Modules use only modules listed above them.
 
+pub mod allowed;
 pub mod check_line;
 pub mod code;
 pub mod crash;
@@ -28,6 +29,8 @@ pub mod store_spec;
 pub mod store_url;
 
 pub mod backup_spec;
+pub mod set_owner;
+
 pub mod restore_spec;
 
 pub mod run_spec;
@@ -40,6 +43,7 @@ pub mod point_line;
 pub mod event;
 pub mod report;
 
+pub use allowed::AllowedEndpoints;
 pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, StartOffset};
 pub use check_line::{CheckLine, Verdict};
 pub use code::{Code, ExitCode, Failure};
@@ -57,5 +61,6 @@ pub use restore_spec::{
 };
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
+pub use set_owner::SetOwner;
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
 pub use waits::{Wait, Waits};

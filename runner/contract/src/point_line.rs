@@ -32,6 +32,9 @@ pub struct PointLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub before: Option<Before>,
+    /// Id that the source cluster gave itself, where the run that made the point tells it: a restore of the point expects it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
 }
 
 /// What lies before a recovery point.

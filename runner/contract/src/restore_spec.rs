@@ -9,6 +9,7 @@ use crate::backup_spec::default_true;
 use crate::limits::RateLimit;
 use crate::names;
 use crate::selection::PatternSyntax;
+use crate::set_owner::SetOwner;
 use crate::store_spec::StoreSpec;
 
 /// Default of `maxInFlightBytes`.
@@ -21,6 +22,9 @@ pub struct RestoreSpec {
     /// A backup set (its newest point) or a recovery point; the newest point of the storage when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub from: String,
+    /// Whose set it must be: another one is refused, unless `accept` names `other-owner`. Not asked when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<SetOwner>,
     /// Topics of the archive to restore; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub topics: Vec<String>,
@@ -125,6 +129,9 @@ pub enum Risk {
     Compaction,
     /// Creating a topic with far more partitions than the source has, because `partitionMapping` says so.
     MorePartitions,
+    /// Restoring the set of another resource, or of another source cluster, than `backupRef` (`owner` in a run
+    /// specification) names.
+    OtherOwner,
 }
 
 /// What a finished restore does when there is a newer recovery point.
@@ -187,6 +194,12 @@ fn default_in_flight() -> u64 {
 }
 
 impl RestoreSpec {
+    /// Whose set it must be; `None` when any will do.
+    #[must_use]
+    pub fn expected_owner(&self) -> Option<&SetOwner> {
+        self.owner.as_ref().filter(|_| !self.accept.contains(&Risk::OtherOwner))
+    }
+
     /// The target's name of a source topic.
     #[must_use]
     pub fn target_of<'a>(&'a self, source: &'a str) -> &'a str {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::allowed::{AllowedEndpoints, outside};
 use crate::names;
 use crate::odd;
 use crate::stamp::split_point;
@@ -30,6 +31,10 @@ pub struct RunSpec {
     pub kafka: KafkaSpec,
     /// Where the archive is.
     pub storage: StoreSpec,
+    /// Hosts (`kafka.example.com`), domains (`*.example.com`) and networks (`10.0.0.0/8`), each with a port or without, that the
+    /// run may connect to: brokers, also those that brokers advertise, and stores. All when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_endpoints: Vec<String>,
     /// How a failing store is treated.
     #[serde(default)]
     pub circuit_breaker: CircuitBreakerSpec,
@@ -121,6 +126,7 @@ impl RunSpec {
         for (field, rule) in self.storage.findings() {
             push(&mut out, &format!("storage.{field}"), rule);
         }
+        self.check_endpoints(&mut out);
         for (field, rule) in self.metrics.iter().flat_map(MetricsSpec::findings) {
             push(&mut out, &format!("metrics.{field}"), rule);
         }
@@ -148,6 +154,31 @@ impl RunSpec {
         };
         out.extend(inner.into_iter().map(|(field, rule)| SpecFinding { field: format!("{block}.{field}"), rule }));
         out
+    }
+
+    /// Whether everything that the specification names may be connected to. Addresses that are none are told elsewhere.
+    fn check_endpoints(&self, out: &mut Vec<SpecFinding>) {
+        let allowed = match AllowedEndpoints::parse(&self.allowed_endpoints) {
+            Ok(allowed) => allowed,
+            Err((place, rule)) => return push(out, &format!("allowedEndpoints[{place}]"), rule),
+        };
+        for server in &self.kafka.bootstrap_servers {
+            if let Some((host, port)) =
+                server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)))
+                && !allowed.allows(host, port)
+            {
+                push(out, "kafka.bootstrapServers", outside(server));
+            }
+        }
+        let state = self.restore.as_ref().and_then(|restore| restore.state_storage.as_ref());
+        let stores = [("storage", Some(&self.storage)), ("restore.stateStorage", state)];
+        for (field, store) in stores {
+            if let Some((host, port)) = store.and_then(StoreSpec::authority)
+                && !allowed.allows(&host, port)
+            {
+                push(out, field, outside(&format!("{host}:{port}")));
+            }
+        }
     }
 
     /// Paths of all files with secrets that the run reads.

@@ -36,6 +36,19 @@ fn parts(endpoint: &str) -> (Option<&str>, &str) {
     endpoint.split_once("://").map_or((None, endpoint), |(scheme, rest)| (Some(scheme), rest))
 }
 
+/// Host and port that an endpoint leads to; `None` where it has no host, or no port that fits.
+#[must_use]
+pub fn authority(endpoint: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = parts(endpoint);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let default = if scheme == Some("http") { 80 } else { 443 };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !authority.ends_with(']') => (host, port.parse().ok()?),
+        _ => (authority, default),
+    };
+    names::is_host(host).then(|| (host.to_owned(), port))
+}
+
 /// What is wrong with an endpoint: a rule, and what to do. Some services have a path (`path_allowed`).
 #[must_use]
 pub fn broken_rule(endpoint: &str, path_allowed: bool) -> Option<(&'static str, &'static str)> {

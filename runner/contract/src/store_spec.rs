@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::store_address::{
-    Bearer, broken_rule, check_bucket, check_prefix, check_region, foreign_to_identity, shown, takes_bucket_in_host,
+    Bearer, authority, broken_rule, bucket_address, check_bucket, check_prefix, check_region, foreign_to_identity,
+    shown, takes_bucket_in_host,
 };
 
 /// Where the archive is.
@@ -248,6 +249,28 @@ impl StoreSpec {
             } => Some((endpoint, Bearer::Azure)),
             Self::Gcs { endpoint: Some(endpoint), credentials: None, .. } => Some((endpoint, Bearer::Google)),
             _ => None, // requests are signed, or a Secret's own token is sent
+        }
+    }
+
+    /// Host and port that requests go to; `None` for a directory, and for an endpoint that is no address.
+    #[must_use]
+    pub fn authority(&self) -> Option<(String, u16)> {
+        match self {
+            Self::Filesystem { .. } => None,
+            Self::S3 { bucket, region, endpoint, path_style, .. } => {
+                match bucket_address(bucket, endpoint.as_deref(), *path_style).endpoint {
+                    Some(endpoint) => authority(&endpoint),
+                    None => Some((format!("s3.{region}.amazonaws.com"), 443)),
+                }
+            }
+            Self::Azure { account, endpoint, .. } => match endpoint {
+                Some(endpoint) => authority(endpoint),
+                None => Some((format!("{account}.blob.core.windows.net"), 443)),
+            },
+            Self::Gcs { endpoint, .. } => match endpoint {
+                Some(endpoint) => authority(endpoint),
+                None => Some(("storage.googleapis.com".to_owned(), 443)),
+            },
         }
     }
 

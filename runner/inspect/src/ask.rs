@@ -1,20 +1,25 @@
 //! Asking a store.
 
 use archive::Store;
+use contract::SetOwner;
 
 use crate::replies::Replies;
-use crate::{Answer, Question, detail, log, peek, points, verify};
+use crate::{Answer, Question, detail, log, owned, peek, points, verify};
 
-/// Answers a question; a failure is its last answer.
-pub async fn ask(store: &Store, question: &Question, mut replies: Replies) {
+/// Answers a question; a failure is its last answer. Sets of another owner than `owner`, when one is named, are not
+/// answered for.
+pub async fn ask(store: &Store, question: &Question, owner: Option<&SetOwner>, mut replies: Replies) {
     let result = match question {
         Question::Points { name, since } => {
-            points::points(store, name.as_deref(), since.as_deref(), &mut replies).await
+            points::points(store, name.as_deref(), since.as_deref(), owner, &mut replies).await
         }
-        Question::Point { name } => detail::detail(store, name, &mut replies).await,
-        Question::Log { name, run } => log::log(store, name, run, &mut replies).await,
-        Question::Peek(peek) => peek::peek(store, peek, &mut replies).await,
-        Question::Verify { name, depth } => verify::verify(store, name, *depth, &mut replies).await,
+        Question::Point { name } => detail::detail(store, name, owner, &mut replies).await,
+        Question::Log { name, run } => log::log(store, name, run, owner, &mut replies).await,
+        Question::Peek(peek) => peek::peek(store, peek, owner, &mut replies).await,
+        Question::Verify { name, depth } => match owned::may_be_asked(store, name, owner).await {
+            Ok(()) => verify::verify(store, name, *depth, &mut replies).await,
+            Err(failure) => Err(failure),
+        },
     };
     if let Err(failure) = result {
         drop(replies.send(Answer::Failed(failure)).await);

@@ -2,16 +2,22 @@
 
 use std::collections::HashMap;
 
-use archive::{GroupSnapshot, PartitionState, Point, Store, TopicConfigs, resolve};
-use contract::{Failure, GroupPresence};
+use archive::{GroupSnapshot, PartitionState, Point, Store, TopicConfigs};
+use contract::{Failure, GroupPresence, SetOwner};
 use uuid::Uuid;
 
+use crate::owned::owned;
 use crate::replies::Replies;
 use crate::{Answer, Group, Offset, PartitionDetail, PointDetail, TopicDetail};
 
 /// Answers with all of a point but its records.
-pub(crate) async fn detail(store: &Store, name: &str, replies: &mut Replies) -> Result<(), Failure> {
-    let (layout, seal) = resolve(store, name).await?;
+pub(crate) async fn detail(
+    store: &Store,
+    name: &str,
+    owner: Option<&SetOwner>,
+    replies: &mut Replies,
+) -> Result<(), Failure> {
+    let (layout, seal) = owned(store, name, owner).await?;
     let point = Point::load(store, &layout, seal).await?;
     let mut oldest: HashMap<(Uuid, i32), i64> = HashMap::new();
     let mut take = |topic, row: &archive::SegmentRow| {

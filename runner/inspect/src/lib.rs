@@ -16,6 +16,8 @@ mod question;
 
 mod replies;
 
+mod owned;
+
 mod detail;
 mod log;
 mod peek;

@@ -1,9 +1,10 @@
 //! Records of a recovery point, found without restoring it.
 
-use archive::{Point, ReadBatch, Seal, Store, Timelines, TopicState, Wanted, resolve};
+use archive::{Point, ReadBatch, Seal, Store, Timelines, TopicState, Wanted};
 use batch::{BatchError, RecordPlace, RecordStream, Window};
-use contract::{Code, Failure};
+use contract::{Code, Failure, SetOwner};
 
+use crate::owned::owned;
 use crate::replies::Replies;
 use crate::{Answer, LARGEST_RECORD, Payload, Peek, Record, Scanned};
 
@@ -11,8 +12,13 @@ use crate::{Answer, LARGEST_RECORD, Payload, Peek, Record, Scanned};
 const LARGE: usize = 256 << 10;
 
 /// Answers with the records that are asked for, in the order of the archive: of one partition by offset.
-pub(crate) async fn peek(store: &Store, peek: &Peek, replies: &mut Replies) -> Result<(), Failure> {
-    let (layout, seal) = resolve(store, &peek.name).await?;
+pub(crate) async fn peek(
+    store: &Store,
+    peek: &Peek,
+    owner: Option<&SetOwner>,
+    replies: &mut Replies,
+) -> Result<(), Failure> {
+    let (layout, seal) = owned(store, &peek.name, owner).await?;
     let point = Point::load(store, &layout, seal).await?;
     let topic = topic_of(&point.seal, &peek.topic)?;
     let wanted = wanted(&point, topic, peek)?;

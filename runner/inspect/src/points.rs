@@ -1,8 +1,8 @@
 //! The sets of a store and their recovery points.
 
-use archive::{Catalog, Store};
+use archive::{ArchiveError, Catalog, Layout, Problem, Store, check_set_owner};
 use contract::stamp::{split_point, stamp};
-use contract::{Code, Failure};
+use contract::{Code, Failure, SetOwner};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -17,6 +17,7 @@ pub(crate) async fn points(
     store: &Store,
     name: Option<&str>,
     since: Option<&str>,
+    owner: Option<&SetOwner>,
     replies: &mut Replies,
 ) -> Result<(), Failure> {
     let since = since.map(str::parse::<Timestamp>).transpose();
@@ -37,7 +38,17 @@ pub(crate) async fn points(
     };
     let mut looks = stream::iter(wanted).map(look).buffered(AT_ONCE);
     while let Some(looked) = looks.next().await {
-        let (summary, points) = looked?;
+        let (mut summary, mut points) = looked?;
+        if let Some(expected) = owner {
+            match check_set_owner(store, &Layout::new(&summary.name), expected).await {
+                Ok(()) => {}
+                Err(error @ ArchiveError::NotOwned { .. }) => {
+                    summary.problems = vec![Problem { key: String::new(), what: error.to_string() }];
+                    points.clear();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         let line = SetLine {
             name: summary.name,
             namespace: summary.namespace,

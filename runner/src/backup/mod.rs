@@ -68,7 +68,7 @@ pub async fn run(
     backup: &BackupSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = crate::connect::cluster(context, &spec.kafka, &backup_needs(backup)).await?;
+    let cluster = crate::connect::cluster(context, spec, &backup_needs(backup)).await?;
     // The first request is a look into the set: it tells a missing bucket as well as a listing would.
     let store = crate::connect::store_unasked(context, spec).await?;
     let identity::Resolved { mut identity, head } = identity::resolve(context, &store, spec, backup).await?;

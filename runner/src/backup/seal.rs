@@ -75,7 +75,8 @@ impl Sealer {
         writer.confirm().await?;
         let sealed = SealedPoint::of(&entry, &digest);
         let sealed = sealed.ok_or_else(|| ArchiveError::unencodable("a seal that seals nothing"))?;
-        let line = sealed.line(before);
+        let cluster_id = entry.seal.as_ref().map(|seal| seal.owner.cluster_id.clone());
+        let line = PointLine { cluster_id, ..sealed.line(before) };
         let (point, made) = (Some(line.name.clone()), Some(Box::new(line.clone())));
         self.emitter.emit(EventKind::Committed { entry: entry.n, sealed: true, point, made });
         let hint = writer.write_hint(&entry, &digest).await;

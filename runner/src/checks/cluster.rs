@@ -26,22 +26,19 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>,
         Action::Backup(part) => connect::backup_needs(part),
         Action::Restore(part) => connect::restore_needs(part),
     };
-    let kafka = briefly(&spec.kafka);
-    let cluster = match connect::cluster(context, &kafka, &needs).await {
+    let spec = RunSpec { kafka: briefly(&spec.kafka), ..spec.clone() };
+    let cluster = match connect::cluster(context, &spec, &needs).await {
         Ok(cluster) => cluster,
         Err(failure) => return lines.failed(step(failure.code), failure),
     };
-    if let Some(sasl) = &kafka.sasl {
+    if let Some(sasl) = &spec.kafka.sasl {
         lines.ok("login", format!("logged in with {}", sasl.mechanism.name()));
     }
     lines.ok("api versions", format!("all {} requests that a run needs are offered", needs.len()));
     lines.unless("cluster id", connect::cluster_id(&cluster));
     match action {
         Action::Backup(part) => of_backup(context, &cluster, part, lines).await,
-        Action::Restore(part) => {
-            let spec = RunSpec { kafka: kafka.clone(), ..spec.clone() };
-            of_restore(context, &cluster, &spec, part, lines).await;
-        }
+        Action::Restore(part) => of_restore(context, &cluster, &spec, part, lines).await,
     }
 }
 

@@ -35,7 +35,7 @@ struct Found {
 
 impl Found {
     async fn backup(&mut self, context: &Context, spec: &RunSpec, part: &BackupSpec) -> Result<(), Failure> {
-        let cluster = connect::cluster(context, &spec.kafka, &connect::backup_needs(part)).await?;
+        let cluster = connect::cluster(context, spec, &connect::backup_needs(part)).await?;
         let cluster_id = connect::cluster_id(&cluster)?;
         let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
         let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
@@ -64,7 +64,7 @@ impl Found {
     }
 
     async fn restore(&mut self, context: &Context, spec: &RunSpec, part: &RestoreSpec) -> Result<(), Failure> {
-        let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+        let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
         self.ask(context, &cluster, &brokers::needed(&cluster, &[], true)).await?;
         let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
         self.say(rights::of_restore(&cluster, &plan.plan).await?);

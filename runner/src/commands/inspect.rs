@@ -140,7 +140,8 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         return (StatusCode::FORBIDDEN, text).into_response();
     };
     let (sender, answers) = mpsc::channel(ON_THE_WAY);
-    tokio::spawn(async move { inspect::ask(&store, &question, Replies::new(sender)).await });
+    let spec = Arc::clone(&desk.spec);
+    tokio::spawn(async move { inspect::ask(&store, &question, spec.owner.as_ref(), Replies::new(sender)).await });
     stream(answers, desk.busy, |answers| Box::pin(answers.recv()))
 }
 

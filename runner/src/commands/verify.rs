@@ -1,6 +1,6 @@
 //! `verify`: reads a recovery point and says everything that is wrong with it.
 
-use archive::{Level, verify_named};
+use archive::{Level, check_owner, resolve, verify_named};
 use clap::ValueEnum;
 use contract::{ExitCode, Failure, RunSpec};
 
@@ -28,6 +28,14 @@ pub(crate) async fn verify(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let store = connect::store(context, spec).await?;
+    if let Some(expected) = spec.restore.as_ref().and_then(|restore| restore.expected_owner()) {
+        let (layout, seal) = resolve(&store, name).await?;
+        match check_owner(&store, &layout, seal, expected).await {
+            // Damage is what is looked for below.
+            Err(error) if !error.is_damage() => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+    }
     let level = match level {
         LevelArg::Structure => Level::Structure,
         LevelArg::Checksum => Level::Checksum,

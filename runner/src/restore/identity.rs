@@ -64,6 +64,8 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         create_topics: _,
         default_replication_factor: _,
         accept: _,
+        // Who was expected: looked at before the first attempt, and the state names the point itself from then on.
+        owner: _,
         // How fast and how safely: an attempt may do it in another way than the one before.
         produce_acks: _,
         produce_batch_size: _,

@@ -33,7 +33,7 @@ pub(crate) async fn lookup(
     partition: i32,
     offsets: &[i64],
 ) -> Result<Vec<Found>, Failure> {
-    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+    let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     let states = super::state_store(context, spec, part, &store).await?;

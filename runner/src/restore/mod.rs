@@ -58,7 +58,7 @@ mod release;
 
 use std::time::Duration;
 
-use archive::{Point, RestoreJournal, Store, find};
+use archive::{Point, RestoreJournal, Store, check_owner, find};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -138,7 +138,7 @@ pub async fn run(
     part: &RestoreSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+    let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     if report.run.is_empty() {
@@ -363,7 +363,7 @@ pub async fn plan_only(
     spec: &RunSpec,
     part: &RestoreSpec,
 ) -> Result<Proposal, Failure> {
-    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+    let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
     let states = state_store(context, spec, part, &store).await?;
@@ -376,9 +376,14 @@ pub(crate) async fn load_point(
     part: &RestoreSpec,
     saved: Option<&RestoreState>,
 ) -> Result<Point, Failure> {
-    let point = match saved {
-        Some(state) => Point::load(store, &archive::Layout::new(&state.set), state.entry).await?,
-        None => Point::open(store, &find(store, &part.from).await?).await?,
+    let point = if let Some(state) = saved {
+        Point::load(store, &archive::Layout::new(&state.set), state.entry).await?
+    } else {
+        let found = find(store, &part.from).await?;
+        if let Some(expected) = part.expected_owner() {
+            check_owner(store, &found.layout, found.seal, expected).await?;
+        }
+        Point::open(store, &found).await?
     };
     point.check_sums().await?;
     if saved.is_some_and(|state| state.digest != point.digest) {

@@ -20,7 +20,7 @@ pub(crate) async fn release(
     part: &RestoreSpec,
     topics: &[String],
 ) -> Result<Vec<String>, Failure> {
-    let cluster = connect::cluster(context, &spec.kafka, &connect::restore_needs(part)).await?;
+    let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let states = super::state_store(context, spec, part, &store).await?;
     let identity = Identity::new(spec, part, &cluster)?;

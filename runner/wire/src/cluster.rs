@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use contract::{ConnectionSpec, SecurityProtocol, Waits};
+use contract::{AllowedEndpoints, ConnectionSpec, SecurityProtocol, Waits};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -43,6 +43,8 @@ pub struct ClusterConfig {
     pub tls: TlsFiles,
     /// Login.
     pub sasl: Option<SaslConfig>,
+    /// Where connections may go, also where brokers send us.
+    pub allowed: AllowedEndpoints,
     /// Tuning.
     pub options: ConnectionSpec,
     /// Seed of the retry jitter.

@@ -30,6 +30,10 @@ impl Cluster {
         address: &Address,
         budget: Option<Budget>,
     ) -> Result<Connection, WireError> {
+        if !self.config.allowed.allows(&address.host, address.port) {
+            // Nothing is sent there, not even a question of what it is.
+            return Err(WireError::NotAllowed { broker: id, address: address.to_string() });
+        }
         let limit = Duration::from_millis(self.config.options.connect_timeout_ms);
         let is_new = !self.brokers().is_open(address);
         let dialled = async {

@@ -20,6 +20,14 @@ pub enum WireError {
         /// The operating system's words.
         reason: String,
     },
+    /// The installation does not allow connections to this address.
+    #[error("broker {broker}: {}", contract::allowed::outside(address))]
+    NotAllowed {
+        /// Id of the broker that advertises it.
+        broker: i32,
+        /// The address.
+        address: String,
+    },
     /// TLS failed for a reason that does not pass by itself.
     #[error("TLS with {broker} failed: {reason}")]
     Tls {
@@ -319,6 +327,7 @@ impl WireError {
             | Self::Unreachable { .. }
             | Self::NamesUnknown { .. }
             | Self::Deadline { .. }
+            | Self::NotAllowed { .. }
             | Self::Stopped => Retry::Never,
         }
     }
@@ -329,6 +338,7 @@ impl WireError {
         match self {
             Self::Tls { .. } | Self::Certificate { .. } => Code::TlsFailed,
             Self::Listener { .. } => Code::WrongListener,
+            Self::NotAllowed { .. } => Code::EndpointNotAllowed,
             Self::Credentials { .. } => Code::SecretUnusable,
             Self::Authentication { .. } => Code::AuthenticationFailed,
             Self::Version { .. } | Self::Unsupported { .. } => Code::BrokerUnsupported,

@@ -26,8 +26,8 @@ use crate::oso::{PvcStorage, Storage};
 const LONGEST_NAME: usize = 63;
 /// Longest part of it that comes from the resource's name.
 const NAME_PART: usize = 35;
-/// Longest life of an inspection, whoever asks: a day.
-const INSPECTION_LIMIT_SECS: i64 = 86_400;
+/// Longest life of an inspection, whoever asks: four hours. It holds a place, and maybe a volume.
+const INSPECTION_LIMIT_SECS: i64 = 4 * 3_600;
 
 /// The identity of a run that begins, or is due, at `at`.
 #[must_use]
@@ -92,7 +92,7 @@ pub fn queue(job: &mut Job, labels: &BTreeMap<String, String>) {
     of_job.extend(queues.map(|(name, value)| (name.clone(), value.clone())));
 }
 
-/// The Job of an inspection: a pod that answers questions until nobody asks, or for a day.
+/// The Job of an inspection: a pod that answers questions until nobody asks, or for four hours.
 ///
 /// # Errors
 /// What JSON cannot hold.

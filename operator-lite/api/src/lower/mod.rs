@@ -14,14 +14,16 @@ pub mod job;
 
 use contract::{
     BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, InspectSpec, KafkaSpec, MetricsSpec, PatternSyntax,
-    RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, StartOffset, StoreSpec, Strategy, WhenNewer,
+    RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner, StartOffset, StoreSpec, Strategy, WhenNewer,
 };
 use jiff::Timestamp;
+use kube::ResourceExt;
 
 use crate::finding::{Finding, Level};
 use crate::inspection::{InspectionLevel, KafkaBackupInspectionSpec};
 use crate::oso::{
-    self, CircuitBreaker, KafkaBackupSpec, KafkaRestoreSpec, Metrics, PointInTime, RateLimiting, Storage, VolumePlace,
+    self, CircuitBreaker, KafkaBackup, KafkaBackupSpec, KafkaRestoreSpec, Metrics, PointInTime, RateLimiting, Storage,
+    VolumePlace,
 };
 
 pub use storage::folder;
@@ -158,15 +160,21 @@ pub fn checkpoint_secs(spec: &KafkaBackupSpec) -> Option<u64> {
 const TRANSACTION_WAIT_SECS: u64 = 60;
 
 /// The run of a KafkaRestore. `storage` is where its recovery point lies: `backupRef.storage`, or that of the
-/// KafkaBackup that `backupRef` names.
+/// KafkaBackup that `backupRef` names. `owner` is whose set it must be.
 ///
 /// # Errors
 /// A value that validation refuses.
-pub fn restore(identity: Identity, spec: &KafkaRestoreSpec, storage: &Storage) -> Result<RunSpec, Finding> {
+pub fn restore(
+    identity: Identity,
+    spec: &KafkaRestoreSpec,
+    storage: &Storage,
+    owner: Option<SetOwner>,
+) -> Result<RunSpec, Finding> {
     let (start_time, end_time) = spec.pitr.as_ref().map_or(Ok((None, None)), window)?;
     let state = spec.state_storage.as_ref().map(|state| storage::storage("spec.stateStorage", state)).transpose()?;
     let restore = RestoreSpec {
         from: spec.backup_ref.backup_id.clone().unwrap_or_else(|| spec.backup_ref.name.clone()),
+        owner,
         topics: spec.topics.clone(),
         exclude: Vec::new(),
         pattern_syntax: PatternSyntax::Glob,
@@ -221,11 +229,17 @@ fn repartitioned((topic, rule): (&String, &oso::Repartitioning)) -> Result<(Stri
 ///
 /// # Errors
 /// A storage of the KafkaBackup that validation refuses.
-pub fn inspection(spec: &KafkaBackupInspectionSpec, storage: &Storage) -> Result<InspectSpec, Finding> {
+pub fn inspection(
+    spec: &KafkaBackupInspectionSpec,
+    storage: &Storage,
+    owner: SetOwner,
+) -> Result<InspectSpec, Finding> {
     Ok(InspectSpec {
         format_version: contract::FORMAT_VERSION,
         name: spec.backup_ref.as_ref().map(|backup| backup.name.clone()).unwrap_or_default(),
+        owner: Some(owner),
         storage: storage::storage("spec.storage", storage)?,
+        allowed_endpoints: Vec::new(),
         check: None,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: spec.level == InspectionLevel::Peek,
@@ -239,11 +253,30 @@ pub fn check(spec: &KafkaBackupInspectionSpec, run: RunSpec) -> InspectSpec {
     InspectSpec {
         format_version: contract::FORMAT_VERSION,
         name: run.name.clone(),
+        owner: None,
         storage: run.storage.clone(),
+        allowed_endpoints: run.allowed_endpoints.clone(),
         check: Some(Box::new(run)),
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: false,
         idle_secs: u64::from(spec.idle_secs),
+    }
+}
+
+/// Whose set a reader of a KafkaBackup expects: its own. The cluster is the one that the status tells of the point that
+/// `point` names, of the newest one when it names none; any for a point that the status does not know.
+#[must_use]
+pub fn owner_of(backup: &KafkaBackup, point: Option<&str>) -> SetOwner {
+    let known = backup.status.iter().flat_map(|status| &status.recent_points);
+    let name = backup.name_any();
+    let line = match point.filter(|point| *point != name) {
+        Some(point) => known.into_iter().find(|line| line.name == point),
+        None => known.into_iter().last(),
+    };
+    SetOwner {
+        namespace: backup.metadata.namespace.clone(),
+        cluster_id: line.and_then(|line| line.cluster_id.clone()),
+        name,
     }
 }
 
@@ -263,6 +296,8 @@ fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option
         run: identity.run,
         kafka,
         storage,
+        // The installation knows them, not the resource.
+        allowed_endpoints: Vec::new(),
         circuit_breaker: breaker,
         metrics: Some(MetricsSpec::default()),
         backup: None,

@@ -47,7 +47,7 @@ pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
         restore::restore(out, spec);
         let elsewhere = elsewhere();
         let storage = spec.backup_ref.storage.as_ref().unwrap_or(&elsewhere);
-        fits(out, lower::restore(Identity::default(), spec, storage));
+        fits(out, lower::restore(Identity::default(), spec, storage, None));
     })
 }
 

@@ -4,7 +4,7 @@ use contract::store_address::{
     self, Bearer, broken_rule, check_bucket, check_prefix, check_region, takes_bucket_in_host,
 };
 
-use super::names::{is_quantity, object_name, sub_path};
+use super::names::{id_key, is_quantity, object_name, sub_path};
 use crate::finding::Findings;
 use crate::oso::{AzureStorage, PvcStorage, S3Storage, Storage, StoreCaSecret};
 
@@ -102,6 +102,7 @@ fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
     region(out, &format!("{at}.region"), &s3.region);
     prefix(out, &format!("{at}.prefix"), s3.prefix.as_deref());
     object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
+    id_key(out, &format!("{at}.credentialsSecret.accessKeyIdKey"), &s3.credentials_secret.access_key_id_key);
     endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
     bucket_in_host(out, &format!("{at}.pathStyle"), s3.endpoint.as_deref(), s3.path_style);
 }
@@ -167,6 +168,10 @@ fn container(out: &mut Findings, at: &str, azure: &AzureStorage) {
     }
     if set.is_empty() || azure.use_workload_identity {
         identity(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), Bearer::Azure);
+    }
+    if let Some(principal) = &azure.service_principal_secret {
+        id_key(out, &format!("{at}.servicePrincipalSecret.clientIdKey"), &principal.client_id_key);
+        id_key(out, &format!("{at}.servicePrincipalSecret.tenantIdKey"), &principal.tenant_id_key);
     }
     for (field, name) in secrets {
         if let Some(name) = name {

@@ -52,6 +52,10 @@ pub async fn find(store: &Store, name: &str) -> Result<Found, ArchiveError> {
             break;
         }
         let Some((_, mut found)) = newest_of(store, &full).await? else { continue };
+        if let Some(owner) = other_resource(store, &found, name).await? {
+            warnings.push(format!("{full} is a set of backup {owner:?}: it is no full backup of {name}"));
+            continue;
+        }
         if let Some((stamp, _)) = &of_set {
             warnings.push(format!(
                 "{name} is a set and the name of full backups: the full backup {full} is the newest; the set's newest \
@@ -62,7 +66,10 @@ pub async fn find(store: &Store, name: &str) -> Result<Found, ArchiveError> {
         return Ok(found);
     }
     match of_set {
-        Some((_, found)) => Ok(found),
+        Some((_, mut found)) => {
+            found.warnings.extend(warnings);
+            Ok(found)
+        }
         None if is_set => Err(catalog.missing("recovery point", name)),
         None => Err(catalog.missing("backup set or recovery point", name)),
     }
@@ -93,6 +100,12 @@ async fn newest_of(store: &Store, set: &str) -> Result<Option<(String, Found)>, 
     };
     let warnings = left.evidence.iter().map(warn).collect();
     Ok(Some((entry.point, Found { layout, seal: entry.n, warnings })))
+}
+
+/// Whose set it is, when another name's: a backup whose own name ends as points do would stand for a point of this one.
+async fn other_resource(store: &Store, found: &Found, name: &str) -> Result<Option<String>, ArchiveError> {
+    let (entry, _) = Chain::new(store.clone(), found.layout.clone()).entry(found.seal).await?;
+    Ok(entry.seal.map(|seal| seal.owner.name).filter(|owner| owner != name))
 }
 
 /// Entries behind the newest readable seal are damaged: the name alone must not mean an older point without a word.

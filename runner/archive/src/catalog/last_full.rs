@@ -27,7 +27,10 @@ impl Catalog {
         for set in older {
             let layout = Layout::new(&set);
             let newest = newest_seal(&Chain::new(self.store.clone(), layout.clone())).await?;
-            if let Some((entry, _)) = newest.seal {
+            if let Some((entry, _)) = newest.seal
+                // A set of another name that ends as points do.
+                && entry.seal.as_ref().is_some_and(|seal| seal.owner.name == name)
+            {
                 return Ok(LastFull::Point(layout, Box::new(entry)));
             }
         }

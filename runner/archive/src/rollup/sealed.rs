@@ -68,6 +68,7 @@ impl SealedPoint {
             newest: (self.records > 0).then_some(self.newest),
             held_back: self.held_back,
             before,
+            cluster_id: None,
         }
     }
 }

@@ -36,6 +36,10 @@ pub(crate) struct Made {
     inner: Arc<InMemory>,
     pub(crate) store: Store,
     uuid: u128,
+    /// Who owns the sets that it writes.
+    pub(crate) owner: Owner,
+    /// Whether runs take sets over.
+    pub(crate) adopt: bool,
     /// What runs know of the source when they may give up lost segments.
     pub(crate) starts: Option<BTreeMap<(Uuid, i32), LogStart>>,
 }
@@ -47,12 +51,20 @@ impl Made {
 
     pub(crate) fn with_uuid(uuid: u128) -> Self {
         let inner = Arc::new(InMemory::new());
-        Self { store: Store::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, "", "memory"), inner, uuid, starts: None }
+        let store = Store::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, "", "memory");
+        let owner = Owner { namespace: "ns".into(), name: SET.into(), cluster_id: "cluster".into() };
+        Self { store, inner, uuid, owner, adopt: false, starts: None }
+    }
+
+    /// The same archive, whose runs are those of this resource.
+    pub(crate) fn owned_by(self, owner: Owner) -> Self {
+        Self { owner, ..self }
     }
 
     /// Another view of the same objects.
     pub(crate) fn sharing(other: &Self) -> Self {
-        Self { inner: Arc::clone(&other.inner), store: other.store.clone(), uuid: other.uuid, starts: None }
+        let (inner, store, owner) = (Arc::clone(&other.inner), other.store.clone(), other.owner.clone());
+        Self { inner, store, uuid: other.uuid, owner, adopt: false, starts: None }
     }
 
     pub(crate) async fn points(&self, count: u64) {
@@ -110,7 +122,7 @@ impl Made {
         self.point(name, false, n).await;
     }
 
-    async fn point(&self, set: &str, incremental: bool, n: u64) {
+    pub(crate) async fn point(&self, set: &str, incremental: bool, n: u64) {
         let base = if incremental { set } else { contract::stamp::split_point(set).unwrap().0 };
         let mut writer = match SetWriter::open(self.store.clone(), self.options(set, incremental, n)).await.unwrap() {
             Opened::Writer(writer) => *writer,
@@ -151,12 +163,12 @@ impl Made {
     fn options(&self, set: &str, incremental: bool, n: u64) -> WriterOptions {
         WriterOptions {
             layout: Layout::new(set),
-            owner: Owner { namespace: "ns".into(), name: SET.into(), cluster_id: "cluster".into() },
+            owner: self.owner.clone(),
             source: Source { starts: self.starts.clone(), ..Source::default() },
             incremental,
             continuous: false,
             head: None,
-            adopt: false,
+            adopt: self.adopt,
             run: format!("run-{n}"),
             spec: Digest::of(b"spec"),
             stamp: stamp(n),

@@ -120,3 +120,22 @@ fn a_restore_bounds_what_is_on_its_way_and_fails_at_what_it_cannot_read() {
     let skip = restore(serde_json::json!({"onUnreadable": "skip"}));
     assert_eq!(skip.restore.unwrap().on_unreadable, crate::OnUnreadable::Skip);
 }
+
+#[test]
+fn what_a_run_connects_to_is_in_the_list_of_allowed_endpoints() {
+    let found = |allowed: &[&str]| {
+        fields(|v| {
+            v["allowedEndpoints"] = serde_json::json!(allowed);
+            v["storage"] = serde_json::json!({"type": "s3", "bucket": "b", "region": "eu-central-1"});
+            v["backup"] = serde_json::Value::Null;
+            v["restore"] = serde_json::json!({
+                "stateStorage": {"type": "s3", "bucket": "c", "region": "r", "endpoint": "https://minio.shop.svc:10000"},
+            });
+        })
+    };
+    assert!(found(&[]).is_empty(), "everything is allowed");
+    assert_eq!(found(&["elsewhere"]), ["kafka.bootstrapServers", "storage", "restore.stateStorage"]);
+    assert!(found(&["127.0.0.0/8", "s3.eu-central-1.amazonaws.com:443", "*.shop.svc:10000"]).is_empty());
+    assert_eq!(found(&["127.0.0.0/8:9093", "*.amazonaws.com", "*.shop.svc"]), ["kafka.bootstrapServers"]);
+    assert_eq!(found(&["127.0.0.1", "https://x"]), ["allowedEndpoints[1]"]);
+}

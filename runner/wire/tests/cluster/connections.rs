@@ -181,6 +181,7 @@ async fn a_silent_broker_delays_no_dial_to_another() {
         bootstrap: vec!["kafka:1".into(), "kafka:2".into()],
         protocol: contract::SecurityProtocol::Plaintext,
         tls: wire::TlsFiles::default(),
+        allowed: contract::AllowedEndpoints::default(),
         sasl: None,
         options: options(),
         seed: 7,
@@ -223,6 +224,35 @@ async fn a_changed_address_drops_the_connection() {
     assert!(Arc::ptr_eq(&before, &lane(&cluster, 1, &budget).await));
     cluster.topics(Some(&[])).await.unwrap();
     assert_eq!(lane(&cluster, 1, &budget).await.broker(), "kafka:2");
+}
+
+/// What brokers advertise is theirs to choose: a login must not go wherever they say.
+#[tokio::test(start_paused = true)]
+async fn an_advertised_address_outside_of_the_list_gets_no_byte() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::Metadata(_) => metadata(&[(1, 1), (2, 2)], &[]),
+        _ => plain(ask),
+    });
+    let config = |allowed: &str| wire::ClusterConfig {
+        bootstrap: vec!["kafka:1".into()],
+        protocol: contract::SecurityProtocol::Plaintext,
+        tls: wire::TlsFiles::default(),
+        allowed: contract::AllowedEndpoints::parse(&[allowed.to_owned()]).unwrap(),
+        sasl: None,
+        options: options(),
+        seed: 7,
+        stop: CancellationToken::new(),
+        waits: contract::Waits::default(),
+    };
+    let budget = Budget::new(1 << 20);
+    let cluster = Cluster::connect(config("kafka:1"), Arc::new(kafka.clone())).await.unwrap();
+    assert!(cluster.broker(1, 1, Some(&budget)).await.is_ok());
+    let error = cluster.broker(2, 1, Some(&budget)).await.unwrap_err();
+    assert!(error.is_final() && error.code() == contract::Code::EndpointNotAllowed, "{error:?}");
+    assert!(error.to_string().contains("broker 2") && error.to_string().contains("kafka:2"), "{error}");
+    assert!(kafka.dials().iter().all(|(port, _)| *port == 1), "{:?}", kafka.dials());
+    let whole = Cluster::connect(config("kafka"), Arc::new(kafka.clone())).await.unwrap();
+    assert!(whole.broker(2, 1, Some(&budget)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

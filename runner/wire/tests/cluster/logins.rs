@@ -39,6 +39,7 @@ async fn connect(kafka: Kafka, options: ConnectionSpec) -> WireError {
         bootstrap: vec!["kafka:1".into()],
         protocol: SecurityProtocol::SaslPlaintext,
         tls: TlsFiles::default(),
+        allowed: contract::AllowedEndpoints::default(),
         sasl: Some(SaslConfig { mechanism: SaslMechanism::ScramSha256, username, password }),
         options,
         seed: 7,

@@ -115,6 +115,7 @@ impl Kafka {
             bootstrap: vec!["kafka:1".into()],
             protocol: SecurityProtocol::Plaintext,
             tls: TlsFiles::default(),
+            allowed: contract::AllowedEndpoints::default(),
             sasl: None,
             options,
             seed: 7,

@@ -6,7 +6,7 @@ use super::cluster::secret;
 use super::without_effect;
 use crate::finding::Findings;
 use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, Storage, StorageType};
-use crate::validate::names::sub_path;
+use crate::validate::names::{id_key, sub_path};
 use crate::validate::storage::{bucket_in_host, bucket_name, endpoint, identity, not_empty, prefix, region};
 
 const AT: &str = "spec.storage";
@@ -48,6 +48,9 @@ fn s3(out: &mut Findings, s3: &S3Storage) {
     prefix(out, &format!("{AT}.s3.prefix"), s3.prefix.as_deref());
     endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
     bucket_in_host(out, &format!("{AT}.s3.forcePathStyle"), s3.endpoint.as_deref(), s3.force_path_style);
+    if let Some(secret) = &s3.access_key_secret {
+        id_key(out, &format!("{AT}.s3.accessKeySecret.key"), &secret.key);
+    }
     let pair = [("accessKeySecret", &s3.access_key_secret), ("secretKeySecret", &s3.secret_key_secret)];
     for (name, key) in pair {
         secret(out, &format!("{AT}.s3.{name}"), key.as_ref());
