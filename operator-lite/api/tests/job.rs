@@ -49,6 +49,23 @@ fn made(run: &RunSpec) -> Value {
 }
 
 #[test]
+fn secrets_are_for_the_group_of_the_pod() {
+    let mode = |placement: &Placement| {
+        let job = serde_json::to_value(job::job(&owner(), &secured(), 2, placement).unwrap()).unwrap();
+        let volumes = job["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone();
+        let of = |volume: &Value| volume["secret"].as_object().map(|secret| secret.get("defaultMode").cloned());
+        let modes: Vec<_> = volumes.iter().filter_map(of).collect();
+        assert_eq!(modes.len(), 2, "{volumes:?}");
+        modes[0].clone()
+    };
+    let with =
+        |context: Value| Placement { pod_security_context: serde_json::from_value(context).unwrap(), ..placement() };
+    assert_eq!(mode(&placement()), Some(json!(0o440)));
+    assert_eq!(mode(&with(json!({"fsGroup": 7}))), Some(json!(0o440)));
+    assert_eq!(mode(&with(json!({}))), None, "the platform chooses, and it is not known whether it does");
+}
+
+#[test]
 fn the_name_follows_from_the_claim() {
     let run = job::run_ref("nightly", "2026-11-21T02:00:00Z".parse().unwrap());
     assert_eq!(run.id, "nightly-20261121-020000");

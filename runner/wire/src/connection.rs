@@ -162,6 +162,11 @@ impl Connection {
         self.retires = Some(Instant::now() + lifetime.mul_f64(SESSION_USED));
     }
 
+    /// The login is over: answers may be large from now on.
+    pub(crate) fn admit(&self) {
+        self.line.admit();
+    }
+
     /// The version of `R` that a call would use.
     pub(crate) fn version<R: Api>(&self) -> Option<i16> {
         self.versions.pick::<R>(i16::MAX)

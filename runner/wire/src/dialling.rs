@@ -84,6 +84,7 @@ impl Cluster {
         {
             connection.session(lifetime);
         }
+        connection.admit();
         Ok(connection)
     }
 

@@ -15,6 +15,8 @@ use crate::line::Line;
 /// Largest answer that is read at all. Brokers refuse requests above 100 MiB unless told otherwise, so no batch is
 /// larger; the rest is room for those that were told, and for the metadata of the largest clusters.
 pub(crate) const LARGEST: usize = 512 << 20;
+/// Largest answer before the login is over: versions, mechanisms, and a few texts of the login.
+const LARGEST_EARLY: usize = 64 << 10;
 /// Length and correlation id.
 const HEAD: usize = 8;
 const ID: usize = 4;
@@ -84,7 +86,7 @@ async fn read_head(
     some((&mut *read).take(HEAD as u64).read_buf(head).await)?;
     line.busy();
     fill(read, head, ID, silence).await?;
-    let length = announced(head)?;
+    let length = announced(head, if line.is_admitted() { LARGEST } else { LARGEST_EARLY })?;
     fill(read, head, HEAD, silence).await?;
     Ok(length)
 }
@@ -115,9 +117,9 @@ fn frame(data: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> Bytes {
 }
 
 /// The length of an answer, when it can be one.
-fn announced(head: &[u8]) -> Result<usize, Cause> {
+fn announced(head: &[u8], largest: usize) -> Result<usize, Cause> {
     let announced = head.first_chunk().copied().map_or(-1, i32::from_be_bytes);
-    let length = usize::try_from(announced).ok().filter(|length| (ID..=LARGEST).contains(length));
+    let length = usize::try_from(announced).ok().filter(|length| (ID..=largest).contains(length));
     length.ok_or_else(|| {
         format!("a frame of {announced} bytes: this is not a Kafka listener, or it speaks another security protocol")
     })

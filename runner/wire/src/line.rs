@@ -42,6 +42,8 @@ struct State {
     first: Option<Vec<u8>>,
     /// Answers that were read to their end.
     answers: u64,
+    /// Whether the login is over.
+    admitted: bool,
 }
 
 /// How long a question may wait still.
@@ -62,9 +64,19 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// The login is over.
+    pub(crate) fn admit(&self) {
+        self.state().admitted = true;
+    }
+
+    /// Whether the login is over.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.state().admitted
+    }
+
     pub(crate) fn new() -> Self {
         let hearing = Hearing::Silent(Instant::now());
-        let state = State { waiting: HashMap::new(), hearing, dead: None, first: None, answers: 0 };
+        let state = State { waiting: HashMap::new(), hearing, dead: None, first: None, answers: 0, admitted: false };
         Self { state: Mutex::new(state), closed: CancellationToken::new() }
     }
 

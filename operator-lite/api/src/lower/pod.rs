@@ -136,8 +136,11 @@ fn pod(work: &PodWork<'_>, placement: &Placement) -> PodSpec {
         volumes.push(volume);
     };
     mount(spec_volume(), SPEC_FOLDER.to_owned(), true);
+    // Where a platform chooses the group, and one cannot know that it does, everybody in the pod reads them.
+    let has_group = placement.pod_security_context.as_ref().is_none_or(|context| context.fs_group.is_some());
     for (number, (secret, keys)) in work.secrets.iter().enumerate() {
-        mount(secret_volume(format!("secret-{number}"), secret, keys), format!("{SECRETS}/{secret}"), true);
+        let volume = secret_volume(format!("secret-{number}"), secret, keys, has_group);
+        mount(volume, format!("{SECRETS}/{secret}"), true);
     }
     for (number, (claim, read_only)) in work.claims.iter().enumerate() {
         let source = PersistentVolumeClaimVolumeSource { claim_name: claim.clone(), read_only: Some(*read_only) };
@@ -240,13 +243,14 @@ fn spec_volume() -> Volume {
     Volume { name: "spec".to_owned(), downward_api: Some(source), ..Volume::default() }
 }
 
-fn secret_volume(name: String, secret: &str, keys: &BTreeSet<String>) -> Volume {
+fn secret_volume(name: String, secret: &str, keys: &BTreeSet<String>, has_group: bool) -> Volume {
     let items = keys.iter().map(|key| KeyToPath { path: key.clone(), key: key.clone(), mode: None }).collect();
     let source = SecretVolumeSource {
         secret_name: Some(secret.to_owned()),
         items: Some(items),
         optional: Some(true),
-        default_mode: None,
+        // The group of the pod reads it (fsGroup), nobody writes it.
+        default_mode: has_group.then_some(0o440),
     };
     Volume { name, secret: Some(source), ..Volume::default() }
 }

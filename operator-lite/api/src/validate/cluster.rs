@@ -5,7 +5,7 @@ use contract::names::check_server;
 
 use super::names::object_name;
 use crate::finding::Findings;
-use crate::oso::KafkaCluster;
+use crate::oso::{KafkaCluster, SaslSecret};
 
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
@@ -36,6 +36,13 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         if sasl && cluster.sasl_secret.is_none() {
             let rule = "asks for a login, and saslSecret is not set";
             out.warn(&field, shown.clone(), rule, "set saslSecret unless the listener takes client certificates");
+        }
+        let is_plain = |secret: &SaslSecret| secret.mechanism.eq_ignore_ascii_case("PLAIN");
+        if sasl && !tls && cluster.sasl_secret.as_ref().is_some_and(is_plain) {
+            let rule =
+                "sends the password as it is over a connection without encryption: whoever is on the way reads it";
+            let fix = "use SASL_SSL, or a SCRAM mechanism";
+            out.warn(&format!("{at}.saslSecret.mechanism"), Some("\"PLAIN\"".to_owned()), rule, fix);
         }
         if tls && cluster.tls_secret.is_none() && cluster.ca_secret.is_none() {
             let rule = "without tlsSecret or caSecret, the system's trust roots are used";

@@ -11,6 +11,7 @@ fn line(
 ) -> (Arc<Line>, tokio::sync::oneshot::Receiver<crate::line::Answer>, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(1 << 20);
     let line = Arc::new(Line::new());
+    line.admit();
     let receiver = line.wait_for(7, true, SILENCE).unwrap();
     tokio::spawn(read_answers(near, Arc::clone(&line), budget, SILENCE));
     (line, receiver, far)
@@ -114,4 +115,21 @@ async fn memory_grows_with_what_arrives() {
     let send = async { far.write_all(&answer(i32::try_from(length).unwrap(), 7, &body)).await.unwrap() };
     let ((), answer) = futures::join!(send, receiver);
     assert_eq!(answer.unwrap().unwrap().len(), length);
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_login_is_over_an_answer_is_small() {
+    for (length, fits) in [(LARGEST_EARLY, true), (LARGEST_EARLY + 1, false), (LARGEST, false)] {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let line = Arc::new(Line::new());
+        let receiver = line.wait_for(7, true, SILENCE).unwrap();
+        tokio::spawn(read_answers(near, Arc::clone(&line), None, SILENCE));
+        let body = vec![0; LARGEST_EARLY - 4];
+        far.write_all(&answer(i32::try_from(length).unwrap(), 7, &body)).await.unwrap();
+        let answered = receiver.await.unwrap();
+        assert_eq!(answered.is_ok(), fits, "{length}");
+        if let Err(cause) = answered {
+            assert!(cause.contains(&format!("a frame of {length} bytes")), "{cause}");
+        }
+    }
 }
