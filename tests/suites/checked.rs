@@ -21,7 +21,9 @@ fn plugin(kubeconfig: &Path, arguments: &[&str]) -> Command {
 /// Somebody with these ClusterRoles in the namespace.
 fn account(cluster: &Cluster, name: &str, roles: &[&str]) -> std::path::PathBuf {
     cluster.ok(&["create", "serviceaccount", "-n", SPACE, name]);
-    roles.iter().for_each(|role| bind(cluster, name, &format!("--clusterrole={role}")));
+    for role in roles {
+        bind(cluster, name, &format!("--clusterrole={role}"));
+    }
     cluster.account(SPACE, name)
 }
 
@@ -67,7 +69,9 @@ fn a_check_takes_a_right_of_its_own_and_has_the_pod_of_the_run() {
     let check = |kubeconfig: &Path, what: &[&str]| plugin(kubeconfig, &[&["check", "-n", SPACE], what].concat());
     let refused = |said: Said, words: &[&str]| {
         assert_eq!(said.code, 5, "{}", said.stderr);
-        words.iter().for_each(|word| assert!(said.stderr.contains(word), "{word:?} is not in: {}", said.stderr));
+        for word in words {
+            assert!(said.stderr.contains(word), "{word:?} is not in: {}", said.stderr);
+        }
     };
     let words = ["may not check kafkabackups.kafka.oso.sh \"nightly\"", "bind the ClusterRole kafka-backup-check"];
     refused(said(&mut check(&looker, &["backup/nightly"])), &words);
