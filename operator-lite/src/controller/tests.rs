@@ -447,9 +447,17 @@ fn a_backup_that_may_not_be_read_is_told() {
         assert_eq!(status["phase"], "Pending");
         assert!(status["conditions"].to_string().contains("BackupForbidden"), "{status}");
         assert_eq!(server.0.lock().unwrap().kept, 1, "it is said once");
-        // The rights are given.
+        // The rights are given, and then the consent of the owner.
         server.0.lock().unwrap().forbidden = None;
-        server.put("/apis/kafka.oso.sh/v1alpha1/namespaces/other/kafkabackups/nightly", backup("nightly"));
+        let nightly = "/apis/kafka.oso.sh/v1alpha1/namespaces/other/kafkabackups/nightly";
+        server.put(nightly, backup("nightly"));
+        server.look::<KafkaRestore>(&at, &context).await;
+        let status = server.get(&at)["status"].clone();
+        assert!(status["conditions"].to_string().contains("RestoreNotAllowed"), "{status}");
+        assert!(status["run"].is_null() && status["message"].to_string().contains("restore-namespaces"), "{status}");
+        let mut consenting = backup("nightly");
+        consenting["metadata"]["annotations"] = json!({"kafka.oso.sh/restore-namespaces": "*"});
+        server.put(nightly, consenting);
         server.look::<KafkaRestore>(&at, &context).await;
         assert!(server.get(&at)["status"]["run"].is_object());
     });
