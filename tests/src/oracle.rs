@@ -74,6 +74,22 @@ pub fn end(bootstrap: &str, topic: &str, partition: i32) -> i64 {
     }
 }
 
+/// Waits until no transaction is open in a partition: what is committed later would be in no backup of now.
+pub fn wait_for_transactions(bootstrap: &str, topic: &str, partition: i32) {
+    let end = |isolation: &str| {
+        let consumer: BaseConsumer = config(bootstrap).set("isolation.level", isolation).create().unwrap();
+        consumer.fetch_watermarks(topic, partition, Duration::from_secs(20)).map(|(_, end)| end)
+    };
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        match (end("read_committed"), end("read_uncommitted")) {
+            (Ok(stable), Ok(all)) if stable == all => return,
+            found => assert!(Instant::now() < deadline, "a transaction in {topic}/{partition} stays open: {found:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Reads a partition from its start to its end, committed data only unless `uncommitted`.
 pub fn read(bootstrap: &str, topic: &str, partition: i32, uncommitted: bool) -> Vec<Seen> {
     let mut out = Vec::new();

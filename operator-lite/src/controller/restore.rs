@@ -84,7 +84,9 @@ impl Kind for KafkaRestore {
         let namespace = self.namespace().unwrap_or_default();
         let (storage, owner) = place(&self.spec, client, &namespace).await?;
         let identity = Identity { namespace, name: self.name_any(), run };
-        lower::restore(identity, &self.spec, &storage, Some(owner)).map_err(|finding| Err(finding.into()))
+        // A restore that names a storage and no backup takes whatever is there.
+        let owner = Some(owner).filter(|owner| !owner.name.is_empty());
+        lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))
     }
 
     fn storage(&self) -> Option<&Storage> {

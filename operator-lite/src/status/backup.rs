@@ -170,14 +170,10 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
     new.run = Some(closed(claim, verdict, moment.now));
     new.throughput_records_per_sec = None;
     new.throughput_bytes_per_sec = None;
-    // The point was made by an attempt before, whose report did not come: this one moved nothing.
-    let before = verdict.said().is_some_and(|said| said.outcome == "AlreadyDone");
     if let Some(said) = verdict.said() {
-        if !before {
-            new.records_processed = Some(said.records);
-            new.bytes_processed = Some(said.bytes);
-            new.segments_completed = Some(said.segments);
-        }
+        new.records_processed = Some(said.records);
+        new.bytes_processed = Some(said.bytes);
+        new.segments_completed = Some(said.segments);
         remember(&mut new.recent_points, &said.made);
     }
     let lasting = spec.schedule.is_some() || spec.continuous;
@@ -185,10 +181,11 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
     if stopped || verdict.is_completed() {
         if let Some(said) = verdict.said() {
             new.backup_id = said.point.clone().or(new.backup_id.take());
-            let made = said.made.as_ref().map(|made| made.at.clone());
-            let at = if before { made.or(new.last_backup_time.take()) } else { Some(said.ended.clone()) };
-            new.last_checkpoint_time.clone_from(&at);
-            new.last_backup_time = at;
+            // The point was made by an attempt before, whose report did not come: it has the time of then.
+            let before = said.made.as_ref().filter(|_| said.outcome == "AlreadyDone");
+            let at = before.map_or_else(|| said.ended.clone(), |made| made.at.clone());
+            new.last_checkpoint_time = Some(at.clone());
+            new.last_backup_time = Some(at);
         }
         let text = if stopped { verdict.message.clone() } else { "Backup completed successfully".to_owned() };
         let text = text + &remarks(verdict) + if lasting { "" } else { edited(claim, moment) };

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::kafka::{Kafka, Options};
+use crate::oracle;
 use crate::runner::Bench;
 use acts::Acts;
 use watch::Watch;
@@ -72,6 +73,12 @@ pub fn live(seconds: u64, seed: u64) -> Outcome {
     }
     acts.heal(&mut source);
     writers.end();
+    // One that a killed coordinator was to end is ended by the next.
+    for (name, topic) in &*shared.topics() {
+        for partition in 0..topic.partitions {
+            oracle::wait_for_transactions(&source.bootstrap(), name, partition);
+        }
+    }
     watch.catch_up();
     let mut outcome = watch.end();
     outcome.acts = acts.done();
