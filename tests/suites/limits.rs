@@ -216,12 +216,9 @@ fn memory_follows_what_batches_unpack_to() {
     }
 }
 
-/// A few kilobytes that stand for 320 MB, which any producer can write: the topic is restored all the same.
-#[test]
-fn a_small_batch_takes_no_memory_to_restore() {
-    let (bootstrap, topic, bench) = (source().bootstrap(), "l-burst", Bench::new());
-    load::create(&bootstrap, topic, 1, 1, &[]);
-    let value = vec![b'0'; 40_000_000];
+/// Eight records of so many bytes that pack to next to nothing, in one batch where the client gets them together in time.
+fn produce_dense(bootstrap: &str, topic: &str, bytes: usize) {
+    let value = vec![b'0'; bytes];
     let settings = [
         ("compression.type", "zstd"),
         ("message.max.bytes", "400000000"),
@@ -229,7 +226,15 @@ fn a_small_batch_takes_no_memory_to_restore() {
         ("linger.ms", "5000"),
         ("queue.buffering.max.kbytes", "1000000"),
     ];
-    load::produce(&bootstrap, topic, &settings, (0..8).map(|n| Make { value: Some(value.clone()), ..Make::new(n, 0) }));
+    load::produce(bootstrap, topic, &settings, (0..8).map(|n| Make { value: Some(value.clone()), ..Make::new(n, 0) }));
+}
+
+/// A few kilobytes that stand for 320 MB, which any producer can write: the topic is restored all the same.
+#[test]
+fn a_small_batch_takes_no_memory_to_restore() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-burst", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    produce_dense(&bootstrap, topic, 40_000_000);
     load::produce(&bootstrap, topic, &[], (8..20).map(|n| Make::new(n, 0)));
     let report = bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok().report();
     assert!(report["bytes"].as_u64().unwrap() < 200_000, "it packs to little: {report}");
@@ -250,14 +255,7 @@ fn a_small_batch_takes_no_memory_to_restore() {
 fn a_small_batch_takes_no_memory_to_look_at() {
     let (bootstrap, topic, bench) = (source().bootstrap(), "l-bomb", Bench::new());
     load::create(&bootstrap, topic, 1, 1, &[]);
-    let value = vec![b'0'; 12_000_000];
-    let settings = [
-        ("compression.type", "zstd"),
-        ("message.max.bytes", "100000000"),
-        ("batch.size", "100000000"),
-        ("linger.ms", "3000"),
-    ];
-    load::produce(&bootstrap, topic, &settings, (0..8).map(|n| Make { value: Some(value.clone()), ..Make::new(n, 0) }));
+    produce_dense(&bootstrap, topic, 12_000_000);
     let backup = bench.backup(topic, &bootstrap, json!({"topics": [topic]}));
     let report = bench.run(&backup).ok().report();
     assert!(report["bytes"].as_u64().unwrap() < 200_000, "it packs to little: {report}");

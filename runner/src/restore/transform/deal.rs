@@ -14,7 +14,7 @@ use super::{Rules, codec_of};
 use crate::restore::route::Route;
 
 /// Plain bytes that are dealt out together: each target gets batches of its part of them.
-const TOGETHER: usize = 4 << 20;
+const TOGETHER: usize = super::space::SMALL;
 
 /// Records of one share for one target partition.
 #[derive(Debug)]
@@ -40,14 +40,12 @@ pub(crate) fn deal(
     let mut together: Vec<(&RawBatch, Bytes)> = Vec::new();
     let mut bytes = 0;
     for batch in share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
-        let plain = payload(batch, &mut decompressor, TOGETHER);
-        let size = plain.as_ref().map_or(usize::MAX, Bytes::len);
-        if bytes + size.min(TOGETHER) > TOGETHER {
-            dealing.encode(&std::mem::take(&mut together))?;
-            bytes = 0;
-        }
-        match plain {
+        match payload(batch, &mut decompressor, TOGETHER) {
             Ok(plain) => {
+                if bytes + plain.len() > TOGETHER {
+                    dealing.encode(&std::mem::take(&mut together))?;
+                    bytes = 0;
+                }
                 bytes += plain.len();
                 together.push((batch, plain));
             }

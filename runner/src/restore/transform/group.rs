@@ -10,6 +10,7 @@ use bytes::Bytes;
 use contract::Failure;
 
 use super::notes::{Note, is_dense};
+use super::space::SMALL;
 use super::{Rules, codec_of, is_plain_copy, lies_inside};
 
 /// Batches smaller than this, as stored, are merged with their neighbours.
@@ -117,10 +118,18 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Re-encodes a batch that unpacks to more than is merged, piece by piece. Where that ends before the last piece, nothing of
-    /// it was taken.
+    /// Re-encodes a batch that unpacks to more than is merged: as a whole, or piece by piece where it is huge.
     fn alone(&mut self, batch: &RawBatch) -> Result<(), Failure> {
         self.flush()?;
+        match batch::payload(batch, &mut self.decompressor, SMALL) {
+            Ok(plain) => self.encode(&[Part { batch, plain, unchanged: false }]),
+            Err(BatchError::TooLarge { .. }) => self.in_pieces(batch),
+            Err(error) => self.unreadable(batch, &error),
+        }
+    }
+
+    /// Re-encodes a huge batch. Where that ends before the last piece, nothing of it was taken.
+    fn in_pieces(&mut self, batch: &RawBatch) -> Result<(), Failure> {
         let rules = self.rules;
         let _turn = rules.space.turn();
         let (made, left) = (self.out.len(), self.left);

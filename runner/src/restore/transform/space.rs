@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use contract::{Code, Failure};
 use tokio::sync::Semaphore;
 
+/// Most plain bytes of a batch that is worked on as a whole, beside others.
+pub(super) const SMALL: usize = 4 << 20;
+
 /// A few transformations at once, and of those only one that works on something huge.
 #[derive(Debug)]
 pub(crate) struct Space {
