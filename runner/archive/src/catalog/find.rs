@@ -48,15 +48,16 @@ pub async fn find(store: &Store, name: &str) -> Result<Found, ArchiveError> {
     let mut warnings = Vec::new();
     for full in catalog.stamped_folders(name).await?.into_iter().rev() {
         let stamp = split_point(&full).map_or("", |(_, stamp)| stamp);
-        if of_set.as_ref().is_some_and(|(newest, _)| newest.as_str() >= stamp) {
+        if of_set.as_ref().is_some_and(|newest| newest.stamp.as_str() >= stamp) {
             break;
         }
-        let Some((_, mut found)) = newest_of(store, &full).await? else { continue };
-        if let Some(owner) = other_resource(store, &found, name).await? {
+        let Some(NewestPoint { owner, mut found, .. }) = newest_of(store, &full).await? else { continue };
+        // A backup whose own name ends as points do would stand for a point of this one.
+        if owner != name {
             warnings.push(format!("{full} is a set of backup {owner:?}: it is no full backup of {name}"));
             continue;
         }
-        if let Some((stamp, _)) = &of_set {
+        if let Some(NewestPoint { stamp, .. }) = &of_set {
             warnings.push(format!(
                 "{name} is a set and the name of full backups: the full backup {full} is the newest; the set's newest \
                  point is {name}-{stamp}"
@@ -66,7 +67,7 @@ pub async fn find(store: &Store, name: &str) -> Result<Found, ArchiveError> {
         return Ok(found);
     }
     match of_set {
-        Some((_, mut found)) => {
+        Some(NewestPoint { mut found, .. }) => {
             found.warnings.extend(warnings);
             Ok(found)
         }
@@ -76,18 +77,25 @@ pub async fn find(store: &Store, name: &str) -> Result<Found, ArchiveError> {
 }
 
 async fn newest_of_all(store: &Store, catalog: &Catalog) -> Result<Found, ArchiveError> {
-    let mut newest: Option<(String, Found)> = None;
+    let mut newest: Option<NewestPoint> = None;
     for set in catalog.sets().await? {
-        let Some((stamp, found)) = newest_of(store, &set).await? else { continue };
-        if newest.as_ref().is_none_or(|(other, _)| *other < stamp) {
-            newest = Some((stamp, found));
+        let Some(point) = newest_of(store, &set).await? else { continue };
+        if newest.as_ref().is_none_or(|other| other.stamp < point.stamp) {
+            newest = Some(point);
         }
     }
-    newest.map(|(_, found)| found).ok_or_else(|| catalog.missing("recovery point", ""))
+    newest.map(|newest| newest.found).ok_or_else(|| catalog.missing("recovery point", ""))
 }
 
-/// The newest point of a set, with its stamp.
-async fn newest_of(store: &Store, set: &str) -> Result<Option<(String, Found)>, ArchiveError> {
+/// The newest point of a set.
+struct NewestPoint {
+    stamp: String,
+    /// Name of the resource that owns the set.
+    owner: String,
+    found: Found,
+}
+
+async fn newest_of(store: &Store, set: &str) -> Result<Option<NewestPoint>, ArchiveError> {
     let layout = Layout::new(set);
     let newest = newest_seal(&Chain::new(store.clone(), layout.clone())).await?;
     if let Some(error) = lost_behind(set, &newest) {
@@ -99,13 +107,12 @@ async fn newest_of(store: &Store, set: &str) -> Result<Option<(String, Found)>, 
         format!("a newer recovery point than {set}, entry {}, may be missing: {problem}", entry.n)
     };
     let warnings = left.evidence.iter().map(warn).collect();
-    Ok(Some((entry.point, Found { layout, seal: entry.n, warnings })))
-}
-
-/// Whose set it is, when another name's: a backup whose own name ends as points do would stand for a point of this one.
-async fn other_resource(store: &Store, found: &Found, name: &str) -> Result<Option<String>, ArchiveError> {
-    let (entry, _) = Chain::new(store.clone(), found.layout.clone()).entry(found.seal).await?;
-    Ok(entry.seal.map(|seal| seal.owner.name).filter(|owner| owner != name))
+    let Some(seal) = entry.seal else { return Ok(None) };
+    Ok(Some(NewestPoint {
+        stamp: entry.point,
+        owner: seal.owner.name,
+        found: Found { layout, seal: entry.n, warnings },
+    }))
 }
 
 /// Entries behind the newest readable seal are damaged: the name alone must not mean an older point without a word.
