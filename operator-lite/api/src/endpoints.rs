@@ -7,12 +7,20 @@ use contract::store_address::{authority, shown};
 use serde_json::{Map, Value};
 
 use crate::finding::{Finding, Level};
+use crate::visit::each_field;
 
 /// A finding for each address that is not allowed. Stores without an address are those of their provider.
 #[must_use]
 pub fn outside(spec: &Value, allowed: &AllowedEndpoints) -> Vec<Finding> {
     let mut named = Vec::new();
-    walk("spec", spec, &mut named);
+    each_field("spec", spec, &mut |at, name, value| match value {
+        Value::String(text) if is_url(name) => {
+            named.push(Named { field: at.to_owned(), text: text.clone(), place: authority(text) });
+        }
+        Value::Array(items) if is_list(name) => servers(at, items, &mut named),
+        Value::Object(store) => named.extend(provider(at, name, store)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
+    });
     named.into_iter().filter(|one| !one.is_in(allowed)).map(Named::finding).collect()
 }
 
@@ -39,32 +47,6 @@ impl Named {
             rule: allowed::RULE.to_owned(),
             fix: allowed::FIX.to_owned(),
         }
-    }
-}
-
-fn walk(at: &str, value: &Value, out: &mut Vec<Named>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let at = format!("{at}.{name}");
-                match value {
-                    Value::String(text) if is_url(name) => {
-                        out.push(Named { field: at, text: text.clone(), place: authority(text) });
-                    }
-                    Value::Array(items) if is_list(name) => servers(&at, items, out),
-                    other => {
-                        out.extend(other.as_object().and_then(|store| provider(&at, name, store)));
-                        walk(&at, other, out);
-                    }
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (place, item) in items.iter().enumerate() {
-                walk(&format!("{at}[{place}]"), item, out);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -104,11 +86,9 @@ fn provider(at: &str, name: &str, store: &Map<String, Value>) -> Option<Named> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
     use serde_json::json;
 
     use super::*;
-    use crate::document::KINDS;
 
     fn found(spec: &Value, entries: &[&str]) -> Vec<String> {
         let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
@@ -156,30 +136,17 @@ mod tests {
     #[test]
     fn no_field_of_a_definition_is_forgotten() {
         let mut seen = 0;
-        for kind in &KINDS {
-            let definition = kind.definition();
-            let schema = definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.clone().unwrap();
-            check(&format!("{kind:?}"), &schema.properties.unwrap()["spec"], &mut seen);
-        }
-        assert!(seen > 15, "{seen}");
-    }
-
-    fn check(at: &str, schema: &JSONSchemaProps, seen: &mut u32) {
-        for (field, below) in schema.properties.iter().flatten() {
-            let at = format!("{at}.{field}");
+        crate::visit::definitions::each_field(|at, field, schema| {
             let lower = field.to_ascii_lowercase();
-            let kind = below.type_.as_deref();
+            let kind = schema.type_.as_deref();
             let words = ["endpoint", "url", "server", "address", "webhook"];
             if words.iter().any(|word| lower.contains(word)) && matches!(kind, Some("string" | "array")) {
                 let listens = field == "bindAddress";
                 let known = is_url(field) || is_list(field) || field == "customWebhooks";
                 assert!(known || listens, "{at} may name an address that nobody looks at");
-                *seen += u32::from(known);
+                seen += u32::from(known);
             }
-            check(&at, below, seen);
-        }
-        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
-            check(&format!("{at}[]"), items, seen);
-        }
+        });
+        assert!(seen > 15, "{seen}");
     }
 }

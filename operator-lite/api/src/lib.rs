@@ -10,6 +10,8 @@
 // fields that others documented.
 #![allow(clippy::doc_markdown, clippy::duplicated_attributes, clippy::struct_excessive_bools)]
 
+mod visit;
+
 pub mod secrets;
 
 pub mod access;

@@ -5,37 +5,28 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::visit::each_field;
+
 /// Names of Secrets, each with the first field that names it, as `spec.storage.s3.credentialsSecret`.
 #[must_use]
 pub fn named(spec: &Value) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    walk("spec", spec, &mut out);
-    out
-}
-
-fn walk(at: &str, value: &Value, out: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(fields) => {
-            for (field, value) in fields {
-                let at = format!("{at}.{field}");
-                if let Some(name) = name_in(field, value).filter(|name| !name.is_empty()) {
-                    out.entry(name.to_owned()).or_insert_with(|| at.clone());
-                }
-                walk(&at, value, out);
-            }
+    let mut add = |name: Option<&str>, at: String| {
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            out.entry(name.to_owned()).or_insert(at);
         }
-        Value::Array(items) => {
+    };
+    each_field("spec", spec, &mut |at, field, value| {
+        add(name_in(field, value), at.to_owned());
+        if let Value::Array(items) = value
+            && field == "imagePullSecrets"
+        {
             for (place, item) in items.iter().enumerate() {
-                let pull =
-                    at.ends_with(".imagePullSecrets").then(|| item.get("name").and_then(Value::as_str)).flatten();
-                if let Some(name) = pull.filter(|name| !name.is_empty()) {
-                    out.entry(name.to_owned()).or_insert_with(|| format!("{at}[{place}]"));
-                }
-                walk(&format!("{at}[{place}]"), item, out);
+                add(item.get("name").and_then(Value::as_str), format!("{at}[{place}]"));
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+    });
+    out
 }
 
 /// The Secret that a field names.
@@ -55,11 +46,9 @@ fn is_reference(field: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray};
     use serde_json::json;
 
     use super::*;
-    use crate::document::KINDS;
 
     #[test]
     fn secrets_are_found_wherever_they_stand() {
@@ -81,29 +70,15 @@ mod tests {
     #[test]
     fn no_field_of_a_definition_is_forgotten() {
         let mut seen = 0;
-        for kind in &KINDS {
-            let definition = kind.definition();
-            let schema = definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.clone().unwrap();
-            check(&format!("{kind:?}"), &schema.properties.unwrap()["spec"], &mut seen);
-        }
-        assert!(seen > 40, "{seen}");
-    }
-
-    fn check(at: &str, schema: &JSONSchemaProps, seen: &mut u32) {
-        for (field, below) in schema.properties.iter().flatten() {
-            let at = format!("{at}.{field}");
+        crate::visit::definitions::each_field(|at, field, schema| {
             if field.to_ascii_lowercase().contains("secret") {
-                let is_object = below.type_.as_deref() == Some("object");
-                let is_key = below.type_.as_deref() == Some("string") && field.ends_with("Key");
-                let known =
-                    (is_object && is_reference(field)) || matches!(field.as_str(), "secretName" | "imagePullSecrets");
+                let is_object = schema.type_.as_deref() == Some("object");
+                let is_key = schema.type_.as_deref() == Some("string") && field.ends_with("Key");
+                let known = (is_object && is_reference(field)) || matches!(field, "secretName" | "imagePullSecrets");
                 assert!(known || is_key, "{at} may name a Secret that nobody asks about");
-                *seen += u32::from(known);
+                seen += u32::from(known);
             }
-            check(&at, below, seen);
-        }
-        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
-            check(&format!("{at}[]"), items, seen);
-        }
+        });
+        assert!(seen > 40, "{seen}");
     }
 }

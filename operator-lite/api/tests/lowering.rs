@@ -444,7 +444,7 @@ fn a_reader_expects_the_set_of_the_kafkabackup_and_the_cluster_of_the_point() {
     }))
     .unwrap();
     let cluster = |point: Option<&str>| {
-        let owner = lower::owner_of(&backup, point);
+        let owner = lower::set_owner_of(&backup, point);
         assert_eq!((owner.name.as_str(), owner.namespace.as_deref()), ("nightly", Some("team")));
         owner.cluster_id
     };
@@ -458,7 +458,7 @@ fn a_reader_expects_the_set_of_the_kafkabackup_and_the_cluster_of_the_point() {
     assert_eq!(cluster(Some("nightly-20250101-000000")), None, "older than what the status keeps");
     let spec: KafkaRestoreSpec = serde_json::from_value(base_restore()).unwrap();
     let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
-    let run = lower::restore(identity(), &spec, &place, Some(lower::owner_of(&backup, None))).unwrap();
+    let run = lower::restore(identity(), &spec, &place, Some(lower::set_owner_of(&backup, None))).unwrap();
     let owner = run.restore.unwrap().owner.unwrap();
     assert_eq!(owner.to_string(), "\"nightly\" in namespace \"team\" on cluster rebuilt");
 }

@@ -112,7 +112,7 @@ async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &
         return Ok(Err(absent::<KafkaBackup>(name, owner)));
     };
     // Older points of the backup may come from another cluster: any will do.
-    let whose = SetOwner { cluster_id: None, ..api::lower::owner_of(&backup, None) };
+    let whose = SetOwner { cluster_id: None, ..api::lower::set_owner_of(&backup, None) };
     let spec = api::lower::inspection(&object.spec, &backup.spec.storage, whose);
     let spec = spec.map(|spec| InspectSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec });
     Ok(spec.map_err(|finding| format!("KafkaBackup {name:?} cannot be read: {finding}")))

@@ -84,8 +84,6 @@ impl Kind for KafkaRestore {
         let namespace = self.namespace().unwrap_or_default();
         let (storage, owner) = place(&self.spec, client, &namespace).await?;
         let identity = Identity { namespace, name: self.name_any(), run };
-        // A restore that names a storage and no backup takes whatever is there.
-        let owner = Some(owner).filter(|owner| !owner.name.is_empty());
         lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))
     }
 
@@ -101,10 +99,12 @@ async fn place(
     spec: &KafkaRestoreSpec,
     client: &Client,
     own: &str,
-) -> Result<(Storage, SetOwner), Result<Pending, Error>> {
+) -> Result<(Storage, Option<SetOwner>), Result<Pending, Error>> {
     let reference = &spec.backup_ref;
     if let Some(storage) = &reference.storage {
-        let owner = SetOwner { name: reference.name.clone(), namespace: None, cluster_id: None };
+        // Without a name, whatever is there is meant.
+        let named = Some(reference.name.clone()).filter(|name| !name.is_empty());
+        let owner = named.map(|name| SetOwner { name, namespace: None, cluster_id: None });
         return Ok((storage.clone(), owner));
     }
     let namespace = reference.namespace.as_deref().unwrap_or(own);
@@ -116,8 +116,8 @@ async fn place(
             if let Some(refused) = consent.filter(|consent| !consent.is_given(backup.annotations())) {
                 return Err(Ok(("RestoreNotAllowed", refused.refusal())));
             }
-            let owner = lower::owner_of(&backup, reference.backup_id.as_deref());
-            Ok((backup.spec.storage, owner))
+            let owner = lower::set_owner_of(&backup, reference.backup_id.as_deref());
+            Ok((backup.spec.storage, Some(owner)))
         }
         Err(kube::Error::SerdeError(error)) => {
             let text = format!(

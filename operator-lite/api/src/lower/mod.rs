@@ -266,7 +266,7 @@ pub fn check(spec: &KafkaBackupInspectionSpec, run: RunSpec) -> InspectSpec {
 /// Whose set a reader of a KafkaBackup expects: its own. The cluster is the one that the status tells of the point that
 /// `point` names, of the newest one when it names none; any for a point that the status does not know.
 #[must_use]
-pub fn owner_of(backup: &KafkaBackup, point: Option<&str>) -> SetOwner {
+pub fn set_owner_of(backup: &KafkaBackup, point: Option<&str>) -> SetOwner {
     let known = backup.status.iter().flat_map(|status| &status.recent_points);
     let name = backup.name_any();
     let line = match point.filter(|point| *point != name) {
