@@ -1,7 +1,7 @@
 //! Continuous runs: they follow, find what is new, seal, survive, and stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::kafka::Kafka;
 use harness::live::Live;
@@ -133,6 +133,33 @@ fn it_follows_finds_new_topics_and_partitions_and_goes_on_after_a_stop() {
     assert_eq!(live.end("TERM").code, 75);
     bench.call("verify", &spec, &["c"]).ok();
     assert_eq!(compare(&bench, "c", &source, &target, &["c-first", "c-second"]), 4_300);
+}
+
+/// Each new topic makes the run plan again; that puts no recovery point off.
+#[test]
+fn topics_that_come_more_often_than_checkpoints_put_no_recovery_point_off() {
+    let (source, bench) = (Kafka::start(), Bench::new());
+    let bootstrap = source.bootstrap();
+    load::create(&bootstrap, "often-0", 1, 1, &[]);
+    let mut spec = follow(&bench, "often", &bootstrap, "often-*");
+    spec["backup"]["checkpointIntervalSecs"] = 4.into();
+    let mut live = bench.live(&spec);
+    let (began, mut points) = (Instant::now(), 0);
+    for number in 1.. {
+        load::create(&bootstrap, &format!("often-{number}"), 1, 1, &[]);
+        load::produce(&bootstrap, "often-0", &[], make(number * 100, number * 100 + 100, 1));
+        let next = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < next {
+            points += live.news().iter().filter(|(_, event)| event["sealed"] == true).count();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        if began.elapsed() > Duration::from_secs(24) {
+            break;
+        }
+    }
+    // One for each of six intervals; each may wait for a plan.
+    assert!(points >= 3, "{points} recovery points in 24 s");
+    assert_eq!(live.end("TERM").code, 75);
 }
 
 #[test]

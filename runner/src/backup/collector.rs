@@ -15,7 +15,7 @@ use uuid::Uuid;
 use wire::{Budget, Cluster};
 
 use super::FRAME_BUDGET;
-use super::follow::Follow;
+use super::follow::{Follow, Memory};
 use super::health::{Health, Verdict};
 use super::moment::PATIENCE;
 use super::odd::Odd;
@@ -55,6 +55,8 @@ pub(crate) struct Collected {
     pub(crate) positions: Positions,
     pub(crate) held_back: Vec<HeldBack>,
     pub(crate) totals: Totals,
+    /// What a continuous run goes on with.
+    pub(crate) memory: Option<Memory>,
     pub(crate) end: End,
 }
 
@@ -148,7 +150,8 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     };
     let work = collector.run(backup, received, &budget, readers, &cancel).await;
     cancel.cancel();
-    let Collector { jobs, positions, held_back, mut totals, .. } = collector;
+    let Collector { jobs, positions, held_back, mut totals, follow, .. } = collector;
+    let memory = follow.map(Follow::into_memory);
     drop(jobs);
     let written = writer.await.unwrap_or_else(|error| Err(ArchiveError::task(error)));
     match written {
@@ -164,7 +167,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
                 Ok(()) if context.cancel.is_cancelled() => End::Interrupted,
                 Ok(()) => End::Complete,
             };
-            Ok(Collected { writer, positions, held_back, totals, end })
+            Ok(Collected { writer, positions, held_back, totals, memory, end })
         }
     }
 }
@@ -215,6 +218,9 @@ impl Collector {
         let mut segment = ticker(Duration::from_millis(backup.segment_max_interval_ms));
         let mut checkpoint =
             ticker(Duration::from_secs(backup.checkpoint_interval_secs.unwrap_or(u64::from(u32::MAX))));
+        if let Some(follow) = &self.follow {
+            checkpoint.reset_at(follow.next_look());
+        }
         let update = self.emitter.metrics().map_or(u64::from(u32::MAX), |metrics| metrics.update_interval_ms());
         let mut gauges = ticker(Duration::from_millis(update));
         let mut failed = None;

@@ -13,17 +13,15 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
 
+use super::cadence::Cadence;
 use super::health::Health;
-use super::moment::{Look, PATIENCE, StuckWatch, differs, look};
+use super::moment::{Look, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Moment;
 use super::select;
 use super::source::with_kept;
 use crate::context::Context;
 use crate::emit::Emitter;
-
-/// Checkpoints without a recovery point after which it is overdue.
-const OVERDUE: u32 = 3;
 
 /// A question to the cluster that is being answered while data goes on.
 type Question<T> = LocalBoxFuture<'static, Result<T, Failure>>;
@@ -42,9 +40,7 @@ pub(crate) struct Follow {
     pub(crate) held_back: Vec<HeldBack>,
     /// Their configs, from the last point.
     pub(crate) kept_configs: TopicConfigs,
-    /// Consumer groups of the last point, or of the last look.
-    pub(crate) last_groups: Arc<Vec<GroupSnapshot>>,
-    stuck: StuckWatch,
+    memory: Memory,
     asked: Option<Question<Look>>,
     discovery: Option<Question<Vec<Topic>>>,
     refresh_at: Instant,
@@ -55,14 +51,21 @@ pub(crate) struct Follow {
     without: BTreeSet<(String, i32)>,
     /// Something moved since the last recovery point.
     moved: bool,
-    /// When the newest recovery point was last known to hold everything, and how many times people were told since that
-    /// the next is overdue.
-    whole_at: Instant,
-    told_overdue: u32,
-    /// The same moment for people, once this run knew of one.
-    whole_text: Option<String>,
-    /// What an overdue recovery point waits for.
-    overdue: Option<String>,
+}
+
+/// What a run keeps over all changes of its source.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    cadence: Cadence,
+    stuck: StuckWatch,
+    /// Consumer groups of the last look; before the first one, of the last point.
+    groups: Arc<Vec<GroupSnapshot>>,
+}
+
+impl Memory {
+    pub(crate) fn new(backup: &BackupSpec, groups: Arc<Vec<GroupSnapshot>>) -> Self {
+        Self { cadence: Cadence::new(backup), stuck: StuckWatch::default(), groups }
+    }
 }
 
 impl Follow {
@@ -72,6 +75,7 @@ impl Follow {
         cluster: &Arc<Cluster>,
         backup: &Arc<BackupSpec>,
         topics: &[Topic],
+        memory: Memory,
     ) -> Self {
         Self {
             context: context.clone(),
@@ -82,8 +86,7 @@ impl Follow {
             missing: BTreeSet::new(),
             held_back: Vec::new(),
             kept_configs: TopicConfigs::new(),
-            last_groups: Arc::default(),
-            stuck: StuckWatch::default(),
+            memory,
             asked: None,
             discovery: None,
             refresh_at: Instant::now() + Duration::from_secs(backup.topic_refresh_secs),
@@ -91,54 +94,39 @@ impl Follow {
             sealed: None,
             without: BTreeSet::new(),
             moved: false,
-            whole_at: Instant::now(),
-            told_overdue: 0,
-            whole_text: None,
-            overdue: None,
         }
     }
 
     /// A checkpoint is due: the source is looked at, unless the last look still waits for its data.
     pub(crate) fn checkpoint(&mut self, positions: &Positions) {
-        self.tell_overdue(positions);
+        let (is_awaited, waiting) = (self.moved || self.waiting.is_some(), self.waiting.as_ref());
+        let behind = || waiting.and_then(|look| look.behind(positions));
+        self.memory.cadence.tell_overdue(&self.emitter, is_awaited, behind);
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
-            let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.last_groups));
+            let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.memory.groups));
             self.asked = Some(async move { look(&cluster, &backup, &emitter, &last).await }.boxed_local());
         }
     }
 
-    /// A recovery point that something new waits for is overdue after three checkpoints: people are told, again and again.
-    fn tell_overdue(&mut self, positions: &Positions) {
-        let interval = Duration::from_secs(self.backup.checkpoint_interval_secs.unwrap_or(1)).max(PATIENCE);
-        let since = self.whole_at.elapsed();
-        let is_overdue = (self.moved || self.waiting.is_some()) && since >= interval * OVERDUE;
-        if let Some(metrics) = self.emitter.metrics() {
-            metrics.take_overdue(if is_overdue { since.as_secs() } else { 0 });
-        }
-        if !is_overdue {
-            (self.told_overdue, self.overdue) = (0, None);
-            return;
-        }
-        let reason = match self.waiting.as_ref().and_then(|look| look.behind(positions)) {
-            Some(behind) => format!("it waits for {behind}"),
-            None => "the source could not be looked at".into(),
-        };
-        if since >= interval * OVERDUE * (self.told_overdue + 1) {
-            self.told_overdue += 1;
-            self.emitter.warn(format!("no recovery point was made for {} s: {reason}", since.as_secs()));
-        }
-        self.overdue = Some(reason);
-    }
-
     /// When everything was last known to be archived that the source had at a look.
     pub(crate) fn whole_at(&self) -> Option<String> {
-        self.whole_text.clone()
+        self.memory.cadence.whole_text()
     }
 
     /// What the next recovery point waits for, while it is overdue.
     pub(crate) fn overdue(&self) -> Option<String> {
-        self.overdue.clone()
+        self.memory.cadence.reason()
+    }
+
+    /// When the first look is due.
+    pub(crate) fn next_look(&self) -> Instant {
+        self.memory.cadence.next_look()
+    }
+
+    /// What the next one goes on with, when the source changed.
+    pub(crate) fn into_memory(self) -> Memory {
+        self.memory
     }
 
     /// Something moved.
@@ -159,7 +147,7 @@ impl Follow {
                     return Err(changed());
                 }
                 if let Some(groups) = &found.groups {
-                    self.last_groups = Arc::new(groups.clone());
+                    self.memory.groups = Arc::new(groups.clone());
                 }
                 self.waiting = Some(found);
                 Ok(())
@@ -194,10 +182,10 @@ impl Follow {
         let without = self.waiting.as_ref()?.without(positions, health)?;
         let look = self.waiting.take()?;
         let now_ms = self.context.clock.now().as_millisecond();
-        let mut held_back = self.stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
+        let stuck = &mut self.memory.stuck;
+        let mut held_back = stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
-        (self.whole_at, self.told_overdue, self.overdue) = (Instant::now(), 0, None);
-        self.whole_text = Some(self.context.now_text());
+        self.memory.cadence.is_whole(self.context.now_text());
         let names: BTreeSet<_> = without.iter().map(|held| (held.topic.clone(), held.partition)).collect();
         // A point that lacks a partition is replaced once the partition is whole, though nothing may be written to it.
         if !self.moved && self.sealed.as_ref() == Some(&facts) && self.without.is_subset(&names) {

@@ -10,14 +10,14 @@ use std::time::Duration;
 use archive::{GroupPosition, GroupSnapshot, Layout, Store, newest_groups};
 use contract::{BackupSpec, Failure, GroupChange, GroupPresence};
 use futures::{StreamExt, TryStreamExt};
-use wire::{Cluster, Group, WireError, code};
+use wire::{Cluster, CoordinatorPatience, Group, WireError, code};
 
 use crate::emit::Emitter;
 
 /// Groups asked at once.
 const PARALLEL: usize = 8;
 /// How long a coordinator that does not answer is waited for: the data is not kept from its recovery point.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// The state of a group that was asked for by name and that no list described.
 const UNKNOWN: &str = "Unknown";
 
@@ -49,8 +49,9 @@ pub(crate) async fn snapshot(
     cluster: &Cluster,
     emitter: &Emitter,
     last: &[GroupSnapshot],
+    patience: Duration,
 ) -> Result<Vec<GroupSnapshot>, Failure> {
-    let wire::Groups { groups: listed, unanswered, sees_all } = cluster.groups(PATIENCE).await?;
+    let wire::Groups { groups: listed, unanswered, sees_all } = cluster.groups(patience).await?;
     for (broker, error) in &unanswered {
         emitter.warn(format!(
             "broker {broker} does not list its consumer groups for now; new groups of it are missing here: {error}"
@@ -62,10 +63,11 @@ pub(crate) async fn snapshot(
         let unlisted = || Group { id: group.group.clone(), kind: group.kind.clone(), state: UNKNOWN.to_owned() };
         wanted.entry(group.group.clone()).or_insert_with(|| (unlisted(), false));
     }
+    let patience = CoordinatorPatience::new(patience);
     let groups: Vec<_> = futures::stream::iter(wanted.into_values())
-        .map(|(group, is_listed)| async move {
-            let offsets = cluster.group_offsets(&group, PATIENCE).await;
-            sort_out(&group, is_listed, offsets)
+        .map(|(group, is_listed)| {
+            let patience = &patience;
+            async move { sort_out(&group, is_listed, cluster.group_offsets(&group, patience).await) }
         })
         .buffered(PARALLEL)
         .try_collect()

@@ -29,6 +29,8 @@ mod readers;
 mod moment;
 mod seal;
 
+mod cadence;
+
 mod follow;
 mod writer_task;
 
@@ -84,7 +86,7 @@ pub async fn run(
     let last = Last::find(&store, &identity, &owner, backup, emitter).await;
     let last_groups = Arc::new(groups::of_last_point(&store, last.set.as_ref(), backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
-        Some(groups::snapshot(&cluster, emitter, &last_groups).await?)
+        Some(groups::snapshot(&cluster, emitter, &last_groups, groups::PATIENCE).await?)
     } else {
         None
     };

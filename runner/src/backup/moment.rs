@@ -40,7 +40,7 @@ pub(crate) async fn look(
     last_groups: &[GroupSnapshot],
 ) -> Result<Look, Failure> {
     let wanted = backup.consumer_group_snapshot;
-    let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups).await?) } else { None };
+    let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups, PATIENCE).await?) } else { None };
     let topics = select::rediscover(cluster, backup).await?.topics;
     let configs = configs(cluster, &topics, emitter).await?;
     let marks = Marks::ask(cluster, &topics, PATIENCE).await?;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use wire::{Cluster, Topic};
 
 use super::collector::{Collected, End, Tools, collect};
-use super::follow::Follow;
+use super::follow::{Follow, Memory};
 use super::last::Last;
 use super::lost;
 use super::members::{Members, partitions};
@@ -62,8 +62,6 @@ pub(crate) struct Session<'a> {
     members: Members,
     last: Last,
     groups: Option<Vec<GroupSnapshot>>,
-    /// Those of the newest point before this run.
-    last_groups: Arc<Vec<GroupSnapshot>>,
     configs: TopicConfigs,
     /// Configs of missing topics, from the last recovery point.
     kept_configs: TopicConfigs,
@@ -71,6 +69,8 @@ pub(crate) struct Session<'a> {
     /// Topics that were deleted while a snapshot read them: they belong to its point as far as they were read.
     deleted: BTreeSet<Uuid>,
     limiter: Limiter,
+    /// What a continuous run keeps over all changes of its source.
+    memory: Option<Memory>,
     totals: Totals,
     held_back: Vec<HeldBack>,
     report: &'a mut Report,
@@ -89,6 +89,7 @@ impl<'a> Session<'a> {
         Self {
             last,
             limiter: Limiter::new(sealer.backup.rate_limit),
+            memory: sealer.backup.continuous.then(|| Memory::new(&sealer.backup, last_groups)),
             members: Members::default(),
             configs: TopicConfigs::new(),
             kept_configs: TopicConfigs::new(),
@@ -101,7 +102,6 @@ impl<'a> Session<'a> {
             topics: found.topics,
             undescribed: found.undescribed,
             groups,
-            last_groups,
             report,
         }
     }
@@ -137,6 +137,7 @@ impl<'a> Session<'a> {
             };
             // Another attempt of this run ends where this one does.
             writer.commit(plan.positions.take_moved()).await?;
+            let follow = self.follow(writer.state());
             let tools = Tools {
                 context: &self.sealer.context,
                 emitter: &self.sealer.emitter,
@@ -144,7 +145,7 @@ impl<'a> Session<'a> {
                 backup: &self.sealer.backup,
                 sealer: &self.sealer,
                 limiter: &self.limiter,
-                follow: self.follow(writer.state()),
+                follow,
                 totals: self.totals,
             };
             let before = self.totals.bytes;
@@ -155,8 +156,8 @@ impl<'a> Session<'a> {
                     return Err(lost.failure);
                 }
             };
-            let Collected { writer: kept, mut positions, held_back, totals, end } = collected;
-            writer = kept;
+            let Collected { writer: kept, mut positions, held_back, totals, memory, end } = collected;
+            (writer, self.memory) = (kept, memory);
             self.count(totals, &positions.all_gaps, &positions.all_forks)?;
             self.held_back.extend(held_back);
             match end {
@@ -208,17 +209,14 @@ impl<'a> Session<'a> {
         Ok(plan)
     }
 
-    fn follow(&self, state: &SetState) -> Option<Follow> {
+    fn follow(&mut self, state: &SetState) -> Option<Follow> {
         let Sealer { context, emitter, backup, .. } = &self.sealer;
-        let missing = self.members.missing();
-        self.follows().then(|| {
-            let mut follow = Follow::new(context, emitter, &self.cluster, backup, &self.topics);
-            follow.missing = missing;
-            follow.held_back = self.members.held_back(state);
-            follow.kept_configs.clone_from(&self.kept_configs);
-            follow.last_groups = Arc::clone(&self.last_groups);
-            follow
-        })
+        let memory = self.memory.take()?;
+        let mut follow = Follow::new(context, emitter, &self.cluster, backup, &self.topics, memory);
+        follow.missing = self.members.missing();
+        follow.held_back = self.members.held_back(state);
+        follow.kept_configs.clone_from(&self.kept_configs);
+        Some(follow)
     }
 
     /// Goes on after the source changed; any other failure ends the run.

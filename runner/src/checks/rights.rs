@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contract::{CheckLine, Code, Failure, Verdict};
 use futures::StreamExt;
-use wire::{Cluster, Groups, Right, Rights};
+use wire::{Cluster, CoordinatorPatience, Groups, Right, Rights};
 
 use super::KAFKA;
 use crate::restore::{RestorePlan, TargetAction};
@@ -105,10 +105,11 @@ pub(crate) async fn of_groups(cluster: &Cluster) -> Result<Vec<CheckLine>, Failu
         out.push(CheckLine::new(KAFKA, "groups", Verdict::Note, text));
     }
     let end = tokio::time::Instant::now() + PATIENCE;
+    let patience = &CoordinatorPatience::new(PATIENCE);
     let ask = |group: &wire::Group| {
         let group = group.clone();
         async move {
-            let asked = tokio::time::timeout_at(end, cluster.group_offsets(&group, PATIENCE)).await;
+            let asked = tokio::time::timeout_at(end, cluster.group_offsets(&group, patience)).await;
             (group.id, asked)
         }
     };

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::brokers::{Address, BOOTSTRAP, BrokerId, Brokers, CONTROL, budget_of};
+use crate::brokers::{Address, BrokerId, Brokers, CONTROL, budget_of};
 use crate::connection::{Connection, Manner};
 use crate::dial::Dialer;
 use crate::retry::Backoff;
@@ -185,7 +185,10 @@ impl Cluster {
         .await
     }
 
-    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, WireError>>) -> Result<T, WireError> {
+    pub(crate) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, WireError>>,
+    ) -> Result<T, WireError> {
         tokio::select! {
             biased;
             () = self.config.stop.cancelled() => Err(WireError::Stopped),
@@ -242,48 +245,8 @@ impl Cluster {
         brokers.addresses(id)?.iter().find_map(|address| brokers.certificate(address))
     }
 
-    /// A control connection to any broker.
-    pub(crate) async fn control(&self) -> Result<Arc<Connection>, WireError> {
-        Ok(self.control_of_another(&HashSet::new()).await?.1)
-    }
-
-    /// A control connection, to a broker that is not in `avoid` where there is one: a living one, else a new one to
-    /// whichever answers first.
-    pub(crate) async fn control_of_another(
-        &self,
-        avoid: &HashSet<BrokerId>,
-    ) -> Result<(BrokerId, Arc<Connection>), WireError> {
-        let good = |found: &(BrokerId, Arc<Connection>)| !found.1.is_stuck();
-        if let Some(found) = self.brokers().control(avoid).filter(good) {
-            return Ok(found);
-        }
-        let place = self.brokers().place(BOOTSTRAP, CONTROL);
-        let work = async {
-            let _one_at_a_time = place.lock().await;
-            if let Some(found) = self.brokers().control(avoid).filter(good) {
-                return Ok(found);
-            }
-            let dialled = self.race(self.candidates(avoid), CONTROL, None).await;
-            // Nobody else answers: better one that was asked before, or is slow, than none.
-            dialled.or_else(|error| self.brokers().control(&HashSet::new()).ok_or(error))
-        };
-        self.unless_stopped(work).await
-    }
-
-    /// Where a control connection may go: known brokers without one, then the bootstrap addresses.
-    fn candidates(&self, avoid: &HashSet<BrokerId>) -> Vec<(BrokerId, Address)> {
-        let mut brokers = self.brokers();
-        let mut known = brokers.all();
-        known.retain(|(id, _)| !avoid.contains(id) && brokers.connection(*id, CONTROL).is_none());
-        if !known.is_empty() && brokers.control(&HashSet::new()).is_some() {
-            return known;
-        }
-        known.extend(self.config.bootstrap.iter().filter_map(|server| parse(server)).map(|at| (BOOTSTRAP, at)));
-        known
-    }
-
     /// Dials several addresses, the next one as soon as one failed or lets us wait; the first that answers is kept.
-    async fn race(
+    pub(crate) async fn race(
         &self,
         candidates: Vec<(BrokerId, Address)>,
         lane: u32,
@@ -337,11 +300,6 @@ impl Cluster {
     /// Sends a request to one broker, without retry.
     pub(crate) async fn send<R: Api>(&self, id: BrokerId, request: &R) -> Result<R::Response, WireError> {
         self.broker(id, CONTROL, None).await?.call(request, Duration::ZERO).await
-    }
-
-    /// Sends a request to any broker, without retry.
-    pub(crate) async fn any<R: Api>(&self, request: &R) -> Result<R::Response, WireError> {
-        self.control().await?.call(request, Duration::ZERO).await
     }
 
     /// Sends a request to the controller, or to any broker where brokers forward it.

@@ -32,7 +32,7 @@ use crate::{Request, WireError, code, guard};
 /// Share of a login session's lifetime that is used; requests that are under way end in the rest.
 const SESSION_USED: f64 = 0.75;
 /// A connection with a question that is older looks as if its broker hangs.
-const STUCK: Duration = Duration::from_secs(2);
+pub(crate) const STUCK: Duration = Duration::from_secs(2);
 /// Our name in the broker's request metrics.
 const CLIENT_ID: &str = "kafka-backup";
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,8 @@
 //! Consumer groups of every type and their committed positions.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -24,6 +26,8 @@ const GROUP: i8 = 0;
 const TELLS_RIGHTS: i16 = 10;
 /// The right to describe, as a bit of such an answer.
 const DESCRIBE: i32 = 1 << 8;
+/// How long an answer may take that came after failures.
+const GRACE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,6 +69,39 @@ pub struct Groups {
     pub sees_all: Option<bool>,
 }
 
+/// How long coordinators are waited for, of all groups together: one may coordinate hundreds of them.
+#[derive(Debug)]
+pub struct CoordinatorPatience {
+    limit: Duration,
+    /// Those that were waited for in vain; `None` for groups of which nobody says where their coordinator is.
+    given_up: Mutex<BTreeSet<(Option<BrokerId>, Fault)>>,
+}
+
+/// Why a coordinator was waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// It says that it cannot answer now: for another group it is asked once.
+    Refuses,
+    /// It says nothing: it is asked no more.
+    Silent,
+}
+
+impl CoordinatorPatience {
+    /// Waits for each of them for as long as `limit`.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
+        Self { limit, given_up: Mutex::default() }
+    }
+
+    fn is_over(&self, coordinator: Option<BrokerId>, fault: Fault) -> bool {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&(coordinator, fault))
+    }
+
+    fn give_up(&self, coordinator: Option<BrokerId>, fault: Fault) {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert((coordinator, fault));
+    }
+}
+
 /// One broker's list.
 type Listed = (BrokerId, Result<Vec<Group>, WireError>);
 
@@ -100,7 +137,7 @@ impl Cluster {
             pause = (pause * 2).min(LONGEST_PAUSE);
             // Brokers may have come or gone: a group has one coordinator, so whoever answered is not asked again.
             let before = self.broker_ids();
-            if self.look(Some(&[]), &mut std::collections::HashSet::new()).await.is_ok() {
+            if self.look(Some(&[]), &mut HashSet::new()).await.is_ok() {
                 let now = self.broker_ids();
                 open.retain(|id, _| now.contains(id));
                 open.extend(now.into_iter().filter(|id| !before.contains(id)).map(|id| (id, None)));
@@ -135,13 +172,15 @@ impl Cluster {
     /// Whether brokers list every group for us: they do for whoever may describe the cluster. Learns the brokers, too.
     async fn sees_all_groups(&self) -> Result<Option<bool>, WireError> {
         self.retrying(async || {
-            let connection = self.control().await?;
-            let tells = connection.version::<MetadataRequest>().is_some_and(|version| version >= 8);
-            let request = MetadataRequest::default()
-                .with_topics(Some(Vec::new()))
-                .with_allow_auto_topic_creation(false)
-                .with_include_cluster_authorized_operations(tells);
-            let answer = connection.call_up_to(TELLS_RIGHTS, &request, Duration::ZERO).await?;
+            let ask = |connection: Arc<Connection>| async move {
+                let tells = connection.version::<MetadataRequest>().is_some_and(|version| version >= 8);
+                let request = MetadataRequest::default()
+                    .with_topics(Some(Vec::new()))
+                    .with_allow_auto_topic_creation(false)
+                    .with_include_cluster_authorized_operations(tells);
+                Ok((tells, connection.call_up_to(TELLS_RIGHTS, &request, Duration::ZERO).await?))
+            };
+            let (_, (tells, answer)) = self.ask_anyone(&mut HashSet::new(), ask).await?;
             self.brokers().learn(&answer);
             let rights = Some(answer.cluster_authorized_operations).filter(|bits| tells && *bits != i32::MIN);
             Ok(rights.map(|bits| bits & DESCRIBE != 0))
@@ -152,19 +191,44 @@ impl Cluster {
     /// Committed positions of one group, in topic and partition order.
     ///
     /// # Errors
-    /// When the coordinator refuses, or does not answer for as long as `patience`.
-    pub async fn group_offsets(&self, group: &Group, patience: Duration) -> Result<Vec<GroupOffset>, WireError> {
-        let work = self.retrying_for(patience, async || {
-            let broker = self.coordinator(&group.id, GROUP).await?;
-            let connection = self.broker(broker, CONTROL, None).await?;
-            match group.kind.as_str() {
-                "share" => share_offsets(&connection, &group.id).await,
-                _ => committed_offsets(&connection, &group.id).await, // every other kind commits as consumers do
+    /// When the coordinator refuses, or does not answer for as long as `patience` says.
+    pub async fn group_offsets(
+        &self,
+        group: &Group,
+        patience: &CoordinatorPatience,
+    ) -> Result<Vec<GroupOffset>, WireError> {
+        let late = || WireError::no_progress(subject(&group.id), "its coordinator did not answer in time");
+        let at = Cell::new(None);
+        let ended = |last| WireError::Deadline { seconds: patience.limit.as_secs(), last: Box::new(last) };
+        let work = self.retrying_for(patience.limit, async || {
+            at.set(None);
+            let asked = async {
+                let broker = self.coordinator(&group.id, GROUP).await?;
+                at.set(Some(broker));
+                if patience.is_over(Some(broker), Fault::Silent) {
+                    return Err(ended(late()));
+                }
+                let connection = self.broker(broker, CONTROL, None).await?;
+                match group.kind.as_str() {
+                    "share" => share_offsets(&connection, &group.id).await,
+                    _ => committed_offsets(&connection, &group.id).await, // every other kind commits as consumers do
+                }
+            };
+            let may_pass = |error: &WireError| error.retry() != Retry::Never;
+            match asked.await {
+                Err(error) if may_pass(&error) && patience.is_over(at.get(), Fault::Refuses) => Err(ended(error)),
+                asked => asked,
             }
         });
-        let late = || WireError::no_progress(subject(&group.id), "its coordinator did not answer in time");
-        // Twice: the deadline of the tries counts from the first failure on.
-        let mut out = tokio::time::timeout(patience * 2, work).await.unwrap_or_else(|_| Err(late()))?;
+        // The deadline of the tries counts from the first failure on; a coordinator may be silent from the start.
+        let asked = tokio::time::timeout(patience.limit + GRACE, work).await.unwrap_or_else(|_| Err(late()));
+        if let Err(error) = &asked
+            && !error.is_final()
+        {
+            let fault = if error.broker_code().is_some() { Fault::Refuses } else { Fault::Silent };
+            patience.give_up(at.get(), fault);
+        }
+        let mut out = asked?;
         out.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         Ok(out)
     }

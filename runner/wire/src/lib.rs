@@ -38,6 +38,7 @@ mod sasl;
 
 mod cluster;
 
+mod anyone;
 mod dialling;
 mod probe;
 
@@ -64,7 +65,7 @@ pub use connection::Connection;
 pub use dial::{Dialer, Stream, TcpDialer, reason as dial_words};
 pub use error::WireError;
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
-pub use groups::{Group, GroupOffset, Groups};
+pub use groups::{CoordinatorPatience, Group, GroupOffset, Groups};
 pub use keys::About;
 pub use leaders::{Answers, Key};
 pub use listener::Misfit;

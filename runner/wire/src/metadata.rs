@@ -4,6 +4,7 @@
 //! topic does not exist is believed only when several looks agree.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use crate::brokers::{Address, BrokerId};
 use crate::cluster::Cluster;
+use crate::connection::Connection;
 use crate::{Request, Retry, WireError, code};
 
 /// Looks that must find a topic unknown before that is believed: a broker that just started does not know all of them.
@@ -112,27 +114,25 @@ impl Cluster {
         }
     }
 
-    /// One look, at a broker that is not among `asked` where there is one; it is added to them.
+    /// One look, at a broker that is not among `asked` where there is one; whoever was asked is added to them.
     pub(crate) async fn look(
         &self,
         names: Option<&[String]>,
         asked: &mut HashSet<BrokerId>,
     ) -> Result<Vec<Topic>, WireError> {
-        let (broker, connection) = self.control_of_another(asked).await?;
-        if !asked.insert(broker) {
-            // All were asked: the turn begins again.
-            asked.clear();
-            asked.insert(broker);
-        }
         let wanted = names.map(|names| {
             let topic = |name: &String| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
             names.iter().map(topic).collect::<Vec<_>>()
         });
         let request = MetadataRequest::default().with_topics(wanted).with_allow_auto_topic_creation(false);
-        let answer = match connection.call(&request, Duration::ZERO).await {
-            Ok(answer) => answer,
-            Err(error) => return Err(self.explain_hang_up(&connection, error).await),
+        let request = &request;
+        let ask = |connection: Arc<Connection>| async move {
+            match connection.call(request, Duration::ZERO).await {
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(self.explain_hang_up(&connection, error).await),
+            }
         };
+        let (connection, answer) = self.ask_anyone(asked, ask).await?;
         self.brokers().learn(&answer);
         let cluster = self.cluster_id();
         let mut topics = Vec::with_capacity(answer.topics.len());
@@ -167,15 +167,17 @@ impl Cluster {
 
     /// The coordinator of a group (`kind` 0) or a transactional id (`kind` 1).
     pub(crate) async fn coordinator(&self, key: &str, kind: i8) -> Result<BrokerId, WireError> {
-        let connection = self.control().await?;
-        let key_bytes = StrBytes::from_string(key.to_owned());
-        let request = FindCoordinatorRequest::default().with_key_type(kind);
-        let request = if connection.version::<FindCoordinatorRequest>().is_some_and(|version| version >= 4) {
-            request.with_coordinator_keys(vec![key_bytes])
-        } else {
-            request.with_key(key_bytes)
+        let ask = |connection: Arc<Connection>| async move {
+            let key = StrBytes::from_string(key.to_owned());
+            let request = FindCoordinatorRequest::default().with_key_type(kind);
+            let request = if connection.version::<FindCoordinatorRequest>().is_some_and(|version| version >= 4) {
+                request.with_coordinator_keys(vec![key])
+            } else {
+                request.with_key(key)
+            };
+            connection.call(&request, Duration::ZERO).await
         };
-        let answer = connection.call(&request, Duration::ZERO).await?;
+        let (_, answer) = self.ask_anyone(&mut HashSet::new(), ask).await?;
         let (node, host, port, error) = match answer.coordinators.first() {
             Some(c) => (c.node_id.0, c.host.to_string(), c.port, c.error_code),
             None => (answer.node_id.0, answer.host.to_string(), answer.port, answer.error_code),

@@ -50,8 +50,12 @@ impl Cluster {
     /// # Errors
     /// When they may not be read, or the deadline passes.
     pub async fn broker_configs(&self) -> Result<BTreeMap<String, String>, WireError> {
+        let mut tries = 0;
         self.retrying(async || {
-            let id = self.broker_ids().first().copied().ok_or_else(|| WireError::no_leader("the list of brokers"))?;
+            // Only the broker itself tells its configs: another try asks another one.
+            let ids = self.broker_ids();
+            let id = ids.into_iter().cycle().nth(tries).ok_or_else(|| WireError::no_leader("the list of brokers"))?;
+            tries += 1;
             let resource = DescribeConfigsResource::default().with_resource_type(BROKER);
             let resource = resource.with_resource_name(StrBytes::from_string(id.to_string()));
             let request =

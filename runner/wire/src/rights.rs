@@ -1,12 +1,14 @@
 //! What brokers say that we may do to topics (KIP-430): asked beforehand, where a refusal would come in the middle of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 
 use crate::cluster::Cluster;
+use crate::connection::Connection;
 use crate::metadata::topic_name;
 use crate::{WireError, code};
 
@@ -65,12 +67,17 @@ impl Cluster {
         let request = MetadataRequest::default().with_topics(Some(wanted.collect()));
         let request = request.with_allow_auto_topic_creation(false);
         self.retrying(async || {
-            let connection = self.control().await?;
-            if connection.version::<MetadataRequest>().is_none_or(|version| version < TELLS) {
+            let request = &request;
+            let ask = |connection: Arc<Connection>| async move {
+                if connection.version::<MetadataRequest>().is_none_or(|version| version < TELLS) {
+                    return Ok(None);
+                }
+                let request = request.clone().with_include_topic_authorized_operations(true);
+                connection.call(&request, Duration::ZERO).await.map(Some)
+            };
+            let (_, Some(answer)) = self.ask_anyone(&mut HashSet::new(), ask).await? else {
                 return Ok(BTreeMap::new());
-            }
-            let request = request.clone().with_include_topic_authorized_operations(true);
-            let answer = connection.call(&request, Duration::ZERO).await?;
+            };
             let mut out = BTreeMap::new();
             for topic in answer.topics {
                 let Some(name) = topic.name else { continue }; // asked for by name, answered by name

@@ -60,6 +60,7 @@ impl Acts {
             std::thread::sleep(Duration::from_millis(200));
             watch.look();
             self.come_back(source, false);
+            watch.quorum(self.can_change());
         }
         let what = match self.rng.u32(0..100) {
             0..20 => self.take_away(source, "KILL"),
@@ -82,6 +83,7 @@ impl Acts {
                 Some("stop the runner")
             }
         };
+        watch.quorum(self.can_change());
         if let Some(what) = what {
             println!("act: {what}");
             *self.done.entry(what).or_insert(0) += 1;
@@ -101,6 +103,7 @@ impl Acts {
         self.done
     }
 
+    /// Whoever is away comes back when it is time.
     fn come_back(&mut self, source: &mut Kafka, at_once: bool) {
         let Some(Away { node, frozen, .. }) = self.away.take_if(|away| at_once || Instant::now() >= away.until) else {
             return;
@@ -108,7 +111,7 @@ impl Acts {
         if frozen { signal(source.pid(node), "CONT") } else { source.restart(node) }
     }
 
-    /// Whether topics can be changed now: the first node is the only controller.
+    /// Whether topics can be changed now: the first node is the only controller. Without it no partition gets another leader.
     fn can_change(&self) -> bool {
         self.away.as_ref().is_none_or(|away| away.node != 0)
     }

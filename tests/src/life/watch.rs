@@ -19,6 +19,9 @@ pub(super) struct Watch<'a> {
     spec: Value,
     live: Option<Live>,
     last_point: Instant,
+    /// For how long the cluster had no quorum since, and since when it has none now.
+    excused: Duration,
+    no_quorum: Option<Instant>,
     writes_ended: Instant,
     lag: u64,
     outcome: Outcome,
@@ -28,7 +31,17 @@ impl<'a> Watch<'a> {
     pub(super) fn start(bench: &'a Bench, spec: Value) -> Self {
         let live = Some(bench.live(&spec));
         let now = Instant::now();
-        Self { bench, spec, live, last_point: now, writes_ended: now, lag: u64::MAX, outcome: Outcome::default() }
+        Self {
+            bench,
+            spec,
+            live,
+            last_point: now,
+            excused: Duration::ZERO,
+            no_quorum: None,
+            writes_ended: now,
+            lag: u64::MAX,
+            outcome: Outcome::default(),
+        }
     }
 
     /// Reads what the run told since the last look; one that ended by itself is a fault, and is started again.
@@ -39,7 +52,9 @@ impl<'a> Watch<'a> {
             match event["event"].as_str() {
                 Some("committed") if event["sealed"] == true => self.point(at),
                 Some("progress") => self.lag = event["lag"].as_u64().unwrap_or(u64::MAX),
-                Some("warning" | "gap" | "timeline" | "member") => println!("  {event}"),
+                Some("committed" | "started" | "planned" | "warning" | "gap" | "timeline" | "member") => {
+                    println!("  {event}")
+                }
                 _ => {}
             }
         }
@@ -60,13 +75,24 @@ impl<'a> Watch<'a> {
     /// A recovery point came.
     fn point(&mut self, at: Instant) {
         let pause = at.duration_since(self.last_point);
-        let limit = Duration::from_secs(INTERVAL) * PATIENCE;
+        let excused = self.excused + self.no_quorum.map_or(Duration::ZERO, |since| at.duration_since(since));
+        let limit = Duration::from_secs(INTERVAL) * PATIENCE + excused;
         if pause > limit {
             self.fault(format!("no recovery point for {} s, more than {}", pause.as_secs(), limit.as_secs()));
         }
         self.outcome.longest = self.outcome.longest.max(pause);
         self.outcome.points += 1;
-        self.last_point = at;
+        (self.last_point, self.excused) = (at, Duration::ZERO);
+        self.no_quorum = self.no_quorum.map(|since| since.max(at));
+    }
+
+    /// Whether the cluster has a quorum now: points may be late for as long as it has none.
+    pub(super) fn quorum(&mut self, is_there: bool) {
+        if is_there {
+            self.excused += self.no_quorum.take().map_or(Duration::ZERO, |since| since.elapsed());
+        } else {
+            self.no_quorum.get_or_insert_with(Instant::now);
+        }
     }
 
     fn fault(&mut self, text: String) {

@@ -7,14 +7,16 @@ use std::time::Duration;
 use crate::script::{Ask, Door, Entry, Kafka, Reply, asked_for, metadata, metadata_of, options, versions};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::{
-    ApiKey, DescribeConfigsResponse, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, RequestKind,
-    ResponseKind,
+    ApiKey, BrokerId, DescribeConfigsResponse, FindCoordinatorResponse, ListGroupsResponse, ListOffsetsRequest,
+    ListOffsetsResponse, OffsetFetchResponse, RequestKind, ResponseKind,
 };
 use tokio::time::Instant;
-use wire::{Isolation, OffsetAt, WireError, code};
+use wire::{CoordinatorPatience, Group, Isolation, OffsetAt, WireError, code};
 
 const BROKERS: &[(i32, u16)] = &[(1, 1), (2, 2), (3, 3)];
 
@@ -206,6 +208,65 @@ async fn groups_of_a_broker_that_is_away_are_told_as_missing() {
     assert_eq!(ids, ["g1", "g3"]);
     assert_eq!(groups.unanswered.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
     assert!(since.elapsed() <= patience, "{:?}", since.elapsed());
+}
+
+/// A cluster whose first broker, which is the one that a client knows, answers nothing any more once it is told to.
+fn freezing(frozen: &Arc<AtomicBool>) -> Kafka {
+    let frozen = Arc::clone(frozen);
+    Kafka::new(move |ask| match &ask.request {
+        _ if ask.port == 1 && frozen.load(Ordering::Relaxed) => Reply::Nothing,
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) => topics(ask, BROKERS, 0, &[2]),
+        RequestKind::DescribeConfigs(_) => configs(ask, |_| 0),
+        // Groups whose name ends with 1 are those of the first broker.
+        RequestKind::FindCoordinator(request) => {
+            let key = request.coordinator_keys.first().unwrap();
+            let id = if key.ends_with('1') { 1 } else { 2 };
+            let found = Coordinator::default().with_node_id(BrokerId(id)).with_host("kafka".into()).with_port(id);
+            let answer = FindCoordinatorResponse::default().with_coordinators(vec![found.with_key(key.clone())]);
+            Reply::Answer(ResponseKind::FindCoordinator(answer))
+        }
+        RequestKind::OffsetFetch(request) => {
+            let group = request.groups.first().unwrap();
+            let answer = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
+            Reply::Answer(ResponseKind::OffsetFetch(OffsetFetchResponse::default().with_groups(vec![answer])))
+        }
+        other => panic!("unexpected {other:?}"),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_freezes_holds_up_no_question_that_others_answer() {
+    let frozen = Arc::new(AtomicBool::new(false));
+    let limit = Duration::from_secs(3);
+    for question in ["metadata", "configs", "rights", "leader"] {
+        frozen.store(false, Ordering::Relaxed);
+        let cluster = freezing(&frozen).connect(options()).await;
+        frozen.store(true, Ordering::Relaxed);
+        let since = Instant::now();
+        match question {
+            "metadata" => drop(cluster.topics(Some(&names())).await.unwrap()),
+            "configs" => drop(cluster.topic_configs(&names()).await.unwrap()),
+            "rights" => drop(cluster.rights(&names()).await.unwrap()),
+            _ => assert_eq!(cluster.leader("t", 0).await.unwrap(), 2),
+        }
+        assert!(since.elapsed() <= limit, "{question}: {:?}", since.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_coordinator_is_waited_for_once() {
+    let frozen = Arc::new(AtomicBool::new(false));
+    let cluster = freezing(&frozen).connect(options()).await;
+    frozen.store(true, Ordering::Relaxed);
+    let patience = CoordinatorPatience::new(Duration::from_secs(5));
+    let since = Instant::now();
+    for number in 0..200 {
+        let group = Group { id: format!("g{number}"), kind: "classic".into(), state: "Empty".into() };
+        let offsets = cluster.group_offsets(&group, &patience).await;
+        assert_eq!(offsets.is_err(), group.id.ends_with('1'), "{}: {offsets:?}", group.id);
+    }
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
