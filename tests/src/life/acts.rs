@@ -60,7 +60,7 @@ impl Acts {
             std::thread::sleep(Duration::from_millis(200));
             watch.look();
             self.come_back(source, false);
-            watch.quorum(self.can_change());
+            watch.quorum(self.has_quorum());
         }
         let what = match self.rng.u32(0..100) {
             0..20 => self.take_away(source, "KILL"),
@@ -83,7 +83,7 @@ impl Acts {
                 Some("stop the runner")
             }
         };
-        watch.quorum(self.can_change());
+        watch.quorum(self.has_quorum());
         if let Some(what) = what {
             println!("act: {what}");
             *self.done.entry(what).or_insert(0) += 1;
@@ -111,9 +111,14 @@ impl Acts {
         if frozen { signal(source.pid(node), "CONT") } else { source.restart(node) }
     }
 
-    /// Whether topics can be changed now: the first node is the only controller. Without it no partition gets another leader.
-    fn can_change(&self) -> bool {
+    /// The first node is the only controller: without it no partition gets another leader.
+    fn has_quorum(&self) -> bool {
         self.away.as_ref().is_none_or(|away| away.node != 0)
+    }
+
+    /// Whether topics can be changed now. A client may ask a frozen broker, and then nobody knows what became of it.
+    fn can_change(&self) -> bool {
+        self.has_quorum() && self.away.as_ref().is_none_or(|away| !away.frozen)
     }
 
     /// Whether a broker may go: another one that fails before the replicas of the last have caught up would take

@@ -19,9 +19,8 @@ pub(super) struct Watch<'a> {
     spec: Value,
     live: Option<Live>,
     last_point: Instant,
-    /// For how long the cluster had no quorum since, and since when it has none now.
-    excused: Duration,
-    no_quorum: Option<Instant>,
+    /// From when to when the cluster had no quorum.
+    no_quorum: Vec<(Instant, Option<Instant>)>,
     writes_ended: Instant,
     lag: u64,
     outcome: Outcome,
@@ -36,8 +35,7 @@ impl<'a> Watch<'a> {
             spec,
             live,
             last_point: now,
-            excused: Duration::ZERO,
-            no_quorum: None,
+            no_quorum: Vec::new(),
             writes_ended: now,
             lag: u64::MAX,
             outcome: Outcome::default(),
@@ -53,7 +51,7 @@ impl<'a> Watch<'a> {
                 Some("committed") if event["sealed"] == true => self.point(at),
                 Some("progress") => self.lag = event["lag"].as_u64().unwrap_or(u64::MAX),
                 Some("committed" | "started" | "planned" | "warning" | "gap" | "timeline" | "member") => {
-                    println!("  {event}")
+                    println!("  {event}");
                 }
                 _ => {}
             }
@@ -75,24 +73,31 @@ impl<'a> Watch<'a> {
     /// A recovery point came.
     fn point(&mut self, at: Instant) {
         let pause = at.duration_since(self.last_point);
-        let excused = self.excused + self.no_quorum.map_or(Duration::ZERO, |since| at.duration_since(since));
-        let limit = Duration::from_secs(INTERVAL) * PATIENCE + excused;
+        let limit = Duration::from_secs(INTERVAL) * PATIENCE + self.without_quorum(at);
         if pause > limit {
             self.fault(format!("no recovery point for {} s, more than {}", pause.as_secs(), limit.as_secs()));
         }
         self.outcome.longest = self.outcome.longest.max(pause);
         self.outcome.points += 1;
-        (self.last_point, self.excused) = (at, Duration::ZERO);
-        self.no_quorum = self.no_quorum.map(|since| since.max(at));
+        self.last_point = at;
     }
 
     /// Whether the cluster has a quorum now: points may be late for as long as it has none.
     pub(super) fn quorum(&mut self, is_there: bool) {
-        if is_there {
-            self.excused += self.no_quorum.take().map_or(Duration::ZERO, |since| since.elapsed());
-        } else {
-            self.no_quorum.get_or_insert_with(Instant::now);
+        match (self.no_quorum.last_mut(), is_there) {
+            (Some((_, end @ None)), true) => *end = Some(Instant::now()),
+            (Some((_, None)), false) | (None | Some((_, Some(_))), true) => {}
+            (None | Some((_, Some(_))), false) => self.no_quorum.push((Instant::now(), None)),
         }
+    }
+
+    /// For how long the cluster had none between the last point and this moment.
+    fn without_quorum(&self, at: Instant) -> Duration {
+        let overlap = |(from, to): &(Instant, Option<Instant>)| {
+            let to = to.map_or(at, |to| to.min(at));
+            to.saturating_duration_since((*from).max(self.last_point))
+        };
+        self.no_quorum.iter().map(overlap).sum()
     }
 
     fn fault(&mut self, text: String) {
