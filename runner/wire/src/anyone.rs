@@ -74,32 +74,40 @@ impl Cluster {
         F: Future<Output = Result<T, WireError>>,
     {
         let asked = Mutex::new(asked);
-        let attempt = async || {
+        // `None`: nobody is left who was not asked.
+        let attempt = async |is_first: bool| {
             let avoid = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let (broker, connection) = self.control_of_another(&avoid).await?;
             {
                 let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
                 if !asked.insert(broker) {
-                    // All were asked: the turn begins again.
+                    if !is_first {
+                        return Ok(None);
+                    }
                     asked.clear();
                     asked.insert(broker);
                 }
             }
             let answer = ask(Arc::clone(&connection)).await?;
-            Ok((connection, answer))
+            Ok(Some((connection, answer)))
         };
-        let mut running = FuturesUnordered::new();
-        let mut started = 0;
+        let (mut running, mut started, mut last) = (FuturesUnordered::new(), 0, None);
         let mut next = Instant::now();
         loop {
             tokio::select! {
                 biased;
-                Some(done) = running.next() => match done {
-                    Err(_) if !running.is_empty() => {}
-                    done => return done,
-                },
+                Some(done) = running.next() => {
+                    match done {
+                        Ok(Some(answered)) => return Ok(answered),
+                        Ok(None) => {}
+                        Err(error) => last = Some(error),
+                    }
+                    if running.is_empty() && let Some(error) = last.take() {
+                        return Err(error);
+                    }
+                }
                 () = tokio::time::sleep_until(next), if started < MOST => {
-                    running.push(attempt());
+                    running.push(attempt(started == 0));
                     started += 1;
                     next = Instant::now() + SILENCE;
                 }
