@@ -97,6 +97,12 @@ codes! {
         "A broker answered in a way that shows what the listener is: it speaks TLS or does not, wants a login or has none, or is no listener of Kafka for clients. The message says which field to change, and to what; the same is found three times over 10 seconds before the run ends. The brokers' `listener.security.protocol.map` says what each listener is.";
     EndpointNotAllowed = "KB2015", Final, "an address is not among the endpoints that the installation allows",
         "A broker advertises an address that allowedEndpoints does not have, and nothing was sent there. The message names broker and address. Correct advertised.listeners of the broker, or have the address added to allowedEndpoints (a value of the chart; ALLOWED_ENDPOINTS of the operator).";
+    GroupIsLive = "KB2016", Final, "a consumer group has members",
+        "The committed offsets of a group that is consuming are not changed: its members would overwrite them, or skip and repeat records. The message names the members with client id and host. Stop the consumers and run again, or leave the group out.";
+    OffsetsNotCommitted = "KB2017", Final, "committed offsets of consumer groups are not as they should be",
+        "All records are restored. The message names groups and partitions: their commit was refused, or somebody committed another offset meanwhile. Stop the consumers of those groups and run again: it only does what is left.";
+    UnknownGroup = "KB2018", Final, "a consumer group that the specification names is not in the recovery point",
+        "The recovery point does not have the committed offsets that were asked for: the group's name is not there, its offsets could not be read when the backup was made, or the backup was made without consumerGroupSnapshot. Nothing was written. Compare restore.groups with the groups of the recovery point.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",

@@ -30,6 +30,11 @@ apis! {
     Fetch = FetchRequest, FetchResponse, |a| a.throttle_time_ms;
     ListOffsets = ListOffsetsRequest, ListOffsetsResponse, |a| a.throttle_time_ms;
     Metadata = MetadataRequest, MetadataResponse, |a| a.throttle_time_ms;
+    OffsetCommit = OffsetCommitRequest, OffsetCommitResponse, |a| a.throttle_time_ms;
+    DescribeGroups = DescribeGroupsRequest, DescribeGroupsResponse, |a| a.throttle_time_ms;
+    ConsumerGroupDescribe = ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, |a| a.throttle_time_ms;
+    ShareGroupDescribe = ShareGroupDescribeRequest, ShareGroupDescribeResponse, |a| a.throttle_time_ms;
+    AlterShareGroupOffsets = AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse, |a| a.throttle_time_ms;
     OffsetFetch = OffsetFetchRequest, OffsetFetchResponse, |a| a.throttle_time_ms;
     FindCoordinator = FindCoordinatorRequest, FindCoordinatorResponse, |a| a.throttle_time_ms;
     ListGroups = ListGroupsRequest, ListGroupsResponse, |a| a.throttle_time_ms;

@@ -60,6 +60,9 @@ pub mod code {
     pub const OPERATION_NOT_ATTEMPTED: i16 = E::OperationNotAttempted.code();
     pub const KAFKA_STORAGE_ERROR: i16 = E::KafkaStorageError.code();
     pub const UNKNOWN_PRODUCER_ID: i16 = E::UnknownProducerId.code();
+    pub const ILLEGAL_GENERATION: i16 = E::IllegalGeneration.code();
+    pub const UNKNOWN_MEMBER_ID: i16 = E::UnknownMemberId.code();
+    pub const NON_EMPTY_GROUP: i16 = E::NonEmptyGroup.code();
     pub const GROUP_ID_NOT_FOUND: i16 = E::GroupIdNotFound.code();
     pub const FENCED_LEADER_EPOCH: i16 = E::FencedLeaderEpoch.code();
     pub const UNKNOWN_LEADER_EPOCH: i16 = E::UnknownLeaderEpoch.code();

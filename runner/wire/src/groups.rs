@@ -21,7 +21,7 @@ use crate::connection::Connection;
 use crate::{Request, Retry, WireError};
 
 /// Key type of groups in coordinator look-ups.
-const GROUP: i8 = 0;
+pub(crate) const GROUP: i8 = 0;
 /// The newest version of Metadata that tells what we may do to the cluster (KIP-430).
 const TELLS_RIGHTS: i16 = 10;
 /// The right to describe, as a bit of such an answer.
@@ -234,7 +234,7 @@ impl Cluster {
     }
 }
 
-fn group_id(id: &str) -> GroupId {
+pub(crate) fn group_id(id: &str) -> GroupId {
     GroupId(StrBytes::from_string(id.to_owned()))
 }
 

@@ -44,10 +44,14 @@ requests! {
     ListOffsets = 2, 2..=7;
     // Before version 4 a question makes the topic that it asks for.
     Metadata = 3, 4..=12;
+    // Version 10 names topics by id only.
+    OffsetCommit = 8, 2..=9;
     // From version 2 on one question is about all topics of a group.
     OffsetFetch = 9, 2..=9;
     // Version 0 knows no transactional ids.
     FindCoordinator = 10, 1..=4;
+    // Version 6 makes an error of a group that is not there.
+    DescribeGroups = 15, 0..=5;
     ListGroups = 16, 0..=5;
     // After version 0 the mechanism's messages come without frames.
     SaslHandshake = 17, 1..=1;
@@ -64,7 +68,10 @@ requests! {
     SaslAuthenticate = 36, 0..=2;
     IncrementalAlterConfigs = 44, 0..=1;
     DescribeProducers = 61, 0..=0;
+    ConsumerGroupDescribe = 69, 0..=1;
+    ShareGroupDescribe = 77, 1..=1;
     DescribeShareGroupOffsets = 90, 0..=0;
+    AlterShareGroupOffsets = 91, 0..=0;
 }
 
 impl std::fmt::Display for Request {
@@ -79,6 +86,15 @@ pub const BACKUP_NEEDS: &[Request] =
 
 /// What a backup with consumer groups asks for besides.
 pub const GROUP_NEEDS: &[Request] = &[Request::ListGroups, Request::FindCoordinator, Request::OffsetFetch];
+
+/// What a restore that takes consumer groups along asks for besides; what only some kinds of groups need is asked of those.
+pub const GROUP_RESTORE_NEEDS: &[Request] = &[
+    Request::ListGroups,
+    Request::FindCoordinator,
+    Request::OffsetFetch,
+    Request::DescribeGroups,
+    Request::OffsetCommit,
+];
 
 /// What every restore asks a broker for.
 pub const RESTORE_NEEDS: &[Request] = &[
