@@ -79,7 +79,9 @@ pub fn backup_needs(backup: &BackupSpec) -> Vec<Request> {
 pub fn restore_needs(restore: &RestoreSpec) -> Vec<Request> {
     let create = restore.create_topics.then_some(Request::CreateTopics);
     let purge = (restore.existing_topics == ExistingTopics::Purge).then_some(Request::DeleteRecords);
-    wire::RESTORE_NEEDS.iter().copied().chain(create).chain(purge).collect()
+    let groups = restore.groups.as_ref().filter(|groups| groups.commit);
+    let groups = groups.map_or(&[][..], |_| wire::GROUP_RESTORE_NEEDS);
+    wire::RESTORE_NEEDS.iter().chain(groups).copied().chain(create).chain(purge).collect()
 }
 
 /// Reaches the cluster, which must offer every request of `needs`: a run that cannot end does not begin.

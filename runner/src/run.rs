@@ -82,7 +82,7 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
         }
         Action::Restore(spec_part) => {
             report.kind = "restore".into();
-            restore::run(context, emitter, spec, spec_part, report).await
+            Box::pin(restore::run(context, emitter, spec, spec_part, report)).await
         }
     }
 }

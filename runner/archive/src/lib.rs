@@ -51,6 +51,7 @@ mod catalog;
 mod sums;
 
 mod point;
+mod point_groups;
 
 mod read;
 mod upload;
@@ -87,6 +88,7 @@ pub use leftovers::Leftovers;
 pub use lost::LostSegment;
 pub use open::{Paths, ambient_identity, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
+pub use point_groups::PointGroups;
 pub use probe::{Finding, probe};
 pub use problem::Problem;
 pub use read::{BatchStream, ReadBatch};

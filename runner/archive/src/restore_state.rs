@@ -139,6 +139,20 @@ impl RestoreJournal {
         Ok(digest)
     }
 
+    /// Saves committed offsets of consumer groups as they are before the restore changes them, under a name that nothing
+    /// had before. Returns where, for people.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub async fn save_offsets(&self, id: &str, offsets: Vec<u8>) -> Result<String, ArchiveError> {
+        let (key, bytes) = (Path::from(format!("{}/offsets/{id}.json", self.folder)), Bytes::from(offsets));
+        if settle::create(&self.store, &key, &bytes).await? != Settled::Ours {
+            return Err(ArchiveError::damaged(self.store.show(&key), "another object has this name"));
+        }
+        self.store.shows(&key, bytes.len() as u64).await?;
+        Ok(self.store.show(&key))
+    }
+
     /// The plan with this digest.
     ///
     /// # Errors

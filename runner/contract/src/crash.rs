@@ -74,6 +74,10 @@ places! {
     AllProduced = "all-produced",
     /// Topics have their final configs.
     ConfigsFinal = "configs-final",
+    /// The offsets of a consumer group are about to be committed.
+    CommittingOffsets = "committing-offsets",
+    /// They are committed, and the state does not say so.
+    OffsetsCommitted = "offsets-committed",
     /// The state says that the restore is finished.
     FinishSaved = "finish-saved",
 }

@@ -29,6 +29,7 @@ pub mod store_spec;
 pub mod store_url;
 
 pub mod backup_spec;
+pub mod group_restore;
 pub mod set_owner;
 
 pub mod restore_spec;
@@ -41,6 +42,7 @@ pub mod member;
 pub mod point_line;
 
 pub mod event;
+pub mod group_line;
 pub mod report;
 
 pub use allowed::AllowedEndpoints;
@@ -50,6 +52,8 @@ pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
 pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
 pub use event::{Bound, Event, EventKind, OutputStream, Pace};
+pub use group_line::{GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset};
+pub use group_restore::GroupRestore;
 pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use member::{GroupChange, GroupPresence, MemberChange, Membership};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Failure, GroupChange, MemberChange, PointLine};
+use crate::{Failure, GroupChange, GroupLine, GroupOutcome, MemberChange, OffsetsBefore, PointLine};
 
 /// Most bytes that Kubernetes keeps of a termination message.
 pub const TERMINATION_LIMIT: usize = 4096;
@@ -27,6 +27,9 @@ pub struct Lengths {
     pub members: u64,
     /// Of `groups`.
     pub groups: u64,
+    /// Of `positions`.
+    #[serde(default)]
+    pub positions: u64,
 }
 
 /// What a run did.
@@ -89,6 +92,12 @@ pub struct Report {
     /// Consumer groups of the last recovery point whose positions are not in this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupChange>,
+    /// Where consumer groups stand in the target of a restore, by group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<GroupLine>,
+    /// Where the committed offsets are that consumer groups had before a restore changed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offsets_before: Option<OffsetsBefore>,
     /// How long the lists were before they were shortened; absent when they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortened: Option<Lengths>,
@@ -143,6 +152,13 @@ impl Report {
         cut.members.truncate(3);
         cut.groups.sort_by_key(|group| !group.change.is_missing());
         cut.groups.truncate(3);
+        // What failed comes first; their offsets stand in the full report.
+        cut.positions.sort_by_key(|group| group.outcome != GroupOutcome::Failed);
+        cut.positions.truncate(3);
+        for group in &mut cut.positions {
+            group.offsets.clear();
+            group.reason = group.reason.as_deref().map(|reason| shorten(reason, 200));
+        }
         cut.unreadable.truncate(3);
         if let Some(refusals) = &mut cut.refusals {
             refusals.truncate(3);
@@ -160,6 +176,7 @@ impl Report {
             cut.held_back.clear();
             cut.members.clear();
             cut.groups.clear();
+            cut.positions.clear();
             cut.unreadable.clear();
         }
         whole(&cut)
@@ -175,6 +192,7 @@ impl Report {
             held_back: self.held_back.len() as u64,
             members: self.members.len() as u64,
             groups: self.groups.len() as u64,
+            positions: self.positions.len() as u64,
         })
     }
 }

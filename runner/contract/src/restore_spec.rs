@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backup_spec::default_true;
+use crate::group_restore::GroupRestore;
 use crate::limits::RateLimit;
 use crate::names;
 use crate::selection::PatternSyntax;
@@ -52,6 +53,9 @@ pub struct RestoreSpec {
     /// Source partitions (`topic/0`) that are restored as an older timeline saw them, before the source's log was cut.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub timelines: BTreeMap<String, u32>,
+    /// Take the committed offsets of consumer groups along; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupRestore>,
     /// Where the state of this restore is kept, when the archive's storage is read-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_storage: Option<StoreSpec>,
@@ -279,6 +283,11 @@ impl RestoreSpec {
         }
         for (field, rule) in self.state_storage.iter().flat_map(StoreSpec::findings) {
             say(format!("stateStorage.{field}"), rule);
+        }
+        let mut found = Vec::new();
+        self.groups.iter().for_each(|groups| groups.check(&mut found));
+        for (field, rule) in found {
+            say(format!("groups.{field}"), rule);
         }
         if self.source_partitions.iter().any(|p| *p < 0) {
             say("sourcePartitions".into(), "partitions count from 0".into());

@@ -5,6 +5,7 @@ use contract::{Code, Failure, Report, RestoreSpec, WhenNewer};
 use wire::Cluster;
 
 use super::facts::{same_topics, spans};
+use super::groups;
 use super::state::RestoreState;
 use super::tails::deleted;
 use crate::emit::Emitter;
@@ -16,6 +17,8 @@ pub(crate) enum Next {
     Nothing,
     /// It begins anew, from a newer recovery point.
     Anew,
+    /// Its records are there; offsets of consumer groups are left to commit.
+    Groups,
 }
 
 /// Looks at the target of a completed restore and for a newer point.
@@ -51,7 +54,7 @@ pub(crate) async fn look(
         }
         emitter.warn(text);
     }
-    Ok(Next::Nothing)
+    Ok(if groups::are_left(state, part)? { Next::Groups } else { Next::Nothing })
 }
 
 async fn check_target(cluster: &Cluster, state: &RestoreState, emitter: &Emitter) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ fn is_for_good(failure: &Failure, started: bool) -> bool {
 /// Ends the restore when the failure is for good; whatever goes wrong with that is only said. Returns the failure that the
 /// run ends with: an attempt that was overtaken changes nothing any more, and says so.
 pub(crate) async fn after(restore: &mut Restore<'_>, failure: Failure) -> Failure {
-    if failure.code.exit() != ExitCode::Final {
+    if failure.code.exit() != ExitCode::Final || restore.configs_are_final {
         return failure;
     }
     if !is_for_good(&failure, restore.state.started()) {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use contract::{CrashPoint, Failure, Report, crash};
 
-use super::Restore;
 use super::configs::{Expiry, expiring};
 use super::facts::same_topics;
 use super::plan::{RestorePlan, TopicPlan};
 use super::state::{Ended, TargetTopic};
+use super::{Restore, groups};
 
 /// Gives topics their final configs and marks the restore as completed.
 ///
@@ -29,6 +29,8 @@ pub(crate) async fn finish(restore: &mut Restore<'_>, plan: &RestorePlan, report
         }
     }
     crash::at(CrashPoint::ConfigsFinal);
+    restore.configs_are_final = true;
+    groups::restore(restore, plan, report).await?;
     restore.state.ended = Some(Ended::Completed);
     restore.save().await?;
     crash::at(CrashPoint::FinishSaved);

@@ -64,6 +64,8 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         create_topics: _,
         default_replication_factor: _,
         accept: _,
+        // What is left to do once all records are in the target; the state says which of it is done.
+        groups: _,
         // Who was expected: looked at before the first attempt, and the state names the point itself from then on.
         owner: _,
         // How fast and how safely: an attempt may do it in another way than the one before.

@@ -1,14 +1,13 @@
-//! Where a source offset stands in the target of a restore: computed for the offsets asked, from the counts in the
-//! index and the blocks around them.
+//! Where a source offset stands in the target of a restore.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use archive::{RestoreJournal, Wanted};
-use batch::{Decompressor, RecordPlace, Window, places};
+use archive::RestoreJournal;
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
 use super::identity::Identity;
 use super::plan::RestorePlan;
+use super::standing::standings;
 use super::state::RestoreState;
 use crate::connect;
 use crate::context::Context;
@@ -61,54 +60,19 @@ pub(crate) async fn lookup(
     let place = state.partitions.iter().position(mine).ok_or_else(missing)?;
     // Source partitions that go to the same target come one after the other.
     let meets = |earlier: &&i32| **earlier < partition && planned.route.single(**earlier) == Some(target);
-    let mut before = 0;
-    for earlier in planned.partitions.iter().filter(meets) {
-        before += restored_before(&point, &plan, (planned.source_id, *earlier), i64::MAX).await?;
-    }
+    let earlier: Vec<_> = planned.partitions.iter().filter(meets).map(|p| (planned.source_id, *p)).collect();
+    let mut asked: BTreeMap<_, BTreeSet<i64>> = earlier.iter().map(|key| (*key, BTreeSet::new())).collect();
+    let mine = (planned.source_id, partition);
+    asked.insert(mine, offsets.iter().copied().collect());
+    let found = standings(&point, &plan, &asked, state.left_out > 0).await?;
+    let before: u64 = earlier.iter().filter_map(|key| found.get(key)).map(|standings| standings.total).sum();
     let mut out = Vec::new();
     for source in offsets {
-        let count = before + restored_before(&point, &plan, (planned.source_id, partition), *source).await?;
-        let target = state.target_offset(place, count);
+        let standing = found.get(&mine).and_then(|standings| standings.at.get(source));
+        let target = standing.and_then(|standing| state.target_offset(place, before + standing.before));
         let target =
             target.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?;
         out.push(Found { source: *source, target });
     }
     Ok(out)
-}
-
-/// How many records before `offset` a restore puts into the target.
-async fn restored_before(
-    point: &archive::Point,
-    plan: &RestorePlan,
-    (topic, partition): (uuid::Uuid, i32),
-    offset: i64,
-) -> Result<u64, Failure> {
-    let (window, timelines) = (plan.window, plan.timelines());
-    let (mut count, mut from) = (0, i64::MIN);
-    let mut closed = false;
-    let mut take = |_: uuid::Uuid, row: &archive::SegmentRow| {
-        // Counts of whole rows are exact only when no window cuts into them.
-        let replaced = row.next > timelines.end_of(topic, partition, row.timeline);
-        closed |= row.next > offset || replaced || window != Window::ALL;
-        if !closed {
-            count += row.committed;
-            from = row.next;
-        }
-    };
-    point.each_row(Some(&HashSet::from([(topic, partition)])), &mut take).await?;
-    let wanted = Wanted::new(HashMap::from([((topic, partition), from)]), timelines, window);
-    let mut stream = point.stream(wanted).await?;
-    let mut decompressor = Decompressor::default();
-    while let Some(share) = stream.next().await? {
-        for batch in share.batches.iter().filter(|batch| batch.header.last_offset() >= from) {
-            if batch.header.base_offset >= offset {
-                return Ok(count);
-            }
-            let damaged = |error: batch::BatchError| Failure::new(Code::ArchiveDamaged, error.to_string());
-            let range = share.from..offset.min(share.until);
-            let counts = |place: RecordPlace| window.contains(place.timestamp) && range.contains(&place.offset);
-            places(batch, &mut decompressor, |place| count += u64::from(counts(place))).map_err(damaged)?;
-        }
-    }
-    Ok(count)
 }

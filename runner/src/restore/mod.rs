@@ -50,6 +50,11 @@ mod watch;
 
 mod attempt;
 mod ending;
+
+mod standing;
+
+mod groups;
+
 mod finish;
 
 mod done;
@@ -88,6 +93,8 @@ pub(crate) struct Restore<'a> {
     pub(crate) limiter: Limiter,
     /// The longest that one epoch may last.
     pub(crate) longest_epoch: Duration,
+    /// Topics have their final configs: only the committed offsets of groups are left to do.
+    pub(crate) configs_are_final: bool,
 }
 
 impl Restore<'_> {
@@ -160,6 +167,7 @@ pub async fn run(
         Some(state) => match sides.over(&journal, &state, report).await? {
             Next::Nothing => return Ok(()),
             Next::Anew => None,
+            Next::Groups => return sides.only_groups(journal, state, report).await,
         },
         None => None,
     };
@@ -190,6 +198,7 @@ async fn carry_out(
         } else {
             restore.claim(plan).await?;
             crash::at(CrashPoint::TargetsClaimed);
+            groups::keep_offsets(restore, plan).await?;
             prepare::prepare(restore, plan, resumed).await?;
         }
         let ends = attempt::produce(restore, plan, report).await?;
@@ -218,6 +227,25 @@ impl<'a> Sides<'a> {
             }
             None => Ok(Next::Anew),
         }
+    }
+
+    /// Commits the offsets of groups after a restore that is completed.
+    async fn only_groups(
+        &self,
+        journal: RestoreJournal,
+        state: RestoreState,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
+        let point = load_point(&self.store, self.part, Some(&state)).await?;
+        self.tell_start(&point, true, report);
+        let mut restore = self.restore(point, journal, state).await?;
+        report.changed = true;
+        groups::keep_offsets(&mut restore, &plan).await?;
+        groups::restore(&mut restore, &plan, report).await?;
+        restore.save().await?;
+        report.outcome = "Completed".into();
+        Ok(())
     }
 
     /// Makes the plan, saves it, and the state that names it.
@@ -289,6 +317,7 @@ impl<'a> Sides<'a> {
             state,
             limiter: Limiter::new(self.part.rate_limit),
             longest_epoch,
+            configs_are_final: false,
         })
     }
 
@@ -310,6 +339,7 @@ impl<'a> Sides<'a> {
         let (cluster, restore) = (self.identity.cluster(), self.identity.hex());
         let claims = Claims { states: &self.states, cluster, restore, nonce: &nonce };
         let held = claims.look(&things(&self.spec.namespace, &self.spec.name, &proposal.plan)).await?;
+        groups::propose(&self.cluster, point, self.part, &mut proposal).await?;
         // Who is in the way says more than what it did to the target.
         proposal.refusals.splice(0..0, held);
         Ok(proposal)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use archive::{Digest, Point};
-use contract::Failure;
+use contract::{Failure, OffsetsBefore};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -36,8 +36,30 @@ pub(crate) struct RestoreState {
     /// Records that were left out then, because they cannot be read.
     #[serde(default)]
     pub(crate) left_out: u64,
+    /// Consumer groups whose offsets are committed.
+    #[serde(default)]
+    pub(crate) groups: GroupsDone,
     /// How it ended for good: configs are final or put back, and its claims hold no longer.
     pub(crate) ended: Option<Ended>,
+}
+
+/// What is done of the committed offsets of consumer groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GroupsDone {
+    /// Digest of `restore.groups` as JSON, which `is_complete` is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) of: Option<Digest>,
+    /// Groups of the target whose offsets are committed and were read back, with the group of the source that they are from.
+    /// They are never committed again: their consumers may have gone on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) done: BTreeMap<String, String>,
+    /// All of them are.
+    #[serde(default)]
+    pub(crate) is_complete: bool,
+    /// Where the offsets are that the groups had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<OffsetsBefore>,
 }
 
 /// How a restore ended for good.
@@ -48,6 +70,20 @@ pub(crate) enum Ended {
     Completed,
     /// It never goes on; where records were produced, every further attempt ends so, too.
     Failed(Failure),
+}
+
+impl GroupsDone {
+    /// Whether the offsets of this group of the source are committed in this group of the target.
+    pub(crate) fn has(&self, source: &str, target: &str) -> bool {
+        self.done.get(target).is_some_and(|from| from == source)
+    }
+
+    /// Goes on with this specification; what is done stays done.
+    pub(crate) fn go_on(&mut self, of: Digest) {
+        if self.of.as_ref() != Some(&of) {
+            (self.of, self.is_complete) = (Some(of), false);
+        }
+    }
 }
 
 /// A target topic.

@@ -28,6 +28,9 @@ pub struct Proposal {
     /// Transactions that the time window cuts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cut_transactions: Vec<CutTransaction>,
+    /// Which consumer groups are taken along, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// How long it may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) estimate: Option<Estimate>,
@@ -42,6 +45,7 @@ impl Proposal {
             warnings: Vec::new(),
             expires: BTreeMap::new(),
             cut_transactions: Vec::new(),
+            groups: Vec::new(),
             estimate: None,
         }
     }
@@ -92,6 +96,9 @@ impl Proposal {
             for expiry in self.expires.get(&topic.target).into_iter().flatten() {
                 let _ = write!(out, "\n    {} would delete restored records", safe(expiry));
             }
+        }
+        for (number, line) in self.groups.iter().enumerate() {
+            let _ = write!(out, "\n  {}{}", if number == 0 { "" } else { "  " }, safe(line));
         }
         if let Some(estimate) = &self.estimate {
             let _ = write!(out, "\n  time: {}", estimate.text());

@@ -1,0 +1,80 @@
+//! What a restore does with the committed offsets of consumer groups.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::selection::{PatternSyntax, Selection};
+
+/// Which consumer groups of a recovery point a restore takes along, and whether it commits their offsets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupRestore {
+    /// Groups of the recovery point, by id or pattern; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Groups to leave out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// How the patterns are written.
+    #[serde(default)]
+    pub pattern_syntax: PatternSyntax,
+    /// Group of the source to group of the target; others keep their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mapping: BTreeMap<String, String>,
+    /// Do not save the offsets that the groups have in the target before they are changed.
+    #[serde(default)]
+    pub without_snapshot: bool,
+    /// Commit the offsets once all records are in the target. Without it the report says where each group would stand.
+    #[serde(default)]
+    pub commit: bool,
+}
+
+impl GroupRestore {
+    /// The target's id of a source group.
+    #[must_use]
+    pub fn target_of<'a>(&'a self, source: &'a str) -> &'a str {
+        self.mapping.get(source).map_or(source, String::as_str)
+    }
+
+    /// The compiled patterns.
+    ///
+    /// # Errors
+    /// The pattern that does not compile, and why.
+    pub fn selection(&self) -> Result<Selection, String> {
+        Selection::new(&self.include, &self.exclude, self.pattern_syntax)
+    }
+
+    /// Rules inside; paths are relative to this block.
+    pub(crate) fn check(&self, out: &mut Vec<(String, String)>) {
+        if let Err(rule) = self.selection() {
+            out.push(("include".into(), rule));
+        }
+        let mut targets = BTreeMap::new();
+        for (source, target) in &self.mapping {
+            if target.is_empty() {
+                out.push((format!("mapping.{source}"), "is empty; write the id of a group".into()));
+            }
+            if let Some(other) = targets.insert(target, source) {
+                let rule = format!("is {target:?}, which {other:?} maps to as well; target groups must differ");
+                out.push((format!("mapping.{source}"), rule));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_groups_never_become_one() {
+        let mapping = [("a", "x"), ("b", "x"), ("c", "")].map(|(from, to)| (from.to_owned(), to.to_owned()));
+        let groups = GroupRestore { mapping: mapping.into(), ..GroupRestore::default() };
+        let mut out = Vec::new();
+        groups.check(&mut out);
+        let fields: Vec<_> = out.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["mapping.b", "mapping.c"], "{out:?}");
+    }
+}

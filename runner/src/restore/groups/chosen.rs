@@ -1,0 +1,187 @@
+//! Which consumer groups a restore takes along, with the committed offsets that lie in its topics.
+
+use std::collections::BTreeMap;
+
+use archive::{GroupPosition, GroupSnapshot, Point, PointGroups};
+use contract::{Code, Failure, GroupPresence, GroupRestore};
+
+use crate::restore::plan::RestorePlan;
+
+/// The groups that were chosen, and what speaks against that.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// The recovery point whose offsets they are.
+    pub(crate) point: String,
+    /// In order of their ids.
+    pub(crate) groups: Vec<ChosenGroup>,
+    pub(crate) refusals: Vec<Failure>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A group of the source.
+#[derive(Debug, Clone)]
+pub(crate) struct ChosenGroup {
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    /// Its id in the target.
+    pub(crate) target: String,
+    /// Offsets by position of the topic in the plan and source partition.
+    pub(crate) offsets: BTreeMap<(usize, i32), GroupPosition>,
+    /// Offsets of topics and partitions that are not restored.
+    pub(crate) elsewhere: u64,
+}
+
+/// Chooses groups of the recovery point; where the restore ends with a time, of the newest point that is not after it.
+///
+/// # Errors
+/// When the archive cannot be read, or a pattern does not compile.
+pub(crate) async fn choose(point: &Point, plan: &RestorePlan, spec: &GroupRestore) -> Result<Chosen, Failure> {
+    let end = Some(plan.window.end).filter(|end| *end < i64::MAX);
+    let mut early = None;
+    let found = match point.groups_not_after(end).await? {
+        None if end.is_some() => {
+            early = Some(format!(
+                "no recovery point before the end of the time window has committed offsets: those of {} are taken, and what \
+                 lies beyond the window stands at its end",
+                point.seal.point
+            ));
+            point.groups_not_after(None).await?
+        }
+        found => found,
+    };
+    let Some(found) = found else {
+        let text = format!(
+            "recovery point {} has no committed offsets: the backup was made without consumerGroupSnapshot; leave \
+             restore.groups out",
+            point.seal.point
+        );
+        let refusals = vec![Failure::new(Code::UnknownGroup, text)];
+        return Ok(Chosen { refusals, ..Chosen::default() });
+    };
+    let mut chosen = sort_out(found, plan, spec)?;
+    chosen.warnings.extend(early);
+    Ok(chosen)
+}
+
+/// The groups of a point that the specification wants.
+fn sort_out(found: PointGroups, plan: &RestorePlan, spec: &GroupRestore) -> Result<Chosen, Failure> {
+    let invalid = |rule: String| Failure::new(Code::SpecInvalid, format!("restore.groups.include {rule}"));
+    let selection = spec.selection().map_err(invalid)?;
+    let mut out = Chosen { point: found.point.clone(), ..Chosen::default() };
+    let is_named = |id: &str| selection.literals().iter().any(|name| name == id);
+    let unknown = |text: String| Failure::new(Code::UnknownGroup, text);
+    for name in selection.literals().iter().chain(spec.mapping.keys()) {
+        if !found.groups.iter().any(|group| group.group == *name && selection.matches(name)) {
+            out.refusals.push(unknown(format!(
+                "recovery point {} has no consumer group {name:?} among those that restore.groups names; correct the name",
+                found.point
+            )));
+        }
+    }
+    for group in &found.groups {
+        if !selection.matches(&group.group) {
+            continue;
+        }
+        if group.group.is_empty() {
+            out.warnings.push("the consumer group without an id is left out: brokers take no commit for it".into());
+            continue;
+        }
+        if let Some(missing) = group.missing {
+            let why = if missing == GroupPresence::Forbidden {
+                "the user of the backup may not describe it"
+            } else {
+                "its coordinator did not answer"
+            };
+            let text =
+                format!("recovery point {} lacks the offsets of consumer group {:?}: {why}", found.point, group.group);
+            if is_named(&group.group) {
+                out.refusals.push(unknown(format!("{text}; leave the group out, or take another recovery point")));
+            } else {
+                out.warnings.push(text);
+            }
+            continue;
+        }
+        out.groups.push(with_offsets(group, &found, plan, spec));
+    }
+    let mut targets = BTreeMap::new();
+    for group in &out.groups {
+        if let Some(other) = targets.insert(&group.target, &group.id) {
+            let text = format!(
+                "consumer groups {other:?} and {:?} would both become {:?}; leave one out, or map it to another id",
+                group.id, group.target
+            );
+            out.refusals.push(unknown(text));
+        }
+    }
+    Ok(out)
+}
+
+/// A group with its offsets in topics of the plan. A name that meant another topic then is another topic.
+fn with_offsets(group: &GroupSnapshot, found: &PointGroups, plan: &RestorePlan, spec: &GroupRestore) -> ChosenGroup {
+    let place = |position: &GroupPosition| {
+        let then = found.topics.iter().find(|topic| topic.live && topic.name == position.topic)?;
+        let number = plan.topics.iter().position(|topic| topic.source_id == then.id)?;
+        let planned = plan.topics.get(number)?;
+        planned.partitions.contains(&position.partition).then_some((number, position.partition))
+    };
+    let mut offsets = BTreeMap::new();
+    let mut elsewhere = 0;
+    for position in &group.offsets {
+        match place(position) {
+            Some(place) => drop(offsets.insert(place, position.clone())),
+            None => elsewhere += 1,
+        }
+    }
+    let (id, kind, target) = (group.group.clone(), group.kind.clone(), spec.target_of(&group.group).to_owned());
+    ChosenGroup { id, kind, target, offsets, elsewhere }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::restore::plan::TargetAction;
+    use crate::restore::plan::tests::{plan, topic};
+
+    fn group(id: &str, missing: Option<GroupPresence>, offsets: &[(&str, i32, i64)]) -> GroupSnapshot {
+        let position = |(topic, partition, offset): &(&str, i32, i64)| GroupPosition {
+            topic: (*topic).to_owned(),
+            partition: *partition,
+            offset: *offset,
+            leader_epoch: 5,
+            metadata: None,
+        };
+        let offsets = offsets.iter().map(position).collect();
+        GroupSnapshot { group: id.into(), kind: "classic".into(), state: "Empty".into(), offsets, missing }
+    }
+
+    fn chosen(groups: Vec<GroupSnapshot>, spec: &str) -> Chosen {
+        let topics = vec![archive::TopicState::new(uuid::Uuid::from_u128(7), "t", 3, 1)];
+        let found = PointGroups { point: "p".into(), topics, groups };
+        let plan = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
+        sort_out(found, &plan, &serde_json::from_str(spec).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn offsets_of_other_topics_and_partitions_are_left_alone_and_counted() {
+        let found = chosen(vec![group("a", None, &[("t", 0, 5), ("t", 2, 6), ("u", 0, 7)])], "{}");
+        assert_eq!((found.groups[0].offsets.len(), found.groups[0].elsewhere), (1, 2));
+        assert_eq!(found.groups[0].offsets[&(0, 0)].offset, 5);
+    }
+
+    #[test]
+    fn a_group_that_is_named_must_be_there() {
+        let groups =
+            || vec![group("a", None, &[]), group("", None, &[]), group("b", Some(GroupPresence::Forbidden), &[])];
+        let all = chosen(groups(), "{}");
+        assert_eq!((all.groups.len(), all.refusals.len(), all.warnings.len()), (1, 0, 2), "{all:?}");
+        for spec in [r#"{"include": ["c"]}"#, r#"{"include": ["b"]}"#, r#"{"mapping": {"x": "y"}}"#] {
+            let found = chosen(groups(), spec);
+            assert_eq!(found.refusals.len(), 1, "{spec}: {found:?}");
+            assert_eq!(found.refusals[0].code, Code::UnknownGroup);
+        }
+        let renamed = chosen(groups(), r#"{"mapping": {"a": "z"}}"#);
+        assert_eq!((renamed.refusals.len(), renamed.groups[0].target.as_str()), (0, "z"));
+        let both = chosen(vec![group("a", None, &[]), group("z", None, &[])], r#"{"mapping": {"a": "z"}}"#);
+        assert!(both.refusals[0].message.contains("would both become"), "{both:?}");
+    }
+}
