@@ -14,6 +14,7 @@ pub mod gcs;
 mod zookeeper;
 
 pub mod cluster;
+pub mod consumers;
 pub mod kafka;
 pub mod s3;
 pub mod store_faults;

@@ -315,12 +315,12 @@ fn what_comes_later_is_refused_by_name() {
     let object = cluster
         .wait(BACKUPS, "later", "held", "told", |object| is(object, "RetentionActive", "False", "NotImplemented"));
     assert!(condition(&object, "RetentionActive")["message"].as_str().unwrap().contains("spec.retention"));
-    let asks = json!({"offsetReset": {"enabled": true, "consumerGroups": ["shop"]}, "autoConsumerGroups": true});
+    let asks = json!({"rollback": {"autoRollbackOnFailure": true}});
     cluster.apply(&restore("later", "well", "held", asks)).unwrap();
     let object = cluster.wait(RESTORES, "later", "well", "failed", |object| phase(object) == "Failed");
     assert!(is(&object, "Stalled", "True", "NotImplemented"), "{}", object["status"]);
     let text = object["status"]["message"].as_str().unwrap();
-    assert!(text.contains("spec.offsetReset") && text.contains("spec.autoConsumerGroups"), "{text}");
+    assert!(text.contains("spec.rollback"), "{text}");
     assert!(cluster.list("jobs", "later").is_empty(), "nothing was started");
     let reset = json!({
         "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaOffsetReset", "metadata": {"name": "reset", "namespace": "later"},

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use contract::CrashPoint;
+use harness::consumers::{commit, committed};
 use harness::kafka::{Kafka, Options};
 use harness::mount::Mount;
 use harness::pair::{source, target};
@@ -109,11 +110,15 @@ fn continuous_backups_survive_an_end_at_every_place() {
 fn restores_survive_an_end_at_every_place() {
     let (bootstrap, topic, bench) = (source().bootstrap(), "f-restore", Bench::new());
     fill(&bootstrap, topic, 4_000, 1_000);
-    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok();
+    commit(&bootstrap, "f-group", topic, &[123]);
+    let backup = json!({"topics": [topic], "consumerGroupSnapshot": true});
+    bench.run(&bench.backup(topic, &bootstrap, backup)).ok();
     let mut outcome = Outcome { fault: "restore ends at every named place, twice".into(), ..Outcome::default() };
     for (number, (_, place)) in CrashPoint::ALL.iter().enumerate() {
         let to = format!("f-restored-{number}");
-        let restore = json!({"from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: to}});
+        let groups = json!({"commit": true, "include": ["f-group"], "mapping": {"f-group": to}});
+        let restore =
+            json!({"from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: to}, "groups": groups});
         let spec = bench.restore(&to, &target().bootstrap(), restore);
         let started = Instant::now();
         // First at a place that leaves something behind, then at the place itself: the second attempt fences.
@@ -130,6 +135,8 @@ fn restores_survive_an_end_at_every_place() {
             outcome.lost += lost;
             outcome.doubled += doubled;
         }
+        let offsets = committed(&target().bootstrap(), &to, &to);
+        assert_eq!(offsets[0].as_ref().map(|(offset, _)| *offset), Some(123), "{place}");
     }
     outcome.report();
 }

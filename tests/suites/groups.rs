@@ -2,27 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use harness::kafka::Kafka;
+use harness::consumers::{commit, printed, read_share_group};
 use harness::load::{self, Make};
 use harness::oracle::config;
 use harness::pair::source;
 use harness::runner::Bench;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
-
-/// Commits offsets with metadata in a group that nobody is a member of.
-fn commit(bootstrap: &str, group: &str, topic: &str, offsets: &[i64]) {
-    let consumer: BaseConsumer =
-        config(bootstrap).set("group.id", group).set("enable.auto.commit", "false").create().unwrap();
-    let mut list = TopicPartitionList::new();
-    for (partition, offset) in (0..).zip(offsets) {
-        let mut element = list.add_partition(topic, partition);
-        element.set_offset(Offset::Offset(*offset)).unwrap();
-        element.set_metadata(format!("meta of {partition}"));
-    }
-    consumer.commit(&list, CommitMode::Sync).unwrap();
-}
 
 /// A live member of a group with the consumer protocol (KIP-848), which has read everything and committed.
 fn live_consumer(bootstrap: &str, group: &str, topic: &str, records: usize) -> BaseConsumer {
@@ -43,18 +29,6 @@ fn live_consumer(bootstrap: &str, group: &str, topic: &str, records: usize) -> B
     consumer
 }
 
-/// `(topic, partition) -> offset` as a tool of Kafka prints it.
-fn printed(text: &str, group: &str) -> Vec<(String, i64, i64)> {
-    let mut out: Vec<_> = text
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|cells| cells.first() == Some(&group) && cells.len() > 3)
-        .filter_map(|cells| Some((cells[1].to_owned(), cells[2].parse().ok()?, cells[3].parse().ok()?)))
-        .collect();
-    out.sort();
-    out
-}
-
 fn stored(groups: &Value, group: &str) -> (String, Vec<(String, i64, i64)>) {
     let found = groups
         .as_array()
@@ -68,36 +42,6 @@ fn stored(groups: &Value, group: &str) -> (String, Vec<(String, i64, i64)>) {
     (found["kind"].as_str().unwrap().to_owned(), found["offsets"].as_array().unwrap().iter().map(row).collect())
 }
 
-fn read_share_group(kafka: &Kafka, group: &str, topic: &str) {
-    let bootstrap = kafka.bootstrap();
-    kafka.tool("org.apache.kafka.tools.GroupsCommand", &["--bootstrap-server", &bootstrap, "--list"]);
-    let configs = [
-        "--bootstrap-server",
-        &bootstrap,
-        "--alter",
-        "--entity-type",
-        "groups",
-        "--entity-name",
-        group,
-        "--add-config",
-        "share.auto.offset.reset=earliest",
-    ];
-    kafka.tool("kafka.admin.ConfigCommand", &configs);
-    let arguments = [
-        "--bootstrap-server",
-        &bootstrap,
-        "--topic",
-        topic,
-        "--group",
-        group,
-        "--max-messages",
-        "30",
-        "--timeout-ms",
-        "20000",
-    ];
-    kafka.tool("org.apache.kafka.tools.consumer.ConsoleShareConsumer", &arguments);
-}
-
 #[test]
 fn t2_29_t2_30_positions_of_all_group_types_equal_what_kafkas_tools_print() {
     let kafka = source();
@@ -107,7 +51,7 @@ fn t2_29_t2_30_positions_of_all_group_types_equal_what_kafkas_tools_print() {
     load::produce(&bootstrap, topic, &[], (0..300).map(|n| Make::new(n, i32::try_from(n % 3).unwrap())));
     commit(&bootstrap, "g-classic", topic, &[10, 0, 99]);
     let live = live_consumer(&bootstrap, "g-consumer", topic, 300);
-    read_share_group(kafka, "g-share", topic);
+    read_share_group(kafka, "g-share", topic, 30);
     let bench = Bench::new();
     let spec = bench.backup("groups", &bootstrap, json!({"topics": [topic], "consumerGroupSnapshot": true}));
     let report = bench.run(&spec).ok().report();

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use harness::cluster::{Cluster, HOST, NAMESPACE, NODE_TAKES_ROOT, PATIENCE, wait_for};
+use harness::consumers::{commit, committed};
 use harness::kafka::{Kafka, Options};
 use harness::load::{self, Make, T0};
 use harness::oracle;
@@ -379,7 +380,9 @@ fn no_secret_shows_anywhere() {
 fn the_full_restore_of_the_documents_does_all_that_it_says() {
     let Some(world) = world() else { return };
     let source = world.team("full-source", 4_000);
-    source.backup("production-backup", json!({"stopAtCurrentOffsets": true, "sourceClusterId": "production"}));
+    commit(&world.kafka.bootstrap(), "full-group", &source.topic, &[700, 800]);
+    let more = json!({"stopAtCurrentOffsets": true, "sourceClusterId": "production", "consumerGroupSnapshot": true});
+    source.backup("production-backup", more);
     let point = source.done(BACKUPS, "production-backup")["status"]["backupId"].clone();
     let allows = "kafka.oso.sh/restore-namespaces=full";
     world.cluster.ok(&["annotate", BACKUPS, "-n", "full-source", "production-backup", allows]);
@@ -396,11 +399,18 @@ fn the_full_restore_of_the_documents_does_all_that_it_says() {
         "pitr": {"startTime": time(1_000), "endTime": time(2_999)},
         "rollback": {"snapshotBeforeRestore": true, "snapshotRetentionHours": 24, "autoRollbackOnFailure": false},
         "dryRun": false, "produceBatchSize": 1000, "produceAcks": -1, "produceTimeoutMs": 30000, "purgeTopics": false,
+        "offsetReset": {"enabled": true, "consumerGroups": ["full-group"], "strategy": "auto"},
         "autoConsumerGroups": false, "createTopics": true, "defaultReplicationFactor": 1,
     });
     world.cluster.apply(&team.object("KafkaRestore", "production-restore", spec)).unwrap();
     let done = team.done(RESTORES, "production-restore");
     assert_eq!(done["status"]["recordsRestored"], 2_000, "{}", done["status"]);
+    let text = done["status"]["message"].as_str().unwrap();
+    assert!(text.contains("the offsets of 1 consumer group are committed"), "{text}");
+    let path = done["status"]["rollback"]["snapshotPath"].as_str().unwrap();
+    assert!(path.contains("_restores") && path.ends_with(".json"), "{path}");
+    let offsets = committed(&world.kafka.bootstrap(), "full-group", "restored-orders");
+    assert_eq!(offsets.iter().flatten().count(), 6, "{offsets:?}");
     let bootstrap = world.kafka.bootstrap();
     assert_eq!(oracle::partitions(&bootstrap, "restored-orders"), 6);
     let content = |topic: &str, partitions: i32, strip: bool| {

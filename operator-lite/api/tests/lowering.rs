@@ -34,7 +34,10 @@ fn base_backup() -> Value {
 }
 
 fn base_restore() -> Value {
-    json!({"backupRef": {"name": "nightly"}, "kafkaCluster": kafka(), "rateLimiting": {}, "circuitBreaker": {}})
+    json!({
+        "backupRef": {"name": "nightly"}, "kafkaCluster": kafka(), "rateLimiting": {}, "circuitBreaker": {},
+        "autoConsumerGroups": true,
+    })
 }
 
 fn set(document: &mut Value, path: &str, value: &Value) {
@@ -315,20 +318,28 @@ fn restore_effects() -> Vec<Effect> {
         ("produceTimeoutMs", json!(5), "/restore/produceTimeoutMs", json!(5)),
         ("purgeTopics", json!(true), "/restore/existingTopics", json!("purge")),
         ("createTopics", json!(true), "/restore/createTopics", json!(true)),
+        ("autoConsumerGroups", json!(false), "/restore/groups", json!(null)),
+        ("rollback", json!({"snapshotBeforeRestore": false}), "/restore/groups/withoutSnapshot", json!(true)),
+        ("groupMapping", json!({"a": "b"}), "/restore/groups/mapping", json!({"a": "b"})),
+        ("offsetReset", reset("auto"), "/restore/groups/commit", json!(true)),
+        ("offsetReset", reset("manual"), "/restore/groups/commit", json!(false)),
+        ("offsetReset", reset("dry_run"), "/restore/groups/commit", json!(false)),
         ("defaultReplicationFactor", json!(3), "/restore/defaultReplicationFactor", json!(3)),
         ("includeOffsetHeaders", json!(false), "/restore/includeOffsetHeaders", json!(false)),
     ]
 }
 
+fn reset(strategy: &str) -> Value {
+    json!({"enabled": true, "consumerGroups": ["shop"], "strategy": strategy})
+}
+
 /// Fields that the operator acts on, or that come later.
-const NOT_IN_RUNS: [&str; 9] = [
+const NOT_IN_RUNS: [&str; 7] = [
     "schedule",
     "suspend",
     "retention",
     "backupRef.namespace",
-    "offsetReset",
     "rollback",
-    "autoConsumerGroups",
     "storage.pvc.create",
     "stateStorage.pvc.create",
 ];
@@ -394,6 +405,19 @@ fn complete(kind: &str, seen: &BTreeSet<String>) {
             || leaf.contains(".pvc.create.");
         assert!(known, "{kind}.{leaf} has no effect");
     }
+}
+
+#[test]
+fn groups_that_are_named_are_those_that_are_restored() {
+    let groups = |auto: bool, strategy: &str| {
+        let mut spec = base_restore();
+        spec["autoConsumerGroups"] = auto.into();
+        spec["offsetReset"] = reset(strategy);
+        lowered("KafkaRestore", spec)["restore"]["groups"].clone()
+    };
+    assert_eq!(groups(false, "auto")["include"], json!(["shop"]));
+    assert_eq!(groups(true, "auto").get("include"), None, "all of them");
+    assert_eq!((&groups(false, "manual")["commit"], &groups(false, "auto")["commit"]), (&json!(false), &json!(true)));
 }
 
 /// What validation refuses has no meaning here either: nothing is dropped, and nothing taken for another.

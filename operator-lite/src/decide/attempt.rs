@@ -1,7 +1,7 @@
 //! What follows the end of an attempt. Pure.
 
 use api::oso::RunClaim;
-use contract::{Code, ExitCode, PointLine, Report};
+use contract::{Code, ExitCode, OffsetsBefore, PointLine, Report};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Step;
@@ -54,6 +54,10 @@ pub struct Said {
     pub warnings: Vec<String>,
     /// Gaps: ranges of offsets that the source no longer had.
     pub gaps: u64,
+    /// Where the offsets are that consumer groups had before a restore changed them.
+    pub offsets_before: Option<OffsetsBefore>,
+    /// Consumer groups whose offsets a restore committed, or computed only.
+    pub groups: u64,
     /// When the attempt began and ended (RFC 3339).
     pub began: String,
     /// When it ended.
@@ -62,7 +66,7 @@ pub struct Said {
 
 impl From<Report> for Said {
     fn from(report: Report) -> Self {
-        let gaps = report.lengths().gaps;
+        let (gaps, groups) = (report.lengths().gaps, report.lengths().positions);
         Self {
             run: report.run,
             outcome: report.outcome,
@@ -78,6 +82,8 @@ impl From<Report> for Said {
             segments: report.segments,
             warnings: report.warnings,
             gaps,
+            groups,
+            offsets_before: report.offsets_before,
             began: report.started_at,
             ended: report.finished_at,
         }

@@ -1,12 +1,15 @@
 //! The status of a KafkaRestore.
 
-use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus};
+use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus, RollbackStatus};
+use contract::OffsetsBefore;
+use contract::words::plural;
 
 use super::conditions::{health, is_unsettled, judged, set, settle, take_over};
 use super::{
     Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
     working_text,
 };
+use crate::decide::Verdict;
 
 /// The new status.
 #[must_use]
@@ -93,7 +96,8 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.segments_processed = Some(said.segments);
                 new.recovery_point.clone_from(&said.point);
                 new.plan_fingerprint.clone_from(&said.plan_fingerprint);
-                new.plan = said.plan.clone().filter(|_| spec.dry_run);
+                new.rollback = said.offsets_before.clone().map(saved).or(new.rollback.take());
+                new.plan = said.plan.clone().filter(|_| spec.dry_run || only_computes(spec));
             }
             let completed = verdict.is_completed();
             let (reason, text) = if completed {
@@ -107,7 +111,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                     _ => "Restore completed successfully",
                 };
                 let reason = if spec.dry_run { "DryRunPassed" } else { "RestoreSucceeded" };
-                (reason, text.to_owned() + &remarks(verdict) + edited(claim, moment))
+                (reason, text.to_owned() + &of_groups(spec, verdict) + &remarks(verdict) + edited(claim, moment))
             } else {
                 (verdict.reason.as_str(), verdict.message.clone())
             };
@@ -120,4 +124,31 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
     }
     judged(&mut new.conditions, moment);
     new
+}
+
+/// Offsets that were saved before the restore changed them.
+fn saved(before: OffsetsBefore) -> RollbackStatus {
+    RollbackStatus {
+        snapshot_id: Some(before.id),
+        snapshot_time: Some(before.at),
+        snapshot_path: Some(before.path),
+        ..RollbackStatus::default()
+    }
+}
+
+/// Whether the offsets of consumer groups are computed and reported, and not committed.
+fn only_computes(spec: &KafkaRestoreSpec) -> bool {
+    spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled && reset.strategy != "auto")
+}
+
+/// What became of the offsets of consumer groups, in words.
+fn of_groups(spec: &KafkaRestoreSpec, verdict: &Verdict) -> String {
+    match verdict.said().map_or(0, |said| said.groups) {
+        0 => String::new(),
+        count if only_computes(spec) => {
+            let groups = plural(count, "consumer group");
+            format!("; the offsets of {groups} are in status.plan and are not committed")
+        }
+        count => format!("; the offsets of {} are committed", plural(count, "consumer group")),
+    }
 }

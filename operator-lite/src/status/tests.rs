@@ -182,9 +182,9 @@ fn a_restore_tells_its_way_and_its_end() {
 fn what_blocks_is_named_and_a_lost_node_stalls() {
     let spec = restore_spec(&json!({}));
     let told = |state: &State| restore(&KafkaRestoreStatus::default(), &spec, state, at(0));
-    let later = told(&State::NotImplemented(vec!["spec.offsetReset"]));
+    let later = told(&State::NotImplemented(vec!["spec.rollback"]));
     assert_eq!(health(&later.conditions), ("FTF".to_owned(), "NotImplemented"));
-    assert!(later.message.unwrap().contains("spec.offsetReset"));
+    assert!(later.message.unwrap().contains("spec.rollback"));
     let lost = Running { problem: Some(("NodeLost".into(), "gone".into())), ..Running::default() };
     assert_eq!(health(&told(&State::Running(Box::new(lost))).conditions), ("FTF".to_owned(), "NodeLost"));
     let pending = told(&State::Pending("BackupNotFound", "no".into()));

@@ -37,6 +37,7 @@ Exit code 1: the plan is blocked.")]
     #[command(after_help = "\
 Examples:
   kubectl kafka-backup restore create back --from nightly --create-topics --wait
+  kubectl kafka-backup restore create back --from nightly --create-topics --groups '*' --wait
   kubectl kafka-backup restore create back --from nightly --plan-fingerprint 7f3a9c1b2d4e5f60 --wait
   kubectl kafka-backup restore create back --from nightly --point nightly-20261120-020000 --dry-run client -o yaml")]
     Create(Box<Create>),
@@ -66,6 +67,12 @@ struct RestoreFlags {
     /// Restore a topic under another name; may be repeated
     #[arg(long, value_name = "SOURCE=TARGET", value_parser = pair)]
     map: Vec<(String, String)>,
+    /// Restore the committed offsets of consumer groups too: by id or glob; '*' for all
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
+    groups: Vec<String>,
+    /// Restore the offsets of a group under another id; may be repeated
+    #[arg(long, value_name = "SOURCE=TARGET", value_parser = pair, requires = "groups")]
+    group_map: Vec<(String, String)>,
     /// Create missing topics
     #[arg(long)]
     create_topics: bool,
@@ -183,9 +190,21 @@ async fn spec(work: &RestoreFlags, cluster: Option<&Cluster>) -> Result<Map<Stri
     if !work.topics.is_empty() {
         spec.insert("topics".to_owned(), json!(work.topics));
     }
-    if !work.map.is_empty() {
-        let map: Map<String, Value> = work.map.iter().map(|(from, to)| (from.clone(), to.clone().into())).collect();
-        spec.insert("topicMapping".to_owned(), Value::Object(map));
+    let mapped = |pairs: &[(String, String)]| -> Map<String, Value> {
+        pairs.iter().map(|(from, to)| (from.clone(), to.clone().into())).collect()
+    };
+    for (field, pairs) in [("topicMapping", &work.map), ("groupMapping", &work.group_map)] {
+        if !pairs.is_empty() {
+            spec.insert(field.to_owned(), Value::Object(mapped(pairs)));
+        }
+    }
+    match work.groups.as_slice() {
+        [] => {}
+        [all] if all == "*" => drop(spec.insert("autoConsumerGroups".to_owned(), true.into())),
+        named => {
+            let reset = json!({"enabled": true, "strategy": "auto", "consumerGroups": named});
+            spec.insert("offsetReset".to_owned(), reset);
+        }
     }
     let time = |millis: i64| Timestamp::from_millisecond(millis).map(|at| at.to_string()).unwrap_or_default();
     let ends = [("startTime", work.since), ("endTime", work.at)];

@@ -13,8 +13,9 @@ mod pod;
 pub mod job;
 
 use contract::{
-    BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, InspectSpec, KafkaSpec, MetricsSpec, PatternSyntax,
-    RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner, StartOffset, StoreSpec, Strategy, WhenNewer,
+    BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, GroupRestore, InspectSpec, KafkaSpec, MetricsSpec,
+    PatternSyntax, RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner, StartOffset, StoreSpec, Strategy,
+    WhenNewer,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -37,12 +38,7 @@ pub fn restore_not_yet(spec: &KafkaRestoreSpec) -> Vec<&'static str> {
             || rollback.snapshot_storage.is_some()
             || rollback.snapshot_retention_hours != 24
     });
-    let all = [
-        (spec.auto_consumer_groups, "spec.autoConsumerGroups"),
-        (spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled), "spec.offsetReset"),
-        (rollback, "spec.rollback"),
-    ];
-    all.into_iter().filter(|(asked, _)| *asked).map(|(_, field)| field).collect()
+    rollback.then_some("spec.rollback").into_iter().collect()
 }
 
 /// Least bytes of a segment that run specifications take.
@@ -184,6 +180,7 @@ pub fn restore(
         repartitioning: spec.repartitioning.iter().map(repartitioned).collect::<Result<_, _>>()?,
         lineages: std::collections::BTreeMap::new(),
         timelines: std::collections::BTreeMap::new(),
+        groups: groups(spec)?,
         state_storage: state,
         start_time,
         end_time,
@@ -207,6 +204,22 @@ pub fn restore(
     let kafka = cluster::cluster(&spec.kafka_cluster)?;
     let storage = storage::storage("spec.backupRef.storage", storage)?;
     Ok(RunSpec { restore: Some(restore), ..run(identity, kafka, storage, spec.circuit_breaker.as_ref()) })
+}
+
+/// Which consumer groups are taken along. All of them with `autoConsumerGroups`; what is done with their offsets says
+/// `offsetReset`, where it is enabled.
+fn groups(spec: &KafkaRestoreSpec) -> Result<Option<GroupRestore>, Finding> {
+    let reset = spec.offset_reset.as_ref().filter(|reset| reset.enabled);
+    let commit = match reset.map(|reset| reset.strategy.as_str()) {
+        None if !spec.auto_consumer_groups => return Ok(None),
+        None | Some("auto") => true,
+        Some("manual" | "dry_run") => false,
+        Some(other) => return Err(unknown("spec.offsetReset.strategy", other, "manual, auto, dry_run")),
+    };
+    let named = reset.filter(|_| !spec.auto_consumer_groups).map(|reset| reset.consumer_groups.clone());
+    let (include, mapping) = (named.unwrap_or_default(), spec.group_mapping.clone());
+    let without_snapshot = spec.rollback.as_ref().is_some_and(|rollback| !rollback.snapshot_before_restore);
+    Ok(Some(GroupRestore { include, mapping, commit, without_snapshot, ..GroupRestore::default() }))
 }
 
 /// A pair of `partitionMapping`, whose keys are texts in JSON.

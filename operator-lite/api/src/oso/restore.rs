@@ -80,9 +80,13 @@ pub struct KafkaRestoreSpec {
     /// refused when the run begins.
     #[serde(default)]
     pub purge_topics: bool,
-    /// Whether all groups of the recovery point are treated as `offsetReset` says.
+    /// Whether the committed offsets of all groups of the recovery point are restored, once all records are. `offsetReset` says
+    /// whether they are committed, where it is enabled.
     #[serde(default)]
     pub auto_consumer_groups: bool,
+    /// Consumer group in the target by group in the source, for those that are restored. An addition of this operator.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_mapping: BTreeMap<String, String>,
     /// Whether missing target topics are created.
     #[serde(default)]
     pub create_topics: bool,
@@ -160,9 +164,9 @@ pub struct OffsetReset {
     /// Whether anything happens.
     #[serde(default)]
     pub enabled: bool,
-    /// Groups by name.
+    /// Groups of the recovery point by id, glob (`*`, `?`), or regular expression after `~`.
     pub consumer_groups: Vec<String>,
-    /// manual (report only), auto (commit) or dry_run.
+    /// auto commits the offsets once all records are restored; manual and dry_run compute them and report them only.
     #[serde(default = "manual")]
     pub strategy: String,
 }

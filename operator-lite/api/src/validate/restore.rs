@@ -19,6 +19,7 @@ pub(super) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec) {
     if let Some(window) = &spec.pitr {
         point_in_time(out, window);
     }
+    group_mapping(out, spec);
     if let Some(reset) = &spec.offset_reset {
         offset_reset(out, reset, spec.auto_consumer_groups);
     }
@@ -118,6 +119,25 @@ fn bound(out: &mut Findings, name: &str, millis: Option<i64>, text: Option<&str>
         out.wrong(&words, format!("{:?}", text.unwrap_or_default()), &rule, "keep one of the two");
     }
     millis.or(read)
+}
+
+fn group_mapping(out: &mut Findings, spec: &KafkaRestoreSpec) {
+    let mut targets = BTreeMap::new();
+    for (source, target) in &spec.group_mapping {
+        let field = format!("spec.groupMapping.{source}");
+        if target.is_empty() {
+            out.wrong(&field, "\"\"", "must not be empty", "write the id of a group");
+        }
+        if let Some(other) = targets.insert(target, source) {
+            let rule = format!("{other:?} is mapped to it as well; target groups must differ");
+            out.wrong(&field, format!("{target:?}"), &rule, "write another id");
+        }
+    }
+    let enabled = spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled);
+    if !spec.group_mapping.is_empty() && !spec.auto_consumer_groups && !enabled {
+        let rule = "has no effect where no group is restored";
+        out.warn("spec.groupMapping", None, rule, "set autoConsumerGroups: true, or take groupMapping out");
+    }
 }
 
 fn offset_reset(out: &mut Findings, reset: &OffsetReset, auto_groups: bool) {
