@@ -9,11 +9,11 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use crate::WireError;
 use crate::api::Api;
 use crate::brokers::{Address, BOOTSTRAP, BrokerId, CONTROL};
 use crate::cluster::{Cluster, parse};
 use crate::connection::{Connection, STUCK as SILENCE};
+use crate::{Retry, WireError};
 
 /// Brokers that are asked the same at once.
 const MOST: usize = 3;
@@ -100,6 +100,7 @@ impl Cluster {
                     match done {
                         Ok(Some(answered)) => return Ok(answered),
                         Ok(None) => {}
+                        Err(error) if WireError::retry(&error) == Retry::Never => return Err(error),
                         Err(error) => last = Some(error),
                     }
                     if running.is_empty() && let Some(error) = last.take() {
