@@ -248,10 +248,9 @@ fn a_continuous_backup_survives_its_pods() {
         }
     }
     team.working_pod();
-    // A point that was made after the last record was sent.
-    let now = jiff::Timestamp::now().to_string();
-    let running = team.wait(BACKUPS, "stream", "a new point", |object| {
-        object["status"]["lastBackupTime"].as_str().is_some_and(|time| time > now.as_str())
+    let running = team.wait(BACKUPS, "stream", "a point with everything", |object| {
+        let points = object["status"]["recentPoints"].as_array();
+        points.and_then(|points| points.last()).is_some_and(|point| point["records"] == sent)
     });
     assert!(running["status"]["run"]["attempt"].as_u64().unwrap() >= 4, "{}", running["status"]);
     let stop = r#"{"spec":{"suspend":true}}"#;

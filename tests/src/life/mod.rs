@@ -73,6 +73,7 @@ pub fn live(seconds: u64, seed: u64) -> Outcome {
     }
     acts.heal(&mut source);
     writers.end();
+    watch.writes_end();
     // One that a killed coordinator was to end is ended by the next.
     for (name, topic) in &*shared.topics() {
         for partition in 0..topic.partitions {

@@ -121,10 +121,14 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Nothing is written from now on.
+    pub(super) fn writes_end(&mut self) {
+        self.writes_ended = Instant::now();
+    }
+
     /// Waits until nothing is left to read and a point holds it.
     pub(super) fn catch_up(&mut self) {
-        self.writes_ended = Instant::now();
-        let deadline = self.writes_ended + Duration::from_secs(300);
+        let deadline = Instant::now() + Duration::from_secs(300);
         self.lag = u64::MAX;
         while self.lag != 0 && Instant::now() < deadline {
             self.look();
