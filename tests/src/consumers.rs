@@ -59,6 +59,16 @@ pub fn member(bootstrap: &str, group: &str, topic: &str, protocol: &str) -> Base
     consumer
 }
 
+/// Reads at least so many records as a member and commits them.
+pub fn read_and_commit(consumer: &BaseConsumer, records: usize) {
+    let (mut read, deadline) = (0, Instant::now() + TIMEOUT);
+    while read < records {
+        assert!(Instant::now() < deadline, "{read} of {records} records are read");
+        read += usize::from(consumer.poll(Duration::from_millis(200)).is_some_and(|message| message.is_ok()));
+    }
+    consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+}
+
 /// The first record of a partition that a group reads which goes on at `offset`.
 pub fn next(bootstrap: &str, topic: &str, partition: i32, offset: i64) -> Option<Seen> {
     oracle::read(bootstrap, topic, partition, false).into_iter().find(|seen| seen.offset >= offset)

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use harness::consumers::{commit, committed, member, next, printed, read_share_group};
+use harness::consumers::{commit, committed, member, next, printed, read_and_commit, read_share_group};
 use harness::kafka::Kafka;
 use harness::load::{self, Make};
 use harness::oracle::{self, Seen};
 use harness::runner::Bench;
-use rdkafka::consumer::{CommitMode, Consumer};
 use serde_json::{Value, json};
 
 /// A source whose partitions went through elections, so that commits have leader epochs, and a new target.
@@ -143,11 +142,7 @@ fn after_elections_in_the_source_every_client_reads_on() {
     load::produce(&bootstrap, "elected", &[], spread(0, 100, 2));
     for protocol in ["classic", "consumer"] {
         let consumer = member(&bootstrap, &format!("elected-{protocol}"), "elected", protocol);
-        let mut read = 0;
-        while read < 60 {
-            read += usize::from(consumer.poll(Duration::from_millis(200)).is_some_and(|m| m.is_ok()));
-        }
-        consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+        read_and_commit(&consumer, 60);
     }
     archive(&bench, "elected", &["elected"]);
     let groups = json!({"commit": true, "include": ["elected-*"]});
@@ -348,6 +343,30 @@ fn merged_and_repartitioned_topics_leave_no_unread_record_out() {
         }
     }
     assert_eq!(line(&report, "meet-some")["offsets"].as_array().unwrap().len(), 5, "{report}");
+}
+
+/// Groups that are asked for after the restore began: what they had is saved all the same before they are changed.
+#[test]
+fn groups_that_are_asked_for_later_are_saved_first() {
+    let (source, target) = (&pair().0, &pair().1);
+    let (bootstrap, bench) = (source.bootstrap(), Bench::new());
+    load::create(&bootstrap, "later", 1, 1, &[]);
+    load::produce(&bootstrap, "later", &[], spread(0, 10, 1));
+    commit(&bootstrap, "later-group", "later", &[4]);
+    archive(&bench, "later", &["later"]);
+    let mut command = bench.command("run", &restore(&bench, "later", json!({})), &["-o", "json"]);
+    let ended = harness::runner::ended(command.env("KAFKA_BACKUP_CRASH_AT", "all-produced").output().unwrap());
+    assert_eq!(ended.code, -1, "{}", ended.stderr);
+    commit(&target.bootstrap(), "later-group", "later", &[9]);
+    let groups = json!({"commit": true, "include": ["later-group"]});
+    let report = bench.run(&restore(&bench, "later", json!({"groups": groups}))).ok().report();
+    let offset = &line(&report, "later-group")["offsets"][0];
+    assert_eq!((&offset["offset"], &offset["before"]), (&json!(4), &json!(9)), "{report}");
+    let id = report["offsetsBefore"]["id"].as_str().unwrap_or_else(|| panic!("{report}"));
+    let saved = harness::runner::files(&bench.archive());
+    let saved = saved.iter().map(|(path, _)| path).find(|path| path.to_str().unwrap().contains(id)).unwrap();
+    let saved: Value = serde_json::from_slice(&std::fs::read(saved).unwrap()).unwrap();
+    assert_eq!(saved["group_offsets"]["later-group"]["offsets"]["later"]["0"]["offset"], 9, "{saved}");
 }
 
 /// The start offset of a share group, and the records that it reads from there, as Kafka's own tools see them.

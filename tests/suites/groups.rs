@@ -1,33 +1,10 @@
 //! Stored group positions equal what Kafka's own tools print, for groups of every type.
 
-use std::time::{Duration, Instant};
-
-use harness::consumers::{commit, printed, read_share_group};
+use harness::consumers::{commit, member, printed, read_and_commit, read_share_group};
 use harness::load::{self, Make};
-use harness::oracle::config;
 use harness::pair::source;
 use harness::runner::Bench;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use serde_json::{Value, json};
-
-/// A live member of a group with the consumer protocol (KIP-848), which has read everything and committed.
-fn live_consumer(bootstrap: &str, group: &str, topic: &str, records: usize) -> BaseConsumer {
-    let consumer: BaseConsumer = config(bootstrap)
-        .set("group.id", group)
-        .set("group.protocol", "consumer")
-        .set("auto.offset.reset", "earliest")
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap();
-    consumer.subscribe(&[topic]).unwrap();
-    let (mut read, deadline) = (0, Instant::now() + Duration::from_secs(30));
-    while read < records {
-        assert!(Instant::now() < deadline, "{group} reads {read} of {records}");
-        read += usize::from(consumer.poll(Duration::from_millis(200)).is_some_and(|message| message.is_ok()));
-    }
-    consumer.commit_consumer_state(CommitMode::Sync).unwrap();
-    consumer
-}
 
 fn stored(groups: &Value, group: &str) -> (String, Vec<(String, i64, i64)>) {
     let found = groups
@@ -50,7 +27,8 @@ fn t2_29_t2_30_positions_of_all_group_types_equal_what_kafkas_tools_print() {
     load::create(&bootstrap, topic, 3, 1, &[]);
     load::produce(&bootstrap, topic, &[], (0..300).map(|n| Make::new(n, i32::try_from(n % 3).unwrap())));
     commit(&bootstrap, "g-classic", topic, &[10, 0, 99]);
-    let live = live_consumer(&bootstrap, "g-consumer", topic, 300);
+    let live = member(&bootstrap, "g-consumer", topic, "consumer");
+    read_and_commit(&live, 300);
     read_share_group(kafka, "g-share", topic, 30);
     let bench = Bench::new();
     let spec = bench.backup("groups", &bootstrap, json!({"topics": [topic], "consumerGroupSnapshot": true}));

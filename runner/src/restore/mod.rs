@@ -241,7 +241,6 @@ impl<'a> Sides<'a> {
         self.tell_start(&point, true, report);
         let mut restore = self.restore(point, journal, state).await?;
         report.changed = true;
-        groups::keep_offsets(&mut restore, &plan).await?;
         groups::restore(&mut restore, &plan, report).await?;
         restore.save().await?;
         report.outcome = "Completed".into();

@@ -107,10 +107,11 @@ pub(crate) fn are_left(state: &RestoreState, part: &RestoreSpec) -> Result<bool,
     }
 }
 
-/// Saves the offsets that the groups have in the target, before anything is written; once for each specification.
+/// Saves the offsets that the groups have in the target, once for each specification: before anything is written, or, where
+/// groups were asked for later, before the first commit.
 ///
 /// # Errors
-/// When they cannot be read or saved: then nothing was written.
+/// When they cannot be read or saved: then nothing was committed.
 pub(crate) async fn keep_offsets(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
     let Some(spec) = restore.spec.groups.as_ref().filter(|spec| spec.commit && !spec.without_snapshot) else {
         return Ok(());
@@ -143,16 +144,17 @@ pub(crate) async fn restore(restore: &mut Restore<'_>, plan: &RestorePlan, repor
         return Err(refusal);
     }
     let of = digest(spec)?;
-    let mut located = locate(restore, plan, &chosen.groups).await?;
+    let located = locate(restore, plan, &chosen.groups).await?;
     if !spec.commit {
         report.positions = located.into_iter().map(|group| group.line).collect();
         add_to_plan(report);
         return Ok(());
     }
+    keep_offsets(restore, plan).await?;
     report.offsets_before.clone_from(&restore.state.groups.before);
     restore.state.groups.go_on(of);
     let is_done = |group: &Located| restore.state.groups.has(&group.line.group, &group.line.target);
-    let (mut done, open): (Vec<_>, Vec<_>) = located.drain(..).partition(is_done);
+    let (mut done, open): (Vec<_>, Vec<_>) = located.into_iter().partition(is_done);
     for group in &mut done {
         group.line.outcome = GroupOutcome::Committed;
     }
