@@ -131,11 +131,7 @@ impl RestoreJournal {
     /// The store's failures.
     pub async fn save_plan(&self, plan: Vec<u8>) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(&plan);
-        let (key, bytes) = (self.plan_key(&digest), Bytes::from(plan));
-        if settle::create(&self.store, &key, &bytes).await? != Settled::Ours {
-            return Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match its name"));
-        }
-        self.store.shows(&key, bytes.len() as u64).await?;
+        self.create(&self.plan_key(&digest), plan, "its digest does not match its name").await?;
         Ok(digest)
     }
 
@@ -145,12 +141,18 @@ impl RestoreJournal {
     /// # Errors
     /// The store's failures.
     pub async fn save_offsets(&self, id: &str, offsets: Vec<u8>) -> Result<String, ArchiveError> {
-        let (key, bytes) = (Path::from(format!("{}/offsets/{id}.json", self.folder)), Bytes::from(offsets));
-        if settle::create(&self.store, &key, &bytes).await? != Settled::Ours {
-            return Err(ArchiveError::damaged(self.store.show(&key), "another object has this name"));
-        }
-        self.store.shows(&key, bytes.len() as u64).await?;
+        let key = Path::from(format!("{}/offsets/{id}.json", self.folder));
+        self.create(&key, offsets, "another object has this name").await?;
         Ok(self.store.show(&key))
+    }
+
+    /// Creates a document that can be read when this returns; `other` says what another one of its name would mean.
+    async fn create(&self, key: &Path, content: Vec<u8>, other: &str) -> Result<(), ArchiveError> {
+        let bytes = Bytes::from(content);
+        if settle::create(&self.store, key, &bytes).await? != Settled::Ours {
+            return Err(ArchiveError::damaged(self.store.show(key), other));
+        }
+        self.store.shows(key, bytes.len() as u64).await
     }
 
     /// The plan with this digest.

@@ -32,13 +32,8 @@ pub struct GroupLine {
     /// Its offsets, in the order of target topics and partitions.
     pub offsets: Vec<OffsetLine>,
     /// Committed offsets of topics and partitions that the restore does not have: they are left alone.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub elsewhere: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// What became of a consumer group.

@@ -68,3 +68,9 @@ pub use selection::{PatternSyntax, Selection};
 pub use set_owner::SetOwner;
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
 pub use waits::{Wait, Waits};
+
+/// Whether a number is left out of a document.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
+}

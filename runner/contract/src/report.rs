@@ -69,7 +69,7 @@ pub struct Report {
     /// Segments written by this attempt, or that a restore reads.
     pub segments: u64,
     /// Uploads that killed runs of the set had left in the store, and that this attempt ended.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub ended_uploads: u64,
     /// Whether this run, in this attempt or an earlier one, began to change the archive or the target.
     #[serde(default)]
@@ -102,7 +102,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortened: Option<Lengths>,
     /// Records that a restore left out, because their batches cannot be decoded and `onUnreadable` is `skip`.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub left_out_records: u64,
     /// Those batches: topic, partition, offset, records, reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -120,11 +120,6 @@ pub struct Report {
     /// Why it did not end well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Report {
