@@ -286,6 +286,7 @@ fn every_field_that_changes_what_is_written_changes_the_plan() {
         ),
         ("existingTopics", Effect::Changes(into("append"), into("purge"))),
         ("defaultReplicationFactor", changes(json!({"defaultReplicationFactor": -1}))),
+        ("groups", changes(json!({"groups": {}}))),
         ("createTopics", changes(json!({"createTopics": false}))),
         ("accept", same(json!({"accept": ["compaction"]}), "it only allows what is refused otherwise")),
         ("dryRun", same(json!({}), "it is the plan alone")),

@@ -236,9 +236,10 @@ impl<'a> Sides<'a> {
         state: RestoreState,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
+        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?.with_groups_of(self.part);
         let point = load_point(&self.store, self.part, Some(&state)).await?;
         self.tell_start(&point, true, report);
+        self.is_as_seen(&Proposal::new(plan.clone()))?;
         let mut restore = self.restore(point, journal, state).await?;
         report.changed = true;
         groups::restore(&mut restore, &plan, report).await?;
@@ -254,9 +255,7 @@ impl<'a> Sides<'a> {
         let proposal = self.propose(&point).await?;
         proposal.fill(report)?;
         self.tell_plan(&proposal.plan, report);
-        if let Some(seen) = &self.part.plan_fingerprint {
-            same_plan(&proposal.plan, seen, || proposal.text())?;
-        }
+        self.is_as_seen(&proposal)?;
         if let Some(refusal) = proposal.refusal() {
             return Err(refusal);
         }
@@ -284,17 +283,29 @@ impl<'a> Sides<'a> {
         report: &mut Report,
     ) -> Result<(Restore<'a>, RestorePlan), Failure> {
         report.changed = true;
-        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
+        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?.with_groups_of(self.part);
         let point = load_point(&self.store, self.part, Some(&state)).await?;
         self.tell_start(&point, true, report);
         let shown = Proposal::new(plan);
         shown.fill(report)?;
         self.tell_plan(&shown.plan, report);
-        if let Some(seen) = &self.part.plan_fingerprint {
-            same_plan(&shown.plan, seen, || shown.text())?;
-        }
+        self.is_as_seen(&shown)?;
         report.segments = point.check_segments(&shown.plan.wanted()).await?;
         Ok((self.restore(point, journal, state).await?, shown.plan))
+    }
+
+    /// Refuses a plan that is not the one that somebody looked at.
+    fn is_as_seen(&self, proposal: &Proposal) -> Result<(), Failure> {
+        let (Some(seen), now) = (&self.part.plan_fingerprint, proposal.plan.fingerprint()) else { return Ok(()) };
+        if now == *seen {
+            return Ok(());
+        }
+        let text = format!(
+            "restore.planFingerprint is {seen}, and the plan is {now} now: what is archived, the target, or the \
+             specification changed since. This run wrote nothing. It is now: {}",
+            proposal.text().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+        );
+        Err(Failure::new(Code::PlanChanged, text))
     }
 
     async fn restore(
@@ -353,20 +364,6 @@ impl<'a> Sides<'a> {
         proposal.estimate = estimate::estimate(&point, plan.wanted(), work, self.part.rate_limit).await?;
         Ok(proposal)
     }
-}
-
-/// Refuses a plan that is not the one that somebody looked at.
-fn same_plan(plan: &RestorePlan, seen: &str, text: impl FnOnce() -> String) -> Result<(), Failure> {
-    let now = plan.fingerprint();
-    if now == seen {
-        return Ok(());
-    }
-    let text = format!(
-        "restore.planFingerprint is {seen}, and the plan is {now} now: what is archived, the target, or the \
-         specification changed since. This run wrote nothing. It is now: {}",
-        text().lines().map(str::trim).collect::<Vec<_>>().join("; ")
-    );
-    Err(Failure::new(Code::PlanChanged, text))
 }
 
 /// Where the state of a restore is: beside the archive, unless the specification says otherwise.

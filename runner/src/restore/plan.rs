@@ -1,7 +1,7 @@
 //! The plan of a restore: the document that is saved once and carried out to the letter.
 //!
 //! It is made by `plan/make`, shown with what speaks against it as a [`Proposal`], saved before anything is changed, and
-//! read by every attempt. Its fingerprint is the digest of exactly the saved bytes: no field is left out. What depends on
+//! read by every attempt. Its fingerprint is the digest of all of its fields: none is left out. What depends on
 //! the moment (warnings, what retention would do, how long it takes) is no part of it.
 
 mod count;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use archive::{Digest, Fork, Timelines, Wanted};
 use batch::Window;
-use contract::{Code, Failure, OnUnreadable};
+use contract::{Code, Failure, GroupRestore, OnUnreadable, RestoreSpec};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -52,6 +52,9 @@ pub struct RestorePlan {
     pub(crate) older: Vec<OlderTimeline>,
     /// Topics in order of their target names.
     pub topics: Vec<TopicPlan>,
+    /// Which committed offsets are restored, as the specification says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group_restore: Option<GroupRestore>,
 }
 
 /// A partition that is read as it was before a cut.
@@ -193,6 +196,12 @@ impl RestorePlan {
         timelines
     }
 
+    /// The plan with the committed offsets that the specification names now: they are restored last, and a later attempt
+    /// may be told to restore others.
+    pub(crate) fn with_groups_of(self, spec: &RestoreSpec) -> Self {
+        Self { group_restore: spec.groups.clone(), ..self }
+    }
+
     /// The document as it is saved.
     pub(crate) fn bytes_to_save(&self) -> Vec<u8> {
         // Plain data with text keys: making JSON of it cannot fail, and an empty document would never be read back.
@@ -288,6 +297,7 @@ pub(crate) mod tests {
             forks: vec![Fork { topic: Uuid::from_u128(7), name: "t".into(), partition: 0, timeline: 1, from: 5 }],
             older: vec![OlderTimeline { topic: Uuid::from_u128(7), partition: 0, timeline: 0 }],
             topics,
+            group_restore: None,
         }
     }
 
@@ -296,7 +306,7 @@ pub(crate) mod tests {
         let saved = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
         assert_eq!(RestorePlan::read(&saved.bytes_to_save()).unwrap(), saved);
         assert_eq!(saved.timelines().end_of(Uuid::from_u128(7), 0, 0), i64::MAX);
-        let changes: [fn(&mut RestorePlan); 17] = [
+        let changes: [fn(&mut RestorePlan); 18] = [
             |p| p.digest = Digest::of(b"q"),
             |p| p.cluster = "d".into(),
             |p| p.offset_headers = false,
@@ -314,6 +324,7 @@ pub(crate) mod tests {
             |p| p.topics[0].holds[0].log.end = 1,
             |p| p.topics[0].configs.clear(),
             |p| p.topics[0].records = 11,
+            |p| p.group_restore = Some(GroupRestore::default()),
         ];
         for (number, change) in changes.iter().enumerate() {
             let mut other = saved.clone();

@@ -101,6 +101,7 @@ fn outline(cluster: &Cluster, point: &Point, spec: &RestoreSpec, chosen: &[Chose
         forks: point.forks().iter().filter(is_chosen).cloned().collect(),
         older: Vec::new(),
         topics: Vec::new(),
+        group_restore: spec.groups.clone(),
     })
 }
 
