@@ -77,6 +77,7 @@ impl Apply {
             Action::Config(topic, name, value) => {
                 if let Some(topic) = state.topics.get_mut(topic) {
                     topic.configs.insert(name.clone(), value.clone());
+                    state.strangers.set(&topic.name, name, value);
                 }
             }
             Action::Produce(topic, partition, batches, records, size) => {

@@ -71,6 +71,7 @@ async fn run(script: &Script) -> Outcome {
     for rival in restores.rivals.take() {
         violations.extend(rival.await.expect("a rival panicked"));
     }
+    violations.extend(restores.judge.beside_strangers(&restores.target.kafka.look()));
     if done {
         // Whoever came later has not changed what was complete.
         violations.extend(restores.judge.still(&restores.target.kafka.look()));
@@ -112,6 +113,7 @@ impl Restores {
             let dies_at = script.deaths.iter().find(|(attempt, _)| *attempt == number).map_or(0, |(_, at)| *at);
             let gate = Gate::new(dies_at);
             self.current.set(&gate);
+            self.target.kafka.change(|state| state.strangers.attempt());
             let cancel = CancellationToken::new();
             let work = self.target.attempt(&spec, &gate, &cancel, number);
             let Ok(ended) = tokio::time::timeout(LONGEST, work).await else {

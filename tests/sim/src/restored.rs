@@ -127,6 +127,11 @@ impl Judge {
         }
     }
 
+    /// Batches that were written while a config was not held off. Of several restores nobody knows whose they are.
+    pub(crate) fn beside_strangers(&self, target: &State) -> Vec<String> {
+        if self.rivals { Vec::new() } else { target.strangers.wrong.iter().cloned().collect() }
+    }
+
     /// What is wrong at the end, after everybody ended, of a restore that was complete.
     pub(crate) fn still(&self, target: &State) -> Vec<String> {
         let mut wrong = Vec::new();

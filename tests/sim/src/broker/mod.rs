@@ -6,6 +6,8 @@ mod faults;
 
 pub mod state;
 
+mod strangers;
+
 mod admin;
 mod answers;
 mod fetch;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::faults::Faults;
+use super::strangers::Strangers;
 use crate::log::{Log, Marks};
 
 /// Milliseconds since 1970 at which every simulation begins.
@@ -133,6 +134,8 @@ pub struct State {
     pub is_old: bool,
     /// What goes wrong.
     pub faults: Faults,
+    /// Configs that strangers set.
+    pub strangers: Strangers,
     next_id: u64,
     next_producer: i64,
     next_topic: u128,

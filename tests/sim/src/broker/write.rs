@@ -73,6 +73,7 @@ impl Kafka {
                     }
                 }
             };
+            state.strangers.producer(id);
             InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(epoch)
         })
     }
@@ -285,6 +286,7 @@ fn append(state: &mut State, broker: i32, sent: &Sent<'_>) -> Result<(i64, i64, 
             return Err((code, -1));
         }
     }
+    let name = topic;
     let topic = state.topics.get_mut(topic).ok_or((3, -1))?;
     let rules = rules(topic, sent.now);
     let held = topic.partitions.get_mut(partition as usize).ok_or((3, -1))?;
@@ -293,5 +295,6 @@ fn append(state: &mut State, broker: i32, sent: &Sent<'_>) -> Result<(i64, i64, 
         // What a broker cannot even look into says nothing of the log.
         (code, if matches!(code, 2 | 10) { -1 } else { start })
     })?;
+    state.appended_beside_strangers(name, producer.0);
     Ok((taken.offset, start, taken.stamp))
 }

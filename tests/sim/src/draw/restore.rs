@@ -95,7 +95,8 @@ fn sweeps(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut 
 
 /// What must come together to do harm, in some of the scripts: a stranger who writes where answers are lost, an attempt
 /// that wakes up behind another one where brokers have forgotten the fence, a leader that appends and then knows nothing, a
-/// held config that somebody changes just before brokers delete, brokers that do not know the target for a moment.
+/// held config that somebody changes just before brokers delete, brokers that do not know the target for a moment, a held
+/// config that somebody changes just before the runner dies.
 fn encounters(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &mut Vec<At>) {
     let rng = Rng::new(seed, "draw-encounters");
     let (topic, partitions) = rng.pick(&created(before).collect::<Vec<_>>()).clone();
@@ -126,6 +127,14 @@ fn encounters(seed: u64, before: &[Action], target: &mut Vec<Action>, actions: &
         4 => {
             let codes = (0..rng.between(1, 6)).map(|_| *rng.pick(&[3, 5]));
             actions.extend(codes.map(|code| At { ms: rng.below(SPAN), what: Action::Code(METADATA, code, Some(1)) }));
+        }
+        5 => {
+            // A restore makes about 200 requests.
+            let slow = rng.between(10, 100);
+            let ms = slow * rng.between(40, 200);
+            actions.push(At { ms: 0, what: Action::Slow(slow) });
+            actions.push(At { ms, what: Action::Config(topic, "retention.ms".into(), "86400000".into()) });
+            actions.push(At { ms: ms + slow * rng.below(5), what: Action::Kill });
         }
         _ => {}
     }
