@@ -141,7 +141,8 @@ impl Ledger {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::entry::{Owner, SideRef, empty_row};
+    use crate::entry::{Owner, empty_row};
+    use crate::side::{Side, TopicConfigs};
     use crate::reason::{GapReason, HeldReason};
     use crate::{Digest, TopicState};
 
@@ -158,7 +159,7 @@ mod tests {
             source_cluster_id: None,
             include_offset_headers: false,
             held_back: vec![],
-            configs: SideRef { size: 0, digest: Digest::of(b"") },
+            configs: Side::Here { content: TopicConfigs::new() },
             groups: None,
             holdings: None,
             writer: String::new(),

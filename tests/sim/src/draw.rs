@@ -55,8 +55,12 @@ pub fn script(seed: u64) -> Script {
     if settings.reread {
         expire(&lifecycle, span, settings.mode, &mut actions);
     }
-    let deaths = (1..=2).filter(|_| drawing.rng.percent(25)).map(|n| (n, drawing.rng.between(5, 250))).collect();
+    let mut deaths = (1..=2).filter(|_| drawing.rng.percent(25)).map(|n| (n, drawing.rng.between(5, 250))).collect();
     let pause_ms = drawing.rng.between(200, 15_000);
+    let often = Rng::new(seed, "topics-come-often");
+    if settings.mode == Mode::Continuous && often.percent(8) {
+        (actions, deaths) = (come_and_go(&often, span), Vec::new());
+    }
     Script { seed, brokers, settings, before, target: Vec::new(), actions, deaths, pause_ms }
 }
 
@@ -70,6 +74,21 @@ fn expire(rng: &Rng, span: u64, mode: Mode, actions: &mut Vec<At>) {
         }
     }
     actions.sort_by_key(|at| at.ms);
+}
+
+/// A topic comes and goes faster than recovery points are made, while records come and nothing is wrong.
+fn come_and_go(rng: &Rng, span: u64) -> Vec<At> {
+    let (mut actions, mut ms) = (Vec::new(), 0);
+    while ms < span {
+        let name = || "comes-and-goes".to_owned();
+        actions.push(At { ms, what: Action::Create(name(), 1, 1) });
+        actions.push(At { ms: ms + 1, what: Action::Produce(name(), 0, 1, 3, 100) });
+        actions.push(At { ms: ms + 2, what: Action::Produce("topic-1".to_owned(), 0, 1, 3, 100) });
+        ms += rng.between(500, 5_000);
+        actions.push(At { ms, what: Action::Delete(name()) });
+        ms += rng.between(1, 500);
+    }
+    actions
 }
 
 fn settings(rng: &Rng) -> Settings {

@@ -32,6 +32,7 @@ const KEPT: &[(u64, &str)] = &[
 const KEPT_RESTORES: &[(u64, &str)] = &[
     (5019, "a target topic that is deleted before the restore has a plan is one that the restore creates"),
     (7367, "the same, with another attempt before"),
+    (910_117, "topics come and go more often than recovery points are made: none was made"),
     (302_296, "a log that was compacted and then cut ends in offsets without a batch: it is held back, and named"),
 ];
 /// Seconds for new seeds, unless `SIMULATE_SECS` says otherwise.
