@@ -79,7 +79,7 @@ impl Answer {
         let request =
             xml("RequestId").or_else(|| first(&["x-amz-request-id", "x-ms-request-id", "x-guploader-uploadid"]));
         let region = xml("Region").or_else(|| first(&["x-amz-bucket-region"]));
-        let endpoint = xml("Endpoint");
+        let endpoint = xml("Endpoint").or_else(|| header("location").filter(|_| is_redirect(status)).and_then(host_of));
         let right = [xml("Details"), words.clone()].into_iter().flatten().find_map(|text| right_of(&text));
         let server = xml("ServerTime").or_else(|| header("date").map(str::to_owned));
         let sent = xml("RequestTime").or_else(|| asked.date.map(str::to_owned));
@@ -205,7 +205,6 @@ impl Answer {
 
     fn advice(&self) -> Option<String> {
         let is = |codes: &[&str]| codes.contains(&self.code.as_str());
-        let redirect = (300..400).contains(&self.status) && self.status != 304;
         // The answer to a HEAD has no body: the region's header is all that it says.
         let silent = self.status == 400 && self.code.is_empty() && !self.region.is_empty();
         if is(&["RequestTimeTooSkewed", "RequestExpired"]) {
@@ -216,7 +215,7 @@ impl Answer {
             };
             return Some(format!("{by}; set the clock"));
         }
-        if redirect || silent || is(ELSEWHERE) || (is(&["AccessDenied"]) && !self.endpoint.is_empty()) {
+        if is_redirect(self.status) || silent || is(ELSEWHERE) || (is(&["AccessDenied"]) && !self.endpoint.is_empty()) {
             return Some(match (self.region.as_str(), self.endpoint.as_str()) {
                 ("", "") => "the bucket is in another region, or the endpoint is another store's; correct storage.region or storage.endpoint".to_owned(),
                 ("", endpoint) => format!("the bucket is at {endpoint}; correct storage.region or storage.endpoint"),
@@ -289,6 +288,19 @@ pub(crate) fn without_entities(text: &str) -> String {
         ("&amp;", "&"),
     ];
     entities.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// Whether an answer says that something is elsewhere.
+fn is_redirect(status: u16) -> bool {
+    (300..400).contains(&status) && status != 304
+}
+
+/// Host and port of a URL: what follows may be a signature.
+fn host_of(location: &str) -> Option<String> {
+    location.parse::<http::Uri>().ok()?.authority().map(|authority| {
+        // Before an @ stands a password.
+        authority.as_str().rsplit('@').next().unwrap_or_default().to_owned()
+    })
 }
 
 /// The right that a refusal names: `... is not authorized to perform: s3:PutObject on ...` (Amazon), `... does not have

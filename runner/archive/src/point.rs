@@ -14,9 +14,9 @@ use crate::index::Index;
 use crate::limit::LIMIT;
 use crate::problem::Problem;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
+use crate::side::{GroupSnapshot, Side, TopicConfigs};
 use crate::sums::{Sums, differences};
 use crate::timeline::Timelines;
-use crate::side::{GroupSnapshot, Side, TopicConfigs};
 use crate::{ArchiveError, Chain, Digest, Fork, Gap, Layout, Seal, Store};
 
 /// Segments that are looked at at once.

@@ -141,10 +141,10 @@ impl Ledger {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::TopicState;
     use crate::entry::{Owner, empty_row};
-    use crate::side::{Side, TopicConfigs};
     use crate::reason::{GapReason, HeldReason};
-    use crate::{Digest, TopicState};
+    use crate::side::{Side, TopicConfigs};
 
     const TOPIC: Uuid = Uuid::from_u128(7);
 

@@ -123,6 +123,28 @@ async fn a_bucket_in_another_region_is_named_at_the_first_answer() {
     }
 }
 
+/// Keys, session tokens and data go to the endpoint of the specification and nowhere else.
+#[tokio::test]
+async fn no_store_sends_a_request_to_another_host() {
+    for status in ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let elsewhere = server(|_, _, stream| answer(stream, "200 OK", "", EMPTY_LIST));
+        let location = format!("location: http://127.0.0.1:{}/b\r\n", elsewhere.port);
+        let moved = server(move |_, _, stream| answer(stream, status, &location, ""));
+        let store = moved.open(Duration::from_secs(5));
+        for error in [
+            store.folders(&Path::default()).await.unwrap_err(),
+            store.get(&Path::from("k")).await.unwrap_err(),
+            store.put(&Path::from("k"), "v".into()).await.unwrap_err(),
+        ] {
+            assert_eq!(error.code(), Code::StoreRefused, "{status}: {error}");
+            let there = format!("the bucket is at 127.0.0.1:{}", elsewhere.port);
+            assert!(error.to_string().contains(&there), "{status}: {error}");
+        }
+        assert_eq!(elsewhere.requests.load(Ordering::SeqCst), 0, "{status}");
+        assert_eq!(moved.requests.load(Ordering::SeqCst), 3, "{status}");
+    }
+}
+
 #[tokio::test]
 async fn a_failing_gateway_is_one_line_within_the_time_that_somebody_waits() {
     let html = "<html><body><h1>502 Bad Gateway</h1></body></html>";

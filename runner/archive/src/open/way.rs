@@ -8,7 +8,7 @@ use contract::{Code, StoreTls};
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use keys::Trust;
-use object_store::client::{HttpClient, HttpConnector, ReqwestConnector};
+use object_store::client::HttpClient;
 use object_store::{ClientConfigKey, ClientOptions};
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
@@ -55,18 +55,22 @@ impl Way {
 
     /// A client of HTTP on this way.
     pub(super) fn client(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let Some(trust) = &self.trust else { return ReqwestConnector::default().connect(options) };
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| object_store::Error::Generic { store: "HTTP", source };
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| failed(error.into()))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(trust))
-            .with_no_client_auth();
         let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() == Some("true");
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(config)
+        let mut client = reqwest::Client::builder();
+        if let Some(trust) = &self.trust {
+            let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| failed(error.into()))?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::clone(trust))
+                .with_no_client_auth();
+            client = client.tls_backend_preconfigured(config);
+        }
+        // A store does not decide where requests go: session tokens and data would go along.
+        let client = client
+            .redirect(reqwest::redirect::Policy::none())
             .user_agent(HeaderValue::from_static(concat!("kafka-backup/", env!("CARGO_PKG_VERSION"))))
             .connect_timeout(CONNECT)
             .http1_only()
