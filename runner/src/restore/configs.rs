@@ -2,6 +2,37 @@
 
 use std::collections::BTreeMap;
 
+/// The configs that say what a topic is (Apache Kafka 2.8 to 4.3, "Topic configs"): a created topic gets those of the source.
+/// Any other one is shown, not set: who can write to an archive must not choose what a broker is told.
+const CARRIED: [&str; 27] = [
+    "cleanup.policy",
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.type",
+    "compression.zstd.level",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "index.interval.bytes",
+    "max.compaction.lag.ms",
+    "max.message.bytes",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.difference.max.ms",
+    "message.timestamp.type",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "preallocate",
+    "retention.bytes",
+    "retention.ms",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+    "unclean.leader.election.enable",
+];
 /// Configs that belong to the source cluster's operation, not to the topic's data.
 const NEVER: [&str; 4] = [
     "follower.replication.throttled.replicas",
@@ -34,8 +65,16 @@ const ROOM: u64 = 2;
 
 /// The configs of the source that a created topic gets.
 pub(crate) fn for_creation(source: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let copied = |name: &str| !NEVER.contains(&name) && !NEVER_PREFIX.iter().any(|prefix| name.starts_with(prefix));
-    source.iter().filter(|(name, _)| copied(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let carried = |name: &str| CARRIED.contains(&name);
+    source.iter().filter(|(name, _)| carried(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Configs of the source that nobody would expect to be left out, as `name=value`.
+pub(crate) fn left_out(source: &BTreeMap<String, String>) -> Vec<String> {
+    let expected = |name: &str| {
+        CARRIED.contains(&name) || NEVER.contains(&name) || NEVER_PREFIX.iter().any(|prefix| name.starts_with(prefix))
+    };
+    source.iter().filter(|(name, _)| !expected(name)).map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// The config that a broker says it does not know (the words of `InvalidConfigurationException` in Apache Kafka).
@@ -145,8 +184,10 @@ mod tests {
             ("remote.storage.enable", "true"),
             ("local.retention.ms", "1"),
             ("leader.replication.throttled.replicas", "*"),
+            ("vendor.placement", "eu"),
         ]);
         assert_eq!(for_creation(&source), map(&[("retention.ms", "1")]));
+        assert_eq!(left_out(&source), ["vendor.placement=eu"]);
     }
 
     #[test]

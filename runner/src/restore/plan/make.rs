@@ -1,6 +1,6 @@
 //! Making a plan: both sides are looked at once, and everything that will be done is written down. Nothing is changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use archive::{Point, TopicConfigs};
 use batch::Window;
@@ -11,7 +11,7 @@ use super::count::{Sums, count};
 use super::judge::judge;
 use super::{FORMAT, OlderTimeline, Proposal, RestorePlan, SourceRange, TargetAction, TargetRange, TopicPlan};
 use crate::context::Context;
-use crate::restore::configs::{for_creation, holds};
+use crate::restore::configs::{for_creation, holds, left_out};
 use crate::restore::facts::{Existing, existing};
 use crate::restore::fit::{check_in_sync, check_transactions, fit};
 use crate::restore::route::Route;
@@ -37,6 +37,8 @@ pub(crate) async fn make(
     out.warnings.extend(point.notes().iter().map(ToString::to_string));
     let without = |chosen: &&Chosen| chosen.topic.live && !configs.contains_key(&chosen.topic.name);
     out.warnings.extend(chosen.iter().filter(without).map(|chosen| unknown_configs(chosen, &targets)));
+    let created = chosen.iter().filter(|chosen| !targets.contains_key(&chosen.target));
+    out.warnings.extend(created.filter_map(|chosen| strange_configs(chosen, configs.get(&chosen.topic.name)?)));
     choose_timelines(&mut out, spec, &chosen);
     let places = chosen.iter().flat_map(|chosen| (0..chosen.topic.partitions).map(|p| (chosen.topic.id, p)));
     let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window, spec.on_unreadable).await?;
@@ -62,6 +64,18 @@ fn unknown_configs(chosen: &Chosen, targets: &HashMap<String, Existing>) -> Stri
         "the configs of topic {} are not known: the backup could not read them (DescribeConfigs); its {then}",
         chosen.topic.name
     )
+}
+
+/// The topic has configs that are not Apache Kafka's.
+fn strange_configs(chosen: &Chosen, configs: &BTreeMap<String, String>) -> Option<String> {
+    let strange = left_out(configs);
+    (!strange.is_empty()).then(|| {
+        format!(
+            "topic {} has configs in the source that a restore does not set: {}; set them in the target where they are wanted",
+            chosen.topic.name,
+            strange.join(", ")
+        )
+    })
 }
 
 /// What the target itself says to what the plan asks of it.
