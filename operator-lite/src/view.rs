@@ -5,6 +5,7 @@ use contract::Report;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::decide::{Ended, JobView, Start};
 
@@ -80,8 +81,14 @@ fn has_run(pod: &Pod) -> bool {
     states.any(|state| state.running.is_some() || state.terminated.as_ref().is_some_and(ended))
 }
 
+/// Whether an object is controlled by the one with this uid. A label, or a reference of another kind, anybody may write.
+#[must_use]
+pub fn is_controlled_by(meta: &ObjectMeta, uid: &str) -> bool {
+    meta.owner_references.iter().flatten().any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
 fn belongs(pod: &Pod, uid: &str) -> bool {
-    pod.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    is_controlled_by(&pod.metadata, uid)
 }
 
 fn phase(pod: &Pod) -> Option<&str> {

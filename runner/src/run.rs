@@ -75,6 +75,9 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     if !missing.is_empty() {
         emitter.warn(format!("missing, and waited for: {}; create the Secret and its key", missing.join(", ")));
     }
+    if let Some(weak) = spec.kafka.weak_login() {
+        emitter.warn(weak.to_owned());
+    }
     match action {
         Action::Backup(spec_part) => {
             report.kind = "backup".into();

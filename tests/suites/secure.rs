@@ -50,10 +50,15 @@ fn every_mechanism_over_plaintext_and_tls() {
     let bench = bench();
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         let plain = spec(&bench, KAFKA.sasl_port(), "SASL_PLAINTEXT", &json!({"sasl": sasl(mechanism, "admin")}));
-        assert_eq!(bench.run(&plain).ok().report()["records"].as_u64(), Some(100));
+        let report = bench.run(&plain).ok().report();
+        assert_eq!(report["records"].as_u64(), Some(100));
+        let warned = report["warnings"].to_string().contains("sends the password as it is");
+        assert_eq!(warned, mechanism == "PLAIN", "{report}");
         let more = json!({"sasl": sasl(mechanism, "admin"), "tls": {"caFile": "ca.pem"}});
         let tls = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
-        assert_eq!(bench.run(&tls).ok().report()["records"].as_u64(), Some(100));
+        let report = bench.run(&tls).ok().report();
+        assert_eq!(report["records"].as_u64(), Some(100));
+        assert!(!report["warnings"].to_string().contains("sends the password"), "{report}");
     }
 }
 

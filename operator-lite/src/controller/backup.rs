@@ -102,6 +102,10 @@ impl Kind for KafkaBackup {
         lower::backup(identity, &self.spec).map_err(|finding| Err(finding.into()))
     }
 
+    fn says_metrics(&self) -> bool {
+        self.spec.metrics.is_some()
+    }
+
     fn storage(&self) -> Option<&Storage> {
         Some(&self.spec.storage)
     }

@@ -35,7 +35,8 @@ impl Jobs {
     /// When the API server does not answer.
     pub(crate) async fn of(client: &Client, owner: &Owner) -> Result<Self, Error> {
         let own = ListParams::default().labels(&format!("{OWNER_LABEL}={}", owner.uid));
-        let jobs = Api::<Job>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
+        let mut jobs = Api::<Job>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
+        jobs.retain(|job| view::is_controlled_by(&job.metadata, &owner.uid));
         let pods = Api::<Pod>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
         let now = Timestamp::now();
         let views = jobs.iter().map(|job| view::job(job, &pods, now)).collect();
@@ -59,12 +60,14 @@ impl Jobs {
         if create(&self.jobs(), job).await? {
             return Ok(true);
         }
-        let owners =
-            |job: &Job| job.metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect();
-        let (own, name): (Vec<String>, _) = (owners(job), job.metadata.name.as_deref().unwrap_or_default());
+        let name = job.metadata.name.as_deref().unwrap_or_default();
         // One that is gone meanwhile is made at the next look.
         let there = self.jobs().get_opt(name).await?;
-        Ok(there.is_none_or(|there| owners(&there) == own))
+        Ok(there.is_none_or(|there| {
+            let label = |job: &Job| job.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL).cloned());
+            let owners = || job.metadata.owner_references.iter().flatten();
+            label(&there) == label(job) && owners().all(|owner| view::is_controlled_by(&there.metadata, &owner.uid))
+        }))
     }
 
     /// Makes a claim for an archive unless it is there. Nothing owns it.

@@ -70,6 +70,8 @@ pub trait Kind:
         client: &Client,
         run: Option<RunRef>,
     ) -> impl Future<Output = Result<RunSpec, Result<Pending, Error>>> + Send;
+    /// Whether it says itself whether its runs serve metrics.
+    fn says_metrics(&self) -> bool;
     /// The storage block that may ask for a claim.
     fn storage(&self) -> Option<&Storage>;
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::Placement;
-use contract::RunSpec;
+use contract::{MetricsSpec, RunSpec};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::Api;
@@ -113,7 +113,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     }
     let run = subject.claim.as_ref().filter(|_| unfinished).map(run_of);
     let spec = match object.lower(&context.client, run).await {
-        Ok(spec) => Some(RunSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec }),
+        Ok(spec) => Some(as_installed(spec, &*object, &context)),
         Err(Ok((reason, text))) if !unfinished => {
             return Ok(work.tell(&State::Pending(reason, text)).await?.then(Action::requeue(AGAIN)));
         }
@@ -126,4 +126,14 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         Err(Err(error)) => return Err(error),
     };
     work.step(&subject, spec.as_ref()).await
+}
+
+/// A run with what the installation adds to it.
+fn as_installed<K: Kind>(spec: RunSpec, object: &K, context: &Context) -> RunSpec {
+    let by_default = context.placement.metrics && !object.says_metrics();
+    RunSpec {
+        allowed_endpoints: context.allowed_endpoints.to_vec(),
+        metrics: if by_default { Some(MetricsSpec::default()) } else { spec.metrics },
+        ..spec
+    }
 }

@@ -87,6 +87,10 @@ impl Kind for KafkaRestore {
         lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))
     }
 
+    fn says_metrics(&self) -> bool {
+        false
+    }
+
     fn storage(&self) -> Option<&Storage> {
         self.spec.state_storage.as_ref()
     }

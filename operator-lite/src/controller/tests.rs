@@ -277,7 +277,7 @@ proptest! {
 /// Makes the pod of a Job: it waits as `status` says.
 fn pod(server: &Server, job: &Value, status: Value) {
     let name = job["metadata"]["name"].as_str().unwrap();
-    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"]}]);
+    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": true}]);
     let object = json!({
         "metadata": {"name": name, "namespace": "team", "ownerReferences": owner, "labels": job["metadata"]["labels"]},
         "status": status,
@@ -301,6 +301,35 @@ fn runs_are_told_where_they_may_connect_to() {
         let jobs = server.jobs();
         let said = jobs.first().expect("a Job").to_string();
         assert!(said.contains("allowedEndpoints") && said.contains("*.shop.svc:9092"), "{said}");
+    });
+}
+
+/// The resource decides; where it says nothing, the installation.
+#[test]
+fn runs_serve_metrics_where_somebody_asks_for_it() {
+    runtime().block_on(async {
+        for (block, installed, serves) in [
+            (json!(null), false, false),
+            (json!(null), true, true),
+            (json!({}), false, true),
+            (json!({"enabled": false}), true, false),
+        ] {
+            let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+            let placement = Placement { image: "runner".into(), metrics: installed, ..Placement::default() };
+            let context = server.context(Capacity::new(10, 0));
+            let context = Arc::new(Context { placement: Arc::new(placement), ..(*context).clone() });
+            let mut nightly = backup("nightly");
+            nightly["spec"]["metrics"] = block.clone();
+            server.put(&at, nightly);
+            for _ in 0..4 {
+                server.look::<KafkaBackup>(&at, &context).await;
+            }
+            let job = server.jobs().remove(0);
+            let pod = &job["spec"]["template"];
+            let spec = pod["metadata"]["annotations"]["kafka-backup.dev/run-spec"].as_str().unwrap();
+            assert_eq!(spec.contains("\"metrics\":{"), serves, "{block} {installed}: {spec}");
+            assert_eq!(pod["spec"]["containers"][0]["ports"].is_array(), serves, "{block} {installed}");
+        }
     });
 }
 

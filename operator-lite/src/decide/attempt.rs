@@ -240,20 +240,20 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         Some(FINAL) if !(endless && is_unknown_name(said.as_deref())) => failed("RunFailed"),
         // Whoever ends pods may do so again at once, and for ever.
         code if code == Some(INTERRUPTED) || ended.disrupted => {
-            again((failures, disruptions + 1), doubled(disruptions.checked_sub(1)))
+            again((failures, disruptions.saturating_add(1)), doubled(disruptions.checked_sub(1)))
         }
         Some(FENCED) if claim.failures == 0 || progressed => again((1, 0), FENCE_WAIT_SECS),
         Some(FENCED) => failed("Fenced"),
-        _ if ended.memory_limit.is_some() && failures + 1 >= MOST_OUT_OF_MEMORY => failed("OutOfMemory"),
-        _ if !endless && failures + 1 >= MOST_FAILURES => failed("RetriesExhausted"),
-        _ => again((failures + 1, 0), doubled(Some(failures))),
+        _ if ended.memory_limit.is_some() && failures.saturating_add(1) >= MOST_OUT_OF_MEMORY => failed("OutOfMemory"),
+        _ if !endless && failures.saturating_add(1) >= MOST_FAILURES => failed("RetriesExhausted"),
+        _ => again((failures.saturating_add(1), 0), doubled(Some(failures))),
     }
 }
 
 /// The claim of the attempt after this one: nothing is known of its Job yet.
 pub(super) fn next_attempt(claim: &RunClaim) -> RunClaim {
     RunClaim {
-        attempt: claim.attempt + 1,
+        attempt: claim.attempt.saturating_add(1),
         job_uid: None,
         stopping: None,
         not_before: None,
@@ -294,7 +294,7 @@ pub fn retry_words(claim: &RunClaim, next: &RunClaim, why: &str, endless: bool) 
 #[must_use]
 pub fn working_words(claim: &RunClaim, endless: bool) -> Option<String> {
     let error = claim.last_error.as_ref().filter(|_| claim.failures > 0)?;
-    Some(format!("{} works; the one before failed: {error}", nth(claim.failures + 1, endless)))
+    Some(format!("{} works; the one before failed: {error}", nth(claim.failures.saturating_add(1), endless)))
 }
 
 /// Attempts are counted since something was saved.

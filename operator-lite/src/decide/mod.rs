@@ -191,12 +191,17 @@ pub fn run_of(claim: &RunClaim) -> RunRef {
 
 /// The Jobs of all attempts of a claim.
 fn names(subject: &Subject, claim: Option<&RunClaim>) -> Vec<String> {
-    claim.map(|claim| names_of(subject, claim, 1..claim.attempt + 1)).unwrap_or_default()
+    claim.map(|claim| names_of(subject, claim, 1..claim.attempt.saturating_add(1))).unwrap_or_default()
 }
 
-/// The Jobs of some attempts of a claim.
+/// Attempts whose Jobs are looked for: earlier ones were removed long ago. A status that somebody wrote by hand may name any
+/// number.
+const NEWEST_ATTEMPTS: u32 = 100;
+
+/// The Jobs of some attempts of a claim, of the newest ones at most.
 fn names_of(subject: &Subject, claim: &RunClaim, attempts: Range<u32>) -> Vec<String> {
-    attempts.map(|attempt| job_name(&subject.owner, &run_of(claim), attempt)).collect()
+    let first = attempts.start.max(attempts.end.saturating_sub(NEWEST_ATTEMPTS));
+    (first..attempts.end).map(|attempt| job_name(&subject.owner, &run_of(claim), attempt)).collect()
 }
 
 fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView], now: Timestamp) -> Step {
@@ -264,7 +269,7 @@ fn is_given_up(wish: &Wish, job: &JobView, now: Timestamp) -> bool {
 /// The next attempt of a run whose node is lost. The lost pod may still work, and may have written.
 fn lost(claim: &RunClaim, job: &JobView) -> Step {
     let since = job.lost_since.map(|since| since.to_string()).unwrap_or_default();
-    let next = RunClaim { disruptions: claim.disruptions + 1, wrote: Some(true), ..next_attempt(claim) };
+    let next = RunClaim { disruptions: claim.disruptions.saturating_add(1), wrote: Some(true), ..next_attempt(claim) };
     let why = format!(
         "its node does not answer since {since}, and it is given up: what it may still write, the archive refuses"
     );

@@ -20,8 +20,20 @@ fn case(conditions: Value, pod: Value) -> JobView {
 fn pod(phase: &str, status: Value) -> Value {
     let mut status = status;
     status["phase"] = phase.into();
-    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u"}]);
+    let owner = json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": true}]);
     json!({"metadata": {"name": "p", "ownerReferences": owner}, "status": status})
+}
+
+/// Whoever may create pods may write a reference to a Job; only the Job's controller is believed to have made one.
+#[test]
+fn a_pod_that_only_names_the_job_is_none_of_its_pods() {
+    let ended =
+        pod("Succeeded", json!({"containerStatuses": [{"name": "runner", "state": {"terminated": {"exitCode": 0}}}]}));
+    assert_eq!(case(json!([{"type": "Complete", "status": "True"}]), ended.clone()).ended.unwrap().exit_code, Some(0));
+    let mut forged = ended;
+    forged["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+    let view = case(json!([]), forged);
+    assert_eq!((view.live_pods, view.ended), (0, None));
 }
 
 #[test]

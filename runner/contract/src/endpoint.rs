@@ -23,6 +23,18 @@ pub struct KafkaSpec {
     pub connection: ConnectionSpec,
 }
 
+impl KafkaSpec {
+    /// What is weak about the login, in words; `None` when nothing is.
+    #[must_use]
+    pub fn weak_login(&self) -> Option<&'static str> {
+        let is_plain = self.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == SaslMechanism::Plain);
+        (is_plain && self.security_protocol == SecurityProtocol::SaslPlaintext).then_some(
+            "kafka.sasl.mechanism PLAIN sends the password as it is over a connection without encryption: whoever is on the \
+             way reads it; use SASL_SSL, or a SCRAM mechanism",
+        )
+    }
+}
+
 /// Kafka's `security.protocol`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -23,6 +23,10 @@ app.kubernetes.io/name: kafka-backup-operator
 {{- define "runner-image" -}}
 {{ include "image" (dict "root" . "image" .Values.runner.image) }}
 {{- end }}
+{{/* "true" where runs serve metrics whose resources say nothing of them. */}}
+{{- define "runs-serve-metrics" -}}
+{{- if and .Values.metrics.enabled .Values.metrics.podMonitor.enabled }}true{{ end -}}
+{{- end }}
 {{/* What the operator may do with the resources that it runs. */}}
 {{- define "rules" -}}
 - apiGroups: [kafka.oso.sh]

@@ -312,7 +312,8 @@ fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option
         // The installation knows them, not the resource.
         allowed_endpoints: Vec::new(),
         circuit_breaker: breaker,
-        metrics: Some(MetricsSpec::default()),
+        // Nothing listens unless somebody asks for it: the resource, or the installation.
+        metrics: None,
         backup: None,
         restore: None,
     }
@@ -326,8 +327,7 @@ fn rates(limits: Option<&RateLimiting>) -> RateLimit {
 }
 
 fn metrics(block: Option<&Metrics>) -> Option<MetricsSpec> {
-    let Some(block) = block else { return Some(MetricsSpec::default()) };
-    block.enabled.then(|| MetricsSpec {
+    block.filter(|block| block.enabled).map(|block| MetricsSpec {
         bind_address: block.bind_address.clone(),
         port: block.port,
         path: block.path.clone(),

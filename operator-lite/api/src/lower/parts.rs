@@ -67,6 +67,9 @@ pub struct Placement {
     /// Instead of the container's own security context; it gets no privilege whatever stands here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
+    /// Whether runs serve metrics whose resources say nothing of them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub metrics: bool,
 }
 
 /// The resource that a run belongs to.

@@ -96,7 +96,7 @@ pub struct KafkaBackupSpec {
     /// When requests to the store are held back after failures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
-    /// Metrics of the run's pod.
+    /// Metrics of the run's pod. When absent it serves none, unless the installation has a monitor of all runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
     /// Which recovery points are removed.

@@ -3,7 +3,7 @@
 use contract::TlsSpec;
 use contract::names::check_server;
 
-use super::names::object_name;
+use super::names::{id_key, object_name};
 use crate::finding::Findings;
 use crate::oso::{KafkaCluster, SaslSecret};
 
@@ -60,6 +60,7 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
     }
     if let Some(secret) = &cluster.sasl_secret {
         object_name(out, &format!("{at}.saslSecret.name"), &secret.name);
+        id_key(out, &format!("{at}.saslSecret.usernameKey"), &secret.username_key, "the brokers");
         out.one_of(&format!("{at}.saslSecret.mechanism"), &secret.mechanism.to_ascii_uppercase(), &MECHANISMS);
     }
     if let Some(secret) = &cluster.ca_secret {

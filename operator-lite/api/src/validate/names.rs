@@ -45,14 +45,15 @@ pub(crate) fn namespace(out: &mut Findings, field: &str, name: &str) {
 /// What the key of an id in a Secret is called, without capitals, blanks and marks: `AWS_ACCESS_KEY_ID`, `accessKey`, `rootUser`.
 const IDS: [&str; 4] = ["id", "accesskey", "user", "username"];
 
-/// The key of an id in a Secret. Ids go to the store in the open, beside what is signed: another value of the Secret must not
-/// stand in their place.
-pub(crate) fn id_key(out: &mut Findings, field: &str, key: &str) {
+/// The key of an id in a Secret. Ids go to `whom` in the open, beside what is signed or proved: another value of the Secret
+/// must not stand in their place.
+pub(crate) fn id_key(out: &mut Findings, field: &str, key: &str, whom: &str) {
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
     if !IDS.iter().any(|end| plain.ends_with(end)) {
-        let rule = "must be the key of an id: it goes to the store in the open, so its name must end in id, access-key, user \
-                    or username";
-        out.wrong(field, format!("{key:?}"), rule, "name the key of the id, and call it so in the Secret");
+        let rule = format!(
+            "must be the key of an id: it goes to {whom} in the open, so its name must end in id, access-key, user or username"
+        );
+        out.wrong(field, format!("{key:?}"), &rule, "name the key of the id, and call it so in the Secret");
     }
 }
 

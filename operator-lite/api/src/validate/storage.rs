@@ -102,7 +102,12 @@ fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
     region(out, &format!("{at}.region"), &s3.region);
     prefix(out, &format!("{at}.prefix"), s3.prefix.as_deref());
     object_name(out, &format!("{at}.credentialsSecret.name"), &s3.credentials_secret.name);
-    id_key(out, &format!("{at}.credentialsSecret.accessKeyIdKey"), &s3.credentials_secret.access_key_id_key);
+    id_key(
+        out,
+        &format!("{at}.credentialsSecret.accessKeyIdKey"),
+        &s3.credentials_secret.access_key_id_key,
+        "the store",
+    );
     endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
     bucket_in_host(out, &format!("{at}.pathStyle"), s3.endpoint.as_deref(), s3.path_style);
 }
@@ -170,8 +175,8 @@ fn container(out: &mut Findings, at: &str, azure: &AzureStorage) {
         identity(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), Bearer::Azure);
     }
     if let Some(principal) = &azure.service_principal_secret {
-        id_key(out, &format!("{at}.servicePrincipalSecret.clientIdKey"), &principal.client_id_key);
-        id_key(out, &format!("{at}.servicePrincipalSecret.tenantIdKey"), &principal.tenant_id_key);
+        id_key(out, &format!("{at}.servicePrincipalSecret.clientIdKey"), &principal.client_id_key, "the store");
+        id_key(out, &format!("{at}.servicePrincipalSecret.tenantIdKey"), &principal.tenant_id_key, "the store");
     }
     for (field, name) in secrets {
         if let Some(name) = name {

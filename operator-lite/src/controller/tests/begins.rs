@@ -108,6 +108,28 @@ fn a_name_that_is_taken_is_told() {
     });
 }
 
+/// A Job with our label that another resource controls is not ours.
+#[test]
+fn a_label_alone_makes_no_job_ours() {
+    runtime().block_on(async {
+        let (server, at, context) = nightly_begun().await;
+        let ours = server.jobs().remove(0);
+        let before = server.get(&at)["status"]["run"].clone();
+        let mut theirs = ours.clone();
+        theirs["metadata"]["name"] = "theirs".into();
+        theirs["metadata"]["uid"] = "u-theirs".into();
+        theirs["metadata"]["ownerReferences"][0]["uid"] = "another".into();
+        server.put(&format!("{JOBS}/theirs"), theirs);
+        let nightly: KafkaBackup = serde_json::from_value(server.get(&at)).unwrap();
+        let owner = super::super::kind::owner_of(&nightly);
+        let seen = super::super::jobs::Jobs::of(&context.client, &owner).await.unwrap();
+        let name = ours["metadata"]["name"].as_str().unwrap();
+        assert_eq!(seen.views.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), [name]);
+        server.look::<KafkaBackup>(&at, &context).await;
+        assert_eq!(server.get(&at)["status"]["run"]["id"], before["id"]);
+    });
+}
+
 /// A backup whose run has begun.
 async fn nightly_begun() -> (Server, String, Arc<Context>) {
     let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));

@@ -182,3 +182,43 @@ proptest! {
         prop_assert!(!ended || is_over(&subject, &Mode::Once));
     }
 }
+
+/// A status that somebody wrote by hand: any number of attempts and failures costs neither time nor a panic.
+#[test]
+fn forged_numbers_in_a_claim_cost_nothing() {
+    let begun = std::time::Instant::now();
+    for mode in [Mode::Once, Mode::Continuous] {
+        for number in [0, 1, 1_000_000, u32::MAX - 1, u32::MAX] {
+            for (job_uid, finished_at) in [
+                (None, None),
+                (Some("u".to_owned()), None),
+                (Some("u".to_owned()), Some("2026-01-01T00:00:00Z".to_owned())),
+            ] {
+                let claim = RunClaim {
+                    id: "r".into(),
+                    at: "2026-01-01T00:00:00Z".into(),
+                    attempt: number,
+                    failures: number,
+                    disruptions: number,
+                    job_uid,
+                    finished_at,
+                    ..RunClaim::default()
+                };
+                let wish = wish(mode.clone());
+                let subject = Subject { claim: Some(claim.clone()), ..subject() };
+                for jobs in [
+                    vec![],
+                    vec![job(&claim, None)],
+                    vec![job(&claim, Some(exit(1)))],
+                    vec![job(&claim, Some(exit(143)))],
+                ] {
+                    let step = decide(&subject, &wish, &jobs, at("11:00:00"));
+                    if let Step::Sweep(names) | Step::Clear(names) = step {
+                        assert!(names.len() <= 100, "{}", names.len());
+                    }
+                }
+            }
+        }
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}

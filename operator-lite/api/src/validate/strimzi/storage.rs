@@ -49,7 +49,7 @@ fn s3(out: &mut Findings, s3: &S3Storage) {
     endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
     bucket_in_host(out, &format!("{AT}.s3.forcePathStyle"), s3.endpoint.as_deref(), s3.force_path_style);
     if let Some(secret) = &s3.access_key_secret {
-        id_key(out, &format!("{AT}.s3.accessKeySecret.key"), &secret.key);
+        id_key(out, &format!("{AT}.s3.accessKeySecret.key"), &secret.key, "the store");
     }
     let pair = [("accessKeySecret", &s3.access_key_secret), ("secretKeySecret", &s3.secret_key_secret)];
     for (name, key) in pair {
