@@ -77,7 +77,8 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         tasks.spawn(keep(keeper, client.clone(), Arc::clone(&certificate), Arc::clone(&metrics), stop.clone()));
     }
     let listener = TlsListener::bind(settings.webhook_address, certificate).await?;
-    let rules = webhook::Rules { rights: settings.admission_rights, allowed: settings.allowed()? };
+    let (rights, ambient) = (settings.admission_rights, settings.ambient_identity);
+    let rules = webhook::Rules { rights, ambient, allowed: settings.allowed()? };
     let admission = webhook::serve(listener, client.clone(), Arc::clone(&metrics), rules, drained);
     spawn("admission", Box::pin(admission));
 

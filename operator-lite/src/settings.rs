@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use crate::certificate::Lifetimes;
 use crate::error::Error;
-use crate::webhook::Rights;
+use crate::webhook::{Ambient, Rights};
 
 /// Validates resources of Kafka backups at admission and launches one runner pod per run.
 #[derive(Debug, Clone, Parser)]
@@ -50,6 +50,9 @@ pub struct Settings {
     /// the resource names, or to restore a KafkaBackup
     #[arg(long, env = "ADMISSION_RIGHTS", value_enum, default_value = "refuse")]
     pub admission_rights: Rights,
+    /// What happens to a resource whose store has no credentials, and is reached with the identity of the pod or of its node
+    #[arg(long, env = "AMBIENT_IDENTITY", value_enum, default_value = "warn")]
+    pub ambient_identity: Ambient,
     /// Hosts (kafka.example.com), domains (*.example.com) and networks (10.0.0.0/8), each with a port or without, that resources
     /// may name and runs connect to: brokers, stores, webhooks; all when none is named
     #[arg(long, env = "ALLOWED_ENDPOINTS", value_delimiter = ',', value_parser = endpoint)]

@@ -1,6 +1,7 @@
 //! Admission on a real API server: every document of the corpus gets the verdict that it gets offline, what must always
 //! pass passes, the certificate changes under load, and the operator has no right that it does not need.
 
+mod addresses;
 mod checked;
 mod forged_jobs;
 mod rolling;

@@ -176,6 +176,35 @@ fn the_order_of_a_select_is_written_down() {
     }
 }
 
+/// What a secret is called where it is held as it is.
+const SECRET_NAMES: [&str; 7] = ["password", "passphrase", "token", "secret", "private_key", "shared", "sas"];
+/// And what it is held in.
+const PLAIN_TYPES: [&str; 4] = ["String", "Option<String>", "Vec<u8>", "Bytes"];
+
+/// A type that holds a secret as it is does not derive what prints all of its fields.
+#[test]
+fn types_with_secrets_do_not_print() {
+    let mut bad = Vec::new();
+    for (name, text) in sources().into_iter().filter(|(name, _)| is_product(name)) {
+        let mut prints = false;
+        for line in product(&text) {
+            let line = line.trim();
+            if let Some(derived) = line.strip_prefix("#[derive(") {
+                prints = derived.contains("Debug");
+            } else if line == "}" {
+                prints = false;
+            }
+            let Some((field, held)) = line.trim_end_matches(',').split_once(": ") else { continue };
+            let field = field.rsplit(' ').next().unwrap_or_default();
+            let secret = SECRET_NAMES.iter().any(|word| field == *word || field.ends_with(&format!("_{word}")));
+            if prints && secret && PLAIN_TYPES.contains(&held) {
+                bad.push(format!("{name}: {line}"));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
 #[test]
 fn no_words_of_unfinished_work() {
     let marks = ["TO", "FIX", "XX", "HA"].into_iter().zip(["DO", "ME", "X", "CK"]).map(|(a, b)| format!("{a}{b}"));

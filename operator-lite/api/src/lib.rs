@@ -15,6 +15,7 @@ mod visit;
 pub mod secrets;
 
 pub mod access;
+pub mod ambient;
 pub mod certificate;
 pub mod consent;
 pub mod document;

@@ -6,4 +6,4 @@ mod server;
 
 pub use listener::{Certificate, TlsListener};
 pub use review::{Judgement, judge};
-pub use server::{Rights, Rules, serve};
+pub use server::{Ambient, Rights, Rules, serve};

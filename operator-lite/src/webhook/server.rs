@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::consent::Consent;
+use api::finding::Level;
 use api::oso::KafkaBackup;
 use axum::Router;
 use axum::body::Body;
@@ -50,11 +51,35 @@ pub enum Rights {
     Warn,
 }
 
+/// What happens to a resource whose store would be reached with the identity of the pod, which nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ambient {
+    /// It is kept.
+    Allow,
+    /// It is kept, with a warning.
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+impl Ambient {
+    /// How much a store without credentials weighs.
+    pub(super) fn level(self) -> Option<Level> {
+        match self {
+            Self::Allow => None,
+            Self::Warn => Some(Level::Warning),
+            Self::Refuse => Some(Level::Error),
+        }
+    }
+}
+
 /// What an installation asks of resources, beside what is right for all.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// What happens where an author lacks a right.
     pub rights: Rights,
+    /// What happens where a store has no credentials.
+    pub ambient: Ambient,
     /// Where resources may point to.
     pub allowed: AllowedEndpoints,
 }
@@ -157,7 +182,7 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
         Ok(documents) => documents,
         Err(error) => return response.deny(format!("the object cannot be judged: {error}")),
     };
-    let judged = judge(&new, old.as_ref(), &served.rules.allowed, Timestamp::now());
+    let judged = judge(&new, old.as_ref(), &served.rules, Timestamp::now());
     let (mut errors, mut warnings) = (judged.errors, judged.warnings);
     let user = request.user_info.username.clone().unwrap_or_default();
     let ask = |question| may(&served.client, &request.user_info, question);
@@ -176,6 +201,14 @@ async fn answer(served: &Judge, request: &AdmissionRequest<DynamicObject>) -> Ad
     }
     if let Some(consent) = &judged.consent {
         errors.extend(refused_there(&served.client, consent).await);
+    }
+    if !judged.questions.is_empty() || judged.consent.is_some() {
+        // Whoever reaches the port can ask for the rights of others: each time is seen afterwards. What a review says of
+        // itself is shown escaped.
+        let (kind, name, namespace) =
+            (&request.kind.kind, &request.name, request.namespace.as_deref().unwrap_or_default());
+        let (asked, refused) = (judged.questions.len(), errors.len());
+        tracing::info!(?user, ?kind, ?name, ?namespace, asked, refused, "a review asked for rights");
     }
     let mut response = if errors.is_empty() { response } else { response.deny(errors.join("\n")) };
     if !warnings.is_empty() {

@@ -32,13 +32,18 @@ const LOOK: Duration = Duration::from_millis(300);
 /// How often a pod that has just started is knocked at.
 const KNOCKS: u32 = 40;
 
-/// A pod that answers.
-#[derive(Debug)]
+/// A pod that answers. Its token does not print.
 pub struct Through {
     cluster: Cluster,
     inspection: String,
     pod: String,
     token: String,
+}
+
+impl std::fmt::Debug for Through {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Through").field("inspection", &self.inspection).field("pod", &self.pod).finish_non_exhaustive()
+    }
 }
 
 impl Through {

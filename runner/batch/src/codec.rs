@@ -166,7 +166,7 @@ fn unsnap_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Bat
     Ok(())
 }
 
-fn damaged(codec: Codec, reason: &str) -> BatchError {
+pub(crate) fn damaged(codec: Codec, reason: &str) -> BatchError {
     BatchError::Decompress { codec: codec.name(), reason: reason.to_owned() }
 }
 

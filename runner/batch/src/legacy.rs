@@ -3,18 +3,21 @@
 //! Offsets, keys, values, timestamps, their type and the codec are kept; the framing is not, and format 0 has no
 //! timestamps (-1). Layout: protocol guide, "Old Message Format"; KIP-31 (relative offsets), KIP-32 (timestamps).
 
+mod inner;
+
 use bytes::Bytes;
+
+use self::inner::Inner;
 
 use crate::header::write_header;
 use crate::varint::{put_varint, varint_len};
-use crate::{
-    Attributes, BatchError, BatchHeader, Codec, Compressor, Decompressor, HEADER_LEN, LOG_OVERHEAD, PAYLOAD_LIMIT,
-    RawBatch,
-};
+use crate::{Attributes, BatchError, BatchHeader, Codec, Compressor, HEADER_LEN, LOG_OVERHEAD, RawBatch};
 
 /// Records and bytes of one batch made of messages that were not compressed.
 const MOST_RECORDS: usize = 1_000;
 const MOST_BYTES: usize = 512 << 10;
+/// Bytes of one batch made of messages that were compressed together: mostly all of them.
+const MOST_OF_COMPRESSED: usize = 4 << 20;
 /// Bit of the attributes that says that the broker set the timestamp (format 1).
 const APPEND_TIME: u8 = 0x08;
 
@@ -38,7 +41,6 @@ pub(crate) struct Converter {
     max_timestamp: i64,
     append_time: bool,
     count: usize,
-    decompressor: Decompressor,
 }
 
 impl Converter {
@@ -56,32 +58,35 @@ impl Converter {
             return Ok(());
         }
         self.flush(Codec::None, out)?;
-        self.open(&message, position)?;
+        self.open(&message, position, out)?;
         self.flush(message.codec, out)
     }
 
-    /// Adds the messages inside a compressed one.
-    fn open(&mut self, outer: &Message<'_>, position: usize) -> Result<(), BatchError> {
-        let mut plain = Vec::new();
+    /// Adds the messages inside a compressed one. They are read twice, for the offset of the last one, and become several
+    /// batches where they are many: memory depends on neither their number nor what they decompress to.
+    fn open(&mut self, outer: &Message<'_>, position: usize, out: &mut Vec<RawBatch>) -> Result<(), BatchError> {
         let value = outer.value.ok_or(BatchError::Invalid { what: "compressed message", position })?;
         let fixed = if outer.codec == Codec::Lz4 { lz4_with_checksum(value) } else { None };
-        self.decompressor.decompress(outer.codec, fixed.as_deref().unwrap_or(value), PAYLOAD_LIMIT, &mut plain)?;
-        let mut inner = Vec::new();
-        let mut at = 0;
-        while let Some(rest) = plain.get(at..).filter(|rest| !rest.is_empty()) {
-            let size = size_of(rest).filter(|size| *size <= rest.len());
-            let size = size.ok_or(BatchError::Truncated { position, what: "compressed message" })?;
-            inner.push(Message::read(rest.get(..size).unwrap_or_default(), position)?);
-            at += size;
+        let packed = fixed.as_deref().unwrap_or(value);
+        let mut last = 0;
+        let mut inner = Inner::new(outer.codec, packed, position)?;
+        while let Some(bytes) = inner.next()? {
+            last = Message::read(bytes, position)?.offset;
         }
-        let last = inner.last().map_or(0, |message| message.offset);
         self.append_time = outer.append_time;
-        for message in inner {
+        let mut before = None;
+        let mut inner = Inner::new(outer.codec, packed, position)?;
+        while let Some(bytes) = inner.next()? {
+            let message = Message::read(bytes, position)?;
             // Since format 1 inner offsets are relative, and the outer one is that of the last message.
             let offset = if outer.magic == 0 { message.offset } else { outer.offset - last + message.offset };
             let timestamp = if outer.append_time { outer.timestamp } else { message.timestamp };
-            if message.codec != Codec::None || self.first.is_some() && offset <= self.last_offset {
+            if message.codec != Codec::None || before.is_some_and(|before| offset <= before) {
                 return Err(BatchError::Invalid { what: "compressed message", position });
+            }
+            before = Some(offset);
+            if self.records.len() >= MOST_OF_COMPRESSED {
+                self.flush(outer.codec, out)?;
             }
             self.add(offset, timestamp, message.key, message.value);
         }

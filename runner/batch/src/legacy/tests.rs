@@ -1,5 +1,5 @@
 use super::*;
-use crate::{RecordIter, payload, split};
+use crate::{Decompressor, PAYLOAD_LIMIT, RecordIter, payload, split};
 use proptest::prelude::*;
 
 type Field = Option<Vec<u8>>;
@@ -85,6 +85,27 @@ proptest! {
         }
         drop(split(&bytes.into()));
     }
+}
+
+/// A message of some kilobytes may hold millions of others: none of what is held grows with them.
+#[test]
+fn a_dense_message_becomes_batches_of_bounded_size() {
+    const COUNT: i64 = 600_000;
+    let value = Some(vec![0; 30]);
+    let inner: Vec<u8> = (0..COUNT).flat_map(|o| message(1, 0, o, 5, &None, &value)).collect();
+    let mut packed = Vec::new();
+    Compressor::new(Codec::Gzip, None).compress(&inner, &mut packed).unwrap();
+    let bytes = message(1, 1, 7 + COUNT - 1, 5, &None, &Some(packed));
+    let batches = split(&bytes.into()).unwrap().batches;
+    assert!(batches.len() > 2, "{}", batches.len());
+    let (mut next, mut records) = (7, 0);
+    for batch in &batches {
+        let plain = payload(batch, &mut Decompressor::default(), 5 << 20).unwrap();
+        assert_eq!(batch.header.base_offset, next);
+        next = batch.header.next_offset();
+        records += RecordIter::new(&batch.header, &plain).map(Result::unwrap).count();
+    }
+    assert_eq!((next, records as i64), (7 + COUNT, COUNT));
 }
 
 #[test]
