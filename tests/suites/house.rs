@@ -177,7 +177,7 @@ fn the_order_of_a_select_is_written_down() {
 }
 
 /// What a secret is called where it is held as it is.
-const SECRET_NAMES: [&str; 7] = ["password", "passphrase", "token", "secret", "private_key", "shared", "sas"];
+const SECRET_NAMES: [&str; 6] = ["password", "passphrase", "token", "private_key", "shared", "sas"];
 /// And what it is held in.
 const PLAIN_TYPES: [&str; 4] = ["String", "Option<String>", "Vec<u8>", "Bytes"];
 

@@ -7,7 +7,7 @@ use api::{ambient, document, endpoints, update};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::server::Rules;
+use super::rules::Rules;
 
 /// Longest warning that clients show whole.
 const LONGEST_WARNING: usize = 256;

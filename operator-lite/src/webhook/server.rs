@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::consent::Consent;
-use api::finding::Level;
 use api::oso::KafkaBackup;
 use axum::Router;
 use axum::body::Body;
@@ -12,7 +11,6 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use contract::AllowedEndpoints;
 use futures::StreamExt;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -28,6 +26,7 @@ use visits::Bounded;
 
 use super::TlsListener;
 use super::review::{judge, shorten};
+use super::rules::{Rights, Rules};
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -41,48 +40,6 @@ const VISIT: Duration = Duration::from_secs(12);
 const BODY: Duration = Duration::from_secs(4);
 /// Bytes of bodies that are held at once.
 const BODIES: usize = 32 << 20;
-
-/// What happens to a resource whose author lacks a right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Rights {
-    /// It is refused.
-    Refuse,
-    /// It is kept, with a warning: while authors of older resources get their rights.
-    Warn,
-}
-
-/// What happens to a resource whose store would be reached with the identity of the pod, which nobody asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Ambient {
-    /// It is kept.
-    Allow,
-    /// It is kept, with a warning.
-    Warn,
-    /// It is refused.
-    Refuse,
-}
-
-impl Ambient {
-    /// How much a store without credentials weighs.
-    pub(super) fn level(self) -> Option<Level> {
-        match self {
-            Self::Allow => None,
-            Self::Warn => Some(Level::Warning),
-            Self::Refuse => Some(Level::Error),
-        }
-    }
-}
-
-/// What an installation asks of resources, beside what is right for all.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// What happens where an author lacks a right.
-    pub rights: Rights,
-    /// What happens where a store has no credentials.
-    pub ambient: Ambient,
-    /// Where resources may point to.
-    pub allowed: AllowedEndpoints,
-}
 
 #[derive(Clone)]
 struct Judge {
