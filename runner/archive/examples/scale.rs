@@ -65,7 +65,6 @@ async fn writer(store: &Store, run: &str) -> SetWriter {
         level: 1,
         workers: 1,
         segment_max_bytes: 1 << 30,
-        in_seal: 0,
         source: Source::default(),
     };
     match SetWriter::open(store.clone(), options).await.unwrap() {

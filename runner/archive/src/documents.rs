@@ -1,5 +1,8 @@
-//! Documents beside the log: the set itself, hints, and what seals keep in objects of their own.
+//! Documents beside the log: the set itself, topic configs and group positions.
 
+use std::collections::BTreeMap;
+
+use contract::GroupPresence;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -42,6 +45,42 @@ pub(crate) struct Hint {
     pub(crate) format: u32,
     pub(crate) entry: u64,
     pub(crate) digest: Digest,
+}
+
+/// Configs that topics had of their own, by topic name.
+pub type TopicConfigs = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Committed positions of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupSnapshot {
+    /// Group id.
+    pub group: String,
+    /// `classic`, `consumer`, `share` or `streams`.
+    pub kind: String,
+    /// State when it was read.
+    pub state: String,
+    /// Positions in topic and partition order.
+    pub offsets: Vec<GroupPosition>,
+    /// Why the positions of a group that is known from an earlier point are missing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<GroupPresence>,
+}
+
+/// A committed position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupPosition {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Next offset that the group would read; a share group's start offset.
+    pub offset: i64,
+    /// Leader epoch of the commit, -1 for none.
+    pub leader_epoch: i32,
+    /// Metadata of the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
 }
 
 /// A side document with its format number.

@@ -13,7 +13,6 @@ use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup_ref::RollupRef;
 use crate::segment::{Footer, TopicRow};
-use crate::side::{self, GroupSnapshot, Side, TopicConfigs};
 use crate::state::{PartitionState, TopicState};
 use crate::{ArchiveError, Digest};
 
@@ -189,6 +188,15 @@ pub struct HeldBack {
     pub age_ms: Option<i64>,
 }
 
+/// A document beside a seal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideRef {
+    /// Bytes of the object.
+    pub size: u64,
+    /// BLAKE3-256 of the object.
+    pub digest: Digest,
+}
+
 /// What a seal adds: everything that a restore needs to know of the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -212,10 +220,10 @@ pub struct Seal {
     /// What open transactions kept out.
     pub held_back: Vec<HeldBack>,
     /// Topic configs.
-    pub configs: Side<TopicConfigs>,
+    pub configs: SideRef,
     /// Group positions, when they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub groups: Option<Side<Vec<GroupSnapshot>>>,
+    pub groups: Option<SideRef>,
     /// The set's segments added up; absent in seals of older releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holdings: Option<Holdings>,
@@ -342,7 +350,7 @@ pub(crate) fn decode_document<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[
         bytes
     };
     let head: Head = serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))?;
-    let feature = head.requires.into_iter().find(|feature| ![lost::FEATURE, side::FEATURE].contains(&feature.as_str()));
+    let feature = head.requires.into_iter().find(|feature| feature != lost::FEATURE);
     if head.format > FORMAT || feature.is_some() {
         return Err(ArchiveError::Newer { key: key.to_owned(), format: head.format, known: FORMAT, feature });
     }

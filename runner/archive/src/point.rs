@@ -8,16 +8,15 @@ use uuid::Uuid;
 
 use crate::again::reread;
 use crate::catalog::{Found, SetCheck, name_finding, set_document};
-use crate::documents::SideDocument;
+use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
 use crate::limit::LIMIT;
 use crate::problem::Problem;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
-use crate::side::{GroupSnapshot, Side, TopicConfigs};
 use crate::sums::{Sums, differences};
 use crate::timeline::Timelines;
-use crate::{ArchiveError, Chain, Digest, Fork, Gap, Layout, Seal, Store};
+use crate::{ArchiveError, Chain, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
 
 /// Segments that are looked at at once.
 const CHECKS: usize = 16;
@@ -45,7 +44,7 @@ pub struct Point {
 pub async fn newest_groups(store: &Store, layout: &Layout) -> Result<Vec<GroupSnapshot>, ArchiveError> {
     let Some((number, seal)) = newest_point(store, layout).await? else { return Ok(Vec::new()) };
     match seal.groups {
-        Some(groups) => side(store, layout, number, "groups.json", &groups).await,
+        Some(reference) => side(store, layout, number, "groups.json", &reference).await,
         None => Ok(Vec::new()),
     }
 }
@@ -177,7 +176,7 @@ impl Point {
     /// When the document is missing or damaged.
     pub async fn groups(&self) -> Result<Option<Vec<GroupSnapshot>>, ArchiveError> {
         match &self.seal.groups {
-            Some(groups) => side(&self.store, &self.layout, self.entry, "groups.json", groups).await.map(Some),
+            Some(reference) => side(&self.store, &self.layout, self.entry, "groups.json", reference).await.map(Some),
             None => Ok(None),
         }
     }
@@ -244,18 +243,14 @@ impl Point {
     }
 }
 
-/// What seal `entry` says of its moment under a name: its own content, or that of the object beside it.
-pub(crate) async fn side<T: for<'de> serde::Deserialize<'de> + Clone>(
+/// A document beside seal `entry`, as the seal names it.
+pub(crate) async fn side<T: for<'de> serde::Deserialize<'de>>(
     store: &Store,
     layout: &Layout,
     entry: u64,
     name: &str,
-    side: &Side<T>,
+    reference: &SideRef,
 ) -> Result<T, ArchiveError> {
-    let reference = match side {
-        Side::Here { content } => return Ok(content.clone()),
-        Side::Beside(reference) => reference,
-    };
     reread(|| async {
         let key = layout.side(entry, name);
         let shown = store.show(&key);

@@ -141,10 +141,9 @@ impl Ledger {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::TopicState;
-    use crate::entry::{Owner, empty_row};
+    use crate::entry::{Owner, SideRef, empty_row};
     use crate::reason::{GapReason, HeldReason};
-    use crate::side::{Side, TopicConfigs};
+    use crate::{Digest, TopicState};
 
     const TOPIC: Uuid = Uuid::from_u128(7);
 
@@ -159,7 +158,7 @@ mod tests {
             source_cluster_id: None,
             include_offset_headers: false,
             held_back: vec![],
-            configs: Side::Here { content: TopicConfigs::new() },
+            configs: SideRef { size: 0, digest: Digest::of(b"") },
             groups: None,
             holdings: None,
             writer: String::new(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use self::index::check_index;
 use self::log::{check_log, given_up_in};
 use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, strays, traces};
-use crate::documents::Hint;
+use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_document};
 use crate::index::Index;
 use crate::lost::keys;
@@ -185,7 +185,7 @@ async fn check_seal(
     if let Some(finding) = name_finding(layout.set(), entry) {
         out.problem(&shown, finding);
     }
-    let configs = side(store, layout, entry.n, "configs.json", &seal.configs).await;
+    let configs = side::<TopicConfigs>(store, layout, entry.n, "configs.json", &seal.configs).await;
     if let Some(configs) = noted(configs, out)? {
         let without = seal.topics.iter().filter(|topic| topic.live && !configs.contains_key(&topic.name));
         let names: Vec<_> = without.map(|topic| topic.name.as_str()).collect();
@@ -196,7 +196,7 @@ async fn check_seal(
         }
     }
     if let Some(groups) = &seal.groups {
-        noted(side(store, layout, entry.n, "groups.json", groups).await, out)?;
+        noted(side::<Vec<GroupSnapshot>>(store, layout, entry.n, "groups.json", groups).await, out)?;
     }
     check_hint(store, layout, (entry, digest), out).await
 }

@@ -5,13 +5,9 @@ use std::collections::BTreeMap;
 use batch::Codec;
 use uuid::Uuid;
 
+use crate::documents::TopicConfigs;
 use crate::regain::LogStart;
-use crate::side::TopicConfigs;
 use crate::{Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState, TopicState};
-
-/// Bytes of JSON up to which topic configs, and group positions, stand in the seal itself: some dozens of topics or
-/// partitions. Readers of the log read it with every seal.
-pub const IN_SEAL: usize = 8 << 10;
 
 /// Who writes what.
 #[derive(Debug, Clone)]
@@ -46,8 +42,6 @@ pub struct WriterOptions {
     pub workers: usize,
     /// Size at which a segment is closed.
     pub segment_max_bytes: u64,
-    /// Bytes of JSON up to which topic configs, and group positions, stand in the seal; larger ones get an object.
-    pub in_seal: usize,
     /// What the source has, as found before the claim.
     pub source: Source,
 }

@@ -40,7 +40,6 @@ fn options(run: &str, nonce: &str) -> WriterOptions {
         level: 3,
         workers: 2,
         segment_max_bytes: 1 << 20,
-        in_seal: 0,
         source: Source::default(),
     }
 }

@@ -38,7 +38,6 @@ fn options(run: &str, stamp: &str) -> WriterOptions {
         level: 3,
         workers: 1,
         segment_max_bytes: 128 << 20,
-        in_seal: 0,
     }
 }
 

@@ -215,7 +215,6 @@ fn writer_options(
         level: backup.compression_level,
         workers: context.workers,
         segment_max_bytes: backup.segment_max_bytes,
-        in_seal: archive::IN_SEAL,
         source: archive::Source::default(),
     })
 }

@@ -129,7 +129,7 @@ mod tests {
             source_cluster_id: None,
             include_offset_headers: false,
             held_back: Vec::new(),
-            configs: archive::Side::Here { content: archive::TopicConfigs::new() },
+            configs: archive::SideRef { size: 1, digest: archive::Digest::of(b"x") },
             groups: None,
             holdings: None,
             writer: "test".into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use contract::{CrashPoint, crash};
+use object_store::path::Path;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -10,9 +11,8 @@ use super::SetWriter;
 use crate::documents::{Hint, SideDocument};
 use crate::entry::{FORMAT, add_all, encode_document};
 use crate::holdings::Holdings;
-use crate::side::{FEATURE, Side, SideRef};
-use crate::writer_options::{Moves, SealFacts, WriterOptions};
-use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, Store};
+use crate::writer_options::{Moves, SealFacts};
+use crate::{ArchiveError, Digest, Entry, EntryKind, Seal, SideRef, Store};
 
 impl SetWriter {
     /// Makes a recovery point visible. `live` are the topics that the source has now.
@@ -42,9 +42,11 @@ impl SetWriter {
         for topic in self.state.topics.values_mut() {
             topic.live = live.contains(&topic.id);
         }
-        let configs = side(&self.store, &self.options, &mut entry, "configs.json", facts.configs).await?;
-        let groups = match facts.groups {
-            Some(groups) => Some(side(&self.store, &self.options, &mut entry, "groups.json", groups).await?),
+        let configs_key = self.options.layout.side(entry.n, "configs.json");
+        let configs = side(&self.store, configs_key, &facts.configs).await?;
+        let groups_key = self.options.layout.side(entry.n, "groups.json");
+        let groups = match &facts.groups {
+            Some(groups) => Some(side(&self.store, groups_key, groups).await?),
             None => None,
         };
         crash::at(CrashPoint::SideWritten);
@@ -83,21 +85,9 @@ impl SetWriter {
     }
 }
 
-/// Content of a seal: what is small is in it, what is not becomes an object with this name.
-async fn side<T: Serialize>(
-    store: &Store,
-    options: &WriterOptions,
-    entry: &mut Entry,
-    name: &str,
-    content: T,
-) -> Result<Side<T>, ArchiveError> {
-    let plain = serde_json::to_vec(&content).map_err(ArchiveError::unencodable)?;
-    if plain.len() <= options.in_seal {
-        entry.requires = vec![FEATURE.to_owned()];
-        return Ok(Side::Here { content });
-    }
+async fn side<T: Serialize>(store: &Store, key: Path, content: &T) -> Result<SideRef, ArchiveError> {
     let bytes = encode_document(&SideDocument::new(content))?;
     let reference = SideRef { size: bytes.len() as u64, digest: Digest::of(&bytes) };
-    store.put(&options.layout.side(entry.n, name), bytes.into()).await?;
-    Ok(Side::Beside(reference))
+    store.put(&key, bytes.into()).await?;
+    Ok(reference)
 }

@@ -42,8 +42,6 @@ pub(crate) struct Made {
     pub(crate) adopt: bool,
     /// What runs know of the source when they may give up lost segments.
     pub(crate) starts: Option<BTreeMap<(Uuid, i32), LogStart>>,
-    /// Bytes that seals hold themselves.
-    pub(crate) in_seal: usize,
 }
 
 impl Made {
@@ -55,7 +53,7 @@ impl Made {
         let inner = Arc::new(InMemory::new());
         let store = Store::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, "", "memory");
         let owner = Owner { namespace: "ns".into(), name: SET.into(), cluster_id: "cluster".into() };
-        Self { store, inner, uuid, owner, adopt: false, starts: None, in_seal: 0 }
+        Self { store, inner, uuid, owner, adopt: false, starts: None }
     }
 
     /// The same archive, whose runs are those of this resource.
@@ -66,7 +64,7 @@ impl Made {
     /// Another view of the same objects.
     pub(crate) fn sharing(other: &Self) -> Self {
         let (inner, store, owner) = (Arc::clone(&other.inner), other.store.clone(), other.owner.clone());
-        Self { inner, store, uuid: other.uuid, owner, adopt: false, starts: None, in_seal: 0 }
+        Self { inner, store, uuid: other.uuid, owner, adopt: false, starts: None }
     }
 
     pub(crate) async fn points(&self, count: u64) {
@@ -180,7 +178,6 @@ impl Made {
             level: 1,
             workers: 1,
             segment_max_bytes: 1 << 20,
-            in_seal: self.in_seal,
         }
     }
 
