@@ -76,7 +76,7 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
         emitter.warn(format!("missing, and waited for: {}; create the Secret and its key", missing.join(", ")));
     }
     if let Some(weak) = spec.kafka.weak_login() {
-        emitter.warn(weak.to_owned());
+        emitter.warn(weak);
     }
     match action {
         Action::Backup(spec_part) => {

@@ -145,6 +145,12 @@ impl Bench {
         self.call("run", spec, &["-o", "json"])
     }
 
+    /// Runs a specification with `-o json`, which ends itself at a place as `kill -9` would, if it gets there.
+    pub fn run_to(&self, place: &str, spec: &Value) -> Ended {
+        let mut command = self.command("run", spec, &["-o", "json"]);
+        ended(command.env("KAFKA_BACKUP_CRASH_AT", place).output().unwrap())
+    }
+
     /// Runs a specification with `-o json` to its end, and says how much memory it had at most, in bytes.
     pub fn run_and_weigh(&self, spec: &Value) -> (Ended, u64) {
         weigh(self.spawn(spec))

@@ -354,8 +354,7 @@ fn groups_that_are_asked_for_later_are_saved_first() {
     load::produce(&bootstrap, "later", &[], spread(0, 10, 1));
     commit(&bootstrap, "later-group", "later", &[4]);
     archive(&bench, "later", &["later"]);
-    let mut command = bench.command("run", &restore(&bench, "later", json!({})), &["-o", "json"]);
-    let ended = harness::runner::ended(command.env("KAFKA_BACKUP_CRASH_AT", "all-produced").output().unwrap());
+    let ended = bench.run_to("all-produced", &restore(&bench, "later", json!({})));
     assert_eq!(ended.code, -1, "{}", ended.stderr);
     commit(&target.bootstrap(), "later-group", "later", &[9]);
     let groups = json!({"commit": true, "include": ["later-group"]});
@@ -411,8 +410,7 @@ fn an_end_in_the_middle_is_gone_on_from() {
     for place in
         ["all-produced", "committing-offsets:5", "offsets-committed:3", "offsets-committed:20", "committing-offsets:2"]
     {
-        let mut command = bench.command("run", &spec, &["-o", "json"]);
-        let ended = harness::runner::ended(command.env("KAFKA_BACKUP_CRASH_AT", place).output().unwrap());
+        let ended = bench.run_to(place, &spec);
         assert_eq!(ended.code, -1, "{place}: {}", ended.stderr);
     }
     let report = bench.run(&spec).ok().report();

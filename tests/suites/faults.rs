@@ -12,15 +12,14 @@ use harness::pair::{source, target};
 use harness::process::free_port;
 use harness::proxy::{Answers, Proxy};
 use harness::reliability::{Outcome, append, compare, fill, rounds, torture};
-use harness::runner::{Bench, ended};
+use harness::runner::Bench;
 use harness::s3::S3;
 use harness::store_faults::{self, Fault, StoreFaults};
 use serde_json::{Value, json};
 
 /// Runs with a place armed; whether it was reached.
 fn crash_at(bench: &Bench, spec: &Value, place: &str) -> bool {
-    let mut command = bench.command("run", spec, &["-o", "json"]);
-    let ended = ended(command.env("KAFKA_BACKUP_CRASH_AT", place).output().unwrap());
+    let ended = bench.run_to(place, spec);
     assert!(ended.code == -1 || ended.code == 0, "{place}: {}\n{}", ended.code, ended.stderr);
     ended.code == -1
 }
@@ -137,9 +136,9 @@ fn restores_survive_an_end_at_every_place() {
             outcome.doubled += doubled;
         }
         // Markers of the attempts before may stand among the records.
-        let next = oracle::read(&target().bootstrap(), &to, 0, false).get(123).map(|seen| seen.offset);
+        let next = oracle::read(&target().bootstrap(), &to, 0, false)[123].offset;
         let offsets = committed(&target().bootstrap(), &to, &to);
-        assert_eq!(offsets[0].as_ref().map(|(offset, _)| *offset), next, "{place}");
+        assert_eq!(offsets[0].as_ref().map(|(offset, _)| *offset), Some(next), "{place}");
     }
     outcome.report();
 }

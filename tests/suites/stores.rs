@@ -68,8 +68,7 @@ fn parts_that_killed_runs_left_are_ended_by_the_next_run_of_their_set() {
         bench.backup(name, &bootstrap, json!({"topics": [topic], "compression": "none", "incremental": true}))
     };
     for name in ["o-parts", "o-parts", "o-parts-other"] {
-        let mut run = bench.command("run", &spec(name), &["-o", "json"]);
-        let ended = harness::runner::ended(run.env("KAFKA_BACKUP_CRASH_AT", "segment-closing").output().unwrap());
+        let ended = bench.run_to("segment-closing", &spec(name));
         assert_eq!(ended.code, -1, "{}", ended.stderr);
     }
     assert!(parts() > 0);

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::finding::{Finding, Level};
+use crate::secrets::name_in;
 use crate::visit::each_field;
 
 /// The blocks of stores in a specification.
@@ -34,9 +35,7 @@ pub fn unasked(spec: &Value, level: Level) -> Vec<Finding> {
 
 /// Whether a store has credentials, or asks for the identity of the pod.
 fn asks(store: &Map<String, Value>) -> bool {
-    let has_secret = |(name, value): (&String, &Value)| {
-        name.ends_with("Secret") && name != "caSecret" && value.as_object().is_some_and(|fields| !fields.is_empty())
-    };
+    let has_secret = |(field, value): (&String, &Value)| field != "caSecret" && name_in(field, value).is_some();
     store.iter().any(has_secret) || store.get("useWorkloadIdentity") == Some(&Value::Bool(true))
 }
 

@@ -30,7 +30,7 @@ pub fn named(spec: &Value) -> BTreeMap<String, String> {
 }
 
 /// The Secret that a field names.
-fn name_in<'a>(field: &str, value: &'a Value) -> Option<&'a str> {
+pub(crate) fn name_in<'a>(field: &str, value: &'a Value) -> Option<&'a str> {
     let name = |fields: &'a Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_str);
     match value {
         Value::String(text) if field == "secretName" => Some(text),

@@ -22,10 +22,18 @@ use crate::view;
 pub(crate) struct Jobs {
     client: Client,
     namespace: String,
+    /// Uid of the resource.
+    owner: String,
     /// Their pods.
     pub(crate) pods: Vec<Pod>,
     /// What is there.
     pub(crate) views: Vec<JobView>,
+}
+
+/// Whether a Job is the one of a resource: labelled for it, and controlled by it.
+fn is_of(job: &Job, owner: &str) -> bool {
+    let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
+    label.is_some_and(|label| label == owner) && view::is_controlled_by(&job.metadata, owner)
 }
 
 impl Jobs {
@@ -36,16 +44,22 @@ impl Jobs {
     pub(crate) async fn of(client: &Client, owner: &Owner) -> Result<Self, Error> {
         let own = ListParams::default().labels(&format!("{OWNER_LABEL}={}", owner.uid));
         let mut jobs = Api::<Job>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
-        jobs.retain(|job| view::is_controlled_by(&job.metadata, &owner.uid));
+        jobs.retain(|job| is_of(job, &owner.uid));
         let pods = Api::<Pod>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
         let now = Timestamp::now();
         let views = jobs.iter().map(|job| view::job(job, &pods, now)).collect();
-        Ok(Self { client: client.clone(), namespace: owner.namespace.clone(), pods, views })
+        Ok(Self { pods, views, ..Self::none(client, owner) })
     }
 
     /// None, without asking.
     pub(crate) fn none(client: &Client, owner: &Owner) -> Self {
-        Self { client: client.clone(), namespace: owner.namespace.clone(), pods: Vec::new(), views: Vec::new() }
+        Self {
+            client: client.clone(),
+            namespace: owner.namespace.clone(),
+            owner: owner.uid.clone(),
+            pods: Vec::new(),
+            views: Vec::new(),
+        }
     }
 
     fn jobs(&self) -> Api<Job> {
@@ -63,11 +77,7 @@ impl Jobs {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         // One that is gone meanwhile is made at the next look.
         let there = self.jobs().get_opt(name).await?;
-        Ok(there.is_none_or(|there| {
-            let label = |job: &Job| job.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL).cloned());
-            let owners = || job.metadata.owner_references.iter().flatten();
-            label(&there) == label(job) && owners().all(|owner| view::is_controlled_by(&there.metadata, &owner.uid))
-        }))
+        Ok(there.is_none_or(|there| is_of(&there, &self.owner)))
     }
 
     /// Makes a claim for an archive unless it is there. Nothing owns it.

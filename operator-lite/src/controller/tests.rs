@@ -91,11 +91,9 @@ impl Server {
         }
         match method.as_str() {
             "GET" if [JOBS, PODS, EVENTS, BACKUPS].contains(&path) => {
-                let inside = format!("{path}/");
-                let inside = world.objects.iter().filter(|(at, _)| at.starts_with(&inside)).map(|(_, object)| object);
                 let of_owner =
                     |object: &&Value| owner.is_none_or(|owner| object["metadata"]["labels"][OWNER_LABEL] == owner);
-                let items: Vec<&Value> = inside.filter(of_owner).collect();
+                let items: Vec<&Value> = world.inside(path).filter(of_owner).collect();
                 json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}).to_string().into_response()
             }
             "GET" => known(&world, path).map_or_else(|| status(StatusCode::NOT_FOUND), IntoResponse::into_response),
@@ -164,9 +162,7 @@ impl Server {
     }
 
     fn jobs(&self) -> Vec<Value> {
-        let inside = format!("{JOBS}/");
-        let world = self.0.lock().unwrap();
-        world.objects.iter().filter(|(at, _)| at.starts_with(&inside)).map(|(_, job)| job.clone()).collect()
+        self.0.lock().unwrap().inside(JOBS).cloned().collect()
     }
 
     /// The Jobs of a resource.
@@ -203,6 +199,12 @@ impl Server {
 }
 
 impl World {
+    /// The objects of a collection.
+    fn inside(&self, path: &str) -> impl Iterator<Item = &Value> {
+        let within = format!("{path}/");
+        self.objects.iter().filter(move |(at, _)| at.starts_with(&within)).map(|(_, object)| object)
+    }
+
     fn keep(&mut self, at: &str, mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();

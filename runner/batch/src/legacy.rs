@@ -10,14 +10,13 @@ use bytes::Bytes;
 use self::inner::Inner;
 
 use crate::header::write_header;
+use crate::stream::SMALL;
 use crate::varint::{put_varint, varint_len};
-use crate::{Attributes, BatchError, BatchHeader, Codec, Compressor, HEADER_LEN, LOG_OVERHEAD, RawBatch};
+use crate::{Attributes, BatchError, BatchHeader, Codec, Compressor, Decompressor, HEADER_LEN, LOG_OVERHEAD, RawBatch};
 
 /// Records and bytes of one batch made of messages that were not compressed.
 const MOST_RECORDS: usize = 1_000;
 const MOST_BYTES: usize = 512 << 10;
-/// Bytes of one batch made of messages that were compressed together: mostly all of them.
-const MOST_OF_COMPRESSED: usize = 4 << 20;
 /// Bit of the attributes that says that the broker set the timestamp (format 1).
 const APPEND_TIME: u8 = 0x08;
 
@@ -41,6 +40,7 @@ pub(crate) struct Converter {
     max_timestamp: i64,
     append_time: bool,
     count: usize,
+    decompressor: Decompressor,
 }
 
 impl Converter {
@@ -62,20 +62,26 @@ impl Converter {
         self.flush(message.codec, out)
     }
 
-    /// Adds the messages inside a compressed one. They are read twice, for the offset of the last one, and become several
-    /// batches where they are many: memory depends on neither their number nor what they decompress to.
+    /// Adds the messages inside a compressed one. They are read twice, for the offset of the last one. What is too large to
+    /// hold is decompressed as it is read, and becomes several batches: memory does not depend on how many there are.
     fn open(&mut self, outer: &Message<'_>, position: usize, out: &mut Vec<RawBatch>) -> Result<(), BatchError> {
         let value = outer.value.ok_or(BatchError::Invalid { what: "compressed message", position })?;
         let fixed = if outer.codec == Codec::Lz4 { lz4_with_checksum(value) } else { None };
         let packed = fixed.as_deref().unwrap_or(value);
+        let mut plain = Vec::new();
+        let (codec, bytes) = match self.decompressor.decompress(outer.codec, packed, SMALL, &mut plain) {
+            Ok(()) => (Codec::None, plain.as_slice()),
+            Err(BatchError::TooLarge { .. }) => (outer.codec, packed),
+            Err(error) => return Err(error),
+        };
         let mut last = 0;
-        let mut inner = Inner::new(outer.codec, packed, position)?;
+        let mut inner = Inner::new(codec, bytes, position)?;
         while let Some(bytes) = inner.next()? {
             last = Message::read(bytes, position)?.offset;
         }
         self.append_time = outer.append_time;
         let mut before = None;
-        let mut inner = Inner::new(outer.codec, packed, position)?;
+        let mut inner = Inner::new(codec, bytes, position)?;
         while let Some(bytes) = inner.next()? {
             let message = Message::read(bytes, position)?;
             // Since format 1 inner offsets are relative, and the outer one is that of the last message.
@@ -85,7 +91,7 @@ impl Converter {
                 return Err(BatchError::Invalid { what: "compressed message", position });
             }
             before = Some(offset);
-            if self.records.len() >= MOST_OF_COMPRESSED {
+            if self.records.len() >= SMALL {
                 self.flush(outer.codec, out)?;
             }
             self.add(offset, timestamp, message.key, message.value);

@@ -3,15 +3,15 @@
 
 use std::io::{BufRead, Read};
 
-use crate::codec::reader;
+use crate::codec::{damaged, reader};
 use crate::record::{DeltaOrder, read_record};
 use crate::varint::varlong;
 use crate::{BatchError, BatchHeader, Codec, Decompressor, Deltas, HEADER_LEN, RawBatch, Record, RecordIter, payload};
 
 /// Payloads up to this size are decompressed as a whole, which is faster.
-const SMALL: usize = 4 << 20;
+pub(crate) const SMALL: usize = 4 << 20;
 /// Most decompressed bytes of a batch: clients of Kafka cannot count more.
-const LARGEST: u64 = i32::MAX as u64;
+pub(crate) const LARGEST: u64 = i32::MAX as u64;
 
 /// Where and when a record is, as consumers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl Source<'_> {
     }
 
     fn broken(&self, error: &std::io::Error) -> BatchError {
-        BatchError::Decompress { codec: self.codec.name(), reason: error.to_string() }
+        damaged(self.codec, &error.to_string())
     }
 
     /// What can be read without decompressing more; empty at the end.

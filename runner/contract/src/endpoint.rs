@@ -23,15 +23,19 @@ pub struct KafkaSpec {
     pub connection: ConnectionSpec,
 }
 
+/// What PLAIN does on a listener without encryption.
+pub const OPEN_PASSWORD: &str =
+    "sends the password as it is over a connection without encryption: whoever is on the way reads it";
+/// What to do about it.
+pub const OPEN_PASSWORD_FIX: &str = "use SASL_SSL, or a SCRAM mechanism";
+
 impl KafkaSpec {
     /// What is weak about the login, in words; `None` when nothing is.
     #[must_use]
-    pub fn weak_login(&self) -> Option<&'static str> {
+    pub fn weak_login(&self) -> Option<String> {
         let is_plain = self.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == SaslMechanism::Plain);
-        (is_plain && self.security_protocol == SecurityProtocol::SaslPlaintext).then_some(
-            "kafka.sasl.mechanism PLAIN sends the password as it is over a connection without encryption: whoever is on the \
-             way reads it; use SASL_SSL, or a SCRAM mechanism",
-        )
+        (is_plain && self.security_protocol == SecurityProtocol::SaslPlaintext)
+            .then(|| format!("kafka.sasl.mechanism PLAIN {OPEN_PASSWORD}; {OPEN_PASSWORD_FIX}"))
     }
 }
 

@@ -50,7 +50,9 @@ pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, StartOf
 pub use check_line::{CheckLine, Verdict};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
-pub use endpoint::{ConnectionSpec, KafkaSpec, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec};
+pub use endpoint::{
+    ConnectionSpec, KafkaSpec, OPEN_PASSWORD, OPEN_PASSWORD_FIX, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec,
+};
 pub use event::{Bound, Event, EventKind, OutputStream, Pace};
 pub use group_line::{GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset};
 pub use group_restore::GroupRestore;

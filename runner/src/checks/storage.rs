@@ -1,9 +1,10 @@
 //! The stores of a run: whether they open, and whether they keep the rules that archives rest on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use archive::Store;
 use contract::StoreSpec;
+use tokio::time::{Instant, timeout_at};
 
 use super::lines::Lines;
 use crate::connect;
@@ -19,29 +20,39 @@ pub(crate) async fn check(context: &Context, storage: &StoreSpec, writes: bool, 
     if !super::secrets(context, storage.secret_files(), lines) {
         return;
     }
-    let answered = AtomicBool::new(false);
-    if tokio::time::timeout(PATIENCE, within(context, storage, writes, lines, &answered)).await.is_err() {
-        let fix = "look at what limits the store, or the way to it";
-        let text = format!("not all was tried out within {} s; {fix}", PATIENCE.as_secs());
-        // One that answers is slow, and a run works all the same.
-        if answered.load(Ordering::Relaxed) { lines.note("time", text) } else { lines.wrong("time", text) }
+    let until = Instant::now() + PATIENCE;
+    let late = || {
+        format!(
+            "not all was tried out within {} s; look at what limits the store, or the way to it",
+            PATIENCE.as_secs()
+        )
+    };
+    match timeout_at(until, open(context, storage, lines)).await {
+        Err(_) => lines.wrong("time", late()),
+        Ok(None) => {}
+        Ok(Some(_)) if !writes => {}
+        Ok(Some(store)) => {
+            // One that answers is slow, and a run works all the same.
+            if timeout_at(until, try_out(context, &store, lines)).await.is_err() {
+                lines.note("time", late());
+            }
+        }
     }
 }
 
-/// Tries a store out; `answered` becomes true once it did something.
-async fn within(context: &Context, storage: &StoreSpec, writes: bool, lines: &Lines, answered: &AtomicBool) {
+async fn open(context: &Context, storage: &StoreSpec, lines: &Lines) -> Option<Store> {
     if let Some(identity) = archive::ambient_identity(storage) {
         lines.ok("identity", format!("no credentials are given: {identity} counts"));
     }
-    let Some(store) = lines.unless("open", connect::briefly(context, storage, BUDGET).await) else { return };
+    let store = lines.unless("open", connect::briefly(context, storage, BUDGET).await)?;
     lines.ok("open", format!("{} can be reached", store.place()));
-    answered.store(true, Ordering::Relaxed);
-    if !writes {
-        return;
-    }
+    Some(store)
+}
+
+async fn try_out(context: &Context, store: &Store, lines: &Lines) {
     let say = |finding: archive::Finding| {
         if finding.good { lines.ok(finding.name, finding.detail) } else { lines.wrong(finding.name, finding.detail) }
     };
-    let tried = archive::probe(&store, &context.nonce(), || context.clock.now(), say).await;
+    let tried = archive::probe(store, &context.nonce(), || context.clock.now(), say).await;
     lines.unless("write and read", tried.map_err(Into::into));
 }

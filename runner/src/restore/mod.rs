@@ -239,10 +239,11 @@ impl<'a> Sides<'a> {
         let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?.with_groups_of(self.part);
         let point = load_point(&self.store, self.part, Some(&state)).await?;
         self.tell_start(&point, true, report);
-        self.is_as_seen(&Proposal::new(plan.clone()))?;
+        let shown = Proposal::new(plan);
+        self.is_as_seen(&shown)?;
         let mut restore = self.restore(point, journal, state).await?;
         report.changed = true;
-        groups::restore(&mut restore, &plan, report).await?;
+        groups::restore(&mut restore, &shown.plan, report).await?;
         restore.save().await?;
         report.outcome = "Completed".into();
         Ok(())
@@ -296,7 +297,8 @@ impl<'a> Sides<'a> {
 
     /// Refuses a plan that is not the one that somebody looked at.
     fn is_as_seen(&self, proposal: &Proposal) -> Result<(), Failure> {
-        let (Some(seen), now) = (&self.part.plan_fingerprint, proposal.plan.fingerprint()) else { return Ok(()) };
+        let Some(seen) = &self.part.plan_fingerprint else { return Ok(()) };
+        let now = proposal.plan.fingerprint();
         if now == *seen {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Rules of the `kafkaCluster` block.
 
-use contract::TlsSpec;
 use contract::names::check_server;
+use contract::{OPEN_PASSWORD, OPEN_PASSWORD_FIX, TlsSpec};
 
 use super::names::{id_key, object_name};
 use crate::finding::Findings;
@@ -39,10 +39,8 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         }
         let is_plain = |secret: &SaslSecret| secret.mechanism.eq_ignore_ascii_case("PLAIN");
         if sasl && !tls && cluster.sasl_secret.as_ref().is_some_and(is_plain) {
-            let rule =
-                "sends the password as it is over a connection without encryption: whoever is on the way reads it";
-            let fix = "use SASL_SSL, or a SCRAM mechanism";
-            out.warn(&format!("{at}.saslSecret.mechanism"), Some("\"PLAIN\"".to_owned()), rule, fix);
+            let (field, shown) = (format!("{at}.saslSecret.mechanism"), Some("\"PLAIN\"".to_owned()));
+            out.warn(&field, shown, OPEN_PASSWORD, OPEN_PASSWORD_FIX);
         }
         if tls && cluster.tls_secret.is_none() && cluster.ca_secret.is_none() {
             let rule = "without tlsSecret or caSecret, the system's trust roots are used";

@@ -102,15 +102,10 @@ fn play(trick: Trick) -> Response {
     }
 }
 
-fn inside<'a>(world: &'a World, path: &str) -> Vec<&'a Value> {
-    let within = format!("{path}/");
-    world.objects.iter().filter(|(at, _)| at.starts_with(&within)).map(|(_, object)| object).collect()
-}
-
 fn list(server: &Server, path: &str) -> Response {
     let world = server.0.lock().unwrap();
     let metadata = json!({"resourceVersion": world.version.to_string()});
-    let items = inside(&world, path);
+    let items: Vec<_> = world.inside(path).collect();
     json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}).to_string().into_response()
 }
 
@@ -122,7 +117,7 @@ fn watch(server: Server, path: String, since: u64) -> Response {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let (lines, now) = {
                 let world = server.0.lock().unwrap();
-                let new = inside(&world, &path).into_iter().filter(|object| version(object) > since);
+                let new = world.inside(&path).filter(|object| version(object) > since);
                 let line = |object: &Value| json!({"type": "MODIFIED", "object": object}).to_string() + "\n";
                 (new.map(line).collect::<String>(), world.version)
             };

@@ -4,11 +4,9 @@
 use std::io::{BufRead, Read};
 
 use super::size_of;
-use crate::codec::reader;
+use crate::codec::{damaged, reader};
+use crate::stream::LARGEST;
 use crate::{BatchError, Codec, LOG_OVERHEAD, PAYLOAD_LIMIT};
-
-/// Most decompressed bytes of a compressed message: clients of Kafka cannot count more.
-const LARGEST: usize = i32::MAX as usize;
 
 /// Reads inner messages.
 pub(super) struct Inner<'a> {
@@ -16,7 +14,7 @@ pub(super) struct Inner<'a> {
     codec: Codec,
     /// The message that was read last.
     one: Vec<u8>,
-    read: usize,
+    read: u64,
     /// Where the outer message starts.
     position: usize,
 }
@@ -38,12 +36,12 @@ impl<'a> Inner<'a> {
             return Err(BatchError::TooLarge { limit: PAYLOAD_LIMIT });
         }
         self.fill(size)?;
-        self.read += size;
+        self.read += size as u64;
         if self.one.len() < size {
             return Err(self.cut());
         }
         if self.read > LARGEST {
-            return Err(BatchError::TooLarge { limit: LARGEST });
+            return Err(BatchError::TooLarge { limit: i32::MAX as usize });
         }
         Ok(Some(&self.one))
     }
@@ -52,7 +50,7 @@ impl<'a> Inner<'a> {
     fn fill(&mut self, size: usize) -> Result<(), BatchError> {
         let missing = size.saturating_sub(self.one.len()) as u64;
         let read = self.reader.by_ref().take(missing).read_to_end(&mut self.one);
-        read.map(drop).map_err(|error| crate::codec::damaged(self.codec, &error.to_string()))
+        read.map(drop).map_err(|error| damaged(self.codec, &error.to_string()))
     }
 
     fn cut(&self) -> BatchError {
