@@ -55,13 +55,27 @@ pub struct Seen {
 }
 
 /// What the runs of one kind are counted by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Runs {
+    time: Family<ByResource, Histogram>,
     ended: Family<ByOutcome, Counter>,
     last_success: Family<ByResource, Gauge>,
     last_failure: Family<ByResource, Gauge>,
     records: Family<ByResource, Gauge>,
     bytes: Family<ByResource, Gauge>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self {
+            time: Family::new_with_constructor(|| Histogram::new(RUNS)),
+            ended: Family::default(),
+            last_success: Family::default(),
+            last_failure: Family::default(),
+            records: Family::default(),
+            bytes: Family::default(),
+        }
+    }
 }
 
 /// All counts.
@@ -73,8 +87,8 @@ pub struct Metrics {
     look_time: Family<ByKind, Histogram>,
     backups: Runs,
     restores: Runs,
-    backup_time: Family<ByResource, Histogram>,
-    restore_time: Family<ByResource, Histogram>,
+    resets: Runs,
+    rollbacks: Runs,
     overdue: Family<ByResource, Gauge>,
     late_at: Family<ByResource, Gauge>,
     /// Kind, namespace and name of the resources that have series.
@@ -102,8 +116,8 @@ impl Metrics {
             look_time: Family::new_with_constructor(|| Histogram::new(LOOKS)),
             backups: Runs::default(),
             restores: Runs::default(),
-            backup_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
-            restore_time: Family::new_with_constructor(|| Histogram::new(RUNS)),
+            resets: Runs::default(),
+            rollbacks: Runs::default(),
             overdue: Family::default(),
             late_at: Family::default(),
             resources: Mutex::default(),
@@ -117,13 +131,19 @@ impl Metrics {
         all.register("reconciliations", "Looks at resources", metrics.looks.clone());
         all.register("reconciliation_errors", "Looks that failed", metrics.errors.clone());
         all.register_with_unit("reconcile_duration", "Time of a look", Unit::Seconds, metrics.look_time.clone());
-        for (word, runs, time) in
-            [("backup", &metrics.backups, &metrics.backup_time), ("restore", &metrics.restores, &metrics.restore_time)]
-        {
+        for (word, runs, moves) in [
+            ("backup", &metrics.backups, true),
+            ("restore", &metrics.restores, true),
+            ("offset_reset", &metrics.resets, false),
+            ("offset_rollback", &metrics.rollbacks, false),
+        ] {
             all.register(format!("{word}s"), "Runs that ended", runs.ended.clone());
-            all.register_with_unit(format!("{word}_duration"), "Time of a run", Unit::Seconds, time.clone());
-            all.register_with_unit(format!("{word}_size"), "Bytes of the last run", Unit::Bytes, runs.bytes.clone());
-            all.register(format!("{word}_records"), "Records of the last run", runs.records.clone());
+            all.register_with_unit(format!("{word}_duration"), "Time of a run", Unit::Seconds, runs.time.clone());
+            if moves {
+                let (size, help) = (format!("{word}_size"), "Bytes of the last run");
+                all.register_with_unit(size, help, Unit::Bytes, runs.bytes.clone());
+                all.register(format!("{word}_records"), "Records of the last run", runs.records.clone());
+            }
             for (end, help, series) in [
                 ("success", "When a run last ended well, in seconds since 1970", &runs.last_success),
                 ("failure", "When a run last failed for good, in seconds since 1970", &runs.last_failure),
@@ -163,9 +183,14 @@ impl Metrics {
         self.look_time.get_or_create(&labels).observe(time.as_secs_f64());
     }
 
-    /// The series of a kind, and that a resource has some.
-    fn runs(&self, kind: &str) -> (&Runs, &Family<ByResource, Histogram>) {
-        if kind == "KafkaRestore" { (&self.restores, &self.restore_time) } else { (&self.backups, &self.backup_time) }
+    /// The series of a kind.
+    fn runs(&self, kind: &str) -> &Runs {
+        match kind {
+            "KafkaRestore" => &self.restores,
+            "KafkaOffsetReset" => &self.resets,
+            "KafkaOffsetRollback" => &self.rollbacks,
+            _ => &self.backups, // every other kind that runs makes backups
+        }
     }
 
     fn remember(&self, owner: &Owner) {
@@ -177,10 +202,10 @@ impl Metrics {
     pub fn forget(&self, kind: &str, is_there: impl Fn(&str, &str) -> bool) {
         let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = |(of, namespace, name): &(String, String, String)| of == kind && !is_there(namespace, name);
-        let (runs, time) = self.runs(kind);
+        let runs = self.runs(kind);
         for (of, namespace, name) in resources.iter().filter(|key| gone(key)) {
             let by = ByResource { resource_namespace: namespace.clone(), name: name.clone() };
-            time.remove(&by);
+            runs.time.remove(&by);
             for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
                 series.remove(&by);
             }
@@ -199,7 +224,7 @@ impl Metrics {
     /// A run is over.
     pub fn run_ended(&self, owner: &Owner, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
         self.remember(owner);
-        let (runs, time) = self.runs(&owner.kind);
+        let runs = self.runs(&owner.kind);
         let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         let outcome = match verdict.end {
             End::Completed(_) => "success",
@@ -209,7 +234,7 @@ impl Metrics {
         let ended = ByOutcome { outcome, resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         runs.ended.get_or_create(&ended).inc();
         if let Some(began) = claim.started_at.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
-            time.get_or_create(&by).observe(now.duration_since(began).as_secs_f64());
+            runs.time.get_or_create(&by).observe(now.duration_since(began).as_secs_f64());
         }
         let amount = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         if let End::Completed(said) = &verdict.end {
@@ -221,7 +246,7 @@ impl Metrics {
     /// A resource is there, and this is what its status says.
     pub fn seen(&self, owner: &Owner, seen: &Seen) {
         self.remember(owner);
-        let (runs, _) = self.runs(&owner.kind);
+        let runs = self.runs(&owner.kind);
         // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
         for outcome in OUTCOMES {
             let (resource_namespace, name) = (owner.namespace.clone(), owner.name.clone());

@@ -89,12 +89,13 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
         lost_after: (settings.lost_node_secs > 0)
             .then(|| SignedDuration::from_secs(i64::from(settings.lost_node_secs))),
         allowed_endpoints: settings.allowed_endpoints.clone().into(),
+        offsets_storage: settings.positions()?.map(Arc::new),
         placement,
         readings: Readings::default(),
         capacity: Arc::new(Capacity::new(settings.max_concurrent_runs, settings.max_concurrent_runs_per_namespace)),
         metrics,
     };
-    let led = lead(&settings, &client, context, &definitions, &stop).await;
+    let led = Box::pin(lead(&settings, &client, context, &definitions, &stop)).await;
     stop.cancel();
     tasks.close();
     let most = GRACE + Duration::from_secs(u64::from(settings.drain_secs));

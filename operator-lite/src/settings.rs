@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use api::finding::Level;
 use api::lower::job::Placement;
+use api::oso::Storage;
 use clap::Parser;
 use contract::AllowedEndpoints;
 use jiff::SignedDuration;
@@ -57,6 +59,10 @@ pub struct Settings {
     /// may name and runs connect to: brokers, stores, webhooks; all when none is named
     #[arg(long, env = "ALLOWED_ENDPOINTS", value_delimiter = ',', value_parser = endpoint)]
     pub allowed_endpoints: Vec<String>,
+    /// Storage block (JSON, as `spec.storage` of a KafkaBackup) in which a KafkaOffsetReset without stateStorage saves committed
+    /// offsets; its Secrets and claims are those of the resource's namespace
+    #[arg(long, env = "POSITIONS_STORAGE")]
+    pub positions_storage: Option<String>,
     /// Address of the admission webhook
     #[arg(long, env = "WEBHOOK_ADDRESS", default_value = "0.0.0.0:9443")]
     pub webhook_address: SocketAddr,
@@ -137,6 +143,20 @@ impl Settings {
             .map_err(|(place, rule)| Error::Setting(format!("--allowed-endpoints, entry {place}: {rule}")))
     }
 
+    /// Where committed offsets are saved by resources that name no place.
+    ///
+    /// # Errors
+    /// When the block does not read, or breaks a rule.
+    pub fn positions(&self) -> Result<Option<Storage>, Error> {
+        let Some(text) = self.positions_storage.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
+        let bad = |error: String| Error::Setting(format!("--positions-storage: {error}"));
+        let storage: Storage = serde_json::from_str(text).map_err(|error| bad(error.to_string()))?;
+        let findings = api::validate::storage_block("positions.storage", &storage);
+        let error = findings.iter().find(|finding| finding.level == Level::Error);
+        error.map_or(Ok(()), |finding| Err(bad(finding.to_string())))?;
+        Ok(Some(storage))
+    }
+
     /// Where pods of runs go.
     ///
     /// # Errors
@@ -183,6 +203,14 @@ mod tests {
         assert!(allowed.allows("a.example.com", 9093) && !allowed.allows("a.example.com", 9092));
         for wrong in ["kafka,", "https://kafka", "10.0.0.0/40"] {
             assert!(read_allowed(wrong).is_err(), "{wrong}");
+        }
+        let read_place = |text: &str| {
+            Settings::try_parse_from(["operator", &format!("--positions-storage={text}")]).unwrap().positions()
+        };
+        assert_eq!(read_place("").unwrap(), None);
+        assert!(read_place(r#"{"storageType": "pvc", "pvc": {"claimName": "kept"}}"#).unwrap().is_some());
+        for wrong in ["{", r#"{"storageType": "nfs"}"#, r#"{"storageType": "pvc", "pvc": {"claimName": ""}}"#] {
+            assert!(read_place(wrong).is_err(), "{wrong}");
         }
         for wrong in ["shop,", "Shop", "shop billing", "*"] {
             assert!(read(wrong).is_err(), "{wrong}");

@@ -60,6 +60,9 @@ pub enum Command {
     /// Say what a restore would do, and restore
     #[command(subcommand)]
     Restore(command::restore::Command),
+    /// Set committed offsets of consumer groups, put them back, list what was saved
+    #[command(subcommand)]
+    Offsets(command::offsets::Command),
     /// Show what the runner of a backup or restore says
     Logs(command::logs::LogsFlags),
     /// Show how well backups are protected, what runs, and what is wrong

@@ -5,8 +5,8 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::cluster::{Cluster, Connection};
 use crate::command::{
-    backup, browse, check, complete, completion, doctor, explain, install, logs, or_interrupt, peek, restore, schedule,
-    status, timeline, uninstall, validate, verify, version,
+    backup, browse, check, complete, completion, doctor, explain, install, logs, offsets, or_interrupt, peek, restore,
+    schedule, status, timeline, uninstall, validate, verify, version,
 };
 use crate::error::Error;
 use crate::exit::Exit;
@@ -40,6 +40,7 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
         Command::Doctor(options) => doctor::doctor(options, &Cluster::connect(connection).await?, screen).await,
         Command::Version(options) => version::version(options, connection, screen).await,
         Command::Restore(command) => Box::pin(restore::restore(command, connection, screen)).await,
+        Command::Offsets(command) => offsets::offsets(command, connection, screen).await,
         Command::Logs(options) => logs::logs(options, connection, screen).await,
         Command::Browse(options) => browse::browse(options, connection, screen).await,
         Command::Peek(options) => peek::peek(options, connection, screen).await,

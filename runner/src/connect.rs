@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use archive::Store;
 use contract::{
-    AllowedEndpoints, BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, RestoreSpec, RunSpec, StoreSpec,
+    Action, AllowedEndpoints, BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, RestoreSpec, RunSpec,
+    StoreSpec,
 };
 use wire::{Cluster, ClusterConfig, IdentityFiles, Request, SaslConfig, TlsFiles};
 
@@ -67,6 +68,17 @@ pub fn cluster_id(cluster: &Cluster) -> Result<String, Failure> {
     })
 }
 
+/// What a run asks brokers for.
+#[must_use]
+pub fn needs(action: Action<'_>) -> Vec<Request> {
+    match action {
+        Action::Backup(part) => backup_needs(part),
+        Action::Restore(part) => restore_needs(part),
+        Action::OffsetReset(_) => wire::OFFSET_NEEDS.to_vec(),
+        Action::OffsetRollback(_) => [wire::OFFSET_NEEDS, &[Request::OffsetDelete]].concat(),
+    }
+}
+
 /// What a backup asks brokers for.
 #[must_use]
 pub fn backup_needs(backup: &BackupSpec) -> Vec<Request> {
@@ -80,8 +92,9 @@ pub fn restore_needs(restore: &RestoreSpec) -> Vec<Request> {
     let create = restore.create_topics.then_some(Request::CreateTopics);
     let purge = (restore.existing_topics == ExistingTopics::Purge).then_some(Request::DeleteRecords);
     let groups = restore.groups.as_ref().filter(|groups| groups.commit);
+    let delete = groups.filter(|groups| groups.roll_back_on_failure).map(|_| Request::OffsetDelete);
     let groups = groups.map_or(&[][..], |_| wire::GROUP_RESTORE_NEEDS);
-    wire::RESTORE_NEEDS.iter().chain(groups).copied().chain(create).chain(purge).collect()
+    wire::RESTORE_NEEDS.iter().chain(groups).copied().chain(delete).chain(create).chain(purge).collect()
 }
 
 /// Reaches the cluster, which must offer every request of `needs`: a run that cannot end does not begin.

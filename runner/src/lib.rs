@@ -20,7 +20,12 @@ pub mod emit;
 mod limiter;
 mod pace;
 
+mod logs;
+
 pub mod backup;
+
+mod offsets;
+
 pub mod restore;
 
 mod checks;

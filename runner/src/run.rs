@@ -9,7 +9,7 @@ use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec, word
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::metrics::{self, Metrics};
-use crate::{backup, connect, restore, waiting};
+use crate::{backup, connect, offsets, restore, waiting};
 
 /// What an interrupted run may still take to save its progress.
 const STOP_LIMIT: Duration = Duration::from_secs(22);
@@ -18,6 +18,8 @@ const NOT_BEGUN: Duration = Duration::from_secs(4);
 
 /// The same for one that only waits for something that is wrong.
 const HELD_UP: Duration = Duration::from_secs(3);
+/// Outcomes of runs that fail, and say more than that.
+const DONE_IN_PART: [&str; 2] = ["PartiallyCompleted", "RolledBack"];
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs a specification; the report is complete however it ended.
@@ -37,7 +39,10 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
         Err(failure) => failure.code.exit(),
     };
     if let Err(failure) = result {
-        report.outcome = if failure.code == Code::Interrupted { "Interrupted" } else { "Failed" }.into();
+        // What is done in part, or was put back, has said so.
+        if !DONE_IN_PART.contains(&report.outcome.as_str()) {
+            report.outcome = if failure.code == Code::Interrupted { "Interrupted" } else { "Failed" }.into();
+        }
         report.failure = Some(failure);
     }
     report.finished_at = context.now_text();
@@ -52,7 +57,7 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
 /// Starts the listener that the specification asks for; without it the run still does its work.
 async fn serve_metrics(emitter: &Emitter, spec: &RunSpec) -> Emitter {
     let Some(wanted) = &spec.metrics else { return emitter.clone() };
-    let kind = if spec.backup.is_some() { "backup" } else { "restore" };
+    let kind = spec.action().map_or("", |action| action.field());
     let metrics = Arc::new(Metrics::new(wanted, kind, &spec.name));
     match metrics::serve(wanted, Arc::clone(&metrics)).await {
         Ok(address) => tracing::info!(%address, path = wanted.path, "serving metrics"),
@@ -78,15 +83,12 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     if let Some(weak) = spec.kafka.weak_login() {
         emitter.warn(weak);
     }
+    report.kind = action.field().into();
     match action {
-        Action::Backup(spec_part) => {
-            report.kind = "backup".into();
-            Box::pin(backup::run(context, emitter, spec, spec_part, report)).await
-        }
-        Action::Restore(spec_part) => {
-            report.kind = "restore".into();
-            Box::pin(restore::run(context, emitter, spec, spec_part, report)).await
-        }
+        Action::Backup(part) => Box::pin(backup::run(context, emitter, spec, part, report)).await,
+        Action::Restore(part) => Box::pin(restore::run(context, emitter, spec, part, report)).await,
+        Action::OffsetReset(part) => Box::pin(offsets::run::reset(context, emitter, spec, part, report)).await,
+        Action::OffsetRollback(part) => Box::pin(offsets::run::roll_back(context, emitter, spec, part, report)).await,
     }
 }
 
@@ -107,7 +109,8 @@ async fn too_long(context: &Context, emitter: &Emitter) {
 /// Keeps report and events beside the set, for people; of a restore with a store for its state, there. A failure here
 /// changes nothing.
 async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &Report) {
-    let Some(set) = &report.set else { return };
+    let of_offsets = (spec.offset_reset.is_some() || spec.offset_rollback.is_some()).then_some(archive::OFFSETS_FOLDER);
+    let Some(set) = report.set.as_deref().or(of_offsets) else { return };
     if report.outcome == "AlreadyDone" || report.run.is_empty() {
         return;
     }

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 const BACKUPS: &str = "kafkabackups.kafka.oso.sh";
 const RESTORES: &str = "kafkarestores.kafka.oso.sh";
+const RESETS: &str = "kafkaoffsetresets.kafka.oso.sh";
+const ROLLBACKS: &str = "kafkaoffsetrollbacks.kafka.oso.sh";
 
 struct World {
     cluster: Cluster,
@@ -407,7 +409,8 @@ fn the_full_restore_of_the_documents_does_all_that_it_says() {
     let text = done["status"]["message"].as_str().unwrap();
     assert!(text.contains("the offsets of 1 consumer group are committed"), "{text}");
     let path = done["status"]["rollback"]["snapshotPath"].as_str().unwrap();
-    assert!(path.contains("_restores") && path.contains("/offsets/before-"), "{path}");
+    assert!(path.contains("_offsets") && path.contains("/saved/before-"), "{path}");
+    assert!(done["status"]["rollback"]["expiresAt"].is_string(), "{}", done["status"]);
     let offsets = committed(&world.kafka.bootstrap(), "full-group", "restored-orders");
     assert_eq!(offsets.iter().flatten().count(), 6, "{offsets:?}");
     let bootstrap = world.kafka.bootstrap();
@@ -463,4 +466,59 @@ fn two_tiers_share_a_cluster_and_a_bucket() {
     }
     team.restore("critical", "tiers-critical-back", json!({"backupRef": {"name": "critical"}}));
     assert_eq!(team.assert_equal("tiers-critical-back"), 600);
+}
+
+/// A reset and its rollback as resources: the offsets move, the statuses say so, and they are what they were.
+#[test]
+fn committed_offsets_are_reset_and_put_back() {
+    let Some(world) = world() else { return };
+    let (team, bootstrap) = (world.team("positions", 100), world.kafka.bootstrap());
+    for group in ["pos-a", "pos-b"] {
+        commit(&bootstrap, group, &team.topic, &[20, 30]);
+    }
+    let at = |group: &str| {
+        committed(&bootstrap, group, &team.topic).into_iter().map(|at| at.map(|(at, _)| at)).collect::<Vec<_>>()
+    };
+    let reset = |name: &str, more: Value| {
+        let groups = json!(["pos-a", "pos-b"]);
+        let spec =
+            json!({"kafkaCluster": team.cluster_block(), "consumerGroups": groups, "resetStrategy": "to-latest"});
+        world.cluster.apply(&team.object("KafkaOffsetReset", name, with(spec, &more))).unwrap();
+    };
+    // Neither it nor the installation has a place: nothing is changed.
+    reset("nowhere", json!({}));
+    team.wait(RESETS, "nowhere", "waits", |object| {
+        object["status"]["message"].as_str().is_some_and(|text| text.contains("positions.storage"))
+    });
+    reset("dry", json!({"dryRun": true, "stateStorage": team.storage()}));
+    let plan = team.done(RESETS, "dry")["status"]["plan"].to_string();
+    assert!(plan.contains("positions-orders/0: offset 20 -> offset 50 (end of the log)"), "{plan}");
+    assert_eq!(at("pos-a"), [Some(20), Some(30)]);
+    reset("forward", json!({"stateStorage": team.storage()}));
+    let done = team.done(RESETS, "forward")["status"].clone();
+    assert_eq!(at("pos-b"), [Some(50), Some(50)], "{done}");
+    assert_eq!((&done["groupsTotal"], &done["groupsReset"], &done["groupsFailed"]), (&json!(2), &json!(2), &json!(0)));
+    assert_eq!(done["groupResults"][0], json!({"groupId": "pos-a", "success": true, "partitionsReset": 2}), "{done}");
+    assert!(done["snapshotPath"].as_str().unwrap().contains("/saved/before-"), "{done}");
+    let rollback = |name: &str, reference: Value| {
+        let spec =
+            json!({"kafkaCluster": team.cluster_block(), "snapshotRef": reference, "stateStorage": team.storage()});
+        world.cluster.apply(&team.object("KafkaOffsetRollback", name, spec)).unwrap();
+        team.done(ROLLBACKS, name)["status"].clone()
+    };
+    let back = rollback("back", json!({"name": "", "offsetResetRef": "forward"}));
+    assert_eq!((at("pos-a"), at("pos-b")), (vec![Some(20), Some(30)], vec![Some(20), Some(30)]), "{back}");
+    assert_eq!(back["groupsRolledBack"], 2, "{back}");
+    let verified = json!({"allMatched": true, "totalGroups": 2, "matchedGroups": 2, "mismatchedGroups": []});
+    assert_eq!(back["verification"], verified, "{back}");
+    commit(&bootstrap, "pos-a", &team.topic, &[1, 1]);
+    rollback("by-name", json!({"name": done["snapshotId"]}));
+    assert_eq!(at("pos-a"), [Some(20), Some(30)]);
+    // It runs once: a change is refused.
+    let error = world.cluster.apply(&team.object(
+        "KafkaOffsetReset",
+        "forward",
+        json!({"kafkaCluster": team.cluster_block(), "consumerGroups": ["pos-a"], "resetStrategy": "to-latest", "stateStorage": team.storage()}),
+    ));
+    assert!(error.unwrap_err().contains("runs once"));
 }

@@ -7,8 +7,9 @@ use api::schedule::Schedule;
 use api::ticks;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
 
+use super::Context;
 use super::kind::{Kind, Pending};
 use crate::capacity::Class;
 use crate::decide::Mode;
@@ -96,7 +97,7 @@ impl Kind for KafkaBackup {
         (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }
 
-    async fn lower(&self, _: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
+    async fn lower(&self, _: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
         let identity = Identity { namespace, name: self.name_any(), run };
         lower::backup(identity, &self.spec).map_err(|finding| Err(finding.into()))

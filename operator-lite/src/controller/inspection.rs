@@ -169,7 +169,7 @@ async fn run_of<K: Kind>(object: Result<K, String>, context: &Context) -> Result
         Ok(object) => object,
         Err(text) => return Ok(Err(text)),
     };
-    match object.lower(&context.client, None).await {
+    match object.lower(context, None).await {
         Ok(run) => Ok(Ok(RunSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..run })),
         Err(Ok((_, text))) => Ok(Err(text)),
         Err(Err(Error::Unlowered(finding))) => Ok(Err(format!("{} cannot run: {finding}", K::kind(&())))),

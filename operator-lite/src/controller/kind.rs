@@ -7,10 +7,11 @@ use api::oso::{RunClaim, Storage};
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Context;
 use crate::capacity::{Class, Seat};
 use crate::decide::{Mode, Subject};
 use crate::error::Error;
@@ -35,43 +36,61 @@ pub trait Kind:
     /// The claim in its status.
     fn claim(&self) -> Option<&RunClaim>;
     /// The newest tick that was claimed.
-    fn last_schedule(&self) -> Option<&String>;
+    fn last_schedule(&self) -> Option<&String> {
+        None
+    }
     /// The newest trigger that was claimed.
-    fn last_trigger(&self) -> Option<&String>;
+    fn last_trigger(&self) -> Option<&String> {
+        None
+    }
     /// From when on ticks of its schedule count, if not from its creation.
-    fn since(&self, now: Timestamp) -> Option<Timestamp>;
+    fn since(&self, _now: Timestamp) -> Option<Timestamp> {
+        None
+    }
     /// When a run of it last ended well (RFC 3339).
     fn last_success(&self) -> Option<&String>;
     /// Whether its next recovery point is overdue; `None` when nobody waits for one.
-    fn is_overdue(&self) -> Option<bool>;
+    fn is_overdue(&self) -> Option<bool> {
+        None
+    }
     /// From when on its next recovery point is late; `None` when no schedule promises one.
-    fn late_at(&self) -> Option<Timestamp>;
+    fn late_at(&self) -> Option<Timestamp> {
+        None
+    }
     /// Its phase.
     fn phase(&self) -> Option<&String>;
     /// Whether it was taken over from another operator.
     fn is_taken_over(&self) -> bool;
     /// When it runs; `None` when its schedule does not read.
-    fn mode(&self) -> Option<Mode>;
+    fn mode(&self) -> Option<Mode> {
+        Some(Mode::Once)
+    }
     /// Which budget its runs are of.
     fn class(&self) -> Class;
     /// Whether an attempt whose node is lost may be given up: whatever it still writes is refused.
-    const FENCED: bool;
+    const FENCED: bool = false;
     /// Whether its annotation may ask for a run.
-    const TRIGGERED: bool;
+    const TRIGGERED: bool = false;
     /// Whether no run is started by itself.
-    fn suspended(&self) -> bool;
+    fn suspended(&self) -> bool {
+        false
+    }
     /// Fields that it sets and that come in later work.
-    fn not_implemented(&self) -> Vec<&'static str>;
+    fn not_implemented(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// The resource with its new status; `None` when nothing changes.
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self>;
     /// The run that it asks for. `Err(Ok(..))` when something must be there first.
     fn lower(
         &self,
-        client: &Client,
+        context: &Context,
         run: Option<RunRef>,
     ) -> impl Future<Output = Result<RunSpec, Result<Pending, Error>>> + Send;
     /// Whether it says itself whether its runs serve metrics.
-    fn says_metrics(&self) -> bool;
+    fn says_metrics(&self) -> bool {
+        false
+    }
     /// The storage block that may ask for a claim.
     fn storage(&self) -> Option<&Storage>;
 

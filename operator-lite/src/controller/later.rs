@@ -16,9 +16,7 @@ use crate::error::Error;
 use crate::status::{Moment, health};
 
 /// The kinds, by group. Empty at release.
-pub(super) const KINDS: [(&str, &str); 7] = [
-    ("kafka.oso.sh", "KafkaOffsetReset"),
-    ("kafka.oso.sh", "KafkaOffsetRollback"),
+pub(super) const KINDS: [(&str, &str); 5] = [
     ("kafka.oso.sh", "KafkaBackupValidation"),
     ("backup.strimzi.io", "KafkaBackup"),
     ("backup.strimzi.io", "KafkaRestore"),

@@ -9,6 +9,7 @@ mod inspection;
 mod jobs;
 mod kind;
 mod later;
+mod offsets;
 mod readings;
 mod restore;
 mod start;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::lower::job::Placement;
+use api::oso::Storage;
 use contract::{MetricsSpec, RunSpec};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -56,6 +58,8 @@ pub struct Context {
     pub lost_after: Option<SignedDuration>,
     /// Where runs may connect to; everywhere when empty.
     pub allowed_endpoints: Arc<[String]>,
+    /// Where committed offsets are saved by resources that name no place themselves.
+    pub offsets_storage: Option<Arc<Storage>>,
     /// Where pods of runs go.
     pub placement: Arc<Placement>,
     /// How far runs are.
@@ -112,7 +116,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         return Ok(work.tell(&blocked).await?.then(Action::await_change()));
     }
     let run = subject.claim.as_ref().filter(|_| unfinished).map(run_of);
-    let spec = match object.lower(&context.client, run).await {
+    let spec = match object.lower(&context, run).await {
         Ok(spec) => Some(as_installed(spec, &*object, &context)),
         Err(Ok((reason, text))) if !unfinished => {
             return Ok(work.tell(&State::Pending(reason, text)).await?.then(Action::requeue(AGAIN)));

@@ -4,15 +4,15 @@ use api::consent::Consent;
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, RunClaim, Storage};
 use contract::{RunRef, RunSpec, SetOwner};
-use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
+use super::Context;
 use super::kind::{Kind, Pending};
 use crate::capacity::Class;
-use crate::decide::Mode;
 use crate::error::Error;
 use crate::status::{Moment, State, restore, taken_over};
 
+// Whether a lost attempt is given up: never. Requests that are on their way to a broker may still arrive.
 impl Kind for KafkaRestore {
     fn is_new(&self) -> bool {
         self.status.is_none()
@@ -22,28 +22,8 @@ impl Kind for KafkaRestore {
         self.status.as_ref()?.run.as_ref()
     }
 
-    fn last_schedule(&self) -> Option<&String> {
-        None
-    }
-
-    fn since(&self, _: Timestamp) -> Option<Timestamp> {
-        None
-    }
-
-    fn last_trigger(&self) -> Option<&String> {
-        None
-    }
-
     fn last_success(&self) -> Option<&String> {
         self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
-    }
-
-    fn is_overdue(&self) -> Option<bool> {
-        None
-    }
-
-    fn late_at(&self) -> Option<Timestamp> {
-        None
     }
 
     fn phase(&self) -> Option<&String> {
@@ -54,24 +34,8 @@ impl Kind for KafkaRestore {
         self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
     }
 
-    // Requests that are on their way to a broker may still arrive.
-    const FENCED: bool = false;
-    const TRIGGERED: bool = false;
-
-    fn mode(&self) -> Option<Mode> {
-        Some(Mode::Once)
-    }
-
     fn class(&self) -> Class {
         if self.spec.dry_run { Class::Plan } else { Class::Restore }
-    }
-
-    fn suspended(&self) -> bool {
-        false
-    }
-
-    fn not_implemented(&self) -> Vec<&'static str> {
-        lower::restore_not_yet(&self.spec)
     }
 
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
@@ -80,15 +44,11 @@ impl Kind for KafkaRestore {
         (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }
 
-    async fn lower(&self, client: &Client, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
+    async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
-        let (storage, owner) = place(&self.spec, client, &namespace).await?;
+        let (storage, owner) = place(&self.spec, &context.client, &namespace).await?;
         let identity = Identity { namespace, name: self.name_any(), run };
         lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))
-    }
-
-    fn says_metrics(&self) -> bool {
-        false
     }
 
     fn storage(&self) -> Option<&Storage> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::inspection::KafkaBackupInspection;
 use api::lower::job::{MANAGED_LABEL, MANAGER};
-use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
+use api::oso::{KafkaBackup, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore, RunClaim};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all, ready};
 use k8s_openapi::api::batch::v1::Job;
@@ -36,7 +36,14 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
     // Runs of the operator before this one have their places, before a new one takes any.
     for scope in &scopes {
         tokio::select! {
-            () = async { tokio::join!(count::<KafkaBackup>(&context, *scope), count::<KafkaRestore>(&context, *scope)); } => {}
+            () = async {
+                tokio::join!(
+                    count::<KafkaBackup>(&context, *scope),
+                    count::<KafkaRestore>(&context, *scope),
+                    count::<KafkaOffsetReset>(&context, *scope),
+                    count::<KafkaOffsetRollback>(&context, *scope),
+                );
+            } => {}
             () = stop.cancelled() => return,
         }
     }
@@ -44,6 +51,8 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
     for scope in scopes {
         all.push(kind::<KafkaBackup>(&context, scope, &stop).boxed());
         all.push(kind::<KafkaRestore>(&context, scope, &stop).boxed());
+        all.push(kind::<KafkaOffsetReset>(&context, scope, &stop).boxed());
+        all.push(kind::<KafkaOffsetRollback>(&context, scope, &stop).boxed());
         all.push(inspections(&context, scope, &stop).boxed());
         for (group, name) in later::KINDS.iter().filter(|(group, _)| groups.iter().any(|known| known == group)) {
             all.push(tell_later(&context, group, name, scope, &stop).boxed());

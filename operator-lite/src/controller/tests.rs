@@ -145,6 +145,7 @@ impl Server {
             recorder: Recorder::new(client.clone(), reporter),
             client,
             lost_after: None,
+            offsets_storage: None,
             allowed_endpoints: Arc::new([]),
             readings: Readings::default(),
             placement: Arc::new(Placement { image: "runner".into(), ..Placement::default() }),

@@ -1,7 +1,7 @@
 //! What follows the end of an attempt. Pure.
 
 use api::oso::RunClaim;
-use contract::{Code, ExitCode, OffsetsBefore, PointLine, Report};
+use contract::{Code, ExitCode, GroupLine, OffsetsBefore, PointLine, Report};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Step;
@@ -58,6 +58,10 @@ pub struct Said {
     pub offsets_before: Option<OffsetsBefore>,
     /// Consumer groups whose offsets a restore committed, or computed only.
     pub groups: u64,
+    /// Those of them whose offsets are not as they should be.
+    pub failed_groups: u64,
+    /// What came of consumer groups, as far as the short form of the report has room for them: those that failed first.
+    pub positions: Vec<GroupLine>,
     /// When the attempt began and ended (RFC 3339).
     pub began: String,
     /// When it ended.
@@ -66,7 +70,7 @@ pub struct Said {
 
 impl From<Report> for Said {
     fn from(report: Report) -> Self {
-        let (gaps, groups) = (report.lengths().gaps, report.lengths().positions);
+        let lengths = report.lengths();
         Self {
             run: report.run,
             outcome: report.outcome,
@@ -81,9 +85,11 @@ impl From<Report> for Said {
             plan: report.details.get("text").and_then(serde_json::Value::as_str).map(str::to_owned),
             segments: report.segments,
             warnings: report.warnings,
-            gaps,
-            groups,
+            gaps: lengths.gaps,
+            groups: lengths.positions,
+            failed_groups: lengths.failed_positions,
             offsets_before: report.offsets_before,
+            positions: report.positions,
             began: report.started_at,
             ended: report.finished_at,
         }

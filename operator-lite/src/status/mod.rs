@@ -2,6 +2,8 @@
 
 mod backup;
 mod conditions;
+mod offsets;
+mod once;
 mod overdue;
 mod points;
 mod restore;
@@ -12,6 +14,7 @@ use jiff::Timestamp;
 
 pub use backup::backup;
 pub(crate) use conditions::{health, taken_over};
+pub use offsets::{offset_reset, offset_rollback};
 pub(crate) use overdue::is_overdue;
 pub use restore::restore;
 

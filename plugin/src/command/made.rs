@@ -8,7 +8,12 @@ use crate::words;
 
 /// The document of a restore.
 pub(super) fn document(name: &str, spec: Map<String, Value>) -> Value {
-    json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": name}, "spec": spec})
+    of_kind("KafkaRestore", name, spec)
+}
+
+/// The document of a resource of `kafka.oso.sh`.
+pub(super) fn of_kind(kind: &str, name: &str, spec: Map<String, Value>) -> Value {
+    json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
 /// How far a restore is.

@@ -13,6 +13,7 @@ pub mod install;
 pub mod kafka;
 pub mod logs;
 mod made;
+pub mod offsets;
 mod paste;
 pub mod peek;
 mod plan;

@@ -10,6 +10,9 @@ use crate::Digest;
 /// Entries per folder of the log.
 pub(crate) const LOG_FOLDER: u64 = 4096;
 
+/// The folder of what concerns committed offsets only; no set has such a name.
+pub const OFFSETS_FOLDER: &str = "_offsets";
+
 /// The keys of one backup set, relative to the store's prefix.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -144,10 +147,22 @@ pub(crate) fn claim_folder(cluster: &str, thing: &Digest) -> String {
 
 /// What concerns restores into one cluster.
 fn cluster_folder(cluster: &str) -> String {
-    // Cluster ids are base64url text, but a broker may send anything: keep only what cannot leave the folder.
-    let safe: String =
-        cluster.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    format!("_restores/{safe}")
+    format!("_restores/{}", safe(cluster))
+}
+
+/// The folder of the state of a run that changes committed offsets only.
+pub(crate) fn offset_run_folder(cluster: &str, identity: &str) -> String {
+    format!("{OFFSETS_FOLDER}/{}/runs/{identity}", safe(cluster))
+}
+
+/// The folder of the committed offsets that were saved before a run changed them.
+pub(crate) fn saved_offsets_folder(cluster: &str) -> String {
+    format!("{OFFSETS_FOLDER}/{}/saved", safe(cluster))
+}
+
+/// Cluster ids are base64url text, but a broker may send anything: what cannot leave the folder is kept.
+fn safe(cluster: &str) -> String {
+    cluster.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
 }
 
 #[cfg(test)]

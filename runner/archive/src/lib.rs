@@ -70,6 +70,7 @@ mod repair;
 mod writer;
 
 mod restore_state;
+mod saved_offsets;
 mod verify;
 
 mod probe;
@@ -83,7 +84,7 @@ pub use epochs::first_above_epoch;
 pub use error::{ArchiveError, LostPartition};
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
-pub use layout::Layout;
+pub use layout::{Layout, OFFSETS_FOLDER};
 pub use leftovers::Leftovers;
 pub use lost::LostSegment;
 pub use open::{Paths, ambient_identity, open_briefly, open_store, open_unasked};
@@ -98,6 +99,7 @@ pub use repair::{Repair, repair_set};
 pub use restore_state::RestoreJournal;
 pub use rollup::SealedPoint;
 pub use rollup_ref::RollupRef;
+pub use saved_offsets::SavedOffsets;
 pub use segment::{Arena, PendingBatch};
 pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};

@@ -1,15 +1,15 @@
-//! The state of a restore, its plan, and who has claimed a target: documents that are created and never changed.
+//! The state of a restore or of a run that changes committed offsets, its plan, and who has claimed a target: documents that
+//! are created and never changed.
 //!
 //! State and claims are numbered, and the newest counts: of two who save the same number the slower one finds it taken
 //! and stops. A plan is named by its digest, which the state holds. Nothing here knows what the documents say.
 
-use bytes::Bytes;
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::END;
 use crate::entry::{FORMAT, decode_document, encode_document};
-use crate::layout::{claim_folder, restore_folder};
+use crate::layout::{claim_folder, offset_run_folder, restore_folder};
 use crate::settle::{self, Settled};
 use crate::store::Store;
 use crate::{ArchiveError, Digest};
@@ -60,6 +60,19 @@ impl RestoreJournal {
         Self::open_folder(store, claim_folder(cluster, &Digest::half_of(thing.as_bytes())), nonce).await
     }
 
+    /// Opens the state of a run that changes committed offsets only, and reads the newest document.
+    ///
+    /// # Errors
+    /// When the store fails or the document is damaged.
+    pub async fn open_offset_run<T: for<'de> Deserialize<'de>>(
+        store: &Store,
+        cluster: &str,
+        identity: &str,
+        nonce: String,
+    ) -> Result<(Self, Option<T>), ArchiveError> {
+        Self::open_folder(store, offset_run_folder(cluster, identity), nonce).await
+    }
+
     async fn open_folder<T: for<'de> Deserialize<'de>>(
         store: &Store,
         folder: String,
@@ -108,7 +121,7 @@ impl RestoreJournal {
         let bytes = encode_document(&document)?;
         let key = self.key(number);
         if settle::create(&self.store, &key, &bytes).await? != Settled::Ours {
-            let by = "another attempt of this restore, or `release`".to_owned();
+            let by = "another attempt of this run, or `release`".to_owned();
             return Err(ArchiveError::Fenced { set: self.folder.clone(), entry: number, by });
         }
         self.last = Some((number, Digest::of(&bytes)));
@@ -131,35 +144,16 @@ impl RestoreJournal {
     /// The store's failures.
     pub async fn save_plan(&self, plan: Vec<u8>) -> Result<Digest, ArchiveError> {
         let digest = Digest::of(&plan);
-        self.create(&self.plan_key(&digest), plan, "its digest does not match its name").await?;
+        settle::create_readable(&self.store, &self.plan_key(&digest), plan, "its digest does not match its name")
+            .await?;
         Ok(digest)
-    }
-
-    /// Saves committed offsets of consumer groups as they are before the restore changes them, under a name that nothing
-    /// had before. Returns where, for people.
-    ///
-    /// # Errors
-    /// The store's failures.
-    pub async fn save_offsets(&self, id: &str, offsets: Vec<u8>) -> Result<String, ArchiveError> {
-        let key = Path::from(format!("{}/offsets/{id}.json", self.folder));
-        self.create(&key, offsets, "another object has this name").await?;
-        Ok(self.store.show(&key))
-    }
-
-    /// Creates a document that can be read when this returns; `other` says what another one of its name would mean.
-    async fn create(&self, key: &Path, content: Vec<u8>, other: &str) -> Result<(), ArchiveError> {
-        let bytes = Bytes::from(content);
-        if settle::create(&self.store, key, &bytes).await? != Settled::Ours {
-            return Err(ArchiveError::damaged(self.store.show(key), other));
-        }
-        self.store.shows(key, bytes.len() as u64).await
     }
 
     /// The plan with this digest.
     ///
     /// # Errors
     /// When it is missing or damaged.
-    pub async fn plan(&self, digest: &Digest) -> Result<Bytes, ArchiveError> {
+    pub async fn plan(&self, digest: &Digest) -> Result<bytes::Bytes, ArchiveError> {
         let key = self.plan_key(digest);
         let missing = || ArchiveError::damaged(self.store.show(&key), "the plan of the restore is missing");
         let bytes = self.store.get(&key).await?.ok_or_else(missing)?;
@@ -203,7 +197,7 @@ mod tests {
         let digest = journal.save_plan(b"one".to_vec()).await.unwrap();
         assert_eq!(journal.save_plan(b"one".to_vec()).await.unwrap(), digest);
         assert_eq!(journal.plan(&digest).await.unwrap().as_ref(), b"one");
-        store.put(&journal.plan_key(&digest), Bytes::from_static(b"two").into()).await.unwrap();
+        store.put(&journal.plan_key(&digest), bytes::Bytes::from_static(b"two").into()).await.unwrap();
         assert!(journal.plan(&digest).await.is_err() && journal.plan(&Digest::of(b"x")).await.is_err());
         assert!(journal.save_plan(b"one".to_vec()).await.is_err());
     }

@@ -55,6 +55,23 @@ pub(crate) async fn create(store: &Store, key: &Path, bytes: &Bytes) -> Result<S
     }
 }
 
+/// Creates an object that can be read when this returns; `other` says what another one of its name would mean.
+///
+/// # Errors
+/// The store's failures, and that there is another object.
+pub(crate) async fn create_readable(
+    store: &Store,
+    key: &Path,
+    content: Vec<u8>,
+    other: &str,
+) -> Result<(), ArchiveError> {
+    let bytes = Bytes::from(content);
+    if create(store, key, &bytes).await? != Settled::Ours {
+        return Err(ArchiveError::damaged(store.show(key), other));
+    }
+    store.shows(key, bytes.len() as u64).await
+}
+
 /// Refused access and a full disk do not pass by waiting a few seconds.
 pub(crate) fn passes(error: &ArchiveError) -> bool {
     error.code() == contract::Code::StoreUnreachable

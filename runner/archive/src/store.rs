@@ -292,6 +292,14 @@ impl Store {
         tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
 
+    /// The object at a path that a person wrote, relative to the prefix; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn at(&self, path: &str) -> Result<Option<Bytes>, ArchiveError> {
+        self.get(&Path::from(path)).await
+    }
+
     /// Creates an object that must not exist. Whatever is not [`Created::Done`] is settled by reading it.
     pub async fn create(&self, key: &Path, bytes: Bytes) -> Created {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };

@@ -100,9 +100,9 @@ codes! {
     GroupIsLive = "KB2016", Final, "a consumer group has members",
         "The committed offsets of a group that is consuming are not changed: its members would overwrite them, or skip and repeat records. The message names the members with client id and host. Stop the consumers and run again, or leave the group out.";
     OffsetsNotCommitted = "KB2017", Final, "committed offsets of consumer groups are not as they should be",
-        "All records are restored. The message names groups and partitions: their commit was refused, or somebody committed another offset meanwhile. Stop the consumers of those groups and run again: it only does what is left.";
-    UnknownGroup = "KB2018", Final, "a consumer group that the specification names is not in the recovery point",
-        "The recovery point does not have the committed offsets that were asked for: the group's name is not there, its offsets could not be read when the backup was made, or the backup was made without consumerGroupSnapshot. Nothing was written. Compare restore.groups with the groups of the recovery point.";
+        "The message names groups and partitions: their commit was refused, or somebody committed another offset meanwhile. After a restore, all records are there. Stop the consumers of those groups and run again: it only does what is left.";
+    UnknownGroup = "KB2018", Final, "a consumer group that the specification names is not there",
+        "A restore: the recovery point does not have the committed offsets that were asked for; the group's name is not there, its offsets could not be read when the backup was made, or the backup was made without consumerGroupSnapshot. A reset: the cluster has no such group. A rollback: it is not among the groups whose offsets were saved. Nothing was written. Compare the names with what is there.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",
@@ -143,6 +143,8 @@ codes! {
         "The log names segments that the store does not hold, or holds with another size: something deleted them (a lifecycle rule of the bucket, a clean-up job). Nothing was written on top. The message says how many, and which topics and offsets are lost. Stop what deleted them. Bring the objects back from a copy or from the bucket's older versions and run again. If they are gone for good, set onMissingSegments: reread in the KafkaBackup (backup.onMissingSegments in a run specification): the next run reads again what the source still has and names the rest as gaps. Or begin a new set under another name. Older recovery points stay readable as far as their segments are there.";
     SetMissing = "KB4008", Final, "the backup set has a log but no set.json, or another one's",
         "set.json says whose set it is, and entry 0 of the log names its digest. Nothing was written. Bring the object back from a copy, or have it made again from what the log knows: `kafka-backup-runner repair SPEC SET` says what it would do, and does it with --apply.";
+    NoSavedOffsets = "KB4009", Final, "there are no such saved offsets",
+        "A rollback puts back committed offsets that a restore or a reset saved before it changed them, in the same cluster. The storage has none of this name: the name or the storage is another one, or they were kept for the hours that were asked for and deleted since. Nothing was written. The status of the KafkaRestore or KafkaOffsetReset has name, place and end.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or delete what the topic holds first: purgeTopics in a KafkaRestore, existingTopics: purge in a run specification.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",

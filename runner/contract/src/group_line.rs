@@ -1,8 +1,8 @@
-//! Where the consumer groups of a restore stand: the lines of a report.
+//! Where consumer groups stand after a restore, a reset or a rollback: the lines of a report.
 
 use serde::{Deserialize, Serialize};
 
-/// Committed offsets of the target's consumer groups that were saved before a restore changed them.
+/// Committed offsets of consumer groups that were saved before a run changed them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OffsetsBefore {
@@ -12,17 +12,21 @@ pub struct OffsetsBefore {
     pub at: String,
     /// Where they lie.
     pub path: String,
+    /// Until when they are kept for certain (RFC 3339); absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
 }
 
-/// One consumer group of a restore.
+/// One consumer group of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupLine {
-    /// Group id in the source.
+    /// Group id in the source; that in the target where there is no other cluster.
     pub group: String,
     /// Group id in the target.
     pub target: String,
-    /// `classic`, `consumer`, `share` or `streams`, as the source had it.
+    /// `classic`, `consumer`, `share` or `streams`, as the source has it; empty where this attempt did not ask.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// What became of it.
     pub outcome: GroupOutcome,
@@ -31,9 +35,30 @@ pub struct GroupLine {
     pub reason: Option<String>,
     /// Its offsets, in the order of target topics and partitions.
     pub offsets: Vec<OffsetLine>,
-    /// Committed offsets of topics and partitions that the restore does not have: they are left alone.
+    /// Offsets that a rollback deletes, because the group had none there before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<DeletedOffset>,
+    /// Committed offsets of topics and partitions that the run does not have: they are left alone.
     #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub elsewhere: u64,
+    /// Partitions whose offset is committed, or deleted, and was read back.
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    pub done: u64,
+}
+
+/// A committed offset that is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletedOffset {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The offset that was committed.
+    pub before: i64,
+    /// Why it is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// What became of a consumer group.
@@ -46,6 +71,8 @@ pub enum GroupOutcome {
     Committed,
     /// They are not, or not all.
     Failed,
+    /// They are what they were before the run, because the run failed.
+    RolledBack,
 }
 
 /// One committed offset of a group.
@@ -56,9 +83,10 @@ pub struct OffsetLine {
     pub topic: String,
     /// Partition in the target.
     pub partition: i32,
-    /// Where the group stood in the source: one place, or several that meet in this partition.
+    /// Where the group stood in the source of a restore: one place, or several that meet in this partition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<SourceOffset>,
-    /// The offset for the target.
+    /// The offset to commit.
     pub offset: i64,
     /// How it was found.
     pub found: OffsetFound,
@@ -85,7 +113,7 @@ pub struct SourceOffset {
     pub offset: i64,
 }
 
-/// How the offset in the target follows from that in the source.
+/// How the offset to commit was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OffsetFound {
@@ -101,6 +129,20 @@ pub enum OffsetFound {
     EndOfWindow,
     /// Records of several source partitions meet here: the first one that the group has not read.
     LowestUnread,
+    /// The first offset of the log.
+    LogStart,
+    /// The end of the log.
+    LogEnd,
+    /// The first record of the time that was asked for, or later.
+    SinceTime,
+    /// No record is of that time or later: the end of the log.
+    NoneSinceTime,
+    /// The offset that was asked for.
+    Given,
+    /// The log does not have the offset that was asked for: the nearer end of the log.
+    Nearest,
+    /// The offset that was saved.
+    Saved,
 }
 
 impl OffsetFound {
@@ -114,6 +156,13 @@ impl OffsetFound {
             Self::End => "end of the restored records",
             Self::EndOfWindow => "end of the time window",
             Self::LowestUnread => "first unread record of several partitions",
+            Self::LogStart => "start of the log",
+            Self::LogEnd => "end of the log",
+            Self::SinceTime => "first record since that time",
+            Self::NoneSinceTime => "end of the log, no record since that time",
+            Self::Given => "the offset asked for",
+            Self::Nearest => "nearest offset that the log has",
+            Self::Saved => "saved offset",
         }
     }
 }

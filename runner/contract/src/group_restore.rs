@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::offset_saving::OffsetSaving;
 use crate::selection::{PatternSyntax, Selection};
 
 /// Which consumer groups of a recovery point a restore takes along, and whether it commits their offsets.
@@ -23,9 +24,12 @@ pub struct GroupRestore {
     /// Group of the source to group of the target; others keep their ids.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mapping: BTreeMap<String, String>,
-    /// Do not save the offsets that the groups have in the target before they are changed.
+    /// How the offsets are saved that the groups have in the target before.
     #[serde(default)]
-    pub without_snapshot: bool,
+    pub saving: OffsetSaving,
+    /// Put the saved offsets back when committing fails for good for some group after others were changed. The records stay.
+    #[serde(default)]
+    pub roll_back_on_failure: bool,
     /// Commit the offsets once all records are in the target. Without it the report says where each group would stand.
     #[serde(default)]
     pub commit: bool,
@@ -51,6 +55,10 @@ impl GroupRestore {
         if let Err(rule) = self.selection() {
             out.push(("include".into(), rule));
         }
+        self.saving.check(out);
+        if self.saving.skip && self.roll_back_on_failure {
+            out.push(("rollBackOnFailure".into(), "needs saved offsets; remove saving.skip, or this".into()));
+        }
         let mut targets = BTreeMap::new();
         for (source, target) in &self.mapping {
             if target.is_empty() {
@@ -71,10 +79,14 @@ mod tests {
     #[test]
     fn two_groups_never_become_one() {
         let mapping = [("a", "x"), ("b", "x"), ("c", "")].map(|(from, to)| (from.to_owned(), to.to_owned()));
-        let groups = GroupRestore { mapping: mapping.into(), ..GroupRestore::default() };
+        let mut groups = GroupRestore { mapping: mapping.into(), ..GroupRestore::default() };
         let mut out = Vec::new();
         groups.check(&mut out);
         let fields: Vec<_> = out.iter().map(|(field, _)| field.as_str()).collect();
         assert_eq!(fields, ["mapping.b", "mapping.c"], "{out:?}");
+        (groups.mapping, groups.roll_back_on_failure, groups.saving.skip) = (BTreeMap::new(), true, true);
+        let mut out = Vec::new();
+        groups.check(&mut out);
+        assert_eq!(out[0].0, "rollBackOnFailure", "nothing was saved to go back to");
     }
 }

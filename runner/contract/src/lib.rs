@@ -29,7 +29,10 @@ pub mod store_spec;
 pub mod store_url;
 
 pub mod backup_spec;
+pub mod offset_saving;
+
 pub mod group_restore;
+pub mod offset_spec;
 pub mod set_owner;
 
 pub mod restore_spec;
@@ -54,12 +57,14 @@ pub use endpoint::{
     ConnectionSpec, KafkaSpec, OPEN_PASSWORD, OPEN_PASSWORD_FIX, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec,
 };
 pub use event::{Bound, Event, EventKind, OutputStream, Pace};
-pub use group_line::{GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset};
+pub use group_line::{DeletedOffset, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset};
 pub use group_restore::GroupRestore;
 pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
+pub use offset_saving::OffsetSaving;
+pub use offset_spec::{OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
 pub use point_line::{Before, PointLine};
 pub use report::{Lengths, Report};
 pub use restore_spec::{

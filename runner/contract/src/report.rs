@@ -30,6 +30,9 @@ pub struct Lengths {
     /// Of `positions`.
     #[serde(default)]
     pub positions: u64,
+    /// Of those of `positions` that failed.
+    #[serde(default)]
+    pub failed_positions: u64,
 }
 
 /// What a run did.
@@ -38,9 +41,9 @@ pub struct Lengths {
 pub struct Report {
     /// Run id.
     pub run: String,
-    /// `backup`, `restore`.
+    /// `backup`, `restore`, `offsetReset`, `offsetRollback`.
     pub kind: String,
-    /// `Completed`, `CompletedWithGaps`, `Interrupted`, `Failed`, `AlreadyDone`, `DryRun`.
+    /// `Completed`, `CompletedWithGaps`, `PartiallyCompleted`, `RolledBack`, `Interrupted`, `Failed`, `AlreadyDone`, `DryRun`.
     pub outcome: String,
     /// Set of the archive that was written or read; what the run said is kept in its `runs/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,10 +95,10 @@ pub struct Report {
     /// Consumer groups of the last recovery point whose positions are not in this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupChange>,
-    /// Where consumer groups stand in the target of a restore, by group.
+    /// Where consumer groups stand in the target of a restore, or after a reset or a rollback, by group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positions: Vec<GroupLine>,
-    /// Where the committed offsets are that consumer groups had before a restore changed them.
+    /// Where the committed offsets are that consumer groups had before the run changed them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offsets_before: Option<OffsetsBefore>,
     /// How long the lists were before they were shortened; absent when they are whole.
@@ -149,9 +152,9 @@ impl Report {
         cut.groups.truncate(3);
         // What failed comes first; their offsets stand in the full report.
         cut.positions.sort_by_key(|group| group.outcome != GroupOutcome::Failed);
-        cut.positions.truncate(3);
         for group in &mut cut.positions {
             group.offsets.clear();
+            group.deleted.clear();
             group.reason = group.reason.as_deref().map(|reason| shorten(reason, 200));
         }
         cut.unreadable.truncate(3);
@@ -163,6 +166,9 @@ impl Report {
         }
         if let Some(failure) = &mut cut.failure {
             failure.message = shorten(&failure.message, 1000);
+        }
+        while cut.positions.len() > 3 && whole(&cut)?.len() > TERMINATION_LIMIT {
+            cut.positions.truncate(cut.positions.len() / 2);
         }
         if whole(&cut)?.len() > TERMINATION_LIMIT {
             cut.details = Value::Null;
@@ -188,6 +194,8 @@ impl Report {
             members: self.members.len() as u64,
             groups: self.groups.len() as u64,
             positions: self.positions.len() as u64,
+            failed_positions: self.positions.iter().filter(|group| group.outcome == GroupOutcome::Failed).count()
+                as u64,
         })
     }
 }

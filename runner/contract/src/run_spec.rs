@@ -8,12 +8,15 @@ use crate::allowed::{AllowedEndpoints, outside};
 use crate::names;
 use crate::odd;
 use crate::stamp::split_point;
-use crate::{BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, RestoreSpec, StoreSpec, TlsSpec};
+use crate::{
+    BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, OffsetResetSpec, OffsetRollbackSpec, RestoreSpec,
+    StoreSpec, TlsSpec,
+};
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// One run. Exactly one of `backup` and `restore` is set.
+/// One run. Exactly one of `backup`, `restore`, `offsetReset` and `offsetRollback` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunSpec {
@@ -27,9 +30,9 @@ pub struct RunSpec {
     /// Which run this is. Absent: go on with the newest unfinished run of the same spec, else start one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunRef>,
-    /// The source of a backup, the target of a restore.
+    /// The source of a backup, the target of a restore, the cluster of the groups.
     pub kafka: KafkaSpec,
-    /// Where the archive is.
+    /// Where the archive is; where committed offsets are saved.
     pub storage: StoreSpec,
     /// Hosts (`kafka.example.com`), domains (`*.example.com`) and networks (`10.0.0.0/8`), each with a port or without, that the
     /// run may connect to: brokers, also those that brokers advertise, and stores. All when empty.
@@ -47,6 +50,12 @@ pub struct RunSpec {
     /// Restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreSpec>,
+    /// Set committed offsets of consumer groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_reset: Option<OffsetResetSpec>,
+    /// Put back committed offsets of consumer groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_rollback: Option<OffsetRollbackSpec>,
 }
 
 /// The identity of a run.
@@ -67,6 +76,23 @@ pub enum Action<'a> {
     Backup(&'a BackupSpec),
     /// Restore.
     Restore(&'a RestoreSpec),
+    /// Set committed offsets.
+    OffsetReset(&'a OffsetResetSpec),
+    /// Put back committed offsets.
+    OffsetRollback(&'a OffsetRollbackSpec),
+}
+
+impl Action<'_> {
+    /// The field of a run specification that asks for it.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::OffsetReset(_) => "offsetReset",
+            Self::OffsetRollback(_) => "offsetRollback",
+        }
+    }
 }
 
 /// One broken rule.
@@ -88,14 +114,21 @@ impl RunSpec {
     /// What this run does.
     ///
     /// # Errors
-    /// When none or both of `backup` and `restore` are set.
+    /// When none of the fields that say it is set, or more than one.
     pub fn action(&self) -> Result<Action<'_>, SpecFinding> {
-        let finding = |rule: &str| SpecFinding { field: "backup, restore".into(), rule: rule.into() };
-        match (&self.backup, &self.restore) {
-            (Some(backup), None) => Ok(Action::Backup(backup)),
-            (None, Some(restore)) => Ok(Action::Restore(restore)),
-            (None, None) => Err(finding("one of the two must be there: it says what the run does")),
-            (Some(_), Some(_)) => Err(finding("a run does one thing; remove one of the two")),
+        const FIELDS: &str = "backup, restore, offsetReset, offsetRollback";
+        let finding = |rule: &str| SpecFinding { field: FIELDS.into(), rule: rule.into() };
+        let all = [
+            self.backup.as_ref().map(Action::Backup),
+            self.restore.as_ref().map(Action::Restore),
+            self.offset_reset.as_ref().map(Action::OffsetReset),
+            self.offset_rollback.as_ref().map(Action::OffsetRollback),
+        ];
+        let mut all = all.into_iter().flatten();
+        match (all.next(), all.next()) {
+            (Some(action), None) => Ok(action),
+            (None, _) => Err(finding("one of them must be there: it says what the run does")),
+            (Some(_), Some(_)) => Err(finding("a run does one thing; keep one of them")),
         }
     }
 
@@ -134,24 +167,21 @@ impl RunSpec {
             push(&mut out, &format!("circuitBreaker.{field}"), rule);
         }
         let mut inner = Vec::new();
-        let block = match self.action() {
+        let action = self.action();
+        match &action {
             Ok(Action::Backup(backup)) => {
                 if split_point(&self.name).is_some() {
                     let rule = "a backup's name must not end as recovery points do, in -YYYYMMDD-HHMMSS: it would stand for a point of another backup";
                     push(&mut out, "name", format!("is {:?}; {rule}", self.name));
                 }
                 backup.check(&mut inner);
-                "backup"
             }
-            Ok(Action::Restore(restore)) => {
-                restore.check(&mut inner);
-                "restore"
-            }
-            Err(finding) => {
-                out.push(finding);
-                ""
-            }
-        };
+            Ok(Action::Restore(restore)) => restore.check(&mut inner),
+            Ok(Action::OffsetReset(reset)) => reset.check(&mut inner),
+            Ok(Action::OffsetRollback(rollback)) => rollback.check(&mut inner),
+            Err(finding) => out.push(finding.clone()),
+        }
+        let block = action.as_ref().map_or("", Action::field);
         out.extend(inner.into_iter().map(|(field, rule)| SpecFinding { field: format!("{block}.{field}"), rule }));
         out
     }
@@ -170,10 +200,8 @@ impl RunSpec {
                 push(out, "kafka.bootstrapServers", outside(server));
             }
         }
-        let state = self.restore.as_ref().and_then(|restore| restore.state_storage.as_ref());
-        let stores = [("storage", Some(&self.storage)), ("restore.stateStorage", state)];
-        for (field, store) in stores {
-            if let Some((host, port)) = store.and_then(StoreSpec::authority)
+        for (field, store) in self.stores() {
+            if let Some((host, port)) = store.authority()
                 && !allowed.allows(&host, port)
             {
                 push(out, field, outside(&format!("{host}:{port}")));
@@ -181,12 +209,25 @@ impl RunSpec {
         }
     }
 
+    /// Every store that the run uses, with the path of its field.
+    pub fn stores(&self) -> impl Iterator<Item = (&'static str, &StoreSpec)> {
+        let state = self.restore.as_ref().and_then(|restore| restore.state_storage.as_ref());
+        let groups = self.restore.as_ref().and_then(|restore| restore.groups.as_ref());
+        let saved = groups.and_then(|groups| groups.saving.storage.as_ref());
+        let reset = self.offset_reset.as_ref().and_then(|reset| reset.saving.storage.as_ref());
+        let all = [
+            ("storage", Some(&self.storage)),
+            ("restore.stateStorage", state),
+            ("restore.groups.saving.storage", saved),
+            ("offsetReset.saving.storage", reset),
+        ];
+        all.into_iter().filter_map(|(field, store)| Some((field, store?)))
+    }
+
     /// Paths of all files with secrets that the run reads.
     #[must_use]
     pub fn secret_files(&self) -> Vec<&str> {
-        let state = self.restore.as_ref().and_then(|restore| restore.state_storage.as_ref());
-        let mut files: Vec<&str> = self.storage.secret_files();
-        files.extend(state.into_iter().flat_map(StoreSpec::secret_files));
+        let mut files: Vec<&str> = self.stores().flat_map(|(_, store)| store.secret_files()).collect();
         files.extend(self.kafka_secret_files());
         files
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::words::plural;
 use contract::{Action, Code, ConnectionSpec, KafkaSpec, RestoreSpec, RunSpec};
 use wire::Cluster;
 
@@ -9,7 +10,7 @@ use super::lines::Lines;
 use super::{brokers, certificates, reach, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
-use crate::{backup, connect, restore};
+use crate::{backup, connect, offsets, restore};
 
 /// A listener of a wrong kind is settled after three tries over 10 seconds.
 const CONNECTS: Duration = Duration::from_secs(12);
@@ -22,10 +23,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>,
     {
         return;
     }
-    let needs = match action {
-        Action::Backup(part) => connect::backup_needs(part),
-        Action::Restore(part) => connect::restore_needs(part),
-    };
+    let needs = connect::needs(action);
     let spec = RunSpec { kafka: briefly(&spec.kafka), ..spec.clone() };
     let cluster = match connect::cluster(context, &spec, &needs).await {
         Ok(cluster) => cluster,
@@ -39,6 +37,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>,
     match action {
         Action::Backup(part) => of_backup(context, &cluster, part, lines).await,
         Action::Restore(part) => of_restore(context, &cluster, &spec, part, lines).await,
+        Action::OffsetReset(_) | Action::OffsetRollback(_) => of_offsets(context, &cluster, &spec, lines).await,
     }
 }
 
@@ -114,5 +113,20 @@ async fn of_restore(context: &Context, cluster: &Cluster, spec: &RunSpec, part: 
             "plan",
             format!("recovery point {} can be restored into {} topics", plan.plan.point, plan.plan.topics.len()),
         );
+    }
+}
+
+async fn of_offsets(context: &Context, cluster: &Cluster, spec: &RunSpec, lines: &Lines) {
+    ask(context, cluster, &brokers::needed(cluster, &[], true), lines).await;
+    lines.all(lines.unless("groups", rights::of_groups(cluster).await).unwrap_or_default());
+    let Some(preview) = lines.unless("plan", offsets::run::preview(context, cluster, spec).await) else { return };
+    for failure in &preview.refusals {
+        lines.failed("plan", failure.clone());
+    }
+    for warning in &preview.warnings {
+        lines.note("plan", warning.clone());
+    }
+    if preview.refusals.is_empty() {
+        lines.ok("plan", format!("the committed offsets of {} can be set", plural(preview.groups, "consumer group")));
     }
 }

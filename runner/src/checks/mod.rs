@@ -32,7 +32,7 @@ pub(crate) async fn all(context: &Context, spec: &RunSpec, sender: &UnboundedSen
         Err(finding) => return kafka.failed("specification", Failure::new(Code::SpecInvalid, finding.to_string())),
     };
     let state = match action {
-        Action::Backup(_) => None,
+        Action::Backup(_) | Action::OffsetReset(_) | Action::OffsetRollback(_) => None,
         Action::Restore(part) => part.state_storage.as_ref(),
     };
     let of_archive = Lines::of("storage", sender);

@@ -7,7 +7,7 @@ use super::{Output, print};
 use crate::checks::{brokers, certificates, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
-use crate::{backup, connect, restore};
+use crate::{backup, connect, offsets, restore};
 
 /// Checks a specification against the cluster and the store. A program gets one document, also of a check that failed.
 pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> Result<ExitCode, Failure> {
@@ -15,6 +15,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
     let checked = match spec.action() {
         Ok(Action::Backup(part)) => found.backup(context, spec, part).await,
         Ok(Action::Restore(part)) => found.restore(context, spec, part).await,
+        Ok(action @ (Action::OffsetReset(_) | Action::OffsetRollback(_))) => found.offsets(context, spec, action).await,
         Err(finding) => Err(Failure::new(Code::SpecInvalid, finding.to_string())),
     };
     if let Err(failure) = &checked
@@ -74,6 +75,21 @@ impl Found {
         }
         print::lines(&plan.text());
         Ok(())
+    }
+
+    async fn offsets(&mut self, context: &Context, spec: &RunSpec, action: Action<'_>) -> Result<(), Failure> {
+        let cluster = connect::cluster(context, spec, &connect::needs(action)).await?;
+        self.ask(context, &cluster, &brokers::needed(&cluster, &[], true)).await?;
+        self.say(rights::of_groups(&cluster).await?);
+        self.judge()?;
+        let preview = offsets::run::preview(context, &cluster, spec).await?;
+        if self.output == Output::Json {
+            let (refusals, warnings) = (&preview.refusals, &preview.warnings);
+            return print::json(&serde_json::json!({"text": preview.text, "refusals": refusals, "warnings": warnings}));
+        }
+        print::lines(&preview.text);
+        preview.warnings.iter().for_each(|warning| print::line(&format!("  note  {warning}")));
+        preview.refusals.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Brokers, and the certificates that they show.

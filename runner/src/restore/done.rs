@@ -4,11 +4,12 @@ use archive::{Store, resolve};
 use contract::{Code, Failure, Report, RestoreSpec, WhenNewer};
 use wire::Cluster;
 
-use super::facts::{same_topics, spans};
+use super::facts::same_topics;
 use super::groups;
 use super::state::RestoreState;
 use super::tails::deleted;
 use crate::emit::Emitter;
+use crate::logs::spans;
 
 /// What is to be done with a restore that is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use contract::{Code, Failure};
 use wire::WireError;
 
 use super::Restore;
-use super::facts::{Span, same_topics, spans};
+use super::facts::same_topics;
 use super::plan::{RestorePlan, TopicPlan};
 use super::tails::{deleted, with_cause};
+use crate::logs::{Span, spans};
 
 /// Checks every partition; `expected` is the offset after the last acknowledged record, by place of the state, `left_out`
 /// how many planned records the transformation left out and told. Returns the ends in the order of the state.

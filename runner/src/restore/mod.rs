@@ -63,7 +63,7 @@ mod release;
 
 use std::time::Duration;
 
-use archive::{Point, RestoreJournal, Store, check_owner, find};
+use archive::{Point, RestoreJournal, SavedOffsets, Store, check_owner, find};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -88,6 +88,8 @@ pub(crate) struct Restore<'a> {
     pub(crate) point: Point,
     pub(crate) identity: Identity,
     pub(crate) states: Store,
+    /// Where committed offsets are saved before they are changed.
+    pub(crate) saved_in: Store,
     pub(crate) journal: RestoreJournal,
     pub(crate) state: RestoreState,
     pub(crate) limiter: Limiter,
@@ -103,6 +105,11 @@ impl Restore<'_> {
         let entry = self.journal.save(&self.state).await?;
         self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None, made: None });
         Ok(())
+    }
+
+    /// The committed offsets of this cluster that were saved.
+    fn saved_offsets(&self) -> SavedOffsets {
+        SavedOffsets::new(&self.saved_in, self.identity.cluster())
     }
 
     /// Claims the name and every target topic.
@@ -317,6 +324,10 @@ impl<'a> Sides<'a> {
         state: RestoreState,
     ) -> Result<Restore<'a>, Failure> {
         let longest_epoch = lease::longest_epoch(&fit::broker_configs(&self.cluster).await?);
+        let saved_in = match self.part.groups.as_ref().and_then(|groups| groups.saving.storage.as_ref()) {
+            Some(storage) => connect::open(self.context, storage, &self.spec.circuit_breaker).await?,
+            None => self.states.clone(),
+        };
         Ok(Restore {
             context: self.context,
             emitter: self.emitter,
@@ -325,6 +336,7 @@ impl<'a> Sides<'a> {
             point,
             identity: self.identity.clone(),
             states: self.states.clone(),
+            saved_in,
             journal,
             state,
             limiter: Limiter::new(self.part.rate_limit),

@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 pub(crate) use self::make::make;
 pub use self::proposal::Proposal;
-use super::facts::Span;
 use super::route::Route;
+use crate::logs::Span;
 
 /// Digits of a plan's fingerprint.
 const FINGERPRINT: usize = 16;

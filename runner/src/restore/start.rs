@@ -4,10 +4,11 @@
 use contract::{Code, Failure};
 
 use super::Restore;
-use super::facts::{Span, same_topics, spans};
+use super::facts::same_topics;
 use super::plan::{RestorePlan, TargetAction};
 use super::state::TargetPartition;
 use super::tails::Tail;
+use crate::logs::{Span, spans};
 
 /// The start offsets of a restore that has not produced yet; from here on nothing is deleted any more.
 ///

@@ -1,6 +1,6 @@
 //! What a restore remembers between attempts. Stored in the archive; FORMAT.md, "Restore state".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Digest, Point};
 use contract::{Failure, OffsetsBefore};
@@ -60,6 +60,19 @@ pub(crate) struct GroupsDone {
     /// Where the offsets are that the groups had before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<OffsetsBefore>,
+    /// They are being put back, because the restore failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undoing: Option<Undoing>,
+}
+
+/// A rollback of committed offsets that has begun: a later attempt ends it before it does anything else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Undoing {
+    /// Why the restore failed.
+    pub(crate) failure: Failure,
+    /// Groups of the target that it may have changed.
+    pub(crate) changed: BTreeSet<String>,
 }
 
 /// How a restore ended for good.

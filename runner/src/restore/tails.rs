@@ -8,8 +8,9 @@ use contract::{Code, Failure};
 use wire::{Cluster, ProducerIdentity, WireError, code};
 
 use self::walk::Walk;
-use super::facts::{Span, existing, same_topics, spans};
+use super::facts::{existing, same_topics};
 use super::state::{Epoch, RestoreState};
+use crate::logs::{Span, spans};
 
 /// Where a partition stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

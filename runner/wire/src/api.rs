@@ -34,6 +34,9 @@ apis! {
     DescribeGroups = DescribeGroupsRequest, DescribeGroupsResponse, |a| a.throttle_time_ms;
     ConsumerGroupDescribe = ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, |a| a.throttle_time_ms;
     ShareGroupDescribe = ShareGroupDescribeRequest, ShareGroupDescribeResponse, |a| a.throttle_time_ms;
+    OffsetDelete = OffsetDeleteRequest, OffsetDeleteResponse, |a| a.throttle_time_ms;
+    DeleteShareGroupOffsets = DeleteShareGroupOffsetsRequest, DeleteShareGroupOffsetsResponse,
+        |a| a.throttle_time_ms;
     AlterShareGroupOffsets = AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse, |a| a.throttle_time_ms;
     OffsetFetch = OffsetFetchRequest, OffsetFetchResponse, |a| a.throttle_time_ms;
     FindCoordinator = FindCoordinatorRequest, FindCoordinatorResponse, |a| a.throttle_time_ms;

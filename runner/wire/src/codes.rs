@@ -63,6 +63,7 @@ pub mod code {
     pub const ILLEGAL_GENERATION: i16 = E::IllegalGeneration.code();
     pub const UNKNOWN_MEMBER_ID: i16 = E::UnknownMemberId.code();
     pub const NON_EMPTY_GROUP: i16 = E::NonEmptyGroup.code();
+    pub const GROUP_SUBSCRIBED_TO_TOPIC: i16 = E::GroupSubscribedToTopic.code();
     pub const GROUP_ID_NOT_FOUND: i16 = E::GroupIdNotFound.code();
     pub const FENCED_LEADER_EPOCH: i16 = E::FencedLeaderEpoch.code();
     pub const UNKNOWN_LEADER_EPOCH: i16 = E::UnknownLeaderEpoch.code();

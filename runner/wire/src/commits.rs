@@ -1,4 +1,5 @@
-//! Writing committed offsets of consumer groups, from outside of the group: only groups without members take them.
+//! Writing and deleting committed offsets of consumer groups, from outside of the group: only groups without members take
+//! that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,8 +7,12 @@ use std::time::Duration;
 use kafka_protocol::messages::alter_share_group_offsets_request::{
     AlterShareGroupOffsetsRequestPartition, AlterShareGroupOffsetsRequestTopic,
 };
+use kafka_protocol::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use kafka_protocol::messages::{AlterShareGroupOffsetsRequest, OffsetCommitRequest};
+use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use kafka_protocol::messages::{
+    AlterShareGroupOffsetsRequest, DeleteShareGroupOffsetsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::brokers::CONTROL;
@@ -15,7 +20,7 @@ use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::groups::{GROUP, group_id};
 use crate::metadata::topic_name;
-use crate::{Request, Retry, WireError};
+use crate::{Request, Retry, WireError, code};
 
 /// Most partitions of one request: brokers bound the bytes of what they append to the offsets topic at once.
 const AT_ONCE: usize = 2_000;
@@ -36,7 +41,10 @@ pub struct OffsetCommit {
     pub metadata: Option<String>,
 }
 
-/// Offsets of a commit that the coordinator refused, by their place in the list, each with what it said.
+/// A topic and a partition.
+pub type Place = (String, i32);
+
+/// Offsets that the coordinator refused to commit or to delete, by their place in the list, each with what it said.
 pub type Refused = Vec<(usize, WireError)>;
 
 impl Cluster {
@@ -47,35 +55,60 @@ impl Cluster {
     /// # Errors
     /// What the coordinator says of the group as a whole.
     pub async fn commit_offsets(&self, id: &str, kind: &str, offsets: &[OffsetCommit]) -> Result<Refused, WireError> {
+        self.of_group(id, offsets, async |connection, part| match kind {
+            "share" => alter_share_group(connection, id, part).await,
+            _ => commit(connection, id, part).await,
+        })
+        .await
+    }
+
+    /// Deletes the committed offsets of one group without members at these places (KIP-496); one that is not there is
+    /// deleted already. A share group (`kind` is `share`) forgets whole topics: those of the places (KIP-932).
+    ///
+    /// # Errors
+    /// What the coordinator says of the group as a whole.
+    pub async fn delete_offsets(&self, id: &str, kind: &str, places: &[Place]) -> Result<Refused, WireError> {
+        self.of_group(id, places, async |connection, part| match kind {
+            "share" => delete_of_share_group(connection, id, part).await,
+            _ => delete(connection, id, part).await,
+        })
+        .await
+    }
+
+    /// Asks the coordinator of a group for one part of a list after the other.
+    async fn of_group<T>(
+        &self,
+        id: &str,
+        list: &[T],
+        ask: impl AsyncFn(&Connection, &[T]) -> Result<Refused, WireError>,
+    ) -> Result<Refused, WireError> {
         let mut refused = Refused::new();
-        for (number, part) in offsets.chunks(AT_ONCE).enumerate() {
-            let found = self
-                .retrying(async || {
-                    let broker = self.coordinator(id, GROUP).await?;
-                    let connection = self.broker(broker, CONTROL, None).await?;
-                    match kind {
-                        "share" => alter_share_group(&connection, id, part).await,
-                        _ => commit(&connection, id, part).await,
-                    }
-                })
-                .await?;
-            refused.extend(found.into_iter().map(|(place, error)| (number * AT_ONCE + place, error)));
+        for (number, part) in list.chunks(AT_ONCE).enumerate() {
+            let asked = self.retrying(async || {
+                let broker = self.coordinator(id, GROUP).await?;
+                ask(&*self.broker(broker, CONTROL, None).await?, part).await
+            });
+            refused.extend(asked.await?.into_iter().map(|(place, error)| (number * AT_ONCE + place, error)));
         }
         Ok(refused)
     }
 }
 
 fn subject(id: &str) -> String {
-    format!("commit of group {id:?}")
+    format!("committed offsets of group {id:?}")
 }
 
-/// Places of a list by topic.
-fn by_topic(offsets: &[OffsetCommit]) -> BTreeMap<&str, Vec<&OffsetCommit>> {
-    let mut out: BTreeMap<&str, Vec<&OffsetCommit>> = BTreeMap::new();
-    for offset in offsets {
-        out.entry(&offset.topic).or_default().push(offset);
+/// What a list has of each topic.
+fn by_topic<T>(list: &[T], topic: impl Fn(&T) -> &str) -> BTreeMap<&str, Vec<&T>> {
+    let mut out: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
+    for item in list {
+        out.entry(topic(item)).or_default().push(item);
     }
     out
+}
+
+fn places(offsets: &[OffsetCommit]) -> impl Iterator<Item = (&str, i32)> {
+    offsets.iter().map(|offset| (offset.topic.as_str(), offset.partition))
 }
 
 async fn commit(connection: &Connection, id: &str, offsets: &[OffsetCommit]) -> Result<Refused, WireError> {
@@ -88,7 +121,7 @@ async fn commit(connection: &Connection, id: &str, offsets: &[OffsetCommit]) -> 
             // Brokers take no absent metadata in old versions; consumers write an empty one, too.
             .with_committed_metadata(Some(metadata.unwrap_or_default()))
     };
-    let topics = by_topic(offsets).into_iter().map(|(topic, list)| {
+    let topics = by_topic(offsets, |offset| &offset.topic).into_iter().map(|(topic, list)| {
         let partitions = list.iter().map(partition).collect();
         OffsetCommitRequestTopic::default().with_name(topic_name(topic)).with_partitions(partitions)
     });
@@ -100,7 +133,7 @@ async fn commit(connection: &Connection, id: &str, offsets: &[OffsetCommit]) -> 
     let codes = answer.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|p| ((topic.name.0.to_string(), p.partition_index), p.error_code))
     });
-    sort_out(Request::OffsetCommit, id, offsets, &codes.collect())
+    sort_out(Request::OffsetCommit, id, places(offsets), &codes.collect())
 }
 
 async fn alter_share_group(connection: &Connection, id: &str, offsets: &[OffsetCommit]) -> Result<Refused, WireError> {
@@ -108,7 +141,7 @@ async fn alter_share_group(connection: &Connection, id: &str, offsets: &[OffsetC
         let partition = AlterShareGroupOffsetsRequestPartition::default().with_partition_index(offset.partition);
         partition.with_start_offset(offset.offset)
     };
-    let topics = by_topic(offsets).into_iter().map(|(topic, list)| {
+    let topics = by_topic(offsets, |offset| &offset.topic).into_iter().map(|(topic, list)| {
         let partitions = list.iter().map(partition).collect();
         AlterShareGroupOffsetsRequestTopic::default().with_topic_name(topic_name(topic)).with_partitions(partitions)
     });
@@ -120,20 +153,63 @@ async fn alter_share_group(connection: &Connection, id: &str, offsets: &[OffsetC
     let codes = answer.responses.iter().flat_map(|topic| {
         topic.partitions.iter().map(|p| ((topic.topic_name.0.to_string(), p.partition_index), p.error_code))
     });
-    sort_out(Request::AlterShareGroupOffsets, id, offsets, &codes.collect())
+    sort_out(Request::AlterShareGroupOffsets, id, places(offsets), &codes.collect())
 }
 
-/// What the answer says of each offset. One that it does not name, or whose error passes, makes the whole be asked again.
-fn sort_out(
+async fn delete(connection: &Connection, id: &str, places: &[Place]) -> Result<Refused, WireError> {
+    let partition = |(_, partition): &&Place| OffsetDeleteRequestPartition::default().with_partition_index(*partition);
+    let topics = by_topic(places, |(topic, _)| topic).into_iter().map(|(topic, list)| {
+        let partitions = list.iter().map(partition).collect();
+        OffsetDeleteRequestTopic::default().with_name(topic_name(topic)).with_partitions(partitions)
+    });
+    let request = OffsetDeleteRequest::default().with_group_id(group_id(id)).with_topics(topics.collect());
+    let answer = connection.call(&request, Duration::ZERO).await?;
+    if is_gone(Request::OffsetDelete, id, answer.error_code)? {
+        return Ok(Refused::new());
+    }
+    let codes = answer.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|p| ((topic.name.0.to_string(), p.partition_index), p.error_code))
+    });
+    let places = places.iter().map(|(topic, partition)| (topic.as_str(), *partition));
+    sort_out(Request::OffsetDelete, id, places, &codes.collect())
+}
+
+async fn delete_of_share_group(connection: &Connection, id: &str, places: &[Place]) -> Result<Refused, WireError> {
+    let topics = by_topic(places, |(topic, _)| topic).into_keys();
+    let topic = |name| DeleteShareGroupOffsetsRequestTopic::default().with_topic_name(topic_name(name));
+    let request =
+        DeleteShareGroupOffsetsRequest::default().with_group_id(group_id(id)).with_topics(topics.map(topic).collect());
+    let answer = connection.call(&request, Duration::ZERO).await?;
+    if is_gone(Request::DeleteShareGroupOffsets, id, answer.error_code)? {
+        return Ok(Refused::new());
+    }
+    // An answer is about a topic: each of its partitions has it.
+    let of = |name: &str| answer.responses.iter().find(|topic| topic.topic_name.0.as_str() == name);
+    let codes = places.iter().filter_map(|place| Some((place.clone(), of(&place.0)?.error_code)));
+    let listed = places.iter().map(|(topic, partition)| (topic.as_str(), *partition));
+    sort_out(Request::DeleteShareGroupOffsets, id, listed, &codes.collect())
+}
+
+/// Whether nothing is left to delete, because the group is not there.
+fn is_gone(request: Request, id: &str, error: i16) -> Result<bool, WireError> {
+    match error {
+        0 => Ok(false),
+        code::GROUP_ID_NOT_FOUND => Ok(true),
+        error => Err(WireError::broker(request, subject(id), error)),
+    }
+}
+
+/// What the answer says of each place. One that it does not name, or whose error passes, makes the whole be asked again.
+fn sort_out<'a>(
     request: Request,
     id: &str,
-    offsets: &[OffsetCommit],
-    codes: &BTreeMap<(String, i32), i16>,
+    places: impl Iterator<Item = (&'a str, i32)>,
+    codes: &BTreeMap<Place, i16>,
 ) -> Result<Refused, WireError> {
     let mut refused = Refused::new();
-    for (place, offset) in offsets.iter().enumerate() {
-        let subject = format!("{}, {}/{}", subject(id), offset.topic, offset.partition);
-        match codes.get(&(offset.topic.clone(), offset.partition)) {
+    for (place, (topic, partition)) in places.enumerate() {
+        let subject = format!("{}, {topic}/{partition}", subject(id));
+        match codes.get(&(topic.to_owned(), partition)) {
             Some(0) => {}
             Some(code) => {
                 let error = WireError::broker(request, subject, *code);
@@ -158,7 +234,7 @@ mod tests {
         let offsets = [offset(0), offset(1)];
         let judge = |codes: &[(i32, i16)]| {
             let codes = codes.iter().map(|(partition, code)| (("t".to_owned(), *partition), *code)).collect();
-            sort_out(Request::OffsetCommit, "g", &offsets, &codes)
+            sort_out(Request::OffsetCommit, "g", places(&offsets), &codes)
         };
         assert!(judge(&[(0, 0), (1, 0)]).unwrap().is_empty());
         let refused = judge(&[(0, 0), (1, 25)]).unwrap();

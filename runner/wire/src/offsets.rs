@@ -83,12 +83,39 @@ impl Cluster {
         isolation: Isolation,
         question: Question,
     ) -> Result<Answers<i64>, WireError> {
-        let ask = |leader, partitions| self.offsets_of(leader, partitions, at, isolation).boxed();
+        let timestamp = if at == OffsetAt::Start { -2 } else { -1 };
+        let ask = |leader, partitions| {
+            let told = self.offsets_of(leader, partitions, timestamp, isolation);
+            let is_there = |(key, offset): (Key, Result<Option<i64>, WireError>)| {
+                let subject = format!("{}/{}", key.0, key.1);
+                let missing = || WireError::Unanswered { request: Request::ListOffsets, subject };
+                (key, offset.and_then(|offset| offset.ok_or_else(missing)))
+            };
+            async move { Ok(told.await?.into_iter().map(is_there).collect()) }.boxed()
+        };
         ask_leaders(self, topics, keys(topics), question, ask).await
     }
 
-    async fn offsets_of(&self, leader: BrokerId, by_topic: ByTopic, at: OffsetAt, isolation: Isolation) -> Told<i64> {
-        let timestamp = if at == OffsetAt::Start { -2 } else { -1 };
+    /// The first offset of each partition whose record is of this time (milliseconds since 1970) or later; `None` where
+    /// there is no such record.
+    ///
+    /// # Errors
+    /// As [`Self::offsets`].
+    pub async fn offsets_since(&self, topics: &[Topic], millis: i64) -> Result<HashMap<Key, Option<i64>>, WireError> {
+        let question = strict(Request::ListOffsets, self.deadline());
+        // A negative number asks for something else: the start, the end, the record with the latest time.
+        let ask =
+            |leader, partitions| self.offsets_of(leader, partitions, millis.max(0), Isolation::Uncommitted).boxed();
+        ask_leaders(self, topics, keys(topics), question, ask).await?.complete()
+    }
+
+    async fn offsets_of(
+        &self,
+        leader: BrokerId,
+        by_topic: ByTopic,
+        timestamp: i64,
+        isolation: Isolation,
+    ) -> Told<Option<i64>> {
         let ask = |(name, partitions): (String, Vec<i32>)| {
             let partition = |p| ListOffsetsPartition::default().with_partition_index(p).with_timestamp(timestamp);
             let partitions = partitions.into_iter().map(partition).collect();
@@ -106,8 +133,7 @@ impl Cluster {
                 let key = (topic.name.0.to_string(), p.partition_index);
                 let subject = || format!("{}/{}", key.0, key.1);
                 let offset = match p.error_code {
-                    0 if p.offset >= 0 => Ok(p.offset),
-                    0 => Err(WireError::Unanswered { request: Request::ListOffsets, subject: subject() }),
+                    0 => Ok(Some(p.offset).filter(|offset| *offset >= 0)),
                     code => Err(WireError::broker(Request::ListOffsets, subject(), code)),
                 };
                 told.push((key, offset));

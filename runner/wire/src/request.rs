@@ -67,11 +67,13 @@ requests! {
     DescribeConfigs = 32, 1..=4;
     SaslAuthenticate = 36, 0..=2;
     IncrementalAlterConfigs = 44, 0..=1;
+    OffsetDelete = 47, 0..=0;
     DescribeProducers = 61, 0..=0;
     ConsumerGroupDescribe = 69, 0..=1;
     ShareGroupDescribe = 77, 1..=1;
     DescribeShareGroupOffsets = 90, 0..=0;
     AlterShareGroupOffsets = 91, 0..=0;
+    DeleteShareGroupOffsets = 92, 0..=0;
 }
 
 impl std::fmt::Display for Request {
@@ -89,6 +91,17 @@ pub const GROUP_NEEDS: &[Request] = &[Request::ListGroups, Request::FindCoordina
 
 /// What a restore that takes consumer groups along asks for besides; what only some kinds of groups need is asked of those.
 pub const GROUP_RESTORE_NEEDS: &[Request] = &[
+    Request::ListGroups,
+    Request::FindCoordinator,
+    Request::OffsetFetch,
+    Request::DescribeGroups,
+    Request::OffsetCommit,
+];
+
+/// What runs that change the committed offsets of groups, and nothing else, ask a broker for.
+pub const OFFSET_NEEDS: &[Request] = &[
+    Request::Metadata,
+    Request::ListOffsets,
     Request::ListGroups,
     Request::FindCoordinator,
     Request::OffsetFetch,

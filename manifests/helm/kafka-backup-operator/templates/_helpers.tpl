@@ -43,7 +43,11 @@ app.kubernetes.io/name: kafka-backup-operator
   verbs: [get, update, patch]
 - apiGroups: [kafka.oso.sh]
   # Owner references that block deletion need this where the cluster enforces it.
-  resources: [kafkabackups/finalizers, kafkarestores/finalizers]
+  resources:
+    - kafkabackups/finalizers
+    - kafkarestores/finalizers
+    - kafkaoffsetresets/finalizers
+    - kafkaoffsetrollbacks/finalizers
   verbs: [update]
 - apiGroups: [backup.strimzi.io, kafkabackup.com]
   resources: [kafkabackups, kafkarestores]

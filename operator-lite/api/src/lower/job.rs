@@ -123,10 +123,9 @@ fn claims_of(run: &RunSpec) -> BTreeMap<String, bool> {
 
 /// The stores of a run, and whether it only reads there.
 fn stores(spec: &RunSpec) -> Vec<(&StoreSpec, bool)> {
-    let state = spec.restore.as_ref().map(|restore| restore.state_storage.as_ref());
     // A restore that keeps its state elsewhere only reads its archive.
-    let read_only = matches!(state, Some(Some(_)));
-    std::iter::once((&spec.storage, read_only)).chain(state.flatten().map(|store| (store, false))).collect()
+    let has_state = spec.restore.as_ref().is_some_and(|restore| restore.state_storage.is_some());
+    spec.stores().map(|(field, store)| (store, has_state && field == "storage")).collect()
 }
 
 /// Secrets by name with the keys that the run reads; a file of a secret is `<secret>/<key>`.

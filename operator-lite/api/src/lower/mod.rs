@@ -5,6 +5,7 @@
 //! volumes folder: the pod mounts them there.
 
 mod cluster;
+mod offsets;
 mod storage;
 
 mod parts;
@@ -14,8 +15,8 @@ pub mod job;
 
 use contract::{
     BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, GroupRestore, InspectSpec, KafkaSpec, MetricsSpec,
-    PatternSyntax, RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner, StartOffset, StoreSpec, Strategy,
-    WhenNewer,
+    OffsetSaving, PatternSyntax, RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner, StartOffset,
+    StoreSpec, Strategy, WhenNewer,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -27,19 +28,8 @@ use crate::oso::{
     VolumePlace,
 };
 
+pub use offsets::{offset_reset, offset_reset_not_yet, offset_rollback, offset_store, offset_volume};
 pub use storage::folder;
-
-/// Fields that a KafkaRestore sets and whose runs come in later work, by path. A restore that asks for one is not run.
-/// `retention` of a KafkaBackup comes later, too; the operator tells so in a condition.
-#[must_use]
-pub fn restore_not_yet(spec: &KafkaRestoreSpec) -> Vec<&'static str> {
-    let rollback = spec.rollback.as_ref().is_some_and(|rollback| {
-        rollback.auto_rollback_on_failure
-            || rollback.snapshot_storage.is_some()
-            || rollback.snapshot_retention_hours != 24
-    });
-    rollback.then_some("spec.rollback").into_iter().collect()
-}
 
 /// Least bytes of a segment that run specifications take.
 const LEAST_SEGMENT: u64 = 1 << 20;
@@ -218,8 +208,20 @@ fn groups(spec: &KafkaRestoreSpec) -> Result<Option<GroupRestore>, Finding> {
     };
     let named = reset.filter(|_| !spec.auto_consumer_groups).map(|reset| reset.consumer_groups.clone());
     let (include, mapping) = (named.unwrap_or_default(), spec.group_mapping.clone());
-    let without_snapshot = spec.rollback.as_ref().is_some_and(|rollback| !rollback.snapshot_before_restore);
-    Ok(Some(GroupRestore { include, mapping, commit, without_snapshot, ..GroupRestore::default() }))
+    let rollback = spec.rollback.as_ref();
+    let saving = rollback.map(|rollback| OffsetSaving {
+        skip: !rollback.snapshot_before_restore,
+        keep_hours: Some(rollback.snapshot_retention_hours),
+        storage: rollback.snapshot_storage.as_ref().map(offsets::in_volume),
+    });
+    Ok(Some(GroupRestore {
+        include,
+        mapping,
+        commit,
+        saving: saving.unwrap_or_default(),
+        roll_back_on_failure: commit && rollback.is_some_and(|rollback| rollback.auto_rollback_on_failure),
+        ..GroupRestore::default()
+    }))
 }
 
 /// A pair of `partitionMapping`, whose keys are texts in JSON.
@@ -316,6 +318,8 @@ fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option
         metrics: None,
         backup: None,
         restore: None,
+        offset_reset: None,
+        offset_rollback: None,
     }
 }
 

@@ -5,8 +5,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::KafkaCluster;
 use super::limits::yes;
+use super::{KafkaCluster, RunClaim, Storage};
 
 /// Sets the positions of consumer groups, once.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +58,10 @@ pub struct KafkaOffsetResetSpec {
     /// Whether positions are saved first.
     #[serde(default = "yes")]
     pub snapshot_before_reset: bool,
+    /// Where positions are saved, and how far the run is; the installation's `positions.storage` when absent. An addition of
+    /// this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_storage: Option<Storage>,
 }
 
 fn fifty() -> u32 {
@@ -132,6 +136,12 @@ pub struct KafkaOffsetResetStatus {
     /// What came of each group.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group_results: Vec<GroupResult>,
+    /// The plan of a dry run in words; long ones are cut. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The claimed run. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunClaim>,
     /// The generation that this status tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

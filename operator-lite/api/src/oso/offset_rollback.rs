@@ -5,8 +5,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::KafkaCluster;
 use super::limits::yes;
+use super::{KafkaCluster, RunClaim, Storage};
 
 /// Puts back positions of consumer groups that were saved before, once.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +40,10 @@ pub struct KafkaOffsetRollbackSpec {
     /// Whether positions are read back and compared.
     #[serde(default = "yes")]
     pub verify_after_rollback: bool,
+    /// Where the saved positions are, and how far the run is kept. When absent: where the resource that `snapshotRef` names
+    /// saved them, else the installation's `positions.storage`. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_storage: Option<Storage>,
 }
 
 /// Saved positions, found in one of several ways.
@@ -87,6 +91,12 @@ pub struct KafkaOffsetRollbackStatus {
     /// What the comparison found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<RollbackVerification>,
+    /// The plan of a dry run in words; long ones are cut. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The claimed run. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunClaim>,
     /// The generation that this status tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,

@@ -51,6 +51,12 @@ pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
     })
 }
 
+/// Findings on a storage block that stands for itself, in the settings of an installation.
+#[must_use]
+pub fn storage_block(at: &str, storage: &crate::oso::Storage) -> Vec<Finding> {
+    collect(|out| self::storage::storage(out, at, storage))
+}
+
 /// Findings on a KafkaOffsetReset.
 #[must_use]
 pub fn oso_offset_reset(spec: &KafkaOffsetResetSpec) -> Vec<Finding> {

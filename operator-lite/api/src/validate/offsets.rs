@@ -1,7 +1,7 @@
 //! Rules of KafkaOffsetReset and KafkaOffsetRollback.
 
 use super::names::object_name;
-use super::{cluster, groups};
+use super::{cluster, groups, storage};
 use crate::finding::Findings;
 use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, OffsetMappingRef, ResetStrategy};
 
@@ -12,6 +12,9 @@ pub(super) fn reset(out: &mut Findings, spec: &KafkaOffsetResetSpec) {
     }
     groups(out, "spec.consumerGroups", &spec.consumer_groups);
     out.above_zero("spec.parallelism", spec.parallelism);
+    if let Some(place) = &spec.state_storage {
+        storage::storage(out, "spec.stateStorage", place);
+    }
     let (timestamp, offset, mapping) = ("spec.resetTimestamp", "spec.resetOffset", "spec.offsetMappingRef");
     match spec.reset_strategy {
         ResetStrategy::ToTimestamp if spec.reset_timestamp.is_none() => {
@@ -60,6 +63,9 @@ pub(super) fn rollback(out: &mut Findings, spec: &KafkaOffsetRollbackSpec) {
     const FIELD: &str = "spec.snapshotRef";
     cluster::cluster(out, "spec.kafkaCluster", &spec.kafka_cluster);
     groups(out, "spec.consumerGroups", &spec.consumer_groups);
+    if let Some(place) = &spec.state_storage {
+        storage::storage(out, "spec.stateStorage", place);
+    }
     let reference = &spec.snapshot_ref;
     let set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let (path, restore, reset) = (set(&reference.path), set(&reference.restore_ref), set(&reference.offset_reset_ref));

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use super::names::{is_topic, object_name, sub_path, topic_patterns};
 use super::{backup, backup_ref, cluster, groups, rates, storage};
 use crate::finding::Findings;
-use crate::oso::{KafkaRestoreSpec, OffsetReset, PointInTime};
+use crate::oso::{KafkaRestoreSpec, OffsetReset, PointInTime, Rollback};
 
+/// Most hours for which saved positions are kept: ten years.
+const MOST_HOURS: u32 = 87_600;
 const STRATEGIES: [&str; 3] = ["manual", "auto", "dry_run"];
 
 pub(super) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec) {
@@ -23,9 +25,8 @@ pub(super) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec) {
     if let Some(reset) = &spec.offset_reset {
         offset_reset(out, reset, spec.auto_consumer_groups);
     }
-    if let Some(place) = spec.rollback.as_ref().and_then(|rollback| rollback.snapshot_storage.as_ref()) {
-        object_name(out, "spec.rollback.snapshotStorage.pvcName", &place.pvc_name);
-        sub_path(out, "spec.rollback.snapshotStorage.subPath", place.sub_path.as_deref());
+    if let Some(block) = &spec.rollback {
+        rollback(out, block, spec);
     }
     rates(out, spec.rate_limiting.as_ref());
     backup::breaker(out, spec.circuit_breaker.as_ref());
@@ -137,6 +138,28 @@ fn group_mapping(out: &mut Findings, spec: &KafkaRestoreSpec) {
     if !spec.group_mapping.is_empty() && !spec.auto_consumer_groups && !enabled {
         let rule = "has no effect where no group is restored";
         out.warn("spec.groupMapping", None, rule, "set autoConsumerGroups: true, or take groupMapping out");
+    }
+}
+
+fn rollback(out: &mut Findings, block: &Rollback, spec: &KafkaRestoreSpec) {
+    if let Some(place) = &block.snapshot_storage {
+        object_name(out, "spec.rollback.snapshotStorage.pvcName", &place.pvc_name);
+        sub_path(out, "spec.rollback.snapshotStorage.subPath", place.sub_path.as_deref());
+    }
+    let hours = block.snapshot_retention_hours;
+    if !(1..=MOST_HOURS).contains(&hours) {
+        let rule = format!("must be 1 to {MOST_HOURS} hours");
+        out.wrong("spec.rollback.snapshotRetentionHours", hours, &rule, "leave it out for 24 hours");
+    }
+    if block.auto_rollback_on_failure && !block.snapshot_before_restore {
+        let (field, rule) = ("spec.rollback.autoRollbackOnFailure", "needs the positions that were saved before");
+        out.wrong(field, true, rule, "set snapshotBeforeRestore: true");
+    }
+    let commits = spec.offset_reset.as_ref().is_none_or(|reset| !reset.enabled || reset.strategy == "auto");
+    let enabled = spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled);
+    if !(commits && (spec.auto_consumer_groups || enabled)) {
+        let rule = "has no effect where no position of a group is changed";
+        out.warn("spec.rollback", None, rule, "set autoConsumerGroups: true, or take rollback out");
     }
 }
 

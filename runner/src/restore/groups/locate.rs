@@ -7,19 +7,10 @@ use contract::{Code, Failure, GroupLine, GroupOutcome, OffsetLine, SourceOffset}
 use super::chosen::ChosenGroup;
 use super::dealt::dealt;
 use super::meet::{Meeting, Source};
+use crate::offsets::commit::GroupWork;
 use crate::restore::Restore;
 use crate::restore::plan::{RestorePlan, TopicPlan};
 use crate::restore::standing::{Key, Standings, standings};
-
-/// A group's line, with what is committed beside each offset.
-#[derive(Debug, Clone)]
-pub(crate) struct Located {
-    pub(crate) line: GroupLine,
-    /// The metadata of each offset's commit.
-    pub(crate) metadata: Vec<Option<String>>,
-    /// Whether what kept it from being committed may pass by itself.
-    pub(crate) may_pass: bool,
-}
 
 /// Where each group has to stand in the target, from what is restored there.
 ///
@@ -29,7 +20,7 @@ pub(crate) async fn locate(
     restore: &Restore<'_>,
     plan: &RestorePlan,
     groups: &[ChosenGroup],
-) -> Result<Vec<Located>, Failure> {
+) -> Result<Vec<GroupWork>, Failure> {
     let meetings = meetings(restore, plan, groups).await?;
     groups.iter().map(|group| one(restore, plan, &meetings, group)).collect()
 }
@@ -98,7 +89,7 @@ fn one(
     plan: &RestorePlan,
     meetings: &[Vec<Meeting>],
     group: &ChosenGroup,
-) -> Result<Located, Failure> {
+) -> Result<GroupWork, Failure> {
     let (mut offsets, mut metadata) = (Vec::new(), Vec::new());
     for (number, (topic, meetings)) in plan.topics.iter().zip(meetings).enumerate() {
         let stood: BTreeMap<i32, i64> =
@@ -133,9 +124,11 @@ fn one(
         outcome: GroupOutcome::Planned,
         reason: None,
         offsets,
+        deleted: Vec::new(),
         elsewhere: group.elsewhere,
+        done: 0,
     };
-    Ok(Located { line, metadata, may_pass: false })
+    Ok(GroupWork { line, metadata, may_pass: false })
 }
 
 /// The offset of restored record number `before` of a target partition; after the last one, of its end.

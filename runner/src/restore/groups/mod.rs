@@ -6,11 +6,10 @@
 //! It never changes the offsets of a group that has members, and none of topics that the restore does not have.
 
 mod chosen;
-mod commit;
 mod dealt;
 mod locate;
 mod meet;
-mod snapshot;
+mod undo;
 
 use std::fmt::Write as _;
 
@@ -20,11 +19,13 @@ use contract::{Code, Failure, GroupOutcome, GroupRestore, Report, RestoreSpec};
 use wire::Cluster;
 
 use self::chosen::{Chosen, ChosenGroup, choose};
-use self::commit::{commit, failed, listed, members};
-use self::locate::{Located, locate};
+use self::locate::locate;
+use self::undo::{go_on_undoing, undo};
 use super::Restore;
 use super::plan::{Proposal, RestorePlan};
 use super::state::RestoreState;
+use crate::offsets::commit::{GroupWork, Manner, commit, listed, members};
+use crate::offsets::snapshot::{Changes, keep};
 
 /// Groups whose offsets are committed between two saves of the state.
 const BETWEEN_SAVES: usize = 32;
@@ -113,7 +114,7 @@ pub(crate) fn are_left(state: &RestoreState, part: &RestoreSpec) -> Result<bool,
 /// # Errors
 /// When they cannot be read or saved: then nothing was committed.
 pub(crate) async fn keep_offsets(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
-    let Some(spec) = restore.spec.groups.as_ref().filter(|spec| spec.commit && !spec.without_snapshot) else {
+    let Some(spec) = restore.spec.groups.as_ref().filter(|spec| spec.commit && !spec.saving.skip) else {
         return Ok(());
     };
     let of = digest(spec)?;
@@ -123,10 +124,15 @@ pub(crate) async fn keep_offsets(restore: &mut Restore<'_>, plan: &RestorePlan) 
     }
     let chosen = choose(&restore.point, plan, spec).await?;
     let is_open = |group: &ChosenGroup| !group.offsets.is_empty() && !done.has(&group.id, &group.target);
-    let touched = chosen.groups.into_iter().filter(is_open);
-    let targets: Vec<_> = touched.map(|group| group.target).collect();
-    let there = listed(&restore.cluster).await?;
-    let before = Some(snapshot::save(restore, &there, &targets).await?);
+    let touched: Vec<_> = chosen.groups.into_iter().filter(is_open).collect();
+    let topics =
+        touched.iter().flat_map(|group| group.offsets.keys()).filter_map(|(number, _)| plan.topics.get(*number));
+    let topics = topics.map(|topic| topic.target.clone()).collect();
+    let groups = touched.into_iter().map(|group| (group.target, group.kind)).collect();
+    let changes = Changes { by: format!("restore {}", restore.state.name), groups, topics, saving: &spec.saving };
+    let (there, saved) = (listed(&restore.cluster).await?, restore.saved_offsets());
+    let before = keep(restore.context, restore.emitter, &restore.cluster, &there, &saved, changes).await?;
+    let before = Some(before);
     restore.state.groups.go_on(of);
     restore.state.groups.before = before;
     restore.save().await
@@ -150,17 +156,20 @@ pub(crate) async fn restore(restore: &mut Restore<'_>, plan: &RestorePlan, repor
         add_to_plan(report);
         return Ok(());
     }
+    if let Some(failure) = go_on_undoing(restore, report).await? {
+        return Err(failure);
+    }
     keep_offsets(restore, plan).await?;
     report.offsets_before.clone_from(&restore.state.groups.before);
     restore.state.groups.go_on(of);
-    let is_done = |group: &Located| restore.state.groups.has(&group.line.group, &group.line.target);
+    let is_done = |group: &GroupWork| restore.state.groups.has(&group.line.group, &group.line.target);
     let (mut done, open): (Vec<_>, Vec<_>) = located.into_iter().partition(is_done);
     for group in &mut done {
         group.line.outcome = GroupOutcome::Committed;
     }
     let mut worked = Vec::new();
     for part in open.chunks(BETWEEN_SAVES) {
-        let committed = commit(&restore.cluster, part.to_vec()).await?;
+        let committed = commit(&restore.cluster, part.to_vec(), Manner::default()).await?;
         let good = committed.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
         restore.state.groups.done.extend(good.map(|group| (group.line.target.clone(), group.line.group.clone())));
         worked.extend(committed);
@@ -173,11 +182,31 @@ pub(crate) async fn restore(restore: &mut Restore<'_>, plan: &RestorePlan, repor
         }
     }
     let failure = failed(&worked);
-    report.positions = done.into_iter().chain(worked).map(|group: Located| group.line).collect();
+    let changed = done.iter().chain(&worked).map(|group| group.line.target.clone()).collect();
+    report.positions = done.into_iter().chain(worked).map(|group: GroupWork| group.line).collect();
     report.positions.sort_by(|a, b| a.target.cmp(&b.target));
     if let Some(failure) = failure {
-        return Err(failure);
+        return Err(undo(restore, changed, failure, report).await);
     }
     restore.state.groups.is_complete = true;
     Ok(())
+}
+
+/// The failure of a restore whose records are there and whose groups are not all as they should be.
+fn failed(groups: &[GroupWork]) -> Option<Failure> {
+    let reasons: Vec<_> = groups.iter().filter_map(|group| group.line.reason.as_deref()).collect();
+    let first = reasons.first()?;
+    let more = match reasons.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more groups)"),
+    };
+    let text = format!(
+        "all records are restored; the committed offsets of {} of {} consumer groups are not: {first}{more}. Run the \
+         restore again: it only does what is left",
+        reasons.len(),
+        groups.len()
+    );
+    // What passes by itself needs nobody: the run is tried again.
+    let may_pass = groups.iter().any(|group| group.may_pass);
+    Some(Failure::new(if may_pass { Code::BrokerFailed } else { Code::OffsetsNotCommitted }, text))
 }

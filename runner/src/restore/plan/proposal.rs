@@ -155,7 +155,7 @@ fn write_topic(out: &mut String, topic: &TopicPlan) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::restore::facts::Span;
+    use crate::logs::Span;
     use crate::restore::plan::tests::{plan, topic};
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use batch::BatchHeader;
 use wire::{Cluster, FetchOptions, FetchSpot, Isolation, ProducerIdentity, Request, Retry, Topic, WireError};
 
-use crate::restore::facts::Span;
+use crate::logs::Span;
 use crate::restore::state::TargetPartition;
 
 /// Partitions asked in one request.

@@ -1,0 +1,106 @@
+//! Runs of KafkaOffsetReset and KafkaOffsetRollback.
+
+use contract::{OffsetResetSpec, OffsetRollbackSpec, OffsetSaving, ResetTo, RunSpec, SavedOffsets, StoreSpec};
+
+use super::{Identity, cluster, folder, run, unread};
+use crate::finding::{Finding, Level};
+use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, ResetStrategy, Storage, VolumePlace};
+
+/// Fields that a KafkaOffsetReset sets and whose runs come in later work, by path.
+#[must_use]
+pub fn offset_reset_not_yet(spec: &KafkaOffsetResetSpec) -> Vec<&'static str> {
+    let is_mapped = spec.reset_strategy == ResetStrategy::FromMapping;
+    is_mapped.then_some("spec.resetStrategy: from-mapping").into_iter().collect()
+}
+
+/// A folder of a volume as a store. The claim must be there.
+pub(super) fn in_volume(place: &VolumePlace) -> StoreSpec {
+    let prefix = place.sub_path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
+    StoreSpec::Filesystem { path: place.pvc_name.clone(), prefix }
+}
+
+/// The run of a KafkaOffsetReset. `storage` is where positions are saved: that of the resource, else that of the
+/// installation.
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn offset_reset(identity: Identity, spec: &KafkaOffsetResetSpec, storage: &Storage) -> Result<RunSpec, Finding> {
+    let needs = |field: &str| Finding {
+        level: Level::Error,
+        field: field.to_owned(),
+        value: None,
+        rule: "is required with this resetStrategy".to_owned(),
+        fix: "add it".to_owned(),
+    };
+    let to = match spec.reset_strategy {
+        ResetStrategy::ToEarliest => ResetTo::Earliest,
+        ResetStrategy::ToLatest => ResetTo::Latest,
+        ResetStrategy::ToTimestamp => {
+            ResetTo::Timestamp(spec.reset_timestamp.ok_or_else(|| needs("spec.resetTimestamp"))?)
+        }
+        ResetStrategy::ToOffset => ResetTo::Offset(spec.reset_offset.ok_or_else(|| needs("spec.resetOffset"))?),
+        ResetStrategy::FromMapping => {
+            let rule = "is not available in this release";
+            return Err(unread("spec.resetStrategy", "from-mapping", rule, "use another strategy"));
+        }
+    };
+    let reset = OffsetResetSpec {
+        groups: spec.consumer_groups.clone(),
+        to,
+        topics: spec.topics.clone(),
+        parallelism: spec.parallelism.min(contract::offset_spec::MOST_AT_ONCE),
+        continue_on_error: spec.continue_on_error,
+        saving: OffsetSaving { skip: !spec.snapshot_before_reset, ..OffsetSaving::default() },
+        dry_run: spec.dry_run,
+    };
+    let kafka = cluster::cluster(&spec.kafka_cluster)?;
+    let storage = super::storage::storage("spec.stateStorage", storage)?;
+    Ok(RunSpec { offset_reset: Some(reset), ..run(identity, kafka, storage, None) })
+}
+
+/// The run of a KafkaOffsetRollback. `storage` is where the saved positions are, `id` their name where another resource
+/// knows it.
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn offset_rollback(
+    identity: Identity,
+    spec: &KafkaOffsetRollbackSpec,
+    storage: StoreSpec,
+    id: Option<String>,
+) -> Result<RunSpec, Finding> {
+    let reference = &spec.snapshot_ref;
+    let named = Some(reference.name.clone()).filter(|name| !name.is_empty());
+    let from = match reference.path.clone().filter(|path| !path.is_empty()) {
+        Some(path) => SavedOffsets::Path(path.trim_matches('/').to_owned()),
+        None => SavedOffsets::Id(named.or(id).ok_or_else(|| Finding {
+            level: Level::Error,
+            field: "spec.snapshotRef".to_owned(),
+            value: None,
+            rule: "names no saved positions".to_owned(),
+            fix: "set name, path, restoreRef or offsetResetRef".to_owned(),
+        })?),
+    };
+    let rollback = OffsetRollbackSpec {
+        from,
+        groups: spec.consumer_groups.clone(),
+        without_verification: !spec.verify_after_rollback,
+        dry_run: spec.dry_run,
+    };
+    let kafka = cluster::cluster(&spec.kafka_cluster)?;
+    Ok(RunSpec { offset_rollback: Some(rollback), ..run(identity, kafka, storage, None) })
+}
+
+/// A storage block as a store, for whoever looks for saved positions.
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn offset_store(storage: &Storage) -> Result<StoreSpec, Finding> {
+    super::storage::storage("spec.stateStorage", storage)
+}
+
+/// The store of `snapshotRef.pvcName`; a `path` is taken from its root.
+#[must_use]
+pub fn offset_volume(claim: &str) -> StoreSpec {
+    StoreSpec::Filesystem { path: folder(claim, None), prefix: String::new() }
+}

@@ -1,0 +1,239 @@
+//! The statuses of a KafkaOffsetReset and of a KafkaOffsetRollback.
+
+use api::oso::{
+    GroupResult, KafkaOffsetResetSpec, KafkaOffsetResetStatus, KafkaOffsetRollbackSpec, KafkaOffsetRollbackStatus,
+    RollbackVerification, RunClaim,
+};
+use contract::words::plural;
+use contract::{GroupLine, GroupOutcome};
+use jiff::Timestamp;
+
+use super::conditions::judged;
+use super::once::{Once, Words};
+use super::{Moment, State, edited, remarks};
+use crate::decide::{Said, Verdict};
+
+/// Groups that a status lists: the whole list is in the report of the run.
+const LISTED: usize = 100;
+
+/// The new status of a KafkaOffsetReset.
+#[must_use]
+pub fn offset_reset(
+    old: &KafkaOffsetResetStatus,
+    spec: &KafkaOffsetResetSpec,
+    state: &State,
+    moment: Moment,
+) -> KafkaOffsetResetStatus {
+    let words = Words { running: "ResetRunning", retrying: "ResetRetrying", works: "the offsets are being reset" };
+    let mut new = old.clone();
+    new.observed_generation = Some(moment.generation);
+    new.common().advance(state, &words, moment);
+    if let State::Over(claim, verdict) = state {
+        if let Some(said) = verdict.said() {
+            of_reset(&mut new, spec, said);
+        }
+        let partly = verdict.said().is_some_and(|said| said.outcome == "PartiallyCompleted");
+        let (phase, reason, text) = match (verdict.is_completed(), partly, spec.dry_run) {
+            (true, _, true) => ("Completed", "DryRunPassed", DRY_RUN.to_owned()),
+            (true, _, false) => {
+                ("Completed", "ResetSucceeded", done("reset", new.groups_reset, verdict, claim, moment))
+            }
+            (false, true, _) => ("PartiallyCompleted", "PartialFailure", verdict.message.clone()),
+            (false, false, _) => ("Failed", failed(verdict, "ResetFailed"), verdict.message.clone()),
+        };
+        new.common().conclude((claim, verdict), phase, reason, &text, moment);
+    }
+    judged(&mut new.conditions, moment);
+    new
+}
+
+const DRY_RUN: &str = "Dry run: nothing was written; the plan is in status.plan";
+
+/// What a reset found and did.
+fn of_reset(new: &mut KafkaOffsetResetStatus, spec: &KafkaOffsetResetSpec, said: &Said) {
+    new.groups_total = Some(spec.consumer_groups.len() as u64);
+    if !spec.dry_run && said.outcome != "AlreadyDone" {
+        new.groups_failed = Some(said.failed_groups);
+        new.groups_reset = Some(said.groups.saturating_sub(said.failed_groups));
+        new.group_results = said.positions.iter().take(LISTED).map(result).collect();
+    }
+    if let Some(before) = &said.offsets_before {
+        (new.snapshot_id, new.snapshot_path) = (Some(before.id.clone()), Some(before.path.clone()));
+    }
+    new.duration = duration(&said.began, &said.ended);
+    new.plan = said.plan.clone().filter(|_| spec.dry_run);
+}
+
+fn result(line: &GroupLine) -> GroupResult {
+    GroupResult {
+        group_id: line.target.clone(),
+        success: line.outcome == GroupOutcome::Committed,
+        error: line.reason.clone(),
+        partitions_reset: Some(line.done),
+    }
+}
+
+/// The new status of a KafkaOffsetRollback.
+#[must_use]
+pub fn offset_rollback(
+    old: &KafkaOffsetRollbackStatus,
+    spec: &KafkaOffsetRollbackSpec,
+    state: &State,
+    moment: Moment,
+) -> KafkaOffsetRollbackStatus {
+    let words =
+        Words { running: "RollbackRunning", retrying: "RollbackRetrying", works: "the offsets are being put back" };
+    let mut new = old.clone();
+    new.observed_generation = Some(moment.generation);
+    new.common().advance(state, &words, moment);
+    if let State::Over(claim, verdict) = state {
+        if let Some(said) = verdict.said() {
+            of_rollback(&mut new, spec, said);
+        }
+        let (phase, reason, text) = match (verdict.is_completed(), spec.dry_run) {
+            (true, true) => ("Completed", "DryRunPassed", DRY_RUN.to_owned()),
+            (true, false) => {
+                ("Completed", "RollbackSucceeded", done("rolled back", new.groups_rolled_back, verdict, claim, moment))
+            }
+            (false, _) => ("Failed", failed(verdict, "RollbackFailed"), verdict.message.clone()),
+        };
+        new.common().conclude((claim, verdict), phase, reason, &text, moment);
+    }
+    judged(&mut new.conditions, moment);
+    new
+}
+
+/// What a rollback found and did.
+fn of_rollback(new: &mut KafkaOffsetRollbackStatus, spec: &KafkaOffsetRollbackSpec, said: &Said) {
+    new.plan = said.plan.clone().filter(|_| spec.dry_run);
+    if spec.dry_run || said.outcome == "AlreadyDone" {
+        return;
+    }
+    let wrong: Vec<_> = said.positions.iter().filter(|line| line.outcome != GroupOutcome::Committed).collect();
+    let (all, failed) = (said.groups, said.failed_groups);
+    new.groups_failed = Some(failed);
+    new.groups_rolled_back = Some(all.saturating_sub(failed));
+    new.verification = spec.verify_after_rollback.then(|| RollbackVerification {
+        all_matched: failed == 0,
+        total_groups: all,
+        matched_groups: all.saturating_sub(failed),
+        mismatched_groups: wrong.iter().take(LISTED).map(|line| line.target.clone()).collect(),
+    });
+}
+
+/// The reason of a failure: what keeps a run from being made or from ending says more than that it failed.
+fn failed<'a>(verdict: &'a Verdict, usual: &'a str) -> &'a str {
+    if verdict.reason == "RunFailed" { usual } else { &verdict.reason }
+}
+
+fn done(what: &str, groups: Option<u64>, verdict: &Verdict, claim: &RunClaim, moment: Moment) -> String {
+    if verdict.reason == "AlreadyDone" {
+        return "This run was completed before, and is not repeated".to_owned();
+    }
+    let groups = plural(groups.unwrap_or(0), "consumer group");
+    format!("the offsets of {groups} are {what}{}{}", remarks(verdict), edited(claim, moment))
+}
+
+/// The time between two texts, for example `1.23s`.
+fn duration(began: &str, ended: &str) -> Option<String> {
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    let took = time(ended)?.duration_since(time(began)?);
+    Some(format!("{:.2}s", took.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::OffsetsBefore;
+    use serde_json::json;
+
+    use super::*;
+    use crate::decide::End;
+
+    fn line(group: &str, outcome: GroupOutcome, reason: Option<&str>) -> GroupLine {
+        let value = json!({
+            "group": group, "target": group, "kind": "classic", "outcome": outcome, "reason": reason, "offsets": [],
+            "done": if reason.is_none() { 3 } else { 0 },
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn over(outcome: &str, positions: Vec<GroupLine>) -> State {
+        let said = Said {
+            run: "r".into(),
+            outcome: outcome.into(),
+            groups: positions.len() as u64,
+            failed_groups: positions.iter().filter(|line| line.outcome == GroupOutcome::Failed).count() as u64,
+            positions,
+            began: "2026-11-29T15:00:00Z".into(),
+            ended: "2026-11-29T15:00:01.234Z".into(),
+            offsets_before: Some(OffsetsBefore {
+                id: "before-1".into(),
+                at: "2026-11-29T15:00:00Z".into(),
+                path: "s3://b/_offsets/c/saved/before-1.json".into(),
+                expires_at: None,
+            }),
+            ..Said::default()
+        };
+        let completed = ["Completed", "DryRun"].contains(&outcome);
+        let end = if completed { End::Completed(Box::new(said)) } else { End::Failed(Some(Box::new(said))) };
+        let reason = if completed { outcome } else { "RunFailed" }.to_owned();
+        let verdict = Verdict { end, reason, message: "KB2017: why".into(), wrote: Some(true) };
+        State::Over(Box::default(), Box::new(verdict))
+    }
+
+    fn moment() -> Moment {
+        Moment::new(0, "2026-11-29T15:00:02Z".parse().unwrap())
+    }
+
+    fn spec(more: serde_json::Value) -> KafkaOffsetResetSpec {
+        let mut spec = json!({
+            "kafkaCluster": {"bootstrapServers": ["k:9092"]}, "consumerGroups": ["a", "b"], "resetStrategy": "to-latest",
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn a_reset_tells_what_came_of_each_group() {
+        let good = || line("a", GroupOutcome::Committed, None);
+        let bad = || line("b", GroupOutcome::Failed, Some("has members"));
+        let status = |outcome: &str, positions| {
+            offset_reset(&KafkaOffsetResetStatus::default(), &spec(json!({})), &over(outcome, positions), moment())
+        };
+        let whole = status("Completed", vec![good(), line("b", GroupOutcome::Committed, None)]);
+        assert_eq!(
+            (whole.phase.as_deref(), whole.groups_reset, whole.groups_failed),
+            (Some("Completed"), Some(2), Some(0))
+        );
+        assert_eq!((whole.duration.as_deref(), whole.snapshot_id.as_deref()), (Some("1.23s"), Some("before-1")));
+        assert_eq!(whole.group_results[0].partitions_reset, Some(3));
+        let part = status("PartiallyCompleted", vec![bad(), good()]);
+        assert_eq!(part.phase.as_deref(), Some("PartiallyCompleted"));
+        assert_eq!((part.groups_total, part.groups_reset, part.groups_failed), (Some(2), Some(1), Some(1)));
+        assert_eq!(part.group_results[0].error.as_deref(), Some("has members"));
+        // Looked at again, it still says so.
+        let again = offset_reset(&part, &spec(json!({})), &State::Idle(None), moment());
+        assert_eq!(again, part);
+        assert_eq!(status("Failed", vec![bad()]).phase.as_deref(), Some("Failed"));
+        let dry = offset_reset(
+            &KafkaOffsetResetStatus::default(),
+            &spec(json!({"dryRun": true})),
+            &over("DryRun", vec![good()]),
+            moment(),
+        );
+        assert_eq!((dry.phase.as_deref(), dry.groups_reset), (Some("Completed"), None));
+    }
+
+    #[test]
+    fn a_rollback_tells_which_groups_stand_where_they_stood() {
+        let spec: KafkaOffsetRollbackSpec = serde_json::from_value(json!({
+            "kafkaCluster": {"bootstrapServers": ["k:9092"]}, "snapshotRef": {"name": "before-1"},
+        }))
+        .unwrap();
+        let lines = vec![line("b", GroupOutcome::Failed, Some("x")), line("a", GroupOutcome::Committed, None)];
+        let told = offset_rollback(&KafkaOffsetRollbackStatus::default(), &spec, &over("Failed", lines), moment());
+        let found = told.verification.unwrap();
+        assert_eq!((found.all_matched, found.total_groups, found.matched_groups), (false, 2, 1));
+        assert_eq!((found.mismatched_groups, told.groups_failed), (vec!["b".to_owned()], Some(1)));
+    }
+}

@@ -1,0 +1,374 @@
+//! `offsets`: setting committed offsets of consumer groups, and putting them back.
+
+use api::oso::{KafkaBackup, KafkaOffsetReset, KafkaOffsetResetStatus, KafkaOffsetRollback, KafkaRestore};
+use clap::{Args, Subcommand};
+use kube::ResourceExt;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::confirm::confirm;
+use super::kafka::Kafka;
+use super::made::of_kind;
+use super::print;
+use super::wait::{Progress, Wait, wait};
+use super::write::{self, DryRun, Write};
+use crate::cluster::{Cluster, Connection};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::forms::Output;
+use crate::screen::Screen;
+use crate::show::table::table;
+use crate::words;
+
+/// Commands about committed offsets.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Set the committed offsets of consumer groups; what they had before is saved first
+    #[command(after_help = "\
+TO is earliest, latest, an offset, or a time (RFC 3339, or milliseconds since 1970). Groups must have no members: stop their
+consumers first. --plan writes nothing, and shows where each partition would go.
+
+Examples:
+  kubectl kafka-backup offsets reset replay --backup nightly --groups shop --to earliest --plan --wait
+  kubectl kafka-backup offsets reset replay --backup nightly --groups shop --to 2026-11-19T08:00:00Z --topics orders --wait
+
+Exit code 1: the offsets of some group are not set.")]
+    Reset(Box<Reset>),
+    /// Put back committed offsets that a restore or a reset saved
+    #[command(after_help = "\
+Examples:
+  kubectl kafka-backup offsets rollback undo --restore back --wait
+  kubectl kafka-backup offsets rollback undo --reset replay --groups shop --plan --wait
+
+Exit code 1: the offsets of some group are not put back.")]
+    Rollback(Box<Rollback>),
+    /// List the saved offsets that can be put back
+    #[command(after_help = "\
+It lists what restores and resets of the namespace saved, as their statuses tell.
+
+Example:
+  kubectl kafka-backup offsets snapshots")]
+    Snapshots(SnapshotFlags),
+}
+
+/// Flags of `offsets reset`.
+#[derive(Debug, Args)]
+pub struct Reset {
+    /// Name of the new KafkaOffsetReset
+    name: String,
+    /// Consumer groups by id
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',', required = true)]
+    groups: Vec<String>,
+    /// earliest, latest, an offset, or a time
+    #[arg(long, value_name = "TO", value_parser = to)]
+    to: To,
+    /// Topics by name: only their offsets are set; all when absent
+    #[arg(long, value_delimiter = ',')]
+    topics: Vec<String>,
+    /// KafkaBackup whose cluster and storage are used: offsets are saved beside its archive
+    #[arg(long, value_name = "NAME")]
+    backup: Option<String>,
+    /// Set the offsets of the other groups where those of one cannot be set
+    #[arg(long)]
+    continue_on_error: bool,
+    /// Show where each partition would go, and write nothing to Kafka
+    #[arg(long)]
+    plan: bool,
+    /// Do not ask first
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    kafka: Kafka,
+    #[command(flatten)]
+    write: Write,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+/// Flags of `offsets rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Name of the new KafkaOffsetRollback
+    name: String,
+    /// KafkaRestore that saved the offsets
+    #[arg(long, value_name = "NAME", required_unless_present = "reset", conflicts_with = "reset")]
+    restore: Option<String>,
+    /// KafkaOffsetReset that saved the offsets
+    #[arg(long, value_name = "NAME")]
+    reset: Option<String>,
+    /// Consumer groups by id; all that were saved when absent
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
+    groups: Vec<String>,
+    /// Show where each partition would go, and write nothing to Kafka
+    #[arg(long)]
+    plan: bool,
+    /// Do not ask first
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    write: Write,
+    #[command(flatten)]
+    wait: Wait,
+}
+
+/// Flags of `offsets snapshots`.
+#[derive(Debug, Args)]
+pub struct SnapshotFlags {
+    /// Form of the result
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Where offsets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    Earliest,
+    Latest,
+    Offset(i64),
+    Time(i64),
+}
+
+/// A number of more than 12 digits is milliseconds since 1970, as no log is that long; a shorter one is an offset.
+fn to(text: &str) -> Result<To, String> {
+    match text {
+        "earliest" => Ok(To::Earliest),
+        "latest" => Ok(To::Latest),
+        number if number.len() <= 12 && number.bytes().all(|byte| byte.is_ascii_digit()) && !number.is_empty() => {
+            number.parse().map(To::Offset).map_err(|error| error.to_string())
+        }
+        time => contract::stamp::parse_millis(time).map(To::Time).map_err(|_| {
+            "must be earliest, latest, an offset such as 1500, or a time such as 2026-01-31T08:00:00Z".to_owned()
+        }),
+    }
+}
+
+/// Sets, puts back or lists.
+pub(crate) async fn offsets(command: Command, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    match command {
+        Command::Reset(options) => reset(*options, connection, screen).await,
+        Command::Rollback(options) => rollback(*options, connection, screen).await,
+        Command::Snapshots(options) => snapshots(&options, &Cluster::connect(connection).await?, screen).await,
+    }
+}
+
+async fn reset(options: Reset, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let alone = options.write.dry_run == DryRun::Client && options.backup.is_none();
+    let cluster = if alone { None } else { Some(Cluster::connect(connection).await?) };
+    let backup: Option<KafkaBackup> = match (&options.backup, &cluster) {
+        (Some(name), Some(cluster)) => Some(cluster.get(name).await?),
+        _ => None,
+    };
+    let kafka = match (options.kafka.block(), &backup) {
+        (Some(block), _) => block,
+        (None, Some(backup)) => print::value(&backup.spec.kafka_cluster)?,
+        (None, None) => {
+            return Err(Error::usage("--bootstrap-servers is missing", "name the cluster, or a --backup of it"));
+        }
+    };
+    let mut spec =
+        Map::from_iter([("kafkaCluster".to_owned(), kafka), ("consumerGroups".to_owned(), json!(options.groups))]);
+    spec.extend(strategy(options.to));
+    if let Some(backup) = &backup {
+        spec.insert("stateStorage".to_owned(), print::value(&backup.spec.storage)?);
+    }
+    if !options.topics.is_empty() {
+        spec.insert("topics".to_owned(), json!(options.topics));
+    }
+    for (name, flag) in [("continueOnError", options.continue_on_error), ("dryRun", options.plan)] {
+        if flag {
+            spec.insert(name.to_owned(), true.into());
+        }
+    }
+    if !options.plan && options.write.dry_run == DryRun::None {
+        let groups = words::plural(options.groups.len() as u64, "consumer group");
+        confirm(&format!("this sets the committed offsets of {groups}"), options.yes, screen)?;
+    }
+    let document = of_kind("KafkaOffsetReset", &options.name, spec);
+    let created = write::create::<KafkaOffsetReset>(cluster.as_ref(), document, &options.write, screen).await?;
+    match &cluster {
+        Some(cluster) if created && options.wait.wait => {
+            let ended = wait(cluster, &options.name, options.wait.timeout, screen, reset_progress).await?;
+            let made: KafkaOffsetReset = cluster.get(&options.name).await?;
+            tell(made.status.and_then(|status| status.plan), screen)?;
+            Ok(ended)
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// The fields that say where offsets go.
+fn strategy(to: To) -> Vec<(String, Value)> {
+    let (name, more) = match to {
+        To::Earliest => ("to-earliest", None),
+        To::Latest => ("to-latest", None),
+        To::Offset(offset) => ("to-offset", Some(("resetOffset", offset))),
+        To::Time(millis) => ("to-timestamp", Some(("resetTimestamp", millis))),
+    };
+    let more = more.map(|(field, number)| (field.to_owned(), number.into()));
+    std::iter::once(("resetStrategy".to_owned(), name.into())).chain(more).collect()
+}
+
+async fn rollback(options: Rollback, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let cluster = Cluster::connect(connection).await?;
+    // The cluster of the groups is that of the resource that saved them.
+    let (kafka, reference) = match (&options.restore, &options.reset) {
+        (Some(name), _) => {
+            let restore: KafkaRestore = cluster.get(name).await?;
+            (print::value(&restore.spec.kafka_cluster)?, json!({"name": "", "restoreRef": name}))
+        }
+        (None, Some(name)) => {
+            let reset: KafkaOffsetReset = cluster.get(name).await?;
+            (print::value(&reset.spec.kafka_cluster)?, json!({"name": "", "offsetResetRef": name}))
+        }
+        (None, None) => return Err(Error::usage("--restore or --reset is missing", "name what saved the offsets")),
+    };
+    let mut spec = Map::from_iter([("kafkaCluster".to_owned(), kafka), ("snapshotRef".to_owned(), reference)]);
+    if !options.groups.is_empty() {
+        spec.insert("consumerGroups".to_owned(), json!(options.groups));
+    }
+    if options.plan {
+        spec.insert("dryRun".to_owned(), true.into());
+    } else if options.write.dry_run == DryRun::None {
+        confirm("this puts back committed offsets of consumer groups", options.yes, screen)?;
+    }
+    let document = of_kind("KafkaOffsetRollback", &options.name, spec);
+    let created = write::create::<KafkaOffsetRollback>(Some(&cluster), document, &options.write, screen).await?;
+    if !created || !options.wait.wait {
+        return Ok(Exit::Done);
+    }
+    let ended = wait(&cluster, &options.name, options.wait.timeout, screen, rollback_progress).await?;
+    let made: KafkaOffsetRollback = cluster.get(&options.name).await?;
+    tell(made.status.and_then(|status| status.plan), screen)?;
+    Ok(ended)
+}
+
+/// Prints a plan.
+fn tell(plan: Option<String>, screen: &mut Screen) -> Result<(), Error> {
+    match plan {
+        Some(plan) => screen.text(&format!("{}\n", words::safe_lines(&plan))),
+        None => Ok(()),
+    }
+}
+
+fn reset_progress(object: &KafkaOffsetReset) -> Progress {
+    let status: KafkaOffsetResetStatus = object.status.clone().unwrap_or_default();
+    progress(status.phase.as_deref(), status.message)
+}
+
+fn rollback_progress(object: &KafkaOffsetRollback) -> Progress {
+    let status = object.status.clone().unwrap_or_default();
+    progress(status.phase.as_deref(), status.message)
+}
+
+fn progress(phase: Option<&str>, message: Option<String>) -> Progress {
+    let message = message.unwrap_or_else(|| "waiting for the operator".to_owned());
+    match phase {
+        Some("Completed") => Progress::Over(true, message),
+        Some("Failed" | "PartiallyCompleted") => Progress::Over(false, message),
+        _ => Progress::Going(message),
+    }
+}
+
+/// Saved offsets, as a status tells of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Saved {
+    id: String,
+    /// The kind and the name of what saved them.
+    by: String,
+    at: Option<String>,
+    expires_at: Option<String>,
+    path: Option<String>,
+}
+
+async fn snapshots(options: &SnapshotFlags, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
+    let restores = cluster.list::<KafkaRestore>(None).await?;
+    let resets = cluster.list::<KafkaOffsetReset>(None).await?;
+    let mut all: Vec<Saved> =
+        restores.iter().filter_map(of_restore).chain(resets.iter().filter_map(of_reset)).collect();
+    all.sort_by(|a, b| b.id.cmp(&a.id));
+    match options.output {
+        Output::Table | Output::Wide => {}
+        Output::Name => {
+            print::names(all.into_iter().map(|saved| saved.id), screen)?;
+            return Ok(Exit::Done);
+        }
+        form => {
+            print::list("SavedOffsetsList", &all, form, screen)?;
+            return Ok(Exit::Done);
+        }
+    }
+    if all.is_empty() {
+        screen.say("no restore or reset of this namespace has saved offsets");
+        return Ok(Exit::Done);
+    }
+    let rows: Vec<_> = all
+        .into_iter()
+        .map(|saved| {
+            let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            vec![
+                saved.id.into(),
+                saved.by.into(),
+                or_dash(saved.at).into(),
+                or_dash(saved.expires_at).into(),
+                or_dash(saved.path).into(),
+            ]
+        })
+        .collect();
+    let text = table(&["ID", "SAVED BY", "TAKEN", "KEPT UNTIL", "PLACE"], &rows, &screen.style);
+    screen.text(&text)?;
+    Ok(Exit::Done)
+}
+
+fn of_restore(object: &KafkaRestore) -> Option<Saved> {
+    let saved = object.status.as_ref()?.rollback.as_ref()?;
+    Some(Saved {
+        id: saved.snapshot_id.clone()?,
+        by: format!("kafkarestore/{}", object.name_any()),
+        at: saved.snapshot_time.clone(),
+        expires_at: saved.expires_at.clone(),
+        path: saved.snapshot_path.clone(),
+    })
+}
+
+fn of_reset(object: &KafkaOffsetReset) -> Option<Saved> {
+    let status = object.status.as_ref()?;
+    Some(Saved {
+        id: status.snapshot_id.clone()?,
+        by: format!("kafkaoffsetreset/{}", object.name_any()),
+        at: status.start_time.clone(),
+        expires_at: None,
+        path: status.snapshot_path.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_offsets_go_is_read_from_one_word() {
+        for (text, expected) in [
+            ("earliest", To::Earliest),
+            ("latest", To::Latest),
+            ("0", To::Offset(0)),
+            ("1500", To::Offset(1_500)),
+            ("1750000000000", To::Time(1_750_000_000_000)),
+            ("2026-01-31T08:00:00Z", To::Time(1_769_846_400_000)),
+        ] {
+            assert_eq!(to(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "-1", "yesterday", "5s"] {
+            assert!(to(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(strategy(To::Offset(7))[1], ("resetOffset".to_owned(), 7.into()));
+        assert_eq!(strategy(To::Latest), [("resetStrategy".to_owned(), "to-latest".into())]);
+    }
+
+    #[test]
+    fn a_reset_that_did_a_part_has_not_ended_well() {
+        assert!(matches!(progress(Some("PartiallyCompleted"), None), Progress::Over(false, _)));
+        assert!(matches!(progress(Some("Completed"), None), Progress::Over(true, _)));
+        assert!(matches!(progress(Some("Running"), None), Progress::Going(_)));
+    }
+}

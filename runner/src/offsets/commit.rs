@@ -1,0 +1,277 @@
+//! Commits and deletes the offsets of groups, and reads them back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use contract::{CrashPoint, ExitCode, Failure, GroupLine, GroupOutcome, crash};
+use futures::StreamExt;
+use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, OffsetCommit, Place, Refused, WireError, code};
+
+/// Groups that are worked on at once.
+pub(crate) const AT_ONCE: usize = 8;
+/// How long a coordinator that does not answer is waited for when groups are looked at.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Members that a message names.
+const NAMED: usize = 5;
+
+/// A group's line, with what is committed beside each offset.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupWork {
+    pub(crate) line: GroupLine,
+    /// The metadata of each offset's commit.
+    pub(crate) metadata: Vec<Option<String>>,
+    /// Whether what kept it from being done may pass by itself.
+    pub(crate) may_pass: bool,
+}
+
+impl GroupWork {
+    /// A group whose offsets cannot be changed.
+    pub(crate) fn fail(&mut self, reason: String) {
+        self.line.outcome = GroupOutcome::Failed;
+        self.line.reason = Some(reason);
+    }
+}
+
+/// How groups are worked on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) at_once: usize,
+    /// Whether offsets are read back and compared.
+    pub(crate) read_back: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { at_once: AT_ONCE, read_back: true }
+    }
+}
+
+/// The groups that the target has, by id.
+///
+/// # Errors
+/// When a broker does not list its groups: who has members is not known then.
+pub(crate) async fn listed(cluster: &Cluster) -> Result<HashMap<String, Group>, Failure> {
+    let found = cluster.groups(PATIENCE).await?;
+    if let Some((broker, error)) = found.unanswered.first() {
+        let text = format!(
+            "broker {broker} does not list its consumer groups, so it is not known which have members: {error}"
+        );
+        return Err(Failure::new(error.code(), text));
+    }
+    Ok(found.groups.into_iter().map(|group| (group.id.clone(), group)).collect())
+}
+
+/// Why the offsets of a group cannot be changed now: its members, by name.
+///
+/// # Errors
+/// When the coordinator refuses to say.
+pub(crate) async fn members(cluster: &Cluster, group: &Group) -> Result<Option<String>, Failure> {
+    if group.is_empty() {
+        return Ok(None);
+    }
+    let members = cluster.group_members(group).await?;
+    let named: Vec<_> = members.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = members.len().saturating_sub(NAMED);
+    let who = match (named.is_empty(), more) {
+        (true, _) => format!("it is {}", group.state),
+        (false, 0) => named.join(", "),
+        (false, more) => format!("{} and {more} more", named.join(", ")),
+    };
+    Ok(Some(format!("consumer group {:?} has members ({who}); stop its consumers", group.id)))
+}
+
+/// Commits and deletes the offsets of each group and reads them back; each line says what became of it.
+///
+/// # Errors
+/// When the target cannot be asked at all.
+pub(crate) async fn commit(
+    cluster: &Cluster,
+    groups: Vec<GroupWork>,
+    manner: Manner,
+) -> Result<Vec<GroupWork>, Failure> {
+    let there = listed(cluster).await?;
+    let patience = CoordinatorPatience::new(PATIENCE);
+    let work = futures::stream::iter(groups).map(|group| one(cluster, &there, &patience, group, manner.read_back));
+    Ok(work.buffered(manner.at_once.max(1)).collect().await)
+}
+
+async fn one(
+    cluster: &Cluster,
+    there: &HashMap<String, Group>,
+    patience: &CoordinatorPatience,
+    mut work: GroupWork,
+    read_back: bool,
+) -> GroupWork {
+    match try_one(cluster, there, patience, &mut work, read_back).await {
+        Ok(()) => work.line.outcome = GroupOutcome::Committed,
+        Err(trouble) => {
+            work.fail(trouble.text);
+            work.may_pass = trouble.may_pass;
+        }
+    }
+    work
+}
+
+/// Why a group is not as it should be.
+struct Trouble {
+    text: String,
+    may_pass: bool,
+}
+
+impl Trouble {
+    fn stays(text: impl Into<String>) -> Self {
+        Self { text: text.into(), may_pass: false }
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self { may_pass: failure.code.exit() == ExitCode::Resumable, text: failure.message }
+    }
+}
+
+/// One group.
+async fn try_one(
+    cluster: &Cluster,
+    there: &HashMap<String, Group>,
+    patience: &CoordinatorPatience,
+    work: &mut GroupWork,
+    read_back: bool,
+) -> Result<(), Trouble> {
+    let line = &mut work.line;
+    if line.offsets.is_empty() && line.deleted.is_empty() {
+        return Ok(());
+    }
+    if let Some(group) = there.get(&line.target)
+        && let Some(reason) = members(cluster, group).await?
+    {
+        return Err(Trouble::stays(reason));
+    }
+    let new = || Group { id: line.target.clone(), kind: line.kind.clone(), state: "Empty".to_owned() };
+    let group = there.get(&line.target).cloned().unwrap_or_else(new);
+    let before = held(cluster, &group, patience).await?;
+    let mut wanted = Vec::new();
+    for (offset, metadata) in line.offsets.iter_mut().zip(&work.metadata) {
+        offset.before = before.get(&(offset.topic.clone(), offset.partition)).copied();
+        wanted.push(OffsetCommit {
+            topic: offset.topic.clone(),
+            partition: offset.partition,
+            offset: offset.offset,
+            metadata: metadata.clone(),
+        });
+    }
+    let places: Vec<Place> = line.deleted.iter().map(|gone| (gone.topic.clone(), gone.partition)).collect();
+    crash::at(CrashPoint::CommittingOffsets);
+    // A share group forgets whole topics: what it keeps of them is set afterwards. Every other kind keeps its group through
+    // the offsets that it has.
+    let is_share = line.kind == "share";
+    if is_share {
+        delete(cluster, line, &places).await?;
+    }
+    for (place, reason) in refused(&group.id, cluster.commit_offsets(&group.id, &line.kind, &wanted).await)? {
+        if let Some(offset) = line.offsets.get_mut(place) {
+            offset.reason = Some(reason);
+        }
+    }
+    if !is_share {
+        delete(cluster, line, &places).await?;
+    }
+    crash::at(CrashPoint::OffsetsCommitted);
+    if read_back {
+        compare(line, &group.id, &held(cluster, &group, patience).await?);
+    }
+    let reasons = || {
+        let deleted = line.deleted.iter().map(|gone| &gone.reason);
+        line.offsets.iter().map(|offset| &offset.reason).chain(deleted)
+    };
+    let done = reasons().filter(|reason| reason.is_none()).count() as u64;
+    let mut wrong = reasons().filter_map(Option::as_deref);
+    let verdict = match (wrong.next(), wrong.count()) {
+        (None, _) => Ok(()),
+        (Some(first), 0) => Err(Trouble::stays(first)),
+        (Some(first), more) => Err(Trouble::stays(format!("{first} (and {more} more partitions)"))),
+    };
+    line.done = done;
+    verdict
+}
+
+/// Deletes offsets; what is refused stands in the line.
+async fn delete(cluster: &Cluster, line: &mut GroupLine, places: &[Place]) -> Result<(), Trouble> {
+    let answer = cluster.delete_offsets(&line.target, &line.kind, places).await;
+    for (place, reason) in refused(&line.target, answer)? {
+        if let Some(gone) = line.deleted.get_mut(place) {
+            gone.reason = Some(reason);
+        }
+    }
+    Ok(())
+}
+
+/// What a coordinator refused, in words.
+fn refused(group: &str, answer: Result<Refused, WireError>) -> Result<Vec<(usize, String)>, Trouble> {
+    let words = |error: &WireError| if is_live(error) { has_members(group) } else { error.to_string() };
+    match answer {
+        Ok(refused) => Ok(refused.iter().map(|(place, error)| (*place, words(error))).collect()),
+        Err(error) if is_live(&error) => Err(Trouble::stays(has_members(group))),
+        Err(error) => Err(Failure::from(error).into()),
+    }
+}
+
+/// Notes what was read back, and where that is not what was asked for.
+fn compare(line: &mut GroupLine, group: &str, after: &HashMap<Place, i64>) {
+    let somebody =
+        |text: String| format!("{text} is there now: somebody else commits for group {group:?}; stop its consumers");
+    for offset in &mut line.offsets {
+        offset.read_back = after.get(&(offset.topic.clone(), offset.partition)).copied();
+        if offset.reason.is_none() && offset.read_back != Some(offset.offset) {
+            let found = offset.read_back.map_or("no offset".to_owned(), |found| format!("offset {found}"));
+            let (topic, partition) = (&offset.topic, offset.partition);
+            let text = format!("{topic}/{partition}: offset {} was committed, and {found}", offset.offset);
+            offset.reason = Some(somebody(text));
+        }
+    }
+    for gone in &mut line.deleted {
+        if let Some(found) = after.get(&(gone.topic.clone(), gone.partition))
+            && gone.reason.is_none()
+        {
+            let text = format!("{}/{}: the offset was deleted, and offset {found}", gone.topic, gone.partition);
+            gone.reason = Some(somebody(text));
+        }
+    }
+}
+
+/// What a group has committed; nothing where there is no such group.
+///
+/// # Errors
+/// What its coordinator says.
+pub(crate) async fn offsets_of(
+    cluster: &Cluster,
+    group: &Group,
+    patience: &CoordinatorPatience,
+) -> Result<Vec<GroupOffset>, Failure> {
+    match cluster.group_offsets(group, patience).await {
+        Ok(found) => Ok(found),
+        Err(error) if error.broker_code() == Some(code::GROUP_ID_NOT_FOUND) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same by topic and partition.
+async fn held(
+    cluster: &Cluster,
+    group: &Group,
+    patience: &CoordinatorPatience,
+) -> Result<HashMap<Place, i64>, Failure> {
+    let found = offsets_of(cluster, group, patience).await?;
+    Ok(found.into_iter().map(|at| ((at.topic, at.partition), at.offset)).collect())
+}
+
+/// Whether a coordinator refuses a commit because the group has members.
+fn is_live(error: &WireError) -> bool {
+    let codes =
+        [code::UNKNOWN_MEMBER_ID, code::ILLEGAL_GENERATION, code::NON_EMPTY_GROUP, code::GROUP_SUBSCRIBED_TO_TOPIC];
+    error.broker_code().is_some_and(|code| codes.contains(&code))
+}
+
+fn has_members(group: &str) -> String {
+    format!("consumer group {group:?} has members now; stop its consumers")
+}

@@ -1,0 +1,14 @@
+//! Changing committed offsets of consumer groups: saved before, committed from outside of the group, read back.
+//!
+//! It never changes the offsets of a group that has members, and nothing before what was there is saved. Restores use it for
+//! the groups that they take along; resets and rollbacks are runs of their own.
+
+pub(crate) mod commit;
+pub(crate) mod snapshot;
+
+pub(crate) mod reset;
+pub(crate) mod rollback;
+
+mod state;
+
+pub(crate) mod run;

@@ -1,0 +1,93 @@
+//! Puts back the committed offsets of a restore that fails after it changed some of them, where that is asked for. The records
+//! stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::words::plural;
+use contract::{Code, ExitCode, Failure, GroupOutcome, Report, SavedOffsets as From};
+
+use crate::offsets::commit::{Manner, commit};
+use crate::offsets::rollback::{self, Which};
+use crate::offsets::run::load;
+use crate::restore::Restore;
+use crate::restore::state::Undoing;
+
+/// Rolls back after a failure for good, where that is asked for. Returns the failure that the run ends with.
+pub(crate) async fn undo(
+    restore: &mut Restore<'_>,
+    changed: BTreeSet<String>,
+    failure: Failure,
+    report: &mut Report,
+) -> Failure {
+    let asked = restore.spec.groups.as_ref().is_some_and(|spec| spec.roll_back_on_failure);
+    if !asked || failure.code.exit() != ExitCode::Final {
+        return failure;
+    }
+    let undoing = Undoing { failure: failure.clone(), changed };
+    restore.state.groups.undoing = Some(undoing.clone());
+    match restore.save().await {
+        Ok(()) => finish(restore, undoing, report).await,
+        Err(unsaved) => unsaved,
+    }
+}
+
+/// Ends a rollback that an earlier attempt began, and the run with it.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub(crate) async fn go_on_undoing(restore: &mut Restore<'_>, report: &mut Report) -> Result<Option<Failure>, Failure> {
+    let Some(undoing) = restore.state.groups.undoing.clone() else { return Ok(None) };
+    report.offsets_before.clone_from(&restore.state.groups.before);
+    Ok(Some(finish(restore, undoing, report).await))
+}
+
+/// Puts everything back; says so, or what could not be put back.
+async fn finish(restore: &mut Restore<'_>, undoing: Undoing, report: &mut Report) -> Failure {
+    let Undoing { failure, changed } = undoing;
+    let saved = restore.state.groups.before.as_ref().map(|before| before.id.clone()).unwrap_or_default();
+    match put_back(restore, &saved, &changed, report).await {
+        Ok(count) => {
+            report.outcome = "RolledBack".into();
+            let groups = plural(count, "consumer group");
+            let text =
+                format!("{}. The committed offsets of {groups} are what they were before the restore", failure.message);
+            Failure::new(failure.code, text)
+        }
+        Err(trouble) => {
+            let text = format!(
+                "{}. Putting the committed offsets back failed, too: {}. They are saved as {saved}",
+                failure.message, trouble.message
+            );
+            Failure::new(trouble.code, text)
+        }
+    }
+}
+
+/// How many groups are as they were.
+async fn put_back(
+    restore: &mut Restore<'_>,
+    saved: &str,
+    changed: &BTreeSet<String>,
+    report: &mut Report,
+) -> Result<u64, Failure> {
+    let from = From::Id(saved.to_owned());
+    let snapshot = load(&restore.saved_in, restore.identity.cluster(), &from).await?;
+    let plan = rollback::plan(&restore.cluster, &snapshot, Which::Changed(changed), &BTreeMap::new()).await?;
+    plan.warnings.into_iter().for_each(|warning| restore.emitter.warn(warning));
+    let (mut ended, open): (Vec<_>, Vec<_>) =
+        plan.work.into_iter().partition(|group| group.line.outcome != GroupOutcome::Planned);
+    ended.extend(commit(&restore.cluster, open, Manner::default()).await?);
+    if let Some(wrong) = ended.iter().find_map(|group| group.line.reason.clone()) {
+        return Err(Failure::new(Code::OffsetsNotCommitted, wrong));
+    }
+    for line in &mut report.positions {
+        line.outcome = GroupOutcome::RolledBack;
+        line.done = 0;
+    }
+    // Whoever runs the restore again begins with offsets that are saved anew: consumers may have gone on meanwhile.
+    let groups = &mut restore.state.groups;
+    (groups.undoing, groups.before) = (None, None);
+    groups.done.clear();
+    restore.save().await?;
+    Ok(ended.len() as u64)
+}

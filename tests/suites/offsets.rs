@@ -1,0 +1,352 @@
+//! Resets and rollbacks of committed offsets, and restores that put back what they changed: with librdkafka and Kafka's own
+//! tools as judges.
+
+use harness::consumers::{commit, committed, member, printed, read_share_group};
+use harness::kafka::Kafka;
+use harness::load::{self, Make};
+use harness::oracle;
+use harness::pair::source;
+use harness::runner::Bench;
+use serde_json::{Value, json};
+
+/// Time of the first record; each has one millisecond more.
+const T0: i64 = 1_750_000_000_000;
+
+/// A topic of two partitions with 100 records each.
+fn topic(name: &str) {
+    let bootstrap = source().bootstrap();
+    load::create(&bootstrap, name, 2, 1, &[]);
+    let make = |n: i64| Make { timestamp: Some(T0 + n), ..Make::new(n, i32::try_from(n % 2).unwrap()) };
+    load::produce(&bootstrap, name, &[("enable.idempotence", "true")], (0..200).map(make));
+}
+
+/// A run of another kind in the storage of the bench.
+fn spec(bench: &Bench, name: &str, kind: &str, what: Value) -> Value {
+    let mut spec = bench.backup(name, &source().bootstrap(), json!({}));
+    spec.as_object_mut().unwrap().remove("backup");
+    spec[kind] = what;
+    spec
+}
+
+fn reset(bench: &Bench, name: &str, to: Value, more: Value) -> Value {
+    let mut what = json!({"groups": [name], "to": to});
+    what.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec(bench, name, "offsetReset", what)
+}
+
+fn rollback(bench: &Bench, name: &str, id: &Value, more: Value) -> Value {
+    let mut what = json!({"from": {"id": id}});
+    what.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec(bench, &format!("{name}-back"), "offsetRollback", what)
+}
+
+fn offsets(group: &str, topic: &str) -> Vec<Option<i64>> {
+    committed(&source().bootstrap(), group, topic).into_iter().map(|at| at.map(|(offset, _)| offset)).collect()
+}
+
+/// What Kafka's own tool says of a group.
+fn described(group: &str) -> Vec<(String, i64, i64)> {
+    let kafka = source();
+    let arguments = ["--bootstrap-server", &kafka.bootstrap(), "--describe", "--group", group];
+    printed(&kafka.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &arguments), group)
+}
+
+fn line<'a>(report: &'a Value, group: &str) -> &'a Value {
+    let lines = report["positions"].as_array().unwrap();
+    lines.iter().find(|line| line["target"] == group).unwrap_or_else(|| panic!("{group}: {report}"))
+}
+
+#[test]
+fn each_strategy_moves_what_it_names_and_nothing_else() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("os-a");
+    topic("os-b");
+    load::delete_records(&bootstrap, "os-a", 0, 10);
+    for (number, (to, more, expected)) in [
+        (json!("earliest"), json!({}), [[10, 0], [0, 0]]),
+        (json!("earliest"), json!({"topics": ["os-a"]}), [[10, 0], [50, 60]]),
+        (json!("latest"), json!({}), [[100, 100], [100, 100]]),
+        (json!({"timestamp": T0 + 100}), json!({}), [[50, 50], [50, 50]]),
+        // No record is so late: the end, not -1.
+        (json!({"timestamp": T0 + 1_000}), json!({"topics": ["os-b"]}), [[30, 40], [100, 100]]),
+        (json!({"offset": 70}), json!({}), [[70, 70], [70, 70]]),
+        (json!({"offset": 5}), json!({"topics": ["os-a"]}), [[10, 5], [50, 60]]),
+        (json!({"offset": 5_000}), json!({}), [[100, 100], [100, 100]]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let group = format!("os-group-{number}");
+        commit(&bootstrap, &group, "os-a", &[30, 40]);
+        commit(&bootstrap, &group, "os-b", &[50, 60]);
+        let mut dry = reset(&bench, &group, to.clone(), more.clone());
+        dry["offsetReset"]["dryRun"] = true.into();
+        let plan = bench.run(&dry).ok().report();
+        assert_eq!(plan["outcome"], "DryRun");
+        assert!(plan["details"]["text"].as_str().unwrap().contains("os-a/0: offset 30 -> ") || number == 4, "{plan}");
+        assert_eq!(offsets(&group, "os-a"), [Some(30), Some(40)], "a dry run writes nothing");
+        let report = bench.run(&reset(&bench, &group, to.clone(), more)).ok().report();
+        for (topic, expected) in ["os-a", "os-b"].into_iter().zip(expected) {
+            assert_eq!(offsets(&group, topic), expected.map(Some), "{to} {topic}: {report}");
+        }
+        // What a consumer wrote beside its offset stays.
+        assert_eq!(committed(&bootstrap, &group, "os-a")[1].as_ref().unwrap().1, "meta of 1", "{to}");
+        let named = line(&report, &group)["offsets"].as_array().unwrap();
+        let found: Vec<_> = named.iter().map(|at| at["found"].as_str().unwrap()).collect();
+        if number == 4 || number == 6 {
+            assert!(found.contains(&["none-since-time", "nearest"][usize::from(number == 6)]), "{found:?}");
+        }
+        assert!(named.iter().all(|at| at["readBack"] == at["offset"]), "{report}");
+    }
+}
+
+#[test]
+fn a_rollback_gives_exactly_the_offsets_of_before() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("or-a");
+    topic("or-b");
+    for (group, at) in [("or-1", [7, 8]), ("or-2", [9, 10])] {
+        commit(&bootstrap, group, "or-a", &at);
+        commit(&bootstrap, group, "or-b", &[at[1]]);
+    }
+    let before = ["or-1", "or-2"].map(described);
+    let report = bench.run(&reset(&bench, "or-1", json!("latest"), json!({"groups": ["or-1", "or-2"]}))).ok().report();
+    let id = &report["offsetsBefore"]["id"];
+    assert_ne!(["or-1", "or-2"].map(described), before);
+    // A partition in which the group had no offset: it was not there, and is deleted.
+    commit(&bootstrap, "or-1", "or-b", &[3, 4]);
+    let one = bench.run(&rollback(&bench, "or-one", id, json!({"groups": ["or-2"]}))).ok().report();
+    assert_eq!((&one["outcome"], one["positions"].as_array().unwrap().len()), (&json!("Completed"), 1));
+    assert_eq!(described("or-2"), before[1]);
+    assert_eq!(offsets("or-1", "or-b"), [Some(3), Some(4)], "it was not named");
+    let mut dry = rollback(&bench, "or-dry", id, json!({"dryRun": true}));
+    let plan = bench.run(&dry).ok().report();
+    let text = plan["details"]["text"].as_str().unwrap();
+    assert!(text.contains("or-b/1: offset 4 -> no offset") && text.contains("-> offset 7 (saved offset)"), "{text}");
+    assert_eq!(offsets("or-1", "or-b"), [Some(3), Some(4)], "a dry run writes nothing");
+    let all = bench.run(&rollback(&bench, "or-all", id, json!({}))).ok().report();
+    assert_eq!(["or-1", "or-2"].map(described), before, "{all}");
+    assert_eq!(committed(&bootstrap, "or-1", "or-a")[1], Some((8, "meta of 1".into())));
+    // By its path, as the report names it.
+    commit(&bootstrap, "or-1", "or-a", &[1, 1]);
+    let path = report["offsetsBefore"]["path"].as_str().unwrap();
+    let path = path.split_once("/_offsets/").map(|(_, rest)| format!("_offsets/{rest}")).unwrap();
+    dry["offsetRollback"] = json!({"from": {"path": path}});
+    bench.run(&dry).ok();
+    assert_eq!(described("or-1"), before[0]);
+    let none = rollback(&bench, "or-none", &json!("before-20200101-000000-00000000"), json!({}));
+    bench.run(&none).fails("KB4009", 4, &["there are no saved offsets"]);
+    bench.run(&rollback(&bench, "or-other", id, json!({"groups": ["or-3"]}))).fails(
+        "KB2018",
+        4,
+        &["or-3", "correct the name"],
+    );
+}
+
+#[test]
+fn a_group_with_members_is_not_touched() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ol");
+    for group in ["ol-idle", "ol-classic", "ol-consumer"] {
+        commit(&bootstrap, group, "ol", &[30, 40]);
+    }
+    let live = [member(&bootstrap, "ol-classic", "ol", "classic"), member(&bootstrap, "ol-consumer", "ol", "consumer")];
+    let groups = json!({"groups": ["ol-idle", "ol-classic", "ol-consumer", "ol-nobody"]});
+    let spec = reset(&bench, "ol", json!("earliest"), groups);
+    bench.run(&spec).fails("KB2016", 4, &["ol-classic", "client of ol-classic", "stop its consumers"]);
+    assert_eq!(offsets("ol-idle", "ol"), [Some(30), Some(40)], "nothing is written where one cannot be");
+    let mut spec = spec;
+    spec["offsetReset"]["continueOnError"] = true.into();
+    let ended = bench.run(&spec);
+    let report = ended.report();
+    ended.fails("KB2017", 4, &["3 of 4 consumer groups"]);
+    assert_eq!(report["outcome"], "PartiallyCompleted", "{report}");
+    assert_eq!(offsets("ol-idle", "ol"), [Some(0), Some(0)]);
+    let reason = |group: &str| line(&report, group)["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        reason("ol-consumer").contains("has members") && reason("ol-nobody").contains("correct the name"),
+        "{report}"
+    );
+    assert_eq!(offsets("ol-consumer", "ol"), [Some(30), Some(40)]);
+    drop(live);
+    // What is left is done, and what is done is left alone: its consumers may have gone on.
+    commit(&bootstrap, "ol-idle", "ol", &[77, 78]);
+    spec["offsetReset"]["groups"] = json!(["ol-idle", "ol-classic", "ol-consumer"]);
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(report["outcome"], "Completed");
+    assert_eq!(offsets("ol-consumer", "ol"), [Some(0), Some(0)]);
+}
+
+#[test]
+fn a_topic_that_no_group_has_read_is_told_and_one_that_is_gone_is_left_alone() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ot-here");
+    topic("ot-unread");
+    commit(&bootstrap, "ot", "ot-here", &[30, 40]);
+    let spec = reset(&bench, "ot", json!("earliest"), json!({"topics": ["ot-unread", "ot-typo"]}));
+    let report = bench.run(&spec).ok().report();
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("offset of topic ot-typo") && warnings.contains("offset of topic ot-unread"), "{report}");
+    assert_eq!(offsets("ot", "ot-here"), [Some(30), Some(40)]);
+    let report = bench.run(&reset(&bench, "ot", json!("earliest"), json!({}))).ok().report();
+    load::delete(&bootstrap, "ot-here");
+    // Kafka deletes the offsets of a topic with it; the snapshot still has them.
+    let back = bench.run(&rollback(&bench, "ot", &report["offsetsBefore"]["id"], json!({}))).ok().report();
+    assert!(back["warnings"].to_string().contains("ot-here/0, which does not exist any more"), "{back}");
+}
+
+/// Ends at every place, then goes on: no group is reset twice, and what is saved is what was there before the first commit.
+#[test]
+fn a_reset_that_is_killed_goes_on_and_can_be_undone() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ok");
+    let groups: Vec<_> = (0..80).map(|number| format!("ok-{number:02}")).collect();
+    for (number, group) in (0..).zip(&groups) {
+        commit(&bootstrap, group, "ok", &[number % 90 + 1, 95]);
+    }
+    let spec = reset(&bench, "ok", json!("earliest"), json!({"groups": groups, "parallelism": 8}));
+    for place in ["committing-offsets:5", "offsets-committed:3", "offsets-committed:40", "committing-offsets:2"] {
+        assert_eq!(bench.run_to(place, &spec).code, -1, "{place}");
+    }
+    let report = bench.run(&spec).ok().report();
+    assert!(groups.iter().all(|group| offsets(group, "ok") == [Some(0), Some(0)]), "{report}");
+    let back = rollback(&bench, "ok", &report["offsetsBefore"]["id"], json!({}));
+    for place in ["committing-offsets:5", "offsets-committed:40"] {
+        assert_eq!(bench.run_to(place, &back).code, -1, "{place}");
+    }
+    bench.run(&back).ok();
+    for (number, group) in (0..).zip(&groups) {
+        assert_eq!(offsets(group, "ok"), [Some(number % 90 + 1), Some(95)], "{group}");
+    }
+}
+
+/// The same run id is the same run: it is never done twice.
+#[test]
+fn a_run_that_is_done_is_not_repeated() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("od");
+    commit(&bootstrap, "od", "od", &[30, 40]);
+    let mut spec = reset(&bench, "od", json!("earliest"), json!({}));
+    spec["run"] = json!({"id": "od-1", "at": "2026-11-29T15:00:00Z"});
+    bench.run(&spec).ok();
+    commit(&bootstrap, "od", "od", &[50, 60]);
+    assert_eq!(bench.run(&spec).ok().report()["outcome"], "AlreadyDone");
+    assert_eq!(offsets("od", "od"), [Some(50), Some(60)]);
+    spec["offsetReset"]["to"] = "latest".into();
+    bench.run(&spec).fails("KB5007", 4, &["another run id"]);
+    spec["run"]["id"] = "od-2".into();
+    bench.run(&spec).ok();
+    assert_eq!(offsets("od", "od"), [Some(100), Some(100)]);
+}
+
+#[test]
+fn saved_offsets_are_deleted_once_they_are_over() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ox");
+    commit(&bootstrap, "ox", "ox", &[30, 40]);
+    let run = |to: &str| bench.run(&reset(&bench, "ox", json!(to), json!({"saving": {"keepHours": 1}}))).ok().report();
+    let first = run("earliest");
+    assert!(first["offsetsBefore"]["expiresAt"].is_string(), "{first}");
+    // One that an older run would have left, and one that is kept for ever.
+    let folder = harness::runner::files(&bench.archive())
+        .into_iter()
+        .map(|(path, _)| path)
+        .find(|path| path.to_str().unwrap().contains(first["offsetsBefore"]["id"].as_str().unwrap()))
+        .unwrap();
+    let folder = bench.archive().join(folder).parent().unwrap().to_owned();
+    for name in ["before-20250101-000000-24h-00000000.json", "before-20250101-000000-00000000.json", "mine.json"] {
+        std::fs::write(folder.join(name), "{}").unwrap();
+    }
+    let second = run("latest");
+    assert!(second["warnings"].to_string().contains("saved offsets of 1 earlier run are over"), "{second}");
+    let mut left: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert!(!left.contains(&"before-20250101-000000-24h-00000000.json".to_owned()), "{left:?}");
+}
+
+#[test]
+fn the_start_offset_of_a_share_group_is_set_and_put_back() {
+    let (kafka, bench): (&Kafka, _) = (source(), Bench::new());
+    topic("og");
+    read_share_group(kafka, "og-share", "og", 60);
+    let starts = || {
+        let arguments = ["--bootstrap-server", &kafka.bootstrap(), "--describe", "--offsets", "--group", "og-share"];
+        printed(&kafka.tool("org.apache.kafka.tools.consumer.group.ShareGroupCommand", &arguments), "og-share")
+    };
+    let before = starts();
+    assert!(before.iter().any(|(_, _, offset)| *offset > 0), "{before:?}");
+    let report = bench.run(&reset(&bench, "og-share", json!("earliest"), json!({}))).ok().report();
+    assert!(starts().iter().all(|(_, _, offset)| *offset == 0), "{report}");
+    bench.run(&rollback(&bench, "og", &report["offsetsBefore"]["id"], json!({}))).ok();
+    assert_eq!(starts(), before);
+}
+
+/// A restore whose last step fails after it changed offsets: they are what they were, and its records are there.
+#[test]
+fn a_restore_that_fails_puts_offsets_back() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ob");
+    for group in ["ob-a", "ob-b", "ob-c"] {
+        commit(&bootstrap, group, "ob", &[30, 40]);
+    }
+    let backup = json!({"topics": ["ob"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("ob", &bootstrap, backup)).ok();
+    topic("ob-kept");
+    let what = json!({
+        "from": "ob", "includeOffsetHeaders": false, "topicMapping": {"ob": "ob-new"},
+        "groups": {
+            "include": ["ob-*"], "commit": true, "rollBackOnFailure": true, "saving": {"keepHours": 24},
+            "mapping": {"ob-a": "ob-a2", "ob-b": "ob-b2", "ob-c": "ob-c2"},
+        },
+    });
+    let spec = bench.restore("ob", &bootstrap, what);
+    // One that was there, with an offset in a topic that the restore does not have.
+    commit(&bootstrap, "ob-a2", "ob-kept", &[5, 6]);
+    let before = described("ob-a2");
+    assert_eq!(bench.run_to("all-produced", &spec).code, -1);
+    let live = member(&bootstrap, "ob-c2", "ob-kept", "classic");
+    // Killed while it commits, and while it puts offsets back: the third time that it begins to change a group.
+    for place in ["offsets-committed:2", "committing-offsets:3"] {
+        let ended = bench.run_to(place, &spec);
+        assert_eq!(ended.code, -1, "{place}: {}", ended.stderr);
+    }
+    let ended = bench.run(&spec);
+    let report = ended.report();
+    ended.fails("KB2017", 4, &["ob-c2", "has members", "are what they were before the restore"]);
+    assert_eq!(report["outcome"], "RolledBack", "{report}");
+    assert_eq!(described("ob-a2"), before);
+    for group in ["ob-b2", "ob-c2"] {
+        assert_eq!(offsets(group, "ob-new"), [None, None], "{group}");
+    }
+    assert_eq!(oracle::digest(&bootstrap, "ob", None), oracle::digest(&bootstrap, "ob-new", None), "records stay");
+    drop(live);
+    // Mended, it does what is left: all groups, from offsets that are saved anew.
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(report["outcome"], "Completed", "{report}");
+    for group in ["ob-a2", "ob-b2", "ob-c2"] {
+        assert_eq!(offsets(group, "ob-new"), [Some(30), Some(40)], "{group}");
+    }
+}
+
+/// 500 groups in one run.
+#[test]
+fn many_groups_are_reset_at_once() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("om");
+    let groups: Vec<_> = (0..500).map(|number| format!("om-{number:03}")).collect();
+    std::thread::scope(|scope| {
+        for part in groups.chunks(63) {
+            let bootstrap = &bootstrap;
+            scope.spawn(move || part.iter().for_each(|group| commit(bootstrap, group, "om", &[30, 40])));
+        }
+    });
+    let began = std::time::Instant::now();
+    let report = bench.run(&reset(&bench, "om", json!("latest"), json!({"groups": groups}))).ok().report();
+    println!("{} groups in {:?}", groups.len(), began.elapsed());
+    assert_eq!(report["positions"].as_array().unwrap().len(), 500);
+    for group in groups.iter().step_by(50) {
+        assert_eq!(offsets(group, "om"), [Some(100), Some(100)], "{group}");
+    }
+}
