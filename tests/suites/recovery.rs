@@ -105,6 +105,31 @@ fn a_restore_killed_again_and_again_is_exactly_once() {
     }
 }
 
+/// A target that forgets producers soon, so that an epoch is shorter than what a rate limit lets through of what is restored
+/// already: what is only read again and skipped is not paid for again.
+#[test]
+fn a_restore_that_is_slower_than_its_epochs_comes_to_its_end() {
+    let properties = vec!["producer.id.expiration.ms=4000".to_owned(), "log.retention.ms=-1".to_owned()];
+    let broker = Kafka::with(Options { properties, ..Options::default() });
+    let topic = "r-epochs";
+    fill(&source().bootstrap(), topic, 60_000);
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
+    // A window makes each epoch read everything again.
+    for (name, more) in [("r-epochs-1", json!({})), ("r-epochs-2", json!({"startTime": "2020-01-01T00:00:00Z"}))] {
+        let mut restore = json!({
+            "from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: name},
+            "rateLimit": {"recordsPerSec": 6_000},
+        });
+        restore.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let began = Instant::now();
+        let report = bench.run(&bench.restore(name, &broker.bootstrap(), restore)).ok().report();
+        println!("{name}: {:?}", began.elapsed());
+        assert_eq!(report["records"], 60_000, "{report}");
+        assert_eq!(oracle::digest(&source().bootstrap(), topic, None), oracle::digest(&broker.bootstrap(), name, None));
+    }
+}
+
 #[test]
 fn t2_6c_a_held_back_request_of_a_dead_run_is_refused_when_it_arrives_later() {
     let proxy_port = harness::process::free_port();

@@ -91,7 +91,7 @@ async fn one_epoch(
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-    let dealer = Dealer::new(ways, rules, skip, senders);
+    let dealer = Dealer::new(ways, rules, skip, senders, restore.limiter.clone());
     let mut feed = Feed { stream: None, passes: passes(plan, left).into(), dealer, began: false };
     feed.next_pass(restore).await?;
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
@@ -278,7 +278,6 @@ impl Feed {
             self.began = true;
         }
         restore.limiter.ready().await;
-        restore.limiter.moved(share.batches.iter().map(|b| b.header.records()).sum(), share.bytes as u64);
         self.dealer.take(share, permit).await
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use archive::ReadBatch;
+use batch::Outgoing;
 use contract::{Code, Failure};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::lane::Input;
 use super::route::Route;
 use super::transform::{Dealt, Rules, deal, transform};
+use crate::limiter::Limiter;
 
 /// Where records would be lost without a word if it were passed over.
 fn lost(what: impl std::fmt::Display) -> Failure {
@@ -34,6 +36,8 @@ pub(crate) enum Way {
 struct Dealing {
     work: JoinHandle<Result<Vec<Dealt>, Failure>>,
     done: Option<Result<Vec<Dealt>, Failure>>,
+    /// Whether its records were counted for the rate limit.
+    counted: bool,
     places: Arc<HashMap<i32, usize>>,
     permit: Arc<OwnedSemaphorePermit>,
 }
@@ -46,6 +50,9 @@ pub(crate) struct Dealer {
     /// Records that are in the target already, by place.
     pub(crate) skip: HashMap<usize, u64>,
     pub(crate) senders: Vec<mpsc::Sender<Input>>,
+    /// What goes out counts. What is in the target already and is only skipped does not: every epoch may read it again, and
+    /// a restore that paid for it each time would never end.
+    limiter: Limiter,
     dealing: VecDeque<Dealing>,
 }
 
@@ -55,8 +62,20 @@ impl Dealer {
         rules: Vec<Arc<Rules>>,
         skip: HashMap<usize, u64>,
         senders: Vec<mpsc::Sender<Input>>,
+        limiter: Limiter,
     ) -> Self {
-        Self { ways, rules, skip, senders, dealing: VecDeque::new() }
+        Self { ways, rules, skip, senders, limiter, dealing: VecDeque::new() }
+    }
+
+    /// Counts a share whose records all go out.
+    fn count(&self, share: &ReadBatch) {
+        self.limiter.moved(share.batches.iter().map(|batch| batch.header.records()).sum(), share.bytes as u64);
+    }
+
+    /// Counts what goes out of a share of which some records are skipped.
+    fn count_batches(&self, batches: &[Outgoing]) {
+        let records = batches.iter().map(|batch| u64::try_from(batch.records()).unwrap_or(0)).sum();
+        self.limiter.moved(records, batches.iter().map(|batch| batch.size() as u64).sum());
     }
 
     /// Takes one share; `false` when a lane ended early and will say why when it is joined.
@@ -88,12 +107,16 @@ impl Dealer {
     ) -> Result<bool, Failure> {
         let rules = self.rules.get(place).cloned().ok_or_else(|| lost(format_args!("place {place}")))?;
         let left = self.skip.get(&place).copied().unwrap_or(0);
+        if left == 0 {
+            self.count(&share);
+        }
         let work = work(rules, move |rules| transform(&share, rules, left));
         if left == 0 {
             let work = tokio::spawn(async move { Ok(work.await?.0) });
             return self.send(Input { place, work, permit }).await;
         }
         let (batches, skipped) = work.await?;
+        self.count_batches(&batches);
         self.skip.insert(place, left - skipped);
         self.send(Input { place, work: tokio::spawn(async move { Ok(batches) }), permit }).await
     }
@@ -110,8 +133,11 @@ impl Dealer {
         let skipping = skip.values().any(|left| *left > 0);
         let rules = places.values().next().and_then(|place| self.rules.get(*place)).cloned();
         let rules = rules.ok_or_else(|| lost(format_args!("source partition {}", share.partition)))?;
+        if !skipping {
+            self.count(&share);
+        }
         let work = tokio::spawn(work(rules, move |rules| deal(&share, rules, &route, &skip)));
-        self.dealing.push_back(Dealing { work, done: None, places, permit });
+        self.dealing.push_back(Dealing { work, done: None, counted: !skipping, places, permit });
         // How many are left to skip is only known when this share is done.
         let most = if skipping { 0 } else { LOOKAHEAD };
         while self.dealing.len() > most {
@@ -137,7 +163,7 @@ impl Dealer {
             return Ok(true);
         }
         self.dealt().await;
-        let Some(Dealing { done: Some(dealt), places, permit, .. }) = self.dealing.pop_front() else {
+        let Some(Dealing { done: Some(dealt), counted, places, permit, .. }) = self.dealing.pop_front() else {
             return Err(lost("a share that was dealt out"));
         };
         for Dealt { partition, batches, skipped } in dealt? {
@@ -145,6 +171,9 @@ impl Dealer {
             let place = place.ok_or_else(|| lost(format_args!("target partition {partition}")))?;
             if let Some(left) = self.skip.get_mut(&place) {
                 *left -= skipped;
+            }
+            if !counted {
+                self.count_batches(&batches);
             }
             if batches.is_empty() {
                 continue;
