@@ -113,9 +113,10 @@ fn a_restore_that_is_slower_than_its_epochs_comes_to_its_end() {
     let broker = Kafka::with(Options { properties, ..Options::default() });
     let topic = "r-epochs";
     fill(&source().bootstrap(), topic, 60_000);
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     bench.run(&bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}))).ok();
-    // A window makes each epoch read everything again.
+    bench.environment.push(("KAFKA_BACKUP_LOG", "info".to_owned()));
+    // With a window an epoch that begins anew reads everything again.
     for (name, more) in [("r-epochs-1", json!({})), ("r-epochs-2", json!({"startTime": "2020-01-01T00:00:00Z"}))] {
         let mut restore = json!({
             "from": topic, "includeOffsetHeaders": false, "topicMapping": {topic: name},
@@ -123,9 +124,11 @@ fn a_restore_that_is_slower_than_its_epochs_comes_to_its_end() {
         });
         restore.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let began = Instant::now();
-        let report = bench.run(&bench.restore(name, &broker.bootstrap(), restore)).ok().report();
+        let ended = bench.run(&bench.restore(name, &broker.bootstrap(), restore)).ok();
         println!("{name}: {:?}", began.elapsed());
-        assert_eq!(report["records"], 60_000, "{report}");
+        assert_eq!(ended.report()["records"], 60_000, "{}", ended.stderr);
+        // Nothing went wrong, so each epoch reads on where the one before had to end.
+        assert!(ended.stderr.matches("reads_on=true").count() >= 3, "{}", ended.stderr);
         assert_eq!(oracle::digest(&source().bootstrap(), topic, None), oracle::digest(&broker.bootstrap(), name, None));
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
 use harness::cluster::{NAMESPACE, NODE_TAKES_ROOT, PATIENCE, wait_for};
+use harness::consumers::{commit, committed};
 use harness::desk::{Desk, OPERATOR_IMAGE, RUNNER_IMAGE};
 use harness::load::{self, Make};
 use harness::oracle;
@@ -63,6 +64,7 @@ impl World {
         load::create(&bootstrap, "orders", 2, 1, &[]);
         let records = (0..200).map(|number| Make::new(number, i32::try_from(number % 2).unwrap()));
         load::produce(&bootstrap, "orders", &[], records);
+        commit(&bootstrap, "billing", "orders", &[30, 40]);
         let before = oracle::digest(&bootstrap, "orders", None);
         let lose = self.kafka.tool_line("org.apache.kafka.tools.TopicCommand", &["--delete", "--topic", "orders"]);
         let script = format!("{}/walk.sh", env!("CARGO_MANIFEST_DIR"));
@@ -77,6 +79,9 @@ impl World {
         let text = both(&output);
         assert!(output.status.success(), "{text}");
         assert_eq!(oracle::digest(&bootstrap, "orders", None), before, "{text}");
+        let at: Vec<_> =
+            committed(&bootstrap, "billing", "orders").into_iter().map(|at| at.map(|(at, _)| at)).collect();
+        assert_eq!(at, [Some(30), Some(40)], "{text}");
         text
     }
 
@@ -115,6 +120,9 @@ fn the_walk_shows_each_step() {
         "orders: create, 2 partitions, 200 records",
         "Restore completed successfully",
         "verdict: whole",
+        "committed offsets of 1 consumer group",
+        "before-",
+        "orders/0: offset 30 -> offset 0 (start of the log)",
     ] {
         assert!(world.walk.contains(words), "{words:?} is not in:\n{}", world.walk);
     }

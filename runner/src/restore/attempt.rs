@@ -1,29 +1,26 @@
 //! Producing: one epoch after the other until everything is in the target.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use archive::{BatchStream, ReadBatch, Wanted};
 use contract::{Code, EventKind, Failure, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use wire::{ProducerIdentity, WireError};
 
 use super::Restore;
 use super::configs::largest_batch;
-use super::dealer::Dealer;
 use super::ends;
 use super::epoch::begin_epoch;
 use super::facts::existing;
-use super::guard;
+use super::feed::{Feed, IN_FLIGHT_KIB, Next, next_share};
 use super::lane::{Input, Lane, LaneEnd, Rooms, Shared, Target};
 use super::lease::Lease;
-use super::passes::{passes, ways, what_is_left};
 use super::plan::RestorePlan;
 use super::state::TargetPartition;
 use super::tails::Tail;
@@ -31,8 +28,6 @@ use super::transform::{Notes, Rules, Space};
 use super::watch::watch;
 use crate::pace::{Counters, Meter};
 
-/// Archived bytes between the stream and the acknowledgement, in KiB.
-const IN_FLIGHT_KIB: usize = 32 << 10;
 /// Inputs waiting at one lane.
 const LANE_DEPTH: usize = 16;
 /// Largest batch that is made for a target that does not tell what it takes.
@@ -51,22 +46,26 @@ pub(crate) async fn produce(
 ) -> Result<Vec<i64>, Failure> {
     let mut backoff = restore.cluster.backoff();
     let notes = Arc::new(Notes::default());
+    let mut left: Option<Left> = None;
     loop {
         let (tails, lease) = begin_epoch(restore, plan).await?;
         let before = report.records;
-        let end = one_epoch(restore, plan, &tails, &lease, &notes, report).await;
+        let feed = left.take().filter(|left| left.fits(&tails)).map(|left| left.feed);
+        let end = one_epoch(restore, plan, (&tails, &lease, feed), &notes, report).await;
         tell_notes(restore, &notes, report);
         let error = match end {
-            Ok(expected) => return ends::check(restore, plan, &expected, notes.left_out()).await,
+            Ok(Ended::All(expected)) => return ends::check(restore, plan, &expected, notes.left_out()).await,
+            Ok(Ended::Renewal(feed, expected)) => {
+                tracing::info!(reads_on = feed.is_some(), "the epoch has come to its end: the next one begins");
+                left = feed.and_then(|feed| Left::new(restore, *feed, &expected));
+                backoff.reset();
+                continue;
+            }
             Err(LaneEnd::Fail(failure)) => return Err(failure),
             Err(LaneEnd::Recover(error)) => error,
         };
         if report.records > before {
             backoff.reset();
-        }
-        if Instant::now() >= lease.renewal() {
-            tracing::info!("the epoch has come to its end: the next one begins");
-            continue;
         }
         tracing::warn!(%error, "a request's outcome is not known: fencing, then going on from what is in the target");
         // The class of the error does not matter here: the fence makes every error a clean start.
@@ -74,31 +73,60 @@ pub(crate) async fn produce(
     }
 }
 
-/// Streams the archive into the lanes until its end, or until a lane gives up.
+/// How an epoch ended that nothing went wrong in.
+enum Ended {
+    /// Everything is in the target: the offset after the last record, by place.
+    All(BTreeMap<usize, i64>),
+    /// Its time is over, and all that was sent is acknowledged. With what reads the archive, if no share of it was lost.
+    Renewal(Option<Box<Feed>>, BTreeMap<usize, i64>),
+}
+
+/// What an epoch leaves to the next one: the archive is read on from where it was. An epoch may be shorter than it takes to
+/// read all again that is restored.
+struct Left {
+    feed: Feed,
+    /// Records that were restored then, by place.
+    done: Vec<u64>,
+}
+
+impl Left {
+    fn new(restore: &Restore<'_>, feed: Feed, expected: &BTreeMap<usize, i64>) -> Option<Self> {
+        let done = |place: usize| ends::restored(restore, place, *expected.get(&place)?);
+        let done = (0..restore.state.partitions.len()).map(done).collect::<Option<_>>()?;
+        Some(Self { feed, done })
+    }
+
+    /// Whether the target has just that.
+    fn fits(&self, tails: &[Tail]) -> bool {
+        self.done.iter().copied().eq(tails.iter().map(|tail| tail.done))
+    }
+}
+
+/// Streams the archive into the lanes until its end, until the epoch's time is over, or until a lane gives up. `kept` is what
+/// reads the archive since an epoch before.
 async fn one_epoch(
     restore: &Restore<'_>,
     plan: &RestorePlan,
-    tails: &[Tail],
-    lease: &Lease,
+    (tails, lease, kept): (&[Tail], &Lease, Option<Feed>),
     notes: &Arc<Notes>,
     report: &mut Report,
-) -> Result<BTreeMap<usize, i64>, LaneEnd> {
-    let ways = ways(restore, plan);
-    let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
+) -> Result<Ended, LaneEnd> {
     let shared = Arc::new(shared(restore, lease).await?);
     let rules = rules(restore, plan, notes).await?;
     let most = restore.spec.max_concurrent_partitions.unwrap_or(u32::MAX).max(1);
     let lanes = restore.cluster.options().connections_per_broker.clamp(1, most);
     let (senders, mut running) = start_lanes(&shared, lanes, most, tails);
     let memory = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-    let dealer = Dealer::new(ways, rules, skip, senders, restore.limiter.clone());
-    let mut feed = Feed { stream: None, passes: passes(plan, left).into(), dealer, began: false };
-    feed.next_pass(restore).await?;
+    let mut feed = match kept {
+        Some(feed) => feed.go_on(rules, senders),
+        None => Feed::begin(restore, plan, tails, rules, senders).await?,
+    };
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO, topic: None };
-    let (mut expected, mut end) = (BTreeMap::new(), None);
+    let (mut expected, mut end, mut is_all) = (BTreeMap::new(), None, false);
     let mut interruption = std::pin::pin!(interruption(restore, lease));
     'work: loop {
+        let is_held = feed.held.is_some();
         let next = tokio::select! {
             biased;
             _ = progress.tick() => {
@@ -107,7 +135,7 @@ async fn one_epoch(
                 continue;
             }
             interrupted = &mut interruption => {
-                end = Some(interrupted);
+                end = interrupted;
                 break;
             }
             Some(lane) = running.next() => {
@@ -122,11 +150,11 @@ async fn one_epoch(
             }
             // Shares that are dealt out hold memory that the next one may wait for.
             () = feed.dealer.dealt() => Next::Dealt,
-            next = next_share(&mut feed.stream, &memory, &mut speed.reading) => Next::Share(next),
+            next = next_share((&mut feed.stream, &mut feed.held), &memory, &mut speed.reading), if !is_held => next,
+            () = std::future::ready(()), if is_held => Next::Held,
         };
-        if let Next::Share(Ok(Some((share, _)))) = &next {
-            speed.topic = Some(share.topic);
-        }
+        speed.topic = feed.held.as_ref().map(|(share, _)| share.topic).or(speed.topic);
+        let in_hand = Arc::clone(&feed.in_hand);
         // A rate limit or full lanes may hold this up for long.
         let mut taking = std::pin::pin!(feed.take(restore, next));
         let taken = loop {
@@ -137,22 +165,34 @@ async fn one_epoch(
                     tell_warnings(restore, notes);
                 }
                 interrupted = &mut interruption => {
-                    end = Some(interrupted);
-                    break 'work;
+                    end = interrupted;
+                    if end.is_some() || !in_hand.load(Ordering::Relaxed) {
+                        break 'work;
+                    }
+                    // A share that is on its way to the lanes is waited for: it would have to be read again.
+                    match tokio::time::timeout_at(lease.last_call(), &mut taking).await {
+                        Ok(taken) => break taken,
+                        Err(_) => break 'work,
+                    }
                 }
                 taken = &mut taking => break taken,
             }
         };
         match taken {
-            Ok(true) => {}
-            Ok(false) => break,
+            Ok(true) if Instant::now() < lease.renewal() => {}
+            Ok(true) => break,
+            Ok(false) => {
+                is_all = true;
+                break;
+            }
             Err(failure) => {
                 end = Some(LaneEnd::Fail(failure));
                 break;
             }
         }
     }
-    drop(feed);
+    let is_whole = end.is_none() && feed.flush(lease).await;
+    feed.dealer.senders.clear();
     let abort = matches!(end, Some(LaneEnd::Recover(_)));
     while let Some(lane) = running.next().await {
         match joined(lane) {
@@ -165,7 +205,11 @@ async fn one_epoch(
     report.records += shared.records.load(Ordering::Relaxed);
     report.bytes += shared.bytes.load(Ordering::Relaxed);
     tell_progress(restore, plan, &shared, report.records - shared.records.load(Ordering::Relaxed), &mut speed);
-    end.map_or(Ok(expected), Err)
+    match end {
+        Some(end) => Err(end),
+        None if is_all => Ok(Ended::All(expected)),
+        None => Ok(Ended::Renewal(is_whole.then(|| Box::new(feed)), expected)),
+    }
 }
 
 async fn shared(restore: &Restore<'_>, lease: &Lease) -> Result<Shared, Failure> {
@@ -234,66 +278,16 @@ async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) ->
     Ok(restore.state.partitions.iter().filter_map(|p| by_topic.get(p.topic).cloned()).collect())
 }
 
-/// What the loop of an epoch goes on with.
-enum Next {
-    Dealt,
-    Share(Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure>),
-}
-
-/// The way of the archive's records to the lanes.
-struct Feed {
-    stream: Option<BatchStream>,
-    /// What is streamed after that.
-    passes: VecDeque<Wanted>,
-    dealer: Dealer,
-    /// Whether a share was taken.
-    began: bool,
-}
-
-impl Feed {
-    /// Begins the next pass; `false` where there is none.
-    async fn next_pass(&mut self, restore: &Restore<'_>) -> Result<bool, Failure> {
-        let Some(wanted) = self.passes.pop_front() else { return Ok(false) };
-        self.stream = Some(restore.point.stream(wanted).await?);
-        Ok(true)
-    }
-
-    /// Goes one step on; `false` when everything was taken, or a lane ended early and will say why. Whoever drops the
-    /// future ends the epoch.
-    async fn take(&mut self, restore: &Restore<'_>, next: Next) -> Result<bool, Failure> {
-        let share = match next {
-            Next::Dealt => return self.dealer.send_dealt().await,
-            Next::Share(share) => share?,
-        };
-        let Some((share, permit)) = share else {
-            if self.next_pass(restore).await? {
-                return Ok(true);
-            }
-            self.dealer.finish().await?;
-            return Ok(false);
-        };
-        if !self.began {
-            // Directly before the first record, however long the archive took.
-            guard::check(&restore.cluster, &restore.state.topics).await?;
-            self.began = true;
-        }
-        restore.limiter.ready().await;
-        self.dealer.take(share, permit).await
-    }
-}
-
-/// What ends an epoch before its work is done. What is in flight then is waited for: the next epoch begins with nothing
-/// in doubt.
-async fn interruption(restore: &Restore<'_>, lease: &Lease) -> LaneEnd {
+/// What ends an epoch before its work is done; `None` when its time is over. What is in flight then is waited for: the next
+/// epoch begins with nothing in doubt.
+async fn interruption(restore: &Restore<'_>, lease: &Lease) -> Option<LaneEnd> {
     tokio::select! {
         biased;
         () = restore.context.cancel.cancelled() => {
-            LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts"))
+            Some(LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts")))
         }
-        failure = watch(restore) => LaneEnd::Fail(failure),
-        () = tokio::time::sleep_until(lease.renewal()) => {
-            LaneEnd::Recover(WireError::no_progress("the epoch", "it has come to its end"))
-        }
+        failure = watch(restore) => Some(LaneEnd::Fail(failure)),
+        () = tokio::time::sleep_until(lease.renewal()) => None,
     }
 }
 
@@ -319,24 +313,6 @@ fn joined(
     lane: Result<Result<BTreeMap<usize, i64>, LaneEnd>, tokio::task::JoinError>,
 ) -> Result<BTreeMap<usize, i64>, LaneEnd> {
     lane.unwrap_or_else(|error| Err(LaneEnd::Fail(Failure::new(Code::Internal, error.to_string()))))
-}
-
-/// The next share and the memory for it; `None` at the end. Dropping the future loses nothing: a share leaves
-/// the stream only when nothing is waited for any more.
-async fn next_share(
-    stream: &mut Option<BatchStream>,
-    memory: &Arc<Semaphore>,
-    reading: &mut Duration,
-) -> Result<Option<(ReadBatch, OwnedSemaphorePermit)>, Failure> {
-    let Some(stream) = stream else { return Ok(None) };
-    let started = Instant::now();
-    let found = stream.peek_bytes().await?;
-    *reading += started.elapsed();
-    let Some(bytes) = found else { return Ok(None) };
-    let units = u32::try_from(bytes.div_ceil(1024).clamp(1, IN_FLIGHT_KIB)).unwrap_or(1);
-    let closed = |_| Failure::new(Code::Internal, "the memory budget was closed");
-    let permit = Arc::clone(memory).acquire_many_owned(units).await.map_err(closed)?;
-    Ok(stream.take_ready().map(|share| (share, permit)))
 }
 
 /// How fast an attempt goes.

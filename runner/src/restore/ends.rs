@@ -62,7 +62,7 @@ pub(crate) async fn check(
 }
 
 /// Records that all epochs wrote to a partition that ends here.
-fn restored(restore: &Restore<'_>, place: usize, end: i64) -> Option<u64> {
+pub(crate) fn restored(restore: &Restore<'_>, place: usize, end: i64) -> Option<u64> {
     let last = restore.state.epochs.last()?;
     let since = u64::try_from(end - last.starts.get(place)?).ok()?;
     Some(last.bases.get(place)? + since)

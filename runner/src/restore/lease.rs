@@ -53,6 +53,11 @@ impl Lease {
     pub(crate) fn renewal(&self) -> Instant {
         self.began + self.limit / 4 * 3
     }
+
+    /// Until when what is on its way to the lanes then may still go there.
+    pub(crate) fn last_call(&self) -> Instant {
+        self.began + self.limit / 8 * 7
+    }
 }
 
 /// Somebody saved a newer state.

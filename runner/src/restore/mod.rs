@@ -45,6 +45,8 @@ mod lane;
 mod dealer;
 mod passes;
 
+mod feed;
+
 mod ends;
 mod watch;
 
