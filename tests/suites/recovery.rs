@@ -246,11 +246,18 @@ fn an_incremental_run_reads_only_what_is_new() {
         assert_eq!(oracle::digest(&target().bootstrap(), &name, None).0, records);
     }
     // A topic deleted and created again between two runs is another lineage, not a continuation.
-    load::delete(&bootstrap, topic);
-    load::create(&bootstrap, topic, 4, 1, &[]);
-    load::produce(&bootstrap, topic, &[], (0..10).map(|n| Make::new(n, 0)));
+    loop {
+        load::delete(&bootstrap, topic);
+        load::create(&bootstrap, topic, 4, 1, &[]);
+        // Once a run on a loaded machine had 5,110 records here. Whose they were was not known: now the source is asked first.
+        if oracle::digest(&bootstrap, topic, None).0 == 0 {
+            break;
+        }
+    }
+    load::produce(&bootstrap, topic, &[("enable.idempotence", "true")], (0..10).map(|n| Make::new(n, 0)));
+    let there = oracle::digest(&bootstrap, topic, None).0;
     let reborn = run();
-    assert_eq!(reborn.0, 10);
+    assert_eq!((reborn.0, there), (10, 10));
     bench
         .run(&bench.restore("r-reborn", &target().bootstrap(), json!({"from": topic, "includeOffsetHeaders": false})))
         .ok();
