@@ -81,6 +81,14 @@ fn lowered(kind: &str, spec: Value) -> Value {
     serde_json::to_value(run).unwrap()
 }
 
+/// A field that is set so shows in the run's specification there, and as that.
+fn shows(kind: &str, base: &Value, (field, value): (&str, &Value), (pointer, want): (&str, &Value)) {
+    let mut spec = base.clone();
+    set(&mut spec, field, value);
+    let run = lowered(kind, spec);
+    assert_eq!(&run.pointer(pointer).cloned().unwrap_or_default(), want, "{kind}.{field}: {pointer}");
+}
+
 fn cluster_effects() -> Vec<Effect> {
     vec![
         ("kafkaCluster.bootstrapServers", json!(["b:1"]), "/kafka/bootstrapServers", json!(["b:1"])),
@@ -402,16 +410,11 @@ fn every_field_of_offset_runs_has_its_effect() {
     ] {
         let mut seen = BTreeSet::new();
         for (field, value, pointer, want) in effects {
-            let mut spec = base.clone();
-            set(&mut spec, field, &value);
-            let run = lowered(kind, spec);
-            assert_eq!(run.pointer(pointer).cloned().unwrap_or_default(), want, "{kind}.{field}");
+            shows(kind, &base, (field, &value), (pointer, &want));
             seen.insert(field.to_owned());
         }
         for (field, block, pointer, want) in storage_effects("stateStorage", "/storage") {
-            let mut spec = base.clone();
-            set(&mut spec, "stateStorage", &block);
-            assert_eq!(lowered(kind, spec).pointer(&pointer).cloned().unwrap_or_default(), want, "{kind}.{field}");
+            shows(kind, &base, ("stateStorage", &block), (&pointer, &want));
             seen.insert(field);
         }
         for (field, strategy, name) in
@@ -446,10 +449,7 @@ fn every_field_has_its_effect() {
             effects.extend(cluster_effects());
         }
         for (field, value, pointer, want) in effects {
-            let mut spec = base.clone();
-            set(&mut spec, field, &value);
-            let run = lowered(kind, spec);
-            assert_eq!(run.pointer(pointer).cloned().unwrap_or_default(), want, "{kind}.{field}");
+            shows(kind, &base, (field, &value), (pointer, &want));
             seen.insert(field.to_owned());
         }
         let places: &[(&str, &str)] = if backup {
@@ -459,9 +459,7 @@ fn every_field_has_its_effect() {
         };
         for (at, to) in places {
             for (field, block, pointer, want) in storage_effects(at, to) {
-                let mut spec = base.clone();
-                set(&mut spec, at, &block);
-                assert_eq!(lowered(kind, spec).pointer(&pointer).cloned().unwrap_or_default(), want, "{kind}.{field}");
+                shows(kind, &base, (at, &block), (&pointer, &want));
                 seen.insert(field);
             }
         }

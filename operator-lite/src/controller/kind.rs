@@ -135,6 +135,48 @@ pub trait Kind:
     }
 }
 
+/// What kinds that run once answer from their status and their `dryRun`; `$status` makes the new status.
+macro_rules! runs_once {
+    ($status:ident) => {
+        fn is_new(&self) -> bool {
+            self.status.is_none()
+        }
+
+        fn claim(&self) -> Option<&api::oso::RunClaim> {
+            self.status.as_ref()?.run.as_ref()
+        }
+
+        fn last_success(&self) -> Option<&String> {
+            self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
+        }
+
+        fn phase(&self) -> Option<&String> {
+            self.status.as_ref()?.phase.as_ref()
+        }
+
+        fn is_taken_over(&self) -> bool {
+            self.status.as_ref().is_some_and(|status| $crate::status::taken_over(&status.conditions))
+        }
+
+        // They wait behind no backup: somebody stands before a cluster whose consumers are stopped.
+        fn class(&self) -> $crate::capacity::Class {
+            if self.spec.dry_run { $crate::capacity::Class::Plan } else { $crate::capacity::Class::Restore }
+        }
+
+        fn with_status(&self, state: &$crate::status::State, moment: $crate::status::Moment) -> Option<Self> {
+            let old = self.status.clone().unwrap_or_default();
+            let new = $status(&old, &self.spec, state, moment);
+            (new != old).then(|| Self { status: Some(new), ..self.clone() })
+        }
+
+        fn storage(&self) -> Option<&api::oso::Storage> {
+            self.spec.state_storage.as_ref()
+        }
+    };
+}
+
+pub(super) use runs_once;
+
 /// A resource as the owner of Jobs.
 pub(super) fn owner_of<K: Resource<DynamicType = ()>>(object: &K) -> Owner {
     Owner {

@@ -1,58 +1,17 @@
 //! KafkaOffsetReset and KafkaOffsetRollback of `kafka.oso.sh`.
 
 use api::lower::{self, Identity};
-use api::oso::{KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, RunClaim, Storage};
+use api::oso::{KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, Storage};
 use contract::{RunRef, RunSpec, StoreSpec};
 use kube::{Api, ResourceExt};
 
 use super::Context;
-use super::kind::{Kind, Pending};
-use crate::capacity::Class;
+use super::kind::{Kind, Pending, runs_once};
 use crate::error::Error;
-use crate::status::{Moment, State, offset_reset, offset_rollback, taken_over};
-
-/// What both kinds answer from their status and `dryRun`.
-macro_rules! from_status {
-    ($status:ident) => {
-        fn is_new(&self) -> bool {
-            self.status.is_none()
-        }
-
-        fn claim(&self) -> Option<&RunClaim> {
-            self.status.as_ref()?.run.as_ref()
-        }
-
-        fn last_success(&self) -> Option<&String> {
-            self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
-        }
-
-        fn phase(&self) -> Option<&String> {
-            self.status.as_ref()?.phase.as_ref()
-        }
-
-        fn is_taken_over(&self) -> bool {
-            self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
-        }
-
-        // They wait behind no backup: somebody stands before a cluster whose consumers are stopped.
-        fn class(&self) -> Class {
-            if self.spec.dry_run { Class::Plan } else { Class::Restore }
-        }
-
-        fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
-            let old = self.status.clone().unwrap_or_default();
-            let new = $status(&old, &self.spec, state, moment);
-            (new != old).then(|| Self { status: Some(new), ..self.clone() })
-        }
-
-        fn storage(&self) -> Option<&Storage> {
-            self.spec.state_storage.as_ref()
-        }
-    };
-}
+use crate::status::{offset_reset, offset_rollback};
 
 impl Kind for KafkaOffsetReset {
-    from_status!(offset_reset);
+    runs_once!(offset_reset);
 
     fn not_implemented(&self) -> Vec<&'static str> {
         lower::offset_reset_not_yet(&self.spec)
@@ -76,7 +35,7 @@ fn place_of<'a>(reset: &'a KafkaOffsetReset, context: &'a Context) -> Result<&'a
 }
 
 impl Kind for KafkaOffsetRollback {
-    from_status!(offset_rollback);
+    runs_once!(offset_rollback);
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();

@@ -2,57 +2,24 @@
 
 use api::consent::Consent;
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, RunClaim, Storage};
+use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, Storage};
 use contract::{RunRef, RunSpec, SetOwner};
 use kube::{Api, Client, ResourceExt};
 
 use super::Context;
-use super::kind::{Kind, Pending};
-use crate::capacity::Class;
+use super::kind::{Kind, Pending, runs_once};
 use crate::error::Error;
-use crate::status::{Moment, State, restore, taken_over};
+use crate::status::restore;
 
 // Whether a lost attempt is given up: never. Requests that are on their way to a broker may still arrive.
 impl Kind for KafkaRestore {
-    fn is_new(&self) -> bool {
-        self.status.is_none()
-    }
-
-    fn claim(&self) -> Option<&RunClaim> {
-        self.status.as_ref()?.run.as_ref()
-    }
-
-    fn last_success(&self) -> Option<&String> {
-        self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
-    }
-
-    fn phase(&self) -> Option<&String> {
-        self.status.as_ref()?.phase.as_ref()
-    }
-
-    fn is_taken_over(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
-    }
-
-    fn class(&self) -> Class {
-        if self.spec.dry_run { Class::Plan } else { Class::Restore }
-    }
-
-    fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
-        let old = self.status.clone().unwrap_or_default();
-        let new = restore(&old, &self.spec, state, moment);
-        (new != old).then(|| Self { status: Some(new), ..self.clone() })
-    }
+    runs_once!(restore);
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
         let (storage, owner) = place(&self.spec, &context.client, &namespace).await?;
         let identity = Identity { namespace, name: self.name_any(), run };
         lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))
-    }
-
-    fn storage(&self) -> Option<&Storage> {
-        self.spec.state_storage.as_ref()
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use contract::{CrashPoint, ExitCode, Failure, GroupLine, GroupOutcome, crash};
+use contract::{Code, CrashPoint, ExitCode, Failure, GroupLine, GroupOutcome, crash};
 use futures::StreamExt;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, OffsetCommit, Place, Refused, WireError, code};
 
 /// Groups that are worked on at once.
 pub(crate) const AT_ONCE: usize = 8;
+/// Groups whose offsets are changed between two saves of the state.
+pub(crate) const BETWEEN_SAVES: usize = 32;
 /// How long a coordinator that does not answer is waited for when groups are looked at.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Members that a message names.
@@ -110,6 +112,27 @@ async fn one(
         }
     }
     work
+}
+
+/// The lines of a report, in the order of groups.
+pub(crate) fn group_lines(work: impl IntoIterator<Item = GroupWork>) -> Vec<GroupLine> {
+    let mut lines: Vec<_> = work.into_iter().map(|group| group.line).collect();
+    lines.sort_by(|a, b| a.target.cmp(&b.target));
+    lines
+}
+
+/// The failure of a run whose groups are not all as they should be: `words` are made of how many are not, and why.
+pub(crate) fn failed(groups: &[GroupWork], words: impl FnOnce(usize, String) -> String) -> Option<Failure> {
+    let reasons: Vec<_> = groups.iter().filter_map(|group| group.line.reason.as_deref()).collect();
+    let first = reasons.first()?;
+    let why = match reasons.len() - 1 {
+        0 => (*first).to_owned(),
+        more => format!("{first} (and {more} more groups)"),
+    };
+    // What passes by itself needs nobody: the run is tried again.
+    let may_pass = groups.iter().any(|group| group.may_pass);
+    let code = if may_pass { Code::BrokerFailed } else { Code::OffsetsNotCommitted };
+    Some(Failure::new(code, words(reasons.len(), why)))
 }
 
 /// Why a group is not as it should be.

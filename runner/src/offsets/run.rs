@@ -12,12 +12,12 @@ use std::sync::Arc;
 use archive::{RestoreJournal, SavedOffsets, Store};
 use contract::words::{plural, safe};
 use contract::{
-    Action, Code, EventKind, Failure, GroupLine, GroupOutcome, OffsetResetSpec, OffsetRollbackSpec, OffsetSaving,
-    Report, RunSpec, SavedOffsets as From,
+    Action, Code, EventKind, Failure, GroupOutcome, OffsetResetSpec, OffsetRollbackSpec, OffsetSaving, Report, RunSpec,
+    SavedOffsets as From,
 };
 use wire::Cluster;
 
-use super::commit::{AT_ONCE, GroupWork, Manner, commit, listed};
+use super::commit::{AT_ONCE, BETWEEN_SAVES, GroupWork, Manner, commit, failed, group_lines, listed};
 use super::reset::{self, Plan};
 use super::rollback::{self, Which};
 use super::snapshot::{self, Changes, Snapshot};
@@ -25,9 +25,6 @@ use super::state::{self, OffsetRun, Opened};
 use crate::connect;
 use crate::context::Context;
 use crate::emit::Emitter;
-
-/// Groups whose offsets are changed between two saves of the state, at least.
-const BETWEEN_SAVES: usize = 32;
 
 /// What both kinds of runs use.
 struct Run<'a> {
@@ -183,7 +180,7 @@ impl<'a> Run<'a> {
         plan.warnings.into_iter().for_each(|warning| self.emitter.warn(warning));
         report.refusals = Some(plan.refusals);
         report.details = serde_json::json!({"text": text(&plan.work)});
-        report.positions = lines(plan.work);
+        report.positions = group_lines(plan.work);
     }
 
     async fn carry_out(
@@ -202,7 +199,7 @@ impl<'a> Run<'a> {
         ended.extend(state.done.iter().map(|(group, count)| done_before(group, *count)));
         let all = (ended.len() + open.len()) as u64;
         if let Some(refusal) = plan.refusals.into_iter().next().filter(|_| !how.go_on) {
-            report.positions = lines(ended);
+            report.positions = group_lines(ended);
             return Err(refusal);
         }
         let partitions = open.iter().map(|group| (group.line.offsets.len() + group.line.deleted.len()) as u64).sum();
@@ -216,11 +213,16 @@ impl<'a> Run<'a> {
         self.save(&mut journal, &state).await?;
         report.changed = true;
         ended.extend(self.commit_all(&mut journal, &mut state, &open, &how).await?);
-        let verdict = failed(&ended, all);
+        let verdict = failed(&ended, |count, why| {
+            let all = plural(all, "consumer group");
+            format!(
+                "the committed offsets of {count} of {all} are not as they should be: {why}. Run it again: it only does what is left"
+            )
+        });
         if how.go_on && verdict.is_some() && !state.done.is_empty() {
             report.outcome = "PartiallyCompleted".into();
         }
-        report.positions = lines(ended);
+        report.positions = group_lines(ended);
         if let Some(failure) = verdict {
             return Err(failure);
         }
@@ -243,13 +245,13 @@ impl<'a> Run<'a> {
             let worked = commit(&self.cluster, part.to_vec(), how.manner).await?;
             let good = worked.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
             state.done.extend(good.map(|group| (group.line.target.clone(), group.line.done)));
-            let failed = worked.iter().any(|group| group.line.outcome == GroupOutcome::Failed);
+            let is_failed = worked.iter().any(|group| group.line.outcome == GroupOutcome::Failed);
             ended.extend(worked);
             self.save(journal, state).await?;
             if self.context.cancel.is_cancelled() {
                 return Err(Failure::new(Code::Interrupted, "stopped on request; groups that are done stay so"));
             }
-            if failed && !how.go_on {
+            if is_failed && !how.go_on {
                 break;
             }
         }
@@ -274,35 +276,11 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The lines of a report, in the order of groups.
-fn lines(work: Vec<GroupWork>) -> Vec<GroupLine> {
-    let mut lines: Vec<_> = work.into_iter().map(|group| group.line).collect();
-    lines.sort_by(|a, b| a.target.cmp(&b.target));
-    lines
-}
-
 /// A group that an earlier attempt has done.
 fn done_before(group: &str, count: u64) -> GroupWork {
     let mut work = reset::empty(group, "");
     (work.line.outcome, work.line.done) = (GroupOutcome::Committed, count);
     work
-}
-
-/// The failure of a run whose groups are not all as they should be.
-fn failed(groups: &[GroupWork], all: u64) -> Option<Failure> {
-    let reasons: Vec<_> = groups.iter().filter_map(|group| group.line.reason.as_deref()).collect();
-    let first = reasons.first()?;
-    let more = match reasons.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more groups)"),
-    };
-    let text = format!(
-        "the committed offsets of {} of {} are not as they should be: {first}{more}. Run it again: it only does what is left",
-        reasons.len(),
-        plural(all, "consumer group")
-    );
-    let may_pass = groups.iter().any(|group| group.may_pass);
-    Some(Failure::new(if may_pass { Code::BrokerFailed } else { Code::OffsetsNotCommitted }, text))
 }
 
 /// The plan in words.

@@ -17,9 +17,6 @@ use super::commit::{AT_ONCE, PATIENCE, offsets_of};
 use crate::context::Context;
 use crate::emit::Emitter;
 
-/// The kind of groups of snapshots that do not say it.
-const CLASSIC: &str = "classic";
-
 /// The document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
@@ -53,8 +50,9 @@ pub(crate) struct GroupOffsets {
     partition_count: Option<usize>,
 }
 
+/// The kind of groups of snapshots that do not say it.
 fn classic() -> String {
-    CLASSIC.to_owned()
+    "classic".to_owned()
 }
 
 /// One committed offset.

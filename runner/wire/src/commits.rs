@@ -111,6 +111,10 @@ fn places(offsets: &[OffsetCommit]) -> impl Iterator<Item = (&str, i32)> {
     offsets.iter().map(|offset| (offset.topic.as_str(), offset.partition))
 }
 
+fn named(places: &[Place]) -> impl Iterator<Item = (&str, i32)> {
+    places.iter().map(|(topic, partition)| (topic.as_str(), *partition))
+}
+
 async fn commit(connection: &Connection, id: &str, offsets: &[OffsetCommit]) -> Result<Refused, WireError> {
     let partition = |offset: &&OffsetCommit| {
         let metadata = offset.metadata.clone().map(StrBytes::from_string);
@@ -170,8 +174,7 @@ async fn delete(connection: &Connection, id: &str, places: &[Place]) -> Result<R
     let codes = answer.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|p| ((topic.name.0.to_string(), p.partition_index), p.error_code))
     });
-    let places = places.iter().map(|(topic, partition)| (topic.as_str(), *partition));
-    sort_out(Request::OffsetDelete, id, places, &codes.collect())
+    sort_out(Request::OffsetDelete, id, named(places), &codes.collect())
 }
 
 async fn delete_of_share_group(connection: &Connection, id: &str, places: &[Place]) -> Result<Refused, WireError> {
@@ -186,8 +189,7 @@ async fn delete_of_share_group(connection: &Connection, id: &str, places: &[Plac
     // An answer is about a topic: each of its partitions has it.
     let of = |name: &str| answer.responses.iter().find(|topic| topic.topic_name.0.as_str() == name);
     let codes = places.iter().filter_map(|place| Some((place.clone(), of(&place.0)?.error_code)));
-    let listed = places.iter().map(|(topic, partition)| (topic.as_str(), *partition));
-    sort_out(Request::DeleteShareGroupOffsets, id, listed, &codes.collect())
+    sort_out(Request::DeleteShareGroupOffsets, id, named(places), &codes.collect())
 }
 
 /// Whether nothing is left to delete, because the group is not there.

@@ -212,7 +212,10 @@ fn groups(spec: &KafkaRestoreSpec) -> Result<Option<GroupRestore>, Finding> {
     let saving = rollback.map(|rollback| OffsetSaving {
         skip: !rollback.snapshot_before_restore,
         keep_hours: Some(rollback.snapshot_retention_hours),
-        storage: rollback.snapshot_storage.as_ref().map(offsets::in_volume),
+        storage: rollback
+            .snapshot_storage
+            .as_ref()
+            .map(|place| storage::in_volume(&place.pvc_name, place.sub_path.as_deref())),
     });
     Ok(Some(GroupRestore {
         include,

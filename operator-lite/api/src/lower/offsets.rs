@@ -2,21 +2,15 @@
 
 use contract::{OffsetResetSpec, OffsetRollbackSpec, OffsetSaving, ResetTo, RunSpec, SavedOffsets, StoreSpec};
 
-use super::{Identity, cluster, folder, run, unread};
+use super::{Identity, cluster, run, unread};
 use crate::finding::{Finding, Level};
-use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, ResetStrategy, Storage, VolumePlace};
+use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, ResetStrategy, Storage};
 
 /// Fields that a KafkaOffsetReset sets and whose runs come in later work, by path.
 #[must_use]
 pub fn offset_reset_not_yet(spec: &KafkaOffsetResetSpec) -> Vec<&'static str> {
     let is_mapped = spec.reset_strategy == ResetStrategy::FromMapping;
     is_mapped.then_some("spec.resetStrategy: from-mapping").into_iter().collect()
-}
-
-/// A folder of a volume as a store. The claim must be there.
-pub(super) fn in_volume(place: &VolumePlace) -> StoreSpec {
-    let prefix = place.sub_path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
-    StoreSpec::Filesystem { path: place.pvc_name.clone(), prefix }
 }
 
 /// The run of a KafkaOffsetReset. `storage` is where positions are saved: that of the resource, else that of the
@@ -102,5 +96,5 @@ pub fn offset_store(storage: &Storage) -> Result<StoreSpec, Finding> {
 /// The store of `snapshotRef.pvcName`; a `path` is taken from its root.
 #[must_use]
 pub fn offset_volume(claim: &str) -> StoreSpec {
-    StoreSpec::Filesystem { path: folder(claim, None), prefix: String::new() }
+    super::storage::in_volume(claim, None)
 }

@@ -36,8 +36,13 @@ pub(super) fn storage(at: &str, storage: &Storage) -> Result<StoreSpec, Finding>
 
 /// The claim must be there, the folder in it is made.
 fn pvc(block: &PvcStorage) -> StoreSpec {
-    let prefix = block.sub_path.as_deref().unwrap_or_default().trim_matches('/').to_owned();
-    StoreSpec::Filesystem { path: block.claim_name.clone(), prefix }
+    in_volume(&block.claim_name, block.sub_path.as_deref())
+}
+
+/// A folder of a claim as a store.
+pub(super) fn in_volume(claim: &str, sub_path: Option<&str>) -> StoreSpec {
+    let prefix = sub_path.unwrap_or_default().trim_matches('/').to_owned();
+    StoreSpec::Filesystem { path: claim.to_owned(), prefix }
 }
 
 fn s3(block: &S3Storage) -> StoreSpec {

@@ -24,11 +24,8 @@ use self::undo::{go_on_undoing, undo};
 use super::Restore;
 use super::plan::{Proposal, RestorePlan};
 use super::state::RestoreState;
-use crate::offsets::commit::{GroupWork, Manner, commit, listed, members};
+use crate::offsets::commit::{BETWEEN_SAVES, GroupWork, Manner, commit, failed, group_lines, listed, members};
 use crate::offsets::snapshot::{Changes, keep};
-
-/// Groups whose offsets are committed between two saves of the state.
-const BETWEEN_SAVES: usize = 32;
 
 /// Adds to a plan which groups are taken along, and what stands in the way.
 ///
@@ -181,32 +178,17 @@ pub(crate) async fn restore(restore: &mut Restore<'_>, plan: &RestorePlan, repor
             ));
         }
     }
-    let failure = failed(&worked);
+    let all = worked.len();
+    let failure = failed(&worked, |count, why| {
+        format!(
+            "all records are restored; the committed offsets of {count} of {all} consumer groups are not: {why}. Run the restore again: it only does what is left"
+        )
+    });
     let changed = done.iter().chain(&worked).map(|group| group.line.target.clone()).collect();
-    report.positions = done.into_iter().chain(worked).map(|group: GroupWork| group.line).collect();
-    report.positions.sort_by(|a, b| a.target.cmp(&b.target));
+    report.positions = group_lines(done.into_iter().chain(worked));
     if let Some(failure) = failure {
         return Err(undo(restore, changed, failure, report).await);
     }
     restore.state.groups.is_complete = true;
     Ok(())
-}
-
-/// The failure of a restore whose records are there and whose groups are not all as they should be.
-fn failed(groups: &[GroupWork]) -> Option<Failure> {
-    let reasons: Vec<_> = groups.iter().filter_map(|group| group.line.reason.as_deref()).collect();
-    let first = reasons.first()?;
-    let more = match reasons.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more groups)"),
-    };
-    let text = format!(
-        "all records are restored; the committed offsets of {} of {} consumer groups are not: {first}{more}. Run the \
-         restore again: it only does what is left",
-        reasons.len(),
-        groups.len()
-    );
-    // What passes by itself needs nobody: the run is tried again.
-    let may_pass = groups.iter().any(|group| group.may_pass);
-    Some(Failure::new(if may_pass { Code::BrokerFailed } else { Code::OffsetsNotCommitted }, text))
 }

@@ -44,7 +44,10 @@ pub(crate) async fn go_on_undoing(restore: &mut Restore<'_>, report: &mut Report
 /// Puts everything back; says so, or what could not be put back.
 async fn finish(restore: &mut Restore<'_>, undoing: Undoing, report: &mut Report) -> Failure {
     let Undoing { failure, changed } = undoing;
-    let saved = restore.state.groups.before.as_ref().map(|before| before.id.clone()).unwrap_or_default();
+    let Some(saved) = restore.state.groups.before.as_ref().map(|before| before.id.clone()) else {
+        let text = format!("{}. No committed offsets were saved that could be put back", failure.message);
+        return Failure::new(Code::Internal, text);
+    };
     match put_back(restore, &saved, &changed, report).await {
         Ok(count) => {
             report.outcome = "RolledBack".into();
