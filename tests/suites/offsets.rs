@@ -330,6 +330,36 @@ fn a_restore_that_fails_puts_offsets_back() {
     }
 }
 
+/// Groups that a restore has done before are not its to put back, nor to commit again: their consumers have gone on.
+#[test]
+fn what_was_done_before_stays_where_its_consumers_are() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("oe");
+    for group in ["oe-a", "oe-b", "oe-c"] {
+        commit(&bootstrap, group, "oe", &[30, 40]);
+    }
+    let backup = json!({"topics": ["oe"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("oe", &bootstrap, backup)).ok();
+    let spec = |groups: &[&str]| {
+        let mapping: serde_json::Map<_, _> = groups.iter().map(|g| ((*g).to_owned(), format!("{g}2").into())).collect();
+        let groups = json!({"include": groups, "mapping": mapping, "commit": true, "rollBackOnFailure": true});
+        let what =
+            json!({"from": "oe", "includeOffsetHeaders": false, "topicMapping": {"oe": "oe-new"}, "groups": groups});
+        bench.restore("oe", &bootstrap, what)
+    };
+    bench.run(&spec(&["oe-a"])).ok();
+    commit(&bootstrap, "oe-a2", "oe-new", &[70, 80]);
+    let live = member(&bootstrap, "oe-c2", "oe", "classic");
+    let all = ["oe-a", "oe-b", "oe-c"];
+    let ended = bench.run(&spec(&all));
+    assert_eq!(ended.report()["outcome"], "RolledBack", "{}", ended.stderr);
+    assert_eq!(offsets("oe-b2", "oe-new"), [None, None]);
+    drop(live);
+    bench.run(&spec(&all)).ok();
+    assert_eq!(offsets("oe-a2", "oe-new"), [Some(70), Some(80)], "its consumers have gone on");
+    assert_eq!(offsets("oe-b2", "oe-new"), [Some(30), Some(40)]);
+}
+
 /// 500 groups in one run.
 #[test]
 fn many_groups_are_reset_at_once() {

@@ -83,14 +83,16 @@ async fn put_back(
     if let Some(wrong) = ended.iter().find_map(|group| group.line.reason.clone()) {
         return Err(Failure::new(Code::OffsetsNotCommitted, wrong));
     }
-    for line in &mut report.positions {
+    let back: BTreeSet<_> = ended.into_iter().map(|group| group.line.target).collect();
+    for line in report.positions.iter_mut().filter(|line| back.contains(&line.target)) {
         line.outcome = GroupOutcome::RolledBack;
         line.done = 0;
     }
     // Whoever runs the restore again begins with offsets that are saved anew: consumers may have gone on meanwhile.
     let groups = &mut restore.state.groups;
     (groups.undoing, groups.before) = (None, None);
-    groups.done.clear();
+    // What was done for an earlier specification is not in these saved offsets: it stays done.
+    groups.done.retain(|target, _| !back.contains(target));
     restore.save().await?;
-    Ok(ended.len() as u64)
+    Ok(back.len() as u64)
 }
