@@ -32,5 +32,6 @@ pub mod schedule;
 mod schema;
 pub mod strimzi;
 pub mod ticks;
+pub mod trigger;
 pub mod update;
 pub mod validate;

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::finding::{Finding, Findings};
-use crate::oso;
 
 /// Kinds that never change.
 const FIXED: [&str; 1] = ["KafkaBackupInspection"];
@@ -106,26 +105,6 @@ fn without_suspend(document: &Value) -> Option<Value> {
     Some(spec)
 }
 
-/// The manual trigger of a group: the annotation whose new value asks for a run.
-#[must_use]
-pub fn trigger_annotation(group: &str) -> String {
-    if group == oso::GROUP { "kafka.oso.sh/trigger-backup".to_owned() } else { format!("{group}/trigger") }
-}
-
-/// Most characters of a trigger that a status keeps.
-const LONGEST_TRIGGER: usize = 128;
-
-/// The value of a trigger as a status keeps it: one that is long is told apart by its beginning and a digest.
-#[must_use]
-pub fn trigger_value(value: &str) -> String {
-    if value.chars().count() <= LONGEST_TRIGGER {
-        return value.to_owned();
-    }
-    let digest = blake3::hash(value.as_bytes()).to_hex();
-    let short = |text: &str, most: usize| text.chars().take(most).collect::<String>();
-    format!("{}...{}", short(value, LONGEST_TRIGGER / 2), short(&digest, 16))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -134,13 +113,6 @@ mod tests {
 
     fn fields(old: &Value, new: &Value) -> Vec<String> {
         check(old, new).into_iter().map(|finding| finding.field).collect()
-    }
-
-    #[test]
-    fn a_long_trigger_is_kept_short_and_told_apart() {
-        assert_eq!(trigger_value("monday"), "monday");
-        let long = |end: &str| trigger_value(&format!("{}{end}", "x".repeat(200_000)));
-        assert!(long("a").len() < 128 && long("a") == long("a") && long("a") != long("b"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! KafkaBackup of `kafka.oso.sh`.
 
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackup, RunClaim, Storage};
+use api::oso::{KafkaBackup, KafkaBackupStatus, RunClaim, Storage};
 use api::promise::Promise;
 use api::schedule::Schedule;
 use api::ticks;
@@ -86,10 +86,8 @@ impl Kind for KafkaBackup {
 
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
         let old = self.status.clone().unwrap_or_default();
-        let mut new = backup(&old, &self.spec, state, moment);
-        if self.is_new() {
-            new.last_trigger = self.trigger();
-        }
+        let seen = KafkaBackupStatus { last_trigger: self.settled_trigger(), ..old.clone() };
+        let mut new = backup(&seen, &self.spec, state, moment);
         ticks::note(&mut new, self, moment.now);
         if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
             message.push_str(&ticks::meanwhile_words(new.missed_ticks));

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use api::lower::job::Owner;
 use api::oso::{RunClaim, Storage};
+use api::trigger;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
@@ -113,14 +114,22 @@ pub trait Kind:
 
     /// The value of its trigger annotation.
     fn trigger(&self) -> Option<String> {
-        let name = api::update::trigger_annotation(&Self::group(&()));
-        self.annotations().get(&name).filter(|_| Self::TRIGGERED).map(|value| api::update::trigger_value(value))
+        let name = trigger::annotation(&Self::group(&()));
+        self.annotations().get(&name).filter(|_| Self::TRIGGERED).map(|value| trigger::kept(value))
+    }
+
+    /// The value of its trigger annotation that asks for nothing any more: the newest that was claimed, or the one that it was
+    /// made with.
+    fn settled_trigger(&self) -> Option<String> {
+        if !self.is_new() {
+            return self.last_trigger().cloned();
+        }
+        self.trigger().filter(|_| trigger::is_made_with(self.meta(), &trigger::annotation(&Self::group(&()))))
     }
 
     /// What the decisions need.
     fn subject(&self, now: Timestamp) -> Subject {
         let time = |text: &String| text.parse::<Timestamp>().ok();
-        let trigger = self.trigger();
         Subject {
             owner: self.owner(),
             generation: self.meta().generation.unwrap_or(0),
@@ -128,9 +137,8 @@ pub trait Kind:
             claim: self.claim().cloned(),
             last_schedule: self.last_schedule().and_then(time),
             since: self.since(now),
-            // One that the resource was made with (a copy from Git or from a backup of the cluster) asks for nothing.
-            last_trigger: if self.is_new() { trigger.clone() } else { self.last_trigger().cloned() },
-            trigger,
+            last_trigger: self.settled_trigger(),
+            trigger: self.trigger(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `backup`: make a KafkaBackup, or run one now.
 
 use api::oso::KafkaBackup;
+use api::trigger;
 use clap::{Args, Subcommand};
-use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
+use kube::{Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::kafka::{Kafka, storage};
@@ -167,8 +168,8 @@ pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -
             hint: format!("kubectl kafka-backup schedule resume {name} -n {}", cluster.namespace),
         });
     }
-    let trigger = screen.style.now.to_string();
-    let annotation = api::update::trigger_annotation(api::oso::GROUP);
+    let trigger = trigger::value(screen.style.now, object.meta());
+    let annotation = trigger::annotation(api::oso::GROUP);
     if write.dry_run == DryRun::Client {
         object.annotations_mut().insert(annotation, trigger.clone());
     } else {

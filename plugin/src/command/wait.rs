@@ -17,6 +17,8 @@ use crate::words::safe_lines;
 
 /// How often a resource is looked at while nothing says that it changed.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long one look may take: an API server that says nothing for so long is asked again.
+const SILENCE: Duration = Duration::from_secs(30);
 /// How often a line tells how far it is, where nobody watches.
 const TELL: Duration = Duration::from_secs(10);
 
@@ -109,9 +111,9 @@ pub(crate) async fn until_over<K>(
 ) -> Result<Ended, Error> {
     let end = Instant::now() + most;
     let (mut told, mut last): (Option<Instant>, String) = (None, String::new());
-    let mut trouble = None;
     loop {
-        let words = match tokio::time::timeout_at(end, look()).await {
+        let trouble;
+        let words = match tokio::time::timeout_at(end.min(Instant::now() + SILENCE), look()).await {
             Ok(Ok(object)) => {
                 trouble = None;
                 match progress(&object) {
@@ -131,7 +133,11 @@ pub(crate) async fn until_over<K>(
                 screen.progress(None);
                 return Err(error);
             }
-            Err(_) => "the API server does not answer".to_owned(),
+            Err(_) => {
+                let words = "the API server does not answer".to_owned();
+                trouble = Some(words.clone());
+                format!("{words}; asked again")
+            }
         };
         if screen.watched {
             screen.progress(Some(&words));
@@ -139,12 +145,11 @@ pub(crate) async fn until_over<K>(
             screen.say(&safe_lines(&words));
             (told, last) = (Some(Instant::now()), words);
         }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        woken(end.saturating_duration_since(Instant::now()).min(LOOK)).await;
+        if Instant::now() >= end {
             screen.progress(None);
             return Ok(Ended { verdict: None, trouble });
         }
-        woken(left.min(LOOK)).await;
     }
 }
 
@@ -174,6 +179,14 @@ mod tests {
         assert_eq!(ended.verdict, Some((true, "three".to_owned())));
         let late = waited(vec![Ok(1)]).await.unwrap();
         assert_eq!((late.verdict.clone(), late.because()), (None, ": cannot read it: connection refused".to_owned()));
+        let silent = async || std::future::pending::<Result<u32, Error>>().await;
+        let (mut screen, begun) = (Screen::silent(style(None)), Instant::now());
+        let going = |_: &u32| Progress::Going("on its way".to_owned());
+        let long = until_over(silent, async |_| {}, Duration::from_secs(60), &mut screen, going).await.unwrap();
+        assert_eq!((long.because(), begun.elapsed().as_secs()), (": the API server does not answer".to_owned(), 60));
+        let rest = async |most| tokio::time::sleep(most).await;
+        let long = until_over(async || Ok(1), rest, Duration::from_secs(60), &mut screen, going).await.unwrap();
+        assert_eq!((long.verdict.clone(), long.because()), (None, String::new()), "it answered each time");
         let gone = waited(vec![Ok(1), Err(Error::usage("it is not there", ""))]).await;
         assert!(matches!(gone, Err(Error::Usage { .. })), "what is gone does not come back");
     }

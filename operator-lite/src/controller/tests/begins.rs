@@ -33,6 +33,28 @@ fn a_trigger_that_was_there_from_the_beginning_asks_for_nothing() {
     });
 }
 
+/// An operator that is slow sees a new resource only after a run of it was asked for: that run begins.
+#[test]
+fn a_trigger_that_came_before_the_first_look_asks_for_a_run() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+        let context = server.context(Capacity::new(0, 0));
+        let mut object = backup("nightly");
+        object["spec"]["schedule"] = "0 0 1 1 1 *".into();
+        let created = object["metadata"]["creationTimestamp"].clone();
+        object["metadata"]["annotations"] = json!({"kafka.oso.sh/trigger-backup": "monday"});
+        let wrote = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Update", "time": created, "fieldsV1": fields});
+        object["metadata"]["managedFields"] = json!([
+            wrote("create", json!({"f:spec": {"f:topics": {}}})),
+            wrote("annotate", json!({"f:metadata": {"f:annotations": {"f:kafka.oso.sh/trigger-backup": {}}}})),
+        ]);
+        server.put(&at, object);
+        server.look::<KafkaBackup>(&at, &context).await;
+        let status = server.get(&at)["status"].clone();
+        assert_eq!((&status["run"]["trigger"], &status["lastTrigger"]), (&json!("manual"), &json!("monday")), "{status}");
+    });
+}
+
 /// A nightly schedule that is edited does not make up for the night; one that nobody touched does, and says so.
 #[test]
 fn an_edited_schedule_makes_up_for_nothing() {
