@@ -37,12 +37,12 @@ fn main() -> ExitCode {
     ExitCode::from(code as u8)
 }
 
-/// Tests name a place where the process shall end; release builds have no such places.
+/// Tests name a place where the process shall end, or wait for a file; release builds have no such places.
 #[cfg(debug_assertions)]
 #[allow(clippy::disallowed_methods)]
 fn arm_crash_point() {
     if let Ok(point) = std::env::var("KAFKA_BACKUP_CRASH_AT") {
-        contract::crash::arm(&point);
+        contract::crash::arm(&point, std::env::var_os("KAFKA_BACKUP_WAIT_FOR").map(Into::into));
     }
 }
 

@@ -207,6 +207,16 @@ impl Kafka {
         files.iter().flat_map(|path| fs::read(path).unwrap()).collect()
     }
 
+    /// Copies what the brokers have on disk: a folder for each node.
+    pub fn keep_logs(&self, to: &Path) {
+        for (number, node) in self.nodes.iter().enumerate() {
+            let place = to.join(number.to_string());
+            fs::create_dir_all(&place).unwrap();
+            let copied = Command::new("cp").arg("-r").arg(node.dir.join("data")).arg(&place).status().unwrap();
+            assert!(copied.success(), "{}", place.display());
+        }
+    }
+
     /// Starts a stopped node on its old data.
     pub fn restart(&mut self, node: usize) {
         self.launch(node);

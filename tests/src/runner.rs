@@ -151,6 +151,30 @@ impl Bench {
         ended(command.env("KAFKA_BACKUP_CRASH_AT", place).output().unwrap())
     }
 
+    /// Runs a specification with `-o json` to its end. At a place it is held up until `meanwhile` is done.
+    pub fn run_past(&self, place: &str, spec: &Value, meanwhile: impl FnOnce()) -> Ended {
+        let file = self.dir.path().join("go-on");
+        let reached = file.with_extension("reached");
+        for file in [&file, &reached] {
+            drop(std::fs::remove_file(file));
+        }
+        let mut command = self.command("run", spec, &["-o", "json"]);
+        command.env("KAFKA_BACKUP_CRASH_AT", place).env("KAFKA_BACKUP_WAIT_FOR", &file);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = std::time::Instant::now() + LONGEST;
+        while !reached.exists() && child.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let is_there = reached.exists();
+        if is_there {
+            meanwhile();
+        }
+        std::fs::write(&file, "").unwrap();
+        let ended = ended(child.wait_with_output().unwrap());
+        assert!(is_there, "{place} was not reached: {}", ended.stderr);
+        ended
+    }
+
     /// Runs a specification with `-o json` to its end, and says how much memory it had at most, in bytes.
     pub fn run_and_weigh(&self, spec: &Value) -> (Ended, u64) {
         weigh(self.spawn(spec))

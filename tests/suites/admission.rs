@@ -202,6 +202,28 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
     assert!(create(&restore("foreign")).unwrap_err().contains("does not let restores of namespace \"dev\""));
     annotate("staging,dev");
     create(&restore("foreign")).unwrap();
+    // Which Secrets of its own namespace it uses, and where, the owner of that backup decides, now or later.
+    cluster.ok(&["create", "serviceaccount", "-n", "dev", "eve"]);
+    let verbs = "--verb=create,get";
+    cluster.ok(&["create", "role", "-n", "dev", "restores", verbs, "--resource=kafkarestores.kafka.oso.sh"]);
+    cluster.ok(&["create", "rolebinding", "-n", "dev", "eve", "--role=restores", "--serviceaccount=dev:eve"]);
+    cluster.ok(&["create", "rolebinding", "-n", "prod", "eve", "--role=reader", "--serviceaccount=dev:eve"]);
+    let eve = cluster.account("dev", "eve");
+    let by_eve = |document: &Value| {
+        let output = cluster.kubectl_with(&eve, &["create", "-f", "-"], &document.to_string());
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let said = wait_for(PATIENCE, || match by_eve(&restore("by-eve")) {
+        Err(said) if said.contains("spec.backupRef.namespace") && !said.contains("may not restore") => Ok(said),
+        other => Err(format!("{other:?}")),
+    });
+    assert!(
+        said.contains("may not get secrets in namespace \"dev\"") && said.contains("into backupRef.storage"),
+        "{said}"
+    );
+    let mut own = restore("by-eve");
+    own["spec"]["backupRef"]["storage"] = json!({"storageType": "pvc", "pvc": {"claimName": "b"}});
+    by_eve(&own).unwrap();
     // The role for editing lets make pods: who has only the right to these kinds must not make them through us.
     cluster.ok(&["create", "serviceaccount", "-n", "dev", "bob"]);
     cluster.ok(&[
@@ -227,6 +249,30 @@ fn what_a_resource_does_for_its_author_the_author_must_be_allowed() {
         if said.contains("spec.image") { Ok(said) } else { Err(said) }
     });
     assert!(said.contains("may not create pods"), "{said}");
+}
+
+/// Behind a finalizer, an object that was deleted is there for as long as its author likes; runs of others may read it.
+#[test]
+fn what_is_going_is_judged_when_it_changes_and_can_always_go() {
+    let (cluster, ..) = cluster();
+    let mut held = backup("held", json!({}));
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    cluster.apply(&held).unwrap();
+    let kind = "kafkabackups.kafka.oso.sh";
+    cluster.ok(&["delete", kind, "held", "--wait=false"]);
+    let patch = |document: Value| {
+        let text = document.to_string();
+        let arguments = ["patch", kind, "held", "-n", "default", "--type=merge", "-p", &text];
+        let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, "");
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let said = patch(json!({"spec": {"compression": "gzip"}})).unwrap_err();
+    assert!(said.contains("spec.compression (\"gzip\"): must be one of none, lz4, zstd"), "{said}");
+    patch(json!({"spec": {"compression": "lz4"}})).unwrap();
+    patch(json!({"metadata": {"finalizers": []}})).unwrap();
+    wait_for(PATIENCE, || {
+        if cluster.get(kind, "default", "held").is_null() { Ok(()) } else { Err("it is there".to_owned()) }
+    });
 }
 
 #[test]

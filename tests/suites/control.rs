@@ -315,24 +315,15 @@ fn what_comes_later_is_refused_by_name() {
     let object = cluster
         .wait(BACKUPS, "later", "held", "told", |object| is(object, "RetentionActive", "False", "NotImplemented"));
     assert!(condition(&object, "RetentionActive")["message"].as_str().unwrap().contains("spec.retention"));
-    let reset = json!({
-        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaOffsetReset", "metadata": {"name": "reset", "namespace": "later"},
-        "spec": {"kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "consumerGroups": ["shop"], "resetStrategy": "from-mapping"},
-    });
     let strimzi = |group: &str| {
         json!({
             "apiVersion": format!("{group}/v1alpha1"), "kind": "KafkaBackup", "metadata": {"name": "events", "namespace": "later"},
             "spec": {"strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}}},
         })
     };
-    cluster.apply(&reset).unwrap();
     cluster.apply(&strimzi("backup.strimzi.io")).unwrap();
     cluster.apply(&strimzi("kafkabackup.com")).unwrap();
-    for (kind, name) in [
-        ("kafkaoffsetresets.kafka.oso.sh", "reset"),
-        ("kafkabackups.backup.strimzi.io", "events"),
-        ("kafkabackups.kafkabackup.com", "events"),
-    ] {
+    for (kind, name) in [("kafkabackups.backup.strimzi.io", "events"), ("kafkabackups.kafkabackup.com", "events")] {
         cluster.wait(kind, "later", name, "told", |object| is(object, "Stalled", "True", "NotImplemented"));
     }
     assert!(cluster.list("jobs", "later").is_empty(), "nothing was started");

@@ -477,6 +477,12 @@ fn source_offsets_are_found_in_the_target() {
         let next_in_source = source.iter().find(|seen| seen.offset >= from).map(Seen::content);
         let next_in_target = target.iter().find(|seen| seen.offset >= to).map(Seen::content);
         assert_eq!(next_in_source, next_in_target, "offset {from} -> {to}");
+        let expected = match source.iter().find(|seen| seen.offset >= from) {
+            Some(seen) if seen.offset == from => "record",
+            Some(_) => "next-record",
+            None => "end",
+        };
+        assert_eq!(row["found"], expected, "offset {from}: {row}");
     }
 }
 

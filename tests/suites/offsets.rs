@@ -1,10 +1,10 @@
 //! Resets and rollbacks of committed offsets, and restores that put back what they changed: with librdkafka and Kafka's own
 //! tools as judges.
 
-use harness::consumers::{commit, committed, member, printed, read_share_group};
+use harness::consumers::{commit, committed, member, next, printed, read_share_group};
 use harness::kafka::Kafka;
 use harness::load::{self, Make};
-use harness::oracle;
+use harness::oracle::{self, Seen};
 use harness::pair::source;
 use harness::runner::Bench;
 use serde_json::{Value, json};
@@ -358,6 +358,213 @@ fn what_was_done_before_stays_where_its_consumers_are() {
     bench.run(&spec(&all)).ok();
     assert_eq!(offsets("oe-a2", "oe-new"), [Some(70), Some(80)], "its consumers have gone on");
     assert_eq!(offsets("oe-b2", "oe-new"), [Some(30), Some(40)]);
+}
+
+/// The records that a group reads next in the source and in the copy are the same, or both are at the end.
+fn assert_follows(group: &str, (from, stood): (&str, i64), to: &str) {
+    let bootstrap = source().bootstrap();
+    let at = offsets(group, to)[0].unwrap_or_else(|| panic!("{group} has no offset of {to}"));
+    let content = |topic: &str, offset| next(&bootstrap, topic, 0, offset).map(|seen: Seen| seen.content());
+    assert_eq!(content(to, at), content(from, stood), "{group}: {from} {stood} -> {to} {at}");
+}
+
+/// Groups go where a restore put their records: those that it knew, and one that began to read later.
+#[test]
+fn groups_follow_a_restore_by_its_mapping() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    load::create(&bootstrap, "of", 1, 1, &[]);
+    let part = |from: i64| (from..from + 10).map(|n| Make::new(n, 0)).collect::<Vec<_>>();
+    load::transactions(&bootstrap, "of", "of", (0..9).map(|round| (part(round * 10), round % 3 != 1)).collect());
+    let known = [("of-start", 0), ("of-marker", 10), ("of-aborted", 14), ("of-mid", 25), ("of-end", 99)];
+    for (group, offset) in known {
+        commit(&bootstrap, group, "of", &[offset]);
+    }
+    let backup = json!({"topics": ["of"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("of", &bootstrap, backup)).ok();
+    let what = json!({
+        "from": "of", "includeOffsetHeaders": false, "topicMapping": {"of": "of-new"},
+        "groups": {"include": ["of-*"], "saveMapping": true},
+    });
+    let restored = bench.restore("of", &bootstrap, what);
+    let report = bench.run(&restored).ok().report();
+    assert_eq!(offsets("of-mid", "of-new"), [None], "it only computes");
+    let path = report["offsetMapping"].as_str().unwrap_or_else(|| panic!("{report}"));
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let entry = &file["entries"]["of-new/0"];
+    assert_eq!(
+        (&entry["source_topic"], &entry["source_first_offset"], &entry["target_first_offset"]),
+        (&json!("of"), &json!(0), &json!(0))
+    );
+    let lengths: i64 =
+        file["detailed_mappings"]["of-new/0"].as_array().unwrap().iter().map(|run| run["len"].as_i64().unwrap()).sum();
+    assert_eq!(lengths, 60, "three of nine transactions were rolled back: {file}");
+    // One that the recovery point does not have, and one that stands in the copy already.
+    commit(&bootstrap, "of-late", "of", &[47]);
+    commit(&bootstrap, "of-there", "of-new", &[12]);
+    let mut groups: Vec<_> = known.iter().map(|(group, _)| *group).collect();
+    groups.extend(["of-late", "of-there"]);
+    let to = |path: &str| json!({"mapping": {"path": path}});
+    let mut lost = reset(&bench, "of-lost", to(path), json!({"groups": ["of-mid", "of-lost"]}));
+    commit(&bootstrap, "of-lost", "of", &[5_000]);
+    bench.run(&lost).fails(
+        "KB4010",
+        4,
+        &["of-lost", "offset 5000 of of/0 is not among the offsets that were restored"],
+    );
+    assert_eq!(offsets("of-mid", "of-new"), [None], "nothing is written where one leads nowhere");
+    let spec = reset(&bench, "of", to(path), json!({"groups": groups}));
+    // Killed after a commit: what is translated already is not translated again.
+    assert_eq!(bench.run_to("offsets-committed:3", &spec).code, -1);
+    assert_eq!(bench.run_to("committing-offsets:4", &spec).code, -1);
+    bench.run(&spec).ok();
+    for (group, stood) in known.into_iter().chain([("of-late", 47)]) {
+        assert_follows(group, ("of", stood), "of-new");
+    }
+    assert_eq!(offsets("of-there", "of-new"), [Some(12)]);
+    assert_eq!(offsets("of-late", "of"), [Some(47)], "what it has in the source stays");
+    // A file of form 1, as other tools wrote it: a pair for each record, the group's place left to be looked up.
+    let runs = file["detailed_mappings"]["of-new/0"].as_array().unwrap();
+    let number = |run: &Value, field: &str| run[field].as_i64().unwrap();
+    let pairs: Vec<_> = runs
+        .iter()
+        .flat_map(|run| {
+            (0..number(run, "len")).map(|n| (number(run, "source_start") + n, number(run, "target_start") + n))
+        })
+        .map(|(source, target)| json!({"source_offset": source, "target_offset": target, "timestamp": 0}))
+        .collect();
+    let mut entry = entry.clone();
+    entry
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !name.starts_with("source_topic") && !name.starts_with("source_part"));
+    let first = json!({
+        "entries": {"of-new/0": entry}, "detailed_mappings": {"of-new/0": pairs}, "source_cluster_id": null, "target_cluster_id": null,
+        "created_at": 1, "consumer_groups": {"of-first": {"group_id": "of-first", "offsets": {"of-new": {"0":
+            {"source_offset": 14, "target_offset": null, "timestamp": 0, "metadata": null}}}}},
+    });
+    let text = first.to_string();
+    std::fs::write(bench.archive().join("pairs.json"), &text).unwrap();
+    std::fs::write(bench.archive().join("cut.json"), &text[..text.len() / 2]).unwrap();
+    bench.run(&reset(&bench, "of-first", to("pairs.json"), json!({}))).ok();
+    assert_follows("of-first", ("of", 14), "of-new");
+    lost["offsetReset"] = json!({"groups": ["of-mid"], "to": to("cut.json")});
+    bench.run(&lost).fails("KB4001", 4, &["cut.json", "is cut short"]);
+    lost["offsetReset"]["to"] = to("none.json");
+    bench.run(&lost).fails("KB4010", 4, &["there is no offset mapping none.json"]);
+}
+
+/// What a group that nothing was sent to has done meanwhile is its own: neither is its position put back, nor does it keep
+/// those of others from it.
+#[test]
+fn a_restore_that_fails_leaves_groups_alone_that_it_did_not_change() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("oh");
+    topic("oh-other");
+    for group in ["oh-a", "oh-b"] {
+        commit(&bootstrap, group, "oh", &[30, 40]);
+    }
+    commit(&bootstrap, "oh-b2", "oh-other", &[5, 6]);
+    let backup = json!({"topics": ["oh"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("oh", &bootstrap, backup)).ok();
+    let groups = json!({"include": ["oh-a", "oh-b"], "mapping": {"oh-a": "oh-a2", "oh-b": "oh-b2"}, "commit": true, "rollBackOnFailure": true});
+    let what = json!({"from": "oh", "includeOffsetHeaders": false, "topicMapping": {"oh": "oh-new"}, "groups": groups});
+    let spec = bench.restore("oh", &bootstrap, what);
+    assert_eq!(bench.run_to("all-produced", &spec).code, -1);
+    // Its consumer began after the offsets were saved, and has gone on.
+    commit(&bootstrap, "oh-b2", "oh-other", &[50, 60]);
+    let live = member(&bootstrap, "oh-b2", "oh-other", "classic");
+    let ended = bench.run(&spec);
+    assert_eq!(ended.report()["outcome"], "RolledBack", "{}", ended.stderr);
+    assert_eq!(
+        (offsets("oh-a2", "oh-new"), offsets("oh-b2", "oh-other")),
+        (vec![None, None], vec![Some(50), Some(60)])
+    );
+    drop(live);
+    // Records and configs are final: nothing takes them back, and the next run has the groups left to do only.
+    let released = bench.call("release", &spec, &[]).ok().stdout;
+    assert!(released.contains("no unfinished restore"), "{released}");
+    let report = bench.run(&spec).ok().report();
+    assert_eq!((&report["outcome"], &report["records"]), (&json!("Completed"), &json!(0)), "{report}");
+    assert_eq!(
+        (offsets("oh-b2", "oh-new"), offsets("oh-b2", "oh-other")),
+        (vec![Some(30), Some(40)], vec![Some(50), Some(60)])
+    );
+}
+
+/// A consumer that commits between our commit and the look at it: the run says so, with both offsets.
+#[test]
+fn a_consumer_that_commits_in_between_is_named() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("oi");
+    commit(&bootstrap, "oi", "oi", &[30, 40]);
+    let spec = reset(&bench, "oi", json!("earliest"), json!({}));
+    let ended = bench.run_past("offsets-committed", &spec, || commit(&bootstrap, "oi", "oi", &[33, 0]));
+    let report = ended.report();
+    ended.fails("KB2017", 4, &["oi/0: offset 0 was committed, and offset 33 is there now", "\"oi\""]);
+    let at = &line(&report, "oi")["offsets"];
+    assert_eq!(
+        (&at[0]["offset"], &at[0]["readBack"], &at[1]["readBack"]),
+        (&json!(0), &json!(33), &json!(0)),
+        "{report}"
+    );
+    // A member that joins after the first look: its group is named, and nothing of it is changed.
+    commit(&bootstrap, "oi-2", "oi", &[30, 40]);
+    let mut live = None;
+    let spec = reset(&bench, "oi-2", json!("latest"), json!({"groups": ["oi-2"]}));
+    let ended =
+        bench.run_past("committing-offsets", &spec, || live = Some(member(&bootstrap, "oi-2", "oi", "classic")));
+    ended.fails("KB2017", 4, &["oi-2", "has members now; stop its consumers"]);
+    assert_eq!(offsets("oi-2", "oi"), [Some(30), Some(40)]);
+    drop(live);
+}
+
+/// Groups that an earlier attempt could not work on are saved before a later one changes them; what the run does not change, a
+/// rollback leaves alone.
+#[test]
+fn what_a_later_attempt_changes_is_saved_too() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("oj");
+    topic("oj-other");
+    for group in ["oj-a", "oj-b"] {
+        commit(&bootstrap, group, "oj", &[30, 40]);
+        commit(&bootstrap, group, "oj-other", &[5, 6]);
+    }
+    let live = member(&bootstrap, "oj-b", "oj", "classic");
+    let more = json!({"groups": ["oj-a", "oj-b"], "topics": ["oj"], "continueOnError": true});
+    let spec = reset(&bench, "oj", json!("earliest"), more);
+    bench.run(&spec).fails("KB2017", 4, &["1 of 2 consumer groups"]);
+    drop(live);
+    commit(&bootstrap, "oj-b", "oj", &[31, 41]);
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(offsets("oj-b", "oj"), [Some(0), Some(0)]);
+    assert!(report["warnings"].to_string().contains("1 consumer group that it has done are left alone"), "{report}");
+    // Both go on in a topic that the run did not touch.
+    for group in ["oj-a", "oj-b"] {
+        commit(&bootstrap, group, "oj-other", &[70, 80]);
+    }
+    let back = bench.run(&rollback(&bench, "oj", &report["offsetsBefore"]["id"], json!({}))).ok().report();
+    assert_eq!(offsets("oj-a", "oj"), [Some(30), Some(40)], "{back}");
+    assert_eq!(offsets("oj-b", "oj"), [Some(31), Some(41)], "{back}");
+    assert!(["oj-a", "oj-b"].iter().all(|group| offsets(group, "oj-other") == [Some(70), Some(80)]), "{back}");
+}
+
+/// Offsets of a topic that was deleted and made again mean other records.
+#[test]
+fn offsets_of_a_topic_that_was_made_again_are_not_put_back() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("oq");
+    topic("oq-cut");
+    for topic in ["oq", "oq-cut"] {
+        commit(&bootstrap, "oq", topic, &[90, 40]);
+    }
+    let report = bench.run(&reset(&bench, "oq", json!("earliest"), json!({}))).ok().report();
+    load::delete(&bootstrap, "oq");
+    topic("oq");
+    load::delete_records(&bootstrap, "oq-cut", 1, 60);
+    let back = bench.run(&rollback(&bench, "oq", &report["offsetsBefore"]["id"], json!({}))).ok().report();
+    let warnings = back["warnings"].to_string();
+    assert!(warnings.contains("oq/0, which was deleted and made again") && warnings.contains("begins at 60"), "{back}");
+    assert_eq!((offsets("oq", "oq-cut"), offsets("oq", "oq")), (vec![Some(90), Some(60)], vec![None, None]));
 }
 
 /// 500 groups in one run.

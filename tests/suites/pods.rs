@@ -436,6 +436,20 @@ fn the_full_restore_of_the_documents_does_all_that_it_says() {
         }
     }
     assert!(places.values().collect::<std::collections::BTreeSet<_>>().len() > 3, "keys are spread");
+    // Its groups are found again by what it wrote, also without its name.
+    let path = done["status"]["offsetMappingPath"].as_str().unwrap_or_else(|| panic!("{}", done["status"]));
+    assert!(path.starts_with("s3://") && path.ends_with("/offset-mapping.json"), "{path}");
+    let block = json!({"kafkaCluster": team.cluster_block(), "consumerGroups": ["full-group"], "resetStrategy": "from-mapping"});
+    for (name, more) in
+        [("follow", json!({"offsetMappingRef": {"restoreName": "production-restore"}})), ("follow-newest", json!({}))]
+    {
+        commit(&bootstrap, "full-group", "restored-orders", &[0; 6]);
+        let spec = with(with(block.clone(), &json!({"stateStorage": team.storage()})), &more);
+        world.cluster.apply(&team.object("KafkaOffsetReset", name, spec)).unwrap();
+        team.done(RESETS, name);
+        let at = |list: Vec<Option<(i64, String)>>| list.into_iter().map(|at| at.map(|(at, _)| at)).collect::<Vec<_>>();
+        assert_eq!(at(committed(&bootstrap, "full-group", "restored-orders")), at(offsets.clone()), "{name}");
+    }
 }
 
 /// Two tiers on one cluster, in one bucket: what matters often, the rest seldom; neither disturbs the other.

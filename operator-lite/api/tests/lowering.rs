@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 
 use api::document::KINDS;
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackup, KafkaBackupSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, KafkaRestoreSpec};
-use contract::RunSpec;
+use api::oso::{
+    KafkaBackup, KafkaBackupSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, KafkaRestoreSpec, ResetStrategy,
+};
+use contract::{MappingPlace, RunSpec};
 use serde_json::{Value, json};
 
 /// Field below `spec`, its value, where it shows in the run's specification, and as what.
@@ -68,7 +70,9 @@ fn lowered(kind: &str, spec: Value) -> Value {
         "KafkaOffsetReset" => {
             let spec: KafkaOffsetResetSpec = serde_json::from_value(spec).unwrap();
             let place = spec.state_storage.clone().unwrap_or_else(place);
-            lower::offset_reset(identity(), &spec, &place).unwrap()
+            let from = || MappingPlace { path: "m/offset-mapping.json".into(), storage: None };
+            let mapping = (spec.reset_strategy == ResetStrategy::FromMapping).then(from);
+            lower::offset_reset(identity(), &spec, &place, mapping).unwrap()
         }
         "KafkaOffsetRollback" => {
             let spec: KafkaOffsetRollbackSpec = serde_json::from_value(spec).unwrap();
@@ -360,6 +364,8 @@ fn restore_effects() -> Vec<Effect> {
         ("offsetReset", reset("auto"), "/restore/groups/commit", json!(true)),
         ("offsetReset", reset("manual"), "/restore/groups/commit", json!(false)),
         ("offsetReset", reset("dry_run"), "/restore/groups/commit", json!(false)),
+        ("offsetReset", reset("auto"), "/restore/groups/saveMapping", json!(true)),
+        ("offsetReset", reset("dry_run"), "/restore/groups/saveMapping", json!(null)),
         ("defaultReplicationFactor", json!(3), "/restore/defaultReplicationFactor", json!(3)),
         ("includeOffsetHeaders", json!(false), "/restore/includeOffsetHeaders", json!(false)),
     ]
@@ -371,6 +377,7 @@ fn reset_effects() -> Vec<Effect> {
         ("consumerGroups", json!(["a", "b"]), "/offsetReset/groups", json!(["a", "b"])),
         ("resetStrategy", json!("to-earliest"), to, json!("earliest")),
         ("resetStrategy", json!("to-latest"), to, json!("latest")),
+        ("resetStrategy", json!("from-mapping"), to, json!({"mapping": {"path": "m/offset-mapping.json"}})),
         ("topics", json!(["t"]), "/offsetReset/topics", json!(["t"])),
         ("parallelism", json!(7), "/offsetReset/parallelism", json!(7)),
         // More than a run takes: as many as it takes.

@@ -1,9 +1,14 @@
 //! KafkaOffsetReset and KafkaOffsetRollback of `kafka.oso.sh`.
 
+use std::collections::BTreeSet;
+
 use api::lower::{self, Identity};
-use api::oso::{KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, Storage};
-use contract::{RunRef, RunSpec, StoreSpec};
-use kube::{Api, ResourceExt};
+use api::oso::{
+    KafkaCluster, KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, ResetStrategy, Storage,
+};
+use contract::{MappingPlace, RunRef, RunSpec, StoreSpec};
+use kube::api::ListParams;
+use kube::{Api, Resource, ResourceExt};
 
 use super::Context;
 use super::kind::{Kind, Pending, runs_once};
@@ -13,14 +18,17 @@ use crate::status::{offset_reset, offset_rollback};
 impl Kind for KafkaOffsetReset {
     runs_once!(offset_reset);
 
-    fn not_implemented(&self) -> Vec<&'static str> {
-        lower::offset_reset_not_yet(&self.spec)
-    }
-
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let identity = Identity { namespace: self.namespace().unwrap_or_default(), name: self.name_any(), run };
         let storage = place_of(self, context)?;
-        lower::offset_reset(identity, &self.spec, storage).map_err(|finding| Err(finding.into()))
+        let mapping = match self.spec.reset_strategy {
+            ResetStrategy::FromMapping => Some(mapping_of(self, context).await?),
+            ResetStrategy::ToEarliest
+            | ResetStrategy::ToLatest
+            | ResetStrategy::ToTimestamp
+            | ResetStrategy::ToOffset => None,
+        };
+        lower::offset_reset(identity, &self.spec, storage, mapping).map_err(|finding| Err(finding.into()))
     }
 }
 
@@ -45,7 +53,90 @@ impl Kind for KafkaOffsetRollback {
     }
 }
 
-/// Where the saved positions are, and their name where another resource knows it.
+/// Where the offset mapping of a reset lies: in the volume or the storage that is named, else where the named restore wrote it,
+/// else the newest finished one.
+async fn mapping_of(reset: &KafkaOffsetReset, context: &Context) -> Result<MappingPlace, Result<Pending, Error>> {
+    let namespace = reset.namespace().unwrap_or_default();
+    let reference = reset.spec.offset_mapping_ref.clone().unwrap_or_default();
+    let path = reference.path.filter(|path| !path.is_empty());
+    if let Some(claim) = reference.pvc_name.filter(|name| !name.is_empty()) {
+        let path = path.unwrap_or_else(|| "offset-mapping.json".to_owned());
+        return Ok(MappingPlace {
+            path: path.trim_matches('/').to_owned(),
+            storage: Some(lower::offset_volume(&claim)),
+        });
+    }
+    let restore = match (reference.restore_name.filter(|name| !name.is_empty()), &path) {
+        (Some(name), _) => find(context, &namespace, &name, "spec.offsetMappingRef.restoreName").await?,
+        // Beside the saved positions.
+        (None, Some(path)) => return Ok(MappingPlace { path: path.clone(), storage: None }),
+        (None, None) => newest_restore(reset, context, &namespace).await?,
+    };
+    let path = match path {
+        Some(path) => path,
+        None => mapping_path(&restore)?,
+    };
+    Ok(MappingPlace { path, storage: Some(state_store(&restore, context).await?) })
+}
+
+/// Where a restore wrote its offset mapping, as its status says.
+fn mapping_path(restore: &KafkaRestore) -> Result<String, Result<Pending, Error>> {
+    let name = restore.name_any();
+    let status = restore.status.clone().unwrap_or_default();
+    let text = match (status.phase.as_deref(), status.offset_mapping_path) {
+        (Some("Completed"), Some(path)) => return Ok(path),
+        (Some("Completed"), None) => format!(
+            "KafkaRestore {name:?} wrote no offset mapping: it takes autoConsumerGroups, or offsetReset with another strategy \
+             than dry_run; restore with one of them, or name the file with path"
+        ),
+        (Some("Failed" | "RolledBack"), _) => {
+            format!("KafkaRestore {name:?} failed; name a restore that is completed, or the file with path")
+        }
+        _ => return Err(Ok(("RestoreNotFinished", format!("KafkaRestore {name:?} is not finished yet")))),
+    };
+    Err(Ok(("NoOffsetMapping", format!("spec.offsetMappingRef: {text}"))))
+}
+
+/// The restore into the same cluster that finished last and wrote a mapping.
+async fn newest_restore(
+    reset: &KafkaOffsetReset,
+    context: &Context,
+    namespace: &str,
+) -> Result<KafkaRestore, Result<Pending, Error>> {
+    let all = Api::<KafkaRestore>::namespaced(context.client.clone(), namespace).list(&ListParams::default()).await;
+    let all = all.map_err(|error| Err(error.into()))?;
+    let brokers = |cluster: &KafkaCluster| cluster.bootstrap_servers.iter().cloned().collect::<BTreeSet<_>>();
+    let here = brokers(&reset.spec.kafka_cluster);
+    let fits = |restore: &KafkaRestore| {
+        restore.meta().deletion_timestamp.is_none()
+            && brokers(&restore.spec.kafka_cluster) == here
+            && mapping_path(restore).is_ok()
+    };
+    let ended = |restore: &KafkaRestore| restore.status.as_ref().and_then(|status| status.completion_time.clone());
+    all.items.into_iter().filter(fits).max_by_key(ended).ok_or_else(|| {
+        let text = "spec.offsetMappingRef: no finished restore of this namespace into this cluster wrote an offset mapping; \
+                    name the restore, or the file";
+        Ok(("NoOffsetMapping", text.to_owned()))
+    })
+}
+
+/// Where the state of a restore is, and what it wrote beside it.
+async fn state_store(restore: &KafkaRestore, context: &Context) -> Result<StoreSpec, Result<Pending, Error>> {
+    let run = restore.lower(context, None).await?;
+    let state = run.restore.and_then(|part| part.state_storage);
+    Ok(state.unwrap_or(run.storage))
+}
+
+/// Where a restore saves the positions of its groups.
+async fn saving_store(restore: &KafkaRestore, context: &Context) -> Result<StoreSpec, Result<Pending, Error>> {
+    let run = restore.lower(context, None).await?;
+    let part = run.restore;
+    let own = part.as_ref().and_then(|part| part.groups.as_ref()).and_then(|groups| groups.saving.storage.clone());
+    Ok(own.or(part.and_then(|part| part.state_storage)).unwrap_or(run.storage))
+}
+
+/// Where the saved positions are, and their name where another resource knows it. `stateStorage` counts more than where the
+/// other resource says that it saved them: that one may be gone by now, or another.
 async fn saved(
     spec: &KafkaOffsetRollbackSpec,
     context: &Context,
@@ -53,40 +144,49 @@ async fn saved(
 ) -> Result<(StoreSpec, Option<String>), Result<Pending, Error>> {
     let reference = &spec.snapshot_ref;
     let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let (store, id) = match (set(&reference.restore_ref), set(&reference.offset_reset_ref), set(&reference.pvc_name)) {
+    let own = spec.state_storage.as_ref().map(stored).transpose()?;
+    match (set(&reference.restore_ref), set(&reference.offset_reset_ref), set(&reference.pvc_name)) {
         (Some(name), _, _) => {
-            let restore: KafkaRestore = find(context, namespace, &name, "restoreRef").await?;
+            let field = "spec.snapshotRef.restoreRef";
+            let restore: KafkaRestore = find(context, namespace, &name, field).await?;
             let status = restore.status.as_ref().and_then(|status| status.rollback.as_ref());
-            let id = status.and_then(|rollback| rollback.snapshot_id.clone());
-            let run = restore.lower(context, None).await?;
-            let groups = run.restore.as_ref().and_then(|part| part.groups.as_ref());
-            let own = groups.and_then(|groups| groups.saving.storage.clone());
-            let state = run.restore.as_ref().and_then(|part| part.state_storage.clone());
-            (Some(own.or(state).unwrap_or(run.storage)), Some(known::<KafkaRestore>(id, &name, "restoreRef")?))
+            let id = known::<KafkaRestore>(status.and_then(|status| status.snapshot_id.clone()), &name, field)?;
+            let store = match own {
+                Some(own) => own,
+                None => saving_store(&restore, context).await?,
+            };
+            Ok((store, Some(id)))
         }
         (None, Some(name), _) => {
-            let reset: KafkaOffsetReset = find(context, namespace, &name, "offsetResetRef").await?;
+            let field = "spec.snapshotRef.offsetResetRef";
+            let reset: KafkaOffsetReset = find(context, namespace, &name, field).await?;
             let id = reset.status.as_ref().and_then(|status| status.snapshot_id.clone());
-            let store = stored(place_of(&reset, context)?)?;
-            (Some(store), Some(known::<KafkaOffsetReset>(id, &name, "offsetResetRef")?))
+            let id = known::<KafkaOffsetReset>(id, &name, field)?;
+            let store = match own {
+                Some(own) => own,
+                None => stored(place_of(&reset, context)?)?,
+            };
+            Ok((store, Some(id)))
         }
-        (None, None, Some(claim)) => (Some(lower::offset_volume(&claim)), None),
-        (None, None, None) => (context.offsets_storage.as_deref().map(stored).transpose()?, None),
-    };
-    let own = spec.state_storage.as_ref().map(stored).transpose()?;
-    let store = own.or(store).ok_or_else(|| {
-        let text = "spec.stateStorage: it is not known where the saved positions are; name the place, or restoreRef or \
-                    offsetResetRef in spec.snapshotRef";
-        Ok(("NoPlaceForOffsets", text.to_owned()))
-    })?;
-    Ok((store, id))
+        (None, None, Some(claim)) => Ok((lower::offset_volume(&claim), None)),
+        (None, None, None) => {
+            let store =
+                own.map_or_else(|| context.offsets_storage.as_deref().map(stored).transpose(), |own| Ok(Some(own)))?;
+            let nowhere = || {
+                let text = "spec.stateStorage: it is not known where the saved positions are; name the place, or restoreRef or \
+                            offsetResetRef in spec.snapshotRef";
+                Ok(("NoPlaceForOffsets", text.to_owned()))
+            };
+            Ok((store.ok_or_else(nowhere)?, None))
+        }
+    }
 }
 
 fn stored(storage: &Storage) -> Result<StoreSpec, Result<Pending, Error>> {
     lower::offset_store(storage).map_err(|finding| Err(finding.into()))
 }
 
-/// The resource that saved the positions.
+/// Another resource that `field` names. One that is being deleted is gone: what it says is judged by nobody any more.
 async fn find<K: Kind>(
     context: &Context,
     namespace: &str,
@@ -94,23 +194,20 @@ async fn find<K: Kind>(
     field: &str,
 ) -> Result<K, Result<Pending, Error>> {
     let found = Api::<K>::namespaced(context.client.clone(), namespace).get_opt(name).await;
-    found.map_err(|error| Err(error.into()))?.ok_or_else(|| {
+    let found = found.map_err(|error| Err(error.into()))?;
+    found.filter(|found| found.meta().deletion_timestamp.is_none()).ok_or_else(|| {
         let text = format!(
-            "spec.snapshotRef.{field}: there is no {} {name:?} in namespace {namespace:?}; correct the name, or name the saved \
-             positions and stateStorage",
+            "{field}: there is no {} {name:?} in namespace {namespace:?}; correct the name, or say where the file is",
             K::kind(&())
         );
-        Ok(("SnapshotNotFound", text))
+        Ok(("ReferenceNotFound", text))
     })
 }
 
 /// The name of what it saved.
 fn known<K: Kind>(id: Option<String>, name: &str, field: &str) -> Result<String, Result<Pending, Error>> {
     id.ok_or_else(|| {
-        let text = format!(
-            "spec.snapshotRef.{field}: {} {name:?} has saved no positions, or its run is not over",
-            K::kind(&())
-        );
+        let text = format!("{field}: {} {name:?} has saved no positions, or its run is not over", K::kind(&()));
         Ok(("SnapshotNotFound", text))
     })
 }

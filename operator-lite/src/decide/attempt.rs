@@ -56,6 +56,8 @@ pub struct Said {
     pub gaps: u64,
     /// Where the offsets are that consumer groups had before a restore changed them.
     pub offsets_before: Option<OffsetsBefore>,
+    /// Where the offset mapping of a restore is.
+    pub offset_mapping: Option<String>,
     /// Consumer groups whose offsets a restore committed, or computed only.
     pub groups: u64,
     /// Those of them whose offsets are not as they should be.
@@ -89,6 +91,7 @@ impl From<Report> for Said {
             groups: lengths.positions,
             failed_groups: lengths.failed_positions,
             offsets_before: report.offsets_before,
+            offset_mapping: report.offset_mapping,
             positions: report.positions,
             began: report.started_at,
             ended: report.finished_at,

@@ -47,6 +47,7 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
         new.recovery_point.clone_from(&said.point);
         new.plan_fingerprint.clone_from(&said.plan_fingerprint);
         new.rollback = said.offsets_before.clone().map(saved).or(new.rollback.take());
+        new.offset_mapping_path = said.offset_mapping.clone().or(new.offset_mapping_path.take());
         new.plan = said.plan.clone().filter(|_| spec.dry_run || only_computes(spec));
     }
     let rolled_back = verdict.said().is_some_and(|said| said.outcome == "RolledBack");
@@ -66,9 +67,21 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
     } else if rolled_back {
         ("RolledBack", "RolledBack", verdict.message.clone())
     } else {
-        ("Failed", verdict.reason.as_str(), verdict.message.clone())
+        ("Failed", verdict.reason.as_str(), verdict.message.clone() + not_put_back(new, spec, verdict))
     };
     new.common().conclude((claim, verdict), phase, reason, &text, moment);
+}
+
+/// What a person has to know of offsets that should have been put back.
+fn not_put_back(status: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, verdict: &Verdict) -> &'static str {
+    let asked = spec.rollback.as_ref().is_some_and(|rollback| rollback.auto_rollback_on_failure);
+    // Without its last report it is not known how far it came.
+    let began = verdict.said().is_none_or(|said| said.groups > 0);
+    if asked && began && status.rollback.is_some() {
+        "; committed offsets that it changed are not all put back: a KafkaOffsetRollback with snapshotRef.restoreRef does that"
+    } else {
+        ""
+    }
 }
 
 /// Offsets that were saved before the restore changed them.

@@ -31,6 +31,7 @@ consumers first. --plan writes nothing, and shows where each partition would go.
 Examples:
   kubectl kafka-backup offsets reset replay --backup nightly --groups shop --to earliest --plan --wait
   kubectl kafka-backup offsets reset replay --backup nightly --groups shop --to 2026-11-19T08:00:00Z --topics orders --wait
+  kubectl kafka-backup offsets reset follow --backup nightly --groups shop --from-restore back --wait
 
 Exit code 1: the offsets of some group are not set.")]
     Reset(Box<Reset>),
@@ -60,8 +61,11 @@ pub struct Reset {
     #[arg(long, value_name = "GROUPS", value_delimiter = ',', required = true)]
     groups: Vec<String>,
     /// earliest, latest, an offset, or a time
-    #[arg(long, value_name = "TO", value_parser = to)]
-    to: To,
+    #[arg(long, value_name = "TO", value_parser = to, required_unless_present = "from_restore")]
+    to: Option<To>,
+    /// Where this KafkaRestore put the records that the groups would have read next
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    from_restore: Option<String>,
     /// Topics by name: only their offsets are set; all when absent
     #[arg(long, value_delimiter = ',')]
     topics: Vec<String>,
@@ -167,7 +171,14 @@ async fn reset(options: Reset, connection: &Connection, screen: &mut Screen) -> 
     };
     let mut spec =
         Map::from_iter([("kafkaCluster".to_owned(), kafka), ("consumerGroups".to_owned(), json!(options.groups))]);
-    spec.extend(strategy(options.to));
+    match (options.to, &options.from_restore) {
+        (Some(to), _) => spec.extend(strategy(to)),
+        (None, Some(restore)) => {
+            spec.insert("resetStrategy".to_owned(), "from-mapping".into());
+            spec.insert("offsetMappingRef".to_owned(), json!({"restoreName": restore}));
+        }
+        (None, None) => return Err(Error::usage("--to or --from-restore is missing", "say where the groups go")),
+    }
     if let Some(backup) = &backup {
         spec.insert("stateStorage".to_owned(), print::value(&backup.spec.storage)?);
     }

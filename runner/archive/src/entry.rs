@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::holdings::{Holdings, Tally};
+use crate::json_fault::json_fault;
 use crate::limit::{LIMIT, total, within_limit};
 use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
@@ -349,12 +350,12 @@ pub(crate) fn decode_document<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[
     } else {
         bytes
     };
-    let head: Head = serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))?;
+    let head: Head = serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, json_fault(&error)))?;
     let feature = head.requires.into_iter().find(|feature| feature != lost::FEATURE);
     if head.format > FORMAT || feature.is_some() {
         return Err(ArchiveError::Newer { key: key.to_owned(), format: head.format, known: FORMAT, feature });
     }
-    serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, error))
+    serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, json_fault(&error)))
 }
 
 /// Sums up a footer: one row per partition and timeline.

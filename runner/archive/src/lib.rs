@@ -12,6 +12,7 @@ mod classify;
 mod columns;
 mod digest;
 mod error;
+mod json_fault;
 mod layout;
 mod limit;
 mod problem;
@@ -29,6 +30,7 @@ mod settle;
 pub mod segment;
 
 mod holdings;
+mod long_document;
 mod lost;
 
 mod entry;
@@ -84,8 +86,10 @@ pub use epochs::first_above_epoch;
 pub use error::{ArchiveError, LostPartition};
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
+pub use json_fault::json_fault;
 pub use layout::{Layout, OFFSETS_FOLDER};
 pub use leftovers::Leftovers;
+pub use long_document::LongDocument;
 pub use lost::LostSegment;
 pub use open::{Paths, ambient_identity, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::END;
 use crate::entry::{FORMAT, decode_document, encode_document};
+use crate::json_fault::json_fault;
 use crate::layout::{claim_folder, offset_run_folder, restore_folder};
+use crate::long_document::LongDocument;
 use crate::settle::{self, Settled};
 use crate::store::Store;
 use crate::{ArchiveError, Digest};
@@ -92,7 +94,7 @@ impl RestoreJournal {
         let document: Document = decode_document(&shown, &bytes)?;
         journal.last = Some((number, Digest::of(&bytes)));
         let content = serde_json::from_value(document.content);
-        Ok((journal, Some(content.map_err(|error| ArchiveError::damaged(shown, error))?)))
+        Ok((journal, Some(content.map_err(|error| ArchiveError::damaged(shown, json_fault(&error)))?)))
     }
 
     fn key(&self, number: u64) -> Path {
@@ -161,6 +163,12 @@ impl RestoreJournal {
             return Ok(bytes);
         }
         Err(ArchiveError::damaged(self.store.show(&key), "its digest does not match the state of the restore"))
+    }
+
+    /// An offset mapping of this restore, to be written; `of` tells it from others of the same restore.
+    #[must_use]
+    pub fn mapping(&self, of: &str) -> LongDocument {
+        LongDocument::new(&self.store, Path::from(format!("{}/mappings/{of}/offset-mapping.json", self.folder)))
     }
 
     fn plan_key(&self, digest: &Digest) -> Path {

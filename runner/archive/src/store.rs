@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::Code;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
@@ -292,12 +293,28 @@ impl Store {
         tokio::task::spawn_blocking(work).await.map_err(|error| ArchiveError::damaged(self.show(key), error))?
     }
 
-    /// The object at a path that a person wrote, relative to the prefix; `None` where there is none.
+    /// The object at a path that a person wrote; `None` where there is none. The path is relative to the prefix, or begins
+    /// with [`Store::place`], as reports and statuses tell it.
     ///
     /// # Errors
-    /// As [`Self::get`].
-    pub async fn at(&self, path: &str) -> Result<Option<Bytes>, ArchiveError> {
-        self.get(&Path::from(path)).await
+    /// When it is larger than `most` bytes; as [`Self::get`].
+    pub async fn at(&self, path: &str, most: u64) -> Result<Option<Bytes>, ArchiveError> {
+        let key = Path::from(self.inside(path));
+        match self.size(&key).await? {
+            Some(size) if size > most => {
+                let reason = format!("{}: it has {size} bytes, and at most {most} are read", self.show(&key));
+                Err(ArchiveError::Config { reason, code: Code::SpecInvalid })
+            }
+            Some(_) => self.get(&key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A path that a person wrote, relative to the prefix.
+    fn inside<'a>(&self, path: &'a str) -> &'a str {
+        let place = self.place.trim_matches('/');
+        let path = path.trim_matches('/');
+        path.strip_prefix(place).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
     }
 
     /// Creates an object that must not exist. Whatever is not [`Created::Done`] is settled by reading it.

@@ -145,6 +145,8 @@ codes! {
         "set.json says whose set it is, and entry 0 of the log names its digest. Nothing was written. Bring the object back from a copy, or have it made again from what the log knows: `kafka-backup-runner repair SPEC SET` says what it would do, and does it with --apply.";
     NoSavedOffsets = "KB4009", Final, "there are no such saved offsets",
         "A rollback puts back committed offsets that a restore or a reset saved before it changed them, in the same cluster. The storage has none of this name: the name or the storage is another one, or they were kept for the hours that were asked for and deleted since. Nothing was written. The status of the KafkaRestore or KafkaOffsetReset has name, place and end.";
+    NoOffsetMapping = "KB4010", Final, "there is no offset mapping that fits",
+        "A reset with from-mapping goes by the file in which a restore wrote where records went. The message says what does not fit: no such file, one of another cluster, or a committed offset that the file does not lead from. Nothing was written. A KafkaRestore writes the file with autoConsumerGroups or offsetReset, and its status has the place; a run specification does with restore.groups.saveMapping.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or delete what the topic holds first: purgeTopics in a KafkaRestore, existingTopics: purge in a run specification.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",

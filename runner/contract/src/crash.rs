@@ -1,5 +1,5 @@
-//! Places where a test can end the process as `kill -9` would. They exist in debug builds only; a release build has
-//! neither the places nor the switch.
+//! Places where a test can end the process as `kill -9` would, or hold it up while a rival acts. They exist in debug builds
+//! only; a release build has neither the places nor the switch.
 
 /// Declares the places; a place that is not listed here cannot be used, so that a test can go through all of them.
 macro_rules! places {
@@ -84,29 +84,42 @@ places! {
 
 #[cfg(debug_assertions)]
 mod armed {
+    use std::path::PathBuf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     use super::CrashPoint;
 
-    static ARMED: OnceLock<(CrashPoint, AtomicU32)> = OnceLock::new();
+    struct Armed {
+        point: CrashPoint,
+        left: AtomicU32,
+        /// The file that is waited for; without one the process ends.
+        until: Option<PathBuf>,
+    }
 
-    /// Arms one place: `name`, or `name:n` for the n-th time it is reached.
-    pub fn arm(text: &str) {
+    static ARMED: OnceLock<Armed> = OnceLock::new();
+
+    /// Arms one place: `name`, or `name:n` for the n-th time it is reached. With a file, the process does not end there: it
+    /// makes that file with the ending `reached`, and goes on once the file itself is there.
+    pub fn arm(text: &str, until: Option<PathBuf>) {
         let (name, times) = text.split_once(':').unwrap_or((text, "1"));
         let found = CrashPoint::ALL.iter().find(|(_, known)| *known == name);
         if let (Some((point, _)), Ok(times)) = (found, times.parse()) {
-            drop(ARMED.set((*point, AtomicU32::new(times))));
+            drop(ARMED.set(Armed { point: *point, left: AtomicU32::new(times), until }));
         }
     }
 
-    /// Ends the process when this place is armed and was reached often enough.
+    /// Ends or holds up the process when this place is armed and was reached often enough.
     pub fn at(point: CrashPoint) {
-        if let Some((armed, left)) = ARMED.get()
-            && *armed == point
-            && left.fetch_sub(1, Ordering::Relaxed) == 1
-        {
+        let reached = |armed: &&Armed| armed.point == point && armed.left.fetch_sub(1, Ordering::Relaxed) == 1;
+        let Some(armed) = ARMED.get().filter(reached) else { return };
+        let Some(file) = &armed.until else { std::process::abort() };
+        if std::fs::write(file.with_extension("reached"), "").is_err() {
             std::process::abort();
+        }
+        while !file.exists() {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }

@@ -143,6 +143,8 @@ pub enum OffsetFound {
     Nearest,
     /// The offset that was saved.
     Saved,
+    /// The offset that a restore computed for this group.
+    Mapped,
 }
 
 impl OffsetFound {
@@ -163,6 +165,7 @@ impl OffsetFound {
             Self::Given => "the offset asked for",
             Self::Nearest => "nearest offset that the log has",
             Self::Saved => "saved offset",
+            Self::Mapped => "computed by the restore",
         }
     }
 }

@@ -30,9 +30,18 @@ pub struct GroupRestore {
     /// Put the saved offsets back when committing fails for good for some group after others were changed. The records stay.
     #[serde(default)]
     pub roll_back_on_failure: bool,
+    /// Save an offset mapping beside the state of the restore: where the records of each source partition went. Resets go by it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub save_mapping: bool,
     /// Commit the offsets once all records are in the target. Without it the report says where each group would stand.
     #[serde(default)]
     pub commit: bool,
+}
+
+/// What was left out before this field was there is not written now either: states are named by the digest of this block.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks with a reference
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl GroupRestore {

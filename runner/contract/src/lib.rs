@@ -64,7 +64,7 @@ pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
 pub use offset_saving::OffsetSaving;
-pub use offset_spec::{OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
+pub use offset_spec::{MappingPlace, OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
 pub use point_line::{Before, PointLine};
 pub use report::{Lengths, Report};
 pub use restore_spec::{

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::StoreSpec;
 use crate::offset_saving::OffsetSaving;
 
 /// Most groups that are worked on at once.
@@ -39,7 +40,7 @@ fn fifty() -> u32 {
 }
 
 /// Where offsets go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ResetTo {
     /// The first record of each partition.
@@ -50,6 +51,19 @@ pub enum ResetTo {
     Timestamp(i64),
     /// This offset; where a partition does not have it, the nearer end of the partition.
     Offset(i64),
+    /// Where a restore put the record that the group would have read next.
+    Mapping(Box<MappingPlace>),
+}
+
+/// Where an offset mapping is: the file in which a restore wrote where records went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MappingPlace {
+    /// Its object: relative to the prefix or directory of its storage, or as the report of the restore says it.
+    pub path: String,
+    /// Its storage; that of the run when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StoreSpec>,
 }
 
 /// Puts back committed offsets of consumer groups that were saved before.
@@ -75,7 +89,7 @@ pub struct OffsetRollbackSpec {
 pub enum SavedOffsets {
     /// Their name, as a restore or a reset reported it.
     Id(String),
-    /// Their object, relative to the storage's prefix or directory.
+    /// Their object: relative to the storage's prefix or directory, or as a report says it.
     Path(String),
 }
 
@@ -91,16 +105,21 @@ impl OffsetResetSpec {
         if parallelism == 0 || parallelism > MOST_AT_ONCE {
             out.push(("parallelism".into(), format!("is {parallelism}; it must be 1 to {MOST_AT_ONCE}")));
         }
-        match self.to {
-            ResetTo::Timestamp(millis) if millis < 0 => {
+        match &self.to {
+            ResetTo::Timestamp(millis) if *millis < 0 => {
                 let rule = format!("is {millis}; it must be milliseconds since 1970; use earliest for the start");
                 out.push(("to.timestamp".into(), rule));
             }
-            ResetTo::Offset(offset) if offset < 0 => {
+            ResetTo::Offset(offset) if *offset < 0 => {
                 let rule = format!("is {offset}; it must not be negative; use earliest or latest for the ends");
                 out.push(("to.offset".into(), rule));
             }
             ResetTo::Earliest | ResetTo::Latest | ResetTo::Timestamp(_) | ResetTo::Offset(_) => {}
+            ResetTo::Mapping(mapping) => {
+                object_path("to.mapping.path", &mapping.path, out);
+                let storage = mapping.storage.iter().flat_map(StoreSpec::findings);
+                out.extend(storage.map(|(field, rule)| (format!("to.mapping.storage.{field}"), rule)));
+            }
         }
         self.saving.check(out);
     }
@@ -116,13 +135,17 @@ impl OffsetRollbackSpec {
                     out.push(("from.id".into(), format!("is {id:?}; {rule}")));
                 }
             }
-            SavedOffsets::Path(path) => {
-                if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-                    let rule = format!("is {path:?}; write the path of the object, without a slash at its ends");
-                    out.push(("from.path".into(), rule));
-                }
-            }
+            SavedOffsets::Path(path) => object_path("from.path", path, out),
         }
+    }
+}
+
+/// The path of an object is one inside its storage, or the whole place of it.
+fn object_path(field: &str, path: &str, out: &mut Vec<(String, String)>) {
+    let inside = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let inside = inside.strip_prefix('/').unwrap_or(inside);
+    if inside.is_empty() || inside.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        out.push((field.into(), format!("is {path:?}; write the path of the object, without a slash at its end")));
     }
 }
 
@@ -157,6 +180,8 @@ mod tests {
         for to in [r#""earliest""#, r#""latest""#, r#"{"offset": 5}"#, r#"{"timestamp": 0}"#] {
             assert!(reset(to, "").is_empty(), "{to}");
         }
+        assert!(reset(r#"{"mapping": {"path": "a/offset-mapping.json"}}"#, "").is_empty());
+        assert_eq!(reset(r#"{"mapping": {"path": "a/../b"}}"#, ""), ["to.mapping.path"]);
         assert_eq!(reset(r#"{"offset": -1}"#, r#", "parallelism": 0"#), ["parallelism", "to.offset"]);
         let topics = r#", "topics": ["t", "t", ""]"#;
         assert_eq!(reset(r#"{"timestamp": -1}"#, topics), ["topics[1]", "topics[2]", "to.timestamp"]);
@@ -171,7 +196,10 @@ mod tests {
         };
         assert!(rollback(SavedOffsets::Id("before-1".into())).is_empty());
         assert!(rollback(SavedOffsets::Path("offset-snapshots/1/snapshot.json".into())).is_empty());
-        for path in ["", "/a", "a/", "../a"] {
+        for path in ["s3://bucket/p/_offsets/c/saved/a.json", "/var/backups/a.json"] {
+            assert!(rollback(SavedOffsets::Path(path.into())).is_empty(), "as a status tells it: {path}");
+        }
+        for path in ["", "//a", "a/", "../a", "s3://"] {
             assert_eq!(rollback(SavedOffsets::Path(path.into())), ["from.path"], "{path}");
         }
         assert_eq!(rollback(SavedOffsets::Id("a/b".into())), ["from.id"]);

@@ -101,6 +101,9 @@ pub struct Report {
     /// Where the committed offsets are that consumer groups had before the run changed them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offsets_before: Option<OffsetsBefore>,
+    /// Where the offset mapping of a restore is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_mapping: Option<String>,
     /// How long the lists were before they were shortened; absent when they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortened: Option<Lengths>,

@@ -9,7 +9,7 @@ use crate::names;
 use crate::odd;
 use crate::stamp::split_point;
 use crate::{
-    BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, OffsetResetSpec, OffsetRollbackSpec, RestoreSpec,
+    BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, OffsetResetSpec, OffsetRollbackSpec, ResetTo, RestoreSpec,
     StoreSpec, TlsSpec,
 };
 
@@ -215,11 +215,16 @@ impl RunSpec {
         let groups = self.restore.as_ref().and_then(|restore| restore.groups.as_ref());
         let saved = groups.and_then(|groups| groups.saving.storage.as_ref());
         let reset = self.offset_reset.as_ref().and_then(|reset| reset.saving.storage.as_ref());
+        let mapping = self.offset_reset.as_ref().and_then(|reset| match &reset.to {
+            ResetTo::Mapping(mapping) => mapping.storage.as_ref(),
+            ResetTo::Earliest | ResetTo::Latest | ResetTo::Timestamp(_) | ResetTo::Offset(_) => None,
+        });
         let all = [
             ("storage", Some(&self.storage)),
             ("restore.stateStorage", state),
             ("restore.groups.saving.storage", saved),
             ("offsetReset.saving.storage", reset),
+            ("offsetReset.to.mapping.storage", mapping),
         ];
         all.into_iter().filter_map(|(field, store)| Some((field, store?)))
     }

@@ -284,6 +284,10 @@ impl StoreSpec {
                 if path.is_empty() {
                     say("path", "must not be empty".into());
                 }
+                if path.split('/').any(|part| part == "..") {
+                    let rule = "must not have '..' as a folder, which leads out of its volume; write where it leads to";
+                    say("path", format!("is {path:?}; {rule}"));
+                }
                 (None, true)
             }
             Self::S3 { bucket, region, endpoint, path_style, allow_http, .. } => {
@@ -344,5 +348,22 @@ impl StoreSpec {
             say("prefix", format!("is {:?}; {rule}", self.prefix()));
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_never_leads_out_of_its_volume() {
+        let found = |path: &str| StoreSpec::Filesystem { path: path.into(), prefix: String::new() }.findings();
+        for bad in ["..", "../other", "claim/../../etc", "/run/volumes/a/..", "claim/.."] {
+            let found = found(bad);
+            assert!(found.len() == 1 && found[0].0 == "path" && found[0].1.contains("'..'"), "{bad}: {found:?}");
+        }
+        for good in ["claim", "/var/backups", "./x", "a..b/..c/d..", "claim/folder/"] {
+            assert_eq!(found(good), [], "{good}");
+        }
     }
 }

@@ -22,8 +22,9 @@ pub(crate) async fn lookup(
     if output == Output::Json {
         print::json(&found)?;
     } else {
-        let rows: Vec<_> = found.iter().map(|found| vec![found.source.to_string(), found.target.to_string()]).collect();
-        print::table(&["SOURCE OFFSET", "TARGET OFFSET"], &rows);
+        let row = |at: &restore::Place| vec![at.source.to_string(), at.target.to_string(), at.found.words().to_owned()];
+        let rows: Vec<_> = found.iter().map(row).collect();
+        print::table(&["SOURCE OFFSET", "TARGET OFFSET", "FOUND"], &rows);
     }
     Ok(ExitCode::Done)
 }

@@ -1,6 +1,6 @@
 //! Commits and deletes the offsets of groups, and reads them back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use contract::{Code, CrashPoint, ExitCode, Failure, GroupLine, GroupOutcome, crash};
@@ -24,6 +24,8 @@ pub(crate) struct GroupWork {
     pub(crate) metadata: Vec<Option<String>>,
     /// Whether what kept it from being done may pass by itself.
     pub(crate) may_pass: bool,
+    /// Whether something was sent that changes the group.
+    pub(crate) sent: bool,
 }
 
 impl GroupWork {
@@ -46,6 +48,18 @@ impl Default for Manner {
     fn default() -> Self {
         Self { at_once: AT_ONCE, read_back: true }
     }
+}
+
+/// Notes groups before anything is sent for them; returns those that were not noted before.
+pub(crate) fn note_begin(touched: &mut BTreeSet<String>, next: &[GroupWork]) -> BTreeSet<String> {
+    let names = next.iter().map(|group| group.line.target.clone());
+    names.filter(|name| touched.insert(name.clone())).collect()
+}
+
+/// Forgets those of `new` to which nothing was sent. What an earlier attempt may have sent stays noted.
+pub(crate) fn note_sent(touched: &mut BTreeSet<String>, new: &BTreeSet<String>, worked: &[GroupWork]) {
+    let is_sent = |name: &String| worked.iter().any(|group| group.sent && group.line.target == *name);
+    touched.retain(|name| !new.contains(name) || is_sent(name));
 }
 
 /// The groups that the target has, by id.
@@ -184,6 +198,7 @@ async fn try_one(
         });
     }
     let places: Vec<Place> = line.deleted.iter().map(|gone| (gone.topic.clone(), gone.partition)).collect();
+    work.sent = true;
     crash::at(CrashPoint::CommittingOffsets);
     // A share group forgets whole topics: what it keeps of them is set afterwards. Every other kind keeps its group through
     // the offsets that it has.
@@ -297,4 +312,25 @@ fn is_live(error: &WireError) -> bool {
 
 fn has_members(group: &str) -> String {
     format!("consumer group {group:?} has members now; stop its consumers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offsets::reset::empty;
+
+    #[test]
+    fn what_may_have_been_sent_stays_noted() {
+        let work = |id: &str, sent| GroupWork { sent, ..empty(id, "classic") };
+        let mut touched = BTreeSet::from(["in-doubt".to_owned()]);
+        let new = note_begin(&mut touched, &[work("in-doubt", false), work("live", false), work("done", false)]);
+        assert_eq!((new.len(), touched.len()), (2, 3));
+        note_sent(&mut touched, &new, &[work("in-doubt", false), work("live", false), work("done", true)]);
+        assert_eq!(touched.into_iter().collect::<Vec<_>>(), ["done", "in-doubt"]);
+        // Nothing was sent at all: the cluster did not list its groups.
+        let mut touched = BTreeSet::new();
+        let new = note_begin(&mut touched, &[work("a", false)]);
+        note_sent(&mut touched, &new, &[]);
+        assert!(touched.is_empty());
+    }
 }

@@ -4,8 +4,10 @@
 //! the groups that they take along; resets and rollbacks are runs of their own.
 
 pub(crate) mod commit;
+pub(crate) mod mapping;
 pub(crate) mod snapshot;
 
+mod mapped;
 pub(crate) mod reset;
 pub(crate) mod rollback;
 

@@ -2,12 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use contract::{Code, Failure, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetResetSpec, ResetTo};
-use futures::{StreamExt, TryStreamExt};
+use contract::{Code, ExitCode, Failure, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetResetSpec};
+use futures::StreamExt;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
 
 use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of};
+use super::mapped::{fit, mapped};
+use super::mapping::Mapping;
+use super::snapshot::classic;
 use crate::logs::{Span, present, spans};
+
+/// Groups that a warning names.
+const NAMED: usize = 5;
+
+/// Where offsets go.
+#[derive(Debug)]
+pub(crate) enum Goal {
+    /// To a place in each log.
+    InLog(InLog),
+    /// To where a restore put the records.
+    Mapped(Box<Mapping>),
+}
+
+/// A place in each log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum InLog {
+    Earliest,
+    Latest,
+    /// Milliseconds since 1970.
+    Since(i64),
+    Offset(i64),
+}
 
 /// What is to be done, and what speaks against it.
 #[derive(Debug, Default)]
@@ -24,6 +49,7 @@ impl Plan {
     pub(crate) fn refuse(&mut self, group: &str, refusal: Failure) {
         let mut work = empty(group, "");
         work.fail(refusal.message.clone());
+        work.may_pass = refusal.code.exit() == ExitCode::Resumable;
         self.work.push(work);
         self.refusals.push(refusal);
     }
@@ -42,7 +68,7 @@ pub(crate) fn empty(group: &str, kind: &str) -> GroupWork {
         elsewhere: 0,
         done: 0,
     };
-    GroupWork { line, metadata: Vec::new(), may_pass: false }
+    GroupWork { line, metadata: Vec::new(), may_pass: false, sent: false }
 }
 
 /// The logs of the partitions in question.
@@ -52,47 +78,139 @@ struct Logs {
     since: HashMap<Place, Option<i64>>,
 }
 
-/// Where each group goes, of all groups that are not `done` already.
+/// What earlier attempts of the run did.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Groups that are done.
+    pub(crate) done: BTreeMap<String, u64>,
+    /// What groups had before that may be changed already, where they are looked at as they were.
+    pub(crate) saved: BTreeMap<String, Vec<GroupOffset>>,
+}
+
+/// Where each group goes, of all groups that are not done already.
 ///
 /// # Errors
 /// When the cluster cannot be asked.
 pub(crate) async fn plan(
     cluster: &Cluster,
     spec: &OffsetResetSpec,
-    done: &BTreeMap<String, u64>,
+    goal: &Goal,
+    progress: &Progress,
 ) -> Result<Plan, Failure> {
     let mut plan = Plan::default();
+    let mapping = match goal {
+        Goal::InLog(_) => None,
+        Goal::Mapped(mapping) => Some(mapping.as_ref()),
+    };
     let there = listed(cluster).await?;
-    let mut open = Vec::new();
-    for id in spec.groups.iter().filter(|id| !done.contains_key(*id)) {
-        let Some(group) = there.get(id) else {
-            plan.refuse(id, unknown(id));
-            continue;
-        };
-        match members(cluster, group).await? {
-            Some(reason) => plan.refuse(id, Failure::new(Code::GroupIsLive, reason)),
-            None => open.push(group),
+    let patience = CoordinatorPatience::new(PATIENCE);
+    let ids = spec.groups.iter().filter(|id| !progress.done.contains_key(*id));
+    let looks = futures::stream::iter(ids)
+        .map(async |id: &String| (id, look(cluster, there.get(id), id, mapping, &patience).await));
+    let looks: Vec<_> = looks.buffered(spec.parallelism as usize).collect().await;
+    let mut held = Vec::new();
+    for (id, look) in looks {
+        match look {
+            Ok((group, offsets)) => held.push((group, progress.saved.get(id).cloned().unwrap_or(offsets))),
+            Err(refusal) => plan.refuse(id, refusal),
         }
     }
-    let patience = CoordinatorPatience::new(PATIENCE);
-    let held = futures::stream::iter(open)
-        .map(async |group: &Group| Ok::<_, Failure>((group, offsets_of(cluster, group, &patience).await?)));
-    let held: Vec<(&Group, Vec<GroupOffset>)> = held.buffered(spec.parallelism as usize).try_collect().await?;
     let named = |topic: &str| spec.topics.is_empty() || spec.topics.iter().any(|name| name == topic);
+    match goal {
+        Goal::InLog(to) => in_logs(cluster, &mut plan, held, *to, named).await?,
+        Goal::Mapped(mapping) => by_mapping(cluster, &mut plan, held, mapping, named).await?,
+    }
+    let unused = unused_topics(spec, &plan);
+    plan.warnings.extend(unused);
+    plan.work.sort_by(|a, b| a.line.target.cmp(&b.line.target));
+    Ok(plan)
+}
+
+/// A group and what it has committed.
+///
+/// # Errors
+/// Why its offsets cannot be set.
+async fn look(
+    cluster: &Cluster,
+    listed: Option<&Group>,
+    id: &str,
+    mapping: Option<&Mapping>,
+    patience: &CoordinatorPatience,
+) -> Result<(Group, Vec<GroupOffset>), Failure> {
+    if let Some(group) = listed
+        && let Some(reason) = members(cluster, group).await?
+    {
+        return Err(Failure::new(Code::GroupIsLive, reason));
+    }
+    // After a loss the cluster has no group yet: one that the mapping knows is made.
+    let known = mapping.and_then(|mapping| mapping.group(id));
+    let kind = known.map_or_else(classic, |group| group.kind.clone());
+    let unlisted = || Group { id: id.to_owned(), kind, state: "Dead".to_owned() };
+    let group = listed.cloned().unwrap_or_else(unlisted);
+    // Lists of brokers may lack a group whose coordinator moves: what it has, only its coordinator says.
+    let offsets = offsets_of(cluster, &group, patience).await?;
+    if listed.is_none() && known.is_none() && offsets.is_empty() {
+        return Err(unknown(id));
+    }
+    Ok((group, offsets))
+}
+
+/// Where the committed offsets of groups go in their logs.
+async fn in_logs(
+    cluster: &Cluster,
+    plan: &mut Plan,
+    held: Vec<(Group, Vec<GroupOffset>)>,
+    to: InLog,
+    named: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
     let touched = held.iter().flat_map(|(_, offsets)| offsets).filter(|at| named(&at.topic));
     plan.topics = touched.map(|at| at.topic.clone()).collect();
-    plan.warnings.extend(unused_topics(spec, &plan.topics));
-    let logs = logs(cluster, &plan.topics, spec.to).await?;
+    let logs = logs(cluster, &plan.topics, to).await?;
     for (group, offsets) in held {
-        let (work, gone) = one(group, offsets, named, &logs, spec.to);
+        let (work, gone) = one(&group, offsets, &named, &logs, to);
         plan.warnings.extend(gone.iter().map(|at| {
             let (topic, partition) = (&at.topic, at.partition);
             format!("group {:?} has an offset of {topic}/{partition}, which does not exist: it is left alone", group.id)
         }));
         plan.work.push(work);
     }
-    plan.work.sort_by(|a, b| a.line.target.cmp(&b.line.target));
-    Ok(plan)
+    Ok(())
+}
+
+/// Where groups go by an offset mapping.
+async fn by_mapping(
+    cluster: &Cluster,
+    plan: &mut Plan,
+    held: Vec<(Group, Vec<GroupOffset>)>,
+    mapping: &Mapping,
+    named: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for (group, offsets) in held {
+        let before: Vec<_> = offsets.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
+        let goes = mapped(&group.id, offsets, mapping, &named);
+        found.push((group, before, goes));
+    }
+    let lines = found.iter().filter_map(|(.., goes)| goes.as_ref().ok()).flat_map(|goes| &goes.offsets);
+    plan.topics = lines.map(|(line, _)| line.topic.clone()).collect();
+    let topics: Vec<_> = plan.topics.iter().cloned().collect();
+    let spans =
+        if topics.is_empty() { HashMap::new() } else { spans(cluster, &present(cluster, &topics).await?).await? };
+    for (group, before, goes) in found {
+        match goes.and_then(|mut goes| fit(&mut goes, &before, &spans).map(|()| goes)) {
+            Ok(goes) => {
+                let mut work = empty(&group.id, &group.kind);
+                work.line.elsewhere = goes.elsewhere;
+                (work.line.offsets, work.metadata) = goes.offsets.into_iter().unzip();
+                plan.work.push(work);
+            }
+            Err(why) => {
+                let text = format!("the offset mapping {} does not fit group {:?}: {why}", mapping.place, group.id);
+                plan.refuse(&group.id, Failure::new(Code::NoOffsetMapping, text));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn unknown(id: &str) -> Failure {
@@ -100,23 +218,42 @@ fn unknown(id: &str) -> Failure {
     Failure::new(Code::UnknownGroup, text)
 }
 
-/// Topics that are named and have no offset of these groups: most likely a typing error.
-fn unused_topics(spec: &OffsetResetSpec, touched: &BTreeSet<String>) -> Vec<String> {
-    let unused = spec.topics.iter().filter(|name| !touched.contains(*name));
-    unused
-        .map(|name| format!("none of the groups has a committed offset of topic {name}: nothing is set there"))
-        .collect()
+/// Topics that are named, and groups of which nothing is set there: most likely typing errors.
+fn unused_topics(spec: &OffsetResetSpec, plan: &Plan) -> Vec<String> {
+    let has = |work: &GroupWork, topic: &String| {
+        work.line.offsets.iter().any(|at| at.topic == *topic || at.sources.iter().any(|source| source.topic == *topic))
+    };
+    let planned = || plan.work.iter().filter(|work| work.line.outcome == GroupOutcome::Planned);
+    let words = |topic: &String| {
+        let without: Vec<_> =
+            planned().filter(|work| !has(work, topic)).map(|work| work.line.target.as_str()).collect();
+        let named = without.iter().take(NAMED).map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", ");
+        let more = without.len().saturating_sub(NAMED);
+        match (without.len(), more) {
+            (0, _) => None,
+            (all, _) if all == planned().count() => {
+                Some(format!("none of the groups has a committed offset of topic {topic}: nothing is set there"))
+            }
+            (_, 0) => {
+                Some(format!("the groups {named} have no committed offset of topic {topic}: nothing is set there"))
+            }
+            (_, more) => Some(format!(
+                "the groups {named} and {more} more have no committed offset of topic {topic}: nothing is set there"
+            )),
+        }
+    };
+    spec.topics.iter().filter_map(words).collect()
 }
 
-async fn logs(cluster: &Cluster, names: &BTreeSet<String>, to: ResetTo) -> Result<Logs, Failure> {
+async fn logs(cluster: &Cluster, names: &BTreeSet<String>, to: InLog) -> Result<Logs, Failure> {
     if names.is_empty() {
         return Ok(Logs { spans: HashMap::new(), since: HashMap::new() });
     }
     let names: Vec<_> = names.iter().cloned().collect();
     let topics = present(cluster, &names).await?;
     let since = match to {
-        ResetTo::Timestamp(millis) => cluster.offsets_since(&topics, millis).await?,
-        ResetTo::Earliest | ResetTo::Latest | ResetTo::Offset(_) => HashMap::new(),
+        InLog::Since(millis) => cluster.offsets_since(&topics, millis).await?,
+        InLog::Earliest | InLog::Latest | InLog::Offset(_) => HashMap::new(),
     };
     Ok(Logs { spans: spans(cluster, &topics).await?, since })
 }
@@ -127,7 +264,7 @@ fn one(
     offsets: Vec<GroupOffset>,
     named: impl Fn(&str) -> bool,
     logs: &Logs,
-    to: ResetTo,
+    to: InLog,
 ) -> (GroupWork, Vec<GroupOffset>) {
     let (mut work, mut gone) = (empty(&group.id, &group.kind), Vec::new());
     for at in offsets {
@@ -159,17 +296,17 @@ fn one(
 }
 
 /// Where an offset goes in one partition.
-fn place(span: Span, since: Option<i64>, to: ResetTo) -> (i64, OffsetFound) {
+fn place(span: Span, since: Option<i64>, to: InLog) -> (i64, OffsetFound) {
     match to {
-        ResetTo::Earliest => (span.start, OffsetFound::LogStart),
-        ResetTo::Latest => (span.end, OffsetFound::LogEnd),
-        ResetTo::Timestamp(_) => match since {
+        InLog::Earliest => (span.start, OffsetFound::LogStart),
+        InLog::Latest => (span.end, OffsetFound::LogEnd),
+        InLog::Since(_) => match since {
             Some(offset) => (offset, OffsetFound::SinceTime),
             None => (span.end, OffsetFound::NoneSinceTime),
         },
-        ResetTo::Offset(offset) if offset < span.start => (span.start, OffsetFound::Nearest),
-        ResetTo::Offset(offset) if offset > span.end => (span.end, OffsetFound::Nearest),
-        ResetTo::Offset(offset) => (offset, OffsetFound::Given),
+        InLog::Offset(offset) if offset < span.start => (span.start, OffsetFound::Nearest),
+        InLog::Offset(offset) if offset > span.end => (span.end, OffsetFound::Nearest),
+        InLog::Offset(offset) => (offset, OffsetFound::Given),
     }
 }
 
@@ -181,15 +318,15 @@ mod tests {
     fn an_offset_always_lies_in_the_log() {
         let span = Span { start: 10, end: 20 };
         for (to, since, expected) in [
-            (ResetTo::Earliest, None, (10, OffsetFound::LogStart)),
-            (ResetTo::Latest, None, (20, OffsetFound::LogEnd)),
-            (ResetTo::Timestamp(7), Some(15), (15, OffsetFound::SinceTime)),
+            (InLog::Earliest, None, (10, OffsetFound::LogStart)),
+            (InLog::Latest, None, (20, OffsetFound::LogEnd)),
+            (InLog::Since(7), Some(15), (15, OffsetFound::SinceTime)),
             // The broker says -1 then, which is no offset.
-            (ResetTo::Timestamp(7), None, (20, OffsetFound::NoneSinceTime)),
-            (ResetTo::Offset(10), None, (10, OffsetFound::Given)),
-            (ResetTo::Offset(20), None, (20, OffsetFound::Given)),
-            (ResetTo::Offset(9), None, (10, OffsetFound::Nearest)),
-            (ResetTo::Offset(21), None, (20, OffsetFound::Nearest)),
+            (InLog::Since(7), None, (20, OffsetFound::NoneSinceTime)),
+            (InLog::Offset(10), None, (10, OffsetFound::Given)),
+            (InLog::Offset(20), None, (20, OffsetFound::Given)),
+            (InLog::Offset(9), None, (10, OffsetFound::Nearest)),
+            (InLog::Offset(21), None, (20, OffsetFound::Nearest)),
         ] {
             assert_eq!(place(span, since, to), expected, "{to:?}");
         }
@@ -208,7 +345,7 @@ mod tests {
         let spans = [(("t".to_owned(), 0), Span { start: 10, end: 20 })].into();
         let logs = Logs { spans, since: HashMap::new() };
         let offsets = vec![at("t", 0), at("t", 1), at("u", 0)];
-        let (work, gone) = one(&group, offsets, |topic| topic == "t", &logs, ResetTo::Earliest);
+        let (work, gone) = one(&group, offsets, |topic| topic == "t", &logs, InLog::Earliest);
         assert_eq!((work.line.offsets.len(), work.line.elsewhere, gone.len()), (1, 2, 1));
         assert_eq!((work.line.offsets[0].offset, work.line.offsets[0].before), (10, Some(15)));
         assert_eq!(work.metadata, [Some("m".to_owned())]);

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use contract::{Code, DeletedOffset, Failure, GroupOutcome, OffsetFound, OffsetLine};
-use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
+use uuid::Uuid;
+use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
 
 use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of};
 use super::reset::{Plan, empty};
 use super::snapshot::{GroupOffsets, Snapshot};
-use crate::logs::present;
+use crate::logs::{Span, present, spans};
 
 /// Which groups of a snapshot are put back.
 #[derive(Debug, Clone, Copy)]
@@ -44,61 +45,86 @@ pub(crate) async fn plan(
     }
     let chosen: Vec<_> =
         snapshot.group_offsets.iter().filter(|(id, _)| wanted(id) && !done.contains_key(*id)).collect();
-    let topics: BTreeSet<_> = chosen.iter().flat_map(|(_, saved)| saved.offsets.keys().cloned()).collect();
-    let exist = partitions(cluster, topics).await?;
+    let logs = logs(cluster, chosen.iter().flat_map(|(_, saved)| meant(saved, snapshot)).cloned().collect()).await?;
     let patience = CoordinatorPatience::new(PATIENCE);
     for (id, saved) in chosen {
-        let group = there.get(id);
-        let now = match group {
-            Some(group) => offsets_of(cluster, group, &patience).await?,
-            None => Vec::new(),
-        };
-        let mut work = one(id, saved, group, &now, &snapshot.topics);
-        let gone = leave_out(&mut work, &exist);
-        // One that stands where it stood may have members.
-        if is_as_saved(&work) {
-            work.line.outcome = GroupOutcome::Committed;
-            work.line.done = work.line.offsets.len() as u64;
-        } else if let Some(group) = group
-            && let Some(reason) = members(cluster, group).await?
-        {
-            plan.refuse(id, Failure::new(Code::GroupIsLive, reason));
-            continue;
+        match look(cluster, there.get(id), id, saved, snapshot, &logs, &patience).await {
+            Ok((work, warnings)) => {
+                plan.warnings.extend(warnings);
+                plan.work.push(work);
+            }
+            Err(refusal) => plan.refuse(id, refusal),
         }
-        plan.warnings.extend(gone.iter().map(|(topic, partition)| {
-            format!(
-                "group {id:?} had an offset of {topic}/{partition}, which does not exist any more: it is not put back"
-            )
-        }));
-        plan.work.push(work);
     }
     Ok(plan)
 }
 
-/// Partitions of each topic that exists.
-async fn partitions(cluster: &Cluster, topics: BTreeSet<String>) -> Result<HashMap<String, BTreeSet<i32>>, Failure> {
+/// What is done with one group, and what a person should know of it.
+///
+/// # Errors
+/// Why its offsets cannot be put back.
+async fn look(
+    cluster: &Cluster,
+    listed: Option<&Group>,
+    id: &str,
+    saved: &GroupOffsets,
+    snapshot: &Snapshot,
+    logs: &Logs,
+    patience: &CoordinatorPatience,
+) -> Result<(GroupWork, Vec<String>), Failure> {
+    let unlisted = || Group { id: id.to_owned(), kind: saved.kind.clone(), state: "Dead".to_owned() };
+    let group = listed.cloned().unwrap_or_else(unlisted);
+    // Lists of brokers may lack a group whose coordinator moves: what it has, only its coordinator says.
+    let now = offsets_of(cluster, &group, patience).await?;
+    let mut work = one(id, saved, &group.kind, &now, &snapshot.topics);
+    let warnings = fit(&mut work, snapshot, logs);
+    // One that stands where it stood may have members.
+    if is_as_saved(&work) {
+        work.line.outcome = GroupOutcome::Committed;
+        work.line.done = work.line.offsets.len() as u64;
+    } else if let Some(reason) = members(cluster, &group).await? {
+        return Err(Failure::new(Code::GroupIsLive, reason));
+    }
+    Ok((work, warnings))
+}
+
+/// Topics of a group whose offsets are put back: those that the run changed, where the snapshot says it.
+fn meant<'a>(saved: &'a GroupOffsets, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a String> {
+    saved.offsets.keys().filter(|topic| is_meant(topic, &snapshot.topics))
+}
+
+fn is_meant(topic: &str, topics: &BTreeSet<String>) -> bool {
+    topics.is_empty() || topics.contains(topic)
+}
+
+/// Topics that exist, and their logs.
+#[derive(Debug, Default)]
+struct Logs {
+    ids: HashMap<String, Uuid>,
+    spans: HashMap<Place, Span>,
+}
+
+async fn logs(cluster: &Cluster, topics: BTreeSet<String>) -> Result<Logs, Failure> {
     if topics.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Logs::default());
     }
     let names: Vec<_> = topics.into_iter().collect();
     let found = present(cluster, &names).await?;
-    Ok(found.into_iter().map(|topic| (topic.name, topic.partitions.iter().map(|p| p.index).collect())).collect())
+    let ids = found.iter().map(|topic| (topic.name.clone(), topic.wire_id)).collect();
+    Ok(Logs { ids, spans: spans(cluster, &found).await? })
 }
 
 /// One group. The kind is that of the group as it is, which decides what its coordinator takes.
-fn one(
-    id: &str,
-    saved: &GroupOffsets,
-    there: Option<&Group>,
-    now: &[GroupOffset],
-    topics: &BTreeSet<String>,
-) -> GroupWork {
-    let kind = there.map_or(saved.kind.as_str(), |group| group.kind.as_str());
+fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], topics: &BTreeSet<String>) -> GroupWork {
     let mut work = empty(id, kind);
     let before = |topic: &str, partition| {
         now.iter().find(|at| at.topic == topic && at.partition == partition).map(|at| at.offset)
     };
     for (topic, partitions) in &saved.offsets {
+        if !is_meant(topic, topics) {
+            work.line.elsewhere += partitions.len() as u64;
+            continue;
+        }
         for (partition, at) in partitions {
             work.line.offsets.push(OffsetLine {
                 topic: topic.clone(),
@@ -134,19 +160,38 @@ fn is_as_saved(work: &GroupWork) -> bool {
     work.line.deleted.is_empty() && work.line.offsets.iter().all(|at| at.before == Some(at.offset))
 }
 
-/// Takes out what has no partition any more: no coordinator commits for it.
-fn leave_out(work: &mut GroupWork, exist: &HashMap<String, BTreeSet<i32>>) -> Vec<(String, i32)> {
-    let (mut kept, mut gone) = (Vec::new(), Vec::new());
-    for (line, metadata) in work.line.offsets.drain(..).zip(work.metadata.drain(..)) {
-        if exist.get(&line.topic).is_some_and(|partitions| partitions.contains(&line.partition)) {
-            kept.push((line, metadata));
-        } else {
-            gone.push((line.topic, line.partition));
+/// Holds saved offsets against the logs. Those of partitions that are gone, or of a topic that was made again, mean nothing any
+/// more and are taken out; those of records that are deleted lead to the first record that is left. Says so.
+fn fit(work: &mut GroupWork, snapshot: &Snapshot, logs: &Logs) -> Vec<String> {
+    let (mut kept, mut warnings) = (Vec::new(), Vec::new());
+    let group = work.line.target.clone();
+    for (mut line, metadata) in work.line.offsets.drain(..).zip(work.metadata.drain(..)) {
+        let (topic, partition) = (&line.topic, line.partition);
+        let other = snapshot.topic_ids.get(topic).zip(logs.ids.get(topic)).is_some_and(|(then, now)| then != now);
+        let gone = match logs.spans.get(&(topic.clone(), partition)) {
+            None => Some("does not exist any more"),
+            Some(_) if other => Some("was deleted and made again since"),
+            Some(span) => {
+                if line.offset < span.start {
+                    warnings.push(format!(
+                        "group {group:?} stood at offset {} of {topic}/{partition}, whose records up to {} are deleted: it \
+                         begins at {}",
+                        line.offset, span.start, span.start
+                    ));
+                    (line.offset, line.found) = (span.start, OffsetFound::Nearest);
+                }
+                None
+            }
+        };
+        match gone {
+            None => kept.push((line, metadata)),
+            Some(why) => warnings
+                .push(format!("group {group:?} had an offset of {topic}/{partition}, which {why}: it is not put back")),
         }
+        work.line.elsewhere += u64::from(gone.is_some());
     }
     (work.line.offsets, work.metadata) = kept.into_iter().unzip();
-    work.line.elsewhere += gone.len() as u64;
-    gone
+    warnings
 }
 
 #[cfg(test)]
@@ -165,26 +210,48 @@ mod tests {
     #[test]
     fn what_was_not_there_goes_in_topics_of_the_run_only() {
         let snapshot = read(SAVED.as_bytes(), "x", "c").unwrap();
-        let held = [now("t", 0, 50), now("t", 1, 60), now("new", 0, 70), now("v", 0, 80)];
-        let work = one("g", &snapshot.group_offsets["g"], None, &held, &snapshot.topics);
+        let work = |held: &[GroupOffset]| one("g", &snapshot.group_offsets["g"], "classic", held, &snapshot.topics);
+        let found = work(&[now("t", 0, 50), now("t", 1, 60), now("new", 0, 70), now("u", 0, 75), now("v", 0, 80)]);
         let back: Vec<_> =
-            work.line.offsets.iter().map(|at| (at.topic.as_str(), at.partition, at.offset, at.before)).collect();
-        assert_eq!(back, [("t", 0, 5, Some(50)), ("u", 0, 7, None)]);
-        let gone: Vec<_> = work.line.deleted.iter().map(|at| (at.topic.as_str(), at.partition, at.before)).collect();
+            found.line.offsets.iter().map(|at| (at.topic.as_str(), at.partition, at.offset, at.before)).collect();
+        assert_eq!(back, [("t", 0, 5, Some(50))], "the run changed nothing in u: its consumers may have gone on");
+        let gone: Vec<_> = found.line.deleted.iter().map(|at| (at.topic.as_str(), at.partition, at.before)).collect();
         assert_eq!(gone, [("t", 1, 60), ("new", 0, 70)]);
-        assert_eq!((work.line.elsewhere, work.line.kind.as_str()), (1, "classic"));
-        assert!(!is_as_saved(&work));
-        let held = [now("t", 0, 5), now("u", 0, 7), now("v", 0, 80)];
-        assert!(is_as_saved(&one("g", &snapshot.group_offsets["g"], None, &held, &snapshot.topics)));
+        assert_eq!(found.line.elsewhere, 2);
+        assert!(!is_as_saved(&found));
+        assert!(is_as_saved(&work(&[now("t", 0, 5), now("u", 0, 700), now("v", 0, 80)])));
     }
 
     #[test]
-    fn what_has_no_partition_any_more_is_left_out_and_named() {
-        let snapshot = read(SAVED.as_bytes(), "x", "c").unwrap();
-        let mut work = one("g", &snapshot.group_offsets["g"], None, &[], &snapshot.topics);
-        let gone = leave_out(&mut work, &[("t".to_owned(), [0].into())].into());
-        assert_eq!(gone, [("u".to_owned(), 0)]);
-        assert_eq!((work.line.offsets.len(), work.metadata.len(), work.line.elsewhere), (1, 1, 1));
-        assert_eq!(work.metadata, [Some("m".to_owned())]);
+    fn a_foreign_snapshot_says_nothing_of_topics_and_means_all() {
+        let snapshot = read(SAVED.replace(r#""topics": ["t", "new"],"#, "").as_bytes(), "x", "c").unwrap();
+        let work = one("g", &snapshot.group_offsets["g"], "classic", &[now("v", 0, 8)], &snapshot.topics);
+        assert_eq!((work.line.offsets.len(), work.line.deleted.len(), work.line.elsewhere), (2, 0, 1));
+    }
+
+    /// What becomes of the offsets of `t` and `u` in these logs.
+    fn fitted(ids: &str, logs: &Logs) -> (Vec<(String, i64, OffsetFound)>, Vec<String>) {
+        let text = SAVED.replace(r#""topics": ["t", "new"],"#, ids);
+        let snapshot = read(text.as_bytes(), "x", "c").unwrap();
+        let mut work = one("g", &snapshot.group_offsets["g"], "classic", &[], &snapshot.topics);
+        let warnings = fit(&mut work, &snapshot, logs);
+        assert_eq!(work.line.offsets.len(), work.metadata.len());
+        (work.line.offsets.into_iter().map(|at| (at.topic, at.offset, at.found)).collect(), warnings)
+    }
+
+    #[test]
+    fn what_a_log_does_not_have_any_more_is_told() {
+        let spans = |start| [(("t".to_owned(), 0), Span { start, end: 100 })].into();
+        let logs = |start, id: u128| Logs { ids: [("t".to_owned(), Uuid::from_u128(id))].into(), spans: spans(start) };
+        let (kept, warnings) = fitted("", &logs(0, 1));
+        assert_eq!(kept, [("t".to_owned(), 5, OffsetFound::Saved)]);
+        assert!(warnings.len() == 1 && warnings[0].contains("u/0, which does not exist any more"), "{warnings:?}");
+        let (kept, warnings) = fitted("", &logs(50, 1));
+        assert_eq!(kept, [("t".to_owned(), 50, OffsetFound::Nearest)]);
+        assert!(warnings[0].contains("whose records up to 50 are deleted"), "{warnings:?}");
+        let ids = format!(r#""topic_ids": {{"t": "{}"}},"#, Uuid::from_u128(1));
+        assert_eq!(fitted(&ids, &logs(0, 1)).0.len(), 1);
+        let (kept, warnings) = fitted(&ids, &logs(0, 2));
+        assert!(kept.is_empty() && warnings[0].contains("made again"), "{warnings:?}");
     }
 }

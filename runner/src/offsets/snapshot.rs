@@ -3,17 +3,18 @@
 //!
 //! What is read is checked whole before anything is done with it: another cluster's offsets are never committed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use archive::SavedOffsets;
+use archive::{SavedOffsets, json_fault};
 use contract::words::plural;
 use contract::{Code, Failure, OffsetSaving, OffsetsBefore, stamp};
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use wire::{Cluster, CoordinatorPatience, Group};
+use uuid::Uuid;
+use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
 
-use super::commit::{AT_ONCE, PATIENCE, offsets_of};
+use super::commit::{AT_ONCE, PATIENCE, listed, offsets_of};
 use crate::context::Context;
 use crate::emit::Emitter;
 
@@ -28,9 +29,13 @@ pub(crate) struct Snapshot {
     expires_at: Option<String>,
     /// By group id; a group that the cluster does not have has no offsets.
     pub(crate) group_offsets: BTreeMap<String, GroupOffsets>,
-    /// Topics in which the run changes offsets: a rollback deletes those that were not there before. An addition.
+    /// Topics in which the run changes offsets: a rollback touches no others, and deletes what was not there before. An
+    /// addition; without it all are meant, and nothing is deleted.
     #[serde(default)]
     pub(crate) topics: BTreeSet<String>,
+    /// Ids of topics: one that was made again under its name is another topic. An addition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) topic_ids: BTreeMap<String, Uuid>,
     #[serde(default)]
     cluster_id: Option<String>,
     #[serde(default)]
@@ -50,8 +55,26 @@ pub(crate) struct GroupOffsets {
     partition_count: Option<usize>,
 }
 
+impl GroupOffsets {
+    /// One by one.
+    pub(super) fn listed(&self) -> Vec<GroupOffset> {
+        let of_topic = |(topic, partitions): (&String, &BTreeMap<i32, SavedOffset>)| {
+            let topic = topic.clone();
+            let one = move |(partition, at): (&i32, &SavedOffset)| GroupOffset {
+                topic: topic.clone(),
+                partition: *partition,
+                offset: at.offset,
+                leader_epoch: -1,
+                metadata: at.metadata.clone(),
+            };
+            partitions.iter().map(one).collect::<Vec<_>>()
+        };
+        self.offsets.iter().flat_map(of_topic).collect()
+    }
+}
+
 /// The kind of groups of snapshots that do not say it.
-fn classic() -> String {
+pub(super) fn classic() -> String {
     "classic".to_owned()
 }
 
@@ -75,7 +98,17 @@ pub(crate) struct Changes<'a> {
     pub(crate) saving: &'a OffsetSaving,
 }
 
-/// Saves the offsets of all topics of these groups, and deletes what was saved before and is over.
+/// What an earlier attempt of the run saved.
+#[derive(Debug)]
+pub(crate) struct Earlier<'a> {
+    pub(crate) before: &'a OffsetsBefore,
+    /// Groups that it may have changed: what they have now is not what they had before.
+    pub(crate) touched: BTreeSet<String>,
+}
+
+/// Saves the offsets of all topics of these groups, and deletes what was saved before and is over. What an earlier attempt
+/// saved of groups that it may have changed stays; all others are saved as they are now. Returns what holds all of it:
+/// the earlier one where nothing else is to be saved, and nothing where there is nothing.
 ///
 /// # Errors
 /// When a group cannot be read, or the store fails: then nothing is changed either.
@@ -83,11 +116,38 @@ pub(crate) async fn keep(
     context: &Context,
     emitter: &Emitter,
     cluster: &Cluster,
-    there: &HashMap<String, Group>,
     place: &SavedOffsets,
+    earlier: Option<Earlier<'_>>,
     changes: Changes<'_>,
-) -> Result<OffsetsBefore, Failure> {
-    let saved = save(context, cluster, there, place, changes).await?;
+) -> Result<Option<OffsetsBefore>, Failure> {
+    let there = listed(cluster).await?;
+    let old = match &earlier {
+        Some(earlier) => still_there(emitter, cluster, place, earlier).await?,
+        None => None,
+    };
+    let (mut kept, mut known) = (Kept::default(), None);
+    if let (Some(old), Some(earlier)) = (&old, &earlier) {
+        kept.take(old, &earlier.touched);
+        known = Some(earlier.before.clone());
+    }
+    let patience = CoordinatorPatience::new(PATIENCE);
+    let open = changes.groups.iter().filter(|(id, _)| !kept.groups.contains_key(id));
+    let read = futures::stream::iter(open).map(|(id, kind)| {
+        let new = || Group { id: id.clone(), kind: kind.clone(), state: "Dead".to_owned() };
+        // Lists of brokers may lack a group whose coordinator moves: what it has, only its coordinator says.
+        one(cluster, there.get(id).cloned().unwrap_or_else(new), &patience)
+    });
+    let read: BTreeMap<_, _> = read.buffered(AT_ONCE).try_collect().await?;
+    kept.topics.extend(changes.topics.iter().cloned());
+    let names: BTreeSet<_> = read.values().flat_map(|group| group.offsets.keys().cloned()).collect();
+    for (name, id) in ids(cluster, names).await? {
+        kept.topic_ids.entry(name).or_insert(id);
+    }
+    kept.groups.extend(read);
+    if kept.groups.is_empty() || old.is_some_and(|old| kept.is_in(&old)) {
+        return Ok(known);
+    }
+    let saved = save(context, cluster, place, kept, &changes).await?;
     match delete_expired(place, context.clock.now()).await {
         Ok(0) => {}
         Ok(count) => {
@@ -95,22 +155,74 @@ pub(crate) async fn keep(
         }
         Err(error) => emitter.warn(format!("saved offsets that are over could not be deleted: {error}")),
     }
-    Ok(saved)
+    Ok(Some(saved))
+}
+
+/// What goes into a document.
+#[derive(Debug, Default)]
+struct Kept {
+    groups: BTreeMap<String, GroupOffsets>,
+    topics: BTreeSet<String>,
+    topic_ids: BTreeMap<String, Uuid>,
+}
+
+impl Kept {
+    /// Takes over what an earlier document has of these groups.
+    fn take(&mut self, old: &Snapshot, touched: &BTreeSet<String>) {
+        let groups = old.group_offsets.iter().filter(|(id, _)| touched.contains(*id));
+        self.groups.extend(groups.map(|(id, group)| (id.clone(), group.clone())));
+        if !self.groups.is_empty() {
+            self.topics.clone_from(&old.topics);
+            self.topic_ids.clone_from(&old.topic_ids);
+        }
+    }
+
+    /// Whether a document has all of it.
+    fn is_in(&self, old: &Snapshot) -> bool {
+        let has = |(id, group): (&String, &GroupOffsets)| old.group_offsets.get(id) == Some(group);
+        self.groups.iter().all(has) && self.topics.is_subset(&old.topics)
+    }
+}
+
+/// What an earlier attempt saved, if it still is there: it may be over and deleted.
+async fn still_there(
+    emitter: &Emitter,
+    cluster: &Cluster,
+    place: &SavedOffsets,
+    earlier: &Earlier<'_>,
+) -> Result<Option<Snapshot>, Failure> {
+    let id = &earlier.before.id;
+    if let Some(bytes) = place.read(id).await? {
+        let cluster = cluster.cluster_id().unwrap_or_default();
+        return read(&bytes, &place.place(id), &cluster).map(Some);
+    }
+    if !earlier.touched.is_empty() {
+        let groups = plural(earlier.touched.len() as u64, "consumer group");
+        emitter.warn(format!(
+            "the saved offsets {id} are gone: what {groups} had before an earlier attempt changed them cannot be put back"
+        ));
+    }
+    Ok(None)
+}
+
+/// Ids of those topics that exist and have one.
+async fn ids(cluster: &Cluster, names: BTreeSet<String>) -> Result<Vec<(String, Uuid)>, Failure> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<_> = names.into_iter().collect();
+    let topics = cluster.topics(Some(&names)).await?;
+    let known = topics.into_iter().filter(|topic| topic.error == 0 && !topic.wire_id.is_nil());
+    Ok(known.map(|topic| (topic.name, topic.wire_id)).collect())
 }
 
 async fn save(
     context: &Context,
     cluster: &Cluster,
-    there: &HashMap<String, Group>,
     place: &SavedOffsets,
-    changes: Changes<'_>,
+    kept: Kept,
+    changes: &Changes<'_>,
 ) -> Result<OffsetsBefore, Failure> {
-    let patience = CoordinatorPatience::new(PATIENCE);
-    let read = futures::stream::iter(&changes.groups).map(|(id, kind)| {
-        let new = || Group { id: id.clone(), kind: kind.clone(), state: "Dead".to_owned() };
-        one(cluster, there.get(id).cloned().unwrap_or_else(new), there.contains_key(id), &patience)
-    });
-    let group_offsets: BTreeMap<_, _> = read.buffered(AT_ONCE).try_collect().await?;
     let now = context.clock.now();
     let (at, nonce) = (context.now_text(), context.nonce());
     let id = id_of(now, changes.saving.keep_hours, nonce.get(..8).unwrap_or(&nonce));
@@ -119,8 +231,9 @@ async fn save(
         id: id.clone(),
         created_at: at.clone(),
         expires_at: expires_at.clone(),
-        group_offsets,
-        topics: changes.topics,
+        group_offsets: kept.groups,
+        topics: kept.topics,
+        topic_ids: kept.topic_ids,
         cluster_id: cluster.cluster_id(),
         description: Some(format!("before {}", changes.by)),
     };
@@ -133,10 +246,9 @@ async fn save(
 async fn one(
     cluster: &Cluster,
     group: Group,
-    is_there: bool,
     patience: &CoordinatorPatience,
 ) -> Result<(String, GroupOffsets), Failure> {
-    let found = if is_there { offsets_of(cluster, &group, patience).await? } else { Vec::new() };
+    let found = offsets_of(cluster, &group, patience).await?;
     let partition_count = Some(found.len());
     let mut offsets: BTreeMap<String, BTreeMap<i32, SavedOffset>> = BTreeMap::new();
     for at in found {
@@ -183,7 +295,7 @@ fn expiry(id: &str) -> Option<Timestamp> {
 pub(crate) fn read(bytes: &[u8], place: &str, cluster: &str) -> Result<Snapshot, Failure> {
     let damaged = |what: String| Failure::new(Code::ArchiveDamaged, format!("the saved offsets {place} {what}"));
     let snapshot: Snapshot = serde_json::from_slice(bytes)
-        .map_err(|error| damaged(format!("are no document of saved offsets, or are cut short: {error}")))?;
+        .map_err(|error| damaged(format!("are no document of saved offsets: it {}", json_fault(&error))))?;
     if let Some(other) = snapshot.cluster_id.as_deref().filter(|id| !id.is_empty() && *id != cluster) {
         let text = format!("the saved offsets {place} are those of cluster {other}, and this is cluster {cluster}");
         return Err(Failure::new(Code::NoSavedOffsets, text));
@@ -221,6 +333,27 @@ mod tests {
         let group = &snapshot.group_offsets["g"];
         assert_eq!((group.kind.as_str(), group.offsets["t"][&0].offset, snapshot.topics.len()), ("classic", 5, 0));
         assert_eq!(group.offsets["t"][&1].metadata.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn what_groups_had_before_they_were_changed_stays_and_others_are_saved_as_they_are() {
+        let text = r#"{"snapshot_id": "s", "created_at": "2026-11-01T00:00:00Z", "topics": ["t"], "group_offsets": {
+            "done": {"group_id": "done", "kind": "classic", "offsets": {"t": {"0": {"offset": 5}}}},
+            "open": {"group_id": "open", "kind": "classic", "offsets": {"t": {"0": {"offset": 6}}}}}}"#;
+        let old = read(text.as_bytes(), "x", "c").unwrap();
+        let mut kept = Kept::default();
+        kept.take(&old, &BTreeSet::from(["done".to_owned(), "unknown".to_owned()]));
+        assert_eq!(kept.groups.keys().collect::<Vec<_>>(), ["done"]);
+        assert!(kept.is_in(&old), "nothing else is to be saved");
+        let mut now = old.group_offsets["open"].clone();
+        kept.groups.insert("open".into(), now.clone());
+        assert!(kept.is_in(&old), "it is as it was");
+        now.offsets.get_mut("t").unwrap().get_mut(&0).unwrap().offset = 7;
+        kept.groups.insert("open".into(), now);
+        assert!(!kept.is_in(&old), "its consumers went on");
+        kept.take(&old, &BTreeSet::from(["open".to_owned()]));
+        kept.topics.insert("u".into());
+        assert!(!kept.is_in(&old), "another topic is changed");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How far a run is that changes committed offsets only: saved between groups, so that none is changed twice. Consumers may
 //! have gone on from where a group was put.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Digest, RestoreJournal, Store};
 use contract::{Code, Failure, OffsetsBefore, RunSpec, stamp};
@@ -21,8 +21,18 @@ pub(crate) struct OffsetRun {
     pub(crate) before: Option<OffsetsBefore>,
     /// Groups that are done, each with how many offsets were changed.
     pub(crate) done: BTreeMap<String, u64>,
+    /// Groups to which something may have been sent: what they have now may be ours.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) touched: BTreeSet<String>,
     /// Nothing is left to do.
     pub(crate) is_complete: bool,
+}
+
+impl OffsetRun {
+    /// Groups whose offsets may not be those any more that they had before the run.
+    pub(crate) fn may_be_ours(&self) -> BTreeSet<String> {
+        self.done.keys().chain(&self.touched).cloned().collect()
+    }
 }
 
 /// The state of a run, and what follows from it.
@@ -42,13 +52,21 @@ pub(crate) struct Opened {
 pub(crate) async fn open(context: &Context, spec: &RunSpec, cluster: &str, store: &Store) -> Result<Opened, Failure> {
     let of = digest(spec)?;
     let id = spec.run.as_ref().map(|run| run.id.as_str());
-    let identity = Digest::half_of(
-        [&spec.namespace, &spec.name, id.unwrap_or_default()].map(|text| format!("{text}\0")).concat().as_bytes(),
-    );
+    // A reset and a rollback may have one name.
+    let kind = if spec.offset_reset.is_some() { "reset" } else { "rollback" };
+    let parts = [kind, &spec.namespace, &spec.name, id.unwrap_or_default()];
+    let identity = Digest::half_of(parts.map(|text| format!("{text}\0")).concat().as_bytes());
     let identity = identity.to_string();
     let opened = RestoreJournal::open_offset_run(store, cluster, &identity, context.nonce());
     let (journal, saved): (_, Option<OffsetRun>) = opened.await?;
-    let new = |run: String| OffsetRun { run, of: of.clone(), before: None, done: BTreeMap::new(), is_complete: false };
+    let new = |run: String| OffsetRun {
+        run,
+        of: of.clone(),
+        before: None,
+        done: BTreeMap::new(),
+        touched: BTreeSet::new(),
+        is_complete: false,
+    };
     let (state, resumed) = match (saved, id) {
         (Some(saved), Some(id)) if saved.of != of => {
             let text = format!("run {id} began with another specification; give another specification another run id");

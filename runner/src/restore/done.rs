@@ -35,6 +35,11 @@ pub(crate) async fn look(
     emitter: &Emitter,
     report: &mut Report,
 ) -> Result<Next, Failure> {
+    // What was begun is ended first, whatever was backed up since.
+    if groups::are_begun(state, part)? {
+        check_target(cluster, state, emitter).await?;
+        return Ok(Next::Groups);
+    }
     let (layout, entry) = resolve(store, &part.from).await?;
     let newer = (layout.set(), entry) != (state.set.as_str(), state.entry);
     if newer && part.when_newer == WhenNewer::Restore {

@@ -30,14 +30,20 @@ pub(crate) async fn finish(restore: &mut Restore<'_>, plan: &RestorePlan, report
     }
     crash::at(CrashPoint::ConfigsFinal);
     restore.configs_are_final = true;
-    groups::restore(restore, plan, report).await?;
+    // Whatever becomes of the groups: nothing touches records and configs any more, not even `release`.
     restore.state.ended = Some(Ended::Completed);
     restore.save().await?;
     crash::at(CrashPoint::FinishSaved);
+    groups::restore(restore, plan, report).await?;
+    completed(restore, report);
+    Ok(())
+}
+
+/// The outcome of a restore that has done everything.
+pub(crate) fn completed(restore: &Restore<'_>, report: &mut Report) {
     // An attempt before may have produced everything: this one read no record.
     report.left_out_records = restore.state.left_out;
     report.outcome = if report.left_out_records == 0 { "Completed" } else { "CompletedWithGaps" }.into();
-    Ok(())
 }
 
 type Changes = BTreeMap<String, Option<String>>;

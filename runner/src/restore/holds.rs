@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use contract::Failure;
+use contract::names::is_internal_topic;
+use contract::{Code, Failure};
 use wire::Cluster;
 
+use super::configs::holds as values_of;
 use super::facts::{Existing, existing, same_topics};
 use super::state::TargetTopic;
 
@@ -18,8 +20,13 @@ const INTERESTING: [&str; 5] =
 pub(crate) fn note(topic: &mut TargetTopic, target: &Existing, held: BTreeMap<String, String>) {
     topic.previous = held.keys().map(|name| (name.clone(), target.own.get(name).cloned())).collect();
     topic.held = held;
-    let interesting = target.effective.iter().filter(|(name, _)| INTERESTING.contains(&name.as_str()));
+    let interesting = target.effective.iter().filter(|(name, _)| is_noted(name));
     topic.effective = interesting.map(|(name, value)| (name.clone(), value.clone())).collect();
+}
+
+/// Whether the value in force of this config is noted.
+pub(crate) fn is_noted(config: &str) -> bool {
+    INTERESTING.contains(&config)
 }
 
 /// Held configs that do not have the value that they shall have.
@@ -50,11 +57,28 @@ pub(crate) async fn set(cluster: &Cluster, topics: &[TargetTopic]) -> Result<Vec
     Ok(out)
 }
 
+/// What no restore has held: a state lies in a store, and `release` reads that of any restore.
+fn foreign(topic: &TargetTopic) -> Option<String> {
+    // No config is held at zero: whichever a restore holds is among these.
+    let all = topic.previous.keys().map(|name| (name.clone(), "0".to_owned())).collect();
+    let ours = values_of(&all, true, 1);
+    if let Some(config) = topic.previous.keys().find(|name| !ours.contains_key(*name)) {
+        return Some(format!("previous of topic {:?} has {config:?}, which is never held", topic.name));
+    }
+    is_internal_topic(&topic.name).then(|| format!("topic {} is Kafka's own", topic.name))
+}
+
 /// Gives every topic back what it said before; topics that are gone, or are others now, are left alone.
 ///
 /// # Errors
 /// The first refusal; all other topics are tried.
 pub(crate) async fn put_back(cluster: &Cluster, topics: &[TargetTopic]) -> Result<(), Failure> {
+    if let Some(found) = topics.iter().find_map(foreign) {
+        let text = format!(
+            "the saved state of this restore is not one that a restore makes: {found}. Nothing was put back; look who can write to the storage of the state"
+        );
+        return Err(Failure::new(Code::StateMismatch, text));
+    }
     let held: Vec<_> = topics.iter().filter(|topic| !topic.previous.is_empty()).collect();
     let names: Vec<_> = held.iter().map(|topic| topic.name.clone()).collect();
     let targets: HashMap<_, _> = existing(cluster, &names).await?;
@@ -89,5 +113,16 @@ mod tests {
         assert_eq!(noted.effective, map(&[("retention.ms", "7"), ("cleanup.policy", "compact")]));
         target.effective = map(&[("retention.ms", "7"), ("cleanup.policy", "delete")]);
         assert_eq!(differing(&noted, &target), map(&[("retention.ms", "-1")]));
+    }
+    #[test]
+    fn only_what_a_restore_holds_is_put_back() {
+        let topic = |name: &str, configs: &[&str]| TargetTopic {
+            name: name.into(),
+            previous: configs.iter().map(|config| ((*config).to_owned(), Some("1".to_owned()))).collect(),
+            ..TargetTopic::default()
+        };
+        assert_eq!(foreign(&topic("t", &["retention.ms", "segment.bytes", "max.message.bytes"])), None);
+        assert!(foreign(&topic("t", &["retention.ms", "min.insync.replicas"])).unwrap().contains("min.insync"));
+        assert!(foreign(&topic("__consumer_offsets", &["retention.ms"])).is_some());
     }
 }

@@ -66,7 +66,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         accept: _,
         // What is left to do once all records are in the target; the state says which of it is done.
         groups: _,
-        // Who was expected: looked at before the first attempt, and the state names the point itself from then on.
+        // Who is expected: looked at by every attempt.
         owner: _,
         // How fast and how safely: an attempt may do it in another way than the one before.
         produce_acks: _,

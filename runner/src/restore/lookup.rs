@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::RestoreJournal;
-use contract::{Code, Failure, RestoreSpec, RunSpec};
+use contract::{Code, Failure, OffsetFound, RestoreSpec, RunSpec};
 
 use super::identity::Identity;
 use super::plan::RestorePlan;
@@ -14,9 +14,10 @@ use crate::context::Context;
 
 /// A source offset and its place in the target.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
-pub(crate) struct Found {
+pub(crate) struct Place {
     pub(crate) source: i64,
     pub(crate) target: i64,
+    pub(crate) found: OffsetFound,
 }
 
 /// Looks up source offsets of one partition. An offset without a record leads to the next restored record; one
@@ -31,7 +32,7 @@ pub(crate) async fn lookup(
     topic: &str,
     partition: i32,
     offsets: &[i64],
-) -> Result<Vec<Found>, Failure> {
+) -> Result<Vec<Place>, Failure> {
     let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
@@ -66,13 +67,17 @@ pub(crate) async fn lookup(
     asked.insert(mine, offsets.iter().copied().collect());
     let found = standings(&point, &plan, &asked, state.left_out > 0).await?;
     let before: u64 = earlier.iter().filter_map(|key| found.get(key)).map(|standings| standings.total).sum();
+    let first =
+        planned.sources.iter().find(|source| source.partition == partition).map_or(i64::MIN, |range| range.first);
+    let ends_in_time = plan.window.end < i64::MAX;
     let mut out = Vec::new();
     for source in offsets {
         let standing = found.get(&mine).and_then(|standings| standings.at.get(source));
-        let target = standing.and_then(|standing| state.target_offset(place, before + standing.before));
-        let target =
-            target.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?;
-        out.push(Found { source: *source, target });
+        let found = standing.and_then(|standing| {
+            let target = state.target_offset(place, before + standing.before)?;
+            Some(Place { source: *source, target, found: standing.found(*source, first, ends_in_time) })
+        });
+        out.push(found.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?);
     }
     Ok(out)
 }

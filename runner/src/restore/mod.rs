@@ -29,6 +29,7 @@ mod claims;
 mod holds;
 
 mod prepare;
+mod trust;
 
 mod lease;
 mod tails;
@@ -53,6 +54,7 @@ mod watch;
 mod attempt;
 mod ending;
 
+mod each_record;
 mod standing;
 
 mod groups;
@@ -72,10 +74,11 @@ use wire::Cluster;
 use self::claims::{Claims, Thing};
 use self::done::Next;
 use self::identity::Identity;
-pub(crate) use self::lookup::lookup;
+pub(crate) use self::lookup::{Place, lookup};
 pub use self::plan::{Proposal, RestorePlan, TargetAction};
 pub(crate) use self::release::release;
 use self::state::{Ended, RestoreState};
+use self::trust::Asked;
 use crate::connect;
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -106,6 +109,12 @@ impl Restore<'_> {
     pub(crate) async fn save(&mut self) -> Result<(), Failure> {
         let entry = self.journal.save(&self.state).await?;
         self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None, made: None });
+        Ok(())
+    }
+
+    /// Saves the state where nothing was moved.
+    pub(crate) async fn note(&mut self) -> Result<(), Failure> {
+        self.journal.save(&self.state).await?;
         Ok(())
     }
 
@@ -223,9 +232,15 @@ impl<'a> Sides<'a> {
     /// What becomes of a restore that ended for good in an earlier run.
     async fn over(&self, journal: &RestoreJournal, state: &RestoreState, report: &mut Report) -> Result<Next, Failure> {
         report.set = Some(state.set.clone());
-        report.point = Some(RestorePlan::read(&journal.plan(&state.plan).await?)?.point);
+        report.offsets_before.clone_from(&state.groups.before);
+        report.offset_mapping.clone_from(&state.groups.mapping);
+        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
+        report.point = Some(plan.point.clone());
         match &state.ended {
+            // A rollback that was begun ends, whatever became of the target.
+            Some(Ended::Completed) if state.groups.undoing.is_some() => Ok(Next::Groups),
             Some(Ended::Completed) => {
+                self.asked().fits(&plan, state)?;
                 done::look(&self.cluster, &self.store, self.part, state, self.emitter, report).await
             }
             // Nothing was written: it may begin anew, with a plan of its own.
@@ -247,14 +262,14 @@ impl<'a> Sides<'a> {
     ) -> Result<(), Failure> {
         let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?.with_groups_of(self.part);
         let point = load_point(&self.store, self.part, Some(&state)).await?;
+        self.asked().fits_archive(&plan, &state, &point).await?;
         self.tell_start(&point, true, report);
         let shown = Proposal::new(plan);
         self.is_as_seen(&shown)?;
         let mut restore = self.restore(point, journal, state).await?;
         report.changed = true;
         groups::restore(&mut restore, &shown.plan, report).await?;
-        restore.save().await?;
-        report.outcome = "Completed".into();
+        finish::completed(&restore, report);
         Ok(())
     }
 
@@ -293,8 +308,10 @@ impl<'a> Sides<'a> {
         report: &mut Report,
     ) -> Result<(Restore<'a>, RestorePlan), Failure> {
         report.changed = true;
+        report.offsets_before.clone_from(&state.groups.before);
         let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?.with_groups_of(self.part);
         let point = load_point(&self.store, self.part, Some(&state)).await?;
+        self.asked().fits_archive(&plan, &state, &point).await?;
         self.tell_start(&point, true, report);
         let shown = Proposal::new(plan);
         shown.fill(report)?;
@@ -302,6 +319,11 @@ impl<'a> Sides<'a> {
         self.is_as_seen(&shown)?;
         report.segments = point.check_segments(&shown.plan.wanted()).await?;
         Ok((self.restore(point, journal, state).await?, shown.plan))
+    }
+
+    /// What plans and states that are read back are held against.
+    fn asked(&self) -> Asked<'_> {
+        Asked { spec: self.spec, part: self.part, cluster: self.identity.cluster() }
     }
 
     /// Refuses a plan that is not the one that somebody looked at.
@@ -419,7 +441,7 @@ pub(crate) async fn load_point(
     saved: Option<&RestoreState>,
 ) -> Result<Point, Failure> {
     let point = if let Some(state) = saved {
-        Point::load(store, &archive::Layout::new(&state.set), state.entry).await?
+        Point::load(store, &trust::set_of(store, part, state).await?, state.entry).await?
     } else {
         let found = find(store, &part.from).await?;
         if let Some(expected) = part.expected_owner() {

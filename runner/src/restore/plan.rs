@@ -9,15 +9,18 @@ mod judge;
 mod make;
 mod proposal;
 
+pub(crate) mod check;
+
 use std::collections::{BTreeMap, HashMap};
 
-use archive::{Digest, Fork, Timelines, Wanted};
+use archive::{Digest, Fork, Timelines, Wanted, json_fault};
 use batch::Window;
 use contract::{Code, Failure, GroupRestore, OnUnreadable, RestoreSpec};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub(crate) use self::make::make;
+pub(crate) use self::count::retained;
+pub(crate) use self::make::{Sealed, make};
 pub use self::proposal::Proposal;
 use super::route::Route;
 use crate::logs::Span;
@@ -211,7 +214,7 @@ impl RestorePlan {
     /// Reads a saved document.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Failure> {
         let plan: Self = serde_json::from_slice(bytes).map_err(|error| {
-            Failure::new(Code::StateMismatch, format!("the saved plan of the restore cannot be read: {error}"))
+            Failure::new(Code::StateMismatch, format!("the saved plan of the restore {}", json_fault(&error)))
         })?;
         if plan.format == FORMAT {
             return Ok(plan);

@@ -34,12 +34,12 @@ pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan, resum
     create_topics(restore, plan, resumed).await?;
     crash::at(CrashPoint::TopicsCreated);
     let targets = settled(restore, plan).await?;
+    plan.topics.iter().try_for_each(|topic| check_purge(topic, targets.get(&topic.target)))?;
     for (topic, planned) in restore.state.topics.iter_mut().zip(&plan.topics) {
         let Some(target) = targets.get(&topic.name) else { continue };
         // What was noted by an earlier attempt stays: the values in force now may be ours.
         if topic.id.is_nil() {
-            let largest = planned.largest_batch + HEADER_ROOM;
-            held::note(topic, target, holds(&target.effective, topic.created, largest));
+            held::note(topic, target, holds(&target.effective, topic.created, largest_batch(planned)));
             topic.id = target.topic.id;
         }
     }
@@ -54,6 +54,11 @@ pub(crate) async fn prepare(restore: &mut Restore<'_>, plan: &RestorePlan, resum
     }
     crash::at(CrashPoint::Prepared);
     Ok(())
+}
+
+/// The largest batch that a target topic must take.
+pub(crate) fn largest_batch(planned: &TopicPlan) -> u64 {
+    planned.largest_batch.saturating_add(HEADER_ROOM)
 }
 
 async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan, resumed: bool) -> Result<(), Failure> {
@@ -116,6 +121,22 @@ async fn create_topic(
     }
 }
 
+/// A purge deletes what the plan has seen: records that came later are somebody else's.
+fn check_purge(topic: &TopicPlan, found: Option<&Existing>) -> Result<(), Failure> {
+    let holds = if topic.action == TargetAction::Purge { topic.holds.as_slice() } else { &[] };
+    for range in holds {
+        let Some(now) = found.and_then(|found| found.spans.get(&range.partition)) else { continue };
+        if now.end > range.log.end {
+            let text = format!(
+                "target partition {}/{} ends at offset {} now, and ended at {} in the plan: somebody else wrote there. Nothing was deleted; stop the other producer, and make the plan again",
+                topic.target, range.partition, now.end, range.log.end
+            );
+            return Err(Failure::new(Code::TargetNotEmpty, text));
+        }
+    }
+    Ok(())
+}
+
 /// A target topic is not what the plan saw.
 fn changed(text: &str) -> Failure {
     Failure::new(Code::PlanChanged, format!("{text}. Nothing was written; make the plan again"))
@@ -158,4 +179,26 @@ fn unfit(plan: &TopicPlan, state: &TargetTopic, found: Option<&Existing>) -> Opt
     }
     let has = i32::try_from(found.topic.partitions.len()).unwrap_or(i32::MAX);
     (has != plan.partition_count).then(|| format!("it has {has} partitions, the plan says {}", plan.partition_count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::Span;
+    use crate::restore::plan::tests::topic;
+
+    #[test]
+    fn a_purge_deletes_nothing_that_the_plan_has_not_seen() {
+        let id = uuid::Uuid::from_u128(1);
+        let known = wire::Topic { id, wire_id: id, name: "t".into(), internal: false, partitions: vec![], error: 0 };
+        let spans = [(2, Span { start: 3, end: 9 })].into();
+        let found = Existing { topic: known, effective: [].into(), own: [].into(), spans };
+        let mut purge = topic("t", TargetAction::Purge, &[2]);
+        for (seen, refused) in [(9, false), (8, true), (0, true)] {
+            purge.holds[0].log.end = seen;
+            assert_eq!(check_purge(&purge, Some(&found)).is_err(), refused, "{seen}");
+        }
+        purge.action = TargetAction::Append;
+        assert!(check_purge(&purge, Some(&found)).is_ok());
+    }
 }

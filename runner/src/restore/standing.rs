@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use archive::{Point, SegmentRow, Timelines, Wanted};
-use batch::{Decompressor, RawBatch, RecordPlace, Window, places};
-use contract::{Code, Failure, OnUnreadable};
+use batch::{Decompressor, RawBatch, Window};
+use contract::{Code, Failure, OffsetFound, OnUnreadable};
 use uuid::Uuid;
 
+use super::each_record::each_place;
 use super::plan::RestorePlan;
 
 /// Topic id and partition of the source.
@@ -26,6 +27,23 @@ pub(crate) struct Standing {
     pub(crate) is_there: bool,
     /// Whether a restored record has this offset or a later one.
     pub(crate) has_more: bool,
+}
+
+impl Standing {
+    /// How the place of an offset was found, in a partition whose first restored offset is `first`.
+    pub(crate) fn found(self, offset: i64, first: i64, ends_in_time: bool) -> OffsetFound {
+        match self {
+            Self { is_there: true, .. } => OffsetFound::Record,
+            Self { has_more: false, .. } => end(ends_in_time),
+            Self { .. } if offset < first => OffsetFound::Start,
+            Self { .. } => OffsetFound::NextRecord,
+        }
+    }
+}
+
+/// The end of what is restored.
+pub(crate) fn end(ends_in_time: bool) -> OffsetFound {
+    if ends_in_time { OffsetFound::EndOfWindow } else { OffsetFound::End }
 }
 
 /// The offsets of one partition.
@@ -245,15 +263,13 @@ impl Reader<'_> {
         decompressor: &mut Decompressor,
     ) -> Result<(), Failure> {
         let mut offsets = Vec::new();
-        let counts =
-            |place: RecordPlace| self.window.contains(place.timestamp) && batch.header.takes(place.offset, range);
-        let read = places(batch, decompressor, |place| {
-            if counts(place) {
-                offsets.push(place.offset);
+        let read = each_place(batch, self.window, self.on_unreadable, decompressor, |offset, _| {
+            if batch.header.takes(offset, range) {
+                offsets.push(offset);
             }
         });
         match read {
-            Ok(_) => offsets.into_iter().for_each(|offset| walk.pass(offset)),
+            Ok(()) => offsets.into_iter().for_each(|offset| walk.pass(offset)),
             Err(_) if self.on_unreadable == OnUnreadable::Skip => {}
             Err(error) => return Err(Failure::new(Code::ArchiveDamaged, error.to_string())),
         }

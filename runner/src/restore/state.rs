@@ -60,6 +60,15 @@ pub(crate) struct GroupsDone {
     /// Where the offsets are that the groups had before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<OffsetsBefore>,
+    /// Groups of the target to which something may have been sent for `of`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) touched: BTreeSet<String>,
+    /// The same for earlier specifications.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) touched_before: BTreeSet<String>,
+    /// Where the offset mapping is that was written for `of`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mapping: Option<String>,
     /// They are being put back, because the restore failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) undoing: Option<Undoing>,
@@ -94,8 +103,14 @@ impl GroupsDone {
     /// Goes on with this specification; what is done stays done.
     pub(crate) fn go_on(&mut self, of: Digest) {
         if self.of.as_ref() != Some(&of) {
-            (self.of, self.is_complete) = (Some(of), false);
+            (self.of, self.is_complete, self.mapping) = (Some(of), false, None);
+            self.touched_before.append(&mut self.touched);
         }
+    }
+
+    /// Groups of the target whose offsets may not be those any more that they had before.
+    pub(crate) fn may_be_ours(&self) -> BTreeSet<String> {
+        self.done.keys().chain(&self.touched).chain(&self.touched_before).cloned().collect()
     }
 }
 

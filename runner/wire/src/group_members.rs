@@ -48,8 +48,13 @@ impl Cluster {
         // The members of the three answers have the same fields, but are three types.
         macro_rules! members {
             ($request:expr, $groups:expr) => {{
+                let described = $groups;
+                if !described.iter().any(|described| *described.group_id.0 == *id) {
+                    let subject = format!("members of group {id:?}");
+                    return Err(WireError::Unanswered { request: $request, subject });
+                }
                 let mut out = Vec::new();
-                for described in $groups {
+                for described in described {
                     checked($request, described.error_code)?;
                     out.extend(described.members.into_iter().map(|member| GroupMember {
                         client_id: member.client_id.to_string(),

@@ -118,6 +118,8 @@ impl Cluster {
         let mut open: BTreeMap<BrokerId, Option<WireError>> =
             self.broker_ids().into_iter().map(|id| (id, None)).collect();
         let mut pause = FIRST_PAUSE;
+        // Who left the cluster before it answered: its groups have gone to others.
+        let mut left: Option<BrokerId> = None;
         loop {
             let mut lists: FuturesUnordered<_> = open.keys().map(|id| self.groups_of(*id, end)).collect();
             while let Some((id, listed)) = lists.next().await {
@@ -130,20 +132,26 @@ impl Cluster {
                     Err(error) => drop(open.insert(id, Some(error))),
                 }
             }
-            if open.is_empty() || Instant::now() + pause >= end {
+            if (open.is_empty() && left.is_none()) || Instant::now() + pause >= end {
                 break;
             }
             self.pause(pause).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            // Brokers may have come or gone: a group has one coordinator, so whoever answered is not asked again.
+            // Brokers may have come or gone.
             let before = self.broker_ids();
             if self.look(Some(&[]), &mut HashSet::new()).await.is_ok() {
                 let now = self.broker_ids();
+                left = open.keys().find(|id| !now.contains(id)).copied().or(left);
                 open.retain(|id, _| now.contains(id));
-                open.extend(now.into_iter().filter(|id| !before.contains(id)).map(|id| (id, None)));
+                open.extend(now.iter().filter(|id| !before.contains(id)).map(|id| (*id, None)));
+                // A group has one coordinator, so whoever answered is asked again only for the groups of who left.
+                if open.is_empty() && left.take().is_some() {
+                    open.extend(now.into_iter().map(|id| (id, None)));
+                }
             }
         }
         let silent = |id| WireError::UnknownBroker { id };
+        open.extend(left.map(|id| (id, None)));
         let unanswered = open.into_iter().map(|(id, error)| (id, error.unwrap_or_else(|| silent(id)))).collect();
         Ok(Groups { groups: found.into_values().collect(), unanswered, sees_all })
     }
@@ -280,6 +288,9 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
         };
     }
     add_all!(answer.topics);
+    if many && !answer.groups.iter().any(|group| *group.group_id.0 == *id) {
+        return Err(WireError::Unanswered { request: Request::OffsetFetch, subject: subject(id) });
+    }
     for group in answer.groups {
         if group.error_code != 0 {
             return Err(WireError::broker(Request::OffsetFetch, subject(id), group.error_code));
@@ -294,6 +305,9 @@ async fn share_offsets(connection: &Connection, id: &str) -> Result<Vec<GroupOff
     let group = DescribeShareGroupOffsetsRequestGroup::default().with_group_id(group_id(id)).with_topics(None);
     let request = DescribeShareGroupOffsetsRequest::default().with_groups(vec![group]);
     let answer = connection.call(&request, Duration::ZERO).await?;
+    if !answer.groups.iter().any(|group| *group.group_id.0 == *id) {
+        return Err(WireError::Unanswered { request: Request::DescribeShareGroupOffsets, subject: subject(id) });
+    }
     let mut out = Vec::new();
     for group in answer.groups {
         if group.error_code != 0 {

@@ -1,6 +1,6 @@
 //! Whether the last point has what the source has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -49,25 +49,38 @@ fn compare(topic: &Topic, there: &[Seen], back: &[Seen], rolled_back: impl Fn(u6
     let missing: Vec<_> = there.iter().filter(|seen| restored.get(&seen.offset) != Some(&seen.content())).collect();
     if let Some(first) = missing.first() {
         let has = restored.get(&first.offset);
-        out.push(format!("{} records are missing or differ, the first is {first:?}; restored: {has:?}", missing.len()));
+        let last = missing.last().map_or(first.offset, |last| last.offset);
+        out.push(format!(
+            "{} records are missing or differ up to offset {last}, the first is {first:?}; restored: {has:?}",
+            missing.len()
+        ));
     }
     let start = there.first().map_or(i64::MAX, |seen| seen.offset);
-    let source: BTreeSet<i64> = there.iter().map(|seen| seen.offset).collect();
+    let source: BTreeMap<i64, Seen> = there.iter().map(|seen| (seen.offset, seen.content())).collect();
+    let mut strange = Vec::new();
     for seen in back {
         let text = String::from_utf8_lossy(seen.value.as_deref().unwrap_or_default()).into_owned();
         let mut words = text.split(' ');
         let incarnation = words.next().and_then(|word| word.parse().ok());
         let transaction = words.next().and_then(|word| word.parse().ok());
-        if incarnation != Some(topic.incarnation) {
-            out.push(format!("offset {} is a record of another topic: {text:.60}", seen.offset));
-        } else if transaction.is_some_and(&rolled_back) {
-            out.push(format!("offset {} was rolled back: {text:.60}", seen.offset));
-        } else if seen.offset > start && !topic.compacted && !source.contains(&seen.offset) {
-            out.push(format!("offset {} is not in the source: {text:.60}", seen.offset));
+        let why = if transaction.is_some_and(&rolled_back) {
+            "was rolled back"
+        } else if source.get(&seen.offset) == Some(&seen.content()) {
+            // A writer that did not know of the new topic yet wrote there, too.
+            continue;
+        } else if incarnation != Some(topic.incarnation) {
+            "is a record of another topic"
+        } else if seen.offset > start && !topic.compacted && !source.contains_key(&seen.offset) {
+            "is not in the source"
         } else {
             continue;
-        }
-        break;
+        };
+        strange.push((seen.offset, format!("{why}: {text:.60}")));
+    }
+    if let (Some((first, why)), Some((last, _))) = (strange.first(), strange.last()) {
+        let end = there.last().map_or(-1, |seen| seen.offset);
+        let count = strange.len();
+        out.push(format!("offset {first} {why} ({count} such records up to offset {last}; the source ends at {end})"));
     }
     out
 }

@@ -73,16 +73,22 @@ pub fn live(seconds: u64, seed: u64) -> Outcome {
     }
     acts.heal(&mut source);
     writers.end();
-    watch.writes_end();
     // One that a killed coordinator was to end is ended by the next.
     for (name, topic) in &*shared.topics() {
         for partition in 0..topic.partitions {
             oracle::wait_for_transactions(&source.bootstrap(), name, partition);
         }
     }
+    watch.writes_end();
     watch.catch_up();
     let mut outcome = watch.end();
     outcome.acts = acts.done();
     judge::judge(&source, &bench, NAME, &shared, &mut outcome);
+    if !outcome.faults.is_empty() {
+        // Whoever looks for the cause needs both sides as they are.
+        let kept = bench.dir.keep();
+        source.keep_logs(&kept.join("source"));
+        println!("archive and logs of the source are kept in {}", kept.display());
+    }
     outcome
 }

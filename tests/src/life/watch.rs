@@ -129,6 +129,8 @@ impl<'a> Watch<'a> {
     /// Waits until nothing is left to read and a point holds it.
     pub(super) fn catch_up(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(300);
+        // What was told so far is of before.
+        self.look();
         self.lag = u64::MAX;
         while self.lag != 0 && Instant::now() < deadline {
             self.look();
@@ -137,9 +139,10 @@ impl<'a> Watch<'a> {
         if self.lag != 0 {
             self.fault(format!("300 s after the last write, {} records are not in the archive", self.lag));
         }
-        // A point that holds it; then it is idle, and no further one is missed.
-        for _ in 0..INTERVAL {
-            std::thread::sleep(Duration::from_secs(1));
+        // A point that holds it, which is promised within so many intervals; one that held it already is followed by none.
+        let since = Instant::now();
+        while self.last_point < since && since.elapsed() < Duration::from_secs(INTERVAL) * PATIENCE {
+            std::thread::sleep(Duration::from_millis(200));
             self.look();
         }
     }

@@ -28,7 +28,7 @@ use crate::oso::{
     VolumePlace,
 };
 
-pub use offsets::{offset_reset, offset_reset_not_yet, offset_rollback, offset_store, offset_volume};
+pub use offsets::{offset_reset, offset_rollback, offset_store, offset_volume};
 pub use storage::folder;
 
 /// Least bytes of a segment that run specifications take.
@@ -222,6 +222,8 @@ fn groups(spec: &KafkaRestoreSpec) -> Result<Option<GroupRestore>, Finding> {
         mapping,
         commit,
         saving: saving.unwrap_or_default(),
+        // A dry run of the offsets writes nothing at all.
+        save_mapping: reset.is_none_or(|reset| reset.strategy != "dry_run"),
         roll_back_on_failure: commit && rollback.is_some_and(|rollback| rollback.auto_rollback_on_failure),
         ..GroupRestore::default()
     }))

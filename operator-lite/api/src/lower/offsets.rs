@@ -1,24 +1,24 @@
 //! Runs of KafkaOffsetReset and KafkaOffsetRollback.
 
-use contract::{OffsetResetSpec, OffsetRollbackSpec, OffsetSaving, ResetTo, RunSpec, SavedOffsets, StoreSpec};
+use contract::{
+    MappingPlace, OffsetResetSpec, OffsetRollbackSpec, OffsetSaving, ResetTo, RunSpec, SavedOffsets, StoreSpec,
+};
 
-use super::{Identity, cluster, run, unread};
+use super::{Identity, cluster, run};
 use crate::finding::{Finding, Level};
 use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, ResetStrategy, Storage};
 
-/// Fields that a KafkaOffsetReset sets and whose runs come in later work, by path.
-#[must_use]
-pub fn offset_reset_not_yet(spec: &KafkaOffsetResetSpec) -> Vec<&'static str> {
-    let is_mapped = spec.reset_strategy == ResetStrategy::FromMapping;
-    is_mapped.then_some("spec.resetStrategy: from-mapping").into_iter().collect()
-}
-
 /// The run of a KafkaOffsetReset. `storage` is where positions are saved: that of the resource, else that of the
-/// installation.
+/// installation. `mapping` is where the offset mapping lies, with from-mapping.
 ///
 /// # Errors
 /// A value that validation refuses.
-pub fn offset_reset(identity: Identity, spec: &KafkaOffsetResetSpec, storage: &Storage) -> Result<RunSpec, Finding> {
+pub fn offset_reset(
+    identity: Identity,
+    spec: &KafkaOffsetResetSpec,
+    storage: &Storage,
+    mapping: Option<MappingPlace>,
+) -> Result<RunSpec, Finding> {
     let needs = |field: &str| Finding {
         level: Level::Error,
         field: field.to_owned(),
@@ -33,10 +33,7 @@ pub fn offset_reset(identity: Identity, spec: &KafkaOffsetResetSpec, storage: &S
             ResetTo::Timestamp(spec.reset_timestamp.ok_or_else(|| needs("spec.resetTimestamp"))?)
         }
         ResetStrategy::ToOffset => ResetTo::Offset(spec.reset_offset.ok_or_else(|| needs("spec.resetOffset"))?),
-        ResetStrategy::FromMapping => {
-            let rule = "is not available in this release";
-            return Err(unread("spec.resetStrategy", "from-mapping", rule, "use another strategy"));
-        }
+        ResetStrategy::FromMapping => ResetTo::Mapping(Box::new(mapping.ok_or_else(|| needs("spec.offsetMappingRef"))?)),
     };
     let reset = OffsetResetSpec {
         groups: spec.consumer_groups.clone(),

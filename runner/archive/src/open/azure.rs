@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use contract::store_address::broken_rule;
+use contract::store_address::{authority, broken_rule, shown};
+use contract::words::safe;
 use contract::{AzureCredentials, Code, odd};
 use object_store::ObjectStore;
 use object_store::azure::{
@@ -12,7 +13,7 @@ use object_store::azure::{
 
 use super::breaker::Breaker;
 use super::guard::Connector;
-use super::secret::{FromFiles, Looked, read_value};
+use super::secret::{FromFiles, Looked, read_value, unusable};
 use super::way::Way;
 use super::{Paths, install_tls};
 use crate::ArchiveError;
@@ -45,13 +46,14 @@ pub(super) fn open(
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
         .with_http_connector(Connector::new(breaker, way));
-    let mut endpoint = place.endpoint.map(str::to_owned);
     match credentials {
         None => {}
         Some(AzureCredentials::AccountKey { file }) => {
             let text = read_value(paths, file, odd::one_line)?;
             let first = Key::parse(&text, place.account).map_err(|rule| wrong(file, rule))?;
-            endpoint = endpoint.or(first.endpoint);
+            if let Some(rule) = first.endpoint.as_deref().and_then(|named| elsewhere(named, place)) {
+                return Err(unusable(paths, file, &rule));
+            }
             let (paths, file, account) = (paths.clone(), file.clone(), place.account.to_owned());
             let read = move || {
                 let text = read_value(&paths, &file, odd::one_line)?;
@@ -85,14 +87,14 @@ pub(super) fn open(
             builder = builder.with_client_id(client).with_tenant_id(tenant).with_federated_token_file(token);
         }
     }
-    if let Some(endpoint) = &endpoint {
+    if let Some(endpoint) = place.endpoint {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
     }
-    if let Some((rule, fix)) = endpoint.as_deref().and_then(|endpoint| broken_rule(endpoint, true)) {
-        let reason = format!("the endpoint {rule}: {fix}");
-        return Err(ArchiveError::Config { reason, code: Code::SecretUnusable });
+    if let Some((rule, fix)) = place.endpoint.and_then(|endpoint| broken_rule(endpoint, true)) {
+        let reason = format!("storage.endpoint {rule}: {fix}");
+        return Err(ArchiveError::Config { reason, code: Code::SpecInvalid });
     }
-    let builder = builder.with_authority_host(authority_of(endpoint.as_deref(), &environment));
+    let builder = builder.with_authority_host(authority_of(place.endpoint, &environment));
     let identity = builder.clone().build().map_err(refused)?;
     let looked = Looked(Arc::clone(identity.credentials()));
     Ok(Arc::new(builder.with_credentials(Arc::new(looked)).build().map_err(refused)?))
@@ -103,6 +105,22 @@ fn id(text: &str) -> Option<String> {
     odd::header_value(text).or_else(|| {
         let odd = text.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_.".contains(c));
         odd.then(|| "is no id: it has other characters than letters, digits, '-', '_' and '.'".to_owned())
+    })
+}
+
+/// Why a connection string does not fit: it names another address than the specification. Admission and the list of allowed
+/// endpoints look at the specification only, so requests go to no other address.
+fn elsewhere(named: &str, place: &Place<'_>) -> Option<String> {
+    let own = format!("https://{}.blob.core.windows.net", place.account);
+    let lower = |endpoint: &str| authority(endpoint).map(|(host, port)| (host.to_ascii_lowercase(), port));
+    let to = lower(named);
+    let fits = [Some(own.as_str()), place.endpoint].into_iter().flatten().any(|endpoint| lower(endpoint) == to);
+    (to.is_none() || !fits).then(|| {
+        format!(
+            "names the address {} (BlobEndpoint, or DefaultEndpointsProtocol and EndpointSuffix), and the storage is at {}; write it as endpoint of the storage if it is meant",
+            safe(&shown(named)),
+            place.endpoint.unwrap_or(&own)
+        )
     })
 }
 
@@ -187,6 +205,59 @@ mod tests {
         assert_eq!(signed.endpoint.as_deref(), Some("https://p.example/acct"));
         let AzureCredential::SASToken(pairs) = signed.credential().unwrap() else { panic!() };
         assert_eq!(pairs, [("sv".into(), "2022".into()), ("sig".into(), "a+b".into())]);
+    }
+
+    #[test]
+    fn a_connection_string_leads_nowhere_else() {
+        let of = |endpoint, named: &str| {
+            let place = Place { account: "acct", container: "c", endpoint, allow_http: false };
+            elsewhere(named, &place)
+        };
+        let key = |text: &str| Key::parse(&format!("{text};AccountKey=c2VjcmV0"), "acct").unwrap().endpoint.unwrap();
+        let private = Some("https://p.example:444/acct");
+        for text in [
+            "BlobEndpoint=https://acct.blob.core.windows.net/",
+            "BlobEndpoint=https://ACCT.blob.core.windows.net:443",
+            "EndpointSuffix=core.windows.net",
+        ] {
+            assert_eq!((of(None, &key(text)), of(private, &key(text))), (None, None), "{text}");
+        }
+        assert_eq!(of(private, &key("BlobEndpoint=https://p.example:444")), None);
+        for text in [
+            "BlobEndpoint=https://evil.example/acct.blob.core.windows.net",
+            "BlobEndpoint=https://other.blob.core.windows.net",
+            "BlobEndpoint=https://acct.blob.core.windows.net:8443",
+            "BlobEndpoint=https://acct.blob.core.windows.net@evil.example",
+            "BlobEndpoint=https://acct.blob.core.windows.net.evil.example/?sig=canary",
+            "BlobEndpoint=https://p.example",
+            "BlobEndpoint=",
+            "EndpointSuffix=core.chinacloudapi.cn",
+            "EndpointSuffix=evil.example",
+            "DefaultEndpointsProtocol=http;EndpointSuffix=core.windows.net",
+        ] {
+            for endpoint in [None, private] {
+                let rule = of(endpoint, &key(text)).unwrap_or_else(|| panic!("{text}"));
+                assert!(rule.contains("endpoint of the storage") && !rule.contains("canary"), "{rule}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_does_not_say_where_requests_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "BlobEndpoint=https://evil.example/;AccountName=acct;AccountKey=c2VjcmV0";
+        std::fs::write(dir.path().join("connection"), text).unwrap();
+        let paths = Paths { secrets: dir.path().into(), volumes: dir.path().into() };
+        let open = |endpoint: Option<&str>| {
+            let place = Place { account: "acct", container: "c", endpoint, allow_http: false };
+            let credentials = AzureCredentials::AccountKey { file: "connection".into() };
+            let breaker = Breaker::new(contract::CircuitBreakerSpec::default());
+            super::open(&place, Some(&credentials), &paths, &breaker, &Way::default())
+        };
+        let refused = open(None).unwrap_err();
+        assert!(matches!(&refused, ArchiveError::Config { code: Code::SecretUnusable, .. }), "{refused:?}");
+        assert!(refused.to_string().contains("https://evil.example") && !refused.to_string().contains("c2VjcmV0"));
+        assert!(open(Some("https://evil.example")).is_ok());
     }
 
     #[test]

@@ -57,13 +57,22 @@ pub(super) fn open(
     Ok(Arc::new(builder.with_credentials(Arc::new(looked)).build().map_err(refused)?))
 }
 
-/// The fields of a service account's key file that are needed.
+/// Fields that the library takes from a key file, and that decide where requests go and whether they are signed. A
+/// specification says that, and admission and the list of allowed endpoints look at it; no key of Google's has them.
+const STEERING: [&str; 2] = ["gcs_base_url", "disable_oauth"];
+
+/// The fields of a service account's key file that are needed, and none that leads elsewhere.
 fn check_key(text: &str) -> Result<(), String> {
     let json: serde_json::Value = serde_json::from_str(text).map_err(|_| "is not JSON".to_owned())?;
     let text_of = |field: &str| json.get(field).and_then(serde_json::Value::as_str);
     let kind = text_of("type").unwrap_or("service_account");
     if kind != "service_account" {
         return Err(format!("is a key of type {kind:?}; service_account is needed"));
+    }
+    if let Some(field) = STEERING.iter().find(|field| json.get(field).is_some()) {
+        return Err(format!(
+            "has {field}, which is no field of Google's; remove it, and set endpoint of the storage instead"
+        ));
     }
     match ["client_email", "private_key", "private_key_id"].iter().find(|field| text_of(field).is_none()) {
         Some(field) => Err(format!("has no {field}; it must be the JSON key of a service account")),
@@ -81,5 +90,21 @@ mod tests {
         assert!(check_key(r#"{"type": "external_account"}"#).unwrap_err().contains("external_account"));
         assert!(check_key(r#"{"client_email": "a", "private_key_id": "b"}"#).unwrap_err().contains("private_key"));
         check_key(r#"{"client_email": "a", "private_key": "k", "private_key_id": "b"}"#).unwrap();
+    }
+
+    #[test]
+    fn a_key_does_not_say_where_requests_go() {
+        for (field, value) in [
+            ("gcs_base_url", r#""https://canary.example.com""#),
+            ("gcs_base_url", "null"),
+            ("disable_oauth", "true"),
+            ("disable_oauth", "false"),
+        ] {
+            let text =
+                format!(r#"{{"client_email": "a", "private_key": "k", "private_key_id": "b", "{field}": {value}}}"#);
+            let rule = check_key(&text).unwrap_err();
+            assert!(rule.contains(field) && rule.contains("endpoint of the storage"), "{rule}");
+            assert!(!rule.contains("canary"), "{rule}");
+        }
     }
 }

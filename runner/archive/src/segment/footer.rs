@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::frame::HEADER_LEN;
 use crate::columns::columns;
+use crate::json_fault::json_fault;
 use crate::limit::{BLOCK, LIMIT, UNPACKED, within_limit};
 use crate::{ArchiveError, Digest};
 
@@ -151,7 +152,7 @@ impl Footer {
         batch::Decompressor::default()
             .decompress(batch::Codec::Zstd, bytes, LIMIT, &mut json)
             .map_err(|error| damaged(&error))?;
-        let format: Format = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+        let format: Format = serde_json::from_slice(&json).map_err(|error| damaged(&json_fault(&error)))?;
         if format.format > FORMAT {
             return Err(ArchiveError::Newer {
                 key: key.to_owned(),
@@ -160,7 +161,7 @@ impl Footer {
                 feature: None,
             });
         }
-        let footer: Self = serde_json::from_slice(&json).map_err(|error| damaged(&error))?;
+        let footer: Self = serde_json::from_slice(&json).map_err(|error| damaged(&json_fault(&error)))?;
         footer.check().map_err(|rule| damaged(&rule))?;
         Ok(footer)
     }

@@ -4,14 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use archive::{Point, Wanted};
-use batch::{BatchError, Decompressor, Pieces, RawBatch, Selected, Window, payload, select_records};
+use batch::{Decompressor, Selected};
 use contract::{Code, Failure, OnUnreadable};
 
+use crate::restore::each_record::each_record;
 use crate::restore::plan::{RestorePlan, TopicPlan};
 use crate::restore::standing::{Standing, Standings};
-
-/// Plain bytes that are looked at together.
-const TOGETHER: usize = 4 << 20;
 
 /// Standings by target and source partition.
 pub(crate) type Dealt = BTreeMap<(i32, i32), Standings>;
@@ -51,34 +49,6 @@ pub(crate) async fn dealt(
         }
     }
     Ok(counts.ended())
-}
-
-/// Calls `take` for each record of a batch in the window; a huge batch is read piece by piece.
-fn each_record(
-    batch: &RawBatch,
-    window: Window,
-    decompressor: &mut Decompressor,
-    take: &mut impl FnMut(&Selected<'_>),
-) -> Result<(), BatchError> {
-    match payload(batch, decompressor, TOGETHER) {
-        Ok(plain) => {
-            let mut records = Vec::new();
-            select_records(&batch.header, &plain, window, &mut records)?;
-            records.iter().for_each(take);
-            Ok(())
-        }
-        Err(BatchError::TooLarge { .. }) => {
-            let mut pieces = Pieces::new(batch, TOGETHER)?;
-            loop {
-                let piece = pieces.next_piece(|place| window.contains(place.timestamp))?;
-                if piece.is_empty() {
-                    return Ok(());
-                }
-                piece.iter().for_each(&mut *take);
-            }
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// Counts by target and source partition, as records come.

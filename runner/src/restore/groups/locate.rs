@@ -128,7 +128,7 @@ fn one(
         elsewhere: group.elsewhere,
         done: 0,
     };
-    Ok(GroupWork { line, metadata, may_pass: false })
+    Ok(GroupWork { line, metadata, may_pass: false, sent: false })
 }
 
 /// The offset of restored record number `before` of a target partition; after the last one, of its end.

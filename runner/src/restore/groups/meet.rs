@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contract::OffsetFound;
 
-use crate::restore::standing::{Standing, Standings};
+use crate::restore::standing::{Standings, end};
 
 /// A source partition whose records go to a target partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Meeting {
         if let ([source], false) = (self.sources.as_slice(), self.is_dealt) {
             let offset = *offsets.get(&source.partition)?;
             let standing = *source.standings.at.get(&offset)?;
-            return Some((standing.before, self.found(source, offset, standing)));
+            return Some((standing.before, standing.found(offset, source.first, self.ends_in_time)));
         }
         let mut before = 0;
         for source in &self.sources {
@@ -53,26 +53,14 @@ impl Meeting {
             }
             before += source.standings.total;
         }
-        Some((before, self.end()))
-    }
-
-    fn found(&self, source: &Source, offset: i64, standing: Standing) -> OffsetFound {
-        match standing {
-            Standing { is_there: true, .. } => OffsetFound::Record,
-            Standing { has_more: false, .. } => self.end(),
-            Standing { .. } if offset < source.first => OffsetFound::Start,
-            Standing { .. } => OffsetFound::NextRecord,
-        }
-    }
-
-    fn end(&self) -> OffsetFound {
-        if self.ends_in_time { OffsetFound::EndOfWindow } else { OffsetFound::End }
+        Some((before, end(self.ends_in_time)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::restore::standing::Standing;
 
     fn source(partition: i32, total: u64, at: &[(i64, u64, bool)]) -> Source {
         let standing = |(offset, before, is_there): &(i64, u64, bool)| {

@@ -9,6 +9,7 @@ mod chosen;
 mod dealt;
 mod locate;
 mod meet;
+mod save_mapping;
 mod undo;
 
 use std::fmt::Write as _;
@@ -20,12 +21,15 @@ use wire::Cluster;
 
 use self::chosen::{Chosen, ChosenGroup, choose};
 use self::locate::locate;
+use self::save_mapping::save_mapping;
 use self::undo::{go_on_undoing, undo};
 use super::Restore;
 use super::plan::{Proposal, RestorePlan};
 use super::state::RestoreState;
-use crate::offsets::commit::{BETWEEN_SAVES, GroupWork, Manner, commit, failed, group_lines, listed, members};
-use crate::offsets::snapshot::{Changes, keep};
+use crate::offsets::commit::{
+    BETWEEN_SAVES, GroupWork, Manner, commit, failed, group_lines, listed, members, note_begin, note_sent,
+};
+use crate::offsets::snapshot::{Changes, Earlier, keep};
 
 /// Adds to a plan which groups are taken along, and what stands in the way.
 ///
@@ -100,95 +104,156 @@ fn digest(spec: &GroupRestore) -> Result<Digest, Failure> {
 /// When the specification cannot be written down.
 pub(crate) fn are_left(state: &RestoreState, part: &RestoreSpec) -> Result<bool, Failure> {
     match part.groups.as_ref().filter(|spec| spec.commit) {
-        None => Ok(false),
+        None => Ok(state.groups.undoing.is_some()),
         Some(spec) => Ok(!state.groups.is_complete || state.groups.of != Some(digest(spec)?)),
     }
 }
 
-/// Saves the offsets that the groups have in the target, once for each specification: before anything is written, or, where
-/// groups were asked for later, before the first commit.
+/// Whether a restore that is completed was in the middle of just what the specification asks of groups, or of a rollback.
 ///
 /// # Errors
-/// When they cannot be read or saved: then nothing was committed.
-pub(crate) async fn keep_offsets(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
-    let Some(spec) = restore.spec.groups.as_ref().filter(|spec| spec.commit && !spec.saving.skip) else {
-        return Ok(());
-    };
-    let of = digest(spec)?;
-    let done = &restore.state.groups;
-    if done.of.as_ref() == Some(&of) && done.before.is_some() {
-        return Ok(());
+/// When the specification cannot be written down.
+pub(crate) fn are_begun(state: &RestoreState, part: &RestoreSpec) -> Result<bool, Failure> {
+    match part.groups.as_ref().filter(|spec| spec.commit) {
+        Some(spec) if !state.groups.is_complete && state.groups.of == Some(digest(spec)?) => Ok(true),
+        _ => Ok(state.groups.undoing.is_some()),
     }
-    let chosen = choose(&restore.point, plan, spec).await?;
-    let is_open = |group: &ChosenGroup| !group.offsets.is_empty() && !done.has(&group.id, &group.target);
-    let touched: Vec<_> = chosen.groups.into_iter().filter(is_open).collect();
-    let topics =
-        touched.iter().flat_map(|group| group.offsets.keys()).filter_map(|(number, _)| plan.topics.get(*number));
-    let topics = topics.map(|topic| topic.target.clone()).collect();
-    let groups = touched.into_iter().map(|group| (group.target, group.kind)).collect();
-    let changes = Changes { by: format!("restore {}", restore.state.name), groups, topics, saving: &spec.saving };
-    let (there, saved) = (listed(&restore.cluster).await?, restore.saved_offsets());
-    let before = keep(restore.context, restore.emitter, &restore.cluster, &there, &saved, changes).await?;
-    let before = Some(before);
-    restore.state.groups.go_on(of);
-    restore.state.groups.before = before;
-    restore.save().await
 }
 
-/// Computes the offsets of the groups, commits them where that is asked for, and reports them.
+/// Saves the offsets that the groups have in the target, before anything is written.
+///
+/// # Errors
+/// When they cannot be read or saved: then nothing was changed.
+pub(crate) async fn keep_offsets(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
+    let Some(spec) = restore.spec.groups.as_ref().filter(|spec| spec.commit) else { return Ok(()) };
+    let chosen = choose(&restore.point, plan, spec).await?;
+    restore.state.groups.go_on(digest(spec)?);
+    keep_offsets_of(restore, plan, spec, &chosen.groups).await
+}
+
+/// The same for these groups, as they are now; what those had is kept that may be changed already.
+async fn keep_offsets_of(
+    restore: &mut Restore<'_>,
+    plan: &RestorePlan,
+    spec: &GroupRestore,
+    groups: &[ChosenGroup],
+) -> Result<(), Failure> {
+    if spec.saving.skip {
+        return Ok(());
+    }
+    let done = &restore.state.groups;
+    let is_open = |group: &&ChosenGroup| !group.offsets.is_empty() && !done.has(&group.id, &group.target);
+    let open: Vec<_> = groups.iter().filter(is_open).collect();
+    let numbers = open.iter().flat_map(|group| group.offsets.keys()).map(|(number, _)| *number);
+    let topics = numbers.filter_map(|number| plan.topics.get(number)).map(|topic| topic.target.clone()).collect();
+    let groups = open.iter().map(|group| (group.target.clone(), group.kind.clone())).collect();
+    let changes = Changes { by: format!("restore {}", restore.state.name), groups, topics, saving: &spec.saving };
+    let earlier = done.before.as_ref().map(|before| Earlier { before, touched: done.may_be_ours() });
+    let saved = restore.saved_offsets();
+    let before = keep(restore.context, restore.emitter, &restore.cluster, &saved, earlier, changes).await?;
+    if before == restore.state.groups.before {
+        return Ok(());
+    }
+    restore.state.groups.before = before;
+    restore.note().await
+}
+
+/// Computes the offsets of the groups, commits them where that is asked for, and reports them. A rollback that an earlier
+/// attempt began comes first, whatever the specification says now.
 ///
 /// # Errors
 /// What the archive or the target refuses; [`Code::OffsetsNotCommitted`] when the offsets of some groups are not as they
 /// should be: then all others are.
 pub(crate) async fn restore(restore: &mut Restore<'_>, plan: &RestorePlan, report: &mut Report) -> Result<(), Failure> {
+    if let Some(failure) = go_on_undoing(restore, report).await? {
+        return Err(failure);
+    }
     let Some(spec) = &restore.spec.groups else { return Ok(()) };
+    match Box::pin(take_along(restore, plan, spec, report)).await {
+        Ok(()) => restore.note().await,
+        Err(failure) => Err(undo(restore, failure, report).await),
+    }
+}
+
+async fn take_along(
+    restore: &mut Restore<'_>,
+    plan: &RestorePlan,
+    spec: &GroupRestore,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let chosen = choose(&restore.point, plan, spec).await?;
     if let Some(refusal) = chosen.refusals.into_iter().next() {
         return Err(refusal);
     }
     let of = digest(spec)?;
+    restore.state.groups.go_on(of.clone());
     let located = locate(restore, plan, &chosen.groups).await?;
+    if spec.save_mapping && restore.state.groups.mapping.is_none() {
+        let place = save_mapping(restore, plan, &located, of.0.get(..8).unwrap_or(&of.0)).await?;
+        restore.state.groups.mapping = Some(place);
+    }
+    report.offset_mapping.clone_from(&restore.state.groups.mapping);
     if !spec.commit {
         report.positions = located.into_iter().map(|group| group.line).collect();
         add_to_plan(report);
         return Ok(());
     }
-    if let Some(failure) = go_on_undoing(restore, report).await? {
-        return Err(failure);
-    }
-    keep_offsets(restore, plan).await?;
+    keep_offsets_of(restore, plan, spec, &chosen.groups).await?;
     report.offsets_before.clone_from(&restore.state.groups.before);
-    restore.state.groups.go_on(of);
     let is_done = |group: &GroupWork| restore.state.groups.has(&group.line.group, &group.line.target);
-    let (mut done, open): (Vec<_>, Vec<_>) = located.into_iter().partition(is_done);
-    for group in &mut done {
+    let (mut worked, open): (Vec<_>, Vec<_>) = located.into_iter().partition(is_done);
+    for group in &mut worked {
         group.line.outcome = GroupOutcome::Committed;
     }
-    let mut worked = Vec::new();
+    let all = open.len();
+    let ended = commit_all(restore, &open, &mut worked).await;
+    let failure = failed(&worked, |count, why| {
+        let undone = if spec.roll_back_on_failure { "" } else { ". Run the restore again: it only does what is left" };
+        format!(
+            "all records are restored; the committed offsets of {count} of {all} consumer groups are not: {why}{undone}"
+        )
+    });
+    // What no further attempt mends is rolled back at once, whatever may pass for other groups.
+    let for_good = |group: &GroupWork| group.line.outcome == GroupOutcome::Failed && !group.may_pass;
+    let is_over = spec.roll_back_on_failure && worked.iter().any(for_good);
+    report.positions = group_lines(worked);
+    ended?;
+    if let Some(mut failure) = failure {
+        if is_over {
+            failure.code = Code::OffsetsNotCommitted;
+        }
+        return Err(failure);
+    }
+    restore.state.groups.is_complete = true;
+    Ok(())
+}
+
+/// Works on one part of the groups after the other. Before anything is sent for a part, its groups are noted; after it, what is
+/// done.
+async fn commit_all(restore: &mut Restore<'_>, open: &[GroupWork], worked: &mut Vec<GroupWork>) -> Result<(), Failure> {
     for part in open.chunks(BETWEEN_SAVES) {
-        let committed = commit(&restore.cluster, part.to_vec(), Manner::default()).await?;
-        let good = committed.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
-        restore.state.groups.done.extend(good.map(|group| (group.line.target.clone(), group.line.group.clone())));
-        worked.extend(committed);
-        restore.save().await?;
         if restore.context.cancel.is_cancelled() {
             return Err(Failure::new(
                 Code::Interrupted,
                 "stopped on request; all records are restored, offsets are left",
             ));
         }
+        let new = note_begin(&mut restore.state.groups.touched, part);
+        restore.note().await?;
+        let committed = commit(&restore.cluster, part.to_vec(), Manner::default()).await;
+        let sent = committed.as_deref().unwrap_or_default();
+        note_sent(&mut restore.state.groups.touched, &new, sent);
+        let good = sent.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
+        let done: Vec<_> = good.map(|group| (group.line.target.clone(), group.line.group.clone())).collect();
+        let is_step = !done.is_empty();
+        restore.state.groups.done.extend(done);
+        // Only what goes on counts as a step: a coordinator that stays away is not waited for again and again.
+        if is_step {
+            restore.save().await?;
+        } else {
+            restore.note().await?;
+        }
+        worked.extend(committed?);
     }
-    let all = worked.len();
-    let failure = failed(&worked, |count, why| {
-        format!(
-            "all records are restored; the committed offsets of {count} of {all} consumer groups are not: {why}. Run the restore again: it only does what is left"
-        )
-    });
-    let changed = done.iter().chain(&worked).map(|group| group.line.target.clone()).collect();
-    report.positions = group_lines(done.into_iter().chain(worked));
-    if let Some(failure) = failure {
-        return Err(undo(restore, changed, failure, report).await);
-    }
-    restore.state.groups.is_complete = true;
     Ok(())
 }

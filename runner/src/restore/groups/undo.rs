@@ -13,19 +13,15 @@ use crate::restore::Restore;
 use crate::restore::state::Undoing;
 
 /// Rolls back after a failure for good, where that is asked for. Returns the failure that the run ends with.
-pub(crate) async fn undo(
-    restore: &mut Restore<'_>,
-    changed: BTreeSet<String>,
-    failure: Failure,
-    report: &mut Report,
-) -> Failure {
+pub(crate) async fn undo(restore: &mut Restore<'_>, failure: Failure, report: &mut Report) -> Failure {
     let asked = restore.spec.groups.as_ref().is_some_and(|spec| spec.roll_back_on_failure);
-    if !asked || failure.code.exit() != ExitCode::Final {
+    let changed = restore.state.groups.touched.clone();
+    if !asked || changed.is_empty() || failure.code.exit() != ExitCode::Final {
         return failure;
     }
     let undoing = Undoing { failure: failure.clone(), changed };
     restore.state.groups.undoing = Some(undoing.clone());
-    match restore.save().await {
+    match restore.note().await {
         Ok(()) => finish(restore, undoing, report).await,
         Err(unsaved) => unsaved,
     }
@@ -88,11 +84,12 @@ async fn put_back(
         line.outcome = GroupOutcome::RolledBack;
         line.done = 0;
     }
-    // Whoever runs the restore again begins with offsets that are saved anew: consumers may have gone on meanwhile.
+    // Whoever runs the restore again saves these groups anew: consumers may have gone on meanwhile. What was done for an
+    // earlier specification was not put back: it stays done.
     let groups = &mut restore.state.groups;
-    (groups.undoing, groups.before) = (None, None);
-    // What was done for an earlier specification is not in these saved offsets: it stays done.
+    groups.undoing = None;
+    groups.touched.retain(|target| !back.contains(target));
     groups.done.retain(|target, _| !back.contains(target));
-    restore.save().await?;
+    restore.note().await?;
     Ok(back.len() as u64)
 }

@@ -9,6 +9,8 @@ use batch::{BatchError, Decompressor, RawBatch, RecordPlace, Window, places};
 use contract::{Code, Failure, OnUnreadable};
 use uuid::Uuid;
 
+use super::RestorePlan;
+
 /// Bytes of cut rows that are read to count them; above it their records count as "at most".
 const READ_AT_MOST: u64 = 512 << 20;
 
@@ -42,6 +44,42 @@ pub(super) struct Sums {
     pub(super) without_window: u64,
 }
 
+/// What the rows of the index say.
+#[derive(Debug, Default)]
+struct Rows {
+    sums: Sums,
+    /// Rows that are read in part; the sums lack their records.
+    cuts: HashMap<Place, Vec<Cut>>,
+    /// Their bytes.
+    to_read: u64,
+}
+
+/// What decides on what retention deletes of a topic that was restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Retained {
+    /// Lower bound of the timestamps, when there are records.
+    pub(crate) oldest: Option<i64>,
+    /// Bytes of the largest source partition.
+    pub(crate) largest: u64,
+}
+
+/// What the rows of the archive say of each source topic of a plan. No record is read.
+///
+/// # Errors
+/// When something of the index is missing or damaged.
+pub(crate) async fn retained(point: &Point, plan: &RestorePlan) -> Result<HashMap<Uuid, Retained>, Failure> {
+    let wanted = plan.wanted();
+    let places = wanted.from.into_keys().collect();
+    let sums = rows(point, &places, &plan.timelines(), plan.window).await?.sums;
+    let mut out: HashMap<Uuid, Retained> = HashMap::new();
+    for ((topic, _), sum) in sums.of {
+        let all = out.entry(topic).or_default();
+        all.oldest = all.oldest.into_iter().chain(sum.oldest).min();
+        all.largest = all.largest.max(sum.bytes);
+    }
+    Ok(out)
+}
+
 /// Counts what these partitions have in the window.
 ///
 /// # Errors
@@ -53,9 +91,25 @@ pub(super) async fn count(
     window: Window,
     on_unreadable: OnUnreadable,
 ) -> Result<Sums, Failure> {
-    let mut sums = Sums::default();
-    let mut cuts: HashMap<Place, Vec<Cut>> = HashMap::new();
-    let mut to_read = 0;
+    let Rows { mut sums, cuts, to_read } = rows(point, &places, timelines, window).await?;
+    let counted =
+        if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window, on_unreadable).await?) } else { None };
+    for (place, cuts) in &cuts {
+        let Some(sum) = sums.of.get_mut(place) else { continue };
+        if let Some(counted) = &counted {
+            sum.records += counted.get(place).copied().unwrap_or(0);
+        } else {
+            sum.records += cuts.iter().map(|cut| cut.committed).sum::<u64>();
+            sum.exact = false;
+        }
+    }
+    Ok(sums)
+}
+
+/// Walks over the rows of these partitions.
+async fn rows(point: &Point, places: &HashSet<Place>, timelines: &Timelines, window: Window) -> Result<Rows, Failure> {
+    let mut found = Rows::default();
+    let Rows { sums, cuts, to_read } = &mut found;
     let mut take = |topic: Uuid, row: &SegmentRow| {
         let end = timelines.end_of(topic, row.partition, row.timeline);
         if row.committed == 0 || row.first >= end {
@@ -82,25 +136,14 @@ pub(super) async fn count(
         if covers(row, window) && row.next <= end {
             sum.records += row.committed;
         } else {
-            to_read += row.bytes;
+            *to_read += row.bytes;
             // What lies behind the end is the next timeline's: its rows count by themselves.
             let next = row.next.min(end);
             cuts.entry(place).or_default().push(Cut { first: row.first, next, committed: row.committed });
         }
     };
-    point.each_row(Some(&places), &mut take).await?;
-    let counted =
-        if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window, on_unreadable).await?) } else { None };
-    for (place, cuts) in &cuts {
-        let Some(sum) = sums.of.get_mut(place) else { continue };
-        if let Some(counted) = &counted {
-            sum.records += counted.get(place).copied().unwrap_or(0);
-        } else {
-            sum.records += cuts.iter().map(|cut| cut.committed).sum::<u64>();
-            sum.exact = false;
-        }
-    }
-    Ok(sums)
+    point.each_row(Some(places), &mut take).await?;
+    Ok(found)
 }
 
 /// Whether no record of the row is surely inside.

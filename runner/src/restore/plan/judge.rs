@@ -122,10 +122,10 @@ fn present(topic: &TopicPlan, target: &Existing, spec: &RestoreSpec, headers: bo
     let room = if headers { HEADER_ROOM } else { 0 };
     let limit =
         number(&target.effective, "max.message.bytes").and_then(|limit| u64::try_from(limit).ok()).unwrap_or(u64::MAX);
-    if topic.records > 0 && topic.largest_batch + room > limit {
+    if topic.records > 0 && topic.largest_batch.saturating_add(room) > limit {
         let text = format!(
             "target topic {name} takes batches of {limit} bytes, the largest to restore may need {}; raise its max.message.bytes",
-            topic.largest_batch + room
+            topic.largest_batch.saturating_add(room)
         );
         out.push(Failure::new(Code::BatchTooLarge, text));
     }

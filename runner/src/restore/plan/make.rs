@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use archive::{Point, TopicConfigs};
+use archive::{Digest, Fork, Point, Seal, Timelines, TopicConfigs};
 use batch::Window;
 use contract::{Code, ExistingTopics, Failure, RestoreSpec};
 use wire::{Cluster, NewTopic};
@@ -32,14 +32,14 @@ pub(crate) async fn make(
     let names: Vec<_> = chosen.iter().map(|chosen| chosen.target.clone()).collect();
     let targets = existing(cluster, &names).await?;
     let configs = point.configs().await?;
-    let mut out = Proposal::new(outline(cluster, point, spec, &chosen)?);
-    out.warnings = warnings;
+    let no_id = || Failure::new(Code::BrokerUnsupported, "the target cluster does not tell its id");
+    let (plan, refusals) = outline(cluster.cluster_id().ok_or_else(no_id)?, &Sealed::of(point), spec, &chosen)?;
+    let mut out = Proposal { refusals, warnings, ..Proposal::new(plan) };
     out.warnings.extend(point.notes().iter().map(ToString::to_string));
     let without = |chosen: &&Chosen| chosen.topic.live && !configs.contains_key(&chosen.topic.name);
     out.warnings.extend(chosen.iter().filter(without).map(|chosen| unknown_configs(chosen, &targets)));
     let created = chosen.iter().filter(|chosen| !targets.contains_key(&chosen.target));
     out.warnings.extend(created.filter_map(|chosen| strange_configs(chosen, configs.get(&chosen.topic.name)?)));
-    choose_timelines(&mut out, spec, &chosen);
     let places = chosen.iter().flat_map(|chosen| (0..chosen.topic.partitions).map(|p| (chosen.topic.id, p)));
     let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window, spec.on_unreadable).await?;
     let describe = |chosen: &Chosen| describe(point, spec, chosen, &configs, &sums, targets.get(&chosen.target));
@@ -98,30 +98,56 @@ async fn fit_target(cluster: &Cluster, out: &mut Proposal, targets: &HashMap<Str
     Ok(())
 }
 
-/// A plan without topics.
-fn outline(cluster: &Cluster, point: &Point, spec: &RestoreSpec, chosen: &[Chosen]) -> Result<RestorePlan, Failure> {
-    let invalid = |(field, rule): (String, String)| Failure::new(Code::SpecInvalid, format!("restore.{field} {rule}"));
-    let (start, end) = spec.window().map_err(invalid)?;
-    let no_id = || Failure::new(Code::BrokerUnsupported, "the target cluster does not tell its id");
-    let is_chosen = |fork: &&archive::Fork| chosen.iter().any(|chosen| chosen.topic.id == fork.topic);
-    Ok(RestorePlan {
-        format: FORMAT,
-        point: point.seal.point.clone(),
-        digest: point.digest.clone(),
-        cluster: cluster.cluster_id().ok_or_else(no_id)?,
-        offset_headers: spec.include_offset_headers.unwrap_or(point.seal.include_offset_headers),
-        on_unreadable: spec.on_unreadable,
-        window: Window { start, end },
-        forks: point.forks().iter().filter(is_chosen).cloned().collect(),
-        older: Vec::new(),
-        topics: Vec::new(),
-        group_restore: spec.groups.clone(),
-    })
+/// What a recovery point says that a plan repeats.
+pub(crate) struct Sealed<'a> {
+    pub(crate) seal: &'a Seal,
+    pub(crate) digest: &'a Digest,
+    pub(crate) forks: &'a [Fork],
 }
 
-/// Older timelines that the specification names.
-fn choose_timelines(out: &mut Proposal, spec: &RestoreSpec, chosen: &[Chosen]) {
-    let timelines = out.plan.timelines();
+impl<'a> Sealed<'a> {
+    /// Of a point that is loaded.
+    pub(crate) fn of(point: &'a Point) -> Self {
+        Self { seal: &point.seal, digest: &point.digest, forks: point.forks() }
+    }
+}
+
+/// A plan without topics, and what speaks against it. Pure: an attempt that reads the saved plan makes it once more.
+pub(crate) fn outline(
+    cluster: String,
+    sealed: &Sealed<'_>,
+    spec: &RestoreSpec,
+    chosen: &[Chosen],
+) -> Result<(RestorePlan, Vec<Failure>), Failure> {
+    let invalid = |(field, rule): (String, String)| Failure::new(Code::SpecInvalid, format!("restore.{field} {rule}"));
+    let (start, end) = spec.window().map_err(invalid)?;
+    let is_chosen = |fork: &&Fork| chosen.iter().any(|chosen| chosen.topic.id == fork.topic);
+    let forks: Vec<_> = sealed.forks.iter().filter(is_chosen).cloned().collect();
+    let (older, refusals) = older_timelines(&Timelines::new(&forks), sealed, spec, chosen);
+    let plan = RestorePlan {
+        format: FORMAT,
+        point: sealed.seal.point.clone(),
+        digest: sealed.digest.clone(),
+        cluster,
+        offset_headers: spec.include_offset_headers.unwrap_or(sealed.seal.include_offset_headers),
+        on_unreadable: spec.on_unreadable,
+        window: Window { start, end },
+        forks,
+        older,
+        topics: Vec::new(),
+        group_restore: spec.groups.clone(),
+    };
+    Ok((plan, refusals))
+}
+
+/// Older timelines that the specification names, and the refusals of those that are not there.
+fn older_timelines(
+    timelines: &Timelines,
+    sealed: &Sealed<'_>,
+    spec: &RestoreSpec,
+    chosen: &[Chosen],
+) -> (Vec<OlderTimeline>, Vec<Failure>) {
+    let (mut older, mut refusals) = (Vec::new(), Vec::new());
     for (place, timeline) in &spec.timelines {
         let named = place.rsplit_once('/').and_then(|(topic, number)| Some((topic, number.parse::<i32>().ok()?)));
         let found = named.and_then(|(name, partition)| {
@@ -129,13 +155,24 @@ fn choose_timelines(out: &mut Proposal, spec: &RestoreSpec, chosen: &[Chosen]) {
             (timelines.newest(topic, partition) >= *timeline).then_some((topic, partition))
         });
         if let Some((topic, partition)) = found {
-            out.plan.older.push(OlderTimeline { topic, partition, timeline: *timeline });
+            older.push(OlderTimeline { topic, partition, timeline: *timeline });
         } else {
-            let point = &out.plan.point;
+            let point = &sealed.seal.point;
             let text = format!("restore.timelines.{place}: recovery point {point} has no timeline {timeline} there");
-            out.refusals.push(Failure::new(Code::UnknownTopic, text));
+            refusals.push(Failure::new(Code::UnknownTopic, text));
         }
     }
+    (older, refusals)
+}
+
+/// The partitions of a source topic that are restored; it has `count`.
+pub(crate) fn source_partitions(spec: &RestoreSpec, count: i32) -> Vec<i32> {
+    (0..count).filter(|partition| is_wanted(spec, *partition)).collect()
+}
+
+/// Whether the specification restores source partitions of this number.
+pub(crate) fn is_wanted(spec: &RestoreSpec, partition: i32) -> bool {
+    spec.source_partitions.is_empty() || spec.source_partitions.contains(&partition)
 }
 
 fn describe(
@@ -146,12 +183,12 @@ fn describe(
     sums: &Sums,
     target: Option<&Existing>,
 ) -> TopicPlan {
-    let wanted = |partition: &i32| spec.source_partitions.is_empty() || spec.source_partitions.contains(partition);
-    let partitions: Vec<i32> = (0..chosen.topic.partitions).filter(wanted).collect();
+    let partitions = source_partitions(spec, chosen.topic.partitions);
     let route = Route::new(spec, &chosen.target);
     let of = |partition: &i32| Some((*partition, sums.of.get(&(chosen.topic.id, *partition))?));
     let read: Vec<_> = partitions.iter().filter_map(of).collect();
-    let rows = || point.seal.partitions.iter().filter(|row| row.topic == chosen.place && wanted(&row.partition));
+    let rows =
+        || point.seal.partitions.iter().filter(|row| row.topic == chosen.place && is_wanted(spec, row.partition));
     let targets = route.targets(&partitions);
     let largest_batch = rows().map(|row| row.largest_batch).max().unwrap_or(0);
     let held = target.map(|target| holds(&target.effective, false, largest_batch)).unwrap_or_default();
@@ -172,7 +209,7 @@ fn describe(
         replication: spec.default_replication_factor.unwrap_or(chosen.topic.replication),
         partition_count: match target {
             Some(target) => i32::try_from(target.topic.partitions.len()).unwrap_or(i32::MAX),
-            None => route.partitions(chosen.topic.partitions, &partitions).max(1),
+            None => created_partitions(&route, chosen.topic.partitions, &partitions),
         },
         sources: sources.collect(),
         holds: target.map(|target| held_now(target, &targets)).unwrap_or_default(),
@@ -188,6 +225,11 @@ fn describe(
         route,
         partitions,
     }
+}
+
+/// Partitions that a created topic gets; its source has `count`.
+pub(crate) fn created_partitions(route: &Route, count: i32, partitions: &[i32]) -> i32 {
+    route.partitions(count, partitions).max(1)
 }
 
 /// The logs of the partitions that records go to.

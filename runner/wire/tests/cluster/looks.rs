@@ -291,6 +291,30 @@ async fn a_broker_that_left_is_forgotten() {
     assert!(matches!(cluster.broker(2, 1, None).await, Err(WireError::UnknownBroker { id: 2 })));
 }
 
+/// A group of a broker that left has another coordinator by now, which had answered before it took the group over.
+#[tokio::test(start_paused = true)]
+async fn groups_of_a_broker_that_left_are_found_where_they_went() {
+    let doors = |port| if port == 2 { Door::Closed } else { Door::Open };
+    let kafka = Kafka::with_doors(doors, |ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::Metadata(_) if ask.nth < 3 => metadata(BROKERS, &[]),
+        RequestKind::Metadata(_) => metadata(&[(1, 1), (3, 3)], &[]),
+        // The first list of broker 1 lacks what it takes over from broker 2 a moment later.
+        RequestKind::ListGroups(_) if ask.port == 1 && ask.nth > 1 => {
+            let group =
+                |id: &'static str| ListedGroup::default().with_group_id(kafka_protocol::messages::GroupId(id.into()));
+            let groups = vec![group("g1"), group("taken-over")];
+            Reply::Answer(ResponseKind::ListGroups(ListGroupsResponse::default().with_groups(groups)))
+        }
+        RequestKind::ListGroups(_) => listed(ask),
+        other => panic!("unexpected {other:?}"),
+    });
+    let cluster = kafka.connect(options()).await;
+    let groups = cluster.groups(Duration::from_secs(30)).await.unwrap();
+    assert!(groups.unanswered.is_empty(), "{:?}", groups.unanswered);
+    assert!(groups.groups.iter().any(|group| group.id == "taken-over"), "{:?}", groups.groups);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_brokers_forgets_none() {
     let kafka = Kafka::new(|ask| match &ask.request {

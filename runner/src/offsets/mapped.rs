@@ -1,0 +1,250 @@
+//! Where the offsets of a group go by an offset mapping. Pure.
+//!
+//! A group that stands in the mapping goes where the restore computed that it has to stand. Any other group goes by its
+//! committed offsets: those of the source lead to places in the target, those of the target stay. An offset that can be of
+//! either is refused: a wrong guess would lose records or repeat them.
+
+use std::collections::HashMap;
+
+use contract::{OffsetFound, OffsetLine, SourceOffset};
+use wire::{GroupOffset, Place};
+
+use super::mapping::{MappedGroup, MappedOffset, Mapping, Part};
+use crate::logs::Span;
+
+/// The offsets of one group.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Mapped {
+    /// What is committed, with the metadata of each.
+    pub(super) offsets: Vec<(OffsetLine, Option<String>)>,
+    /// Committed offsets that are left alone.
+    pub(super) elsewhere: u64,
+}
+
+/// Where a group goes, whose committed offsets are `held`. `named` says which topics are meant, by their name in the target or
+/// in the source.
+///
+/// # Errors
+/// An offset that leads nowhere, in words.
+pub(super) fn mapped(
+    id: &str,
+    held: Vec<GroupOffset>,
+    mapping: &Mapping,
+    named: impl Fn(&str) -> bool,
+) -> Result<Mapped, String> {
+    match mapping.group(id) {
+        Some(group) => computed(group, &held, mapping, named),
+        None => translated(held, mapping, named),
+    }
+}
+
+/// The offsets that the restore computed.
+fn computed(
+    group: &MappedGroup,
+    held: &[GroupOffset],
+    mapping: &Mapping,
+    named: impl Fn(&str) -> bool,
+) -> Result<Mapped, String> {
+    let mut out = Mapped::default();
+    for (topic, partition, at) in places(group) {
+        let place = (topic.to_owned(), partition);
+        let part = mapping.of_target(&place);
+        if !named(topic) && !part.is_some_and(|part| named(&part.source.0)) {
+            continue;
+        }
+        let found = match at.target_offset {
+            Some(offset) => Some((offset, OffsetFound::Mapped)),
+            None => part.and_then(|part| part.find(at.source_offset)),
+        };
+        let (offset, found) = found.ok_or_else(|| {
+            format!("it does not lead from offset {} of the source to {topic}/{partition}", at.source_offset)
+        })?;
+        let source = part.map_or_else(|| place.clone(), |part| part.source.clone());
+        out.offsets.push((line(place, &source, at.source_offset, (offset, found)), at.metadata.clone()));
+    }
+    let is_set = |at: &&GroupOffset| out.offsets.iter().any(|(line, _)| is_at(line, at));
+    out.elsewhere = held.iter().filter(|at| !is_set(at)).count() as u64;
+    Ok(out)
+}
+
+fn places(group: &MappedGroup) -> impl Iterator<Item = (&str, i32, &MappedOffset)> {
+    group
+        .offsets
+        .iter()
+        .flat_map(|(topic, partitions)| partitions.iter().map(move |(partition, at)| (topic.as_str(), *partition, at)))
+}
+
+fn is_at(line: &OffsetLine, at: &GroupOffset) -> bool {
+    (&line.topic, line.partition) == (&at.topic, at.partition)
+}
+
+/// The committed offsets of a group that the restore did not know.
+fn translated(held: Vec<GroupOffset>, mapping: &Mapping, named: impl Fn(&str) -> bool) -> Result<Mapped, String> {
+    let stands: Vec<Place> = held.iter().map(|at| (at.topic.clone(), at.partition)).collect();
+    let mut out = Mapped::default();
+    for at in held {
+        let here: Place = (at.topic.clone(), at.partition);
+        let part = mapping.of_source(&here).filter(|part| named(&here.0) || named(&part.target.0));
+        // One that stands in the target already stays there.
+        let Some(part) = part.filter(|part| part.target == here || !stands.contains(&part.target)) else {
+            out.elsewhere += 1;
+            continue;
+        };
+        if part.target != here && mapping.of_target(&here).is_some() {
+            return Err(format!(
+                "offset {} of {}/{} can be one of the source or one of the target, since the restore wrote there as well",
+                at.offset, at.topic, at.partition
+            ));
+        }
+        match moved(part, &here, at.offset)? {
+            Some(found) => out.offsets.push((line(part.target.clone(), &here, at.offset, found), at.metadata)),
+            None => out.elsewhere += 1,
+        }
+    }
+    Ok(out)
+}
+
+/// Where one offset goes; `None` where it is one of the target already.
+fn moved(part: &Part, here: &Place, offset: i64) -> Result<Option<(i64, OffsetFound)>, String> {
+    let (topic, partition) = here;
+    let found = part.find(offset).filter(|_| part.is_of_source(offset));
+    let is_there = part.target == *here && part.is_of_target(offset);
+    match (found, is_there) {
+        (Some(found), false) => Ok(Some(found)),
+        // The same place either way.
+        (Some(found), true) if found.0 == offset => Ok(Some(found)),
+        (None, true) => Ok(None),
+        (Some(found), true) => Err(format!(
+            "offset {offset} of {topic}/{partition} can be one of the source, which leads to offset {}, or one of the target, \
+             which stays",
+            found.0
+        )),
+        (None, false) => {
+            Err(format!("offset {offset} of {topic}/{partition} is not among the offsets that were restored"))
+        }
+    }
+}
+
+fn line(target: Place, source: &Place, source_offset: i64, (offset, found): (i64, OffsetFound)) -> OffsetLine {
+    let source = SourceOffset { topic: source.0.clone(), partition: source.1, offset: source_offset };
+    OffsetLine {
+        topic: target.0,
+        partition: target.1,
+        sources: vec![source],
+        offset,
+        found,
+        before: None,
+        read_back: None,
+        reason: None,
+    }
+}
+
+/// Holds the offsets against the logs: what a log has lost at its start leads to its start; what it never had is not of this
+/// mapping.
+///
+/// # Errors
+/// The first offset that does not fit, in words.
+pub(super) fn fit(mapped: &mut Mapped, held: &[(Place, i64)], spans: &HashMap<Place, Span>) -> Result<(), String> {
+    for (line, _) in &mut mapped.offsets {
+        let place = (line.topic.clone(), line.partition);
+        let Some(span) = spans.get(&place) else {
+            return Err(format!("it leads to {}/{}, which does not exist", line.topic, line.partition));
+        };
+        if line.offset > span.end {
+            return Err(format!(
+                "it leads to offset {} of {}/{}, which ends at {}: the topic is not the one that was restored",
+                line.offset, line.topic, line.partition, span.end
+            ));
+        }
+        if line.offset < span.start {
+            (line.offset, line.found) = (span.start, OffsetFound::Nearest);
+        }
+        line.before = held.iter().find(|(at, _)| *at == place).map(|(_, offset)| *offset);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::mapping::tests::{file, read};
+    use super::*;
+
+    fn at(topic: &str, partition: i32, offset: i64) -> GroupOffset {
+        GroupOffset { topic: topic.into(), partition, offset, leader_epoch: 7, metadata: Some("m".into()) }
+    }
+
+    fn offsets(file: &Value, id: &str, held: Vec<GroupOffset>) -> Result<(Vec<(String, i64)>, u64), String> {
+        let found = mapped(id, held, &read(file).unwrap(), |_| true)?;
+        let lines =
+            found.offsets.into_iter().map(|(line, _)| (format!("{}/{}", line.topic, line.partition), line.offset));
+        Ok((lines.collect(), found.elsewhere))
+    }
+
+    fn same_name() -> Value {
+        let text = file().to_string().replace("copy", "t");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_group_of_the_mapping_goes_where_the_restore_computed() {
+        let held = || vec![at("other", 0, 5), at("copy", 0, 1)];
+        assert_eq!(offsets(&file(), "g", held()), Ok((vec![("copy/0".into(), 10)], 1)));
+        let mut by_source = file();
+        by_source["consumer_groups"]["g"]["offsets"]["copy"]["0"]["target_offset"] = Value::Null;
+        assert_eq!(offsets(&by_source, "g", Vec::new()), Ok((vec![("copy/0".into(), 10)], 0)));
+        by_source["detailed_mappings"] = json!({});
+        assert!(offsets(&by_source, "g", Vec::new()).unwrap_err().contains("does not lead from offset 25"));
+    }
+
+    #[test]
+    fn topics_are_meant_by_their_names_in_the_target_or_in_the_source() {
+        for (topic, expected) in [("copy", 1), ("t", 1), ("u", 0)] {
+            let mapping = read(&file()).unwrap();
+            let count = |id, held| mapped(id, held, &mapping, |name| name == topic).unwrap().offsets.len();
+            assert_eq!((count("g", Vec::new()), count("x", vec![at("t", 0, 12)])), (expected, expected), "{topic}");
+        }
+    }
+
+    #[test]
+    fn another_group_goes_by_its_offsets_of_the_source() {
+        assert_eq!(offsets(&file(), "x", vec![at("t", 0, 12)]), Ok((vec![("copy/0".into(), 2)], 0)));
+        assert_eq!(offsets(&file(), "x", vec![at("t", 0, 25)]), Ok((vec![("copy/0".into(), 10)], 0)));
+        // It stands in the target already; topics and partitions that the mapping does not have.
+        assert_eq!(offsets(&file(), "x", vec![at("t", 0, 12), at("copy", 0, 7)]), Ok((Vec::new(), 2)));
+        assert_eq!(offsets(&file(), "x", vec![at("t", 1, 12), at("u", 0, 3)]), Ok((Vec::new(), 2)));
+        assert!(offsets(&file(), "x", vec![at("t", 0, 500)]).unwrap_err().contains("not among the offsets"));
+    }
+
+    #[test]
+    fn an_offset_that_can_be_of_both_is_refused() {
+        // 10 to 35 in the source, 0 to 15 in the target, under one name.
+        let one = |offset| offsets(&same_name(), "x", vec![at("t", 0, offset)]);
+        assert_eq!(one(30), Ok((vec![("t/0".into(), 10)], 0)), "only the source has it");
+        assert_eq!(one(5), Ok((Vec::new(), 1)), "only the target has it");
+        assert!(one(12).unwrap_err().contains("can be one of the source, which leads to offset 2"));
+        assert!(one(40).unwrap_err().contains("not among"));
+        // Names that the restore swapped.
+        let mut swapped = file();
+        swapped["entries"]["t/0"] = json!({"topic": "t", "partition": 0, "source_first_offset": 0, "source_last_offset": 3,
+            "target_first_offset": 0, "target_last_offset": 3, "source_topic": "copy", "source_partition": 0});
+        assert!(offsets(&swapped, "x", vec![at("t", 0, 12)]).unwrap_err().contains("the restore wrote there as well"));
+    }
+
+    #[test]
+    fn what_a_log_never_had_is_not_of_this_mapping() {
+        let fitted = |span: Option<(i64, i64)>| {
+            let mut found = mapped("g", Vec::new(), &read(&file()).unwrap(), |_| true).unwrap();
+            let spans = span.map(|(start, end)| (("copy".to_owned(), 0), Span { start, end })).into_iter().collect();
+            fit(&mut found, &[(("copy".to_owned(), 0), 3)], &spans)?;
+            let line = found.offsets.remove(0).0;
+            assert_eq!(line.before, Some(3));
+            Ok::<_, String>((line.offset, line.found))
+        };
+        assert_eq!(fitted(Some((0, 15))), Ok((10, OffsetFound::Mapped)));
+        assert_eq!(fitted(Some((12, 15))), Ok((12, OffsetFound::Nearest)));
+        assert!(fitted(Some((0, 9))).unwrap_err().contains("ends at 9"));
+        assert!(fitted(None).unwrap_err().contains("does not exist"));
+    }
+}
