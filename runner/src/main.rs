@@ -42,8 +42,21 @@ fn main() -> ExitCode {
 #[allow(clippy::disallowed_methods)]
 fn arm_crash_point() {
     if let Ok(point) = std::env::var("KAFKA_BACKUP_CRASH_AT") {
-        contract::crash::arm(&point, std::env::var_os("KAFKA_BACKUP_WAIT_FOR").map(Into::into));
+        contract::crash::arm(&point, std::env::var_os("KAFKA_BACKUP_WAIT_FOR").map(|file| wait_for(file.into())));
     }
+}
+
+/// Says that the place is reached by a file beside this one, with the ending `reached`, and waits for this one.
+#[cfg(debug_assertions)]
+fn wait_for(file: std::path::PathBuf) -> contract::crash::Hold {
+    Box::new(move || {
+        if std::fs::write(file.with_extension("reached"), "").is_err() {
+            std::process::abort();
+        }
+        while !file.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    })
 }
 
 #[cfg(not(debug_assertions))]

@@ -42,7 +42,7 @@ fn the_installation_says_where_runs_may_connect_to() {
     cluster.apply(&backup("kept", json!({"storage": s3("https://s3.eu-central-1.amazonaws.com")}))).unwrap();
     let log = operator.log();
     let asked = |name: &str| {
-        let named = format!("name=\"{name}\"");
+        let named = format!("\"{name}\"");
         log.lines().any(|line| line.contains("a review asked for rights") && line.contains(&named))
     };
     assert!(asked("kept") && !asked("store"), "{log}");

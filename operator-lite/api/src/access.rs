@@ -8,6 +8,15 @@ use crate::{inspection, oso};
 const BACKUPS: &str = "kafkabackups";
 const RESTORES: &str = "kafkarestores";
 
+/// Most questions of a document: each is a request to the API server. A run takes fewer than ten Secrets.
+pub const MOST: usize = 64;
+
+/// What most refusals end with.
+const LEAVE_OUT: &str = "which this field would do; ask for that right, or leave the field out";
+/// What a refusal ends with where somebody else decides on the storage.
+const OWN_STORAGE: &str = "and the storage of a KafkaBackup of another namespace may name any of them, now or later; ask for that \
+                           right, or write a storage with Secrets of your own into backupRef.storage";
+
 /// A question to the cluster: may the author do this?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -19,12 +28,14 @@ pub struct Question {
     pub resource: &'static str,
     /// Namespace.
     pub namespace: String,
-    /// Name; any when empty.
+    /// Name; all of them when empty.
     pub name: String,
     /// The field that asks for it.
     pub field: String,
     /// Whether releases before did not ask it: an installation may let it pass with a warning for a while.
     pub is_recent: bool,
+    /// Why that is asked and what to do, as the end of a refusal.
+    pub why: &'static str,
 }
 
 /// The questions that a document raises, whenever its specification changes: who changes what a field leads to does as much
@@ -51,7 +62,8 @@ pub fn questions(document: &Value, old: Option<&Value>) -> Vec<Question> {
         out.extend(restores(group, namespace, spec));
     }
     if group == oso::GROUP {
-        out.extend(elsewhere(spec, "backupRef", namespace, (oso::GROUP, "kafkabackups")));
+        out.extend(elsewhere(spec, "backupRef", namespace, (oso::GROUP, BACKUPS)));
+        out.extend(storage_of_others(namespace, spec));
     } else {
         out.extend(elsewhere(spec, "strimziClusterRef", namespace, ("kafka.strimzi.io", "kafkas")));
         out.extend(shapes_of_pods(namespace, spec));
@@ -73,6 +85,7 @@ fn secrets(namespace: &str, spec: &Value) -> Vec<Question> {
         name,
         field,
         is_recent: true,
+        why: LEAVE_OUT,
     };
     crate::secrets::named(spec).into_iter().map(ask).collect()
 }
@@ -81,17 +94,39 @@ fn secrets(namespace: &str, spec: &Value) -> Vec<Question> {
 /// Secrets, which are asked about.
 fn restores(group: &str, namespace: &str, spec: &Value) -> Option<Question> {
     let name = field(spec, "/backupRef/name")?;
-    if spec.pointer("/backupRef/storage").is_some_and(|storage| !storage.is_null()) {
+    if has_storage(spec) {
         return None;
     }
     Some(Question {
         verb: "restore",
         group: group.to_owned(),
-        resource: "kafkabackups",
+        resource: BACKUPS,
         namespace: field(spec, "/backupRef/namespace").unwrap_or(namespace).to_owned(),
         name: name.to_owned(),
         field: "spec.backupRef".to_owned(),
         is_recent: true,
+        why: LEAVE_OUT,
+    })
+}
+
+/// Whether a reference to a KafkaBackup has a storage of its own.
+fn has_storage(spec: &Value) -> bool {
+    spec.pointer("/backupRef/storage").is_some_and(|storage| !storage.is_null())
+}
+
+/// A KafkaBackup of another namespace says which Secrets of this one are used, and where; its owner may change that at any time. So
+/// its author must be allowed to get all of them.
+fn storage_of_others(namespace: &str, spec: &Value) -> Option<Question> {
+    field(spec, "/backupRef/namespace").filter(|other| *other != namespace && !has_storage(spec))?;
+    Some(Question {
+        verb: "get",
+        group: String::new(),
+        resource: "secrets",
+        namespace: namespace.to_owned(),
+        name: String::new(),
+        field: "spec.backupRef.namespace".to_owned(),
+        is_recent: true,
+        why: OWN_STORAGE,
     })
 }
 
@@ -111,6 +146,7 @@ fn elsewhere(
         name: field(spec, &format!("/{reference}/name")).unwrap_or_default().to_owned(),
         field: format!("spec.{reference}.namespace"),
         is_recent: false,
+        why: LEAVE_OUT,
     })
 }
 
@@ -125,6 +161,7 @@ fn shapes_of_pods(namespace: &str, spec: &Value) -> Vec<Question> {
         name: String::new(),
         field: format!("spec.{name}"),
         is_recent: false,
+        why: LEAVE_OUT,
     };
     ["image", "env", "template"].iter().filter(|name| is_set(name)).map(|name| ask(name)).collect()
 }
@@ -133,11 +170,12 @@ fn looks(namespace: &str, spec: &Value) -> Vec<Question> {
     let ask = |verb, at: &str| Question {
         verb,
         group: oso::GROUP.to_owned(),
-        resource: "kafkabackups",
+        resource: BACKUPS,
         namespace: namespace.to_owned(),
         name: field(spec, "/backupRef/name").unwrap_or_default().to_owned(),
         field: at.to_owned(),
         is_recent: false,
+        why: LEAVE_OUT,
     };
     let mut out = vec![ask("inspect", "spec.backupRef")];
     if field(spec, "/level") == Some("peek") {
@@ -157,6 +195,7 @@ fn checks(namespace: &str, spec: &Value) -> Vec<Question> {
         name: name.unwrap_or_default().to_owned(),
         field: at.to_owned(),
         is_recent: false,
+        why: LEAVE_OUT,
     };
     if let Some(resource) = spec.get("resource").filter(|resource| resource.is_object()) {
         let kind = field(resource, "/kind").filter(|kind| *kind == "KafkaRestore").map_or(BACKUPS, |_| RESTORES);
@@ -185,9 +224,8 @@ impl Question {
         let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
         let object = if self.name.is_empty() { String::new() } else { format!(" {:?}", self.name) };
         format!(
-            "{}: {user} may not {} {}{group}{object} in namespace {:?}, which this field would do; ask for that right, or \
-             leave the field out",
-            self.field, self.verb, self.resource, self.namespace
+            "{}: {user} may not {} {}{group}{object} in namespace {:?}, {}",
+            self.field, self.verb, self.resource, self.namespace, self.why
         )
     }
 }
@@ -214,6 +252,7 @@ mod tests {
         let both = [
             "spec.backupRef: restore kafkabackups prod/orders",
             "spec.backupRef.namespace: get kafkabackups prod/orders",
+            "spec.backupRef.namespace: get secrets dev/",
         ];
         assert_eq!(asked(OSO, "KafkaRestore", &spec, None), both);
         // What leads to it changes as much as the reference itself.
@@ -228,6 +267,31 @@ mod tests {
             asked(OSO, "KafkaRestore", &direct, None),
             ["spec.backupRef.storage.s3.credentialsSecret: get secrets dev/keys"]
         );
+    }
+
+    /// A KafkaBackup of another namespace names Secrets, and they are those of the reader's namespace: which ones, its owner decides.
+    #[test]
+    fn a_storage_that_others_decide_on_takes_the_right_to_all_secrets() {
+        let all = |spec: &Value, kind: &str| {
+            let lines = asked(OSO, kind, spec, None);
+            lines.iter().filter(|line| line.contains("get secrets dev/")).cloned().collect::<Vec<_>>()
+        };
+        let foreign = json!({"backupRef": {"name": "orders", "namespace": "prod"}});
+        for kind in ["KafkaRestore", "KafkaBackupValidation"] {
+            assert_eq!(all(&foreign, kind), ["spec.backupRef.namespace: get secrets dev/"], "{kind}");
+        }
+        for own in [
+            json!({"backupRef": {"name": "orders"}}),
+            json!({"backupRef": {"name": "orders", "namespace": "dev"}}),
+            json!({"backupRef": {"name": "orders", "namespace": "prod", "storage": {"pvc": {"claimName": "a"}}}}),
+        ] {
+            assert!(all(&own, "KafkaRestore").is_empty(), "{own}");
+        }
+        let document =
+            json!({"apiVersion": OSO, "kind": "KafkaRestore", "metadata": {"namespace": "dev"}, "spec": foreign});
+        let refusal = questions(&document, None)[2].refusal("ann");
+        let words = "ann may not get secrets in namespace \"dev\", and the storage of a KafkaBackup of another namespace may name any";
+        assert!(refusal.contains(words) && refusal.ends_with("into backupRef.storage"), "{refusal}");
     }
 
     #[test]
@@ -277,6 +341,7 @@ mod tests {
                 "spec.resource.spec.kafkaCluster.saslSecret: get secrets dev/kafka",
                 "spec.resource.spec.backupRef: restore kafkabackups prod/orders",
                 "spec.resource.spec.backupRef.namespace: get kafkabackups prod/orders",
+                "spec.resource.spec.backupRef.namespace: get secrets dev/",
             ]
         );
     }

@@ -8,8 +8,8 @@ use kube::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::finding::{Finding, Findings, Level};
-use crate::validate::Patterns;
+use crate::finding::{Finding, Findings, Level, bounded};
+use crate::validate::{Patterns, bounds};
 use crate::{inspection, metadata, oso, schema, strimzi, validate};
 
 /// A kind that is served.
@@ -92,8 +92,9 @@ pub const KINDS: [Kind; 10] = [
         kind: "KafkaBackupInspection",
         crd: inspection::KafkaBackupInspection::crd,
         rules: |spec, now| {
-            // What is checked is judged as if it were made.
-            let inner = spec.get("resource").map(|resource| check(resource, now)).unwrap_or_default();
+            // What is checked is judged as if it were made. Of other kinds, the rule of the field says so.
+            let inner = spec.get("resource").filter(|resource| validate::is_checked(resource));
+            let inner = inner.map(|resource| check(resource, now)).unwrap_or_default();
             let mut findings = typed(spec, validate::inspection)?;
             findings.extend(
                 inner.into_iter().map(|found| Finding { field: format!("spec.resource.{}", found.field), ..found }),
@@ -119,9 +120,22 @@ impl Kind {
     }
 }
 
-/// Judges a document. It is refused if a finding is an error.
+/// The limit that a specification passes, if any: nothing else of it is looked at then.
+#[must_use]
+pub fn too_large(document: &Value) -> Option<Finding> {
+    bounds::exceeded(document.get("spec")?)
+}
+
+/// Judges a document. It is refused if a finding is an error. Of very many findings, it gives the first ones.
 #[must_use]
 pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
+    match too_large(document) {
+        Some(finding) => bounded([finding]),
+        None => bounded(all(document, now)),
+    }
+}
+
+fn all(document: &Value, now: Timestamp) -> Vec<Finding> {
     let mut out = Findings::default();
     let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));

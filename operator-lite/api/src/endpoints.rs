@@ -6,7 +6,7 @@ use contract::allowed;
 use contract::store_address::{authority, shown};
 use serde_json::{Map, Value};
 
-use crate::finding::{Finding, Level};
+use crate::finding::{Finding, Level, bounded};
 use crate::visit::each_field;
 
 /// A finding for each address that is not allowed. Stores without an address are those of their provider.
@@ -21,7 +21,7 @@ pub fn outside(spec: &Value, allowed: &AllowedEndpoints) -> Vec<Finding> {
         Value::Object(store) => named.extend(provider(at, name, store)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
     });
-    named.into_iter().filter(|one| !one.is_in(allowed)).map(Named::finding).collect()
+    bounded(named.into_iter().filter(|one| !one.is_in(allowed)).map(Named::finding))
 }
 
 /// An address, and where it stands.

@@ -36,42 +36,72 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Most findings of a level that are kept: nobody reads more at once, and a document may have one in every field.
+const MOST: usize = 100;
+/// Most characters of a value, a rule or a fix: each may repeat what its author wrote.
+const LONGEST: usize = 1_000;
+
+/// The first findings of each level, and a last one that says so where there are more.
+#[must_use]
+pub fn bounded(all: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
+    let mut out = Findings::default();
+    for finding in all {
+        out.add(finding);
+    }
+    out.into_vec()
+}
+
 /// Collects findings.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     all: Vec<Finding>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Findings {
-    pub(crate) fn into_vec(self) -> Vec<Finding> {
+    pub(crate) fn into_vec(mut self) -> Vec<Finding> {
+        for (level, count) in [(Level::Error, self.errors), (Level::Warning, self.warnings)] {
+            if count > MOST {
+                self.all.push(more(level));
+            }
+        }
         self.all
     }
 
     /// Adds an error where none is known that may say the same.
     pub(crate) fn once(&mut self, finding: Finding) {
-        if self.all.iter().all(|known| known.level == Level::Warning) {
-            self.all.push(finding);
+        if self.errors == 0 {
+            self.add(finding);
         }
     }
 
-    fn add(&mut self, level: Level, field: &str, value: Option<String>, rule: &str, fix: &str) {
+    fn add(&mut self, finding: Finding) {
+        let count = if finding.level == Level::Error { &mut self.errors } else { &mut self.warnings };
+        *count += 1;
+        if *count <= MOST {
+            self.all.push(shortened(finding));
+        }
+    }
+
+    fn found(&mut self, level: Level, field: &str, value: Option<String>, rule: &str, fix: &str) {
         let (field, rule, fix) = (field.to_owned(), rule.to_owned(), fix.to_owned());
-        self.all.push(Finding { level, field, value, rule, fix });
+        self.add(Finding { level, field, value, rule, fix });
     }
 
     /// A value that is refused.
     pub(crate) fn wrong(&mut self, field: &str, value: impl fmt::Display, rule: &str, fix: &str) {
-        self.add(Level::Error, field, Some(value.to_string()), rule, fix);
+        self.found(Level::Error, field, Some(value.to_string()), rule, fix);
     }
 
     /// A field that is missing.
     pub(crate) fn missing(&mut self, field: &str, rule: &str, fix: &str) {
-        self.add(Level::Error, field, None, rule, fix);
+        self.found(Level::Error, field, None, rule, fix);
     }
 
     /// A value that its author should know more about.
     pub(crate) fn warn(&mut self, field: &str, value: Option<String>, rule: &str, fix: &str) {
-        self.add(Level::Warning, field, value, rule, fix);
+        self.found(Level::Warning, field, value, rule, fix);
     }
 
     /// Refuses a value that is not one of `allowed`.
@@ -90,5 +120,72 @@ impl Findings {
         if value <= 0 {
             self.wrong(field, value, "must be more than 0", "set a larger number or leave the field out");
         }
+    }
+}
+
+/// What stands in the place of all further findings.
+fn more(level: Level) -> Finding {
+    let word = if level == Level::Error { "more is wrong" } else { "there is more to know" };
+    Finding {
+        level,
+        field: "spec".to_owned(),
+        value: None,
+        rule: format!("{word} than these {MOST} findings tell"),
+        fix: "mend what is named, then look again".to_owned(),
+    }
+}
+
+fn shortened(finding: Finding) -> Finding {
+    Finding { value: finding.value.map(short), rule: short(finding.rule), fix: short(finding.fix), ..finding }
+}
+
+/// The beginning of a text, with three dots where it is cut.
+fn short(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many warnings there are, they keep no error out.
+    #[test]
+    fn findings_are_counted_and_what_is_left_out_is_told() {
+        let mut out = Findings::default();
+        for number in 0..MOST + 50 {
+            out.warn(&format!("spec.a[{number}]"), None, "has no effect", "remove it");
+        }
+        out.wrong("spec.b", "x".repeat(1 << 20), "is wrong", "mend it");
+        let all = out.into_vec();
+        assert_eq!(all.len(), MOST + 2, "the warnings, the error, and that there are more warnings");
+        assert_eq!(all.iter().filter(|finding| finding.level == Level::Error).count(), 1);
+        assert!(all[MOST].to_string().len() < 1_100, "a value is cut");
+        assert_eq!(
+            all[MOST + 1].to_string(),
+            "spec: there is more to know than these 100 findings tell; mend what is named, then look again"
+        );
+        // A list that was cut before stays one that says so.
+        let again = bounded(all.clone());
+        assert_eq!(again, all);
+    }
+
+    #[test]
+    fn the_first_error_is_the_only_one_of_its_kind() {
+        let mut out = Findings::default();
+        out.warn("spec.a", None, "has no effect", "remove it");
+        let error = |field: &str| Finding {
+            level: Level::Error,
+            field: field.to_owned(),
+            value: None,
+            rule: "is wrong".to_owned(),
+            fix: "mend it".to_owned(),
+        };
+        out.once(error("spec.b"));
+        out.once(error("spec.c"));
+        let fields: Vec<_> = out.into_vec().into_iter().map(|finding| finding.field).collect();
+        assert_eq!(fields, ["spec.a", "spec.b"]);
     }
 }

@@ -75,6 +75,54 @@ fn a_specification_that_no_pod_can_carry_is_refused() {
     assert_eq!(findings.iter().map(|finding| finding.field.as_str()).collect::<Vec<_>>(), ["spec"], "{findings:?}");
 }
 
+/// Names of groups travel with the pod, too: a reset or a rollback that none can carry is refused.
+#[test]
+fn changes_of_offsets_that_no_pod_can_carry_are_refused() {
+    let groups: Vec<_> = (0..9_000).map(|number| format!("a-group-with-a-name-{number}")).collect();
+    for text in [
+        include_str!("corpus/reset-earliest.yaml"),
+        include_str!("corpus/reset-mapping-found.yaml"),
+        include_str!("corpus/rollback-by-name.yaml"),
+        include_str!("corpus/rollback-by-restore.yaml"),
+    ] {
+        let mut document = read(Path::new("offsets"), text);
+        document["spec"]["consumerGroups"] = serde_json::json!(groups);
+        let findings = check(&document, now());
+        let errors: Vec<_> = findings.iter().filter(|finding| finding.level == Level::Error).collect();
+        assert_eq!(errors.iter().map(|finding| finding.field.as_str()).collect::<Vec<_>>(), ["spec"], "{findings:?}");
+        assert!(errors[0].fix.contains("several resources"), "{findings:?}");
+    }
+}
+
+/// Whatever a document holds, judging it gives a bounded answer.
+#[test]
+fn a_document_that_no_honest_author_writes_is_refused_in_few_words() {
+    let smallest = || read(Path::new("smallest"), include_str!("corpus/backup-once.yaml"));
+    let mut many = smallest();
+    many["spec"]["topics"] = serde_json::json!(vec!["a b"; 9_000]);
+    let findings = check(&many, now());
+    assert_eq!(findings.len(), 101);
+    assert!(findings[100].rule.contains("more is wrong"), "{}", findings[100]);
+    let mut large = smallest();
+    large["spec"]["sourceClusterId"] = "x".repeat(600_000).into();
+    let findings = check(&large, now());
+    assert!(findings.len() == 1 && findings[0].rule.contains("is larger than"), "{findings:?}");
+    let mut long = smallest();
+    long["spec"]["schedule"] = format!("0 {} * * * *", ["1"; 1_000].join(",")).into();
+    let findings = check(&long, now());
+    assert!(findings.len() == 1 && findings[0].rule == "must have at most 1000 bytes", "{findings:?}");
+    // Inspections of inspections are not looked into, however deep.
+    let mut inner = serde_json::json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "spec": {}});
+    for _ in 0..20 {
+        inner = serde_json::json!({
+            "apiVersion": "kafka-backup.dev/v1alpha1", "kind": "KafkaBackupInspection", "metadata": {"name": "a"},
+            "spec": {"level": "check", "tokenDigest": "a".repeat(64), "resource": inner},
+        });
+    }
+    let findings = check(&inner, now());
+    assert_eq!(findings.iter().map(|finding| finding.field.as_str()).collect::<Vec<_>>(), ["spec.resource.kind"]);
+}
+
 #[test]
 fn findings_say_field_value_rule_and_fix() {
     let text = include_str!("corpus/backup-codec-unknown.yaml");

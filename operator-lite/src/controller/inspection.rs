@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::jobs::Jobs;
 use super::kind::{Kind, owner_of};
@@ -79,7 +79,7 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
         return tell(object, context, "Pending", &turn.to_string(), None).await.map(|_| Action::requeue(RENEW));
     }
     let told = match object.spec.level {
-        InspectionLevel::Check => checked(object, context, owner).await?,
+        InspectionLevel::Check => Box::pin(checked(object, context, owner)).await?,
         InspectionLevel::Inspect | InspectionLevel::Peek => looked_into(object, context, owner).await?,
     };
     let spec = match told {
@@ -108,8 +108,9 @@ async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &
     let Some(InspectedBackup { name }) = &object.spec.backup_ref else {
         return Ok(Err("spec.backupRef is missing; name a KafkaBackup of this namespace".to_owned()));
     };
-    let Some(backup) = in_cluster::<KafkaBackup>(context, owner, name).await? else {
-        return Ok(Err(absent::<KafkaBackup>(name, owner)));
+    let backup = match in_cluster::<KafkaBackup>(context, owner, name).await? {
+        Ok(backup) => backup,
+        Err(text) => return Ok(Err(text)),
     };
     // Older points of the backup may come from another cluster: any will do.
     let whose = SetOwner { cluster_id: None, ..api::lower::set_owner_of(&backup, None) };
@@ -127,12 +128,10 @@ async fn checked(object: &KafkaBackupInspection, context: &Context, owner: &Owne
         }
         (Some(resource), None, None) => run_of::<KafkaBackup>(made(resource, owner), context).await?,
         (None, Some(restore), None) => {
-            let found = in_cluster::<KafkaRestore>(context, owner, &restore.name).await?;
-            run_of(found.ok_or_else(|| absent::<KafkaRestore>(&restore.name, owner)), context).await?
+            run_of(in_cluster::<KafkaRestore>(context, owner, &restore.name).await?, context).await?
         }
         (None, None, Some(backup)) => {
-            let found = in_cluster::<KafkaBackup>(context, owner, &backup.name).await?;
-            run_of(found.ok_or_else(|| absent::<KafkaBackup>(&backup.name, owner)), context).await?
+            run_of(in_cluster::<KafkaBackup>(context, owner, &backup.name).await?, context).await?
         }
         // Admission refuses it; it may have been away.
         _ => Err("spec: exactly one of backupRef, restoreRef and resource must say what is checked".to_owned()),
@@ -140,27 +139,37 @@ async fn checked(object: &KafkaBackupInspection, context: &Context, owner: &Owne
     Ok(run.map(|run| api::lower::check(spec, run)))
 }
 
-async fn in_cluster<K: Kind>(context: &Context, owner: &Owner, name: &str) -> Result<Option<K>, Error> {
-    Ok(Api::<K>::namespaced(context.client.clone(), &owner.namespace).get_opt(name).await?)
+/// A resource of the namespace, or why there is none. Whoever deleted one may still change it, behind a finalizer of their own: it
+/// counts as gone.
+async fn in_cluster<K: Kind>(context: &Context, owner: &Owner, name: &str) -> Result<Result<K, String>, Error> {
+    let (kind, namespace) = (K::kind(&()), &owner.namespace);
+    let found = Api::<K>::namespaced(context.client.clone(), namespace).get_opt(name).await?;
+    Ok(match found {
+        None => Err(format!("{kind} {name:?} is not in namespace {namespace:?}")),
+        Some(object) if object.meta().deletion_timestamp.is_some() => {
+            Err(format!("{kind} {name:?} in namespace {namespace:?} is being deleted"))
+        }
+        Some(object) => Ok(object),
+    })
 }
 
-fn absent<K: Kind>(name: &str, owner: &Owner) -> String {
-    format!("{} {name:?} is not in namespace {:?}", K::kind(&()), owner.namespace)
-}
-
-/// The resource that came with the question, as if it were in the namespace of the inspection.
+/// The resource that came with the question, as if it were in the namespace of the inspection. Only what was judged is taken.
 fn made<K: Kind>(resource: &Value, owner: &Owner) -> Result<K, String> {
-    let written = resource.pointer("/metadata/namespace").and_then(Value::as_str);
+    let at = |path: &str| resource.pointer(path);
+    let written = at("/metadata/namespace").and_then(Value::as_str);
     if let Some(other) = written.filter(|other| *other != owner.namespace) {
         return Err(format!(
             "spec.resource.metadata.namespace is {other:?}, and the pod of this check is in {:?}; make the inspection there",
             owner.namespace
         ));
     }
-    let mut object: K =
-        serde_json::from_value(resource.clone()).map_err(|error| format!("spec.resource does not read: {error}"))?;
-    object.meta_mut().namespace = Some(owner.namespace.clone());
-    Ok(object)
+    let document = json!({
+        "apiVersion": at("/apiVersion"), "kind": at("/kind"), "spec": at("/spec"),
+        "metadata": {
+            "name": at("/metadata/name"), "generateName": at("/metadata/generateName"), "namespace": owner.namespace,
+        },
+    });
+    serde_json::from_value(document).map_err(|error| format!("spec.resource does not read: {error}"))
 }
 
 /// The run that a resource would have.

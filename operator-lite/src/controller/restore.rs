@@ -41,6 +41,15 @@ async fn place(
     let namespace = reference.namespace.as_deref().unwrap_or(own);
     let backups = Api::<KafkaBackup>::namespaced(client.clone(), namespace);
     match backups.get_opt(&reference.name).await {
+        // Whoever deleted it may still change it, behind a finalizer of their own: it counts as gone.
+        Ok(Some(backup)) if backup.metadata.deletion_timestamp.is_some() => {
+            let text = format!(
+                "spec.backupRef.name: KafkaBackup {:?} in namespace {namespace:?} is being deleted; name another one, or set \
+                 spec.backupRef.storage",
+                reference.name
+            );
+            Err(Ok(("BackupNotFound", text)))
+        }
         Ok(Some(backup)) => {
             // Asked again whenever a run begins: consent can be taken back.
             let consent = Consent::between(namespace, &reference.name, own);

@@ -2,6 +2,7 @@
 //! before each status that is written.
 
 mod begins;
+mod going;
 mod rare;
 
 use std::collections::{BTreeMap, VecDeque};

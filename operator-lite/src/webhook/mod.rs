@@ -1,9 +1,13 @@
 //! Admission: every resource of ours is judged before it is kept.
 
+mod body;
 mod listener;
 mod rules;
+mod words;
 
+mod request;
 mod review;
+mod rights;
 
 mod server;
 

@@ -1,16 +1,15 @@
 //! Judging one review. Pure.
 
-use api::access::{Question, questions};
+use api::access::{self, Question, questions};
 use api::consent::Consent;
-use api::finding::{Finding, Level};
+use api::finding::{Finding, Level, bounded};
 use api::{ambient, document, endpoints, update};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::rules::Rules;
+use super::words::shorten;
 
-/// Longest warning that clients show whole.
-const LONGEST_WARNING: usize = 256;
 /// Most warnings of an answer.
 const MOST_WARNINGS: usize = 20;
 
@@ -21,7 +20,7 @@ pub struct Judgement {
     pub errors: Vec<String>,
     /// What its author should know.
     pub warnings: Vec<String>,
-    /// What its author must be allowed to do.
+    /// What its author must be allowed to do. Nothing is asked about a resource that is refused anyway.
     pub questions: Vec<Question>,
     /// What the owner of another namespace must have allowed.
     pub consent: Option<Consent>,
@@ -30,36 +29,54 @@ pub struct Judgement {
 /// Judges a new or changed document. `old` is the one before.
 #[must_use]
 pub fn judge(new: &Value, old: Option<&Value>, rules: &Rules, now: Timestamp) -> Judgement {
-    // What is going, and what does not change, always passes.
-    let going = new.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null());
-    if going {
+    let same_spec = old.is_some_and(|old| old.get("spec") == new.get("spec"));
+    // What is going, and does not change, always passes: whoever removes a finalizer lets it go. A changed specification is
+    // judged whether it is going or not: runs of other resources may read it.
+    if same_spec && is_going(new) {
         return Judgement::default();
     }
-    let same_spec = old.is_some_and(|old| old.get("spec") == new.get("spec"));
-    let mut findings: Vec<Finding> = if same_spec { Vec::new() } else { document::check(new, now) };
-    if !same_spec {
-        let spec = new.get("spec").unwrap_or(&Value::Null);
-        findings.extend(endpoints::outside(spec, &rules.allowed));
-        findings.extend(rules.ambient.level().map(|level| ambient::unasked(spec, level)).unwrap_or_default());
-    }
+    let mut findings = if same_spec { Vec::new() } else { found(new, rules, now) };
     if let Some(old) = old {
         findings.extend(update::check(old, new));
     }
+    let mut judged = told(&bounded(findings));
+    if judged.errors.is_empty() {
+        judged.consent = Consent::needed(new).filter(|_| !same_spec);
+        judged.questions = questions(new, old.and_then(|old| old.get("spec")));
+    }
+    if judged.questions.len() > access::MOST {
+        let text = format!(
+            "spec: asks for {} rights of its author, and at most {} are asked about; name fewer Secrets, with several keys each",
+            judged.questions.len(),
+            access::MOST
+        );
+        return Judgement { errors: vec![text], warnings: judged.warnings, ..Judgement::default() };
+    }
+    judged
+}
+
+fn is_going(document: &Value) -> bool {
+    document.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
+}
+
+/// What is wrong with a specification by itself, and in this installation.
+fn found(document: &Value, rules: &Rules, now: Timestamp) -> Vec<Finding> {
+    let mut findings = document::check(document, now);
+    if document::too_large(document).is_none() {
+        let spec = document.get("spec").unwrap_or(&Value::Null);
+        findings.extend(endpoints::outside(spec, &rules.allowed));
+        findings.extend(rules.ambient.level().map(|level| ambient::unasked(spec, level)).unwrap_or_default());
+    }
+    findings
+}
+
+fn told(findings: &[Finding]) -> Judgement {
     let words = |level: Level| findings.iter().filter(move |finding| finding.level == level).map(ToString::to_string);
     Judgement {
         errors: words(Level::Error).collect(),
         warnings: words(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
-        consent: Consent::needed(new).filter(|_| !same_spec),
-        questions: questions(new, old.and_then(|old| old.get("spec"))),
+        ..Judgement::default()
     }
-}
-
-/// A warning as clients show it whole.
-pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= LONGEST_WARNING {
-        return text.to_owned();
-    }
-    text.chars().take(LONGEST_WARNING - 3).chain("...".chars()).collect()
 }
 
 #[cfg(test)]
@@ -133,11 +150,79 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_change_or_goes_always_passes() {
+    fn what_does_not_change_always_passes() {
         let mut wrong = backup("gzip");
         assert!(judge(&wrong, Some(&wrong), &rules(&[]), now()).errors.is_empty());
         assert!(!judge(&wrong, Some(&backup("lz4")), &rules(&[]), now()).errors.is_empty());
         wrong["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z".into();
-        assert!(judge(&wrong, Some(&backup("lz4")), &rules(&[]), now()).errors.is_empty());
+        wrong["metadata"]["finalizers"] = json!(["example.com/hold"]);
+        let mut released = wrong.clone();
+        released["metadata"]["finalizers"] = json!([]);
+        assert!(judge(&released, Some(&wrong), &rules(&[]), now()).errors.is_empty());
+    }
+
+    /// A finalizer keeps an object that was deleted for as long as its author likes, and runs of others may read it.
+    #[test]
+    fn a_changed_specification_is_judged_though_the_object_is_going() {
+        let mut old = backup("lz4");
+        old["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z".into();
+        let mut new = old.clone();
+        new["spec"]["storage"] = json!({"storageType": "s3", "s3": {
+            "bucket": "b", "region": "r", "endpoint": "https://evil.example", "credentialsSecret": {"name": "keys"}}});
+        let judged = judge(&new, Some(&old), &rules(&[]), now());
+        let asked: Vec<_> = judged.questions.iter().map(|question| question.name.as_str()).collect();
+        assert_eq!(asked, ["keys"], "{judged:?}");
+        let outside = judge(&new, Some(&old), &rules(&["kafka"]), now()).errors;
+        assert!(outside.len() == 1 && outside[0].contains("spec.storage.s3.endpoint"), "{outside:?}");
+        new["spec"]["compression"] = "gzip".into();
+        assert_eq!(judge(&new, Some(&old), &rules(&[]), now()).errors.len(), 1);
+    }
+
+    /// Each question is a request to the API server: a document that is refused anyway costs none.
+    #[test]
+    fn nothing_is_asked_about_what_is_refused() {
+        let mut wrong = backup("gzip");
+        wrong["spec"]["kafkaCluster"]["saslSecret"] = json!({"name": "kafka", "mechanism": "PLAIN"});
+        let judged = judge(&wrong, None, &rules(&[]), now());
+        assert!(!judged.errors.is_empty() && judged.questions.is_empty(), "{judged:?}");
+        wrong["spec"]["compression"] = "lz4".into();
+        assert_eq!(judge(&wrong, None, &rules(&[]), now()).questions.len(), 1);
+    }
+
+    fn strimzi(secrets: usize) -> Value {
+        let variable = |number: usize| json!({"name": format!("V{number}"), "valueFrom": {"secretKeyRef": {"name": format!("s{number}"), "key": "k"}}});
+        json!({
+            "apiVersion": "backup.strimzi.io/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": "a", "namespace": "b"},
+            "spec": {
+                "strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}},
+                "env": (0..secrets).map(variable).collect::<Vec<_>>(),
+            },
+        })
+    }
+
+    #[test]
+    fn few_questions_are_asked_of_one_document() {
+        let honest = judge(&strimzi(20), None, &rules(&[]), now());
+        assert!(honest.errors.is_empty() && honest.questions.len() == 21, "{honest:?}");
+        let many = judge(&strimzi(5_000), None, &rules(&[]), now());
+        assert!(many.questions.is_empty() && many.errors.len() == 1, "{:?}", many.errors);
+        assert!(
+            many.errors[0].starts_with("spec: asks for 5001 rights of its author, and at most 64"),
+            "{:?}",
+            many.errors
+        );
+    }
+
+    #[test]
+    fn findings_of_one_document_are_bounded() {
+        let mut wrong = backup("lz4");
+        wrong["spec"]["kafkaCluster"]["bootstrapServers"] = json!(vec!["no address"; 9_000]);
+        let errors = judge(&wrong, None, &rules(&["nowhere"]), now()).errors;
+        assert_eq!(errors.len(), 101, "{:?}", errors.last());
+        assert!(errors[100].contains("more is wrong"), "{}", errors[100]);
+        // One that is too large is not looked at.
+        wrong["spec"]["kafkaCluster"]["bootstrapServers"] = json!(vec!["no address"; 20_000]);
+        let errors = judge(&wrong, None, &rules(&["nowhere"]), now()).errors;
+        assert!(errors.len() == 1 && errors[0].contains("more than 10000 entries"), "{errors:?}");
     }
 }

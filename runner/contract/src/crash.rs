@@ -84,29 +84,30 @@ places! {
 
 #[cfg(debug_assertions)]
 mod armed {
-    use std::path::PathBuf;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::Duration;
 
     use super::CrashPoint;
+
+    /// What holds the process up.
+    pub type Hold = Box<dyn Fn() + Send + Sync>;
 
     struct Armed {
         point: CrashPoint,
         left: AtomicU32,
-        /// The file that is waited for; without one the process ends.
-        until: Option<PathBuf>,
+        /// Without it the process ends.
+        hold: Option<Hold>,
     }
 
     static ARMED: OnceLock<Armed> = OnceLock::new();
 
-    /// Arms one place: `name`, or `name:n` for the n-th time it is reached. With a file, the process does not end there: it
-    /// makes that file with the ending `reached`, and goes on once the file itself is there.
-    pub fn arm(text: &str, until: Option<PathBuf>) {
+    /// Arms one place: `name`, or `name:n` for the n-th time it is reached. With `hold` the process does not end there: it goes
+    /// on when that returns.
+    pub fn arm(text: &str, hold: Option<Hold>) {
         let (name, times) = text.split_once(':').unwrap_or((text, "1"));
         let found = CrashPoint::ALL.iter().find(|(_, known)| *known == name);
         if let (Some((point, _)), Ok(times)) = (found, times.parse()) {
-            drop(ARMED.set(Armed { point: *point, left: AtomicU32::new(times), until }));
+            drop(ARMED.set(Armed { point: *point, left: AtomicU32::new(times), hold }));
         }
     }
 
@@ -114,18 +115,15 @@ mod armed {
     pub fn at(point: CrashPoint) {
         let reached = |armed: &&Armed| armed.point == point && armed.left.fetch_sub(1, Ordering::Relaxed) == 1;
         let Some(armed) = ARMED.get().filter(reached) else { return };
-        let Some(file) = &armed.until else { std::process::abort() };
-        if std::fs::write(file.with_extension("reached"), "").is_err() {
-            std::process::abort();
-        }
-        while !file.exists() {
-            std::thread::sleep(Duration::from_millis(10));
+        match &armed.hold {
+            Some(hold) => hold(),
+            None => std::process::abort(),
         }
     }
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{arm, at};
+pub use armed::{Hold, arm, at};
 
 /// Does nothing: this is a release build.
 #[cfg(not(debug_assertions))]

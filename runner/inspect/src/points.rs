@@ -65,14 +65,35 @@ pub(crate) async fn points(
         }
     }
     match name {
-        Some(name) if !found => {
-            let mut known: Vec<&str> =
-                sets.iter().map(|set| split_point(set).map_or(set.as_str(), |(base, _)| base)).collect();
-            known.dedup();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            let text = format!("{} has no backup {name:?}; it has: {known}", store.place());
-            Err(Failure::new(Code::NoSuchPoint, text))
-        }
+        Some(name) if !found => Err(missing(store.place(), name, &sets, owner)),
         _ => Ok(()),
+    }
+}
+
+/// There is no set of that name. Which others there are is told to whoever may ask about all of them.
+fn missing(place: &str, name: &str, sets: &[String], owner: Option<&SetOwner>) -> Failure {
+    let mut text = format!("{place} has no backup {name:?}");
+    if owner.is_none() {
+        let mut known: Vec<&str> =
+            sets.iter().map(|set| split_point(set).map_or(set.as_str(), |(base, _)| base)).collect();
+        known.dedup();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        text = format!("{text}; it has: {known}");
+    }
+    Failure::new(Code::NoSuchPoint, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of other backups are for those who may ask about all of them.
+    #[test]
+    fn whoever_may_ask_about_one_backup_learns_no_name_of_another() {
+        let sets = ["payroll-20260101-000000", "payroll-20260102-000000", "salaries"].map(str::to_owned);
+        let owner = SetOwner { name: "orders".into(), namespace: Some("shop".into()), cluster_id: None };
+        let said = |owner: Option<&SetOwner>| missing("s3://b", "orders", &sets, owner).message;
+        assert_eq!(said(Some(&owner)), "s3://b has no backup \"orders\"");
+        assert_eq!(said(None), "s3://b has no backup \"orders\"; it has: payroll, salaries");
     }
 }

@@ -2,16 +2,28 @@
 
 use serde_json::Value;
 
+use super::bounds::size;
+use super::names::object_name;
 use crate::finding::{Finding, Findings};
 use crate::inspection::{InspectedBackup, InspectionLevel, KafkaBackupInspectionSpec};
 
 /// Resources whose runs can be checked.
 const CHECKED_VERSION: &str = "kafka.oso.sh/v1alpha1";
 const CHECKED_KINDS: [&str; 2] = ["KafkaBackup", "KafkaRestore"];
+/// Its fields. Of `metadata` the names count, of `status` nothing does: files have them as the cluster gave them out.
+const CHECKED_FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+/// Most bytes of it as JSON: more than any run takes.
+const LARGEST_RESOURCE: usize = 256 << 10;
 /// Hexadecimal digits of a digest.
 const DIGEST: usize = 64;
 /// Seconds that an inspection may be idle.
 const IDLE: std::ops::RangeInclusive<u32> = 10..=3_600;
+
+/// Whether a document is of a kind whose runs can be checked.
+pub(crate) fn is_checked(resource: &Value) -> bool {
+    let text = |field: &str| resource.get(field).and_then(Value::as_str).unwrap_or_default();
+    text("apiVersion") == CHECKED_VERSION && CHECKED_KINDS.contains(&text("kind"))
+}
 
 /// Findings on an inspection.
 #[must_use]
@@ -37,13 +49,13 @@ pub fn inspection(spec: &KafkaBackupInspectionSpec) -> Vec<Finding> {
     if restore == Some(false) {
         out.missing("spec.restoreRef.name", "must name a KafkaRestore of this namespace", "name it");
     }
-    if let Some(resource) = &spec.resource {
-        let text = |field: &str| resource.get(field).and_then(Value::as_str).unwrap_or_default();
-        if text("apiVersion") != CHECKED_VERSION || !CHECKED_KINDS.contains(&text("kind")) {
-            let (value, rule) = (format!("{:?} of {:?}", text("kind"), text("apiVersion")), "must be one that runs");
-            let fix = format!("give a KafkaBackup or KafkaRestore of {CHECKED_VERSION}");
-            out.wrong("spec.resource.kind", value, rule, &fix);
+    for (field, reference) in [("spec.backupRef.name", &spec.backup_ref), ("spec.restoreRef.name", &spec.restore_ref)] {
+        if let Some(name) = reference.as_ref().map(|reference| &reference.name).filter(|name| !name.is_empty()) {
+            object_name(&mut out, field, name);
         }
+    }
+    if let Some(resource) = &spec.resource {
+        checked(&mut out, resource);
     }
     let is_digest = spec.token_digest.len() == DIGEST && spec.token_digest.bytes().all(|b| b.is_ascii_hexdigit());
     if !is_digest {
@@ -54,6 +66,28 @@ pub fn inspection(spec: &KafkaBackupInspectionSpec) -> Vec<Finding> {
         out.wrong("spec.idleSecs", spec.idle_secs, "must be 10 to 3600", "leave it out for ten minutes");
     }
     out.into_vec()
+}
+
+/// A resource that comes with the question. Its own kind judges its specification.
+fn checked(out: &mut Findings, resource: &Value) {
+    const FIELD: &str = "spec.resource";
+    if !is_checked(resource) {
+        let text = |field: &str| resource.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (value, rule) = (format!("{:?} of {:?}", text("kind"), text("apiVersion")), "must be one that runs");
+        let fix = format!("give a KafkaBackup or KafkaRestore of {CHECKED_VERSION}");
+        out.wrong(&format!("{FIELD}.kind"), value, rule, &fix);
+    }
+    let bytes = size(resource);
+    if bytes > LARGEST_RESOURCE {
+        let rule = format!("is larger than {LARGEST_RESOURCE} bytes");
+        let fix = "take status and metadata.managedFields out, and use patterns in the place of long lists of names";
+        out.wrong(FIELD, format!("{bytes} bytes"), &rule, fix);
+    }
+    let fields = resource.as_object().into_iter().flatten();
+    for (name, _) in fields.filter(|(name, _)| !CHECKED_FIELDS.contains(&name.as_str())) {
+        let rule = format!("is no field of a resource; these are: {}", CHECKED_FIELDS.join(", "));
+        out.missing(&format!("{FIELD}.{name}"), &rule, "remove it");
+    }
 }
 
 #[cfg(test)]
@@ -89,8 +123,32 @@ mod tests {
             (json!({"backupRef": {"name": "a"}, "restoreRef": {"name": "a"}, "level": "check"}), "exactly one"),
             (json!({"restoreRef": {"name": ""}, "level": "check"}), "spec.restoreRef.name"),
             (json!({"resource": resource("KafkaOffsetReset"), "level": "check"}), "must be one that runs"),
+            (json!({"backupRef": {"name": "../secrets"}}), "spec.backupRef.name (\"../secrets\"): must be the name"),
+            (
+                json!({"restoreRef": {"name": "a/b"}, "level": "check"}),
+                "spec.restoreRef.name (\"a/b\"): must be the name",
+            ),
         ] {
             assert!(found(&bad).iter().any(|text| text.contains(says)), "{bad}: {:?}", found(&bad));
         }
+    }
+
+    /// The plugin sends what stands in the file: often what the cluster gave out.
+    #[test]
+    fn a_resource_of_a_check_is_bounded_and_has_the_fields_of_one() {
+        let checked = |more: Value| {
+            let mut resource = json!({"apiVersion": CHECKED_VERSION, "kind": "KafkaBackup", "metadata": {"name": "a"}});
+            for (name, value) in more.as_object().unwrap() {
+                resource[name] = value.clone();
+            }
+            found(&json!({"resource": resource, "level": "check"}))
+        };
+        let labels =
+            json!({"name": "a", "labels": {"team": "shop"}, "uid": "u", "managedFields": [{"manager": "kubectl"}]});
+        assert!(checked(json!({"metadata": labels, "status": {"phase": "Completed"}})).is_empty());
+        let large = checked(json!({"status": {"message": "x".repeat(LARGEST_RESOURCE)}}));
+        assert!(large.len() == 1 && large[0].contains("is larger than 262144 bytes"), "{large:?}");
+        let foreign = checked(json!({"data": {"a": "b"}}));
+        assert!(foreign.len() == 1 && foreign[0].starts_with("spec.resource.data: is no field"), "{foreign:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! What the schema of a kind already refuses (missing fields, types, enumerations) is not said again.
 
 mod backup;
+pub(crate) mod bounds;
 mod cluster;
 mod inspection;
 mod metrics;
@@ -14,8 +15,10 @@ mod storage;
 mod strimzi;
 mod validation;
 
-use contract::RunSpec;
+use std::collections::BTreeSet;
+
 use contract::stamp::split_point;
+use contract::{MappingPlace, RunSpec};
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Findings};
@@ -28,6 +31,7 @@ use crate::schedule::{Schedule, is_often};
 use crate::strimzi as strimzi_kinds;
 
 pub use inspection::inspection;
+pub(crate) use inspection::is_checked;
 pub use names::is_label;
 pub use strimzi::Patterns;
 
@@ -36,7 +40,7 @@ pub use strimzi::Patterns;
 pub fn oso_backup(spec: &KafkaBackupSpec, now: Timestamp) -> Vec<Finding> {
     collect(|out| {
         backup::backup(out, spec, now);
-        fits(out, lower::backup(Identity::default(), spec));
+        fits(out, lower::backup(Identity::default(), spec), PATTERNS);
     })
 }
 
@@ -47,7 +51,7 @@ pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
         restore::restore(out, spec);
         let elsewhere = elsewhere();
         let storage = spec.backup_ref.storage.as_ref().unwrap_or(&elsewhere);
-        fits(out, lower::restore(Identity::default(), spec, storage, None));
+        fits(out, lower::restore(Identity::default(), spec, storage, None), PATTERNS);
     })
 }
 
@@ -60,13 +64,28 @@ pub fn storage_block(at: &str, storage: &crate::oso::Storage) -> Vec<Finding> {
 /// Findings on a KafkaOffsetReset.
 #[must_use]
 pub fn oso_offset_reset(spec: &KafkaOffsetResetSpec) -> Vec<Finding> {
-    collect(|out| offsets::reset(out, spec))
+    collect(|out| {
+        offsets::reset(out, spec);
+        let elsewhere = elsewhere();
+        let storage = spec.state_storage.as_ref().unwrap_or(&elsewhere);
+        // Where its mapping lies is known when it runs.
+        let mapping = MappingPlace { path: "elsewhere".to_owned(), storage: None };
+        fits(out, lower::offset_reset(Identity::default(), spec, storage, Some(mapping)), FEWER_GROUPS);
+    })
 }
 
 /// Findings on a KafkaOffsetRollback.
 #[must_use]
 pub fn oso_offset_rollback(spec: &KafkaOffsetRollbackSpec) -> Vec<Finding> {
-    collect(|out| offsets::rollback(out, spec))
+    collect(|out| {
+        offsets::rollback(out, spec);
+        let elsewhere = elsewhere();
+        let storage = lower::offset_store(spec.state_storage.as_ref().unwrap_or(&elsewhere));
+        // Another resource knows the name of what it saved.
+        let id = Some("elsewhere".to_owned());
+        let run = storage.and_then(|storage| lower::offset_rollback(Identity::default(), spec, storage, id));
+        fits(out, run, FEWER_GROUPS);
+    })
 }
 
 /// Findings on a KafkaBackupValidation.
@@ -93,8 +112,13 @@ fn elsewhere() -> Storage {
     Storage { storage_type: "pvc".to_owned(), pvc: Some(claim), s3: None, azure: None, gcs: None }
 }
 
+/// What helps where the lists of a backup or a restore are too long.
+const PATTERNS: &str = "use patterns instead of long lists of names";
+/// What helps where those of a change of committed offsets are.
+const FEWER_GROUPS: &str = "make several resources, each with some of the groups";
+
 /// A resource without a finding has a run, and its specification travels with its pod, where room is bounded.
-fn fits(out: &mut Findings, run: Result<RunSpec, Finding>) {
+fn fits(out: &mut Findings, run: Result<RunSpec, Finding>, fix: &str) {
     let run = match run {
         Ok(run) => run,
         Err(finding) => return out.once(finding),
@@ -102,7 +126,7 @@ fn fits(out: &mut Findings, run: Result<RunSpec, Finding>) {
     let bytes = serde_json::to_string(&run).map_or(usize::MAX, |text| text.len());
     if bytes > lower::job::SPEC_LIMIT {
         let rule = format!("makes a run specification that is larger than {} bytes", lower::job::SPEC_LIMIT);
-        out.wrong("spec", format!("{bytes} bytes"), &rule, "use patterns instead of long lists of names");
+        out.wrong("spec", format!("{bytes} bytes"), &rule, fix);
     }
 }
 
@@ -115,10 +139,23 @@ fn collect(rules: impl FnOnce(&mut Findings)) -> Vec<Finding> {
 /// What a schedule that fires each few seconds comes to.
 const OFTEN: &str = "fires more often than each minute: runs follow each other without a pause, and ticks are left out";
 
+/// Most bytes of a schedule.
+const LONGEST_SCHEDULE: usize = 1_000;
+
+/// Whether a schedule is short enough to be read.
+fn is_readable(out: &mut Findings, field: &str, text: &str) -> bool {
+    if text.len() > LONGEST_SCHEDULE {
+        let rule = format!("must have at most {LONGEST_SCHEDULE} bytes");
+        out.wrong(field, format!("{} bytes", text.len()), &rule, "write steps and ranges in the place of long lists");
+        return false;
+    }
+    true
+}
+
 /// A schedule reads and comes to pass; what it means is told where it may surprise.
 fn schedule(out: &mut Findings, text: Option<&str>, now: Timestamp) {
     const FIELD: &str = "spec.schedule";
-    let Some(text) = text else { return };
+    let Some(text) = text.filter(|text| is_readable(out, FIELD, text)) else { return };
     match Schedule::parse(text) {
         Err(reason) => {
             let form = "write six fields, seconds first, like \"0 0 2 * * *\" for 02:00 UTC each day";
@@ -179,6 +216,21 @@ fn groups(out: &mut Findings, field: &str, groups: &[String]) {
     for (number, group) in groups.iter().enumerate() {
         if group.is_empty() {
             out.wrong(&format!("{field}[{number}]"), "\"\"", "must not be empty", "write the name of a group");
+        }
+    }
+}
+
+/// Names of a run of offsets, which takes each once.
+fn each_once(out: &mut Findings, field: &str, names: &[String]) {
+    let mut seen = BTreeSet::new();
+    for (number, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        if !seen.insert(name) {
+            out.wrong(
+                &format!("{field}[{number}]"),
+                format!("{name:?}"),
+                "stands in the list a second time",
+                "remove it",
+            );
         }
     }
 }

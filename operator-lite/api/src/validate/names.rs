@@ -1,5 +1,7 @@
 //! Names, addresses and amounts as Kubernetes and Kafka write them. Pure.
 
+use regex::{Error, RegexBuilder};
+
 use crate::finding::Findings;
 
 /// Longest name of most Kubernetes objects (RFC 1123 subdomain).
@@ -8,6 +10,12 @@ const NAME: usize = 253;
 const LABEL: usize = 63;
 /// Longest name of a Kafka topic.
 const TOPIC: usize = 249;
+/// Most regular expressions of a list: compiling one takes far longer than reading it.
+const MOST_EXPRESSIONS: usize = 1_000;
+/// Most bytes of a regular expression.
+const LONGEST_EXPRESSION: usize = 4_096;
+/// Most bytes that the regular expressions of a list may take once they are compiled, and one of them.
+const COMPILED: (usize, usize) = (16 << 20, 1 << 20);
 
 /// Whether a text is an RFC 1123 subdomain, as the names of Secrets and claims are.
 pub(crate) fn is_object_name(text: &str) -> bool {
@@ -72,8 +80,48 @@ pub(crate) fn is_topic(name: &str) -> bool {
     (1..=TOPIC).contains(&name.len()) && name.chars().all(legal) && name != "." && name != ".."
 }
 
+/// Regular expressions of one list, each of which has its share of what all may take.
+pub(crate) struct Expressions {
+    share: usize,
+}
+
+impl Expressions {
+    /// Room for this many. Too many of them are an error, and none is looked at then.
+    pub(crate) fn of(out: &mut Findings, field: &str, count: usize) -> Option<Self> {
+        if count > MOST_EXPRESSIONS {
+            let rule = format!("has more than {MOST_EXPRESSIONS} regular expressions");
+            let fix = "join them with |, or write names and globs";
+            out.wrong(field, format!("{count} regular expressions"), &rule, fix);
+            return None;
+        }
+        let (all, one) = COMPILED;
+        Some(Self { share: one.min(all / count.max(1)) })
+    }
+
+    /// Compiles one.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub(crate) fn check(&self, text: &str) -> Result<(), String> {
+        if text.len() > LONGEST_EXPRESSION {
+            return Err(format!("must have at most {LONGEST_EXPRESSION} bytes as a regular expression"));
+        }
+        RegexBuilder::new(text).size_limit(self.share).build().map(drop).map_err(|error| match error {
+            Error::CompiledTooBig(most) => {
+                format!("must take at most {most} bytes once it is compiled: fewer repetitions, and [a-z] in the place of \\w, take less")
+            }
+            other => {
+                let reason = other.to_string().lines().last().unwrap_or_default().trim().to_owned();
+                format!("must compile as a regular expression ({reason})")
+            }
+        })
+    }
+}
+
 /// Topics by name, glob or `~` and a regular expression.
 pub(crate) fn topic_patterns(out: &mut Findings, field: &str, patterns: &[String]) {
+    let count = patterns.iter().filter(|pattern| pattern.starts_with('~')).count();
+    let Some(expressions) = Expressions::of(out, field, count) else { return };
     for (number, pattern) in patterns.iter().enumerate() {
         let field = format!("{field}[{number}]");
         if pattern.is_empty() {
@@ -87,9 +135,7 @@ pub(crate) fn topic_patterns(out: &mut Findings, field: &str, patterns: &[String
                     rule,
                     "write * for every topic, or an expression behind the ~",
                 );
-            } else if let Err(error) = regex::Regex::new(text) {
-                let reason = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-                let rule = format!("must compile as a regular expression ({reason})");
+            } else if let Err(rule) = expressions.check(text) {
                 out.wrong(&field, format!("{pattern:?}"), &rule, "mend the expression behind the ~");
             }
         } else if !is_topic(&pattern.replace(['*', '?'], "x")) {
@@ -135,6 +181,31 @@ mod tests {
         for bad in ["", "Gi", "100GiB", "1 Gi", "1.2.3", "ten", "5g", "1e"] {
             assert!(!is_quantity(bad), "{bad}");
         }
+    }
+
+    fn patterns(all: &[String]) -> Vec<String> {
+        let mut out = Findings::default();
+        topic_patterns(&mut out, "spec.topics", all);
+        out.into_vec().iter().map(ToString::to_string).collect()
+    }
+
+    /// A list that takes long to compile is refused before it is compiled.
+    #[test]
+    fn expressions_are_bounded() {
+        let honest: Vec<String> =
+            (0..200).map(|number| format!(r"~^team-{number}-\w+\.(orders|bills)-v\d+$")).collect();
+        assert!(patterns(&honest).is_empty(), "{:?}", patterns(&honest));
+        let many = vec!["~a".to_owned(); MOST_EXPRESSIONS + 1];
+        let said = patterns(&many);
+        assert!(
+            said.len() == 1 && said[0].starts_with("spec.topics (1001 regular expressions): has more than"),
+            "{said:?}"
+        );
+        let long = patterns(&[format!("~{}", "a".repeat(LONGEST_EXPRESSION + 1))]);
+        assert!(long[0].contains("at most 4096 bytes"), "{long:?}");
+        // It takes more than 1 MiB; the limit of the runner is ten times that.
+        let wide = patterns(&[r"~\w{200}".to_owned()]);
+        assert!(wide.len() == 1 && wide[0].contains("at most 1048576 bytes once it is compiled"), "{wide:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Rules of KafkaOffsetReset and KafkaOffsetRollback.
 
 use super::names::object_name;
-use super::{cluster, groups, storage};
+use super::{cluster, each_once, groups, storage};
 use crate::finding::Findings;
 use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, OffsetMappingRef, ResetStrategy};
 
@@ -11,6 +11,8 @@ pub(super) fn reset(out: &mut Findings, spec: &KafkaOffsetResetSpec) {
         out.missing("spec.consumerGroups", "needs at least one group", "name the groups");
     }
     groups(out, "spec.consumerGroups", &spec.consumer_groups);
+    each_once(out, "spec.consumerGroups", &spec.consumer_groups);
+    topics(out, &spec.topics);
     out.above_zero("spec.parallelism", spec.parallelism);
     if let Some(place) = &spec.state_storage {
         storage::storage(out, "spec.stateStorage", place);
@@ -44,6 +46,15 @@ pub(super) fn reset(out: &mut Findings, spec: &KafkaOffsetResetSpec) {
     }
 }
 
+/// Topics by name; a reset takes no patterns.
+fn topics(out: &mut Findings, topics: &[String]) {
+    const FIELD: &str = "spec.topics";
+    for (number, _) in topics.iter().enumerate().filter(|(_, topic)| topic.is_empty()) {
+        out.wrong(&format!("{FIELD}[{number}]"), "\"\"", "must not be empty", "write the name of a topic");
+    }
+    each_once(out, FIELD, topics);
+}
+
 fn from_mapping(out: &mut Findings, field: &str, mapping: Option<&OffsetMappingRef>) {
     let named = |mapping: &&OffsetMappingRef| {
         mapping.restore_name.is_some() || mapping.path.is_some() || mapping.pvc_name.is_some()
@@ -63,6 +74,7 @@ pub(super) fn rollback(out: &mut Findings, spec: &KafkaOffsetRollbackSpec) {
     const FIELD: &str = "spec.snapshotRef";
     cluster::cluster(out, "spec.kafkaCluster", &spec.kafka_cluster);
     groups(out, "spec.consumerGroups", &spec.consumer_groups);
+    each_once(out, "spec.consumerGroups", &spec.consumer_groups);
     if let Some(place) = &spec.state_storage {
         storage::storage(out, "spec.stateStorage", place);
     }
@@ -82,5 +94,15 @@ pub(super) fn rollback(out: &mut Findings, spec: &KafkaOffsetRollbackSpec) {
     }
     if set(&reference.pvc_name) && !path {
         out.missing(&format!("{FIELD}.path"), "is required with pvcName", "write the file's path in the volume");
+    }
+    let references = [
+        ("pvcName", &reference.pvc_name),
+        ("restoreRef", &reference.restore_ref),
+        ("offsetResetRef", &reference.offset_reset_ref),
+    ];
+    for (name, value) in references {
+        if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+            object_name(out, &format!("{FIELD}.{name}"), value);
+        }
     }
 }

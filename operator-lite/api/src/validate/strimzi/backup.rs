@@ -7,8 +7,8 @@ use super::{Patterns, age, cluster, groups, pod, storage, topics, without_effect
 use crate::finding::Findings;
 use crate::schedule::{CronJob, is_often};
 use crate::strimzi::{BackupOptions, KafkaBackupSpec, OffsetStorage, Schedule};
-use crate::validate::OFTEN;
 use crate::validate::backup::LEAST_SEGMENT;
+use crate::validate::{OFTEN, is_readable};
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
@@ -108,6 +108,9 @@ fn positions(out: &mut Findings, block: &OffsetStorage) {
 }
 
 fn schedule(out: &mut Findings, block: &Schedule, now: Timestamp) {
+    if !is_readable(out, "spec.schedule.cron", &block.cron) {
+        return;
+    }
     let zone = block.timezone.as_deref().unwrap_or("UTC");
     let known = CronJob::zone(zone);
     if known.is_none() {

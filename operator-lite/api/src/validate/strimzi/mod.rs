@@ -6,12 +6,10 @@ mod pod;
 mod restore;
 mod storage;
 
-use regex::Regex;
-
 pub(super) use backup::backup;
 pub(super) use restore::restore;
 
-use super::names::is_topic;
+use super::names::{Expressions, is_topic};
 use crate::finding::Findings;
 
 /// How a group writes patterns of topics.
@@ -23,14 +21,27 @@ pub enum Patterns {
     Glob,
 }
 
+/// Whether a pattern reads as a glob.
+fn is_glob(pattern: &str) -> bool {
+    is_topic(&pattern.replace(['*', '?'], "x"))
+}
+
+/// Whether a pattern is read as a regular expression. A name is one that stands for itself.
+fn is_expression(pattern: &str, kind: Patterns) -> bool {
+    !is_topic(pattern) && (kind == Patterns::Regex || pattern.starts_with('~') || !is_glob(pattern))
+}
+
 /// Patterns of topics, and a word where they may mean something else than their author thinks.
 fn topics(out: &mut Findings, field: &str, patterns: &[String], kind: Patterns) {
+    let count = patterns.iter().filter(|pattern| is_expression(pattern, kind)).count();
+    let Some(expressions) = Expressions::of(out, field, count) else { return };
     for (number, pattern) in patterns.iter().enumerate() {
         let field = format!("{field}[{number}]");
         let shown = format!("{pattern:?}");
-        let glob = is_topic(&pattern.replace(['*', '?'], "x"));
+        let glob = is_glob(pattern);
         let expression = pattern.strip_prefix('~');
-        let compiles = Regex::new(expression.unwrap_or(pattern));
+        let compiles =
+            if is_expression(pattern, kind) { expressions.check(expression.unwrap_or(pattern)) } else { Ok(()) };
         if pattern.is_empty() {
             out.wrong(&field, shown, "must not be empty", "write a topic or a pattern");
         } else if kind == Patterns::Glob && expression == Some("") {
@@ -41,7 +52,7 @@ fn topics(out: &mut Findings, field: &str, patterns: &[String], kind: Patterns) 
                 let rule = "is read as a glob: the dot stands for itself";
                 out.warn(&field, Some(shown), rule, "put ~ before a regular expression");
             }
-        } else if let Err(error) = &compiles {
+        } else if let Err(rule) = &compiles {
             if glob {
                 out.warn(
                     &field,
@@ -50,7 +61,7 @@ fn topics(out: &mut Findings, field: &str, patterns: &[String], kind: Patterns) 
                     "write .* for anything",
                 );
             } else {
-                out.wrong(&field, shown, &not_an_expression(error), "mend the expression");
+                out.wrong(&field, shown, rule, "mend the expression");
             }
         } else if kind == Patterns::Glob && expression.is_none() {
             let rule = "is no glob and is read as a regular expression over the whole name";
@@ -61,18 +72,14 @@ fn topics(out: &mut Findings, field: &str, patterns: &[String], kind: Patterns) 
 
 /// Regular expressions over whole names of groups.
 fn groups(out: &mut Findings, field: &str, patterns: &[String]) {
-    for (number, pattern) in patterns.iter().enumerate() {
-        if let Err(error) = Regex::new(pattern) {
-            let field = format!("{field}[{number}]");
-            out.wrong(&field, format!("{pattern:?}"), &not_an_expression(&error), "mend the expression");
+    let is_expression = |pattern: &&String| !is_topic(pattern);
+    let count = patterns.iter().filter(is_expression).count();
+    let Some(expressions) = Expressions::of(out, field, count) else { return };
+    for (number, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| is_expression(pattern)) {
+        if let Err(rule) = expressions.check(pattern) {
+            out.wrong(&format!("{field}[{number}]"), format!("{pattern:?}"), &rule, "mend the expression");
         }
     }
-}
-
-fn not_an_expression(error: &regex::Error) -> String {
-    let reason = error.to_string();
-    let reason = reason.lines().last().unwrap_or_default().trim();
-    format!("must compile as a regular expression ({reason})")
 }
 
 /// A number of one unit, as `30d`: seconds, minutes, hours, days or weeks.
