@@ -33,7 +33,9 @@ pub fn offset_reset(
             ResetTo::Timestamp(spec.reset_timestamp.ok_or_else(|| needs("spec.resetTimestamp"))?)
         }
         ResetStrategy::ToOffset => ResetTo::Offset(spec.reset_offset.ok_or_else(|| needs("spec.resetOffset"))?),
-        ResetStrategy::FromMapping => ResetTo::Mapping(Box::new(mapping.ok_or_else(|| needs("spec.offsetMappingRef"))?)),
+        ResetStrategy::FromMapping => {
+            ResetTo::Mapping(Box::new(mapping.ok_or_else(|| needs("spec.offsetMappingRef"))?))
+        }
     };
     let reset = OffsetResetSpec {
         groups: spec.consumer_groups.clone(),
