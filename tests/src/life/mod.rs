@@ -79,7 +79,6 @@ pub fn live(seconds: u64, seed: u64) -> Outcome {
             oracle::wait_for_transactions(&source.bootstrap(), name, partition);
         }
     }
-    watch.writes_end();
     watch.catch_up();
     let mut outcome = watch.end();
     outcome.acts = acts.done();
