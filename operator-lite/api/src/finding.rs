@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use contract::words::cut;
+
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -136,15 +138,8 @@ fn more(level: Level) -> Finding {
 }
 
 fn shortened(finding: Finding) -> Finding {
+    let short = |text| cut(text, LONGEST);
     Finding { value: finding.value.map(short), rule: short(finding.rule), fix: short(finding.fix), ..finding }
-}
-
-/// The beginning of a text, with three dots where it is cut.
-fn short(text: String) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
-        None => text,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Checks a document against the schema of its kind, as an API server with strict fields does, and gives all findings
 //! at once. Pure.
 
+use contract::words::cut;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -103,9 +104,5 @@ fn wrong_type(out: &mut Findings, at: &str, value: &Value, wanted: &str) {
 }
 
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= SHOWN {
-        return text;
-    }
-    text.chars().take(SHOWN).chain("...".chars()).collect()
+    cut(value.to_string(), SHOWN)
 }

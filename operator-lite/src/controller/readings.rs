@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::lower::job::CONTAINER;
+use contract::words::cut;
 use contract::{Before, PointLine};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
@@ -118,13 +119,6 @@ fn is_short(line: &PointLine) -> bool {
     };
     let cluster = line.cluster_id.as_ref().map_or(0, String::len);
     [line.name.len(), line.at.len(), before, cluster].iter().all(|length| *length <= NAME)
-}
-
-fn cut(text: String, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
-        None => text,
-    }
 }
 
 #[cfg(test)]

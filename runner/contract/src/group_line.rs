@@ -101,6 +101,14 @@ pub struct OffsetLine {
     pub reason: Option<String>,
 }
 
+impl OffsetLine {
+    /// An offset that is not committed yet.
+    #[must_use]
+    pub fn planned(topic: String, partition: i32, offset: i64, found: OffsetFound) -> Self {
+        Self { topic, partition, sources: Vec::new(), offset, found, before: None, read_back: None, reason: None }
+    }
+}
+
 /// A place in the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -90,6 +90,15 @@ pub fn plural(number: u64, one: &str) -> String {
     format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// A text of at most so many characters, with three dots where it is cut.
+#[must_use]
+pub fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().to_owned() + "...",
+        None => text,
+    }
+}
+
 /// Whether a character does something to a terminal, or to the order of what stands around it, instead of standing there:
 /// controls, ends of lines, marks of direction, and what has no width and hides.
 #[must_use]

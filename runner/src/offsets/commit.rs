@@ -77,6 +77,11 @@ pub(crate) async fn listed(cluster: &Cluster) -> Result<HashMap<String, Group>, 
     Ok(found.groups.into_iter().map(|group| (group.id.clone(), group)).collect())
 }
 
+/// A group that no broker lists. Lists may lack one whose coordinator moves: what it has, only its coordinator says.
+pub(super) fn unlisted(id: &str, kind: &str) -> Group {
+    Group { id: id.to_owned(), kind: kind.to_owned(), state: "Dead".to_owned() }
+}
+
 /// Why the offsets of a group cannot be changed now: its members, by name.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! committed offsets: those of the source lead to places in the target, those of the target stay. An offset that can be of
 //! either is refused: a wrong guess would lose records or repeat them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use contract::{OffsetFound, OffsetLine, SourceOffset};
 use wire::{GroupOffset, Place};
@@ -62,8 +62,8 @@ fn computed(
         let source = part.map_or_else(|| place.clone(), |part| part.source.clone());
         out.offsets.push((line(place, &source, at.source_offset, (offset, found)), at.metadata.clone()));
     }
-    let is_set = |at: &&GroupOffset| out.offsets.iter().any(|(line, _)| is_at(line, at));
-    out.elsewhere = held.iter().filter(|at| !is_set(at)).count() as u64;
+    let set: HashSet<_> = out.offsets.iter().map(|(line, _)| (line.topic.as_str(), line.partition)).collect();
+    out.elsewhere = held.iter().filter(|at| !set.contains(&(at.topic.as_str(), at.partition))).count() as u64;
     Ok(out)
 }
 
@@ -74,13 +74,9 @@ fn places(group: &MappedGroup) -> impl Iterator<Item = (&str, i32, &MappedOffset
         .flat_map(|(topic, partitions)| partitions.iter().map(move |(partition, at)| (topic.as_str(), *partition, at)))
 }
 
-fn is_at(line: &OffsetLine, at: &GroupOffset) -> bool {
-    (&line.topic, line.partition) == (&at.topic, at.partition)
-}
-
 /// The committed offsets of a group that the restore did not know.
 fn translated(held: Vec<GroupOffset>, mapping: &Mapping, named: impl Fn(&str) -> bool) -> Result<Mapped, String> {
-    let stands: Vec<Place> = held.iter().map(|at| (at.topic.clone(), at.partition)).collect();
+    let stands: HashSet<Place> = held.iter().map(|at| (at.topic.clone(), at.partition)).collect();
     let mut out = Mapped::default();
     for at in held {
         let here: Place = (at.topic.clone(), at.partition);
@@ -127,16 +123,7 @@ fn moved(part: &Part, here: &Place, offset: i64) -> Result<Option<(i64, OffsetFo
 
 fn line(target: Place, source: &Place, source_offset: i64, (offset, found): (i64, OffsetFound)) -> OffsetLine {
     let source = SourceOffset { topic: source.0.clone(), partition: source.1, offset: source_offset };
-    OffsetLine {
-        topic: target.0,
-        partition: target.1,
-        sources: vec![source],
-        offset,
-        found,
-        before: None,
-        read_back: None,
-        reason: None,
-    }
+    OffsetLine { sources: vec![source], ..OffsetLine::planned(target.0, target.1, offset, found) }
 }
 
 /// Holds the offsets against the logs: what a log has lost at its start leads to its start; what it never had is not of this
@@ -144,7 +131,7 @@ fn line(target: Place, source: &Place, source_offset: i64, (offset, found): (i64
 ///
 /// # Errors
 /// The first offset that does not fit, in words.
-pub(super) fn fit(mapped: &mut Mapped, held: &[(Place, i64)], spans: &HashMap<Place, Span>) -> Result<(), String> {
+pub(super) fn fit(mapped: &mut Mapped, held: &HashMap<Place, i64>, spans: &HashMap<Place, Span>) -> Result<(), String> {
     for (line, _) in &mut mapped.offsets {
         let place = (line.topic.clone(), line.partition);
         let Some(span) = spans.get(&place) else {
@@ -159,7 +146,7 @@ pub(super) fn fit(mapped: &mut Mapped, held: &[(Place, i64)], spans: &HashMap<Pl
         if line.offset < span.start {
             (line.offset, line.found) = (span.start, OffsetFound::Nearest);
         }
-        line.before = held.iter().find(|(at, _)| *at == place).map(|(_, offset)| *offset);
+        line.before = held.get(&place).copied();
     }
     Ok(())
 }
@@ -237,7 +224,7 @@ mod tests {
         let fitted = |span: Option<(i64, i64)>| {
             let mut found = mapped("g", Vec::new(), &read(&file()).unwrap(), |_| true).unwrap();
             let spans = span.map(|(start, end)| (("copy".to_owned(), 0), Span { start, end })).into_iter().collect();
-            fit(&mut found, &[(("copy".to_owned(), 0), 3)], &spans)?;
+            fit(&mut found, &HashMap::from([(("copy".to_owned(), 0), 3)]), &spans)?;
             let line = found.offsets.remove(0).0;
             assert_eq!(line.before, Some(3));
             Ok::<_, String>((line.offset, line.found))

@@ -6,7 +6,7 @@ use contract::{Code, ExitCode, Failure, GroupLine, GroupOutcome, OffsetFound, Of
 use futures::StreamExt;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
 
-use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of};
+use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of, unlisted};
 use super::mapped::{fit, mapped};
 use super::mapping::Mapping;
 use super::snapshot::classic;
@@ -145,9 +145,7 @@ async fn look(
     // After a loss the cluster has no group yet: one that the mapping knows is made.
     let known = mapping.and_then(|mapping| mapping.group(id));
     let kind = known.map_or_else(classic, |group| group.kind.clone());
-    let unlisted = || Group { id: id.to_owned(), kind, state: "Dead".to_owned() };
-    let group = listed.cloned().unwrap_or_else(unlisted);
-    // Lists of brokers may lack a group whose coordinator moves: what it has, only its coordinator says.
+    let group = listed.cloned().unwrap_or_else(|| unlisted(id, &kind));
     let offsets = offsets_of(cluster, &group, patience).await?;
     if listed.is_none() && known.is_none() && offsets.is_empty() {
         return Err(unknown(id));
@@ -187,7 +185,7 @@ async fn by_mapping(
 ) -> Result<(), Failure> {
     let mut found = Vec::new();
     for (group, offsets) in held {
-        let before: Vec<_> = offsets.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
+        let before: HashMap<_, _> = offsets.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
         let goes = mapped(&group.id, offsets, mapping, &named);
         found.push((group, before, goes));
     }
@@ -275,18 +273,8 @@ fn one(
             Some(span) => {
                 let since = logs.since.get(&key).copied().flatten();
                 let (offset, found) = place(*span, since, to);
-                let (topic, partition, before) = (at.topic, at.partition, Some(at.offset));
-                let (sources, read_back, reason) = (Vec::new(), None, None);
-                work.line.offsets.push(OffsetLine {
-                    topic,
-                    partition,
-                    sources,
-                    offset,
-                    found,
-                    before,
-                    read_back,
-                    reason,
-                });
+                let planned = OffsetLine::planned(at.topic, at.partition, offset, found);
+                work.line.offsets.push(OffsetLine { before: Some(at.offset), ..planned });
                 work.metadata.push(at.metadata);
             }
         }

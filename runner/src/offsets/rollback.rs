@@ -6,7 +6,7 @@ use contract::{Code, DeletedOffset, Failure, GroupOutcome, OffsetFound, OffsetLi
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
 
-use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of};
+use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of, unlisted};
 use super::reset::{Plan, empty};
 use super::snapshot::{GroupOffsets, Snapshot};
 use crate::logs::{Span, present, spans};
@@ -72,9 +72,7 @@ async fn look(
     logs: &Logs,
     patience: &CoordinatorPatience,
 ) -> Result<(GroupWork, Vec<String>), Failure> {
-    let unlisted = || Group { id: id.to_owned(), kind: saved.kind.clone(), state: "Dead".to_owned() };
-    let group = listed.cloned().unwrap_or_else(unlisted);
-    // Lists of brokers may lack a group whose coordinator moves: what it has, only its coordinator says.
+    let group = listed.cloned().unwrap_or_else(|| unlisted(id, &saved.kind));
     let now = offsets_of(cluster, &group, patience).await?;
     let mut work = one(id, saved, &group.kind, &now, &snapshot.topics);
     let warnings = fit(&mut work, snapshot, logs);
@@ -126,16 +124,8 @@ fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], topics: 
             continue;
         }
         for (partition, at) in partitions {
-            work.line.offsets.push(OffsetLine {
-                topic: topic.clone(),
-                partition: *partition,
-                sources: Vec::new(),
-                offset: at.offset,
-                found: OffsetFound::Saved,
-                before: before(topic, *partition),
-                read_back: None,
-                reason: None,
-            });
+            let planned = OffsetLine::planned(topic.clone(), *partition, at.offset, OffsetFound::Saved);
+            work.line.offsets.push(OffsetLine { before: before(topic, *partition), ..planned });
             work.metadata.push(at.metadata.clone());
         }
     }

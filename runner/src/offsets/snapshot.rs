@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
 
-use super::commit::{AT_ONCE, PATIENCE, listed, offsets_of};
+use super::commit::{AT_ONCE, PATIENCE, listed, offsets_of, unlisted};
 use crate::context::Context;
 use crate::emit::Emitter;
 
@@ -132,11 +132,8 @@ pub(crate) async fn keep(
     }
     let patience = CoordinatorPatience::new(PATIENCE);
     let open = changes.groups.iter().filter(|(id, _)| !kept.groups.contains_key(id));
-    let read = futures::stream::iter(open).map(|(id, kind)| {
-        let new = || Group { id: id.clone(), kind: kind.clone(), state: "Dead".to_owned() };
-        // Lists of brokers may lack a group whose coordinator moves: what it has, only its coordinator says.
-        one(cluster, there.get(id).cloned().unwrap_or_else(new), &patience)
-    });
+    let read = futures::stream::iter(open)
+        .map(|(id, kind)| one(cluster, there.get(id).cloned().unwrap_or_else(|| unlisted(id, kind)), &patience));
     let read: BTreeMap<_, _> = read.buffered(AT_ONCE).try_collect().await?;
     kept.topics.extend(changes.topics.iter().cloned());
     let names: BTreeSet<_> = read.values().flat_map(|group| group.offsets.keys().cloned()).collect();

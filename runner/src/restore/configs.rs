@@ -124,6 +124,16 @@ pub(crate) fn holds(effective: &BTreeMap<String, String>, created: bool, largest
     out
 }
 
+/// The values that a restore holds configs of these names at; a name that it never holds is not among them.
+pub(crate) fn held_at<'a>(
+    names: impl Iterator<Item = &'a String>,
+    created: bool,
+    largest: u64,
+) -> BTreeMap<String, String> {
+    // No config is held at zero: whichever it is, it would be changed.
+    holds(&names.map(|name| (name.clone(), "0".to_owned())).collect(), created, largest)
+}
+
 /// What the final retention would do to restored records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expiry {

@@ -8,7 +8,7 @@ use contract::names::is_internal_topic;
 use contract::{Code, Failure};
 use wire::Cluster;
 
-use super::configs::holds as values_of;
+use super::configs::held_at;
 use super::facts::{Existing, existing, same_topics};
 use super::state::TargetTopic;
 
@@ -59,9 +59,7 @@ pub(crate) async fn set(cluster: &Cluster, topics: &[TargetTopic]) -> Result<Vec
 
 /// What no restore has held: a state lies in a store, and `release` reads that of any restore.
 fn foreign(topic: &TargetTopic) -> Option<String> {
-    // No config is held at zero: whichever a restore holds is among these.
-    let all = topic.previous.keys().map(|name| (name.clone(), "0".to_owned())).collect();
-    let ours = values_of(&all, true, 1);
+    let ours = held_at(topic.previous.keys(), true, 1);
     if let Some(config) = topic.previous.keys().find(|name| !ours.contains_key(*name)) {
         return Some(format!("previous of topic {:?} has {config:?}, which is never held", topic.name));
     }
@@ -114,6 +112,7 @@ mod tests {
         target.effective = map(&[("retention.ms", "7"), ("cleanup.policy", "delete")]);
         assert_eq!(differing(&noted, &target), map(&[("retention.ms", "-1")]));
     }
+
     #[test]
     fn only_what_a_restore_holds_is_put_back() {
         let topic = |name: &str, configs: &[&str]| TargetTopic {

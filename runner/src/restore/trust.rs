@@ -8,9 +8,10 @@ use archive::{Layout, Point, Store, check_owner};
 use contract::names::check_name;
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
+use super::configs::held_at;
 use super::holds::is_noted;
 use super::plan::check::{
-    Checked, MOST, equal, held_of, is_offset, must, of_name, of_point, of_rows, of_source, of_spec, shown,
+    Checked, MOST, equal, is_offset, must, of_name, of_point, of_rows, of_source, of_spec, shown,
 };
 use super::plan::{RestorePlan, Sealed, TargetAction, TopicPlan, retained};
 use super::prepare::largest_batch;
@@ -139,7 +140,7 @@ fn of_topic(topic: &TargetTopic, planned: &TopicPlan, started: bool, part: &Rest
 fn of_held(topic: &TargetTopic, planned: &TopicPlan) -> Checked {
     let is_known = !topic.id.is_nil();
     must(is_known || topic.held.is_empty(), || "held has configs, though id is not known".to_owned())?;
-    equal("held", &topic.held, &held_of(topic.held.keys(), topic.created, largest_batch(planned)))?;
+    equal("held", &topic.held, &held_at(topic.held.keys(), topic.created, largest_batch(planned)))?;
     must(topic.previous.keys().eq(topic.held.keys()), || "previous has other configs than held".to_owned())?;
     let odd = topic.effective.keys().find(|name| !is_noted(name));
     odd.map_or(Ok(()), |name| Err(format!("effective has {}, which is never noted", shown(name))))?;

@@ -213,10 +213,13 @@ fn rates(out: &mut Findings, limits: Option<&RateLimiting>) {
 }
 
 fn groups(out: &mut Findings, field: &str, groups: &[String]) {
-    for (number, group) in groups.iter().enumerate() {
-        if group.is_empty() {
-            out.wrong(&format!("{field}[{number}]"), "\"\"", "must not be empty", "write the name of a group");
-        }
+    not_empty(out, field, groups, "write the name of a group");
+}
+
+/// Names, of which none is empty.
+fn not_empty(out: &mut Findings, field: &str, names: &[String], fix: &str) {
+    for (number, _) in names.iter().enumerate().filter(|(_, name)| name.is_empty()) {
+        out.wrong(&format!("{field}[{number}]"), "\"\"", "must not be empty", fix);
     }
 }
 

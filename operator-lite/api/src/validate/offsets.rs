@@ -1,7 +1,7 @@
 //! Rules of KafkaOffsetReset and KafkaOffsetRollback.
 
 use super::names::object_name;
-use super::{cluster, each_once, groups, storage};
+use super::{cluster, each_once, groups, not_empty, storage};
 use crate::finding::Findings;
 use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, OffsetMappingRef, ResetStrategy};
 
@@ -49,9 +49,7 @@ pub(super) fn reset(out: &mut Findings, spec: &KafkaOffsetResetSpec) {
 /// Topics by name; a reset takes no patterns.
 fn topics(out: &mut Findings, topics: &[String]) {
     const FIELD: &str = "spec.topics";
-    for (number, _) in topics.iter().enumerate().filter(|(_, topic)| topic.is_empty()) {
-        out.wrong(&format!("{FIELD}[{number}]"), "\"\"", "must not be empty", "write the name of a topic");
-    }
+    not_empty(out, FIELD, topics, "write the name of a topic");
     each_once(out, FIELD, topics);
 }
 

@@ -105,16 +105,9 @@ fn one(
             };
             // What a consumer wrote beside its offset is about one place.
             metadata.push(if let [one] = here.as_slice() { one.metadata.clone() } else { None });
-            offsets.push(OffsetLine {
-                topic: topic.target.clone(),
-                partition: meeting.target,
-                sources: here.iter().map(source).collect(),
-                offset: target_offset(restore, number, meeting.target, before)?,
-                found,
-                before: None,
-                read_back: None,
-                reason: None,
-            });
+            let offset = target_offset(restore, number, meeting.target, before)?;
+            let planned = OffsetLine::planned(topic.target.clone(), meeting.target, offset, found);
+            offsets.push(OffsetLine { sources: here.iter().map(source).collect(), ..planned });
         }
     }
     let line = GroupLine {

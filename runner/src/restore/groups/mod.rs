@@ -104,19 +104,19 @@ fn digest(spec: &GroupRestore) -> Result<Digest, Failure> {
 /// When the specification cannot be written down.
 pub(crate) fn are_left(state: &RestoreState, part: &RestoreSpec) -> Result<bool, Failure> {
     match part.groups.as_ref().filter(|spec| spec.commit) {
-        None => Ok(state.groups.undoing.is_some()),
+        None => Ok(false),
         Some(spec) => Ok(!state.groups.is_complete || state.groups.of != Some(digest(spec)?)),
     }
 }
 
-/// Whether a restore that is completed was in the middle of just what the specification asks of groups, or of a rollback.
+/// Whether a restore that is completed was in the middle of just what the specification asks of groups.
 ///
 /// # Errors
 /// When the specification cannot be written down.
 pub(crate) fn are_begun(state: &RestoreState, part: &RestoreSpec) -> Result<bool, Failure> {
     match part.groups.as_ref().filter(|spec| spec.commit) {
-        Some(spec) if !state.groups.is_complete && state.groups.of == Some(digest(spec)?) => Ok(true),
-        _ => Ok(state.groups.undoing.is_some()),
+        None => Ok(false),
+        Some(spec) => Ok(!state.groups.is_complete && state.groups.of == Some(digest(spec)?)),
     }
 }
 

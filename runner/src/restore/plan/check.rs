@@ -6,13 +6,13 @@ use std::fmt::Debug;
 
 use contract::names::{self, is_internal_topic};
 use contract::stamp::split_point;
-use contract::words::safe;
+use contract::words::{cut, safe};
 use contract::{ExistingTopics, RestoreSpec, Selection};
 
 use super::count::Retained;
 use super::make::{Sealed, created_partitions, is_wanted, outline, source_partitions};
 use super::{RestorePlan, TargetAction, TopicPlan};
-use crate::restore::configs::{for_creation, holds};
+use crate::restore::configs::{for_creation, held_at};
 use crate::restore::route::Route;
 use crate::restore::select::choose;
 
@@ -39,11 +39,7 @@ pub(crate) fn equal<T: PartialEq + Debug + ?Sized>(field: &str, found: &T, expec
 
 /// A value on one line, not longer than people read.
 pub(crate) fn shown(value: &(impl Debug + ?Sized)) -> String {
-    let text = safe(&format!("{value:?}"));
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    cut(safe(&format!("{value:?}")), SHOWN)
 }
 
 /// Whether an offset can be.
@@ -141,21 +137,11 @@ fn of_configs(topic: &TopicPlan) -> Checked {
     let carried = for_creation(&topic.configs);
     let odd = topic.configs.keys().find(|name| !carried.contains_key(*name));
     odd.map_or(Ok(()), |name| Err(format!("configs has {}, which a restore does not set", shown(name))))?;
-    equal("held", &topic.held, &held_of(topic.held.keys(), false, topic.largest_batch))?;
+    equal("held", &topic.held, &held_at(topic.held.keys(), false, topic.largest_batch))?;
     must(topic.before.keys().eq(topic.held.keys()), || "before has other configs than held".to_owned())?;
     must(topic.action != TargetAction::Create || topic.held.is_empty(), || {
         "held has configs of a topic that does not exist".to_owned()
     })
-}
-
-/// The values that a restore holds configs of these names at; a name that it never holds is not among them.
-pub(crate) fn held_of<'a>(
-    names: impl Iterator<Item = &'a String>,
-    created: bool,
-    largest: u64,
-) -> BTreeMap<String, String> {
-    // No config is held at zero: whichever it is, it would be changed.
-    holds(&names.map(|name| (name.clone(), "0".to_owned())).collect(), created, largest)
 }
 
 fn of_counts(topic: &TopicPlan) -> Checked {

@@ -37,7 +37,7 @@ fn prepared() -> RestoreState {
     for (number, (topic, planned)) in state.topics.iter_mut().zip(&plan.topics).enumerate() {
         topic.id = planned.target_id.unwrap_or(Uuid::from_u128(50 + number as u128));
         let held = if topic.created { &planned.configs } else { &planned.held };
-        topic.held = held_of(held.keys(), topic.created, largest_batch(planned));
+        topic.held = held_at(held.keys(), topic.created, largest_batch(planned));
         topic.previous = topic.held.keys().map(|name| (name.clone(), None)).collect();
         topic.previous.insert("retention.ms".into(), Some("7".into()));
         topic.effective = [("retention.ms".to_owned(), "7".to_owned())].into();
