@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -15,6 +16,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::cluster::wait_for;
 use crate::oracle::config;
 
+/// How long one answer about a change of a topic is waited for.
+const LISTENS: Duration = Duration::from_secs(20);
 /// 2026-01-01T00:00:00Z in milliseconds: record times of loads start here.
 pub const T0: i64 = 1_767_225_600_000;
 
@@ -76,12 +79,38 @@ pub fn create(bootstrap: &str, name: &str, partitions: i32, replicas: i32, confi
     for (key, value) in configs {
         topic = topic.set(key, value);
     }
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-    let results = block_on(admin(bootstrap).create_topics(&[topic], &options)).unwrap();
-    for result in results {
-        result.unwrap_or_else(|(name, code)| panic!("creating {name}: {code}"));
-    }
+    settle(bootstrap, RDKafkaErrorCode::TopicAlreadyExists, |admin, options| {
+        block_on(admin.create_topics([&topic], options))
+    });
     await_partitions(bootstrap, name, partitions);
+}
+
+/// Changes a topic, and asks until somebody says what became of it: a client may wait for a broker that was killed a moment
+/// ago. `done` is the answer when an earlier question was heard.
+fn settle(
+    bootstrap: &str,
+    done: RDKafkaErrorCode,
+    change: impl Fn(&AdminClient<DefaultClientContext>, &AdminOptions) -> KafkaResult<Vec<TopicResult>>,
+) {
+    use RDKafkaErrorCode::{BrokerTransportFailure, NotController, OperationTimedOut, RequestTimedOut};
+    let options = AdminOptions::new().operation_timeout(Some(LISTENS / 2)).request_timeout(Some(LISTENS));
+    let (deadline, mut asked) = (Instant::now() + LISTENS * 8, false);
+    loop {
+        let code = match change(&admin(bootstrap), &options) {
+            Ok(results) => match results.into_iter().find_map(Result::err) {
+                None => return,
+                Some((_, code)) => code,
+            },
+            Err(error) => error.rdkafka_error_code().unwrap_or_else(|| panic!("changing a topic: {error}")),
+        };
+        match code {
+            code if asked && code == done => return,
+            OperationTimedOut | RequestTimedOut | NotController | BrokerTransportFailure => {}
+            other => panic!("changing a topic: {other}"),
+        }
+        assert!(Instant::now() < deadline, "nobody says what became of a topic");
+        asked = true;
+    }
 }
 
 /// A topic is usable once a leader is known everywhere.
@@ -110,16 +139,18 @@ pub fn set_config(bootstrap: &str, topic: &str, name: &str, value: &str) {
 
 /// Deletes a topic.
 pub fn delete(bootstrap: &str, name: &str) {
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-    block_on(admin(bootstrap).delete_topics(&[name], &options)).unwrap();
+    settle(bootstrap, RDKafkaErrorCode::UnknownTopicOrPartition, |admin, options| {
+        block_on(admin.delete_topics(&[name], options))
+    });
     std::thread::sleep(Duration::from_millis(500));
 }
 
 /// Adds partitions to a topic.
 pub fn grow(bootstrap: &str, name: &str, partitions: usize) {
     let wanted = NewPartitions::new(name, partitions);
-    let done = block_on(admin(bootstrap).create_partitions([&wanted], &AdminOptions::new())).unwrap();
-    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    settle(bootstrap, RDKafkaErrorCode::InvalidPartitions, |admin, options| {
+        block_on(admin.create_partitions([&wanted], options))
+    });
     await_partitions(bootstrap, name, i32::try_from(partitions).unwrap());
 }
 
