@@ -29,7 +29,7 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked {{bins}}
-    tests/suites.sh "recovery outages fidelity changes secure diagnosis groups consumers offsets" "limits faults matrix reader continuous routing errors stores model"
+    tests/suites.sh "recovery outages fidelity changes secure diagnosis groups consumers offsets group_configs" "limits faults matrix reader continuous routing errors stores model"
 
 # Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:

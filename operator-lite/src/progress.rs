@@ -1,6 +1,6 @@
 //! How far a run is, from the last lines of its pod's log. Pure.
 
-use contract::{Event, EventKind, PointLine};
+use contract::{Event, EventKind, OffsetsBefore, PointLine};
 
 /// How far a run is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Progress {
     pub waiting: Option<String>,
     /// The last warning.
     pub warning: Option<String>,
+    /// Where the offsets are that consumer groups had before the run changed them.
+    pub offsets_before: Option<OffsetsBefore>,
 }
 
 /// Reads the lines of the runner among all lines; `None` when none of them says anything.
@@ -79,6 +81,7 @@ pub fn read(log: &str) -> Option<Progress> {
                 }
                 progress.committed_at = Some(at);
             }
+            EventKind::OffsetsSaved { before } => progress.offsets_before = Some(before),
             EventKind::Warning { message } => progress.warning = Some(message),
             EventKind::Waiting { what, .. } => progress.waiting = Some(what),
             EventKind::Started { .. }
@@ -117,6 +120,13 @@ something else {"event":"progress"}
         assert_eq!(progress.said_at.as_deref(), Some("2026-11-21T10:00:03.000Z"));
         assert_eq!(progress.warning, None);
         assert_eq!(read("nothing\nof ours"), None);
+    }
+
+    #[test]
+    fn offsets_that_were_saved_are_known_before_the_run_is_over() {
+        let saved = r#"{"source":"kafka-backup","seq":1,"at":"2026-11-21T10:00:00.000Z","event":"offsets-saved","before":{"id":"before-20261121-100000-24h-0","at":"2026-11-21T10:00:00Z","path":"s3://b/x.json"}}"#;
+        let before = read(saved).unwrap().offsets_before.unwrap();
+        assert_eq!((before.id.as_str(), before.expires_at), ("before-20261121-100000-24h-0", None));
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub enum Command {
     Browse(command::browse::BrowseFlags),
     /// Show records of a recovery point without restoring it
     Peek(command::peek::PeekFlags),
+    /// Show where consumer groups stood at a recovery point, beside where they stand now
+    Groups(command::groups::GroupsFlags),
     /// Draw which moments can be restored, and where there are gaps
     Timeline(command::timeline::TimelineFlags),
     /// Read a recovery point and check it against its digests

@@ -5,8 +5,8 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::cluster::{Cluster, Connection};
 use crate::command::{
-    backup, browse, check, complete, completion, doctor, explain, install, logs, offsets, or_interrupt, peek, restore,
-    schedule, status, timeline, uninstall, validate, verify, version,
+    backup, browse, check, complete, completion, doctor, explain, groups, install, logs, offsets, or_interrupt, peek,
+    restore, schedule, status, timeline, uninstall, validate, verify, version,
 };
 use crate::error::Error;
 use crate::exit::Exit;
@@ -24,6 +24,7 @@ pub async fn execute(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
             | Command::Logs(_)
             | Command::Browse(_)
             | Command::Peek(_)
+            | Command::Groups(_)
             | Command::Timeline(_)
             | Command::Verify(_)
             | Command::Check(_)
@@ -44,6 +45,7 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
         Command::Logs(options) => logs::logs(options, connection, screen).await,
         Command::Browse(options) => browse::browse(options, connection, screen).await,
         Command::Peek(options) => peek::peek(options, connection, screen).await,
+        Command::Groups(options) => groups::groups(options, connection, screen).await,
         Command::Timeline(options) => timeline::timeline(options, connection, screen).await,
         Command::Verify(options) => verify::verify(options, connection, screen).await,
         Command::Check(options) => check::check(options, connection, screen).await,

@@ -68,7 +68,11 @@ impl Error {
         match self {
             Self::Usage { .. } => Exit::Usage,
             Self::Archive(failure) => match failure.code {
-                Code::NoSuchPoint | Code::UnknownTopic | Code::SpecInvalid | Code::StoreMissing => Exit::Usage,
+                Code::NoSuchPoint
+                | Code::UnknownTopic
+                | Code::UnknownGroup
+                | Code::SpecInvalid
+                | Code::StoreMissing => Exit::Usage,
                 Code::ArchiveDamaged => Exit::No,
                 _ => Exit::Unknown,
             },

@@ -26,6 +26,7 @@ pub mod show;
 mod files;
 mod kubeconfig;
 pub mod overrides;
+mod patterns;
 mod told;
 
 mod changes;

@@ -35,13 +35,21 @@ impl Operator {
     /// may not list deployments, it is looked for in the usual place.
     ///
     /// # Errors
-    /// What the API server says of the usual place.
+    /// What the API server says of the usual place; where nothing is there, what it said of the list: it may be elsewhere.
     pub(crate) async fn look(cluster: &Cluster) -> (Self, Result<Option<Deployment>, kube::Error>) {
-        let found = all(cluster).await.unwrap_or_default();
-        if let Some((place, deployment)) = Self::choose(found) {
-            return (place, Ok(Some(deployment)));
-        }
-        (Self::usual(), Api::namespaced(cluster.client.clone(), USUAL.0).get_opt(USUAL.1).await)
+        let listed = match all(cluster).await {
+            Ok(found) => match Self::choose(found) {
+                Some((place, deployment)) => return (place, Ok(Some(deployment))),
+                None => Ok(None),
+            },
+            Err(error) => Err(error),
+        };
+        let usual: Api<Deployment> = Api::namespaced(cluster.client.clone(), USUAL.0);
+        let found = match usual.get_opt(USUAL.1).await {
+            Ok(None) => listed,
+            found => found,
+        };
+        (Self::usual(), found)
     }
 
     /// Where it is when nothing else was said.

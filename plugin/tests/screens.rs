@@ -7,13 +7,17 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use inspect::{Answer, Group, Offset, Peek, PointDetail, Problem, Question, Record, Verified};
+use inspect::{
+    Answer, Group, GroupNow, Offset, OffsetNow, Peek, PointDetail, PointGroups, Problem, Question, Record, SourceNow,
+    Verified,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plugin::screen::{Style, Times};
 use plugin::show;
 use plugin::source::{Direct, Source};
 use plugin::view::coverage::Coverage;
+use plugin::view::groups::{Live, Positions};
 use plugin::view::listing::{Backup, Listing};
 use plugin::view::status::{BackupLine, Health, RestoreLine, Status};
 use plugin::view::ticks::Tick;
@@ -97,18 +101,63 @@ fn a_point_a_topic_and_groups() {
     check("point", |style| show::detail::point(&detail, style));
     let topic = detail.topics.iter().find(|topic| topic.name == "transactions").unwrap();
     check("topic", |style| show::detail::topic(&detail, topic, None, style));
-    let offset = |partition, offset, end| Offset { topic: "orders".into(), partition, offset, end };
+    check("groups", |style| show::detail::groups(&groups(), style));
+}
+
+/// Two groups of a point: one of which a partition is not in the point, and one with a long name.
+fn groups() -> Vec<Group> {
+    let offset = |partition, offset, end: Option<i64>| Offset {
+        topic: "orders".into(),
+        partition,
+        offset,
+        end,
+        log_end: end.map(|end| end + 2),
+        topic_id: end.map(|_| "id".into()),
+        no_holes_from: end.map(|_| 0),
+    };
     let group = |group: &str, kind: &str, offsets| Group {
         group: group.into(),
         kind: kind.into(),
         state: "Empty".into(),
         offsets,
+        missing: None,
     };
-    let groups = [
+    vec![
         group("billing", "classic", vec![offset(0, 41_201, Some(41_300)), offset(1, 7, None)]),
         group("a-group-with-a-name-that-is-longer-than-a-column", "share", vec![offset(0, 0, Some(0))]),
-    ];
-    check("groups", |style| show::detail::groups(&groups, style));
+    ]
+}
+
+#[test]
+fn groups_of_a_point_and_of_now() {
+    let head = PointGroups {
+        name: "nightly-20261122-020000".into(),
+        at: "2026-11-22T02:00:00Z".into(),
+        cluster_id: "c".into(),
+        has_groups: true,
+    };
+    let alone = Positions::of(head.clone(), groups(), None);
+    check("group-positions", |style| show::groups::groups(&alone, style));
+    let now = |group: &str, offsets: &[(i32, i64)]| GroupNow {
+        group: group.into(),
+        kind: "classic".into(),
+        state: "Stable".into(),
+        offsets: offsets
+            .iter()
+            .map(|(partition, offset)| OffsetNow {
+                topic: "orders".into(),
+                topic_id: Some("id".into()),
+                partition: *partition,
+                offset: *offset,
+            })
+            .collect(),
+        unknown: None,
+    };
+    let source =
+        SourceNow { cluster_id: "c".into(), sees_all: Some(true), unanswered: vec!["broker 2: silent".into()] };
+    let groups_now = vec![now("billing", &[(0, 41_250), (1, 19), (2, 4)]), now("new-one", &[])];
+    let beside = Positions::of(head, groups(), Some(Live { source, groups: groups_now }));
+    check("group-positions-live", |style| show::groups::groups(&beside, style));
 }
 
 #[test]

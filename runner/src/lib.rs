@@ -28,6 +28,8 @@ mod offsets;
 
 pub mod restore;
 
+pub mod documents;
+
 mod checks;
 
 pub mod commands;

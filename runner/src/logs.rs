@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use contract::Failure;
 use serde::{Deserialize, Serialize};
-use wire::{Cluster, Isolation, OffsetAt, Request, Topic, WireError, code};
+use wire::{BrokerId, Cluster, Isolation, OffsetAt, Request, Topic, WireError, code};
 
 /// Log start and end of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,15 @@ pub(crate) async fn spans(cluster: &Cluster, topics: &[Topic]) -> Result<HashMap
         }
     }
     Ok(out)
+}
+
+/// Leaders by topic and partition, -1 where there is none.
+pub(crate) fn leaders(topics: &[Topic]) -> HashMap<(&str, i32), BrokerId> {
+    let mut out = HashMap::new();
+    for topic in topics {
+        out.extend(topic.partitions.iter().map(|partition| ((topic.name.as_str(), partition.index), partition.leader)));
+    }
+    out
 }
 
 /// That the log of a partition is not known.

@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use archive::Digest;
-use contract::{Code, Failure, RunSpec, words};
+use contract::allowed::{AllowedEndpoints, outside};
+use contract::{Code, Failure, RunSpec, StoreSpec, words};
 
-/// Reads and checks a specification; `-` is standard input.
+/// Reads and checks a specification; `-` is standard input. What the environment adds to it is judged, too.
 ///
 /// # Errors
 /// [`Code::SpecUnreadable`] with the position, or [`Code::SpecInvalid`] with every broken rule.
@@ -19,7 +20,33 @@ pub fn read(file: &str) -> Result<RunSpec, Failure> {
     } else {
         std::fs::read_to_string(file).map_err(unreadable)?
     };
-    parse(&text).map_err(|failure| Failure::new(failure.code, format!("{file}: {}", failure.message)))
+    let spec = parse(&text).map_err(|failure| Failure::new(failure.code, format!("{file}: {}", failure.message)))?;
+    check_environment(spec.stores(), &spec.allowed_endpoints)?;
+    Ok(spec)
+}
+
+/// Refuses stores that the environment leads to an endpoint that is not allowed. Nothing is asked where all are.
+///
+/// # Errors
+/// [`Code::SpecInvalid`] with the field, the variables and the endpoint.
+pub fn check_environment<'a>(
+    stores: impl Iterator<Item = (&'static str, &'a StoreSpec)>,
+    allowed: &[String],
+) -> Result<(), Failure> {
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    let allowed = AllowedEndpoints::parse(allowed)
+        .map_err(|(place, rule)| Failure::new(Code::SpecInvalid, format!("allowedEndpoints[{place}]: {rule}")))?;
+    for (field, store) in stores {
+        let Some((led, variables)) = archive::led_by_environment(store)? else { continue };
+        if let Some((host, port)) = led.authority().filter(|(host, port)| !allowed.allows(host, *port)) {
+            let rule = outside(&format!("{host}:{port}"));
+            let text = format!("{field}: the environment ({variables}) leads to a store whose endpoint {rule}");
+            return Err(Failure::new(Code::SpecInvalid, text));
+        }
+    }
+    Ok(())
 }
 
 /// Parses and checks a specification.

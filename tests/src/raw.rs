@@ -1,4 +1,4 @@
-//! Record batches that no client library makes, sent as they are: what brokers take, a backup meets one day.
+//! Requests that no client library here makes, sent as they are: what brokers take, a backup meets one day.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -48,16 +48,54 @@ fn send(bootstrap: &str, topic: &str, batch: &[u8]) -> i16 {
     request.extend(0i32.to_be_bytes());
     request.extend(u32::try_from(batch.len()).unwrap().to_be_bytes());
     request.extend(batch);
+    // Correlation id, one topic with its name, one partition with its number.
+    code(&exchange(bootstrap, &request), 4 + 4 + 2 + topic.len() + 4 + 4)
+}
+
+/// Joins a streams group (KIP-1071) whose topology reads one topic, as the first heartbeat of a client does. Its member stays
+/// until its session ends, which is 45 s later. Returns the broker's error code.
+pub fn join_streams_group(bootstrap: &str, group: &str, client: &str, topic: &str) -> i16 {
+    // Lengths and counts are one more than what they count (KIP-482).
+    let word = |text: &str| [&[u8::try_from(text.len() + 1).unwrap()], text.as_bytes()].concat();
+    let (no_list, no_tags) = ([1], [0]);
+    let mut request = [0, 88, 0, 0, 0, 0, 0, 1].to_vec(); // StreamsGroupHeartbeat, version 0
+    request.extend(u16::try_from(client.len()).unwrap().to_be_bytes());
+    request.extend(client.as_bytes());
+    request.extend(no_tags);
+    request.extend(word(group));
+    request.extend(word(&format!("member of {group}")));
+    request.extend([0; 4 + 4]); // it joins, and knows no endpoints
+    request.extend([0, 0]); // no instance, no rack
+    request.extend(45_000i32.to_be_bytes());
+    request.extend([1, 0, 0, 0, 0, 2]); // a topology of epoch 0 with one subtopology
+    request.extend(word("0"));
+    request.push(2);
+    request.extend(word(topic));
+    request.extend([no_list; 5].concat());
+    request.extend([no_tags; 2].concat());
+    request.extend([no_list; 3].concat()); // it has no tasks yet
+    request.extend(word("process"));
+    request.push(0xff); // no endpoint
+    request.extend(no_list); // no tags of the client
+    request.extend([0, 0, 0]); // no offsets, and the application goes on
+    request.extend(no_tags);
+    // Correlation id, tags, throttle time.
+    code(&exchange(bootstrap, &request), 4 + 1 + 4)
+}
+
+fn code(answer: &[u8], at: usize) -> i16 {
+    i16::from_be_bytes(answer[at..at + 2].try_into().unwrap())
+}
+
+fn exchange(bootstrap: &str, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(bootstrap).unwrap();
     stream.write_all(&u32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
-    stream.write_all(&request).unwrap();
+    stream.write_all(request).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; u32::from_be_bytes(length) as usize];
     stream.read_exact(&mut answer).unwrap();
-    // Correlation id, one topic with its name, one partition with its number.
-    let at = 4 + 4 + 2 + topic.len() + 4 + 4;
-    i16::from_be_bytes(answer[at..at + 2].try_into().unwrap())
+    answer
 }
 
 fn varint(out: &mut Vec<u8>, value: i64) {

@@ -9,6 +9,7 @@ use harness::consumers::{commit, committed, member, next, printed, read_and_comm
 use harness::kafka::Kafka;
 use harness::load::{self, Make};
 use harness::oracle::{self, Seen};
+use harness::raw;
 use harness::runner::Bench;
 use serde_json::{Value, json};
 
@@ -119,7 +120,10 @@ fn each_group_reads_on_at_its_next_record() {
     assert_eq!((&mid[1]["readBack"], &mid[1]["before"]), (&mid[1]["offset"], &Value::Null));
     assert_eq!(line(&report, "tx-aborted")["offsets"][0]["found"], "next-record");
     assert_eq!(line(&report, "on-end")["offsets"][1]["found"], "end");
-    assert_eq!(line(&report, "elsewhere")["elsewhere"], 2);
+    assert_eq!(
+        (&line(&report, "elsewhere")["elsewhere"], &line(&report, "elsewhere")["outcome"]),
+        (&json!(2), &json!("no-offsets"))
+    );
     assert_eq!(committed(&target.bootstrap(), "on-mid-2", "on-renamed")[1].as_ref().unwrap().1, "meta of 0");
     // Another group that is named later is all that is done then: the others may have gone on.
     commit(&target.bootstrap(), "on-end", "on-renamed", &[1, 1, 1]);
@@ -213,6 +217,80 @@ fn a_group_with_members_is_refused_before_the_first_record() {
     let report = bench.run(&spec).ok().report();
     assert_eq!(line(&report, "live-consumer")["outcome"], "committed");
     assert_eq!(oracle::read(&target.bootstrap(), "live", 0, false).len(), 10);
+}
+
+/// The plan of positions is what the restore does afterwards, and making it changes nothing.
+#[test]
+fn the_plan_of_positions_says_where_groups_will_go() {
+    let (source, target) = (&pair().0, &pair().1);
+    let (bootstrap, bench) = (source.bootstrap(), Bench::new());
+    load::create(&bootstrap, "foreseen", 2, 1, &[]);
+    load::produce(&bootstrap, "foreseen", &[], spread(0, 100, 2));
+    commit(&bootstrap, "foreseen-a", "foreseen", &[10, 50]);
+    commit(&bootstrap, "foreseen-b", "foreseen", &[0]);
+    archive(&bench, "foreseen", &["foreseen"]);
+    // The target has records already: those of the restore come after them.
+    load::create(&target.bootstrap(), "foreseen-2", 2, 1, &[]);
+    load::produce(&target.bootstrap(), "foreseen-2", &[], spread(0, 14, 2));
+    let groups = json!({"commit": true, "include": ["foreseen-*"], "mapping": {"foreseen-a": "foreseen-c"}});
+    let more = json!({"existingTopics": "append", "topicMapping": {"foreseen": "foreseen-2"}, "groups": groups});
+    let spec = restore(&bench, "foreseen", more);
+    let before = harness::runner::files(&bench.archive());
+    let plan = || -> Value { serde_json::from_str(&bench.call("groups", &spec, &["-o", "json"]).stdout).unwrap() };
+    let told = plan();
+    assert_eq!(harness::runner::files(&bench.archive()), before, "nothing is written");
+    assert_eq!(committed(&target.bootstrap(), "foreseen-c", "foreseen-2"), [None, None]);
+    assert_eq!(told["refusals"], json!([]), "{told}");
+    let places = |lines: &Value, group: &str| {
+        let line = lines.as_array().unwrap().iter().find(|line| line["group"] == group).unwrap().clone();
+        let place =
+            |at: &Value| (at["partition"].clone(), at["sources"].clone(), at["offset"].clone(), at["found"].clone());
+        (line["target"].clone(), line["offsets"].as_array().unwrap().iter().map(place).collect::<Vec<_>>())
+    };
+    let at = |partition: i32, offset: i64| json!([{"topic": "foreseen", "partition": partition, "offset": offset}]);
+    let expected =
+        vec![(json!(0), at(0, 10), json!(17), json!("record")), (json!(1), at(1, 50), json!(57), json!("end"))];
+    assert_eq!(places(&told["groups"], "foreseen-a"), (json!("foreseen-c"), expected.clone()), "{told}");
+    let text = bench.call("groups", &spec, &[]).ok().stdout;
+    for words in ["foreseen-a -> foreseen-c", "foreseen/0 10", "same record", "end of the restored records"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // A member is in the way: it is named, and the answer is no.
+    let live = member(&target.bootstrap(), "foreseen-b", "foreseen-2", "consumer");
+    let blocked = bench.call("groups", &spec, &[]);
+    assert_eq!(blocked.code, 1, "{}", blocked.stderr);
+    assert!(
+        blocked.stdout.contains("blocked (KB2016)") && blocked.stdout.contains("client of foreseen-b"),
+        "{}",
+        blocked.stdout
+    );
+    drop(live);
+    let report = bench.run(&spec).ok().report();
+    assert_eq!(places(&report["positions"], "foreseen-a"), (json!("foreseen-c"), expected.clone()), "{report}");
+    let done = plan();
+    assert_eq!(places(&done["groups"], "foreseen-a").1, expected, "{done}");
+    assert!(done["groups"].as_array().unwrap().iter().all(|line| line["outcome"] == "committed"), "{done}");
+    let none = restore(&bench, "foreseen", json!({}));
+    bench.call("groups", &none, &[]).fails("KB1002", 2, &["restore.groups is absent"]);
+}
+
+/// Members of a streams group (KIP-1071) are named as those of every other kind.
+#[test]
+fn members_of_a_streams_group_are_named() {
+    let (source, target) = (&pair().0, &pair().1);
+    let (bootstrap, bench) = (source.bootstrap(), Bench::new());
+    load::create(&bootstrap, "streamed", 1, 1, &[]);
+    load::produce(&bootstrap, "streamed", &[], spread(0, 10, 1));
+    commit(&bootstrap, "streams-app", "streamed", &[5]);
+    archive(&bench, "streamed", &["streamed"]);
+    load::create(&target.bootstrap(), "streamed-in", 1, 1, &[]);
+    // The target has a coordinator once somebody asked for one.
+    commit(&target.bootstrap(), "streams-none", "streamed-in", &[0]);
+    let join = || raw::join_streams_group(&target.bootstrap(), "streams-app", "app-1-StreamThread-1", "streamed-in");
+    assert_eq!(join(), 0);
+    let spec = restore(&bench, "streamed", json!({"groups": {"commit": true, "include": ["streams-app"]}}));
+    let words = ["streams-app", "app-1-StreamThread-1 at 127.0.0.1", "stop its consumers", "Nothing was written"];
+    bench.run(&spec).fails("KB2016", 4, &words);
 }
 
 #[test]

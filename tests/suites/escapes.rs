@@ -119,6 +119,7 @@ fn all_of_the_plugin(store: &str) {
         plugin(store, &["browse", "-o", output]);
         plugin(store, &["browse", "latest", "-o", output]);
         plugin(store, &["browse", "latest", "--groups", "-o", output]);
+        plugin(store, &["groups", "latest", "-o", output]);
         plugin(store, &["browse", &place, "-o", output]);
         plugin(store, &["timeline", "--since", "2026-11-01T00:00:00Z", "-o", output]);
         plugin(store, &["timeline", "sample", "--at", "2026-11-21T16:00:00Z", "-o", output]);
@@ -126,6 +127,8 @@ fn all_of_the_plugin(store: &str) {
     }
     plugin(store, &["verify", "sample", "--level", "structure"]);
     plugin(store, &["browse", "latest/no-such-topic"]);
+    plugin(store, &["groups", "latest", "--group", &evil("no-such-group")]);
+    plugin(store, &["groups", "sample", "--at", &evil("no-such-point")]);
     plugin(store, &["browse", &evil("no-such-point")]);
     for output in ["table", "jsonl", "hex"] {
         plugin(store, &["peek", "sample", &topic, "--headers", "-o", output]);

@@ -29,7 +29,7 @@ fn forged(job: &Value, changes: &[(&str, Value)]) -> Value {
         let found = job.pointer_mut(parent).unwrap_or_else(|| panic!("{place}"));
         match (found, value) {
             (Value::Object(fields), Value::Null) => drop(fields.remove(name)),
-            (Value::Object(fields), value) => drop(fields.insert(name.to_owned(), value.clone())),
+            (Value::Object(fields), value) => drop(fields.insert(name.replace("~1", "/"), value.clone())),
             (Value::Array(all), value) => all.push(value.clone()),
             _ => panic!("{place}"),
         }
@@ -37,33 +37,46 @@ fn forged(job: &Value, changes: &[(&str, Value)]) -> Value {
     job
 }
 
-#[test]
-fn forged_jobs_are_refused() {
-    let (cluster, ..) = super::cluster();
-    let account = cluster.account(NAMESPACE, "kafka-backup-operator");
-    let create = |job: &Value| {
-        let output = cluster.kubectl_with(&account, &["create", "--dry-run=server", "-f", "-"], &job.to_string());
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-    };
-    let job = honest(cluster);
-    wait_for(PATIENCE, || create(&job));
-    const POD: &str = "/spec/template/spec";
-    let pod = |place: &str| format!("{POD}/{place}");
-    let runner = |place: &str| format!("{POD}/containers/0/{place}");
+/// A place in the pod of a Job.
+fn pod(place: &str) -> String {
+    format!("/spec/template/spec/{place}")
+}
+
+/// A place in its container.
+fn runner(place: &str) -> String {
+    pod(&format!("containers/0/{place}"))
+}
+
+/// A change of what the container may do.
+fn security(field: &str, value: Value) -> (String, Value) {
+    (runner(&format!("securityContext/{field}")), value)
+}
+
+/// What is changed in an honest Job, and words of the refusal.
+#[allow(clippy::too_many_lines)] // a table
+fn forgeries(job: &Value) -> Vec<((String, Value), &'static str)> {
     let own = &job["metadata"]["ownerReferences"][0];
     let owner = |field: &str, value: Value| {
         let mut owner = own.clone();
         owner[field] = value;
         ("/metadata/ownerReferences".to_owned(), json!([owner]))
     };
-    let security = |field: &str, value: Value| (runner(&format!("securityContext/{field}")), value);
     let volume = |source: Value| {
         let mut volume = json!({"name": "forged"});
         volume.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
         (pod("volumes/-"), volume)
     };
-    let second = json!({"name": "second", "image": "runner:test", "args": ["", "", "", "", "run"]});
-    let table: Vec<((String, Value), &str)> = vec![
+    let second = json!({"name": "second", "image": "runner:test", "args": job.pointer(&runner("args"))});
+    let variable = |from: Value| {
+        let mut variable = json!({"name": "LD_PRELOAD"});
+        variable.as_object_mut().unwrap().extend(from.as_object().unwrap().clone());
+        (runner("env"), json!([variable]))
+    };
+    let mount = |path: &str| (runner("volumeMounts/-"), json!({"name": "tmp", "mountPath": path}));
+    let mut arguments = job.pointer(&runner("args")).unwrap().clone();
+    arguments[5] = "/run/kafka-backup/volumes/claim/run.json".into();
+    let unconfined = "/spec/template/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1runner";
+    vec![
         (("/metadata/ownerReferences".into(), Value::Null), "belongs to a resource"),
         (owner("controller", json!(false)), "belongs to a resource"),
         (owner("uid", json!("00000000-0000-4000-8000-000000000000")), "belongs to a resource"),
@@ -75,7 +88,27 @@ fn forged_jobs_are_refused() {
         ((runner("args"), json!(["show", "x"])), "carries out a run"),
         ((runner("args"), json!(["--secrets", "/s", "--volumes", "/v", "store-check"])), "carries out a run"),
         ((runner("lifecycle"), json!({"preStop": {"exec": {"command": ["x"]}}})), "carries out a run"),
-        ((runner("envFrom"), json!([{"secretRef": {"name": "s"}}])), "carries out a run"),
+        ((runner("args"), arguments), "carries out a run"),
+        ((runner("livenessProbe"), json!({"exec": {"command": ["x"]}})), "carries out a run"),
+        ((runner("readinessProbe"), json!({"httpGet": {"host": "169.254.169.254", "port": 80}})), "carries out a run"),
+        ((runner("startupProbe"), json!({"tcpSocket": {"host": "10.0.0.1", "port": 22}})), "carries out a run"),
+        ((runner("workingDir"), json!("/tmp")), "carries out a run"),
+        ((runner("envFrom"), json!([{"secretRef": {"name": "s"}}])), "has the variables of"),
+        (variable(json!({"value": "/tmp/evil.so"})), "has the variables of"),
+        (variable(json!({"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}})), "has the variables of"),
+        (variable(json!({"valueFrom": {"configMapKeyRef": {"name": "s", "key": "k"}}})), "has the variables of"),
+        (variable(json!({"valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}})), "has the variables of"),
+        (mount("/usr/bin"), "mounts nothing over its image"),
+        (mount("/lib64"), "mounts nothing over its image"),
+        (mount("/run/kafka-backup/../../usr/bin"), "mounts nothing over its image"),
+        ((pod("priorityClassName"), json!("system-node-critical")), "the priority class system-node-critical is not"),
+        ((pod("runtimeClassName"), json!("other")), "confined as any pod"),
+        (security("appArmorProfile", json!({"type": "Unconfined"})), "confined as any pod"),
+        ((pod("securityContext/appArmorProfile"), json!({"type": "Unconfined"})), "confined as any pod"),
+        (security("seLinuxOptions", json!({"type": "spc_t"})), "confined as any pod"),
+        ((pod("securityContext/seLinuxOptions"), json!({"role": "sysadm_r"})), "confined as any pod"),
+        ((unconfined.into(), json!("unconfined")), "confined as any pod"),
+        (("/metadata/namespace".into(), json!("kube-system")), "not made in kube-system"),
         ((pod("automountServiceAccountToken"), json!(true)), "no token"),
         ((pod("automountServiceAccountToken"), Value::Null), "no token"),
         ((pod("initContainers"), json!([{"name": "i", "image": "runner:test"}])), "one container"),
@@ -102,8 +135,20 @@ fn forged_jobs_are_refused() {
         (volume(json!({"configMap": {"name": "c"}})), "mounts Secrets"),
         (volume(json!({"nfs": {"server": "s", "path": "/"}})), "mounts Secrets"),
         (("/spec/parallelism".into(), json!(2)), "one pod"),
-    ];
-    for ((place, value), words) in table {
+    ]
+}
+
+#[test]
+fn forged_jobs_are_refused() {
+    let (cluster, ..) = super::cluster();
+    let account = cluster.account(NAMESPACE, "kafka-backup-operator");
+    let create = |job: &Value| {
+        let output = cluster.kubectl_with(&account, &["create", "--dry-run=server", "-f", "-"], &job.to_string());
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let job = honest(cluster);
+    wait_for(PATIENCE, || create(&job));
+    for ((place, value), words) in forgeries(&job) {
         let refused = create(&forged(&job, &[(&place, value.clone())]));
         let said = refused.expect_err(&format!("{place} {value} is taken"));
         assert!(said.contains(words) && said.contains("ValidatingAdmissionPolicy"), "{place} {value}: {said}");
@@ -111,19 +156,31 @@ fn forged_jobs_are_refused() {
     let both = [(pod("hostUsers"), json!(false)), security("procMount", json!("Unmasked"))];
     let both: Vec<_> = both.iter().map(|(place, value)| (place.as_str(), value.clone())).collect();
     assert!(create(&forged(&job, &both)).unwrap_err().contains("no privilege"));
-    // Which service accounts there are is said in one place.
-    let patch = |accounts: &str| {
-        let patch = json!({"data": {"serviceAccounts": accounts}}).to_string();
+    // Which service accounts, variables and priority there are is said in one place.
+    let patch = |data: Value| {
+        let patch = json!({"data": data}).to_string();
         let arguments = ["patch", "configmap", "-n", NAMESPACE, "kafka-backup-operator-jobs", "--type=merge", "-p"];
         cluster.ok(&[&arguments[..], &[&patch]].concat());
     };
     let with = |name: &str| forged(&job, &[(&pod("serviceAccountName"), json!(name))]);
-    patch("default\nbackup-*\n");
+    let key = json!({"name": "PROXY_USER", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "user"}}});
+    let mut other = key.clone();
+    other["valueFrom"]["secretKeyRef"]["name"] = "orders".into();
+    let proxy = json!({"name": "HTTPS_PROXY", "value": "http://proxy:3128"});
+    let runs = |last: &Value| {
+        forged(&job, &[(&runner("env"), json!([proxy, last])), (&pod("priorityClassName"), json!("low"))])
+    };
+    patch(json!({
+        "serviceAccounts": "default\nbackup-*\n", "priorityClass": "low",
+        "variables": "HTTPS_PROXY\nPROXY_USER secret/proxy/user\n",
+    }));
     let said = wait_for(PATIENCE, || create(&with("admin")).err().ok_or_else(|| "admin is taken".to_owned()));
     assert!(said.contains("the service account admin is not one that runs may have"), "{said}");
     create(&with("backup-azure")).unwrap();
+    create(&runs(&key)).unwrap();
+    assert!(create(&runs(&other)).unwrap_err().contains("has the variables of"));
     create(&job).unwrap();
-    patch("default\n*\n");
+    patch(json!({"serviceAccounts": "default\n*\n", "priorityClass": "", "variables": ""}));
     cluster.ok(&["delete", "kafkabackups.kafka.oso.sh", "made"]);
 }
 

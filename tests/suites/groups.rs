@@ -53,5 +53,10 @@ fn t2_29_t2_30_positions_of_all_group_types_equal_what_kafkas_tools_print() {
     );
     let (kind, offsets) = stored(&groups, "g-share");
     assert_eq!((kind.as_str(), offsets), ("share", printed(&tool, "g-share")), "{tool}");
+    // What was set on the group itself, and no default of the brokers.
+    let configs =
+        |name: &str| groups.as_array().unwrap().iter().find(|g| g["group"] == name).unwrap()["configs"].clone();
+    assert_eq!(configs("g-share"), json!({"share.auto.offset.reset": "earliest"}));
+    assert_eq!(configs("g-consumer"), json!({}));
     drop(live);
 }

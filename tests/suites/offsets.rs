@@ -177,6 +177,28 @@ fn a_group_with_members_is_not_touched() {
     assert_eq!(offsets("ol-consumer", "ol"), [Some(0), Some(0)]);
 }
 
+/// What a reset would do is shown by group and partition, and nothing is done.
+#[test]
+fn the_plan_of_a_reset_is_shown_without_it() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ow");
+    commit(&bootstrap, "ow", "ow", &[30, 40]);
+    let spec = reset(&bench, "ow", json!({"offset": 1000}), json!({"groups": ["ow"]}));
+    let plan: Value = serde_json::from_str(&bench.call("groups", &spec, &["-o", "json"]).ok().stdout).unwrap();
+    let line = &plan["groups"][0];
+    let at = |place: usize, field: &str| line["offsets"][place][field].clone();
+    assert_eq!((at(0, "before"), at(0, "offset"), at(0, "found")), (json!(30), json!(100), json!("nearest")), "{plan}");
+    let text = bench.call("groups", &spec, &[]).ok().stdout;
+    assert!(text.contains("nearest offset that the log has") && text.contains("ow"), "{text}");
+    assert_eq!(offsets("ow", "ow"), [Some(30), Some(40)]);
+    let member = member(&bootstrap, "ow", "ow", "classic");
+    let blocked = bench.call("groups", &spec, &[]);
+    assert!(blocked.code == 1 && blocked.stdout.contains("client of ow"), "{}{}", blocked.stdout, blocked.stderr);
+    drop(member);
+    let backup = bench.backup("ow", &bootstrap, json!({"topics": ["ow"]}));
+    bench.call("groups", &backup, &[]).fails("KB1002", 2, &["moves no consumer groups"]);
+}
+
 #[test]
 fn a_topic_that_no_group_has_read_is_told_and_one_that_is_gone_is_left_alone() {
     let (bootstrap, bench) = (source().bootstrap(), Bench::new());
@@ -254,7 +276,12 @@ fn saved_offsets_are_deleted_once_they_are_over() {
         .find(|path| path.to_str().unwrap().contains(first["offsetsBefore"]["id"].as_str().unwrap()))
         .unwrap();
     let folder = bench.archive().join(folder).parent().unwrap().to_owned();
-    for name in ["before-20250101-000000-24h-00000000.json", "before-20250101-000000-00000000.json", "mine.json"] {
+    let over = "before-20250101-000000-24h-00000000";
+    // A run that never ended: its hours do not count yet.
+    let works = "before-20250101-000001-24h-00000000.json";
+    let kept = ["before-20250101-000000-00000000.json", "mine.json", works];
+    let marked = [format!("{over}.json"), format!("{over}.until-20250102-000000")];
+    for name in kept.iter().map(|name| (*name).to_owned()).chain(marked) {
         std::fs::write(folder.join(name), "{}").unwrap();
     }
     let second = run("latest");
@@ -262,8 +289,14 @@ fn saved_offsets_are_deleted_once_they_are_over() {
     let mut left: Vec<_> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
-    assert_eq!(left.len(), 4, "{left:?}");
-    assert!(!left.contains(&"before-20250101-000000-24h-00000000.json".to_owned()), "{left:?}");
+    assert!(left.iter().all(|name| !name.starts_with(over)), "with its mark: {left:?}");
+    assert!(kept.iter().all(|name| left.iter().any(|left| left == name)), "{left:?}");
+    let saved = left.iter().filter(|name| std::path::Path::new(name).extension() == Some("json".as_ref())).count();
+    assert_eq!(
+        (saved, left.len()),
+        (kept.len() + 2, kept.len() + 4),
+        "what both runs saved, each with a mark: {left:?}"
+    );
 }
 
 #[test]
@@ -328,6 +361,44 @@ fn a_restore_that_fails_puts_offsets_back() {
     for group in ["ob-a2", "ob-b2", "ob-c2"] {
         assert_eq!(offsets(group, "ob-new"), [Some(30), Some(40)], "{group}");
     }
+}
+
+/// Nobody tries the restore any more: a run that only puts offsets back, as the operator makes it.
+#[test]
+fn an_undo_that_is_asked_for_puts_back_what_attempts_changed() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ou");
+    for group in ["ou-a", "ou-b", "ou-c"] {
+        commit(&bootstrap, group, "ou", &[30, 40]);
+    }
+    let backup = json!({"topics": ["ou"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("ou", &bootstrap, backup)).ok();
+    let mapping = json!({"ou-a": "ou-a2", "ou-b": "ou-b2", "ou-c": "ou-c2"});
+    let groups = json!({"include": ["ou-?"], "commit": true, "rollBackOnFailure": true, "saving": {"keepHours": 24}, "mapping": mapping});
+    let what = json!({"from": "ou", "includeOffsetHeaders": false, "topicMapping": {"ou": "ou-new"}, "groups": groups});
+    let spec = bench.restore("ou", &bootstrap, what);
+    let mut undo = spec.clone();
+    undo["restore"]["undoOffsets"] = "RetriesExhausted: the coordinator is away".into();
+    // Before it touched a group, there is nothing to put back, and nothing goes on.
+    assert_eq!(bench.run_to("all-produced", &spec).code, -1);
+    let words = ["RetriesExhausted: the coordinator is away", "No committed offsets that it changed are left"];
+    bench.run(&undo).fails("KB2017", 4, &words);
+    assert_eq!(bench.run_to("offsets-committed:2", &spec).code, -1);
+    assert_eq!(offsets("ou-a2", "ou-new"), [Some(30), Some(40)]);
+    // Killed in the middle, it goes on.
+    assert_eq!(bench.run_to("committing-offsets", &undo).code, -1);
+    let ended = bench.run(&undo);
+    let report = ended.report();
+    ended.fails("KB2017", 4, &["RetriesExhausted: the coordinator is away", "are what they were before the restore"]);
+    assert_eq!(report["outcome"], "RolledBack", "{report}");
+    assert!(report["offsetsBefore"]["expiresAt"].is_string(), "the hours count from now on: {report}");
+    for group in ["ou-a2", "ou-b2", "ou-c2"] {
+        assert_eq!(offsets(group, "ou-new"), [None, None], "{group}");
+    }
+    // Whoever restores again does what is left; and what is completed is not undone.
+    bench.run(&spec).ok();
+    assert_eq!(bench.run(&undo).ok().report()["outcome"], "AlreadyDone");
+    assert_eq!(offsets("ou-c2", "ou-new"), [Some(30), Some(40)]);
 }
 
 /// Groups that a restore has done before are not its to put back, nor to commit again: their consumers have gone on.

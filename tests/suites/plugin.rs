@@ -125,6 +125,11 @@ fn mistakes_say_what_is_wrong_and_what_to_do() {
         (&["peek", "latest", "nulls", "--key", "0xz"], 2, &["--key", "hexadecimal"]),
         (&["peek", "latest", "nulls", "-p", "9"], 2, &["9 is not one of them"]),
         (&["timeline", "--since", "yesterday"], 2, &["yesterday", "14d"]),
+        (&["groups", "sample", "--group", "shop"], 2, &["shop", "KB2018"]),
+        (&["groups", "sample", "--at", "yesterday"], 2, &["yesterday", "browse sample"]),
+        (&["groups", "sample", "--at", "2026-11-21T15:00:00Z"], 2, &["not after", "KB4004"]),
+        (&["groups", "latest", "--at", "2026-11-21T16:00:00Z"], 2, &["--at", "name the backup"]),
+        (&["groups", "sample", "--live"], 2, &["--live", "--store"]),
     ] {
         let said = ask(arguments);
         assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{arguments:?}: {}", said.stderr);

@@ -114,3 +114,16 @@ fn kinds_are_asked_for_by_their_group() {
         }
     }
 }
+
+/// Other users of a machine see the command lines of its processes, and shells keep them.
+#[test]
+fn no_command_that_users_are_told_has_a_secret_in_it() {
+    let docs = std::fs::read_dir(root("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let files = docs.chain([root("README.md").into()]).filter(|path| path.extension().is_some_and(|end| end == "md"));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let line =
+            text.lines().find(|line| ["--from-literal", "--docker-password"].iter().any(|bad| line.contains(bad)));
+        assert_eq!(line, None, "{}", file.display());
+    }
+}

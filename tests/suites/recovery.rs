@@ -427,6 +427,35 @@ fn restores_with_states_elsewhere_never_share_a_target() {
     assert_eq!(oracle::digest(&bootstrap, to, None).0, held);
 }
 
+/// Writes another state behind the newest one of a restore, by which a config would be put back that no restore holds. Returns
+/// the file.
+fn forge_state(archive: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let all = |folder: &std::path::Path| {
+        let mut all: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        all.sort();
+        all
+    };
+    for restore in all(&archive.join("_restores")).iter().flat_map(|cluster| all(cluster)) {
+        let Some(newest) =
+            Some(restore.join("state")).filter(|state| state.is_dir()).and_then(|state| all(&state).pop())
+        else {
+            continue;
+        };
+        let text = zstd::decode_all(std::fs::read(&newest).unwrap().as_slice()).unwrap();
+        let mut document: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        if document["content"]["name"] == name {
+            document["content"]["topics"][0]["held"]["min.insync.replicas"] = "2".into();
+            document["content"]["topics"][0]["previous"]["min.insync.replicas"] = "2".into();
+            let number: u64 = newest.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            document["n"] = (number + 1).into();
+            let forged = newest.with_file_name(format!("{:020}", number + 1));
+            std::fs::write(&forged, serde_json::to_vec(&document).unwrap()).unwrap();
+            return forged;
+        }
+    }
+    panic!("no state of {name}");
+}
+
 #[test]
 fn a_restore_that_stopped_goes_on_with_other_tuning_and_keeps_others_out() {
     let (topic, bootstrap) = ("r-claimed", target().bootstrap());
@@ -471,6 +500,11 @@ fn a_restore_that_stopped_goes_on_with_other_tuning_and_keeps_others_out() {
     spec["name"] = "r-claimed-3".into();
     spec["restore"]["rateLimit"] = json!({"bytesPerSec": 4_000_000});
     stop(&spec);
+    // A state that somebody changed is not believed: nothing is put back, and nothing is released.
+    let forged = forge_state(&bench.archive(), "r-claimed-3");
+    bench.call("release", &spec, &[topic]).fails("KB5007", 4, &["topics[0].held", "nothing is released"]);
+    assert_eq!(load::topic_config(&bootstrap, topic, "min.insync.replicas").as_deref(), Some("1"));
+    std::fs::remove_file(forged).unwrap();
     let said = bench.call("release", &spec, &[topic]).ok().stdout;
     assert!(said.contains("r-claimed-3 is ended"), "{said}");
     assert_eq!(load::topic_config(&bootstrap, topic, "retention.ms").as_deref(), Some("777000000000"));

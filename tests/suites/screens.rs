@@ -137,6 +137,8 @@ fn both_sources_give_the_same() {
         &["browse", "nightly", "--fresh", "-o", "json"][..],
         &["browse", &point, "-o", "json"],
         &["browse", &point, "--groups", "-o", "json"],
+        &["groups", "nightly", "-o", "json"],
+        &["groups", "nightly", "--at", &point, "--group", "bill*", "-o", "jsonl"],
         &["timeline", "nightly", "--fresh", "--at", at, "-o", "yaml"],
         &["peek", &point, "orders", "-o", "jsonl", "--limit", "50", "--headers"],
         &["peek", &point, "orders", "-p", "1", "--offset", "7", "--limit", "2", "-o", "hex"],
@@ -198,6 +200,34 @@ fn looking_and_reading_are_two_rights() {
     let refused = world.call_as(&stranger, &["backup", "run", "nightly", "-n", "shop"]);
     assert_eq!(refused.code, 5, "{}", refused.stderr);
     assert!(refused.stderr.contains("kafka-backup-edit"), "{}", refused.stderr);
+}
+
+/// Where groups stand now is a right of its own: it takes the Secrets of the backup to its brokers.
+#[test]
+fn groups_are_shown_beside_where_they_stand_now() {
+    let Some(world) = world() else { return };
+    let looker = world.account("groups-looker", &["kafka-backup-inspect"]);
+    let comparer = world.account("comparer", &["kafka-backup-inspect", "kafka-backup-compare"]);
+    let groups = ["groups", "nightly", "-n", "shop", "--group", "billing"];
+    let live = [&groups[..], &["--live"]].concat();
+    let shown = world.call_as(&looker, &groups).ok();
+    assert!(shown.contains("billing") && shown.contains("LOG END") && !shown.contains("BETWEEN"), "{shown}");
+    let refused = world.call_as(&looker, &live);
+    assert_eq!((refused.code, refused.stdout.as_str()), (5, ""), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("may not compare") && refused.stderr.contains("kafka-backup-compare"),
+        "{}",
+        refused.stderr
+    );
+    let told = world.call_as(&comparer, &[&live[..], &["-o", "json"]].concat()).ok();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["kind"], &told["live"]), (&json!("ConsumerGroupPositions"), &json!(true)), "{told}");
+    let group = &told["groups"][0];
+    assert!(group["group"] == "billing" && group["stateNow"].is_string(), "{told}");
+    let positions = group["positions"].as_array().unwrap();
+    assert!(positions.iter().any(|at| at["now"]["offset"].is_i64()), "{told}");
+    let table = world.call_as(&comparer, &live).ok();
+    assert!(table.contains("BETWEEN") && table.contains("billing"), "{table}");
 }
 
 /// A check is made where the run works: with its Secrets, its network, and names that only the cluster knows.
@@ -495,6 +525,13 @@ fn files_and_versions_are_judged_by_the_cluster() {
     std::fs::write(&file, good.ok()).unwrap();
     let name = file.to_str().unwrap();
     assert_eq!(world.call(&["validate", "-f", name, "--server", "-n", "shop"]).code, 0);
+    // A kustomization, by kubectl's own kustomize.
+    let folder = file.parent().unwrap();
+    let resource = file.file_name().unwrap().to_str().unwrap();
+    let kustomization = json!({"resources": [resource], "namePrefix": "prod-"});
+    std::fs::write(folder.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    let made = world.call(&["validate", "-k", folder.to_str().unwrap()]);
+    assert!(made.code == 0 && made.stderr.contains("1 resource: 0 errors"), "{} {}", made.code, made.stderr);
     let wrong = std::fs::read_to_string(&file).unwrap().replace("claimName: claim", "claimNamee: claim");
     std::fs::write(&file, wrong).unwrap();
     let said = world.call(&["validate", "-f", name, "--server", "-n", "shop"]);

@@ -1,8 +1,9 @@
 //! Every way to log in, each wrong way with its own clear error, and no secret anywhere it does not belong.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use harness::consumers::commit;
 use harness::kafka::{Kafka, Options};
 use harness::load::{self, Make};
 use harness::oracle;
@@ -20,7 +21,7 @@ static KAFKA: LazyLock<Kafka> = LazyLock::new(|| {
 fn bench() -> Bench {
     let bench = Bench::new();
     let write = |name: &str, text: &str| std::fs::write(bench.dir.path().join(name), text).unwrap();
-    for user in ["admin", "alice"] {
+    for user in ["admin", "alice", "bob"] {
         write(&format!("{user}-name"), user);
         write(&format!("{user}-password"), &format!("{user}-secret\n"));
     }
@@ -200,8 +201,70 @@ fn the_pod_of_a_check_says_each_step() {
     assert!(lines.iter().any(|line| line["check"] == "secret" && line["code"] == "KB3006"), "{lines:#?}");
 }
 
+/// Pods of inspections answer on one port: one after the other.
+static PORT: Mutex<()> = Mutex::new(());
+
+/// The pod of somebody who may compare tells where groups stand now, with the login of the backup; that of somebody who may
+/// only look does not.
+#[test]
+fn the_pod_of_a_comparison_tells_where_groups_stand_now() {
+    let bench = bench();
+    let bootstrap = KAFKA.bootstrap();
+    commit(&bootstrap, "s-group", "s-topic", &[10, 20]);
+    let more = json!({"sasl": sasl("SCRAM-SHA-512", "admin"), "tls": {"caFile": "ca.pem"}});
+    let mut run = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &more);
+    run["backup"]["consumerGroupSnapshot"] = true.into();
+    bench.run(&run).ok();
+    commit(&bootstrap, "s-group", "s-topic", &[25, 20]);
+    commit(&bootstrap, "s-later", "s-topic", &[1, 1]);
+    let include = json!(["s-*"]);
+    let then = json!({"question": "groups", "name": "secure", "include": include});
+    let now = json!({"question": "groupsNow", "name": "secure", "include": include});
+    let asked = |source: Option<&Value>| {
+        let _port = PORT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let token = "0123456789abcdef";
+        let mut told = json!({
+            "formatVersion": 1, "name": "secure", "storage": run["storage"], "records": false, "idleSecs": 30,
+            "tokenDigest": blake3::hash(token.as_bytes()).to_hex().to_string(),
+        });
+        if let Some(source) = source {
+            told["source"] = source.clone();
+        }
+        let mut pod = bench.command("inspect", &told, &[]).spawn().unwrap();
+        let ask = |body: &Value| {
+            harness::cluster::wait_for(Duration::from_secs(30), || {
+                let body = body.to_string();
+                let answer = harness::plugin::post_to("/ask", contract::INSPECT_PORT, token, &body);
+                answer.ok_or_else(|| "no answer".to_owned())
+            })
+        };
+        let answers = (ask(&then), ask(&now), ask(&json!({"question": "groupsNow", "name": "payroll", "include": []})));
+        pod.kill().unwrap();
+        pod.wait().unwrap();
+        answers
+    };
+    let lines = |body: &str| -> Vec<Value> {
+        body.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (then, now, other) = asked(Some(&run));
+    let (then, now) = (lines(&then.1), lines(&now.1));
+    assert_eq!((&then[0]["answer"], &then[0]["hasGroups"]), (&json!("groups"), &json!(true)), "{then:?}");
+    let at = &then[1]["offsets"][0];
+    assert_eq!((&at["offset"], &at["logEnd"], &at["noHolesFrom"]), (&json!(10), &json!(50), &json!(0)), "{then:?}");
+    assert_eq!((&now[0]["answer"], &now[0]["seesAll"]), (&json!("source"), &json!(true)), "{now:?}");
+    let named: Vec<_> = now[1..].iter().map(|group| group["group"].as_str().unwrap()).collect();
+    assert_eq!(named, ["s-group", "s-later"]);
+    assert_eq!(now[1]["offsets"][0]["offset"], 25, "{now:?}");
+    assert_eq!(now[1]["offsets"][0]["topicId"], at["topicId"], "{now:?}");
+    assert_eq!(other.0, 403, "another backup: {}", other.1);
+    let (then, now, _) = asked(None);
+    assert_eq!((then.0, now.0), (200, 403), "{}", now.1);
+    assert!(now.1.contains("without the right to compare"), "{}", now.1);
+}
+
 /// The lines of the pod that a check of this run has.
 fn checked(bench: &Bench, run: &Value) -> Vec<Value> {
+    let _port = PORT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let token = "0123456789abcdef";
     let told = json!({
         "formatVersion": 1, "name": "secure", "storage": run["storage"], "check": run,
@@ -281,6 +344,71 @@ fn rights_that_were_taken_away_are_told() {
     acl("--add", &topic("r-lost"));
     let report = bench.run(&spec).ok().report();
     assert_eq!((&report["outcome"], &report["members"]), (&json!("Completed"), &Value::Null), "{report}");
+}
+
+/// A check of a restore says which rights on groups and transactional ids are missing, that it leaves the time window out, and
+/// takes what the restore itself claimed for its own.
+#[test]
+fn a_check_of_a_restore_tells_rights_on_groups_and_transactional_ids() {
+    // A user of its own: what alice may see is another test's matter.
+    let (bench, bootstrap) = (bench(), KAFKA.bootstrap());
+    commit(&bootstrap, "w-group", "s-topic", &[10, 20]);
+    let admin = json!({"sasl": sasl("SCRAM-SHA-512", "admin"), "tls": {"caFile": "ca.pem"}});
+    let mut backup = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &admin);
+    backup["backup"]["consumerGroupSnapshot"] = true.into();
+    let point = bench.run(&backup).ok().report()["point"].clone();
+    let allow = |rights: &[&str]| {
+        let mut arguments = vec!["--bootstrap-server", &bootstrap, "--add", "--force", "--allow-principal", "User:bob"];
+        arguments.extend(rights);
+        KAFKA.tool("org.apache.kafka.tools.AclCommand", &arguments);
+    };
+    allow(&["--operation", "All", "--topic", "w-restored"]);
+    std::thread::sleep(Duration::from_millis(500));
+    let plain = json!({"sasl": sasl("PLAIN", "bob")});
+    let mut restore = spec(&bench, KAFKA.sasl_port(), "SASL_PLAINTEXT", &plain);
+    restore["name"] = "w-restore".into();
+    restore.as_object_mut().unwrap().remove("backup");
+    restore["restore"] = json!({
+        "from": point, "topicMapping": {"s-topic": "w-restored"}, "endTime": "2100-01-01T00:00:00Z",
+        "groups": {"commit": true, "include": ["w-*"], "rollBackOnFailure": true},
+    });
+    let said = |verdict: &str, words: &str| {
+        let lines = checked(&bench, &restore);
+        let is = |line: &&Value| line["verdict"] == verdict && line["detail"].as_str().unwrap().contains(words);
+        assert!(lines.iter().any(|line| is(&line)), "no {verdict} {words:?} in {lines:#?}");
+        lines
+    };
+    said("fail", "group w-group: this user may not Describe, Read, Delete");
+    said("note", "may not write with transactional ids that begin with kafka-backup-restore-: duplicates");
+    said("note", "the time window is left out here");
+    bench.call("check", &restore, &[]).fails("KB2004", 4, &["group w-group", "grant Describe, Read, Delete"]);
+    allow(&["--operation", "Read", "--operation", "Delete", "--group", "w-group"]);
+    let prefixed = ["--transactional-id", "kafka-backup-restore-", "--resource-pattern-type", "prefixed"];
+    allow(&[&["--operation", "Write"][..], &prefixed].concat());
+    std::thread::sleep(Duration::from_millis(500));
+    said("ok", "all that is needed to 1 group: w-group");
+    said("ok", "may write with transactional ids that begin with kafka-backup-restore-");
+    // One that has begun.
+    bench.run_to("targets-claimed", &restore);
+    let lines = said("ok", "can be restored into 1 topics");
+    assert!(!format!("{lines:?}").contains("is not finished"), "it stands in its own way: {lines:#?}");
+}
+
+/// A folder for the copy of the newest digest that takes no file ends a run, so a check says it.
+#[test]
+fn a_check_tries_out_the_folder_of_the_newest_digest() {
+    let bench = bench();
+    let admin = json!({"sasl": sasl("SCRAM-SHA-512", "admin"), "tls": {"caFile": "ca.pem"}});
+    let mut run = spec(&bench, KAFKA.sasl_tls_port(), "SASL_SSL", &admin);
+    let at = |lines: &[Value]| lines.iter().find(|line| line["part"] == "checkpoint").cloned().unwrap();
+    for (folder, verdict) in [("heads", "ok"), ("nowhere", "fail")] {
+        std::fs::create_dir_all(bench.dir.path().join("heads")).unwrap();
+        run["backup"]["checkpointFolder"] = folder.into();
+        let lines = checked(&bench, &run);
+        assert_eq!(at(&lines)["verdict"], verdict, "{lines:#?}");
+        let said = bench.call("check", &run, &[]);
+        assert_eq!(said.code == 0, verdict == "ok", "{} {}", said.stdout, said.stderr);
+    }
 }
 
 #[test]

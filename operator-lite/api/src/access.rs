@@ -178,9 +178,9 @@ fn looks(namespace: &str, spec: &Value) -> Vec<Question> {
         why: LEAVE_OUT,
     };
     let mut out = vec![ask("inspect", "spec.backupRef")];
-    if field(spec, "/level") == Some("peek") {
-        out.push(ask("peek", "spec.level"));
-    }
+    // For `compare`, the pod takes the KafkaBackup's Secrets to its brokers, as a run does.
+    let more = ["peek", "compare"].into_iter().filter(|level| field(spec, "/level") == Some(*level));
+    out.extend(more.map(|level| ask(level, "spec.level")));
     out
 }
 
@@ -318,6 +318,10 @@ mod tests {
         };
         assert_eq!(lines("inspect"), ["spec.backupRef: inspect kafkabackups dev/orders"]);
         assert_eq!(lines("peek")[1..], ["spec.level: peek kafkabackups dev/orders"]);
+        assert_eq!(
+            lines("compare"),
+            ["spec.backupRef: inspect kafkabackups dev/orders", "spec.level: compare kafkabackups dev/orders"]
+        );
     }
 
     #[test]

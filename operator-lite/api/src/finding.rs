@@ -43,6 +43,25 @@ const MOST: usize = 100;
 /// Most characters of a value, a rule or a fix: each may repeat what its author wrote.
 const LONGEST: usize = 1_000;
 
+/// Most bytes of reasons in one text, as a status or the answer to a review has it.
+const LONGEST_TEXT: usize = 8 << 10;
+
+/// Reasons in one text: a line each, as far as there is room, and how many more there are; at least the beginning of the first.
+#[must_use]
+pub fn text(reasons: &[String]) -> String {
+    let mut out = String::new();
+    for (number, reason) in reasons.iter().enumerate() {
+        if number > 0 && out.len() + reason.len() > LONGEST_TEXT {
+            return format!("{out}\nand {} more", reasons.len() - number);
+        }
+        if number > 0 {
+            out.push('\n');
+        }
+        out.extend(reason.chars().take(LONGEST_TEXT));
+    }
+    out
+}
+
 /// The first findings of each level, and a last one that says so where there are more.
 #[must_use]
 pub fn bounded(all: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
@@ -165,6 +184,15 @@ mod tests {
         // A list that was cut before stays one that says so.
         let again = bounded(all.clone());
         assert_eq!(again, all);
+    }
+
+    #[test]
+    fn a_text_has_some_of_many_reasons_and_says_how_many_there_are() {
+        assert_eq!((text(&[]), text(&["a".into(), "b".into()])), (String::new(), "a\nb".to_owned()));
+        let many: Vec<String> = (0..1_000).map(|number| format!("{number}: {}", "x".repeat(1_000))).collect();
+        let said = text(&many);
+        assert!(said.len() <= LONGEST_TEXT + 100 && said.ends_with("and 992 more"), "{} {said:.20}", said.len());
+        assert_eq!(text(&["x".repeat(1 << 20)]).len(), LONGEST_TEXT);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub enum InspectionLevel {
     Inspect,
     /// What records hold, too.
     Peek,
+    /// What `inspect` shows, and where the consumer groups of the source stand now.
+    Compare,
     /// Nothing of an archive: whether a run reaches its brokers and its store, and may do there what it will do.
     Check,
 }
@@ -49,13 +51,13 @@ pub struct KafkaBackupInspectionSpec {
     /// With the level `check`: a KafkaRestore of the same namespace in the place of `backupRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_ref: Option<InspectedBackup>,
-    /// With the level `check`: a whole KafkaBackup or KafkaRestore that need not be in the cluster, in the place of
-    /// `backupRef`. Its author needs what making it takes.
+    /// With the level `check`: a KafkaBackup or KafkaRestore that need not be in the cluster, in the place of `backupRef`; its
+    /// apiVersion, kind, names and spec, and nothing else. Its author needs what making it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "anything")]
     pub resource: Option<serde_json::Value>,
-    /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, and for records `peek`, too; for `check`
-    /// the verb `check` on the KafkaBackup or KafkaRestore alone.
+    /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, for records `peek`, too, and to ask its
+    /// brokers `compare`, too; for `check` the verb `check` on the KafkaBackup or KafkaRestore alone.
     #[serde(default)]
     pub level: InspectionLevel,
     /// BLAKE3-256 of the token that questions must carry, 64 hexadecimal digits. The token itself stands nowhere.

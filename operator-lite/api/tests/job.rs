@@ -4,7 +4,7 @@
 use api::lower::job::{self, Owner, Placement};
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackupSpec, KafkaRestoreSpec};
-use contract::RunSpec;
+use contract::{InspectSpec, RunSpec};
 use serde_json::{Value, json};
 
 fn owner() -> Owner {
@@ -250,6 +250,29 @@ fn an_installation_says_how_pods_run_and_never_with_privilege() {
     assert_eq!(chosen["containers"][0]["securityContext"], json!({"allowPrivilegeEscalation": false}));
 }
 
+/// The policy that bounds the operator lists its Jobs' arguments and folders; what it does not know, the API server refuses.
+#[test]
+fn the_policy_for_jobs_knows_what_the_operator_writes() {
+    let file = "../../manifests/helm/kafka-backup-operator/templates/admission-policy.yaml";
+    let policy = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let policy = policy.split_whitespace().collect::<Vec<_>>().join(" ");
+    let spec = json!({"backupRef": {"name": "nightly"}, "level": "check", "tokenDigest": "a".repeat(64)});
+    let told = lower::check(&serde_json::from_value(spec).unwrap(), secured());
+    let jobs = [job::job(&owner(), &secured(), 1, &placement()), job::inspection(&owner(), &told, &placement())];
+    for job in jobs.map(|job| serde_json::to_value(job.unwrap()).unwrap()) {
+        let container = &job["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].to_string().replace("\",\"", "\", \"");
+        assert!(policy.contains(&arguments), "{arguments}");
+        for mount in container["volumeMounts"].as_array().unwrap() {
+            let path = mount["mountPath"].as_str().unwrap();
+            assert!(path == "/tmp" || path.starts_with("/run/kafka-backup/"), "{path}");
+        }
+        for absent in ["command", "lifecycle", "livenessProbe", "workingDir", "envFrom"] {
+            assert!(container[absent].is_null(), "{absent}");
+        }
+    }
+}
+
 /// A check meets what the run will meet: the same pod but for the command and the port of metrics.
 #[test]
 fn the_pod_of_a_check_is_that_of_the_run() {
@@ -267,4 +290,26 @@ fn the_pod_of_a_check_is_that_of_the_run() {
         container.remove("ports");
     }
     assert_eq!(check, run);
+}
+
+/// A comparison reads the archive and asks the brokers: it has the Secrets of both, and writes to no volume.
+#[test]
+fn the_pod_of_a_comparison_has_the_secrets_of_the_brokers_and_only_reads() {
+    let spec = json!({"backupRef": {"name": "nightly"}, "level": "compare", "tokenDigest": "a".repeat(64)});
+    let checked = lower::check(&serde_json::from_value(spec).unwrap(), secured());
+    let volumes = |source: Option<RunSpec>| {
+        let told = InspectSpec { check: None, source: source.map(Box::new), ..checked.clone() };
+        let job = serde_json::to_value(job::inspection(&owner(), &told, &placement()).unwrap()).unwrap();
+        job["spec"]["template"]["spec"]["volumes"].as_array().unwrap().clone()
+    };
+    let names = |volumes: &[Value], at: &str| {
+        let names = volumes.iter().filter_map(|volume| volume.pointer(at)?.as_str());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let compares = volumes(Some(secured()));
+    assert_eq!(names(&compares, "/secret/secretName"), ["ca", "login"]);
+    assert_eq!(names(&compares, "/persistentVolumeClaim/claimName"), ["backups"], "checkpoints are of runs");
+    let claim = compares.iter().find(|volume| volume["persistentVolumeClaim"].is_object()).unwrap();
+    assert_eq!(claim["persistentVolumeClaim"]["readOnly"], true);
+    assert!(names(&volumes(None), "/secret/secretName").is_empty(), "a look has no Secret of the brokers");
 }

@@ -105,7 +105,7 @@ impl Kind for KafkaBackup {
         self.spec.metrics.is_some()
     }
 
-    fn storage(&self) -> Option<&Storage> {
+    fn storage<'a>(&'a self, _context: &'a Context) -> Option<&'a Storage> {
         Some(&self.spec.storage)
     }
 }

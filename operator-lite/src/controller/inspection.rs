@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::jobs::Jobs;
-use super::kind::{Kind, owner_of};
+use super::kind::{Kind, named, owner_of};
 use super::work::write_status;
 use super::{AGAIN, Context, SOON};
 use crate::capacity::{Class, Seat};
@@ -80,7 +80,9 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
     }
     let told = match object.spec.level {
         InspectionLevel::Check => Box::pin(checked(object, context, owner)).await?,
-        InspectionLevel::Inspect | InspectionLevel::Peek => looked_into(object, context, owner).await?,
+        InspectionLevel::Inspect | InspectionLevel::Peek | InspectionLevel::Compare => {
+            Box::pin(looked_into(object, context, owner)).await?
+        }
     };
     let spec = match told {
         Ok(spec) => spec,
@@ -108,15 +110,24 @@ async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &
     let Some(InspectedBackup { name }) = &object.spec.backup_ref else {
         return Ok(Err("spec.backupRef is missing; name a KafkaBackup of this namespace".to_owned()));
     };
-    let backup = match in_cluster::<KafkaBackup>(context, owner, name).await? {
+    let backup = match named::<KafkaBackup>(context, &owner.namespace, name).await? {
         Ok(backup) => backup,
         Err(text) => return Ok(Err(text)),
     };
     // Older points of the backup may come from another cluster: any will do.
     let whose = SetOwner { cluster_id: None, ..api::lower::set_owner_of(&backup, None) };
     let spec = api::lower::inspection(&object.spec, &backup.spec.storage, whose);
-    let spec = spec.map(|spec| InspectSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec });
-    Ok(spec.map_err(|finding| format!("KafkaBackup {name:?} cannot be read: {finding}")))
+    let mut spec = match spec {
+        Ok(spec) => InspectSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec },
+        Err(finding) => return Ok(Err(format!("KafkaBackup {name:?} cannot be read: {finding}"))),
+    };
+    if object.spec.level == InspectionLevel::Compare {
+        spec.source = match run_of(Ok(backup), context).await? {
+            Ok(run) => Some(Box::new(run)),
+            Err(text) => return Ok(Err(text)),
+        };
+    }
+    Ok(Ok(spec))
 }
 
 /// The check of a run: of a resource in the cluster, or of one that came with the question.
@@ -128,29 +139,15 @@ async fn checked(object: &KafkaBackupInspection, context: &Context, owner: &Owne
         }
         (Some(resource), None, None) => run_of::<KafkaBackup>(made(resource, owner), context).await?,
         (None, Some(restore), None) => {
-            run_of(in_cluster::<KafkaRestore>(context, owner, &restore.name).await?, context).await?
+            run_of(named::<KafkaRestore>(context, &owner.namespace, &restore.name).await?, context).await?
         }
         (None, None, Some(backup)) => {
-            run_of(in_cluster::<KafkaBackup>(context, owner, &backup.name).await?, context).await?
+            run_of(named::<KafkaBackup>(context, &owner.namespace, &backup.name).await?, context).await?
         }
         // Admission refuses it; it may have been away.
         _ => Err("spec: exactly one of backupRef, restoreRef and resource must say what is checked".to_owned()),
     };
     Ok(run.map(|run| api::lower::check(spec, run)))
-}
-
-/// A resource of the namespace, or why there is none. Whoever deleted one may still change it, behind a finalizer of their own: it
-/// counts as gone.
-async fn in_cluster<K: Kind>(context: &Context, owner: &Owner, name: &str) -> Result<Result<K, String>, Error> {
-    let (kind, namespace) = (K::kind(&()), &owner.namespace);
-    let found = Api::<K>::namespaced(context.client.clone(), namespace).get_opt(name).await?;
-    Ok(match found {
-        None => Err(format!("{kind} {name:?} is not in namespace {namespace:?}")),
-        Some(object) if object.meta().deletion_timestamp.is_some() => {
-            Err(format!("{kind} {name:?} in namespace {namespace:?} is being deleted"))
-        }
-        Some(object) => Ok(object),
-    })
 }
 
 /// The resource that came with the question, as if it were in the namespace of the inspection. Only what was judged is taken.

@@ -8,7 +8,7 @@ use api::trigger;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +20,24 @@ use crate::status::{Moment, State};
 
 /// Why a resource cannot run yet: a stable word, and the same in words.
 pub type Pending = (&'static str, String);
+
+/// Another resource of the namespace that something refers to by name, or why there is none, in words. Whoever deleted one may still
+/// change it, behind a finalizer of their own, and nobody judges what it says: it counts as gone.
+pub(super) async fn named<K: Kind>(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Result<K, String>, kube::Error> {
+    let found = Api::<K>::namespaced(context.client.clone(), namespace).get_opt(name).await?;
+    let kind = K::kind(&());
+    Ok(match found {
+        None => Err(format!("{kind} {name:?} is not in namespace {namespace:?}")),
+        Some(object) if object.meta().deletion_timestamp.is_some() => {
+            Err(format!("{kind} {name:?} in namespace {namespace:?} is being deleted"))
+        }
+        Some(object) => Ok(object),
+    })
+}
 
 /// A kind that runs.
 pub trait Kind:
@@ -93,7 +111,11 @@ pub trait Kind:
         false
     }
     /// The storage block that may ask for a claim.
-    fn storage(&self) -> Option<&Storage>;
+    fn storage<'a>(&'a self, context: &'a Context) -> Option<&'a Storage>;
+    /// When its status says something else by itself, though nothing happens.
+    fn changes_at(&self, _now: Timestamp) -> Option<Timestamp> {
+        None
+    }
 
     /// When its newest run failed for good, if it did.
     fn last_failure(&self) -> Option<Timestamp> {
@@ -175,10 +197,6 @@ macro_rules! runs_once {
             let old = self.status.clone().unwrap_or_default();
             let new = $status(&old, &self.spec, state, moment);
             (new != old).then(|| Self { status: Some(new), ..self.clone() })
-        }
-
-        fn storage(&self) -> Option<&api::oso::Storage> {
-            self.spec.state_storage.as_ref()
         }
     };
 }

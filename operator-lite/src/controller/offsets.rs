@@ -11,12 +11,17 @@ use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 
 use super::Context;
-use super::kind::{Kind, Pending, runs_once};
+use super::kind::{Kind, Pending, named, runs_once};
 use crate::error::Error;
 use crate::status::{offset_reset, offset_rollback};
 
 impl Kind for KafkaOffsetReset {
     runs_once!(offset_reset);
+
+    // Also where the installation names the place: the claim is one of the resource's namespace.
+    fn storage<'a>(&'a self, context: &'a Context) -> Option<&'a Storage> {
+        self.spec.state_storage.as_ref().or(context.offsets_storage.as_deref())
+    }
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let identity = Identity { namespace: self.namespace().unwrap_or_default(), name: self.name_any(), run };
@@ -44,6 +49,10 @@ fn place_of<'a>(reset: &'a KafkaOffsetReset, context: &'a Context) -> Result<&'a
 
 impl Kind for KafkaOffsetRollback {
     runs_once!(offset_rollback);
+
+    fn storage<'a>(&'a self, _context: &'a Context) -> Option<&'a Storage> {
+        self.spec.state_storage.as_ref()
+    }
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
@@ -186,22 +195,16 @@ fn stored(storage: &Storage) -> Result<StoreSpec, Result<Pending, Error>> {
     lower::offset_store(storage).map_err(|finding| Err(finding.into()))
 }
 
-/// Another resource that `field` names. One that is being deleted is gone: what it says is judged by nobody any more.
+/// Another resource that `field` names.
 async fn find<K: Kind>(
     context: &Context,
     namespace: &str,
     name: &str,
     field: &str,
 ) -> Result<K, Result<Pending, Error>> {
-    let found = Api::<K>::namespaced(context.client.clone(), namespace).get_opt(name).await;
-    let found = found.map_err(|error| Err(error.into()))?;
-    found.filter(|found| found.meta().deletion_timestamp.is_none()).ok_or_else(|| {
-        let text = format!(
-            "{field}: there is no {} {name:?} in namespace {namespace:?}; correct the name, or say where the file is",
-            K::kind(&())
-        );
-        Ok(("ReferenceNotFound", text))
-    })
+    let found = named(context, namespace, name).await.map_err(|error| Err(error.into()))?;
+    found
+        .map_err(|why| Ok(("ReferenceNotFound", format!("{field}: {why}; correct the name, or say where the file is"))))
 }
 
 /// The name of what it saved.

@@ -3,23 +3,35 @@
 use api::consent::Consent;
 use api::lower::{self, Identity};
 use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, Storage};
-use contract::{RunRef, RunSpec, SetOwner};
+use contract::{RestoreSpec, RunRef, RunSpec, SetOwner};
+use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
 use super::Context;
 use super::kind::{Kind, Pending, runs_once};
 use crate::error::Error;
-use crate::status::restore;
+use crate::status::{expires_at, restore};
 
 // Whether a lost attempt is given up: never. Requests that are on their way to a broker may still arrive.
 impl Kind for KafkaRestore {
     runs_once!(restore);
 
+    fn storage<'a>(&'a self, _context: &'a Context) -> Option<&'a Storage> {
+        self.spec.state_storage.as_ref()
+    }
+
+    fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        expires_at(self.status.as_ref()?.rollback.as_ref()?).filter(|at| *at > now)
+    }
+
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
         let (storage, owner) = place(&self.spec, &context.client, &namespace).await?;
         let identity = Identity { namespace, name: self.name_any(), run };
-        lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))
+        let run = lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))?;
+        let undoing = self.claim().and_then(|claim| claim.undoing.clone());
+        let restore = run.restore.map(|restore| RestoreSpec { undo_offsets: undoing, ..restore });
+        Ok(RunSpec { restore, ..run })
     }
 }
 

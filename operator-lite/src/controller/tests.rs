@@ -3,6 +3,7 @@
 
 mod begins;
 mod going;
+mod offsets;
 mod rare;
 
 use std::collections::{BTreeMap, VecDeque};

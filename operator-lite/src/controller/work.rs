@@ -18,7 +18,9 @@ use kube::runtime::events::EventType;
 use super::jobs::Jobs;
 use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, SOON};
 use crate::capacity::Turn;
-use crate::decide::{End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of};
+use crate::decide::{
+    End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of, undo_first,
+};
 use crate::error::Error;
 use crate::status::{Moment, Running, State};
 
@@ -82,7 +84,9 @@ impl<K: Kind> Work<'_, K> {
         let swept = subject.claim.as_ref().is_none_or(|claim| claim.job_uid.is_none());
         let mut jobs = if !unfinished && swept { Jobs::none(client, owner) } else { Jobs::of(client, owner).await? };
         let problem = if unfinished { self.problem(subject, &mut jobs).await } else { None };
-        let step = decide(subject, &wish, &jobs.views, self.now);
+        let groups = spec.and_then(|spec| spec.restore.as_ref()).and_then(|restore| restore.groups.as_ref());
+        let undoes = groups.is_some_and(|groups| groups.roll_back_on_failure);
+        let step = undo_first(undoes, subject, decide(subject, &wish, &jobs.views, self.now));
         if let Err(turn) = self.place(&step, problem.is_some()) {
             return self.queue(unfinished, &turn).await;
         }
@@ -154,6 +158,7 @@ impl<K: Kind> Work<'_, K> {
         match step {
             Step::Idle { next, look } => {
                 let later = |time| Action::requeue(until(time, self.now));
+                let look = [look, self.object.changes_at(self.now)].into_iter().flatten().min();
                 let after = look.map_or_else(Action::await_change, later);
                 Ok(self.tell(&State::Idle(next)).await?.then(after))
             }
@@ -264,7 +269,8 @@ impl<K: Kind> Work<'_, K> {
             );
             return self.not_made("SpecTooLarge", text).await;
         }
-        let asked = self.object.storage().and_then(|storage| claim(&owner.namespace, storage));
+        let storage = self.object.storage(self.context);
+        let asked = storage.and_then(|storage| claim(&owner.namespace, storage));
         let result = async {
             if let Some(claim) = &asked {
                 jobs.make_claim(claim).await?;

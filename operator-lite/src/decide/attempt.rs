@@ -62,6 +62,8 @@ pub struct Said {
     pub groups: u64,
     /// Those of them whose offsets are not as they should be.
     pub failed_groups: u64,
+    /// Those of them whose offsets are committed and were read back.
+    pub committed_groups: u64,
     /// What came of consumer groups, as far as the short form of the report has room for them: those that failed first.
     pub positions: Vec<GroupLine>,
     /// When the attempt began and ended (RFC 3339).
@@ -90,6 +92,10 @@ impl From<Report> for Said {
             gaps: lengths.gaps,
             groups: lengths.positions,
             failed_groups: lengths.failed_positions,
+            // A runner of an older release counts all that did not fail.
+            committed_groups: lengths
+                .committed_positions
+                .unwrap_or_else(|| lengths.positions.saturating_sub(lengths.failed_positions)),
             offsets_before: report.offsets_before,
             offset_mapping: report.offset_mapping,
             positions: report.positions,
@@ -188,7 +194,7 @@ pub const MOST_FAILURES: u32 = 6;
 const ERROR_LENGTH: usize = 1_000;
 /// Attempts in a row that need more memory than their limit before a run has failed: the next one would need it, too.
 const MOST_OUT_OF_MEMORY: u32 = 2;
-/// Attempts in a row that the cluster ended before somebody should look.
+/// Attempts in a row that ended without a result before somebody should look.
 pub const MANY_DISRUPTIONS: u32 = 3;
 /// The first wait after a failed attempt; it doubles.
 const FIRST_WAIT_SECS: i64 = 5;
@@ -247,8 +253,8 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         Some(NO) => failed("AnswerIsNo"),
         Some(BAD_SPEC) => failed("InvalidSpec"),
         Some(FINAL) if !(endless && is_unknown_name(said.as_deref())) => failed("RunFailed"),
-        // Whoever ends pods may do so again at once, and for ever.
-        code if code == Some(INTERRUPTED) || ended.disrupted => {
+        // Nothing failed. Whoever ends pods, or removes them before they are looked at, may do so again at once, and for ever.
+        code if code == Some(INTERRUPTED) || ended.disrupted || is_lost(ended, said.as_deref()) => {
             again((failures, disruptions.saturating_add(1)), doubled(disruptions.checked_sub(1)))
         }
         Some(FENCED) if claim.failures == 0 || progressed => again((1, 0), FENCE_WAIT_SECS),
@@ -256,6 +262,16 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         _ if ended.memory_limit.is_some() && failures.saturating_add(1) >= MOST_OUT_OF_MEMORY => failed("OutOfMemory"),
         _ if !endless && failures.saturating_add(1) >= MOST_FAILURES => failed("RetriesExhausted"),
         _ => again((failures.saturating_add(1), 0), doubled(Some(failures))),
+    }
+}
+
+/// Whether the runner may have done all that was asked for, and its report of that is lost: the next attempt asks the archive
+/// or the target, and does nothing twice.
+fn is_lost(ended: &Ended, said: Option<&Said>) -> bool {
+    match (said, ended.exit_code) {
+        (Some(_), _) => false,
+        (None, Some(code)) => code == DONE,
+        (None, None) => !ended.never_ran,
     }
 }
 
@@ -290,7 +306,7 @@ fn is_unknown_name(said: Option<&Said>) -> bool {
 pub fn retry_words(claim: &RunClaim, next: &RunClaim, why: &str, endless: bool) -> String {
     match &next.not_before {
         Some(time) if next.disruptions > 0 => format!(
-            "the cluster ended attempt {}, and the {} before it: {why}; the next one begins at {time}",
+            "attempt {} ended without a result, as the {} before it: {why}; the next one begins at {time}",
             claim.attempt,
             next.disruptions - 1
         ),

@@ -7,6 +7,7 @@ mod attempt;
 mod due;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::ops::Range;
 
@@ -18,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use attempt::next_attempt;
 pub use attempt::{End, Ended, MANY_DISRUPTIONS, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
 pub use due::{Mode, Tick, Why, due};
+pub use undo::undo_first;
 
 /// What is known of a resource, apart from its specification.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 mod anything;
 mod ends;
+mod undo;
 
 use api::lower::job::{Owner, job_name};
 use api::oso::RunClaim;

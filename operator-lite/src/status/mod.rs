@@ -8,7 +8,7 @@ mod overdue;
 mod points;
 mod restore;
 
-use api::finding::Finding;
+use api::finding::{self, Finding, Level};
 use api::oso::RunClaim;
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ pub use backup::backup;
 pub(crate) use conditions::{health, taken_over};
 pub use offsets::{offset_reset, offset_rollback};
 pub(crate) use overdue::is_overdue;
-pub use restore::restore;
+pub use restore::{expires_at, restore};
 
 use crate::decide::{MANY_DISRUPTIONS, Tick, Verdict, working_words};
 use crate::progress::Progress;
@@ -84,9 +84,10 @@ impl Moment {
     }
 }
 
+/// What is wrong, as long as a status may be: each finding may repeat what its author wrote.
 fn findings(all: &[Finding]) -> String {
-    let errors = all.iter().filter(|finding| finding.level == api::finding::Level::Error);
-    errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    let errors = all.iter().filter(|finding| finding.level == Level::Error);
+    finding::text(&errors.map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn not_implemented(fields: &[&str]) -> String {

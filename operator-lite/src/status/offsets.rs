@@ -5,7 +5,7 @@ use api::oso::{
     RollbackVerification, RunClaim,
 };
 use contract::words::plural;
-use contract::{GroupLine, GroupOutcome};
+use contract::{GroupLine, GroupOutcome, OffsetsBefore};
 use jiff::Timestamp;
 
 use super::conditions::judged;
@@ -28,6 +28,11 @@ pub fn offset_reset(
     let mut new = old.clone();
     new.observed_generation = Some(moment.generation);
     new.common().advance(state, &words, moment);
+    if let State::Running(running) = state
+        && let Some(before) = running.progress.as_ref().and_then(|progress| progress.offsets_before.as_ref())
+    {
+        of_saved(&mut new, before);
+    }
     if let State::Over(claim, verdict) = state {
         if let Some(said) = verdict.said() {
             of_reset(&mut new, spec, said);
@@ -54,20 +59,25 @@ fn of_reset(new: &mut KafkaOffsetResetStatus, spec: &KafkaOffsetResetSpec, said:
     new.groups_total = Some(spec.consumer_groups.len() as u64);
     if !spec.dry_run && said.outcome != "AlreadyDone" {
         new.groups_failed = Some(said.failed_groups);
-        new.groups_reset = Some(said.groups.saturating_sub(said.failed_groups));
+        new.groups_reset = Some(said.committed_groups);
         new.group_results = said.positions.iter().take(LISTED).map(result).collect();
     }
     if let Some(before) = &said.offsets_before {
-        (new.snapshot_id, new.snapshot_path) = (Some(before.id.clone()), Some(before.path.clone()));
+        of_saved(new, before);
     }
     new.duration = duration(&said.began, &said.ended);
     new.plan = said.plan.clone().filter(|_| spec.dry_run);
 }
 
+/// Where the offsets are that the groups had before.
+fn of_saved(new: &mut KafkaOffsetResetStatus, before: &OffsetsBefore) {
+    (new.snapshot_id, new.snapshot_path) = (Some(before.id.clone()), Some(before.path.clone()));
+}
+
 fn result(line: &GroupLine) -> GroupResult {
     GroupResult {
         group_id: line.target.clone(),
-        success: line.outcome == GroupOutcome::Committed,
+        success: line.outcome != GroupOutcome::Failed,
         error: line.reason.clone(),
         partitions_reset: Some(line.done),
     }
@@ -109,10 +119,10 @@ fn of_rollback(new: &mut KafkaOffsetRollbackStatus, spec: &KafkaOffsetRollbackSp
     if spec.dry_run || said.outcome == "AlreadyDone" {
         return;
     }
-    let wrong: Vec<_> = said.positions.iter().filter(|line| line.outcome != GroupOutcome::Committed).collect();
+    let wrong: Vec<_> = said.positions.iter().filter(|line| line.outcome == GroupOutcome::Failed).collect();
     let (all, failed) = (said.groups, said.failed_groups);
     new.groups_failed = Some(failed);
-    new.groups_rolled_back = Some(all.saturating_sub(failed));
+    new.groups_rolled_back = Some(said.committed_groups);
     new.verification = spec.verify_after_rollback.then(|| RollbackVerification {
         all_matched: failed == 0,
         total_groups: all,
@@ -143,7 +153,6 @@ fn duration(began: &str, ended: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use contract::OffsetsBefore;
     use serde_json::json;
 
     use super::*;
@@ -163,6 +172,7 @@ mod tests {
             outcome: outcome.into(),
             groups: positions.len() as u64,
             failed_groups: positions.iter().filter(|line| line.outcome == GroupOutcome::Failed).count() as u64,
+            committed_groups: positions.iter().filter(|line| line.outcome == GroupOutcome::Committed).count() as u64,
             positions,
             began: "2026-11-29T15:00:00Z".into(),
             ended: "2026-11-29T15:00:01.234Z".into(),
@@ -207,6 +217,10 @@ mod tests {
         );
         assert_eq!((whole.duration.as_deref(), whole.snapshot_id.as_deref()), (Some("1.23s"), Some("before-1")));
         assert_eq!(whole.group_results[0].partitions_reset, Some(3));
+        // One that has nothing to set went well, and was not set.
+        let none = status("Completed", vec![good(), line("b", GroupOutcome::NoOffsets, None)]);
+        assert_eq!((none.groups_total, none.groups_reset, none.groups_failed), (Some(2), Some(1), Some(0)));
+        assert!(none.group_results[1].success);
         let part = status("PartiallyCompleted", vec![bad(), good()]);
         assert_eq!(part.phase.as_deref(), Some("PartiallyCompleted"));
         assert_eq!((part.groups_total, part.groups_reset, part.groups_failed), (Some(2), Some(1), Some(1)));

@@ -3,6 +3,7 @@
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus, RollbackStatus, RunClaim};
 use contract::OffsetsBefore;
 use contract::words::plural;
+use jiff::Timestamp;
 
 use super::conditions::judged;
 use super::once::{Once, Words};
@@ -20,6 +21,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
     match state {
         State::Running(running) => {
             if let Some(progress) = &running.progress {
+                new.rollback = progress.offsets_before.clone().map(saved).or(new.rollback.take());
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
                 new.current_topic = progress.topic.clone().or(new.current_topic.take());
                 new.records_restored = Some(progress.records);
@@ -30,6 +32,11 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
         }
         State::Over(claim, verdict) => over(&mut new, spec, claim, verdict, moment),
         _ => {} // the fields of a restore itself change while it works, and at its end
+    }
+    if let Some(rollback) =
+        new.rollback.as_mut().filter(|rollback| expires_at(rollback).is_some_and(|at| at <= moment.now))
+    {
+        rollback.rollback_available = Some(false);
     }
     judged(&mut new.conditions, moment);
     new
@@ -67,16 +74,23 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
     } else if rolled_back {
         ("RolledBack", "RolledBack", verdict.message.clone())
     } else {
-        ("Failed", verdict.reason.as_str(), verdict.message.clone() + not_put_back(new, spec, verdict))
+        ("Failed", verdict.reason.as_str(), verdict.message.clone() + not_put_back(new, spec, claim, verdict))
     };
     new.common().conclude((claim, verdict), phase, reason, &text, moment);
 }
 
 /// What a person has to know of offsets that should have been put back.
-fn not_put_back(status: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, verdict: &Verdict) -> &'static str {
+fn not_put_back(
+    status: &KafkaRestoreStatus,
+    spec: &KafkaRestoreSpec,
+    claim: &RunClaim,
+    verdict: &Verdict,
+) -> &'static str {
     let asked = spec.rollback.as_ref().is_some_and(|rollback| rollback.auto_rollback_on_failure);
+    // An attempt that was to put them back and ended for good without a change found nothing to put back.
+    let undid_nothing = |changed: bool| claim.undoing.is_none() || (verdict.reason == "RunFailed" && !changed);
     // Without its last report it is not known how far it came.
-    let began = verdict.said().is_none_or(|said| said.groups > 0);
+    let began = verdict.said().is_none_or(|said| said.groups > 0 || !undid_nothing(said.changed));
     if asked && began && status.rollback.is_some() {
         "; committed offsets that it changed are not all put back: a KafkaOffsetRollback with snapshotRef.restoreRef does that"
     } else {
@@ -95,6 +109,12 @@ fn saved(before: OffsetsBefore) -> RollbackStatus {
     }
 }
 
+/// Until when saved offsets can be put back for certain; `None` without end, and while the run that saved them is not over.
+#[must_use]
+pub fn expires_at(saved: &RollbackStatus) -> Option<Timestamp> {
+    saved.expires_at.as_ref()?.parse().ok()
+}
+
 /// Whether the offsets of consumer groups are computed and reported, and not committed.
 fn only_computes(spec: &KafkaRestoreSpec) -> bool {
     spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled && reset.strategy != "auto")
@@ -102,12 +122,14 @@ fn only_computes(spec: &KafkaRestoreSpec) -> bool {
 
 /// What became of the offsets of consumer groups, in words.
 fn of_groups(spec: &KafkaRestoreSpec, verdict: &Verdict) -> String {
-    match verdict.said().map_or(0, |said| said.groups) {
-        0 => String::new(),
-        count if only_computes(spec) => {
-            let groups = plural(count, "consumer group");
-            format!("; the offsets of {groups} are in status.plan and are not committed")
-        }
+    let Some(said) = verdict.said().filter(|said| said.groups > 0) else { return String::new() };
+    if only_computes(spec) {
+        let groups = plural(said.groups, "consumer group");
+        return format!("; the offsets of {groups} are in status.plan and are not committed");
+    }
+    // Groups that have none in what is restored are no news.
+    match said.committed_groups {
+        0 => "; no consumer group has offsets in what is restored".to_owned(),
         count => format!("; the offsets of {} are committed", plural(count, "consumer group")),
     }
 }

@@ -1,6 +1,8 @@
 //! What statuses say, case by case.
 
+use api::finding::{Finding, Level};
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, KafkaRestoreSpec, KafkaRestoreStatus, RunClaim};
+use contract::OffsetsBefore;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
@@ -64,6 +66,26 @@ fn a_finished_backup_tells_what_it_did() {
     assert_eq!(health(&new.conditions), ("TFF".to_owned(), "BackupSucceeded"));
     let run = new.run.unwrap();
     assert_eq!((run.outcome.as_deref(), run.is_unfinished()), (Some("Completed"), false));
+}
+
+/// A resource of before the rules of today may break one in every field, and repeat a long text in each.
+#[test]
+fn what_is_wrong_is_told_at_a_length_that_a_status_may_have() {
+    let finding = |number| Finding {
+        level: Level::Error,
+        field: format!("spec.topics[{number}]"),
+        value: Some("x".repeat(1_000)),
+        rule: "must be a topic".into(),
+        fix: "mend it".into(),
+    };
+    let invalid = State::Invalid((0..100).map(finding).collect());
+    let of_backup = backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), &invalid, at(0)).message.unwrap();
+    let of_restore =
+        restore(&KafkaRestoreStatus::default(), &restore_spec(&json!({})), &invalid, at(0)).message.unwrap();
+    for said in [of_backup, of_restore] {
+        assert!(said.starts_with("spec.topics[0] (") && said.ends_with("more"), "{said:.40}");
+        assert!(said.len() < 9_000, "{} bytes", said.len());
+    }
 }
 
 /// The attempt before made the point, and its report was lost: the status has the time of then.
@@ -346,4 +368,42 @@ fn suspension_is_told_after_a_run_too() {
         assert_eq!(health(&back.conditions).1, if well { "ScheduleActive" } else { "RunFailed" });
         assert!(!back.message.unwrap().contains("suspended"));
     }
+}
+
+/// A runner whose report nobody has: what it saved is known from what it said while it worked.
+#[test]
+fn saved_offsets_are_known_without_a_report() {
+    let spec = restore_spec(&json!({"autoConsumerGroups": true}));
+    let path = "s3://b/x.json".to_owned();
+    let before = OffsetsBefore { id: "before-1".into(), at: "2026-11-29T15:00:00Z".into(), path, expires_at: None };
+    let progress = Some(Progress { offsets_before: Some(before.clone()), ..Progress::default() });
+    let working = State::Running(Box::new(Running { progress, ..Running::default() }));
+    let status = restore(&KafkaRestoreStatus::default(), &spec, &working, at(0));
+    let gone = restore(&status, &spec, &State::Over(claim(), Box::new(Verdict::vanished("j"))), at(1));
+    let saved = gone.rollback.unwrap();
+    assert_eq!((saved.snapshot_id.as_deref(), saved.rollback_available), (Some("before-1"), Some(true)));
+    // The hours count from the end: once they are over, nobody promises anything.
+    let mut over = *verdict(true, "Completed");
+    if let End::Completed(said) = &mut over.end {
+        said.offsets_before = Some(OffsetsBefore { expires_at: Some(at(60).now.to_string()), ..before });
+    }
+    let over = restore(&status, &spec, &State::Over(claim(), Box::new(over)), at(2));
+    let available = |now| restore(&over, &spec, &State::Idle(None), at(now)).rollback.unwrap().rollback_available;
+    assert_eq!([2, 59, 60, 61].map(available), [Some(true), Some(true), Some(false), Some(false)]);
+}
+
+/// Groups that have no offsets in what is restored were not committed.
+#[test]
+fn only_groups_that_are_committed_are_told_as_committed() {
+    let spec = restore_spec(&json!({"autoConsumerGroups": true}));
+    let text = |groups, committed| {
+        let mut over = *verdict(true, "Completed");
+        if let End::Completed(said) = &mut over.end {
+            (said.groups, said.committed_groups) = (groups, committed);
+        }
+        restore(&KafkaRestoreStatus::default(), &spec, &State::Over(claim(), Box::new(over)), at(0)).message.unwrap()
+    };
+    assert!(text(3, 1).contains("the offsets of 1 consumer group are committed"), "{}", text(3, 1));
+    assert!(text(3, 0).contains("no consumer group has offsets in what is restored"), "{}", text(3, 0));
+    assert!(!text(0, 0).contains("consumer group"));
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::finding;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -22,7 +23,7 @@ use super::request::{About, Answer, Request};
 use super::review::{Judgement, judge};
 use super::rights::{name_of, refused, refused_there};
 use super::rules::{Rights, Rules};
-use super::words::{refusal, shorten};
+use super::words::shorten;
 use crate::error::Error;
 use crate::metrics::Metrics;
 
@@ -142,7 +143,7 @@ async fn answer(served: &Judge, case: Case) -> Answer {
         let (user, asked, refused) = (name_of(&user), judged.questions.len(), errors.len());
         tracing::info!(?user, ?kind, ?name, ?namespace, asked, refused, "a review asked for rights");
     }
-    Answer::new(uid, refusal(&errors), warnings)
+    Answer::new(uid, (!errors.is_empty()).then(|| finding::text(&errors)), warnings)
 }
 
 #[cfg(test)]

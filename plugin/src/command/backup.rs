@@ -14,6 +14,7 @@ use super::write::{self, DryRun, Write};
 use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::patterns::patterns;
 use crate::screen::Screen;
 use crate::words;
 
@@ -56,8 +57,8 @@ pub struct Create {
     /// Take the specification of this KafkaBackup; without --schedule, the new one runs once
     #[arg(long, value_name = "NAME")]
     from: Option<String>,
-    /// Topics by name or glob; separated by commas, or repeated
-    #[arg(long, value_delimiter = ',')]
+    /// Topics by name, glob, or regular expression after ~; separated by commas, or repeated
+    #[arg(long)]
     topics: Vec<String>,
     /// When to run: cron with seconds first, UTC, or @hourly, @daily, ...
     #[arg(long, value_name = "CRON")]
@@ -108,7 +109,7 @@ async fn make(create: Create, connection: &Connection, screen: &mut Screen) -> R
         }
     }
     if !create.topics.is_empty() {
-        spec.insert("topics".to_owned(), json!(create.topics));
+        spec.insert("topics".to_owned(), json!(patterns(&create.topics)));
     }
     if let Some(block) = create.kafka.block() {
         spec.insert("kafkaCluster".to_owned(), block);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::{Args, ValueEnum, ValueHint};
 use contract::{CheckLine, Verdict};
+use kube::api::{Api, DynamicObject};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{or_interrupt, print};
-use crate::cluster::{Cluster, Connection, failed};
+use crate::cluster::{Cluster, Connection, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::files::{Files, Text};
@@ -38,7 +39,7 @@ Examples:
 
 A pod does what a run does before it writes records: with the same Secrets, volumes, service account, node placement and
 network. It reads no record. In the store it writes below `_check/` only, and removes what it wrote. A volume that the
-first run would make (storage.pvc.create) is not made.
+first run would make (storage.pvc.create) is not made. Of a file, only apiVersion, kind, the names and spec are sent.
 
 Exit code 1: a run would not work.")]
 pub struct CheckFlags {
@@ -132,17 +133,31 @@ fn text<'a>(document: &'a Value, path: &str) -> Option<&'a str> {
     document.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
+/// Of a resource of this project that runs otherwise, or not at all in this release.
+fn not_checked(kind: &str, version: &str) -> Error {
+    Error::usage(
+        format!("{kind} of {version} cannot be checked"),
+        format!("KafkaBackup and KafkaRestore of {VERSION} can be; `kubectl kafka-backup validate` judges the others"),
+    )
+}
+
 /// The one resource of the files that can be checked.
 fn resource(files: &[Text]) -> Result<Value, Error> {
-    let mut found = Vec::new();
+    let (mut found, mut others) = (Vec::new(), Vec::new());
     for Text { name, text } in files {
         let documents = located::read(text)
             .map_err(|error| Error::usage(format!("{name}: {error}"), "mend the YAML at that place"))?;
-        found.extend(documents.iter().map(located::Document::value).filter(runs));
+        let (here, there): (Vec<_>, Vec<_>) = documents.iter().map(located::Document::value).partition(runs);
+        found.extend(here);
+        others.extend(there.into_iter().filter(is_ours));
     }
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
-        (Some(only), None) => Ok(only),
+        (Some(only), None) => sent(&only),
+        (None, _) if let Some(other) = others.first() => Err(not_checked(
+            text(other, "/kind").unwrap_or("a resource"),
+            text(other, "/apiVersion").unwrap_or_default(),
+        )),
         (None, _) => Err(Error::usage(
             format!("no KafkaBackup or KafkaRestore of {VERSION} was found"),
             "documents of other kinds are passed over",
@@ -151,9 +166,36 @@ fn resource(files: &[Text]) -> Result<Value, Error> {
     }
 }
 
+/// Fields of a resource in a file. Its status goes nowhere.
+const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+/// Fields of its `metadata` that are sent.
+const NAMES: [&str; 3] = ["name", "generateName", "namespace"];
+
+/// What of a resource is sent: its kind, its names and its specification. Labels, annotations, a status and what the cluster wrote
+/// into `metadata` say nothing about connections, and an inspection may be read by others.
+fn sent(document: &Value) -> Result<Value, Error> {
+    let fields = document.as_object().into_iter().flatten();
+    if let Some((name, _)) = fields.clone().find(|(name, _)| !FIELDS.contains(&name.as_str())) {
+        let what = format!("`{name}` is no field of a resource; these are: {}", FIELDS.join(", "));
+        return Err(Error::usage(what, "remove it, or write it below spec"));
+    }
+    let kept = fields.filter(|(name, _)| !["metadata", "status"].contains(&name.as_str()));
+    let mut resource: Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let metadata = document.get("metadata").and_then(Value::as_object).into_iter().flatten();
+    let names = metadata.filter(|(name, _)| NAMES.contains(&name.as_str()));
+    let names: Map<String, Value> = names.map(|(name, value)| (name.clone(), value.clone())).collect();
+    resource.insert("metadata".to_owned(), Value::Object(names));
+    Ok(Value::Object(resource))
+}
+
 fn runs(document: &Value) -> bool {
     text(document, "/apiVersion") == Some(VERSION)
         && matches!(text(document, "/kind"), Some("KafkaBackup" | "KafkaRestore"))
+}
+
+fn is_ours(document: &Value) -> bool {
+    let group = text(document, "/apiVersion").and_then(|version| version.split_once('/'));
+    group.is_some_and(|(group, _)| api::document::GROUPS.contains(&group))
 }
 
 /// A field of an inspection.
@@ -186,9 +228,27 @@ async fn in_cluster(cluster: &Cluster, name: &str) -> Result<(String, Map<String
             format!("there are a KafkaBackup and a KafkaRestore `{name}`"),
             format!("write backup/{name} or restore/{name}"),
         )),
-        // The error names what is near.
-        (false, false) => cluster.get::<KafkaBackup>(name).await.map(|_| backup(name)),
+        (false, false) => match of_other_group(cluster, name).await {
+            Some((kind, version)) => Err(not_checked(kind, &version)),
+            // The error names what is near.
+            None => cluster.get::<KafkaBackup>(name).await.map(|_| backup(name)),
+        },
     }
+}
+
+/// A resource of the name in a group whose runs are not checked. Where the group is not known, or not to be seen, there is none.
+async fn of_other_group(cluster: &Cluster, name: &str) -> Option<(&'static str, String)> {
+    for group in api::document::GROUPS.into_iter().filter(|group| *group != api::oso::GROUP) {
+        for kind in ["KafkaBackup", "KafkaRestore"] {
+            let version = format!("{group}/v1alpha1");
+            let definition = definition(&json!({"apiVersion": version, "kind": kind}));
+            let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &definition);
+            if let Ok(Some(_)) = api.get_opt(name).await {
+                return Some((kind, version));
+            }
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -206,5 +266,57 @@ mod tests {
         assert!(read(other).unwrap_err().contains("no KafkaBackup or KafkaRestore"));
         assert!(read(&format!("{one}---\n{one}")).unwrap_err().contains("several"));
         assert!(read("a: [").unwrap_err().starts_with("a.yaml: "));
+        for version in ["backup.strimzi.io/v1alpha1", "kafkabackup.com/v1alpha1"] {
+            let text = format!("apiVersion: {version}\nkind: KafkaBackup\nmetadata: {{name: a}}\n");
+            assert_eq!(read(&text).unwrap_err(), format!("KafkaBackup of {version} cannot be checked"));
+            assert_eq!(read(&format!("{text}---\n{one}")).unwrap()["metadata"]["name"], "a", "the one that runs");
+        }
+    }
+    /// Told as if it were not there before.
+    #[tokio::test]
+    async fn a_resource_of_another_group_is_named() {
+        let service = tower::service_fn(|request: http::Request<kube::client::Body>| {
+            let path = request.uri().path();
+            let (code, body) = if path == "/apis/backup.strimzi.io/v1alpha1/namespaces/shop/kafkarestores/back" {
+                (
+                    200,
+                    json!({"apiVersion": "backup.strimzi.io/v1alpha1", "kind": "KafkaRestore", "metadata": {"name": "back"}}),
+                )
+            } else {
+                (404, json!({"status": "Failure", "reason": "NotFound", "message": "no", "code": 404}))
+            };
+            let body = kube::client::Body::from(body.to_string().into_bytes());
+            async move { http::Response::builder().status(code).body(body) }
+        });
+        let client = kube::Client::new(service, "shop");
+        let cluster = Cluster { client, namespace: "shop".to_owned(), all: false };
+        let error = in_cluster(&cluster, "back").await.unwrap_err().to_string();
+        assert_eq!(error, "KafkaRestore of backup.strimzi.io/v1alpha1 cannot be checked");
+    }
+
+    /// Sent whole, an annotation of kubectl or a status went into an object that others may read.
+    #[test]
+    fn only_kind_names_and_specification_leave_this_machine() {
+        let text = "\
+apiVersion: kafka.oso.sh/v1alpha1
+kind: KafkaBackup
+metadata:
+  name: a
+  namespace: shop
+  labels: {team: canary}
+  annotations: {kubectl.kubernetes.io/last-applied-configuration: canary}
+  managedFields: [{manager: canary}]
+  uid: canary
+spec: {topics: [orders]}
+status: {message: canary}
+";
+        let read = |text: &str| resource(&[Text { name: "a.yaml".into(), text: text.to_owned() }]);
+        let sent = json!({
+            "apiVersion": VERSION, "kind": "KafkaBackup", "metadata": {"name": "a", "namespace": "shop"},
+            "spec": {"topics": ["orders"]},
+        });
+        assert_eq!(read(text).unwrap(), sent);
+        let odd = read(&text.replace("status:", "statuses:")).unwrap_err().to_string();
+        assert!(odd.starts_with("`statuses` is no field"), "{odd}");
     }
 }

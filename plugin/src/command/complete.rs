@@ -43,12 +43,13 @@ enum Names {
 }
 
 /// Where such names stand: a command, and the argument.
-const PLACES: [(&[&str], &str, Names); 16] = [
+const PLACES: [(&[&str], &str, Names); 17] = [
     (&["status"], "name", Names::All),
     (&["logs"], "name", Names::All),
     (&["check"], "name", Names::All),
     (&["browse"], "place", Names::Backups),
     (&["peek"], "point", Names::Backups),
+    (&["groups"], "name", Names::Backups),
     (&["timeline"], "name", Names::Backups),
     (&["verify"], "point", Names::Backups),
     (&["backup", "run"], "name", Names::Backups),

@@ -1,23 +1,23 @@
-//! `doctor`: whether what runs in the cluster is well, each with its fix.
+//! `doctor`: whether what runs in the cluster is well, each with its fix. What the caller may not look at is skipped, with the
+//! right that is missing: nothing is known of it.
 
-use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
+mod runs;
+
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::Api;
 use serde::Serialize;
 
 use super::print;
 use super::probe::{self, Admission};
 use super::version;
-use crate::cluster::{Cluster, pages};
+use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
@@ -33,10 +33,8 @@ const CLOCK: SignedDuration = SignedDuration::from_secs(30);
 const LEADER: SignedDuration = SignedDuration::from_secs(60);
 /// A webhook's authority that ends sooner was not replaced in time.
 const AUTHORITY: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// A one-off that ended so long ago is history: nothing has to be mended for it to be well again.
-const HISTORY: SignedDuration = SignedDuration::from_hours(24);
-/// A run that says nothing for so long is stuck.
-const STUCK: SignedDuration = SignedDuration::from_mins(10);
+/// The right that shows where the operator is.
+const FINDS_OPERATOR: &str = "list deployments of all namespaces";
 
 /// Flags of `doctor`.
 #[derive(Debug, Args)]
@@ -44,7 +42,7 @@ const STUCK: SignedDuration = SignedDuration::from_mins(10);
 Examples:
   kubectl kafka-backup doctor        definitions, operator, admission, rights, clock and runs; each with its fix
 
-Exit code 1: something is not well.")]
+What you may not look at is skipped, and the right that is missing is named. Exit code 1: something is not well.")]
 pub struct DoctorFlags {
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
@@ -64,15 +62,25 @@ struct Check {
 }
 
 /// What could not be looked at: nothing is known of what the caller may not see.
-fn unseen(name: &'static str, error: &kube::Error, right: &str) -> Check {
-    let fix = format!("ask for the right to {right}");
-    match error {
-        kube::Error::Api(status) if status.code == 403 => {
-            let found = format!("not looked at: you may not {right}");
-            Check { name, good: true, skipped: true, found, fix: Some(fix) }
-        }
-        other => bad(name, other.to_string(), fix),
+fn unseen(name: &'static str, error: kube::Error, right: &str) -> Check {
+    if is_forbidden(&error) {
+        return skipped(name, format!("you may not {right}"), format!("ask for the right to {right}"));
     }
+    let error = failed(right, error);
+    Check { name, good: false, skipped: false, found: error.to_string(), fix: error.hint() }
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+fn skipped(name: &'static str, why: impl Into<String>, fix: impl Into<String>) -> Check {
+    Check { name, good: true, skipped: true, found: format!("not looked at: {}", why.into()), fix: Some(fix.into()) }
+}
+
+/// What is not in the usual place of an operator, while nobody knows whether it is in another.
+fn not_located(name: &'static str) -> Check {
+    skipped(name, "it is not known where the operator is", format!("ask for the right to {FINDS_OPERATOR}"))
 }
 
 fn good(name: &'static str, found: impl Into<String>) -> Check {
@@ -85,19 +93,7 @@ fn bad(name: &'static str, found: impl Into<String>, fix: impl Into<String>) -> 
 
 /// Looks at everything.
 pub(crate) async fn doctor(options: DoctorFlags, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
-    // The first question: whether the cluster answers at all.
-    let version = cluster.client.apiserver_version().await;
-    let version = version.map_err(|error| crate::cluster::failed("ask the API server for its version", error))?;
-    let mut checks = vec![good("cluster", format!("Kubernetes {}.{}", version.major, version.minor))];
-    checks.extend(definitions(cluster).await);
-    let (place, found) = Operator::look(cluster).await;
-    checks.extend(operator(&place, found));
-    checks.push(leader(cluster, &place, screen.style.now).await);
-    checks.extend(authority(cluster, &place, screen.style.now).await);
-    checks.push(admission(cluster, &place).await);
-    checks.push(rights(cluster).await);
-    checks.push(clock(cluster).await);
-    checks.extend(runs(cluster, screen.style.now).await);
+    let checks = look(cluster, screen.style.now).await?;
     let all_good = checks.iter().all(|check| check.good);
     if matches!(options.output, Output::Table | Output::Wide | Output::Name) {
         for check in &checks {
@@ -118,6 +114,28 @@ pub(crate) async fn doctor(options: DoctorFlags, cluster: &Cluster, screen: &mut
     Ok(if all_good { Exit::Done } else { Exit::No })
 }
 
+/// Looks at everything that the caller may look at.
+async fn look(cluster: &Cluster, now: Timestamp) -> Result<Vec<Check>, Error> {
+    // The first question: whether the cluster answers at all.
+    let first = match cluster.client.apiserver_version().await {
+        Ok(version) => good("cluster", format!("Kubernetes {}.{}", version.major, version.minor)),
+        Err(error) if is_forbidden(&error) => unseen("cluster", error, "get /version"),
+        Err(error) => return Err(failed("ask the API server for its version", error)),
+    };
+    let mut checks = vec![first];
+    checks.extend(definitions(cluster).await);
+    let (place, found) = Operator::look(cluster).await;
+    let located = found.is_ok();
+    checks.extend(operator(&place, found));
+    checks.push(leader(cluster, &place, located, now).await);
+    checks.extend(authority(cluster, &place, located, now).await);
+    checks.push(admission(cluster, &place).await);
+    checks.push(rights(cluster).await);
+    checks.push(clock(cluster).await);
+    checks.extend(runs::runs(cluster, now).await);
+    Ok(checks)
+}
+
 async fn definitions(cluster: &Cluster) -> Vec<Check> {
     let api: Api<CustomResourceDefinition> = Api::all(cluster.client.clone());
     let mut out = Vec::new();
@@ -133,9 +151,7 @@ async fn definitions(cluster: &Cluster) -> Vec<Check> {
                     }
                 }
                 Ok(None) => missing.push(kind.kind),
-                Err(error) => {
-                    return vec![unseen("definitions", &error, "get customresourcedefinitions")];
-                }
+                Err(error) => return vec![unseen("definitions", error, "get customresourcedefinitions")],
             }
         }
         // Groups that nobody installed are nobody's business, but for the first.
@@ -161,9 +177,7 @@ fn operator(place: &Operator, found: Result<Option<Deployment>, kube::Error>) ->
             let text = format!("not installed in namespace {}", place.namespace);
             return vec![bad("operator", text, "kubectl kafka-backup install --apply")];
         }
-        Err(error) => {
-            return vec![unseen("operator", &error, &format!("get deployments in namespace {}", place.namespace))];
-        }
+        Err(error) => return vec![unseen("operator", error, FINDS_OPERATOR)],
     };
     let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let ready = found.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
@@ -178,11 +192,12 @@ fn operator(place: &Operator, found: Result<Option<Deployment>, kube::Error>) ->
     vec![replicas, if skew.fits { good("version", skew.words) } else { bad("version", skew.words, fix) }]
 }
 
-async fn leader(cluster: &Cluster, place: &Operator, now: Timestamp) -> Check {
+async fn leader(cluster: &Cluster, place: &Operator, located: bool, now: Timestamp) -> Check {
     let api: Api<Lease> = Api::namespaced(cluster.client.clone(), &place.namespace);
     let spec = match api.get_opt(&place.name).await {
+        Ok(None) if !located => return not_located("leader"),
         Ok(found) => found.and_then(|lease| lease.spec).unwrap_or_default(),
-        Err(error) => return unseen("leader", &error, &format!("get leases in namespace {}", place.namespace)),
+        Err(error) => return unseen("leader", error, &format!("get leases in namespace {}", place.namespace)),
     };
     let since = spec.renew_time.map(|time| now.duration_since(time.0));
     match (spec.holder_identity, since) {
@@ -192,15 +207,16 @@ async fn leader(cluster: &Cluster, place: &Operator, now: Timestamp) -> Check {
     }
 }
 
-async fn authority(cluster: &Cluster, place: &Operator, now: Timestamp) -> Vec<Check> {
+async fn authority(cluster: &Cluster, place: &Operator, located: bool, now: Timestamp) -> Vec<Check> {
     let api: Api<ValidatingWebhookConfiguration> = Api::all(cluster.client.clone());
     match api.get_opt(&place.cluster_name()).await {
         Ok(Some(found)) => certificate(&found, place, now),
+        Ok(None) if !located => vec![not_located("webhook")],
         Ok(None) => {
             let text = "not registered: nothing is judged before it is kept";
             vec![bad("webhook", text, "kubectl kafka-backup install --apply")]
         }
-        Err(error) => vec![unseen("webhook", &error, "get validatingwebhookconfigurations")],
+        Err(error) => vec![unseen("webhook", error, "get validatingwebhookconfigurations")],
     }
 }
 
@@ -237,8 +253,12 @@ async fn admission(cluster: &Cluster, place: &Operator) -> Check {
             let text = "takes what breaks a rule: the webhook is not asked";
             bad("admission", text, "kubectl kafka-backup install --apply")
         }
-        Admission::Refused(text) => {
-            bad("admission", text, "this user may not create KafkaBackups here: try -n, or another user")
+        Admission::Forbidden(error) => {
+            unseen("admission", error, &format!("create kafkabackups in namespace {}", cluster.namespace))
+        }
+        Admission::Refused(error) => {
+            let error = failed("show the API server a KafkaBackup that breaks a rule", error);
+            Check { name: "admission", good: false, skipped: false, found: error.to_string(), fix: error.hint() }
         }
     }
 }
@@ -263,40 +283,33 @@ async fn rights(cluster: &Cluster) -> Check {
         (api::oso::GROUP, "kafkarestores", "create"),
         ("", "pods/log", "get"),
     ];
-    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let mut missing = Vec::new();
     for (group, resource, verb) in wanted {
-        let (resource, sub) = resource.split_once('/').map_or((resource, None), |(all, sub)| (all, Some(sub)));
-        let attributes = ResourceAttributes {
-            namespace: Some(cluster.namespace.clone()),
-            group: Some(group.to_owned()),
-            resource: Some(resource.to_owned()),
-            subresource: sub.map(str::to_owned),
-            verb: Some(verb.to_owned()),
-            ..ResourceAttributes::default()
-        };
-        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
-        let review = SelfSubjectAccessReview { spec, ..Default::default() };
-        let allowed = api.create(&PostParams::default(), &review).await.ok().and_then(|review| review.status);
-        if !allowed.is_some_and(|status| status.allowed) {
-            missing.push(format!("{verb} {resource}"));
+        match probe::may(cluster, group, resource, verb).await {
+            Ok(true) => {}
+            Ok(false) => missing.push(format!("{verb} {resource}")),
+            Err(error) => return unseen("rights", error, "create selfsubjectaccessreviews"),
         }
     }
     if missing.is_empty() {
-        good("rights", format!("you may look, back up and restore in namespace {}", cluster.namespace))
-    } else {
-        let fix = "bind the ClusterRole kafka-backup-edit (or kafka-backup-view to look only)";
-        bad("rights", format!("in namespace {} you may not: {}", cluster.namespace, missing.join(", ")), fix)
+        return good("rights", format!("you may look, back up and restore in namespace {}", cluster.namespace));
     }
+    // Nothing is wrong with the cluster: not everybody has every right.
+    let found = format!("in namespace {} you may not: {}", cluster.namespace, missing.join(", "));
+    let fix = "bind the ClusterRole kafka-backup-edit (or kafka-backup-view to look only)".to_owned();
+    Check { name: "rights", good: true, skipped: true, found, fix: Some(fix) }
 }
 
 /// The time that the API server writes on what it is asked, beside the time here.
 async fn clock(cluster: &Cluster) -> Check {
     let request = http::Request::get("/version").body(Vec::new());
     let Ok(request) = request else { return bad("clock", "no request could be made", "report this") };
-    let answer = cluster.client.send(request.map(kube::client::Body::from)).await;
-    let date = answer.ok().and_then(|answer| Some(answer.headers().get(http::header::DATE)?.to_str().ok()?.to_owned()));
-    let there = date.and_then(|date| jiff::fmt::rfc2822::parse(&date).ok());
+    let answer = match cluster.client.send(request.map(kube::client::Body::from)).await {
+        Ok(answer) => answer,
+        Err(error) => return unseen("clock", error, "get /version"),
+    };
+    let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+    let there = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
     match there.map(|there| Timestamp::now().duration_since(there.timestamp())) {
         Some(apart) if apart.abs() <= CLOCK => good("clock", "as the API server's"),
         Some(apart) => bad(
@@ -308,166 +321,5 @@ async fn clock(cluster: &Cluster) -> Check {
     }
 }
 
-/// What is known of the run of a resource.
-struct RunFacts {
-    kind: &'static str,
-    namespace: String,
-    name: String,
-    stalled: Option<String>,
-    /// Since when an unfinished run has saved nothing; `None` for a continuous one, which saves nothing while nothing comes.
-    silent_since: Option<Timestamp>,
-    /// When the only run of a one-off ended.
-    over: Option<Timestamp>,
-}
-
-/// Runs that are stalled, or say nothing any more.
-async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
-    let backups: Api<KafkaBackup> = Api::all(cluster.client.clone());
-    let restores: Api<KafkaRestore> = Api::all(cluster.client.clone());
-    let backups = match pages(&backups, ListParams::default()).await {
-        Ok(backups) => backups,
-        Err(error) => return vec![unseen("runs", &error, "list kafkabackups of all namespaces")],
-    };
-    let restores = match pages(&restores, ListParams::default()).await {
-        Ok(restores) => restores,
-        Err(error) => return vec![unseen("runs", &error, "list kafkarestores of all namespaces")],
-    };
-    let count = backups.len() + restores.len();
-    let facts = backups.iter().map(of_backup).chain(restores.iter().map(of_restore));
-    let checks: Vec<Check> = facts.filter_map(|facts| judge(&facts, now)).collect();
-    if checks.is_empty() { vec![good("runs", format!("{count} resources, none stuck"))] } else { checks }
-}
-
-fn of_backup(object: &KafkaBackup) -> RunFacts {
-    let status = object.status.clone().unwrap_or_default();
-    let run = status.run.as_ref().filter(|run| run.is_unfinished() && !object.spec.continuous);
-    let one_off = object.spec.schedule.is_none() && !object.spec.continuous;
-    let last = run.and_then(|run| status.last_checkpoint_time.clone().max(run.started_at.clone()));
-    RunFacts {
-        kind: "backup",
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-        stalled: stalled(&status.conditions),
-        silent_since: last.and_then(|last| last.parse().ok()),
-        over: status.run.as_ref().filter(|_| one_off).and_then(ended),
-    }
-}
-
-fn of_restore(object: &KafkaRestore) -> RunFacts {
-    let status = object.status.clone().unwrap_or_default();
-    RunFacts {
-        kind: "restore",
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-        stalled: stalled(&status.conditions),
-        silent_since: None,
-        over: status.run.as_ref().and_then(ended),
-    }
-}
-
-fn ended(run: &RunClaim) -> Option<Timestamp> {
-    run.finished_at.as_deref()?.parse().ok()
-}
-
-fn stalled(conditions: &[Condition]) -> Option<String> {
-    let found = conditions.iter().find(|one| one.type_ == "Stalled" && one.status == "True")?;
-    Some(format!("{}: {}", found.reason, found.message))
-}
-
-fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {
-    let RunFacts { kind, namespace, name, .. } = facts;
-    if facts.over.is_some_and(|over| now.duration_since(over) > HISTORY) {
-        return None;
-    }
-    let silent = || {
-        let since = facts.silent_since.filter(|since| now.duration_since(*since) > STUCK)?;
-        Some(format!("nothing was saved since {since}"))
-    };
-    let text = facts.stalled.clone().or_else(silent)?;
-    let mut codes = text.split([':', ' ']).filter_map(|word| word.parse::<contract::Code>().ok());
-    let fix = if codes.any(contract::Code::is_found_by_check) {
-        format!("kubectl kafka-backup check {kind}/{name} -n {namespace}")
-    } else {
-        format!("kubectl kafka-backup logs {name} -n {namespace}")
-    };
-    Some(bad("runs", format!("{kind} {namespace}/{name}: {text}"), fix))
-}
-
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::ByteString;
-    use k8s_openapi::api::admissionregistration::v1::ValidatingWebhook;
-
-    use super::*;
-
-    #[test]
-    fn what_may_not_be_seen_is_skipped() {
-        let forbidden = |code| {
-            let status = kube::core::Status { code, message: "no".into(), ..kube::core::Status::default() };
-            unseen("leader", &kube::Error::Api(Box::new(status)), "get leases")
-        };
-        assert!(forbidden(403).skipped && forbidden(403).good);
-        assert!(!forbidden(500).skipped && !forbidden(500).good);
-    }
-
-    #[test]
-    fn only_what_goes_on_is_stuck() {
-        let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
-        let backup = |spec: &str, run: &str| {
-            let text = format!(
-                r#"{{"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {{"name": "a", "namespace": "shop"}},
-                "spec": {{"kafkaCluster": {{"bootstrapServers": ["k:1"]}}, "topics": ["a"], "storage": {{}}, {spec}}},
-                "status": {{"run": {run}, "conditions": [{{"type": "Stalled", "status": "STALLED", "reason": "RunFailed",
-                "message": "no", "lastTransitionTime": "2026-11-22T00:00:00Z"}}]}}}}"#
-            );
-            let stalled = if run.contains("finishedAt") { "True" } else { "False" };
-            judge(&of_backup(&serde_json::from_str(&text.replace("STALLED", stalled)).unwrap()), now).is_some()
-        };
-        let going = r#"{"id": "r", "startedAt": "2026-11-25T10:00:00Z"}"#;
-        assert!(backup(r#""continuous": false"#, going), "silent for two hours");
-        assert!(!backup(r#""continuous": true"#, going), "idle");
-        let over = |at: &str| format!(r#"{{"id": "r", "finishedAt": "{at}", "outcome": "Failed"}}"#);
-        assert!(backup(r#""continuous": false"#, &over("2026-11-25T10:00:00Z")));
-        assert!(!backup(r#""continuous": false"#, &over("2026-11-20T10:00:00Z")), "history");
-        assert!(backup(r#""schedule": "0 0 2 * * *""#, &over("2026-11-20T10:00:00Z")), "the next run fails, too");
-    }
-
-    #[test]
-    fn what_keeps_a_run_from_brokers_and_stores_is_to_be_checked() {
-        let judged = |text: &str| {
-            let facts = RunFacts {
-                kind: "restore",
-                namespace: "shop".into(),
-                name: "back".into(),
-                stalled: Some(text.into()),
-                silent_since: None,
-                over: None,
-            };
-            judge(&facts, "2026-11-25T12:00:00Z".parse().unwrap()).unwrap().fix.unwrap()
-        };
-        let check = "kubectl kafka-backup check restore/back -n shop";
-        assert_eq!(judged("RunFailed: KB2014: kafka:9092 is another kind of listener"), check);
-        assert_eq!(judged("RunFailed: KB4001: damaged"), "kubectl kafka-backup logs back -n shop");
-    }
-
-    #[test]
-    fn authorities_that_end_are_told() {
-        let bundle = include_bytes!("../../../operator-lite/api/tests/authorities.pem");
-        let second = bundle.windows(10).rposition(|part| part == b"-----BEGIN").unwrap();
-        let verdict = |bundle: &[u8], now: &str| {
-            let mut hook = ValidatingWebhook::default();
-            hook.client_config.ca_bundle = Some(ByteString(bundle.to_vec()));
-            let found = ValidatingWebhookConfiguration { webhooks: Some(vec![hook]), ..Default::default() };
-            let check = certificate(&found, &Operator::usual(), now.parse().unwrap()).pop().unwrap();
-            (check.name, check.good, check.found)
-        };
-        let day = "2026-11-25T16:43:51Z";
-        assert_eq!(verdict(&bundle[second..], day), ("certificate", false, "its authority holds for 12h".into()));
-        assert!(verdict(&bundle[second..], "2027-01-01T00:00:00Z").2.starts_with("its authority ended at 2026-11-26"));
-        assert!(verdict(bundle, day).1, "one of two holds");
-        assert_eq!(verdict(b"", day).0, "webhook");
-        assert!(
-            !certificate(&ValidatingWebhookConfiguration::default(), &Operator::usual(), day.parse().unwrap())[0].good
-        );
-    }
-}
+mod tests;

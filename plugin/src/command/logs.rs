@@ -246,6 +246,7 @@ fn pretty(line: &str, style: &Style) -> String {
         },
         EventKind::Member { member } => ("member", safe(&member.to_string())),
         EventKind::Group { group } => ("group", safe(&group.to_string())),
+        EventKind::OffsetsSaved { before } => ("offsets", format!("saved as {}", safe(&before.id))),
         EventKind::Dropped { lines, .. } => {
             ("dropped", format!("{}, because nobody read them in time", plural(lines, "line")))
         }

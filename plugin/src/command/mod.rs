@@ -9,6 +9,7 @@ mod confirm;
 mod contents;
 pub mod doctor;
 pub mod explain;
+pub mod groups;
 pub mod install;
 pub mod kafka;
 pub mod logs;
@@ -35,6 +36,8 @@ pub mod write;
 
 use std::pin::Pin;
 use std::sync::Arc;
+
+use api::inspection::InspectionLevel;
 
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
@@ -64,11 +67,24 @@ async fn with_source<T>(
     screen: &mut Screen,
     work: impl AsyncFnOnce(&Source, &mut Screen) -> Result<T, Error>,
 ) -> Result<T, Error> {
+    let level = if records { InspectionLevel::Peek } else { InspectionLevel::Inspect };
+    with_level(from, connection, name, level, screen, work).await
+}
+
+/// The same with a pod that may tell so much.
+async fn with_level<T>(
+    from: &ReadFrom,
+    connection: &Connection,
+    name: &str,
+    level: InspectionLevel,
+    screen: &mut Screen,
+    work: impl AsyncFnOnce(&Source, &mut Screen) -> Result<T, Error>,
+) -> Result<T, Error> {
     let source = if let Some(url) = &from.store {
         Source::Direct(Direct::open(url, from.ca_file.as_deref()).await?)
     } else {
         let cluster = or_interrupt(Cluster::connect(connection)).await?;
-        Source::Through(Arc::new(Through::open(cluster, name, records, screen).await?))
+        Source::Through(Arc::new(Through::open(cluster, name, level, screen).await?))
     };
     let result = or_interrupt(work(&source, screen)).await;
     let closed = source.close().await;

@@ -57,8 +57,8 @@ Example:
 pub struct Reset {
     /// Name of the new KafkaOffsetReset
     name: String,
-    /// Consumer groups by id
-    #[arg(long, value_name = "GROUPS", value_delimiter = ',', required = true)]
+    /// A consumer group by its id; may be repeated
+    #[arg(long, value_name = "GROUP", required = true)]
     groups: Vec<String>,
     /// earliest, latest, an offset, or a time
     #[arg(long, value_name = "TO", value_parser = to, required_unless_present = "from_restore")]
@@ -100,8 +100,8 @@ pub struct Rollback {
     /// KafkaOffsetReset that saved the offsets
     #[arg(long, value_name = "NAME")]
     reset: Option<String>,
-    /// Consumer groups by id; all that were saved when absent
-    #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
+    /// A consumer group by its id; may be repeated; all that were saved when absent
+    #[arg(long, value_name = "GROUP")]
     groups: Vec<String>,
     /// Show where each partition would go, and write nothing to Kafka
     #[arg(long)]
@@ -374,6 +374,24 @@ mod tests {
         }
         assert_eq!(strategy(To::Offset(7))[1], ("resetOffset".to_owned(), 7.into()));
         assert_eq!(strategy(To::Latest), [("resetStrategy".to_owned(), "to-latest".into())]);
+    }
+
+    /// A group id may have any characters.
+    #[test]
+    fn a_group_with_a_comma_is_one_group() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            command: Command,
+        }
+        let groups = |words: &[&str]| match <Line as clap::Parser>::try_parse_from(words).unwrap().command {
+            Command::Reset(reset) => reset.groups,
+            Command::Rollback(rollback) => rollback.groups,
+            Command::Snapshots(_) => Vec::new(),
+        };
+        let reset = groups(&["offsets", "reset", "x", "--to", "latest", "--groups", "shop,eu", "--groups", "billing"]);
+        assert_eq!(reset, ["shop,eu", "billing"]);
+        assert_eq!(groups(&["offsets", "rollback", "x", "--restore", "r", "--groups", "shop,eu"]), ["shop,eu"]);
     }
 
     #[test]

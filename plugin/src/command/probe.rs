@@ -1,14 +1,15 @@
 //! Whether admission judges: a resource that breaks a rule is shown to the API server, which must refuse it and keeps nothing.
 
 use api::oso::KafkaBackup;
-use kube::api::PostParams;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::{Api, PostParams};
 use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::operator::Operator;
 
 /// How admission is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Admission {
     /// It refuses what breaks a rule.
     Judges,
@@ -16,8 +17,31 @@ pub(crate) enum Admission {
     Away(String),
     /// Nobody asks it.
     NotAsked,
+    /// The caller may not create a KafkaBackup, so it is not asked.
+    Forbidden(kube::Error),
     /// The API server refuses for another reason.
-    Refused(String),
+    Refused(kube::Error),
+}
+
+/// Whether the caller may do this in the namespace that is meant.
+///
+/// # Errors
+/// When that cannot be asked.
+pub(crate) async fn may(cluster: &Cluster, group: &str, resource: &str, verb: &str) -> Result<bool, kube::Error> {
+    let (resource, sub) = resource.split_once('/').map_or((resource, None), |(all, sub)| (all, Some(sub)));
+    let attributes = ResourceAttributes {
+        namespace: Some(cluster.namespace.clone()),
+        group: Some(group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource: sub.map(str::to_owned),
+        verb: Some(verb.to_owned()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let answer = api.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// Asks.
@@ -30,7 +54,7 @@ pub(crate) async fn admission(cluster: &Cluster) -> Admission {
     });
     let probe = match serde_json::from_value::<KafkaBackup>(document) {
         Ok(probe) => probe,
-        Err(error) => return Admission::Refused(error.to_string()),
+        Err(error) => return Admission::Refused(kube::Error::SerdeError(error)),
     };
     let parameters = PostParams { dry_run: true, field_manager: None };
     match cluster.api::<KafkaBackup>().create(&parameters, &probe).await {
@@ -39,7 +63,15 @@ pub(crate) async fn admission(cluster: &Cluster) -> Admission {
         Err(kube::Error::Api(status)) if status.message.contains("failed calling webhook") => {
             Admission::Away(status.message.clone())
         }
-        Err(error) => Admission::Refused(error.to_string()),
+        // Others that judge refuse with this code, too.
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            let error = kube::Error::Api(status);
+            match may(cluster, api::oso::GROUP, "kafkabackups", "create").await {
+                Ok(true) => Admission::Refused(error),
+                Ok(false) | Err(_) => Admission::Forbidden(error),
+            }
+        }
+        Err(error) => Admission::Refused(error),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
+use crate::patterns::patterns;
 use crate::screen::Screen;
 
 /// Commands about restores.
@@ -61,14 +62,15 @@ struct RestoreFlags {
     /// Only records from this time on
     #[arg(long, value_name = "TIME", value_parser = contract::stamp::parse_millis)]
     since: Option<i64>,
-    /// Topics by name or glob; all when absent
-    #[arg(long, value_delimiter = ',')]
+    /// Topics by name, glob, or regular expression after ~; separated by commas, or repeated; all when absent
+    #[arg(long)]
     topics: Vec<String>,
     /// Restore a topic under another name; may be repeated
     #[arg(long, value_name = "SOURCE=TARGET", value_parser = pair)]
     map: Vec<(String, String)>,
-    /// Restore the committed offsets of consumer groups too: by id or glob; '*' for all
-    #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
+    /// Restore the committed offsets of consumer groups too: an id, a glob, or a regular expression after ~; '*' for all; may be
+    /// repeated
+    #[arg(long, value_name = "GROUP")]
     groups: Vec<String>,
     /// Restore the offsets of a group under another id; may be repeated
     #[arg(long, value_name = "SOURCE=TARGET", value_parser = pair, requires = "groups")]
@@ -188,7 +190,7 @@ async fn spec(work: &RestoreFlags, cluster: Option<&Cluster>) -> Result<Map<Stri
     let mut spec =
         Map::from_iter([("backupRef".to_owned(), Value::Object(reference)), ("kafkaCluster".to_owned(), kafka)]);
     if !work.topics.is_empty() {
-        spec.insert("topics".to_owned(), json!(work.topics));
+        spec.insert("topics".to_owned(), json!(patterns(&work.topics)));
     }
     let mapped = |pairs: &[(String, String)]| -> Map<String, Value> {
         pairs.iter().map(|(from, to)| (from.clone(), to.clone().into())).collect()

@@ -6,6 +6,7 @@ pub mod table;
 
 pub mod checks;
 pub mod detail;
+pub mod groups;
 pub mod points;
 pub mod records;
 pub mod status;

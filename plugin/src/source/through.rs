@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use api::inspection::KafkaBackupInspection;
+use api::inspection::{InspectionLevel, KafkaBackupInspection};
 use api::oso::KafkaBackup;
 use contract::stamp::split_point;
 use contract::{CheckLine, Code, Failure, INSPECT_PORT};
@@ -51,12 +51,16 @@ impl Through {
     ///
     /// # Errors
     /// When there is no such KafkaBackup, rights are missing, or the pod does not start.
-    pub async fn open(cluster: Cluster, name: &str, records: bool, screen: &mut Screen) -> Result<Self, Error> {
+    pub async fn open(
+        cluster: Cluster,
+        name: &str,
+        level: InspectionLevel,
+        screen: &mut Screen,
+    ) -> Result<Self, Error> {
         let backup = backup_of(&cluster, name).await?;
-        let level = if records { "peek" } else { "inspect" };
-        let fields = [("backupRef", json!({"name": backup})), ("level", level.into())];
+        let fields = [("backupRef", json!({"name": backup})), ("level", json!(level))];
         let look = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-        Self::make(cluster, &format!("look-{backup}"), look, |error| denied(&backup, records, error), screen).await
+        Self::make(cluster, &format!("look-{backup}"), look, |error| denied(&backup, error), screen).await
     }
 
     /// Makes an inspection that checks the connections of `name`, a resource that `subject` leads to, and waits for its pod.
@@ -250,16 +254,18 @@ fn cut(error: &dyn std::fmt::Display) -> Error {
     Error::Archive(Failure::new(Code::StoreUnreachable, text))
 }
 
-fn denied(backup: &str, records: bool, error: kube::Error) -> Error {
+fn denied(backup: &str, error: kube::Error) -> Error {
     match &error {
         kube::Error::Api(status) if status.message.contains(" may not ") => Error::Refused {
             what: status.message.clone(),
-            hint: if records && status.message.contains("may not peek") {
+            hint: if status.message.contains("may not peek") {
                 "bind the ClusterRole kafka-backup-peek; without it, `browse` shows everything but what records hold"
-                    .to_owned()
+            } else if status.message.contains("may not compare") {
+                "bind the ClusterRole kafka-backup-compare; without it, `groups` without --live shows the recovery point"
             } else {
-                "bind the ClusterRole kafka-backup-inspect".to_owned()
-            },
+                "bind the ClusterRole kafka-backup-inspect"
+            }
+            .to_owned(),
         },
         _ => failed(&format!("inspect backup `{backup}`"), error),
     }

@@ -17,12 +17,13 @@ use serde::Serialize;
 pub use self::find::{Found, find, resolve};
 pub(crate) use self::identity::{SetCheck, name_finding, set_document};
 pub use self::last_full::LastFull;
+pub(crate) use self::owned::check_sealed;
 pub use self::owned::{check_owner, check_set_owner};
 pub(crate) use self::seals::newest_seal;
 use self::seals::{Newest, seals, seals_since};
 pub(crate) use self::traces::{reports, strays, traces};
 use crate::documents::Hint;
-use crate::entry::decode_document;
+use crate::entry::decode_small;
 use crate::index::Index;
 use crate::presence::{LOOKED_AT, absent, adds_up};
 use crate::problem::Problem;
@@ -244,7 +245,7 @@ impl Catalog {
     /// whose entry is gone is not.
     async fn hinted(&self, chain: &Chain, layout: &Layout, stamp: &str) -> Result<Option<Entry>, ArchiveError> {
         let Some(bytes) = self.store.get(&layout.point(stamp)).await? else { return Ok(None) };
-        let Ok(hint) = decode_document::<Hint>(stamp, &bytes) else { return Ok(None) };
+        let Ok(hint) = decode_small::<Hint>(stamp, &bytes) else { return Ok(None) };
         let (entry, digest) = chain.entry(hint.entry).await?;
         Ok((digest == hint.digest && entry.seal.is_some() && entry.point == stamp).then_some(entry))
     }

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::again::reread;
 use crate::settle::{self, Settled};
 use crate::store::{Created, SHOWN_WITHIN, Store};
-use crate::{ArchiveError, Digest, Entry, Layout};
+use crate::{ArchiveError, Digest, Entry, Layout, memory};
 
 /// Entries read at once.
 const PARALLEL: usize = 16;
@@ -215,8 +215,16 @@ impl Chain {
         to: u64,
         before: Option<&Digest>,
     ) -> Result<Vec<(Entry, Digest)>, ArchiveError> {
-        let entries: Vec<_> =
-            futures::stream::iter(from..=to).map(|number| self.entry(number)).buffered(PARALLEL).try_collect().await?;
+        let mut reading =
+            std::pin::pin!(futures::stream::iter(from..=to).map(|number| self.entry(number)).buffered(PARALLEL));
+        let (mut entries, mut held): (Vec<(Entry, Digest)>, u64) = (Vec::new(), 0);
+        while let Some(read) = reading.try_next().await? {
+            held = held.saturating_add(read.0.weight());
+            if held > memory::of_log() {
+                return Err(ArchiveError::log_too_large(self.store.show(&self.layout.log()), memory::of_log()));
+            }
+            entries.push(read);
+        }
         let mut previous: Option<&Digest> = before;
         for (entry, digest) in &entries {
             let linked = match previous {

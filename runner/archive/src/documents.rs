@@ -61,6 +61,9 @@ pub struct GroupSnapshot {
     pub state: String,
     /// Positions in topic and partition order.
     pub offsets: Vec<GroupPosition>,
+    /// Configs that were set on the group itself (KIP-848); `None` where nobody told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configs: Option<BTreeMap<String, String>>,
     /// Why the positions of a group that is known from an earlier point are missing here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<GroupPresence>,

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::columns::columns;
 use crate::holdings::{Holdings, Tally};
-use crate::json_fault::json_fault;
-use crate::limit::{LIMIT, total, within_limit};
+use crate::json::from_json_beside;
+use crate::limit::{SMALL, readable, total, within_limit};
 use crate::lost::{self, LostSegment};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup_ref::RollupRef;
@@ -298,7 +298,20 @@ pub struct Entry {
     pub owner: Option<Owner>,
 }
 
+/// Bytes of a row or another element of an entry, rounded up.
+const ROW: u64 = 128;
+
 impl Entry {
+    /// Bytes that it takes, without its texts.
+    pub(crate) fn weight(&self) -> u64 {
+        let sealed = self.seal.as_ref().map_or(0, |seal| {
+            seal.partitions.len().saturating_add(seal.topics.len()).saturating_add(seal.held_back.len())
+        });
+        let lists = [self.topics.len(), self.segments.len(), self.rows.len(), self.positions.len(), self.gaps.len()];
+        let more = [self.forks.len(), self.lost.len(), self.members.len(), sealed];
+        total(lists.into_iter().chain(more).map(|count| count as u64)).saturating_mul(ROW)
+    }
+
     /// The bytes to store.
     ///
     /// # Errors
@@ -333,8 +346,17 @@ pub(crate) fn encode_document<T: Serialize>(document: &T) -> Result<Bytes, Archi
     packed.map(Bytes::from).map_err(ArchiveError::unencodable)
 }
 
+/// Reads a document that only says who or where; checks format and required features first.
+pub(crate) fn decode_small<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[u8]) -> Result<T, ArchiveError> {
+    decode_within(key, bytes, SMALL)
+}
+
 /// Reads a document; checks format and required features first.
 pub(crate) fn decode_document<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[u8]) -> Result<T, ArchiveError> {
+    decode_within(key, bytes, readable())
+}
+
+fn decode_within<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[u8], most: usize) -> Result<T, ArchiveError> {
     #[derive(Deserialize)]
     struct Head {
         format: u32,
@@ -344,18 +366,21 @@ pub(crate) fn decode_document<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[
     let mut plain = Vec::new();
     let json = if bytes.starts_with(&ZSTD_MAGIC) {
         batch::Decompressor::default()
-            .decompress(batch::Codec::Zstd, bytes, LIMIT, &mut plain)
+            .decompress(batch::Codec::Zstd, bytes, most, &mut plain)
             .map_err(|error| ArchiveError::damaged(key, error))?;
         plain.as_slice()
     } else {
         bytes
     };
-    let head: Head = serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, json_fault(&error)))?;
+    if json.len() > most {
+        return Err(ArchiveError::damaged(key, format!("it has {} bytes, and at most {most} are read", json.len())));
+    }
+    let head: Head = from_json_beside(json, bytes.len()).map_err(|fault| ArchiveError::unreadable(key, fault))?;
     let feature = head.requires.into_iter().find(|feature| feature != lost::FEATURE);
     if head.format > FORMAT || feature.is_some() {
         return Err(ArchiveError::Newer { key: key.to_owned(), format: head.format, known: FORMAT, feature });
     }
-    serde_json::from_slice(json).map_err(|error| ArchiveError::damaged(key, json_fault(&error)))
+    from_json_beside(json, bytes.len()).map_err(|fault| ArchiveError::unreadable(key, fault))
 }
 
 /// Sums up a footer: one row per partition and timeline.

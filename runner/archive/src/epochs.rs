@@ -5,9 +5,11 @@ use std::collections::HashSet;
 use batch::Decompressor;
 use uuid::Uuid;
 
+use crate::again::reread_written;
 use crate::index::Index;
 use crate::point::load_footer;
 use crate::read::{batches_of, open_block};
+use crate::store::SHOWN_WITHIN;
 use crate::timeline::Timelines;
 use crate::{ArchiveError, Layout, Store};
 
@@ -17,6 +19,16 @@ use crate::{ArchiveError, Layout, Store};
 /// # Errors
 /// When something of the archive is missing or damaged.
 pub async fn first_above_epoch(
+    store: &Store,
+    layout: &Layout,
+    newest: u64,
+    key: (Uuid, i32),
+    epoch: i32,
+) -> Result<Option<i64>, ArchiveError> {
+    reread_written(SHOWN_WITHIN, || above(store, layout, newest, key, epoch)).await
+}
+
+async fn above(
     store: &Store,
     layout: &Layout,
     newest: u64,

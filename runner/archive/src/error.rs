@@ -4,6 +4,7 @@ use contract::{Code, Failure};
 use uuid::Uuid;
 
 use crate::classify;
+use crate::json::JsonError;
 
 /// A partition of which rows are lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,14 @@ pub enum ArchiveError {
         key: String,
         /// How it shows.
         reason: String,
+    },
+    /// A document takes too much memory when it is read.
+    #[error("{key} {fault}; raise the memory limit if the set is that large")]
+    TooLarge {
+        /// The object.
+        key: String,
+        /// What it takes, with the limit.
+        fault: JsonError,
     },
     /// A folder holds another set than its name says, or a set with another set's document.
     #[error("{key} is not the backup set that it is named as: {reason}")]
@@ -170,6 +179,24 @@ impl ArchiveError {
         Self::Damaged { key: key.to_string(), reason: reason.to_string() }
     }
 
+    /// A document that cannot be read.
+    pub(crate) fn unreadable(key: impl ToString, fault: JsonError) -> Self {
+        match fault {
+            JsonError::Fault(_) => Self::damaged(key, fault),
+            JsonError::TooLarge(_) => Self::TooLarge { key: key.to_string(), fault },
+        }
+    }
+
+    /// A log of which too much must be held at once.
+    pub(crate) fn log_too_large(key: String, most: u64) -> Self {
+        let reason = format!(
+            "{key}: what its entries say takes more than {} MiB of memory at once, which is the most that a log may take: \
+             three quarters of what this process has; raise its memory limit if the set is that large",
+            most >> 20
+        );
+        Self::Config { reason, code: Code::ArchiveDamaged }
+    }
+
     /// A create that must not replace is refused, and the object is not there.
     pub(crate) fn contradiction(key: String) -> Self {
         let reason = format!(
@@ -212,7 +239,7 @@ impl ArchiveError {
     /// Whether stored bytes are not what they must be: reading them again may show other ones.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Batch { .. })
+        matches!(self, Self::Damaged { .. } | Self::TooLarge { .. } | Self::Batch { .. })
     }
 
     /// The project's code for this failure.
@@ -220,7 +247,9 @@ impl ArchiveError {
     pub fn code(&self) -> Code {
         match self {
             Self::Store { code, .. } | Self::Config { code, .. } => *code,
-            Self::Damaged { .. } | Self::Batch { .. } | Self::OtherSet { .. } => Code::ArchiveDamaged,
+            Self::Damaged { .. } | Self::TooLarge { .. } | Self::Batch { .. } | Self::OtherSet { .. } => {
+                Code::ArchiveDamaged
+            }
             Self::Newer { .. } => Code::ArchiveNewer,
             Self::ForeignOwner { .. } | Self::NotOwned { .. } => Code::ForeignOwner,
             Self::Missing { .. } => Code::NoSuchPoint,

@@ -4,7 +4,7 @@
 mod roll_up;
 mod walk;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -235,27 +235,29 @@ impl Part {
     fn wanted_pages(&self, pages: &[PageRow], only: Option<&HashSet<(Uuid, i32)>>) -> Vec<Range<usize>> {
         // A page of a topic that is not there is read, so that its rows tell.
         let key = |page: &PageRow| Some((*self.topics.get(page.topic as usize)?, page.partition));
+        let only: Option<BTreeSet<(Uuid, i32)>> = only.map(|only| only.iter().copied().collect());
         let wanted = |place: usize| {
-            let Some(only) = only else { return true };
+            let Some(only) = &only else { return true };
             let first = pages.get(place).and_then(key);
             let after = pages.get(place + 1).and_then(key);
-            only.iter()
-                .any(|wanted| first.is_none_or(|first| *wanted >= first) && after.is_none_or(|after| *wanted <= after))
+            let from_here = match first {
+                Some(first) => only.range(first..).next(),
+                None => only.first(),
+            };
+            from_here.is_some_and(|wanted| after.is_none_or(|after| *wanted <= after))
         };
         let mut out: Vec<Range<usize>> = Vec::new();
-        let mut start = None;
+        let (mut start, mut bytes) = (None, 0u64);
         for place in 0..=pages.len() {
             let inside = place < pages.len() && wanted(place);
-            let bytes = |from: usize| {
-                total(pages.get(from..place).unwrap_or_default().iter().map(|page| page.length.max(page.size / 8)))
-            };
-            if let Some(from) = start.filter(|from| !inside || bytes(*from) >= READ) {
+            if let Some(from) = start.filter(|_| !inside || bytes >= READ) {
                 out.push(from..place);
                 start = None;
             }
             if inside && start.is_none() {
-                start = Some(place);
+                (start, bytes) = (Some(place), 0);
             }
+            bytes = bytes.saturating_add(pages.get(place).map_or(0, |page| page.length.max(page.size / 8)));
         }
         out
     }
@@ -293,5 +295,61 @@ impl Part {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // it looks at a clock of its own
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn part(topics: u128) -> Part {
+        let rows = Rows::Packed(RowReader::new(Vec::new(), 0));
+        Part { first: 0, topics: (0..topics).map(Uuid::from_u128).collect(), rows }
+    }
+
+    fn pages(keys: impl Iterator<Item = (u32, i32)>) -> Vec<PageRow> {
+        let page = |((topic, partition), place): ((u32, i32), u64)| PageRow {
+            at: place * 100,
+            length: 100,
+            size: 800,
+            rows: 1,
+            topic,
+            partition,
+            digest: Digest::default(),
+        };
+        keys.zip(0u64..).map(page).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn every_page_that_may_hold_a_wanted_partition_is_read(
+            mut keys in proptest::collection::vec((0u32..4, 0i32..6), 1..20),
+            only in proptest::collection::hash_set((0u128..5, 0i32..7), 0..6),
+        ) {
+            keys.sort_unstable();
+            let (part, pages) = (part(4), pages(keys.iter().copied()));
+            let only: HashSet<_> = only.into_iter().map(|(topic, partition)| (Uuid::from_u128(topic), partition)).collect();
+            let read: HashSet<usize> = part.wanted_pages(&pages, Some(&only)).into_iter().flatten().collect();
+            let key = |place: usize| keys.get(place).map(|(topic, partition)| (Uuid::from_u128((*topic).into()), *partition));
+            for place in 0..pages.len() {
+                let holds = only.iter().any(|wanted| {
+                    key(place).is_none_or(|first| *wanted >= first) && key(place + 1).is_none_or(|after| *wanted <= after)
+                });
+                prop_assert_eq!(read.contains(&place), holds, "page {}", place);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_partitions_find_their_pages_at_once() {
+        let count = 100_000;
+        let (part, pages) = (part(1), pages((0..count).map(|partition| (0, partition))));
+        let only: HashSet<_> = (0..count).map(|partition| (Uuid::nil(), partition)).collect();
+        let since = std::time::Instant::now();
+        let read: usize = part.wanted_pages(&pages, Some(&only)).iter().map(Range::len).sum();
+        assert_eq!(read, pages.len());
+        assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
     }
 }

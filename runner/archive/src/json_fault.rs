@@ -5,7 +5,7 @@ use serde_json::error::Category;
 
 /// In words that follow the name of a document.
 #[must_use]
-pub fn json_fault(error: &serde_json::Error) -> String {
+pub(crate) fn json_fault(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Eof => "is cut short",
         Category::Syntax => "is no JSON",

@@ -11,8 +11,13 @@ mod answer;
 mod classify;
 mod columns;
 mod digest;
-mod error;
 mod json_fault;
+mod memory;
+mod metered;
+
+mod json;
+
+mod error;
 mod layout;
 mod limit;
 mod problem;
@@ -60,6 +65,7 @@ mod upload;
 mod writer_options;
 
 mod epochs;
+mod replaced;
 
 mod leftovers;
 
@@ -86,12 +92,12 @@ pub use epochs::first_above_epoch;
 pub use error::{ArchiveError, LostPartition};
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
-pub use json_fault::json_fault;
+pub use json::{JsonError, from_json};
 pub use layout::{Layout, OFFSETS_FOLDER};
 pub use leftovers::Leftovers;
 pub use long_document::LongDocument;
 pub use lost::LostSegment;
-pub use open::{Paths, ambient_identity, open_briefly, open_store, open_unasked};
+pub use open::{Paths, ambient_identity, led_by_environment, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
 pub use point_groups::PointGroups;
 pub use probe::{Finding, probe};
@@ -100,12 +106,13 @@ pub use read::{BatchStream, ReadBatch};
 pub use reason::{GapReason, HeldReason};
 pub use regain::LogStart;
 pub use repair::{Repair, repair_set};
+pub use replaced::replaced_by;
 pub use restore_state::RestoreJournal;
 pub use rollup::SealedPoint;
 pub use rollup_ref::RollupRef;
-pub use saved_offsets::SavedOffsets;
-pub use segment::{Arena, PendingBatch};
-pub use state::{PartitionState, SetState, TopicState, UNKNOWN_TARGET};
+pub use saved_offsets::{SavedName, SavedOffsets};
+pub use segment::{Arena, PendingBatch, ShareRow};
+pub use state::{PartitionState, Replaced, SetState, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;

@@ -13,6 +13,7 @@ use crate::{ArchiveError, Store};
 
 mod azure;
 mod breaker;
+mod environment;
 mod gcs;
 mod guard;
 mod hosts;
@@ -26,6 +27,7 @@ mod trouble;
 mod unanswered;
 mod way;
 
+pub use environment::led_by_environment;
 pub use identity::ambient_identity;
 
 use breaker::Breaker;
@@ -99,15 +101,15 @@ pub async fn open_briefly(
 }
 
 fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, ArchiveError> {
+    let led = led_by_environment(spec)?;
+    let spec = led.as_ref().map_or(spec, |(led, _)| led);
     let prefix = spec.prefix();
     let mut uploads = None;
     let (inner, root): (Arc<dyn ObjectStore>, _) = match spec {
         StoreSpec::Filesystem { path, .. } => return open_directory(&paths.volumes.join(path), prefix),
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, tls, credentials, .. } => {
             let way = Way::new(GIVERS_S3, tls.as_ref(), paths)?;
-            let ambient =
-                if endpoint.is_none() && credentials.is_none() { s3::endpoint_of_environment()? } else { None };
-            let address = bucket_address(bucket, endpoint.as_deref().or(ambient.as_deref()), *path_style);
+            let address = bucket_address(bucket, endpoint.as_deref(), *path_style);
             let place = s3::Place { bucket, region, address, allow_http: *allow_http };
             let store = s3::open(&place, credentials.as_ref(), paths, breaker, &way)?;
             uploads = Some(s3_uploads::open(&store, *allow_http, breaker, &way)?);

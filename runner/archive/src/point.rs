@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use batch::Window;
+use contract::SetOwner;
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::again::reread;
-use crate::catalog::{Found, SetCheck, name_finding, set_document};
+use crate::catalog::{Found, SetCheck, check_sealed, name_finding, set_document};
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
 use crate::entry::{SegmentRef, SegmentRow, decode_document};
 use crate::index::Index;
-use crate::limit::LIMIT;
+use crate::limit::readable;
 use crate::problem::Problem;
 use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
 use crate::sums::{Sums, differences};
@@ -109,6 +110,15 @@ impl Point {
     #[must_use]
     pub fn notes(&self) -> Vec<Problem> {
         self.noted.iter().cloned().chain(self.index.problems()).collect()
+    }
+
+    /// Refuses the point when it belongs to another owner than its reader expects, as [`crate::check_owner`] does; its seal is
+    /// not read again.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotOwned`] names both. When the newest seal cannot be read, where it decides.
+    pub async fn check_owner(&self, expected: &SetOwner) -> Result<(), ArchiveError> {
+        check_sealed(&Chain::new(self.store.clone(), self.layout.clone()), &self.seal, expected).await
     }
 
     /// Compares what the segments hold of each partition with what the seal counts.
@@ -271,8 +281,9 @@ async fn load_footer_once(store: &Store, layout: &Layout, segment: &SegmentRef) 
     let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
     let shown = store.show(&key);
     let footer = segment.size.saturating_sub(segment.footer_at);
-    if footer > LIMIT as u64 {
-        return Err(ArchiveError::damaged(shown, format!("a footer of {footer} bytes; at most {LIMIT} are read")));
+    let most = readable();
+    if footer > most as u64 {
+        return Err(ArchiveError::damaged(shown, format!("a footer of {footer} bytes; at most {most} are read")));
     }
     let bytes = store.get_range(&key, segment.footer_at..segment.size).await?;
     footer_of(&shown, segment, &bytes)

@@ -12,7 +12,7 @@ use crate::again::reread;
 use crate::entry::SegmentRef;
 use crate::limit::total;
 use crate::point::{Point, Wanted, load_footer};
-use crate::segment::{AbortedRow, BlockRow, Footer, ShareRow};
+use crate::segment::{BlockRow, Footer, ShareRow};
 use crate::{ArchiveError, Digest, Layout, Store};
 
 /// Stored bytes of neighbouring blocks that are read with one request.
@@ -270,14 +270,9 @@ pub(crate) fn batches_of(key: &str, share: &ShareRow, plain: &Bytes) -> Result<V
 }
 
 /// Whether the read-committed view has this batch.
-pub(crate) fn is_committed(batch: &RawBatch, topic: u32, partition: i32, aborted: &[AbortedRow]) -> bool {
+pub(crate) fn is_committed(batch: &RawBatch, share: &ShareRow, footer: &Footer) -> bool {
     let header = &batch.header;
-    let rolled_back = || {
-        aborted.iter().any(|row| {
-            (row.topic, row.partition, row.producer) == (topic, partition, header.producer_id)
-                && (row.from..=row.to).contains(&header.base_offset)
-        })
-    };
+    let rolled_back = || footer.rolled_back((share.topic, share.partition), header.producer_id, header.base_offset);
     !(header.attributes.control() || header.attributes.transactional() && rolled_back())
 }
 
@@ -287,8 +282,7 @@ fn read_share(key: &str, piece: &Piece, share: &ShareRow, plain: &Bytes) -> Resu
     let mut batches = batches_of(key, share, plain)?;
     let is_marker = |batch: &RawBatch| batch.header.attributes.control();
     batches.retain(|batch| {
-        let wanted = is_committed(batch, share.topic, share.partition, &footer.aborted)
-            || (piece.wanted.markers && is_marker(batch));
+        let wanted = is_committed(batch, share, footer) || (piece.wanted.markers && is_marker(batch));
         batch.header.record_count > 0 && wanted
     });
     let data = batches.iter().filter(|batch| !is_marker(batch));

@@ -9,7 +9,7 @@ use object_store::path::Path;
 
 use crate::again::reread;
 use crate::documents::SetDocument;
-use crate::entry::{FORMAT, add_all, decode_document, encode_document};
+use crate::entry::{FORMAT, add_all, decode_small, encode_document};
 use crate::holdings::Holdings;
 use crate::lost::remove_all;
 use crate::settle::{self, Settled};
@@ -57,7 +57,7 @@ pub(crate) async fn read_set(store: &Store, layout: &Layout) -> Result<Option<(S
     let key = layout.set_document();
     reread(async || {
         let Some(bytes) = store.get(&key).await? else { return Ok(None) };
-        let document: SetDocument = decode_document(&store.show(&key), &bytes)?;
+        let document: SetDocument = decode_small(&store.show(&key), &bytes)?;
         Ok(Some((document, Digest::of(&bytes))))
     })
     .await

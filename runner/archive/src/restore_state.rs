@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::END;
 use crate::entry::{FORMAT, decode_document, encode_document};
-use crate::json_fault::json_fault;
 use crate::layout::{claim_folder, offset_run_folder, restore_folder};
 use crate::long_document::LongDocument;
 use crate::settle::{self, Settled};
@@ -17,13 +16,13 @@ use crate::store::Store;
 use crate::{ArchiveError, Digest};
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct Document<T> {
     format: u32,
     n: u64,
     /// Random text of the attempt that wrote it.
     nonce: String,
     previous: Option<Digest>,
-    content: serde_json::Value,
+    content: T,
 }
 
 /// The numbered documents of one restore, or of one claim.
@@ -91,10 +90,9 @@ impl RestoreJournal {
         }
         let Some((number, bytes)) = newest else { return Ok((journal, None)) };
         let shown = store.show(&journal.key(number));
-        let document: Document = decode_document(&shown, &bytes)?;
+        let document: Document<T> = decode_document(&shown, &bytes)?;
         journal.last = Some((number, Digest::of(&bytes)));
-        let content = serde_json::from_value(document.content);
-        Ok((journal, Some(content.map_err(|error| ArchiveError::damaged(shown, json_fault(&error)))?)))
+        Ok((journal, Some(document.content)))
     }
 
     fn key(&self, number: u64) -> Path {
@@ -118,7 +116,7 @@ impl RestoreJournal {
             n: number,
             nonce: self.nonce.clone(),
             previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
-            content: serde_json::to_value(content).map_err(ArchiveError::unencodable)?,
+            content,
         };
         let bytes = encode_document(&document)?;
         let key = self.key(number);

@@ -1,5 +1,8 @@
 //! Committed offsets of consumer groups that were saved before a run changed them: documents that are created, never changed,
-//! and deleted when they are older than was asked for. Nothing here knows what they say.
+//! and deleted when they are over. Until when each is kept says the name of an empty object beside it, its mark: nobody has to
+//! open them. Nothing here knows what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -9,11 +12,23 @@ use crate::layout::saved_offsets_folder;
 use crate::settle;
 use crate::store::Store;
 
+/// Between the name of saved offsets and the stamp of a mark.
+const MARK: &str = ".until-";
+
 /// The saved offsets of the groups of one cluster.
 #[derive(Debug, Clone)]
 pub struct SavedOffsets {
     store: Store,
     folder: String,
+}
+
+/// What stands under one name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavedName {
+    /// Whether the offsets themselves are there.
+    pub is_there: bool,
+    /// Their marks: stamps.
+    pub marks: BTreeSet<String>,
 }
 
 impl SavedOffsets {
@@ -50,15 +65,41 @@ impl SavedOffsets {
         self.store.show(&self.key(id))
     }
 
-    /// Names of all, in their order.
+    /// What is there, by name.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn ids(&self) -> Result<Vec<String>, ArchiveError> {
-        let names = self.store.objects(&Path::from(self.folder.as_str())).await?;
-        let mut ids: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(".json")).map(str::to_owned).collect();
-        ids.sort();
-        Ok(ids)
+    pub async fn names(&self) -> Result<BTreeMap<String, SavedName>, ArchiveError> {
+        let mut out: BTreeMap<String, SavedName> = BTreeMap::new();
+        for object in self.store.objects(&Path::from(self.folder.as_str())).await? {
+            if let Some((id, stamp)) = object.rsplit_once(MARK) {
+                out.entry(id.to_owned()).or_default().marks.insert(stamp.to_owned());
+            } else if let Some(id) = object.strip_suffix(".json") {
+                out.entry(id.to_owned()).or_default().is_there = true;
+            }
+        }
+        Ok(out)
+    }
+
+    fn mark_key(&self, id: &str, stamp: &str) -> Path {
+        Path::from(format!("{}/{id}{MARK}{stamp}", self.folder))
+    }
+
+    /// Marks the offsets with this (checked) name. Marking twice is marking once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mark(&self, id: &str, stamp: &str) -> Result<(), ArchiveError> {
+        // Some stores take no empty objects.
+        self.store.put(&self.mark_key(id, stamp), Bytes::from_static(b"{}").into()).await
+    }
+
+    /// Takes a mark away.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unmark(&self, id: &str, stamp: &str) -> Result<(), ArchiveError> {
+        self.store.delete(self.mark_key(id, stamp).as_ref()).await
     }
 
     /// Deletes the offsets with this name.
@@ -88,8 +129,13 @@ mod tests {
         assert_eq!(one.read("before-1").await.unwrap().as_deref(), Some(&b"{}"[..]));
         assert_eq!(two.read("before-1").await.unwrap(), None);
         one.save("before-0", b"{}".to_vec()).await.unwrap();
-        assert_eq!(one.ids().await.unwrap(), ["before-0", "before-1"]);
+        one.mark("before-1", "20261130-000000").await.unwrap();
+        one.mark("before-1", "20261130-000000").await.unwrap();
         one.delete("before-1").await.unwrap();
-        assert_eq!((one.ids().await.unwrap(), two.ids().await.unwrap().len()), (vec!["before-0".to_owned()], 0));
+        let found = one.names().await.unwrap();
+        assert_eq!(found["before-0"], SavedName { is_there: true, marks: BTreeSet::new() });
+        assert_eq!(found["before-1"], SavedName { is_there: false, marks: ["20261130-000000".to_owned()].into() });
+        one.unmark("before-1", "20261130-000000").await.unwrap();
+        assert_eq!((one.names().await.unwrap().len(), two.names().await.unwrap().len()), (1, 0));
     }
 }

@@ -43,6 +43,11 @@ columns! {
         largest_batch: u64 = "largestBatch",
         /// Where the run that moved it was to read to; [`UNKNOWN_TARGET`] when no run said so.
         target: i64 = "target" or UNKNOWN_TARGET,
+        /// Of `committed`, what later timelines replaced: a reader of the newest one does not see it. Releases that did not
+        /// count it say 0.
+        replaced: u64 = "replaced" or 0,
+        /// The same of `bytes`.
+        replaced_bytes: u64 = "replacedBytes" or 0,
     }
 }
 
@@ -65,7 +70,42 @@ impl PartitionState {
             max_timestamp: 0,
             largest_batch: 0,
             target: UNKNOWN_TARGET,
+            replaced: 0,
+            replaced_bytes: 0,
         }
+    }
+
+    /// Committed records that a recovery point has of it: each offset counts once, however often it was read.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.committed.saturating_sub(self.replaced)
+    }
+
+    /// Decompressed bytes that a recovery point has of it.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.replaced_bytes)
+    }
+
+    /// What later timelines replaced of it from now on.
+    pub fn replace(&mut self, by: Replaced) {
+        (self.replaced, self.replaced_bytes) = (by.records, by.bytes);
+    }
+}
+
+/// Committed records and bytes of a partition that no reader of its newest timeline sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Committed records.
+    pub records: u64,
+    /// Decompressed bytes of batches of which nothing is left.
+    pub bytes: u64,
+}
+
+impl Replaced {
+    pub(crate) fn add(&mut self, records: u64, bytes: u64) {
+        self.records = self.records.saturating_add(records);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use self::source::Source;
 use crate::answer::RANGE_IGNORED;
-use crate::limit::LIMIT;
+use crate::limit::readable;
 use crate::uploads::Uploads;
 use crate::{ArchiveError, classify};
 
@@ -144,16 +144,16 @@ impl Store {
     /// When the store fails.
     pub async fn get(&self, key: &Path) -> Result<Option<Bytes>, ArchiveError> {
         let fail = |error: object_store::Error| ArchiveError::store("read", self.show(key), &error);
-        let path = self.path(key);
+        let (path, most) = (self.path(key), readable());
         let read = async || {
             let found = self.inner.get(&path).await?;
             // What is read at once is a document.
-            if found.meta.size > LIMIT as u64 { Ok(Err(found.meta.size)) } else { found.bytes().await.map(Ok) }
+            if found.meta.size > most as u64 { Ok(Err(found.meta.size)) } else { found.bytes().await.map(Ok) }
         };
         match self.again(read).await {
             Ok(Ok(bytes)) => Ok(Some(bytes)),
             Ok(Err(size)) => {
-                let reason = format!("it has {size} bytes, and at most {LIMIT} are read");
+                let reason = format!("it has {size} bytes, and at most {most} are read");
                 Err(ArchiveError::damaged(self.show(key), reason))
             }
             Err(error) if is_absent(&error) => Ok(None),

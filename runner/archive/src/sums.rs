@@ -3,11 +3,11 @@
 //! A writer that loses a row, or counts what it did not store, is found by this, whoever looks: the writer before it
 //! seals, `verify`, and a restore before it writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::entry::{Gap, HeldBack, Seal, SegmentRow};
+use crate::entry::{Gap, Seal, SegmentRow};
 use crate::state::{PartitionState, UNKNOWN_TARGET};
 
 /// What rows hold of one partition, all its timelines together.
@@ -44,6 +44,8 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
         let end = lost.entry((gap.topic, gap.partition)).or_insert(gap.to);
         *end = gap.to.max(*end);
     }
+    let waiting: HashSet<(&str, i32, i64)> =
+        seal.held_back.iter().map(|held| (held.topic.as_str(), held.partition, held.from)).collect();
     let mut out = Vec::new();
     for row in &seal.partitions {
         let Some(topic) = seal.topics.get(row.topic as usize) else {
@@ -53,12 +55,10 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
         let place = format!("{}/{}", topic.name, row.partition);
         let held = left.remove(&(topic.id, row.partition)).unwrap_or_default();
         out.extend(difference(&place, held, row));
-        let waits =
-            |held: &&HeldBack| held.topic == topic.name && (held.partition, held.from) == (row.partition, row.next);
         if row.target != UNKNOWN_TARGET
             && row.next < row.target
             && topic.live
-            && !seal.held_back.iter().any(|held| waits(&held))
+            && !waiting.contains(&(topic.name.as_str(), row.partition, row.next))
         {
             out.push(format!(
                 "{place} ends at {}, before {}, where it was to be read to, and nothing says what kept the rest out",
@@ -141,7 +141,7 @@ impl Ledger {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::entry::{Owner, SideRef, empty_row};
+    use crate::entry::{HeldBack, Owner, SideRef, empty_row};
     use crate::reason::{GapReason, HeldReason};
     use crate::{Digest, TopicState};
 
@@ -221,6 +221,28 @@ mod tests {
         assert_eq!(differences(&sums, &[], &seal).len(), 1, "another place");
         seal.held_back = vec![held(10)];
         assert!(differences(&sums, &[], &seal).is_empty());
+    }
+
+    /// All brokers were away: each partition was held back.
+    #[test]
+    #[allow(clippy::disallowed_methods)] // it looks at a clock of its own
+    fn a_hundred_thousand_partitions_that_wait_are_compared_at_once() {
+        let count = 100_000;
+        let row = |partition| PartitionState { target: 20, partition, ..PartitionState::new(partition, 0) };
+        let mut seal = seal((0..count).map(row).collect());
+        let held = |partition| HeldBack {
+            topic: "t".into(),
+            partition,
+            from: 0,
+            to: 20,
+            reason: HeldReason::Unavailable,
+            producer_id: None,
+            age_ms: None,
+        };
+        seal.held_back = (0..count).rev().map(held).collect();
+        let since = std::time::Instant::now();
+        assert!(differences(&Sums::default(), &[], &seal).is_empty());
+        assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
     }
 
     #[test]

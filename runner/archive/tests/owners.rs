@@ -4,7 +4,7 @@
 
 mod made;
 
-use archive::{ArchiveError, Catalog, LastFull, Layout, Owner, check_owner, check_set_owner, find};
+use archive::{ArchiveError, Catalog, LastFull, Layout, Owner, Point, check_owner, check_set_owner, find};
 use contract::{Code, SetOwner};
 use made::{Made, SET, stamp};
 
@@ -97,4 +97,19 @@ async fn a_set_that_was_adopted_is_its_new_owners_with_all_its_points() {
     assert!(check_owner(&made.store, &layout, first, &expect(Some("new"), Some("rebuilt"))).await.is_err());
     check_set_owner(&made.store, &layout, &expect(Some("new"), None)).await.unwrap();
     assert!(check_set_owner(&made.store, &layout, &expect(Some("ns"), None)).await.is_err());
+}
+
+#[tokio::test]
+async fn the_seal_of_a_loaded_point_is_read_once() {
+    let made = Made::new();
+    made.points(1).await;
+    let counted = made.counted(std::time::Duration::ZERO);
+    let layout = Layout::new(SET);
+    let seal = Catalog::new(made.store.clone()).seal(SET, &stamp(0)).await.unwrap().unwrap().n;
+    let point = Point::load(&counted.store, &layout, seal).await.unwrap();
+    assert!(counted.take() > 0);
+    point.check_owner(&expect(None, None)).await.unwrap();
+    assert_eq!(counted.take(), 0);
+    let error = point.check_owner(&SetOwner { name: "payments".into(), ..expect(None, None) }).await.unwrap_err();
+    assert_eq!(error.code(), Code::ForeignOwner, "{error}");
 }

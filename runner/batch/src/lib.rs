@@ -43,6 +43,9 @@ pub use outgoing::{Outgoing, Producer};
 pub use pieces::Pieces;
 pub use raw::RawBatch;
 pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
-pub use restore::{OffsetHeaders, Selected, Window, can_copy, encode_selected, halve, select_records};
+pub use restore::{
+    ORIGINAL_OFFSET, ORIGINAL_TIMESTAMP, OffsetHeaders, Selected, Window, can_copy, encode_selected, halve,
+    select_records,
+};
 pub use split::{Damage, ORDER, Split, split, split_sound};
 pub use stream::{RecordPlace, RecordStream, places};

@@ -46,6 +46,11 @@ impl Window {
 /// About what a record's length, deltas and offset headers take.
 const RECORD_EXTRA: usize = 96;
 
+/// Key of the header with a record's offset in the source, as eight bytes, the lowest first.
+pub const ORIGINAL_OFFSET: &[u8] = b"x-original-offset";
+/// Key of the header behind it, with the record's timestamp in the source.
+pub const ORIGINAL_TIMESTAMP: &[u8] = b"x-original-timestamp";
+
 /// The headers that a restore appends to every record.
 #[derive(Debug, Clone, Copy)]
 pub struct OffsetHeaders<'a> {
@@ -211,8 +216,8 @@ fn push_record(
     let offset = selected.offset.to_le_bytes();
     let timestamp = selected.timestamp.to_le_bytes();
     let own = [
-        Header { key: b"x-original-offset", value: Some(&offset) },
-        Header { key: b"x-original-timestamp", value: Some(&timestamp) },
+        Header { key: ORIGINAL_OFFSET, value: Some(&offset) },
+        Header { key: ORIGINAL_TIMESTAMP, value: Some(&timestamp) },
         Header { key: b"x-source-cluster", value: headers.source_cluster.map(str::as_bytes) },
     ];
     let wanted = if headers.source_cluster.is_some() { &own[..] } else { own.get(..2).unwrap_or_default() };

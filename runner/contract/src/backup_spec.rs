@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::RateLimit;
+use crate::paths;
 use crate::selection::PatternSyntax;
 
 /// A backup run. Sizes are bytes.
@@ -230,8 +231,10 @@ impl BackupSpec {
                 "must be set in a continuous backup: each checkpoint makes a recovery point".into(),
             );
         }
-        if self.checkpoint_folder.as_deref() == Some("") {
-            say("checkpointFolder", "must not be empty; leave the field out".into());
+        if let Some(folder) = &self.checkpoint_folder
+            && let Err(rule) = paths::check_below(folder)
+        {
+            say("checkpointFolder", format!("is {folder:?}; it {rule}"));
         }
         if self.source_cluster_id.as_deref() == Some("") {
             say("sourceClusterId", "must not be empty; leave the field out".into());

@@ -32,7 +32,7 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckLine {
-    /// `kafka`, `storage`, `stateStorage` or `restore`: what of the specification it is about.
+    /// `kafka`, `storage`, `stateStorage`, `savedOffsets`, `mapping` or `checkpoint`: what of the specification it is about.
     pub part: String,
     /// What was tried.
     pub check: String,

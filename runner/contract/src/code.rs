@@ -74,7 +74,7 @@ codes! {
     TlsFailed = "KB2003", Final, "the TLS connection could not be made",
         "The broker's certificate is not trusted by the CA given, does not cover the host name, or the broker refused the client certificate. Check tls.caFile, tls.certificateFile and the listener's names.";
     NotAuthorized = "KB2004", Final, "the broker's access rules forbid this",
-        "Backup needs Describe, DescribeConfigs and Read on topics and Describe on groups; restore needs Create, Write, Alter, AlterConfigs and Describe on topics and Write on its transactional id. The message names the resource.";
+        "Backup needs Describe, DescribeConfigs and Read on topics, and Describe and DescribeConfigs on groups; restore needs Create, Write, Alter, AlterConfigs and Describe on topics and Write on its transactional id. The message names the resource.";
     UnknownTopic = "KB2005", Final, "a topic that the specification names does not exist",
         "A topic without wildcards must exist, so that a typing error cannot pass as an empty backup. Correct the name, or use a pattern if it may be absent.";
     NoTopicMatched = "KB2006", Final, "no topic matched the patterns",
@@ -100,7 +100,7 @@ codes! {
     GroupIsLive = "KB2016", Final, "a consumer group has members",
         "The committed offsets of a group that is consuming are not changed: its members would overwrite them, or skip and repeat records. The message names the members with client id and host. Stop the consumers and run again, or leave the group out.";
     OffsetsNotCommitted = "KB2017", Final, "committed offsets of consumer groups are not as they should be",
-        "The message names groups and partitions: their commit was refused, or somebody committed another offset meanwhile. After a restore, all records are there. Stop the consumers of those groups and run again: it only does what is left.";
+        "The message names groups and partitions: their commit was refused or would be (metadata that is longer than the target takes), or somebody committed another offset meanwhile. After a restore, all records are there, unless the message says that nothing was written. Stop the consumers of those groups and run again: it only does what is left.";
     UnknownGroup = "KB2018", Final, "a consumer group that the specification names is not there",
         "A restore: the recovery point does not have the committed offsets that were asked for; the group's name is not there, its offsets could not be read when the backup was made, or the backup was made without consumerGroupSnapshot. A reset: the cluster has no such group. A rollback: it is not among the groups whose offsets were saved. Nothing was written. Compare the names with what is there.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",

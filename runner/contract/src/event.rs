@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, GroupChange, MemberChange, PointLine};
+use crate::{Failure, GroupChange, MemberChange, OffsetsBefore, PointLine};
 
 /// One event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -171,6 +171,11 @@ pub enum EventKind {
         /// What it holds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         made: Option<Box<PointLine>>,
+    },
+    /// What consumer groups have committed is saved, before it is changed.
+    OffsetsSaved {
+        /// Where.
+        before: OffsetsBefore,
     },
     /// Lines of the output were dropped, because nobody read them in time. Numbers of events are missing.
     Dropped {

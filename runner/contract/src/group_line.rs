@@ -12,7 +12,8 @@ pub struct OffsetsBefore {
     pub at: String,
     /// Where they lie.
     pub path: String,
-    /// Until when they are kept for certain (RFC 3339); absent: for ever.
+    /// Until when they are kept for certain (RFC 3339), so many hours after the end of the run; absent: for ever, or the run is not
+    /// over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }
@@ -38,6 +39,9 @@ pub struct GroupLine {
     /// Offsets that a rollback deletes, because the group had none there before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<DeletedOffset>,
+    /// Configs of the group itself (KIP-848) that a restore sets, or a rollback puts back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<ConfigLine>,
     /// Committed offsets of topics and partitions that the run does not have: they are left alone.
     #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub elsewhere: u64,
@@ -61,6 +65,31 @@ pub struct DeletedOffset {
     pub reason: Option<String>,
 }
 
+/// A config of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigLine {
+    /// Its name.
+    pub name: String,
+    /// The value to set; absent: the group's own value is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// What was set on the group before; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Why it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ConfigLine {
+    /// A config that is not set yet.
+    #[must_use]
+    pub fn planned(name: String, value: Option<String>) -> Self {
+        Self { name, value, before: None, reason: None }
+    }
+}
+
 /// What became of a consumer group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +98,8 @@ pub enum GroupOutcome {
     Planned,
     /// Its offsets are committed, and were read back.
     Committed,
+    /// It has no offset that the run changes: nothing was done.
+    NoOffsets,
     /// They are not, or not all.
     Failed,
     /// They are what they were before the run, because the run failed.

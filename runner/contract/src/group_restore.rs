@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::shared_targets;
 use crate::offset_saving::OffsetSaving;
 use crate::selection::{PatternSyntax, Selection};
 
@@ -68,15 +69,11 @@ impl GroupRestore {
         if self.saving.skip && self.roll_back_on_failure {
             out.push(("rollBackOnFailure".into(), "needs saved offsets; remove saving.skip, or this".into()));
         }
-        let mut targets = BTreeMap::new();
-        for (source, target) in &self.mapping {
-            if target.is_empty() {
-                out.push((format!("mapping.{source}"), "is empty; write the id of a group".into()));
-            }
-            if let Some(other) = targets.insert(target, source) {
-                let rule = format!("is {target:?}, which {other:?} maps to as well; target groups must differ");
-                out.push((format!("mapping.{source}"), rule));
-            }
+        for (source, target, rule) in shared_targets(&self.mapping) {
+            out.push((format!("mapping.{source}"), format!("is {target:?}; {rule}")));
+        }
+        for (source, _) in self.mapping.iter().filter(|(_, target)| target.is_empty()) {
+            out.push((format!("mapping.{source}"), "is empty; write the id of a group".into()));
         }
     }
 }

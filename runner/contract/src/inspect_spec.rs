@@ -29,6 +29,9 @@ pub struct InspectSpec {
     /// The run whose connections are checked; then nothing of the archive is answered for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Box<RunSpec>>,
+    /// The run whose brokers may be asked where consumer groups stand now; absent: nobody asks them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Box<RunSpec>>,
     /// BLAKE3-256 of the token that every question must carry, 64 hexadecimal digits.
     pub token_digest: String,
     /// Whether what records hold may be shown.
@@ -44,7 +47,8 @@ impl InspectSpec {
         if self.format_version != FORMAT_VERSION {
             return Some(format!("formatVersion is {}; this release reads {FORMAT_VERSION}", self.format_version));
         }
-        if let Some(finding) = self.check.as_ref().and_then(|run| run.findings().into_iter().next()) {
+        let runs = self.check.iter().chain(&self.source);
+        if let Some(finding) = runs.flat_map(|run| run.findings()).next() {
             return Some(finding.to_string());
         }
         if let Some((field, rule)) = self.storage.findings().first() {

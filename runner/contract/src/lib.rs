@@ -14,6 +14,7 @@ pub mod code;
 pub mod crash;
 pub mod names;
 pub mod odd;
+mod paths;
 pub mod tls_words;
 pub mod waits;
 pub mod words;
@@ -57,7 +58,9 @@ pub use endpoint::{
     ConnectionSpec, KafkaSpec, OPEN_PASSWORD, OPEN_PASSWORD_FIX, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec,
 };
 pub use event::{Bound, Event, EventKind, OutputStream, Pace};
-pub use group_line::{DeletedOffset, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset};
+pub use group_line::{
+    ConfigLine, DeletedOffset, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset,
+};
 pub use group_restore::GroupRestore;
 pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};

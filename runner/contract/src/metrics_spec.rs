@@ -39,8 +39,13 @@ impl MetricsSpec {
             out.push(("bindAddress", format!("is {:?}; must be an IP address", self.bind_address)));
         }
         let plain = self.path.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.".contains(c));
-        if !self.path.starts_with('/') || !plain || ["/", "/healthz", "/readyz"].contains(&self.path.as_str()) {
-            let rule = format!("is {:?}; must begin with / and be neither / nor /healthz nor /readyz", self.path);
+        let leads_up = self.path.split('/').any(|part| part == "..");
+        let taken = ["/", "/healthz", "/readyz"].contains(&self.path.as_str());
+        if !self.path.starts_with('/') || !plain || leads_up || taken {
+            let rule = format!(
+                "is {:?}; must begin with /, be neither / nor /healthz nor /readyz, and not have '..' as a part",
+                self.path
+            );
             out.push(("path", rule));
         }
         if self.update_interval_ms == 0 {

@@ -1,5 +1,7 @@
 //! Grammar of names that become parts of object keys or go to a broker.
 
+use std::collections::BTreeMap;
+
 /// Longest name of a backup set or restore, that of a Kubernetes object.
 pub const MAX_NAME: usize = 253;
 
@@ -12,6 +14,23 @@ pub const INTERNAL_TOPICS: [&str; 4] =
 #[must_use]
 pub fn is_internal_topic(name: &str) -> bool {
     INTERNAL_TOPICS.contains(&name)
+}
+
+/// What is wrong with a target that `other` has already: what goes there from both would be mixed.
+#[must_use]
+pub fn shared_target(other: &str) -> String {
+    format!("{other:?} is mapped to it as well; targets must differ")
+}
+
+/// Sources of a mapping whose target a source before them has already, with the target and what is wrong with it.
+#[must_use]
+pub fn shared_targets(mapping: &BTreeMap<String, String>) -> Vec<(&str, &str, String)> {
+    let mut known = BTreeMap::new();
+    let twice = mapping.iter().filter_map(|(source, target)| {
+        let other: &String = known.insert(target, source)?;
+        Some((source.as_str(), target.as_str(), shared_target(other)))
+    });
+    twice.collect()
 }
 
 /// What C libraries say of a host name that does not exist (`EAI_NONAME`, `EAI_NODATA`): glibc, musl, macOS. The standard
@@ -105,6 +124,16 @@ pub fn is_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_target_has_two_sources() {
+        let of =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+        assert_eq!(shared_targets(&of(&[("a", "x"), ("b", "y")])), []);
+        let rule = |other: &str| format!("{other:?} is mapped to it as well; targets must differ");
+        let three = of(&[("a", "x"), ("b", "x"), ("c", "x")]);
+        assert_eq!(shared_targets(&three), [("b", "x", rule("a")), ("c", "x", rule("b"))]);
+    }
 
     #[test]
     fn addresses_of_brokers_say_their_right_form() {

@@ -15,8 +15,8 @@ pub struct OffsetSaving {
     /// Do not save them: they cannot be put back then.
     #[serde(default)]
     pub skip: bool,
-    /// Hours for which they are kept; 1 to 87600. The next run that saves offsets of this cluster in the same storage deletes
-    /// what is older. Kept for ever when absent.
+    /// Hours for which they are kept after the end of the run; 1 to 87600. The next run that saves offsets of this cluster in the
+    /// same storage deletes what is over. Kept for ever when absent, and while the run is not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_hours: Option<u32>,
     /// Where they are saved; beside the state of the run when absent.

@@ -1,6 +1,8 @@
 //! Runs that change committed offsets of consumer groups and no records: a reset, and a rollback to offsets that were saved
 //! before.
 
+use std::collections::HashSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -151,10 +153,11 @@ fn object_path(field: &str, path: &str, out: &mut Vec<(String, String)>) {
 
 /// Names are there, and each once.
 fn names(field: &str, names: &[String], out: &mut Vec<(String, String)>) {
+    let mut known = HashSet::new();
     for (number, name) in names.iter().enumerate() {
         if name.is_empty() {
             out.push((format!("{field}[{number}]"), "is empty; write a name".into()));
-        } else if names.iter().take(number).any(|other| other == name) {
+        } else if !known.insert(name.as_str()) {
             out.push((format!("{field}[{number}]"), format!("is {name:?} a second time; remove it")));
         }
     }

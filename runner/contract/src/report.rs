@@ -33,6 +33,9 @@ pub struct Lengths {
     /// Of those of `positions` that failed.
     #[serde(default)]
     pub failed_positions: u64,
+    /// Of those of `positions` that are committed and were read back; absent where an older release wrote the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed_positions: Option<u64>,
 }
 
 /// What a run did.
@@ -158,6 +161,7 @@ impl Report {
         for group in &mut cut.positions {
             group.offsets.clear();
             group.deleted.clear();
+            group.configs.clear();
             group.reason = group.reason.as_deref().map(|reason| shorten(reason, 200));
         }
         cut.unreadable.truncate(3);
@@ -189,7 +193,8 @@ impl Report {
     /// How many gaps, warnings and the like there are, also in a report that was shortened.
     #[must_use]
     pub fn lengths(&self) -> Lengths {
-        self.shortened.unwrap_or(Lengths {
+        let groups = |outcome| self.positions.iter().filter(|group| group.outcome == outcome).count() as u64;
+        self.shortened.unwrap_or_else(|| Lengths {
             warnings: self.warnings.len() as u64,
             gaps: self.gaps.len() as u64,
             timelines: self.timelines.len() as u64,
@@ -197,8 +202,8 @@ impl Report {
             members: self.members.len() as u64,
             groups: self.groups.len() as u64,
             positions: self.positions.len() as u64,
-            failed_positions: self.positions.iter().filter(|group| group.outcome == GroupOutcome::Failed).count()
-                as u64,
+            failed_positions: groups(GroupOutcome::Failed),
+            committed_positions: Some(groups(GroupOutcome::Committed)),
         })
     }
 }

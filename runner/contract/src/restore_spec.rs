@@ -110,6 +110,10 @@ pub struct RestoreSpec {
     /// Print the plan and write nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// Why the restore failed: this run goes on with nothing, and puts back the committed offsets that it changed before. Needs
+    /// `groups`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_offsets: Option<String>,
 }
 
 /// What a restore does with target topics that hold records.
@@ -136,6 +140,9 @@ pub enum Risk {
     /// Restoring the set of another resource, or of another source cluster, than `backupRef` (`owner` in a run
     /// specification) names.
     OtherOwner,
+    /// Committing offsets without the metadata of their commits where it is longer than the target takes
+    /// (`offset.metadata.max.bytes` of its brokers).
+    LongMetadata,
 }
 
 /// What a finished restore does when there is a newer recovery point.
@@ -249,7 +256,9 @@ impl RestoreSpec {
         if let Err(error) = crate::Selection::new(&self.topics, &self.exclude, self.pattern_syntax) {
             say("topics".into(), error);
         }
-        let mut targets = BTreeMap::new();
+        for (source, target, rule) in names::shared_targets(&self.topic_mapping) {
+            say(format!("topicMapping.{source}"), format!("is {target:?}; {rule}"));
+        }
         for (source, target) in &self.topic_mapping {
             if let Err(rule) = names::check_topic(target) {
                 say(format!("topicMapping.{source}"), format!("is {target:?}; {rule}"));
@@ -257,12 +266,6 @@ impl RestoreSpec {
             if names::is_internal_topic(target) {
                 let rule = "which is Kafka's own: brokers take no records for it from outside; choose another name";
                 say(format!("topicMapping.{source}"), format!("is {target:?}, {rule}"));
-            }
-            if let Some(other) = targets.insert(target, source) {
-                say(
-                    format!("topicMapping.{source}"),
-                    format!("is {target:?}, which {other:?} maps to as well; targets must differ"),
-                );
             }
         }
         for (source, target) in self.partition_mapping.iter().filter(|(source, target)| **source < 0 || **target < 0) {
@@ -283,6 +286,9 @@ impl RestoreSpec {
         }
         for (field, rule) in self.state_storage.iter().flat_map(StoreSpec::findings) {
             say(format!("stateStorage.{field}"), rule);
+        }
+        if self.undo_offsets.is_some() && self.groups.is_none() {
+            say("undoOffsets".into(), "needs groups: without them no committed offsets are changed".into());
         }
         let mut found = Vec::new();
         self.groups.iter().for_each(|groups| groups.check(&mut found));
@@ -322,6 +328,13 @@ mod tests {
         let found = findings(r#"{"topicMapping": {"a": "__consumer_offsets", "b": "__own"}}"#);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("topicMapping.a ") && found[0].contains("Kafka's own"), "{found:?}");
+    }
+
+    #[test]
+    fn an_undo_needs_groups() {
+        let found = findings(r#"{"undoOffsets": "away"}"#);
+        assert!(found.len() == 1 && found[0].starts_with("undoOffsets needs groups"), "{found:?}");
+        assert!(findings(r#"{"undoOffsets": "away", "groups": {"commit": true}}"#).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::allowed::{AllowedEndpoints, outside};
 use crate::names;
 use crate::odd;
+use crate::paths;
 use crate::stamp::split_point;
 use crate::{
     BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, OffsetResetSpec, OffsetRollbackSpec, ResetTo, RestoreSpec,
@@ -240,19 +241,7 @@ impl RunSpec {
     /// Those among them that are for the brokers.
     #[must_use]
     pub fn kafka_secret_files(&self) -> Vec<&str> {
-        let mut files = Vec::new();
-        if let Some(tls) = &self.kafka.tls {
-            files.extend(
-                [&tls.ca_file, &tls.certificate_file, &tls.key_file, &tls.key_password_file]
-                    .into_iter()
-                    .flatten()
-                    .map(String::as_str),
-            );
-        }
-        if let Some(sasl) = &self.kafka.sasl {
-            files.extend([sasl.username_file.as_str(), sasl.password_file.as_str()]);
-        }
-        files
+        kafka_files(&self.kafka).into_iter().map(|(_, file)| file).collect()
     }
 
     /// The JSON schema of this document.
@@ -266,7 +255,30 @@ fn push(out: &mut Vec<SpecFinding>, field: &str, rule: impl Into<String>) {
     out.push(SpecFinding { field: field.into(), rule: rule.into() });
 }
 
+/// Files with secrets for the brokers, with their fields.
+fn kafka_files(kafka: &KafkaSpec) -> Vec<(&'static str, &str)> {
+    let tls = kafka.tls.iter().flat_map(|tls| {
+        [
+            ("kafka.tls.caFile", &tls.ca_file),
+            ("kafka.tls.certificateFile", &tls.certificate_file),
+            ("kafka.tls.keyFile", &tls.key_file),
+            ("kafka.tls.keyPasswordFile", &tls.key_password_file),
+        ]
+    });
+    let mut files: Vec<_> = tls.filter_map(|(field, file)| Some((field, file.as_deref()?))).collect();
+    if let Some(sasl) = &kafka.sasl {
+        files.push(("kafka.sasl.usernameFile", sasl.username_file.as_str()));
+        files.push(("kafka.sasl.passwordFile", sasl.password_file.as_str()));
+    }
+    files
+}
+
 fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
+    for (field, file) in kafka_files(kafka) {
+        if let Err(rule) = paths::check_file(file) {
+            push(out, field, format!("is {file:?}; it {rule}"));
+        }
+    }
     if kafka.bootstrap_servers.is_empty() {
         push(out, "kafka.bootstrapServers", "must name at least one host:port");
     }

@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::paths;
 use crate::store_address::{
     Bearer, authority, broken_rule, bucket_address, check_bucket, check_prefix, check_region, foreign_to_identity,
     shown, takes_bucket_in_host,
@@ -201,7 +202,12 @@ impl StoreSpec {
     /// Paths of all files with secrets.
     #[must_use]
     pub fn secret_files(&self) -> Vec<&str> {
-        let authority = self.tls().map(|tls| tls.ca_file.as_str());
+        self.files().into_iter().map(|(_, file)| file).collect()
+    }
+
+    /// The same with their fields.
+    fn files(&self) -> Vec<(&'static str, &str)> {
+        let authority = self.tls().map(|tls| ("tls.caFile", tls.ca_file.as_str()));
         self.credential_files().into_iter().chain(authority).collect()
     }
 
@@ -214,27 +220,33 @@ impl StoreSpec {
         }
     }
 
-    fn credential_files(&self) -> Vec<&str> {
+    fn credential_files(&self) -> Vec<(&'static str, &str)> {
         match self {
             Self::S3 {
                 credentials: Some(S3Credentials::Keys { access_key_id_file, secret_access_key_file }), ..
-            } => {
-                vec![access_key_id_file, secret_access_key_file]
+            } => vec![
+                ("credentials.keys.accessKeyIdFile", access_key_id_file.as_str()),
+                ("credentials.keys.secretAccessKeyFile", secret_access_key_file.as_str()),
+            ],
+            Self::S3 { credentials: Some(S3Credentials::SharedFile { file, .. }), .. } => {
+                vec![("credentials.shared-file.file", file.as_str())]
             }
-            Self::Azure {
-                credentials:
-                    Some(AzureCredentials::ServicePrincipal { client_id_file, tenant_id_file, client_secret_file }),
-                ..
-            } => vec![client_id_file, tenant_id_file, client_secret_file],
-            Self::S3 { credentials: Some(S3Credentials::SharedFile { file, .. }), .. }
-            | Self::Azure {
-                credentials: Some(AzureCredentials::AccountKey { file } | AzureCredentials::SasToken { file }),
-                ..
+            Self::Azure { credentials: Some(credentials), .. } => match credentials {
+                AzureCredentials::ServicePrincipal { client_id_file, tenant_id_file, client_secret_file } => vec![
+                    ("credentials.service-principal.clientIdFile", client_id_file.as_str()),
+                    ("credentials.service-principal.tenantIdFile", tenant_id_file.as_str()),
+                    ("credentials.service-principal.clientSecretFile", client_secret_file.as_str()),
+                ],
+                AzureCredentials::AccountKey { file } => vec![("credentials.account-key.file", file.as_str())],
+                AzureCredentials::SasToken { file } => vec![("credentials.sas-token.file", file.as_str())],
+                AzureCredentials::WorkloadIdentity {} => Vec::new(),
+            },
+            Self::Gcs { credentials: Some(GcsCredentials::ServiceAccount { file }), .. } => {
+                vec![("credentials.service-account.file", file.as_str())]
             }
-            | Self::Gcs { credentials: Some(GcsCredentials::ServiceAccount { file }), .. } => vec![file],
             Self::Filesystem { .. }
             | Self::S3 { credentials: None, .. }
-            | Self::Azure { credentials: None | Some(AzureCredentials::WorkloadIdentity {}), .. }
+            | Self::Azure { credentials: None, .. }
             | Self::Gcs { credentials: None, .. } => Vec::new(),
         }
     }
@@ -346,6 +358,11 @@ impl StoreSpec {
         }
         if let Err(rule) = check_prefix(self.prefix()) {
             say("prefix", format!("is {:?}; {rule}", self.prefix()));
+        }
+        for (field, file) in self.files() {
+            if let Err(rule) = paths::check_file(file) {
+                say(field, format!("is {file:?}; it {rule}"));
+            }
         }
         out
     }

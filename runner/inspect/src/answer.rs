@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use archive::{Fork, Gap, HeldBack, Problem};
-use contract::{Failure, PointLine};
+use contract::{Failure, GroupPresence, PointLine};
 use serde::{Deserialize, Serialize};
 
-use crate::Payload;
+use crate::{GroupNow, Payload, SourceNow};
 
 /// One line of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,14 @@ pub enum Answer {
     Point(PointLine),
     /// All of one recovery point.
     Detail(Box<PointDetail>),
+    /// The recovery point whose groups follow.
+    Groups(PointGroups),
+    /// A consumer group of the recovery point before.
+    Group(Group),
+    /// The source whose groups follow.
+    Source(SourceNow),
+    /// A consumer group of the source before.
+    GroupNow(GroupNow),
     /// A line of what a run said.
     Line {
         /// The line.
@@ -134,6 +142,20 @@ pub struct PartitionDetail {
     pub timeline: u32,
 }
 
+/// A recovery point, as far as its consumer groups are concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PointGroups {
+    /// Name.
+    pub name: String,
+    /// Its second (RFC 3339).
+    pub at: String,
+    /// Id of the source cluster.
+    pub cluster_id: String,
+    /// Whether groups were asked for when it was made.
+    pub has_groups: bool,
+}
+
 /// Positions of a consumer group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -146,6 +168,9 @@ pub struct Group {
     pub state: String,
     /// Positions in topic and partition order.
     pub offsets: Vec<Offset>,
+    /// Why positions are missing that the group had; absent when all are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<GroupPresence>,
 }
 
 /// A position of a group.
@@ -160,6 +185,15 @@ pub struct Offset {
     pub offset: i64,
     /// Archived committed positions end here; `None` when the partition is not in the point.
     pub end: Option<i64>,
+    /// Where the log ended then (its high watermark); `None` when the partition is not in the point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_end: Option<i64>,
+    /// Id of the topic; `None` when the partition is not in the point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_id: Option<String>,
+    /// From here to `end` each offset is a record that consumers see; `None` where that is not known, or not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_holes_from: Option<i64>,
 }
 
 /// A record.

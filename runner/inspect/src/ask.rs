@@ -1,10 +1,10 @@
 //! Asking a store.
 
 use archive::Store;
-use contract::SetOwner;
+use contract::{Code, Failure, SetOwner};
 
 use crate::replies::Replies;
-use crate::{Answer, Question, detail, log, owned, peek, points, verify};
+use crate::{Answer, Question, detail, groups, log, owned, peek, points, verify};
 
 /// Answers a question; a failure is its last answer. Sets of another owner than `owner`, when one is named, are not
 /// answered for.
@@ -14,6 +14,11 @@ pub async fn ask(store: &Store, question: &Question, owner: Option<&SetOwner>, m
             points::points(store, name.as_deref(), since.as_deref(), owner, &mut replies).await
         }
         Question::Point { name } => detail::detail(store, name, owner, &mut replies).await,
+        Question::Groups { name, include } => groups::groups(store, name, include, owner, &mut replies).await,
+        Question::GroupsNow { .. } => {
+            let text = "a store does not know where consumer groups stand now: ask a pod that may ask the brokers";
+            Err(Failure::new(Code::SpecInvalid, text))
+        }
         Question::Log { name, run } => log::log(store, name, run, owner, &mut replies).await,
         Question::Peek(peek) => peek::peek(store, peek, owner, &mut replies).await,
         Question::Verify { name, depth } => match owned::may_be_asked(store, name, owner).await {

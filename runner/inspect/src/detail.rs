@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use archive::{GroupSnapshot, PartitionState, Point, Store, TopicConfigs};
-use contract::{Failure, GroupPresence, SetOwner};
+use archive::{PartitionState, Point, Store, TopicConfigs};
+use contract::{Failure, SetOwner};
 use uuid::Uuid;
 
+use crate::groups::{places, positions};
 use crate::owned::owned;
 use crate::replies::Replies;
-use crate::{Answer, Group, Offset, PartitionDetail, PointDetail, TopicDetail};
+use crate::{Answer, PartitionDetail, PointDetail, TopicDetail};
 
 /// Answers with all of a point but its records.
 pub(crate) async fn detail(
@@ -47,8 +48,8 @@ pub(crate) async fn detail(
         forks: point.forks().to_vec(),
         held_back: seal.held_back.clone(),
         groups: groups.map(|groups| {
-            let ends = ends(&point);
-            groups.into_iter().map(|group| positions(&ends, group)).collect()
+            let places = places(&point);
+            groups.into_iter().map(|group| positions(&places, group)).collect()
         }),
     };
     replies.send(Answer::Detail(Box::new(detail))).await
@@ -56,14 +57,18 @@ pub(crate) async fn detail(
 
 fn topics(point: &Point, configs: &TopicConfigs, oldest: &HashMap<(Uuid, i32), i64>) -> Vec<TopicDetail> {
     let seal = &point.seal;
+    let mut of_topic: HashMap<u32, Vec<&PartitionState>> = HashMap::new();
+    for row in &seal.partitions {
+        of_topic.entry(row.topic).or_default().push(row);
+    }
     let mut topics: Vec<TopicDetail> = seal
         .topics
         .iter()
         .zip(0u32..)
         .map(|(topic, place)| {
-            let rows = seal.partitions.iter().filter(|row| row.topic == place);
+            let rows = of_topic.remove(&place).unwrap_or_default();
             let mut partitions: Vec<_> =
-                rows.map(|row| partition(row, oldest.get(&(topic.id, row.partition)).copied())).collect();
+                rows.into_iter().map(|row| partition(row, oldest.get(&(topic.id, row.partition)).copied())).collect();
             partitions.sort_by_key(|row| row.partition);
             TopicDetail {
                 name: topic.name.clone(),
@@ -84,32 +89,10 @@ fn partition(row: &PartitionState, oldest: Option<i64>) -> PartitionDetail {
         partition: row.partition,
         first: row.first,
         next: row.next,
-        records: row.committed,
-        bytes: row.bytes,
+        records: row.held(),
+        bytes: row.held_bytes(),
         oldest,
-        newest: (row.committed > 0).then_some(row.max_timestamp),
+        newest: (row.held() > 0).then_some(row.max_timestamp),
         timeline: row.timeline,
     }
-}
-
-/// Where the partitions of live topics end.
-fn ends(point: &Point) -> HashMap<(&str, i32), i64> {
-    let seal = &point.seal;
-    let live = |row: &PartitionState| seal.topics.get(row.topic as usize).filter(|topic| topic.live);
-    seal.partitions.iter().filter_map(|row| Some(((live(row)?.name.as_str(), row.partition), row.next))).collect()
-}
-
-fn positions(ends: &HashMap<(&str, i32), i64>, group: GroupSnapshot) -> Group {
-    let offsets = group.offsets.iter().map(|position| Offset {
-        topic: position.topic.clone(),
-        partition: position.partition,
-        offset: position.offset,
-        end: ends.get(&(position.topic.as_str(), position.partition)).copied(),
-    });
-    let state = match group.missing {
-        Some(GroupPresence::Forbidden) => "positions missing: the user of the backup may not describe it".to_owned(),
-        Some(GroupPresence::Unavailable) => "positions missing: its coordinator did not answer".to_owned(),
-        Some(GroupPresence::Gone) | None => group.state,
-    };
-    Group { offsets: offsets.collect(), group: group.group, kind: group.kind, state }
 }

@@ -2,13 +2,14 @@
 //!
 //! What it does: lists sets and recovery points, tells what one holds, finds records in it, verifies it. Questions and
 //! answers are plain values with a JSON form, so that they are the same whether the one who asks reads the store itself
-//! or asks a pod that may.
+//! or asks a pod that may. What a pod answers about brokers has its form here, too.
 //! What it never does: write to the store, or talk to Kafka.
 //! Data comes from an archive's store, and leaves as [`Answer`]s through a channel: whoever drops its receiver ends the
 //! work.
 //!
 //! Modules use only modules listed above them.
 
+mod now;
 mod payload;
 
 mod answer;
@@ -17,6 +18,8 @@ mod question;
 mod replies;
 
 mod owned;
+
+mod groups;
 
 mod detail;
 mod log;
@@ -29,10 +32,12 @@ mod ask;
 pub use archive::Problem;
 
 pub use answer::{
-    Answer, Group, LARGEST_RECORD, Offset, PartitionDetail, PointDetail, Record, Scanned, SetLine, TopicDetail,
-    Verified,
+    Answer, Group, LARGEST_RECORD, Offset, PartitionDetail, PointDetail, PointGroups, Record, Scanned, SetLine,
+    TopicDetail, Verified,
 };
 pub use ask::ask;
+pub use groups::selection;
+pub use now::{GroupNow, OffsetNow, SourceNow};
 pub use payload::Payload;
 pub use question::{Depth, Peek, Question};
 pub use replies::Replies;

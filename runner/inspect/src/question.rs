@@ -21,6 +21,20 @@ pub enum Question {
         /// A point, or a set: then its newest.
         name: String,
     },
+    /// Where the consumer groups of a recovery point stood.
+    Groups {
+        /// A point, or a set: then its newest.
+        name: String,
+        /// Groups by id or pattern; all when empty.
+        include: Vec<String>,
+    },
+    /// Where consumer groups stand in the source now. A pod that may ask its brokers answers.
+    GroupsNow {
+        /// The backup of that source, or one of its points.
+        name: String,
+        /// Groups by id or pattern; all when empty.
+        include: Vec<String>,
+    },
     /// What a run said, as it was kept beside its set.
     Log {
         /// A point of the run, or its set.
@@ -55,6 +69,8 @@ impl Question {
         let name = match &mut self {
             Self::Points { name, .. } => name.get_or_insert_with(String::new),
             Self::Point { name }
+            | Self::Groups { name, .. }
+            | Self::GroupsNow { name, .. }
             | Self::Log { name, .. }
             | Self::Verify { name, .. }
             | Self::Peek(Peek { name, .. }) => name,
@@ -111,6 +127,8 @@ mod tests {
         assert_eq!(point("a-b-20260101-000000").confined_to("a"), None);
         let all = Question::Points { name: None, since: None };
         assert_eq!(all.confined_to("a"), Some(Question::Points { name: Some("a".into()), since: None }));
+        let now = |name: &str| Question::GroupsNow { name: name.into(), include: Vec::new() };
+        assert_eq!((now("").confined_to("a"), now("b").confined_to("a")), (Some(now("a")), None));
         assert_eq!(Question::Peek(Peek { name: "b".into(), ..Peek::default() }).confined_to("a"), None);
     }
 }

@@ -105,7 +105,8 @@ impl Follow {
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
             let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.memory.groups));
-            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last).await }.boxed_local());
+            let epochs = positions.epochs();
+            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last, &epochs).await }.boxed_local());
         }
     }
 

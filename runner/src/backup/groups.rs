@@ -3,12 +3,14 @@
 //! A list of groups is what this user may describe, and brokers do not say what they leave out. So groups of the last
 //! recovery point that are not in the list are asked for by name: what is forbidden is a warning, what is gone a line in
 //! the report, and an empty list is only believed of a user who may see all groups.
+//!
+//! Configs that were set on groups come along. That they cannot be read keeps no positions back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use archive::{GroupPosition, GroupSnapshot, Layout, Store, newest_groups};
-use contract::{BackupSpec, Failure, GroupChange, GroupPresence};
+use contract::{BackupSpec, Code, Failure, GroupChange, GroupPresence};
 use futures::{StreamExt, TryStreamExt};
 use wire::{Cluster, CoordinatorPatience, Group, WireError, code};
 
@@ -18,6 +20,8 @@ use crate::emit::Emitter;
 const PARALLEL: usize = 8;
 /// How long a coordinator that does not answer is waited for: the data is not kept from its recovery point.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where their configs are asked for.
+const CONFIGS_PATIENCE: Duration = Duration::from_secs(5);
 /// The state of a group that was asked for by name and that no list described.
 const UNKNOWN: &str = "Unknown";
 
@@ -64,7 +68,7 @@ pub(crate) async fn snapshot(
         wanted.entry(group.group.clone()).or_insert_with(|| (unlisted(), false));
     }
     let patience = CoordinatorPatience::new(patience);
-    let groups: Vec<_> = futures::stream::iter(wanted.into_values())
+    let mut groups: Vec<_> = futures::stream::iter(wanted.into_values())
         .map(|(group, is_listed)| {
             let patience = &patience;
             async move { sort_out(&group, is_listed, cluster.group_offsets(&group, patience).await) }
@@ -78,7 +82,37 @@ pub(crate) async fn snapshot(
             "no consumer group was listed, and this user may not see all of them: brokers leave out groups that it may not Describe; grant Describe on the groups (or on the cluster)",
         );
     }
-    Ok(groups.into_iter().filter(|group| group.missing != Some(GroupPresence::Gone)).collect())
+    groups.retain(|group| group.missing != Some(GroupPresence::Gone));
+    add_configs(cluster, emitter, &mut groups).await?;
+    Ok(groups)
+}
+
+/// Adds what was set on the groups themselves, where brokers tell.
+///
+/// # Errors
+/// When the run is asked to stop.
+async fn add_configs(cluster: &Cluster, emitter: &Emitter, groups: &mut [GroupSnapshot]) -> Result<(), Failure> {
+    let is_asked = |group: &&mut GroupSnapshot| group.missing.is_none() && !group.group.is_empty();
+    let ids: Vec<_> = groups.iter_mut().filter(is_asked).map(|group| group.group.clone()).collect();
+    match cluster.group_configs(&ids, CONFIGS_PATIENCE).await {
+        Ok(None) => tracing::info!("these brokers know no configs of consumer groups: there are none to archive"),
+        Ok(Some(mut told)) => {
+            for group in groups.iter_mut() {
+                group.configs = told.configs.remove(&group.group);
+            }
+            let news = |id: &&String| emitter.is_first_refusal_of_configs(&format!("group {id}"));
+            let refused: Vec<_> = told.refused.keys().filter(news).map(String::as_str).collect();
+            if let (false, Some(error)) = (refused.is_empty(), told.refused.values().next()) {
+                emitter.warn(format!(
+                    "{}: their configs are not in the archive: {error}; grant DescribeConfigs on the groups",
+                    some(&refused)
+                ));
+            }
+        }
+        Err(error) if error.code() == Code::Interrupted => return Err(error.into()),
+        Err(error) => emitter.warn(format!("the configs of consumer groups are not in this recovery point: {error}")),
+    }
+    Ok(())
 }
 
 /// What the answer for one group means.
@@ -154,6 +188,7 @@ fn describe(group: &Group, offsets: Vec<wire::GroupOffset>) -> GroupSnapshot {
         kind: group.kind.clone(),
         state: group.state.clone(),
         offsets: offsets.into_iter().map(position).collect(),
+        configs: None,
         missing: None,
     }
 }

@@ -1,7 +1,7 @@
 //! A set whose segments are gone, for a run that may give them up: where the source's logs start decides what is read
 //! again, so the leaders are asked before the claim. What nobody tells now ends the run, and nothing was written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use archive::{
@@ -65,10 +65,13 @@ async fn starts(
     let topics = describe(cluster, names.into_iter().collect()).await?;
     let mut asked: Vec<Topic> = Vec::new();
     let mut out = BTreeMap::new();
+    let known: HashMap<&str, &Topic> = topics
+        .iter()
+        .filter(|topic| topic.error != code::UNKNOWN_TOPIC_OR_PARTITION)
+        .map(|topic| (topic.name.as_str(), topic))
+        .collect();
     for lost in lost {
-        let topic =
-            topics.iter().find(|topic| topic.name == lost.name && topic.error != code::UNKNOWN_TOPIC_OR_PARTITION);
-        let Some(topic) = topic else {
+        let Some(topic) = known.get(lost.name.as_str()).copied() else {
             out.insert((lost.topic, lost.partition), LogStart::Gone);
             continue;
         };
@@ -100,8 +103,9 @@ async fn describe(cluster: &Cluster, names: Vec<String>) -> Result<Vec<Topic>, F
         return Ok(Vec::new());
     }
     let topics = cluster.topics(Some(&names)).await?;
-    let is_there = |topic: &Topic| topic.error != code::UNKNOWN_TOPIC_OR_PARTITION;
-    if names.iter().all(|name| topics.iter().any(|topic| topic.name == *name && is_there(topic))) {
+    let is_there = |topic: &&Topic| topic.error != code::UNKNOWN_TOPIC_OR_PARTITION;
+    let there: HashSet<&str> = topics.iter().filter(is_there).map(|topic| topic.name.as_str()).collect();
+    if names.iter().all(|name| there.contains(name.as_str())) {
         return Ok(topics);
     }
     tokio::time::sleep(SECOND_LOOK).await;

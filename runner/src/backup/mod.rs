@@ -16,6 +16,9 @@ mod transactions;
 
 mod groups;
 mod members;
+
+mod stale;
+
 mod source;
 
 mod lost;

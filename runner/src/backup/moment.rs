@@ -14,6 +14,7 @@ use super::health::Health;
 use super::positions::Positions;
 use super::reader::Trouble;
 use super::source::{Marks, configs, oldest_open};
+use super::stale::{Epochs, catch_up};
 use super::{groups, select};
 use crate::emit::Emitter;
 
@@ -29,19 +30,22 @@ pub(crate) struct Look {
 /// How long a leader that does not answer is waited for: the others are not kept from their recovery point.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks.
+/// Looks; `epochs` are the newest leader epochs that are known now.
 ///
 /// # Errors
-/// When the source cannot be asked.
+/// When the source cannot be asked, or everybody who answers is behind.
 pub(crate) async fn look(
     cluster: &Cluster,
     backup: &BackupSpec,
     emitter: &Emitter,
     last_groups: &[GroupSnapshot],
+    epochs: &Epochs,
 ) -> Result<Look, Failure> {
     let wanted = backup.consumer_group_snapshot;
     let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups, PATIENCE).await?) } else { None };
-    let topics = select::rediscover(cluster, backup).await?.topics;
+    let mut topics = select::rediscover(cluster, backup).await?.topics;
+    // What a leader of the past says of ends is of before: the point would seem to be whole.
+    catch_up(cluster, &mut topics, epochs).await?;
     let configs = configs(cluster, &topics, emitter).await?;
     let marks = Marks::ask(cluster, &topics, PATIENCE).await?;
     Ok(Look { topics, marks, configs, groups })

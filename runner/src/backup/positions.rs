@@ -1,6 +1,6 @@
 //! How far each partition is, what moved since the last commit, and the totals of a run. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use archive::{Fork, Gap, Moves, PartitionState};
 use contract::{Code, Failure, Report};
@@ -151,6 +151,11 @@ impl Positions {
     /// The row of a partition.
     pub(crate) fn row(&self, key: Key) -> Option<&PartitionState> {
         self.rows.get(&key)
+    }
+
+    /// Leader epoch of the last batch of each partition.
+    pub(crate) fn epochs(&self) -> HashMap<Key, i32> {
+        self.rows.iter().map(|(key, row)| (*key, row.epoch)).collect()
     }
 
     /// Offsets that the source has and the archive does not yet.

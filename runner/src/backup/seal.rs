@@ -118,8 +118,8 @@ impl Sealer {
         for row in &seal.partitions {
             let stray = || ArchiveError::unencodable(format!("a seal names topic number {}", row.topic));
             let (records, bytes) = sums.get_mut(row.topic as usize).ok_or_else(stray)?;
-            *records += row.committed;
-            *bytes += row.bytes;
+            *records += row.held();
+            *bytes += row.held_bytes();
         }
         let live = || seal.topics.iter().zip(&sums).filter(|(topic, _)| topic.live);
         let describe = |(topic, (records, bytes)): (&archive::TopicState, &(u64, u64))| {

@@ -1,5 +1,7 @@
 //! Which topics a backup is about.
 
+use std::collections::{HashMap, HashSet};
+
 use contract::{BackupSpec, Code, Failure, Selection};
 use wire::{Cluster, Request, Retry, Topic, WireError, code};
 
@@ -34,14 +36,15 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Fou
     let selection = selection(backup)?;
     let mut found = cluster.topics(None).await?;
     // A topic that we may not see is left out of the full list, but named when asked for.
-    let unseen: Vec<_> =
-        selection.literals().iter().filter(|name| !found.iter().any(|t| t.name == **name)).cloned().collect();
+    let seen: HashSet<&str> = found.iter().map(|topic| topic.name.as_str()).collect();
+    let unseen: Vec<_> = selection.literals().iter().filter(|name| !seen.contains(name.as_str())).cloned().collect();
     if !unseen.is_empty() {
         found.extend(cluster.topics(Some(&unseen)).await?);
     }
     if first {
+        let known: HashMap<&str, &Topic> = found.iter().rev().map(|topic| (topic.name.as_str(), topic)).collect();
         for name in selection.literals() {
-            check_literal(name, found.iter().find(|topic| topic.name == *name))?;
+            check_literal(name, known.get(name.as_str()).copied())?;
         }
     }
     let wanted =

@@ -23,6 +23,7 @@ use super::positions::{Positions, Totals};
 use super::seal::{Moment, Sealer};
 use super::select;
 use super::source::{self, Before, Plan, tell_gap};
+use super::stale::BEHIND;
 use crate::limiter::Limiter;
 
 /// How long leaders are waited for before what the others lead is read.
@@ -71,6 +72,8 @@ pub(crate) struct Session<'a> {
     limiter: Limiter,
     /// What a continuous run keeps over all changes of its source.
     memory: Option<Memory>,
+    /// Since when plans met brokers that are behind.
+    behind_since: Option<Instant>,
     totals: Totals,
     held_back: Vec<HeldBack>,
     report: &'a mut Report,
@@ -95,6 +98,7 @@ impl<'a> Session<'a> {
             kept_configs: TopicConfigs::new(),
             targets: HashMap::new(),
             deleted: BTreeSet::new(),
+            behind_since: None,
             totals: Totals::default(),
             held_back: Vec::new(),
             sealer,
@@ -190,9 +194,11 @@ impl<'a> Session<'a> {
             state: writer.state(),
             targets: &mut self.targets,
             follow,
+            doubts: self.behind_since.is_none_or(|since| since.elapsed() < BEHIND),
         };
         let emitter = &self.sealer.emitter;
         let plan = source::plan(&self.cluster, &self.topics, &mut before, emitter, PLAN_PATIENCE).await?;
+        self.behind_since = plan.is_behind.then(|| self.behind_since.unwrap_or_else(Instant::now));
         if !follow {
             // Configs of topics that were deleted meanwhile stay.
             self.configs.extend(source::configs(&self.cluster, &self.topics, emitter).await?);

@@ -12,6 +12,7 @@ use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError, code};
 
 use super::history::{Evidence, Verdict, compare};
 use super::positions::{Key, LogEnds, Positions};
+use super::stale::{Epochs, behind, catch_up, is_behind};
 use crate::emit::Emitter;
 
 /// One partition to read.
@@ -81,6 +82,8 @@ pub(crate) struct Plan {
     pub(crate) cursors: Vec<Cursor>,
     /// Partitions whose leader did not tell where they start and end.
     pub(crate) unplanned: Vec<Unplanned>,
+    /// Some of them because whoever named their leaders was behind.
+    pub(crate) is_behind: bool,
     pub(crate) positions: Positions,
 }
 
@@ -95,6 +98,8 @@ pub(crate) struct Before<'a> {
     pub(crate) targets: &'a mut HashMap<(Uuid, i32), i64>,
     /// Follow for ever.
     pub(crate) follow: bool,
+    /// Metadata with older leader epochs than the set's records have is not believed.
+    pub(crate) doubts: bool,
 }
 
 /// The offsets that the brokers tell, and why they do not tell others.
@@ -156,23 +161,34 @@ pub(crate) async fn plan(
     emitter: &Emitter,
     patience: Duration,
 ) -> Result<Plan, Failure> {
+    let archived: Epochs = before.state.partitions.iter().map(|(key, row)| (*key, row.epoch)).collect();
+    let mut topics = topics.to_vec();
+    // Partitions of which nobody knows better are told below.
+    drop(catch_up(cluster, &mut topics, &archived).await);
+    let topics = &topics[..];
     let mut asked = HashMap::new();
     for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
-        let row = before.state.partitions.get(&(topic.id, p.index));
-        if let Some(row) = row.filter(|row| row.epoch >= 0) {
-            asked.insert((topic.name.clone(), p.index), row.epoch);
+        if let Some(epoch) = archived.get(&(topic.id, p.index)).copied().filter(|epoch| *epoch >= 0) {
+            asked.insert((topic.name.clone(), p.index), epoch);
         }
     }
     let wire::Answers { found: epochs, missing: unanswered } =
         cluster.epoch_ends_within(topics, &asked, patience).await?;
     let marks = Marks::ask(cluster, &others(topics, &unanswered), patience).await?;
-    let mut out = Plan { cursors: Vec::new(), unplanned: Vec::new(), positions: Positions::default() };
+    let mut out =
+        Plan { cursors: Vec::new(), unplanned: Vec::new(), is_behind: false, positions: Positions::default() };
     for topic in topics {
         let name: Arc<str> = Arc::from(topic.name.as_str());
         for p in &topic.partitions {
             let key = (topic.name.clone(), p.index);
+            let newest = asked.get(&key).copied().unwrap_or(-1);
             let ends = match unanswered.get(&key) {
                 Some(error) => Err(error.clone()),
+                // What such a leader says of starts and ends is of before: a log would seem to be cut.
+                None if before.doubts && is_behind(topic, p, newest) => {
+                    out.is_behind = true;
+                    Err(behind(topic, p, newest))
+                }
                 None => marks.of(&topic.name, p.index),
             };
             let ends = match ends {
@@ -251,6 +267,7 @@ async fn start_of(
         row.first = row.first.min(offset);
         before.targets.remove(&(topic.id, partition));
         let fork = Fork { topic: topic.id, name: topic.name.clone(), partition, timeline: row.timeline, from: offset };
+        row.replace(archive::replaced_by(before.store, before.layout, before.newest, &fork).await?);
         tell_fork(emitter, &fork);
         positions.start(topic.id, row.clone(), is_known);
         positions.fork(fork);

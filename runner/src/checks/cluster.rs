@@ -14,6 +14,8 @@ use crate::{backup, connect, offsets, restore};
 
 /// A listener of a wrong kind is settled after three tries over 10 seconds.
 const CONNECTS: Duration = Duration::from_secs(12);
+/// What is said of a restore that takes a part of a recovery point.
+const WITHOUT_WINDOW: &str = "the time window is left out here: to find where it cuts, records must be read, and a check reads none; `restore plan` shows the plan with it";
 /// How long a plan may take.
 const PLANS: Duration = Duration::from_secs(12);
 
@@ -94,6 +96,9 @@ async fn of_restore(context: &Context, cluster: &Cluster, spec: &RunSpec, part: 
     ask(context, cluster, &brokers::needed(cluster, &[], true), lines).await;
     // Where a window cuts, a plan reads records; a check does not.
     let whole = RestoreSpec { start_time: None, end_time: None, ..part.clone() };
+    if whole != *part {
+        lines.note("plan", WITHOUT_WINDOW);
+    }
     let emitter = Emitter::new(context, false);
     let plan = tokio::time::timeout(PLANS, restore::plan_only(context, &emitter, spec, &whole)).await;
     let Ok(plan) = plan else {
@@ -102,13 +107,18 @@ async fn of_restore(context: &Context, cluster: &Cluster, spec: &RunSpec, part: 
     };
     let Some(plan) = lines.unless("plan", plan) else { return };
     lines.all(lines.unless("rights", rights::of_restore(cluster, &plan.plan).await).unwrap_or_default());
+    lines.all(lines.unless("rights", rights::of_targets(cluster, part, &plan.targets).await).unwrap_or_default());
     for failure in &plan.refusals {
         lines.failed("plan", failure.clone());
     }
     for warning in &plan.warnings {
         lines.note("plan", warning.clone());
     }
+    // Where the plan finds that the coordinator of transactions cannot work, nobody waits for it.
     if plan.refusals.is_empty() {
+        lines.all(
+            lines.unless("rights", rights::of_transactions(cluster, &context.nonce()).await).into_iter().collect(),
+        );
         lines.ok(
             "plan",
             format!("recovery point {} can be restored into {} topics", plan.plan.point, plan.plan.topics.len()),

@@ -10,12 +10,14 @@ mod reach;
 
 pub(crate) mod brokers;
 pub(crate) mod certificates;
+pub(crate) mod folder;
 pub(crate) mod rights;
 
 mod cluster;
 mod storage;
 
-use contract::{Action, CheckLine, Code, Failure, RunSpec};
+use contract::{Action, BackupSpec, CheckLine, Code, Failure, RunSpec};
+use futures::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::lines::Lines;
@@ -31,20 +33,30 @@ pub(crate) async fn all(context: &Context, spec: &RunSpec, sender: &UnboundedSen
         Ok(action) => action,
         Err(finding) => return kafka.failed("specification", Failure::new(Code::SpecInvalid, finding.to_string())),
     };
-    let state = match action {
-        Action::Backup(_) | Action::OffsetReset(_) | Action::OffsetRollback(_) => None,
-        Action::Restore(part) => part.state_storage.as_ref(),
-    };
-    let of_archive = Lines::of("storage", sender);
-    let of_state = Lines::of("stateStorage", sender);
-    // A restore that keeps its state elsewhere only reads its archive.
-    let archive = storage::check(context, &spec.storage, state.is_none(), &of_archive);
-    let state = async {
-        if let Some(storage) = state {
-            storage::check(context, storage, true, &of_state).await;
+    let has_state = matches!(action, Action::Restore(part) if part.state_storage.is_some());
+    let stores = spec.stores().map(|(field, store)| async move {
+        let (part, writes) = part(field, has_state);
+        storage::check(context, store, writes, &Lines::of(part, sender)).await;
+    });
+    let folder = async {
+        let Action::Backup(BackupSpec { checkpoint_folder: Some(folder), .. }) = action else { return };
+        let lines = Lines::of("checkpoint", sender);
+        if let Some(found) = lines.unless("write", folder::check(context, folder).await) {
+            lines.ok("write", found);
         }
     };
-    tokio::join!(Box::pin(cluster::check(context, spec, action, &kafka)), archive, state);
+    tokio::join!(Box::pin(cluster::check(context, spec, action, &kafka)), join_all(stores), folder);
+}
+
+/// What the lines about a store are called, and whether the run writes there.
+fn part(field: &'static str, has_state: bool) -> (&'static str, bool) {
+    match field {
+        // A restore that keeps its state elsewhere only reads its archive.
+        "storage" => (field, !has_state),
+        "restore.stateStorage" => ("stateStorage", true),
+        "offsetReset.to.mapping.storage" => ("mapping", false),
+        _ => ("savedOffsets", true), // of a restore, or of a reset
+    }
 }
 
 /// Whether the files of these secrets are there. They are mounted before the pod starts: nobody waits for them.

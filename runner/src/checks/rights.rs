@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contract::{CheckLine, Code, Failure, Verdict};
-use futures::StreamExt;
-use wire::{Cluster, CoordinatorPatience, Groups, Right, Rights};
+use contract::{CheckLine, Code, Failure, RestoreSpec, Verdict};
+use futures::{StreamExt, TryStreamExt};
+use wire::{Cluster, CoordinatorPatience, Groups, ProducerIdentity, Right, Rights, code};
 
 use super::KAFKA;
 use crate::restore::{RestorePlan, TargetAction};
@@ -17,9 +17,12 @@ const AT_ONCE: usize = 16;
 /// Names that stand in one line.
 const SHOWN: usize = 10;
 
-/// What a run does to a topic: what it cannot do without, and what it does without.
+/// What the transactional ids of restores begin with.
+const TRANSACTIONS: &str = "kafka-backup-restore-";
+
+/// What a run does to a topic or a group: what it cannot do without, and what it does without.
 struct Wanted<'a> {
-    topic: &'a str,
+    name: &'a str,
     needed: Vec<Right>,
     liked: &'static [Right],
 }
@@ -33,8 +36,8 @@ pub(crate) async fn of_backup(cluster: &Cluster, topics: &[String]) -> Result<Ve
 }
 
 fn judge_backup(topics: &[String], told: &BTreeMap<String, Rights>) -> Vec<CheckLine> {
-    let wanted = |topic| Wanted { topic, needed: vec![Right::Describe, Right::Read], liked: &[Right::DescribeConfigs] };
-    judge(&topics.iter().map(|topic| wanted(topic.as_str())).collect::<Vec<_>>(), told)
+    let wanted = |name| Wanted { name, needed: vec![Right::Describe, Right::Read], liked: &[Right::DescribeConfigs] };
+    judge("topic", &topics.iter().map(|topic| wanted(topic.as_str())).collect::<Vec<_>>(), told)
 }
 
 /// Rights on the target topics that a restore finds.
@@ -48,42 +51,89 @@ pub(crate) async fn of_restore(cluster: &Cluster, plan: &RestorePlan) -> Result<
             let mut needed = vec![Right::Describe, Right::Read, Right::Write];
             needed.extend((topic.action == TargetAction::Purge).then_some(Right::Delete));
             needed.extend((!topic.held.is_empty()).then_some(Right::AlterConfigs));
-            Wanted { topic: &topic.target, needed, liked: &[Right::DescribeConfigs] }
+            Wanted { name: &topic.target, needed, liked: &[Right::DescribeConfigs] }
         })
         .collect();
-    let names: Vec<_> = wanted.iter().map(|wanted| wanted.topic.to_owned()).collect();
-    Ok(judge(&wanted, &cluster.rights(&names).await?))
+    let names: Vec<_> = wanted.iter().map(|wanted| wanted.name.to_owned()).collect();
+    Ok(judge("topic", &wanted, &cluster.rights(&names).await?))
 }
 
-fn judge(wanted: &[Wanted<'_>], told: &BTreeMap<String, Rights>) -> Vec<CheckLine> {
+/// Rights on the groups whose offsets a restore commits, whether or not they are there.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub(crate) async fn of_targets(
+    cluster: &Cluster,
+    part: &RestoreSpec,
+    targets: &[String],
+) -> Result<Vec<CheckLine>, Failure> {
+    let Some(groups) = part.groups.as_ref().filter(|groups| groups.commit) else { return Ok(Vec::new()) };
+    let ask = |id: &String| {
+        let id = id.clone();
+        async move { Ok::<_, Failure>((cluster.group_rights(&id).await?, id)) }
+    };
+    let told: Vec<_> = futures::stream::iter(targets.iter().map(ask)).buffered(AT_ONCE).try_collect().await?;
+    let told = told.into_iter().filter_map(|(rights, id)| Some((id, rights?))).collect();
+    // Offsets that are put back may have to be deleted.
+    let delete = groups.roll_back_on_failure.then_some(Right::Delete);
+    let wanted =
+        |name| Wanted { name, needed: [Right::Describe, Right::Read].into_iter().chain(delete).collect(), liked: &[] };
+    Ok(judge("group", &targets.iter().map(|name| wanted(name.as_str())).collect::<Vec<_>>(), &told))
+}
+
+/// Whether a restore may fence what its attempts sent. To end a transaction of an id that nobody has takes that right, and
+/// changes nothing.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub(crate) async fn of_transactions(cluster: &Cluster, nonce: &str) -> Result<CheckLine, Failure> {
+    let asked = cluster.is_newest(&format!("{TRANSACTIONS}check-{nonce}"), ProducerIdentity { id: 0, epoch: 0 }).await;
+    match asked {
+        Ok(_) => {
+            let text = format!("this user may write with transactional ids that begin with {TRANSACTIONS}");
+            Ok(CheckLine::new(KAFKA, "rights", Verdict::Ok, text))
+        }
+        Err(error) if error.broker_code() == Some(code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED) => {
+            let text = format!(
+                "this user may not write with transactional ids that begin with {TRANSACTIONS}: duplicates after a crash are \
+                 detected, not prevented, and nothing keeps restores of other state stores off the same topics; grant Write and \
+                 Describe on transactional ids with that prefix"
+            );
+            Ok(CheckLine::new(KAFKA, "rights", Verdict::Note, text))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn judge(noun: &str, wanted: &[Wanted<'_>], told: &BTreeMap<String, Rights>) -> Vec<CheckLine> {
     let (mut out, mut good, mut untold) = (Vec::new(), Vec::new(), Vec::new());
-    for Wanted { topic, needed, liked } in wanted {
-        let Some(rights) = told.get(*topic) else {
-            untold.push(*topic);
+    for Wanted { name, needed, liked } in wanted {
+        let Some(rights) = told.get(*name) else {
+            untold.push(*name);
             continue;
         };
         let (missing, without) = (rights.missing(needed), rights.missing(liked));
         if missing.is_empty() {
-            good.push(*topic);
+            good.push(*name);
         } else {
             let rights = missing.join(", ");
-            let text = format!("topic {topic}: this user may not {rights}; grant {rights} on the topic");
+            let text = format!("{noun} {name}: this user may not {rights}; grant {rights} on the {noun}");
             out.push(CheckLine::failed(KAFKA, "rights", Failure::new(Code::NotAuthorized, text)));
         }
         if !without.is_empty() && missing.is_empty() {
             let rights = without.join(", ");
             let text = format!(
-                "topic {topic}: this user may not {rights}, so that a run goes on without its configs; grant {rights} on the topic"
+                "{noun} {name}: this user may not {rights}, so that a run goes on without its configs; grant {rights} on the {noun}"
             );
             out.push(CheckLine::new(KAFKA, "rights", Verdict::Note, text));
         }
     }
     if !good.is_empty() {
-        let text = format!("this user may do all that is needed to {}", several("topic", &good));
+        let text = format!("this user may do all that is needed to {}", several(noun, &good));
         out.push(CheckLine::new(KAFKA, "rights", Verdict::Ok, text));
     }
     if !untold.is_empty() {
-        let text = format!("brokers do not tell what this user may do to {}", several("topic", &untold));
+        let text = format!("brokers do not tell what this user may do to {}", several(noun, &untold));
         out.push(CheckLine::new(KAFKA, "rights", Verdict::Note, text));
     }
     out
@@ -168,6 +218,16 @@ mod tests {
         assert_eq!(said[2], (Verdict::Ok, None, "this user may do all that is needed to 2 topics: a, c"));
         assert_eq!(said[3], (Verdict::Note, None, "brokers do not tell what this user may do to 1 topic: d"));
         assert_eq!(said.len(), 4);
+    }
+
+    #[test]
+    fn rights_on_groups_are_told_as_those_on_topics() {
+        let told = told(&[("a", &[Right::Describe, Right::Read]), ("b", &[])]);
+        let wanted = |name| Wanted { name, needed: vec![Right::Describe, Right::Read], liked: &[] };
+        let lines = judge("group", &[wanted("a"), wanted("b")], &told);
+        assert_eq!(lines[0].detail, "group b: this user may not Describe, Read; grant Describe, Read on the group");
+        assert_eq!(lines[1].detail, "this user may do all that is needed to 1 group: a");
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use contract::{Action, BackupSpec, CheckLine, Code, ExitCode, Failure, RestoreSp
 use wire::Cluster;
 
 use super::{Output, print};
-use crate::checks::{brokers, certificates, rights};
+use crate::checks::{brokers, certificates, folder, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::{backup, connect, offsets, restore};
@@ -47,6 +47,10 @@ impl Found {
             self.say(rights::of_groups(&cluster).await?);
         }
         self.judge()?;
+        if let Some(folder) = &part.checkpoint_folder {
+            let found = folder::check(context, folder).await?;
+            self.say(vec![CheckLine::new("checkpoint", "write", Verdict::Ok, found)]);
+        }
         let store = connect::store(context, spec).await?;
         let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
         let away: Vec<_> = undescribed.iter().map(|topic| topic.name.as_str()).collect();
@@ -69,6 +73,11 @@ impl Found {
         self.ask(context, &cluster, &brokers::needed(&cluster, &[], true)).await?;
         let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
         self.say(rights::of_restore(&cluster, &plan.plan).await?);
+        self.say(rights::of_targets(&cluster, part, &plan.targets).await?);
+        // Where the plan finds that the coordinator of transactions cannot work, nobody waits for it.
+        if plan.refusals.is_empty() {
+            self.say(vec![rights::of_transactions(&cluster, &context.nonce()).await?]);
+        }
         self.judge()?;
         if self.output == Output::Json {
             return print::json(&plan.json()?);

@@ -1,5 +1,5 @@
 //! `inspect`: answering questions about one backup, or checking the connections of one run, for whoever holds the token, on
-//! the pod's own loopback.
+//! the pod's own loopback. Brokers are asked only in the pod of somebody who may compare.
 //!
 //! What records hold goes to the one who asks and nowhere else: neither questions nor answers are logged.
 
@@ -17,13 +17,14 @@ use axum::routing::post;
 use contract::{CircuitBreakerSpec, Code, ExitCode, Failure, INSPECT_PORT, InspectSpec};
 use futures::future::BoxFuture;
 use futures::stream::unfold;
-use inspect::{Question, Replies};
+use inspect::{Answer, Question, Replies};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::now;
 use crate::context::Context;
-use crate::{checks, connect};
+use crate::{checks, connect, spec_file};
 
 /// Most bytes of a question.
 const LARGEST: usize = 64 << 10;
@@ -79,9 +80,13 @@ fn read(file: &std::path::Path) -> Result<InspectSpec, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| unreadable(&contract::words::of_system(&error)))?;
     let spec: InspectSpec = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
     match spec.finding() {
-        Some(finding) => Err(Failure::new(Code::SpecInvalid, finding)),
-        None => Ok(spec),
+        Some(finding) => return Err(Failure::new(Code::SpecInvalid, finding)),
+        None => spec_file::check_environment([("storage", &spec.storage)].into_iter(), &spec.allowed_endpoints)?,
     }
+    if let Some(run) = &spec.check {
+        spec_file::check_environment(run.stores(), &run.allowed_endpoints)?;
+    }
+    Ok(spec)
 }
 
 async fn silence(busy: watch::Receiver<Instant>, idle: Duration) {
@@ -139,9 +144,30 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         let text = format!("this inspection is for backup {:?} only", desk.spec.name);
         return (StatusCode::FORBIDDEN, text).into_response();
     };
+    if let Question::GroupsNow { include, .. } = question {
+        return compare(desk, include);
+    }
     let (sender, answers) = mpsc::channel(ON_THE_WAY);
     let spec = Arc::clone(&desk.spec);
     tokio::spawn(async move { inspect::ask(&store, &question, spec.owner.as_ref(), Replies::new(sender)).await });
+    stream(answers, desk.busy, |answers| Box::pin(answers.recv()))
+}
+
+/// Where groups stand now, for whoever may know it.
+fn compare(desk: Desk, include: Vec<String>) -> Response {
+    let Some(run) = desk.spec.source.clone() else {
+        return (StatusCode::FORBIDDEN, "this inspection was made without the right to compare").into_response();
+    };
+    let (sender, answers) = mpsc::channel(ON_THE_WAY);
+    let (context, handle) = (desk.context, tokio::runtime::Handle::current());
+    // As for a check: its futures stay on one thread.
+    tokio::task::spawn_blocking(move || {
+        handle.block_on(Box::pin(async {
+            if let Err(failure) = now::groups(&context, &run, &include, &sender).await {
+                drop(sender.send(Answer::Failed(failure)).await);
+            }
+        }));
+    });
     stream(answers, desk.busy, |answers| Box::pin(answers.recv()))
 }
 

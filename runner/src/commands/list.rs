@@ -114,8 +114,8 @@ fn topics(point: &Point) {
         vec![
             topic.name.clone(),
             topic.partitions.to_string(),
-            of().map(|row| row.committed).sum::<u64>().to_string(),
-            print::size(of().map(|row| row.bytes).sum()),
+            of().map(archive::PartitionState::held).sum::<u64>().to_string(),
+            print::size(of().map(archive::PartitionState::held_bytes).sum()),
             if topic.live { String::new() } else { format!("no longer in the source: lineage {}", topic.id) },
         ]
     });
@@ -125,14 +125,14 @@ fn topics(point: &Point) {
 fn partitions(point: &Point) {
     let rows = point.seal.partitions.iter().filter_map(|row| {
         let topic = point.seal.topics.get(row.topic as usize)?;
-        let newest = if row.committed == 0 { "-".into() } else { print::time(row.max_timestamp) };
+        let newest = if row.held() == 0 { "-".into() } else { print::time(row.max_timestamp) };
         Some(vec![
             topic.name.clone(),
             row.partition.to_string(),
             row.first.to_string(),
             row.next.to_string(),
-            row.committed.to_string(),
-            print::size(row.bytes),
+            row.held().to_string(),
+            print::size(row.held_bytes()),
             newest,
         ])
     });

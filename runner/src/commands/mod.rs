@@ -2,9 +2,11 @@
 //! messages to standard error.
 
 mod check;
+mod groups;
 mod inspect;
 mod list;
 mod lookup;
+mod now;
 mod print;
 mod release;
 mod repair;
@@ -26,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   kafka-backup-runner run backup.yaml           back up or restore what the file says
   kafka-backup-runner check backup.yaml         connect, resolve, write nothing
+  kafka-backup-runner groups restore.yaml       where consumer groups would go on
   kafka-backup-runner ls backup.yaml            sets and recovery points in its storage
   kafka-backup-runner verify backup.yaml        read everything of the newest point and check it
   kafka-backup-runner store-check s3://bucket   whether a store keeps the rules
@@ -101,6 +104,14 @@ enum Command {
     },
     /// Read, resolve, connect, and say what a run would do; writes nothing
     Check {
+        #[command(flatten)]
+        spec: SpecArg,
+    },
+    /// Say where a restore, an offset reset or an offset rollback puts consumer groups; writes nothing
+    #[command(
+        after_help = "For each group and partition: where it stood, where it goes, how that place was found, and what stands in the way. For a restore\nthat has not begun, places are those of a target to which nobody writes until then.\nExit code 1: something stands in the way.\n\nExamples:\n  kafka-backup-runner groups restore.yaml\n  kafka-backup-runner groups reset.yaml -o json"
+    )]
+    Groups {
         #[command(flatten)]
         spec: SpecArg,
     },
@@ -222,6 +233,7 @@ impl Command {
         let output = match self {
             Self::Run { spec, .. }
             | Self::Check { spec }
+            | Self::Groups { spec }
             | Self::Verify { spec, .. }
             | Self::Ls { spec, .. }
             | Self::Lookup { spec, .. }
@@ -277,6 +289,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
             Ok(exit)
         }
         Command::Check { spec } => check::check(context, &read(context, &spec.spec).await?, spec.output).await,
+        Command::Groups { spec } => groups::groups(context, &read(context, &spec.spec).await?, spec.output).await,
         Command::Verify { spec, name, level } => {
             let parsed = read(context, &spec.spec).await?;
             let name = name.unwrap_or_else(|| named(&parsed));

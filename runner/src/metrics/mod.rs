@@ -192,6 +192,7 @@ impl Metrics {
             | EventKind::Waiting { .. }
             | EventKind::Member { .. }
             | EventKind::Group { .. }
+            | EventKind::OffsetsSaved { .. }
             | EventKind::Finished { .. } => {}
         }
     }

@@ -1,40 +1,25 @@
 //! Commits and deletes the offsets of groups, and reads them back.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
 
-use contract::{Code, CrashPoint, ExitCode, Failure, GroupLine, GroupOutcome, crash};
+use contract::{Code, CrashPoint, Failure, GroupLine, GroupOutcome, crash};
 use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, OffsetCommit, Place, Refused, WireError, code};
+
+use super::configs::set_configs;
+use super::work::Trouble;
+pub(crate) use super::work::{GroupWork, PATIENCE};
 
 /// Groups that are worked on at once.
 pub(crate) const AT_ONCE: usize = 8;
 /// Groups whose offsets are changed between two saves of the state.
-pub(crate) const BETWEEN_SAVES: usize = 32;
-/// How long a coordinator that does not answer is waited for when groups are looked at.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+const BETWEEN_SAVES: usize = 32;
 /// Members that a message names.
 const NAMED: usize = 5;
 
-/// A group's line, with what is committed beside each offset.
-#[derive(Debug, Clone)]
-pub(crate) struct GroupWork {
-    pub(crate) line: GroupLine,
-    /// The metadata of each offset's commit.
-    pub(crate) metadata: Vec<Option<String>>,
-    /// Whether what kept it from being done may pass by itself.
-    pub(crate) may_pass: bool,
-    /// Whether something was sent that changes the group.
-    pub(crate) sent: bool,
-}
-
-impl GroupWork {
-    /// A group whose offsets cannot be changed.
-    pub(crate) fn fail(&mut self, reason: String) {
-        self.line.outcome = GroupOutcome::Failed;
-        self.line.reason = Some(reason);
-    }
-}
+/// The groups that a cluster has, by id.
+pub(crate) type There = HashMap<String, Group>;
 
 /// How groups are worked on.
 #[derive(Debug, Clone, Copy)]
@@ -42,22 +27,78 @@ pub(crate) struct Manner {
     pub(crate) at_once: usize,
     /// Whether offsets are read back and compared.
     pub(crate) read_back: bool,
+    /// Whether groups are worked on where another one fails.
+    pub(crate) go_on: bool,
+    /// Whether a config that is refused fails its group; its reason is told else.
+    pub(crate) all_configs: bool,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { at_once: AT_ONCE, read_back: true }
+        Self { at_once: AT_ONCE, read_back: true, go_on: true, all_configs: false }
     }
 }
 
+/// What a run writes down of the groups that it works on.
+pub(crate) trait Notes {
+    /// Groups to which something may have been sent.
+    fn touched(&mut self) -> &mut BTreeSet<String>;
+    /// Notes a group that is done.
+    fn done(&mut self, group: &GroupWork);
+    /// Saves the notes; `is_step` where groups are done since.
+    async fn write_down(&mut self, is_step: bool) -> Result<(), Failure>;
+}
+
+/// Works on one part of the groups after the other, and adds to `ended` what became of them. Before anything is sent for a part,
+/// its groups are noted; after it, what is done.
+///
+/// # Errors
+/// When the groups cannot be listed, the notes cannot be saved, or the run is asked to stop.
+pub(crate) async fn commit_all(
+    cluster: &Cluster,
+    cancel: &CancellationToken,
+    notes: &mut impl Notes,
+    open: &[GroupWork],
+    manner: Manner,
+    ended: &mut Vec<GroupWork>,
+) -> Result<(), Failure> {
+    if open.is_empty() {
+        return Ok(());
+    }
+    // Once, now: whoever joins later is refused by the coordinator itself.
+    let there = listed(cluster).await?;
+    for part in open.chunks(manner.at_once.max(BETWEEN_SAVES)) {
+        if cancel.is_cancelled() {
+            return Err(Failure::new(Code::Interrupted, "stopped on request; groups that are done stay so"));
+        }
+        let new = note_begin(notes.touched(), part);
+        notes.write_down(false).await?;
+        let worked = commit(cluster, &there, part.to_vec(), manner).await;
+        note_sent(notes.touched(), &new, &worked);
+        let mut is_step = false;
+        for group in worked.iter().filter(|group| group.line.outcome == GroupOutcome::Committed) {
+            notes.done(group);
+            is_step = true;
+        }
+        // Only what goes on counts as a step: a coordinator that stays away is not waited for again and again.
+        notes.write_down(is_step).await?;
+        let is_failed = worked.iter().any(|group| group.line.outcome == GroupOutcome::Failed);
+        ended.extend(worked);
+        if is_failed && !manner.go_on {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Notes groups before anything is sent for them; returns those that were not noted before.
-pub(crate) fn note_begin(touched: &mut BTreeSet<String>, next: &[GroupWork]) -> BTreeSet<String> {
+fn note_begin(touched: &mut BTreeSet<String>, next: &[GroupWork]) -> BTreeSet<String> {
     let names = next.iter().map(|group| group.line.target.clone());
     names.filter(|name| touched.insert(name.clone())).collect()
 }
 
 /// Forgets those of `new` to which nothing was sent. What an earlier attempt may have sent stays noted.
-pub(crate) fn note_sent(touched: &mut BTreeSet<String>, new: &BTreeSet<String>, worked: &[GroupWork]) {
+fn note_sent(touched: &mut BTreeSet<String>, new: &BTreeSet<String>, worked: &[GroupWork]) {
     let is_sent = |name: &String| worked.iter().any(|group| group.sent && group.line.target == *name);
     touched.retain(|name| !new.contains(name) || is_sent(name));
 }
@@ -66,7 +107,7 @@ pub(crate) fn note_sent(touched: &mut BTreeSet<String>, new: &BTreeSet<String>, 
 ///
 /// # Errors
 /// When a broker does not list its groups: who has members is not known then.
-pub(crate) async fn listed(cluster: &Cluster) -> Result<HashMap<String, Group>, Failure> {
+pub(crate) async fn listed(cluster: &Cluster) -> Result<There, Failure> {
     let found = cluster.groups(PATIENCE).await?;
     if let Some((broker, error)) = found.unanswered.first() {
         let text = format!(
@@ -102,28 +143,25 @@ pub(crate) async fn members(cluster: &Cluster, group: &Group) -> Result<Option<S
 }
 
 /// Commits and deletes the offsets of each group and reads them back; each line says what became of it.
-///
-/// # Errors
-/// When the target cannot be asked at all.
-pub(crate) async fn commit(
-    cluster: &Cluster,
-    groups: Vec<GroupWork>,
-    manner: Manner,
-) -> Result<Vec<GroupWork>, Failure> {
-    let there = listed(cluster).await?;
+pub(crate) async fn commit(cluster: &Cluster, there: &There, groups: Vec<GroupWork>, manner: Manner) -> Vec<GroupWork> {
     let patience = CoordinatorPatience::new(PATIENCE);
-    let work = futures::stream::iter(groups).map(|group| one(cluster, &there, &patience, group, manner.read_back));
-    Ok(work.buffered(manner.at_once.max(1)).collect().await)
+    let work = futures::stream::iter(groups).map(|group| one(cluster, there, &patience, group, manner));
+    work.buffered(manner.at_once.max(1)).collect().await
 }
 
 async fn one(
     cluster: &Cluster,
-    there: &HashMap<String, Group>,
+    there: &There,
     patience: &CoordinatorPatience,
     mut work: GroupWork,
-    read_back: bool,
+    manner: Manner,
 ) -> GroupWork {
-    match try_one(cluster, there, patience, &mut work, read_back).await {
+    let line = &work.line;
+    if line.offsets.is_empty() && line.deleted.is_empty() && line.configs.is_empty() {
+        work.line.outcome = GroupOutcome::NoOffsets;
+        return work;
+    }
+    match try_one(cluster, there, patience, &mut work, manner).await {
         Ok(()) => work.line.outcome = GroupOutcome::Committed,
         Err(trouble) => {
             work.fail(trouble.text);
@@ -154,36 +192,15 @@ pub(crate) fn failed(groups: &[GroupWork], words: impl FnOnce(usize, String) -> 
     Some(Failure::new(code, words(reasons.len(), why)))
 }
 
-/// Why a group is not as it should be.
-struct Trouble {
-    text: String,
-    may_pass: bool,
-}
-
-impl Trouble {
-    fn stays(text: impl Into<String>) -> Self {
-        Self { text: text.into(), may_pass: false }
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Self { may_pass: failure.code.exit() == ExitCode::Resumable, text: failure.message }
-    }
-}
-
 /// One group.
 async fn try_one(
     cluster: &Cluster,
-    there: &HashMap<String, Group>,
+    there: &There,
     patience: &CoordinatorPatience,
     work: &mut GroupWork,
-    read_back: bool,
+    manner: Manner,
 ) -> Result<(), Trouble> {
     let line = &mut work.line;
-    if line.offsets.is_empty() && line.deleted.is_empty() {
-        return Ok(());
-    }
     if let Some(group) = there.get(&line.target)
         && let Some(reason) = members(cluster, group).await?
     {
@@ -219,8 +236,12 @@ async fn try_one(
     if !is_share {
         delete(cluster, line, &places).await?;
     }
+    // Not on a group that has members now.
+    if line.offsets.iter().all(|offset| offset.reason.is_none()) {
+        set_configs(cluster, line).await?;
+    }
     crash::at(CrashPoint::OffsetsCommitted);
-    if read_back {
+    if manner.read_back {
         compare(line, &group.id, &held(cluster, &group, patience).await?);
     }
     let reasons = || {
@@ -228,7 +249,8 @@ async fn try_one(
         line.offsets.iter().map(|offset| &offset.reason).chain(deleted)
     };
     let done = reasons().filter(|reason| reason.is_none()).count() as u64;
-    let mut wrong = reasons().filter_map(Option::as_deref);
+    let configs = line.configs.iter().filter(|_| manner.all_configs).map(|config| &config.reason);
+    let mut wrong = reasons().chain(configs).filter_map(Option::as_deref);
     let verdict = match (wrong.next(), wrong.count()) {
         (None, _) => Ok(()),
         (Some(first), 0) => Err(Trouble::stays(first)),

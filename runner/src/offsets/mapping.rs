@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use archive::json_fault;
+use archive::from_json;
 use contract::{Code, Failure, OffsetFound};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -230,8 +230,8 @@ impl Mapping {
     /// When it is no such file, contradicts itself, or is of another cluster.
     pub(crate) fn read(bytes: &[u8], place: &str, cluster: &str) -> Result<Self, Failure> {
         let damaged = |what: String| Failure::new(Code::ArchiveDamaged, format!("the offset mapping {place} {what}"));
-        let document: Document = serde_json::from_slice(bytes)
-            .map_err(|error| damaged(format!("is no offset mapping: it {}", json_fault(&error))))?;
+        let document: Document =
+            from_json(bytes).map_err(|fault| damaged(format!("is no offset mapping: it {fault}")))?;
         if document.format_version > FORM {
             return Err(damaged(format!("has form {}; this release reads up to {FORM}", document.format_version)));
         }

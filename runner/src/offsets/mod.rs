@@ -3,8 +3,14 @@
 //! It never changes the offsets of a group that has members, and nothing before what was there is saved. Restores use it for
 //! the groups that they take along; resets and rollbacks are runs of their own.
 
+mod work;
+
+pub(crate) mod configs;
+
 pub(crate) mod commit;
+pub(crate) mod expiry;
 pub(crate) mod mapping;
+pub(crate) mod metadata;
 pub(crate) mod snapshot;
 
 mod mapped;

@@ -6,9 +6,10 @@ use contract::{Code, ExitCode, Failure, GroupLine, GroupOutcome, OffsetFound, Of
 use futures::StreamExt;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
 
-use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of, unlisted};
+use super::commit::{GroupWork, PATIENCE, There, listed, members, offsets_of, unlisted};
 use super::mapped::{fit, mapped};
 use super::mapping::Mapping;
+use super::metadata::{CONFIG, longest, too_long};
 use super::snapshot::classic;
 use crate::logs::{Span, present, spans};
 
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) warnings: Vec<String>,
     /// Topics in which offsets are changed.
     pub(crate) topics: BTreeSet<String>,
+    /// The groups that the cluster had when the plan was made.
+    pub(crate) there: There,
 }
 
 impl Plan {
@@ -65,6 +68,7 @@ pub(crate) fn empty(group: &str, kind: &str) -> GroupWork {
         reason: None,
         offsets: Vec::new(),
         deleted: Vec::new(),
+        configs: Vec::new(),
         elsewhere: 0,
         done: 0,
     };
@@ -115,15 +119,41 @@ pub(crate) async fn plan(
             Err(refusal) => plan.refuse(id, refusal),
         }
     }
-    let named = |topic: &str| spec.topics.is_empty() || spec.topics.iter().any(|name| name == topic);
+    let chosen: BTreeSet<&str> = spec.topics.iter().map(String::as_str).collect();
+    let named = |topic: &str| chosen.is_empty() || chosen.contains(topic);
     match goal {
         Goal::InLog(to) => in_logs(cluster, &mut plan, held, *to, named).await?,
         Goal::Mapped(mapping) => by_mapping(cluster, &mut plan, held, mapping, named).await?,
     }
     let unused = unused_topics(spec, &plan);
     plan.warnings.extend(unused);
+    refuse_long_metadata(cluster, &mut plan).await?;
     plan.work.sort_by(|a, b| a.line.target.cmp(&b.line.target));
+    plan.there = there;
     Ok(plan)
+}
+
+/// Sets aside groups whose coordinator would refuse the metadata of a commit.
+pub(super) async fn refuse_long_metadata(cluster: &Cluster, plan: &mut Plan) -> Result<(), Failure> {
+    if plan.work.iter().all(|work| work.metadata.iter().flatten().all(String::is_empty)) {
+        return Ok(());
+    }
+    let longest = longest(cluster).await?;
+    let mut refused = Vec::new();
+    plan.work.retain(|work| {
+        let places = work.line.offsets.iter().zip(&work.metadata);
+        let places = places.map(|(at, metadata)| (at.topic.as_str(), at.partition, metadata.as_deref()));
+        // What stands where it shall is not committed.
+        let why = Some(work).filter(|work| work.line.outcome == GroupOutcome::Planned);
+        let why = why.and_then(|work| too_long(&work.line.target, places, longest));
+        refused.extend(why.clone().map(|why| (work.line.target.clone(), why)));
+        why.is_none()
+    });
+    for (group, why) in refused {
+        let text = format!("{why}; raise {CONFIG} there, or leave the group out");
+        plan.refuse(&group, Failure::new(Code::OffsetsNotCommitted, text));
+    }
+    Ok(())
 }
 
 /// A group and what it has committed.
@@ -218,18 +248,24 @@ fn unknown(id: &str) -> Failure {
 
 /// Topics that are named, and groups of which nothing is set there: most likely typing errors.
 fn unused_topics(spec: &OffsetResetSpec, plan: &Plan) -> Vec<String> {
-    let has = |work: &GroupWork, topic: &String| {
-        work.line.offsets.iter().any(|at| at.topic == *topic || at.sources.iter().any(|source| source.topic == *topic))
+    let topics_of = |work: &GroupWork| -> BTreeSet<String> {
+        let sources = work.line.offsets.iter().flat_map(|at| at.sources.iter().map(|source| source.topic.clone()));
+        work.line.offsets.iter().map(|at| at.topic.clone()).chain(sources).collect()
     };
-    let planned = || plan.work.iter().filter(|work| work.line.outcome == GroupOutcome::Planned);
+    let planned: Vec<_> = plan
+        .work
+        .iter()
+        .filter(|work| work.line.outcome == GroupOutcome::Planned)
+        .map(|work| (work.line.target.as_str(), topics_of(work)))
+        .collect();
     let words = |topic: &String| {
         let without: Vec<_> =
-            planned().filter(|work| !has(work, topic)).map(|work| work.line.target.as_str()).collect();
+            planned.iter().filter(|(_, has)| !has.contains(topic)).map(|(target, _)| *target).collect();
         let named = without.iter().take(NAMED).map(|id| format!("{id:?}")).collect::<Vec<_>>().join(", ");
         let more = without.len().saturating_sub(NAMED);
         match (without.len(), more) {
             (0, _) => None,
-            (all, _) if all == planned().count() => {
+            (all, _) if all == planned.len() => {
                 Some(format!("none of the groups has a committed offset of topic {topic}: nothing is set there"))
             }
             (_, 0) => {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use contract::{Code, DeletedOffset, Failure, GroupOutcome, OffsetFound, OffsetLine};
+use contract::{Code, ConfigLine, DeletedOffset, Failure, GroupOutcome, OffsetFound, OffsetLine};
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
 
 use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of, unlisted};
-use super::reset::{Plan, empty};
+use super::configs::{self, Set};
+use super::reset::{Plan, empty, refuse_long_metadata};
 use super::snapshot::{GroupOffsets, Snapshot};
 use crate::logs::{Span, present, spans};
 
@@ -32,9 +33,13 @@ pub(crate) async fn plan(
 ) -> Result<Plan, Failure> {
     let mut plan = Plan { topics: snapshot.topics.clone(), ..Plan::default() };
     let there = listed(cluster).await?;
+    let named: BTreeSet<&String> = match which {
+        Which::Named(names) => names.iter().collect(),
+        Which::Changed(_) => BTreeSet::new(),
+    };
     let wanted = |id: &String| match which {
         Which::Named([]) => true,
-        Which::Named(names) => names.contains(id),
+        Which::Named(_) => named.contains(id),
         Which::Changed(changed) => changed.contains(id),
     };
     if let Which::Named(names) = which {
@@ -47,8 +52,12 @@ pub(crate) async fn plan(
         snapshot.group_offsets.iter().filter(|(id, _)| wanted(id) && !done.contains_key(*id)).collect();
     let logs = logs(cluster, chosen.iter().flat_map(|(_, saved)| meant(saved, snapshot)).cloned().collect()).await?;
     let patience = CoordinatorPatience::new(PATIENCE);
+    let wanted: Vec<(&str, Vec<&str>)> =
+        chosen.iter().map(|(id, saved)| (id.as_str(), saved.configs.keys().map(String::as_str).collect())).collect();
+    let set = configs::now(cluster, &wanted).await?;
     for (id, saved) in chosen {
-        match look(cluster, there.get(id), id, saved, snapshot, &logs, &patience).await {
+        let group = there.get(id).cloned().unwrap_or_else(|| unlisted(id, &saved.kind));
+        match look(cluster, &group, (saved, set.get(id)), snapshot, &logs, &patience).await {
             Ok((work, warnings)) => {
                 plan.warnings.extend(warnings);
                 plan.work.push(work);
@@ -56,6 +65,8 @@ pub(crate) async fn plan(
             Err(refusal) => plan.refuse(id, refusal),
         }
     }
+    refuse_long_metadata(cluster, &mut plan).await?;
+    plan.there = there;
     Ok(plan)
 }
 
@@ -65,22 +76,22 @@ pub(crate) async fn plan(
 /// Why its offsets cannot be put back.
 async fn look(
     cluster: &Cluster,
-    listed: Option<&Group>,
-    id: &str,
-    saved: &GroupOffsets,
+    group: &Group,
+    (saved, set): (&GroupOffsets, Option<&Set>),
     snapshot: &Snapshot,
     logs: &Logs,
     patience: &CoordinatorPatience,
 ) -> Result<(GroupWork, Vec<String>), Failure> {
-    let group = listed.cloned().unwrap_or_else(|| unlisted(id, &saved.kind));
-    let now = offsets_of(cluster, &group, patience).await?;
-    let mut work = one(id, saved, &group.kind, &now, &snapshot.topics);
+    let now = offsets_of(cluster, group, patience).await?;
+    let mut work = one(&group.id, saved, &group.kind, &now, &snapshot.topics);
+    work.line.configs = as_saved(&saved.configs, set);
     let warnings = fit(&mut work, snapshot, logs);
     // One that stands where it stood may have members.
     if is_as_saved(&work) {
-        work.line.outcome = GroupOutcome::Committed;
+        let has_none = work.line.offsets.is_empty();
+        work.line.outcome = if has_none { GroupOutcome::NoOffsets } else { GroupOutcome::Committed };
         work.line.done = work.line.offsets.len() as u64;
-    } else if let Some(reason) = members(cluster, &group).await? {
+    } else if let Some(reason) = members(cluster, group).await? {
         return Err(Failure::new(Code::GroupIsLive, reason));
     }
     Ok((work, warnings))
@@ -115,9 +126,9 @@ async fn logs(cluster: &Cluster, topics: BTreeSet<String>) -> Result<Logs, Failu
 /// One group. The kind is that of the group as it is, which decides what its coordinator takes.
 fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], topics: &BTreeSet<String>) -> GroupWork {
     let mut work = empty(id, kind);
-    let before = |topic: &str, partition| {
-        now.iter().find(|at| at.topic == topic && at.partition == partition).map(|at| at.offset)
-    };
+    let stood: HashMap<(&str, i32), i64> =
+        now.iter().map(|at| ((at.topic.as_str(), at.partition), at.offset)).collect();
+    let before = |topic: &str, partition| stood.get(&(topic, partition)).copied();
     for (topic, partitions) in &saved.offsets {
         if !is_meant(topic, topics) {
             work.line.elsewhere += partitions.len() as u64;
@@ -145,9 +156,20 @@ fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], topics: 
     work
 }
 
+/// The configs of a group that are put back. Those of which is not known what is set now are put back all the same.
+fn as_saved(saved: &Set, now: Option<&Set>) -> Vec<ConfigLine> {
+    let line = |(name, value): (&String, &Option<String>)| {
+        let before = now.and_then(|now| now.get(name).cloned());
+        let planned = ConfigLine::planned(name.clone(), value.clone());
+        (before.as_ref() != Some(value)).then(|| ConfigLine { before: before.flatten(), ..planned })
+    };
+    saved.iter().filter_map(line).collect()
+}
+
 /// Whether nothing has to be done.
 fn is_as_saved(work: &GroupWork) -> bool {
-    work.line.deleted.is_empty() && work.line.offsets.iter().all(|at| at.before == Some(at.offset))
+    let line = &work.line;
+    line.deleted.is_empty() && line.configs.is_empty() && line.offsets.iter().all(|at| at.before == Some(at.offset))
 }
 
 /// Holds saved offsets against the logs. Those of partitions that are gone, or of a topic that was made again, mean nothing any
@@ -213,6 +235,30 @@ mod tests {
     }
 
     #[test]
+    fn configs_that_a_restore_set_are_put_back_and_those_that_are_as_they_were_are_not() {
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        let set = |values: [Option<&str>; 3]| -> Set {
+            ["a", "b", "c"].into_iter().zip(values).map(|(name, value)| (name.to_owned(), text(value))).collect()
+        };
+        let saved = set([Some("1"), None, None]);
+        let lines = as_saved(&saved, Some(&set([Some("2"), Some("3"), None])));
+        let told: Vec<_> =
+            lines.iter().map(|line| (line.name.as_str(), line.value.clone(), line.before.clone())).collect();
+        assert_eq!(told, [("a", text(Some("1")), text(Some("2"))), ("b", None, text(Some("3")))]);
+        assert_eq!(as_saved(&saved, None).len(), 3, "nobody says what is set");
+        let mut work = one(
+            "g",
+            &read(SAVED.as_bytes(), "x", "c").unwrap().group_offsets["g"],
+            "classic",
+            &[now("t", 0, 5)],
+            &["t".to_owned()].into(),
+        );
+        assert!(is_as_saved(&work));
+        work.line.configs = lines;
+        assert!(!is_as_saved(&work));
+    }
+
+    #[test]
     fn a_foreign_snapshot_says_nothing_of_topics_and_means_all() {
         let snapshot = read(SAVED.replace(r#""topics": ["t", "new"],"#, "").as_bytes(), "x", "c").unwrap();
         let work = one("g", &snapshot.group_offsets["g"], "classic", &[now("v", 0, 8)], &snapshot.topics);
@@ -243,5 +289,23 @@ mod tests {
         assert_eq!(fitted(&ids, &logs(0, 1)).0.len(), 1);
         let (kept, warnings) = fitted(&ids, &logs(0, 2));
         assert!(kept.is_empty() && warnings[0].contains("made again"), "{warnings:?}");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // it looks at a clock of its own
+    fn a_hundred_thousand_offsets_are_compared_at_once() {
+        let count = 100_000;
+        let partitions: Vec<_> = (0..count).map(|p| format!(r#""{p}": {{"offset": {p}}}"#)).collect();
+        let text = format!(
+            r#"{{"snapshot_id": "s", "created_at": "2026-11-01T00:00:00Z", "topics": ["t"], "group_offsets": {{"g": {{
+            "group_id": "g", "kind": "classic", "offsets": {{"t": {{{}}}}}}}}}}}"#,
+            partitions.join(",")
+        );
+        let snapshot = read(text.as_bytes(), "x", "c").unwrap();
+        let held: Vec<_> = (0..count).rev().map(|p| now("t", p, i64::from(p))).collect();
+        let since = std::time::Instant::now();
+        let work = one("g", &snapshot.group_offsets["g"], "classic", &held, &snapshot.topics);
+        assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
+        assert!(work.line.offsets.len() == held.len() && is_as_saved(&work));
     }
 }

@@ -5,23 +5,24 @@
 //! rollback: saved offsets, groups as they are -> plan -> committed and deleted, read back -> report
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use archive::{RestoreJournal, SavedOffsets, Store};
 use contract::words::{plural, safe};
 use contract::{
-    Action, Code, EventKind, Failure, GroupOutcome, OffsetResetSpec, OffsetRollbackSpec, OffsetSaving, OffsetsBefore,
+    Action, Code, EventKind, Failure, GroupLine, GroupOutcome, OffsetResetSpec, OffsetRollbackSpec, OffsetSaving,
     Report, ResetTo, RunSpec, SavedOffsets as From,
 };
 use wire::Cluster;
 
-use super::commit::{AT_ONCE, BETWEEN_SAVES, GroupWork, Manner, commit, failed, group_lines, note_begin, note_sent};
+use super::commit::{AT_ONCE, GroupWork, Manner, Notes, commit_all, failed, group_lines};
+use super::expiry::{count, hold};
 use super::mapping::{self, Mapping};
 use super::reset::{self, Goal, InLog, Plan, Progress};
 use super::rollback::{self, Which};
-use super::snapshot::{self, Changes, Earlier, Snapshot};
+use super::snapshot::{self, Changes, Earlier, Snapshot, ToSave};
 use super::state::{self, OffsetRun, Opened};
 use crate::connect;
 use crate::context::Context;
@@ -54,14 +55,14 @@ pub(crate) async fn reset(
         return Ok(());
     }
     let store = connect::store(context, spec).await?;
-    let Some(opened) = run.open(&store, report).await? else { return Ok(()) };
-    let goal = goal(context, spec, &part.to, &run.id).await?;
-    let progress = run.progress(&opened.state, &goal, part, &store).await?;
-    let plan = reset::plan(&run.cluster, part, &goal, &progress).await?;
-    let saving = Some(&part.saving).filter(|saving| !saving.skip);
-    let at_once = usize::try_from(part.parallelism).unwrap_or(AT_ONCE);
-    let how = How { saving, go_on: part.continue_on_error, manner: Manner { at_once, read_back: true } };
-    run.carry_out(opened, plan, &store, how, report).await
+    let Some(mut opened) = run.open(&store, report).await? else { return Ok(()) };
+    let place = SavedOffsets::new(&run.saving_store(&part.saving, &store).await?, &run.id);
+    if let Some(before) = &mut opened.state.before {
+        hold(emitter, &place, before).await;
+    }
+    let ended = run.reset(part, &mut opened, &place, report).await;
+    run.count_hours(&mut opened, &place, report).await;
+    ended
 }
 
 /// Runs a rollback and fills `report`.
@@ -81,10 +82,11 @@ pub(crate) async fn roll_back(
         run.show(rollback_plan(&run.cluster, &store, &run.id, part, &BTreeMap::new()).await?, report);
         return Ok(());
     }
-    let Some(opened) = run.open(&store, report).await? else { return Ok(()) };
+    let Some(mut opened) = run.open(&store, report).await? else { return Ok(()) };
     let plan = rollback_plan(&run.cluster, &store, &run.id, part, &opened.state.done).await?;
-    let manner = Manner { at_once: AT_ONCE, read_back: !part.without_verification };
-    run.carry_out(opened, plan, &store, How { saving: None, go_on: false, manner }, report).await
+    let read_back = !part.without_verification;
+    let manner = Manner { read_back, go_on: false, all_configs: true, ..Manner::default() };
+    run.carry_out(&mut opened, plan, None, manner, report).await
 }
 
 async fn rollback_plan(
@@ -106,6 +108,8 @@ pub(crate) struct Preview {
     pub(crate) groups: u64,
     /// The plan in words.
     pub(crate) text: String,
+    /// The plan by group.
+    pub(crate) lines: Vec<GroupLine>,
 }
 
 /// The plan of a run without doing it.
@@ -126,7 +130,8 @@ pub(crate) async fn preview(context: &Context, cluster: &Cluster, spec: &RunSpec
         (None, None) => return Err(Failure::new(Code::Internal, "this run changes no committed offsets")),
     };
     let groups = plan.work.iter().filter(|group| group.line.outcome != GroupOutcome::Failed).count() as u64;
-    Ok(Preview { refusals: plan.refusals, warnings: plan.warnings, groups, text: text(&plan.work) })
+    let (text, lines) = (text(&plan.work), group_lines(plan.work));
+    Ok(Preview { refusals: plan.refusals, warnings: plan.warnings, groups, text, lines })
 }
 
 /// Where a reset leads; an offset mapping is read.
@@ -173,13 +178,36 @@ pub(crate) async fn load(store: &Store, cluster: &str, from: &From) -> Result<Sn
     snapshot::read(&found.ok_or_else(missing)?, &place, cluster)
 }
 
-/// How a plan is carried out.
-struct How<'a> {
-    /// How offsets are saved first; `None`: they are not.
-    saving: Option<&'a OffsetSaving>,
-    /// Whether groups are worked on where another one fails.
-    go_on: bool,
-    manner: Manner,
+/// How offsets are saved first.
+struct Saving<'a> {
+    how: &'a OffsetSaving,
+    place: &'a SavedOffsets,
+    earlier: Option<Earlier>,
+}
+
+/// What a run notes of its groups.
+struct Noted<'a> {
+    emitter: &'a Emitter,
+    journal: &'a mut RestoreJournal,
+    state: &'a mut OffsetRun,
+}
+
+impl Notes for Noted<'_> {
+    fn touched(&mut self) -> &mut BTreeSet<String> {
+        &mut self.state.touched
+    }
+
+    fn done(&mut self, group: &GroupWork) {
+        self.state.done.insert(group.line.target.clone(), group.line.done);
+    }
+
+    async fn write_down(&mut self, is_step: bool) -> Result<(), Failure> {
+        let entry = self.journal.save(&*self.state).await?;
+        if is_step {
+            self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None, made: None });
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Run<'a> {
@@ -224,56 +252,63 @@ impl<'a> Run<'a> {
         report.positions = group_lines(plan.work);
     }
 
-    /// What earlier attempts did. Where offsets are translated, groups that they may have changed are translated from what was
-    /// saved: what those have now may be translated already.
-    async fn progress(
+    /// Plans a reset and carries it out.
+    async fn reset(
         &self,
-        state: &OffsetRun,
-        goal: &Goal,
         part: &OffsetResetSpec,
-        store: &Store,
-    ) -> Result<Progress, Failure> {
-        let mut progress = Progress { done: state.done.clone(), saved: BTreeMap::new() };
-        if let (Goal::Mapped(_), Some(before), false) = (goal, &state.before, state.touched.is_empty()) {
-            let place = self.saving_store(&part.saving, store).await?;
-            let saved = load(&place, &self.id, &From::Id(before.id.clone())).await?;
-            let touched = saved.group_offsets.into_iter().filter(|(id, _)| state.touched.contains(id));
-            progress.saved = touched.map(|(id, saved)| (id, saved.listed())).collect();
-        }
-        Ok(progress)
+        opened: &mut Opened,
+        place: &SavedOffsets,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let goal = goal(self.context, self.spec, &part.to, &self.id).await?;
+        let state = &opened.state;
+        let earlier = match &state.before {
+            Some(before) => Earlier::read(self.emitter, &self.id, place, before, state.may_be_ours()).await?,
+            None => None,
+        };
+        let progress = progress(state, &goal, earlier.as_ref())?;
+        let plan = reset::plan(&self.cluster, part, &goal, &progress).await?;
+        let saving = (!part.saving.skip).then_some(Saving { how: &part.saving, place, earlier });
+        let at_once = usize::try_from(part.parallelism).unwrap_or(AT_ONCE);
+        let manner = Manner { at_once, go_on: part.continue_on_error, ..Manner::default() };
+        self.carry_out(opened, plan, saving, manner, report).await
     }
 
     async fn carry_out(
         &self,
-        opened: Opened,
+        opened: &mut Opened,
         plan: Plan,
-        store: &Store,
-        how: How<'_>,
+        saving: Option<Saving<'_>>,
+        manner: Manner,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let Opened { mut journal, mut state, .. } = opened;
+        let Opened { journal, state, .. } = opened;
         plan.warnings.into_iter().for_each(|warning| self.emitter.warn(warning));
         // Those that cannot be worked on, and those that stand where they shall already.
         let (mut ended, open): (Vec<_>, Vec<_>) =
             plan.work.into_iter().partition(|group| group.line.outcome != GroupOutcome::Planned);
         let before: Vec<_> = state.done.iter().map(|(group, count)| done_before(group, *count)).collect();
-        note_done(&mut state, &ended);
+        let good = ended.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
+        state.done.extend(good.map(|group| (group.line.target.clone(), group.line.done)));
         ended.extend(before);
         let all = (ended.len() + open.len()) as u64;
-        if let Some(refusal) = plan.refusals.into_iter().next().filter(|_| !how.go_on) {
+        if let Some(refusal) = plan.refusals.into_iter().next().filter(|_| !manner.go_on) {
             report.positions = group_lines(ended);
             return Err(refusal);
         }
         let partitions = open.iter().map(|group| (group.line.offsets.len() + group.line.deleted.len()) as u64).sum();
         self.emitter.emit(EventKind::Planned { topics: plan.topics.len() as u64, partitions, records: 0 });
-        if let Some(saving) = how.saving {
-            let groups = open.iter().map(|group| (group.line.target.clone(), group.line.kind.clone())).collect();
-            let changes = Changes { by: format!("run {}", state.run), groups, topics: plan.topics, saving };
-            state.before = self.save_offsets(store, &state, changes).await?;
+        if let Some(Saving { how, place, earlier }) = saving {
+            let changes =
+                Changes { by: format!("run {}", state.run), groups: to_save(&open), topics: plan.topics, saving: how };
+            let cluster = (self.cluster.as_ref(), &plan.there);
+            state.before = snapshot::keep(self.context, self.emitter, cluster, place, earlier, changes).await?;
             report.offsets_before.clone_from(&state.before);
         }
         report.changed = true;
-        let worked = self.commit_all(&mut journal, &mut state, &open, &how, &mut ended).await;
+        let mut notes = Noted { emitter: self.emitter, journal: &mut *journal, state: &mut *state };
+        let cancel = &self.context.cancel;
+        let worked = commit_all(&self.cluster, cancel, &mut notes, &open, manner, &mut ended).await;
         let verdict = failed(&ended, |count, why| {
             let all = plural(all, "consumer group");
             format!(
@@ -282,50 +317,31 @@ impl<'a> Run<'a> {
         });
         report.positions = group_lines(ended);
         worked?;
-        if how.go_on && verdict.is_some() && !state.done.is_empty() {
+        if manner.go_on && verdict.is_some() && !state.done.is_empty() {
             report.outcome = "PartiallyCompleted".into();
         }
         if let Some(failure) = verdict {
             return Err(failure);
         }
         state.is_complete = true;
-        journal.save(&state).await?;
+        journal.save(&*state).await?;
         report.outcome = "Completed".into();
         Ok(())
     }
 
-    /// Works on one part of the groups after the other. Before anything is sent for a part, its groups are noted; after it,
-    /// what is done.
-    async fn commit_all(
-        &self,
-        journal: &mut RestoreJournal,
-        state: &mut OffsetRun,
-        open: &[GroupWork],
-        how: &How<'_>,
-        ended: &mut Vec<GroupWork>,
-    ) -> Result<(), Failure> {
-        for part in open.chunks(how.manner.at_once.max(BETWEEN_SAVES)) {
-            if self.context.cancel.is_cancelled() {
-                return Err(Failure::new(Code::Interrupted, "stopped on request; groups that are done stay so"));
-            }
-            let new = note_begin(&mut state.touched, part);
-            journal.save(state).await?;
-            let worked = commit(&self.cluster, part.to_vec(), how.manner).await;
-            let sent = worked.as_deref().unwrap_or_default();
-            note_sent(&mut state.touched, &new, sent);
-            let done = note_done(state, sent);
-            let is_failed = sent.iter().any(|group| group.line.outcome == GroupOutcome::Failed);
-            let entry = journal.save(state).await?;
-            // Only what goes on counts as a step: a coordinator that stays away is not waited for again and again.
-            if done > 0 {
-                self.emitter.emit(EventKind::Committed { entry, sealed: false, point: None, made: None });
-            }
-            ended.extend(worked?);
-            if is_failed && !how.go_on {
-                break;
-            }
+    /// From the end of the attempt on the hours count for which saved offsets are kept.
+    async fn count_hours(&self, opened: &mut Opened, place: &SavedOffsets, report: &mut Report) {
+        let Opened { journal, state, .. } = opened;
+        let Some(before) = &mut state.before else { return };
+        count(self.emitter, place, before, self.context.clock.now()).await;
+        if before.expires_at.is_none() {
+            return;
         }
-        Ok(())
+        report.offsets_before = Some(before.clone());
+        if let Err(error) = journal.save(&*state).await {
+            self.emitter
+                .warn(format!("until when the saved offsets are kept is not in the state of this run: {error}"));
+        }
     }
 
     async fn saving_store(&self, saving: &OffsetSaving, store: &Store) -> Result<Store, Failure> {
@@ -334,26 +350,39 @@ impl<'a> Run<'a> {
             None => Ok(store.clone()),
         }
     }
-
-    /// Saves what the groups have now, but for those that an earlier attempt may have changed.
-    async fn save_offsets(
-        &self,
-        store: &Store,
-        state: &OffsetRun,
-        changes: Changes<'_>,
-    ) -> Result<Option<OffsetsBefore>, Failure> {
-        let place = SavedOffsets::new(&self.saving_store(changes.saving, store).await?, &self.id);
-        let earlier = state.before.as_ref().map(|before| Earlier { before, touched: state.may_be_ours() });
-        snapshot::keep(self.context, self.emitter, &self.cluster, &place, earlier, changes).await
-    }
 }
 
-/// Notes the groups that are done. Returns how many there are more.
-fn note_done(state: &mut OffsetRun, worked: &[GroupWork]) -> usize {
-    let good = worked.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
-    let before = state.done.len();
-    state.done.extend(good.map(|group| (group.line.target.clone(), group.line.done)));
-    state.done.len() - before
+/// What earlier attempts did. Where offsets are translated, groups that they may have changed are translated from what was
+/// saved: what those have now may be translated already.
+///
+/// # Errors
+/// When what was saved is gone, and is needed.
+fn progress(state: &OffsetRun, goal: &Goal, earlier: Option<&Earlier>) -> Result<Progress, Failure> {
+    let mut progress = Progress { done: state.done.clone(), saved: BTreeMap::new() };
+    if let (Goal::Mapped(_), Some(before), false) = (goal, &state.before, state.touched.is_empty()) {
+        let gone = || {
+            let text = format!(
+                "the saved offsets {} are gone: where the groups stood before this run is not known, so nothing can be \
+                 translated once more. Set them with another reset",
+                before.id
+            );
+            Failure::new(Code::NoSavedOffsets, text)
+        };
+        let saved = &earlier.ok_or_else(gone)?.document.group_offsets;
+        let touched = saved.iter().filter(|(id, _)| state.touched.contains(*id));
+        progress.saved = touched.map(|(id, saved)| (id.clone(), saved.listed())).collect();
+    }
+    Ok(progress)
+}
+
+/// What is saved of groups before they are changed.
+fn to_save(open: &[GroupWork]) -> Vec<ToSave> {
+    let one = |group: &GroupWork| ToSave {
+        id: group.line.target.clone(),
+        kind: group.line.kind.clone(),
+        configs: group.line.configs.iter().map(|config| config.name.clone()).collect(),
+    };
+    open.iter().map(one).collect()
 }
 
 /// A group that an earlier attempt has done.
@@ -379,6 +408,11 @@ fn text(work: &[GroupWork]) -> String {
         }
         for at in &line.deleted {
             let _ = write!(out, "\n  {}/{}: offset {} -> no offset", safe(&at.topic), at.partition, at.before);
+        }
+        for config in &line.configs {
+            let told = |value: &Option<String>| value.as_deref().map_or_else(|| "not set".to_owned(), safe);
+            let (name, before, value) = (safe(&config.name), told(&config.before), told(&config.value));
+            let _ = write!(out, "\n  config {name}: {before} -> {value}");
         }
         if line.elsewhere > 0 {
             let _ = write!(out, "\n  {} left alone", plural(line.elsewhere, "other offset"));

@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use archive::{SavedOffsets, json_fault};
+use archive::{SavedOffsets, from_json};
 use contract::words::plural;
-use contract::{Code, Failure, OffsetSaving, OffsetsBefore, stamp};
+use contract::{Code, EventKind, Failure, OffsetSaving, OffsetsBefore};
 use futures::{StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
 
-use super::commit::{AT_ONCE, PATIENCE, listed, offsets_of, unlisted};
+use super::commit::{AT_ONCE, PATIENCE, There, offsets_of, unlisted};
+use super::configs::{self, Set};
+use super::expiry::{count, delete_expired, id_of};
 use crate::context::Context;
 use crate::emit::Emitter;
 
@@ -24,9 +25,6 @@ pub(crate) struct Snapshot {
     #[serde(rename = "snapshot_id")]
     pub(crate) id: String,
     created_at: String,
-    /// Until when it is kept for certain. An addition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
     /// By group id; a group that the cluster does not have has no offsets.
     pub(crate) group_offsets: BTreeMap<String, GroupOffsets>,
     /// Topics in which the run changes offsets: a rollback touches no others, and deletes what was not there before. An
@@ -53,6 +51,9 @@ pub(crate) struct GroupOffsets {
     pub(crate) offsets: BTreeMap<String, BTreeMap<i32, SavedOffset>>,
     #[serde(default)]
     partition_count: Option<usize>,
+    /// Configs that the run sets on the group itself, with what was set there before. An addition.
+    #[serde(default, skip_serializing_if = "Set::is_empty")]
+    pub(crate) configs: Set,
 }
 
 impl GroupOffsets {
@@ -91,19 +92,56 @@ pub(crate) struct SavedOffset {
 pub(crate) struct Changes<'a> {
     /// Who changes it, in words.
     pub(crate) by: String,
-    /// Groups, and their kinds where the cluster does not have them.
-    pub(crate) groups: Vec<(String, String)>,
+    pub(crate) groups: Vec<ToSave>,
     /// Topics in which offsets are changed.
     pub(crate) topics: BTreeSet<String>,
     pub(crate) saving: &'a OffsetSaving,
 }
 
+/// A group that is about to be changed.
+#[derive(Debug)]
+pub(crate) struct ToSave {
+    pub(crate) id: String,
+    /// Its kind where the cluster does not have it.
+    pub(crate) kind: String,
+    /// Configs that are set on it.
+    pub(crate) configs: Vec<String>,
+}
+
 /// What an earlier attempt of the run saved.
 #[derive(Debug)]
-pub(crate) struct Earlier<'a> {
-    pub(crate) before: &'a OffsetsBefore,
+pub(crate) struct Earlier {
+    before: OffsetsBefore,
     /// Groups that it may have changed: what they have now is not what they had before.
-    pub(crate) touched: BTreeSet<String>,
+    touched: BTreeSet<String>,
+    pub(crate) document: Snapshot,
+}
+
+impl Earlier {
+    /// Reads it, if it still is there: it may be over and deleted.
+    ///
+    /// # Errors
+    /// When the store fails, or it is damaged.
+    pub(crate) async fn read(
+        emitter: &Emitter,
+        cluster: &str,
+        place: &SavedOffsets,
+        before: &OffsetsBefore,
+        touched: BTreeSet<String>,
+    ) -> Result<Option<Self>, Failure> {
+        let id = &before.id;
+        if let Some(bytes) = place.read(id).await? {
+            let document = read(&bytes, &place.place(id), cluster)?;
+            return Ok(Some(Self { before: before.clone(), touched, document }));
+        }
+        if !touched.is_empty() {
+            let groups = plural(touched.len() as u64, "consumer group");
+            emitter.warn(format!(
+                "the saved offsets {id} are gone: what {groups} had before an earlier attempt changed them cannot be put back"
+            ));
+        }
+        Ok(None)
+    }
 }
 
 /// Saves the offsets of all topics of these groups, and deletes what was saved before and is over. What an earlier attempt
@@ -115,36 +153,36 @@ pub(crate) struct Earlier<'a> {
 pub(crate) async fn keep(
     context: &Context,
     emitter: &Emitter,
-    cluster: &Cluster,
+    (cluster, there): (&Cluster, &There),
     place: &SavedOffsets,
-    earlier: Option<Earlier<'_>>,
+    earlier: Option<Earlier>,
     changes: Changes<'_>,
 ) -> Result<Option<OffsetsBefore>, Failure> {
-    let there = listed(cluster).await?;
-    let old = match &earlier {
-        Some(earlier) => still_there(emitter, cluster, place, earlier).await?,
-        None => None,
-    };
-    let (mut kept, mut known) = (Kept::default(), None);
-    if let (Some(old), Some(earlier)) = (&old, &earlier) {
-        kept.take(old, &earlier.touched);
-        known = Some(earlier.before.clone());
+    let mut kept = Kept::default();
+    if let Some(earlier) = &earlier {
+        kept.take(&earlier.document, &earlier.touched);
     }
-    let patience = CoordinatorPatience::new(PATIENCE);
-    let open = changes.groups.iter().filter(|(id, _)| !kept.groups.contains_key(id));
-    let read = futures::stream::iter(open)
-        .map(|(id, kind)| one(cluster, there.get(id).cloned().unwrap_or_else(|| unlisted(id, kind)), &patience));
-    let read: BTreeMap<_, _> = read.buffered(AT_ONCE).try_collect().await?;
+    let open: Vec<_> = changes.groups.iter().filter(|group| !kept.groups.contains_key(&group.id)).collect();
+    let read = now(cluster, there, &open).await?;
     kept.topics.extend(changes.topics.iter().cloned());
     let names: BTreeSet<_> = read.values().flat_map(|group| group.offsets.keys().cloned()).collect();
     for (name, id) in ids(cluster, names).await? {
         kept.topic_ids.entry(name).or_insert(id);
     }
     kept.groups.extend(read);
-    if kept.groups.is_empty() || old.is_some_and(|old| kept.is_in(&old)) {
+    if kept.groups.is_empty() || earlier.as_ref().is_some_and(|earlier| kept.is_in(&earlier.document)) {
+        let known = earlier.map(|earlier| earlier.before);
+        if let Some(before) = &known {
+            emitter.emit(EventKind::OffsetsSaved { before: before.clone() });
+        }
         return Ok(known);
     }
     let saved = save(context, cluster, place, kept, &changes).await?;
+    if let Some(mut earlier) = earlier {
+        // The new document has all of it that counts.
+        count(emitter, place, &mut earlier.before, context.clock.now()).await;
+    }
+    emitter.emit(EventKind::OffsetsSaved { before: saved.clone() });
     match delete_expired(place, context.clock.now()).await {
         Ok(0) => {}
         Ok(count) => {
@@ -153,6 +191,22 @@ pub(crate) async fn keep(
         Err(error) => emitter.warn(format!("saved offsets that are over could not be deleted: {error}")),
     }
     Ok(Some(saved))
+}
+
+/// What these groups have now.
+async fn now(cluster: &Cluster, there: &There, groups: &[&ToSave]) -> Result<BTreeMap<String, GroupOffsets>, Failure> {
+    let patience = CoordinatorPatience::new(PATIENCE);
+    let of = |group: &ToSave| there.get(&group.id).cloned().unwrap_or_else(|| unlisted(&group.id, &group.kind));
+    let read = futures::stream::iter(groups.iter().copied()).map(|group| one(cluster, of(group), &patience));
+    let mut read: BTreeMap<_, _> = read.buffered(AT_ONCE).try_collect().await?;
+    let wanted: Vec<(&str, Vec<&str>)> =
+        groups.iter().map(|group| (group.id.as_str(), group.configs.iter().map(String::as_str).collect())).collect();
+    for (id, set) in configs::now(cluster, &wanted).await? {
+        if let Some(group) = read.get_mut(&id) {
+            group.configs = set;
+        }
+    }
+    Ok(read)
 }
 
 /// What goes into a document.
@@ -181,27 +235,6 @@ impl Kept {
     }
 }
 
-/// What an earlier attempt saved, if it still is there: it may be over and deleted.
-async fn still_there(
-    emitter: &Emitter,
-    cluster: &Cluster,
-    place: &SavedOffsets,
-    earlier: &Earlier<'_>,
-) -> Result<Option<Snapshot>, Failure> {
-    let id = &earlier.before.id;
-    if let Some(bytes) = place.read(id).await? {
-        let cluster = cluster.cluster_id().unwrap_or_default();
-        return read(&bytes, &place.place(id), &cluster).map(Some);
-    }
-    if !earlier.touched.is_empty() {
-        let groups = plural(earlier.touched.len() as u64, "consumer group");
-        emitter.warn(format!(
-            "the saved offsets {id} are gone: what {groups} had before an earlier attempt changed them cannot be put back"
-        ));
-    }
-    Ok(None)
-}
-
 /// Ids of those topics that exist and have one.
 async fn ids(cluster: &Cluster, names: BTreeSet<String>) -> Result<Vec<(String, Uuid)>, Failure> {
     if names.is_empty() {
@@ -223,11 +256,9 @@ async fn save(
     let now = context.clock.now();
     let (at, nonce) = (context.now_text(), context.nonce());
     let id = id_of(now, changes.saving.keep_hours, nonce.get(..8).unwrap_or(&nonce));
-    let expires_at = expiry(&id).map(|at| at.to_string());
     let document = Snapshot {
         id: id.clone(),
         created_at: at.clone(),
-        expires_at: expires_at.clone(),
         group_offsets: kept.groups,
         topics: kept.topics,
         topic_ids: kept.topic_ids,
@@ -237,7 +268,7 @@ async fn save(
     let bytes = serde_json::to_vec_pretty(&document);
     let bytes = bytes.map_err(|error| Failure::new(Code::Internal, format!("offsets as JSON: {error}")))?;
     let path = place.save(&id, bytes).await?;
-    Ok(OffsetsBefore { id, at, path, expires_at })
+    Ok(OffsetsBefore { id, at, path, expires_at: None })
 }
 
 async fn one(
@@ -252,37 +283,9 @@ async fn one(
         let offset = SavedOffset { offset: at.offset, metadata: at.metadata };
         offsets.entry(at.topic).or_default().insert(at.partition, offset);
     }
-    let saved = GroupOffsets { group_id: group.id.clone(), kind: group.kind, offsets, partition_count };
+    let (group_id, configs) = (group.id.clone(), Set::new());
+    let saved = GroupOffsets { group_id, kind: group.kind, offsets, partition_count, configs };
     Ok((group.id, saved))
-}
-
-/// Deletes what is kept for longer than was asked for; says how many.
-async fn delete_expired(place: &SavedOffsets, now: Timestamp) -> Result<u64, Failure> {
-    let mut deleted = 0;
-    for id in place.ids().await? {
-        if expiry(&id).is_some_and(|end| end < now) {
-            place.delete(&id).await?;
-            deleted += 1;
-        }
-    }
-    Ok(deleted)
-}
-
-/// `before-<stamp>-<hours>h-<nonce>`, without the hours where it is kept for ever: the name says when it may go, so that
-/// nobody has to open it.
-fn id_of(at: Timestamp, hours: Option<u32>, nonce: &str) -> String {
-    let hours = hours.map(|hours| format!("{hours}h-")).unwrap_or_default();
-    format!("before-{}-{hours}{nonce}", stamp::stamp(at))
-}
-
-/// When saved offsets of this name may be deleted.
-fn expiry(id: &str) -> Option<Timestamp> {
-    let rest = id.strip_prefix("before-")?;
-    let (stamp, rest) = rest.split_at_checked("YYYYMMDD-HHMMSS".len())?;
-    let (hours, _nonce) = rest.strip_prefix('-')?.split_once('-')?;
-    let hours = hours.strip_suffix('h')?.parse::<u32>().ok()?;
-    let at = stamp::stamp_time(stamp).parse::<Timestamp>().ok()?;
-    at.checked_add(SignedDuration::from_hours(i64::from(hours))).ok()
 }
 
 /// Reads saved offsets, all of them or none.
@@ -291,8 +294,8 @@ fn expiry(id: &str) -> Option<Timestamp> {
 /// When they are no such document, or of another cluster.
 pub(crate) fn read(bytes: &[u8], place: &str, cluster: &str) -> Result<Snapshot, Failure> {
     let damaged = |what: String| Failure::new(Code::ArchiveDamaged, format!("the saved offsets {place} {what}"));
-    let snapshot: Snapshot = serde_json::from_slice(bytes)
-        .map_err(|error| damaged(format!("are no document of saved offsets: it {}", json_fault(&error))))?;
+    let snapshot: Snapshot =
+        from_json(bytes).map_err(|fault| damaged(format!("are no document of saved offsets: it {fault}")))?;
     if let Some(other) = snapshot.cluster_id.as_deref().filter(|id| !id.is_empty() && *id != cluster) {
         let text = format!("the saved offsets {place} are those of cluster {other}, and this is cluster {cluster}");
         return Err(Failure::new(Code::NoSavedOffsets, text));
@@ -369,19 +372,5 @@ mod tests {
         }
         assert_eq!(code(&FOREIGN.replace(r#""cluster_id": null"#, r#""cluster_id": "d""#)), Code::NoSavedOffsets);
         assert!(read(FOREIGN.replace(r#""cluster_id": null"#, r#""cluster_id": "c""#).as_bytes(), "x", "c").is_ok());
-    }
-
-    #[test]
-    fn a_name_says_when_what_is_saved_may_go() {
-        let at: Timestamp = "2026-11-29T15:45:00Z".parse().unwrap();
-        let id = id_of(at, Some(24), "0123abcd");
-        assert_eq!(id, "before-20261129-154500-24h-0123abcd");
-        assert!(contract::names::check_name(&id).is_ok());
-        assert_eq!(expiry(&id), Some("2026-11-30T15:45:00Z".parse().unwrap()));
-        let ever = id_of(at, None, "0123abcd");
-        for id in [ever.as_str(), "before-", "mine", "before-20261129-154500", "before-x-24h-0"] {
-            assert_eq!(expiry(id), None, "{id}");
-        }
-        assert_eq!(expiry("before-20261329-154500-24h-0"), None, "no such month");
     }
 }

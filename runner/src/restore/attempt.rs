@@ -1,6 +1,6 @@
 //! Producing: one epoch after the other until everything is in the target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +26,7 @@ use super::state::TargetPartition;
 use super::tails::Tail;
 use super::transform::{Notes, Rules, Space};
 use super::watch::watch;
+use crate::logs::leaders;
 use crate::pace::{Counters, Meter};
 
 /// Inputs waiting at one lane.
@@ -215,11 +216,10 @@ async fn one_epoch(
 async fn shared(restore: &Restore<'_>, lease: &Lease) -> Result<Shared, Failure> {
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let topics = restore.cluster.topics(Some(&names)).await?;
+    let leaders = leaders(&topics);
     let target = |p: &TargetPartition| {
         let name = restore.state.topics.get(p.topic).map(|topic| topic.name.clone()).unwrap_or_default();
-        let topic = topics.iter().find(|topic| topic.name == name);
-        let leader =
-            topic.and_then(|topic| topic.partitions.iter().find(|q| q.index == p.partition)).map_or(-1, |q| q.leader);
+        let leader = leaders.get(&(name.as_str(), p.partition)).copied().unwrap_or(-1);
         Target { topic: name, partition: p.partition, leader: AtomicI32::new(leader) }
     };
     let epoch = restore.state.epochs.last();
@@ -259,9 +259,10 @@ async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) ->
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let targets = existing(&restore.cluster, &names).await?;
     let space = Arc::new(Space::new(restore.context.workers));
+    let sources: HashMap<_, _> = restore.point.seal.topics.iter().map(|source| (source.id, source)).collect();
     let rule = |topic: &super::state::TargetTopic| {
         let limit = targets.get(&topic.name).and_then(|target| largest_batch(&target.effective));
-        let source = restore.point.seal.topics.iter().find(|source| source.id == topic.source);
+        let source = sources.get(&topic.source);
         Arc::new(Rules {
             topic: source.map_or_else(|| topic.source.to_string(), |source| source.name.clone()),
             window: plan.window,

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 
 use archive::{ArchiveError, RestoreJournal, Store};
+use contract::names::check_name;
+use contract::words::safe;
 use contract::{Code, Failure};
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,8 @@ pub(crate) struct Claim {
 /// A restore that holds what somebody else wants.
 #[derive(Debug)]
 pub(crate) struct Holder {
+    /// Its identity.
+    pub(crate) restore: String,
     pub(crate) journal: RestoreJournal,
     pub(crate) state: RestoreState,
 }
@@ -147,9 +151,15 @@ impl Claims<'_> {
     /// The restore behind a claim, if the claim still holds.
     async fn holder(&self, claim: &Claim, thing: &Thing) -> Result<Option<Holder>, Failure> {
         let nonce = self.nonce.to_owned();
+        let restore = claim.restore.clone();
+        check_name(&restore).map_err(|rule| {
+            let text =
+                format!("the claim of {} names restore {}; it {rule}", thing.key(), safe(&format!("{restore:?}")));
+            Failure::new(Code::StateMismatch, text)
+        })?;
         let (journal, state): (_, Option<RestoreState>) =
-            RestoreJournal::open(self.states, self.cluster, &claim.restore, nonce).await?;
-        Ok(state.filter(|state| holds(claim, state, thing)).map(|state| Holder { journal, state }))
+            RestoreJournal::open(self.states, self.cluster, &restore, nonce).await?;
+        Ok(state.filter(|state| holds(claim, state, thing)).map(|state| Holder { restore, journal, state }))
     }
 }
 

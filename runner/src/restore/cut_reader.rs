@@ -82,9 +82,9 @@ async fn read(point: &Point, plan: &RestorePlan, wanted: Wanted) -> Result<Vec<C
     let mut pieces = Pieces::default();
     let mut decompressor = Decompressor::default();
     let mut stream = point.stream(wanted).await?;
+    let names: HashMap<_, _> = plan.topics.iter().map(|topic| (topic.source_id, topic.source.as_str())).collect();
     while let Some(share) = stream.next().await? {
-        let name = plan.topics.iter().find(|topic| topic.source_id == share.topic).map(|topic| topic.source.as_str());
-        let place = format!("{}/{}", name.unwrap_or_default(), share.partition);
+        let place = format!("{}/{}", names.get(&share.topic).copied().unwrap_or_default(), share.partition);
         for batch in &share.batches {
             let attributes = batch.header.attributes;
             if attributes.control() {

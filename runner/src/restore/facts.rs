@@ -1,7 +1,7 @@
 //! What the target cluster says about the topics of a restore. A missing or late answer is never a value: what is not
 //! known yet is asked again until it is known.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use contract::{Code, Failure};
 use wire::{Cluster, Request, Topic, WireError};
@@ -73,16 +73,14 @@ pub(crate) async fn same_topics(cluster: &Cluster, state: &[TargetTopic]) -> Res
     let mut backoff = cluster.backoff();
     for _ in 0..GONE_LOOKS {
         let found = present(cluster, &names).await?;
-        let same = |topic: &TargetTopic| found.iter().any(|f| f.name == topic.name && f.id == topic.id);
-        let Some(other) = state.iter().find(|topic| !same(topic)) else { return Ok(found) };
+        let Some(other) = first_other(&found, state) else { return Ok(found) };
         let waiting = WireError::no_progress(format!("target topic {}", other.name), "it has another id");
         if let Err(WireError::Deadline { .. }) = backoff.wait(waiting).await {
             break;
         }
     }
     let found = present(cluster, &names).await?;
-    let other = |topic: &&TargetTopic| !found.iter().any(|f| f.name == topic.name && f.id == topic.id);
-    match state.iter().find(other) {
+    match first_other(&found, state) {
         None => Ok(found),
         Some(topic) => {
             let text = format!(
@@ -92,4 +90,10 @@ pub(crate) async fn same_topics(cluster: &Cluster, state: &[TargetTopic]) -> Res
             Err(Failure::new(Code::StateMismatch, text))
         }
     }
+}
+
+/// The first topic of the state that was not found, or is another one now.
+fn first_other<'a>(found: &[Topic], state: &'a [TargetTopic]) -> Option<&'a TargetTopic> {
+    let found: HashSet<_> = found.iter().map(|topic| (topic.name.as_str(), topic.id)).collect();
+    state.iter().find(|topic| !found.contains(&(topic.name.as_str(), topic.id)))
 }

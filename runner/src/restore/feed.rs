@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::dealer::Dealer;
 use super::lane::Input;
 use super::lease::Lease;
-use super::passes::{passes, ways, what_is_left};
+use super::left::what_is_left;
+use super::passes::{passes, ways};
 use super::plan::RestorePlan;
 use super::tails::Tail;
 use super::transform::Rules;
@@ -65,7 +66,7 @@ impl Feed {
         senders: Vec<mpsc::Sender<Input>>,
     ) -> Result<Self, Failure> {
         let ways = ways(restore, plan);
-        let (left, skip) = what_is_left(restore, plan, &ways, tails).await?;
+        let (left, skip) = what_is_left(&restore.point, plan, &ways, tails).await?;
         let dealer = Dealer::new(ways, rules, skip, senders, restore.limiter.clone());
         let passes = passes(plan, left).into();
         let mut feed = Self { stream: None, passes, dealer, held: None, in_hand: Arc::default(), began: false };

@@ -80,6 +80,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         plan_fingerprint: _,
         when_newer: _,
         dry_run: _,
+        undo_offsets: _,
     } = part;
     let records = serde_json::json!([
         from,
@@ -113,6 +114,7 @@ mod tests {
         assert_eq!(base.len(), 32);
         let same = [
             RestoreSpec { dry_run: true, ..part() },
+            RestoreSpec { undo_offsets: Some("away".into()), ..part() },
             RestoreSpec { produce_batch_size: 500, ..part() },
             RestoreSpec { produce_acks: 1, ..part() },
             RestoreSpec { rate_limit: RateLimit { records_per_sec: 1, bytes_per_sec: 0 }, ..part() },

@@ -24,6 +24,7 @@ use self::queue::{Queue, Ready};
 use self::room::{Room, Turn};
 use self::trouble::{Trouble, Troubles, lost};
 use super::lease::Lease;
+use crate::logs::leaders;
 
 pub(crate) use self::room::Rooms;
 pub(crate) use self::trouble::LaneEnd;
@@ -291,10 +292,10 @@ impl Lane {
         let mut names: Vec<_> = own.iter().map(|target| target.topic.clone()).collect();
         names.dedup();
         let topics = self.shared.cluster.topics(Some(&names)).await.map_err(|error| LaneEnd::Fail(error.into()))?;
+        let leaders = leaders(&topics);
         for target in own {
-            let found = topics.iter().find(|topic| topic.name == target.topic);
-            if let Some(p) = found.and_then(|topic| topic.partitions.iter().find(|p| p.index == target.partition)) {
-                target.leader.store(p.leader, Ordering::Relaxed);
+            if let Some(leader) = leaders.get(&(target.topic.as_str(), target.partition)) {
+                target.leader.store(*leader, Ordering::Relaxed);
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ mod state;
 
 mod configs;
 mod fit;
+mod part;
 mod route;
 mod select;
 
@@ -31,7 +32,10 @@ mod holds;
 mod prepare;
 mod trust;
 
+pub mod documents;
+
 mod lease;
+mod named;
 mod tails;
 
 mod start;
@@ -46,6 +50,9 @@ mod lane;
 mod dealer;
 mod passes;
 
+mod each_record;
+mod left;
+
 mod feed;
 
 mod ends;
@@ -54,7 +61,6 @@ mod watch;
 mod attempt;
 mod ending;
 
-mod each_record;
 mod standing;
 
 mod groups;
@@ -63,11 +69,13 @@ mod finish;
 
 mod done;
 mod lookup;
+mod positions;
 mod release;
+mod undoing;
 
 use std::time::Duration;
 
-use archive::{Point, RestoreJournal, SavedOffsets, Store, check_owner, find};
+use archive::{Point, RestoreJournal, SavedOffsets, Store, find};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -76,6 +84,7 @@ use self::done::Next;
 use self::identity::Identity;
 pub(crate) use self::lookup::{Place, lookup};
 pub use self::plan::{Proposal, RestorePlan, TargetAction};
+pub(crate) use self::positions::{Positions, positions};
 pub(crate) use self::release::release;
 use self::state::{Ended, RestoreState};
 use self::trust::Asked;
@@ -180,12 +189,18 @@ pub async fn run(
     }
     let opened = RestoreJournal::open(&sides.states, sides.identity.cluster(), sides.identity.hex(), context.nonce());
     let (journal, saved): (_, Option<RestoreState>) = opened.await?;
+    if let Some(why) = &part.undo_offsets
+        && saved.as_ref().is_none_or(|state| !state.groups.is_complete)
+    {
+        return Err(Box::pin(sides.undo_offsets(journal, saved, why, report)).await);
+    }
     let going_on = match saved {
         Some(state) if state.ended.is_none() => Some(state),
-        Some(state) => match sides.over(&journal, &state, report).await? {
-            Next::Nothing => return Ok(()),
-            Next::Anew => None,
-            Next::Groups => return sides.only_groups(journal, state, report).await,
+        Some(state) => match sides.over(&journal, &state, report).await {
+            Ok(Next::Nothing) => return Ok(()),
+            Ok(Next::Anew) => None,
+            Ok(Next::Groups) => return Box::pin(sides.only_groups(journal, state, report)).await,
+            Err(failure) => return Err(Box::pin(sides.undo_after(journal, state, failure, report)).await),
         },
         None => None,
     };
@@ -197,6 +212,7 @@ pub async fn run(
     let (mut restore, plan) = begun;
     report.changed = true;
     let carried_out = Box::pin(carry_out(&mut restore, &plan, resumed, report)).await;
+    groups::count_hours(&mut restore, report).await;
     match carried_out {
         Ok(()) => Ok(()),
         Err(failure) => Err(ending::after(&mut restore, failure).await),
@@ -268,7 +284,10 @@ impl<'a> Sides<'a> {
         self.is_as_seen(&shown)?;
         let mut restore = self.restore(point, journal, state).await?;
         report.changed = true;
-        groups::restore(&mut restore, &shown.plan, report).await?;
+        groups::hold_offsets(&mut restore).await;
+        let ended = groups::restore(&mut restore, &shown.plan, report).await;
+        groups::count_hours(&mut restore, report).await;
+        ended?;
         finish::completed(&restore, report);
         Ok(())
     }
@@ -318,7 +337,9 @@ impl<'a> Sides<'a> {
         self.tell_plan(&shown.plan, report);
         self.is_as_seen(&shown)?;
         report.segments = point.check_segments(&shown.plan.wanted()).await?;
-        Ok((self.restore(point, journal, state).await?, shown.plan))
+        let mut restore = self.restore(point, journal, state).await?;
+        groups::hold_offsets(&mut restore).await;
+        Ok((restore, shown.plan))
     }
 
     /// What plans and states that are read back are held against.
@@ -429,7 +450,8 @@ pub async fn plan_only(
 ) -> Result<Proposal, Failure> {
     let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
-    let identity = Identity::new(spec, part, &cluster)?;
+    // A check looks at a part that differs; what the restore itself claimed is no obstacle to it.
+    let identity = Identity::new(spec, spec.restore.as_ref().unwrap_or(part), &cluster)?;
     let states = state_store(context, spec, part, &store).await?;
     Sides { context, emitter, spec, part, cluster, store, states, identity }.proposal_to_look_at().await
 }
@@ -441,14 +463,13 @@ pub(crate) async fn load_point(
     saved: Option<&RestoreState>,
 ) -> Result<Point, Failure> {
     let point = if let Some(state) = saved {
-        Point::load(store, &trust::set_of(store, part, state).await?, state.entry).await?
+        Point::load(store, &trust::set_of(state)?, state.entry).await?
     } else {
-        let found = find(store, &part.from).await?;
-        if let Some(expected) = part.expected_owner() {
-            check_owner(store, &found.layout, found.seal, expected).await?;
-        }
-        Point::open(store, &found).await?
+        Point::open(store, &find(store, &part.from).await?).await?
     };
+    if let Some(expected) = part.expected_owner() {
+        point.check_owner(expected).await?;
+    }
     point.check_sums().await?;
     if saved.is_some_and(|state| state.digest != point.digest) {
         let text = format!("recovery point {} is not the one that this restore began with", point.seal.point);

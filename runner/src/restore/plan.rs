@@ -13,7 +13,7 @@ pub(crate) mod check;
 
 use std::collections::{BTreeMap, HashMap};
 
-use archive::{Digest, Fork, Timelines, Wanted, json_fault};
+use archive::{Digest, Fork, Timelines, Wanted, from_json};
 use batch::Window;
 use contract::{Code, Failure, GroupRestore, OnUnreadable, RestoreSpec};
 use serde::{Deserialize, Serialize};
@@ -213,9 +213,8 @@ impl RestorePlan {
 
     /// Reads a saved document.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Failure> {
-        let plan: Self = serde_json::from_slice(bytes).map_err(|error| {
-            Failure::new(Code::StateMismatch, format!("the saved plan of the restore {}", json_fault(&error)))
-        })?;
+        let plan: Self = from_json(bytes)
+            .map_err(|fault| Failure::new(Code::StateMismatch, format!("the saved plan of the restore {fault}")))?;
         if plan.format == FORMAT {
             return Ok(plan);
         }

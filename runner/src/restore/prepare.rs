@@ -1,7 +1,7 @@
 //! Preparing the target: create topics, hold configs off, delete what the plan says. Everything that is changed is in
 //! the state before it is changed, so that each step can be done again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use contract::{Code, CrashPoint, Failure, crash};
 use wire::{Creation, NewTopic, WireError, code};
@@ -62,8 +62,10 @@ pub(crate) fn largest_batch(planned: &TopicPlan) -> u64 {
 }
 
 async fn create_topics(restore: &Restore<'_>, plan: &RestorePlan, resumed: bool) -> Result<(), Failure> {
-    let known = |topic: &TopicPlan| restore.state.topics.iter().any(|t| t.name == topic.target && !t.id.is_nil());
-    for topic in plan.topics.iter().filter(|topic| topic.action == TargetAction::Create && !known(topic)) {
+    let known: HashSet<&str> =
+        restore.state.topics.iter().filter(|topic| !topic.id.is_nil()).map(|topic| topic.name.as_str()).collect();
+    let open = |topic: &&TopicPlan| topic.action == TargetAction::Create && !known.contains(topic.target.as_str());
+    for topic in plan.topics.iter().filter(open) {
         let mut new = NewTopic {
             name: topic.target.clone(),
             partitions: topic.partition_count,

@@ -6,6 +6,8 @@ use super::claims::{Claims, Holder, Thing, full_name};
 use super::ending::end;
 use super::facts::existing;
 use super::identity::Identity;
+use super::plan::RestorePlan;
+use super::trust::{Asked, may_be_released};
 use crate::connect;
 use crate::context::Context;
 
@@ -13,7 +15,8 @@ use crate::context::Context;
 /// was done.
 ///
 /// # Errors
-/// When cluster or store cannot be reached, or configs cannot be put back: then the claim holds on.
+/// When cluster or store cannot be reached, the state of such a restore is not one that a restore makes, or configs cannot be put
+/// back: then the claim holds on.
 pub(crate) async fn release(
     context: &Context,
     spec: &RunSpec,
@@ -39,10 +42,14 @@ pub(crate) async fn release(
             Thing::Name(..) => format!("the name {}", spec.name),
             Thing::Topic(topic, _) => format!("topic {topic}"),
         };
-        let Some(Holder { mut journal, state }) = claims.held_by(&thing).await? else {
+        let Some(Holder { restore, mut journal, state }) = claims.held_by(&thing).await? else {
             out.push(format!("no unfinished restore holds {what}"));
             continue;
         };
+        let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
+        let asked = Asked { spec, part, cluster: identity.cluster() };
+        let own = (restore == identity.hex()).then_some(asked);
+        may_be_released(&plan, &state, &thing, identity.cluster(), own)?;
         // Saved once more first: an attempt that still works finds its number taken, and stops within a minute.
         journal.save(&state).await?;
         let (name, ended) =

@@ -1,9 +1,9 @@
 //! Which topics of a recovery point are restored, and under which names. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use archive::{Seal, TopicState};
-use contract::names::is_internal_topic;
+use contract::names::{is_internal_topic, shared_target};
 use contract::{Code, Failure, RestoreSpec, Selection};
 
 /// A topic to restore.
@@ -23,15 +23,17 @@ pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Ve
         Some(id) => topic.id.to_string() == id.to_lowercase(),
         None => topic.live,
     };
+    let known: HashSet<&str> =
+        seal.topics.iter().filter(|topic| taken(topic)).map(|topic| topic.name.as_str()).collect();
     for (name, id) in &spec.lineages {
-        if !seal.topics.iter().any(|topic| topic.name == *name && taken(topic)) {
+        if !known.contains(name.as_str()) {
             let text =
                 format!("recovery point {} has no lineage {id} of topic {name}; `ls` shows what it has", seal.point);
             return Err(Failure::new(Code::UnknownTopic, text));
         }
     }
     for name in selection.literals() {
-        if !seal.topics.iter().any(|topic| taken(topic) && topic.name == *name) {
+        if !known.contains(name.as_str()) {
             let text = format!(
                 "recovery point {} has no topic {name}{}; `ls` shows what it has",
                 seal.point,
@@ -57,14 +59,16 @@ pub(crate) fn choose(seal: &Seal, spec: &RestoreSpec) -> Result<(Vec<Chosen>, Ve
         }
         if let Some(other) = chosen.get(&target) {
             let text = format!(
-                "restore.topicMapping sends both {} and {} to {target}; targets must differ",
-                other.topic.name, topic.name
+                "restore.topicMapping: {:?} goes to {target:?}; {}",
+                topic.name,
+                shared_target(&other.topic.name)
             );
             return Err(Failure::new(Code::SpecInvalid, text));
         }
         chosen.insert(target.clone(), Chosen { topic: topic.clone(), place, target });
     }
-    for source in spec.topic_mapping.keys().filter(|source| !seal.topics.iter().any(|topic| topic.name == **source)) {
+    let named: HashSet<&str> = seal.topics.iter().map(|topic| topic.name.as_str()).collect();
+    for source in spec.topic_mapping.keys().filter(|source| !named.contains(source.as_str())) {
         warnings.push(format!("restore.topicMapping names {source}, which is not in the recovery point"));
     }
     if chosen.is_empty() {
@@ -87,11 +91,11 @@ fn deleted_lineage(seal: &Seal, name: &str) -> String {
 
 /// Warnings of deleted topics that match the patterns and are not restored.
 fn left_out(seal: &Seal, spec: &RestoreSpec, selection: &Selection) -> Vec<String> {
-    let is_live = |name: &str| seal.topics.iter().any(|topic| topic.name == name && topic.live);
+    let live: HashSet<&str> = seal.topics.iter().filter(|topic| topic.live).map(|topic| topic.name.as_str()).collect();
     let names: BTreeMap<&str, &TopicState> = seal
         .topics
         .iter()
-        .filter(|topic| !topic.live && !is_live(&topic.name) && selection.matches(&topic.name))
+        .filter(|topic| !topic.live && !live.contains(topic.name.as_str()) && selection.matches(&topic.name))
         .map(|topic| (topic.name.as_str(), topic))
         .collect();
     let unnamed = names.into_iter().filter(|(name, _)| !spec.lineages.contains_key(*name));
@@ -108,22 +112,11 @@ fn left_out(seal: &Seal, spec: &RestoreSpec, selection: &Selection) -> Vec<Strin
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_kafkas_own_topics_are_left_out() {
-        let names = ["__consumer_offsets", "__debezium-heartbeat.inventory", "orders"];
-        let topic = |(name, id): (&str, u128)| TopicState {
-            id: uuid::Uuid::from_u128(id),
-            name: name.to_owned(),
-            partitions: 1,
-            replication: 1,
-            live: true,
-            since: None,
-            first_partitions: None,
-        };
-        let seal = Seal {
+    fn seal(topics: Vec<TopicState>) -> Seal {
+        Seal {
             point: "b-20260101-000000".into(),
             at: "2026-01-01T00:00:00Z".into(),
-            topics: names.into_iter().zip(1..).map(topic).collect(),
+            topics,
             partitions: Vec::new(),
             owner: archive::Owner { namespace: "ns".into(), name: "b".into(), cluster_id: "c".into() },
             source_cluster_id: None,
@@ -133,7 +126,33 @@ mod tests {
             groups: None,
             holdings: None,
             writer: "test".into(),
+        }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // it looks at a clock of its own
+    fn a_hundred_thousand_topics_are_chosen_at_once() {
+        let count = 100_000u128;
+        let name = |n: u128| format!("topic-{n:06}");
+        let topic = |n: u128| TopicState {
+            live: n.is_multiple_of(2),
+            ..TopicState::new(uuid::Uuid::from_u128(n), &name(n), 1, 1)
         };
+        let seal = seal((0..count).map(topic).collect());
+        let mut spec: RestoreSpec = serde_json::from_str("{\"from\": \"b\"}").unwrap();
+        spec.topic_mapping = (0..count).map(|n| (name(n), format!("new-{n:06}"))).collect();
+        spec.lineages = (0..count).map(|n| (name(n), uuid::Uuid::from_u128(n).to_string())).collect();
+        let since = std::time::Instant::now();
+        let (chosen, warnings) = choose(&seal, &spec).unwrap();
+        assert!(since.elapsed() < std::time::Duration::from_secs(10), "{:?}", since.elapsed());
+        assert_eq!((chosen.len(), warnings.len()), (100_000, 0));
+    }
+
+    #[test]
+    fn only_kafkas_own_topics_are_left_out() {
+        let names = ["__consumer_offsets", "__debezium-heartbeat.inventory", "orders"];
+        let topic = |(name, id): (&str, u128)| TopicState::new(uuid::Uuid::from_u128(id), name, 1, 1);
+        let seal = seal(names.into_iter().zip(1..).map(topic).collect());
         let spec = "{\"from\": \"b\"}";
         let spec: RestoreSpec = serde_json::from_str(spec).unwrap();
         let (chosen, warnings) = choose(&seal, &spec).unwrap();

@@ -31,7 +31,27 @@ pub(crate) async fn first_tails(restore: &mut Restore<'_>, plan: &RestorePlan) -
         }
     }
     restore.state.partitions = partitions;
-    Ok(restore.state.partitions.iter().map(|partition| Tail { done: 0, next: partition.start }).collect())
+    let tail = |partition: &TargetPartition| Tail { done: 0, next: partition.start, named: None };
+    Ok(restore.state.partitions.iter().map(tail).collect())
+}
+
+/// Where the records of a plan would begin if nobody wrote to the target until then; `None` when it is refused.
+pub(crate) fn foreseen(plan: &RestorePlan) -> Option<Vec<TargetPartition>> {
+    let mut out = Vec::new();
+    for (place, topic) in plan.topics.iter().enumerate() {
+        for partition in &topic.targets {
+            let seen = topic.holds.iter().find(|range| range.partition == *partition).map(|range| range.log);
+            let now = match (topic.action, seen) {
+                // What is purged is gone by then.
+                (TargetAction::Purge, Some(seen)) => Span { start: seen.end, end: seen.end },
+                (_, Some(seen)) => seen,
+                (_, None) => Span { start: 0, end: 0 },
+            };
+            let start = start_of(topic.action, seen, now).ok()?;
+            out.push(TargetPartition { topic: place, partition: *partition, start });
+        }
+    }
+    Some(out)
 }
 
 /// Where the restored records begin, given what the plan saw and what is there now; the rule that is broken otherwise.
@@ -63,6 +83,25 @@ fn refused(subject: &str, seen: Option<Span>, now: Span, rule: &str) -> Failure 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::restore::plan::TargetRange;
+    use crate::restore::plan::tests::{plan, topic};
+
+    #[test]
+    fn what_a_plan_saw_says_where_its_records_would_begin() {
+        let of = |action, log: Option<Span>| {
+            let mut planned = topic("t", action, &[0, 3]);
+            planned.holds =
+                log.map_or_else(Vec::new, |log| [0, 3].map(|partition| TargetRange { partition, log }).to_vec());
+            let starts = foreseen(&plan(vec![planned]))?;
+            Some(starts.iter().map(|at| (at.topic, at.partition, at.start)).collect::<Vec<_>>())
+        };
+        let log = Some(Span { start: 4, end: 9 });
+        assert_eq!(of(TargetAction::Create, None), Some(vec![(0, 0, 0), (0, 3, 0)]));
+        assert_eq!(of(TargetAction::Append, log), Some(vec![(0, 0, 9), (0, 3, 9)]));
+        assert_eq!(of(TargetAction::Purge, log), Some(vec![(0, 0, 9), (0, 3, 9)]));
+        assert_eq!(of(TargetAction::Fill, Some(Span { start: 7, end: 7 })), Some(vec![(0, 0, 7), (0, 3, 7)]));
+        assert_eq!((of(TargetAction::Refuse, log), of(TargetAction::Fill, log)), (None, None));
+    }
 
     #[test]
     fn records_begin_only_where_the_plan_and_the_action_allow() {

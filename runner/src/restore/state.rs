@@ -200,6 +200,11 @@ impl RestoreState {
         format!("{topic}/{}", partition.partition)
     }
 
+    /// The place of a target partition in `partitions`, which are in order of topic and number.
+    pub(crate) fn place_of(&self, topic: usize, partition: i32) -> Option<usize> {
+        self.partitions.binary_search_by_key(&(topic, partition), |known| (known.topic, known.partition)).ok()
+    }
+
     /// Target offset of restored record number `count` (from 0) of a partition.
     pub(crate) fn target_offset(&self, partition: usize, count: u64) -> Option<i64> {
         let first_of = |epoch: &Epoch| Some((*epoch.bases.get(partition)?, *epoch.starts.get(partition)?));
@@ -221,5 +226,16 @@ mod tests {
         let found: Vec<_> =
             [0, 9, 10, 11, 20].into_iter().map(|count| state.target_offset(0, count).unwrap()).collect();
         assert_eq!(found, [100, 109, 111, 113, 122]);
+    }
+
+    #[test]
+    fn a_target_partition_is_found_by_topic_and_number() {
+        let of = |(topic, partition): (usize, i32)| TargetPartition { topic, partition, start: 0 };
+        let all = [(0, 1), (0, 4), (1, 0), (3, 2)];
+        let state = RestoreState { partitions: all.map(of).into(), ..RestoreState::default() };
+        for (place, (topic, partition)) in all.into_iter().enumerate() {
+            assert_eq!(state.place_of(topic, partition), Some(place));
+        }
+        assert_eq!((state.place_of(0, 0), state.place_of(2, 0)), (None, None));
     }
 }

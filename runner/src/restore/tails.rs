@@ -9,16 +9,19 @@ use wire::{Cluster, ProducerIdentity, WireError, code};
 
 use self::walk::Walk;
 use super::facts::{existing, same_topics};
+use super::named::Named;
 use super::state::{Epoch, RestoreState};
 use crate::logs::{Span, spans};
 
 /// Where a partition stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tail {
     /// Records restored so far.
     pub(crate) done: u64,
     /// Target offset of the next record.
     pub(crate) next: i64,
+    /// The record of the source that the last of them names.
+    pub(crate) named: Option<Named>,
 }
 
 /// Reads the end of every partition of the state, waiting for the fence's markers where there is one.
@@ -68,7 +71,8 @@ async fn read_once(
     for walk in &walks {
         let subject = format!("{}/{}", walk.topic, walk.partition);
         let stand = Stand { place: walk.place, start: walk.start, log: walk.log };
-        tails.push(stand.judge(&subject, &state.epochs, walk.last.as_ref())?);
+        let tail = stand.judge(&subject, &state.epochs, walk.last.as_ref())?;
+        tails.push(Tail { named: walk.named.clone(), ..tail });
         if !walk.fenced {
             return Ok(Err(WireError::no_progress(subject, "the fence has not arrived")));
         }
@@ -124,7 +128,7 @@ impl Stand {
         if done > 0 && self.log.start > self.start {
             return Err(deleted(subject, self.start, self.log.start));
         }
-        Ok(Tail { done, next: self.log.end })
+        Ok(Tail { done, next: self.log.end, named: None })
     }
 
     /// Our records up to and with this batch.

@@ -4,14 +4,17 @@
 //! What cannot be known from there is believed: values that a topic itself had before the restore (unless the plan is one
 //! that somebody looked at), how far an epoch came, and that everything is produced.
 
-use archive::{Layout, Point, Store, check_owner};
+use archive::{Layout, Point};
 use contract::names::check_name;
+use contract::words::safe;
 use contract::{Code, Failure, RestoreSpec, RunSpec};
 
+use super::claims::{Thing, full_name};
 use super::configs::held_at;
 use super::holds::is_noted;
 use super::plan::check::{
-    Checked, MOST, equal, is_offset, must, of_name, of_point, of_rows, of_source, of_spec, shown,
+    Checked, MOST, equal, is_offset, must, of_itself as of_plan_itself, of_name, of_point, of_rows, of_source, of_spec,
+    shown,
 };
 use super::plan::{RestorePlan, Sealed, TargetAction, TopicPlan, retained};
 use super::prepare::largest_batch;
@@ -74,17 +77,48 @@ impl Asked<'_> {
     }
 }
 
-/// The set that a saved state names, once its name and its owner are looked at.
+/// The set that a saved state names, once its name is looked at.
 ///
 /// # Errors
-/// A name that no set has; a set of another owner than the specification expects.
-pub(crate) async fn set_of(store: &Store, part: &RestoreSpec, state: &RestoreState) -> Result<Layout, Failure> {
+/// A name that no set has.
+pub(crate) fn set_of(state: &RestoreState) -> Result<Layout, Failure> {
     of_set(state).map_err(|found| refused("state", &found))?;
-    let layout = Layout::new(&state.set);
-    if let Some(expected) = part.expected_owner() {
-        check_owner(store, &layout, state.entry, expected).await?;
-    }
-    Ok(layout)
+    Ok(Layout::new(&state.set))
+}
+
+/// Holds the state of a restore that is to be released, and the plan that it names, against what holds the claim. Of a restore
+/// whose specification nobody has (`own` is that of the one who asks, where it is the same restore) only that remains: that
+/// both documents are of this cluster and of each other, and that `thing` is what it claimed.
+///
+/// # Errors
+/// [`Code::StateMismatch`] names what differs.
+pub(crate) fn may_be_released(
+    plan: &RestorePlan,
+    state: &RestoreState,
+    thing: &Thing,
+    cluster: &str,
+    own: Option<Asked<'_>>,
+) -> Result<(), Failure> {
+    let not_ours = |document: &str, found: &str| {
+        let who = full_name(state);
+        let text = format!(
+            "the saved {document} of restore {} is not one that a restore makes: {found}. Nothing was put back, and nothing is released. Somebody else may have changed it: look who can write to the storage of the state",
+            safe(&who)
+        );
+        Failure::new(Code::StateMismatch, text)
+    };
+    let claimed = match thing {
+        Thing::Name(namespace, name) => {
+            equal("namespace", &state.namespace, namespace).and_then(|()| equal("name", &state.name, name))
+        }
+        Thing::Topic(name, _) => must(state.topics.iter().any(|topic| topic.name == *name), || {
+            format!("topics has no {name}, which it claims")
+        }),
+    };
+    claimed.map_err(|found| not_ours("state", &found))?;
+    of_plan_itself(plan, cluster).map_err(|found| not_ours("plan", &found))?;
+    of_itself(state, plan).map_err(|found| not_ours("state", &found))?;
+    own.map_or(Ok(()), |asked| asked.fits(plan, state))
 }
 
 fn refused(document: &str, found: &str) -> Failure {
@@ -100,9 +134,24 @@ fn of_set(state: &RestoreState) -> Checked {
 }
 
 fn of_state(state: &RestoreState, plan: &RestorePlan, spec: &RunSpec, part: &RestoreSpec) -> Checked {
-    of_set(state)?;
     equal("namespace", &state.namespace, &spec.namespace)?;
     equal("name", &state.name, &spec.name)?;
+    of_itself(state, plan)?;
+    for (place, (topic, planned)) in state.topics.iter().zip(&plan.topics).enumerate() {
+        let may_be = !(topic.id.is_nil() && topic.created) || part.create_topics;
+        let created = must(may_be, || {
+            format!("created is true, and restore.createTopics is false: set that to true to create {}", topic.name)
+        });
+        let is_seen = part.plan_fingerprint.is_some() && state.ended.is_none();
+        let seen = if is_seen { of_seen(topic, planned) } else { Ok(()) };
+        created.and(seen).map_err(|found| format!("topics[{place}].{found}"))?;
+    }
+    Ok(())
+}
+
+/// Holds a state against the plan that it names.
+fn of_itself(state: &RestoreState, plan: &RestorePlan) -> Checked {
+    of_set(state)?;
     check_name(&state.life).map_err(|rule| format!("life is {}; it {rule}", shown(&state.life)))?;
     equal("digest", &state.digest, &plan.digest)?;
     must(state.left_out <= MOST, || format!("leftOut is {}, which cannot be", state.left_out))?;
@@ -111,24 +160,19 @@ fn of_state(state: &RestoreState, plan: &RestorePlan, spec: &RunSpec, part: &Res
     }
     equal("the number of topics", &state.topics.len(), &plan.topics.len())?;
     for (place, (topic, planned)) in state.topics.iter().zip(&plan.topics).enumerate() {
-        let checked = of_topic(topic, planned, state.started(), part).and_then(|()| of_held(topic, planned));
-        let is_seen = part.plan_fingerprint.is_some() && state.ended.is_none();
-        let seen = if is_seen { of_seen(topic, planned) } else { Ok(()) };
-        checked.and(seen).map_err(|found| format!("topics[{place}].{found}"))?;
+        let checked = of_topic(topic, planned, state.started()).and_then(|()| of_held(topic, planned));
+        checked.map_err(|found| format!("topics[{place}].{found}"))?;
     }
     of_partitions(state, plan)?;
     of_epochs(state)
 }
 
-fn of_topic(topic: &TargetTopic, planned: &TopicPlan, started: bool, part: &RestoreSpec) -> Checked {
+fn of_topic(topic: &TargetTopic, planned: &TopicPlan, started: bool) -> Checked {
     equal("name", &topic.name, &planned.target)?;
     equal("source", &topic.source, &planned.source_id)?;
     equal("created", &topic.created, &(planned.action == TargetAction::Create))?;
     if topic.id.is_nil() {
-        must(!started, || "id is not known, though records were produced".to_owned())?;
-        return must(!topic.created || part.create_topics, || {
-            format!("created is true, and restore.createTopics is false: set that to true to create {}", topic.name)
-        });
+        return must(!started, || "id is not known, though records were produced".to_owned());
     }
     planned.target_id.map_or(Ok(()), |id| equal("id", &topic.id, &id))?;
     must(topic.guard.is_none_or(|guard| guard.producer_id >= 0 && guard.number >= 0), || {

@@ -48,6 +48,7 @@ pub mod code {
     pub const INVALID_REPLICATION_FACTOR: i16 = E::InvalidReplicationFactor.code();
     pub const INVALID_CONFIG: i16 = E::InvalidConfig.code();
     pub const NOT_CONTROLLER: i16 = E::NotController.code();
+    pub const INVALID_REQUEST: i16 = E::InvalidRequest.code();
     pub const POLICY_VIOLATION: i16 = E::PolicyViolation.code();
     pub const OUT_OF_ORDER_SEQUENCE: i16 = E::OutOfOrderSequenceNumber.code();
     pub const DUPLICATE_SEQUENCE: i16 = E::DuplicateSequenceNumber.code();

@@ -1,7 +1,7 @@
 //! Writing and deleting committed offsets of consumer groups, from outside of the group: only groups without members take
 //! that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use kafka_protocol::messages::alter_share_group_offsets_request::{
@@ -187,8 +187,9 @@ async fn delete_of_share_group(connection: &Connection, id: &str, places: &[Plac
         return Ok(Refused::new());
     }
     // An answer is about a topic: each of its partitions has it.
-    let of = |name: &str| answer.responses.iter().find(|topic| topic.topic_name.0.as_str() == name);
-    let codes = places.iter().filter_map(|place| Some((place.clone(), of(&place.0)?.error_code)));
+    let of: HashMap<&str, i16> =
+        answer.responses.iter().map(|topic| (topic.topic_name.0.as_str(), topic.error_code)).collect();
+    let codes = places.iter().filter_map(|place| Some((place.clone(), *of.get(place.0.as_str())?)));
     sort_out(Request::DeleteShareGroupOffsets, id, named(places), &codes.collect())
 }
 

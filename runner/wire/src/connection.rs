@@ -22,12 +22,13 @@ use crate::api::Api;
 use crate::budget::Budget;
 use crate::dial::Stream;
 use crate::frame::Frame;
+use crate::guard::Plain;
 use crate::incoming::read_answers;
-use crate::line::{Answer, Line, Patience};
+use crate::line::{Answer, Cut, Expected, Line, Patience};
 use crate::listener::{self, Misfit};
 use crate::throttle::Throttle;
 use crate::versions::Versions;
-use crate::{Request, WireError, code, guard};
+use crate::{Request, WireError, code, guard, sizes};
 
 /// Share of a login session's lifetime that is used; requests that are under way end in the rest.
 const SESSION_USED: f64 = 0.75;
@@ -55,7 +56,7 @@ pub(crate) struct Manner {
 pub(crate) struct Posted<R> {
     receiver: oneshot::Receiver<Answer>,
     version: i16,
-    limit: Duration,
+    expected: Expected,
     deadline: Instant,
     request: PhantomData<fn() -> R>,
 }
@@ -244,10 +245,11 @@ impl Connection {
     ) -> Result<Posted<R>, WireError> {
         self.silence().await?;
         let (limit, deadline) = (self.manner.timeout + extra, Instant::now() + self.manner.timeout + extra);
-        let data = R::REQUEST == Request::Fetch;
-        let receiver = self.line.wait_for(frame.id, data, limit).map_err(|cause| self.broken(&cause))?;
+        let largest = sizes::largest(R::REQUEST, is_flexible::<R>(version));
+        let expected = Expected { data: R::REQUEST == Request::Fetch, largest, limit };
+        let receiver = self.line.wait_for(frame.id, expected).map_err(|cause| self.broken(&cause))?;
         self.send(frame, R::REQUEST, deadline, limit).await?;
-        Ok(Posted { receiver, version, limit, deadline, request: PhantomData })
+        Ok(Posted { receiver, version, expected, deadline, request: PhantomData })
     }
 
     /// Sends a request that the broker does not answer (Produce with acks 0).
@@ -278,7 +280,12 @@ impl Connection {
     pub(crate) async fn answer<R: Api>(&self, posted: Posted<R>) -> Result<R::Response, WireError> {
         let version = posted.version;
         let mut bytes = self.receive(posted).await?;
-        let answer = guard::decode::<R::Response>(&mut bytes, version);
+        let plain = match R::REQUEST {
+            _ if is_flexible::<R>(version) => Plain::Value,
+            Request::Fetch => Plain::Count,
+            _ => Plain::Either, // it is small
+        };
+        let answer = guard::decode_as::<R::Response>(&mut bytes, version, plain);
         let answer = answer.map_err(|error| self.unreadable(R::REQUEST, &error))?;
         if let Ok(millis @ 1..) = u64::try_from(R::throttle_ms(&answer)) {
             let until = self.manner.throttle.told(Duration::from_millis(millis));
@@ -288,12 +295,16 @@ impl Connection {
     }
 
     async fn receive<R: Api>(&self, posted: Posted<R>) -> Result<Bytes, WireError> {
-        let Posted { mut receiver, version, limit, mut deadline, .. } = posted;
+        let Posted { mut receiver, version, expected: Expected { largest, limit, .. }, mut deadline, .. } = posted;
         let _wait = self.manner.waits.begin(format!("{} to answer {}", self.broker, R::REQUEST));
         let mut bytes = loop {
             match tokio::time::timeout_at(deadline, &mut receiver).await {
                 Ok(Ok(Ok(bytes))) => break bytes,
-                Ok(Ok(Err(cause))) => return Err(self.broken(&cause)),
+                Ok(Ok(Err(Cut { announced: Some(bytes), .. }))) => {
+                    let broker = self.broker.clone();
+                    return Err(WireError::AnswerTooLarge { broker, request: R::REQUEST, bytes, most: largest });
+                }
+                Ok(Ok(Err(Cut { cause, .. }))) => return Err(self.broken(&cause)),
                 Ok(Err(_)) => return Err(self.broken(&self.line.cause())),
                 Err(_) => match self.line.patience(deadline, limit) {
                     Patience::Until(later) => deadline = later,
@@ -350,6 +361,11 @@ impl Connection {
     fn broken(&self, cause: &str) -> WireError {
         WireError::Io { broker: self.broker.clone(), reason: cause.to_owned() }
     }
+}
+
+/// Whether an answer has flexible fields (KIP-482): its counts are variable-length numbers.
+fn is_flexible<R: Api>(version: i16) -> bool {
+    R::Response::header_version(version) > 0
 }
 
 async fn write_frames(mut write: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Receiver<Frame>, line: Arc<Line>) {

@@ -128,6 +128,18 @@ pub enum WireError {
         /// What is wrong.
         reason: String,
     },
+    /// An answer is larger than one of its kind can be.
+    #[error("{broker} sent an answer to {request} of {bytes} bytes; at most {most} are read of this kind")]
+    AnswerTooLarge {
+        /// Address.
+        broker: String,
+        /// The request.
+        request: Request,
+        /// What the broker announced.
+        bytes: usize,
+        /// Most bytes of such an answer.
+        most: usize,
+    },
     /// A request of ours cannot be written in the version that the broker offers.
     #[error("{request} cannot be sent to {broker}: {reason}")]
     Unsendable {
@@ -302,6 +314,7 @@ impl WireError {
             | Self::ConnectTimeout { .. }
             | Self::Timeout { .. }
             | Self::Protocol { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Unanswered { .. }
             | Self::NoLeader { .. }
             | Self::UnknownBroker { .. }
@@ -359,6 +372,7 @@ impl WireError {
             | Self::ConnectTimeout { .. }
             | Self::Timeout { .. }
             | Self::Protocol { .. }
+            | Self::AnswerTooLarge { .. }
             | Self::Unanswered { .. }
             | Self::NoLeader { .. }
             | Self::UnknownBroker { .. }

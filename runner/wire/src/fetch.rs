@@ -1,5 +1,6 @@
 //! Fetching raw batches of many partitions in one request.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,15 +110,16 @@ impl Connection {
         }
         let throttled = Duration::from_millis(u64::try_from(answer.throttle_time_ms).unwrap_or(0));
         let mut out = FetchAnswer { partitions: Vec::new(), bytes: 0, throttled };
+        let mut asked: HashMap<(Uuid, &str, i32), usize> = HashMap::new();
+        for (number, spot) in spots.iter().enumerate() {
+            asked.entry(place(by_id, spot.topic_id, &spot.topic, spot.partition)).or_insert(number);
+        }
+        let mut answered = HashSet::new();
         for topic in answer.responses {
             for partition in topic.partitions {
-                let same = |spot: &FetchSpot| {
-                    let topic_fits =
-                        if by_id { spot.topic_id == topic.topic_id } else { *spot.topic == *topic.topic.0 };
-                    topic_fits && spot.partition == partition.partition_index
-                };
-                let Some(spot) = spots.iter().position(same) else { continue };
-                if out.partitions.iter().any(|known| known.spot == spot) {
+                let named = place(by_id, topic.topic_id, topic.topic.0.as_str(), partition.partition_index);
+                let Some(spot) = asked.get(&named).copied() else { continue };
+                if !answered.insert(spot) {
                     return Err(self.unreadable(Request::Fetch, &"a partition is named twice"));
                 }
                 let records = partition.records.unwrap_or_default();
@@ -139,6 +141,11 @@ impl Connection {
         }
         Ok(out)
     }
+}
+
+/// What names a partition in an answer: its topic's id or name, and its number.
+fn place(by_id: bool, id: Uuid, name: &str, partition: i32) -> (Uuid, &str, i32) {
+    if by_id { (id, "", partition) } else { (Uuid::nil(), name, partition) }
 }
 
 fn group_by_topic(spots: &[FetchSpot], by_id: bool, by_epoch: bool) -> Vec<FetchTopic> {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsReque
 use crate::brokers::CONTROL;
 use crate::cluster::Cluster;
 use crate::groups::{GROUP, Group, group_id};
+use crate::streams_groups::StreamsGroupDescribeRequest;
 use crate::{Request, WireError, code};
 
 /// A member of a group.
@@ -33,8 +34,8 @@ impl Group {
 }
 
 impl Cluster {
-    /// The members of a group; none when it does not exist. Of a streams group (KIP-1071), whose description this client
-    /// does not speak, nobody is named.
+    /// The members of a group; none when it does not exist. Of a streams group (KIP-1071) nobody is named where the broker does
+    /// not describe such groups yet, or we may not describe a topic that the group reads or writes.
     ///
     /// # Errors
     /// What the coordinator says.
@@ -43,9 +44,10 @@ impl Cluster {
         let wanted = || vec![group_id(id)];
         let checked = |request, code: i16| match code {
             0 | code::GROUP_ID_NOT_FOUND => Ok(()),
+            code::TOPIC_AUTHORIZATION_FAILED if request == Request::StreamsGroupDescribe => Ok(()),
             code => Err(WireError::broker(request, format!("members of group {id:?}"), code)),
         };
-        // The members of the three answers have the same fields, but are three types.
+        // The members of the four answers have the same fields, but are four types.
         macro_rules! members {
             ($request:expr, $groups:expr) => {{
                 let described = $groups;
@@ -76,7 +78,11 @@ impl Cluster {
                     let ask = ShareGroupDescribeRequest::default().with_group_ids(wanted());
                     members!(Request::ShareGroupDescribe, connection.call(&ask, Duration::ZERO).await?.groups)
                 }
-                "streams" => Ok(Vec::new()),
+                "streams" if connection.version::<StreamsGroupDescribeRequest>().is_none() => Ok(Vec::new()),
+                "streams" => {
+                    let ask = StreamsGroupDescribeRequest { group_id: group_id(id) };
+                    members!(Request::StreamsGroupDescribe, connection.call(&ask, Duration::ZERO).await?.groups)
+                }
                 _ => {
                     let ask = DescribeGroupsRequest::default().with_groups(wanted());
                     members!(Request::DescribeGroups, connection.call(&ask, Duration::ZERO).await?.groups)

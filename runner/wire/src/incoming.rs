@@ -10,13 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::budget::Budget;
-use crate::line::Line;
+use crate::line::{Cut, Line};
+use crate::sizes::{EARLY, RECORDS};
 
-/// Largest answer that is read at all. Brokers refuse requests above 100 MiB unless told otherwise, so no batch is
-/// larger; the rest is room for those that were told, and for the metadata of the largest clusters.
-pub(crate) const LARGEST: usize = 512 << 20;
-/// Largest answer before the login is over: versions, mechanisms, and a few texts of the login.
-const LARGEST_EARLY: usize = 64 << 10;
 /// Length and correlation id.
 const HEAD: usize = 8;
 const ID: usize = 4;
@@ -59,14 +55,19 @@ async fn read_answer(
     let id = head.get(ID..).and_then(|id| id.first_chunk()).copied().map(i32::from_be_bytes);
     let waiter = id.and_then(|id| line.take(id));
     let waiter = waiter.ok_or("the broker sent an answer that nobody asked for")?;
+    let largest = waiter.expected.largest;
     if waiter.sender.is_closed() {
         skip(read, length - ID, silence).await?;
+    } else if length > largest {
+        let cause = format!("the broker sent an answer of {length} bytes; at most {largest} are read of this kind");
+        drop(waiter.sender.send(Err(Cut { cause: Arc::from(cause.as_str()), announced: Some(length) })));
+        return Err(cause);
     } else {
-        let budget = budget.filter(|_| waiter.data);
+        let budget = budget.filter(|_| waiter.expected.data);
         let answer = read_body(read, head, length, budget, silence).await;
         let end = answer.as_ref().err().cloned();
         // Whoever asked may have gone meanwhile.
-        drop(waiter.sender.send(answer.map_err(Arc::from)));
+        drop(waiter.sender.send(answer.map_err(|cause| Arc::<str>::from(cause).into())));
         if let Some(cause) = end {
             return Err(cause);
         }
@@ -86,7 +87,7 @@ async fn read_head(
     some((&mut *read).take(HEAD as u64).read_buf(head).await)?;
     line.busy();
     fill(read, head, ID, silence).await?;
-    let length = announced(head, if line.is_admitted() { LARGEST } else { LARGEST_EARLY })?;
+    let length = announced(head, if line.is_admitted() { RECORDS } else { EARLY })?;
     fill(read, head, HEAD, silence).await?;
     Ok(length)
 }

@@ -186,6 +186,7 @@ impl Open<'_> {
             }
             Err(_) => return Ok(()),
         };
+        let mut gone = HashSet::new();
         for topic in &found {
             if topic.error != code::UNKNOWN_TOPIC_OR_PARTITION {
                 self.unknown.remove(&topic.name);
@@ -194,10 +195,15 @@ impl Open<'_> {
             let looks = self.unknown.entry(topic.name.clone()).or_default();
             *looks += 1;
             if *looks >= UNKNOWN_LOOKS && self.since.elapsed() >= UNKNOWN_FOR {
-                let gone = self.waiting.extract_if(|(name, _), _| *name == topic.name);
-                missing.extend(gone.map(|(key, _)| (key, WireError::TopicGone { topic: topic.name.clone() })));
+                gone.insert(topic.name.as_str());
             }
         }
+        let gone = self.waiting.extract_if(|(name, _), _| gone.contains(name.as_str()));
+        missing.extend(gone.map(|(key, _)| {
+            let topic = key.0.clone();
+            (key, WireError::TopicGone { topic })
+        }));
+        let names: HashSet<_> = names.into_iter().collect();
         self.topics.retain(|topic| !names.contains(&topic.name));
         self.topics.extend(found);
         Ok(())

@@ -21,6 +21,7 @@ mod dial;
 mod frame;
 mod guard;
 mod scram;
+mod sizes;
 mod throttle;
 mod versions;
 
@@ -50,10 +51,12 @@ mod fetch;
 mod groups;
 mod offsets;
 mod produce;
+mod streams_groups;
 mod topics;
 mod transactions;
 
 mod commits;
+mod group_configs;
 mod group_members;
 mod rehearsal;
 mod rights;
@@ -68,6 +71,7 @@ pub use connection::Connection;
 pub use dial::{Dialer, Stream, TcpDialer, reason as dial_words};
 pub use error::WireError;
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
+pub use group_configs::GroupConfigs;
 pub use group_members::GroupMember;
 pub use groups::{CoordinatorPatience, Group, GroupOffset, Groups};
 pub use keys::About;

@@ -10,18 +10,41 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// An answer, or the cause of the connection's death.
-pub(crate) type Answer = Result<Bytes, Arc<str>>;
+/// An answer, or why it did not come.
+pub(crate) type Answer = Result<Bytes, Cut>;
+
+/// Why an answer did not come.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut {
+    /// The cause of the connection's death.
+    pub(crate) cause: Arc<str>,
+    /// The length that was announced, where that was more than the answer may have.
+    pub(crate) announced: Option<usize>,
+}
+
+impl From<Arc<str>> for Cut {
+    fn from(cause: Arc<str>) -> Self {
+        Self { cause, announced: None }
+    }
+}
+
+/// What is expected of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expected {
+    /// It carries data: its memory is under the budget.
+    pub(crate) data: bool,
+    /// Most bytes that it may have.
+    pub(crate) largest: usize,
+    /// Time that the broker has for it.
+    pub(crate) limit: Duration,
+}
 
 /// Somebody who waits for an answer.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) sender: oneshot::Sender<Answer>,
-    /// The answer carries data: its memory is under the budget.
-    pub(crate) data: bool,
+    pub(crate) expected: Expected,
     asked: Instant,
-    /// Time that the broker has for the answer.
-    limit: Duration,
 }
 
 /// What the task that reads is doing.
@@ -84,17 +107,17 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Expects the answer `id` within `limit`.
+    /// Expects the answer `id`.
     ///
     /// # Errors
     /// The cause when the connection is dead.
-    pub(crate) fn wait_for(&self, id: i32, data: bool, limit: Duration) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
+    pub(crate) fn wait_for(&self, id: i32, expected: Expected) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
         if let Some(cause) = &state.dead {
             return Err(Arc::clone(cause));
         }
-        state.waiting.insert(id, Waiter { sender, data, asked: Instant::now(), limit });
+        state.waiting.insert(id, Waiter { sender, expected, asked: Instant::now() });
         Ok(receiver)
     }
 
@@ -158,7 +181,7 @@ impl Line {
     pub(crate) fn is_overdue(&self) -> bool {
         let state = self.state();
         let Hearing::Silent(since) = state.hearing else { return false };
-        let over = |waiter: &Waiter| waiter.asked.max(since).elapsed() > waiter.limit;
+        let over = |waiter: &Waiter| waiter.asked.max(since).elapsed() > waiter.expected.limit;
         state.waiting.values().any(over)
     }
 
@@ -167,7 +190,7 @@ impl Line {
         let mut state = self.state();
         let cause = Arc::clone(state.dead.get_or_insert_with(|| Arc::from(cause)));
         for (_, waiter) in state.waiting.drain() {
-            drop(waiter.sender.send(Err(Arc::clone(&cause))));
+            drop(waiter.sender.send(Err(Arc::clone(&cause).into())));
         }
         drop(state);
         self.closed.cancel();

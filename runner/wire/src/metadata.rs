@@ -106,12 +106,26 @@ impl Cluster {
             match self.look(Some(&open), &mut asked).await {
                 Ok(found) => {
                     looks += 1;
+                    let open: HashSet<_> = open.into_iter().collect();
                     topics.retain(|topic| !open.contains(&topic.name));
                     topics.extend(found);
                 }
                 Err(error) => drop(backoff.wait(error).await?),
             }
         }
+    }
+
+    /// Topics as one more broker describes them: one that is not among `asked` where there is one; whoever was asked is added to
+    /// them. Nothing is waited for: what that broker does not know has an error.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn topics_of_another(
+        &self,
+        names: &[String],
+        asked: &mut HashSet<BrokerId>,
+    ) -> Result<Vec<Topic>, WireError> {
+        self.look(Some(names), asked).await
     }
 
     /// One look, at a broker that is not among `asked` where there is one; whoever was asked is added to them.

@@ -71,6 +71,8 @@ requests! {
     DescribeProducers = 61, 0..=0;
     ConsumerGroupDescribe = 69, 0..=1;
     ShareGroupDescribe = 77, 1..=1;
+    // The protocol library does not have it: `streams_groups` does.
+    StreamsGroupDescribe = 89, 0..=0;
     DescribeShareGroupOffsets = 90, 0..=0;
     AlterShareGroupOffsets = 91, 0..=0;
     DeleteShareGroupOffsets = 92, 0..=0;

@@ -1,23 +1,27 @@
-//! What brokers say that we may do to topics (KIP-430): asked beforehand, where a refusal would come in the middle of a run.
+//! What brokers say that we may do to topics and groups (KIP-430): asked beforehand, where a refusal would come in the middle of a run.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{DescribeGroupsRequest, MetadataRequest};
 
+use crate::brokers::CONTROL;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
+use crate::groups::{GROUP, group_id};
 use crate::metadata::topic_name;
-use crate::{WireError, code};
+use crate::{Request, WireError, code};
 
 /// The oldest version of Metadata that tells rights.
 const TELLS: i16 = 8;
+/// The oldest version of `DescribeGroups` that does.
+const TELLS_OF_GROUPS: i16 = 3;
 /// What brokers answer where they were not asked, or do not tell.
 const UNTOLD: i32 = i32::MIN;
 
-/// Something that one may be allowed to do to a topic. The numbers are those of the protocol.
+/// Something that one may be allowed to do to a topic or a group. The numbers are those of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are those of Kafka's ACLs
 pub enum Right {
@@ -29,7 +33,7 @@ pub enum Right {
     AlterConfigs = 11,
 }
 
-/// All that we may do to a topic.
+/// All that we may do to a topic or a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rights(i32);
 
@@ -93,6 +97,36 @@ impl Cluster {
             Ok(out)
         })
         .await
+    }
+
+    /// What we may do to a group, whether or not it is there; `None` where brokers do not tell.
+    ///
+    /// # Errors
+    /// What the coordinator says.
+    pub async fn group_rights(&self, id: &str) -> Result<Option<Rights>, WireError> {
+        let request = DescribeGroupsRequest::default().with_groups(vec![group_id(id)]);
+        let asked = self.retrying(async || {
+            let broker = self.coordinator(id, GROUP).await?;
+            let connection = self.broker(broker, CONTROL, None).await?;
+            if connection.version::<DescribeGroupsRequest>().is_none_or(|version| version < TELLS_OF_GROUPS) {
+                return Ok(None);
+            }
+            let request = request.clone().with_include_authorized_operations(true);
+            let answer = connection.call(&request, Duration::ZERO).await?;
+            let subject = || format!("rights on group {id:?}");
+            let Some(told) = answer.groups.into_iter().find(|told| *told.group_id.0 == *id) else {
+                return Err(WireError::Unanswered { request: Request::DescribeGroups, subject: subject() });
+            };
+            match told.error_code {
+                0 | code::GROUP_ID_NOT_FOUND => Ok(Some(told.authorized_operations)),
+                code => Err(WireError::broker(Request::DescribeGroups, subject(), code)),
+            }
+        });
+        match asked.await {
+            Ok(bits) => Ok(bits.filter(|bits| *bits != UNTOLD).map(Rights)),
+            Err(error) if error.broker_code() == Some(code::GROUP_AUTHORIZATION_FAILED) => Ok(Some(Rights(0))),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Topics: their configs, creation, alteration, and deletion of records.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -134,8 +134,8 @@ impl Cluster {
             let said = check(Request::DescribeConfigs, &subject, result.error_code, result.error_message);
             out.push((name, said.map(|()| result.configs.into_iter().map(entry).collect())));
         }
-        let told = |wanted: &&String| out.iter().any(|(name, _)| name == *wanted);
-        match names.iter().find(|name| !told(name)) {
+        let told: HashSet<&str> = out.iter().map(|(name, _)| name.as_str()).collect();
+        match names.iter().find(|name| !told.contains(name.as_str())) {
             None => Ok(out),
             Some(name) => Err(unanswered(Request::DescribeConfigs, &format!("topic {name}"))),
         }

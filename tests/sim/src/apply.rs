@@ -58,6 +58,7 @@ impl Apply {
                 self.store.faults().heal();
                 self.change(action, now);
             }
+            Action::Wait(millis) => tokio::time::sleep(std::time::Duration::from_millis(*millis)).await,
             Action::Kill | Action::Freeze(_) | Action::Rival | Action::Restore(_) => {}
             _ => self.change(action, now),
         }
@@ -117,6 +118,9 @@ impl Apply {
                     found.power = if *silent { Power::Silent } else { Power::Up };
                 }
             }
+            Action::Sleep(broker) => state.sleep(*broker),
+            Action::Wake(broker) => state.wake(*broker),
+            Action::Learn(broker) => state.learn(*broker),
             Action::Replace(broker, by) => state.replace(*broker, *by),
             Action::Empty(millis) => state.faults.empty_until = now + millis,
             Action::Slow(millis) => state.faults.slow_ms = *millis,

@@ -6,7 +6,7 @@ use restore::restore_script;
 
 use crate::broker::Broken;
 use crate::rng::Rng;
-use crate::script::{Action, At, Mode, Script, Settings};
+use crate::script::{Action, At, Mode, Part, Script, Settings};
 use crate::store::{Fault, Op, Rule};
 
 /// Requests that a backup sends.
@@ -55,6 +55,10 @@ pub fn script(seed: u64) -> Script {
     if settings.reread {
         expire(&lifecycle, span, settings.mode, &mut actions);
     }
+    let naps = Rng::new(seed, "naps");
+    if brokers > 1 && naps.percent(15) {
+        nap(&naps, brokers, span, &mut actions);
+    }
     let mut deaths = (1..=2).filter(|_| drawing.rng.percent(25)).map(|n| (n, drawing.rng.between(5, 250))).collect();
     let pause_ms = drawing.rng.between(200, 15_000);
     let often = Rng::new(seed, "topics-come-often");
@@ -62,6 +66,17 @@ pub fn script(seed: u64) -> Script {
         (actions, deaths) = (come_and_go(&often, span), Vec::new());
     }
     Script { seed, brokers, settings, before, target: Vec::new(), actions, deaths, pause_ms }
+}
+
+/// A broker is frozen for a while, and wakes up behind the others.
+fn nap(rng: &Rng, brokers: i32, span: u64, actions: &mut Vec<At>) {
+    let broker = rng.between(1, brokers as u64) as i32;
+    let sleeps = rng.below(span);
+    let wakes = sleeps + rng.between(500, 12_000);
+    let learns = wakes + rng.between(100, 12_000);
+    let nap = [(sleeps, Action::Sleep(broker)), (wakes, Action::Wake(broker)), (learns, Action::Learn(broker))];
+    actions.extend(nap.map(|(ms, what)| At { ms, what }));
+    actions.sort_by_key(|at| at.ms);
 }
 
 /// A lifecycle rule removes segments now and then. A continuous run looks at its base when it starts: it is started again.
@@ -107,6 +122,7 @@ fn settings(rng: &Rng) -> Settings {
         named_runs: rng.percent(70),
         segment: 1 << 20,
         reread: false,
+        part: Part::default(),
     }
 }
 

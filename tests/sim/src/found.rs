@@ -43,6 +43,7 @@ pub fn all() -> Vec<Found> {
         a_topic_is_forbidden(),
         quiet_then_a_blip(),
         one_leaderless_partition(),
+        a_leader_wakes_up_behind(),
     ]
 }
 
@@ -324,5 +325,27 @@ fn one_leaderless_partition() -> Found {
         name: "one_leaderless_partition",
         seen: "one partition without a leader: no recovery point of anything",
         script: Script { brokers: 2, settings, before, actions, pause_ms: 20_000, ..Script::default() },
+    }
+}
+
+/// A frozen broker wakes up when the other one is gone: it names itself the leader that it was, and has the log of then.
+fn a_leader_wakes_up_behind() -> Found {
+    let before =
+        vec![Action::Create(t(), 2, 2), Action::Produce(t(), 0, 5, 5, 100), Action::Produce(t(), 1, 5, 5, 100)];
+    let writes = |n: u64| at(1000 * n, Action::Produce(t(), (n % 2) as i32, 2, 5, 100));
+    let mut actions: Vec<_> = (1..60).filter(|n| !(24..32).contains(n)).map(writes).collect();
+    actions.extend([
+        at(8_100, Action::Sleep(1)),
+        at(24_100, Action::Wake(1)),
+        at(24_110, Action::Stop(2)),
+        at(31_000, Action::Learn(1)),
+        at(45_100, Action::Start(2)),
+    ]);
+    actions.sort_by_key(|at| at.ms);
+    let settings = Settings { mode: Mode::Continuous, timeout_ms: 3_000, ..Settings::default() };
+    Found {
+        name: "a_leader_wakes_up_behind",
+        seen: "a leader of before was believed: its log seemed to be cut, and points lost what they had",
+        script: Script { brokers: 2, settings, before, actions, ..Script::default() },
     }
 }

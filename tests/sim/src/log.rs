@@ -82,7 +82,7 @@ pub struct Marks {
 }
 
 /// The log of one partition.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Log {
     /// Batches in offset order.
     pub batches: Vec<Batch>,

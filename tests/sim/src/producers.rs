@@ -27,7 +27,7 @@ pub(crate) struct Told {
     pub(crate) sequence: i32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     epoch: i16,
     /// Time of its newest record or marker, milliseconds since 1970.
@@ -37,7 +37,7 @@ struct Known {
 }
 
 /// The producers of one partition.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Producers {
     known: BTreeMap<i64, Known>,
     /// Epoch and smallest sequence of transactional batches that came before their transaction began here (KIP-890).

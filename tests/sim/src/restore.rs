@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::Apply;
 use crate::attempt::{Ended, Ground, NAME};
+use crate::broker::state::EPOCH_MS;
 use crate::broker::{Kafka, State};
 use crate::gate::{Current, Gate};
 use crate::restored::{BYSTANDER, Judge, OF_OTHERS};
@@ -62,6 +63,7 @@ async fn run(script: &Script) -> Outcome {
     for action in bystander.iter().chain(&script.target) {
         apply.apply(action).await;
     }
+    let before = store.read();
     let judge = Judge::new(script, &source.kafka.look(), &target.kafka.look());
     let mut restores =
         Restores { target, judge, begun: Instant::now(), current: Current::default(), rivals: Rivals::default() };
@@ -86,6 +88,7 @@ async fn run(script: &Script) -> Outcome {
         points: 1,
         records: if done { restores.judge.records() } else { 0 },
         given_up: 0,
+        read: store.read() - before,
         attempts,
         trace: trace.tail(400),
     }
@@ -192,7 +195,17 @@ fn spec(target: &Ground, rival: Option<Rival>) -> RunSpec {
     let mut spec = target.spec("restore", 0);
     let name = if matches!(rival, None | Some(Rival::Same)) { "again" } else { "other" };
     (spec.name, spec.backup, spec.run) = (name.to_owned(), None, None);
-    let mut part = serde_json::json!({ "from": NAME, "includeOffsetHeaders": false });
+    let said = target.script.settings.part;
+    let mut part = serde_json::json!({
+        "from": NAME,
+        "includeOffsetHeaders": said.headers,
+        "rateLimit": { "bytesPerSec": said.bytes_per_sec },
+    });
+    for (field, time) in [("startTime", said.start), ("endTime", said.end)] {
+        if let Some(millis) = time {
+            part[field] = (EPOCH_MS + millis as i64).to_string().into();
+        }
+    }
     if rival == Some(Rival::Elsewhere) {
         part["stateStorage"] = serde_json::json!({ "type": "filesystem", "path": "model", "prefix": "elsewhere" });
     }

@@ -7,9 +7,9 @@ use contract::{ExitCode, Report};
 use uuid::Uuid;
 
 use crate::broker::State;
-use crate::broker::state::Topic;
+use crate::broker::state::{EPOCH_MS, Topic};
 use crate::log::{Fate, Log};
-use crate::script::{Action, Script};
+use crate::script::{Action, Part, Script};
 
 /// Records that are written in the target by others have higher ids.
 pub(crate) const OF_OTHERS: u64 = 1 << 40;
@@ -47,7 +47,12 @@ impl Judge {
         let place = |topic: &Topic| {
             let logs = topic.partitions.iter().enumerate();
             let name = topic.name.clone();
-            logs.map(|(n, p)| ((name.clone(), n as i32), visible(&p.log))).collect::<Vec<_>>()
+            let wanted = |log: &Log| {
+                let (mut ids, inside) = (visible(log), inside(log, script.settings.part));
+                ids.retain(|id| inside.contains(id));
+                ids
+            };
+            logs.map(|(n, p)| ((name.clone(), n as i32), wanted(&p.log))).collect::<Vec<_>>()
         };
         let actions = || script.actions.iter().map(|at| &at.what);
         let touched = actions().filter_map(|action| match action {
@@ -168,6 +173,15 @@ fn snapshot(target: &State) -> Option<(Uuid, i64, BTreeMap<String, String>)> {
 fn visible(log: &Log) -> Vec<u64> {
     let shown = log.truth.range(log.start..log.stable().max(log.start)).flat_map(|(_, all)| all);
     shown.filter(|w| w.fate == Fate::Committed && w.gone.is_none()).map(|w| w.id).collect()
+}
+
+/// Ids of the records whose times a restore is about.
+fn inside(log: &Log, part: Part) -> BTreeSet<u64> {
+    let time = |millis: Option<u64>, open: i64| millis.map_or(open, |millis| EPOCH_MS + millis as i64);
+    let times = time(part.start, i64::MIN)..=time(part.end, i64::MAX);
+    let is_inside = |bytes: &bytes::Bytes| times.contains(&batch::BatchHeader::parse(bytes).unwrap().max_timestamp);
+    let batches = log.batches.iter().filter(|batch| is_inside(&batch.bytes));
+    batches.flat_map(|batch| batch.records.iter().map(|record| record.id)).collect()
 }
 
 fn difference(wanted: &[u64], found: &[u64]) -> String {

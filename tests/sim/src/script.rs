@@ -62,6 +62,21 @@ pub struct Settings {
     pub segment: u64,
     /// `onMissingSegments` is `reread`.
     pub reread: bool,
+    /// What a restore is about.
+    pub part: Part,
+}
+
+/// What the specification of a restore says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part {
+    /// `startTime` in virtual milliseconds.
+    pub start: Option<u64>,
+    /// `endTime`.
+    pub end: Option<u64>,
+    /// `includeOffsetHeaders`.
+    pub headers: bool,
+    /// `rateLimit.bytesPerSec`, 0 for none.
+    pub bytes_per_sec: u64,
 }
 
 impl Default for Settings {
@@ -81,6 +96,7 @@ impl Default for Settings {
             named_runs: true,
             segment: 1 << 20,
             reread: false,
+            part: Part::default(),
         }
     }
 }
@@ -106,6 +122,8 @@ pub enum Action {
     Trim(String, i32, u64),
     /// An administrator deletes the records below an offset, also those of an open transaction.
     Erase(String, i32, i64),
+    /// So many milliseconds pass before what comes next; only before the first run.
+    Wait(u64),
     /// The cleaner keeps about so many percent of the records below so many percent of the log.
     Compact(String, i32, u64, u64),
     /// An unclean election cuts so many records off.
@@ -118,6 +136,12 @@ pub enum Action {
     Start(i32),
     /// A broker takes requests and does not answer, or does so again.
     Silence(i32, bool),
+    /// A broker is frozen: others lead what it led.
+    Sleep(i32),
+    /// It wakes up, and does not know yet what happened meanwhile.
+    Wake(i32),
+    /// It hears of it.
+    Learn(i32),
     /// A broker is replaced by one with another number.
     Replace(i32, i32),
     /// Fetch answers hold nothing for so many milliseconds.
@@ -176,6 +200,7 @@ impl Action {
                 | Self::Trim(..)
                 | Self::Erase(..)
                 | Self::Compact(..)
+                | Self::Wait(_)
                 | Self::Commit(..)
                 | Self::Sweep
         )

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub records: u64,
     /// Claims that gave up segments that the store had lost.
     pub given_up: u64,
+    /// Bytes of segments that a restore read.
+    pub read: u64,
     /// How each attempt ended.
     pub attempts: Vec<String>,
     /// The newest lines of the trace.
@@ -171,6 +173,7 @@ impl World {
             points: self.oracle.counts().0,
             records: self.oracle.counts().1,
             given_up: self.ground.store.created().iter().filter(|made| made.lost > 0).count() as u64,
+            read: 0,
             attempts: self.attempts,
             trace: self.trace.tail(3000),
         }

@@ -44,4 +44,5 @@ found! {
     a_topic_is_forbidden
     quiet_then_a_blip
     one_leaderless_partition
+    a_leader_wakes_up_behind
 }

@@ -2,7 +2,7 @@
 
 use sim::broker::Broken;
 use sim::rng::Rng;
-use sim::script::{Action, At, Mode, Script, Settings};
+use sim::script::{Action, At, Mode, Part, Script, Settings};
 use sim::world::simulate;
 
 const PRODUCE: i16 = 0;
@@ -73,5 +73,51 @@ fn kills_moves_and_stops_lose_nothing() {
         let deaths = (1..=3).filter(|_| rng.percent(60)).map(|n| (n, rng.between(10, 160))).collect();
         let settings = Settings { deadline_ms: 15_000, timeout_ms: 3_000, ..settings() };
         holds(&Script { seed, brokers: 2, settings, before: source(), actions, deaths, ..Script::default() });
+    }
+}
+
+/// 96 MB in three partitions, written in a minute.
+fn a_minute() -> Vec<Action> {
+    let topic = || "orders".to_owned();
+    let mut before = vec![Action::Create(topic(), 3, 1)];
+    for _ in 0..60 {
+        before.push(Action::Wait(1_000));
+        before.extend((0..3).map(|partition| Action::Produce(topic(), partition, 2, 10, 26_000)));
+    }
+    before
+}
+
+/// Bytes of segments that a restore of a minute reads while it meets these faults.
+fn read(part: Part, faults: &[(u64, Action)]) -> u64 {
+    let settings = Settings { part: Part { bytes_per_sec: 8_000_000, ..part }, connections: 1, ..settings() };
+    let actions = faults.iter().map(|(ms, what)| At { ms: *ms, what: what.clone() }).collect();
+    let outcome = simulate(&Script { settings, before: a_minute(), actions, ..Script::default() });
+    if !outcome.violations.is_empty() {
+        println!("{}\n{:#?}", outcome.trace, outcome.attempts);
+    }
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    assert!(outcome.records > 300, "{:?}", outcome.attempts);
+    println!("{part:?}, {} faults: {} KiB of segments read; {:?}", faults.len(), outcome.read >> 10, outcome.attempts);
+    outcome.read
+}
+
+/// Whatever ends an attempt, the next one goes on where the target proves that it is, also with a time window.
+#[test]
+fn what_the_target_has_is_not_read_again() {
+    let part = |start, end, headers| Part { start, end, headers, ..Part::default() };
+    let parts = [
+        part(None, None, false),
+        part(None, Some(58_500), false),
+        part(Some(1_500), None, true),
+        part(Some(1_500), Some(58_500), true),
+    ];
+    for part in parts {
+        let once = read(part, &[]);
+        let broken = |ms| (ms, Action::Break(PRODUCE, Broken::Close, 1));
+        let of_brokers = read(part, &[broken(6_000), broken(8_000), broken(10_000)]);
+        let of_a_kill = read(part, &[(8_000, Action::Kill)]);
+        // What was on its way is read again each time, and a block or two.
+        assert!(of_brokers < once * 3 / 2, "{part:?}: {of_brokers} bytes instead of {once}");
+        assert!(of_a_kill < once * 3 / 2, "{part:?}: {of_a_kill} bytes instead of {once}");
     }
 }

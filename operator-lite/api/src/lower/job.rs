@@ -98,9 +98,11 @@ pub fn queue(job: &mut Job, labels: &BTreeMap<String, String>) {
 /// What JSON cannot hold.
 pub fn inspection(owner: &Owner, spec: &InspectSpec, placement: &Placement) -> Result<Job, serde_json::Error> {
     // A check has what the run will have.
-    let (secrets, claims) = match &spec.check {
-        Some(run) => (secrets(run), claims_of(run)),
-        None => (keys(spec.storage.secret_files()), claims(&[(&spec.storage, true)], None)),
+    let (secrets, claims) = if let Some(run) = &spec.check {
+        (secrets(run), claims_of(run))
+    } else {
+        let files = spec.source.iter().flat_map(|run| run.kafka_secret_files()).chain(spec.storage.secret_files());
+        (keys(files), claims(&[(&spec.storage, true)], None))
     };
     let work = PodWork {
         command: "inspect",
@@ -134,7 +136,7 @@ pub fn secrets(spec: &RunSpec) -> BTreeMap<String, BTreeSet<String>> {
     keys(spec.secret_files())
 }
 
-fn keys(files: Vec<&str>) -> BTreeMap<String, BTreeSet<String>> {
+fn keys<'a>(files: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, BTreeSet<String>> {
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (secret, key) in files.into_iter().filter_map(|file| file.split_once('/')) {
         out.entry(secret.to_owned()).or_default().insert(key.to_owned());

@@ -190,6 +190,7 @@ pub fn restore(
         // A Job that is run again after it was done stays done, whatever was backed up since.
         when_newer: WhenNewer::Warn,
         dry_run: spec.dry_run,
+        undo_offsets: None,
     };
     let kafka = cluster::cluster(&spec.kafka_cluster)?;
     let storage = storage::storage("spec.backupRef.storage", storage)?;
@@ -261,6 +262,7 @@ pub fn inspection(
         storage: storage::storage("spec.storage", storage)?,
         allowed_endpoints: Vec::new(),
         check: None,
+        source: None,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: spec.level == InspectionLevel::Peek,
         idle_secs: u64::from(spec.idle_secs),
@@ -277,6 +279,7 @@ pub fn check(spec: &KafkaBackupInspectionSpec, run: RunSpec) -> InspectSpec {
         storage: run.storage.clone(),
         allowed_endpoints: run.allowed_endpoints.clone(),
         check: Some(Box::new(run)),
+        source: None,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: false,
         idle_secs: u64::from(spec.idle_secs),

@@ -24,7 +24,7 @@ pub struct RunClaim {
     pub attempt: u32,
     /// Attempts in a row that failed without saving anything.
     pub failures: u32,
-    /// Attempts in a row that the cluster ended before they saved anything.
+    /// Attempts in a row that ended without a result: the cluster ended them before they saved anything, or their report was lost.
     #[serde(skip_serializing_if = "is_zero")]
     pub disruptions: u32,
     /// Why the last attempt failed; absent when none did since something was saved.
@@ -42,6 +42,9 @@ pub struct RunClaim {
     /// Whether the attempt's Job was told to end its pod. A Job that is suspended without this was suspended by something else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopping: Option<bool>,
+    /// Why the run failed, while the committed offsets that it changed are put back (`rollback.autoRollbackOnFailure`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoing: Option<String>,
     /// When the first attempt began (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,

@@ -80,8 +80,8 @@ pub struct KafkaRestoreSpec {
     /// refused when the run begins.
     #[serde(default)]
     pub purge_topics: bool,
-    /// Whether the committed offsets of all groups of the recovery point are restored, once all records are. `offsetReset` says
-    /// whether they are committed, where it is enabled.
+    /// Whether the committed offsets of all groups of the recovery point are restored, once all records are, with the configs that
+    /// were set on the groups. `offsetReset` says whether they are committed, where it is enabled.
     #[serde(default)]
     pub auto_consumer_groups: bool,
     /// Consumer group in the target by group in the source, for those that are restored. An addition of this operator.
@@ -185,10 +185,10 @@ pub struct Rollback {
     /// Where; beside the archive when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot_storage: Option<VolumePlace>,
-    /// Hours for which they are kept.
+    /// Hours for which they are kept after the end of the run.
     #[serde(default = "day")]
     pub snapshot_retention_hours: u32,
-    /// Whether they are put back when the restore fails.
+    /// Whether they are put back when the restore fails after it changed some. The records stay.
     #[serde(default)]
     pub auto_rollback_on_failure: bool,
 }
@@ -273,10 +273,10 @@ pub struct RollbackStatus {
     /// Where they lie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_path: Option<String>,
-    /// Whether they can be put back.
+    /// Whether they can be put back; false once they are over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollback_available: Option<bool>,
-    /// Until when (RFC 3339).
+    /// Until when (RFC 3339); absent: for ever, or the run is not over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
 }

@@ -10,8 +10,10 @@ use crate::inspection::{InspectedBackup, InspectionLevel, KafkaBackupInspectionS
 /// Resources whose runs can be checked.
 const CHECKED_VERSION: &str = "kafka.oso.sh/v1alpha1";
 const CHECKED_KINDS: [&str; 2] = ["KafkaBackup", "KafkaRestore"];
-/// Its fields. Of `metadata` the names count, of `status` nothing does: files have them as the cluster gave them out.
-const CHECKED_FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+/// Its fields. What says nothing about connections has no place in an object that others may read.
+const CHECKED_FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+/// Fields of its `metadata`.
+const CHECKED_NAMES: [&str; 3] = ["name", "generateName", "namespace"];
 /// Most bytes of it as JSON: more than any run takes.
 const LARGEST_RESOURCE: usize = 256 << 10;
 /// Hexadecimal digits of a digest.
@@ -80,13 +82,23 @@ fn checked(out: &mut Findings, resource: &Value) {
     let bytes = size(resource);
     if bytes > LARGEST_RESOURCE {
         let rule = format!("is larger than {LARGEST_RESOURCE} bytes");
-        let fix = "take status and metadata.managedFields out, and use patterns in the place of long lists of names";
+        let fix = "use patterns in the place of long lists of names";
         out.wrong(FIELD, format!("{bytes} bytes"), &rule, fix);
     }
-    let fields = resource.as_object().into_iter().flatten();
-    for (name, _) in fields.filter(|(name, _)| !CHECKED_FIELDS.contains(&name.as_str())) {
-        let rule = format!("is no field of a resource; these are: {}", CHECKED_FIELDS.join(", "));
-        out.missing(&format!("{FIELD}.{name}"), &rule, "remove it");
+    only(out, FIELD, resource, &CHECKED_FIELDS);
+    match resource.get("metadata") {
+        None => {}
+        Some(metadata) if metadata.is_object() => only(out, &format!("{FIELD}.metadata"), metadata, &CHECKED_NAMES),
+        Some(_) => out.missing(&format!("{FIELD}.metadata"), "must be a block of fields", "write name below it"),
+    }
+}
+
+/// Refuses fields that are not among the known ones.
+fn only(out: &mut Findings, at: &str, block: &Value, known: &[&str]) {
+    let fields = block.as_object().into_iter().flatten();
+    for (name, _) in fields.filter(|(name, _)| !known.contains(&name.as_str())) {
+        let rule = format!("is not taken for a check; these are: {}", known.join(", "));
+        out.missing(&format!("{at}.{name}"), &rule, "remove it");
     }
 }
 
@@ -133,9 +145,9 @@ mod tests {
         }
     }
 
-    /// The plugin sends what stands in the file: often what the cluster gave out.
+    /// Whatever else stands in a file, or came from the cluster, is not kept in an object that others may read.
     #[test]
-    fn a_resource_of_a_check_is_bounded_and_has_the_fields_of_one() {
+    fn a_resource_of_a_check_is_bounded_and_has_names_and_a_specification_only() {
         let checked = |more: Value| {
             let mut resource = json!({"apiVersion": CHECKED_VERSION, "kind": "KafkaBackup", "metadata": {"name": "a"}});
             for (name, value) in more.as_object().unwrap() {
@@ -143,12 +155,20 @@ mod tests {
             }
             found(&json!({"resource": resource, "level": "check"}))
         };
-        let labels =
-            json!({"name": "a", "labels": {"team": "shop"}, "uid": "u", "managedFields": [{"manager": "kubectl"}]});
-        assert!(checked(json!({"metadata": labels, "status": {"phase": "Completed"}})).is_empty());
-        let large = checked(json!({"status": {"message": "x".repeat(LARGEST_RESOURCE)}}));
+        let names = json!({"name": "a", "generateName": "a-", "namespace": "shop"});
+        assert!(checked(json!({"metadata": names, "spec": {"topics": ["a"]}})).is_empty());
+        let large = checked(json!({"spec": {"topics": ["x".repeat(LARGEST_RESOURCE)]}}));
         assert!(large.len() == 1 && large[0].contains("is larger than 262144 bytes"), "{large:?}");
-        let foreign = checked(json!({"data": {"a": "b"}}));
-        assert!(foreign.len() == 1 && foreign[0].starts_with("spec.resource.data: is no field"), "{foreign:?}");
+        for (field, value) in [("data", json!({"a": "b"})), ("status", json!({"phase": "Completed"}))] {
+            let foreign = checked(json!({field: value}));
+            let begins = format!("spec.resource.{field}: is not taken for a check");
+            assert!(foreign.len() == 1 && foreign[0].starts_with(&begins), "{foreign:?}");
+        }
+        for field in ["labels", "annotations", "managedFields", "uid", "finalizers"] {
+            let foreign = checked(json!({"metadata": {"name": "a", field: []}}));
+            let begins = format!("spec.resource.metadata.{field}: is not taken for a check");
+            assert!(foreign.len() == 1 && foreign[0].starts_with(&begins), "{foreign:?}");
+        }
+        assert!(checked(json!({"metadata": "a"}))[0].starts_with("spec.resource.metadata: must be a block"));
     }
 }

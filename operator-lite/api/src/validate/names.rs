@@ -68,8 +68,10 @@ pub(crate) fn id_key(out: &mut Findings, field: &str, key: &str, whom: &str) {
 /// A folder inside a volume.
 pub(crate) fn sub_path(out: &mut Findings, field: &str, path: Option<&str>) {
     let Some(path) = path else { return };
-    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-        let rule = "must stay inside the volume: a relative path without '..'";
+    let inner = path.trim_end_matches('/');
+    let has_gap = !inner.is_empty() && inner.split('/').any(str::is_empty);
+    if path.starts_with('/') || has_gap || path.split('/').any(|part| part == "..") {
+        let rule = "must stay inside the volume: a relative path without '..' and without an empty part";
         out.wrong(field, format!("{path:?}"), rule, "write a path like team/backups");
     }
 }

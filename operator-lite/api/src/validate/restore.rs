@@ -1,7 +1,6 @@
 //! Rules of KafkaRestore.
 
-use std::collections::BTreeMap;
-
+use contract::names::shared_targets;
 use jiff::Timestamp;
 
 use super::names::{is_topic, object_name, sub_path, topic_patterns};
@@ -61,17 +60,18 @@ pub(super) fn replicas(out: &mut Findings, field: &str, replicas: Option<i16>) {
     }
 }
 
+/// What helps where two sources have one target.
+const OWN_TARGET: &str = "give each source a target of its own";
+
 fn mappings(out: &mut Findings, spec: &KafkaRestoreSpec) {
-    let mut sources: BTreeMap<&str, &str> = BTreeMap::new();
+    for (source, target, rule) in shared_targets(&spec.topic_mapping) {
+        out.wrong(&format!("spec.topicMapping.{source}"), format!("{target:?}"), &rule, OWN_TARGET);
+    }
     for (source, target) in &spec.topic_mapping {
         let field = format!("spec.topicMapping.{source}");
         if !is_topic(target) {
             let rule = "must be a topic name: letters, digits, '.', '_', '-', at most 249";
             out.wrong(&field, format!("{target:?}"), rule, "write a legal name");
-        }
-        if let Some(other) = sources.insert(target, source) {
-            let rule = format!("is the target of {other}, too: their records would be mixed");
-            out.wrong(&field, format!("{target:?}"), &rule, "give each source a target of its own");
         }
     }
     for (source, target) in &spec.partition_mapping {
@@ -123,16 +123,12 @@ fn bound(out: &mut Findings, name: &str, millis: Option<i64>, text: Option<&str>
 }
 
 fn group_mapping(out: &mut Findings, spec: &KafkaRestoreSpec) {
-    let mut targets = BTreeMap::new();
-    for (source, target) in &spec.group_mapping {
+    for (source, target, rule) in shared_targets(&spec.group_mapping) {
+        out.wrong(&format!("spec.groupMapping.{source}"), format!("{target:?}"), &rule, OWN_TARGET);
+    }
+    for (source, _) in spec.group_mapping.iter().filter(|(_, target)| target.is_empty()) {
         let field = format!("spec.groupMapping.{source}");
-        if target.is_empty() {
-            out.wrong(&field, "\"\"", "must not be empty", "write the id of a group");
-        }
-        if let Some(other) = targets.insert(target, source) {
-            let rule = format!("{other:?} is mapped to it as well; target groups must differ");
-            out.wrong(&field, format!("{target:?}"), &rule, "write another id");
-        }
+        out.wrong(&field, "\"\"", "must not be empty", "write the id of a group");
     }
     let enabled = spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled);
     if !spec.group_mapping.is_empty() && !spec.auto_consumer_groups && !enabled {

@@ -67,6 +67,7 @@ fn an_inspection_reads_nothing_that_is_being_deleted() {
         for (spec, kind) in [
             (json!({"backupRef": {"name": "nightly"}}), "KafkaBackup"),
             (json!({"backupRef": {"name": "nightly"}, "level": "check"}), "KafkaBackup"),
+            (json!({"backupRef": {"name": "nightly"}, "level": "compare"}), "KafkaBackup"),
             (json!({"restoreRef": {"name": "back"}, "level": "check"}), "KafkaRestore"),
         ] {
             let said = inspected(&server, &context, spec).await;
@@ -75,6 +76,25 @@ fn an_inspection_reads_nothing_that_is_being_deleted() {
         assert!(server.jobs().is_empty());
         server.put(&format!("{BACKUPS}/nightly"), backup("nightly"));
         assert_eq!(inspected(&server, &context, json!({"backupRef": {"name": "nightly"}})).await, "the pod starts");
+    });
+}
+
+/// Only whoever may compare has a pod that knows the brokers.
+#[test]
+fn the_pod_of_a_look_knows_no_brokers() {
+    runtime().block_on(async {
+        for (level, knows) in [("inspect", false), ("peek", false), ("compare", true)] {
+            let server = Server::default();
+            let context = server.context(Capacity::new(10, 0));
+            server.put(&format!("{BACKUPS}/nightly"), backup("nightly"));
+            let said = inspected(&server, &context, json!({"backupRef": {"name": "nightly"}, "level": level})).await;
+            assert_eq!(said, "the pod starts", "{level}");
+            let job = server.jobs().remove(0);
+            let told = job["spec"]["template"]["metadata"]["annotations"][api::lower::job::SPEC_ANNOTATION].as_str();
+            let told: Value = serde_json::from_str(told.unwrap()).unwrap();
+            assert_eq!(told["source"]["kafka"].is_object(), knows, "{level}: {told}");
+            assert_eq!(told["name"], "nightly", "{level}");
+        }
     });
 }
 

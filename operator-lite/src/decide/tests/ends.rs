@@ -3,7 +3,7 @@
 use api::oso::RunClaim;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::{Ended, JobView, Mode, Said, Start, Step, Subject, Wish, decide, judge};
+use super::super::{Ended, JobView, MOST_FAILURES, Mode, Said, Start, Step, Subject, Wish, decide, judge, retry_words};
 use super::{at, every, job, noted, silent, subject, wish};
 
 #[test]
@@ -47,11 +47,39 @@ fn a_success_takes_the_report_of_this_run() {
     for outcome in ["Completed", "CompletedWithGaps", "AlreadyDone", "DryRun"] {
         assert!(matches!(end("nightly-1", outcome), Step::Conclude(verdict) if verdict.is_completed()), "{outcome}");
     }
+    let Step::Again { next, .. } = end("nightly-1", "Failed") else { panic!() };
+    assert_eq!((next.failures, next.not_before), (1, Some(at("10:05:05").to_string())));
     let lost = judge(&claim, &silent(Some(0)), false, false, at("10:05:00"));
-    for step in [end("nightly-2", "Completed"), end("nightly-1", "Failed"), lost] {
+    for step in [end("nightly-2", "Completed"), lost] {
         let Step::Again { next, why } = step else { panic!("{step:?}") };
-        assert_eq!((next.failures, next.not_before), (1, Some(at("10:05:05").to_string())));
+        assert_eq!((next.failures, next.disruptions, next.not_before), (0, 1, None), "nothing failed");
         assert!(why.contains("its report is lost; it is asked again"), "{why}");
+    }
+}
+
+/// Whoever removes pods before they are looked at makes no run fail, however often; what failed before stays counted.
+#[test]
+fn an_attempt_whose_report_is_lost_did_not_fail() {
+    for exit_code in [Some(0), None] {
+        let mut claim = RunClaim { failures: MOST_FAILURES - 1, ..noted(true) };
+        for number in 1..=20 {
+            let Step::Again { next, why } = judge(&claim, &silent(exit_code), false, false, at("10:00:00")) else {
+                panic!("attempt {number} of {exit_code:?}")
+            };
+            assert_eq!((next.failures, next.disruptions), (MOST_FAILURES - 1, number));
+            assert_eq!(next.not_before.is_some(), number > 1, "asked again at once, then later and later");
+            if number > 1 {
+                let words = retry_words(&claim, &next, &why, false);
+                assert!(words.contains("ended without a result") && !words.contains("failed"), "{words}");
+            }
+            claim = *next;
+        }
+    }
+    // A pod that never ran has nothing to report, and the kernel's end of a runner is no lost report.
+    let claim = RunClaim { failures: MOST_FAILURES - 1, ..noted(true) };
+    for ended in [Ended { never_ran: true, ..silent(None) }, silent(Some(137))] {
+        let step = judge(&claim, &ended, false, false, at("10:00:00"));
+        assert!(matches!(&step, Step::Conclude(verdict) if verdict.reason == "RetriesExhausted"), "{step:?}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::lost::LostSegment;
 use crate::point::load_footer;
 use crate::reason::GapReason;
 use crate::regain::{LogStart, LostRanges, Outcome, outcome};
+use crate::replaced::replaced;
 use crate::segment::{Footer, ShareRow};
 use crate::state::SetState;
 use crate::timeline::Timelines;
@@ -71,6 +72,12 @@ pub(super) async fn give_up(
     }
     let left = what_is_left(index, lost, &ranges.partitions(), &timelines, &outcomes).await?;
     let epochs = epochs(store, layout, index, &left).await?;
+    let forks = outcomes.iter().filter_map(|(key, outcome)| {
+        let (timeline, name) = (timelines.newest(key.0, key.1) + 1, String::new());
+        Some(Fork { topic: key.0, name, partition: key.1, timeline, from: outcome.fork? })
+    });
+    let after = Timelines::new(&index.forks.iter().cloned().chain(forks).collect::<Vec<_>>());
+    let replaced = replaced(store, layout, index, (&ranges.partitions(), lost), &after).await?;
     let mut moves = Moves::default();
     for (key, outcome) in outcomes {
         let (Some(row), Some(topic)) = (state.partitions.get(&key), state.topics.get(&key.0)) else {
@@ -78,12 +85,13 @@ pub(super) async fn give_up(
             return Err(ArchiveError::damaged(store.show(&layout.log()), reason));
         };
         let left = left.get(&key).copied().unwrap_or_default();
-        let row = PartitionState {
+        let mut row = PartitionState {
             committed: left.committed,
             bytes: left.bytes,
             max_timestamp: left.max_timestamp,
             ..row.clone()
         };
+        row.replace(replaced.get(&key).copied().unwrap_or_default());
         say(&mut moves, (key, &topic.name), row, &outcome, epochs.get(&key).copied());
     }
     let lost = index.segments.iter().zip(0u32..).filter(|(_, place)| lost.contains(place));

@@ -6,7 +6,7 @@
 use contract::stamp::split_point;
 
 use crate::documents::SetDocument;
-use crate::entry::decode_document;
+use crate::entry::decode_small;
 use crate::problem::Problem;
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
@@ -31,7 +31,7 @@ pub(crate) async fn set_document(store: &Store, layout: &Layout) -> Result<SetCh
     let Some(bytes) = bytes? else {
         return Ok(SetCheck::Damaged(Problem::new(shown, format!("it is missing; {back}"))));
     };
-    let document: SetDocument = match decode_document(&shown, &bytes) {
+    let document: SetDocument = match decode_small(&shown, &bytes) {
         Ok(document) => document,
         Err(error @ ArchiveError::Newer { .. }) => return Err(error),
         Err(error) => return Ok(SetCheck::Damaged(Problem::new(shown, format!("{error}; {back}")))),

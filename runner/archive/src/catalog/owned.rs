@@ -5,7 +5,7 @@ use contract::SetOwner;
 
 use super::identity::{SetCheck, set_document};
 use super::seals::newest_seal;
-use crate::{ArchiveError, Chain, Layout, Owner, Store};
+use crate::{ArchiveError, Chain, Layout, Owner, Seal, Store};
 
 /// Refuses the point that entry `seal` of a set makes when it belongs to another owner. A set that was adopted belongs to its
 /// new owner with all its points; the cluster is the one that the point itself was read from.
@@ -18,11 +18,17 @@ pub async fn check_owner(store: &Store, layout: &Layout, seal: u64, expected: &S
     let Some(sealed) = entry.seal else {
         return Err(ArchiveError::damaged(store.show(&layout.root()), format!("entry {seal} is no seal")));
     };
+    check_sealed(&chain, &sealed, expected).await
+}
+
+/// The same of a seal that was read.
+pub(crate) async fn check_sealed(chain: &Chain, sealed: &Seal, expected: &SetOwner) -> Result<(), ArchiveError> {
     let from_there = expected.cluster_id.as_ref().is_none_or(|id| *id == sealed.owner.cluster_id);
-    if from_there && (is_resource(&sealed.owner, expected) || was_adopted(&chain, expected).await?) {
+    if from_there && (is_resource(&sealed.owner, expected) || was_adopted(chain, expected).await?) {
         return Ok(());
     }
-    Err(ArchiveError::NotOwned { point: sealed.point, owner: sealed.owner.to_string(), expected: expected.to_string() })
+    let (owner, expected) = (sealed.owner.to_string(), expected.to_string());
+    Err(ArchiveError::NotOwned { point: sealed.point.clone(), owner, expected })
 }
 
 /// Refuses a set that belongs to another resource now; a set that nobody can be named for is not refused.

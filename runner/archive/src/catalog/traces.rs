@@ -30,7 +30,7 @@ struct Report {
     #[serde(default)]
     point: Option<String>,
     #[serde(default)]
-    failure: Option<serde_json::Value>,
+    failure: Option<serde::de::IgnoredAny>,
 }
 
 /// Looks for objects that are newer than the end of the log.

@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
 
+use crate::limit::total;
+use crate::memory;
 use crate::problem::Problem;
 use crate::rollup::{Directory, FANOUT, Run, SealedPoint, run_of_entry};
 use crate::rollup_ref::RollupRef;
@@ -47,6 +49,8 @@ pub(super) struct Walk<'a> {
     /// Directories that were asked for ahead.
     ahead: HashMap<RollupRef, Result<Directory, ArchiveError>>,
     asked: bool,
+    /// Bytes that what was taken in so far takes.
+    kept: u64,
     pieces: Vec<Piece>,
     out: Walked,
 }
@@ -76,6 +80,7 @@ impl<'a> Walk<'a> {
             unusable: HashSet::new(),
             ahead: HashMap::new(),
             asked: false,
+            kept: 0,
             pieces: vec![Piece { end: last.n + 1, link: None, what }],
             out: Walked::default(),
         }
@@ -124,6 +129,7 @@ impl<'a> Walk<'a> {
             self.unusable.insert(rollup);
             return Ok(());
         }
+        self.keep(directory.weight())?;
         self.below = rollup.from;
         self.newest.clone_from(&directory.previous);
         let link = std::mem::replace(&mut self.link, directory.before.clone());
@@ -146,16 +152,35 @@ impl<'a> Walk<'a> {
         if !self.asked {
             self.asked = true;
             let others = directory.previous.iter().chain(&directory.earlier).cloned().collect::<Vec<_>>();
+            let (store, layout) = (self.store, self.layout);
             let load = |rollup: RollupRef| {
-                let (store, layout) = (self.store.clone(), self.layout.clone());
+                let (store, layout) = (store.clone(), layout.clone());
                 async move {
                     let found = Directory::load(&store, &layout, &rollup).await;
                     (rollup, found)
                 }
             };
-            self.ahead = futures::stream::iter(others).map(load).buffer_unordered(AT_ONCE).collect().await;
+            let mut loaded = std::pin::pin!(futures::stream::iter(others).map(load).buffer_unordered(AT_ONCE));
+            // No more of them than the log may take: what is not read ahead is read when it is its turn.
+            let (mut ahead, most) = (self.kept, memory::of_log());
+            while let Some((rollup, found)) = loaded.next().await {
+                ahead = ahead.saturating_add(found.as_ref().map_or(0, Directory::weight));
+                self.ahead.insert(rollup, found);
+                if ahead > most {
+                    break;
+                }
+            }
         }
         Ok(directory)
+    }
+
+    /// Counts what is kept of the log.
+    fn keep(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        self.kept = self.kept.saturating_add(bytes);
+        if self.kept <= memory::of_log() {
+            return Ok(());
+        }
+        Err(ArchiveError::log_too_large(self.store.show(&self.layout.log()), memory::of_log()))
     }
 
     /// Takes in the entries from `from` on, or none where nothing says which entry must be the last of them: then the
@@ -185,7 +210,9 @@ impl<'a> Walk<'a> {
             return Err(ArchiveError::Newer { key, format: prune.format, known: prune.format, feature });
         }
         let runs = entries.iter().map(|(entry, digest)| (run_of_entry(entry, digest), SealedPoint::of(entry, digest)));
-        let what = What::Entries(runs.collect());
+        let runs: Vec<_> = runs.collect();
+        self.keep(total(runs.iter().map(|(run, _)| run.weight())))?;
+        let what = What::Entries(runs);
         let link = std::mem::replace(&mut self.link, oldest.previous.clone());
         self.pieces.push(Piece { end: self.below, link, what });
         self.below = oldest.n;

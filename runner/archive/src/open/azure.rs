@@ -43,6 +43,8 @@ pub(super) fn open(
     let mut builder = builder
         .with_account(place.account)
         .with_container_name(place.container)
+        .with_use_emulator(false)
+        .with_use_fabric_endpoint(false)
         .with_client_options(Breaker::client_options(place.allow_http))
         .with_retry(breaker.retries())
         .with_http_connector(Connector::new(breaker, way));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::store_address::{BucketAddress, broken_rule};
+use contract::store_address::BucketAddress;
 use contract::{Code, S3Credentials, odd};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 
@@ -43,7 +43,8 @@ pub(super) fn open(
         // TLS already covers the payload, and blocks have digests of their own: hash bytes once.
         .with_unsigned_payload(encrypted);
     if let Some(endpoint) = endpoint {
-        builder = builder.with_endpoint(endpoint);
+        // The library prefers the second, which the environment may have set.
+        builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
     }
     if let Some(credentials) = credentials {
         let (credentials, paths) = (credentials.clone(), paths.clone());
@@ -54,18 +55,6 @@ pub(super) fn open(
     let identity = builder.clone().build().map_err(refused)?;
     let looked = Looked(Arc::clone(identity.credentials()));
     Ok(Arc::new(builder.with_credentials(Arc::new(looked)).build().map_err(refused)?))
-}
-
-/// The endpoint that the environment names; it counts where the specification has neither an endpoint nor credentials.
-pub(super) fn endpoint_of_environment() -> Result<Option<String>, ArchiveError> {
-    let endpoint = AmazonS3Builder::from_env().get_config_value(&AmazonS3ConfigKey::Endpoint);
-    match endpoint.as_deref().and_then(|endpoint| broken_rule(endpoint, false)) {
-        None => Ok(endpoint),
-        Some((rule, fix)) => {
-            let reason = format!("the endpoint in the environment (AWS_ENDPOINT_URL or AWS_ENDPOINT) {rule}: {fix}");
-            Err(ArchiveError::Config { reason, code: Code::SpecInvalid })
-        }
-    }
 }
 
 fn read_credentials(credentials: &S3Credentials, paths: &Paths) -> Result<AwsCredential, ArchiveError> {

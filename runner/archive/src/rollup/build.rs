@@ -70,6 +70,12 @@ pub(crate) fn run_of_entry(entry: &Entry, digest: &Digest) -> Run {
 }
 
 impl Run {
+    /// Bytes that it takes while the log is in use.
+    pub(crate) fn weight(&self) -> u64 {
+        let lists = super::weight((&self.topics, &self.segments), (&self.gaps, &self.forks, &self.lost));
+        lists.saturating_add(self.reader.held() as u64)
+    }
+
     /// The pages of a roll-up.
     pub(crate) fn of_rollup(rollup: RollupRef, directory: Directory) -> Self {
         Self {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::again::reread;
 use crate::columns::columns;
 use crate::entry::{Fork, Gap, SegmentRef, check, decode_document};
-use crate::limit::LIMIT;
+use crate::limit::{readable, total};
 use crate::lost::LostSegment;
 use crate::rollup_ref::RollupRef;
 use crate::segment::TopicRow;
@@ -80,7 +80,28 @@ pub(crate) struct Directory {
     pub(crate) pages: Vec<PageRow>,
 }
 
+/// Bytes that lists of this kind take, in the directory or run and in the index: rounded up.
+pub(crate) fn weight(
+    (topics, segments): (&[TopicRow], &[SegmentRef]),
+    (gaps, forks, lost): (&[Gap], &[Fork], &[LostSegment]),
+) -> u64 {
+    let names = topics.iter().map(|topic| topic.name.len()).chain(gaps.iter().map(|gap| gap.name.len()));
+    let names = total(names.chain(forks.iter().map(|fork| fork.name.len())).map(|length| length as u64));
+    let texts = total(segments.iter().map(|segment| (segment.nonce.len() + segment.digest.0.len()) as u64));
+    let texts = texts.saturating_add(total(lost.iter().map(|segment| segment.nonce.len() as u64)));
+    let rows = [(topics.len(), 64), (segments.len(), 160), (gaps.len(), 112), (forks.len(), 96), (lost.len(), 80)];
+    let rows = total(rows.into_iter().map(|(count, bytes)| (count as u64).saturating_mul(bytes)));
+    rows.saturating_add(names).saturating_add(texts).saturating_mul(2)
+}
+
 impl Directory {
+    /// Bytes that it takes while the log is in use.
+    pub(crate) fn weight(&self) -> u64 {
+        let seals = self.seals.as_ref().map_or(0, Vec::len).saturating_add(self.earlier.len());
+        let rows = (seals as u64).saturating_mul(512).saturating_add((self.pages.len() as u64).saturating_mul(256));
+        rows.saturating_add(weight((&self.topics, &self.segments), (&self.gaps, &self.forks, &self.lost)))
+    }
+
     /// Reads and checks the directory of a roll-up.
     pub(crate) async fn load(store: &Store, layout: &Layout, rollup: &RollupRef) -> Result<Self, ArchiveError> {
         reread(|| Self::load_once(store, layout, rollup)).await
@@ -90,8 +111,9 @@ impl Directory {
         let key = layout.rollup(rollup.level, rollup.from, rollup.to);
         let shown = store.show(&key);
         let length = rollup.size.saturating_sub(rollup.directory_at);
-        if length > LIMIT as u64 {
-            let reason = format!("a directory of {length} bytes; at most {LIMIT} are read");
+        let most = readable();
+        if length > most as u64 {
+            let reason = format!("a directory of {length} bytes; at most {most} are read");
             return Err(ArchiveError::damaged(shown, reason));
         }
         let bytes = store.get_range(&key, rollup.directory_at..rollup.size).await?;

@@ -52,6 +52,11 @@ impl RowReader {
         Self { before: entry::empty_row(), bytes, at: 0, left: rows }
     }
 
+    /// Bytes that its rows take.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether no row is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.left == 0

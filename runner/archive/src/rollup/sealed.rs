@@ -23,14 +23,18 @@ columns! {
         topics: u64 = "topics",
         /// Their partitions.
         partitions: u64 = "partitions",
-        /// Committed records in all of it.
+        /// Committed records of all timelines.
         records: u64 = "records",
-        /// Decompressed bytes in all of it.
+        /// Decompressed bytes of all timelines.
         bytes: u64 = "bytes",
         /// Largest timestamp of a committed record; 0 when there are none.
         newest: i64 = "newest",
         /// Partitions that end before the source's end.
         held_back: u64 = "heldBack",
+        /// Records that later timelines replaced.
+        replaced: u64 = "replaced" or 0,
+        /// Their bytes.
+        replaced_bytes: u64 = "replacedBytes" or 0,
     }
 }
 
@@ -52,6 +56,8 @@ impl SealedPoint {
             bytes: total(seal.partitions.iter().map(|row| row.bytes)),
             newest: dated.map(|row| row.max_timestamp).max().unwrap_or(0),
             held_back: seal.held_back.len() as u64,
+            replaced: total(seal.partitions.iter().map(|row| row.replaced)),
+            replaced_bytes: total(seal.partitions.iter().map(|row| row.replaced_bytes)),
         })
     }
 
@@ -63,8 +69,8 @@ impl SealedPoint {
             at: stamp_time(&self.stamp),
             topics: self.topics,
             partitions: self.partitions,
-            records: self.records,
-            bytes: self.bytes,
+            records: self.records.saturating_sub(self.replaced),
+            bytes: self.bytes.saturating_sub(self.replaced_bytes),
             newest: (self.records > 0).then_some(self.newest),
             held_back: self.held_back,
             before,

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::frame::HEADER_LEN;
 use crate::columns::columns;
-use crate::json_fault::json_fault;
-use crate::limit::{BLOCK, LIMIT, UNPACKED, within_limit};
+use crate::json::{JsonError, from_json_beside};
+use crate::limit::{BLOCK, UNPACKED, readable, within_limit};
 use crate::{ArchiveError, Digest};
 
 /// Format number of the footer.
@@ -111,6 +111,20 @@ pub struct Footer {
     pub aborted: Vec<AbortedRow>,
 }
 
+/// Aborted ranges in order, those of one producer apart from each other: so one look finds the range of an offset.
+fn in_order(mut rows: Vec<AbortedRow>) -> Vec<AbortedRow> {
+    let key = |row: &AbortedRow| (row.topic, row.partition, row.producer);
+    rows.sort_unstable_by_key(|row| (key(row), row.from));
+    rows.dedup_by(|next, before| {
+        let joins = key(next) == key(before) && next.from <= before.to;
+        if joins {
+            before.to = before.to.max(next.to);
+        }
+        joins
+    });
+    rows
+}
+
 /// Whether offsets and counts of a share can be.
 fn can_be(share: &ShareRow) -> bool {
     share.partition >= 0 && (0..share.next).contains(&share.first) && share.records.max(share.committed) <= BLOCK
@@ -150,9 +164,13 @@ impl Footer {
         let mut json = Vec::new();
         let damaged = |reason: &dyn std::fmt::Display| ArchiveError::damaged(key, format!("footer: {reason}"));
         batch::Decompressor::default()
-            .decompress(batch::Codec::Zstd, bytes, LIMIT, &mut json)
+            .decompress(batch::Codec::Zstd, bytes, readable(), &mut json)
             .map_err(|error| damaged(&error))?;
-        let format: Format = serde_json::from_slice(&json).map_err(|error| damaged(&json_fault(&error)))?;
+        let unreadable = |fault: JsonError| match fault {
+            JsonError::Fault(_) => damaged(&fault),
+            JsonError::TooLarge(_) => ArchiveError::unreadable(key, fault),
+        };
+        let format: Format = from_json_beside(&json, bytes.len()).map_err(unreadable)?;
         if format.format > FORMAT {
             return Err(ArchiveError::Newer {
                 key: key.to_owned(),
@@ -161,9 +179,20 @@ impl Footer {
                 feature: None,
             });
         }
-        let footer: Self = serde_json::from_slice(&json).map_err(|error| damaged(&json_fault(&error)))?;
+        let mut footer: Self = from_json_beside(&json, bytes.len()).map_err(unreadable)?;
+        footer.aborted = in_order(std::mem::take(&mut footer.aborted));
         footer.check().map_err(|rule| damaged(&rule))?;
         Ok(footer)
+    }
+
+    /// Whether a transactional batch of this producer was rolled back.
+    pub(crate) fn rolled_back(&self, (topic, partition): (u32, i32), producer: i64, offset: i64) -> bool {
+        let begins = (topic, partition, producer, offset);
+        let after = self.aborted.partition_point(|row| (row.topic, row.partition, row.producer, row.from) <= begins);
+        let last = after.checked_sub(1).and_then(|place| self.aborted.get(place));
+        last.is_some_and(|row| {
+            (row.topic, row.partition, row.producer) == (topic, partition, producer) && offset <= row.to
+        })
     }
 
     /// First byte after the blocks.
@@ -196,5 +225,51 @@ impl Footer {
         }
         let sorted = self.shares.is_sorted_by_key(|s| (s.topic, s.partition, s.timeline, s.first));
         if sorted { Ok(()) } else { Err("shares are not sorted") }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // it looks at a clock of its own
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn row((topic, partition, producer, from, length): (u32, i32, i64, i64, i64)) -> AbortedRow {
+        AbortedRow { topic, partition, producer, from, to: from + length }
+    }
+
+    fn read(rows: Vec<AbortedRow>) -> Footer {
+        let mut footer = Footer::new(0, "n", 0);
+        footer.topics = vec![TopicRow { id: Uuid::nil(), name: "t".into() }; 3];
+        footer.aborted = rows;
+        Footer::decode("k", &footer.encode().unwrap()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_rolled_back_is_found_in_any_order(
+            rows in proptest::collection::vec((0u32..3, 0i32..2, 0i64..3, 0i64..40, 0i64..8), 0..30),
+            asked in proptest::collection::vec((0u32..3, 0i32..2, 0i64..3, 0i64..50), 30),
+        ) {
+            let rows: Vec<_> = rows.into_iter().map(row).collect();
+            let footer = read(rows.clone());
+            for (topic, partition, producer, offset) in asked {
+                let expected = rows.iter().any(|row| {
+                    (row.topic, row.partition, row.producer) == (topic, partition, producer)
+                        && (row.from..=row.to).contains(&offset)
+                });
+                prop_assert_eq!(footer.rolled_back((topic, partition), producer, offset), expected);
+            }
+        }
+    }
+
+    /// A segment of many small transactions, of which half were rolled back.
+    #[test]
+    fn a_hundred_thousand_transactions_are_told_apart_at_once() {
+        let footer = read((0..100_000).rev().map(|n| row((0, 0, n % 50, n * 10, 4))).collect());
+        let since = std::time::Instant::now();
+        let found = (0..200_000i64).filter(|n| footer.rolled_back((0, 0), n / 2 % 50, n * 5)).count();
+        assert_eq!(found, 100_000);
+        assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
     }
 }

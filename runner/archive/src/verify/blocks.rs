@@ -138,7 +138,7 @@ fn check_share(
     for batch in &batches {
         out.batches += 1;
         records += batch.header.records();
-        let counts = is_committed(batch, share.topic, share.partition, &footer.aborted);
+        let counts = is_committed(batch, share, footer);
         let found = places(batch, decompressor, |place| {
             if counts && batch.header.takes(place.offset, &(share.first..i64::MAX)) {
                 committed += 1;

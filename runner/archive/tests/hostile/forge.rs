@@ -115,6 +115,23 @@ pub(crate) fn with_block(objects: &Objects, packed: &[u8], codec: u8, size: u64)
     forger.forge()
 }
 
+/// This document is these bytes, whatever they are.
+pub(crate) fn with_document(objects: &Objects, key: &str, bytes: Vec<u8>) -> Objects {
+    let mut forger = Forger { objects: objects.clone(), whole: Some(key.to_owned()), ..Forger::new() };
+    forger.objects.insert(key.to_owned(), bytes);
+    forger.forge()
+}
+
+/// The last segment has this footer, which is packed.
+pub(crate) fn with_packed_footer(objects: &Objects, packed: Vec<u8>) -> Objects {
+    let mut forger = Forger { objects: objects.clone(), ..Forger::new() };
+    let key = objects.keys().rfind(|key| key.contains("/data/")).unwrap().clone();
+    let (bytes, _) = forger.opened(&key).unwrap();
+    let segment = forger.with_packed_footer(&key, bytes, packed);
+    forger.objects.insert(key, segment);
+    forger.forge()
+}
+
 /// The roll-up has these pages, which tell of `size` bytes and one row each.
 pub(crate) fn with_pages(objects: &Objects, packed: &[u8], size: u64, count: u64) -> Objects {
     let mut forger = Forger { objects: objects.clone(), ..Forger::new() };
@@ -264,6 +281,8 @@ struct Forger {
     target: String,
     change: Option<(Place, Change)>,
     rewrite: Option<fn(&str, &mut Value)>,
+    /// A document that is stored as it is: it may be more than can be read.
+    whole: Option<String>,
     /// New references of segments, and of roll-ups by their last entry.
     segments: HashMap<String, Value>,
     rollups: HashMap<u64, Value>,
@@ -278,6 +297,7 @@ impl Forger {
             target: String::new(),
             change: None,
             rewrite: None,
+            whole: None,
             segments: HashMap::new(),
             rollups: HashMap::new(),
             digests: BTreeMap::new(),
@@ -311,6 +331,9 @@ impl Forger {
 
     /// Mends a document, harms it where it is the one, and stores it.
     fn document(&mut self, key: &str, mend: impl FnOnce(&mut Value)) {
+        if self.whole.as_deref() == Some(key) {
+            return;
+        }
         let Some(mut value) = self.objects.get(key).and_then(|bytes| open(bytes)) else { return };
         let before = value.clone();
         if self.mend {
@@ -350,8 +373,12 @@ impl Forger {
         self.objects.insert(key.to_owned(), forged);
     }
 
-    fn with_footer(&mut self, key: &str, mut bytes: Vec<u8>, footer: &Value) -> Vec<u8> {
+    fn with_footer(&mut self, key: &str, bytes: Vec<u8>, footer: &Value) -> Vec<u8> {
         let packed = zstd::bulk::compress(&serde_json::to_vec(footer).unwrap(), 1).unwrap();
+        self.with_packed_footer(key, bytes, packed)
+    }
+
+    fn with_packed_footer(&mut self, key: &str, mut bytes: Vec<u8>, packed: Vec<u8>) -> Vec<u8> {
         let (at, digest) = (bytes.len(), Digest::of(&packed));
         bytes.extend_from_slice(&packed);
         bytes.extend_from_slice(&(packed.len() as u64).to_le_bytes());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod bombs;
+mod expansion;
 #[allow(dead_code)] // the suites of the command line use the rest
 mod forge;
 #[path = "../made/mod.rs"]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use archive::{
-    ArchiveError, Arena, Digest, Layout, LogStart, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
-    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions,
+    ArchiveError, Arena, Digest, Fork, Layout, LogStart, Moves, Opened, Owner, PartitionState, PendingBatch, Point,
+    SealFacts, SetWriter, Source, Store, Timelines, TopicState, Wanted, WriterOptions, replaced_by,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
 use futures::stream::BoxStream;
@@ -114,6 +114,28 @@ impl Made {
         }
         writer.push(arena).await.unwrap();
         self.seal(&mut writer, SET, n, positions).await;
+    }
+
+    /// A run that finds the log of partition 0 cut at `from`, reads it up to `end` in batches of `size` records, and makes point `n`.
+    pub(crate) async fn read_again(&self, n: u64, (from, end): (i64, i64), size: i64) {
+        let mut writer = self.claim(n).await.unwrap();
+        let mut row = writer.state().partitions.get(&(TOPIC, 0)).cloned().unwrap();
+        (row.timeline, row.next) = (row.timeline + 1, from);
+        let fork = Fork { topic: TOPIC, name: "t".into(), partition: 0, timeline: row.timeline, from };
+        row.replace(replaced_by(&self.store, &Layout::new(SET), writer.newest(), &fork).await.unwrap());
+        let moves = Moves { positions: vec![(TOPIC, row.clone())], forks: vec![fork], ..Moves::default() };
+        writer.commit(moves).await.unwrap();
+        let mut arena = Arena::default();
+        while row.next < end {
+            let (raw, from, timeline) = (records(row.next, size), row.next, row.timeline);
+            let committed = raw.header.records();
+            row.next += size;
+            row.committed += committed;
+            row.bytes += raw.bytes.len() as u64;
+            arena.push(PendingBatch { topic: TOPIC, partition: 0, timeline, from, committed, aborted: false, raw });
+        }
+        writer.push(arena).await.unwrap();
+        self.seal(&mut writer, SET, n, vec![(TOPIC, row)]).await;
     }
 
     /// A full set of this name.
@@ -232,15 +254,20 @@ impl Made {
 }
 
 fn one_record(offset: i64) -> RawBatch {
+    records(offset, 1)
+}
+
+fn records(offset: i64, count: i64) -> RawBatch {
     let meta = BatchMeta {
         base_offset: offset,
         base_timestamp: offset + 1,
         max_timestamp: offset + 1,
         producer: (-1, -1, -1),
-        records: 1,
+        records: i32::try_from(count).unwrap(),
     };
-    let record = [12, 0, 0, 0, 1, 1, 0];
-    RawBatch::parse(encode_batch(&meta, &record, &mut Compressor::new(Codec::None, None)).unwrap().into()).unwrap()
+    let record = |delta: i64| [12, 0, 0, u8::try_from(delta * 2).unwrap(), 1, 1, 0];
+    let records: Vec<u8> = (0..count).flat_map(record).collect();
+    RawBatch::parse(encode_batch(&meta, &records, &mut Compressor::new(Codec::None, None)).unwrap().into()).unwrap()
 }
 
 /// Reads every record of a point and counts them.

@@ -1,23 +1,27 @@
 //! The room: partitions that nobody can be asked about for now. It asks the cluster where they are led, and sends each on to
 //! the reader of its leader. It is the only place of a collection that asks.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use contract::{Code, Failure};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use wire::{Isolation, OffsetAt, Request, Retry, Topic, WireError, code};
+use wire::{BrokerId, Isolation, OffsetAt, Request, Retry, Topic, WireError, code};
 
 use super::active::{Active, NOBODY};
 use super::pacing::Pacing;
 use super::{Chunk, Shared, Trouble};
 use crate::backup::positions::Key;
 use crate::backup::source::{Cursor, Unplanned, ends_all};
+use crate::backup::stale::{BEHIND, behind, is_behind, take_from_another};
 
 /// Partitions that are due within this time are asked about together.
 const TOGETHER: Duration = Duration::from_millis(20);
 /// How long one question may take: the room has others to look after.
 const QUESTION: Duration = Duration::from_secs(10);
+/// Trouble that lasts for so long may come from an answer of a broker that is behind.
+const LASTS: Duration = Duration::from_secs(3);
 /// How long leaders of partitions that could not be planned may take to answer.
 const LEADERS: Duration = Duration::from_secs(5);
 
@@ -28,6 +32,8 @@ pub(crate) struct Room {
     waiting: Vec<Active>,
     unplanned: Vec<(Unplanned, Pacing)>,
     away: bool,
+    /// Brokers that were asked beside the first one, while trouble lasts: each look asks another.
+    asked: HashSet<BrokerId>,
 }
 
 impl Room {
@@ -38,7 +44,7 @@ impl Room {
             (partition, pacing)
         };
         let unplanned = unplanned.into_iter().map(with_pacing).collect();
-        Self { shared, inbox, waiting: Vec::new(), unplanned, away: false }
+        Self { shared, inbox, waiting: Vec::new(), unplanned, away: false, asked: HashSet::new() }
     }
 
     /// Looks until the run shall stop.
@@ -88,11 +94,12 @@ impl Room {
         let mut names: Vec<_> = due.iter().map(|active| active.cursor.topic.to_string()).collect();
         names.sort_unstable();
         names.dedup();
-        let answer = self.ask(&names).await?;
+        let lasts = due.iter().any(|active| active.pacing.fails_for(LASTS));
+        let answer = self.ask(&names, lasts).await?;
         let mut troubled = Vec::new();
         for mut active in due {
             let failed = match &answer {
-                Ok(topics) => find_leader(&mut active.cursor, topics)?,
+                Ok(topics) => find_leader(&mut active.cursor, topics, !active.pacing.fails_for(BEHIND))?,
                 Err(error) => Some(error.clone()),
             };
             match failed {
@@ -107,12 +114,15 @@ impl Room {
         self.tell(troubled).await
     }
 
-    /// The topics of these names. An error that passes is part of the answer.
-    async fn ask(&mut self, names: &[String]) -> Result<Result<Vec<Topic>, WireError>, Failure> {
+    /// The topics of these names; where trouble lasts, as one more broker knows them, too. An error that passes is part of the answer.
+    async fn ask(&mut self, names: &[String], lasts: bool) -> Result<Result<Vec<Topic>, WireError>, Failure> {
         match self.shared.cluster.topics_within(Some(names), QUESTION).await {
-            Ok(topics) => {
+            Ok(mut topics) => {
                 if std::mem::replace(&mut self.away, false) {
                     self.shared.tell(Chunk::ClusterAway(None)).await?;
+                }
+                if lasts {
+                    take_from_another(&self.shared.cluster, &mut topics, names, &mut self.asked).await;
                 }
                 Ok(Ok(topics))
             }
@@ -141,7 +151,8 @@ impl Room {
         let mut names: Vec<_> = due.iter().map(|(partition, _)| partition.topic.name.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        let found = match self.ask(&names).await? {
+        let lasts = due.iter().any(|(_, pacing)| pacing.fails_for(LASTS));
+        let found = match self.ask(&names, lasts).await? {
             Ok(topics) => self.who_answers(&due, &topics).await?,
             Err(error) => due.iter().map(|_| error.clone()).collect(),
         };
@@ -161,9 +172,10 @@ impl Room {
     async fn who_answers(&self, due: &[&mut (Unplanned, Pacing)], topics: &[Topic]) -> Result<Vec<WireError>, Failure> {
         let mut errors = Vec::with_capacity(due.len());
         let mut led: Vec<Topic> = Vec::new();
-        for (partition, _) in due {
+        for (partition, pacing) in due {
             let mut cursor = Cursor::unplanned(&partition.topic, partition.partition);
-            let error = find_leader(&mut cursor, topics)?;
+            cursor.last_epoch = partition.last_epoch.unwrap_or(-1);
+            let error = find_leader(&mut cursor, topics, !pacing.fails_for(BEHIND))?;
             if error.is_none() {
                 let topic = topics.iter().filter(|topic| topic.name == partition.topic.name);
                 led.extend(topic.cloned().map(|mut topic| {
@@ -219,11 +231,12 @@ fn trouble(key: Key, pacing: &Pacing) -> Option<(Key, Trouble)> {
     pacing.trouble().map(|trouble| (key, trouble.clone()))
 }
 
-/// Takes over who leads the partition; otherwise says what is in the way.
+/// Takes over who leads the partition; otherwise says what is in the way. Whoever doubts believes no leader of an older epoch than
+/// the partition had.
 ///
 /// # Errors
 /// [`Code::TopicChanged`] when the topic was deleted, or deleted and created again: it must be planned anew.
-fn find_leader(cursor: &mut Cursor, topics: &[Topic]) -> Result<Option<WireError>, Failure> {
+fn find_leader(cursor: &mut Cursor, topics: &[Topic], doubts: bool) -> Result<Option<WireError>, Failure> {
     let topic = topics.iter().find(|topic| topic.name == *cursor.topic);
     let gone = topic.is_none_or(|topic| topic.error == code::UNKNOWN_TOPIC_OR_PARTITION);
     let other = topic.is_some_and(|topic| topic.error == 0 && topic.wire_id != cursor.wire_id);
@@ -236,12 +249,49 @@ fn find_leader(cursor: &mut Cursor, topics: &[Topic]) -> Result<Option<WireError
         return if error.retry() == Retry::Never { Err(error.into()) } else { Ok(Some(error)) };
     }
     let partition = topic.and_then(|topic| topic.partitions.iter().find(|p| p.index == cursor.partition));
+    let known = cursor.leader_epoch.max(cursor.last_epoch);
     match partition.filter(|p| p.leader > NOBODY) {
         Some(p) => {
+            if let Some(topic) = topic.filter(|topic| doubts && is_behind(topic, p, known)) {
+                return Ok(Some(behind(topic, p, known)));
+            }
             (cursor.leader, cursor.leader_epoch) = (p.leader, p.leader_epoch);
             cursor.in_sync.clone_from(&p.in_sync);
             Ok(None)
         }
         None => Ok(Some(WireError::no_leader(format!("{}/{}", cursor.topic, cursor.partition)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn topic(id: u128, leader_epoch: i32) -> Topic {
+        let partition = wire::Partition { index: 0, leader: 1, leader_epoch, replicas: 2, in_sync: vec![1, 2] };
+        let id = Uuid::from_u128(id);
+        Topic { name: "t".into(), id, wire_id: id, internal: false, partitions: vec![partition], error: 0 }
+    }
+
+    /// Whether a leader of this epoch is taken over by a cursor that knows others.
+    fn takes(id: u128, told: i32, (leader_epoch, last_epoch): (i32, i32), doubts: bool) -> bool {
+        let topics = [topic(id, told)];
+        let mut cursor = Cursor { leader_epoch, last_epoch, ..Cursor::unplanned(&topics[0], 0) };
+        let error = find_leader(&mut cursor, &topics, doubts).unwrap();
+        assert_eq!(error.is_none(), cursor.leader == 1 && cursor.leader_epoch == told);
+        error.is_none()
+    }
+
+    #[test]
+    fn a_leader_of_an_older_epoch_is_one_that_slept() {
+        assert!(takes(1, 3, (3, 3), true) && takes(1, 4, (3, 3), true) && takes(1, 0, (-1, -1), true));
+        assert!(!takes(1, 2, (3, -1), true), "the last leader had a newer one");
+        assert!(!takes(1, 2, (-1, 3), true), "the last record was written under a newer one");
+        // Who says so for long is right: a cluster may have lost its metadata.
+        assert!(takes(1, 2, (3, 3), false));
+        // Without ids it may be another topic of that name, and a broker may tell no epoch at all.
+        assert!(takes(0, 2, (3, 3), true) && takes(1, -1, (3, 3), true));
     }
 }

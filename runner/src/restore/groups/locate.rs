@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contract::{Code, Failure, GroupLine, GroupOutcome, OffsetLine, SourceOffset};
+use contract::{Code, ConfigLine, Failure, GroupLine, GroupOutcome, OffsetLine, SourceOffset};
 
 use super::chosen::ChosenGroup;
 use super::dealt::dealt;
@@ -110,6 +110,8 @@ fn one(
             offsets.push(OffsetLine { sources: here.iter().map(source).collect(), ..planned });
         }
     }
+    let set = |(name, value): (&String, &String)| ConfigLine::planned(name.clone(), Some(value.clone()));
+    let configs = group.configs.iter().map(set);
     let line = GroupLine {
         group: group.id.clone(),
         target: group.target.clone(),
@@ -118,6 +120,7 @@ fn one(
         reason: None,
         offsets,
         deleted: Vec::new(),
+        configs: configs.collect(),
         elsewhere: group.elsewhere,
         done: 0,
     };
@@ -127,8 +130,7 @@ fn one(
 /// The offset of restored record number `before` of a target partition; after the last one, of its end.
 fn target_offset(restore: &Restore<'_>, topic: usize, partition: i32, before: u64) -> Result<i64, Failure> {
     let state = &restore.state;
-    let place = state.partitions.iter().position(|p| (p.topic, p.partition) == (topic, partition));
-    let found = place.and_then(|place| state.target_offset(place, before));
+    let found = state.place_of(topic, partition).and_then(|place| state.target_offset(place, before));
     found.ok_or_else(|| {
         let name = state.topics.get(topic).map_or("?", |topic| topic.name.as_str());
         Failure::new(

@@ -7,8 +7,11 @@
 
 mod chosen;
 mod dealt;
+mod fit;
+mod keep;
 mod locate;
 mod meet;
+pub(crate) mod preview;
 mod save_mapping;
 mod undo;
 
@@ -19,17 +22,19 @@ use contract::words::{plural, safe};
 use contract::{Code, Failure, GroupOutcome, GroupRestore, Report, RestoreSpec};
 use wire::Cluster;
 
-use self::chosen::{Chosen, ChosenGroup, choose};
+use self::chosen::{Chosen, choose};
+use self::fit::{fit, with_metadata};
+pub(crate) use self::keep::{count_hours, hold_offsets, keep_offsets};
+use self::keep::{done_before, keep_offsets_of};
 use self::locate::locate;
 use self::save_mapping::save_mapping;
 use self::undo::{go_on_undoing, undo};
+pub(crate) use self::undo::{is_to_undo, undo_now};
 use super::Restore;
 use super::plan::{Proposal, RestorePlan};
 use super::state::RestoreState;
-use crate::offsets::commit::{
-    BETWEEN_SAVES, GroupWork, Manner, commit, failed, group_lines, listed, members, note_begin, note_sent,
-};
-use crate::offsets::snapshot::{Changes, Earlier, keep};
+use crate::offsets::commit::{GroupWork, Manner, commit_all, failed, group_lines, listed, members};
+use crate::offsets::configs::refusals;
 
 /// Adds to a plan which groups are taken along, and what stands in the way.
 ///
@@ -52,8 +57,10 @@ pub(crate) async fn propose(
                 proposal.refusals.push(Failure::new(Code::GroupIsLive, format!("{reason}, or leave the group out")));
             }
         }
+        fit(cluster, &chosen, part, proposal).await?;
     }
     proposal.groups = lines(&chosen, spec);
+    proposal.targets = chosen.groups.iter().map(|group| group.target.clone()).collect();
     proposal.refusals.extend(chosen.refusals);
     proposal.warnings.extend(chosen.warnings);
     Ok(())
@@ -72,7 +79,9 @@ fn lines(chosen: &Chosen, spec: &GroupRestore) -> Vec<String> {
             0 => String::new(),
             count => format!(", {count} of topics or partitions that are not restored"),
         };
-        out.push(format!("group {name}: {}{elsewhere}", plural(group.offsets.len() as u64, "offset")));
+        let set: Vec<_> = group.configs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let set = if set.is_empty() { String::new() } else { format!(", set on it: {}", set.join(", ")) };
+        out.push(format!("group {name}: {}{elsewhere}{set}", plural(group.offsets.len() as u64, "offset")));
     }
     out
 }
@@ -120,44 +129,6 @@ pub(crate) fn are_begun(state: &RestoreState, part: &RestoreSpec) -> Result<bool
     }
 }
 
-/// Saves the offsets that the groups have in the target, before anything is written.
-///
-/// # Errors
-/// When they cannot be read or saved: then nothing was changed.
-pub(crate) async fn keep_offsets(restore: &mut Restore<'_>, plan: &RestorePlan) -> Result<(), Failure> {
-    let Some(spec) = restore.spec.groups.as_ref().filter(|spec| spec.commit) else { return Ok(()) };
-    let chosen = choose(&restore.point, plan, spec).await?;
-    restore.state.groups.go_on(digest(spec)?);
-    keep_offsets_of(restore, plan, spec, &chosen.groups).await
-}
-
-/// The same for these groups, as they are now; what those had is kept that may be changed already.
-async fn keep_offsets_of(
-    restore: &mut Restore<'_>,
-    plan: &RestorePlan,
-    spec: &GroupRestore,
-    groups: &[ChosenGroup],
-) -> Result<(), Failure> {
-    if spec.saving.skip {
-        return Ok(());
-    }
-    let done = &restore.state.groups;
-    let is_open = |group: &&ChosenGroup| !group.offsets.is_empty() && !done.has(&group.id, &group.target);
-    let open: Vec<_> = groups.iter().filter(is_open).collect();
-    let numbers = open.iter().flat_map(|group| group.offsets.keys()).map(|(number, _)| *number);
-    let topics = numbers.filter_map(|number| plan.topics.get(number)).map(|topic| topic.target.clone()).collect();
-    let groups = open.iter().map(|group| (group.target.clone(), group.kind.clone())).collect();
-    let changes = Changes { by: format!("restore {}", restore.state.name), groups, topics, saving: &spec.saving };
-    let earlier = done.before.as_ref().map(|before| Earlier { before, touched: done.may_be_ours() });
-    let saved = restore.saved_offsets();
-    let before = keep(restore.context, restore.emitter, &restore.cluster, &saved, earlier, changes).await?;
-    if before == restore.state.groups.before {
-        return Ok(());
-    }
-    restore.state.groups.before = before;
-    restore.note().await
-}
-
 /// Computes the offsets of the groups, commits them where that is asked for, and reports them. A rollback that an earlier
 /// attempt began comes first, whatever the specification says now.
 ///
@@ -198,15 +169,21 @@ async fn take_along(
         add_to_plan(report);
         return Ok(());
     }
-    keep_offsets_of(restore, plan, spec, &chosen.groups).await?;
+    let earlier = keep_offsets_of(restore, plan, spec, &chosen.groups).await?;
     report.offsets_before.clone_from(&restore.state.groups.before);
     let is_done = |group: &GroupWork| restore.state.groups.has(&group.line.group, &group.line.target);
     let (mut worked, open): (Vec<_>, Vec<_>) = located.into_iter().partition(is_done);
     for group in &mut worked {
-        group.line.outcome = GroupOutcome::Committed;
+        done_before(group, earlier.as_ref());
     }
     let all = open.len();
-    let ended = commit_all(restore, &open, &mut worked).await;
+    let (open, refused) = with_metadata(restore, open).await?;
+    worked.extend(refused);
+    let (cluster, cancel) = (restore.cluster.clone(), restore.context.cancel.clone());
+    let ended = commit_all(&cluster, &cancel, restore, &open, Manner::default(), &mut worked).await;
+    for refusal in refusals(&worked) {
+        restore.emitter.warn(refusal);
+    }
     let failure = failed(&worked, |count, why| {
         let undone = if spec.roll_back_on_failure { "" } else { ". Run the restore again: it only does what is left" };
         format!(
@@ -225,35 +202,5 @@ async fn take_along(
         return Err(failure);
     }
     restore.state.groups.is_complete = true;
-    Ok(())
-}
-
-/// Works on one part of the groups after the other. Before anything is sent for a part, its groups are noted; after it, what is
-/// done.
-async fn commit_all(restore: &mut Restore<'_>, open: &[GroupWork], worked: &mut Vec<GroupWork>) -> Result<(), Failure> {
-    for part in open.chunks(BETWEEN_SAVES) {
-        if restore.context.cancel.is_cancelled() {
-            return Err(Failure::new(
-                Code::Interrupted,
-                "stopped on request; all records are restored, offsets are left",
-            ));
-        }
-        let new = note_begin(&mut restore.state.groups.touched, part);
-        restore.note().await?;
-        let committed = commit(&restore.cluster, part.to_vec(), Manner::default()).await;
-        let sent = committed.as_deref().unwrap_or_default();
-        note_sent(&mut restore.state.groups.touched, &new, sent);
-        let good = sent.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
-        let done: Vec<_> = good.map(|group| (group.line.target.clone(), group.line.group.clone())).collect();
-        let is_step = !done.is_empty();
-        restore.state.groups.done.extend(done);
-        // Only what goes on counts as a step: a coordinator that stays away is not waited for again and again.
-        if is_step {
-            restore.save().await?;
-        } else {
-            restore.note().await?;
-        }
-        worked.extend(committed?);
-    }
     Ok(())
 }

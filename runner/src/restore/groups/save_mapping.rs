@@ -153,8 +153,7 @@ fn singles<'a>(plan: &'a RestorePlan, state: &RestoreState) -> Result<Vec<Single
         }
         for (target, sources) in meet {
             let [source] = sources.as_slice() else { continue };
-            let place = state.partitions.iter().position(|p| (p.topic, p.partition) == (number, target));
-            let place = place.ok_or_else(|| unknown(&format!("{}/{target}", topic.target)))?;
+            let place = state.place_of(number, target).ok_or_else(|| unknown(&format!("{}/{target}", topic.target)))?;
             out.push(Single { topic, source: *source, target, place });
         }
     }

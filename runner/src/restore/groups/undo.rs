@@ -7,10 +7,11 @@ use contract::words::plural;
 use contract::{Code, ExitCode, Failure, GroupOutcome, Report, SavedOffsets as From};
 
 use crate::offsets::commit::{Manner, commit};
+use crate::offsets::reset::Plan;
 use crate::offsets::rollback::{self, Which};
 use crate::offsets::run::load;
 use crate::restore::Restore;
-use crate::restore::state::Undoing;
+use crate::restore::state::{RestoreState, Undoing};
 
 /// Rolls back after a failure for good, where that is asked for. Returns the failure that the run ends with.
 pub(crate) async fn undo(restore: &mut Restore<'_>, failure: Failure, report: &mut Report) -> Failure {
@@ -19,7 +20,26 @@ pub(crate) async fn undo(restore: &mut Restore<'_>, failure: Failure, report: &m
     if !asked || changed.is_empty() || failure.code.exit() != ExitCode::Final {
         return failure;
     }
-    let undoing = Undoing { failure: failure.clone(), changed };
+    begin(restore, failure, report).await
+}
+
+/// Whether a restore is in the middle of its groups, and has changed some.
+pub(crate) fn is_to_undo(state: &RestoreState) -> bool {
+    let groups = &state.groups;
+    groups.undoing.is_some() || (!groups.is_complete && !groups.touched.is_empty())
+}
+
+/// Rolls back now, because nobody tries any more. Returns the failure that the run ends with.
+pub(crate) async fn undo_now(restore: &mut Restore<'_>, failure: Failure, report: &mut Report) -> Failure {
+    match go_on_undoing(restore, report).await {
+        Ok(Some(failure)) | Err(failure) => failure,
+        Ok(None) => begin(restore, failure, report).await,
+    }
+}
+
+async fn begin(restore: &mut Restore<'_>, failure: Failure, report: &mut Report) -> Failure {
+    report.offsets_before.clone_from(&restore.state.groups.before);
+    let undoing = Undoing { failure, changed: restore.state.groups.touched.clone() };
     restore.state.groups.undoing = Some(undoing.clone());
     match restore.note().await {
         Ok(()) => finish(restore, undoing, report).await,
@@ -72,10 +92,14 @@ async fn put_back(
     let from = From::Id(saved.to_owned());
     let snapshot = load(&restore.saved_in, restore.identity.cluster(), &from).await?;
     let plan = rollback::plan(&restore.cluster, &snapshot, Which::Changed(changed), &BTreeMap::new()).await?;
-    plan.warnings.into_iter().for_each(|warning| restore.emitter.warn(warning));
+    let Plan { work, warnings, there, .. } = plan;
+    for warning in warnings {
+        restore.emitter.warn(warning);
+    }
     let (mut ended, open): (Vec<_>, Vec<_>) =
-        plan.work.into_iter().partition(|group| group.line.outcome != GroupOutcome::Planned);
-    ended.extend(commit(&restore.cluster, open, Manner::default()).await?);
+        work.into_iter().partition(|group| group.line.outcome != GroupOutcome::Planned);
+    let manner = Manner { all_configs: true, ..Manner::default() };
+    ended.extend(commit(&restore.cluster, &there, open, manner).await);
     if let Some(wrong) = ended.iter().find_map(|group| group.line.reason.clone()) {
         return Err(Failure::new(Code::OffsetsNotCommitted, wrong));
     }

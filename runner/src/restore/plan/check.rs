@@ -47,6 +47,29 @@ pub(crate) fn is_offset(offset: i64) -> bool {
     u64::try_from(offset).is_ok_and(|offset| offset <= MOST)
 }
 
+/// Holds a plan against the cluster and itself, where nobody has its specification.
+pub(crate) fn of_itself(plan: &RestorePlan, cluster: &str) -> Checked {
+    equal("cluster", plan.cluster.as_str(), cluster)?;
+    let mut before = "";
+    for (place, topic) in plan.topics.iter().enumerate() {
+        let at = |found: String| format!("topics[{place}].{found}");
+        of_target(&topic.target).and_then(|()| of_configs(topic)).map_err(at)?;
+        let is_new = topic.action == TargetAction::Create;
+        must(topic.action != TargetAction::Refuse && is_new == topic.target_id.is_none(), || {
+            at(format!("action is {}, which does not fit targetId", topic.action))
+        })?;
+        must(topic.target.as_str() > before, || at("target does not come after the one before it".to_owned()))?;
+        before = &topic.target;
+    }
+    Ok(())
+}
+
+/// Whether a restore may write to a topic of this name.
+fn of_target(target: &str) -> Checked {
+    names::check_topic(target).map_err(|rule| format!("target is {}; it {rule}", shown(target)))?;
+    must(!is_internal_topic(target), || format!("target is {target}, which is Kafka's own"))
+}
+
 /// Holds a plan against its specification: what the identity of a restore is made of has not changed since.
 pub(crate) fn of_spec(plan: &RestorePlan, spec: &RestoreSpec, cluster: &str) -> Checked {
     equal("cluster", plan.cluster.as_str(), cluster)?;
@@ -79,8 +102,7 @@ pub(crate) fn of_spec(plan: &RestorePlan, spec: &RestoreSpec, cluster: &str) -> 
 fn of_topic(topic: &TopicPlan, spec: &RestoreSpec) -> Checked {
     let target = &topic.target;
     equal("target", target.as_str(), spec.target_of(&topic.source))?;
-    names::check_topic(target).map_err(|rule| format!("target is {}; it {rule}", shown(target)))?;
-    must(!is_internal_topic(target), || format!("target is {target}, which is Kafka's own"))?;
+    of_target(target)?;
     if let Some(lineage) = spec.lineages.get(&topic.source) {
         equal("sourceId", &topic.source_id.to_string(), &lineage.to_lowercase())?;
     }

@@ -10,6 +10,7 @@ use contract::{Code, Failure, OnUnreadable};
 use uuid::Uuid;
 
 use super::RestorePlan;
+use crate::restore::part::Part;
 
 /// Bytes of cut rows that are read to count them; above it their records count as "at most".
 const READ_AT_MOST: u64 = 512 << 20;
@@ -116,7 +117,8 @@ async fn rows(point: &Point, places: &HashSet<Place>, timelines: &Timelines, win
             return;
         }
         sums.without_window += row.committed;
-        if misses(row, window) {
+        let part = Part::of(row);
+        if part.misses(window) {
             return;
         }
         let place = (topic, row.partition);
@@ -133,7 +135,7 @@ async fn rows(point: &Point, places: &HashSet<Place>, timelines: &Timelines, win
         sum.bytes += row.bytes;
         let oldest = row.min_timestamp.max(window.start);
         sum.oldest = Some(sum.oldest.map_or(oldest, |before| before.min(oldest)));
-        if covers(row, window) && row.next <= end {
+        if part.covers(window) && row.next <= end {
             sum.records += row.committed;
         } else {
             *to_read += row.bytes;
@@ -144,17 +146,6 @@ async fn rows(point: &Point, places: &HashSet<Place>, timelines: &Timelines, win
     };
     point.each_row(Some(places), &mut take).await?;
     Ok(found)
-}
-
-/// Whether no record of the row is surely inside.
-fn misses(row: &SegmentRow, window: Window) -> bool {
-    row.max_timestamp < window.start || (row.min_exact && row.min_timestamp > window.end)
-}
-
-/// Whether all records of the row are surely inside.
-fn covers(row: &SegmentRow, window: Window) -> bool {
-    row.max_timestamp <= window.end
-        && (window.start == i64::MIN || (row.min_exact && row.min_timestamp >= window.start))
 }
 
 /// Counts the records of cut rows, by partition. Batches that cannot be read count nothing where the restore leaves them
@@ -218,33 +209,4 @@ fn wanted_of(
     let mut count = 0;
     places(batch, decompressor, |place| count += u64::from(counts(place)))?;
     Ok(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_is_whole_or_outside_only_when_that_is_sure() {
-        let row = |min: i64, min_exact: bool, max: i64| SegmentRow {
-            segment: 0,
-            topic: 0,
-            partition: 0,
-            timeline: 0,
-            first: 0,
-            next: 10,
-            bytes: 1,
-            records: 10,
-            committed: 10,
-            max_timestamp: max,
-            min_timestamp: min,
-            min_exact,
-        };
-        let until = Window { start: i64::MIN, end: 100 };
-        assert!(covers(&row(i64::MIN, false, 100), until) && !covers(&row(5, true, 101), until));
-        assert!(misses(&row(101, true, 200), until) && !misses(&row(i64::MIN, false, 200), until));
-        let since = Window { start: 100, end: i64::MAX };
-        assert!(covers(&row(100, true, 200), since) && !covers(&row(i64::MIN, false, 200), since));
-        assert!(misses(&row(0, false, 99), since) && !misses(&row(0, false, 100), since));
-    }
 }

@@ -1,6 +1,6 @@
 //! Making a plan: both sides are looked at once, and everything that will be done is written down. Nothing is changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use archive::{Digest, Fork, Point, Seal, Timelines, TopicConfigs};
 use batch::Window;
@@ -121,8 +121,8 @@ pub(crate) fn outline(
 ) -> Result<(RestorePlan, Vec<Failure>), Failure> {
     let invalid = |(field, rule): (String, String)| Failure::new(Code::SpecInvalid, format!("restore.{field} {rule}"));
     let (start, end) = spec.window().map_err(invalid)?;
-    let is_chosen = |fork: &&Fork| chosen.iter().any(|chosen| chosen.topic.id == fork.topic);
-    let forks: Vec<_> = sealed.forks.iter().filter(is_chosen).cloned().collect();
+    let ids: HashSet<_> = chosen.iter().map(|chosen| chosen.topic.id).collect();
+    let forks: Vec<_> = sealed.forks.iter().filter(|fork| ids.contains(&fork.topic)).cloned().collect();
     let (older, refusals) = older_timelines(&Timelines::new(&forks), sealed, spec, chosen);
     let plan = RestorePlan {
         format: FORMAT,

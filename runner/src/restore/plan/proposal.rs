@@ -31,6 +31,9 @@ pub struct Proposal {
     /// Which consumer groups are taken along, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Ids of these groups in the target.
+    #[serde(skip)]
+    pub targets: Vec<String>,
     /// How long it may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) estimate: Option<Estimate>,
@@ -46,6 +49,7 @@ impl Proposal {
             expires: BTreeMap::new(),
             cut_transactions: Vec::new(),
             groups: Vec::new(),
+            targets: Vec::new(),
             estimate: None,
         }
     }

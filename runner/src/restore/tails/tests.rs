@@ -27,8 +27,8 @@ fn judge(log: (i64, i64), last: Option<BatchHeader>) -> Result<Tail, Code> {
 
 #[test]
 fn records_are_counted_by_their_sequence_and_by_their_offsets() {
-    assert_eq!(judge((0, 113), Some(batch((7, 0), 105, 5, 5))), Ok(Tail { done: 10, next: 113 }));
-    assert_eq!(judge((0, 121), Some(batch((8, 0), 115, 3, 5))), Ok(Tail { done: 18, next: 121 }));
+    assert_eq!(judge((0, 113), Some(batch((7, 0), 105, 5, 5))), Ok(Tail { done: 10, next: 113, named: None }));
+    assert_eq!(judge((0, 121), Some(batch((8, 0), 115, 3, 5))), Ok(Tail { done: 18, next: 121, named: None }));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn records_that_are_gone_are_no_reason_to_write_them_again() {
     assert_eq!(judge((0, 105), Some(batch((7, 0), 100, 0, 5))), Err(Code::TargetLost));
     assert_eq!(judge((103, 113), Some(batch((7, 0), 105, 5, 5))), Err(Code::TargetLost));
     // What the target held before the restore may go.
-    assert_eq!(judge((100, 113), Some(batch((7, 0), 105, 5, 5))), Ok(Tail { done: 10, next: 113 }));
+    assert_eq!(judge((100, 113), Some(batch((7, 0), 105, 5, 5))), Ok(Tail { done: 10, next: 113, named: None }));
 }
 
 #[test]

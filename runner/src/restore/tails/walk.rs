@@ -1,13 +1,14 @@
 //! The way back from the end of each partition to its last data batch, over the markers that stand behind it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use batch::BatchHeader;
 use wire::{Cluster, FetchOptions, FetchSpot, Isolation, ProducerIdentity, Request, Retry, Topic, WireError};
 
-use crate::logs::Span;
+use crate::logs::{Span, leaders};
+use crate::restore::named::Named;
 use crate::restore::state::TargetPartition;
 
 /// Partitions asked in one request.
@@ -29,12 +30,14 @@ pub(super) struct Walk {
     pub(super) fenced: bool,
     /// The last data batch.
     pub(super) last: Option<BatchHeader>,
+    /// The record of the source that its last record names.
+    pub(super) named: Option<Named>,
 }
 
 impl Walk {
     pub(super) fn new(place: usize, topic: String, of: &TargetPartition, log: Span, fenced: bool) -> Self {
         let (partition, start) = (of.partition, of.start);
-        Self { place, topic, partition, start, log, at: log.end - 1, fenced, last: None }
+        Self { place, topic, partition, start, log, at: log.end - 1, fenced, last: None, named: None }
     }
 
     /// Whether there is something to read where it stands.
@@ -43,12 +46,12 @@ impl Walk {
     }
 
     /// Takes the batch at its place in.
-    fn take(&mut self, header: BatchHeader, fence: Option<ProducerIdentity>) {
+    fn take(&mut self, header: BatchHeader, named: Option<Named>, fence: Option<ProducerIdentity>) {
         if header.attributes.control() {
             self.fenced |= fence.is_some_and(|f| (header.producer_id, header.producer_epoch) == (f.id, f.epoch));
             self.at = header.base_offset - 1;
         } else {
-            self.last = Some(header);
+            (self.last, self.named) = (Some(header), named);
         }
     }
 }
@@ -76,9 +79,9 @@ pub(super) async fn back(
                 match fetch(cluster, leader, &topics, walks, places).await {
                     Ok((headers, refused)) => {
                         found |= !headers.is_empty();
-                        for (place, header) in headers {
+                        for (place, header, named) in headers {
                             if let Some(walk) = walks.get_mut(place) {
-                                walk.take(header, fence);
+                                walk.take(header, named, fence);
                             }
                         }
                         trouble = trouble.or(refused);
@@ -100,8 +103,13 @@ pub(super) async fn back(
 
 /// Takes what a newer answer says; of a topic that the answer does not describe the older one counts.
 fn take_newer(topics: &mut [Topic], newer: Vec<Topic>) {
-    for newer in newer.into_iter().filter(|topic| topic.error == 0) {
-        if let Some(topic) = topics.iter_mut().find(|topic| topic.name == newer.name && topic.id == newer.id) {
+    let mut newer: HashMap<_, _> = newer
+        .into_iter()
+        .filter(|topic| topic.error == 0)
+        .map(|topic| ((topic.name.clone(), topic.id), topic))
+        .collect();
+    for topic in topics {
+        if let Some(newer) = newer.remove(&(topic.name.clone(), topic.id)) {
             *topic = newer;
         }
     }
@@ -109,19 +117,19 @@ fn take_newer(topics: &mut [Topic], newer: Vec<Topic>) {
 
 /// Open walks by the leader of their partition, -1 where none is known.
 fn by_leader(topics: &[Topic], walks: &[Walk], open: &[usize]) -> BTreeMap<i32, Vec<usize>> {
+    let leaders = leaders(topics);
     let mut out: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for place in open {
         let Some(walk) = walks.get(*place) else { continue };
-        let topic = topics.iter().find(|topic| topic.name == walk.topic);
-        let partition = topic.and_then(|topic| topic.partitions.iter().find(|p| p.index == walk.partition));
-        out.entry(partition.map_or(-1, |p| p.leader)).or_default().push(*place);
+        let leader = leaders.get(&(walk.topic.as_str(), walk.partition)).copied().unwrap_or(-1);
+        out.entry(leader).or_default().push(*place);
     }
     out
 }
 
-type Found = (Vec<(usize, BatchHeader)>, Option<WireError>);
+type Found = (Vec<(usize, BatchHeader, Option<Named>)>, Option<WireError>);
 
-/// The headers of the batches at which these walks stand, and the first refusal.
+/// The headers of the batches at which these walks stand, with what their last records name, and the first refusal.
 async fn fetch(
     cluster: &Cluster,
     leader: i32,
@@ -135,7 +143,8 @@ async fn fetch(
         let names: Vec<_> = names.into_iter().collect();
         return Err(WireError::no_leader(format!("a partition of {}", names.join(", "))));
     }
-    let spots: Vec<_> = asked.iter().map(|(_, walk)| spot(topics, walk)).collect();
+    let ids: HashMap<_, _> = topics.iter().map(|topic| (topic.name.as_str(), topic.wire_id)).collect();
+    let spots: Vec<_> = asked.iter().map(|(_, walk)| spot(&ids, walk)).collect();
     let connection = cluster.broker(leader, 0, None).await?;
     let options = FetchOptions {
         isolation: Isolation::Uncommitted,
@@ -155,17 +164,16 @@ async fn fetch(
         if let Ok(header) = BatchHeader::parse(&part.records)
             && header.last_offset() >= walk.at
         {
-            headers.push((*place, header));
+            headers.push((*place, header, Named::of_last(&part.records)));
         }
     }
     Ok((headers, refused))
 }
 
-fn spot(topics: &[Topic], walk: &Walk) -> FetchSpot {
-    let topic = topics.iter().find(|topic| topic.name == walk.topic);
+fn spot(ids: &HashMap<&str, uuid::Uuid>, walk: &Walk) -> FetchSpot {
     FetchSpot {
         topic: Arc::from(walk.topic.as_str()),
-        topic_id: topic.map_or(uuid::Uuid::nil(), |topic| topic.wire_id),
+        topic_id: ids.get(walk.topic.as_str()).copied().unwrap_or(uuid::Uuid::nil()),
         partition: walk.partition,
         offset: walk.at,
         leader_epoch: -1,

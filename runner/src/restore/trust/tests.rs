@@ -1,7 +1,7 @@
 mod archived;
 
 use contract::OffsetsBefore;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
@@ -175,19 +175,77 @@ fn a_plan_that_somebody_looked_at_says_what_is_put_back() {
     judge(&more, seen).unwrap();
 }
 
-#[tokio::test]
-async fn a_set_of_another_name_or_owner_is_not_read() {
-    let store = Store::new(std::sync::Arc::new(object_store::memory::InMemory::new()), "", "memory");
+#[test]
+fn a_set_of_another_name_is_not_read() {
     let named = |set: &str| RestoreState { set: set.into(), ..new_state() };
-    let mut part = planned::spec();
-    assert_eq!(set_of(&store, &part, &named("shop")).await.unwrap().set(), "shop");
+    assert_eq!(set_of(&named("shop")).unwrap().set(), "shop");
     for bad in ["", "_restores", "../x", "a/b"] {
-        assert_eq!(set_of(&store, &part, &named(bad)).await.unwrap_err().code, Code::StateMismatch, "{bad}");
+        assert_eq!(set_of(&named(bad)).unwrap_err().code, Code::StateMismatch, "{bad}");
     }
-    // The owner is asked for where one is expected: here nothing can say it.
-    part.owner = serde_json::from_value::<Option<_>>(json!({"name": "shop"})).unwrap();
-    assert!(set_of(&store, &part, &named("shop")).await.is_err());
-    let anybody: Value = json!(["other-owner"]);
-    part.accept = serde_json::from_value(anybody).unwrap();
-    assert!(set_of(&store, &part, &named("shop")).await.is_ok());
+}
+
+fn to_release(state: &RestoreState, plan: &RestorePlan, own: bool) -> Result<(), Failure> {
+    let (spec, part) = (spec(), planned::spec());
+    let own = own.then_some(Asked { spec: &spec, part: &part, cluster: "c" });
+    let topic = Thing::Topic(planned::plan().topics[1].target.clone(), None);
+    may_be_released(plan, state, &topic, "c", own)
+}
+
+#[test]
+fn a_restore_that_is_released_is_one_that_holds_the_claim() {
+    for state in [new_state(), prepared(), produced()] {
+        for own in [true, false] {
+            to_release(&state, &planned::plan(), own).unwrap();
+        }
+    }
+    let state = produced();
+    let of = |thing: Thing| may_be_released(&planned::plan(), &state, &thing, "c", None);
+    of(Thing::Name("ns".into(), "r".into())).unwrap();
+    for thing in [Thing::Name("ns".into(), "s".into()), Thing::Topic("payments".into(), None)] {
+        assert_eq!(of(thing).unwrap_err().code, Code::StateMismatch);
+    }
+    // Of another specification than that of the one who asks.
+    let mut other = produced();
+    other.name = "s".into();
+    to_release(&other, &planned::plan(), false).unwrap();
+    assert!(to_release(&other, &planned::plan(), true).is_err());
+}
+
+/// What `release` would put back is what the restore can have held: of this cluster, of topics of its plan under the ids that
+/// they have there, and configs that restores hold.
+#[test]
+fn a_forged_state_is_not_released() {
+    for (pointer, value) in [
+        ("/digest", json!("00")),
+        ("/set", json!("../payments")),
+        ("/topics", json!([])),
+        ("/topics/0/name", json!("payments")),
+        ("/topics/0/id", json!(Uuid::from_u128(3))),
+        ("/topics/0/created", json!(true)),
+        ("/topics/1/held/min.insync.replicas", json!("1")),
+        ("/topics/1/previous/min.insync.replicas", json!("1")),
+        ("/topics/1/previous/retention.ms", json!("1")),
+        ("/partitions", json!([])),
+    ] {
+        let mut document = serde_json::to_value(produced()).unwrap();
+        planned::set(&mut document, pointer, value.clone());
+        let forged: RestoreState = serde_json::from_value(document).unwrap();
+        let refused = to_release(&forged, &planned::plan(), false).expect_err(&format!("{pointer} {value}"));
+        assert_eq!(refused.code, Code::StateMismatch, "{pointer}");
+        assert!(refused.message.contains("nothing is released"), "{pointer} {value}: {refused}");
+    }
+    for (pointer, value) in [
+        ("/cluster", json!("d")),
+        ("/topics/0/target", json!("__consumer_offsets")),
+        ("/topics/0/target", json!("a/b")),
+        ("/topics/0/targetId", json!(Uuid::from_u128(3))),
+        ("/topics/0/action", json!("refuse")),
+        ("/topics/0/held/min.insync.replicas", json!("1")),
+    ] {
+        let mut document = serde_json::to_value(planned::plan()).unwrap();
+        planned::set(&mut document, pointer, value.clone());
+        let forged: RestorePlan = serde_json::from_value(document).unwrap();
+        let refused = to_release(&produced(), &forged, false).expect_err(&format!("{pointer} {value}"));
+        assert_eq!(refused.code, Code::StateMismatch, "{pointer}");
+    }
 }

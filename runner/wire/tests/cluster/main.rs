@@ -4,5 +4,6 @@
 mod script;
 
 mod connections;
+mod lies;
 mod logins;
 mod looks;

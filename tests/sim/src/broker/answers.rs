@@ -56,8 +56,9 @@ impl Kafka {
         ApiVersionsResponse::default().with_api_keys(VERSIONS.iter().filter_map(offered).collect())
     }
 
-    pub(super) fn metadata(&self, request: &MetadataRequest) -> MetadataResponse {
+    pub(super) fn metadata(&self, broker: i32, request: &MetadataRequest) -> MetadataResponse {
         let state = self.look();
+        let known = state.topics_of(broker);
         let up = state.brokers.iter().filter(|(_, broker)| broker.power != Power::Down);
         let broker = |(id, broker): (&i32, &super::state::Broker)| {
             let answer = MetadataResponseBroker::default().with_node_id(BrokerId(*id)).with_port(9092);
@@ -66,16 +67,15 @@ impl Kafka {
         let brokers: Vec<_> = up.map(broker).collect();
         let controller = brokers.first().map_or(BrokerId(-1), |broker| broker.node_id);
         let topics = match &request.topics {
-            None => {
-                state.topics.values().filter(|topic| seen(&state, topic)).map(|topic| told(&state, topic)).collect()
-            }
+            None => known.values().filter(|topic| seen(&state, topic)).map(|topic| told(&state, topic)).collect(),
             Some(wanted) => {
-                let one = |name: &str| match state.topics.get(name) {
+                let one = |name: &str| match known.get(name) {
                     Some(topic) if topic.forbidden => missing(name, 29),
                     Some(topic) if seen(&state, topic) => told(&state, topic),
                     _ => missing(name, 3),
                 };
-                let by_id = |id| match state.topic_by_id(id).filter(|topic| seen(&state, topic)) {
+                let found = |id| known.values().find(|topic| topic.id == id).filter(|topic| seen(&state, topic));
+                let by_id = |id| match found(id) {
                     Some(topic) => told(&state, topic),
                     None => missing("", 100).with_name(None).with_topic_id(id),
                 };
@@ -99,7 +99,10 @@ impl Kafka {
             let partition = |p: &kafka_protocol::messages::list_offsets_request::ListOffsetsPartition| {
                 let out = ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
                 let out = out.with_offset(-1).with_timestamp(-1).with_leader_epoch(-1);
-                let found = state.topics.get(&*asked.name.0).and_then(|t| t.partitions.get(p.partition_index as usize));
+                let found = state
+                    .topics_of(broker)
+                    .get(&*asked.name.0)
+                    .and_then(|t| t.partitions.get(p.partition_index as usize));
                 let Some(held) = found else { return out.with_error_code(3) };
                 if held.leader != broker {
                     return out.with_error_code(6);
@@ -144,7 +147,10 @@ impl Kafka {
                 |p: &kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition| {
                     let out =
                         EpochEndOffset::default().with_partition(p.partition).with_leader_epoch(-1).with_end_offset(-1);
-                    let found = state.topics.get(&*asked.topic.0).and_then(|t| t.partitions.get(p.partition as usize));
+                    let found = state
+                        .topics_of(broker)
+                        .get(&*asked.topic.0)
+                        .and_then(|t| t.partitions.get(p.partition as usize));
                     let Some(held) = found else { return out.with_error_code(3) };
                     if held.leader != broker {
                         return out.with_error_code(6);
@@ -190,6 +196,10 @@ impl Kafka {
                 };
                 return out.with_configs(BROKER_CONFIGS.iter().map(config).collect());
             }
+            // Nothing was set on any group.
+            if asked.resource_type == GROUP {
+                return out;
+            }
             let Some(topic) = state.topics.get(&*asked.resource_name) else { return out.with_error_code(3) };
             let own = topic.configs.iter().map(|(name, value)| entry(name, value, 1));
             out.with_configs(own.chain([entry("min.insync.replicas", "1", 5)]).collect())
@@ -200,6 +210,8 @@ impl Kafka {
 
 /// The type of a resource that is a broker (`DescribeConfigs`).
 const BROKER: i8 = 4;
+/// The same of a consumer group (KIP-848).
+const GROUP: i8 = 32;
 /// What brokers are set to by default (Kafka 4.3).
 const BROKER_CONFIGS: [(&str, &str); 7] = [
     ("message.max.bytes", "1048588"),

@@ -63,10 +63,11 @@ impl Kafka {
                 FetchableTopicResponse::default().with_topic_id(topic.topic_id).with_topic(topic.topic.clone());
             for p in &topic.partitions {
                 let unknown = if version >= BY_ID { 100 } else { 3 };
+                let known = state.topics_of(broker);
                 let found = if version >= BY_ID {
-                    state.topic_by_id(topic.topic_id)
+                    known.values().find(|known| known.id == topic.topic_id)
                 } else {
-                    state.topics.get(&*topic.topic.0)
+                    known.get(&*topic.topic.0)
                 };
                 let data = match found.map(|topic| topic.partitions.get(p.partition as usize)) {
                     None => failed(p.partition, unknown),

@@ -8,6 +8,8 @@ pub mod state;
 
 mod strangers;
 
+mod asleep;
+
 mod admin;
 mod answers;
 mod fetch;

@@ -143,7 +143,7 @@ impl Kafka {
         }
         match api {
             ApiKey::ApiVersions => reply!(ApiVersionsRequest, |_read| self.api_versions()),
-            ApiKey::Metadata => reply!(MetadataRequest, |read| self.metadata(&read)),
+            ApiKey::Metadata => reply!(MetadataRequest, |read| self.metadata(broker, &read)),
             ApiKey::Fetch => reply!(FetchRequest, |read| self.fetch(broker, &read, version).await),
             ApiKey::ListOffsets => reply!(ListOffsetsRequest, |read| self.list_offsets(broker, &read, version)),
             ApiKey::OffsetForLeaderEpoch => {

@@ -34,7 +34,7 @@ pub struct Broker {
 }
 
 /// A partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Partition {
     /// Its leader, -1 for none.
     pub leader: i32,
@@ -59,7 +59,7 @@ impl Partition {
 }
 
 /// A topic.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Topic {
     /// Name.
     pub name: String,
@@ -115,6 +115,8 @@ pub struct State {
     pub topics: BTreeMap<String, Topic>,
     /// Topics that were deleted.
     pub deleted: Vec<Topic>,
+    /// What brokers still believe that slept, or sleep: topics and logs as they were then.
+    pub(super) behind: BTreeMap<i32, BTreeMap<String, Topic>>,
     /// Groups.
     pub groups: BTreeMap<String, Group>,
     /// Open transactions by producer.
@@ -201,11 +203,6 @@ impl State {
             group.offsets.retain(|(topic, _), _| topic != name);
             group.offsets.len() == had || !group.offsets.is_empty() || !goes
         });
-    }
-
-    /// A topic by its id.
-    pub fn topic_by_id(&self, id: Uuid) -> Option<&Topic> {
-        self.topics.values().find(|topic| topic.id == id)
     }
 
     /// Whether a broker is reachable and in the cluster.
@@ -370,6 +367,7 @@ impl State {
         let Some(found) = self.brokers.get_mut(&broker) else { return };
         found.power = Power::Down;
         found.life += 1;
+        self.behind.remove(&broker);
         self.elect();
     }
 
@@ -378,6 +376,7 @@ impl State {
         if let Some(found) = self.brokers.get_mut(&broker) {
             found.power = Power::Up;
         }
+        self.behind.remove(&broker);
         self.elect();
     }
 

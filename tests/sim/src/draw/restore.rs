@@ -3,7 +3,7 @@
 use super::{Drawing, PASSING};
 use crate::broker::{Broken, Expiration};
 use crate::rng::Rng;
-use crate::script::{Action, At, Mode, Rival, Script, Settings};
+use crate::script::{Action, At, Mode, Part, Rival, Script, Settings};
 use crate::store::{Fault, Rule};
 
 /// Requests that a restore sends to its target; those that write count double.
@@ -28,6 +28,8 @@ pub fn restore_script(seed: u64) -> Script {
         connections: rng.between(1, 4) as u32,
         deadline_ms: rng.between(10_000, 40_000),
         timeout_ms: rng.between(2_000, 8_000),
+        // Of a stream of its own: what else a seed means stays.
+        part: Part { headers: Rng::new(seed, "part").percent(50), ..Part::default() },
         ..Settings::default()
     };
     let mut drawing = Drawing::new(rng, brokers, Mode::Restore);

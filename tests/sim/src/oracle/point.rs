@@ -121,6 +121,14 @@ pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, ma
         }
         let set = format!("{}/", held.point.set());
         let claimed = ground.store.created().iter().find(|made| made.key.starts_with(&set)).map(|made| made.at_ms);
+        // Each offset once, however often it was read.
+        if records.len() as u64 != row.held() {
+            out.push(format!("{place}: the point counts {} records and has {}", row.held(), records.len()));
+        }
+        let forks = || held.point.forks().iter().filter(|f| (f.topic, f.partition) == (id, row.partition));
+        if let Some(fork) = forks().next().filter(|_| p.log.cuts.is_empty() && !ground.script.settings.reread) {
+            out.push(format!("{place}: a timeline begins at {} though the log was never cut", fork.from));
+        }
         let late = topic.made_ms.get(row.partition as usize).copied() > claimed;
         let begins_at_start = late || !ground.script.settings.latest;
         let found = Partition { log: &p.log, row, records, gaps: &gaps, begins_at_start };

@@ -1,6 +1,7 @@
 //! The store as one attempt sees it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct ModelStore {
     pub(super) inner: Arc<InMemory>,
     faults: Arc<Mutex<StoreFaults>>,
     created: Arc<Mutex<Vec<Created>>>,
+    /// Bytes of segments that were read.
+    read: Arc<AtomicU64>,
     rng: Arc<Rng>,
     trace: Trace,
 }
@@ -55,7 +58,8 @@ impl ModelStore {
     /// An empty store.
     pub fn new(seed: u64, trace: &Trace) -> Self {
         let rng = Arc::new(Rng::new(seed, "store"));
-        Self { inner: Arc::default(), faults: Arc::default(), created: Arc::default(), rng, trace: trace.clone() }
+        let (inner, faults, created, read) = Default::default();
+        Self { inner, faults, created, read, rng, trace: trace.clone() }
     }
 
     /// The faults.
@@ -66,6 +70,11 @@ impl ModelStore {
     /// Without faults and gates, for the oracle.
     pub fn plain(&self) -> Arc<InMemory> {
         Arc::clone(&self.inner)
+    }
+
+    /// Bytes of segments that attempts read.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// When each entry of a log was created, in order.
@@ -240,6 +249,9 @@ impl ObjectStore for StoreView {
             return Err(not_found(location));
         }
         let result = self.store.inner.get_opts(location, options).await;
+        if let (Ok(found), Op::Get, true) = (&result, op, location.extension() == Some("seg")) {
+            self.store.read.fetch_add(found.range.end - found.range.start, Ordering::Relaxed);
+        }
         self.back().await;
         result
     }

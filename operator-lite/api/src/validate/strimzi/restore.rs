@@ -1,7 +1,8 @@
 //! Rules of KafkaRestore.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use contract::names::shared_target;
 use jiff::Timestamp;
 
 use super::{Patterns, age, cluster, pod, topics, without_effect};
@@ -75,13 +76,20 @@ fn unique(out: &mut Findings, field: &str, names: &mut BTreeSet<String>, name: &
     }
 }
 
+/// No target has two sources.
+fn shared(out: &mut Findings, field: &str, target: &str, other: Option<&str>) {
+    if let Some(other) = other {
+        out.wrong(field, format!("{target:?}"), &shared_target(other), "keep one of the entries");
+    }
+}
+
 fn topic_mapping(out: &mut Findings, spec: &KafkaRestoreSpec) {
-    let (mut sources, mut targets) = (BTreeSet::new(), BTreeSet::new());
+    let (mut sources, mut targets) = (BTreeSet::new(), BTreeMap::new());
     for (number, entry) in spec.topic_mapping.iter().enumerate() {
         let at = |name: &str| format!("spec.topicMapping[{number}].{name}");
         unique(out, &at("sourceTopic"), &mut sources, &entry.source_topic, "is mapped twice");
-        let rule = "is the target of another topic, too: their records would be mixed";
-        unique(out, &at("targetTopic"), &mut targets, &entry.target_topic, rule);
+        let other = targets.insert(entry.target_topic.as_str(), entry.source_topic.as_str());
+        shared(out, &at("targetTopic"), &entry.target_topic, other);
         if !is_topic(&entry.target_topic) {
             let rule = "must be a topic name: letters, digits, '.', '_', '-', at most 249";
             out.wrong(&at("targetTopic"), format!("{:?}", entry.target_topic), rule, "write a legal name");
@@ -90,12 +98,12 @@ fn topic_mapping(out: &mut Findings, spec: &KafkaRestoreSpec) {
 }
 
 fn consumer_groups(out: &mut Findings, block: &ConsumerGroups) {
-    let (mut sources, mut targets) = (BTreeSet::new(), BTreeSet::new());
+    let (mut sources, mut targets) = (BTreeSet::new(), BTreeMap::new());
     for (number, entry) in block.mapping.iter().enumerate() {
         let at = |name: &str| format!("spec.consumerGroups.mapping[{number}].{name}");
         unique(out, &at("sourceGroup"), &mut sources, &entry.source_group, "is mapped twice");
-        let rule = "is the target of another group, too: their positions would be mixed";
-        unique(out, &at("targetGroup"), &mut targets, &entry.target_group, rule);
+        let other = targets.insert(entry.target_group.as_str(), entry.source_group.as_str());
+        shared(out, &at("targetGroup"), &entry.target_group, other);
     }
     if let Some(strategy) = &block.strategy {
         out.one_of("spec.consumerGroups.strategy", strategy, &STRATEGIES);

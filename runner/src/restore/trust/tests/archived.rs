@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use archive::{
-    Arena, Moves, Opened, Owner, PartitionState, PendingBatch, SealFacts, SetWriter, Source, TopicState, WriterOptions,
+    Arena, Moves, Opened, Owner, PartitionState, PendingBatch, SealFacts, SetWriter, Source, Store, TopicState,
+    WriterOptions,
 };
 use batch::{BatchMeta, Codec, Compressor, RawBatch, encode_batch};
 use object_store::memory::InMemory;
@@ -143,6 +144,9 @@ async fn a_plan_is_held_against_the_records_and_configs_of_its_source() {
     // The set belongs to somebody else than the one whom the specification names.
     let stranger =
         |name: &str| RestoreSpec { owner: serde_json::from_value(json!({"name": name})).unwrap(), ..part.clone() };
-    assert_eq!(set_of(&store, &stranger("other"), &state).await.unwrap_err().code, Code::ForeignOwner);
-    set_of(&store, &stranger("shop"), &state).await.unwrap();
+    let load = async |part: &RestoreSpec| crate::restore::load_point(&store, part, Some(&state)).await;
+    assert_eq!(load(&stranger("other")).await.unwrap_err().code, Code::ForeignOwner);
+    load(&stranger("shop")).await.unwrap();
+    let anybody = RestoreSpec { accept: vec![contract::Risk::OtherOwner], ..stranger("other") };
+    load(&anybody).await.unwrap();
 }
