@@ -101,7 +101,8 @@ pub enum EventKind {
         /// The topic of the archive that a restore has come to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         topic: Option<String>,
-        /// When a continuous run last knew that everything was archived that the source had at a look (RFC 3339).
+        /// When a continuous run last knew that everything was archived that the source had at a look (RFC 3339); absent while
+        /// its newest recovery point lacks a partition that cannot be read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         whole_at: Option<String>,
         /// What the next recovery point of a continuous run waits for, while it is overdue.

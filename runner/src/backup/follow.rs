@@ -186,7 +186,7 @@ impl Follow {
         let stuck = &mut self.memory.stuck;
         let mut held_back = stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
-        self.memory.cadence.is_whole(self.context.now_text());
+        self.memory.cadence.is_done(without.is_empty().then(|| self.context.now_text()));
         let names: BTreeSet<_> = without.iter().map(|held| (held.topic.clone(), held.partition)).collect();
         // A point that lacks a partition is replaced once the partition is whole, though nothing may be written to it.
         if !self.moved && self.sealed.as_ref() == Some(&facts) && self.without.is_subset(&names) {
