@@ -20,6 +20,8 @@ const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const REASSIGN: &str = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand";
 /// Names of topics: few, so that they are used again.
 const NAMES: u64 = 8;
+/// So long after a broker came back, above all the only controller, brokers may tell of replicas as they were before.
+const SETTLES: Duration = Duration::from_secs(10);
 
 /// What is drawn, and what is away now.
 pub(super) struct Acts {
@@ -27,6 +29,8 @@ pub(super) struct Acts {
     shared: Arc<Shared>,
     /// A broker that is down or frozen, and when it comes back.
     away: Option<Away>,
+    /// When the last one came back.
+    back_at: Instant,
     /// Nodes that left for good.
     replaced: Vec<usize>,
     nodes: usize,
@@ -43,7 +47,16 @@ struct Away {
 impl Acts {
     pub(super) fn new(seed: u64, shared: Arc<Shared>) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
-        Self { rng, shared, away: None, replaced: Vec::new(), nodes: 4, quota: false, done: BTreeMap::new() }
+        Self {
+            rng,
+            shared,
+            away: None,
+            back_at: Instant::now(),
+            replaced: Vec::new(),
+            nodes: 4,
+            quota: false,
+            done: BTreeMap::new(),
+        }
     }
 
     /// The first topics.
@@ -93,6 +106,7 @@ impl Acts {
     /// Undoes what is away, and waits until every replica is in sync.
     pub(super) fn heal(&mut self, source: &mut Kafka) {
         self.come_back(source, true);
+        std::thread::sleep(SETTLES.saturating_sub(self.back_at.elapsed()));
         if self.quota {
             self.throttle(source);
         }
@@ -108,7 +122,12 @@ impl Acts {
         let Some(Away { node, frozen, .. }) = self.away.take_if(|away| at_once || Instant::now() >= away.until) else {
             return;
         };
-        if frozen { signal(source.pid(node), "CONT") } else { source.restart(node) }
+        if frozen {
+            signal(source.pid(node), "CONT");
+        } else {
+            source.restart(node);
+        }
+        self.back_at = Instant::now();
     }
 
     /// The first node is the only controller: without it no partition gets another leader.
@@ -124,7 +143,7 @@ impl Acts {
     /// Whether a broker may go: another one that fails before the replicas of the last have caught up would take
     /// acknowledged records with it.
     fn is_whole(&self, source: &Kafka) -> bool {
-        self.away.is_none() && load::in_sync(&source.bootstrap()).is_ok()
+        self.away.is_none() && self.back_at.elapsed() > SETTLES && load::in_sync(&source.bootstrap()).is_ok()
     }
 
     /// One broker at a time.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{INTERVAL, Outcome, PATIENCE};
@@ -22,6 +23,8 @@ pub(super) struct Watch<'a> {
     /// From when to when the cluster had no quorum.
     no_quorum: Vec<(Instant, Option<Instant>)>,
     lag: u64,
+    /// When the run last said that everything is archived.
+    whole_at: Option<Timestamp>,
     outcome: Outcome,
 }
 
@@ -29,7 +32,16 @@ impl<'a> Watch<'a> {
     pub(super) fn start(bench: &'a Bench, spec: Value) -> Self {
         let live = Some(bench.live(&spec));
         let now = Instant::now();
-        Self { bench, spec, live, last_point: now, no_quorum: Vec::new(), lag: u64::MAX, outcome: Outcome::default() }
+        Self {
+            bench,
+            spec,
+            live,
+            last_point: now,
+            no_quorum: Vec::new(),
+            lag: u64::MAX,
+            whole_at: None,
+            outcome: Outcome::default(),
+        }
     }
 
     /// Reads what the run told since the last look; one that ended by itself is a fault, and is started again.
@@ -39,7 +51,10 @@ impl<'a> Watch<'a> {
         for (at, event) in live.news() {
             match event["event"].as_str() {
                 Some("committed") if event["sealed"] == true => self.point(at),
-                Some("progress") => self.lag = event["lag"].as_u64().unwrap_or(u64::MAX),
+                Some("progress") => {
+                    self.lag = event["lag"].as_u64().unwrap_or(u64::MAX);
+                    self.whole_at = event["wholeAt"].as_str().map(|at| at.parse().expect("a time"));
+                }
                 Some("committed" | "started" | "planned" | "warning" | "gap" | "timeline" | "member") => {
                     println!("  {event}");
                 }
@@ -111,25 +126,22 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits until nothing is left to read and a point holds it.
+    /// Waits until nothing is left to read and points hold it. A lag says nothing of partitions that cannot be read, and the
+    /// look after the one that found all archived comes when the point of that one is made.
     pub(super) fn catch_up(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(300);
-        // What was told so far is of before.
-        self.look();
-        self.lag = u64::MAX;
-        while self.lag != 0 && Instant::now() < deadline {
-            self.look();
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        if self.lag != 0 {
-            self.fault(format!("300 s after the last write, {} records are not in the archive", self.lag));
-        }
-        // A point that holds it, which is promised within so many intervals; one that held it already is followed by none. That
-        // the last one holds it, the judge sees.
-        let since = Instant::now();
-        while self.last_point < since && since.elapsed() < Duration::from_secs(INTERVAL) * PATIENCE {
-            std::thread::sleep(Duration::from_millis(200));
-            self.look();
+        for look in ["first", "second"] {
+            let since = Timestamp::now();
+            while self.whole_at.is_none_or(|at| at < since) {
+                if Instant::now() >= deadline {
+                    let lag = self.lag;
+                    return self.fault(format!(
+                        "300 s after the last write, the {look} look finds less than all in the archive, lag {lag}"
+                    ));
+                }
+                std::thread::sleep(Duration::from_millis(200));
+                self.look();
+            }
         }
     }
 
