@@ -79,7 +79,7 @@ fn configs_of_groups_are_restored_and_put_back() {
     assert_eq!((&told[0]["name"], &told[0]["before"]), (&json!(HEARTBEAT), &json!("6000")), "{report}");
     assert!(told[1]["reason"].as_str().unwrap().contains("INVALID_CONFIG"), "{report}");
     let warnings = report["warnings"].to_string();
-    assert!(warnings.contains(&format!("the config {SESSION}=50000 is not set")), "{warnings}");
+    assert!(warnings.contains(&format!("did not take the config {SESSION}=50000")), "{warnings}");
     assert_eq!(line(&report, "gc-plain").get("configs"), None);
     // A rollback puts back what was set before.
     let mut back = bench.backup("gc-back", &target.bootstrap(), json!({}));

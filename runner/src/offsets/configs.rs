@@ -77,10 +77,10 @@ pub(super) async fn set_configs(cluster: &Cluster, line: &mut GroupLine) -> Resu
 
 fn words(config: &ConfigLine, group: &str, why: &str) -> String {
     let what = match &config.value {
-        Some(value) => format!("{}={value} is not set", config.name),
-        None => format!("{} is not removed", config.name),
+        Some(value) => format!("the target did not take the config {}={value}", config.name),
+        None => format!("the target did not remove the config {}", config.name),
     };
-    format!("consumer group {group:?}: the config {what}: {why}")
+    format!("consumer group {group:?}: {what}: {why}")
 }
 
 /// Sets them all at once, as one may be valid beside another only; where that is refused one by one, as often as another one is
@@ -135,10 +135,10 @@ mod tests {
         let mut config = ConfigLine::planned("consumer.session.timeout.ms".into(), Some("1".into()));
         assert_eq!(
             words(&config, "g", "too low"),
-            "consumer group \"g\": the config consumer.session.timeout.ms=1 is not set: too low"
+            "consumer group \"g\": the target did not take the config consumer.session.timeout.ms=1: too low"
         );
         config.value = None;
-        assert!(words(&config, "g", "x").contains("is not removed"));
+        assert!(words(&config, "g", "x").contains("did not remove the config"));
         let mut work = crate::offsets::reset::empty("g", "consumer");
         assert!(refusals(std::slice::from_ref(&work)).is_empty());
         config.reason = Some("why".into());
