@@ -290,6 +290,7 @@ fn every_field_that_changes_what_is_written_changes_the_plan() {
         ("createTopics", changes(json!({"createTopics": false}))),
         ("accept", same(json!({"accept": ["compaction"]}), "it only allows what is refused otherwise")),
         ("dryRun", same(json!({}), "it is the plan alone")),
+        ("undoOffsets", same(json!({}), "it puts offsets back, and carries out no plan")),
         ("planFingerprint", same(json!({"planFingerprint": null}), "it names the plan")),
         ("stateStorage", same(json!({"stateStorage": {"type": "filesystem", "path": states}}), "where the state is")),
         ("owner", same(json!({"owner": {"name": topic}}), "it refuses another set, or changes nothing")),
