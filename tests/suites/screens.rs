@@ -146,7 +146,7 @@ fn both_sources_give_the_same() {
     ] {
         let (through, direct) = (world.call(&[arguments, &["-n", "shop"]].concat()), world.call_store(arguments));
         // No point is as old as that moment: the answer is no.
-        let code = i32::from(arguments.contains(&"--at"));
+        let code = i32::from(arguments.contains(&at));
         assert_eq!((through.code, direct.code), (code, code), "{arguments:?}: {}{}", through.stderr, direct.stderr);
         assert_eq!(through.stdout, direct.stdout, "{arguments:?}");
         assert!(!direct.stdout.is_empty(), "{arguments:?}");
