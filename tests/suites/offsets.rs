@@ -100,6 +100,37 @@ fn each_strategy_moves_what_it_names_and_nothing_else() {
     }
 }
 
+/// What is in the way fails a dry run as it would fail the run; groups whose turn never came are named; and whoever asks again
+/// is told what was done.
+#[test]
+fn what_was_not_done_is_never_told_as_done() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("on");
+    commit(&bootstrap, "on", "on", &[30, 40]);
+    let two = json!({"groups": ["on", "on-none"]});
+    let mut dry = reset(&bench, "on-dry", json!("latest"), two.clone());
+    dry["offsetReset"]["dryRun"] = true.into();
+    let plan = bench.run(&dry).fails("KB2018", 4, &["on-none"]).report();
+    assert!(
+        plan["outcome"] == "Failed" && plan["details"]["text"].as_str().unwrap().contains("on/0: offset 30"),
+        "{plan}"
+    );
+    let report = bench.run(&reset(&bench, "on-two", json!("latest"), two)).fails("KB2018", 4, &["on-none"]).report();
+    let open = line(&report, "on");
+    assert_eq!((&open["outcome"], offsets("on", "on")), (&json!("failed"), vec![Some(30), Some(40)]), "{report}");
+    assert!(open["reason"].as_str().unwrap().contains("was not tried"), "{report}");
+    let mut spec = reset(&bench, "on", json!("latest"), json!({}));
+    spec["run"] = json!({"id": "on-1", "at": "2026-11-29T15:00:00Z"});
+    let first = bench.run(&spec).ok().report();
+    let again = bench.run(&spec).ok().report();
+    assert_eq!(
+        (&again["outcome"], &line(&again, "on")["done"]),
+        (&json!("AlreadyDone"), &line(&first, "on")["done"]),
+        "{again}"
+    );
+    assert_eq!(line(&again, "on")["outcome"], "committed", "{again}");
+}
+
 #[test]
 fn a_rollback_gives_exactly_the_offsets_of_before() {
     let (bootstrap, bench) = (source().bootstrap(), Bench::new());

@@ -44,7 +44,8 @@ pub fn offset_reset(
                 ("Completed", "ResetSucceeded", done("reset", new.groups_reset, verdict, claim, moment))
             }
             (false, true, _) => ("PartiallyCompleted", "PartialFailure", verdict.message.clone()),
-            (false, false, _) => ("Failed", failed(verdict, "ResetFailed"), verdict.message.clone()),
+            (false, false, true) => ("Failed", failed(verdict, DRY_RUN_FAILED), verdict.message.clone()),
+            (false, false, false) => ("Failed", failed(verdict, "ResetFailed"), verdict.message.clone()),
         };
         new.common().conclude((claim, verdict), phase, reason, &text, moment);
     }
@@ -52,12 +53,14 @@ pub fn offset_reset(
     new
 }
 
+/// The reason of a dry run that found something in the way.
+const DRY_RUN_FAILED: &str = "DryRunFailed";
 const DRY_RUN: &str = "Dry run: nothing was written; the plan is in status.plan";
 
 /// What a reset found and did.
 fn of_reset(new: &mut KafkaOffsetResetStatus, spec: &KafkaOffsetResetSpec, said: &Said) {
     new.groups_total = Some(spec.consumer_groups.len() as u64);
-    if !spec.dry_run && said.outcome != "AlreadyDone" {
+    if !spec.dry_run && !is_untold(said) {
         new.groups_failed = Some(said.failed_groups);
         new.groups_reset = Some(said.committed_groups);
         new.group_results = said.positions.iter().take(LISTED).map(result).collect();
@@ -67,6 +70,11 @@ fn of_reset(new: &mut KafkaOffsetResetStatus, spec: &KafkaOffsetResetSpec, said:
     }
     new.duration = duration(&said.began, &said.ended);
     new.plan = said.plan.clone().filter(|_| spec.dry_run);
+}
+
+/// Whether a run that was done before says nothing of its groups.
+fn is_untold(said: &Said) -> bool {
+    said.outcome == "AlreadyDone" && said.groups == 0
 }
 
 /// Where the offsets are that the groups had before.
@@ -105,7 +113,8 @@ pub fn offset_rollback(
             (true, false) => {
                 ("Completed", "RollbackSucceeded", done("rolled back", new.groups_rolled_back, verdict, claim, moment))
             }
-            (false, _) => ("Failed", failed(verdict, "RollbackFailed"), verdict.message.clone()),
+            (false, true) => ("Failed", failed(verdict, DRY_RUN_FAILED), verdict.message.clone()),
+            (false, false) => ("Failed", failed(verdict, "RollbackFailed"), verdict.message.clone()),
         };
         new.common().conclude((claim, verdict), phase, reason, &text, moment);
     }
@@ -116,7 +125,7 @@ pub fn offset_rollback(
 /// What a rollback found and did.
 fn of_rollback(new: &mut KafkaOffsetRollbackStatus, spec: &KafkaOffsetRollbackSpec, said: &Said) {
     new.plan = said.plan.clone().filter(|_| spec.dry_run);
-    if spec.dry_run || said.outcome == "AlreadyDone" {
+    if spec.dry_run || is_untold(said) {
         return;
     }
     let wrong: Vec<_> = said.positions.iter().filter(|line| line.outcome == GroupOutcome::Failed).collect();

@@ -332,7 +332,7 @@ async fn snapshots(options: &SnapshotFlags, cluster: &Cluster, screen: &mut Scre
 }
 
 fn of_restore(object: &KafkaRestore) -> Option<Saved> {
-    let saved = object.status.as_ref()?.rollback.as_ref()?;
+    let saved = object.status.as_ref()?.rollback.as_ref().filter(|saved| saved.rollback_available != Some(false))?;
     Some(Saved {
         id: saved.snapshot_id.clone()?,
         by: format!("kafkarestore/{}", object.name_any()),

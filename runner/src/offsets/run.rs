@@ -5,7 +5,7 @@
 //! rollback: saved offsets, groups as they are -> plan -> committed and deleted, read back -> report
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -51,8 +51,7 @@ pub(crate) async fn reset(
     let run = Run::connect(context, emitter, spec, Action::OffsetReset(part)).await?;
     if part.dry_run {
         let goal = goal(context, spec, &part.to, &run.id).await?;
-        run.show(reset::plan(&run.cluster, part, &goal, &Progress::default()).await?, report);
-        return Ok(());
+        return run.show(reset::plan(&run.cluster, part, &goal, &Progress::default()).await?, report);
     }
     let store = connect::store(context, spec).await?;
     let Some(mut opened) = run.open(&store, report).await? else { return Ok(()) };
@@ -79,8 +78,7 @@ pub(crate) async fn roll_back(
     let run = Run::connect(context, emitter, spec, Action::OffsetRollback(part)).await?;
     let store = connect::store(context, spec).await?;
     if part.dry_run {
-        run.show(rollback_plan(&run.cluster, &store, &run.id, part, &BTreeMap::new()).await?, report);
-        return Ok(());
+        return run.show(rollback_plan(&run.cluster, &store, &run.id, part, &BTreeMap::new()).await?, report);
     }
     let Some(mut opened) = run.open(&store, report).await? else { return Ok(()) };
     let plan = rollback_plan(&run.cluster, &store, &run.id, part, &opened.state.done).await?;
@@ -231,6 +229,9 @@ impl<'a> Run<'a> {
         self.emitter.emit(EventKind::Started { run: report.run.clone(), name, resumed: opened.resumed });
         if opened.state.is_complete {
             report.outcome = "AlreadyDone".into();
+            // Whoever asks again may not have had the report.
+            let done = opened.state.done.iter().map(|(group, count)| done_before(group, *count));
+            report.positions = group_lines(done);
             return Ok(None);
         }
         if opened.resumed && self.spec.run.is_none() && !opened.state.done.is_empty() {
@@ -244,12 +245,17 @@ impl<'a> Run<'a> {
     }
 
     /// Reports a plan that is not carried out.
-    fn show(&self, plan: Plan, report: &mut Report) {
+    ///
+    /// # Errors
+    /// What is in the way first.
+    fn show(&self, plan: Plan, report: &mut Report) -> Result<(), Failure> {
         report.outcome = "DryRun".into();
+        let first = plan.refusals.first().cloned();
         plan.warnings.into_iter().for_each(|warning| self.emitter.warn(warning));
         report.refusals = Some(plan.refusals);
         report.details = serde_json::json!({"text": text(&plan.work)});
         report.positions = group_lines(plan.work);
+        first.map_or(Ok(()), Err)
     }
 
     /// Plans a reset and carries it out.
@@ -293,6 +299,7 @@ impl<'a> Run<'a> {
         ended.extend(before);
         let all = (ended.len() + open.len()) as u64;
         if let Some(refusal) = plan.refusals.into_iter().next().filter(|_| !manner.go_on) {
+            ended.extend(not_tried(&open, &[]));
             report.positions = group_lines(ended);
             return Err(refusal);
         }
@@ -309,6 +316,8 @@ impl<'a> Run<'a> {
         let mut notes = Noted { emitter: self.emitter, journal: &mut *journal, state: &mut *state };
         let cancel = &self.context.cancel;
         let worked = commit_all(&self.cluster, cancel, &mut notes, &open, manner, &mut ended).await;
+        let rest = not_tried(&open, &ended);
+        ended.extend(rest);
         let verdict = failed(&ended, |count, why| {
             let all = plural(all, "consumer group");
             format!(
@@ -390,6 +399,18 @@ fn done_before(group: &str, count: u64) -> GroupWork {
     let mut work = reset::empty(group, "");
     (work.line.outcome, work.line.done) = (GroupOutcome::Committed, count);
     work
+}
+
+/// Groups that nothing was sent for, because the run ended before: they are not as they should be, either.
+fn not_tried(open: &[GroupWork], ended: &[GroupWork]) -> Vec<GroupWork> {
+    let tried: HashSet<&str> = ended.iter().map(|group| group.line.target.as_str()).collect();
+    let rest = open.iter().filter(|group| !tried.contains(group.line.target.as_str()));
+    let fail = |group: &GroupWork| {
+        let mut group = group.clone();
+        group.fail(format!("consumer group {:?} was not tried: this run ended before", group.line.target));
+        group
+    };
+    rest.map(fail).collect()
 }
 
 /// The plan in words.

@@ -93,6 +93,11 @@ pub(super) fn rollback(out: &mut Findings, spec: &KafkaOffsetRollbackSpec) {
     if set(&reference.pvc_name) && !path {
         out.missing(&format!("{FIELD}.path"), "is required with pvcName", "write the file's path in the volume");
     }
+    if set(&reference.pvc_name) && !restore && !reset && spec.state_storage.is_some() {
+        let rule =
+            "does not go with snapshotRef.pvcName: the saved positions and the state of the run are in that volume";
+        out.wrong("spec.stateStorage", "set", rule, "remove one of the two");
+    }
     let references = [
         ("pvcName", &reference.pvc_name),
         ("restoreRef", &reference.restore_ref),
