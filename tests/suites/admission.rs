@@ -503,6 +503,13 @@ fn the_chart_applies() {
         let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, &text);
         assert!(output.status.success(), "{more}: {}", String::from_utf8_lossy(&output.stderr));
     }
+    // Who may reach the ports is said in the one policy that there is: another one would take nothing away.
+    let from = r#"networkPolicy.webhookFrom=[{"ipBlock":{"cidr":"10.0.0.1/32"}}]"#;
+    let text = cluster.chart(&["--set-json", from, "--show-only", "templates/network-policy.yaml"]);
+    let policy: Value = serde_saphyr::from_str(&text).unwrap();
+    let ingress = &policy["spec"]["ingress"];
+    assert_eq!(ingress[0], json!({"ports": [{"port": "webhook"}], "from": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}));
+    assert_eq!(ingress[1], json!({"ports": [{"port": "metrics"}]}));
 }
 
 /// A certificate that somebody else keeps in files, as cert-manager does: it is used, and read again when it changes.

@@ -23,6 +23,11 @@ pub const PROBE: Duration = Duration::from_secs(10);
 /// The header of an answer that asks for a connection of its own each time.
 pub const CLOSE: (HeaderName, &str) = (header::CONNECTION, "close");
 
+/// Most bytes of the head of a connection's first request: an HTTP library keeps ten times as much of one that does not end.
+const LARGEST_HEAD: usize = 32 << 10;
+/// The end of a head (RFC 9112, section 2.1).
+const END: &[u8; 4] = b"\r\n\r\n";
+
 /// A listener with room for so many connections.
 #[derive(Debug)]
 pub struct Bounded<L> {
@@ -50,7 +55,8 @@ where
         // Nobody closes the semaphore.
         let place = Arc::clone(&self.room).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Visit { stream, end: Box::pin(sleep(self.visit)), _place: place }, address)
+        let head = Head { left: LARGEST_HEAD, seen: 0 };
+        (Visit { stream, end: Box::pin(sleep(self.visit)), head, _place: place }, address)
     }
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
@@ -63,7 +69,32 @@ where
 pub struct Visit<S> {
     stream: S,
     end: Pin<Box<Sleep>>,
+    head: Head,
     _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The head of the first request, as it comes.
+#[derive(Debug)]
+struct Head {
+    /// Bytes that may still come.
+    left: usize,
+    /// Bytes of its end that came.
+    seen: usize,
+}
+
+impl Head {
+    /// Takes what came; whether the head is not too long.
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            let Some(next) = END.get(self.seen) else { return true };
+            if self.left == 0 {
+                return false;
+            }
+            self.left -= 1;
+            self.seen = if byte == next { self.seen + 1 } else { usize::from(*byte == b'\r') };
+        }
+        true
+    }
 }
 
 impl<S: Unpin> Visit<S> {
@@ -81,7 +112,12 @@ impl<S: Unpin> Visit<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Visit<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        self.unless_over(cx, |stream, cx| stream.poll_read(cx, into))
+        let before = into.filled().len();
+        let read = self.unless_over(cx, |stream, cx| stream.poll_read(cx, into));
+        if self.head.take(into.filled().get(before..).unwrap_or_default()) {
+            return read;
+        }
+        Poll::Ready(Err(Error::new(ErrorKind::InvalidData, "the head of the request is too long")))
     }
 }
 
@@ -134,6 +170,38 @@ mod tests {
             let mut byte = [0];
             let end = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut byte)).await.unwrap();
             assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_ends_where_it_ends() {
+        let takes = |left, parts: &[&str]| {
+            let mut head = Head { left, seen: 0 };
+            parts.iter().all(|part| head.take(part.as_bytes()))
+        };
+        assert!(takes(10, &["GET\r", "\n\r\n", "a body of any length"]));
+        assert!(takes(7, &["GET", "\r\n\r\n"]) && !takes(6, &["GET", "\r\n\r\n"]));
+        assert!(takes(9, &["a\r\r\n\r\n", "more than nine"]), "its end begins again");
+        assert!(!takes(9, &["a\r\n\r", "b", "cdefg"]));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_not_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bounded = Bounded::new(listener, 2, Duration::from_secs(60));
+        let routes = Router::new().route("/healthz", get(|| std::future::ready("alive\n")));
+        tokio::spawn(async move { axum::serve(bounded, routes).await });
+        for (length, is_answered) in [(LARGEST_HEAD / 2, true), (LARGEST_HEAD * 2, false)] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let long = "x".repeat(length);
+            let head = format!("GET /healthz HTTP/1.1\r\nHost: run\r\nConnection: close\r\nX: {long}\r\n\r\n");
+            // The other end may be closed before all is sent.
+            drop(stream.write_all(head.as_bytes()).await);
+            let mut answer = Vec::new();
+            let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap();
+            drop(read);
+            assert_eq!(answer.ends_with(b"alive\n"), is_answered, "{length}: {}", String::from_utf8_lossy(&answer));
         }
     }
 }
