@@ -32,33 +32,13 @@ pub fn may_go_on(spec: &RunSpec, plan: &[u8], state: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
-    use crate::restore::plan::check::tests as planned;
-    use crate::restore::prepare::intent;
-
-    fn spec() -> RunSpec {
-        let text = json!({
-            "formatVersion": 1, "name": "r", "namespace": "ns", "kafka": {"bootstrapServers": ["h:1"]},
-            "storage": {"type": "filesystem", "path": "x"}, "restore": planned::spec(),
-        });
-        serde_json::from_value(text).unwrap()
-    }
+    use crate::restore::plan::check::tests::plan;
+    use crate::restore::trust::tests::{new_state, spec};
 
     fn honest() -> (Vec<u8>, Vec<u8>) {
-        let plan = planned::plan();
-        let state = RestoreState {
-            namespace: "ns".into(),
-            name: "r".into(),
-            life: "0123456789abcdef".into(),
-            set: "shop".into(),
-            entry: 7,
-            topics: intent(&plan),
-            digest: plan.digest.clone(),
-            ..RestoreState::default()
-        };
-        (serde_json::to_vec(&plan).unwrap(), serde_json::to_vec(&state).unwrap())
+        (serde_json::to_vec(&plan()).unwrap(), serde_json::to_vec(&new_state()).unwrap())
     }
 
     #[test]

@@ -263,4 +263,4 @@ fn can_be(epoch: &Epoch) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,13 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kafka_protocol::messages::DescribeConfigsRequest;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::cluster::Cluster;
-use crate::topics::check;
+use crate::topics::{check, unanswered};
 use crate::{Request, Retry, WireError, code};
 
 /// Resource type of groups in config requests.
@@ -20,8 +19,6 @@ const GROUP: i8 = 32;
 const GROUP_SOURCE: i8 = 8;
 /// Groups per request.
 const CHUNK: usize = 200;
-/// How long the controller may take.
-const ADMIN_WAIT: Duration = Duration::from_secs(30);
 
 /// The configs that were set on groups.
 #[derive(Debug, Clone, Default)]
@@ -74,34 +71,12 @@ impl Cluster {
     /// # Errors
     /// What the controller says.
     pub async fn alter_group(&self, id: &str, changes: &BTreeMap<String, Option<String>>) -> Result<(), WireError> {
-        let change = |(key, value): (&String, &Option<String>)| {
-            AlterableConfig::default()
-                .with_name(StrBytes::from_string(key.clone()))
-                .with_config_operation(i8::from(value.is_none()))
-                .with_value(value.clone().map(StrBytes::from_string))
-        };
-        let resource = AlterConfigsResource::default()
-            .with_resource_type(GROUP)
-            .with_resource_name(StrBytes::from_string(id.to_owned()))
-            .with_configs(changes.iter().map(change).collect());
-        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-        self.retrying(async || {
-            let answer = self.controller(&request, ADMIN_WAIT).await?;
-            let subject = subject(id);
-            let result = answer.responses.into_iter().next();
-            let result = result.ok_or_else(|| unanswered(Request::IncrementalAlterConfigs, &subject))?;
-            check(Request::IncrementalAlterConfigs, &subject, result.error_code, result.error_message)
-        })
-        .await
+        self.alter_configs((GROUP, id), &subject(id), changes).await
     }
 }
 
 fn subject(id: &str) -> String {
     format!("configs of group {id:?}")
-}
-
-fn unanswered(request: Request, subject: &str) -> WireError {
-    WireError::Unanswered { request, subject: subject.to_owned() }
 }
 
 /// What a broker says of one group.

@@ -188,6 +188,16 @@ impl Cluster {
     /// # Errors
     /// What the controller says.
     pub async fn alter_topic(&self, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<(), WireError> {
+        self.alter_configs((TOPIC, name), &format!("configs of topic {name}"), changes).await
+    }
+
+    /// Sets configs of a resource, by its type and name (`None` removes its own value), all of them or none.
+    pub(crate) async fn alter_configs(
+        &self,
+        (kind, name): (i8, &str),
+        subject: &str,
+        changes: &BTreeMap<String, Option<String>>,
+    ) -> Result<(), WireError> {
         let change = |(key, value): (&String, &Option<String>)| {
             AlterableConfig::default()
                 .with_name(StrBytes::from_string(key.clone()))
@@ -195,16 +205,15 @@ impl Cluster {
                 .with_value(value.clone().map(StrBytes::from_string))
         };
         let resource = AlterConfigsResource::default()
-            .with_resource_type(TOPIC)
+            .with_resource_type(kind)
             .with_resource_name(StrBytes::from_string(name.to_owned()))
             .with_configs(changes.iter().map(change).collect());
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
         self.retrying(async || {
             let answer = self.controller(&request, ADMIN_WAIT).await?;
-            let subject = format!("configs of topic {name}");
             let result = answer.responses.into_iter().next();
-            let result = result.ok_or_else(|| unanswered(Request::IncrementalAlterConfigs, &subject))?;
-            check(Request::IncrementalAlterConfigs, &subject, result.error_code, result.error_message)
+            let result = result.ok_or_else(|| unanswered(Request::IncrementalAlterConfigs, subject))?;
+            check(Request::IncrementalAlterConfigs, subject, result.error_code, result.error_message)
         })
         .await
     }
@@ -234,7 +243,7 @@ fn is_unknown(error: &WireError) -> bool {
     error.broker_code() == Some(code::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
-fn unanswered(request: Request, subject: &str) -> WireError {
+pub(crate) fn unanswered(request: Request, subject: &str) -> WireError {
     WireError::Unanswered { request, subject: subject.to_owned() }
 }
 

@@ -8,7 +8,8 @@ use super::*;
 use crate::restore::plan::check::tests as planned;
 use crate::restore::prepare::intent;
 
-fn spec() -> RunSpec {
+/// The specification of the restore whose plan and state the tests here take.
+pub(in crate::restore) fn spec() -> RunSpec {
     let text = json!({
         "formatVersion": 1, "name": "r", "namespace": "ns", "kafka": {"bootstrapServers": ["h:1"]},
         "storage": {"type": "filesystem", "path": "x"}, "restore": planned::spec(),
@@ -17,7 +18,7 @@ fn spec() -> RunSpec {
 }
 
 /// A state before anything is known of the target.
-fn new_state() -> RestoreState {
+pub(in crate::restore) fn new_state() -> RestoreState {
     let plan = planned::plan();
     RestoreState {
         namespace: "ns".into(),
