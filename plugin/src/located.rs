@@ -8,7 +8,7 @@ use serde_saphyr::Spanned;
 
 /// A place in a file, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct LineColumn {
     /// Line.
     pub line: u64,
     /// Column.
@@ -68,7 +68,7 @@ impl Document {
 
     /// Where a field stands, written like `spec.topics[0]`; where it is missing, the nearest field above it.
     #[must_use]
-    pub fn place(&self, path: &str) -> Place {
+    pub fn place(&self, path: &str) -> LineColumn {
         let mut node = &self.root;
         let mut at = place(node);
         let mut rest = path;
@@ -80,13 +80,13 @@ impl Document {
     }
 }
 
-fn place<T>(spanned: &Spanned<T>) -> Place {
-    Place { line: spanned.referenced.line(), column: spanned.referenced.column() }
+fn place<T>(spanned: &Spanned<T>) -> LineColumn {
+    LineColumn { line: spanned.referenced.line(), column: spanned.referenced.column() }
 }
 
 /// The child that the beginning of a path names, where it begins, and the rest of the path. Keys may hold dots, so the longest
 /// one that fits counts.
-fn step<'a, 'b>(node: &'a Spanned<Node>, path: &'b str) -> Option<(&'a Spanned<Node>, Place, &'b str)> {
+fn step<'a, 'b>(node: &'a Spanned<Node>, path: &'b str) -> Option<(&'a Spanned<Node>, LineColumn, &'b str)> {
     match &node.value {
         Node::Map(fields) => {
             let fits = fields.iter().filter_map(|(name, child)| {
@@ -207,7 +207,7 @@ kind: Other
         let documents = read(text).unwrap();
         let kinds: Vec<_> = documents.iter().map(|document| document.value()["kind"].clone()).collect();
         assert_eq!(kinds, ["A", "B", "List"], "a List of another version is a document of its own");
-        assert_eq!(documents.first().unwrap().place("spec.x"), Place { line: 5, column: 12 });
+        assert_eq!(documents.first().unwrap().place("spec.x"), LineColumn { line: 5, column: 12 });
     }
 
     #[test]
@@ -227,7 +227,7 @@ kind: Other
             ("spec.count", 8, 3),
             ("spec.storage.s3", 2, 1),
         ] {
-            assert_eq!(first.place(path), Place { line, column }, "{path}");
+            assert_eq!(first.place(path), LineColumn { line, column }, "{path}");
         }
         assert_eq!(documents.last().unwrap().place("kind").line, 11);
     }

@@ -16,7 +16,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::material::{Lifetimes, Material, Step, step};
+use super::material::{Lifetimes, Material, Renewal, step};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::webhook::Certificate;
@@ -54,7 +54,7 @@ pub async fn keep(
     let mut held = Material::default();
     loop {
         let wait = match keeper.look(&client, &certificate, &metrics, &mut held).await {
-            Ok(Step::Keep) => look,
+            Ok(Renewal::Keep) => look,
             // Several steps may be due.
             Ok(_) => Duration::from_millis(100),
             Err(error) => {
@@ -78,7 +78,7 @@ impl Keeper {
         certificate: &Certificate,
         metrics: &Metrics,
         held: &mut Material,
-    ) -> Result<Step, Error> {
+    ) -> Result<Renewal, Error> {
         let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
         let secret = api.get_opt(&self.secret).await?;
         let kept = secret.as_ref().and_then(|secret| read(secret, &self.secret));
@@ -86,10 +86,10 @@ impl Keeper {
         let mut material = kept.unwrap_or_else(|| held.clone());
         let now = Timestamp::now();
         let step = step(&material, now, self.lifetimes);
-        if step != Step::Keep {
+        if step != Renewal::Keep {
             material = material.after(step, &self.names, now, self.lifetimes)?;
         }
-        if is_lost || step != Step::Keep {
+        if is_lost || step != Renewal::Keep {
             let data = BTreeMap::from([(MATERIAL.to_owned(), ByteString(serde_json::to_vec(&material)?))]);
             self.write(&api, secret, data).await?;
         }

@@ -49,7 +49,7 @@ pub struct Material {
 
 /// The next change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum Renewal {
     /// None.
     Keep,
     /// Make an authority, and trust it.
@@ -62,23 +62,23 @@ pub enum Step {
 
 /// The next change. Pure.
 #[must_use]
-pub fn step(material: &Material, now: Timestamp, lifetimes: Lifetimes) -> Step {
-    let Some(newest) = material.authorities.last() else { return Step::AddAuthority };
+pub fn step(material: &Material, now: Timestamp, lifetimes: Lifetimes) -> Renewal {
+    let Some(newest) = material.authorities.last() else { return Renewal::AddAuthority };
     let last = material.authorities.len() - 1;
     // A third of its time is left: still longer than any leaf that it signs.
     let is_old = |pair: &Pair, life: SignedDuration| pair.ends.duration_since(now) < life / 3;
     if last == 0 && is_old(newest, lifetimes.authority) {
-        return Step::AddAuthority;
+        return Renewal::AddAuthority;
     }
     let has_settled = now.duration_since(newest.made) >= lifetimes.settle;
     let signer = if last == 0 || has_settled { last } else { 0 };
-    let Some(leaf) = &material.leaf else { return Step::SignLeaf(signer) };
+    let Some(leaf) = &material.leaf else { return Renewal::SignLeaf(signer) };
     let by_newest = material.signed_by == Some(newest.made);
     if is_old(leaf, lifetimes.leaf) || (!by_newest && signer == last) {
-        return Step::SignLeaf(signer);
+        return Renewal::SignLeaf(signer);
     }
     let leaf_has_settled = now.duration_since(leaf.made) >= lifetimes.settle;
-    if last > 0 && by_newest && leaf_has_settled { Step::DropAuthority } else { Step::Keep }
+    if last > 0 && by_newest && leaf_has_settled { Renewal::DropAuthority } else { Renewal::Keep }
 }
 
 impl Material {
@@ -92,15 +92,15 @@ impl Material {
     ///
     /// # Errors
     /// When no certificate can be made.
-    pub fn after(&self, step: Step, names: &[String], now: Timestamp, lifetimes: Lifetimes) -> Result<Self, Error> {
+    pub fn after(&self, step: Renewal, names: &[String], now: Timestamp, lifetimes: Lifetimes) -> Result<Self, Error> {
         let mut new = self.clone();
         match step {
-            Step::Keep => {}
-            Step::AddAuthority => new.authorities.push(authority(now, lifetimes)?),
-            Step::DropAuthority => {
+            Renewal::Keep => {}
+            Renewal::AddAuthority => new.authorities.push(authority(now, lifetimes)?),
+            Renewal::DropAuthority => {
                 new.authorities.remove(0);
             }
-            Step::SignLeaf(signer) => {
+            Renewal::SignLeaf(signer) => {
                 let signer = self.authorities.get(signer);
                 let signer = signer.ok_or_else(|| Error::Certificate("there is no authority".to_owned()))?;
                 new.leaf = Some(leaf(signer, names, now, lifetimes)?);
@@ -174,13 +174,13 @@ mod tests {
         let (mut signed, mut added, mut trusted_at) = (0, 0, Vec::new());
         for _ in 0..365 * 48 {
             let next = step(&material, now, lifetimes);
-            if let Step::SignLeaf(signer) = next {
+            if let Renewal::SignLeaf(signer) = next {
                 signed += 1;
                 if material.authorities.len() > 1 && signer == 1 {
                     assert!(now.duration_since(material.authorities[1].made) >= lifetimes.settle);
                 }
             }
-            added += i32::from(next == Step::AddAuthority);
+            added += i32::from(next == Renewal::AddAuthority);
             material = material.after(next, &["a.b.svc".to_owned()], now, lifetimes).unwrap();
             if let Some(leaf) = &material.leaf {
                 assert!(leaf.ends > now, "{now}");

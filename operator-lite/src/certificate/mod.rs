@@ -6,4 +6,4 @@ mod material;
 
 pub use files::follow_files;
 pub use keeper::{Keeper, keep};
-pub use material::{Lifetimes, Material, Step, step};
+pub use material::{Lifetimes, Material, Renewal, step};

@@ -31,11 +31,11 @@ pub(super) struct Wanted {
 pub(super) struct Points<'a> {
     /// The resources.
     pub(super) resources: Vec<KafkaBackup>,
-    place: Place<'a>,
+    place: Origin<'a>,
 }
 
 /// Who tells of points.
-enum Place<'a> {
+enum Origin<'a> {
     /// The statuses of the resources: these.
     Statuses(Vec<Backup>),
     /// The archive, which is asked for what is wanted each time.
@@ -46,8 +46,8 @@ impl Points<'_> {
     /// The backups that are asked for.
     pub(super) async fn list(&self) -> Result<Vec<Backup>, Error> {
         let (source, wanted) = match &self.place {
-            Place::Statuses(told) => return Ok(told.clone()),
-            Place::Archive(source, wanted) => (source, wanted),
+            Origin::Statuses(told) => return Ok(told.clone()),
+            Origin::Archive(source, wanted) => (source, wanted),
         };
         let since = wanted.since.map(|since| since.to_string());
         let mut answers = source.ask(Question::Points { name: wanted.name.clone(), since });
@@ -60,7 +60,7 @@ impl Points<'_> {
 
     /// Tells people on stderr that nobody looked into the archive.
     pub(super) fn remark(&self, output: Output, screen: &mut Screen) {
-        if matches!((&self.place, output), (Place::Statuses(_), Output::Table | Output::Wide)) {
+        if matches!((&self.place, output), (Origin::Statuses(_), Output::Table | Output::Wide)) {
             screen.say("as the status of the KafkaBackup tells; --fresh reads the archive");
         }
     }
@@ -78,11 +78,11 @@ pub(super) async fn with_points<T>(
     if !wanted.fresh
         && let Some(told) = told(&resources, &wanted)
     {
-        return work(&Points { resources, place: Place::Statuses(told) }, screen).await;
+        return work(&Points { resources, place: Origin::Statuses(told) }, screen).await;
     }
     let name = wanted.name.clone().unwrap_or_default();
     let read = async |source: &Source, screen: &mut Screen| {
-        work(&Points { resources, place: Place::Archive(source, wanted) }, screen).await
+        work(&Points { resources, place: Origin::Archive(source, wanted) }, screen).await
     };
     with_source(from, connection, &name, false, screen, read).await
 }

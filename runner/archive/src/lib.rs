@@ -112,7 +112,7 @@ pub use rollup::SealedPoint;
 pub use rollup_ref::RollupRef;
 pub use saved_offsets::{SavedName, SavedOffsets};
 pub use segment::{Arena, PendingBatch, ShareRow};
-pub use state::{PartitionState, Replaced, SetState, TopicState, UNKNOWN_TARGET};
+pub use state::{PartitionState, Replaced, SetState, TopicIdPartition, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;

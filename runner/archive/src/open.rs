@@ -110,20 +110,20 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
         StoreSpec::S3 { bucket, region, endpoint, path_style, allow_http, tls, credentials, .. } => {
             let way = Way::new(GIVERS_S3, tls.as_ref(), paths)?;
             let address = bucket_address(bucket, endpoint.as_deref(), *path_style);
-            let place = s3::Place { bucket, region, address, allow_http: *allow_http };
+            let place = s3::S3Bucket { bucket, region, address, allow_http: *allow_http };
             let store = s3::open(&place, credentials.as_ref(), paths, breaker, &way)?;
             uploads = Some(s3_uploads::open(&store, *allow_http, breaker, &way)?);
             (store, format!("s3://{bucket}"))
         }
         StoreSpec::Azure { account, container, endpoint, allow_http, tls, credentials, .. } => {
             let way = Way::new(GIVERS_AZURE, tls.as_ref(), paths)?;
-            let place = azure::Place { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
+            let place = azure::Container { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
             let root = format!("azure://{account}/{container}");
             (azure::open(&place, credentials.as_ref(), paths, breaker, &way)?, root)
         }
         StoreSpec::Gcs { bucket, endpoint, allow_http, tls, credentials, .. } => {
             let way = Way::new(GIVERS_GCS, tls.as_ref(), paths)?;
-            let place = gcs::Place { bucket, endpoint: endpoint.as_deref(), allow_http: *allow_http };
+            let place = gcs::GcsBucket { bucket, endpoint: endpoint.as_deref(), allow_http: *allow_http };
             let inner = gcs::open(&place, credentials.as_ref(), paths, breaker, &way)?;
             (inner, format!("gs://{bucket}"))
         }

@@ -14,13 +14,10 @@ use crate::limit::total;
 use crate::point::load_footer;
 use crate::read::{batches_of, is_committed, open_block};
 use crate::segment::{Footer, ShareRow};
-use crate::state::Replaced;
+use crate::state::{Replaced, TopicIdPartition};
 use crate::store::SHOWN_WITHIN;
 use crate::timeline::Timelines;
 use crate::{ArchiveError, Fork, Layout, SegmentRef, Store};
-
-/// A partition by topic id and number.
-type Key = (Uuid, i32);
 
 /// What is replaced of a partition once this fork begins. Entries up to `newest` count.
 ///
@@ -43,12 +40,12 @@ pub(crate) async fn replaced(
     store: &Store,
     layout: &Layout,
     index: &Index,
-    (only, lost): (&HashSet<Key>, &HashSet<u32>),
+    (only, lost): (&HashSet<TopicIdPartition>, &HashSet<u32>),
     timelines: &Timelines,
-) -> Result<HashMap<Key, Replaced>, ArchiveError> {
-    let mut out: HashMap<Key, Replaced> = HashMap::new();
+) -> Result<HashMap<TopicIdPartition, Replaced>, ArchiveError> {
+    let mut out: HashMap<TopicIdPartition, Replaced> = HashMap::new();
     // A segment holds one timeline of a partition.
-    let mut cut: BTreeMap<u32, Vec<(Key, u32)>> = BTreeMap::new();
+    let mut cut: BTreeMap<u32, Vec<(TopicIdPartition, u32)>> = BTreeMap::new();
     let mut take = |topic: Uuid, row: &SegmentRow| {
         if lost.contains(&row.segment) {
             return;
@@ -86,7 +83,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// What the segment holds of a timeline from `end` on.
-    async fn behind(&self, (topic, partition): Key, timeline: u32, end: i64) -> Result<Replaced, ArchiveError> {
+    async fn behind(
+        &self,
+        (topic, partition): TopicIdPartition,
+        timeline: u32,
+        end: i64,
+    ) -> Result<Replaced, ArchiveError> {
         let is_it = |share: &&ShareRow| {
             (share.partition, share.timeline) == (partition, timeline)
                 && share.next > end

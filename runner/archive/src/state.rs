@@ -139,13 +139,16 @@ impl TopicState {
     }
 }
 
+/// A partition by the id of its topic and its number.
+pub type TopicIdPartition = (Uuid, i32);
+
 /// What a writer or reader knows after replaying the log.
 #[derive(Debug, Clone, Default)]
 pub struct SetState {
     /// Topics by id.
     pub topics: BTreeMap<Uuid, TopicState>,
     /// Partitions by topic id and number; `topic` of the rows has no meaning here.
-    pub partitions: BTreeMap<(Uuid, i32), PartitionState>,
+    pub partitions: BTreeMap<TopicIdPartition, PartitionState>,
 }
 
 impl SetState {

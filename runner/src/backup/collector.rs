@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{ArchiveError, Arena, Fork, Gap, GapReason, HeldBack, SetWriter};
+use archive::{ArchiveError, Arena, Fork, Gap, GapReason, HeldBack, SetWriter, TopicIdPartition};
 use contract::{BackupSpec, Code, EventKind, Failure, OnGap};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -19,11 +19,11 @@ use super::follow::{Follow, Memory};
 use super::health::{Health, Verdict};
 use super::moment::PATIENCE;
 use super::odd::Odd;
-use super::positions::{Key, Positions, Totals};
+use super::positions::{Positions, Totals};
 use super::quota::QuotaWatch;
 use super::reader::{Active, Chunk, Shared};
 use super::readers::Readers;
-use super::seal::{Moment, Sealer};
+use super::seal::{Sealer, Sealing};
 use super::source::{Plan, Unplanned, tell_gap};
 use super::writer_task::{Job, write};
 use crate::context::Context;
@@ -183,7 +183,7 @@ struct Collector {
     positions: Positions,
     health: Health,
     /// Partitions in trouble that people were told of.
-    told_troubles: BTreeSet<Key>,
+    told_troubles: BTreeSet<TopicIdPartition>,
     /// Where a partition is given up, the run fails.
     gap_is_failure: bool,
     failed: Option<Failure>,
@@ -357,7 +357,7 @@ impl Collector {
         }
     }
 
-    async fn seal(&mut self, moment: Moment) -> Result<(), Failure> {
+    async fn seal(&mut self, moment: Sealing) -> Result<(), Failure> {
         self.flush_and(Job::Seal(Box::new(moment))).await
     }
 

@@ -17,7 +17,7 @@ use super::cadence::Cadence;
 use super::health::Health;
 use super::moment::{Look, StuckWatch, differs, look};
 use super::positions::Positions;
-use super::seal::Moment;
+use super::seal::Sealing;
 use super::select;
 use super::source::with_kept;
 use crate::context::Context;
@@ -179,7 +179,7 @@ impl Follow {
     }
 
     /// The next recovery point, once everything that the last look saw is archived and something is new.
-    pub(crate) async fn due(&mut self, positions: &mut Positions, health: &Health) -> Option<Moment> {
+    pub(crate) async fn due(&mut self, positions: &mut Positions, health: &Health) -> Option<Sealing> {
         let without = self.waiting.as_ref()?.without(positions, health)?;
         let look = self.waiting.take()?;
         let now_ms = self.context.clock.now().as_millisecond();
@@ -201,7 +201,7 @@ impl Follow {
         let configs = with_kept(configs, &self.kept_configs);
         live.extend(&self.missing);
         held_back.extend(self.held_back.iter().cloned());
-        Some(Moment { moves: positions.take_all(), live, held_back, configs, groups })
+        Some(Sealing { moves: positions.take_all(), live, held_back, configs, groups })
     }
 }
 

@@ -4,18 +4,18 @@
 //! at least for the deadline; then the recovery point is made without what they lack, and says so. When nothing could be
 //! read at all, or no broker answers, the run fails instead: a later attempt goes on where it stopped.
 
+use archive::TopicIdPartition;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract::{Code, Failure};
 
-use super::positions::Key;
 use super::reader::Trouble;
 
 /// The state of a collection's partitions.
 #[derive(Debug)]
 pub(crate) struct Health {
-    open: BTreeMap<Key, Option<Trouble>>,
+    open: BTreeMap<TopicIdPartition, Option<Trouble>>,
     /// Partitions that are read as far as they shall be.
     done: usize,
     /// Time of failing after which a partition may be given up.
@@ -32,14 +32,14 @@ pub(crate) enum Verdict {
     /// Every partition is read.
     Complete,
     /// Every partition is read but these.
-    Without(Vec<(Key, Trouble)>),
+    Without(Vec<(TopicIdPartition, Trouble)>),
     /// The run cannot go on.
     Fails(Failure),
 }
 
 impl Health {
     /// `done` partitions need nothing.
-    pub(crate) fn new(open: impl IntoIterator<Item = Key>, done: usize, limit: Duration) -> Self {
+    pub(crate) fn new(open: impl IntoIterator<Item = TopicIdPartition>, done: usize, limit: Duration) -> Self {
         Self { open: open.into_iter().map(|key| (key, None)).collect(), done, limit, away: None }
     }
 
@@ -53,19 +53,19 @@ impl Health {
         self.open.len() + self.done
     }
 
-    pub(crate) fn finishes(&mut self, key: Key) {
+    pub(crate) fn finishes(&mut self, key: TopicIdPartition) {
         if self.open.remove(&key).is_some() {
             self.done += 1;
         }
     }
 
-    pub(crate) fn troubles(&mut self, key: Key, trouble: Trouble) {
+    pub(crate) fn troubles(&mut self, key: TopicIdPartition, trouble: Trouble) {
         if let Some(state) = self.open.get_mut(&key) {
             *state = Some(trouble);
         }
     }
 
-    pub(crate) fn recovers(&mut self, key: Key) {
+    pub(crate) fn recovers(&mut self, key: TopicIdPartition) {
         if let Some(state) = self.open.get_mut(&key) {
             *state = None;
         }
@@ -76,7 +76,7 @@ impl Health {
     }
 
     /// What keeps this partition from going on, when it does so for at least `least`.
-    pub(crate) fn trouble(&self, key: Key, least: Duration) -> Option<&Trouble> {
+    pub(crate) fn trouble(&self, key: TopicIdPartition, least: Duration) -> Option<&Trouble> {
         self.open.get(&key)?.as_ref().filter(|trouble| trouble.hopeless || trouble.failing >= least)
     }
 
@@ -110,14 +110,14 @@ impl Health {
     }
 
     /// All open partitions, when each is in trouble for longer than the limit.
-    fn given_up(&self) -> Option<Vec<(Key, Trouble)>> {
-        let lost = |(key, _): (&Key, _)| Some((*key, self.trouble(*key, self.limit)?.clone()));
+    fn given_up(&self) -> Option<Vec<(TopicIdPartition, Trouble)>> {
+        let lost = |(key, _): (&TopicIdPartition, _)| Some((*key, self.trouble(*key, self.limit)?.clone()));
         self.open.iter().map(lost).collect()
     }
 
-    fn failure(&self, lost: &[(Key, Trouble)]) -> Failure {
+    fn failure(&self, lost: &[(TopicIdPartition, Trouble)]) -> Failure {
         // A right that is missing ends the run for good: only when nothing else is in the way.
-        let of_rights = |(_, trouble): &&(Key, Trouble)| trouble.failure.code == Code::NotAuthorized;
+        let of_rights = |(_, trouble): &&(TopicIdPartition, Trouble)| trouble.failure.code == Code::NotAuthorized;
         let first = lost.iter().find(|lost| !of_rights(lost)).or(lost.first());
         let cause = self.away.clone().or_else(|| first.map(|(_, trouble)| trouble.failure.clone()));
         let cause = cause.unwrap_or_else(|| Failure::new(Code::Internal, "no partition is in trouble"));
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    fn key(number: u8) -> Key {
+    fn key(number: u8) -> TopicIdPartition {
         (Uuid::nil(), i32::from(number))
     }
 

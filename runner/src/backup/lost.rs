@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use archive::{
-    ArchiveError, Claim, Fork, Gap, GapReason, Head, LogStart, LostPartition, Opened, SetWriter, Store, WriterOptions,
+    ArchiveError, Claim, Fork, Gap, GapReason, Head, LogStart, LostPartition, Opened, SetWriter, Store,
+    TopicIdPartition, WriterOptions,
 };
 use contract::{BackupSpec, Code, EventKind, Failure, OnMissingSegments};
 use wire::{Cluster, Isolation, OffsetAt, Topic, WireError, code};
 
-use super::positions::Key;
 use super::select;
 use super::source::tell_gap;
 use crate::emit::Emitter;
@@ -59,7 +59,7 @@ async fn starts(
     cluster: &Cluster,
     backup: &BackupSpec,
     lost: &[LostPartition],
-) -> Result<BTreeMap<Key, LogStart>, Failure> {
+) -> Result<BTreeMap<TopicIdPartition, LogStart>, Failure> {
     let selected = select::by_name(backup)?;
     let names: BTreeSet<_> = lost.iter().map(|lost| &lost.name).filter(|name| selected(name)).cloned().collect();
     let topics = describe(cluster, names.into_iter().collect()).await?;

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use archive::{Fork, Gap, Moves, PartitionState};
+use archive::{Fork, Gap, Moves, PartitionState, TopicIdPartition};
 use contract::{Code, Failure, Report};
 use uuid::Uuid;
 use wire::FetchedPartition;
 
 use crate::metrics::PartitionLag;
-
-/// A partition by topic id and number.
-pub(crate) type Key = (Uuid, i32);
 
 /// First offset, last stable offset and high watermark of a partition, as its leader tells them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,7 +119,7 @@ impl Positions {
     }
 
     /// Goes on behind offsets that the source has nothing for.
-    pub(crate) fn skip(&mut self, key: Key, to: i64, epoch: i32) {
+    pub(crate) fn skip(&mut self, key: TopicIdPartition, to: i64, epoch: i32) {
         if let Some(row) = self.rows.get_mut(&key).filter(|row| row.next < to) {
             (row.next, row.epoch) = (to, epoch);
             self.moved.insert(key);
@@ -131,7 +128,7 @@ impl Positions {
 
     /// A run reads a partition up to this target. A target that lies ahead is saved with the next entry, so that another
     /// attempt of the run has the same.
-    pub(crate) fn aim(&mut self, key: Key, target: i64) {
+    pub(crate) fn aim(&mut self, key: TopicIdPartition, target: i64) {
         if let Some(row) = self.rows.get_mut(&key) {
             row.target = target;
             if row.next < target {
@@ -141,7 +138,7 @@ impl Positions {
     }
 
     /// What the source says of a partition now.
-    pub(crate) fn mark(&mut self, key: Key, ends: LogEnds) {
+    pub(crate) fn mark(&mut self, key: TopicIdPartition, ends: LogEnds) {
         if let Some(row) = self.rows.get_mut(&key) {
             row.log_start = row.log_start.max(ends.start);
             (row.last_stable, row.high_watermark) = (ends.stable, ends.end);
@@ -149,12 +146,12 @@ impl Positions {
     }
 
     /// The row of a partition.
-    pub(crate) fn row(&self, key: Key) -> Option<&PartitionState> {
+    pub(crate) fn row(&self, key: TopicIdPartition) -> Option<&PartitionState> {
         self.rows.get(&key)
     }
 
     /// Leader epoch of the last batch of each partition.
-    pub(crate) fn epochs(&self) -> HashMap<Key, i32> {
+    pub(crate) fn epochs(&self) -> HashMap<TopicIdPartition, i32> {
         self.rows.iter().map(|(key, row)| (*key, row.epoch)).collect()
     }
 

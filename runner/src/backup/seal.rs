@@ -40,7 +40,7 @@ pub(crate) struct Sealer {
 
 /// What a recovery point says of its moment.
 #[derive(Debug, Clone)]
-pub(crate) struct Moment {
+pub(crate) struct Sealing {
     pub(crate) moves: Moves,
     pub(crate) live: BTreeSet<Uuid>,
     pub(crate) held_back: Vec<HeldBack>,
@@ -53,7 +53,7 @@ impl Sealer {
     ///
     /// # Errors
     /// When another run took over, or the store does not return what it confirmed.
-    pub(crate) async fn seal(&self, writer: &mut SetWriter, moment: Moment) -> Result<PointLine, ArchiveError> {
+    pub(crate) async fn seal(&self, writer: &mut SetWriter, moment: Sealing) -> Result<PointLine, ArchiveError> {
         let own = || stamp::stamp_after(self.context.clock.now(), writer.last_stamp());
         let stamp = self.stamp.clone().unwrap_or_else(own);
         let facts = SealFacts {

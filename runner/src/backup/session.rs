@@ -20,7 +20,7 @@ use super::lost;
 use super::members::{Members, partitions};
 use super::moment::missing;
 use super::positions::{Positions, Totals};
-use super::seal::{Moment, Sealer};
+use super::seal::{Sealer, Sealing};
 use super::select;
 use super::source::{self, Before, Plan, tell_gap};
 use super::stale::BEHIND;
@@ -367,7 +367,7 @@ impl<'a> Session<'a> {
         let mut live: BTreeSet<_> = self.topics.iter().map(|topic| topic.id).collect();
         live.extend(&self.deleted);
         live.extend(self.members.missing());
-        let moment = Moment {
+        let moment = Sealing {
             moves: positions.take_all(),
             live,
             held_back: std::mem::take(&mut self.held_back),

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, UNKNOWN_TARGET};
+use archive::{
+    Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, TopicIdPartition, UNKNOWN_TARGET,
+};
 use contract::{EventKind, Failure};
 use uuid::Uuid;
 use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError, code};
 
 use super::history::{Evidence, Verdict, compare};
-use super::positions::{Key, LogEnds, Positions};
+use super::positions::{LogEnds, Positions};
 use super::stale::{Epochs, behind, catch_up, is_behind};
 use crate::emit::Emitter;
 
@@ -71,7 +73,7 @@ pub(crate) struct Unplanned {
 }
 
 impl Unplanned {
-    pub(crate) fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> TopicIdPartition {
         (self.topic.id, self.partition)
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::time::timeout;
 
-use super::seal::{Moment, Sealer};
+use super::seal::{Sealer, Sealing};
 
 /// After so long without work the writer lets go of frames: readers may be waiting for their memory.
 const IDLE: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ pub(crate) enum Job {
     /// Make everything durable and save progress.
     Commit(Moves),
     /// Make a recovery point and go on.
-    Seal(Box<Moment>),
+    Seal(Box<Sealing>),
 }
 
 /// Works until no more jobs come.

@@ -22,7 +22,8 @@ pub(crate) async fn lookup(
     if output == Output::Json {
         print::json(&found)?;
     } else {
-        let row = |at: &restore::Place| vec![at.source.to_string(), at.target.to_string(), at.found.words().to_owned()];
+        let row =
+            |at: &restore::Landing| vec![at.source.to_string(), at.target.to_string(), at.found.words().to_owned()];
         let rows: Vec<_> = found.iter().map(row).collect();
         print::table(&["SOURCE OFFSET", "TARGET OFFSET", "FOUND"], &rows);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use contract::{Code, CrashPoint, Failure, GroupLine, GroupOutcome, crash};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
-use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, OffsetCommit, Place, Refused, WireError, code};
+use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, OffsetCommit, Refused, TopicPartition, WireError, code};
 
 use super::configs::set_configs;
 use super::work::Trouble;
@@ -219,7 +219,7 @@ async fn try_one(
             metadata: metadata.clone(),
         });
     }
-    let places: Vec<Place> = line.deleted.iter().map(|gone| (gone.topic.clone(), gone.partition)).collect();
+    let places: Vec<TopicPartition> = line.deleted.iter().map(|gone| (gone.topic.clone(), gone.partition)).collect();
     work.sent = true;
     crash::at(CrashPoint::CommittingOffsets);
     // A share group forgets whole topics: what it keeps of them is set afterwards. Every other kind keeps its group through
@@ -261,7 +261,7 @@ async fn try_one(
 }
 
 /// Deletes offsets; what is refused stands in the line.
-async fn delete(cluster: &Cluster, line: &mut GroupLine, places: &[Place]) -> Result<(), Trouble> {
+async fn delete(cluster: &Cluster, line: &mut GroupLine, places: &[TopicPartition]) -> Result<(), Trouble> {
     let answer = cluster.delete_offsets(&line.target, &line.kind, places).await;
     for (place, reason) in refused(&line.target, answer)? {
         if let Some(gone) = line.deleted.get_mut(place) {
@@ -282,7 +282,7 @@ fn refused(group: &str, answer: Result<Refused, WireError>) -> Result<Vec<(usize
 }
 
 /// Notes what was read back, and where that is not what was asked for.
-fn compare(line: &mut GroupLine, group: &str, after: &HashMap<Place, i64>) {
+fn compare(line: &mut GroupLine, group: &str, after: &HashMap<TopicPartition, i64>) {
     let somebody =
         |text: String| format!("{text} is there now: somebody else commits for group {group:?}; stop its consumers");
     for offset in &mut line.offsets {
@@ -325,7 +325,7 @@ async fn held(
     cluster: &Cluster,
     group: &Group,
     patience: &CoordinatorPatience,
-) -> Result<HashMap<Place, i64>, Failure> {
+) -> Result<HashMap<TopicPartition, i64>, Failure> {
     let found = offsets_of(cluster, group, patience).await?;
     Ok(found.into_iter().map(|at| ((at.topic, at.partition), at.offset)).collect())
 }

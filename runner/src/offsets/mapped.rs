@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use contract::{OffsetFound, OffsetLine, SourceOffset};
-use wire::{GroupOffset, Place};
+use wire::{GroupOffset, TopicPartition};
 
 use super::mapping::{MappedGroup, MappedOffset, Mapping, Part};
 use crate::logs::Span;
@@ -76,10 +76,10 @@ fn places(group: &MappedGroup) -> impl Iterator<Item = (&str, i32, &MappedOffset
 
 /// The committed offsets of a group that the restore did not know.
 fn translated(held: Vec<GroupOffset>, mapping: &Mapping, named: impl Fn(&str) -> bool) -> Result<Mapped, String> {
-    let stands: HashSet<Place> = held.iter().map(|at| (at.topic.clone(), at.partition)).collect();
+    let stands: HashSet<TopicPartition> = held.iter().map(|at| (at.topic.clone(), at.partition)).collect();
     let mut out = Mapped::default();
     for at in held {
-        let here: Place = (at.topic.clone(), at.partition);
+        let here: TopicPartition = (at.topic.clone(), at.partition);
         let part = mapping.of_source(&here).filter(|part| named(&here.0) || named(&part.target.0));
         // One that stands in the target already stays there.
         let Some(part) = part.filter(|part| part.target == here || !stands.contains(&part.target)) else {
@@ -101,7 +101,7 @@ fn translated(held: Vec<GroupOffset>, mapping: &Mapping, named: impl Fn(&str) ->
 }
 
 /// Where one offset goes; `None` where it is one of the target already.
-fn moved(part: &Part, here: &Place, offset: i64) -> Result<Option<(i64, OffsetFound)>, String> {
+fn moved(part: &Part, here: &TopicPartition, offset: i64) -> Result<Option<(i64, OffsetFound)>, String> {
     let (topic, partition) = here;
     let found = part.find(offset).filter(|_| part.is_of_source(offset));
     let is_there = part.target == *here && part.is_of_target(offset);
@@ -121,7 +121,12 @@ fn moved(part: &Part, here: &Place, offset: i64) -> Result<Option<(i64, OffsetFo
     }
 }
 
-fn line(target: Place, source: &Place, source_offset: i64, (offset, found): (i64, OffsetFound)) -> OffsetLine {
+fn line(
+    target: TopicPartition,
+    source: &TopicPartition,
+    source_offset: i64,
+    (offset, found): (i64, OffsetFound),
+) -> OffsetLine {
     let source = SourceOffset { topic: source.0.clone(), partition: source.1, offset: source_offset };
     OffsetLine { sources: vec![source], ..OffsetLine::planned(target.0, target.1, offset, found) }
 }
@@ -131,7 +136,11 @@ fn line(target: Place, source: &Place, source_offset: i64, (offset, found): (i64
 ///
 /// # Errors
 /// The first offset that does not fit, in words.
-pub(super) fn fit(mapped: &mut Mapped, held: &HashMap<Place, i64>, spans: &HashMap<Place, Span>) -> Result<(), String> {
+pub(super) fn fit(
+    mapped: &mut Mapped,
+    held: &HashMap<TopicPartition, i64>,
+    spans: &HashMap<TopicPartition, Span>,
+) -> Result<(), String> {
     for (line, _) in &mut mapped.offsets {
         let place = (line.topic.clone(), line.partition);
         let Some(span) = spans.get(&place) else {

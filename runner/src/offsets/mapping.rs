@@ -10,7 +10,7 @@ use archive::from_json;
 use contract::{Code, Failure, OffsetFound};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use wire::Place;
+use wire::TopicPartition;
 
 /// Most bytes of a file that is read: about four million records in form 1.
 pub(crate) const LARGEST: u64 = 256 << 20;
@@ -177,8 +177,8 @@ impl<'de> Deserialize<'de> for Runs {
 /// The records of one source partition, all in one partition of the target.
 #[derive(Debug)]
 pub(crate) struct Part {
-    pub(crate) source: Place,
-    pub(crate) target: Place,
+    pub(crate) source: TopicPartition,
+    pub(crate) target: TopicPartition,
     runs: Vec<Run>,
 }
 
@@ -218,8 +218,8 @@ pub(crate) struct Mapping {
     /// Where it is, for messages.
     pub(crate) place: String,
     parts: Vec<Part>,
-    by_source: HashMap<Place, usize>,
-    by_target: HashMap<Place, usize>,
+    by_source: HashMap<TopicPartition, usize>,
+    by_target: HashMap<TopicPartition, usize>,
     groups: BTreeMap<String, MappedGroup>,
 }
 
@@ -267,7 +267,7 @@ impl Mapping {
         Ok(out)
     }
 
-    fn add(&mut self, part: Part) -> Result<(), Place> {
+    fn add(&mut self, part: Part) -> Result<(), TopicPartition> {
         let number = self.parts.len();
         self.by_target.insert(part.target.clone(), number);
         if self.by_source.insert(part.source.clone(), number).is_some() {
@@ -293,12 +293,12 @@ impl Mapping {
     }
 
     /// The records of a source partition.
-    pub(crate) fn of_source(&self, place: &Place) -> Option<&Part> {
+    pub(crate) fn of_source(&self, place: &TopicPartition) -> Option<&Part> {
         self.by_source.get(place).and_then(|number| self.parts.get(*number))
     }
 
     /// The records of a target partition.
-    pub(crate) fn of_target(&self, place: &Place) -> Option<&Part> {
+    pub(crate) fn of_target(&self, place: &TopicPartition) -> Option<&Part> {
         self.by_target.get(place).and_then(|number| self.parts.get(*number))
     }
 

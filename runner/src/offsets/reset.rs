@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use contract::{Code, ExitCode, Failure, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetResetSpec};
 use futures::StreamExt;
-use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
+use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, TopicPartition};
 
 use super::commit::{GroupWork, PATIENCE, There, listed, members, offsets_of, unlisted};
 use super::mapped::{fit, mapped};
@@ -77,9 +77,9 @@ pub(crate) fn empty(group: &str, kind: &str) -> GroupWork {
 
 /// The logs of the partitions in question.
 struct Logs {
-    spans: HashMap<Place, Span>,
+    spans: HashMap<TopicPartition, Span>,
     /// With a time: the first offset since then.
-    since: HashMap<Place, Option<i64>>,
+    since: HashMap<TopicPartition, Option<i64>>,
 }
 
 /// What earlier attempts of the run did.

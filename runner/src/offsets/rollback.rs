@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use contract::{Code, ConfigLine, DeletedOffset, Failure, GroupOutcome, OffsetFound, OffsetLine};
 use uuid::Uuid;
-use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, Place};
+use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, TopicPartition};
 
 use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of, unlisted};
 use super::configs::{self, Set};
@@ -110,7 +110,7 @@ fn is_meant(topic: &str, topics: &BTreeSet<String>) -> bool {
 #[derive(Debug, Default)]
 struct Logs {
     ids: HashMap<String, Uuid>,
-    spans: HashMap<Place, Span>,
+    spans: HashMap<TopicPartition, Span>,
 }
 
 async fn logs(cluster: &Cluster, topics: BTreeSet<String>) -> Result<Logs, Failure> {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use archive::{Point, ReadBatch, SegmentRow, Wanted};
+use archive::{Point, ReadBatch, SegmentRow, TopicIdPartition, Wanted};
 use batch::{Decompressor, RawBatch, Window, places};
 use contract::{Code, Failure};
 use uuid::Uuid;
@@ -16,8 +16,6 @@ use super::plan::RestorePlan;
 
 /// How far around an end of the window transactions are looked for, milliseconds.
 const REACH: i64 = 60_000;
-
-type Place = (Uuid, i32);
 
 /// The transactions that the plan's window cuts, in order of time.
 ///
@@ -38,9 +36,9 @@ pub(crate) async fn find(point: &Point, plan: &RestorePlan) -> Result<Vec<CutTra
 /// The offsets around `end` of partitions with transactions.
 async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, Failure> {
     let all = plan.wanted();
-    let only: HashSet<Place> = all.from.keys().copied().collect();
-    let mut transactional: HashSet<Place> = HashSet::new();
-    let mut near: HashMap<Place, (Near, BTreeSet<u32>)> = HashMap::new();
+    let only: HashSet<TopicIdPartition> = all.from.keys().copied().collect();
+    let mut transactional: HashSet<TopicIdPartition> = HashSet::new();
+    let mut near: HashMap<TopicIdPartition, (Near, BTreeSet<u32>)> = HashMap::new();
     let mut take = |topic: Uuid, row: &SegmentRow| {
         let place = (topic, row.partition);
         if row.records > row.committed {
@@ -59,7 +57,8 @@ async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, F
     point.each_row(Some(&only), &mut take).await?;
     near.retain(|place, _| transactional.contains(place));
     let segments: BTreeSet<u32> = near.values().flat_map(|(_, segments)| segments).copied().collect();
-    let mut closer: HashMap<Place, Near> = near.keys().map(|place| (*place, Near::new(end, REACH))).collect();
+    let mut closer: HashMap<TopicIdPartition, Near> =
+        near.keys().map(|place| (*place, Near::new(end, REACH))).collect();
     for segment in segments.iter().filter_map(|place| point.segments().get(*place as usize)) {
         let footer = point.footer(segment).await?;
         for share in &footer.shares {

@@ -10,7 +10,7 @@ mod stand;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use archive::{Point, ReadBatch, SegmentRow, ShareRow, Timelines, Wanted};
+use archive::{Point, ReadBatch, SegmentRow, ShareRow, Timelines, TopicIdPartition, Wanted};
 use batch::{Decompressor, Window};
 use contract::{Code, Failure, OnUnreadable};
 use futures::{StreamExt, TryStreamExt};
@@ -31,9 +31,6 @@ const WALKS: u32 = 8;
 /// Footers that are read at once.
 const FOOTERS: usize = 16;
 
-/// Topic id and partition of the source.
-type Key = (Uuid, i32);
-
 /// Where each source partition is to be read from, and how many of its records from there on are in the target, by place.
 /// Partitions that meet in the target are read from their beginning: they hide whose records are there.
 ///
@@ -42,7 +39,7 @@ type Key = (Uuid, i32);
 pub(crate) async fn what_is_left(
     point: &Point,
     plan: &RestorePlan,
-    ways: &HashMap<Key, Way>,
+    ways: &HashMap<TopicIdPartition, Way>,
     tails: &[Tail],
 ) -> Result<(Wanted, HashMap<usize, u64>), Failure> {
     let mut wanted = plan.wanted();
@@ -75,10 +72,14 @@ pub(crate) async fn what_is_left(
 }
 
 /// Source partitions with a target partition of their own that has records, with its place and where it stands.
-fn begun<'t>(plan: &RestorePlan, ways: &HashMap<Key, Way>, tails: &'t [Tail]) -> BTreeMap<Key, (usize, &'t Tail)> {
+fn begun<'t>(
+    plan: &RestorePlan,
+    ways: &HashMap<TopicIdPartition, Way>,
+    tails: &'t [Tail],
+) -> BTreeMap<TopicIdPartition, (usize, &'t Tail)> {
     let apart = plan.topics.iter().filter(|topic| !topic.route.is_ordered(&topic.partitions));
     let keys = apart.flat_map(|topic| topic.partitions.iter().map(|partition| (topic.source_id, *partition)));
-    let begun = |key: Key| {
+    let begun = |key: TopicIdPartition| {
         let Way::One(place) = ways.get(&key)? else { return None };
         let tail = tails.get(*place).filter(|tail| tail.done > 0)?;
         Some((key, (*place, tail)))
@@ -91,7 +92,7 @@ struct Look<'a> {
     point: &'a Point,
     timelines: Timelines,
     window: Window,
-    stands: BTreeMap<Key, Stand>,
+    stands: BTreeMap<TopicIdPartition, Stand>,
     /// Plain bytes that may still be counted.
     may_count: u64,
 }
@@ -100,7 +101,8 @@ impl Look<'_> {
     /// Passes over whole rows, up to the first of each partition that is not passed.
     async fn pass_rows(&mut self) -> Result<(), Failure> {
         let Self { point, timelines, window, stands, .. } = self;
-        let only: HashSet<Key> = stands.iter().filter(|(_, stand)| stand.is_open()).map(|(key, _)| *key).collect();
+        let only: HashSet<TopicIdPartition> =
+            stands.iter().filter(|(_, stand)| stand.is_open()).map(|(key, _)| *key).collect();
         if only.is_empty() {
             return Ok(());
         }
@@ -138,7 +140,7 @@ impl Look<'_> {
     /// Reads the blocks of the rows that are in the way.
     async fn read_footers(&mut self) -> Result<(), Failure> {
         let in_the_way = self.stands.iter().filter_map(|(key, stand)| Some((*key, stand.row()?)));
-        let rows: BTreeMap<Key, stand::Row> = in_the_way.collect();
+        let rows: BTreeMap<TopicIdPartition, stand::Row> = in_the_way.collect();
         let segments: BTreeSet<u32> = rows.values().map(|row| row.segment).collect();
         let (point, rows) = (self.point, &rows);
         let look = |number: u32| async move {
@@ -150,7 +152,7 @@ impl Look<'_> {
                 rows.get(&key).filter(|row| row.segment == number && row.holds(share))?;
                 Some((key, Part::of_share(share)))
             };
-            Ok::<Vec<(Key, Part)>, Failure>(footer.shares.iter().filter_map(part).collect())
+            Ok::<Vec<(TopicIdPartition, Part)>, Failure>(footer.shares.iter().filter_map(part).collect())
         };
         let found: Vec<_> = futures::stream::iter(segments).map(look).buffered(FOOTERS).try_collect().await?;
         for (key, part) in found.into_iter().flatten() {
@@ -163,14 +165,17 @@ impl Look<'_> {
     }
 
     /// Blocks that the window cuts and that are next of their partitions, as far as they may be counted.
-    fn cut_runs(&mut self) -> BTreeMap<Key, Vec<Part>> {
+    fn cut_runs(&mut self) -> BTreeMap<TopicIdPartition, Vec<Part>> {
         let Self { stands, window, may_count, .. } = self;
-        let run = |(key, stand): (&Key, &mut Stand)| Some((*key, stand.cut_run(*window, may_count)?));
+        let run = |(key, stand): (&TopicIdPartition, &mut Stand)| Some((*key, stand.cut_run(*window, may_count)?));
         stands.iter_mut().filter_map(run).collect()
     }
 
     /// Counts what is restored of these blocks, by their first offset.
-    async fn count(&self, runs: &BTreeMap<Key, Vec<Part>>) -> Result<HashMap<(Key, i64), u64>, Failure> {
+    async fn count(
+        &self,
+        runs: &BTreeMap<TopicIdPartition, Vec<Part>>,
+    ) -> Result<HashMap<(TopicIdPartition, i64), u64>, Failure> {
         let ends = runs.iter().filter_map(|(key, run)| Some((*key, run.first()?.first, run.last()?.next)));
         let mut wanted = Wanted::new(HashMap::new(), self.timelines.clone(), self.window);
         for (key, first, next) in ends {

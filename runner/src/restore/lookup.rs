@@ -14,7 +14,7 @@ use crate::context::Context;
 
 /// A source offset and its place in the target.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
-pub(crate) struct Place {
+pub(crate) struct Landing {
     pub(crate) source: i64,
     pub(crate) target: i64,
     pub(crate) found: OffsetFound,
@@ -32,7 +32,7 @@ pub(crate) async fn lookup(
     topic: &str,
     partition: i32,
     offsets: &[i64],
-) -> Result<Vec<Place>, Failure> {
+) -> Result<Vec<Landing>, Failure> {
     let cluster = connect::cluster(context, spec, &connect::restore_needs(part)).await?;
     let store = connect::store(context, spec).await?;
     let identity = Identity::new(spec, part, &cluster)?;
@@ -75,7 +75,7 @@ pub(crate) async fn lookup(
         let standing = found.get(&mine).and_then(|standings| standings.at.get(source));
         let found = standing.and_then(|standing| {
             let target = state.target_offset(place, before + standing.before)?;
-            Some(Place { source: *source, target, found: standing.found(*source, first, ends_in_time) })
+            Some(Landing { source: *source, target, found: standing.found(*source, first, ends_in_time) })
         });
         out.push(found.ok_or_else(|| Failure::new(Code::StateMismatch, "the state of the restore has no epoch"))?);
     }

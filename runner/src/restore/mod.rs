@@ -82,7 +82,7 @@ use wire::Cluster;
 use self::claims::{Claims, Thing};
 use self::done::Next;
 use self::identity::Identity;
-pub(crate) use self::lookup::{Place, lookup};
+pub(crate) use self::lookup::{Landing, lookup};
 pub use self::plan::{Proposal, RestorePlan, TargetAction};
 pub(crate) use self::positions::{Positions, positions};
 pub(crate) use self::release::release;

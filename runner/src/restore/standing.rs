@@ -3,16 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use archive::{Point, SegmentRow, Timelines, Wanted};
+use archive::{Point, SegmentRow, Timelines, TopicIdPartition, Wanted};
 use batch::{Decompressor, RawBatch, Window};
 use contract::{Code, Failure, OffsetFound, OnUnreadable};
 use uuid::Uuid;
 
 use super::each_record::each_place;
 use super::plan::RestorePlan;
-
-/// Topic id and partition of the source.
-pub(crate) type Key = (Uuid, i32);
 
 /// Places of one partition that are looked at one by one; where more are asked for, neighbours are read together with all
 /// between them.
@@ -62,22 +59,22 @@ pub(crate) struct Standings {
 pub(crate) async fn standings(
     point: &Point,
     plan: &RestorePlan,
-    asked: &BTreeMap<Key, BTreeSet<i64>>,
+    asked: &BTreeMap<TopicIdPartition, BTreeSet<i64>>,
     skips: bool,
-) -> Result<BTreeMap<Key, Standings>, Failure> {
+) -> Result<BTreeMap<TopicIdPartition, Standings>, Failure> {
     let timelines = plan.timelines();
     let whole = skips || plan.window != Window::ALL;
-    let mut counts: BTreeMap<Key, Counts> =
+    let mut counts: BTreeMap<TopicIdPartition, Counts> =
         asked.iter().map(|(key, offsets)| (*key, Counts::new(offsets, whole))).collect();
-    let only: HashSet<Key> = counts.keys().copied().collect();
+    let only: HashSet<TopicIdPartition> = counts.keys().copied().collect();
     let mut take = |topic: Uuid, row: &SegmentRow| {
         if let Some(counts) = counts.get_mut(&(topic, row.partition)) {
             counts.take(row, timelines.end_of(topic, row.partition, row.timeline));
         }
     };
     point.each_row(Some(&only), &mut take).await?;
-    let mut open: BTreeMap<Key, Vec<Start>> = BTreeMap::new();
-    let mut out: BTreeMap<Key, Standings> = BTreeMap::new();
+    let mut open: BTreeMap<TopicIdPartition, Vec<Start>> = BTreeMap::new();
+    let mut out: BTreeMap<TopicIdPartition, Standings> = BTreeMap::new();
     for (key, counts) in counts {
         let (total, starts) = counts.starts();
         out.insert(key, Standings { total: total.unwrap_or(0), at: BTreeMap::new() });
@@ -86,7 +83,7 @@ pub(crate) async fn standings(
     let reader = Reader { point, timelines, window: plan.window, on_unreadable: plan.on_unreadable };
     for round in 0.. {
         let starts = open.iter_mut().filter_map(|(key, starts)| Some((*key, Walk::new(starts.get(round)?))));
-        let walks: HashMap<Key, Walk> = starts.collect();
+        let walks: HashMap<TopicIdPartition, Walk> = starts.collect();
         if walks.is_empty() {
             break;
         }
@@ -231,7 +228,10 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read(&self, mut walks: HashMap<Key, Walk>) -> Result<HashMap<Key, Walk>, Failure> {
+    async fn read(
+        &self,
+        mut walks: HashMap<TopicIdPartition, Walk>,
+    ) -> Result<HashMap<TopicIdPartition, Walk>, Failure> {
         let from = walks.iter().map(|(key, walk)| (*key, walk.from)).collect();
         let mut wanted = Wanted::new(from, self.timelines.clone(), self.window);
         let bounded = walks.iter().filter(|(_, walk)| !walk.to_the_end);

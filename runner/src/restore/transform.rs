@@ -16,7 +16,7 @@ use archive::ReadBatch;
 use batch::{BatchError, Codec, Deltas, OffsetHeaders, Outgoing, RawBatch, RecordPlace, Window, can_copy};
 use contract::{Code, Failure, OnUnreadable};
 
-use self::group::Work;
+use self::group::ShareWork;
 
 pub(crate) use self::deal::{Dealt, deal};
 pub(crate) use self::notes::{Note, Notes};
@@ -49,7 +49,7 @@ pub(crate) struct Rules {
 /// When a batch cannot be read and the specification does not say to leave it out, or when a single record exceeds the
 /// limit.
 pub(crate) fn transform(share: &ReadBatch, rules: &Rules, skip: u64) -> Result<(Vec<Outgoing>, u64), Failure> {
-    let mut work = Work::new(share, rules, skip);
+    let mut work = ShareWork::new(share, rules, skip);
     for batch in share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
         work.add(batch)?;
     }

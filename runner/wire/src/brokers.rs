@@ -46,7 +46,7 @@ struct Kept {
 }
 
 /// A place for one connection, taken by whoever dials it.
-pub(crate) type Place = Arc<tokio::sync::Mutex<()>>;
+pub(crate) type DialLock = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Brokers {
@@ -57,7 +57,7 @@ pub(crate) struct Brokers {
     controller: Option<BrokerId>,
     cluster_id: Option<String>,
     connections: BTreeMap<(BrokerId, u32), Kept>,
-    places: HashMap<(BrokerId, u32), Place>,
+    places: HashMap<(BrokerId, u32), DialLock>,
     silent: HashMap<Address, (Instant, WireError)>,
     /// Addresses that let us in once.
     open: HashSet<Address>,
@@ -173,7 +173,7 @@ impl Brokers {
     }
 
     /// The place of one broker's lane.
-    pub(crate) fn place(&mut self, id: BrokerId, lane: u32) -> Place {
+    pub(crate) fn place(&mut self, id: BrokerId, lane: u32) -> DialLock {
         Arc::clone(self.places.entry((id, lane)).or_default())
     }
 

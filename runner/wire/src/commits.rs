@@ -19,6 +19,7 @@ use crate::brokers::CONTROL;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::groups::{GROUP, group_id};
+use crate::leaders::TopicPartition;
 use crate::metadata::topic_name;
 use crate::{Request, Retry, WireError, code};
 
@@ -40,9 +41,6 @@ pub struct OffsetCommit {
     /// The commit's metadata; share groups have none.
     pub metadata: Option<String>,
 }
-
-/// A topic and a partition.
-pub type Place = (String, i32);
 
 /// Offsets that the coordinator refused to commit or to delete, by their place in the list, each with what it said.
 pub type Refused = Vec<(usize, WireError)>;
@@ -67,7 +65,7 @@ impl Cluster {
     ///
     /// # Errors
     /// What the coordinator says of the group as a whole.
-    pub async fn delete_offsets(&self, id: &str, kind: &str, places: &[Place]) -> Result<Refused, WireError> {
+    pub async fn delete_offsets(&self, id: &str, kind: &str, places: &[TopicPartition]) -> Result<Refused, WireError> {
         self.of_group(id, places, async |connection, part| match kind {
             "share" => delete_of_share_group(connection, id, part).await,
             _ => delete(connection, id, part).await,
@@ -111,7 +109,7 @@ fn places(offsets: &[OffsetCommit]) -> impl Iterator<Item = (&str, i32)> {
     offsets.iter().map(|offset| (offset.topic.as_str(), offset.partition))
 }
 
-fn named(places: &[Place]) -> impl Iterator<Item = (&str, i32)> {
+fn named(places: &[TopicPartition]) -> impl Iterator<Item = (&str, i32)> {
     places.iter().map(|(topic, partition)| (topic.as_str(), *partition))
 }
 
@@ -160,8 +158,9 @@ async fn alter_share_group(connection: &Connection, id: &str, offsets: &[OffsetC
     sort_out(Request::AlterShareGroupOffsets, id, places(offsets), &codes.collect())
 }
 
-async fn delete(connection: &Connection, id: &str, places: &[Place]) -> Result<Refused, WireError> {
-    let partition = |(_, partition): &&Place| OffsetDeleteRequestPartition::default().with_partition_index(*partition);
+async fn delete(connection: &Connection, id: &str, places: &[TopicPartition]) -> Result<Refused, WireError> {
+    let partition =
+        |(_, partition): &&TopicPartition| OffsetDeleteRequestPartition::default().with_partition_index(*partition);
     let topics = by_topic(places, |(topic, _)| topic).into_iter().map(|(topic, list)| {
         let partitions = list.iter().map(partition).collect();
         OffsetDeleteRequestTopic::default().with_name(topic_name(topic)).with_partitions(partitions)
@@ -177,7 +176,11 @@ async fn delete(connection: &Connection, id: &str, places: &[Place]) -> Result<R
     sort_out(Request::OffsetDelete, id, named(places), &codes.collect())
 }
 
-async fn delete_of_share_group(connection: &Connection, id: &str, places: &[Place]) -> Result<Refused, WireError> {
+async fn delete_of_share_group(
+    connection: &Connection,
+    id: &str,
+    places: &[TopicPartition],
+) -> Result<Refused, WireError> {
     let topics = by_topic(places, |(topic, _)| topic).into_keys();
     let topic = |name| DeleteShareGroupOffsetsRequestTopic::default().with_topic_name(topic_name(name));
     let request =
@@ -207,7 +210,7 @@ fn sort_out<'a>(
     request: Request,
     id: &str,
     places: impl Iterator<Item = (&'a str, i32)>,
-    codes: &BTreeMap<Place, i16>,
+    codes: &BTreeMap<TopicPartition, i16>,
 ) -> Result<Refused, WireError> {
     let mut refused = Refused::new();
     for (place, (topic, partition)) in places.enumerate() {

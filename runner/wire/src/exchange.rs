@@ -40,7 +40,7 @@ pub(crate) struct Exchange {
 }
 
 /// What follows from what the server said.
-pub(crate) struct Step {
+pub(crate) struct Answered {
     pub(crate) exchange: Exchange,
     /// What to send.
     pub(crate) output: Vec<u8>,
@@ -63,7 +63,7 @@ impl Exchange {
     ///
     /// # Errors
     /// Why the login cannot go on, in words.
-    pub(crate) async fn step(mut self, input: Option<Bytes>) -> Result<Step, String> {
+    pub(crate) async fn step(mut self, input: Option<Bytes>) -> Result<Answered, String> {
         if let Some(input) = &input {
             self.check(input)?;
         }
@@ -87,14 +87,14 @@ impl Exchange {
         }
     }
 
-    fn advance(mut self, input: Option<&[u8]>) -> Result<Step, String> {
+    fn advance(mut self, input: Option<&[u8]>) -> Result<Answered, String> {
         let mut output = Vec::new();
         let state = self.session.step(input, &mut output).map_err(|error| {
             tracing::debug!(%error, "the login broke off");
             format!("its answers to {} do not fit user name and password; correct them", self.mechanism.name())
         })?;
         let is_last = !state.is_running();
-        Ok(Step { exchange: self, output, is_last })
+        Ok(Answered { exchange: self, output, is_last })
     }
 }
 

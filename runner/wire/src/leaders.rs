@@ -20,21 +20,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const UNKNOWN_FOR: Duration = Duration::from_millis(1500);
 
 /// A partition by topic name and number.
-pub type Key = (String, i32);
+pub type TopicPartition = (String, i32);
 
 /// Partitions by topic.
 pub(crate) type ByTopic = BTreeMap<String, Vec<i32>>;
 
 /// What one leader says of each partition that it was asked for.
-pub(crate) type Told<T> = Result<Vec<(Key, Result<T, WireError>)>, WireError>;
+pub(crate) type Told<T> = Result<Vec<(TopicPartition, Result<T, WireError>)>, WireError>;
 
 /// What the leaders said, and what could not be asked.
 #[derive(Debug)]
 pub struct Answers<T> {
     /// The answer of each partition whose leader gave one.
-    pub found: HashMap<Key, T>,
+    pub found: HashMap<TopicPartition, T>,
     /// Why each other partition has none.
-    pub missing: HashMap<Key, WireError>,
+    pub missing: HashMap<TopicPartition, WireError>,
 }
 
 impl<T> Answers<T> {
@@ -42,7 +42,7 @@ impl<T> Answers<T> {
     ///
     /// # Errors
     /// The error of a partition without an answer: one that stays before one that may pass.
-    pub fn complete(self) -> Result<HashMap<Key, T>, WireError> {
+    pub fn complete(self) -> Result<HashMap<TopicPartition, T>, WireError> {
         let rank = |error: &WireError| u8::from(matches!(error, WireError::Deadline { .. }));
         match self.missing.into_iter().min_by(|(a, x), (b, y)| (rank(x), a).cmp(&(rank(y), b))) {
             None => Ok(self.found),
@@ -68,9 +68,9 @@ struct Open<'a> {
     topics: Vec<Topic>,
     since: Instant,
     /// The last error of each partition that waits to be asked again.
-    waiting: HashMap<Key, Option<WireError>>,
+    waiting: HashMap<TopicPartition, Option<WireError>>,
     /// Partitions whose leader is being asked.
-    asked: HashSet<Key>,
+    asked: HashSet<TopicPartition>,
     /// Looks in a row that found a topic unknown.
     unknown: HashMap<String, u32>,
 }
@@ -82,7 +82,7 @@ struct Open<'a> {
 pub(crate) async fn ask_leaders<'a, T>(
     cluster: &'a Cluster,
     topics: &[Topic],
-    wanted: HashSet<Key>,
+    wanted: HashSet<TopicPartition>,
     question: Question,
     ask: impl Fn(BrokerId, ByTopic) -> BoxFuture<'a, Told<T>>,
 ) -> Result<Answers<T>, WireError> {
@@ -108,7 +108,7 @@ pub(crate) async fn ask_leaders<'a, T>(
                 }
             }
             for (leader, by_topic) in open.by_leader() {
-                let keys: Vec<Key> =
+                let keys: Vec<TopicPartition> =
                     by_topic.iter().flat_map(|(name, list)| list.iter().map(|p| (name.clone(), *p))).collect();
                 let told = ask(leader, by_topic);
                 asking.push(async move { (keys, told.await) });
@@ -135,7 +135,7 @@ pub(crate) async fn ask_leaders<'a, T>(
 
 impl Open<'_> {
     /// Sorts what one leader said.
-    fn take<T>(&mut self, keys: Vec<Key>, told: Told<T>, answers: &mut Answers<T>) -> Result<(), WireError> {
+    fn take<T>(&mut self, keys: Vec<TopicPartition>, told: Told<T>, answers: &mut Answers<T>) -> Result<(), WireError> {
         let told = match told {
             Ok(told) => told,
             Err(WireError::Stopped) => return Err(WireError::Stopped),
@@ -173,7 +173,7 @@ impl Open<'_> {
     }
 
     /// Looks where the waiting partitions are led now; those of topics that are gone wait no longer.
-    async fn look(&mut self, end: Instant, missing: &mut HashMap<Key, WireError>) -> Result<(), WireError> {
+    async fn look(&mut self, end: Instant, missing: &mut HashMap<TopicPartition, WireError>) -> Result<(), WireError> {
         let mut names: Vec<_> = self.waiting.keys().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names.dedup();
@@ -228,9 +228,9 @@ impl Open<'_> {
     }
 
     /// The time is up for what has no answer.
-    fn give_up(self, missing: &mut HashMap<Key, WireError>) {
+    fn give_up(self, missing: &mut HashMap<TopicPartition, WireError>) {
         let seconds = self.since.elapsed().as_secs();
-        let silent = |(name, partition): &Key| {
+        let silent = |(name, partition): &TopicPartition| {
             WireError::no_progress(format!("{name}/{partition}"), "its leader did not answer in time")
         };
         let asked = self.asked.into_iter().map(|key| (key, None));

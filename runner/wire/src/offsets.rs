@@ -10,7 +10,7 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderP
 use kafka_protocol::messages::{DescribeProducersRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
 
 use crate::cluster::Cluster;
-use crate::leaders::{Answers, ByTopic, Key, Question, Told, ask_leaders};
+use crate::leaders::{Answers, ByTopic, Question, Told, TopicPartition, ask_leaders};
 use crate::metadata::topic_name;
 use crate::{BrokerId, Request, Topic, WireError};
 
@@ -47,7 +47,7 @@ pub struct OpenTransaction {
 pub type EpochEnd = Option<(i32, i64)>;
 
 /// One offset of each partition.
-type Offsets = HashMap<Key, i64>;
+type Offsets = HashMap<TopicPartition, i64>;
 
 /// The replica id of clients (protocol guide, `ListOffsets`).
 const CONSUMER: i32 = -1;
@@ -86,7 +86,7 @@ impl Cluster {
         let timestamp = if at == OffsetAt::Start { -2 } else { -1 };
         let ask = |leader, partitions| {
             let told = self.offsets_of(leader, partitions, timestamp, isolation);
-            let is_there = |(key, offset): (Key, Result<Option<i64>, WireError>)| {
+            let is_there = |(key, offset): (TopicPartition, Result<Option<i64>, WireError>)| {
                 let subject = format!("{}/{}", key.0, key.1);
                 let missing = || WireError::Unanswered { request: Request::ListOffsets, subject };
                 (key, offset.and_then(|offset| offset.ok_or_else(missing)))
@@ -101,7 +101,11 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Self::offsets`].
-    pub async fn offsets_since(&self, topics: &[Topic], millis: i64) -> Result<HashMap<Key, Option<i64>>, WireError> {
+    pub async fn offsets_since(
+        &self,
+        topics: &[Topic],
+        millis: i64,
+    ) -> Result<HashMap<TopicPartition, Option<i64>>, WireError> {
         let question = strict(Request::ListOffsets, self.deadline());
         // A negative number asks for something else: the start, the end, the record with the latest time.
         let ask =
@@ -149,8 +153,8 @@ impl Cluster {
     pub async fn epoch_ends(
         &self,
         topics: &[Topic],
-        epochs: &HashMap<Key, i32>,
-    ) -> Result<HashMap<Key, EpochEnd>, WireError> {
+        epochs: &HashMap<TopicPartition, i32>,
+    ) -> Result<HashMap<TopicPartition, EpochEnd>, WireError> {
         self.ask_epochs(topics, epochs, strict(Request::OffsetForLeaderEpoch, self.deadline())).await?.complete()
     }
 
@@ -161,7 +165,7 @@ impl Cluster {
     pub async fn epoch_ends_within(
         &self,
         topics: &[Topic],
-        epochs: &HashMap<Key, i32>,
+        epochs: &HashMap<TopicPartition, i32>,
         patience: Duration,
     ) -> Result<Answers<EpochEnd>, WireError> {
         let question = patient(Request::OffsetForLeaderEpoch, patience.min(self.deadline()));
@@ -171,7 +175,7 @@ impl Cluster {
     async fn ask_epochs(
         &self,
         topics: &[Topic],
-        epochs: &HashMap<Key, i32>,
+        epochs: &HashMap<TopicPartition, i32>,
         question: Question,
     ) -> Result<Answers<EpochEnd>, WireError> {
         let epochs_of = |by_topic: &ByTopic| {
@@ -244,6 +248,6 @@ fn patient(request: Request, limit: Duration) -> Question {
     Question { request, limit, all_or_none: false }
 }
 
-fn keys(topics: &[Topic]) -> HashSet<Key> {
+fn keys(topics: &[Topic]) -> HashSet<TopicPartition> {
     topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.name.clone(), p.index))).collect()
 }

@@ -82,7 +82,7 @@ impl Replica {
         for _ in 0..10 {
             let metrics = Metrics::new();
             let looked = self.keeper.look(&self.client, &self.certificate, &metrics, &mut self.held);
-            if looked.await.unwrap() == Step::Keep {
+            if looked.await.unwrap() == Renewal::Keep {
                 return;
             }
         }

@@ -13,7 +13,7 @@ use crate::reason::GapReason;
 use crate::regain::{LogStart, LostRanges, Outcome, outcome};
 use crate::replaced::replaced;
 use crate::segment::{Footer, ShareRow};
-use crate::state::SetState;
+use crate::state::{SetState, TopicIdPartition};
 use crate::timeline::Timelines;
 use crate::writer_options::Moves;
 use crate::{ArchiveError, Fork, Gap, Layout, PartitionState, Store};
@@ -31,9 +31,6 @@ pub(crate) struct GivenUp {
     /// What follows for the partitions that they held rows of.
     pub(crate) moves: Moves,
 }
-
-/// A partition by topic id and number.
-type Key = (Uuid, i32);
 
 /// What is left of a partition.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,10 +59,10 @@ pub(super) async fn give_up(
     layout: &Layout,
     index: &Index,
     lost: &HashSet<u32>,
-    (ranges, starts, state): (&LostRanges, &BTreeMap<Key, LogStart>, &SetState),
+    (ranges, starts, state): (&LostRanges, &BTreeMap<TopicIdPartition, LogStart>, &SetState),
 ) -> Result<GivenUp, ArchiveError> {
     let timelines = Timelines::new(&index.forks);
-    let mut outcomes: BTreeMap<Key, Outcome> = BTreeMap::new();
+    let mut outcomes: BTreeMap<TopicIdPartition, Outcome> = BTreeMap::new();
     for (key, ranges) in ranges.iter() {
         let start = starts.get(&key).copied().unwrap_or(LogStart::Gone);
         outcomes.insert(key, outcome(ranges, |timeline| timelines.end_of(key.0, key.1, timeline), start));
@@ -105,7 +102,13 @@ pub(super) async fn give_up(
 }
 
 /// Adds what a claim says of one partition; `epoch` is the leader epoch of the last batch below its fork.
-fn say(moves: &mut Moves, (key, name): (Key, &str), mut row: PartitionState, outcome: &Outcome, epoch: Option<i32>) {
+fn say(
+    moves: &mut Moves,
+    (key, name): (TopicIdPartition, &str),
+    mut row: PartitionState,
+    outcome: &Outcome,
+    epoch: Option<i32>,
+) {
     let gap = |from, to, timeline| Gap {
         topic: key.0,
         name: name.to_owned(),
@@ -133,11 +136,11 @@ fn say(moves: &mut Moves, (key, name): (Key, &str), mut row: PartitionState, out
 async fn what_is_left(
     index: &Index,
     lost: &HashSet<u32>,
-    only: &HashSet<Key>,
+    only: &HashSet<TopicIdPartition>,
     timelines: &Timelines,
-    outcomes: &BTreeMap<Key, Outcome>,
-) -> Result<BTreeMap<Key, Left>, ArchiveError> {
-    let mut out: BTreeMap<Key, Left> = BTreeMap::new();
+    outcomes: &BTreeMap<TopicIdPartition, Outcome>,
+) -> Result<BTreeMap<TopicIdPartition, Left>, ArchiveError> {
+    let mut out: BTreeMap<TopicIdPartition, Left> = BTreeMap::new();
     let mut take = |topic: Uuid, row: &SegmentRow| {
         if lost.contains(&row.segment) {
             return;
@@ -162,18 +165,18 @@ async fn epochs(
     store: &Store,
     layout: &Layout,
     index: &Index,
-    left: &BTreeMap<Key, Left>,
-) -> Result<HashMap<Key, i32>, ArchiveError> {
-    let mut wanted: BTreeMap<u32, Vec<(Key, Before)>> = BTreeMap::new();
+    left: &BTreeMap<TopicIdPartition, Left>,
+) -> Result<HashMap<TopicIdPartition, i32>, ArchiveError> {
+    let mut wanted: BTreeMap<u32, Vec<(TopicIdPartition, Before)>> = BTreeMap::new();
     for (key, before) in left.iter().filter_map(|(key, left)| Some((*key, left.before?))) {
         wanted.entry(before.segment).or_default().push((key, before));
     }
-    let load = |(place, wanted): (u32, Vec<(Key, Before)>)| {
+    let load = |(place, wanted): (u32, Vec<(TopicIdPartition, Before)>)| {
         let (store, layout, segment) = (store.clone(), layout.clone(), index.segments.get(place as usize).cloned());
         async move {
             let stray = || ArchiveError::damaged(store.show(&layout.log()), format!("a row names segment {place}"));
             let footer = load_footer(&store, &layout, &segment.ok_or_else(stray)?).await?;
-            let epoch = |(key, before): (Key, Before)| Some((key, last_epoch(&footer, key, before)?));
+            let epoch = |(key, before): (TopicIdPartition, Before)| Some((key, last_epoch(&footer, key, before)?));
             Ok::<_, ArchiveError>(wanted.into_iter().filter_map(epoch).collect::<Vec<_>>())
         }
     };
@@ -181,7 +184,7 @@ async fn epochs(
     Ok(found.into_iter().flatten().collect())
 }
 
-fn last_epoch(footer: &Footer, key: Key, before: Before) -> Option<i32> {
+fn last_epoch(footer: &Footer, key: TopicIdPartition, before: Before) -> Option<i32> {
     let is_it = |share: &&ShareRow| {
         (share.partition, share.timeline) == (key.1, before.timeline)
             && share.first < before.end

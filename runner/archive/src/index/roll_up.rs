@@ -1,7 +1,7 @@
 //! Making roll-ups: those that are due, and again those that are missing.
 
 use super::Index;
-use crate::rollup::{Directory, FANOUT, Merge, Place, Run, Runs, build, run_of_entry};
+use crate::rollup::{Coverage, Directory, FANOUT, Merge, Run, Runs, build, run_of_entry};
 use crate::rollup_ref::RollupRef;
 use crate::{ArchiveError, Chain, Digest, Layout, Store};
 
@@ -43,7 +43,7 @@ async fn roll_up_at(
         let from = last + 1 - span;
         let (runs, previous) = sources(store, layout, level, from, last, newest).await?;
         let earlier = earlier(store, layout, previous.as_ref()).await;
-        let place = Place { level, from, to: last, last: digest.clone(), previous, earlier, first_release: false };
+        let place = Coverage { level, from, to: last, last: digest.clone(), previous, earlier, first_release: false };
         newest = Some(build(store, store, layout, place, Runs::new(runs)).await?);
     }
     Ok(newest)
@@ -105,7 +105,7 @@ pub(crate) async fn restore_rollup(store: &Store, layout: &Layout, rollup: &Roll
         let scratch = super::scratch();
         let (last, previous) = (last.clone(), previous.clone());
         let (level, from, to) = (rollup.level, rollup.from, rollup.to);
-        let place = Place { level, from, to, last, previous, earlier, first_release };
+        let place = Coverage { level, from, to, last, previous, earlier, first_release };
         let made = build(store, &scratch, layout, place, Runs::new(runs.clone())).await?;
         if made == *rollup {
             let key = layout.rollup(level, from, to);
@@ -128,7 +128,7 @@ pub(crate) async fn says_the_same(
     runs: Vec<Run>,
 ) -> Result<bool, ArchiveError> {
     let scratch = super::scratch();
-    let place = Place {
+    let place = Coverage {
         level: rollup.level,
         from: rollup.from,
         to: rollup.to,

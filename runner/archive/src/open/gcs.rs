@@ -14,20 +14,20 @@ use super::{Paths, install_tls};
 use crate::ArchiveError;
 
 /// What names a store.
-pub(super) struct Place<'a> {
+pub(super) struct GcsBucket<'a> {
     pub(super) bucket: &'a str,
     pub(super) endpoint: Option<&'a str>,
     pub(super) allow_http: bool,
 }
 
 pub(super) fn open(
-    place: &Place<'_>,
+    place: &GcsBucket<'_>,
     credentials: Option<&GcsCredentials>,
     paths: &Paths,
     breaker: &Breaker,
     way: &Way,
 ) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
-    let Place { bucket, endpoint, allow_http } = *place;
+    let GcsBucket { bucket, endpoint, allow_http } = *place;
     install_tls();
     let builder =
         if credentials.is_some() { GoogleCloudStorageBuilder::new() } else { GoogleCloudStorageBuilder::from_env() };

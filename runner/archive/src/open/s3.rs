@@ -14,7 +14,7 @@ use super::{Paths, install_tls};
 use crate::ArchiveError;
 
 /// What names an S3 store.
-pub(super) struct Place<'a> {
+pub(super) struct S3Bucket<'a> {
     pub(super) bucket: &'a str,
     pub(super) region: &'a str,
     pub(super) address: BucketAddress,
@@ -22,7 +22,7 @@ pub(super) struct Place<'a> {
 }
 
 pub(super) fn open(
-    place: &Place<'_>,
+    place: &S3Bucket<'_>,
     credentials: Option<&S3Credentials>,
     paths: &Paths,
     breaker: &Breaker,

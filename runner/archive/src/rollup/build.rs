@@ -192,7 +192,7 @@ impl Merge {
 
 /// Where a roll-up stands in the log.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Coverage {
     pub(crate) level: u32,
     pub(crate) from: u64,
     pub(crate) to: u64,
@@ -209,10 +209,10 @@ pub(crate) async fn build(
     store: &Store,
     target: &Store,
     layout: &Layout,
-    place: Place,
+    place: Coverage,
     runs: Runs,
 ) -> Result<RollupRef, ArchiveError> {
-    let Place { level, from, to, last, previous, earlier, first_release } = place;
+    let Coverage { level, from, to, last, previous, earlier, first_release } = place;
     let key = layout.rollup(level, from, to);
     let mut out = Output::new(target, &key);
     out.write(MAGIC).await?;

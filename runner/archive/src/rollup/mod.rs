@@ -17,7 +17,7 @@ use crate::rollup_ref::RollupRef;
 use crate::segment::TopicRow;
 use crate::{ArchiveError, Digest, Layout, Store};
 
-pub(crate) use build::{Merge, Place, Run, Runs, build, run_of_entry};
+pub(crate) use build::{Coverage, Merge, Run, Runs, build, run_of_entry};
 pub(crate) use rows::RowReader;
 pub use sealed::SealedPoint;
 

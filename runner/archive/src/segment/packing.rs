@@ -25,12 +25,12 @@ pub(crate) enum Packed {
 }
 
 #[derive(Debug)]
-enum Step {
+enum InOrder {
     Block(oneshot::Receiver<Answer>),
     End(Vec<AbortedRange>),
 }
 
-struct Work {
+struct Unpacked {
     batches: Vec<PendingBatch>,
     done: oneshot::Sender<Answer>,
 }
@@ -42,8 +42,8 @@ pub(crate) struct Packing {
     level: i32,
     /// 0: there are none, and blocks are packed where they are added.
     workers: usize,
-    work: Option<mpsc::Sender<Work>>,
-    steps: VecDeque<Step>,
+    work: Option<mpsc::Sender<Unpacked>>,
+    steps: VecDeque<InOrder>,
 }
 
 impl Packing {
@@ -77,11 +77,11 @@ impl Packing {
         let (groups, aborted) = arena.into_groups();
         for batches in groups {
             let (done, answer) = oneshot::channel();
-            self.steps.push_back(Step::Block(answer));
+            self.steps.push_back(InOrder::Block(answer));
             // Where no thread is left to take it, its answer never comes, which `next` says.
-            drop(work.send(Work { batches, done }));
+            drop(work.send(Unpacked { batches, done }));
         }
-        self.steps.push_back(Step::End(aborted));
+        self.steps.push_back(InOrder::End(aborted));
         Ok(())
     }
 
@@ -91,17 +91,17 @@ impl Packing {
         for batches in groups {
             let (done, answer) = oneshot::channel();
             drop(done.send(packer.pack(&batches)));
-            self.steps.push_back(Step::Block(answer));
+            self.steps.push_back(InOrder::Block(answer));
         }
-        self.steps.push_back(Step::End(aborted));
+        self.steps.push_back(InOrder::End(aborted));
     }
 
     /// The next block or end; `None` when nothing was added that was not taken.
     pub(crate) async fn next(&mut self) -> Result<Option<Packed>, ArchiveError> {
         let packed = match self.steps.front_mut() {
             None => return Ok(None),
-            Some(Step::End(aborted)) => Packed::End(std::mem::take(aborted)),
-            Some(Step::Block(answer)) => {
+            Some(InOrder::End(aborted)) => Packed::End(std::mem::take(aborted)),
+            Some(InOrder::Block(answer)) => {
                 let answer = answer.await.map_err(|error| ArchiveError::thread("ended", error))?;
                 Packed::Block(answer.map_err(|source| ArchiveError::Batch { key: "block".into(), source })?)
             }
@@ -112,7 +112,7 @@ impl Packing {
 }
 
 /// Starts threads that end when the sender is dropped.
-fn start(codec: Codec, level: i32, workers: usize) -> std::io::Result<mpsc::Sender<Work>> {
+fn start(codec: Codec, level: i32, workers: usize) -> std::io::Result<mpsc::Sender<Unpacked>> {
     let (work, queue) = mpsc::channel();
     let queue = Arc::new(Mutex::new(queue));
     for _ in 0..workers {
@@ -123,9 +123,9 @@ fn start(codec: Codec, level: i32, workers: usize) -> std::io::Result<mpsc::Send
 }
 
 /// Packs what comes, until nothing can come any more.
-fn pack(mut packer: Packer, queue: &Mutex<mpsc::Receiver<Work>>) {
+fn pack(mut packer: Packer, queue: &Mutex<mpsc::Receiver<Unpacked>>) {
     let next = || queue.lock().ok()?.recv().ok();
-    while let Some(Work { batches, done }) = next() {
+    while let Some(Unpacked { batches, done }) = next() {
         let answer = packer.pack(&batches);
         drop(batches);
         // A writer that ended takes no answers.

@@ -1,5 +1,6 @@
 //! What a collection does about partitions in trouble, and about quotas: who is told, and what ends it.
 
+use archive::TopicIdPartition;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use uuid::Uuid;
 use super::Collector;
 use crate::backup::health::Verdict;
 use crate::backup::moment::{PATIENCE, missing};
-use crate::backup::positions::Key;
 use crate::backup::reader::Trouble;
 
 impl Collector {
@@ -37,7 +37,7 @@ impl Collector {
     }
 
     /// The point is made without what these partitions lack, unless the specification says that the run fails then.
-    pub(super) fn give_up(&mut self, lost: Vec<(Key, Trouble)>) -> Option<Failure> {
+    pub(super) fn give_up(&mut self, lost: Vec<(TopicIdPartition, Trouble)>) -> Option<Failure> {
         if let Some((key, trouble)) = lost.first().filter(|_| self.gap_is_failure) {
             let text = format!(
                 "{} of {} partitions cannot be read, and backup.onGap is fail; {}/{}: {}",
@@ -91,7 +91,7 @@ impl Collector {
     }
 
     /// People are told of partitions that have been failing for a while, once.
-    pub(super) fn troubled(&mut self, troubled: Vec<(Key, Trouble)>) {
+    pub(super) fn troubled(&mut self, troubled: Vec<(TopicIdPartition, Trouble)>) {
         let mut new = Vec::new();
         for (key, trouble) in troubled {
             let lasts = trouble.hopeless || trouble.failing >= PATIENCE;
@@ -111,7 +111,7 @@ impl Collector {
         }
     }
 
-    pub(super) fn recovered(&mut self, keys: &[Key]) {
+    pub(super) fn recovered(&mut self, keys: &[TopicIdPartition]) {
         let mut again = Vec::new();
         for key in keys {
             let forbidden = |trouble: &Trouble| trouble.failure.code == Code::NotAuthorized;

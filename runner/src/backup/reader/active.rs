@@ -1,5 +1,6 @@
 //! A partition on its way: where it is, who is asked, and what troubles it.
 
+use archive::TopicIdPartition;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 use wire::{BrokerId, FetchSpot};
 
 use super::pacing::Pacing;
-use crate::backup::positions::{Key, LogEnds};
+use crate::backup::positions::LogEnds;
 use crate::backup::source::Cursor;
 
 /// Most bytes of one partition in an answer.
@@ -66,7 +67,7 @@ impl Active {
         }
     }
 
-    pub(crate) fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> TopicIdPartition {
         (self.cursor.topic_id, self.cursor.partition)
     }
 

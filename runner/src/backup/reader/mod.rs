@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Gap, HeldBack, PendingBatch};
+use archive::{Gap, HeldBack, PendingBatch, TopicIdPartition};
 use batch::Decompressor;
 use contract::{Code, Failure};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -30,7 +30,7 @@ use active::PARTITION;
 use answer::Round;
 pub(crate) use pacing::Trouble;
 
-use super::positions::{Key, LogEnds};
+use super::positions::LogEnds;
 use crate::limiter::Limiter;
 
 /// Partitions named in one request.
@@ -61,19 +61,19 @@ pub(crate) enum Chunk {
         converted: Option<Arc<str>>,
     },
     /// The source has no batch before this offset.
-    Skipped { key: Key, to: i64, epoch: i32 },
+    Skipped { key: TopicIdPartition, to: i64, epoch: i32 },
     /// The log's ends, of a partition that brought nothing.
-    Ends { key: Key, ends: LogEnds },
+    Ends { key: TopicIdPartition, ends: LogEnds },
     /// The source lost offsets.
     Gap(Gap),
     /// Open transactions keep a partition from its target.
     HeldBack(HeldBack),
     /// A partition is read as far as it shall be.
-    Done(Key),
+    Done(TopicIdPartition),
     /// Partitions cannot go on for now.
-    Troubled(Vec<(Key, Trouble)>),
+    Troubled(Vec<(TopicIdPartition, Trouble)>),
     /// Partitions go on again.
-    Recovered(Vec<Key>),
+    Recovered(Vec<TopicIdPartition>),
     /// No broker tells where partitions are led, or (`None`) one does again.
     ClusterAway(Option<Failure>),
     /// In words, for people.
@@ -124,8 +124,8 @@ pub(crate) struct Reader {
     /// Bytes of an answer at most: less under a quota, which empties an answer that is larger than what it lets through.
     portion: i32,
     /// What the next messages to the collector say of partitions in trouble.
-    troubled: Vec<(Key, Trouble)>,
-    recovered: Vec<Key>,
+    troubled: Vec<(TopicIdPartition, Trouble)>,
+    recovered: Vec<TopicIdPartition>,
 }
 
 impl Reader {

@@ -1,6 +1,7 @@
 //! The room: partitions that nobody can be asked about for now. It asks the cluster where they are led, and sends each on to
 //! the reader of its leader. It is the only place of a collection that asks.
 
+use archive::TopicIdPartition;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -12,7 +13,6 @@ use wire::{BrokerId, Isolation, OffsetAt, Request, Retry, Topic, WireError, code
 use super::active::{Active, NOBODY};
 use super::pacing::Pacing;
 use super::{Chunk, Shared, Trouble};
-use crate::backup::positions::Key;
 use crate::backup::source::{Cursor, Unplanned, ends_all};
 use crate::backup::stale::{BEHIND, behind, is_behind, take_from_another};
 
@@ -222,12 +222,12 @@ impl Room {
         self.tell(all.collect()).await
     }
 
-    async fn tell(&self, troubled: Vec<(Key, Trouble)>) -> Result<(), Failure> {
+    async fn tell(&self, troubled: Vec<(TopicIdPartition, Trouble)>) -> Result<(), Failure> {
         if troubled.is_empty() { Ok(()) } else { self.shared.tell(Chunk::Troubled(troubled)).await }
     }
 }
 
-fn trouble(key: Key, pacing: &Pacing) -> Option<(Key, Trouble)> {
+fn trouble(key: TopicIdPartition, pacing: &Pacing) -> Option<(TopicIdPartition, Trouble)> {
     pacing.trouble().map(|trouble| (key, trouble.clone()))
 }
 

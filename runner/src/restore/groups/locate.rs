@@ -1,5 +1,6 @@
 //! The committed offsets of groups as the target has to have them.
 
+use archive::TopicIdPartition;
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::{Code, ConfigLine, Failure, GroupLine, GroupOutcome, OffsetLine, SourceOffset};
@@ -10,7 +11,7 @@ use super::meet::{Meeting, Source};
 use crate::offsets::commit::GroupWork;
 use crate::restore::Restore;
 use crate::restore::plan::{RestorePlan, TopicPlan};
-use crate::restore::standing::{Key, Standings, standings};
+use crate::restore::standing::{Standings, standings};
 
 /// Where each group has to stand in the target, from what is restored there.
 ///
@@ -38,7 +39,7 @@ async fn meetings(
         }
     }
     // Whole topics go by the index, all of them in one walk.
-    let mut of_index: BTreeMap<Key, BTreeSet<i64>> = BTreeMap::new();
+    let mut of_index: BTreeMap<TopicIdPartition, BTreeSet<i64>> = BTreeMap::new();
     for (topic, asked) in plan.topics.iter().zip(&asked).filter(|(topic, asked)| !asked.is_empty() && !is_dealt(topic))
     {
         for partition in &topic.partitions {

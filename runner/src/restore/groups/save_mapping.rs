@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use archive::{LongDocument, Point, SegmentRow, Wanted};
+use archive::{LongDocument, Point, SegmentRow, TopicIdPartition, Wanted};
 use batch::{Decompressor, RawBatch, Window};
 use contract::{Code, Failure, OnUnreadable};
 
@@ -18,7 +18,6 @@ use crate::offsets::mapping::{Entry, FORM, MappedGroup, MappedOffset, Run};
 use crate::restore::Restore;
 use crate::restore::each_record::each_place;
 use crate::restore::plan::{RestorePlan, TopicPlan};
-use crate::restore::standing::Key;
 use crate::restore::state::RestoreState;
 
 /// Text that is kept until it goes out.
@@ -120,7 +119,7 @@ struct Single<'a> {
 }
 
 impl Single<'_> {
-    fn key(&self) -> Key {
+    fn key(&self) -> TopicIdPartition {
         (self.topic.source_id, self.source)
     }
 
@@ -221,13 +220,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn by_index(&self, singles: &[Single<'_>]) -> Result<HashMap<Key, Indexed>, Failure> {
+    async fn by_index(&self, singles: &[Single<'_>]) -> Result<HashMap<TopicIdPartition, Indexed>, Failure> {
         if !self.is_whole {
             return Ok(HashMap::new());
         }
         let timelines = self.plan.timelines();
-        let only: HashSet<Key> = singles.iter().map(Single::key).collect();
-        let mut found: HashMap<Key, Indexed> =
+        let only: HashSet<TopicIdPartition> = singles.iter().map(Single::key).collect();
+        let mut found: HashMap<TopicIdPartition, Indexed> =
             only.iter().map(|key| (*key, Indexed { exact: Some(Vec::new()) })).collect();
         let mut take = |topic, row: &SegmentRow| {
             if let Some(found) = found.get_mut(&(topic, row.partition)) {

@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use archive::{Point, ReadBatch, Wanted};
+use archive::{Point, ReadBatch, TopicIdPartition, Wanted};
 use batch::Decompressor;
 use contract::{Code, Failure, OnUnreadable};
 
-use super::Key;
 use crate::restore::each_record::each_record;
 use crate::restore::named::Named;
 use crate::restore::plan::RestorePlan;
@@ -21,11 +20,13 @@ use crate::restore::tails::Tail;
 pub(super) async fn proven(
     point: &Point,
     plan: &RestorePlan,
-    begun: &BTreeMap<Key, (usize, &Tail)>,
-) -> Result<BTreeMap<Key, (i64, u64)>, Failure> {
+    begun: &BTreeMap<TopicIdPartition, (usize, &Tail)>,
+) -> Result<BTreeMap<TopicIdPartition, (i64, u64)>, Failure> {
     let named = begun.iter().filter(|_| plan.offset_headers);
-    let walk = |(key, (_, tail)): (&Key, &(usize, &Tail))| Some((*key, Walk::new(tail.named.clone()?, tail.done)));
-    let mut walks: BTreeMap<Key, Walk> = named.filter_map(walk).collect();
+    let walk = |(key, (_, tail)): (&TopicIdPartition, &(usize, &Tail))| {
+        Some((*key, Walk::new(tail.named.clone()?, tail.done)))
+    };
+    let mut walks: BTreeMap<TopicIdPartition, Walk> = named.filter_map(walk).collect();
     if walks.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -41,7 +42,7 @@ pub(super) async fn proven(
             walk.take(&share, plan, &mut decompressor)?;
         }
     }
-    let proved = |(key, walk): (Key, Walk)| walk.before().map(|before| (key, (walk.named.offset, before)));
+    let proved = |(key, walk): (TopicIdPartition, Walk)| walk.before().map(|before| (key, (walk.named.offset, before)));
     Ok(walks.into_iter().filter_map(proved).collect())
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use archive::{Point, SegmentRow, Timelines, Wanted};
+use archive::{Point, SegmentRow, Timelines, TopicIdPartition, Wanted};
 use batch::{BatchError, Decompressor, RawBatch, RecordPlace, Window, places};
 use contract::{Code, Failure, OnUnreadable};
 use uuid::Uuid;
@@ -14,8 +14,6 @@ use crate::restore::part::Part;
 
 /// Bytes of cut rows that are read to count them; above it their records count as "at most".
 const READ_AT_MOST: u64 = 512 << 20;
-
-type Place = (Uuid, i32);
 
 /// What is read of one source partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +39,7 @@ struct Cut {
 /// Sums by source partition, and how many committed records there are without the window.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
-    pub(super) of: HashMap<Place, Sum>,
+    pub(super) of: HashMap<TopicIdPartition, Sum>,
     pub(super) without_window: u64,
 }
 
@@ -50,7 +48,7 @@ pub(super) struct Sums {
 struct Rows {
     sums: Sums,
     /// Rows that are read in part; the sums lack their records.
-    cuts: HashMap<Place, Vec<Cut>>,
+    cuts: HashMap<TopicIdPartition, Vec<Cut>>,
     /// Their bytes.
     to_read: u64,
 }
@@ -87,7 +85,7 @@ pub(crate) async fn retained(point: &Point, plan: &RestorePlan) -> Result<HashMa
 /// When something of the archive is missing or damaged.
 pub(super) async fn count(
     point: &Point,
-    places: HashSet<Place>,
+    places: HashSet<TopicIdPartition>,
     timelines: &Timelines,
     window: Window,
     on_unreadable: OnUnreadable,
@@ -108,7 +106,12 @@ pub(super) async fn count(
 }
 
 /// Walks over the rows of these partitions.
-async fn rows(point: &Point, places: &HashSet<Place>, timelines: &Timelines, window: Window) -> Result<Rows, Failure> {
+async fn rows(
+    point: &Point,
+    places: &HashSet<TopicIdPartition>,
+    timelines: &Timelines,
+    window: Window,
+) -> Result<Rows, Failure> {
     let mut found = Rows::default();
     let Rows { sums, cuts, to_read } = &mut found;
     let mut take = |topic: Uuid, row: &SegmentRow| {
@@ -152,11 +155,11 @@ async fn rows(point: &Point, places: &HashSet<Place>, timelines: &Timelines, win
 /// out.
 async fn read(
     point: &Point,
-    cuts: &HashMap<Place, Vec<Cut>>,
+    cuts: &HashMap<TopicIdPartition, Vec<Cut>>,
     timelines: &Timelines,
     window: Window,
     on_unreadable: OnUnreadable,
-) -> Result<HashMap<Place, u64>, Failure> {
+) -> Result<HashMap<TopicIdPartition, u64>, Failure> {
     let mut out = HashMap::new();
     if cuts.is_empty() {
         return Ok(out);

@@ -37,8 +37,8 @@ enum Ended {
     Dense,
 }
 
-/// Work on one share.
-pub(super) struct Work<'a> {
+/// ShareWork on one share.
+pub(super) struct ShareWork<'a> {
     rules: &'a Rules,
     partition: i32,
     offsets: Range<i64>,
@@ -51,7 +51,7 @@ pub(super) struct Work<'a> {
     out: Vec<Outgoing>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ShareWork<'a> {
     pub(super) fn new(share: &ReadBatch, rules: &'a Rules, skip: u64) -> Self {
         Self {
             rules,
