@@ -1,6 +1,6 @@
 //! What happens to the cluster, one act after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub(super) struct Acts {
     replaced: Vec<usize>,
     nodes: usize,
     quota: bool,
+    /// Names of which a topic was compacted.
+    cleaned: BTreeSet<String>,
     done: BTreeMap<&'static str, u32>,
 }
 
@@ -55,6 +57,7 @@ impl Acts {
             replaced: Vec::new(),
             nodes: 4,
             quota: false,
+            cleaned: BTreeSet::new(),
             done: BTreeMap::new(),
         }
     }
@@ -206,7 +209,11 @@ impl Acts {
         let compact = [("cleanup.policy", "compact"), ("segment.ms", "5000"), ("min.cleanable.dirty.ratio", "0.1")];
         load::create(&source.bootstrap(), &name, partitions, 3, if compacted { &compact } else { &[] });
         let incarnation = self.shared.number();
-        self.shared.topics().insert(name, Topic { partitions, incarnation, compacted });
+        if compacted {
+            self.cleaned.insert(name.clone());
+        }
+        let cleaned = self.cleaned.contains(&name);
+        self.shared.topics().insert(name, Topic { partitions, incarnation, compacted, cleaned });
     }
 
     fn make(&mut self, source: &Kafka) -> Option<&'static str> {

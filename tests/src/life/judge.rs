@@ -64,6 +64,10 @@ fn compare(topic: &Topic, there: &[Seen], back: &[Seen], rolled_back: impl Fn(u6
     }
     let start = there.first().map_or(i64::MAX, |seen| seen.offset);
     let source: BTreeMap<i64, Seen> = there.iter().map(|seen| (seen.offset, seen.content())).collect();
+    // What the source's cleaner removed has a newer record of its key there.
+    let newest_there: BTreeMap<_, _> = there.iter().map(|seen| (seen.key.as_ref(), seen.offset)).collect();
+    let was_cleaned =
+        |seen: &Seen| topic.cleaned && newest_there.get(&seen.key.as_ref()).is_some_and(|newest| *newest > seen.offset);
     let mut strange = Vec::new();
     for seen in back {
         let text = String::from_utf8_lossy(seen.value.as_deref().unwrap_or_default()).into_owned();
@@ -77,7 +81,7 @@ fn compare(topic: &Topic, there: &[Seen], back: &[Seen], rolled_back: impl Fn(u6
             continue;
         } else if incarnation != Some(topic.incarnation) {
             "is a record of another topic"
-        } else if seen.offset > start && !topic.compacted && !source.contains_key(&seen.offset) {
+        } else if seen.offset > start && !source.contains_key(&seen.offset) && !was_cleaned(seen) {
             "is not in the source"
         } else {
             continue;
@@ -102,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_found() {
-        let topic = Topic { partitions: 1, incarnation: 4, compacted: false };
+        let topic = Topic { partitions: 1, incarnation: 4, compacted: false, cleaned: false };
         let source = [seen(5, "4 - 15"), seen(6, "4 7 16"), seen(8, "4 - 18")];
         let judge = |back: &[Seen]| compare(&topic, &source, back, |transaction| transaction == 9).join("; ");
         // What was deleted from the source is kept.
@@ -114,6 +118,12 @@ mod tests {
         assert!(judge(&[&[seen(3, "2 - 13")], &all[..]].concat()).contains("of another topic"));
         assert!(judge(&[&[seen(3, "4 9 13")], &all[..]].concat()).contains("was rolled back"));
         assert!(judge(&[&all[..3], &[seen(7, "4 - 17")], &all[3..]].concat()).contains("not in the source"));
+        // What the source's cleaner removed has a newer record of its key in the source.
+        let topic = Topic { cleaned: true, ..topic };
+        let judge = |back: &[Seen]| compare(&topic, &source, back, |_| false).join("; ");
+        assert_eq!(judge(&[&all[..3], &[seen(7, "4 - 17")], &all[3..]].concat()), "");
+        let other = Seen { key: Some("k".into()), ..seen(7, "4 - 17") };
+        assert!(judge(&[&all[..3], &[other], &all[3..]].concat()).contains("not in the source"));
         // What the target compacted is there by its key's newest record.
         let topic = Topic { compacted: true, ..topic };
         let judge = |back: &[Seen]| compare(&topic, &source, back, |_| false).join("; ");

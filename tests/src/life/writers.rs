@@ -20,6 +20,9 @@ pub(super) struct Topic {
     /// Another number for each topic that was ever created.
     pub(super) incarnation: u64,
     pub(super) compacted: bool,
+    /// Whether a topic of this name was compacted once. Brokers may go on cleaning the logs of the name with the configs of the topic
+    /// that is gone (seen with 4.3.1: partitions of a topic without such a config in `cleaner-offset-checkpoint`).
+    pub(super) cleaned: bool,
 }
 
 /// What writers, acts and the judge know together.
