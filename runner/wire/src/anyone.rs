@@ -17,6 +17,8 @@ use crate::{Retry, WireError};
 
 /// Brokers that are asked the same at once.
 const MOST: usize = 3;
+/// How long another broker is dialled while one that was asked before lives.
+const DETOUR: Duration = Duration::from_secs(1);
 
 impl Cluster {
     /// A control connection to any broker.
@@ -24,13 +26,15 @@ impl Cluster {
         Ok(self.control_of_another(&HashSet::new()).await?.1)
     }
 
-    /// A control connection, to a broker that is not in `avoid` where there is one: a living one, else a new one to
-    /// whichever answers first.
+    /// A control connection, to a broker that is neither in `avoid` nor doubted where there is one: a living one, else a new one to
+    /// whichever answers first. While another one lives and answers, nobody is dialled for long.
     pub(crate) async fn control_of_another(
         &self,
         avoid: &HashSet<BrokerId>,
     ) -> Result<(BrokerId, Arc<Connection>), WireError> {
         let good = |found: &(BrokerId, Arc<Connection>)| !found.1.is_stuck();
+        let avoid = self.brokers().last_choice(avoid);
+        let avoid = &avoid;
         if let Some(found) = self.brokers().control(avoid).filter(good) {
             return Ok(found);
         }
@@ -40,7 +44,12 @@ impl Cluster {
             if let Some(found) = self.brokers().control(avoid).filter(good) {
                 return Ok(found);
             }
-            let dialled = self.race(self.candidates(avoid), CONTROL, None).await;
+            let race = self.race(self.candidates(avoid), CONTROL, None);
+            let living = self.brokers().control(&HashSet::new()).filter(good);
+            let dialled = match living {
+                Some(living) => tokio::time::timeout(DETOUR, race).await.unwrap_or(Ok(living)),
+                None => race.await,
+            };
             // Nobody else answers: better one that was asked before, or is slow, than none.
             dialled.or_else(|error| self.brokers().control(&HashSet::new()).ok_or(error))
         };
@@ -89,6 +98,7 @@ impl Cluster {
                 }
             }
             let answer = ask(Arc::clone(&connection)).await?;
+            self.brokers().answered(broker);
             Ok(Some((connection, answer)))
         };
         let (mut running, mut started, mut last) = (FuturesUnordered::new(), 0, None);

@@ -63,6 +63,10 @@ pub(crate) struct Brokers {
     open: HashSet<Address>,
     /// What the certificates say that were shown there, the newest of each address.
     certificates: HashMap<Address, About>,
+    /// Who answered the last question that every broker answers.
+    told_by: Option<BrokerId>,
+    /// Brokers whose answers led to the wrong place: the others are asked before them.
+    doubted: HashSet<BrokerId>,
 }
 
 impl Brokers {
@@ -94,6 +98,7 @@ impl Brokers {
         });
         self.places.retain(|(id, _), _| is_there(*id));
         self.silent.retain(|_, (since, _)| since.elapsed() < SILENT);
+        self.doubted.retain(|id| is_there(*id));
     }
 
     /// A coordinator's address, for as long as Metadata does not name it.
@@ -137,6 +142,26 @@ impl Brokers {
         let control = self.connections.iter().filter(|((id, lane), _)| *lane == CONTROL && !avoid.contains(id));
         let best = control.min_by_key(|(_, kept)| (kept.connection.is_stuck(), kept.connection.muted_until()));
         best.map(|((id, _), kept)| (*id, Arc::clone(&kept.connection)))
+    }
+
+    /// This broker answered a question that every broker answers.
+    pub(crate) fn answered(&mut self, id: BrokerId) {
+        self.told_by = Some(id);
+    }
+
+    /// Where the last such answer led, the work could not be done: its broker may be behind. Once every broker is doubted, the turn
+    /// begins again.
+    pub(crate) fn doubt(&mut self) {
+        let Some(id) = self.told_by.take() else { return };
+        self.doubted.insert(id);
+        if self.listed.keys().all(|id| self.doubted.contains(id)) {
+            self.doubted = HashSet::from([id]);
+        }
+    }
+
+    /// Brokers to ask only when no other one answers.
+    pub(crate) fn last_choice(&self, asked: &HashSet<BrokerId>) -> HashSet<BrokerId> {
+        asked.union(&self.doubted).copied().collect()
     }
 
     /// Whether this address let us in once.

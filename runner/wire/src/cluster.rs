@@ -312,7 +312,8 @@ impl Cluster {
         connection.call(request, extra).await
     }
 
-    /// Runs `work` until it succeeds, fails for good, or the deadline passes; refreshes brokers in between.
+    /// Runs `work` until it succeeds, fails for good, or the deadline passes; in between, another broker is asked who is there, and
+    /// where the next attempt must go.
     ///
     /// # Errors
     /// The error that ended it.
@@ -336,6 +337,7 @@ impl Cluster {
                 Err(error) => error,
             };
             if backoff.wait(error).await? == Retry::Refresh {
+                self.brokers().doubt();
                 // A failed refresh shows again at the next attempt.
                 drop(self.look(Some(&[]), &mut HashSet::new()).await);
             }

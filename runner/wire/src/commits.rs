@@ -15,7 +15,6 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use crate::brokers::CONTROL;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::groups::{GROUP, group_id};
@@ -25,6 +24,9 @@ use crate::{Request, Retry, WireError, code};
 
 /// Most partitions of one request: brokers bound the bytes of what they append to the offsets topic at once.
 const AT_ONCE: usize = 2_000;
+/// Connections to one coordinator, and the number of the first: none is one of control or of data.
+const LANES: u32 = 4;
+const FIRST_LANE: u32 = 1 << 16;
 /// No leader epoch. That of a source means nothing in another log: a consumer whose committed epoch is above the log's
 /// looks for a newer leader for ever and reads nothing (measured with Kafka 4.3.1; KIP-320, KIP-1279).
 const NO_EPOCH: i32 = -1;
@@ -84,12 +86,19 @@ impl Cluster {
         for (number, part) in list.chunks(AT_ONCE).enumerate() {
             let asked = self.retrying(async || {
                 let broker = self.coordinator(id, GROUP).await?;
-                ask(&*self.broker(broker, CONTROL, None).await?, part).await
+                ask(&*self.broker(broker, lane_of(id), None).await?, part).await
             });
             refused.extend(asked.await?.into_iter().map(|(place, error)| (number * AT_ONCE + place, error)));
         }
         Ok(refused)
     }
+}
+
+/// The connection on which a group is changed. A broker answers what comes on one connection one after the other, and a commit
+/// waits for its replicas: groups that share a coordinator do not wait for each other, nor does anybody else.
+fn lane_of(id: &str) -> u32 {
+    let sum = id.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    FIRST_LANE + sum % LANES
 }
 
 fn subject(id: &str) -> String {

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::{
     DescribeShareGroupOffsetsRequest, GroupId, ListGroupsRequest, MetadataRequest, OffsetFetchRequest,
 };
@@ -250,6 +251,30 @@ fn subject(id: &str) -> String {
     format!("offsets of group {id:?}")
 }
 
+/// The positions in the topics of an answer. Those of old and new answers have the same fields, but are two types.
+macro_rules! positions {
+    ($id:expr, $topics:expr) => {{
+        let mut out = Vec::new();
+        for topic in $topics {
+            for p in topic.partitions {
+                if p.error_code != 0 {
+                    return Err(WireError::broker(Request::OffsetFetch, subject($id), p.error_code));
+                }
+                if p.committed_offset >= 0 {
+                    out.push(GroupOffset {
+                        topic: topic.name.0.to_string(),
+                        partition: p.partition_index,
+                        offset: p.committed_offset,
+                        leader_epoch: p.committed_leader_epoch,
+                        metadata: p.metadata.map(|text| text.to_string()),
+                    });
+                }
+            }
+        }
+        out
+    }};
+}
+
 async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<GroupOffset>, WireError> {
     let many = connection.version::<OffsetFetchRequest>().is_some_and(|version| version >= 8);
     // Offsets of open transactions are not committed: they neither count nor hold the answer back.
@@ -262,42 +287,25 @@ async fn committed_offsets(connection: &Connection, id: &str) -> Result<Vec<Grou
         request.with_group_id(group_id(id)).with_topics(None)
     };
     let answer = connection.call(&request, Duration::ZERO).await?;
-    let mut out = Vec::new();
-    let mut add = |topic: &str, partition, offset, leader_epoch, metadata: Option<StrBytes>, code: i16| {
-        if code != 0 {
-            return Err(WireError::broker(Request::OffsetFetch, subject(id), code));
-        }
-        if offset >= 0 {
-            let metadata = metadata.map(|m| m.to_string());
-            out.push(GroupOffset { topic: topic.to_owned(), partition, offset, leader_epoch, metadata });
-        }
-        Ok(())
-    };
     if answer.error_code != 0 {
         return Err(WireError::broker(Request::OffsetFetch, subject(id), answer.error_code));
     }
-    // The topics of old and new answers have the same fields, but are two types.
-    macro_rules! add_all {
-        ($topics:expr) => {
-            for topic in $topics {
-                for p in topic.partitions {
-                    let (offset, epoch) = (p.committed_offset, p.committed_leader_epoch);
-                    add(&topic.name.0, p.partition_index, offset, epoch, p.metadata, p.error_code)?;
-                }
-            }
-        };
-    }
-    add_all!(answer.topics);
+    let mut out = positions!(id, answer.topics);
     if many && !answer.groups.iter().any(|group| *group.group_id.0 == *id) {
         return Err(WireError::Unanswered { request: Request::OffsetFetch, subject: subject(id) });
     }
     for group in answer.groups {
-        if group.error_code != 0 {
-            return Err(WireError::broker(Request::OffsetFetch, subject(id), group.error_code));
-        }
-        add_all!(group.topics);
+        out.extend(of_answer(id, group)?);
     }
     Ok(out)
+}
+
+/// The positions of one group in an answer about several.
+pub(crate) fn of_answer(id: &str, group: OffsetFetchResponseGroup) -> Result<Vec<GroupOffset>, WireError> {
+    if group.error_code != 0 {
+        return Err(WireError::broker(Request::OffsetFetch, subject(id), group.error_code));
+    }
+    Ok(positions!(id, group.topics))
 }
 
 /// Share groups have a start offset per partition (KIP-932); what is in flight after it is not visible.

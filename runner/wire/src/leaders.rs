@@ -73,6 +73,8 @@ struct Open<'a> {
     asked: HashSet<TopicPartition>,
     /// Looks in a row that found a topic unknown.
     unknown: HashMap<String, u32>,
+    /// Brokers that were asked where partitions are led: each look asks another.
+    told_by: HashSet<BrokerId>,
 }
 
 /// Asks the leader of each of `wanted`, again where the error passes, until all answered or the time is up.
@@ -95,6 +97,7 @@ pub(crate) async fn ask_leaders<'a, T>(
         waiting: wanted.into_iter().map(|key| (key, None)).collect(),
         asked: HashSet::new(),
         unknown: HashMap::new(),
+        told_by: HashSet::new(),
     };
     let end = open.since + question.limit;
     let (mut pause, mut next) = (FIRST_PAUSE, None);
@@ -172,12 +175,12 @@ impl Open<'_> {
         Ok(())
     }
 
-    /// Looks where the waiting partitions are led now; those of topics that are gone wait no longer.
+    /// Looks where the waiting partitions are led now, at another broker each time; those of topics that are gone wait no longer.
     async fn look(&mut self, end: Instant, missing: &mut HashMap<TopicPartition, WireError>) -> Result<(), WireError> {
         let mut names: Vec<_> = self.waiting.keys().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        let found = match tokio::time::timeout_at(end, self.cluster.look(Some(&names), &mut HashSet::new())).await {
+        let found = match tokio::time::timeout_at(end, self.cluster.look(Some(&names), &mut self.told_by)).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) if error.retry() == Retry::Never => return Err(error),
             Ok(Err(error)) => {
@@ -203,9 +206,15 @@ impl Open<'_> {
             let topic = key.0.clone();
             (key, WireError::TopicGone { topic })
         }));
+        let mut known: HashMap<String, Vec<Topic>> = HashMap::new();
         let names: HashSet<_> = names.into_iter().collect();
-        self.topics.retain(|topic| !names.contains(&topic.name));
-        self.topics.extend(found);
+        for topic in self.topics.extract_if(.., |topic| names.contains(&topic.name)) {
+            known.entry(topic.name.clone()).or_default().push(topic);
+        }
+        for topic in found {
+            let before = known.remove(&topic.name).unwrap_or_default(); // none where it was not looked at before
+            self.topics.extend(newest(before, topic));
+        }
         Ok(())
     }
 
@@ -238,5 +247,63 @@ impl Open<'_> {
             let last = Box::new(last.unwrap_or_else(|| silent(&key)));
             missing.insert(key, WireError::Deadline { seconds, last });
         }
+    }
+}
+
+/// What counts of a topic once one more broker described it: what it says, but for what it is behind in. Who does not describe
+/// the topic now, or knows fewer of its partitions, takes nothing back.
+fn newest(known: Vec<Topic>, mut found: Topic) -> Vec<Topic> {
+    if found.error != 0 && known.iter().any(|topic| topic.error == 0) {
+        return known;
+    }
+    let id = found.wire_id;
+    for topic in known.into_iter().filter(|topic| topic.wire_id == id) {
+        found.take_newer(&topic);
+        let there: HashSet<i32> = found.partitions.iter().map(|p| p.index).collect();
+        found.partitions.extend(topic.partitions.into_iter().filter(|p| !there.contains(&p.index)));
+    }
+    vec![found]
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::Partition;
+
+    fn topic(id: u128, error: i16, leaders: &[(i32, i32)]) -> Topic {
+        let partition = |(index, (leader, leader_epoch)): (i32, &(i32, i32))| Partition {
+            index,
+            leader: *leader,
+            leader_epoch: *leader_epoch,
+            replicas: 2,
+            in_sync: vec![*leader],
+        };
+        let (id, partitions) = (Uuid::from_u128(id), (0..).zip(leaders).map(partition).collect());
+        Topic { name: "t".into(), id, wire_id: id, internal: false, partitions, error }
+    }
+
+    #[test]
+    fn who_is_behind_takes_nothing_back() {
+        let after = |found: Topic| {
+            // Each partition may have been asked for by itself.
+            let mut other = topic(1, 0, &[(1, 4), (2, 7)]);
+            other.partitions.remove(0);
+            let topics = newest(vec![topic(1, 0, &[(1, 4)]), other], found);
+            let mut all: Vec<_> = topics.iter().flat_map(|topic| &topic.partitions).collect();
+            all.sort_by_key(|p| p.index);
+            all.iter().map(|p| (p.leader, p.leader_epoch)).collect::<Vec<_>>()
+        };
+        assert_eq!(after(topic(1, 0, &[(3, 5), (3, 6)])), [(3, 5), (2, 7)], "of each partition the newer epoch counts");
+        assert_eq!(after(topic(1, 0, &[(3, 4)])), [(3, 4), (2, 7)], "it has not heard of a partition");
+        assert_eq!(after(topic(1, 3, &[])), [(1, 4), (2, 7)], "it has not heard of the topic");
+        assert_eq!(
+            after(topic(1, 0, &[(-1, 8), (3, 7)])),
+            [(-1, 8), (3, 7)],
+            "who has no leader for now is not behind"
+        );
+        assert_eq!(after(topic(2, 0, &[(3, 0)])), [(3, 0)], "a topic that was made again");
+        assert_eq!(after(topic(1, 0, &[(3, -1), (3, -1)])), [(3, -1), (3, -1)], "no epochs, nothing to compare");
     }
 }

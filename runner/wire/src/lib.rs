@@ -27,7 +27,6 @@ mod versions;
 
 mod exchange;
 mod line;
-mod tls;
 
 mod incoming;
 
@@ -36,6 +35,8 @@ mod connection;
 mod brokers;
 mod retry;
 mod sasl;
+
+mod tls;
 
 mod cluster;
 
@@ -58,6 +59,7 @@ mod transactions;
 mod commits;
 mod group_configs;
 mod group_members;
+mod many_groups;
 mod rehearsal;
 mod rights;
 mod verdict;
@@ -77,7 +79,7 @@ pub use groups::{CoordinatorPatience, Group, GroupOffset, Groups};
 pub use keys::About;
 pub use leaders::{Answers, TopicPartition};
 pub use listener::Misfit;
-pub use metadata::{Partition, Topic};
+pub use metadata::{Partition, Topic, made_up_id};
 pub use offsets::{EpochEnd, Isolation, OffsetAt, OpenTransaction};
 pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};
 pub use request::{BACKUP_NEEDS, GROUP_NEEDS, GROUP_RESTORE_NEEDS, OFFSET_NEEDS, RESTORE_NEEDS, Request};

@@ -3,7 +3,7 @@
 //! A topic whose entry has an error that passes is not known yet: it is asked for again, of other brokers too. That a
 //! topic does not exist is believed only when several looks agree.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,24 @@ pub struct Topic {
     pub partitions: Vec<Partition>,
     /// Error code of the broker for this topic, 0 for none. One that passes was waited for.
     pub error: i16,
+}
+
+impl Topic {
+    /// Takes over the leaders of newer epochs that `other` names, where both describe the same topic. Epochs only grow, so who
+    /// names an older one is behind. Where topics have no ids, one that was made again begins with epoch 0, and nothing can be
+    /// told.
+    pub fn take_newer(&mut self, other: &Self) {
+        let is_same = self.error == 0 && other.error == 0 && !self.wire_id.is_nil() && self.wire_id == other.wire_id;
+        if !is_same {
+            return;
+        }
+        let theirs: HashMap<i32, &Partition> = other.partitions.iter().map(|p| (p.index, p)).collect();
+        for p in self.partitions.iter_mut().filter(|p| p.leader_epoch >= 0) {
+            if let Some(newer) = theirs.get(&p.index).filter(|newer| newer.leader_epoch > p.leader_epoch) {
+                p.clone_from(newer);
+            }
+        }
+    }
 }
 
 /// A partition as the cluster describes it.
@@ -211,6 +229,12 @@ fn may_pass(topic: &str, error: i16) -> bool {
     error != 0 && WireError::broker(Request::Metadata, topic, error).retry() != Retry::Never
 }
 
+/// What [`Topic::id`] is where the cluster gives its topics no ids.
+#[must_use]
+pub fn made_up_id(cluster: &str, name: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka:{cluster}/{name}").as_bytes())
+}
+
 fn describe(topic: &MetadataResponseTopic, name: &TopicName, cluster: Option<&str>) -> Topic {
     let mut partitions: Vec<_> = topic
         .partitions
@@ -226,9 +250,8 @@ fn describe(topic: &MetadataResponseTopic, name: &TopicName, cluster: Option<&st
     partitions.sort_by_key(|p| p.index);
     let name = name.0.to_string();
     let cluster = cluster.unwrap_or_default(); // a run refuses a cluster without an id
-    let made_up = || Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("kafka:{cluster}/{name}").as_bytes());
     Topic {
-        id: if topic.topic_id.is_nil() { made_up() } else { topic.topic_id },
+        id: if topic.topic_id.is_nil() { made_up_id(cluster, &name) } else { topic.topic_id },
         wire_id: topic.topic_id,
         name,
         internal: topic.is_internal,

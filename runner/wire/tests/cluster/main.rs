@@ -7,3 +7,5 @@ mod connections;
 mod lies;
 mod logins;
 mod looks;
+mod many;
+mod turns;

@@ -136,6 +136,7 @@ fn key_of(request: &RequestKind) -> i16 {
         RequestKind::OffsetFetch(_) => 9,
         RequestKind::FindCoordinator(_) => 10,
         RequestKind::DescribeConfigs(_) => 32,
+        RequestKind::DescribeGroups(_) => 15,
         RequestKind::SaslHandshake(_) => 17,
         RequestKind::SaslAuthenticate(_) => 36,
         other => panic!("the tests do not use {other:?}"),
