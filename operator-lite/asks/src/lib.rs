@@ -1,33 +1,83 @@
-//! A client of the Kubernetes API whose plain requests have a limit of time. What streams has none: it may be silent for as
-//! long as it likes.
+//! A client of the Kubernetes API whose plain requests have a limit of time, and whose answers may have one of memory. What
+//! streams has none: it may be silent for as long as it likes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of an answer that are always read: some hundred answers of this size take little.
+const SMALL: usize = 64 << 10;
+/// Answers that are larger and are held at once.
+const LARGE_AT_ONCE: usize = 2;
+/// Most bytes of an answer: a page of four of the largest objects has less.
+const LARGEST: usize = 64 << 20;
 
 /// A client that gives each plain request `most` time, its answer included. `by` says who set it.
 #[must_use]
 pub fn limited(client: Client, most: Duration, by: &'static str) -> Client {
+    with(client, most, by, None)
+}
+
+/// The same for a program that asks much at once and has little memory: few large answers are held at once, and none above
+/// 64 MiB is read. Others decide how large the objects are that it asks for.
+#[must_use]
+pub fn sparing(client: Client, most: Duration, by: &'static str) -> Client {
+    with(client, most, by, Some(Arc::new(Semaphore::new(LARGE_AT_ONCE))))
+}
+
+fn with(client: Client, most: Duration, by: &'static str, room: Option<Arc<Semaphore>>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: Request<Body>| {
-        let client = client.clone();
+        let (client, room) = (client.clone(), room.clone());
         async move {
             if streams(&request) {
                 return client.send(request).await;
             }
-            tokio::time::timeout(most, whole(&client, request)).await.unwrap_or_else(|_| Err(late(most, by)))
+            let answer = whole(&client, request, room.as_ref());
+            tokio::time::timeout(most, answer).await.unwrap_or_else(|_| Err(late(most, by)))
         }
     });
     Client::new(service, namespace)
 }
 
 /// Sends, and reads all of the answer.
-async fn whole(client: &Client, request: Request<Body>) -> kube::Result<Response<Body>> {
-    let (head, body) = client.send(request).await?.into_parts();
-    Ok(Response::from_parts(head, Body::from(body.collect().await?.to_bytes().to_vec())))
+async fn whole(client: &Client, request: Request<Body>, room: Option<&Arc<Semaphore>>) -> kube::Result<Response<Body>> {
+    let (head, mut body) = client.send(request).await?.into_parts();
+    let Some(room) = room else {
+        return Ok(Response::from_parts(head, Body::from(body.collect().await?.to_bytes())));
+    };
+    let (mut bytes, mut turn) = (Vec::new(), None);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let length = bytes.len() + data.len();
+        if length > LARGEST {
+            return Err(too_large());
+        }
+        if length > SMALL && turn.is_none() {
+            // Nobody closes the semaphore.
+            turn = Arc::clone(room).acquire_owned().await.ok();
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Response::from_parts(head, Body::from(Bytes::from_owner(Held { bytes, _turn: turn }))))
+}
+
+/// An answer, and the room that it takes for as long as it is there.
+struct Held {
+    bytes: Vec<u8>,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// Whether the answer may take for ever: logs, watches, and connections that become something else.
@@ -36,6 +86,11 @@ fn streams<T>(request: &Request<T>) -> bool {
     request.headers().contains_key(header::UPGRADE)
         || request.uri().path().ends_with("/log")
         || query.split('&').any(|part| matches!(part, "watch=true" | "watch=1" | "follow=true"))
+}
+
+fn too_large() -> kube::Error {
+    let text = format!("the API server's answer has more than {} MiB, which is the most that is read", LARGEST >> 20);
+    kube::Error::Service(text.into())
 }
 
 fn late(most: Duration, by: &str) -> kube::Error {
@@ -69,5 +124,35 @@ mod tests {
         let error = ask("/api/v1/pods").await.unwrap_err().to_string();
         assert!(error.contains("within 30s (--request-timeout)"), "{error}");
         assert!(ask("/api/v1/namespaces/a/pods/p/log").await.is_ok());
+    }
+
+    /// However many large answers come at once, few are held; small ones never wait for them.
+    #[tokio::test(start_paused = true)]
+    async fn few_large_answers_are_held_at_once() {
+        let server = tower::service_fn(|request: Request<Body>| async move {
+            let length = if request.uri().path().ends_with("large") { 1 << 20 } else { SMALL / 2 };
+            Ok::<_, std::io::Error>(Response::new(Body::from(vec![b'x'; length])))
+        });
+        let client = sparing(Client::new(server, "shop"), Duration::from_secs(30), "a limit");
+        let ask = async |path: &str| client.send(Request::get(path).body(Body::empty()).unwrap()).await;
+        let (one, two) = (ask("/large").await.unwrap(), ask("/large").await.unwrap());
+        for _ in 0..100 {
+            assert!(ask("/small").await.is_ok());
+        }
+        let late = ask("/large").await.unwrap_err().to_string();
+        assert!(late.contains("within 30s"), "{late}");
+        drop(one);
+        assert_eq!(ask("/large").await.unwrap().into_body().collect_bytes().await.unwrap().len(), 1 << 20);
+        drop(two);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_end_is_not_read() {
+        let server = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, std::io::Error>(Response::new(Body::from(vec![b'x'; LARGEST + 1])))
+        });
+        let client = sparing(Client::new(server, "shop"), Duration::from_secs(30), "a limit");
+        let error = client.send(Request::get("/pods").body(Body::empty()).unwrap()).await.unwrap_err().to_string();
+        assert!(error.contains("more than 64 MiB"), "{error}");
     }
 }

@@ -40,7 +40,7 @@ pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
 pub use murmur2::{murmur2, partition_of_key};
 pub use outgoing::{Outgoing, Producer};
-pub use pieces::Pieces;
+pub use pieces::{LARGEST_RECORD, Pieces};
 pub use raw::RawBatch;
 pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
 pub use restore::{

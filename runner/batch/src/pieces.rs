@@ -4,7 +4,10 @@
 use std::ops::Range;
 
 use crate::record::read_record;
-use crate::{BatchError, Deltas, PAYLOAD_LIMIT, RawBatch, RecordPlace, RecordStream, Selected};
+use crate::{BatchError, Deltas, RawBatch, RecordPlace, RecordStream, Selected};
+
+/// Most bytes of a record that is read as a whole: anybody can produce one that packs to a few kilobytes and stands for far more.
+pub const LARGEST_RECORD: usize = 128 << 20;
 
 /// A batch that is read piece by piece.
 #[derive(Debug)]
@@ -12,6 +15,8 @@ pub struct Pieces<'a> {
     stream: RecordStream<'a>,
     /// Bytes of a piece, but for a single record that is larger.
     most: usize,
+    /// Most bytes of a record.
+    largest: usize,
     bytes: Vec<u8>,
     records: Vec<(RecordPlace, Range<usize>)>,
     /// Whether the stream stands at a record that the next piece begins with.
@@ -24,14 +29,20 @@ impl<'a> Pieces<'a> {
     /// # Errors
     /// When the codec is unknown, or the first bytes are damaged.
     pub fn new(batch: &'a RawBatch, most: usize) -> Result<Self, BatchError> {
-        let stream = RecordStream::new(batch)?;
-        Ok(Self { stream, most, bytes: Vec::new(), records: Vec::new(), pending: None })
+        let (stream, largest) = (RecordStream::new(batch)?, LARGEST_RECORD);
+        Ok(Self { stream, most, largest, bytes: Vec::new(), records: Vec::new(), pending: None })
+    }
+
+    /// The same, of which no record that is larger than this is read.
+    #[must_use]
+    pub fn records_up_to(self, largest: usize) -> Self {
+        Self { largest, ..self }
     }
 
     /// The next records for which `wanted` says so, in the order in which they stand; none after the last.
     ///
     /// # Errors
-    /// When a record is malformed, or larger than any client takes.
+    /// When a record is malformed, or larger than what is read ([`LARGEST_RECORD`]): nothing of it was held then.
     pub fn next_piece(&mut self, wanted: impl Fn(RecordPlace) -> bool) -> Result<Vec<Selected<'_>>, BatchError> {
         self.bytes.clear();
         self.records.clear();
@@ -50,7 +61,7 @@ impl<'a> Pieces<'a> {
                 break;
             }
             let begin = self.bytes.len();
-            self.stream.append(PAYLOAD_LIMIT, &mut self.bytes)?;
+            self.stream.append(self.largest, &mut self.bytes)?;
             self.records.push((place, begin..self.bytes.len()));
         }
         let select = |(place, range): &(RecordPlace, Range<usize>)| {
@@ -110,6 +121,19 @@ mod tests {
         let meta = BatchMeta { base_offset: 7, base_timestamp: 5, max_timestamp: 9, producer: (-1, -1, -1), records };
         let bytes = sink.finish(&meta, &mut Compressor::new(codec, None)).unwrap();
         RawBatch::parse(bytes.into()).unwrap()
+    }
+
+    /// Its length is known before it is read.
+    #[test]
+    fn a_record_that_is_too_large_is_not_read() {
+        let batch = batch(&[10, 3 << 20, 10], Codec::Zstd);
+        let mut pieces = Pieces::new(&batch, 1_000).unwrap().records_up_to(1 << 20);
+        assert_eq!(pieces.next_piece(|_| true).unwrap().len(), 1);
+        assert!(matches!(pieces.next_piece(|_| true), Err(BatchError::TooLarge { limit: 0x10_0000 })));
+        assert!(pieces.bytes.capacity() < 100_000, "{}", pieces.bytes.capacity());
+        // Nobody asks for it: it is passed over.
+        let mut pieces = Pieces::new(&batch, 1_000).unwrap().records_up_to(1 << 20);
+        assert_eq!(pieces.next_piece(|place| place.offset != 8).unwrap().len(), 2);
     }
 
     proptest! {

@@ -12,8 +12,9 @@ mod pem;
 mod kind;
 mod p521;
 
-mod identity;
 mod trust;
+
+mod identity;
 
 pub use about::{About, about};
 pub use identity::{Identity, Part, Refused, identity};

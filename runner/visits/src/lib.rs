@@ -2,16 +2,18 @@
 //! memory nor file handles, and does not keep others out for longer than a visit may take.
 //!
 //! What it never does: reading requests. It gives `axum` its connections, of TCP or of TLS, and takes them back when their
-//! time is over.
+//! time is over. Who may stay longer, whoever reads the request says ([`Stay`]).
 
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
 use axum::http::{HeaderName, header};
-use axum::serve::Listener;
+use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
@@ -56,7 +58,7 @@ where
         let place = Arc::clone(&self.room).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let head = Head { left: LARGEST_HEAD, seen: 0 };
-        (Visit { stream, end: Box::pin(sleep(self.visit)), head, _place: place }, address)
+        (Visit { stream, end: Box::pin(sleep(self.visit)), stay: Stay::default(), head, _place: place }, address)
     }
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
@@ -69,8 +71,34 @@ where
 pub struct Visit<S> {
     stream: S,
     end: Pin<Box<Sleep>>,
+    stay: Stay,
     head: Head,
     _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Whether a visit may take as long as it takes: for whoever has shown who they are, and is answered for longer than a scrape.
+/// Requests get it as `ConnectInfo<Stay>`.
+#[derive(Debug, Clone, Default)]
+pub struct Stay(Arc<AtomicBool>);
+
+impl Stay {
+    /// Lets the visit go on for as long as it takes.
+    pub fn longer(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<L: Listener> Connected<IncomingStream<'_, Bounded<L>>> for Stay
+where
+    L::Io: Unpin,
+{
+    fn connect_info(stream: IncomingStream<'_, Bounded<L>>) -> Self {
+        stream.io().stay.clone()
+    }
 }
 
 /// The head of the first request, as it comes.
@@ -104,6 +132,7 @@ impl<S: Unpin> Visit<S> {
         work: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<std::io::Result<T>>,
     ) -> Poll<std::io::Result<T>> {
         match self.end.as_mut().poll(cx) {
+            Poll::Ready(()) if self.stay.is_given() => work(Pin::new(&mut self.stream), cx),
             Poll::Ready(()) => Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the visit took too long"))),
             Poll::Pending => work(Pin::new(&mut self.stream), cx),
         }
@@ -140,6 +169,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use axum::Router;
+    use axum::extract::ConnectInfo;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
@@ -170,6 +200,32 @@ mod tests {
             let mut byte = [0];
             let end = tokio::time::timeout(Duration::from_secs(20), stream.read(&mut byte)).await.unwrap();
             assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_stay_is_answered_for_longer_than_a_visit() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bounded = Bounded::new(listener, 2, Duration::from_millis(300));
+        let slowly = |stays: bool| {
+            move |ConnectInfo(stay): ConnectInfo<Stay>| async move {
+                if stays {
+                    stay.longer();
+                }
+                sleep(Duration::from_millis(900)).await;
+                "late\n"
+            }
+        };
+        let routes = Router::new().route("/stay", get(slowly(true))).route("/leave", get(slowly(false)));
+        tokio::spawn(async move { axum::serve(bounded, routes.into_make_service_with_connect_info::<Stay>()).await });
+        for (path, is_answered) in [("stay", true), ("leave", false)] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let head = format!("GET /{path} HTTP/1.1\r\nHost: run\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            drop(tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap());
+            assert_eq!(answer.ends_with(b"late\n"), is_answered, "{path}");
         }
     }
 
