@@ -103,6 +103,8 @@ codes! {
         "The message names groups and partitions: their commit was refused or would be (metadata that is longer than the target takes), or somebody committed another offset meanwhile. After a restore, all records are there, unless the message says that nothing was written. Stop the consumers of those groups and run again: it only does what is left.";
     UnknownGroup = "KB2018", Final, "a consumer group that the specification names is not there",
         "A restore: the recovery point does not have the committed offsets that were asked for; the group's name is not there, its offsets could not be read when the backup was made, or the backup was made without consumerGroupSnapshot. A reset: the cluster has no such group. A rollback: it is not among the groups whose offsets were saved. Nothing was written. Compare the names with what is there.";
+    OffsetsNotExact = "KB2019", Final, "committed offsets could not all be put where they belong",
+        "The cluster does not have those places any more: a topic or a partition is gone, a topic was deleted and made again, or records were deleted. The message names group, topic, partition, the offset that was wanted, what is there instead, and why; the report has all of them (`inexact`). Everything else is done, and to run it again changes nothing. Decide for each group where it goes on: a KafkaOffsetReset sets it.";
     StoreUnreachable = "KB3001", Resumable, "the object store could not be reached or kept failing",
         "Requests were repeated with back-off. Check endpoint, region and network. The run goes on where it stopped when it is repeated.";
     StoreDenied = "KB3002", Final, "the object store refused access",
@@ -147,6 +149,8 @@ codes! {
         "A rollback puts back committed offsets that a restore or a reset saved before it changed them, in the same cluster. The storage has none of this name: the name or the storage is another one, or they were kept for the hours that were asked for and deleted since. Nothing was written. The status of the KafkaRestore or KafkaOffsetReset has name, place and end.";
     NoOffsetMapping = "KB4010", Final, "there is no offset mapping that fits",
         "A reset with from-mapping goes by the file in which a restore wrote where records went. The message says what does not fit: no such file, one of another cluster, or a committed offset that the file does not lead from. Nothing was written. A KafkaRestore writes the file with autoConsumerGroups or offsetReset, and its status has the place; a run specification does with restore.groups.saveMapping.";
+    OwnerUnclear = "KB4012", Final, "it is not clear whose backup sets are meant",
+        "The storage has sets of this name that belong to more than one resource or come from more than one source cluster, and what retention takes away must be exactly one's. Nothing was changed. The message names them. Say which is meant: `--cluster-id` of `kubectl kafka-backup prune` and `kafka-backup-runner prune-plan`, and `--owner-namespace` where a store is read without a cluster.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or delete what the topic holds first: purgeTopics in a KafkaRestore, existingTopics: purge in a run specification.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",
@@ -171,6 +175,8 @@ codes! {
         "Two restores never share a target. Let the other one end, or end it with `kafka-backup-runner release`, as the message says. Nothing was written.";
     NothingMatched = "KB5012", Final, "no record would be restored",
         "The topics are there, but no record of them lies in the time window and the partitions that were asked for. Compare restore.startTime and restore.endTime with the times that `ls` shows.";
+    ValidationFailed = "KB6001", No, "a check of a validation failed",
+        "The recovery point, or the cluster that it was restored into, is not as it should be. The report names every check, what came of it, and what was found (`validation.checks`). Damage of the archive: restore another recovery point, or bring the objects back from a copy. A difference of the cluster: find out what deletes or writes there. A webhook: its own answer says why.";
     Interrupted = "KB9001", Interrupted, "stopped on request",
         "Progress was saved. The same run goes on where it stopped.";
     Internal = "KB9002", Resumable, "an unexpected failure",

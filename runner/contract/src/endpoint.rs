@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How to reach a Kafka cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KafkaSpec {
     /// Addresses to start from, `host:port`, IPv6 in brackets.
@@ -30,6 +30,12 @@ pub const OPEN_PASSWORD: &str =
 pub const OPEN_PASSWORD_FIX: &str = "use SASL_SSL, or a SCRAM mechanism";
 
 impl KafkaSpec {
+    /// Whether the specification names no cluster at all.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// What is weak about the login, in words; `None` when nothing is.
     #[must_use]
     pub fn weak_login(&self) -> Option<String> {

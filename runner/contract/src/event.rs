@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, GroupChange, MemberChange, OffsetsBefore, PointLine};
+use crate::{CheckVerdict, Failure, GroupChange, MemberChange, OffsetsBefore, PointLine};
 
 /// One event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,8 +27,12 @@ pub struct Pace {
     pub records_per_sec: f64,
     /// Bytes per second.
     pub bytes_per_sec: f64,
-    /// Offsets (backup) or records (restore) that are left.
+    /// Offsets (backup) or records (restore) that are left. Of a partition whose end nobody tells now, those up to its last known
+    /// end: 0 means that nothing is left only where `unknown_partitions` is 0, too.
     pub lag: u64,
+    /// Partitions of which nobody tells now where they end: those in trouble, and those of topics that cannot be read.
+    #[serde(default)]
+    pub unknown_partitions: u64,
     /// Seconds left at this pace; absent while nothing moves and in continuous runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining_secs: Option<u64>,
@@ -87,7 +91,8 @@ pub enum EventKind {
         topics: u64,
         /// Partitions in the plan.
         partitions: u64,
-        /// Offsets (backup) or records (restore) to move.
+        /// Offsets (backup) or records (restore) to move, as far as they are known. A continuous run has those to move that its
+        /// source has now.
         records: u64,
     },
     /// How far the run is.
@@ -177,6 +182,15 @@ pub enum EventKind {
     OffsetsSaved {
         /// Where.
         before: OffsetsBefore,
+    },
+    /// A check of a validation is made.
+    Checked {
+        /// Name of the check.
+        check: String,
+        /// What came of it.
+        verdict: CheckVerdict,
+        /// That in one sentence.
+        message: String,
     },
     /// Lines of the output were dropped, because nobody read them in time. Numbers of events are missing.
     Dropped {

@@ -42,12 +42,51 @@ pub struct GroupLine {
     /// Configs of the group itself (KIP-848) that a restore sets, or a rollback puts back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configs: Vec<ConfigLine>,
+    /// Offsets that are not what they should be, because the cluster does not have that place any more. They are no part of
+    /// `done` where nothing was committed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inexact: Vec<InexactOffset>,
     /// Committed offsets of topics and partitions that the run does not have: they are left alone.
     #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub elsewhere: u64,
     /// Partitions whose offset is committed, or deleted, and was read back.
     #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub done: u64,
+}
+
+impl GroupLine {
+    /// Whether it did not fail, and has offsets that are not what they should be.
+    #[must_use]
+    pub fn is_inexact(&self) -> bool {
+        self.outcome != GroupOutcome::Failed && !self.inexact.is_empty()
+    }
+}
+
+/// A committed offset that is not what it should be, because the cluster does not have that place any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InexactOffset {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The offset that it should be.
+    pub wanted: i64,
+    /// The offset that takes its place; absent: the run commits none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub got: Option<i64>,
+    /// Why.
+    pub reason: String,
+}
+
+impl InexactOffset {
+    /// In words.
+    #[must_use]
+    pub fn words(&self, group: &str) -> String {
+        let got = self.got.map_or_else(|| "no offset".to_owned(), |offset| format!("offset {offset}"));
+        let Self { topic, partition, wanted, reason, .. } = self;
+        format!("group {group:?}, {topic}/{partition}: {got} instead of {wanted}, since {reason}")
+    }
 }
 
 /// A committed offset that is deleted.

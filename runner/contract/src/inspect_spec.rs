@@ -29,9 +29,13 @@ pub struct InspectSpec {
     /// The run whose connections are checked; then nothing of the archive is answered for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Box<RunSpec>>,
-    /// The run whose brokers may be asked where consumer groups stand now; absent: nobody asks them.
+    /// The run whose brokers may be asked: where consumer groups stand now or, with `readsSource`, how the source differs from a
+    /// recovery point; absent: nobody asks them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<RunSpec>>,
+    /// Whether the records of the source are read, to compare them with the archive's. None of what they hold is shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reads_source: bool,
     /// BLAKE3-256 of the token that every question must carry, 64 hexadecimal digits.
     pub token_digest: String,
     /// Whether what records hold may be shown.

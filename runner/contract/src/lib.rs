@@ -8,8 +8,6 @@
 //!
 //! Modules use only modules listed above them.
 
-pub mod allowed;
-pub mod check_line;
 pub mod code;
 pub mod crash;
 pub mod names;
@@ -19,6 +17,8 @@ pub mod tls_words;
 pub mod waits;
 pub mod words;
 
+pub mod allowed;
+pub mod check_line;
 pub mod limits;
 pub mod metrics_spec;
 pub mod selection;
@@ -29,14 +29,22 @@ pub mod store_address;
 pub mod store_spec;
 pub mod store_url;
 
+pub mod http_target;
+
+pub mod notice_spec;
+
 pub mod backup_spec;
 pub mod offset_saving;
+mod old_place;
 
 pub mod group_restore;
 pub mod offset_spec;
+pub mod retention;
 pub mod set_owner;
 
 pub mod restore_spec;
+
+pub mod validation_spec;
 
 pub mod run_spec;
 
@@ -44,6 +52,8 @@ pub mod inspect_spec;
 
 pub mod member;
 pub mod point_line;
+
+pub mod validation_report;
 
 pub mod event;
 pub mod group_line;
@@ -59,13 +69,15 @@ pub use endpoint::{
 };
 pub use event::{Bound, Event, EventKind, OutputStream, Pace};
 pub use group_line::{
-    ConfigLine, DeletedOffset, GroupLine, GroupOutcome, OffsetFound, OffsetLine, OffsetsBefore, SourceOffset,
+    ConfigLine, DeletedOffset, GroupLine, GroupOutcome, InexactOffset, OffsetFound, OffsetLine, OffsetsBefore,
+    SourceOffset,
 };
 pub use group_restore::GroupRestore;
 pub use inspect_spec::{INSPECT_PORT, InspectSpec};
 pub use limits::{CircuitBreakerSpec, RateLimit};
 pub use member::{GroupChange, GroupPresence, MemberChange, Membership};
 pub use metrics_spec::MetricsSpec;
+pub use notice_spec::{NoticeSpec, PAGERDUTY, PagerDutySpec, Severity, SlackSpec};
 pub use offset_saving::OffsetSaving;
 pub use offset_spec::{MappingPlace, OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
 pub use point_line::{Before, PointLine};
@@ -73,10 +85,19 @@ pub use report::{Lengths, Report};
 pub use restore_spec::{
     ExistingTopics, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy, WhenNewer,
 };
+pub use retention::RetentionRules;
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
 pub use set_owner::SetOwner;
 pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
+pub use validation_report::{
+    CheckFinding, CheckVerdict, MOST_FINDINGS, SampleTaken, ValidatedPoint, ValidatedRestore, ValidationCheck,
+    ValidationReport, ValidationScope, ValidationVerdict,
+};
+pub use validation_spec::{
+    CHECK_NAMES, GroupOffsetsSpec, LONGEST_TIMEOUT_SECS, MOST_WEBHOOKS, MessageCountSpec, RestoreName, SampleSize,
+    SampleSpec, ValidationChecks, ValidationSpec, WebhookSpec,
+};
 pub use waits::{Wait, Waits};
 
 /// Whether a number is left out of a document.

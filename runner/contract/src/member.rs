@@ -34,6 +34,9 @@ pub enum Membership {
     Deleted,
     /// The cluster has another topic of this name.
     Recreated,
+    /// The cluster gave its topics no ids before, and has an id for this one now: whether it is the topic that was read before
+    /// cannot be told.
+    Identified,
     /// The patterns of the backup no longer match it.
     NoLongerMatched,
     /// The user of the backup may not describe or read it any more: what is new of it is missing.
@@ -60,6 +63,9 @@ impl Membership {
             Self::PartitionsGone => "has fewer partitions than the set knows",
             Self::Deleted => "is no longer in the cluster; what was read before stays in earlier points",
             Self::Recreated => "was deleted and created again; the new one begins a lineage of its own",
+            Self::Identified => {
+                "has an id in the cluster now and had none before; nobody tells whether it is the same topic, so it is read from its start as a lineage of its own"
+            }
             Self::NoLongerMatched => "is no longer matched by the patterns of the backup and is not read any more",
             Self::Forbidden => "may not be described or read by this user any more",
             Self::Unavailable => "is not described by the cluster for now",

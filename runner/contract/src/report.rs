@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Failure, GroupChange, GroupLine, GroupOutcome, MemberChange, OffsetsBefore, PointLine};
+use crate::{Failure, GroupChange, GroupLine, GroupOutcome, MemberChange, OffsetsBefore, PointLine, ValidationReport};
 
 /// Most bytes that Kubernetes keeps of a termination message.
 pub const TERMINATION_LIMIT: usize = 4096;
 
+/// Offsets of a group that are not what they should be, in the short form.
+const INEXACT: usize = 3;
 /// Bytes of a plan's text in the short form.
 const PLAN_ROOM: usize = 1800;
 
@@ -33,9 +35,13 @@ pub struct Lengths {
     /// Of those of `positions` that failed.
     #[serde(default)]
     pub failed_positions: u64,
-    /// Of those of `positions` that are committed and were read back; absent where an older release wrote the report.
+    /// Of those of `positions` that are committed, were read back and are what they should be; absent where an older release wrote
+    /// the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_positions: Option<u64>,
+    /// Of those of `positions` that did not fail and have offsets that are not what they should be.
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    pub inexact_positions: u64,
 }
 
 /// What a run did.
@@ -44,9 +50,10 @@ pub struct Lengths {
 pub struct Report {
     /// Run id.
     pub run: String,
-    /// `backup`, `restore`, `offsetReset`, `offsetRollback`.
+    /// `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation`.
     pub kind: String,
-    /// `Completed`, `CompletedWithGaps`, `PartiallyCompleted`, `RolledBack`, `Interrupted`, `Failed`, `AlreadyDone`, `DryRun`.
+    /// `Completed`, `CompletedWithGaps`, `PartiallyCompleted`, `RolledBack`, `PartiallyRolledBack`, `Interrupted`, `Failed`,
+    /// `AlreadyDone`, `DryRun`.
     pub outcome: String,
     /// Set of the archive that was written or read; what the run said is kept in its `runs/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,12 +108,21 @@ pub struct Report {
     /// Where consumer groups stand in the target of a restore, or after a reset or a rollback, by group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positions: Vec<GroupLine>,
+    /// Recovery point whose committed offsets a restore takes: that of the restore, or an older one where it ends with a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions_point: Option<String>,
     /// Where the committed offsets are that consumer groups had before the run changed them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offsets_before: Option<OffsetsBefore>,
     /// Where the offset mapping of a restore is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_mapping: Option<String>,
+    /// Where this report lies whole in the store; absent where it could not be stored, or the run did nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_at: Option<String>,
+    /// Whether it only tells again what an earlier attempt did, whose report stays.
+    #[serde(skip)]
+    pub is_repeated: bool,
     /// How long the lists were before they were shortened; absent when they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortened: Option<Lengths>,
@@ -123,6 +139,9 @@ pub struct Report {
     /// read this, people the text of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusals: Option<Vec<Failure>>,
+    /// What a validation found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationReport>,
     /// What the run planned or found, by kind of run.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
@@ -147,7 +166,10 @@ impl Report {
         let text = self.details.get("text").and_then(Value::as_str);
         cut.details = text.map_or(Value::Null, |text| serde_json::json!({"text": first_lines(text)}));
         cut.warnings = self.warnings.iter().take(3).map(|w| shorten(w, 300)).collect();
-        cut.warnings.push("shortened; the full report is in the archive under runs/".into());
+        cut.warnings.push(match &self.stored_at {
+            Some(place) => format!("shortened; the full report is {place}"),
+            None => "shortened; the full report is in the log of the run".into(),
+        });
         cut.gaps.truncate(3);
         cut.timelines.truncate(3);
         cut.held_back.truncate(3);
@@ -156,15 +178,20 @@ impl Report {
         cut.members.truncate(3);
         cut.groups.sort_by_key(|group| !group.change.is_missing());
         cut.groups.truncate(3);
-        // What failed comes first; their offsets stand in the full report.
-        cut.positions.sort_by_key(|group| group.outcome != GroupOutcome::Failed);
+        // What failed comes first, then what is not as it should be; their offsets stand in the full report.
+        cut.positions.sort_by_key(|group| (group.outcome != GroupOutcome::Failed, group.inexact.is_empty()));
         for group in &mut cut.positions {
+            group.inexact.truncate(INEXACT);
+            for at in &mut group.inexact {
+                at.reason = shorten(&at.reason, 100);
+            }
             group.offsets.clear();
             group.deleted.clear();
             group.configs.clear();
             group.reason = group.reason.as_deref().map(|reason| shorten(reason, 200));
         }
         cut.unreadable.truncate(3);
+        cut.validation = self.validation.as_ref().map(ValidationReport::short);
         if let Some(refusals) = &mut cut.refusals {
             refusals.truncate(3);
             for refusal in refusals {
@@ -186,6 +213,11 @@ impl Report {
             cut.groups.clear();
             cut.positions.clear();
             cut.unreadable.clear();
+            cut.validation = self.validation.as_ref().map(ValidationReport::shorter);
+        }
+        if whole(&cut)?.len() > TERMINATION_LIMIT {
+            cut.validation = self.validation.as_ref().map(ValidationReport::shortest);
+            cut.warnings = cut.warnings.pop().into_iter().collect();
         }
         whole(&cut)
     }
@@ -194,6 +226,9 @@ impl Report {
     #[must_use]
     pub fn lengths(&self) -> Lengths {
         let groups = |outcome| self.positions.iter().filter(|group| group.outcome == outcome).count() as u64;
+        let inexact = |outcome: GroupOutcome| {
+            self.positions.iter().filter(|group| group.outcome == outcome && group.is_inexact()).count() as u64
+        };
         self.shortened.unwrap_or_else(|| Lengths {
             warnings: self.warnings.len() as u64,
             gaps: self.gaps.len() as u64,
@@ -203,7 +238,8 @@ impl Report {
             groups: self.groups.len() as u64,
             positions: self.positions.len() as u64,
             failed_positions: groups(GroupOutcome::Failed),
-            committed_positions: Some(groups(GroupOutcome::Committed)),
+            committed_positions: Some(groups(GroupOutcome::Committed) - inexact(GroupOutcome::Committed)),
+            inexact_positions: inexact(GroupOutcome::Committed) + inexact(GroupOutcome::NoOffsets),
         })
     }
 }
@@ -278,5 +314,30 @@ mod tests {
         let back: Report = serde_json::from_str(&report.short().unwrap()).unwrap();
         assert_eq!(back.members.first(), Some(&missing));
         assert_eq!(back.lengths().members, 61);
+    }
+
+    #[test]
+    fn a_validation_fits_with_all_its_verdicts() {
+        let long = "y".repeat(2_000);
+        let finding = crate::CheckFinding { subject: long.clone(), what: long.clone(), is_wrong: true };
+        let check = |n: usize| {
+            let name = format!("check-{n}-{}", "\u{1f600}".repeat(50));
+            crate::ValidationCheck::new(name, crate::CheckVerdict::Fail, long.clone()).with_findings(vec![
+                finding
+                    .clone();
+                150
+            ])
+        };
+        let checks: Vec<_> = (0..6 + crate::MOST_WEBHOOKS).map(check).collect();
+        let validation =
+            ValidationReport { verdict: ValidationReport::judge(&checks), checks, ..ValidationReport::default() };
+        let report = Report { validation: Some(validation), warnings: vec![long; 5], ..Report::default() };
+        let short = report.short().unwrap();
+        assert!(short.len() <= TERMINATION_LIMIT, "{}", short.len());
+        let back: Report = serde_json::from_str(&short).unwrap();
+        let back = back.validation.unwrap();
+        assert_eq!(back.checks.len(), 6 + crate::MOST_WEBHOOKS);
+        assert_eq!(back.verdict, Some(crate::ValidationVerdict::Fail));
+        assert!(back.checks.iter().all(|check| check.findings_total == 150));
     }
 }

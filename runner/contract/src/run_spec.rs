@@ -9,15 +9,16 @@ use crate::names;
 use crate::odd;
 use crate::paths;
 use crate::stamp::split_point;
+use crate::store_address::authority;
 use crate::{
-    BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, OffsetResetSpec, OffsetRollbackSpec, ResetTo, RestoreSpec,
-    StoreSpec, TlsSpec,
+    BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, NoticeSpec, OffsetResetSpec, OffsetRollbackSpec, ResetTo,
+    RestoreSpec, StoreSpec, TlsSpec, ValidationSpec, http_target,
 };
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// One run. Exactly one of `backup`, `restore`, `offsetReset` and `offsetRollback` is set.
+/// One run. Exactly one of `backup`, `restore`, `offsetReset`, `offsetRollback` and `validation` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunSpec {
@@ -31,7 +32,9 @@ pub struct RunSpec {
     /// Which run this is. Absent: go on with the newest unfinished run of the same spec, else start one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunRef>,
-    /// The source of a backup, the target of a restore, the cluster of the groups.
+    /// The source of a backup, the target of a restore, the cluster of the groups, or the one that a validation asks. Only a
+    /// validation may be without.
+    #[serde(default, skip_serializing_if = "KafkaSpec::is_absent")]
     pub kafka: KafkaSpec,
     /// Where the archive is; where committed offsets are saved.
     pub storage: StoreSpec,
@@ -57,6 +60,9 @@ pub struct RunSpec {
     /// Put back committed offsets of consumer groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_rollback: Option<OffsetRollbackSpec>,
+    /// Check a recovery point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationSpec>,
 }
 
 /// The identity of a run.
@@ -81,6 +87,8 @@ pub enum Action<'a> {
     OffsetReset(&'a OffsetResetSpec),
     /// Put back committed offsets.
     OffsetRollback(&'a OffsetRollbackSpec),
+    /// Check a recovery point.
+    Validation(&'a ValidationSpec),
 }
 
 impl Action<'_> {
@@ -92,6 +100,7 @@ impl Action<'_> {
             Self::Restore(_) => "restore",
             Self::OffsetReset(_) => "offsetReset",
             Self::OffsetRollback(_) => "offsetRollback",
+            Self::Validation(_) => "validation",
         }
     }
 }
@@ -117,13 +126,14 @@ impl RunSpec {
     /// # Errors
     /// When none of the fields that say it is set, or more than one.
     pub fn action(&self) -> Result<Action<'_>, SpecFinding> {
-        const FIELDS: &str = "backup, restore, offsetReset, offsetRollback";
+        const FIELDS: &str = "backup, restore, offsetReset, offsetRollback, validation";
         let finding = |rule: &str| SpecFinding { field: FIELDS.into(), rule: rule.into() };
         let all = [
             self.backup.as_ref().map(Action::Backup),
             self.restore.as_ref().map(Action::Restore),
             self.offset_reset.as_ref().map(Action::OffsetReset),
             self.offset_rollback.as_ref().map(Action::OffsetRollback),
+            self.validation.as_ref().map(Action::Validation),
         ];
         let mut all = all.into_iter().flatten();
         match (all.next(), all.next()) {
@@ -156,7 +166,9 @@ impl RunSpec {
         {
             push(&mut out, "run.id", format!("is {:?}; {rule}", run.id));
         }
-        check_kafka(&self.kafka, &mut out);
+        if self.validation.is_none() || !self.kafka.is_absent() {
+            check_kafka(&self.kafka, &mut out);
+        }
         for (field, rule) in self.storage.findings() {
             push(&mut out, &format!("storage.{field}"), rule);
         }
@@ -180,6 +192,7 @@ impl RunSpec {
             Ok(Action::Restore(restore)) => restore.check(&mut inner),
             Ok(Action::OffsetReset(reset)) => reset.check(&mut inner),
             Ok(Action::OffsetRollback(rollback)) => rollback.check(&mut inner),
+            Ok(Action::Validation(validation)) => validation.check(&self.kafka, &mut inner),
             Err(finding) => out.push(finding.clone()),
         }
         let block = action.as_ref().map_or("", Action::field);
@@ -208,6 +221,24 @@ impl RunSpec {
                 push(out, field, outside(&format!("{host}:{port}")));
             }
         }
+        for (field, url) in self.urls() {
+            if let Some((host, port)) = authority(url)
+                && !allowed.allows(&host, port)
+            {
+                push(out, &field, outside(&http_target::shown(url)));
+            }
+        }
+    }
+
+    /// Every address that is asked by HTTP and is no store's, with the path of its field. Those in files of secrets are judged
+    /// when they are read.
+    fn urls(&self) -> Vec<(String, &str)> {
+        let Some(part) = &self.validation else { return Vec::new() };
+        let hooks = part.checks.webhooks.iter().enumerate();
+        let hooks = hooks.map(|(place, hook)| (format!("validation.checks.webhooks[{place}].url"), hook.url.as_str()));
+        let pager = part.notify.as_ref().and_then(|notify| notify.pagerduty.as_ref());
+        let pager = pager.map(|pager| ("validation.notify.pagerduty.url".to_owned(), pager.url.as_str()));
+        hooks.chain(pager).collect()
     }
 
     /// Every store that the run uses, with the path of its field.
@@ -220,12 +251,15 @@ impl RunSpec {
             ResetTo::Mapping(mapping) => mapping.storage.as_ref(),
             ResetTo::Earliest | ResetTo::Latest | ResetTo::Timestamp(_) | ResetTo::Offset(_) => None,
         });
+        let restored = self.validation.as_ref().and_then(|part| part.restore.as_ref());
+        let restored = restored.and_then(|restore| restore.state_storage.as_ref());
         let all = [
             ("storage", Some(&self.storage)),
             ("restore.stateStorage", state),
             ("restore.groups.saving.storage", saved),
             ("offsetReset.saving.storage", reset),
             ("offsetReset.to.mapping.storage", mapping),
+            ("validation.restore.stateStorage", restored),
         ];
         all.into_iter().filter_map(|(field, store)| Some((field, store?)))
     }
@@ -235,6 +269,8 @@ impl RunSpec {
     pub fn secret_files(&self) -> Vec<&str> {
         let mut files: Vec<&str> = self.stores().flat_map(|(_, store)| store.secret_files()).collect();
         files.extend(self.kafka_secret_files());
+        let notify = self.validation.as_ref().and_then(|part| part.notify.as_ref());
+        files.extend(notify.into_iter().flat_map(NoticeSpec::secret_files));
         files
     }
 

@@ -27,11 +27,11 @@ pub fn moved_behind(stamp: &str, last: Option<&str>) -> String {
     at.map_or_else(|| stamp.to_owned(), |at| stamp_after(at.timestamp(), last))
 }
 
-/// The second that a stamp names, RFC 3339.
+/// The second that a stamp names, RFC 3339; empty where the text is no stamp.
 #[must_use]
 pub fn stamp_time(stamp: &str) -> String {
     let parsed = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", stamp);
-    parsed.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+    parsed.map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// Splits `<name>-YYYYMMDD-HHMMSS` into name and stamp; `None` when it does not end in a stamp.

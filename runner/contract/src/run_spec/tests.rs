@@ -63,7 +63,7 @@ fn broken_rules_are_all_found_at_once() {
 
 #[test]
 fn a_run_does_exactly_one_thing() {
-    let all = ["backup, restore, offsetReset, offsetRollback"];
+    let all = ["backup, restore, offsetReset, offsetRollback, validation"];
     assert_eq!(fields(|v| v["backup"] = serde_json::Value::Null), all);
     assert_eq!(fields(|v| v["restore"] = serde_json::json!({"from": "x"})), all);
 }
@@ -139,4 +139,42 @@ fn what_a_run_connects_to_is_in_the_list_of_allowed_endpoints() {
     assert!(found(&["127.0.0.0/8", "s3.eu-central-1.amazonaws.com:443", "*.shop.svc:10000"]).is_empty());
     assert_eq!(found(&["127.0.0.0/8:9093", "*.amazonaws.com", "*.shop.svc"]), ["kafka.bootstrapServers"]);
     assert_eq!(found(&["127.0.0.1", "https://x"]), ["allowedEndpoints[1]"]);
+}
+
+#[test]
+fn only_a_validation_may_be_without_a_cluster() {
+    let without = |more: serde_json::Value| {
+        fields(move |v| {
+            let all = v.as_object_mut().unwrap();
+            all.remove("kafka");
+            all.remove("backup");
+            all.extend(more.as_object().unwrap().clone());
+        })
+    };
+    let archive = serde_json::json!({"validation": {"from": "orders", "checks": {"decode": true}}});
+    assert!(without(archive).is_empty());
+    let count = serde_json::json!({"validation": {"from": "orders", "checks": {"messageCount": {}}}});
+    assert_eq!(without(count), ["validation.checks"]);
+    assert_eq!(without(serde_json::json!({"restore": {"from": "orders"}})), ["kafka.bootstrapServers"]);
+    // What was a good specification is one, and is written as it was.
+    let spec = spec(|_| ()).unwrap();
+    let text = serde_json::to_string(&spec).unwrap();
+    assert!(text.contains("bootstrapServers") && !text.contains("validation"), "{text}");
+}
+
+#[test]
+fn webhooks_go_where_the_installation_allows_it() {
+    let found = |allowed: &[&str]| {
+        fields(|v| {
+            v["allowedEndpoints"] = serde_json::json!(allowed);
+            v["backup"] = serde_json::Value::Null;
+            let hook = serde_json::json!({"name": "a", "url": "https://hooks.example.com/secret"});
+            let notify = serde_json::json!({"pagerduty": {"routingKeyFile": "p/key"}});
+            v["validation"] = serde_json::json!({"checks": {"webhooks": [hook]}, "notify": notify});
+        })
+    };
+    assert!(found(&[]).is_empty());
+    let both = ["validation.checks.webhooks[0].url", "validation.notify.pagerduty.url"];
+    assert_eq!(found(&["127.0.0.1"]), both);
+    assert!(found(&["127.0.0.1", "*.example.com:443", "events.pagerduty.com"]).is_empty());
 }
