@@ -189,6 +189,25 @@ pub struct HeldBack {
     pub age_ms: Option<i64>,
 }
 
+impl std::fmt::Display for HeldBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { topic, partition, from, to, .. } = self;
+        if to > from {
+            write!(f, "{topic}/{partition} offsets {from} to {}", to - 1)?;
+        } else {
+            // Nobody told how far the source goes.
+            write!(f, "{topic}/{partition} from offset {from} on")?;
+        }
+        f.write_str(match self.reason {
+            HeldReason::OpenTransaction => ": a transaction was open",
+            HeldReason::Unavailable => ": no broker that leads the partition answered",
+            HeldReason::Damaged => ": the next batch is damaged on every replica",
+            HeldReason::Forbidden => ": the backup's user may not read the topic",
+            HeldReason::Other => ": for a reason of a newer release",
+        })
+    }
+}
+
 /// A document beside a seal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideRef {
@@ -408,4 +427,21 @@ pub(crate) fn rows_of(footer: &Footer) -> Vec<SegmentRow> {
         });
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_back_is_told_with_its_reason_and_without_made_up_ends() {
+        let held = |reason, to| {
+            let topic = "t".to_owned();
+            HeldBack { topic, partition: 3, from: 5, to, reason, producer_id: None, age_ms: None }.to_string()
+        };
+        assert_eq!(held(HeldReason::OpenTransaction, 9), "t/3 offsets 5 to 8: a transaction was open");
+        let unknown = "t/3 from offset 5 on: no broker that leads the partition answered";
+        assert_eq!(held(HeldReason::Unavailable, 5), unknown);
+        assert_eq!(held(HeldReason::Forbidden, 6), "t/3 offsets 5 to 5: the backup's user may not read the topic");
+    }
 }

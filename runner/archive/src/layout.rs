@@ -13,6 +13,9 @@ pub(crate) const LOG_FOLDER: u64 = 4096;
 /// The folder of what concerns committed offsets only; no set has such a name.
 pub const OFFSETS_FOLDER: &str = "_offsets";
 
+/// The folder of what concerns restores; no set has such a name.
+pub(crate) const RESTORES_FOLDER: &str = "_restores";
+
 /// The keys of one backup set, relative to the store's prefix.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -147,7 +150,7 @@ pub(crate) fn claim_folder(cluster: &str, thing: &Digest) -> String {
 
 /// What concerns restores into one cluster.
 fn cluster_folder(cluster: &str) -> String {
-    format!("_restores/{}", safe(cluster))
+    format!("{RESTORES_FOLDER}/{}", safe(cluster))
 }
 
 /// The folder of the state of a run that changes committed offsets only.

@@ -37,10 +37,10 @@ pub mod segment;
 mod holdings;
 mod long_document;
 mod lost;
+mod state;
 
 mod entry;
 mod rollup;
-mod state;
 mod timeline;
 
 mod regain;
@@ -81,6 +81,8 @@ mod restore_state;
 mod saved_offsets;
 mod verify;
 
+mod prune_plan;
+
 mod probe;
 
 pub use catalog::{Catalog, Found, LastFull, SetSummary, check_owner, check_set_owner, find, resolve};
@@ -97,11 +99,14 @@ pub use layout::{Layout, OFFSETS_FOLDER};
 pub use leftovers::Leftovers;
 pub use long_document::LongDocument;
 pub use lost::LostSegment;
-pub use open::{Paths, ambient_identity, led_by_environment, open_briefly, open_store, open_unasked};
+pub use open::{Paths, ambient_identity, install_tls, led_by_environment, open_briefly, open_store, open_unasked};
 pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
 pub use point_groups::PointGroups;
 pub use probe::{Finding, probe};
 pub use problem::Problem;
+pub use prune_plan::{
+    ChainPlan, CompactedTopic, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, UnfinishedSet, prune_plan,
+};
 pub use read::{BatchStream, ReadBatch};
 pub use reason::{GapReason, HeldReason};
 pub use regain::LogStart;
@@ -116,6 +121,8 @@ pub use state::{PartitionState, Replaced, SetState, TopicIdPartition, TopicState
 pub use store::{Created, Store};
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
-pub use verify::{Level, Verification, verify_log, verify_named, verify_point};
+pub use verify::{
+    Drawn, Level, Look, Sample, Verification, names_point, verify_log, verify_look, verify_named, verify_point,
+};
 pub use writer::{Opened, SetWriter};
 pub use writer_options::{Claim, Moves, Named, SealFacts, Source, WriterOptions, Written};

@@ -117,7 +117,8 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
         }
         StoreSpec::Azure { account, container, endpoint, allow_http, tls, credentials, .. } => {
             let way = Way::new(GIVERS_AZURE, tls.as_ref(), paths)?;
-            let place = azure::Container { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
+            let place =
+                azure::AzureStore { account, container, endpoint: endpoint.as_deref(), allow_http: *allow_http };
             let root = format!("azure://{account}/{container}");
             (azure::open(&place, credentials.as_ref(), paths, breaker, &way)?, root)
         }
@@ -138,7 +139,7 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
 }
 
 /// The HTTP client takes its TLS provider from the process; a caller may have installed one already.
-fn install_tls() {
+pub fn install_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 

@@ -226,7 +226,16 @@ pub(crate) fn open_block(
     start: u64,
     decompressor: &mut Decompressor,
 ) -> Result<Bytes, ArchiveError> {
-    let stored = stored_block(key, block, bytes, start)?;
+    unpack_block(key, block, stored_block(key, block, bytes, start)?, decompressor)
+}
+
+/// The plain bytes of a block whose digest was checked.
+pub(crate) fn unpack_block(
+    key: &str,
+    block: &BlockRow,
+    stored: Bytes,
+    decompressor: &mut Decompressor,
+) -> Result<Bytes, ArchiveError> {
     let unknown = || ArchiveError::damaged(key, format!("the block at byte {} has codec {}", block.at, block.codec));
     let codec = Codec::from_id(block.codec).ok_or_else(unknown)?;
     let size = usize::try_from(block.size).unwrap_or(usize::MAX);

@@ -129,13 +129,18 @@ pub struct TopicState {
     /// Partitions that it had then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_partitions: Option<i32>,
+    /// Of one that is not live any more, number of the newest seal in which it was, or of a later one; absent where an older
+    /// release saw it end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 impl TopicState {
     /// A topic that the source has now, and of which the set knows nothing yet.
     #[must_use]
     pub fn new(id: Uuid, name: &str, partitions: i32, replication: i16) -> Self {
-        Self { id, name: name.to_owned(), partitions, replication, live: true, since: None, first_partitions: None }
+        let name = name.to_owned();
+        Self { id, name, partitions, replication, live: true, since: None, first_partitions: None, until: None }
     }
 }
 

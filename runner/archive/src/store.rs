@@ -1,5 +1,6 @@
 //! Object store operations in the words of the archive, below one prefix, with classified errors.
 
+mod listed;
 mod source;
 
 use std::ops::Range;
@@ -16,7 +17,8 @@ use object_store::{
 };
 use tokio::time::Instant;
 
-use self::source::Source;
+pub(crate) use self::listed::Listed;
+use self::source::{Source, arrived};
 use crate::answer::RANGE_IGNORED;
 use crate::limit::readable;
 use crate::uploads::Uploads;
@@ -148,14 +150,17 @@ impl Store {
         let read = async || {
             let found = self.inner.get(&path).await?;
             // What is read at once is a document.
-            if found.meta.size > most as u64 { Ok(Err(found.meta.size)) } else { found.bytes().await.map(Ok) }
+            let size = found.meta.size;
+            if size > most as u64 {
+                return Ok(Err(format!("it has {size} bytes, and at most {most} are read")));
+            }
+            Ok(arrived(found, size)
+                .await?
+                .ok_or_else(|| format!("it has more than the {size} bytes that the store says")))
         };
         match self.again(read).await {
             Ok(Ok(bytes)) => Ok(Some(bytes)),
-            Ok(Err(size)) => {
-                let reason = format!("it has {size} bytes, and at most {most} are read");
-                Err(ArchiveError::damaged(self.show(key), reason))
-            }
+            Ok(Err(reason)) => Err(ArchiveError::damaged(self.show(key), reason)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(fail(error)),
         }
@@ -206,7 +211,8 @@ impl Store {
             for (number, range) in ranges.into_iter().enumerate() {
                 let bytes = source.part(&shown, range, buffer)?;
                 work(&mut out, number, &bytes);
-                buffer = bytes.try_into_mut().map(Vec::from).unwrap_or_default();
+                // Where somebody still holds the bytes, the next part takes a buffer of its own.
+                buffer = bytes.try_into_mut().map_or_else(|_| Vec::new(), Vec::from);
             }
             Ok(out)
         };
@@ -228,7 +234,10 @@ impl Store {
             let end = found.range.end;
             Ok(match found.payload {
                 GetResultPayload::File(file, _) => Source::File(file, end),
-                GetResultPayload::Stream(_) => Source::Read { start, bytes: found.bytes().await? },
+                GetResultPayload::Stream(_) => match arrived(found, range.end - start).await? {
+                    Some(bytes) => Source::Read { start, bytes },
+                    None => Source::TooMuch,
+                },
             })
         };
         let error = match ask().await {
@@ -440,28 +449,6 @@ impl Store {
         })
     }
 
-    /// Goes over every object below a folder with its key and size, in the store's order, without keeping them.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub(crate) async fn fold<T>(
-        &self,
-        folder: &Path,
-        begin: impl Fn() -> T,
-        take: impl Fn(&mut T, &str, u64),
-    ) -> Result<T, ArchiveError> {
-        let path = self.path(folder);
-        let ask = async || {
-            let mut sum = begin();
-            let mut all = self.inner.list(Some(&path));
-            while let Some(meta) = all.try_next().await? {
-                take(&mut sum, meta.location.as_ref(), meta.size);
-            }
-            Ok(sum)
-        };
-        self.again(ask).await.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
-    }
-
     /// Removes an object by its key relative to the prefix. Nothing of an archive is ever removed by a run.
     pub(crate) async fn delete(&self, key: &str) -> Result<(), ArchiveError> {
         let key = Path::from(key);
@@ -477,7 +464,8 @@ impl Store {
     }
 
     /// A key as messages show it.
-    pub(crate) fn show(&self, key: &Path) -> String {
+    #[must_use]
+    pub fn show(&self, key: &Path) -> String {
         format!("{}/{key}", self.place)
     }
 }

@@ -3,15 +3,20 @@
 mod blocks;
 mod index;
 mod log;
+mod sample;
 mod segments;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use contract::stamp::split_point;
 use serde::Serialize;
 
 use self::index::check_index;
 use self::log::{check_log, given_up_in};
+use self::sample::draw;
+pub use self::sample::{Drawn, Sample};
 use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, strays, traces};
 use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_small};
@@ -34,11 +39,32 @@ pub enum Level {
     Decode,
 }
 
+/// How a point is looked at.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// How deep.
+    pub level: Level,
+    /// Of which segments the blocks are read; of all when absent.
+    pub sample: Option<Sample>,
+    /// Counts stored bytes of blocks while they are read.
+    pub read: Arc<AtomicU64>,
+}
+
+impl Look {
+    /// All of it, this deep.
+    #[must_use]
+    pub fn whole(level: Level) -> Self {
+        Self { level, sample: None, read: Arc::default() }
+    }
+}
+
 /// The result of verifying.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Verification {
     /// Segments looked at.
     pub segments: u64,
+    /// Those of them of which blocks were read.
+    pub segments_read: u64,
     /// Bytes of segments read.
     pub bytes: u64,
     /// Batches checked.
@@ -49,11 +75,25 @@ pub struct Verification {
     pub problems: Vec<Problem>,
     /// What is worth knowing and no damage: what is missing and not needed, and batches that are odd.
     pub notes: Vec<Problem>,
+    /// The segments that were drawn, where a sample was asked for and the log could be read.
+    #[serde(skip)]
+    pub drawn: Option<Drawn>,
+    /// Problems and notes that a look at the structure alone does not show.
+    #[serde(skip)]
+    deep: HashMap<Problem, Level>,
 }
 
 impl Verification {
+    /// The least level at which this problem or note is seen.
+    #[must_use]
+    pub fn level_of(&self, problem: &Problem) -> Level {
+        self.deep.get(problem).copied().unwrap_or(Level::Structure)
+    }
+
     fn add(&mut self, found: Self) {
         self.segments += found.segments;
+        self.segments_read += found.segments_read;
+        self.deep.extend(found.deep);
         self.bytes += found.bytes;
         self.batches += found.batches;
         self.records += found.records;
@@ -67,6 +107,18 @@ impl Verification {
 
     fn error(&mut self, error: &ArchiveError) {
         self.problems.push(Problem::of(error));
+    }
+
+    /// A problem that is not seen above this level.
+    fn deep_problem(&mut self, level: Level, problem: Problem) {
+        self.deep.insert(problem.clone(), level);
+        self.problems.push(problem);
+    }
+
+    /// The same of a note.
+    fn deep_note(&mut self, level: Level, note: Problem) {
+        self.deep.insert(note.clone(), level);
+        self.notes.push(note);
     }
 
     /// What was found twice counts once.
@@ -108,10 +160,29 @@ pub async fn verify_named(
     level: Level,
 ) -> Result<(Layout, u64, Verification), ArchiveError> {
     let (layout, seal) = resolve(store, name).await?;
-    let is_point = split_point(name).is_some_and(|(set, _)| set == layout.set());
-    let scope = if is_point { Scope::Point } else { Scope::Log };
-    let found = verify(store, &layout, seal, scope, level).await?;
+    let scope = if names_point(name, &layout) { Scope::Point } else { Scope::Log };
+    let found = verify(store, &layout, seal, scope, &Look::whole(level)).await?;
     Ok((layout, seal, found))
+}
+
+/// Whether a name that means something of this set means one point of it, and not the set with its newest point.
+#[must_use]
+pub fn names_point(name: &str, layout: &Layout) -> bool {
+    split_point(name).is_some_and(|(set, _)| set == layout.set())
+}
+
+/// Verifies the point that entry `seal` of a set makes, as [`verify_log`] does with `with_log`, else as [`verify_point`].
+///
+/// # Errors
+/// As [`verify_point`].
+pub async fn verify_look(
+    store: &Store,
+    layout: &Layout,
+    seal: u64,
+    with_log: bool,
+    look: &Look,
+) -> Result<Verification, ArchiveError> {
+    verify(store, layout, seal, if with_log { Scope::Log } else { Scope::Point }, look).await
 }
 
 /// Verifies the point that entry `seal` of a set makes: what it needs, whatever else the set holds.
@@ -124,7 +195,7 @@ pub async fn verify_point(
     seal: u64,
     level: Level,
 ) -> Result<Verification, ArchiveError> {
-    verify(store, layout, seal, Scope::Point, level).await
+    verify(store, layout, seal, Scope::Point, &Look::whole(level)).await
 }
 
 /// Verifies the point that entry `seal` of a set makes, and all of the log up to it.
@@ -132,7 +203,7 @@ pub async fn verify_point(
 /// # Errors
 /// As [`verify_point`].
 pub async fn verify_log(store: &Store, layout: &Layout, seal: u64, level: Level) -> Result<Verification, ArchiveError> {
-    verify(store, layout, seal, Scope::Log, level).await
+    verify(store, layout, seal, Scope::Log, &Look::whole(level)).await
 }
 
 async fn verify(
@@ -140,7 +211,7 @@ async fn verify(
     layout: &Layout,
     seal: u64,
     scope: Scope,
-    level: Level,
+    look: &Look,
 ) -> Result<Verification, ArchiveError> {
     let mut out = Verification::default();
     let sealed = noted(Chain::new(store.clone(), layout.clone()).entry(seal).await, &mut out)?;
@@ -150,8 +221,11 @@ async fn verify(
         check_seal(store, layout, (entry, digest), &mut out).await?;
     }
     check_set(store, layout, &mut out).await?;
+    if let (Some(index), Some(sample)) = (&index, look.sample) {
+        out.drawn = Some(draw(&index.segments, sample));
+    }
     let log = match index {
-        Some(index) if scope == Scope::Point => check_index(store, layout, &index, level, &mut out).await?,
+        Some(index) if scope == Scope::Point => check_index(store, layout, &index, look, &mut out).await?,
         // Where the way back to the beginning is broken, every entry is read, so that all that is wrong is found.
         index => {
             out.problems.extend(index.iter().flat_map(Index::problems));
@@ -160,7 +234,7 @@ async fn verify(
                 Some(index) => (index.rollups, keys(&index.given_up)),
                 None => (Vec::new(), given_up_in(store, layout, &numbers).await?),
             };
-            check_log(store, layout, &numbers, (rollups, given_up), level, &mut out).await?
+            check_log(store, layout, &numbers, (rollups, given_up), look, &mut out).await?
         }
     };
     if let Some(sealed) = sealed.as_ref().and_then(|(entry, _)| entry.seal.as_ref()).filter(|_| log.complete) {

@@ -123,6 +123,54 @@ async fn a_bucket_in_another_region_is_named_at_the_first_answer() {
     }
 }
 
+/// Whatever is asked for, and whatever the store says of the length of its answer: one that does not end is not read to its
+/// end.
+#[tokio::test]
+async fn an_answer_that_does_not_end_is_not_read_to_its_end() {
+    const DATED: &str = "last-modified: Sat, 31 Jan 2026 08:00:00 GMT\r\n";
+    let sent = Arc::new(AtomicUsize::new(0));
+    let endless = |status: &'static str, headers: &'static str| {
+        let sent = Arc::clone(&sent);
+        server(move |_, asked, stream| {
+            if asked.starts_with("HEAD") {
+                return answer(stream, "200 OK", "", "0123456789");
+            }
+            let head = format!("HTTP/1.1 {status}\r\n{DATED}{headers}\r\n");
+            drop(stream.write_all(head.as_bytes()));
+            let piece = "x".repeat(64 << 10);
+            let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+            while stream.write_all(chunk.as_bytes()).is_ok() {
+                sent.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        })
+    };
+    let key = Path::from("k");
+    let chunked = "transfer-encoding: chunked\r\n";
+    let ranged = "content-length: 3\r\ntransfer-encoding: chunked\r\ncontent-range: bytes 3-5/10\r\n";
+    let both = "content-length: 10\r\ntransfer-encoding: chunked\r\n";
+    let (list, range, whole, refusal) = (
+        endless("200 OK", chunked),
+        endless("206 Partial Content", ranged),
+        endless("200 OK", both),
+        endless("400 Bad Request", chunked),
+    );
+    let open = |server: &Server| server.open(Duration::from_secs(30));
+    let errors = [
+        open(&list).folders(&Path::default()).await.unwrap_err(),
+        open(&range).get_range(&key, 3..6).await.unwrap_err(),
+        open(&whole).get(&key).await.unwrap_err(),
+        open(&refusal).get(&key).await.unwrap_err(),
+    ];
+    let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert!(told[0].contains("sends more than 33554432 bytes"), "{told:?}");
+    assert!(told[1].contains("sends more than the 3 bytes that were asked for"), "{told:?}");
+    assert!(told[2].contains("more than the 10 bytes that the store says"), "{told:?}");
+    assert_eq!((errors[0].code(), errors[1].code()), (Code::StoreRefused, Code::ArchiveDamaged), "{errors:?}");
+    // What is on its way lies in the system's buffers.
+    let sent = sent.load(Ordering::SeqCst);
+    assert!(sent < 100 << 20, "{sent} bytes were taken: {told:?}");
+}
+
 /// Keys, session tokens and data go to the endpoint of the specification and nowhere else.
 #[tokio::test]
 async fn no_store_sends_a_request_to_another_host() {

@@ -54,6 +54,7 @@ async fn open(store: &Store, run: &str, stamp: &str) -> Result<SetWriter, Archiv
         live: true,
         since: None,
         first_partitions: None,
+        until: None,
     });
     Ok(writer)
 }

@@ -22,7 +22,7 @@ use crate::ArchiveError;
 const WORKLOAD_IDENTITY: [&str; 3] = ["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"];
 
 /// What names an Azure store.
-pub(super) struct Container<'a> {
+pub(super) struct AzureStore<'a> {
     pub(super) account: &'a str,
     pub(super) container: &'a str,
     pub(super) endpoint: Option<&'a str>,
@@ -30,7 +30,7 @@ pub(super) struct Container<'a> {
 }
 
 pub(super) fn open(
-    place: &Container<'_>,
+    place: &AzureStore<'_>,
     credentials: Option<&AzureCredentials>,
     paths: &Paths,
     breaker: &Breaker,
@@ -112,7 +112,7 @@ fn id(text: &str) -> Option<String> {
 
 /// Why a connection string does not fit: it names another address than the specification. Admission and the list of allowed
 /// endpoints look at the specification only, so requests go to no other address.
-fn elsewhere(named: &str, place: &Container<'_>) -> Option<String> {
+fn elsewhere(named: &str, place: &AzureStore<'_>) -> Option<String> {
     let own = format!("https://{}.blob.core.windows.net", place.account);
     let lower = |endpoint: &str| authority(endpoint).map(|(host, port)| (host.to_ascii_lowercase(), port));
     let to = lower(named);
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_connection_string_leads_nowhere_else() {
         let of = |endpoint, named: &str| {
-            let place = Container { account: "acct", container: "c", endpoint, allow_http: false };
+            let place = AzureStore { account: "acct", container: "c", endpoint, allow_http: false };
             elsewhere(named, &place)
         };
         let key = |text: &str| Key::parse(&format!("{text};AccountKey=c2VjcmV0"), "acct").unwrap().endpoint.unwrap();
@@ -251,7 +251,7 @@ mod tests {
         std::fs::write(dir.path().join("connection"), text).unwrap();
         let paths = Paths { secrets: dir.path().into(), volumes: dir.path().into() };
         let open = |endpoint: Option<&str>| {
-            let place = Container { account: "acct", container: "c", endpoint, allow_http: false };
+            let place = AzureStore { account: "acct", container: "c", endpoint, allow_http: false };
             let credentials = AzureCredentials::AccountKey { file: "connection".into() };
             let breaker = Breaker::new(contract::CircuitBreakerSpec::default());
             super::open(&place, Some(&credentials), &paths, &breaker, &Way::default())

@@ -3,6 +3,7 @@
 //!
 //! Time-outs count silence, not size: an answer that keeps coming may take as long as it takes, and a request that
 //! carries a body has time for it ([`super::patience::Patience`]). A line that is too slow carries fewer bodies at once ([`super::lanes::Lanes`]).
+//! How many bytes an answer may have is known from what was asked: whatever the store says of its length, no more are read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,7 +23,7 @@ use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, Sleep};
 
 use super::breaker::{Breaker, Pass};
-use super::unanswered::{for_now, innermost, nowhere, over, silent, so_far, unreached};
+use super::unanswered::{for_now, innermost, nowhere, over, silent, so_far, too_long, unreached};
 use super::way::{self, Target, Way};
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
 
@@ -32,6 +33,12 @@ const IDENTITY: Duration = Duration::from_secs(2);
 const GREETING: Duration = Duration::from_secs(5);
 /// Most of a refusal that is read.
 const REFUSAL: usize = 64 << 10;
+/// Most bytes of a page of a list: five thousand names of a thousand characters, with what is said of each, have less.
+const PAGE: u64 = 32 << 20;
+/// Most bytes of another answer that is no object: what became of parts and removals, identities.
+const ANSWER: u64 = 4 << 20;
+/// What the query of a request for a list has, by store.
+const LISTS: [&str; 3] = ["list-type=", "comp=list", "uploads"];
 
 /// Makes clients whose requests are guarded.
 #[derive(Debug)]
@@ -194,6 +201,8 @@ struct Request {
     ranged: bool,
     part: bool,
     date: Option<String>,
+    /// Most bytes of a good answer.
+    most: u64,
     to: Target,
 }
 
@@ -201,12 +210,14 @@ impl Request {
     fn of(request: &HttpRequest) -> Self {
         let headers = request.headers();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let to = Target::of(request.uri());
         Self {
+            most: most(request, &to),
             conditional: request.method() == Method::PUT
                 && (headers.contains_key("if-none-match") || headers.contains_key("x-goog-if-generation-match")),
             ranged: headers.contains_key("range") || headers.contains_key("x-ms-range"),
             part: request.uri().query().is_some_and(|query| query.contains("partNumber=")),
-            to: Target::of(request.uri()),
+            to,
             date: text("x-amz-date").or_else(|| text("x-ms-date")).or_else(|| text("date")),
         }
     }
@@ -221,7 +232,7 @@ impl Request {
         if !self.part && !parts.headers.contains_key("etag") {
             parts.headers.insert("etag", HeaderValue::from_static("\"none\""));
         }
-        HttpResponse::from_parts(parts, HttpResponseBody::new(Awake::new(body, silence)))
+        HttpResponse::from_parts(parts, HttpResponseBody::new(Awake::new(body, silence, self.most)))
     }
 
     /// A refusal, read.
@@ -230,8 +241,8 @@ impl Request {
         let length = |headers: &HeaderMap| headers.get("content-length")?.to_str().ok()?.parse::<usize>().ok();
         // Refusals are short; what came of one that was cut is enough.
         let text = match length(&parts.headers) {
-            Some(length) if length > REFUSAL => Bytes::new(),
-            _ => HttpResponseBody::new(Awake::new(body, silence)).bytes().await.unwrap_or_default(),
+            Some(length) if length > REFUSAL => Vec::new(),
+            _ => beginning(Awake::new(body, silence, REFUSAL as u64)).await,
         };
         let status = parts.status.as_u16();
         if self.to.is_for_identity && parts.status.is_client_error() && status != 429 {
@@ -248,6 +259,30 @@ impl Request {
     }
 }
 
+/// Most bytes of a good answer to a request. Whoever reads an object counts what comes of it: the library would ask again for what is
+/// cut off here.
+fn most(request: &HttpRequest, to: &Target) -> u64 {
+    let query = request.uri().query().unwrap_or_default();
+    if LISTS.iter().any(|list| query.contains(list)) {
+        PAGE
+    } else if request.method() == Method::GET && !to.is_for_identity {
+        u64::MAX
+    } else {
+        ANSWER
+    }
+}
+
+/// What comes of a body before it ends or fails, or is longer than it may be.
+async fn beginning(mut body: Awake) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Some(data) = frame.data_ref() {
+            out.extend_from_slice(data);
+        }
+    }
+    out
+}
+
 fn marked(answer: Answer) -> HttpResponse {
     let status = answer.library_status();
     let mut response = HttpResponse::new(HttpResponseBody::from(answer.mark()));
@@ -255,16 +290,31 @@ fn marked(answer: Answer) -> HttpResponse {
     response
 }
 
-/// A body that fails when nothing of it comes for a while.
+/// A body that fails when nothing of it comes for a while, or more than it may have.
 struct Awake {
     inner: HttpResponseBody,
     silence: Duration,
     timer: Pin<Box<Sleep>>,
+    /// Bytes that it may have in all, and those that may still come.
+    most: u64,
+    left: u64,
 }
 
 impl Awake {
-    fn new(inner: HttpResponseBody, silence: Duration) -> Self {
-        Self { inner, silence, timer: Box::pin(tokio::time::sleep(silence)) }
+    fn new(inner: HttpResponseBody, silence: Duration, most: u64) -> Self {
+        Self { inner, silence, timer: Box::pin(tokio::time::sleep(silence)), most, left: most }
+    }
+
+    /// Takes a piece, if it may still come.
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, HttpError> {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.left.checked_sub(length) {
+            Some(left) => {
+                self.left = left;
+                Ok(frame)
+            }
+            None => Err(too_long(self.most)),
+        }
     }
 }
 
@@ -277,9 +327,11 @@ impl Body for Awake {
         if let Poll::Ready(frame) = polled {
             let next = Instant::now() + self.silence;
             self.timer.as_mut().reset(next);
-            return Poll::Ready(
-                frame.map(|frame| frame.map_err(|error| unreached(&error, &way::plain(&innermost(&error)), None))),
-            );
+            let taken = frame.map(|frame| match frame {
+                Ok(frame) => self.take(frame),
+                Err(error) => Err(unreached(&error, &way::plain(&innermost(&error)), None)),
+            });
+            return Poll::Ready(taken);
         }
         match self.timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Some(Err(silent(self.silence, 0)))),

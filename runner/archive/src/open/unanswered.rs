@@ -31,6 +31,14 @@ pub(super) fn silent(limit: Duration, carried: u64) -> HttpError {
     HttpError::new(HttpErrorKind::Timeout, Unanswered(Answer::none(words).mark()))
 }
 
+/// An answer has more bytes than what was asked for can have.
+pub(super) fn too_long(most: u64) -> HttpError {
+    let words = format!(
+        "the store sends more than {most} bytes, which is the most that this answer can have; is storage.endpoint a store?"
+    );
+    over(Code::StoreRefused, words)
+}
+
 /// What the innermost cause says: it is the one that says something.
 pub(super) fn innermost(error: &HttpError) -> String {
     let mut cause: &dyn std::error::Error = error;

@@ -5,6 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::{GetResult, GetResultPayload};
 
 use crate::ArchiveError;
 
@@ -14,6 +16,33 @@ pub(super) enum Source {
     File(File, u64),
     /// Bytes that have arrived, from this place of the object on.
     Read { start: u64, bytes: Bytes },
+    /// More bytes came than were asked for.
+    TooMuch,
+}
+
+/// The bytes of an answer; `None` where more than `most` come, whatever the store said of its length.
+pub(super) async fn arrived(found: GetResult, most: u64) -> Result<Option<Bytes>, object_store::Error> {
+    if matches!(found.payload, GetResultPayload::File(..)) {
+        return found.bytes().await.map(Some);
+    }
+    let expected = found.range.end.saturating_sub(found.range.start).min(most);
+    let (mut stream, mut first, mut out) = (found.into_stream(), Bytes::new(), Vec::new());
+    while let Some(bytes) = stream.try_next().await? {
+        if (first.len() + out.len() + bytes.len()) as u64 > most {
+            return Ok(None);
+        }
+        if first.is_empty() && out.is_empty() {
+            // Most answers come in one piece: it is not copied.
+            first = bytes;
+            continue;
+        }
+        if out.is_empty() {
+            out.reserve_exact(usize::try_from(expected).unwrap_or(first.len()));
+            out.extend_from_slice(&std::mem::take(&mut first));
+        }
+        out.extend_from_slice(&bytes);
+    }
+    Ok(Some(if out.is_empty() { first } else { out.into() }))
 }
 
 impl Source {
@@ -33,6 +62,10 @@ impl Source {
                 let place =
                     |at: u64| usize::try_from(at.saturating_sub(*start)).map_or(bytes.len(), |at| at.min(bytes.len()));
                 bytes.slice(place(range.start)..place(range.end))
+            }
+            Self::TooMuch => {
+                let reason = format!("the store sends more than the {wanted} bytes that were asked for");
+                return Err(ArchiveError::damaged(shown, reason));
             }
         };
         if bytes.len() as u64 == wanted {

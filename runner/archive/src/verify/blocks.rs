@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use batch::{Decompressor, Deltas, RawBatch, places};
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use futures::StreamExt;
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
-use super::{Level, Problem, Verification};
-use crate::read::{batches_of, is_committed, open_block, stored_block};
+use super::{Level, Look, Problem, Verification};
+use crate::read::{batches_of, is_committed, stored_block, unpack_block};
 use crate::segment::{Footer, ShareRow};
 use crate::{ArchiveError, Store};
 
@@ -27,18 +28,19 @@ pub(super) async fn check_blocks(
     store: &Store,
     key: &Path,
     footer: Footer,
-    level: Level,
+    how: &Look,
     out: &mut Verification,
 ) -> Result<(), ArchiveError> {
     let (footer, room) = (Arc::new(footer), Arc::new(Semaphore::new(ROOM as usize)));
     let check = |piece: Range<usize>| {
         let (store, key, footer, room) = (store.clone(), key.clone(), Arc::clone(&footer), Arc::clone(&room));
+        let how = how.clone();
         tokio::spawn(async move {
             let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
             let largest = blocks.iter().map(|block| block.size.max(block.length) >> 10).max().unwrap_or(0);
             let room = room.acquire_many(u32::try_from(largest).unwrap_or(ROOM).min(ROOM)).await;
             let _room = room.map_err(|error| ArchiveError::damaged(key.as_ref(), error))?;
-            check_piece(&store, &key, footer, piece, level).await
+            check_piece(&store, &key, footer, piece, how).await
         })
     };
     let mut results = futures::stream::iter(cut_pieces(&footer)).map(check).buffered(AT_ONCE);
@@ -46,7 +48,7 @@ pub(super) async fn check_blocks(
         match result.map_err(|error| ArchiveError::damaged(store.show(key), error))? {
             Ok(found) => out.add(found),
             Err(error @ ArchiveError::Store { .. }) => return Err(error),
-            Err(error) => out.error(&error),
+            Err(error) => out.deep_problem(Level::Checksum, Problem::of(&error)),
         }
     }
     Ok(())
@@ -74,7 +76,7 @@ async fn check_piece(
     key: &Path,
     footer: Arc<Footer>,
     piece: Range<usize>,
-    level: Level,
+    how: Look,
 ) -> Result<Verification, ArchiveError> {
     let shown = store.show(key);
     let blocks = footer.blocks.get(piece.clone()).unwrap_or_default();
@@ -89,9 +91,10 @@ async fn check_piece(
     let mut decompressor = Decompressor::default();
     let check = move |out: &mut Verification, number: usize, bytes: &Bytes| {
         out.bytes += bytes.len() as u64;
+        how.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let places = shares.get(number).into_iter().flatten();
         let shares: Vec<_> = places.filter_map(|place| footer.shares.get(*place)).collect();
-        check_block(&shown, &footer, (piece.start + number, &shares), bytes, level, &mut decompressor, out);
+        check_block(&shown, &footer, (piece.start + number, &shares), bytes, how.level, &mut decompressor, out);
     };
     store.with_ranges(key, ranges, Verification::default(), check).await
 }
@@ -106,14 +109,15 @@ fn check_block(
     out: &mut Verification,
 ) {
     let Some(block) = footer.blocks.get(number) else { return };
+    let stored = match stored_block(key, block, bytes, block.at) {
+        Ok(stored) => stored,
+        Err(error) => return out.deep_problem(Level::Checksum, Problem::of(&error)),
+    };
     if level < Level::Decode {
-        if let Err(error) = stored_block(key, block, bytes, block.at) {
-            out.error(&error);
-        }
         return;
     }
-    match open_block(key, block, bytes, block.at, decompressor) {
-        Err(error) => out.error(&error),
+    match unpack_block(key, block, stored, decompressor) {
+        Err(error) => out.deep_problem(Level::Decode, Problem::of(&error)),
         Ok(plain) => {
             for share in shares {
                 check_share(key, footer, share, &plain, decompressor, out);
@@ -132,7 +136,7 @@ fn check_share(
 ) {
     let batches = match batches_of(key, share, plain) {
         Ok(batches) => batches,
-        Err(error) => return out.error(&error),
+        Err(error) => return out.deep_problem(Level::Decode, Problem::of(&error)),
     };
     let (mut records, mut committed, mut max, mut min) = (0, 0, i64::MIN, i64::MAX);
     for batch in &batches {
@@ -148,7 +152,8 @@ fn check_share(
         });
         match found {
             Err(error) => {
-                out.problem(key, format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset));
+                let what = format!("partition {} offset {}: {error}", share.partition, batch.header.base_offset);
+                out.deep_problem(Level::Decode, Problem::new(key, what));
             }
             Ok(Deltas::Ascending) => {}
             Ok(Deltas::Odd) => odd(key, share, batch, out),
@@ -158,13 +163,11 @@ fn check_share(
     // The largest time of a batch may belong to a record that compaction removed.
     let times_fit = committed == 0 || (max <= share.max_timestamp && (!share.min_exact || min >= share.min_timestamp));
     if records != share.records || committed != share.committed || !times_fit {
-        out.problem(
-            key,
-            format!(
-                "partition {} at offset {}: counts or times are not what the index says",
-                share.partition, share.first
-            ),
+        let what = format!(
+            "partition {} at offset {}: counts or times are not what the index says",
+            share.partition, share.first
         );
+        out.deep_problem(Level::Decode, Problem::new(key, what));
     }
 }
 
@@ -175,5 +178,5 @@ fn odd(key: &str, share: &ShareRow, batch: &RawBatch, out: &mut Verification) {
          broker took it, and is restored in the order of its records",
         share.partition, batch.header.base_offset
     );
-    out.notes.push(Problem { key: key.to_owned(), what });
+    out.deep_note(Level::Decode, Problem::new(key, what));
 }

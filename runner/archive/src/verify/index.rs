@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::log::Log;
 use super::segments::{AT_ONCE, Check, Said, look};
-use super::{Level, Verification, noted};
+use super::{Look, Verification, noted};
 use crate::index::Index;
 use crate::sums::Sums;
 use crate::{ArchiveError, Layout, SegmentRow, Store};
@@ -18,7 +18,7 @@ pub(super) async fn check_index(
     store: &Store,
     layout: &Layout,
     index: &Index,
-    level: Level,
+    how: &Look,
     out: &mut Verification,
 ) -> Result<Log, ArchiveError> {
     let mut said = vec![Said::default(); index.segments.len()];
@@ -40,7 +40,7 @@ pub(super) async fn check_index(
     let requests = Arc::new(Semaphore::new(AT_ONCE));
     let look = |segment| look(store.clone(), layout.clone(), segment, Arc::clone(&requests));
     let mut looked = futures::stream::iter(index.segments.clone()).map(look).buffered(AT_ONCE);
-    let (mut check, mut said) = (Check::new(level), said.into_iter());
+    let (mut check, mut said) = (Check::new(how, out.drawn.clone()), said.into_iter());
     while let Some(looked) = looked.try_next().await? {
         let said = said.next().filter(|_| complete);
         check.segment(store, looked, said, out).await?;

@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Semaphore;
 
 use super::segments::{AT_ONCE, Check, Looked, Said, look};
-use super::{Level, Verification, noted};
+use super::{Look, Verification, noted};
 use crate::entry::Gap;
 use crate::index::{counts, says_the_same};
 use crate::lost::keys;
@@ -35,7 +35,7 @@ pub(super) async fn check_log(
     layout: &Layout,
     numbers: &[u64],
     (rollups, given_up): (Rollups, HashSet<(u64, u64)>),
-    level: Level,
+    how: &Look,
     out: &mut Verification,
 ) -> Result<Log, ArchiveError> {
     let chain = Chain::new(store.clone(), layout.clone());
@@ -56,7 +56,7 @@ pub(super) async fn check_log(
     };
     let mut entries = futures::stream::iter(numbers.iter().copied()).map(read).buffered(AT_ONCE);
     let mut log = Log { complete: true, ..Log::default() };
-    let (mut before, mut check) = (None::<Digest>, Check::new(level));
+    let (mut before, mut check) = (None::<Digest>, Check::new(how, out.drawn.clone()));
     let mut sources = Sources::new(rollups);
     while let Some((number, found)) = entries.try_next().await? {
         let Some((entry, digest, looked)) = noted(found, out)? else {

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::blocks::check_blocks;
-use super::{Level, Verification, noted};
+use super::sample::Drawn;
+use super::{Level, Look, Verification, noted};
 use crate::entry::rows_of;
 use crate::point::{footer_of, load_footer};
 use crate::segment::{Footer, HEADER_LEN, header};
@@ -50,6 +51,8 @@ impl Said {
 
 /// A segment that was looked at.
 pub(super) struct Looked {
+    /// Its claim and number.
+    id: (u64, u64),
     key: Path,
     footer: Result<Footer, ArchiveError>,
 }
@@ -65,21 +68,23 @@ pub(super) async fn look(
     let key = layout.segment(segment.claim, &segment.nonce, segment.seq);
     match check_structure(&store, &layout, &segment, &key).await {
         Err(error @ ArchiveError::Store { .. }) => Err(error),
-        footer => Ok(Looked { key, footer }),
+        footer => Ok(Looked { id: (segment.claim, segment.seq), key, footer }),
     }
 }
 
 /// Checks segments in the order of the log.
 #[derive(Debug)]
 pub(super) struct Check {
-    level: Level,
+    how: Look,
+    /// The segments of which blocks are read; all when absent.
+    drawn: Option<Drawn>,
     /// Where the shares of each timeline end so far.
     ends: HashMap<(Uuid, i32, u32), i64>,
 }
 
 impl Check {
-    pub(super) fn new(level: Level) -> Self {
-        Self { level, ends: HashMap::new() }
+    pub(super) fn new(how: &Look, drawn: Option<Drawn>) -> Self {
+        Self { how: how.clone(), drawn, ends: HashMap::new() }
     }
 
     /// The next segment, and what the log says of it, where that could be read.
@@ -97,8 +102,10 @@ impl Check {
             out.problem(&shown, "the log and the footer disagree on what it holds");
         }
         self.check_order(&footer, &shown, out);
-        if self.level >= Level::Checksum {
-            check_blocks(store, &looked.key, footer, self.level, out).await?;
+        let is_drawn = self.drawn.as_ref().is_none_or(|drawn| drawn.has(looked.id));
+        if self.how.level >= Level::Checksum && is_drawn {
+            out.segments_read += 1;
+            check_blocks(store, &looked.key, footer, &self.how, out).await?;
         }
         Ok(())
     }

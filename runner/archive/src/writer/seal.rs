@@ -40,7 +40,13 @@ impl SetWriter {
             return Err(ArchiveError::Config { reason, code: contract::Code::Internal });
         }
         for topic in self.state.topics.values_mut() {
-            topic.live = live.contains(&topic.id);
+            let is_live = live.contains(&topic.id);
+            topic.until = match (topic.live, is_live) {
+                (_, true) => None,
+                (true, false) => self.last_seal,
+                (false, false) => topic.until,
+            };
+            topic.live = is_live;
         }
         let configs_key = self.options.layout.side(entry.n, "configs.json");
         let configs = side(&self.store, configs_key, &facts.configs).await?;

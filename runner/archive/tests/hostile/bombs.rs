@@ -19,7 +19,7 @@ fn zeros(mib: usize) -> Vec<u8> {
 fn end_of(objects: &Objects) -> ArchiveError {
     runtime().block_on(async {
         let made = stored(objects).await;
-        read(&made).await;
+        Box::pin(read(&made)).await;
         read_all(&made.store, &Layout::new(SET), LAST).await.unwrap_err()
     })
 }
@@ -80,7 +80,7 @@ fn documents() {
         bad.insert(key.clone(), zeros(100));
         runtime().block_on(async {
             let made = stored(&bad).await;
-            read(&made).await;
+            Box::pin(read(&made)).await;
         });
     }
 }

@@ -71,7 +71,7 @@ fn entries() {
         bad.insert(key.clone(), bomb.clone());
         runtime().block_on(async {
             let made = stored(&bad).await;
-            read(&made).await;
+            Box::pin(read(&made)).await;
             write(&made).await;
             if let Some(number) = key.rsplit('/').next().and_then(|name| name.parse().ok()) {
                 let error = Chain::new(made.store.clone(), Layout::new(SET)).entry(number).await.unwrap_err();
@@ -91,7 +91,7 @@ fn side_documents() {
         let made = stored(&bad).await;
         let error = newest_configs(&made.store, &Layout::new(SET)).await.unwrap_err();
         assert!(is_named(&error, "configs.json"), "{error}");
-        read(&made).await;
+        Box::pin(read(&made)).await;
         write(&made).await;
     });
 }
@@ -110,7 +110,7 @@ fn footers() {
         let point = Point::load(&made.store, &Layout::new(SET), LAST).await.unwrap();
         let error = point.footer(point.segments().last().unwrap()).await.unwrap_err();
         assert!(is_named(&error, ".seg"), "{error}");
-        read(&made).await;
+        Box::pin(read(&made)).await;
     });
 }
 

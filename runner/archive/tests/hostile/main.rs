@@ -8,22 +8,18 @@ mod expansion;
 mod forge;
 #[path = "../made/mod.rs"]
 mod made;
+mod ways;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use archive::{
-    Catalog, Layout, Level, Point, find, newest_configs, newest_groups, repair_set, resolve, verify_named, verify_point,
-};
+use archive::{Level, verify_named};
 use forge::{Objects, forged, harm, harmed};
-use made::{Made, SET, TOPIC, read_all, stamp};
+use made::{SET, read_all};
 use proptest::prelude::*;
 use serde_json::json;
+use ways::{LAST, POINTS, honest, read, runtime, stored, write};
 
-/// Entries enough for a roll-up and some behind it.
-const POINTS: u64 = 33;
-/// The last seal.
-const LAST: u64 = 2 * POINTS - 1;
 /// Address space of a process that reads small archives.
 const MIB: u64 = 400;
 const DEADLINE: Duration = Duration::from_secs(900);
@@ -53,59 +49,6 @@ fn within(test: &str, mib: u64, deadline: Duration) {
     assert!(status.success(), "{test}: {status}");
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
-}
-
-async fn honest() -> Objects {
-    let made = Made::new();
-    made.points(POINTS).await;
-    made.claim(POINTS).await.unwrap();
-    let mut out = Objects::new();
-    for key in made.keys("").await {
-        let bytes = made.bytes(&key).await.unwrap();
-        out.insert(key, bytes);
-    }
-    out
-}
-
-async fn stored(objects: &Objects) -> Made {
-    let made = Made::new();
-    for (key, bytes) in objects {
-        made.put(key, bytes.clone()).await;
-    }
-    made
-}
-
-/// Everything that reads an archive. What comes of it is of no interest: it must come.
-async fn read(made: &Made) {
-    let (store, layout) = (&made.store, Layout::new(SET));
-    let catalog = Catalog::new(store.clone());
-    drop(catalog.summaries().await);
-    drop(catalog.set_and_points(SET).await);
-    drop(catalog.last_point_with(SET, TOPIC).await);
-    drop(find(store, SET).await);
-    drop(resolve(store, &format!("{SET}-{}", stamp(3))).await);
-    drop(newest_groups(store, &layout).await);
-    drop(newest_configs(store, &layout).await);
-    for seal in [63, LAST] {
-        drop(read_all(store, &layout, seal).await);
-        if let Ok(point) = Point::load(store, &layout, seal).await {
-            drop(point.configs().await);
-            drop(point.groups().await);
-            drop(point.notes());
-        }
-    }
-    drop(verify_point(store, &layout, LAST, Level::Structure).await);
-    drop(verify_named(store, SET, Level::Decode).await);
-}
-
-/// A run that goes on with the set, and a repair.
-async fn write(made: &Made) {
-    drop(made.claim(POINTS).await);
-    drop(repair_set(&made.store, &Layout::new(SET), true).await);
-}
-
 /// Whether a server for builds runs this, which has the time.
 fn everything() -> bool {
     std::env::var_os("CI").is_some()
@@ -121,7 +64,7 @@ fn whole_archives(cases: u32) {
     let result = runner.run(&harm(), |harm| {
         runtime.block_on(async {
             let made = stored(&harmed(&good, &harm)).await;
-            read(&made).await;
+            Box::pin(read(&made)).await;
             write(&made).await;
         });
         Ok(())
@@ -209,11 +152,11 @@ fn links() {
                 // What a log of this length cannot do in this time goes in circles.
                 let all = async {
                     let made = stored(&forged).await;
-                    read(&made).await;
+                    Box::pin(read(&made)).await;
                     write(&made).await;
                 };
                 let ends = std::panic::AssertUnwindSafe(|| {
-                    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(3_600), all).await })
+                    runtime.block_on(async { Box::pin(tokio::time::timeout(Duration::from_secs(3_600), all)).await })
                 });
                 if !matches!(std::panic::catch_unwind(ends), Ok(Ok(()))) {
                     failed.push(format!("{key} {place} {value}"));

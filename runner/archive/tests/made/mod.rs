@@ -182,7 +182,7 @@ impl Made {
         writer.write_hint(&entry, &digest).await.unwrap();
     }
 
-    fn options(&self, set: &str, incremental: bool, n: u64) -> WriterOptions {
+    pub(crate) fn options(&self, set: &str, incremental: bool, n: u64) -> WriterOptions {
         WriterOptions {
             layout: Layout::new(set),
             owner: self.owner.clone(),
@@ -253,7 +253,7 @@ impl Made {
     }
 }
 
-fn one_record(offset: i64) -> RawBatch {
+pub(crate) fn one_record(offset: i64) -> RawBatch {
     records(offset, 1)
 }
 
