@@ -6,6 +6,8 @@ use archive::{Fork, Gap, HeldBack, Problem};
 use contract::{Failure, GroupPresence, PointLine};
 use serde::{Deserialize, Serialize};
 
+use crate::live::{LiveHead, LiveTopic};
+use crate::retained::{RetainedPoint, RetentionPlan};
 use crate::{GroupNow, Payload, SourceNow};
 
 /// One line of an answer.
@@ -26,6 +28,10 @@ pub enum Answer {
     Source(SourceNow),
     /// A consumer group of the source before.
     GroupNow(GroupNow),
+    /// The recovery point and the source whose topics follow.
+    Live(LiveHead),
+    /// A topic of the recovery point before, beside the source's.
+    LiveTopic(LiveTopic),
     /// A line of what a run said.
     Line {
         /// The line.
@@ -37,6 +43,10 @@ pub enum Answer {
     Scanned(Scanned),
     /// The end of a verification.
     Verified(Verified),
+    /// What becomes of a point by the rules of retention.
+    Retained(RetainedPoint),
+    /// The end of what the rules of retention would do.
+    Retention(Box<RetentionPlan>),
     /// Why there is no more.
     Failed(Failure),
 }

@@ -4,7 +4,7 @@ use archive::Store;
 use contract::{Code, Failure, SetOwner};
 
 use crate::replies::Replies;
-use crate::{Answer, Question, detail, groups, log, owned, peek, points, verify};
+use crate::{Answer, Question, detail, groups, log, owned, peek, points, retention, verify};
 
 /// Answers a question; a failure is its last answer. Sets of another owner than `owner`, when one is named, are not
 /// answered for.
@@ -15,8 +15,8 @@ pub async fn ask(store: &Store, question: &Question, owner: Option<&SetOwner>, m
         }
         Question::Point { name } => detail::detail(store, name, owner, &mut replies).await,
         Question::Groups { name, include } => groups::groups(store, name, include, owner, &mut replies).await,
-        Question::GroupsNow { .. } => {
-            let text = "a store does not know where consumer groups stand now: ask a pod that may ask the brokers";
+        Question::GroupsNow { .. } | Question::Live { .. } => {
+            let text = "a store does not know what its source holds now: ask a pod that may ask the brokers";
             Err(Failure::new(Code::SpecInvalid, text))
         }
         Question::Log { name, run } => log::log(store, name, run, owner, &mut replies).await,
@@ -25,6 +25,7 @@ pub async fn ask(store: &Store, question: &Question, owner: Option<&SetOwner>, m
             Ok(()) => verify::verify(store, name, *depth, &mut replies).await,
             Err(failure) => Err(failure),
         },
+        Question::Retention(question) => retention::retention(store, question, owner, &mut replies).await,
     };
     if let Err(failure) = result {
         drop(replies.send(Answer::Failed(failure)).await);

@@ -4,7 +4,10 @@ use archive::{ArchiveError, Layout, Store, check_owner, resolve};
 use contract::{Failure, SetOwner};
 
 /// As [`resolve`]; the set of another owner is refused.
-pub(crate) async fn owned(store: &Store, name: &str, owner: Option<&SetOwner>) -> Result<(Layout, u64), ArchiveError> {
+///
+/// # Errors
+/// When there is no such point, it cannot be read, or it belongs to another owner.
+pub async fn owned(store: &Store, name: &str, owner: Option<&SetOwner>) -> Result<(Layout, u64), ArchiveError> {
     let (layout, seal) = resolve(store, name).await?;
     if let Some(expected) = owner {
         check_owner(store, &layout, seal, expected).await?;

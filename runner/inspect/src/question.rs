@@ -1,6 +1,8 @@
 //! What may be asked.
 
+use contract::RetentionRules;
 use contract::stamp::split_point;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Payload;
@@ -35,6 +37,13 @@ pub enum Question {
         /// Groups by id or pattern; all when empty.
         include: Vec<String>,
     },
+    /// How the source differs from a recovery point now. A pod that may read from its brokers answers.
+    Live {
+        /// A point, or a set: then its newest.
+        name: String,
+        /// Topics by name or pattern; all of the point when empty.
+        include: Vec<String>,
+    },
     /// What a run said, as it was kept beside its set.
     Log {
         /// A point of the run, or its set.
@@ -51,6 +60,8 @@ pub enum Question {
         /// How deep to look.
         depth: Depth,
     },
+    /// What the rules of retention would take away of a backup; nothing is changed.
+    Retention(RetentionQuestion),
 }
 
 impl Question {
@@ -71,8 +82,10 @@ impl Question {
             Self::Point { name }
             | Self::Groups { name, .. }
             | Self::GroupsNow { name, .. }
+            | Self::Live { name, .. }
             | Self::Log { name, .. }
             | Self::Verify { name, .. }
+            | Self::Retention(RetentionQuestion { name, .. })
             | Self::Peek(Peek { name, .. }) => name,
         };
         if name.is_empty() {
@@ -100,6 +113,25 @@ pub struct Peek {
     pub key: Option<Payload>,
     /// Most records.
     pub limit: u64,
+}
+
+/// Which points the rules would take away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetentionQuestion {
+    /// The backup.
+    pub name: String,
+    /// Its namespace; the only one that has sets of this name when absent. Whoever may ask about one backup only is answered
+    /// about its own namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_namespace: Option<String>,
+    /// Id of its source cluster; the one that is known of the backup when absent, else the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// The rules.
+    pub rules: RetentionRules,
+    /// The clock of the one who asks: times of the store that lie further ahead are not believed.
+    pub reader: Timestamp,
 }
 
 /// How deep a verification looks; each includes those before.

@@ -20,7 +20,7 @@ impl Replies {
     ///
     /// # Errors
     /// When nobody listens any more.
-    pub(crate) async fn send(&mut self, answer: Answer) -> Result<(), Failure> {
+    pub async fn send(&mut self, answer: Answer) -> Result<(), Failure> {
         let gone = |_| Failure::new(Code::Interrupted, "whoever asked has gone");
         self.0.send(answer).await.map_err(gone)
     }
