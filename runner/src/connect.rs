@@ -7,7 +7,7 @@ use std::time::Duration;
 use archive::Store;
 use contract::{
     Action, AllowedEndpoints, BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, RestoreSpec, RunSpec,
-    StoreSpec,
+    StoreSpec, ValidationSpec,
 };
 use wire::{Cluster, ClusterConfig, IdentityFiles, Request, SaslConfig, TlsFiles};
 
@@ -76,6 +76,7 @@ pub fn needs(action: Action<'_>) -> Vec<Request> {
         Action::Restore(part) => restore_needs(part),
         Action::OffsetReset(_) => wire::OFFSET_NEEDS.to_vec(),
         Action::OffsetRollback(_) => [wire::OFFSET_NEEDS, &[Request::OffsetDelete]].concat(),
+        Action::Validation(part) => validation_needs(part),
     }
 }
 
@@ -95,6 +96,12 @@ pub fn restore_needs(restore: &RestoreSpec) -> Vec<Request> {
     let delete = groups.filter(|groups| groups.roll_back_on_failure).map(|_| Request::OffsetDelete);
     let groups = groups.map_or(&[][..], |_| wire::GROUP_RESTORE_NEEDS);
     wire::RESTORE_NEEDS.iter().chain(groups).copied().chain(delete).chain(create).chain(purge).collect()
+}
+
+/// What a validation asks brokers for: it only reads.
+fn validation_needs(part: &ValidationSpec) -> Vec<Request> {
+    let groups = part.checks.consumer_group_offsets.as_ref().map_or(&[][..], |_| wire::GROUP_NEEDS);
+    [&[Request::Metadata, Request::ListOffsets], groups].concat()
 }
 
 /// Reaches the cluster, which must offer every request of `needs`: a run that cannot end does not begin.

@@ -47,6 +47,16 @@ mod tests {
         assert!(is_offset_mapping(MAPPING.as_bytes(), "t", &OFFSETS));
     }
 
+    /// Found by the target `mapping` of tests/fuzz.
+    #[test]
+    fn runs_beyond_the_largest_offset_are_no_mapping() {
+        for (place, number) in [("\"target_start\": 10,", i64::MAX), ("\"source_start\": 30,", i64::MAX - 4)] {
+            let name = place.split(':').next().unwrap();
+            let wrong = MAPPING.replace(place, &format!("{name}: {number},"));
+            assert!(wrong != MAPPING && !is_offset_mapping(wrong.as_bytes(), "t", &OFFSETS), "{wrong}");
+        }
+    }
+
     fn changed(text: &str, changes: &[(prop::sample::Index, u8)], digits: bool) -> Vec<u8> {
         let mut bytes = text.as_bytes().to_vec();
         for (at, byte) in changes {

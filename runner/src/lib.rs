@@ -28,12 +28,17 @@ mod offsets;
 
 pub mod restore;
 
+mod diff;
+
+mod validate;
+
 pub mod documents;
 
 mod checks;
 
-pub mod commands;
 pub mod run;
+
+pub mod commands;
 
 /// The release that writes archives and answers `--version`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
 
 /// Tests name a place where the process shall end, or wait for a file; release builds have no such places.
 #[cfg(debug_assertions)]
+// The environment of tests is read here, too.
 #[allow(clippy::disallowed_methods)]
 fn arm_crash_point() {
     if let Ok(point) = std::env::var("KAFKA_BACKUP_CRASH_AT") {

@@ -9,7 +9,7 @@ use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec, word
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::metrics::{self, Metrics};
-use crate::{backup, connect, offsets, restore, waiting};
+use crate::{backup, connect, offsets, restore, validate, waiting};
 
 /// What an interrupted run may still take to save its progress.
 const STOP_LIMIT: Duration = Duration::from_secs(22);
@@ -19,7 +19,7 @@ const NOT_BEGUN: Duration = Duration::from_secs(4);
 /// The same for one that only waits for something that is wrong.
 const HELD_UP: Duration = Duration::from_secs(3);
 /// Outcomes of runs that fail, and say more than that.
-const DONE_IN_PART: [&str; 2] = ["PartiallyCompleted", "RolledBack"];
+const DONE_IN_PART: [&str; 3] = ["PartiallyCompleted", "RolledBack", "PartiallyRolledBack"];
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs a specification; the report is complete however it ended.
@@ -50,7 +50,7 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
     report.members = emitter.members();
     report.groups = emitter.groups();
     emitter.emit(EventKind::Finished { exit_code: exit as u8, failure: report.failure.clone() });
-    publish(context, emitter, spec, &report).await;
+    report.stored_at = publish(context, emitter, spec, &report).await;
     (report, exit)
 }
 
@@ -89,6 +89,7 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
         Action::Restore(part) => Box::pin(restore::run(context, emitter, spec, part, report)).await,
         Action::OffsetReset(part) => Box::pin(offsets::run::reset(context, emitter, spec, part, report)).await,
         Action::OffsetRollback(part) => Box::pin(offsets::run::roll_back(context, emitter, spec, part, report)).await,
+        Action::Validation(part) => Box::pin(validate::run(context, emitter, spec, part, report)).await,
     }
 }
 
@@ -107,12 +108,12 @@ async fn too_long(context: &Context, emitter: &Emitter) {
 }
 
 /// Keeps report and events beside the set, for people; of a restore with a store for its state, there. A failure here
-/// changes nothing.
-async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &Report) {
+/// changes nothing. Returns where the report is.
+async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &Report) -> Option<String> {
     let of_offsets = (spec.offset_reset.is_some() || spec.offset_rollback.is_some()).then_some(archive::OFFSETS_FOLDER);
-    let Some(set) = report.set.as_deref().or(of_offsets) else { return };
-    if report.outcome == "AlreadyDone" || report.run.is_empty() {
-        return;
+    let set = report.set.as_deref().or(of_offsets)?;
+    if report.outcome == "AlreadyDone" || report.is_repeated || report.run.is_empty() {
+        return None;
     }
     let layout = archive::Layout::new(set);
     let stored = async {
@@ -123,17 +124,19 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
         };
         let text = serde_json::to_vec_pretty(report);
         let text = text.map_err(|error| Failure::new(Code::Internal, format!("as JSON: {error}")))?;
-        store.put(&layout.run(&report.run, "report.json"), text.into()).await?;
+        let key = layout.run(&report.run, "report.json");
+        store.put(&key, text.into()).await?;
         store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into()).await?;
-        Ok::<(), Failure>(())
+        Ok::<_, Failure>(store.show(&key))
     };
     // A store that the run was ended for takes no report either.
     let patience = if context.cancel.is_cancelled() { Duration::from_secs(1) } else { Duration::from_secs(2) };
     match tokio::time::timeout(patience, stored).await {
-        Ok(Ok(())) => {}
+        Ok(Ok(place)) => return Some(place),
         Ok(Err(failure)) => tracing::warn!(%failure, "the report could not be stored"),
         Err(_) => tracing::warn!("the report could not be stored in time"),
     }
+    None
 }
 
 /// Writes the short report to a file, as Kubernetes' termination message. A failure is only logged.

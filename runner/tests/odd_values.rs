@@ -2,6 +2,7 @@
 //! refused by name or used, and no client ends the process over them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, LazyLock};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use archive::{Paths, open_unasked};
 use async_trait::async_trait;
-use contract::{CircuitBreakerSpec, RunSpec, StoreSpec, Waits};
+use contract::{CircuitBreakerSpec, ResetTo, RunSpec, StoreSpec, Waits};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wire::{Cluster, ClusterConfig, Dialer, IdentityFiles, SaslConfig, Stream, TlsFiles};
@@ -43,10 +44,15 @@ impl Dialer for Nobody {
     }
 }
 
-/// A run specification with every field that holds a text, and a storage block of each kind.
-fn whole(kind: usize, restore: bool) -> Value {
+/// The works of a run.
+const WORKS: [&str; 5] = ["backup", "restore", "offsetReset", "offsetRollback", "validation"];
+/// Storage blocks.
+const STORAGES: usize = 7;
+
+/// A storage block of each kind, with every field that holds a text. Where a CA is given, its file is what is looked at first.
+fn block(kind: usize, with_ca: bool) -> Value {
     let endpoint = format!("http://127.0.0.1:{}", *STORE);
-    let storage = match kind {
+    let mut storage = match kind {
         0 => {
             json!({"type": "s3", "bucket": "b", "region": "us-east-1", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
             "credentials": {"keys": {"accessKeyIdFile": "value", "secretAccessKeyFile": "value"}}})
@@ -69,24 +75,65 @@ fn whole(kind: usize, restore: bool) -> Value {
         }
         5 => json!({"type": "gcs", "bucket": "b", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
             "credentials": {"service-account": {"file": "json"}}}),
-        _ => json!({"type": "filesystem", "path": "folder", "prefix": "p"}),
+        _ => return json!({"type": "filesystem", "path": "folder", "prefix": "p"}),
     };
+    if with_ca {
+        storage["tls"] = json!({"caFile": "value"});
+    }
+    storage
+}
+
+/// A run specification with every field that holds a text; those of its work twice where they can have two forms.
+fn whole(kind: usize, work: usize) -> Value {
+    let storage = |kind| block(kind, work % 2 == 1);
     let mut spec = json!({
         "formatVersion": 1, "name": "orders", "namespace": "shop", "run": {"id": "a", "at": "2026-01-01T00:00:00Z"},
         "kafka": {"bootstrapServers": ["127.0.0.1:9092"], "securityProtocol": "SASL_SSL",
-            "tls": {"caFile": "value", "certificateFile": "value", "keyFile": "value"},
+            "tls": {"caFile": "value", "certificateFile": "value", "keyFile": "value", "keyPasswordFile": "value"},
             "sasl": {"mechanism": "PLAIN", "usernameFile": "value", "passwordFile": "value"},
             "connection": {"clientRack": "a", "connectTimeoutMs": 20, "retryDeadlineMs": 20}},
-        "storage": storage, "metrics": {"bindAddress": "127.0.0.1", "path": "/metrics"},
+        "storage": storage(kind), "metrics": {"bindAddress": "127.0.0.1", "path": "/metrics"},
+        "allowedEndpoints": ["127.0.0.0/8"],
     });
-    if restore {
-        spec["restore"] = json!({"from": "orders", "topics": ["a"], "exclude": ["b"], "topicMapping": {"a": "c"},
+    let saving = json!({"storage": storage(kind)});
+    spec[WORKS[work]] = match WORKS[work] {
+        "backup" => json!({"topics": ["a"], "exclude": ["b"], "checkpointFolder": "f", "sourceClusterId": "x"}),
+        "restore" => json!({"from": "orders", "topics": ["a"], "exclude": ["b"], "topicMapping": {"a": "c"},
             "repartitioning": {}, "lineages": {"a": "00000000-0000-0000-0000-000000000000"}, "timelines": {"a/0": 1},
-            "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z", "planFingerprint": "x"});
-    } else {
-        spec["backup"] = json!({"topics": ["a"], "exclude": ["b"], "checkpointFolder": "f", "sourceClusterId": "x"});
-    }
+            "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z", "planFingerprint": "x",
+            "owner": {"name": "orders", "namespace": "shop", "clusterId": "x"}, "stateStorage": storage(kind),
+            "groups": {"include": ["g"], "exclude": ["h"], "mapping": {"g": "i"}, "saving": saving}, "undoOffsets": "x"}),
+        "offsetReset" => json!({"groups": ["g"], "topics": ["a"], "saving": saving,
+            "to": {"mapping": {"path": "p", "storage": storage(kind)}}}),
+        "validation" => json!({"from": "orders", "owner": {"name": "orders", "namespace": "shop", "clusterId": "x"},
+            "restore": {"name": "r", "namespace": "shop", "stateStorage": storage(kind)},
+            "checks": {"decode": true, "messageCount": {"topics": ["a"]}, "consumerGroupOffsets": {"groups": ["g"]},
+                "webhooks": [{"name": "w", "url": "http://127.0.0.1:1/x"}]},
+            "notify": {"slack": {"urlFile": "value"},
+                "pagerduty": {"routingKeyFile": "value", "severity": "info", "url": "http://127.0.0.1:1/y"}}}),
+        _ => {
+            json!({"from": if kind.is_multiple_of(2) { json!({"id": "x"}) } else { json!({"path": "p"}) }, "groups": ["g"]})
+        }
+    };
     spec
+}
+
+/// The stores of a specification.
+fn stores(spec: &RunSpec) -> Vec<&StoreSpec> {
+    let groups = spec.restore.iter().flat_map(|restore| &restore.groups);
+    let saving = groups.map(|groups| &groups.saving).chain(spec.offset_reset.iter().map(|reset| &reset.saving));
+    let mapping = spec.offset_reset.iter().filter_map(|reset| match &reset.to {
+        ResetTo::Mapping(place) => place.storage.as_ref(),
+        _ => None,
+    });
+    let validated = spec.validation.iter().filter_map(|part| part.restore.as_ref()?.state_storage.as_ref());
+    let state = spec.restore.iter().filter_map(|restore| restore.state_storage.as_ref()).chain(validated);
+    [&spec.storage]
+        .into_iter()
+        .chain(saving.filter_map(|saving| saving.storage.as_ref()))
+        .chain(mapping)
+        .chain(state)
+        .collect()
 }
 
 /// The texts of a document, by pointer.
@@ -193,7 +240,7 @@ proptest! {
 
     #[test]
     fn no_text_of_a_user_ends_the_process(
-        kind in 0usize..7, restore: bool, which: prop::sample::Index, value in odd(), secret in odd(), as_file: bool,
+        kind in 0..STORAGES, work in 0..WORKS.len(), which: prop::sample::Index, value in odd(), secret in odd(), as_file: bool,
     ) {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -202,7 +249,7 @@ proptest! {
         write("shared", &plain("[default]\naws_access_key_id = AK\naws_secret_access_key = SK\n"));
         write("json", &plain("{}"));
         let paths = Paths { secrets: folder.path().into(), volumes: folder.path().into() };
-        let mut document = whole(kind, restore);
+        let mut document = whole(kind, work);
         let mut places = Vec::new();
         texts(&document, "", &mut places);
         *document.pointer_mut(&places[which.index(places.len())]).unwrap() = value.clone().into();
@@ -215,9 +262,60 @@ proptest! {
         }
         if findings.is_empty() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { tokio::join!(ask(&spec.storage, &paths), dial(&spec, &paths)) });
+            let asking = futures::future::join_all(stores(&spec).into_iter().map(|store| ask(store, &paths)));
+            runtime.block_on(async { tokio::join!(asking, dial(&spec, &paths)) });
         }
     }
+}
+
+/// Where the schema has texts: pointers with `*` for each name and number that is not the schema's own. Names of choices and
+/// stores inside of a work are left out: a store is the same thing everywhere.
+fn of_schema(schema: &Value, at: &Value, path: &str, out: &mut BTreeSet<String>) {
+    if let Some(name) = at["$ref"].as_str() {
+        let is_inner_store = name.ends_with("/StoreSpec") && path != "/storage";
+        if !is_inner_store {
+            of_schema(schema, schema.pointer(name.trim_start_matches('#')).unwrap(), path, out);
+        }
+    }
+    for choice in ["anyOf", "oneOf", "allOf"] {
+        at[choice].as_array().into_iter().flatten().for_each(|one| of_schema(schema, one, path, out));
+    }
+    let is_text = at["type"] == "string" || at["type"].as_array().is_some_and(|all| all.contains(&json!("string")));
+    if is_text && at.get("enum").is_none() && at.get("const").is_none() {
+        out.insert(path.to_owned());
+    }
+    for (name, field) in at["properties"].as_object().into_iter().flatten() {
+        of_schema(schema, field, &format!("{path}/{name}"), out);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if at[inner].is_object() {
+            of_schema(schema, &at[inner], &format!("{path}/*"), out);
+        }
+    }
+}
+
+#[test]
+fn every_text_of_a_specification_is_among_those_that_are_tried() {
+    let schema = serde_json::to_value(RunSpec::schema()).unwrap();
+    let mut wanted = BTreeSet::new();
+    of_schema(&schema, &schema, "", &mut wanted);
+    assert!(wanted.len() > 60, "{wanted:?}");
+    let mut tried = Vec::new();
+    for (kind, work) in (0..STORAGES).flat_map(|kind| (0..WORKS.len()).map(move |work| (kind, work))) {
+        let document = whole(kind, work);
+        let spec: RunSpec = serde_json::from_value(document.clone()).unwrap();
+        assert!(spec.findings().is_empty(), "{document}: {:?}", spec.findings());
+        texts(&document, "", &mut tried);
+    }
+    let is_tried = |path: &&String| {
+        let parts: Vec<&str> = path.split('/').collect();
+        tried.iter().any(|tried| {
+            let tried: Vec<&str> = tried.split('/').collect();
+            tried.len() == parts.len() && tried.iter().zip(&parts).all(|(tried, part)| *part == "*" || tried == part)
+        })
+    };
+    let untried: Vec<_> = wanted.iter().filter(|path| !is_tried(path)).collect();
+    assert!(untried.is_empty(), "add them to `whole`: {untried:#?}");
 }
 
 /// The one that was seen: a whole credentials file in the place of a key id ended the process.
@@ -226,7 +324,7 @@ fn a_pasted_credentials_file_is_named_and_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let text = "[default]\naws_access_key_id = canary-id\naws_secret_access_key = canary-secret\n";
     std::fs::write(folder.path().join("value"), text).unwrap();
-    let spec: RunSpec = serde_json::from_value(whole(0, false)).unwrap();
+    let spec: RunSpec = serde_json::from_value(whole(0, 0)).unwrap();
     let paths = Paths { secrets: folder.path().into(), volumes: folder.path().into() };
     let error = open_unasked(&spec.storage, &paths, &CircuitBreakerSpec::default(), &Waits::default()).unwrap_err();
     let words = error.to_string();

@@ -29,7 +29,7 @@ use super::writer_task::{Job, write};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::limiter::Limiter;
-use crate::pace::{Counters, Meter};
+use crate::pace::{Backlog, Counters, Meter};
 
 /// Frame bytes at which an arena goes to the writer.
 const ARENA: usize = 24 << 20;
@@ -78,6 +78,8 @@ pub(crate) struct Tools<'a> {
     pub(crate) limiter: &'a Limiter,
     /// Present in a continuous run.
     pub(crate) follow: Option<Follow>,
+    /// Partitions of topics that the source may still have, though nothing can be read of them now.
+    pub(crate) missing: u64,
     /// What the run moved before.
     pub(crate) totals: Totals,
 }
@@ -87,7 +89,7 @@ pub(crate) struct Tools<'a> {
 /// # Errors
 /// When the set could not be written any more. What was committed stays.
 pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> Result<Collected, Box<Lost>> {
-    let Tools { context, emitter, cluster, backup, sealer, limiter, follow, totals } = tools;
+    let Tools { context, emitter, cluster, backup, sealer, limiter, follow, missing, totals } = tools;
     let cancel = context.cancel.child_token();
     let budget = Budget::new(FRAME_BUDGET);
     let (chunks, received) = mpsc::channel(8);
@@ -104,8 +106,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         poll: Duration::from_millis(backup.poll_interval_ms),
         now_ms: context.clock.now().as_millisecond(),
     };
-    let offsets = plan.cursors.iter().filter(|c| c.target < i64::MAX);
-    let offsets = offsets.map(|c| u64::try_from(c.target - c.offset).unwrap_or(0)).sum();
+    let offsets = plan.positions.to_targets();
     let mut names: HashMap<_, _> =
         plan.cursors.iter().map(|cursor| (cursor.topic_id, cursor.topic.to_string())).collect();
     names.extend(plan.unplanned.iter().map(|partition| (partition.topic.id, partition.topic.name.clone())));
@@ -142,6 +143,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         names,
         offsets,
         moved_offsets: 0,
+        missing,
         meter: Meter::starting_at(totals.records, totals.bytes),
         limiter: limiter.clone(),
         time,
@@ -195,8 +197,11 @@ struct Collector {
     odd: Odd,
     /// Names of topics, for metrics.
     names: HashMap<Uuid, String>,
+    /// Offsets that were to be read when the collection began.
     offsets: u64,
     moved_offsets: u64,
+    /// Partitions of topics that cannot be read.
+    missing: u64,
     meter: Meter,
     limiter: Limiter,
     time: archive::TimeSpent,
@@ -312,7 +317,10 @@ impl Collector {
             Chunk::HeldBack(held) => {
                 let text = format!(
                     "{}/{}: an open transaction holds back offsets {} to {}",
-                    held.topic, held.partition, held.from, held.to
+                    held.topic,
+                    held.partition,
+                    held.from,
+                    held.to - 1
                 );
                 self.emitter.warn(text);
                 self.held_back.push(held);
@@ -394,19 +402,19 @@ impl Collector {
 
     fn tell_lags(&self) {
         if let Some(metrics) = self.emitter.metrics() {
-            metrics.take_lags(self.positions.lags(|topic| self.names.get(&topic).cloned().unwrap_or_default()));
+            let is_known = |key| !self.health.is_in_trouble(key);
+            metrics.take_lags(self.positions.lags(|topic| self.name_of(topic), is_known));
         }
     }
 
     fn tell_progress(&mut self) {
         self.tell_lags();
-        let (percent, lag) = if self.follow.is_some() {
+        let unknown = self.missing + self.health.in_trouble() as u64;
+        let (left, all) = if self.follow.is_some() {
             let lag = self.positions.lag();
-            let done = self.moved_offsets as f64 / (self.moved_offsets + lag).max(1) as f64;
-            (if lag == 0 { 100.0 } else { 100.0 * done }, lag)
+            (Backlog { lag, unknown }, self.moved_offsets + lag)
         } else {
-            let share = if self.offsets == 0 { 1.0 } else { self.moved_offsets as f64 / self.offsets as f64 };
-            (100.0 * share.min(1.0), self.offsets.saturating_sub(self.moved_offsets))
+            (Backlog { lag: self.positions.to_targets(), unknown }, self.offsets)
         };
         let since = self.told_at.elapsed();
         self.told_at = Instant::now();
@@ -419,11 +427,11 @@ impl Collector {
             packing_ms: self.time.packing_ms(),
             storing_ms: self.time.storing_ms(),
         };
-        let pace = self.meter.pace(now, since, lag, self.follow.is_none());
+        let pace = self.meter.pace(now, since, left, self.follow.is_none());
         self.emitter.emit(EventKind::Progress {
             records: self.totals.records,
             bytes: self.totals.bytes,
-            percent: (percent * 10.0).round() / 10.0,
+            percent: left.percent_of(all),
             topic: None,
             whole_at: self.follow.as_ref().and_then(Follow::whole_at),
             overdue: self.follow.as_ref().and_then(Follow::overdue),

@@ -51,6 +51,8 @@ pub(crate) struct Follow {
     without: BTreeSet<(String, i32)>,
     /// Something moved since the last recovery point.
     moved: bool,
+    /// The last look failed.
+    unseen: bool,
 }
 
 /// What a run keeps over all changes of its source.
@@ -94,12 +96,15 @@ impl Follow {
             sealed: None,
             without: BTreeSet::new(),
             moved: false,
+            unseen: false,
         }
     }
 
     /// A checkpoint is due: the source is looked at, unless the last look still waits for its data.
     pub(crate) fn checkpoint(&mut self, positions: &Positions) {
-        let (is_awaited, waiting) = (self.moved || self.waiting.is_some(), self.waiting.as_ref());
+        // While nobody says what the source has, something new may wait.
+        let is_awaited = self.moved || self.waiting.is_some() || self.asked.is_some() || self.unseen;
+        let waiting = self.waiting.as_ref();
         let behind = || waiting.and_then(|look| look.behind(positions));
         self.memory.cadence.tell_overdue(&self.emitter, is_awaited, behind);
         if self.waiting.is_none() && self.asked.is_none() {
@@ -143,7 +148,9 @@ impl Follow {
         tokio::select! {
             biased;
             found = answered(&mut self.asked) => {
-                let Some(found) = self.bearable(found)? else { return Ok(()) };
+                let found = self.bearable(found)?;
+                self.unseen = found.is_none();
+                let Some(found) = found else { return Ok(()) };
                 if differs(&found.topics, &self.topics) {
                     return Err(changed());
                 }
@@ -186,7 +193,8 @@ impl Follow {
         let stuck = &mut self.memory.stuck;
         let mut held_back = stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
         let facts = (look.configs.clone(), look.groups.clone());
-        self.memory.cadence.is_done(without.is_empty().then(|| self.context.now_text()));
+        let is_whole = without.is_empty() && self.held_back.is_empty();
+        self.memory.cadence.is_done(is_whole.then(|| self.context.now_text()));
         let names: BTreeSet<_> = without.iter().map(|held| (held.topic.clone(), held.partition)).collect();
         // A point that lacks a partition is replaced once the partition is whole, though nothing may be written to it.
         if !self.moved && self.sealed.as_ref() == Some(&facts) && self.without.is_subset(&names) {

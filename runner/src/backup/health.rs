@@ -75,6 +75,16 @@ impl Health {
         self.away = away;
     }
 
+    /// Partitions that cannot go on now: nobody tells where they end.
+    pub(crate) fn in_trouble(&self) -> usize {
+        self.open.values().filter(|trouble| trouble.is_some()).count()
+    }
+
+    /// Whether this is one of them.
+    pub(crate) fn is_in_trouble(&self, key: TopicIdPartition) -> bool {
+        self.open.get(&key).is_some_and(Option::is_some)
+    }
+
     /// What keeps this partition from going on, when it does so for at least `least`.
     pub(crate) fn trouble(&self, key: TopicIdPartition, least: Duration) -> Option<&Trouble> {
         self.open.get(&key)?.as_ref().filter(|trouble| trouble.hopeless || trouble.failing >= least)
@@ -154,6 +164,7 @@ mod tests {
         let mut health = health(3, 0);
         health.troubles(key(0), trouble(500));
         assert!(matches!(health.of_snapshot(), Verdict::GoesOn));
+        assert_eq!((health.in_trouble(), health.is_in_trouble(key(0)), health.is_in_trouble(key(1))), (1, true, false));
         health.finishes(key(1));
         health.finishes(key(1));
         assert!(matches!(health.of_snapshot(), Verdict::GoesOn));
@@ -161,6 +172,7 @@ mod tests {
         assert!(matches!(health.of_snapshot(), Verdict::Without(lost) if lost.len() == 1 && lost[0].0 == key(0)));
         health.recovers(key(0));
         assert!(matches!(health.of_snapshot(), Verdict::GoesOn));
+        assert_eq!(health.in_trouble(), 0);
         health.finishes(key(0));
         assert!(matches!(health.of_snapshot(), Verdict::Complete));
     }

@@ -63,7 +63,9 @@ impl Members {
             }
             found.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        let changes = changes(known, found, &selected, &answers);
+        let cluster_id = crate::connect::cluster_id(cluster)?;
+        let had_no_id = |topic: &TopicState| topic.id == wire::made_up_id(&cluster_id, &topic.name);
+        let changes = changes(known, found, (&selected, &had_no_id), &answers);
         self.tell(changes, found, emitter);
         let is_known = |topic: &&Topic| known.values().any(|other| other.live && other.name == topic.name);
         self.tell_undescribed(undescribed.iter().filter(|topic| !is_known(topic)), emitter);
@@ -180,7 +182,7 @@ fn answer(topic: &Topic) -> Answer {
 fn changes(
     known: &BTreeMap<Uuid, TopicState>,
     found: &[Topic],
-    selected: &impl Fn(&str) -> bool,
+    (selected, had_no_id): (&impl Fn(&str) -> bool, &impl Fn(&TopicState) -> bool),
     answers: &BTreeMap<String, Answer>,
 ) -> Vec<(Uuid, MemberChange)> {
     let by_id: HashMap<Uuid, &Topic> = found.iter().rev().map(|topic| (topic.id, topic)).collect();
@@ -192,7 +194,10 @@ fn changes(
             Some(now) if now > topic.partitions => Membership::PartitionsAdded,
             Some(now) if now < topic.partitions => Membership::PartitionsGone,
             Some(_) => continue,
-            None => lost(topic, &there, selected, answers),
+            None => match lost(topic, &there, selected, answers) {
+                Membership::Recreated if had_no_id(topic) => Membership::Identified,
+                other => other,
+            },
         };
         out.push((topic.id, line(&topic.name, topic.id, change, Some(topic.partitions), partitions)));
     }
@@ -285,8 +290,18 @@ mod tests {
 
     fn said(known: &BTreeMap<Uuid, TopicState>, found: &[Topic], answers: &[(&str, Answer)]) -> Vec<String> {
         let answers = answers.iter().map(|(name, answer)| ((*name).to_owned(), *answer)).collect();
-        let changes = changes(known, found, &|name: &str| !name.starts_with('x'), &answers);
+        let had_no_id = |topic: &TopicState| topic.id == wire::made_up_id("c", &topic.name);
+        let changes = changes(known, found, (&|name: &str| !name.starts_with('x'), &had_no_id), &answers);
         changes.iter().map(|(_, member)| format!("{} {:?}", member.topic, member.change)).collect()
+    }
+
+    #[test]
+    fn a_topic_that_has_an_id_now_is_not_said_to_be_made_again() {
+        let made_up = wire::made_up_id("c", "a");
+        let known = BTreeMap::from([(made_up, TopicState::new(made_up, "a", 1, 1))]);
+        let without = Topic { id: made_up, wire_id: Uuid::nil(), ..topic("a", 1, 1) };
+        assert_eq!(said(&known, &[without], &[]), [""; 0]);
+        assert_eq!(said(&known, &[topic("a", 1, 1)], &[]), ["a Identified"]);
     }
 
     #[test]
@@ -355,7 +370,7 @@ mod tests {
         let mut members = Members::default();
         for answer in [Answer::Forbidden, Answer::Forbidden] {
             let answers = BTreeMap::from([("a".to_owned(), answer)]);
-            members.tell(changes(&known, &[], &|_: &str| true, &answers), &[], &emitter);
+            members.tell(changes(&known, &[], (&|_: &str| true, &|_: &TopicState| false), &answers), &[], &emitter);
         }
         assert_eq!(members.missing(), BTreeSet::from([Uuid::from_u128(1)]));
         assert_eq!(emitter.warnings().len(), 1, "{:?}", emitter.warnings());

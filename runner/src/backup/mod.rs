@@ -40,7 +40,8 @@ mod writer_task;
 mod collector;
 mod session;
 
-pub(crate) use select::{Found, discover};
+pub(crate) use select::{Found, discover, rediscover};
+pub(crate) use transactions::{Fate, fates};
 
 use std::sync::Arc;
 use std::time::Duration;

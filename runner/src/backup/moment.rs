@@ -171,9 +171,10 @@ impl StuckWatch {
                 (held.producer_id, held.age_ms) = oldest_open(cluster, &topic.name, partition, now_ms).await;
                 if !warned {
                     emitter.warn(format!(
-                        "{}/{partition}: an open transaction{} holds back offsets {from} to {to} for {} s",
+                        "{}/{partition}: an open transaction{} holds back offsets {from} to {} for {} s",
                         topic.name,
                         held.producer_id.map(|id| format!(" of producer {id}")).unwrap_or_default(),
+                        to - 1,
                         since.elapsed().as_secs()
                     ));
                     warned = true;

@@ -160,12 +160,22 @@ impl Positions {
         self.rows.values().map(behind).sum()
     }
 
-    /// The same for each partition.
-    pub(crate) fn lags(&self, name_of: impl Fn(Uuid) -> String) -> Vec<PartitionLag> {
+    /// Offsets that are left up to the run's targets.
+    pub(crate) fn to_targets(&self) -> u64 {
+        self.rows.values().map(|row| u64::try_from(row.target - row.next).unwrap_or(0)).sum()
+    }
+
+    /// The lag of each partition. `is_known`: whether the source tells now where a partition ends.
+    pub(crate) fn lags(
+        &self,
+        name_of: impl Fn(Uuid) -> String,
+        is_known: impl Fn(TopicIdPartition) -> bool,
+    ) -> Vec<PartitionLag> {
         let lag = |(key, row): (&(Uuid, i32), &PartitionState)| PartitionLag {
             topic: name_of(key.0),
             partition: key.1,
             records: behind(row),
+            is_known: is_known(*key),
             // The log start may be newer than our position, which is a gap then: no margin.
             margin: u64::try_from(row.next - row.log_start).unwrap_or(0),
         };

@@ -142,6 +142,7 @@ impl<'a> Session<'a> {
             // Another attempt of this run ends where this one does.
             writer.commit(plan.positions.take_moved()).await?;
             let follow = self.follow(writer.state());
+            let missing = self.members.held_back(&self.last.with(writer.state())).len() as u64;
             let tools = Tools {
                 context: &self.sealer.context,
                 emitter: &self.sealer.emitter,
@@ -150,6 +151,7 @@ impl<'a> Session<'a> {
                 sealer: &self.sealer,
                 limiter: &self.limiter,
                 follow,
+                missing,
                 totals: self.totals,
             };
             let before = self.totals.bytes;
@@ -205,11 +207,11 @@ impl<'a> Session<'a> {
         }
         self.report.topics = self.topics.len() as u64;
         self.report.partitions = (plan.cursors.len() + plan.unplanned.len()) as u64;
-        let ends = plan.cursors.iter().filter(|cursor| cursor.target < i64::MAX);
+        let records = if follow { plan.positions.lag() } else { plan.positions.to_targets() };
         self.sealer.emitter.emit(EventKind::Planned {
             topics: self.report.topics,
             partitions: self.report.partitions,
-            records: ends.map(|c| u64::try_from(c.target - c.offset).unwrap_or(0)).sum(),
+            records,
         });
         crash::at(CrashPoint::Planned);
         Ok(plan)
@@ -307,8 +309,15 @@ impl<'a> Session<'a> {
     /// Closes the lineage of a topic that is gone. A snapshot owes what it had promised to read: that is a gap. Where it
     /// had promised nothing yet, the topic is one that was deleted before.
     async fn close(&mut self, topic: &Topic, writer: &mut SetWriter) -> Result<(), Failure> {
-        let recreated = self.topics.iter().any(|other| other.name == topic.name);
-        let what = if recreated { "deleted and created again" } else { "deleted" };
+        let now = self.topics.iter().find(|other| other.name == topic.name);
+        let recreated = now.is_some();
+        let what = match now {
+            None => "deleted",
+            Some(now) if topic.wire_id.is_nil() && !now.wire_id.is_nil() => {
+                "given an id by the cluster, so that nobody tells whether it is the same topic,"
+            }
+            Some(_) => "deleted and created again",
+        };
         self.sealer
             .emitter
             .warn(format!("topic {} was {what} while it was read; what was read before stays", topic.name));
@@ -394,4 +403,24 @@ pub(crate) fn state_of(topic: &Topic) -> TopicState {
     // -1: the source did not say, or more than any cluster has.
     let replicas = topic.partitions.first().map_or(Ok(-1), |p| i16::try_from(p.replicas)).unwrap_or(-1);
     TopicState::new(topic.id, &topic.name, partitions(topic), replicas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_deadline_counts_over_all_plans_that_moved_nothing() {
+        let mut fruitless = Fruitless::new(Duration::from_secs(10));
+        for _ in 0..5 {
+            assert!(!fruitless.is_over());
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        assert!(fruitless.is_over());
+        // What moved begins it anew.
+        fruitless.ends();
+        assert!(!fruitless.is_over());
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert!(!fruitless.is_over());
+    }
 }

@@ -375,7 +375,7 @@ pub(crate) async fn oldest_open(
     now_ms: i64,
 ) -> (Option<i64>, Option<i64>) {
     let asked = tokio::time::timeout(DETAILS, cluster.open_transactions(topic, partition)).await;
-    let open = asked.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
+    let Ok(Ok(open)) = asked else { return (None, None) };
     let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
     oldest.map(|oldest| (oldest.producer_id, now_ms.saturating_sub(oldest.last_timestamp).max(0))).unzip()
 }

@@ -78,14 +78,9 @@ fn known(topic: &Topic, partition: &Partition, epochs: &Epochs) -> i32 {
 
 /// Takes over the leaders of newer epochs.
 fn merge(topics: &mut [Topic], others: &[Topic]) {
-    for topic in topics.iter_mut().filter(|topic| topic.error == 0 && !topic.wire_id.is_nil()) {
-        let same = |other: &&Topic| other.error == 0 && other.wire_id == topic.wire_id;
-        let Some(other) = others.iter().find(same) else { continue };
-        for p in &mut topic.partitions {
-            let newer = other.partitions.iter().find(|q| q.index == p.index && q.leader_epoch > p.leader_epoch);
-            if let Some(newer) = newer {
-                p.clone_from(newer);
-            }
+    for topic in topics {
+        if let Some(other) = others.iter().find(|other| other.error == 0 && other.wire_id == topic.wire_id) {
+            topic.take_newer(other);
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use contract::words::plural;
-use contract::{Action, Code, ConnectionSpec, KafkaSpec, RestoreSpec, RunSpec};
+use contract::{Action, Code, ConnectionSpec, KafkaSpec, RestoreSpec, RunSpec, ValidationSpec};
 use wire::Cluster;
 
 use super::lines::Lines;
-use super::{brokers, certificates, reach, rights};
+use super::{brokers, certificates, group_configs, reach, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::{backup, connect, offsets, restore};
@@ -21,6 +21,10 @@ const PLANS: Duration = Duration::from_secs(12);
 
 /// Checks them.
 pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>, lines: &Lines) {
+    // A validation of the archive alone asks no cluster.
+    if matches!(action, Action::Validation(part) if !part.checks.of_cluster()) {
+        return;
+    }
     if !super::secrets(context, spec.kafka_secret_files(), lines) || !reach::servers(context, &spec.kafka, lines).await
     {
         return;
@@ -40,6 +44,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>,
         Action::Backup(part) => of_backup(context, &cluster, part, lines).await,
         Action::Restore(part) => of_restore(context, &cluster, &spec, part, lines).await,
         Action::OffsetReset(_) | Action::OffsetRollback(_) => of_offsets(context, &cluster, &spec, lines).await,
+        Action::Validation(part) => of_validation(context, &cluster, part, lines).await,
     }
 }
 
@@ -89,6 +94,7 @@ async fn of_backup(context: &Context, cluster: &Cluster, part: &contract::Backup
     }
     if part.consumer_group_snapshot {
         lines.all(lines.unless("groups", rights::of_groups(cluster).await).unwrap_or_default());
+        lines.all(lines.unless("rights", group_configs::of_backup(cluster).await).unwrap_or_default());
     }
 }
 
@@ -108,6 +114,9 @@ async fn of_restore(context: &Context, cluster: &Cluster, spec: &RunSpec, part: 
     let Some(plan) = lines.unless("plan", plan) else { return };
     lines.all(lines.unless("rights", rights::of_restore(cluster, &plan.plan).await).unwrap_or_default());
     lines.all(lines.unless("rights", rights::of_targets(cluster, part, &plan.targets).await).unwrap_or_default());
+    lines.all(
+        lines.unless("rights", group_configs::of_changes(cluster, &plan.configured, false).await).unwrap_or_default(),
+    );
     for failure in &plan.refusals {
         lines.failed("plan", failure.clone());
     }
@@ -126,10 +135,20 @@ async fn of_restore(context: &Context, cluster: &Cluster, spec: &RunSpec, part: 
     }
 }
 
+async fn of_validation(context: &Context, cluster: &Cluster, part: &ValidationSpec, lines: &Lines) {
+    let groups = part.checks.consumer_group_offsets.is_some();
+    ask(context, cluster, &brokers::needed(cluster, &[], groups), lines).await;
+    if groups {
+        lines.all(lines.unless("groups", rights::of_groups(cluster).await).unwrap_or_default());
+    }
+}
+
 async fn of_offsets(context: &Context, cluster: &Cluster, spec: &RunSpec, lines: &Lines) {
     ask(context, cluster, &brokers::needed(cluster, &[], true), lines).await;
     lines.all(lines.unless("groups", rights::of_groups(cluster).await).unwrap_or_default());
     let Some(preview) = lines.unless("plan", offsets::run::preview(context, cluster, spec).await) else { return };
+    let told = group_configs::of_changes(cluster, &preview.configured(), true).await;
+    lines.all(lines.unless("rights", told).unwrap_or_default());
     for failure in &preview.refusals {
         lines.failed("plan", failure.clone());
     }

@@ -13,6 +13,8 @@ pub(crate) mod certificates;
 pub(crate) mod folder;
 pub(crate) mod rights;
 
+pub(crate) mod group_configs;
+
 mod cluster;
 mod storage;
 
@@ -33,9 +35,14 @@ pub(crate) async fn all(context: &Context, spec: &RunSpec, sender: &UnboundedSen
         Ok(action) => action,
         Err(finding) => return kafka.failed("specification", Failure::new(Code::SpecInvalid, finding.to_string())),
     };
-    let has_state = matches!(action, Action::Restore(part) if part.state_storage.is_some());
+    let reads_only = match action {
+        // A restore that keeps its state elsewhere only reads its archive.
+        Action::Restore(part) => part.state_storage.is_some(),
+        Action::Validation(_) => true,
+        Action::Backup(_) | Action::OffsetReset(_) | Action::OffsetRollback(_) => false,
+    };
     let stores = spec.stores().map(|(field, store)| async move {
-        let (part, writes) = part(field, has_state);
+        let (part, writes) = part(field, reads_only);
         storage::check(context, store, writes, &Lines::of(part, sender)).await;
     });
     let folder = async {
@@ -49,11 +56,11 @@ pub(crate) async fn all(context: &Context, spec: &RunSpec, sender: &UnboundedSen
 }
 
 /// What the lines about a store are called, and whether the run writes there.
-fn part(field: &'static str, has_state: bool) -> (&'static str, bool) {
+fn part(field: &'static str, reads_only: bool) -> (&'static str, bool) {
     match field {
-        // A restore that keeps its state elsewhere only reads its archive.
-        "storage" => (field, !has_state),
+        "storage" => (field, !reads_only),
         "restore.stateStorage" => ("stateStorage", true),
+        "validation.restore.stateStorage" => ("stateStorage", false),
         "offsetReset.to.mapping.storage" => ("mapping", false),
         _ => ("savedOffsets", true), // of a restore, or of a reset
     }

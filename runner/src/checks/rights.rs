@@ -11,9 +11,9 @@ use super::KAFKA;
 use crate::restore::{RestorePlan, TargetAction};
 
 /// How long lists and positions of groups may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Groups that are asked about at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// Names that stand in one line.
 const SHOWN: usize = 10;
 
@@ -187,7 +187,7 @@ pub(crate) async fn of_groups(cluster: &Cluster) -> Result<Vec<CheckLine>, Failu
 }
 
 /// How many there are, and the names of the first.
-fn several(noun: &str, names: &[&str]) -> String {
+pub(super) fn several(noun: &str, names: &[&str]) -> String {
     let count = contract::words::plural(names.len() as u64, noun);
     if names.is_empty() {
         return count;

@@ -1,10 +1,11 @@
 //! `check`: does everything that a run does before it writes.
 
-use contract::{Action, BackupSpec, CheckLine, Code, ExitCode, Failure, RestoreSpec, RunSpec, Verdict};
+use archive::{Point, find};
+use contract::{Action, BackupSpec, CheckLine, Code, ExitCode, Failure, RestoreSpec, RunSpec, ValidationSpec, Verdict};
 use wire::Cluster;
 
 use super::{Output, print};
-use crate::checks::{brokers, certificates, folder, rights};
+use crate::checks::{brokers, certificates, folder, group_configs, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::{backup, connect, offsets, restore};
@@ -16,6 +17,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
         Ok(Action::Backup(part)) => found.backup(context, spec, part).await,
         Ok(Action::Restore(part)) => found.restore(context, spec, part).await,
         Ok(action @ (Action::OffsetReset(_) | Action::OffsetRollback(_))) => found.offsets(context, spec, action).await,
+        Ok(Action::Validation(part)) => found.validation(context, spec, part).await,
         Err(finding) => Err(Failure::new(Code::SpecInvalid, finding.to_string())),
     };
     if let Err(failure) = &checked
@@ -45,6 +47,7 @@ impl Found {
         self.say(rights::of_backup(&cluster, &names).await?);
         if part.consumer_group_snapshot {
             self.say(rights::of_groups(&cluster).await?);
+            self.say(group_configs::of_backup(&cluster).await?);
         }
         self.judge()?;
         if let Some(folder) = &part.checkpoint_folder {
@@ -74,6 +77,7 @@ impl Found {
         let plan = restore::plan_only(context, &Emitter::new(context, false), spec, part).await?;
         self.say(rights::of_restore(&cluster, &plan.plan).await?);
         self.say(rights::of_targets(&cluster, part, &plan.targets).await?);
+        self.say(group_configs::of_changes(&cluster, &plan.configured, false).await?);
         // Where the plan finds that the coordinator of transactions cannot work, nobody waits for it.
         if plan.refusals.is_empty() {
             self.say(vec![rights::of_transactions(&cluster, &context.nonce()).await?]);
@@ -92,6 +96,8 @@ impl Found {
         self.say(rights::of_groups(&cluster).await?);
         self.judge()?;
         let preview = offsets::run::preview(context, &cluster, spec).await?;
+        self.say(group_configs::of_changes(&cluster, &preview.configured(), true).await?);
+        self.judge()?;
         if self.output == Output::Json {
             let (refusals, warnings) = (&preview.refusals, &preview.warnings);
             return print::json(&serde_json::json!({"text": preview.text, "refusals": refusals, "warnings": warnings}));
@@ -99,6 +105,37 @@ impl Found {
         print::lines(&preview.text);
         preview.warnings.iter().for_each(|warning| print::line(&format!("  note  {warning}")));
         preview.refusals.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    async fn validation(&mut self, context: &Context, spec: &RunSpec, part: &ValidationSpec) -> Result<(), Failure> {
+        let mut cluster_id = None;
+        if part.checks.of_cluster() {
+            let cluster = connect::cluster(context, spec, &connect::needs(Action::Validation(part))).await?;
+            cluster_id = Some(connect::cluster_id(&cluster)?);
+            let groups = part.checks.consumer_group_offsets.is_some();
+            self.ask(context, &cluster, &brokers::needed(&cluster, &[], groups)).await?;
+            if groups {
+                self.say(rights::of_groups(&cluster).await?);
+            }
+            self.judge()?;
+        }
+        let store = connect::store(context, spec).await?;
+        let point = Point::open(&store, &find(&store, &part.from).await?).await?;
+        if let Some(expected) = &part.owner {
+            point.check_owner(expected).await?;
+        }
+        let name = &point.seal.point;
+        if self.output == Output::Json {
+            let (brokers, lines) = (&self.brokers, &self.lines);
+            return print::json(
+                &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "point": name, "brokers": brokers, "checks": lines}),
+            );
+        }
+        if let Some(id) = cluster_id {
+            print::line(&format!("cluster {id} can be reached"));
+        }
+        print::line(&format!("recovery point {name} in storage {} would be checked", store.place()));
+        Ok(())
     }
 
     /// Brokers, and the certificates that they show.

@@ -15,6 +15,8 @@ const TITLES: [&str; 7] = ["GROUP", "KIND", "TOPIC", "PARTITION", "STOOD AT", "G
 struct Plan {
     /// The recovery point of a restore.
     point: Option<String>,
+    /// The recovery point whose committed offsets it takes.
+    positions_point: Option<String>,
     groups: Vec<GroupLine>,
     refusals: Vec<Failure>,
     warnings: Vec<String>,
@@ -22,13 +24,14 @@ struct Plan {
 
 /// Prints where each group goes, and what stands in the way.
 pub(crate) async fn groups(context: &Context, spec: &RunSpec, output: Output) -> Result<ExitCode, Failure> {
-    let Plan { point, groups, refusals, warnings } = plan(context, spec).await?;
+    let Plan { point, positions_point, groups, refusals, warnings } = Box::pin(plan(context, spec)).await?;
     if output == Output::Json {
-        print::json(
-            &serde_json::json!({"point": point, "groups": groups, "refusals": refusals, "warnings": warnings}),
-        )?;
+        print::json(&serde_json::json!({
+            "point": point, "positionsPoint": positions_point, "groups": groups, "refusals": refusals,
+            "warnings": warnings,
+        }))?;
     } else {
-        if let Some(point) = point {
+        if let Some(point) = positions_point.or(point) {
             print::line(&format!("{} of recovery point {point}", plural(groups.len() as u64, "consumer group")));
         }
         if !groups.is_empty() {
@@ -48,17 +51,20 @@ async fn plan(context: &Context, spec: &RunSpec) -> Result<Plan, Failure> {
     match spec.action() {
         Ok(Action::Restore(part)) => {
             let found = restore::positions(context, &Emitter::new(context, false), spec, part).await?;
-            let restore::Positions { point, groups, refusals, warnings } = found;
-            Ok(Plan { point: Some(point), groups, refusals, warnings })
+            let restore::Positions { point, taken_from, groups, refusals, warnings } = found;
+            Ok(Plan { point: Some(point), positions_point: taken_from, groups, refusals, warnings })
         }
         Ok(action @ (Action::OffsetReset(_) | Action::OffsetRollback(_))) => {
             let cluster = connect::cluster(context, spec, &connect::needs(action)).await?;
             let found = offsets::run::preview(context, &cluster, spec).await?;
-            Ok(Plan { point: None, groups: found.lines, refusals: found.refusals, warnings: found.warnings })
+            let (refusals, warnings) = (found.refusals, found.warnings);
+            Ok(Plan { point: None, positions_point: None, groups: found.lines, refusals, warnings })
         }
-        Ok(Action::Backup(_)) => {
-            let text =
-                "backup: a backup moves no consumer groups; give the specification of a restore or an offset reset";
+        Ok(action @ (Action::Backup(_) | Action::Validation(_))) => {
+            let text = format!(
+                "{0}: a {0} moves no consumer groups; give the specification of a restore or an offset reset",
+                action.field()
+            );
             Err(Failure::new(Code::SpecInvalid, text))
         }
         Err(finding) => Err(Failure::new(Code::SpecInvalid, finding.to_string())),
@@ -87,6 +93,11 @@ fn rows(group: &GroupLine) -> Vec<Vec<String>> {
     for at in &group.deleted {
         let (partition, before) = (at.partition.to_string(), at.before.to_string());
         out.push(row(&at.topic, partition, before, "no offset".into(), "none was saved".into()));
+    }
+    for at in &group.inexact {
+        let goes = at.got.map_or_else(|| "no offset".to_owned(), |offset| offset.to_string());
+        let found = format!("not exact: {}", at.reason);
+        out.push(row(&at.topic, at.partition.to_string(), at.wanted.to_string(), goes, found));
     }
     for config in &group.configs {
         let told = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());

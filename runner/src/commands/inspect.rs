@@ -7,10 +7,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::Store;
+use archive::{Point, Store};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -21,13 +21,18 @@ use inspect::{Answer, Question, Replies};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use visits::{Bounded, CLOSE, PROBE, Stay};
 
 use super::now;
 use crate::context::Context;
+use crate::diff::{Asked, live};
 use crate::{checks, connect, spec_file};
 
 /// Most bytes of a question.
 const LARGEST: usize = 64 << 10;
+/// Connections at once. Whoever has not shown the token has no more time than a scrape for all of a question; whoever has is
+/// answered for as long as it takes.
+const VISITORS: usize = 16;
 /// Answers that are on their way.
 const ON_THE_WAY: usize = 64;
 /// Silence after which an empty line is sent: whatever forwards the answers, and whoever waits for them, knows that they go on.
@@ -62,7 +67,9 @@ pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<E
         .route("/ask", post(ask))
         .route("/check", post(check))
         .layer(DefaultBodyLimit::max(LARGEST))
-        .with_state(desk);
+        .with_state(desk)
+        .into_make_service_with_connect_info::<Stay>();
+    let listener = Bounded::new(listener, VISITORS, PROBE);
     let cancel = context.cancel.clone();
     tokio::select! {
         result = axum::serve(listener, routes).into_future() => {
@@ -99,20 +106,21 @@ async fn silence(busy: watch::Receiver<Instant>, idle: Duration) {
     }
 }
 
-/// Whether the token is that of the one for whom this pod was made.
-fn refused(desk: &Desk, headers: &HeaderMap) -> Option<Response> {
+/// Whether the token is that of the one for whom this pod was made, who then may stay.
+fn refused(desk: &Desk, stay: &Stay, headers: &HeaderMap) -> Option<Response> {
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     // Digests are compared in constant time.
     let known = blake3::Hash::from_hex(&desk.spec.token_digest).ok();
     if token.is_none_or(|token| Some(blake3::hash(token.as_bytes())) != known) {
-        return Some((StatusCode::UNAUTHORIZED, "this pod answers to another token").into_response());
+        return Some((StatusCode::UNAUTHORIZED, [CLOSE], "this pod answers to another token").into_response());
     }
+    stay.longer();
     desk.busy.send_replace(Instant::now());
     None
 }
 
-async fn check(State(desk): State<Desk>, headers: HeaderMap) -> Response {
-    if let Some(refused) = refused(&desk, &headers) {
+async fn check(State(desk): State<Desk>, ConnectInfo(stay): ConnectInfo<Stay>, headers: HeaderMap) -> Response {
+    if let Some(refused) = refused(&desk, &stay, &headers) {
         return refused;
     }
     let Some(run) = desk.spec.check.clone() else {
@@ -126,8 +134,13 @@ async fn check(State(desk): State<Desk>, headers: HeaderMap) -> Response {
     stream(lines, desk.busy, |lines| Box::pin(lines.recv()))
 }
 
-async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Some(refused) = refused(&desk, &headers) {
+async fn ask(
+    State(desk): State<Desk>,
+    ConnectInfo(stay): ConnectInfo<Stay>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(refused) = refused(&desk, &stay, &headers) {
         return refused;
     }
     let question: Question = match serde_json::from_slice(&body) {
@@ -144,8 +157,10 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
         let text = format!("this inspection is for backup {:?} only", desk.spec.name);
         return (StatusCode::FORBIDDEN, text).into_response();
     };
-    if let Question::GroupsNow { include, .. } = question {
-        return compare(desk, include);
+    match question {
+        Question::GroupsNow { include, .. } => return compare(desk, include),
+        Question::Live { name, include } => return differ(desk, store, name, include),
+        _ => {}
     }
     let (sender, answers) = mpsc::channel(ON_THE_WAY);
     let spec = Arc::clone(&desk.spec);
@@ -155,16 +170,37 @@ async fn ask(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Respo
 
 /// Where groups stand now, for whoever may know it.
 fn compare(desk: Desk, include: Vec<String>) -> Response {
-    let Some(run) = desk.spec.source.clone() else {
+    let Some(run) = desk.spec.source.clone().filter(|_| !desk.spec.reads_source) else {
         return (StatusCode::FORBIDDEN, "this inspection was made without the right to compare").into_response();
     };
+    by_itself(desk, async move |context, replies| now::groups(context, &run, &include, replies).await)
+}
+
+/// How the source differs from a recovery point now, for whoever may know it.
+fn differ(desk: Desk, store: Store, name: String, include: Vec<String>) -> Response {
+    let Some(run) = desk.spec.source.clone().filter(|_| desk.spec.reads_source) else {
+        return (StatusCode::FORBIDDEN, "this inspection was made without the right to diff").into_response();
+    };
+    let owner = desk.spec.owner.clone();
+    by_itself(desk, async move |context, replies| {
+        let (layout, seal) = inspect::owned(&store, &name, owner.as_ref()).await?;
+        let point = Point::load(&store, &layout, seal).await?;
+        live(context, &Asked { point: &point, run: &run, include: &include }, replies).await
+    })
+}
+
+/// Answers from work that asks brokers. As for a check: its futures stay on one thread.
+fn by_itself(
+    desk: Desk,
+    work: impl AsyncFnOnce(&Context, &mut Replies) -> Result<(), Failure> + Send + 'static,
+) -> Response {
     let (sender, answers) = mpsc::channel(ON_THE_WAY);
     let (context, handle) = (desk.context, tokio::runtime::Handle::current());
-    // As for a check: its futures stay on one thread.
     tokio::task::spawn_blocking(move || {
         handle.block_on(Box::pin(async {
-            if let Err(failure) = now::groups(&context, &run, &include, &sender).await {
-                drop(sender.send(Answer::Failed(failure)).await);
+            let mut replies = Replies::new(sender);
+            if let Err(failure) = work(&context, &mut replies).await {
+                drop(replies.send(Answer::Failed(failure)).await);
             }
         }));
     });

@@ -8,10 +8,12 @@ mod list;
 mod lookup;
 mod now;
 mod print;
+mod prune_plan;
 mod release;
 mod repair;
 mod show;
 mod store_check;
+mod validation;
 mod verify;
 
 use std::path::PathBuf;
@@ -193,6 +195,16 @@ enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Say which recovery points rules of retention would take away, and what would come back; changes nothing
+    #[command(
+        after_help = "For each point whether it stays, and why. With --keep-last and --max-age a point stays when it is young, or among the newest;\n--keep-last alone is also the most that stays. Ages are those of the store's clock.\n\nExamples:\n  kafka-backup-runner prune-plan backup.yaml --keep-last 7\n  kafka-backup-runner prune-plan backup.yaml --keep-last 3 --max-age 30d -o json"
+    )]
+    PrunePlan {
+        #[command(flatten)]
+        spec: SpecArg,
+        #[command(flatten)]
+        flags: prune_plan::Flags,
+    },
     /// Try out whether a store keeps the rules that archives rest on, and how fast it answers
     #[command(
         after_help = "Credentials come from the environment, or from a specification's storage block. Writes below _check/ only, and cleans up.\nExit code 1: the store breaks a rule.\n\nExamples:\n  kafka-backup-runner store-check 's3://backups/team?region=eu-central-1'\n  kafka-backup-runner store-check azure://account/container\n  kafka-backup-runner store-check backup.yaml"
@@ -237,6 +249,7 @@ impl Command {
             | Self::Verify { spec, .. }
             | Self::Ls { spec, .. }
             | Self::Lookup { spec, .. }
+            | Self::PrunePlan { spec, .. }
             | Self::Release { spec, .. } => spec.output,
             Self::StoreCheck { output, .. } => *output,
             _ => Output::Text,
@@ -309,6 +322,9 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Repair { spec, set, apply } => {
             repair::repair(context, &read(context, &spec).await?, &set, apply).await
         }
+        Command::PrunePlan { spec, flags } => {
+            prune_plan::plan(context, &read(context, &spec.spec).await?, &flags, spec.output).await
+        }
         Command::Release { spec, topics } => {
             release::release(context, &spec_file::read(&spec.spec)?, &topics, spec.output).await
         }
@@ -345,7 +361,9 @@ pub(crate) async fn read(context: &Context, file: &str) -> Result<RunSpec, Failu
 
 /// The set or point that a specification is about.
 fn named(spec: &RunSpec) -> String {
-    spec.restore.as_ref().map_or_else(|| spec.name.clone(), |restore| restore.from.clone())
+    let restored = spec.restore.as_ref().map(|restore| &restore.from);
+    let validated = spec.validation.as_ref().map(|part| &part.from);
+    restored.or(validated).unwrap_or(&spec.name).clone()
 }
 
 fn explain(code: Option<&str>) -> Result<ExitCode, Failure> {

@@ -4,10 +4,9 @@
 
 use std::collections::HashMap;
 
-use contract::{Code, Failure, RunSpec};
+use contract::{Failure, RunSpec};
 use futures::{StreamExt, stream};
-use inspect::{Answer, GroupNow, OffsetNow, SourceNow};
-use tokio::sync::mpsc::Sender;
+use inspect::{Answer, GroupNow, OffsetNow, Replies, SourceNow};
 use wire::{Cluster, CoordinatorPatience, Group, Request};
 
 use crate::connect;
@@ -22,7 +21,7 @@ pub(crate) async fn groups(
     context: &Context,
     run: &RunSpec,
     include: &[String],
-    sender: &Sender<Answer>,
+    replies: &mut Replies,
 ) -> Result<(), Failure> {
     let selection = inspect::selection(include)?;
     let needs = [wire::GROUP_NEEDS, &[Request::Metadata]].concat();
@@ -31,7 +30,7 @@ pub(crate) async fn groups(
     let unanswered = found.unanswered.iter().map(|(broker, error)| format!("broker {broker}: {error}"));
     let cluster_id = connect::cluster_id(&cluster)?;
     let source = SourceNow { cluster_id, sees_all: found.sees_all, unanswered: unanswered.collect() };
-    send(sender, Answer::Source(source)).await?;
+    replies.send(Answer::Source(source)).await?;
     let topics = cluster.topics(None).await?;
     let ids: HashMap<String, String> =
         topics.into_iter().filter(|topic| topic.error == 0).map(|topic| (topic.name, topic.id.to_string())).collect();
@@ -39,7 +38,7 @@ pub(crate) async fn groups(
     let wanted = found.groups.into_iter().filter(|group| selection.matches(&group.id));
     let mut told = stream::iter(wanted).map(|group| one(&cluster, &patience, &ids, group)).buffered(AT_ONCE);
     while let Some(group) = told.next().await {
-        send(sender, Answer::GroupNow(group)).await?;
+        replies.send(Answer::GroupNow(group)).await?;
     }
     Ok(())
 }
@@ -63,9 +62,4 @@ async fn one(
     };
     let offsets = offsets.into_iter().map(offset).collect();
     GroupNow { group: group.id, kind: group.kind, state: group.state, offsets, unknown }
-}
-
-async fn send(sender: &Sender<Answer>, answer: Answer) -> Result<(), Failure> {
-    let gone = |_| Failure::new(Code::Interrupted, "whoever asked has gone");
-    sender.send(answer).await.map_err(gone)
 }

@@ -3,7 +3,7 @@
 
 use contract::{Code, Failure, Report};
 
-use super::Output;
+use super::{Output, validation};
 use crate::outlet::{self, Worth};
 use crate::waiting;
 pub(crate) use contract::words::size;
@@ -99,6 +99,9 @@ pub(crate) fn report(report: &Report, output: Output) {
 
 fn summary(report: &Report) {
     report.warnings.iter().for_each(|text| warning(text));
+    if let Some(found) = &report.validation {
+        return validation::lines(report, found).iter().for_each(|line| say(line));
+    }
     if report.failure.is_some() {
         return;
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use contract::{Code, ExitCode, Failure, StoreSpec};
+use serde::Serialize;
 
 use super::{Output, print};
 use crate::connect;
@@ -35,9 +36,10 @@ pub(crate) async fn store_check(
     let mut findings = Vec::new();
     archive::probe(&store, &context.nonce(), || context.clock.now(), |finding| findings.push(finding)).await?;
     let good = findings.iter().all(|finding| finding.good);
+    let old = old_sets(context, &spec).await;
     if output == Output::Json {
         print::json(
-            &serde_json::json!({"store": store.place(), "good": good, "identity": identity, "findings": findings}),
+            &serde_json::json!({"store": store.place(), "good": good, "identity": identity, "findings": findings, "oldPlace": old}),
         )?;
     } else {
         print::line(store.place());
@@ -48,9 +50,39 @@ pub(crate) async fn store_check(
         if store.place().starts_with("s3://") {
             print::line(&format!("  note  {:<18}{UPLOADS}", "uploads"));
         }
+        if let Some(old) = old {
+            print::line(&format!("  note  {:<18}{}", "old place", old.words()));
+        }
         print::line(if good { "fit for every kind of backup" } else { "not fit: see FAIL above" });
     }
     Ok(if good { ExitCode::Done } else { ExitCode::No })
+}
+
+/// Backup sets where an earlier release took another place for this one.
+#[derive(Debug, Serialize)]
+struct OldSets {
+    bucket: String,
+    prefix: String,
+    sets: Vec<String>,
+}
+
+impl OldSets {
+    fn words(&self) -> String {
+        let Self { bucket, prefix, sets } = self;
+        format!(
+            "an earlier release, which left the bucket out of requests, put {} into another place; to read it, set bucket: {bucket} and prefix: {prefix:?} with pathStyle: true, or copy it to where it belongs",
+            sets.join(", ")
+        )
+    }
+}
+
+/// Looks where an earlier release would have put sets. What cannot be looked at there has none.
+async fn old_sets(context: &Context, spec: &StoreSpec) -> Option<OldSets> {
+    let old = spec.old_place()?;
+    let StoreSpec::S3 { bucket, prefix, .. } = &old else { return None };
+    let store = connect::briefly(context, &old, BUDGET).await.ok()?;
+    let sets = archive::Catalog::new(store).sets().await.ok().filter(|sets| !sets.is_empty())?;
+    Some(OldSets { bucket: bucket.clone(), prefix: prefix.clone(), sets })
 }
 
 /// A URL, a directory, or the storage of a specification.

@@ -35,7 +35,10 @@ struct BoundLabels {
 pub(crate) struct PartitionLag {
     pub(crate) topic: String,
     pub(crate) partition: i32,
+    /// Offsets that are left, up to the last known end.
     pub(crate) records: u64,
+    /// Whether that is the end now.
+    pub(crate) is_known: bool,
     /// Offsets between the log's start and the reader: what retention may still take.
     pub(crate) margin: u64,
 }
@@ -52,6 +55,7 @@ pub struct Metrics {
     record_rate: FloatGauge,
     byte_rate: FloatGauge,
     lag: Gauge,
+    unknown: Gauge,
     partition_lag: Family<PartitionLabels, Gauge>,
     other_lag: Gauge,
     margin: Family<PartitionLabels, Gauge>,
@@ -96,6 +100,11 @@ impl Metrics {
             record_rate: add!(FloatGauge, "records_per_second", "Records moved per second, over the last seconds"),
             byte_rate: add!(FloatGauge, "bytes_per_second", "Bytes moved per second, over the last seconds"),
             lag: add!(Gauge, "lag_records", "Offsets (backup) or records (restore) that are left"),
+            unknown: add!(
+                Gauge,
+                "unknown_partitions",
+                "Partitions of which nobody tells now where they end; lags count them up to the last known end"
+            ),
             partition_lag: add!(
                 Family<PartitionLabels, Gauge>,
                 "partition_lag_records",
@@ -166,6 +175,7 @@ impl Metrics {
                 self.record_rate.set(pace.records_per_sec);
                 self.byte_rate.set(pace.bytes_per_sec);
                 self.lag.set(pace.lag.cast_signed());
+                self.unknown.set(pace.unknown_partitions.cast_signed());
                 self.remaining.set(pace.remaining_secs.map_or(-1, u64::cast_signed));
                 for (bound, name) in BOUNDS {
                     let labels = BoundLabels { by: name.to_owned() };
@@ -193,6 +203,7 @@ impl Metrics {
             | EventKind::Member { .. }
             | EventKind::Group { .. }
             | EventKind::OffsetsSaved { .. }
+            | EventKind::Checked { .. }
             | EventKind::Finished { .. } => {}
         }
     }
@@ -210,6 +221,8 @@ impl Metrics {
             let labels = PartitionLabels { topic: lag.topic.clone(), partition: lag.partition };
             self.margin.get_or_create(&labels).set(lag.margin.cast_signed());
         }
+        // Of these is not known whether anything is left.
+        lags.retain(|lag| lag.is_known || lag.records > 0);
         lags.sort_by(|a, b| {
             b.records.cmp(&a.records).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
         });
@@ -245,7 +258,7 @@ mod tests {
     fn names_have_units_and_labels_have_a_limit() {
         let spec = MetricsSpec { max_partition_labels: 2, ..MetricsSpec::default() };
         let metrics = Metrics::new(&spec, "backup", "orders");
-        let pace = Pace { lag: 9, limited_by: Bound::Store, ..Pace::default() };
+        let pace = Pace { lag: 9, unknown_partitions: 1, limited_by: Bound::Store, ..Pace::default() };
         metrics.take(
             &EventKind::Progress {
                 records: 7,
@@ -260,8 +273,15 @@ mod tests {
         );
         metrics.take(&EventKind::Gap { topic: "t".into(), partition: 0, from: 3, to: 8, reason: "r".into() }, 1.0);
         metrics.take(&EventKind::Committed { entry: 1, sealed: true, point: None, made: None }, 1_700_000_000.0);
-        let lag = |partition, records| PartitionLag { topic: "t".into(), partition, records, margin: 100 - records };
-        metrics.take_lags(vec![lag(0, 1), lag(1, 5), lag(2, 3), lag(3, 1)]);
+        let lag = |partition, records| PartitionLag {
+            topic: "t".into(),
+            partition,
+            records,
+            is_known: true,
+            margin: 100 - records,
+        };
+        let unknown = |partition, records| PartitionLag { is_known: false, ..lag(partition, records) };
+        metrics.take_lags(vec![lag(0, 1), lag(1, 5), unknown(2, 3), lag(3, 1)]);
         let text = metrics.text();
         for line in [
             "kafka_backup_records_total 7",
@@ -271,6 +291,7 @@ mod tests {
             "kafka_backup_limited_by{by=\"cpu\"} 0",
             "kafka_backup_gap_offsets_total 5",
             "kafka_backup_last_recovery_point_timestamp_seconds 1700000000.0",
+            "kafka_backup_unknown_partitions 1",
             "kafka_backup_partition_lag_records{topic=\"t\",partition=\"1\"} 5",
             "kafka_backup_other_partitions_lag_records 2",
             "kafka_backup_retention_margin_records{topic=\"t\",partition=\"1\"} 95",
@@ -278,5 +299,10 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
         }
         assert_eq!(text.matches("partition_lag_records{").count(), 2);
+        // A lag of 0 is said only of a partition whose end is known.
+        metrics.take_lags(vec![lag(0, 0), unknown(1, 0)]);
+        let text = metrics.text();
+        assert!(text.contains("partition_lag_records{topic=\"t\",partition=\"0\"} 0"), "{text}");
+        assert!(!text.contains("partition_lag_records{topic=\"t\",partition=\"1\"}"), "{text}");
     }
 }

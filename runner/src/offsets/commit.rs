@@ -142,33 +142,52 @@ pub(crate) async fn members(cluster: &Cluster, group: &Group) -> Result<Option<S
     Ok(Some(format!("consumer group {:?} has members ({who}); stop its consumers", group.id)))
 }
 
-/// Commits and deletes the offsets of each group and reads them back; each line says what became of it.
+/// Commits and deletes the offsets of each group, then reads all of them back; each line says what became of it.
 pub(crate) async fn commit(cluster: &Cluster, there: &There, groups: Vec<GroupWork>, manner: Manner) -> Vec<GroupWork> {
     let patience = CoordinatorPatience::new(PATIENCE);
-    let work = futures::stream::iter(groups).map(|group| one(cluster, there, &patience, group, manner));
-    work.buffered(manner.at_once.max(1)).collect().await
+    let ask = async |work: Vec<&GroupWork>| {
+        let all: Vec<_> = work.into_iter().map(|work| as_group(there, &work.line)).collect();
+        offsets_of_all(cluster, &all, &patience, manner.at_once).await
+    };
+    let mut before = ask(groups.iter().filter(|work| !is_idle(&work.line)).collect()).await;
+    let work = futures::stream::iter(groups).map(|mut work| {
+        let before = before.remove(&work.line.target);
+        async move {
+            let sent = match before {
+                None if is_idle(&work.line) => Ok(()),
+                None => Err(unasked(&work.line.target).into()),
+                Some(before) => send(cluster, there, before, &mut work).await,
+            };
+            (work, sent)
+        }
+    });
+    let worked: Vec<_> = work.buffered(manner.at_once.max(1)).collect().await;
+    let is_sent = |(work, sent): &&(GroupWork, Result<(), Trouble>)| sent.is_ok() && !is_idle(&work.line);
+    let sent = worked.iter().filter(is_sent).filter(|_| manner.read_back);
+    let mut after = ask(sent.map(|(work, _)| work).collect()).await;
+    let ended = worked.into_iter().map(|(mut work, sent)| {
+        let after = after.remove(&work.line.target);
+        match sent.and_then(|()| judge(&mut work, after, manner)) {
+            Ok(outcome) => work.line.outcome = outcome,
+            Err(trouble) => {
+                work.fail(trouble.text);
+                work.may_pass = trouble.may_pass;
+            }
+        }
+        work
+    });
+    ended.collect()
 }
 
-async fn one(
-    cluster: &Cluster,
-    there: &There,
-    patience: &CoordinatorPatience,
-    mut work: GroupWork,
-    manner: Manner,
-) -> GroupWork {
-    let line = &work.line;
-    if line.offsets.is_empty() && line.deleted.is_empty() && line.configs.is_empty() {
-        work.line.outcome = GroupOutcome::NoOffsets;
-        return work;
-    }
-    match try_one(cluster, there, patience, &mut work, manner).await {
-        Ok(()) => work.line.outcome = GroupOutcome::Committed,
-        Err(trouble) => {
-            work.fail(trouble.text);
-            work.may_pass = trouble.may_pass;
-        }
-    }
-    work
+/// Whether nothing is to be changed of a group.
+fn is_idle(line: &GroupLine) -> bool {
+    line.offsets.is_empty() && line.deleted.is_empty() && line.configs.is_empty()
+}
+
+/// The group of a line: as the cluster lists it, or as it comes into being.
+fn as_group(there: &There, line: &GroupLine) -> Group {
+    let new = || Group { id: line.target.clone(), kind: line.kind.clone(), state: "Empty".to_owned() };
+    there.get(&line.target).cloned().unwrap_or_else(new)
 }
 
 /// The lines of a report, in the order of groups.
@@ -192,23 +211,16 @@ pub(crate) fn failed(groups: &[GroupWork], words: impl FnOnce(usize, String) -> 
     Some(Failure::new(code, words(reasons.len(), why)))
 }
 
-/// One group.
-async fn try_one(
-    cluster: &Cluster,
-    there: &There,
-    patience: &CoordinatorPatience,
-    work: &mut GroupWork,
-    manner: Manner,
-) -> Result<(), Trouble> {
+/// Sends what changes one group. `before` is what it has.
+async fn send(cluster: &Cluster, there: &There, before: Held, work: &mut GroupWork) -> Result<(), Trouble> {
     let line = &mut work.line;
     if let Some(group) = there.get(&line.target)
         && let Some(reason) = members(cluster, group).await?
     {
         return Err(Trouble::stays(reason));
     }
-    let new = || Group { id: line.target.clone(), kind: line.kind.clone(), state: "Empty".to_owned() };
-    let group = there.get(&line.target).cloned().unwrap_or_else(new);
-    let before = held(cluster, &group, patience).await?;
+    let group = as_group(there, line);
+    let before = by_place(before?);
     let mut wanted = Vec::new();
     for (offset, metadata) in line.offsets.iter_mut().zip(&work.metadata) {
         offset.before = before.get(&(offset.topic.clone(), offset.partition)).copied();
@@ -241,8 +253,18 @@ async fn try_one(
         set_configs(cluster, line).await?;
     }
     crash::at(CrashPoint::OffsetsCommitted);
+    Ok(())
+}
+
+/// What became of a group that was sent. `after` is what was read back.
+fn judge(work: &mut GroupWork, after: Option<Held>, manner: Manner) -> Result<GroupOutcome, Trouble> {
+    let line = &mut work.line;
+    if is_idle(line) {
+        return Ok(GroupOutcome::NoOffsets);
+    }
     if manner.read_back {
-        compare(line, &group.id, &held(cluster, &group, patience).await?);
+        let group = line.target.clone();
+        compare(line, &group, &by_place(after.ok_or_else(|| unasked(&group))??));
     }
     let reasons = || {
         let deleted = line.deleted.iter().map(|gone| &gone.reason);
@@ -252,7 +274,7 @@ async fn try_one(
     let configs = line.configs.iter().filter(|_| manner.all_configs).map(|config| &config.reason);
     let mut wrong = reasons().chain(configs).filter_map(Option::as_deref);
     let verdict = match (wrong.next(), wrong.count()) {
-        (None, _) => Ok(()),
+        (None, _) => Ok(GroupOutcome::Committed),
         (Some(first), 0) => Err(Trouble::stays(first)),
         (Some(first), more) => Err(Trouble::stays(format!("{first} (and {more} more partitions)"))),
     };
@@ -313,21 +335,39 @@ pub(crate) async fn offsets_of(
     group: &Group,
     patience: &CoordinatorPatience,
 ) -> Result<Vec<GroupOffset>, Failure> {
-    match cluster.group_offsets(group, patience).await {
+    none_where_gone(cluster.group_offsets(group, patience).await)
+}
+
+/// What a group has committed, or why that is not known.
+pub(crate) type Held = Result<Vec<GroupOffset>, Failure>;
+
+/// What each of these groups has committed, by its id; nothing where there is no such group.
+pub(crate) async fn offsets_of_all(
+    cluster: &Cluster,
+    groups: &[Group],
+    patience: &CoordinatorPatience,
+    at_once: usize,
+) -> HashMap<String, Held> {
+    let found = cluster.offsets_of_groups(groups, patience, at_once).await;
+    found.into_iter().map(|(id, offsets)| (id, none_where_gone(offsets))).collect()
+}
+
+fn none_where_gone(found: Result<Vec<GroupOffset>, WireError>) -> Held {
+    match found {
         Ok(found) => Ok(found),
         Err(error) if error.broker_code() == Some(code::GROUP_ID_NOT_FOUND) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
 }
 
+/// That a group was not among those that were asked for.
+pub(super) fn unasked(id: &str) -> Failure {
+    Failure::new(Code::Internal, format!("the committed offsets of consumer group {id:?} were not asked for"))
+}
+
 /// The same by topic and partition.
-async fn held(
-    cluster: &Cluster,
-    group: &Group,
-    patience: &CoordinatorPatience,
-) -> Result<HashMap<TopicPartition, i64>, Failure> {
-    let found = offsets_of(cluster, group, patience).await?;
-    Ok(found.into_iter().map(|at| ((at.topic, at.partition), at.offset)).collect())
+fn by_place(found: Vec<GroupOffset>) -> HashMap<TopicPartition, i64> {
+    found.into_iter().map(|at| ((at.topic, at.partition), at.offset)).collect()
 }
 
 /// Whether a coordinator refuses a commit because the group has members.

@@ -6,9 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use contract::{OffsetFound, OffsetLine, SourceOffset};
+use contract::{InexactOffset, OffsetFound, OffsetLine, SourceOffset};
+use uuid::Uuid;
 use wire::{GroupOffset, TopicPartition};
 
+use super::inexact::to_start;
 use super::mapping::{MappedGroup, MappedOffset, Mapping, Part};
 use crate::logs::Span;
 
@@ -19,6 +21,8 @@ pub(super) struct Mapped {
     pub(super) offsets: Vec<(OffsetLine, Option<String>)>,
     /// Committed offsets that are left alone.
     pub(super) elsewhere: u64,
+    /// Places that the target does not have any more, and what takes their place.
+    pub(super) inexact: Vec<InexactOffset>,
 }
 
 /// Where a group goes, whose committed offsets are `held`. `named` says which topics are meant, by their name in the target or
@@ -131,6 +135,24 @@ fn line(
     OffsetLine { sources: vec![source], ..OffsetLine::planned(target.0, target.1, offset, found) }
 }
 
+/// Refuses places in a topic that was made again since the file was written: its offsets mean other records.
+///
+/// # Errors
+/// The first such topic, in words.
+pub(super) fn same_topics(mapped: &Mapped, mapping: &Mapping, now: &HashMap<String, Uuid>) -> Result<(), String> {
+    for (line, _) in &mapped.offsets {
+        let ids = mapping.topic_id(&line.topic).zip(now.get(&line.topic));
+        if let Some((then, now)) = ids.filter(|(then, now)| then != *now) {
+            return Err(format!(
+                "it leads to topic {}, which was deleted and made again since (its id was {then} and is {now}); restore it once \
+                 more, and go by the mapping of that restore",
+                line.topic
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Holds the offsets against the logs: what a log has lost at its start leads to its start; what it never had is not of this
 /// mapping.
 ///
@@ -153,7 +175,7 @@ pub(super) fn fit(
             ));
         }
         if line.offset < span.start {
-            (line.offset, line.found) = (span.start, OffsetFound::Nearest);
+            mapped.inexact.push(to_start(line, span.start));
         }
         line.before = held.get(&place).copied();
     }
@@ -229,6 +251,22 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_was_made_again_is_not_the_one_that_was_restored() {
+        let (then, now) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let judged = |file: &Value, id: Uuid| {
+            let mapping = read(file).unwrap();
+            let found = mapped("g", Vec::new(), &mapping, |_| true).unwrap();
+            same_topics(&found, &mapping, &HashMap::from([("copy".to_owned(), id)]))
+        };
+        assert_eq!(judged(&file(), now), Ok(()), "files without ids are taken as they are");
+        let mut with_ids = file();
+        with_ids["target_topic_ids"] = json!({"copy": then});
+        assert_eq!(judged(&with_ids, then), Ok(()));
+        let why = judged(&with_ids, now).unwrap_err();
+        assert!(why.contains("topic copy") && why.contains("made again since"), "{why}");
+    }
+
+    #[test]
     fn what_a_log_never_had_is_not_of_this_mapping() {
         let fitted = |span: Option<(i64, i64)>| {
             let mut found = mapped("g", Vec::new(), &read(&file()).unwrap(), |_| true).unwrap();
@@ -236,10 +274,10 @@ mod tests {
             fit(&mut found, &HashMap::from([(("copy".to_owned(), 0), 3)]), &spans)?;
             let line = found.offsets.remove(0).0;
             assert_eq!(line.before, Some(3));
-            Ok::<_, String>((line.offset, line.found))
+            Ok::<_, String>((line.offset, line.found, found.inexact.first().map(|at| (at.wanted, at.got))))
         };
-        assert_eq!(fitted(Some((0, 15))), Ok((10, OffsetFound::Mapped)));
-        assert_eq!(fitted(Some((12, 15))), Ok((12, OffsetFound::Nearest)));
+        assert_eq!(fitted(Some((0, 15))), Ok((10, OffsetFound::Mapped, None)));
+        assert_eq!(fitted(Some((12, 15))), Ok((12, OffsetFound::Nearest, Some((10, Some(12))))));
         assert!(fitted(Some((0, 9))).unwrap_err().contains("ends at 9"));
         assert!(fitted(None).unwrap_err().contains("does not exist"));
     }

@@ -10,6 +10,7 @@ use archive::from_json;
 use contract::{Code, Failure, OffsetFound};
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use wire::TopicPartition;
 
 /// Most bytes of a file that is read: about four million records in form 1.
@@ -25,6 +26,9 @@ struct Document {
     format_version: u32,
     #[serde(default)]
     target_cluster_id: Option<String>,
+    /// Ids of target topics by name. An addition; without it a topic that was made again is not told from the one that was restored.
+    #[serde(default)]
+    target_topic_ids: HashMap<String, Uuid>,
     /// By target topic and partition.
     entries: HashMap<String, Entry>,
     #[serde(default)]
@@ -165,6 +169,10 @@ impl<'de> Deserialize<'de> for Runs {
                     if run.0 < 0 || run.1 < 0 || run.2 == 0 {
                         return Err(de::Error::custom("an offset is negative, or a run has no records"));
                     }
+                    let ends = i64::try_from(run.2).ok().map(|length| [run.0, run.1].map(|at| at.checked_add(length)));
+                    if ends.is_none_or(|ends| ends.contains(&None)) {
+                        return Err(de::Error::custom("a run of offsets goes beyond the largest offset"));
+                    }
                     runs.push(run.0, run.1, run.2);
                 }
                 Ok(runs)
@@ -221,6 +229,7 @@ pub(crate) struct Mapping {
     by_source: HashMap<TopicPartition, usize>,
     by_target: HashMap<TopicPartition, usize>,
     groups: BTreeMap<String, MappedGroup>,
+    topic_ids: HashMap<String, Uuid>,
 }
 
 impl Mapping {
@@ -246,6 +255,7 @@ impl Mapping {
             by_source: HashMap::new(),
             by_target: HashMap::new(),
             groups: document.consumer_groups,
+            topic_ids: document.target_topic_ids,
         };
         for (key, entry) in document.entries {
             if key != format!("{}/{}", entry.topic, entry.partition) || entry.partition < 0 {
@@ -290,6 +300,11 @@ impl Mapping {
             }
         }
         Ok(())
+    }
+
+    /// The id of a target topic when its records were restored, where the file says it.
+    pub(crate) fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.topic_ids.get(topic).copied()
     }
 
     /// The records of a source partition.

@@ -5,6 +5,8 @@
 
 mod work;
 
+pub(crate) mod inexact;
+
 pub(crate) mod configs;
 
 pub(crate) mod commit;
@@ -18,5 +20,6 @@ pub(crate) mod reset;
 pub(crate) mod rollback;
 
 mod state;
+mod text;
 
 pub(crate) mod run;

@@ -6,8 +6,9 @@ use contract::{Code, ExitCode, Failure, GroupLine, GroupOutcome, OffsetFound, Of
 use futures::StreamExt;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, TopicPartition};
 
-use super::commit::{GroupWork, PATIENCE, There, listed, members, offsets_of, unlisted};
-use super::mapped::{fit, mapped};
+use super::commit::{GroupWork, PATIENCE, There, listed, members, offsets_of_all, unasked, unlisted};
+use super::inexact::tell_nearest;
+use super::mapped::{fit, mapped, same_topics};
 use super::mapping::Mapping;
 use super::metadata::{CONFIG, longest, too_long};
 use super::snapshot::classic;
@@ -69,6 +70,7 @@ pub(crate) fn empty(group: &str, kind: &str) -> GroupWork {
         offsets: Vec::new(),
         deleted: Vec::new(),
         configs: Vec::new(),
+        inexact: Vec::new(),
         elsewhere: 0,
         done: 0,
     };
@@ -109,12 +111,18 @@ pub(crate) async fn plan(
     let there = listed(cluster).await?;
     let patience = CoordinatorPatience::new(PATIENCE);
     let ids = spec.groups.iter().filter(|id| !progress.done.contains_key(*id));
-    let looks = futures::stream::iter(ids)
-        .map(async |id: &String| (id, look(cluster, there.get(id), id, mapping, &patience).await));
-    let looks: Vec<_> = looks.buffered(spec.parallelism as usize).collect().await;
+    let at_once = spec.parallelism as usize;
+    let looks =
+        futures::stream::iter(ids).map(async |id: &String| (id, look(cluster, there.get(id), id, mapping).await));
+    let looks: Vec<_> = looks.buffered(at_once).collect().await;
+    let groups: Vec<_> = looks.iter().filter_map(|(_, look)| look.as_ref().ok()).cloned().collect();
+    let mut found = offsets_of_all(cluster, &groups, &patience, at_once).await;
     let mut held = Vec::new();
     for (id, look) in looks {
-        match look {
+        let offsets = found.remove(id).unwrap_or_else(|| Err(unasked(id)));
+        let is_known = there.contains_key(id) || mapping.is_some_and(|mapping| mapping.group(id).is_some());
+        match look.and_then(|group| Ok((group, offsets?))) {
+            Ok((_, offsets)) if offsets.is_empty() && !is_known => plan.refuse(id, unknown(id)),
             Ok((group, offsets)) => held.push((group, progress.saved.get(id).cloned().unwrap_or(offsets))),
             Err(refusal) => plan.refuse(id, refusal),
         }
@@ -122,7 +130,10 @@ pub(crate) async fn plan(
     let chosen: BTreeSet<&str> = spec.topics.iter().map(String::as_str).collect();
     let named = |topic: &str| chosen.is_empty() || chosen.contains(topic);
     match goal {
-        Goal::InLog(to) => in_logs(cluster, &mut plan, held, *to, named).await?,
+        Goal::InLog(to) => {
+            in_logs(cluster, &mut plan, held, *to, named).await?;
+            plan.warnings.extend(tell_nearest(&plan.work));
+        }
         Goal::Mapped(mapping) => by_mapping(cluster, &mut plan, held, mapping, named).await?,
     }
     let unused = unused_topics(spec, &plan);
@@ -156,7 +167,7 @@ pub(super) async fn refuse_long_metadata(cluster: &Cluster, plan: &mut Plan) -> 
     Ok(())
 }
 
-/// A group and what it has committed.
+/// A group that has no members.
 ///
 /// # Errors
 /// Why its offsets cannot be set.
@@ -165,8 +176,7 @@ async fn look(
     listed: Option<&Group>,
     id: &str,
     mapping: Option<&Mapping>,
-    patience: &CoordinatorPatience,
-) -> Result<(Group, Vec<GroupOffset>), Failure> {
+) -> Result<Group, Failure> {
     if let Some(group) = listed
         && let Some(reason) = members(cluster, group).await?
     {
@@ -175,12 +185,7 @@ async fn look(
     // After a loss the cluster has no group yet: one that the mapping knows is made.
     let known = mapping.and_then(|mapping| mapping.group(id));
     let kind = known.map_or_else(classic, |group| group.kind.clone());
-    let group = listed.cloned().unwrap_or_else(|| unlisted(id, &kind));
-    let offsets = offsets_of(cluster, &group, patience).await?;
-    if listed.is_none() && known.is_none() && offsets.is_empty() {
-        return Err(unknown(id));
-    }
-    Ok((group, offsets))
+    Ok(listed.cloned().unwrap_or_else(|| unlisted(id, &kind)))
 }
 
 /// Where the committed offsets of groups go in their logs.
@@ -222,13 +227,20 @@ async fn by_mapping(
     let lines = found.iter().filter_map(|(.., goes)| goes.as_ref().ok()).flat_map(|goes| &goes.offsets);
     plan.topics = lines.map(|(line, _)| line.topic.clone()).collect();
     let topics: Vec<_> = plan.topics.iter().cloned().collect();
-    let spans =
-        if topics.is_empty() { HashMap::new() } else { spans(cluster, &present(cluster, &topics).await?).await? };
+    let there = if topics.is_empty() { Vec::new() } else { present(cluster, &topics).await? };
+    let ids = there.iter().filter(|topic| !topic.wire_id.is_nil());
+    let ids: HashMap<_, _> = ids.map(|topic| (topic.name.clone(), topic.wire_id)).collect();
+    let spans = if there.is_empty() { HashMap::new() } else { spans(cluster, &there).await? };
     for (group, before, goes) in found {
-        match goes.and_then(|mut goes| fit(&mut goes, &before, &spans).map(|()| goes)) {
+        let fitted = goes.and_then(|mut goes| {
+            same_topics(&goes, mapping, &ids)?;
+            fit(&mut goes, &before, &spans)?;
+            Ok(goes)
+        });
+        match fitted {
             Ok(goes) => {
                 let mut work = empty(&group.id, &group.kind);
-                work.line.elsewhere = goes.elsewhere;
+                (work.line.elsewhere, work.line.inexact) = (goes.elsewhere, goes.inexact);
                 (work.line.offsets, work.metadata) = goes.offsets.into_iter().unzip();
                 plan.work.push(work);
             }

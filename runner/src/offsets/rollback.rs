@@ -6,8 +6,9 @@ use contract::{Code, ConfigLine, DeletedOffset, Failure, GroupOutcome, OffsetFou
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, TopicPartition};
 
-use super::commit::{GroupWork, PATIENCE, listed, members, offsets_of, unlisted};
+use super::commit::{AT_ONCE, GroupWork, Held, PATIENCE, listed, members, offsets_of_all, unasked, unlisted};
 use super::configs::{self, Set};
+use super::inexact::{left_out, to_start};
 use super::reset::{Plan, empty, refuse_long_metadata};
 use super::snapshot::{GroupOffsets, Snapshot};
 use crate::logs::{Span, present, spans};
@@ -55,13 +56,14 @@ pub(crate) async fn plan(
     let wanted: Vec<(&str, Vec<&str>)> =
         chosen.iter().map(|(id, saved)| (id.as_str(), saved.configs.keys().map(String::as_str).collect())).collect();
     let set = configs::now(cluster, &wanted).await?;
-    for (id, saved) in chosen {
-        let group = there.get(id).cloned().unwrap_or_else(|| unlisted(id, &saved.kind));
-        match look(cluster, &group, (saved, set.get(id)), snapshot, &logs, &patience).await {
-            Ok((work, warnings)) => {
-                plan.warnings.extend(warnings);
-                plan.work.push(work);
-            }
+    let of =
+        |(id, saved): &(&String, &GroupOffsets)| there.get(*id).cloned().unwrap_or_else(|| unlisted(id, &saved.kind));
+    let groups: Vec<_> = chosen.iter().map(of).collect();
+    let mut held = offsets_of_all(cluster, &groups, &patience, AT_ONCE).await;
+    for ((id, saved), group) in chosen.into_iter().zip(&groups) {
+        let now = held.remove(id).unwrap_or_else(|| Err(unasked(id)));
+        match look(cluster, (group, now), (saved, set.get(id)), snapshot, &logs).await {
+            Ok(work) => plan.work.push(work),
             Err(refusal) => plan.refuse(id, refusal),
         }
     }
@@ -70,22 +72,20 @@ pub(crate) async fn plan(
     Ok(plan)
 }
 
-/// What is done with one group, and what a person should know of it.
+/// What is done with one group.
 ///
 /// # Errors
 /// Why its offsets cannot be put back.
 async fn look(
     cluster: &Cluster,
-    group: &Group,
+    (group, now): (&Group, Held),
     (saved, set): (&GroupOffsets, Option<&Set>),
     snapshot: &Snapshot,
     logs: &Logs,
-    patience: &CoordinatorPatience,
-) -> Result<(GroupWork, Vec<String>), Failure> {
-    let now = offsets_of(cluster, group, patience).await?;
-    let mut work = one(&group.id, saved, &group.kind, &now, &snapshot.topics);
+) -> Result<GroupWork, Failure> {
+    let mut work = one(&group.id, saved, &group.kind, &now?, &snapshot.topics);
     work.line.configs = as_saved(&saved.configs, set);
-    let warnings = fit(&mut work, snapshot, logs);
+    fit(&mut work, snapshot, logs);
     // One that stands where it stood may have members.
     if is_as_saved(&work) {
         let has_none = work.line.offsets.is_empty();
@@ -94,7 +94,7 @@ async fn look(
     } else if let Some(reason) = members(cluster, group).await? {
         return Err(Failure::new(Code::GroupIsLive, reason));
     }
-    Ok((work, warnings))
+    Ok(work)
 }
 
 /// Topics of a group whose offsets are put back: those that the run changed, where the snapshot says it.
@@ -173,37 +173,28 @@ fn is_as_saved(work: &GroupWork) -> bool {
 }
 
 /// Holds saved offsets against the logs. Those of partitions that are gone, or of a topic that was made again, mean nothing any
-/// more and are taken out; those of records that are deleted lead to the first record that is left. Says so.
-fn fit(work: &mut GroupWork, snapshot: &Snapshot, logs: &Logs) -> Vec<String> {
-    let (mut kept, mut warnings) = (Vec::new(), Vec::new());
-    let group = work.line.target.clone();
+/// more and are taken out; those of records that are deleted lead to the first record that is left. All of them are named.
+fn fit(work: &mut GroupWork, snapshot: &Snapshot, logs: &Logs) {
+    let mut kept = Vec::new();
     for (mut line, metadata) in work.line.offsets.drain(..).zip(work.metadata.drain(..)) {
         let (topic, partition) = (&line.topic, line.partition);
         let other = snapshot.topic_ids.get(topic).zip(logs.ids.get(topic)).is_some_and(|(then, now)| then != now);
         let gone = match logs.spans.get(&(topic.clone(), partition)) {
-            None => Some("does not exist any more"),
-            Some(_) if other => Some("was deleted and made again since"),
+            None => Some("it does not exist any more"),
+            Some(_) if other => Some("it was deleted and made again"),
             Some(span) => {
                 if line.offset < span.start {
-                    warnings.push(format!(
-                        "group {group:?} stood at offset {} of {topic}/{partition}, whose records up to {} are deleted: it \
-                         begins at {}",
-                        line.offset, span.start, span.start
-                    ));
-                    (line.offset, line.found) = (span.start, OffsetFound::Nearest);
+                    work.line.inexact.push(to_start(&mut line, span.start));
                 }
                 None
             }
         };
         match gone {
             None => kept.push((line, metadata)),
-            Some(why) => warnings
-                .push(format!("group {group:?} had an offset of {topic}/{partition}, which {why}: it is not put back")),
+            Some(why) => work.line.inexact.push(left_out(&line, why)),
         }
-        work.line.elsewhere += u64::from(gone.is_some());
     }
     (work.line.offsets, work.metadata) = kept.into_iter().unzip();
-    warnings
 }
 
 #[cfg(test)]
@@ -265,30 +256,35 @@ mod tests {
         assert_eq!((work.line.offsets.len(), work.line.deleted.len(), work.line.elsewhere), (2, 0, 1));
     }
 
+    /// What was wanted, what is there instead, and why.
+    type Inexact = (i64, Option<i64>, String);
+
     /// What becomes of the offsets of `t` and `u` in these logs.
-    fn fitted(ids: &str, logs: &Logs) -> (Vec<(String, i64, OffsetFound)>, Vec<String>) {
+    fn fitted(ids: &str, logs: &Logs) -> (Vec<(String, i64, OffsetFound)>, Vec<Inexact>) {
         let text = SAVED.replace(r#""topics": ["t", "new"],"#, ids);
         let snapshot = read(text.as_bytes(), "x", "c").unwrap();
         let mut work = one("g", &snapshot.group_offsets["g"], "classic", &[], &snapshot.topics);
-        let warnings = fit(&mut work, &snapshot, logs);
-        assert_eq!(work.line.offsets.len(), work.metadata.len());
-        (work.line.offsets.into_iter().map(|at| (at.topic, at.offset, at.found)).collect(), warnings)
+        fit(&mut work, &snapshot, logs);
+        assert_eq!((work.line.offsets.len(), work.line.elsewhere), (work.metadata.len(), 0));
+        let inexact = work.line.inexact.into_iter();
+        let inexact = inexact.map(|at| (at.wanted, at.got, format!("{}/{}: {}", at.topic, at.partition, at.reason)));
+        (work.line.offsets.into_iter().map(|at| (at.topic, at.offset, at.found)).collect(), inexact.collect())
     }
 
     #[test]
-    fn what_a_log_does_not_have_any_more_is_told() {
+    fn what_a_log_does_not_have_any_more_is_never_told_as_put_back() {
         let spans = |start| [(("t".to_owned(), 0), Span { start, end: 100 })].into();
         let logs = |start, id: u128| Logs { ids: [("t".to_owned(), Uuid::from_u128(id))].into(), spans: spans(start) };
-        let (kept, warnings) = fitted("", &logs(0, 1));
+        let (kept, inexact) = fitted("", &logs(0, 1));
         assert_eq!(kept, [("t".to_owned(), 5, OffsetFound::Saved)]);
-        assert!(warnings.len() == 1 && warnings[0].contains("u/0, which does not exist any more"), "{warnings:?}");
-        let (kept, warnings) = fitted("", &logs(50, 1));
+        assert_eq!(inexact, [(7, None, "u/0: it does not exist any more".to_owned())]);
+        let (kept, inexact) = fitted("", &logs(50, 1));
         assert_eq!(kept, [("t".to_owned(), 50, OffsetFound::Nearest)]);
-        assert!(warnings[0].contains("whose records up to 50 are deleted"), "{warnings:?}");
+        assert_eq!(inexact[0], (5, Some(50), "t/0: its records up to 50 are deleted".to_owned()));
         let ids = format!(r#""topic_ids": {{"t": "{}"}},"#, Uuid::from_u128(1));
         assert_eq!(fitted(&ids, &logs(0, 1)).0.len(), 1);
-        let (kept, warnings) = fitted(&ids, &logs(0, 2));
-        assert!(kept.is_empty() && warnings[0].contains("made again"), "{warnings:?}");
+        let (kept, inexact) = fitted(&ids, &logs(0, 2));
+        assert!(kept.is_empty() && inexact[0].2.contains("made again"), "{inexact:?}");
     }
 
     #[test]

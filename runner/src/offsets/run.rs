@@ -6,11 +6,10 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use archive::{RestoreJournal, SavedOffsets, Store};
-use contract::words::{plural, safe};
+use contract::words::plural;
 use contract::{
     Action, Code, EventKind, Failure, GroupLine, GroupOutcome, OffsetResetSpec, OffsetRollbackSpec, OffsetSaving,
     Report, ResetTo, RunSpec, SavedOffsets as From,
@@ -19,11 +18,13 @@ use wire::Cluster;
 
 use super::commit::{AT_ONCE, GroupWork, Manner, Notes, commit_all, failed, group_lines};
 use super::expiry::{count, hold};
+use super::inexact::{self, inexact_of, not_exact};
 use super::mapping::{self, Mapping};
 use super::reset::{self, Goal, InLog, Plan, Progress};
 use super::rollback::{self, Which};
 use super::snapshot::{self, Changes, Earlier, Snapshot, ToSave};
 use super::state::{self, OffsetRun, Opened};
+use super::text::text;
 use crate::connect;
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -110,6 +111,14 @@ pub(crate) struct Preview {
     pub(crate) lines: Vec<GroupLine>,
 }
 
+impl Preview {
+    /// Groups on which configs are set.
+    pub(crate) fn configured(&self) -> Vec<String> {
+        let set = self.lines.iter().filter(|line| !line.configs.is_empty());
+        set.map(|line| line.target.clone()).collect()
+    }
+}
+
 /// The plan of a run without doing it.
 ///
 /// # Errors
@@ -129,7 +138,8 @@ pub(crate) async fn preview(context: &Context, cluster: &Cluster, spec: &RunSpec
     };
     let groups = plan.work.iter().filter(|group| group.line.outcome != GroupOutcome::Failed).count() as u64;
     let (text, lines) = (text(&plan.work), group_lines(plan.work));
-    Ok(Preview { refusals: plan.refusals, warnings: plan.warnings, groups, text, lines })
+    let warnings = plan.warnings.into_iter().chain(inexact::words(&inexact_of(&lines))).collect();
+    Ok(Preview { refusals: plan.refusals, warnings, groups, text, lines })
 }
 
 /// Where a reset leads; an offset mapping is read.
@@ -196,7 +206,7 @@ impl Notes for Noted<'_> {
     }
 
     fn done(&mut self, group: &GroupWork) {
-        self.state.done.insert(group.line.target.clone(), group.line.done);
+        self.state.note_done(group);
     }
 
     async fn write_down(&mut self, is_step: bool) -> Result<(), Failure> {
@@ -228,11 +238,16 @@ impl<'a> Run<'a> {
         let name = self.spec.name.clone();
         self.emitter.emit(EventKind::Started { run: report.run.clone(), name, resumed: opened.resumed });
         if opened.state.is_complete {
-            report.outcome = "AlreadyDone".into();
             // Whoever asks again may not have had the report.
-            let done = opened.state.done.iter().map(|(group, count)| done_before(group, *count));
-            report.positions = group_lines(done);
-            return Ok(None);
+            report.is_repeated = true;
+            report.positions = group_lines(done_before(&opened.state));
+            return match not_exact(&opened.state.inexact) {
+                None => {
+                    report.outcome = "AlreadyDone".into();
+                    Ok(None)
+                }
+                Some(failure) => Err(in_part(report, failure)),
+            };
         }
         if opened.resumed && self.spec.run.is_none() && !opened.state.done.is_empty() {
             let groups = plural(opened.state.done.len() as u64, "consumer group");
@@ -250,7 +265,12 @@ impl<'a> Run<'a> {
     /// What is in the way first.
     fn show(&self, plan: Plan, report: &mut Report) -> Result<(), Failure> {
         report.outcome = "DryRun".into();
-        let first = plan.refusals.first().cloned();
+        // What cannot be done exactly ends the run as a refusal does.
+        let first = plan
+            .refusals
+            .first()
+            .cloned()
+            .or_else(|| not_exact(&inexact_of(plan.work.iter().map(|group| &group.line))));
         plan.warnings.into_iter().for_each(|warning| self.emitter.warn(warning));
         report.refusals = Some(plan.refusals);
         report.details = serde_json::json!({"text": text(&plan.work)});
@@ -293,9 +313,10 @@ impl<'a> Run<'a> {
         // Those that cannot be worked on, and those that stand where they shall already.
         let (mut ended, open): (Vec<_>, Vec<_>) =
             plan.work.into_iter().partition(|group| group.line.outcome != GroupOutcome::Planned);
-        let before: Vec<_> = state.done.iter().map(|(group, count)| done_before(group, *count)).collect();
-        let good = ended.iter().filter(|group| group.line.outcome == GroupOutcome::Committed);
-        state.done.extend(good.map(|group| (group.line.target.clone(), group.line.done)));
+        let before = done_before(state);
+        let is_done = |line: &GroupLine| line.outcome == GroupOutcome::Committed || line.is_inexact();
+        let good = ended.iter().filter(|group| is_done(&group.line));
+        good.for_each(|group| state.note_done(group));
         ended.extend(before);
         let all = (ended.len() + open.len()) as u64;
         if let Some(refusal) = plan.refusals.into_iter().next().filter(|_| !manner.go_on) {
@@ -334,8 +355,13 @@ impl<'a> Run<'a> {
         }
         state.is_complete = true;
         journal.save(&*state).await?;
-        report.outcome = "Completed".into();
-        Ok(())
+        match not_exact(&inexact_of(&report.positions)) {
+            None => {
+                report.outcome = "Completed".into();
+                Ok(())
+            }
+            Some(failure) => Err(in_part(report, failure)),
+        }
     }
 
     /// From the end of the attempt on the hours count for which saved offsets are kept.
@@ -394,11 +420,24 @@ fn to_save(open: &[GroupWork]) -> Vec<ToSave> {
     open.iter().map(one).collect()
 }
 
-/// A group that an earlier attempt has done.
-fn done_before(group: &str, count: u64) -> GroupWork {
-    let mut work = reset::empty(group, "");
-    (work.line.outcome, work.line.done) = (GroupOutcome::Committed, count);
-    work
+/// The groups that earlier attempts have done.
+fn done_before(state: &OffsetRun) -> Vec<GroupWork> {
+    let one = |(group, count): (&String, &u64)| {
+        let mut work = reset::empty(group, "");
+        work.line.inexact = state.inexact.get(group).cloned().unwrap_or_default();
+        let has_none = *count == 0 && !work.line.inexact.is_empty();
+        work.line.outcome = if has_none { GroupOutcome::NoOffsets } else { GroupOutcome::Committed };
+        work.line.done = *count;
+        work
+    };
+    state.done.iter().map(one).collect()
+}
+
+/// Everything is done that can be done: where that is something, the run is completed in part.
+fn in_part(report: &mut Report, failure: Failure) -> Failure {
+    let is_something = report.positions.iter().any(|line| line.done > 0);
+    report.outcome = if is_something { "PartiallyCompleted" } else { "Failed" }.into();
+    failure
 }
 
 /// Groups that nothing was sent for, because the run ended before: they are not as they should be, either.
@@ -411,33 +450,4 @@ fn not_tried(open: &[GroupWork], ended: &[GroupWork]) -> Vec<GroupWork> {
         group
     };
     rest.map(fail).collect()
-}
-
-/// The plan in words.
-fn text(work: &[GroupWork]) -> String {
-    let mut out = String::new();
-    for GroupWork { line, .. } in work {
-        let separator = if out.is_empty() { "" } else { "\n" };
-        let _ = write!(out, "{separator}group {}", safe(&line.target));
-        if let Some(reason) = &line.reason {
-            let _ = write!(out, ": {reason}");
-        }
-        for at in &line.offsets {
-            let before = at.before.map_or_else(|| "no offset".to_owned(), |offset| format!("offset {offset}"));
-            let (topic, partition, found) = (safe(&at.topic), at.partition, at.found.words());
-            let _ = write!(out, "\n  {topic}/{partition}: {before} -> offset {} ({found})", at.offset);
-        }
-        for at in &line.deleted {
-            let _ = write!(out, "\n  {}/{}: offset {} -> no offset", safe(&at.topic), at.partition, at.before);
-        }
-        for config in &line.configs {
-            let told = |value: &Option<String>| value.as_deref().map_or_else(|| "not set".to_owned(), safe);
-            let (name, before, value) = (safe(&config.name), told(&config.before), told(&config.value));
-            let _ = write!(out, "\n  config {name}: {before} -> {value}");
-        }
-        if line.elsewhere > 0 {
-            let _ = write!(out, "\n  {} left alone", plural(line.elsewhere, "other offset"));
-        }
-    }
-    out
 }

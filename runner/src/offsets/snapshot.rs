@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use archive::{SavedOffsets, from_json};
 use contract::words::plural;
 use contract::{Code, EventKind, Failure, OffsetSaving, OffsetsBefore};
-use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
 
-use super::commit::{AT_ONCE, PATIENCE, There, offsets_of, unlisted};
+use super::commit::{AT_ONCE, PATIENCE, There, offsets_of_all, unasked, unlisted};
 use super::configs::{self, Set};
 use super::expiry::{count, delete_expired, id_of};
 use crate::context::Context;
@@ -196,9 +195,14 @@ pub(crate) async fn keep(
 /// What these groups have now.
 async fn now(cluster: &Cluster, there: &There, groups: &[&ToSave]) -> Result<BTreeMap<String, GroupOffsets>, Failure> {
     let patience = CoordinatorPatience::new(PATIENCE);
-    let of = |group: &ToSave| there.get(&group.id).cloned().unwrap_or_else(|| unlisted(&group.id, &group.kind));
-    let read = futures::stream::iter(groups.iter().copied()).map(|group| one(cluster, of(group), &patience));
-    let mut read: BTreeMap<_, _> = read.buffered(AT_ONCE).try_collect().await?;
+    let of = |group: &&ToSave| there.get(&group.id).cloned().unwrap_or_else(|| unlisted(&group.id, &group.kind));
+    let all: Vec<_> = groups.iter().map(of).collect();
+    let mut found = offsets_of_all(cluster, &all, &patience, AT_ONCE).await;
+    let mut read = BTreeMap::new();
+    for group in all {
+        let offsets = found.remove(&group.id).ok_or_else(|| unasked(&group.id))??;
+        read.insert(group.id.clone(), one(group, offsets));
+    }
     let wanted: Vec<(&str, Vec<&str>)> =
         groups.iter().map(|group| (group.id.as_str(), group.configs.iter().map(String::as_str).collect())).collect();
     for (id, set) in configs::now(cluster, &wanted).await? {
@@ -271,21 +275,15 @@ async fn save(
     Ok(OffsetsBefore { id, at, path, expires_at: None })
 }
 
-async fn one(
-    cluster: &Cluster,
-    group: Group,
-    patience: &CoordinatorPatience,
-) -> Result<(String, GroupOffsets), Failure> {
-    let found = offsets_of(cluster, &group, patience).await?;
+/// A group with what it has.
+fn one(group: Group, found: Vec<GroupOffset>) -> GroupOffsets {
     let partition_count = Some(found.len());
     let mut offsets: BTreeMap<String, BTreeMap<i32, SavedOffset>> = BTreeMap::new();
     for at in found {
         let offset = SavedOffset { offset: at.offset, metadata: at.metadata };
         offsets.entry(at.topic).or_default().insert(at.partition, offset);
     }
-    let (group_id, configs) = (group.id.clone(), Set::new());
-    let saved = GroupOffsets { group_id, kind: group.kind, offsets, partition_count, configs };
-    Ok((group.id, saved))
+    GroupOffsets { group_id: group.id, kind: group.kind, offsets, partition_count, configs: Set::new() }
 }
 
 /// Reads saved offsets, all of them or none.

@@ -7,6 +7,8 @@ use archive::{Digest, RestoreJournal, Store};
 use contract::{Code, Failure, OffsetsBefore, RunSpec, stamp};
 use serde::{Deserialize, Serialize};
 
+use super::commit::GroupWork;
+use super::inexact::Inexact;
 use crate::context::Context;
 
 /// The state.
@@ -21,6 +23,9 @@ pub(crate) struct OffsetRun {
     pub(crate) before: Option<OffsetsBefore>,
     /// Groups that are done, each with how many offsets were changed.
     pub(crate) done: BTreeMap<String, u64>,
+    /// Offsets of these groups that could not be put where they belong.
+    #[serde(default, skip_serializing_if = "Inexact::is_empty")]
+    pub(crate) inexact: Inexact,
     /// Groups to which something may have been sent: what they have now may be ours.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) touched: BTreeSet<String>,
@@ -29,6 +34,15 @@ pub(crate) struct OffsetRun {
 }
 
 impl OffsetRun {
+    /// Notes a group that is done, with what could not be put where it belongs.
+    pub(crate) fn note_done(&mut self, group: &GroupWork) {
+        let line = &group.line;
+        self.done.insert(line.target.clone(), line.done);
+        if !line.inexact.is_empty() {
+            self.inexact.insert(line.target.clone(), line.inexact.clone());
+        }
+    }
+
     /// Groups whose offsets may not be those any more that they had before the run.
     pub(crate) fn may_be_ours(&self) -> BTreeSet<String> {
         self.done.keys().chain(&self.touched).cloned().collect()
@@ -64,6 +78,7 @@ pub(crate) async fn open(context: &Context, spec: &RunSpec, cluster: &str, store
         of: of.clone(),
         before: None,
         done: BTreeMap::new(),
+        inexact: Inexact::new(),
         touched: BTreeSet::new(),
         is_complete: false,
     };

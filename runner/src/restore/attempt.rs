@@ -27,7 +27,7 @@ use super::tails::Tail;
 use super::transform::{Notes, Rules, Space};
 use super::watch::watch;
 use crate::logs::leaders;
-use crate::pace::{Counters, Meter};
+use crate::pace::{Backlog, Counters, Meter};
 
 /// Inputs waiting at one lane.
 const LANE_DEPTH: usize = 16;
@@ -329,7 +329,7 @@ struct Speed {
 fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, earlier: u64, speed: &mut Speed) {
     let bases: u64 = restore.state.epochs.last().map_or(0, |epoch| epoch.bases.iter().sum());
     let (now, bytes) = (shared.records.load(Ordering::Relaxed), shared.bytes.load(Ordering::Relaxed));
-    let share = 100.0 * (bases + now) as f64 / plan.records().max(1) as f64;
+    let backlog = Backlog::known(plan.records().saturating_sub(bases + now));
     let counters = Counters {
         records: now,
         bytes,
@@ -341,11 +341,11 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
     };
     let since = speed.told_at.elapsed();
     speed.told_at = Instant::now();
-    let pace = speed.meter.pace(counters, since, plan.records().saturating_sub(bases + now), true);
+    let pace = speed.meter.pace(counters, since, backlog, true);
     restore.emitter.emit(EventKind::Progress {
         records: earlier + now,
         bytes,
-        percent: (share.min(100.0) * 10.0).round() / 10.0,
+        percent: backlog.percent_of(plan.records()),
         topic: speed.topic.and_then(|id| restore.point.seal.topics.iter().find(|t| t.id == id)).map(|t| t.name.clone()),
         whole_at: None,
         overdue: None,

@@ -148,8 +148,21 @@ impl Claims<'_> {
         Ok(RestoreJournal::open_claim(self.states, self.cluster, &thing.key(), nonce).await?)
     }
 
+    /// The restore that claimed something last, whether it is over or not.
+    pub(crate) async fn claimed_by(&self, thing: &Thing) -> Result<Option<Holder>, Failure> {
+        let Some(claim) = self.open(thing).await?.1 else { return Ok(None) };
+        let behind = self.behind(&claim, thing).await?;
+        Ok(behind.filter(|holder| holder.state.life == claim.life))
+    }
+
     /// The restore behind a claim, if the claim still holds.
     async fn holder(&self, claim: &Claim, thing: &Thing) -> Result<Option<Holder>, Failure> {
+        let behind = self.behind(claim, thing).await?;
+        Ok(behind.filter(|holder| holds(claim, &holder.state, thing)))
+    }
+
+    /// The restore that a claim names.
+    async fn behind(&self, claim: &Claim, thing: &Thing) -> Result<Option<Holder>, Failure> {
         let nonce = self.nonce.to_owned();
         let restore = claim.restore.clone();
         check_name(&restore).map_err(|rule| {
@@ -159,7 +172,7 @@ impl Claims<'_> {
         })?;
         let (journal, state): (_, Option<RestoreState>) =
             RestoreJournal::open(self.states, self.cluster, &restore, nonce).await?;
-        Ok(state.filter(|state| holds(claim, state, thing)).map(|state| Holder { restore, journal, state }))
+        Ok(state.map(|state| Holder { restore, journal, state }))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The records of a batch, read as whoever restores them reads them: where one of them cannot be read, none is restored.
 
-use batch::{BatchError, Decompressor, Pieces, RawBatch, Selected, Window, payload, places, select_records};
+use batch::{
+    BatchError, Decompressor, LARGEST_RECORD, PAYLOAD_LIMIT, Pieces, RawBatch, Selected, Window, payload, places,
+    select_records,
+};
 use contract::OnUnreadable;
 
 /// Plain bytes that are looked at together.
@@ -16,6 +19,16 @@ pub(crate) fn each_record(
     decompressor: &mut Decompressor,
     take: &mut impl FnMut(&Selected<'_>),
 ) -> Result<(), BatchError> {
+    each_record_up_to(LARGEST_RECORD, batch, window, decompressor, take)
+}
+
+fn each_record_up_to(
+    largest: usize,
+    batch: &RawBatch,
+    window: Window,
+    decompressor: &mut Decompressor,
+    take: &mut impl FnMut(&Selected<'_>),
+) -> Result<(), BatchError> {
     match payload(batch, decompressor, TOGETHER) {
         Ok(plain) => {
             let mut records = Vec::new();
@@ -24,7 +37,7 @@ pub(crate) fn each_record(
             Ok(())
         }
         Err(BatchError::TooLarge { .. }) => {
-            let mut pieces = Pieces::new(batch, TOGETHER)?;
+            let mut pieces = Pieces::new(batch, TOGETHER)?.records_up_to(largest);
             loop {
                 let piece = pieces.next_piece(|place| window.contains(place.timestamp))?;
                 if piece.is_empty() {
@@ -49,8 +62,9 @@ pub(crate) fn each_place(
     mut take: impl FnMut(i64, i64),
 ) -> Result<(), BatchError> {
     if on_unreadable == OnUnreadable::Skip {
-        // Records may be left out: each is read as whoever restored them read them.
-        return each_record(batch, window, decompressor, &mut |record| take(record.offset, record.timestamp));
+        // Records may be left out: each is read as whoever restored them read them. A batch with a larger one went out as it came.
+        let mut take = |record: &Selected<'_>| take(record.offset, record.timestamp);
+        return each_record_up_to(PAYLOAD_LIMIT, batch, window, decompressor, &mut take);
     }
     // Else none was left out, and the lengths of records say enough.
     let found = places(batch, decompressor, |place| {

@@ -4,7 +4,11 @@
 //! record. Elsewhere whole rows of the index that are in the target are passed over, and of the row in which it stands its
 //! blocks that are there. How many records those hold the index says; where a time window cuts a block, they are counted.
 //! What is not counted is never passed over.
+//!
+//! Source partitions that meet in one partition of the target stand there one after the other: the next one is looked at once
+//! all of those before it is there.
 
+mod chain;
 mod proof;
 mod stand;
 
@@ -16,6 +20,7 @@ use contract::{Code, Failure, OnUnreadable};
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
+use self::chain::chains;
 use self::stand::Stand;
 use super::dealer::Way;
 use super::each_record::each_place;
@@ -28,11 +33,14 @@ use super::tails::Tail;
 const COUNTED: u64 = 16 << 20;
 /// How often the rows are walked over at most. Where records are in order of time, a window takes three.
 const WALKS: u32 = 8;
+/// Source partitions that are looked at of those that meet: behind them everything is read again.
+const MEETING: u32 = 64;
 /// Footers that are read at once.
 const FOOTERS: usize = 16;
 
-/// Where each source partition is to be read from, and how many of its records from there on are in the target, by place.
-/// Partitions that meet in the target are read from their beginning: they hide whose records are there.
+/// Where each source partition is to be read from, and how many of its records from there on are in the target, by place. A
+/// partition that is to be read from `i64::MAX` on is there whole. Partitions that are dealt out to several of the target are read
+/// from their beginning: they hide whose records are there.
 ///
 /// # Errors
 /// When something of the archive is missing or damaged.
@@ -56,17 +64,20 @@ pub(crate) async fn what_is_left(
     if plan.on_unreadable == OnUnreadable::Skip {
         return Ok((wanted, skip));
     }
+    let mut chains = chains(plan, ways, tails);
     let stands = begun.into_iter().map(|(key, (place, tail))| (key, Stand::new(place, tail.done))).collect();
     let mut look = Look { point, timelines: plan.timelines(), window: plan.window, stands, may_count: COUNTED };
-    for _ in 0..WALKS {
-        look.pass_rows().await?;
-        if !look.pass_blocks().await? {
+    for _ in 0..MEETING {
+        look.stands.extend(chains.iter().filter_map(|(place, chain)| chain.next(*place)));
+        if look.stands.is_empty() {
             break;
         }
-    }
-    for (key, stand) in look.stands {
-        wanted.from.insert(key, stand.from);
-        skip.insert(stand.place, stand.left);
+        look.walk().await?;
+        for (key, stand) in std::mem::take(&mut look.stands) {
+            let from = chains.get_mut(&stand.place).map_or(stand.from, |chain| chain.stands(&stand));
+            wanted.from.insert(key, from);
+            skip.insert(stand.place, stand.left);
+        }
     }
     Ok((wanted, skip))
 }
@@ -98,6 +109,17 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// Passes over what is there, as far as that is sure.
+    async fn walk(&mut self) -> Result<(), Failure> {
+        for _ in 0..WALKS {
+            self.pass_rows().await?;
+            if !self.pass_blocks().await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Passes over whole rows, up to the first of each partition that is not passed.
     async fn pass_rows(&mut self) -> Result<(), Failure> {
         let Self { point, timelines, window, stands, .. } = self;
@@ -113,6 +135,7 @@ impl Look<'_> {
             }
         };
         point.each_row(Some(&only), &mut take).await?;
+        stands.values_mut().for_each(Stand::end_walk);
         Ok(())
     }
 

@@ -68,6 +68,7 @@ mod groups;
 mod finish;
 
 mod done;
+pub(crate) mod finished;
 mod lookup;
 mod positions;
 mod release;
@@ -181,7 +182,8 @@ pub async fn run(
     let states = state_store(context, spec, part, &store).await?;
     let sides = Sides { context, emitter, spec, part, cluster, store, states, identity };
     if part.dry_run {
-        let proposal = sides.proposal_to_look_at().await?;
+        let (point, mut proposal) = sides.proposal_to_look_at().await?;
+        Box::pin(sides.place_groups(point, &mut proposal)).await?;
         report.outcome = "DryRun".into();
         report.point = Some(proposal.plan.point.clone());
         proposal.fill(report)?;
@@ -250,6 +252,7 @@ impl<'a> Sides<'a> {
         report.set = Some(state.set.clone());
         report.offsets_before.clone_from(&state.groups.before);
         report.offset_mapping.clone_from(&state.groups.mapping);
+        report.positions_point.clone_from(&state.groups.point);
         let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
         report.point = Some(plan.point.clone());
         match &state.ended {
@@ -415,13 +418,13 @@ impl<'a> Sides<'a> {
     }
 
     /// A plan to look at, with a guess of its time.
-    async fn proposal_to_look_at(&self) -> Result<Proposal, Failure> {
+    async fn proposal_to_look_at(&self) -> Result<(Point, Proposal), Failure> {
         let point = load_point(&self.store, self.part, None).await?;
         let mut proposal = self.propose(&point).await?;
         let plan = &proposal.plan;
         let work = (plan.bytes(), plan.records());
         proposal.estimate = estimate::estimate(&point, plan.wanted(), work, self.part.rate_limit).await?;
-        Ok(proposal)
+        Ok((point, proposal))
     }
 }
 
@@ -453,7 +456,8 @@ pub async fn plan_only(
     // A check looks at a part that differs; what the restore itself claimed is no obstacle to it.
     let identity = Identity::new(spec, spec.restore.as_ref().unwrap_or(part), &cluster)?;
     let states = state_store(context, spec, part, &store).await?;
-    Sides { context, emitter, spec, part, cluster, store, states, identity }.proposal_to_look_at().await
+    let sides = Sides { context, emitter, spec, part, cluster, store, states, identity };
+    Ok(sides.proposal_to_look_at().await?.1)
 }
 
 /// The recovery point is resolved once; later attempts use the saved one.

@@ -20,8 +20,13 @@ pub(crate) fn passes(plan: &RestorePlan, left: Wanted) -> Vec<Wanted> {
     let first = left.from.iter().filter(|((topic, _), _)| apart.contains(topic));
     let mut out = vec![only(first.map(|(key, from)| (*key, *from)).collect())];
     for topic in ordered {
-        let one = |partition: &i32| only(HashMap::from([((topic.source_id, *partition), i64::MIN)]));
-        out.extend(topic.partitions.iter().map(one));
+        let one = |partition: &i32| {
+            let key = (topic.source_id, *partition);
+            // A partition that is there whole has nothing to read.
+            let from = left.from.get(&key).copied().filter(|from| *from < i64::MAX)?;
+            Some(only(HashMap::from([(key, from)])))
+        };
+        out.extend(topic.partitions.iter().filter_map(one));
     }
     out
 }

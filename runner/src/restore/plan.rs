@@ -206,8 +206,9 @@ impl RestorePlan {
     }
 
     /// The document as it is saved.
+    // Plain data with text keys: making JSON of it cannot fail, and an empty document would never be read back.
+    #[allow(clippy::disallowed_methods)]
     pub(crate) fn bytes_to_save(&self) -> Vec<u8> {
-        // Plain data with text keys: making JSON of it cannot fail, and an empty document would never be read back.
         serde_json::to_vec(self).unwrap_or_default()
     }
 

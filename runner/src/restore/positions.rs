@@ -3,7 +3,7 @@
 //!
 //! It never writes, neither to the target nor to the store.
 
-use archive::{Digest, RestoreJournal};
+use archive::{Digest, Point, RestoreJournal};
 use contract::{Code, Failure, GroupLine, RestoreSpec, RunSpec};
 
 use super::identity::Identity;
@@ -21,6 +21,8 @@ const NOBODY: (i64, i16) = (-1, -1);
 pub(crate) struct Positions {
     /// Name of the recovery point that is restored.
     pub(crate) point: String,
+    /// Name of the recovery point whose committed offsets are taken.
+    pub(crate) taken_from: Option<String>,
     /// The groups; none where the restore would not start.
     pub(crate) groups: Vec<GroupLine>,
     /// Why the restore, or its commit, would not start.
@@ -62,15 +64,11 @@ pub(crate) async fn positions(
         let proposal = sides.propose(&point).await?;
         (point, proposal, None)
     };
-    let Proposal { plan, refusals, warnings, .. } = proposal;
-    let mut out = Positions { point: plan.point.clone(), groups: Vec::new(), refusals, warnings };
+    let Proposal { plan, refusals, warnings, positions_point: taken_from, .. } = proposal;
+    let mut out = Positions { point: plan.point.clone(), taken_from, groups: Vec::new(), refusals, warnings };
     let state = match state {
         Some(state) if state.started() => Some(state),
-        _ => {
-            let of = Digest::of(&plan.bytes_to_save());
-            let base = RestoreState::new((spec.namespace.as_str(), spec.name.as_str()), context.nonce(), &point, of);
-            foreseen(base, &plan)
-        }
+        _ => sides.as_if_begun(&plan, &point),
     };
     // Where a topic is refused, no record of it has a place.
     if let Some(state) = state {
@@ -78,6 +76,31 @@ pub(crate) async fn positions(
         out.groups = groups::preview::lines(&restore, &plan, of_groups).await?;
     }
     Ok(out)
+}
+
+impl Sides<'_> {
+    /// The state of a restore that begins now; `None` when a topic of it is refused.
+    fn as_if_begun(&self, plan: &RestorePlan, point: &Point) -> Option<RestoreState> {
+        let (of, name) = (Digest::of(&plan.bytes_to_save()), (self.spec.namespace.as_str(), self.spec.name.as_str()));
+        foreseen(RestoreState::new(name, self.context.nonce(), point, of), plan)
+    }
+
+    /// Adds to a plan where its groups go. Where a topic is refused, no record of it has a place.
+    ///
+    /// # Errors
+    /// When the archive cannot be read.
+    pub(super) async fn place_groups(&self, point: Point, proposal: &mut Proposal) -> Result<(), Failure> {
+        let Some(of_groups) = &self.part.groups else { return Ok(()) };
+        if let Some(state) = self.as_if_begun(&proposal.plan, &point) {
+            let (cluster, name) = (self.identity.cluster(), self.identity.hex());
+            let opened = RestoreJournal::open(&self.states, cluster, name, self.context.nonce()).await?;
+            let (journal, _): (_, Option<RestoreState>) = opened;
+            let restore = self.restore(point, journal, state).await?;
+            proposal.positions = groups::preview::lines(&restore, &proposal.plan, of_groups).await?;
+        }
+        groups::add_places(proposal);
+        Ok(())
+    }
 }
 
 /// The state of a restore that begins now; `None` when a topic of it is refused.

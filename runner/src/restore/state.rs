@@ -66,6 +66,9 @@ pub(crate) struct GroupsDone {
     /// The same for earlier specifications.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) touched_before: BTreeSet<String>,
+    /// The recovery point whose offsets are taken for `of`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) point: Option<String>,
     /// Where the offset mapping is that was written for `of`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mapping: Option<String>,
@@ -103,7 +106,7 @@ impl GroupsDone {
     /// Goes on with this specification; what is done stays done.
     pub(crate) fn go_on(&mut self, of: Digest) {
         if self.of.as_ref() != Some(&of) {
-            (self.of, self.is_complete, self.mapping) = (Some(of), false, None);
+            (self.of, self.is_complete, self.mapping, self.point) = (Some(of), false, None, None);
             self.touched_before.append(&mut self.touched);
         }
     }

@@ -99,14 +99,42 @@ pub(crate) fn may_be_released(
     cluster: &str,
     own: Option<Asked<'_>>,
 ) -> Result<(), Failure> {
-    let not_ours = |document: &str, found: &str| {
-        let who = full_name(state);
-        let text = format!(
-            "the saved {document} of restore {} is not one that a restore makes: {found}. Nothing was put back, and nothing is released. Somebody else may have changed it: look who can write to the storage of the state",
-            safe(&who)
-        );
-        Failure::new(Code::StateMismatch, text)
-    };
+    let kept = "Nothing was put back, and nothing is released";
+    of_claim(plan, state, thing, cluster).map_err(|(document, found)| not_ours(state, document, &found, kept))?;
+    own.map_or(Ok(()), |asked| asked.fits(plan, state))
+}
+
+/// Holds the state of a restore that was found by what it claimed, and the plan that it names, against that: for whoever only
+/// reads them.
+///
+/// # Errors
+/// [`Code::StateMismatch`] names what differs.
+pub(crate) fn may_be_read(
+    plan: &RestorePlan,
+    state: &RestoreState,
+    thing: &Thing,
+    cluster: &str,
+) -> Result<(), Failure> {
+    let kept = "Nothing is compared with it";
+    of_claim(plan, state, thing, cluster).map_err(|(document, found)| not_ours(state, document, &found, kept))
+}
+
+fn not_ours(state: &RestoreState, document: &str, found: &str, kept: &str) -> Failure {
+    let who = full_name(state);
+    let text = format!(
+        "the saved {document} of restore {} is not one that a restore makes: {found}. {kept}. Somebody else may have changed it: look who can write to the storage of the state",
+        safe(&who)
+    );
+    Failure::new(Code::StateMismatch, text)
+}
+
+/// Holds both documents against the claim that led to them; else which of them breaks a rule, and how.
+fn of_claim(
+    plan: &RestorePlan,
+    state: &RestoreState,
+    thing: &Thing,
+    cluster: &str,
+) -> Result<(), (&'static str, String)> {
     let claimed = match thing {
         Thing::Name(namespace, name) => {
             equal("namespace", &state.namespace, namespace).and_then(|()| equal("name", &state.name, name))
@@ -115,10 +143,9 @@ pub(crate) fn may_be_released(
             format!("topics has no {name}, which it claims")
         }),
     };
-    claimed.map_err(|found| not_ours("state", &found))?;
-    of_plan_itself(plan, cluster).map_err(|found| not_ours("plan", &found))?;
-    of_itself(state, plan).map_err(|found| not_ours("state", &found))?;
-    own.map_or(Ok(()), |asked| asked.fits(plan, state))
+    claimed.map_err(|found| ("state", found))?;
+    of_plan_itself(plan, cluster).map_err(|found| ("plan", found))?;
+    of_itself(state, plan).map_err(|found| ("state", found))
 }
 
 fn refused(document: &str, found: &str) -> Failure {

@@ -206,6 +206,9 @@ fn spec(target: &Ground, rival: Option<Rival>) -> RunSpec {
             part[field] = (EPOCH_MS + millis as i64).to_string().into();
         }
     }
+    for partition in 1..said.meet {
+        part["partitionMapping"][partition.to_string()] = said.target_of(partition).into();
+    }
     if rival == Some(Rival::Elsewhere) {
         part["stateStorage"] = serde_json::json!({ "type": "filesystem", "path": "model", "prefix": "elsewhere" });
     }

@@ -23,7 +23,7 @@ const OF_RIVALS: [&str; 8] = ["KB2006", "KB5001", "KB5002", "KB5004", "KB5007", 
 /// What must be there.
 #[derive(Debug, Clone)]
 pub(crate) struct Judge {
-    /// Committed records of the source, in order.
+    /// Committed records of the source, in order; of source partitions that meet, those of the first one come first.
     wanted: BTreeMap<(String, i32), Vec<u64>>,
     /// Configs of the source, which topics get that the restore creates.
     source: BTreeMap<String, BTreeMap<String, String>>,
@@ -52,7 +52,13 @@ impl Judge {
                 ids.retain(|id| inside.contains(id));
                 ids
             };
-            logs.map(|(n, p)| ((name.clone(), n as i32), wanted(&p.log))).collect::<Vec<_>>()
+            let mut all: BTreeMap<(String, i32), Vec<u64>> = BTreeMap::new();
+            for (n, p) in logs {
+                all.entry((name.clone(), n as i32)).or_default();
+                let target = script.settings.part.target_of(n as i32);
+                all.entry((name.clone(), target)).or_default().extend(wanted(&p.log));
+            }
+            all
         };
         let actions = || script.actions.iter().map(|at| &at.what);
         let touched = actions().filter_map(|action| match action {

@@ -77,6 +77,16 @@ pub struct Part {
     pub headers: bool,
     /// `rateLimit.bytesPerSec`, 0 for none.
     pub bytes_per_sec: u64,
+    /// Source partitions below this number meet in partition 0 of the target; 0 for none.
+    pub meet: i32,
+}
+
+impl Part {
+    /// Where a source partition goes.
+    #[must_use]
+    pub fn target_of(self, partition: i32) -> i32 {
+        if partition < self.meet { 0 } else { partition }
+    }
 }
 
 impl Default for Settings {

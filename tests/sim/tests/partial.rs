@@ -104,3 +104,40 @@ fn a_quota_changes_no_content() {
         assert_eq!(probe.violations, Vec::<String>::new());
     }
 }
+
+/// The same source under twenty rates, quotas, delays and limits: no one of them decides which records a point holds.
+#[test]
+fn no_rate_quota_or_delay_decides_what_a_point_holds() {
+    let topic = || "orders".to_owned();
+    let mut before = vec![Action::Create(topic(), 6, 1)];
+    before.extend((0..6).map(|partition| Action::Produce(topic(), partition, 6, 10, 2_000)));
+    before.push(Action::Begin(1, topic(), vec![0, 2, 4], 3, 500));
+    before.extend((0..6).map(|partition| Action::Produce(topic(), partition, 6, 10, 2_000)));
+    before.push(Action::Compact(topic(), 1, 80, 50));
+    let settings = || Settings { mode: Mode::Full, transaction_wait: 3, deadline_ms: 60_000, ..Settings::default() };
+    let mut ways = vec![(settings(), Action::Slow(0))];
+    for bytes_per_sec in [30_000, 60_000, 120_000, 400_000, 2_000_000] {
+        ways.push((Settings { bytes_per_sec, ..settings() }, Action::Slow(0)));
+    }
+    ways.extend([40_000, 80_000, 160_000, 500_000, 5_000_000].map(|quota| (settings(), Action::Quota(quota))));
+    ways.extend([5, 40, 200, 900].map(|delay| (settings(), Action::Slow(delay))));
+    ways.extend([3_000, 9_000].map(|silence| (settings(), Action::Empty(silence))));
+    for (connections, concurrent) in [(1, 1), (4, 2), (1, 6)] {
+        ways.push((Settings { connections, concurrent, bytes_per_sec: 150_000, ..settings() }, Action::Slow(20)));
+    }
+    assert_eq!(ways.len(), 20);
+    let mut first = None;
+    for (settings, way) in ways {
+        let script = Script { before: before.clone(), settings: settings.clone(), ..Script::default() };
+        let probe = probe(&script, &way);
+        assert_eq!(probe.violations, Vec::<String>::new(), "{way:?}");
+        let (report, exit) = probe.under.and_then(|ended| ended.said).expect("the run ends");
+        assert_eq!(exit, ExitCode::Done, "{way:?}: {:?}", report.failure);
+        let mut held: Vec<_> =
+            report.held_back.iter().map(|held| (held["partition"].clone(), held["from"].clone())).collect();
+        held.sort_by_key(|(partition, _)| partition.as_i64());
+        assert_eq!(held.len(), 3, "{way:?}: {held:?}");
+        let holds = (report.outcome, report.records, held);
+        assert_eq!(first.get_or_insert_with(|| holds.clone()), &holds, "{way:?} {settings:?}");
+    }
+}

@@ -105,7 +105,10 @@ fn read(part: Part, faults: &[(u64, Action)]) -> u64 {
 #[test]
 fn what_the_target_has_is_not_read_again() {
     let part = |start, end, headers| Part { start, end, headers, ..Part::default() };
+    let meets = |part: Part| Part { meet: 3, ..part };
     let parts = [
+        meets(part(None, None, false)),
+        meets(part(None, Some(58_500), true)),
         part(None, None, false),
         part(None, Some(58_500), false),
         part(Some(1_500), None, true),

@@ -59,9 +59,12 @@ impl Collector {
                 let place = format!("{name}/{}", key.1);
                 let cause =
                     trouble.failure.message.strip_prefix(&format!("{place}: ")).unwrap_or(&trouble.failure.message);
-                format!(
-                    "{place}: offsets {next} to {to} are not in this recovery point: {cause}; a later run reads on from there"
-                )
+                let what = if to > next {
+                    format!("offsets {next} to {} are", to - 1)
+                } else {
+                    format!("what follows from offset {next} on is")
+                };
+                format!("{place}: {what} not in this recovery point: {cause}; a later run reads on from there")
             };
             told.entry(key.0).or_insert_with(|| (text(), 0)).1 += 1;
             self.held_back.push(missing(&name, key.1, (next, to), Some(&trouble)));

@@ -29,7 +29,8 @@ pub(super) async fn fit(
 ) -> Result<(), Failure> {
     let with_configs: Vec<_> = chosen.groups.iter().filter(|group| !group.configs.is_empty()).collect();
     let ids: BTreeSet<_> = with_configs.iter().map(|group| group.target.clone()).collect();
-    match asked(cluster, &ids.into_iter().collect::<Vec<_>>()).await? {
+    proposal.configured = ids.into_iter().collect();
+    match asked(cluster, &proposal.configured).await? {
         None => proposal.warnings.push(format!(
             "the configs of {} are not set in the target: {UNKNOWN}",
             plural(with_configs.len() as u64, "consumer group")

@@ -1,34 +1,35 @@
 //! The committed offsets of groups as the target has to have them.
 
-use archive::TopicIdPartition;
 use std::collections::{BTreeMap, BTreeSet};
 
+use archive::{Point, TopicIdPartition};
 use contract::{Code, ConfigLine, Failure, GroupLine, GroupOutcome, OffsetLine, SourceOffset};
 
 use super::chosen::ChosenGroup;
 use super::dealt::dealt;
 use super::meet::{Meeting, Source};
 use crate::offsets::commit::GroupWork;
-use crate::restore::Restore;
 use crate::restore::plan::{RestorePlan, TopicPlan};
 use crate::restore::standing::{Standings, standings};
+use crate::restore::state::RestoreState;
 
 /// Where each group has to stand in the target, from what is restored there.
 ///
 /// # Errors
 /// When the archive cannot be read, or does not fit the state of the restore.
 pub(crate) async fn locate(
-    restore: &Restore<'_>,
+    (point, state): (&Point, &RestoreState),
     plan: &RestorePlan,
     groups: &[ChosenGroup],
 ) -> Result<Vec<GroupWork>, Failure> {
-    let meetings = meetings(restore, plan, groups).await?;
-    groups.iter().map(|group| one(restore, plan, &meetings, group)).collect()
+    let meetings = meetings(point, state.left_out > 0, plan, groups).await?;
+    groups.iter().map(|group| one(state, plan, &meetings, group)).collect()
 }
 
 /// Source partitions by target partition, for each topic of the plan in which a group stands.
 async fn meetings(
-    restore: &Restore<'_>,
+    point: &Point,
+    skips: bool,
     plan: &RestorePlan,
     groups: &[ChosenGroup],
 ) -> Result<Vec<Vec<Meeting>>, Failure> {
@@ -46,12 +47,11 @@ async fn meetings(
             of_index.insert((topic.source_id, *partition), asked.get(partition).cloned().unwrap_or_default());
         }
     }
-    let skips = restore.state.left_out > 0;
-    let found = standings(&restore.point, plan, &of_index, skips).await?;
+    let found = standings(point, plan, &of_index, skips).await?;
     let mut out = Vec::new();
     for (topic, asked) in plan.topics.iter().zip(&asked) {
         let dealt = if is_dealt(topic) && !asked.is_empty() {
-            dealt(&restore.point, plan, topic, asked).await?
+            dealt(point, plan, topic, asked).await?
         } else {
             BTreeMap::new()
         };
@@ -86,7 +86,7 @@ fn source_of(topic: &TopicPlan, partition: i32, standings: Standings) -> Source 
 }
 
 fn one(
-    restore: &Restore<'_>,
+    state: &RestoreState,
     plan: &RestorePlan,
     meetings: &[Vec<Meeting>],
     group: &ChosenGroup,
@@ -106,7 +106,7 @@ fn one(
             };
             // What a consumer wrote beside its offset is about one place.
             metadata.push(if let [one] = here.as_slice() { one.metadata.clone() } else { None });
-            let offset = target_offset(restore, number, meeting.target, before)?;
+            let offset = target_offset(state, number, meeting.target, before)?;
             let planned = OffsetLine::planned(topic.target.clone(), meeting.target, offset, found);
             offsets.push(OffsetLine { sources: here.iter().map(source).collect(), ..planned });
         }
@@ -122,6 +122,7 @@ fn one(
         offsets,
         deleted: Vec::new(),
         configs: configs.collect(),
+        inexact: Vec::new(),
         elsewhere: group.elsewhere,
         done: 0,
     };
@@ -129,8 +130,7 @@ fn one(
 }
 
 /// The offset of restored record number `before` of a target partition; after the last one, of its end.
-fn target_offset(restore: &Restore<'_>, topic: usize, partition: i32, before: u64) -> Result<i64, Failure> {
-    let state = &restore.state;
+fn target_offset(state: &RestoreState, topic: usize, partition: i32, before: u64) -> Result<i64, Failure> {
     let found = state.place_of(topic, partition).and_then(|place| state.target_offset(place, before));
     found.ok_or_else(|| {
         let name = state.topics.get(topic).map_or("?", |topic| topic.name.as_str());

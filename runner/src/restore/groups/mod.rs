@@ -7,18 +7,21 @@
 
 mod chosen;
 mod dealt;
+pub(crate) mod expected;
 mod fit;
 mod keep;
 mod locate;
 mod meet;
 pub(crate) mod preview;
 mod save_mapping;
+mod tell;
 mod undo;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use archive::Digest;
-use contract::words::{plural, safe};
+use contract::words::safe;
 use contract::{Code, Failure, GroupOutcome, GroupRestore, Report, RestoreSpec};
 use wire::Cluster;
 
@@ -28,6 +31,8 @@ pub(crate) use self::keep::{count_hours, hold_offsets, keep_offsets};
 use self::keep::{done_before, keep_offsets_of};
 use self::locate::locate;
 use self::save_mapping::save_mapping;
+pub(crate) use self::tell::add_places;
+use self::tell::lines;
 use self::undo::{go_on_undoing, undo};
 pub(crate) use self::undo::{is_to_undo, undo_now};
 use super::Restore;
@@ -49,41 +54,44 @@ pub(crate) async fn propose(
     let Some(spec) = &part.groups else { return Ok(()) };
     let chosen = choose(point, &proposal.plan, spec).await?;
     if spec.commit {
-        let there = listed(cluster).await?;
-        for group in chosen.groups.iter().filter(|group| !group.offsets.is_empty()) {
-            if let Some(found) = there.get(&group.target)
-                && let Some(reason) = members(cluster, found).await?
-            {
-                proposal.refusals.push(Failure::new(Code::GroupIsLive, format!("{reason}, or leave the group out")));
-            }
-        }
+        proposal.blocked = live(cluster, &chosen).await?;
+        let refusal = |reason| Failure::new(Code::GroupIsLive, format!("{reason}, or leave the group out"));
+        proposal.refusals.extend(proposal.blocked.values().map(refusal));
         fit(cluster, &chosen, part, proposal).await?;
+    } else {
+        // Nothing is committed, so nothing is refused; what would be in the way is what somebody computes them for.
+        match live(cluster, &chosen).await {
+            Ok(live) => proposal.blocked = live,
+            Err(failure) => proposal
+                .warnings
+                .push(format!("whether the computed offsets could be committed now is not known: {}", failure.message)),
+        }
+        let would = |reason| format!("the computed offsets could not be committed now: {reason}");
+        proposal.warnings.extend(proposal.blocked.values().map(would));
     }
     proposal.groups = lines(&chosen, spec);
+    proposal.positions_point = Some(chosen.point).filter(|point| !point.is_empty());
     proposal.targets = chosen.groups.iter().map(|group| group.target.clone()).collect();
     proposal.refusals.extend(chosen.refusals);
     proposal.warnings.extend(chosen.warnings);
     Ok(())
 }
 
-/// The chosen groups in words.
-fn lines(chosen: &Chosen, spec: &GroupRestore) -> Vec<String> {
-    let what =
-        if spec.commit { "committed once all records are there" } else { "computed and reported, not committed" };
-    let groups = plural(chosen.groups.len() as u64, "consumer group");
-    let mut out = vec![format!("committed offsets of {groups} of {}: {what}", chosen.point)];
-    for group in &chosen.groups {
-        let name =
-            if group.id == group.target { group.id.clone() } else { format!("{} -> {}", group.id, group.target) };
-        let elsewhere = match group.elsewhere {
-            0 => String::new(),
-            count => format!(", {count} of topics or partitions that are not restored"),
-        };
-        let set: Vec<_> = group.configs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let set = if set.is_empty() { String::new() } else { format!(", set on it: {}", set.join(", ")) };
-        out.push(format!("group {name}: {}{elsewhere}{set}", plural(group.offsets.len() as u64, "offset")));
+/// The groups that have members now, by their id in the target, each with who they are.
+///
+/// # Errors
+/// When the target cannot be asked.
+async fn live(cluster: &Cluster, chosen: &Chosen) -> Result<BTreeMap<String, String>, Failure> {
+    let there = listed(cluster).await?;
+    let mut out = BTreeMap::new();
+    for group in chosen.groups.iter().filter(|group| !group.offsets.is_empty()) {
+        if let Some(found) = there.get(&group.target)
+            && let Some(reason) = members(cluster, found).await?
+        {
+            out.insert(group.target.clone(), reason);
+        }
     }
-    out
+    Ok(out)
 }
 
 /// Adds the computed offsets to the text of the plan: nobody commits them, so people want to read them.
@@ -158,7 +166,9 @@ async fn take_along(
     }
     let of = digest(spec)?;
     restore.state.groups.go_on(of.clone());
-    let located = locate(restore, plan, &chosen.groups).await?;
+    restore.state.groups.point = Some(chosen.point);
+    report.positions_point.clone_from(&restore.state.groups.point);
+    let located = locate((&restore.point, &restore.state), plan, &chosen.groups).await?;
     if spec.save_mapping && restore.state.groups.mapping.is_none() {
         let place = save_mapping(restore, plan, &located, of.0.get(..8).unwrap_or(&of.0)).await?;
         restore.state.groups.mapping = Some(place);

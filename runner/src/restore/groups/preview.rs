@@ -18,7 +18,7 @@ pub(crate) async fn lines(
     spec: &GroupRestore,
 ) -> Result<Vec<GroupLine>, Failure> {
     let chosen = choose(&restore.point, plan, spec).await?;
-    let mut located = locate(restore, plan, &chosen.groups).await?;
+    let mut located = locate((&restore.point, &restore.state), plan, &chosen.groups).await?;
     for work in &mut located {
         if restore.state.groups.has(&work.line.group, &work.line.target) {
             work.line.outcome = GroupOutcome::Committed;

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use archive::{LongDocument, Point, SegmentRow, TopicIdPartition, Wanted};
 use batch::{Decompressor, RawBatch, Window};
 use contract::{Code, Failure, OnUnreadable};
+use uuid::Uuid;
 
 use crate::offsets::commit::GroupWork;
 use crate::offsets::mapping::{Entry, FORM, MappedGroup, MappedOffset, Run};
@@ -52,8 +53,9 @@ async fn write(
 ) -> Result<(), Failure> {
     let now = restore.context.clock.now().as_millisecond();
     let cluster = json(restore.identity.cluster())?;
+    let ids = json(&topic_ids(&restore.state))?;
     let head = format!(
-        "{{\"format_version\":{FORM},\"source_cluster_id\":null,\"target_cluster_id\":{cluster},\"created_at\":{now},\"detailed_mappings\":{{"
+        "{{\"format_version\":{FORM},\"source_cluster_id\":null,\"target_cluster_id\":{cluster},\"created_at\":{now},\"target_topic_ids\":{ids},\"detailed_mappings\":{{"
     );
     out.push(&head).await?;
     let reader =
@@ -83,6 +85,12 @@ async fn write(
         out.push(&text).await?;
     }
     Ok(out.push("}}").await?)
+}
+
+/// The topics that the restore wrote to: one that is made again under its name is another one.
+fn topic_ids(state: &RestoreState) -> BTreeMap<&str, Uuid> {
+    let known = state.topics.iter().filter(|topic| !topic.id.is_nil());
+    known.map(|topic| (topic.name.as_str(), topic.id)).collect()
 }
 
 fn comma(is_first: bool) -> &'static str {

@@ -2,16 +2,21 @@
 //! stay.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use contract::words::plural;
-use contract::{Code, ExitCode, Failure, GroupOutcome, Report, SavedOffsets as From};
+use contract::{Code, ExitCode, Failure, GroupLine, GroupOutcome, Report, SavedOffsets as From};
 
 use crate::offsets::commit::{Manner, commit};
+use crate::offsets::inexact::{self, Inexact, inexact_of};
 use crate::offsets::reset::Plan;
 use crate::offsets::rollback::{self, Which};
 use crate::offsets::run::load;
 use crate::restore::Restore;
 use crate::restore::state::{RestoreState, Undoing};
+
+/// Groups that a message names.
+const NAMED: usize = 5;
 
 /// Rolls back after a failure for good, where that is asked for. Returns the failure that the run ends with.
 pub(crate) async fn undo(restore: &mut Restore<'_>, failure: Failure, report: &mut Report) -> Failure {
@@ -65,12 +70,9 @@ async fn finish(restore: &mut Restore<'_>, undoing: Undoing, report: &mut Report
         return Failure::new(Code::Internal, text);
     };
     match put_back(restore, &saved, &changed, report).await {
-        Ok(count) => {
-            report.outcome = "RolledBack".into();
-            let groups = plural(count, "consumer group");
-            let text =
-                format!("{}. The committed offsets of {groups} are what they were before the restore", failure.message);
-            Failure::new(failure.code, text)
+        Ok(back) => {
+            report.outcome = if back.is_whole() { "RolledBack" } else { "PartiallyRolledBack" }.into();
+            Failure::new(failure.code, format!("{}. {}", failure.message, back.words(&saved)))
         }
         Err(trouble) => {
             let text = format!(
@@ -82,13 +84,44 @@ async fn finish(restore: &mut Restore<'_>, undoing: Undoing, report: &mut Report
     }
 }
 
-/// How many groups are as they were.
+/// What became of groups that were to be put back.
+#[derive(Debug, Default)]
+struct Back {
+    /// Groups that are exactly what they were.
+    whole: u64,
+    /// Offsets of the others that are not.
+    inexact: Inexact,
+    /// Groups that were changed, and of which nothing is saved.
+    unsaved: BTreeSet<String>,
+}
+
+impl Back {
+    fn is_whole(&self) -> bool {
+        self.inexact.is_empty() && self.unsaved.is_empty()
+    }
+
+    fn words(&self, saved: &str) -> String {
+        let groups = plural(self.whole, "consumer group");
+        let mut out = format!("The committed offsets of {groups} are what they were before the restore");
+        if let Some(text) = inexact::words(&self.inexact) {
+            let _ = write!(out, "; {text}");
+        }
+        if !self.unsaved.is_empty() {
+            let named: Vec<_> = self.unsaved.iter().take(NAMED).map(|id| format!("{id:?}")).collect();
+            let count = plural(self.unsaved.len() as u64, "consumer group");
+            let _ = write!(out, "; what {count} had is not among the saved offsets {saved}: {}", named.join(", "));
+        }
+        out
+    }
+}
+
+/// Puts groups back where they stood, as far as the cluster has these places.
 async fn put_back(
     restore: &mut Restore<'_>,
     saved: &str,
     changed: &BTreeSet<String>,
     report: &mut Report,
-) -> Result<u64, Failure> {
+) -> Result<Back, Failure> {
     let from = From::Id(saved.to_owned());
     let snapshot = load(&restore.saved_in, restore.identity.cluster(), &from).await?;
     let plan = rollback::plan(&restore.cluster, &snapshot, Which::Changed(changed), &BTreeMap::new()).await?;
@@ -103,11 +136,7 @@ async fn put_back(
     if let Some(wrong) = ended.iter().find_map(|group| group.line.reason.clone()) {
         return Err(Failure::new(Code::OffsetsNotCommitted, wrong));
     }
-    let back: BTreeSet<_> = ended.into_iter().map(|group| group.line.target).collect();
-    for line in report.positions.iter_mut().filter(|line| back.contains(&line.target)) {
-        line.outcome = GroupOutcome::RolledBack;
-        line.done = 0;
-    }
+    let (back, found) = told(ended.into_iter().map(|group| group.line).collect(), changed, &mut report.positions);
     // Whoever runs the restore again saves these groups anew: consumers may have gone on meanwhile. What was done for an
     // earlier specification was not put back: it stays done.
     let groups = &mut restore.state.groups;
@@ -115,5 +144,68 @@ async fn put_back(
     groups.touched.retain(|target| !back.contains(target));
     groups.done.retain(|target, _| !back.contains(target));
     restore.note().await?;
-    Ok(back.len() as u64)
+    Ok(found)
+}
+
+/// Tells in the lines of the report which groups are what they were, and which are not.
+fn told(ended: Vec<GroupLine>, changed: &BTreeSet<String>, lines: &mut Vec<GroupLine>) -> (BTreeSet<String>, Back) {
+    let back: BTreeSet<_> = ended.iter().map(|line| line.target.clone()).collect();
+    let inexact = inexact_of(&ended);
+    for mut line in ended {
+        let known = lines.iter_mut().find(|known| known.target == line.target);
+        let is_known = known.is_some();
+        let told = known.unwrap_or(&mut line);
+        told.done = 0;
+        match inexact.get(&told.target) {
+            None => told.outcome = GroupOutcome::RolledBack,
+            Some(places) => {
+                told.outcome = GroupOutcome::Failed;
+                told.reason = Some("not all of its offsets could be put back where they were".to_owned());
+                told.inexact.clone_from(places);
+            }
+        }
+        if !is_known {
+            lines.push(line);
+        }
+    }
+    lines.sort_by(|a, b| a.target.cmp(&b.target));
+    let whole = (back.len() - inexact.len()) as u64;
+    let unsaved = changed.difference(&back).cloned().collect();
+    (back, Back { whole, inexact, unsaved })
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::InexactOffset;
+
+    use super::*;
+    use crate::offsets::reset::empty;
+
+    #[test]
+    fn what_could_not_be_put_back_exactly_is_never_told_as_rolled_back() {
+        let line = |id: &str, outcome| GroupLine { outcome, done: 2, ..empty(id, "classic").line };
+        let mut near = line("near", GroupOutcome::Committed);
+        near.inexact.push(InexactOffset {
+            topic: "t".into(),
+            partition: 0,
+            wanted: 5,
+            got: Some(50),
+            reason: "its records up to 50 are deleted".into(),
+        });
+        let changed = ["near", "whole", "lost"].map(str::to_owned).into();
+        // What the restore was to commit, of one group only: the report of an attempt that did not come so far.
+        let mut lines = vec![line("whole", GroupOutcome::Committed)];
+        let ended = vec![near, line("whole", GroupOutcome::Committed)];
+        let (back, found) = told(ended, &changed, &mut lines);
+        assert_eq!(back.len(), 2);
+        let told: Vec<_> = lines.iter().map(|line| (line.target.as_str(), line.outcome, line.done)).collect();
+        assert_eq!(told, [("near", GroupOutcome::Failed, 0), ("whole", GroupOutcome::RolledBack, 0)]);
+        assert_eq!(lines[0].inexact[0].got, Some(50));
+        let text = found.words("before-1");
+        assert!(!found.is_whole() && text.contains("of 1 consumer group are what they were"), "{text}");
+        assert!(text.contains("t/0: offset 50 instead of 5") && text.contains("before-1: \"lost\""), "{text}");
+        let (_, found) =
+            super::told(vec![line("whole", GroupOutcome::Committed)], &["whole".to_owned()].into(), &mut Vec::new());
+        assert!(found.is_whole() && found.words("x").ends_with("before the restore"));
+    }
 }

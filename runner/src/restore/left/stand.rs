@@ -44,6 +44,8 @@ pub(super) struct Stand {
     passed: usize,
     brought: usize,
     is_done: bool,
+    /// All rows were passed over.
+    is_through: bool,
 }
 
 impl Stand {
@@ -58,6 +60,7 @@ impl Stand {
             passed: 0,
             brought: 0,
             is_done: false,
+            is_through: false,
         }
     }
 
@@ -69,6 +72,16 @@ impl Stand {
     /// The row that is in the way.
     pub(super) fn row(&self) -> Option<Row> {
         self.row
+    }
+
+    /// Whether the target has all of the partition, and perhaps more.
+    pub(super) fn is_through(&self) -> bool {
+        self.is_through
+    }
+
+    /// All rows came: none was in the way.
+    pub(super) fn end_walk(&mut self) {
+        self.is_through = !self.is_done && self.row.is_none();
     }
 
     /// The rows come again, from the first one on.
@@ -206,6 +219,32 @@ mod tests {
         for row in rows {
             stand.take(row, window, i64::MAX);
         }
+        stand.end_walk();
+    }
+
+    #[test]
+    fn a_partition_is_through_when_nothing_of_it_is_left() {
+        let rows: Vec<_> = (0..3).map(|n| row(n * 10, (n, n))).collect();
+        let through = |left, rows: &[SegmentRow]| {
+            let mut stand = Stand::new(0, left);
+            walk(&mut stand, Window::ALL, rows);
+            (stand.is_through(), stand.left)
+        };
+        // What meets it in the target partition stands behind it.
+        assert_eq!((through(30, &rows), through(41, &rows), through(5, &[])), ((true, 0), (true, 11), (true, 5)));
+        assert_eq!(through(29, &rows), (false, 9));
+        // Nothing is left to pass over before the last row.
+        assert_eq!(through(20, &rows), (false, 0));
+        // Of a row in the way its blocks are there: behind it more may come.
+        let mut stand = Stand::new(0, 35);
+        let window = Window { start: 0, end: 1000 };
+        let rows = [SegmentRow { min_exact: false, ..row(0, (0, 0)) }, row(10, (1, 1))];
+        walk(&mut stand, window, &rows);
+        stand.parts = [part(0, (0, 0))].into();
+        stand.pass_known(window);
+        assert!(stand.end_row() && !stand.is_through());
+        walk(&mut stand, window, &rows);
+        assert!(stand.is_through());
     }
 
     #[test]

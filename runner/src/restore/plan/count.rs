@@ -180,7 +180,9 @@ async fn read(
         for batch in &share.batches {
             let header = &batch.header;
             let of_cut_row = |offset: i64| cuts.iter().any(|cut| (cut.first..cut.next).contains(&offset));
-            if header.attributes.control() || window.misses(header) || !of_cut_row(header.base_offset) {
+            // The first batch of a row begins before it where the log began within the batch.
+            let first = header.base_offset.max(share.from);
+            if header.attributes.control() || window.misses(header) || !of_cut_row(first) {
                 continue;
             }
             let offsets = share.from..share.until;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use contract::words::{safe, size};
-use contract::{Code, Failure, Report};
+use contract::{Code, Failure, GroupLine, Report};
 use serde::Serialize;
 
 use super::{RestorePlan, TargetAction, TopicPlan};
@@ -34,6 +34,18 @@ pub struct Proposal {
     /// Ids of these groups in the target.
     #[serde(skip)]
     pub targets: Vec<String>,
+    /// Those of these groups on which configs are set.
+    #[serde(skip)]
+    pub configured: Vec<String>,
+    /// Groups of the target whose offsets cannot be committed now, each with what is in the way.
+    #[serde(skip)]
+    pub blocked: BTreeMap<String, String>,
+    /// The recovery point whose committed offsets are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions_point: Option<String>,
+    /// Where the groups go, where that was computed.
+    #[serde(skip)]
+    pub positions: Vec<GroupLine>,
     /// How long it may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) estimate: Option<Estimate>,
@@ -50,6 +62,10 @@ impl Proposal {
             cut_transactions: Vec::new(),
             groups: Vec::new(),
             targets: Vec::new(),
+            configured: Vec::new(),
+            blocked: BTreeMap::new(),
+            positions_point: None,
+            positions: Vec::new(),
             estimate: None,
         }
     }
@@ -67,6 +83,8 @@ impl Proposal {
         report.topics = self.plan.topics.len() as u64;
         report.partitions = self.plan.topics.iter().map(|topic| topic.partitions.len() as u64).sum();
         report.refusals = Some(self.refusals.clone());
+        report.positions_point.clone_from(&self.positions_point);
+        report.positions.clone_from(&self.positions);
         report.details = self.json()?;
         if let Some(map) = report.details.as_object_mut() {
             map.insert("text".into(), self.text().into());

@@ -9,7 +9,7 @@ use batch::{
 use bytes::Bytes;
 use contract::Failure;
 
-use super::notes::{Note, is_dense};
+use super::notes::{Note, is_dense, largest_record};
 use super::space::SMALL;
 use super::{Rules, codec_of, is_plain_copy, lies_inside};
 
@@ -37,7 +37,7 @@ enum Ended {
     Dense,
 }
 
-/// ShareWork on one share.
+/// What is done to one share.
 pub(super) struct ShareWork<'a> {
     rules: &'a Rules,
     partition: i32,
@@ -155,12 +155,14 @@ impl<'a> ShareWork<'a> {
         let begun =
             self.goes_as_it_came(batch).and_then(|goes| Ok((goes, Pieces::new(batch, MERGED.min(rules.limit))?)));
         let (goes, mut pieces) = match begun {
+            Ok((true, pieces)) => (true, pieces.records_up_to(largest_record(batch.bytes.len()))),
             Ok(begun) => begun,
             Err(error) => return Ok(Ended::Unreadable(error)),
         };
         loop {
             let piece = match pieces.next_piece(|place| rules.takes(batch, place, &offsets)) {
                 Ok(piece) => piece,
+                Err(BatchError::TooLarge { .. }) if goes => return Ok(Ended::Dense),
                 Err(error) => return Ok(Ended::Unreadable(error)),
             };
             if piece.is_empty() {

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use batch::LARGEST_RECORD;
+
 /// A batch that unpacks to more than this, and to more than so many times its stored bytes, is not encoded anew: what comes out
 /// would have to be held, and a few kilobytes that anybody can produce may stand for gigabytes.
 const LARGEST: u64 = 64 << 20;
@@ -12,6 +14,13 @@ const RATIO: u64 = 128;
 /// Whether a batch of so many stored bytes that unpacks to so many is not encoded anew.
 pub(super) fn is_dense(stored: usize, unpacked: u64) -> bool {
     unpacked > LARGEST && unpacked / RATIO > stored as u64
+}
+
+/// Most plain bytes of a record of such a batch that is read, where the batch may go out as it came: a larger one makes it dense by
+/// itself, and is known before it is unpacked.
+pub(super) fn largest_record(stored: usize) -> usize {
+    let dense = (stored as u64).saturating_add(1).saturating_mul(RATIO).max(LARGEST);
+    usize::try_from(dense).map_or(LARGEST_RECORD, |dense| dense.min(LARGEST_RECORD))
 }
 
 /// Batches that are told one by one; of more only their number is known.
@@ -113,9 +122,10 @@ fn text((topic, partition, offset): &Spot, note: &Note) -> String {
             format!("{place} would not fit into a batch of the target with offset headers; it is restored without them")
         }
         Note::Dense => format!(
-            "{place} unpacks to more than {} MiB, and to over {RATIO} times its size; it is restored as it is, without offset \
-             headers",
-            LARGEST >> 20
+            "{place} unpacks to more than {} MiB, and to over {RATIO} times its size, or has a record of more than {} MiB; it is \
+             restored as it is, without offset headers",
+            LARGEST >> 20,
+            LARGEST_RECORD >> 20
         ),
     }
 }

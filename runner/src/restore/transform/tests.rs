@@ -99,6 +99,23 @@ fn share(batches: &[RawBatch], from: i64) -> ReadBatch {
     ReadBatch { topic: uuid::Uuid::nil(), partition: 0, batches: batches.to_vec(), from, until: i64::MAX, bytes }
 }
 
+/// One record of a few kilobytes that stands for more than is held: it goes out as it came where it may, and is not unpacked.
+/// Where it must be encoded anew, what is wrong is said.
+#[test]
+fn a_record_that_unpacks_to_more_than_is_held_goes_out_as_it_came() {
+    let batch = with_deltas(0, &[(0, 5)], Codec::Zstd, &vec![0; 200 << 20]);
+    assert!(batch.bytes.len() < 1 << 20);
+    let rules = rules(Window::ALL, true, 1 << 20, 100);
+    let (made, _) = transform(&share(std::slice::from_ref(&batch), 0), &rules, 0).unwrap();
+    assert_eq!((made.len(), rules.notes.warnings().len()), (1, 1));
+    assert_eq!(made[0].clone().sign(Producer { id: 1, epoch: 0, sequence: 0 }).concat().len(), batch.bytes.len());
+    let refused = deal(&share(&[batch], 0), &rules, &Route::Offset(2), &HashMap::new()).unwrap_err();
+    assert!(
+        refused.message.contains("exceeds the limit of 134217728 bytes") && refused.message.contains("onUnreadable"),
+        "{refused:?}"
+    );
+}
+
 proptest! {
     #[test]
     fn whatever_the_way_the_wanted_records_come_out_once_in_order(

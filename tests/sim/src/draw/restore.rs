@@ -21,7 +21,7 @@ const SPAN: u64 = 4_000;
 pub fn restore_script(seed: u64) -> Script {
     let rng = Rng::new(seed, "draw-restore");
     let brokers = rng.between(1, 3) as i32;
-    let settings = Settings {
+    let mut settings = Settings {
         mode: Mode::Restore,
         runs: 1,
         transaction_wait: 1,
@@ -35,6 +35,10 @@ pub fn restore_script(seed: u64) -> Script {
     let mut drawing = Drawing::new(rng, brokers, Mode::Restore);
     let mut before: Vec<_> = (0..drawing.rng.between(1, 3)).map(|_| drawing.create()).collect();
     before.extend((0..drawing.rng.between(3, 20)).map(|_| drawing.of_source()));
+    let (meeting, most) = (Rng::new(seed, "meet"), created(&before).map(|(_, partitions)| partitions).max());
+    if let Some(most) = most.filter(|most| *most > 1 && meeting.percent(15)) {
+        settings.part.meet = meeting.between(2, most) as i32;
+    }
     let mut times: Vec<u64> = (0..drawing.rng.between(0, 12)).map(|_| drawing.rng.below(SPAN)).collect();
     times.sort_unstable();
     let mut actions: Vec<_> = times.into_iter().map(|ms| At { ms, what: drawing.of_target() }).collect();
