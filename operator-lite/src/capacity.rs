@@ -4,8 +4,8 @@
 //! Namespaces share the places fairly: the next one goes to the waiting namespace with the fewest runs at work, of those to the one
 //! that was served longest ago. So a namespace has all places only while nobody else waits.
 //!
-//! A restore or a plan never waits behind backups. A continuous run is not counted: it would keep its place for ever.
-//! A run that cannot work now, because its pod cannot start or its next attempt waits, has no place.
+//! A restore or a plan never waits behind backups or validations. A continuous run is not counted: it would keep its place for
+//! ever. A run that cannot work now, because its pod cannot start or its next attempt waits, has no place.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -32,6 +32,8 @@ pub enum Class {
     Restore,
     /// Dry runs of restores.
     Plan,
+    /// Checks of recovery points.
+    Validation,
     /// Pods that answer questions about an archive.
     Inspection,
 }
@@ -44,6 +46,7 @@ impl Class {
             Self::Continuous => "continuous backups",
             Self::Restore => "restores",
             Self::Plan => "dry runs of restores",
+            Self::Validation => "validations",
             Self::Inspection => "inspections",
         }
     }
@@ -164,7 +167,9 @@ impl Capacity {
         let full = |count: usize, most: usize| most > 0 && count >= most;
         let (most, most_in_namespace) = match seat.class {
             Class::Inspection => INSPECTIONS,
-            Class::Backup | Class::Continuous | Class::Restore | Class::Plan => (self.most, self.most_in_namespace),
+            Class::Backup | Class::Continuous | Class::Restore | Class::Plan | Class::Validation => {
+                (self.most, self.most_in_namespace)
+            }
         };
         for (before, next) in book.queue(seat.class, here.clone()).into_iter().enumerate() {
             let in_namespace = here.entry(next.namespace.as_str()).or_default();
@@ -284,6 +289,10 @@ mod tests {
     #[test]
     fn restores_plans_and_continuous_runs_never_wait_behind_backups() {
         let (capacity, now) = (Capacity::new(2, 1), Instant::now());
+        for number in 0..20 {
+            let checked = seat(Class::Validation, "a", &format!("v{number}"));
+            assert_eq!(capacity.take(&checked, now).is_ok(), number == 0, "a validation waits for another one");
+        }
         for number in 0..20 {
             capacity.count(&backup("a", &number.to_string()), now);
             assert!(capacity.take(&backup("a", &format!("queued-{number}")), now).is_err());

@@ -5,6 +5,8 @@
 //! What it never does: open a connection to Kafka or to a store, or read a Secret but that of its own certificate.
 //!
 //! Data flows: resource -> findings -> decision (pure) -> claim -> run specification -> Job -> report -> status.
+//!
+//! Modules use only modules listed above them.
 
 // Names of kinds stand in the documentation as they are written in resources.
 #![allow(clippy::doc_markdown)]
@@ -16,12 +18,15 @@ pub mod decide;
 pub mod lease;
 pub mod metrics;
 pub mod progress;
+pub mod seen;
 pub mod status;
 pub mod view;
 
-pub mod certificate;
 pub mod definitions;
+pub mod namespaces;
 pub mod webhook;
+
+pub mod certificate;
 
 pub mod controller;
 pub mod http;

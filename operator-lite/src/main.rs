@@ -39,16 +39,24 @@ const PATIENCE: Duration = Duration::from_secs(35);
 /// How long a watch may be silent: the API server ends each before that.
 const SILENCE: Duration = Duration::from_secs(295);
 
-/// A client whose requests all end, whatever becomes of the API server and of the way to it.
+/// A client whose requests all end, whatever becomes of the API server and of the way to it, and whose answers take little
+/// memory, however large the objects are that others write.
 async fn connect() -> Result<Client, Box<dyn std::error::Error>> {
     let mut config = Config::infer().await?;
     config.read_timeout = Some(SILENCE);
-    Ok(asks::limited(Client::try_from(config)?, PATIENCE, "the operator's limit"))
+    Ok(asks::sparing(Client::try_from(config)?, PATIENCE, "the operator's limit"))
 }
+
+/// The client's own warnings repeat whole answers, which hold what others wrote.
+const QUIET: &str = "kube_client::client=error";
 
 fn start_logging(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("KAFKA_BACKUP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = match QUIET.parse() {
+        Ok(quiet) => filter.add_directive(quiet),
+        Err(_) => filter,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.with_target(false).init(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::lower::job::Owner;
 use api::oso::RunClaim;
+use contract::ValidationVerdict;
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -39,7 +40,30 @@ struct ByOutcome {
     name: String,
 }
 
-const OUTCOMES: [&str; 3] = ["success", "stopped", "failure"];
+/// The kind whose runs have results of their own.
+const VALIDATION: &str = "KafkaBackupValidation";
+
+/// How runs of a kind end.
+fn outcomes(kind: &str) -> &'static [&'static str] {
+    if kind == VALIDATION { &["Pass", "Warn", "Fail", "error"] } else { &["success", "stopped", "failure"] }
+}
+
+/// How a run ended.
+fn outcome(kind: &str, verdict: &Verdict) -> &'static str {
+    if kind != VALIDATION {
+        return match verdict.end {
+            End::Completed(_) => "success",
+            End::Stopped(_) => "stopped",
+            End::Failed(_) => "failure",
+        };
+    }
+    match verdict.said().and_then(|said| said.validation.as_ref()?.verdict) {
+        Some(ValidationVerdict::Pass) if verdict.is_completed() => "Pass",
+        Some(ValidationVerdict::Warn) if verdict.is_completed() => "Warn",
+        Some(ValidationVerdict::Fail) => "Fail",
+        Some(ValidationVerdict::Pass | ValidationVerdict::Warn) | None => "error",
+    }
+}
 
 /// What the status of a resource says that alerts ask for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +74,8 @@ pub struct Seen {
     pub last_failure: Option<Timestamp>,
     /// Whether the next recovery point of a continuous backup is overdue; `None` when nobody waits for one.
     pub overdue: Option<bool>,
-    /// From when on the next recovery point of a scheduled backup is late; `None` when none is promised.
+    /// From when on the next recovery point of a scheduled backup is late, or the next result of a scheduled validation; `None`
+    /// when none is promised.
     pub late_at: Option<Timestamp>,
 }
 
@@ -89,8 +114,10 @@ pub struct Metrics {
     restores: Runs,
     resets: Runs,
     rollbacks: Runs,
+    validations: Runs,
     overdue: Family<ByResource, Gauge>,
     late_at: Family<ByResource, Gauge>,
+    unproved_at: Family<ByResource, Gauge>,
     /// Kind, namespace and name of the resources that have series.
     resources: Mutex<BTreeSet<(String, String, String)>>,
     leader: Gauge,
@@ -118,8 +145,10 @@ impl Metrics {
             restores: Runs::default(),
             resets: Runs::default(),
             rollbacks: Runs::default(),
+            validations: Runs::default(),
             overdue: Family::default(),
             late_at: Family::default(),
+            unproved_at: Family::default(),
             resources: Mutex::default(),
             leader: Gauge::default(),
             refused: Counter::default(),
@@ -136,6 +165,7 @@ impl Metrics {
             ("restore", &metrics.restores, true),
             ("offset_reset", &metrics.resets, false),
             ("offset_rollback", &metrics.rollbacks, false),
+            ("validation", &metrics.validations, false),
         ] {
             all.register(format!("{word}s"), "Runs that ended", runs.ended.clone());
             all.register_with_unit(format!("{word}_duration"), "Time of a run", Unit::Seconds, runs.time.clone());
@@ -156,6 +186,8 @@ impl Metrics {
         all.register("backup_overdue", help, metrics.overdue.clone());
         let help = "From when on a scheduled backup without a newer recovery point is late, in seconds since 1970";
         all.register_with_unit("backup_late_timestamp", help, Unit::Seconds, metrics.late_at.clone());
+        let help = "From when on a scheduled validation that has not passed since is late, in seconds since 1970";
+        all.register_with_unit("validation_late_timestamp", help, Unit::Seconds, metrics.unproved_at.clone());
         all.register("leader", "Whether this replica runs the controllers", metrics.leader.clone());
         all.register("admissions_refused", "Resources that admission refused", metrics.refused.clone());
         all.register("admissions_accepted", "Resources that admission accepted", metrics.admitted.clone());
@@ -189,6 +221,7 @@ impl Metrics {
             "KafkaRestore" => &self.restores,
             "KafkaOffsetReset" => &self.resets,
             "KafkaOffsetRollback" => &self.rollbacks,
+            VALIDATION => &self.validations,
             _ => &self.backups, // every other kind that runs makes backups
         }
     }
@@ -213,7 +246,10 @@ impl Metrics {
                 self.overdue.remove(&by);
                 self.late_at.remove(&by);
             }
-            for outcome in OUTCOMES {
+            if of == VALIDATION {
+                self.unproved_at.remove(&by);
+            }
+            for outcome in outcomes(of).iter().copied() {
                 let (resource_namespace, name) = (namespace.clone(), name.clone());
                 runs.ended.remove(&ByOutcome { outcome, resource_namespace, name });
             }
@@ -226,11 +262,7 @@ impl Metrics {
         self.remember(owner);
         let runs = self.runs(&owner.kind);
         let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
-        let outcome = match verdict.end {
-            End::Completed(_) => "success",
-            End::Stopped(_) => "stopped",
-            End::Failed(_) => "failure",
-        };
+        let outcome = outcome(&owner.kind, verdict);
         let ended = ByOutcome { outcome, resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         runs.ended.get_or_create(&ended).inc();
         if let Some(began) = claim.started_at.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
@@ -248,7 +280,7 @@ impl Metrics {
         self.remember(owner);
         let runs = self.runs(&owner.kind);
         // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
-        for outcome in OUTCOMES {
+        for outcome in outcomes(&owner.kind).iter().copied() {
             let (resource_namespace, name) = (owner.namespace.clone(), owner.name.clone());
             drop(runs.ended.get_or_create(&ByOutcome { outcome, resource_namespace, name }));
         }
@@ -259,14 +291,13 @@ impl Metrics {
                 series.get_or_create(&by).set(at.as_second());
             }
         }
+        let late_at = seen.late_at.map(Timestamp::as_second);
         if owner.kind == "KafkaBackup" {
-            let late_at = seen.late_at.map(Timestamp::as_second);
-            for (series, value) in [(&self.overdue, seen.overdue.map(i64::from)), (&self.late_at, late_at)] {
-                match value {
-                    Some(value) => drop(series.get_or_create(&by).set(value)),
-                    None => drop(series.remove(&by)),
-                }
-            }
+            show(&self.overdue, &by, seen.overdue.map(i64::from));
+            show(&self.late_at, &by, late_at);
+        }
+        if owner.kind == VALIDATION {
+            show(&self.unproved_at, &by, late_at);
         }
     }
 
@@ -275,10 +306,10 @@ impl Metrics {
         self.leader.set(leads.into());
         if !leads {
             // Another replica knows better from now on.
-            for series in [&self.overdue, &self.late_at] {
+            for series in [&self.overdue, &self.late_at, &self.unproved_at] {
                 series.clear();
             }
-            for runs in [&self.backups, &self.restores] {
+            for runs in [&self.backups, &self.restores, &self.validations] {
                 for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
                     series.clear();
                 }
@@ -301,9 +332,52 @@ impl Metrics {
     }
 }
 
+/// Shows a value of a resource, or that there is none.
+fn show(series: &Family<ByResource, Gauge>, by: &ByResource, value: Option<i64>) {
+    match value {
+        Some(value) => drop(series.get_or_create(by).set(value)),
+        None => drop(series.remove(by)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_validation_that_could_not_check_is_no_failed_check() {
+        let metrics = Metrics::new();
+        let owner = Owner {
+            api_version: "kafka.oso.sh/v1alpha1".into(),
+            kind: VALIDATION.into(),
+            namespace: "a".into(),
+            name: "v".into(),
+            uid: "u".into(),
+        };
+        let ended = |verdict: Option<ValidationVerdict>, completed: bool| {
+            let report = contract::ValidationReport { verdict, ..Default::default() };
+            let said = Box::new(crate::decide::Said { validation: Some(Box::new(report)), ..Default::default() });
+            let end = if completed { End::Completed(said) } else { End::Failed(Some(said)) };
+            let verdict = Verdict { end, ..Verdict::stopped(None) };
+            metrics.run_ended(&owner, &RunClaim::default(), &verdict, Timestamp::UNIX_EPOCH);
+        };
+        metrics.seen(&owner, &Seen { late_at: Some(Timestamp::UNIX_EPOCH), ..Seen::default() });
+        ended(Some(ValidationVerdict::Pass), true);
+        ended(Some(ValidationVerdict::Fail), false);
+        ended(None, false);
+        // Whoever says that all passed, and ends otherwise, has not shown it.
+        ended(Some(ValidationVerdict::Pass), false);
+        let text = metrics.text();
+        for (outcome, count) in [("Pass", 1), ("Warn", 0), ("Fail", 1), ("error", 2)] {
+            let line = format!(
+                r#"kafka_backup_operator_validations_total{{outcome="{outcome}",resource_namespace="a",name="v"}} {count}"#
+            );
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+        assert!(text.contains(r#"validation_late_timestamp_seconds{resource_namespace="a",name="v"} 0"#), "{text}");
+        metrics.forget(VALIDATION, |_, _| false);
+        assert!(!metrics.text().contains(r#"name="v""#), "{}", metrics.text());
+    }
 
     #[test]
     fn names_and_units_are_as_documented() {

@@ -1,6 +1,6 @@
 //! How far a run is, from the last lines of its pod's log. Pure.
 
-use contract::{Event, EventKind, OffsetsBefore, PointLine};
+use contract::{CheckVerdict, Event, EventKind, OffsetsBefore, PointLine};
 
 /// How far a run is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,6 +39,19 @@ pub struct Progress {
     pub warning: Option<String>,
     /// Where the offsets are that consumer groups had before the run changed them.
     pub offsets_before: Option<OffsetsBefore>,
+    /// Checks of a validation that are made.
+    pub checked: Vec<Checked>,
+}
+
+/// A check of a validation that is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// What came of it.
+    pub verdict: CheckVerdict,
+    /// That in one sentence.
+    pub message: String,
 }
 
 /// Reads the lines of the runner among all lines; `None` when none of them says anything.
@@ -80,6 +93,9 @@ pub fn read(log: &str) -> Option<Progress> {
                     progress.point_at = Some(at.clone());
                 }
                 progress.committed_at = Some(at);
+            }
+            EventKind::Checked { check, verdict, message } => {
+                progress.checked.push(Checked { name: check, verdict, message });
             }
             EventKind::OffsetsSaved { before } => progress.offsets_before = Some(before),
             EventKind::Warning { message } => progress.warning = Some(message),
@@ -127,6 +143,13 @@ something else {"event":"progress"}
         let saved = r#"{"source":"kafka-backup","seq":1,"at":"2026-11-21T10:00:00.000Z","event":"offsets-saved","before":{"id":"before-20261121-100000-24h-0","at":"2026-11-21T10:00:00Z","path":"s3://b/x.json"}}"#;
         let before = read(saved).unwrap().offsets_before.unwrap();
         assert_eq!((before.id.as_str(), before.expires_at), ("before-20261121-100000-24h-0", None));
+    }
+
+    #[test]
+    fn checks_are_known_before_the_run_is_over() {
+        let made = r#"{"source":"kafka-backup","seq":1,"at":"2026-11-21T10:00:00.000Z","event":"checked","check":"decode","verdict":"fail","message":"a CRC"}"#;
+        let checked = read(made).unwrap().checked;
+        assert_eq!(checked, [Checked { name: "decode".into(), verdict: CheckVerdict::Fail, message: "a CRC".into() }]);
     }
 
     #[test]

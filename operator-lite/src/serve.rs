@@ -20,10 +20,11 @@ use crate::fit::while_they_fit;
 use crate::http::{self, Health};
 use crate::lease::{self, Candidate, Observed, Terms};
 use crate::metrics::Metrics;
+use crate::namespaces;
 use crate::settings::Settings;
 use crate::webhook::{self, Certificate, TlsListener};
 
-/// How often the definitions in the cluster are compared with this program's.
+/// How often the definitions in the cluster are compared with this program's, and namespaces that are watched are looked for.
 const DEFINITIONS: Duration = Duration::from_secs(60);
 
 /// How long controllers, and then everything else, may take to end: together with the time for draining (at most 15 s, which
@@ -60,6 +61,9 @@ pub async fn serve(settings: Settings, client: Client, stop: CancellationToken) 
     };
     spawn("health", Box::pin(http::serve(settings.metrics_address, health, drained.clone())));
     spawn("definitions", Box::pin(watch_definitions(client.clone(), settings.groups.clone(), fit, stop.clone())));
+    if !settings.watch_namespaces.is_empty() {
+        tasks.spawn(watch_namespaces(client.clone(), settings.watch_namespaces.clone(), stop.clone()));
+    }
     let files = settings.webhook_certificate_file.clone().zip(settings.webhook_key_file.clone());
     if let Some((chain, key)) = files {
         spawn(
@@ -235,6 +239,25 @@ async fn watch_definitions(
         };
         if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return Ok(());
+        }
+    }
+}
+
+/// Tells of namespaces that are named and not there, once for each time that they are missing.
+async fn watch_namespaces(client: Client, names: Vec<String>, stop: CancellationToken) {
+    let mut told = Vec::new();
+    loop {
+        match namespaces::missing(&client, &names).await {
+            Ok(missing) => {
+                for what in missing.iter().filter(|what| !told.contains(*what)) {
+                    tracing::error!(what, "a namespace of WATCH_NAMESPACES: nothing of it is run");
+                }
+                told = missing;
+            }
+            Err(error) => tracing::warn!(%error, "whether the watched namespaces are there could not be asked"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(DEFINITIONS)).await.is_none() {
+            return;
         }
     }
 }

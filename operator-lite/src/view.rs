@@ -3,11 +3,11 @@
 use api::lower::job::CONTAINER;
 use contract::Report;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::decide::{Ended, JobView, Start};
+use crate::seen::{Job, Pod};
 
 /// Words of the kubelet for a container that will not start by itself.
 const STUCK: [&str; 6] = [
@@ -65,7 +65,7 @@ fn start(pods: &[&Pod], now: Timestamp) -> Start {
 
 /// What the kubelet says of the runner. Other containers of the pod, which admission may have put there, say nothing of a run.
 fn runner(pod: &Pod) -> Option<&ContainerStatus> {
-    pod.status.as_ref()?.container_statuses.as_ref()?.iter().find(|status| status.name == CONTAINER)
+    pod.status.as_ref()?.container_statuses.iter().find(|status| status.name == CONTAINER)
 }
 
 fn terminated(pod: &Pod) -> Option<&ContainerStateTerminated> {

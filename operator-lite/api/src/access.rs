@@ -7,10 +7,14 @@ use crate::{inspection, oso};
 
 const BACKUPS: &str = "kafkabackups";
 const RESTORES: &str = "kafkarestores";
+const RESETS: &str = "kafkaoffsetresets";
 
 /// Most questions of a document: each is a request to the API server. A run takes fewer than ten Secrets.
 pub const MOST: usize = 64;
 
+/// What a refusal ends with where the run would read the storage of another resource.
+const READS_IT: &str = "whose storage the run would read with the Secrets of that resource; ask for that right, or say where the file is \
+                        and how it is read: a storage or a volume of your own";
 /// What most refusals end with.
 const LEAVE_OUT: &str = "which this field would do; ask for that right, or leave the field out";
 /// What a refusal ends with where somebody else decides on the storage.
@@ -58,10 +62,14 @@ pub fn questions(document: &Value, old: Option<&Value>) -> Vec<Question> {
         };
     }
     let mut out = secrets(namespace, spec);
-    if kind == "KafkaRestore" {
-        out.extend(restores(group, namespace, spec));
+    match kind {
+        "KafkaRestore" => out.extend(restores(group, namespace, spec)),
+        "KafkaBackupValidation" => out.extend(validations(group, namespace, spec)),
+        // The others read no archive.
+        _ => {}
     }
     if group == oso::GROUP {
+        out.extend(storage_of_resource(kind, namespace, spec));
         out.extend(elsewhere(spec, "backupRef", namespace, (oso::GROUP, BACKUPS)));
         out.extend(storage_of_others(namespace, spec));
     } else {
@@ -109,6 +117,27 @@ fn restores(group: &str, namespace: &str, spec: &Value) -> Option<Question> {
     })
 }
 
+/// A validation looks into an archive as an inspection does: it tells names, counts and whether all is whole, and no record.
+/// With `restoreRef`, its pod takes the Secrets of that KafkaRestore to where its state lies, as a check does.
+fn validations(group: &str, namespace: &str, spec: &Value) -> Vec<Question> {
+    let ask = |verb, resource, namespace: &str, name: &str, at: &str| Question {
+        verb,
+        group: group.to_owned(),
+        resource,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        field: at.to_owned(),
+        is_recent: false,
+        why: LEAVE_OUT,
+    };
+    let backup = field(spec, "/backupRef/name").filter(|_| !has_storage(spec)).map(|name| {
+        let place = field(spec, "/backupRef/namespace").unwrap_or(namespace);
+        ask("inspect", BACKUPS, place, name, "spec.backupRef")
+    });
+    let restore = field(spec, "/restoreRef/name");
+    backup.into_iter().chain(restore.map(|name| ask("check", RESTORES, namespace, name, "spec.restoreRef"))).collect()
+}
+
 /// Whether a reference to a KafkaBackup has a storage of its own.
 fn has_storage(spec: &Value) -> bool {
     spec.pointer("/backupRef/storage").is_some_and(|storage| !storage.is_null())
@@ -128,6 +157,49 @@ fn storage_of_others(namespace: &str, spec: &Value) -> Option<Question> {
         is_recent: true,
         why: OWN_STORAGE,
     })
+}
+
+/// A reset by a mapping reads the storage of the restore that wrote it, and a rollback that of the resource that saved the
+/// offsets, with that one's Secrets: its author was asked for these, and not the author of this one.
+fn storage_of_resource(kind: &str, namespace: &str, spec: &Value) -> Option<Question> {
+    let (resource, name, at) = match kind {
+        "KafkaOffsetReset" => (RESTORES, mapped_by(spec)?, "spec.offsetMappingRef"),
+        "KafkaOffsetRollback" => saved_by(spec)?,
+        _ => return None,
+    };
+    Some(Question {
+        verb: "restore",
+        group: oso::GROUP.to_owned(),
+        resource,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        field: at.to_owned(),
+        is_recent: true,
+        why: READS_IT,
+    })
+}
+
+/// The restore whose storage a reset reads; any of the namespace when empty: the newest is taken then.
+fn mapped_by(spec: &Value) -> Option<&str> {
+    field(spec, "/resetStrategy").filter(|strategy| *strategy == "from-mapping")?;
+    let named = field(spec, "/offsetMappingRef/restoreName");
+    let has_place = |at| field(spec, at).is_some();
+    if has_place("/offsetMappingRef/pvcName") || named.is_none() && has_place("/offsetMappingRef/path") {
+        return None;
+    }
+    Some(named.unwrap_or_default())
+}
+
+/// The resource whose storage a rollback reads.
+fn saved_by(spec: &Value) -> Option<(&'static str, &str, &'static str)> {
+    // A storage of its own counts more.
+    if spec.get("stateStorage").is_some_and(|storage| !storage.is_null()) {
+        return None;
+    }
+    if let Some(name) = field(spec, "/snapshotRef/restoreRef") {
+        return Some((RESTORES, name, "spec.snapshotRef.restoreRef"));
+    }
+    field(spec, "/snapshotRef/offsetResetRef").map(|name| (RESETS, name, "spec.snapshotRef.offsetResetRef"))
 }
 
 /// A reference into another namespace.
@@ -178,8 +250,8 @@ fn looks(namespace: &str, spec: &Value) -> Vec<Question> {
         why: LEAVE_OUT,
     };
     let mut out = vec![ask("inspect", "spec.backupRef")];
-    // For `compare`, the pod takes the KafkaBackup's Secrets to its brokers, as a run does.
-    let more = ["peek", "compare"].into_iter().filter(|level| field(spec, "/level") == Some(*level));
+    // For `compare` and `diff`, the pod takes the KafkaBackup's Secrets to its brokers, as a run does.
+    let more = ["peek", "compare", "diff"].into_iter().filter(|level| field(spec, "/level") == Some(*level));
     out.extend(more.map(|level| ask(level, "spec.level")));
     out
 }
@@ -295,6 +367,78 @@ mod tests {
     }
 
     #[test]
+    fn whoever_reads_the_storage_of_another_resource_must_be_allowed_to_restore_from_it() {
+        let reset = |mapping: Value| {
+            let spec = json!({"consumerGroups": ["a"], "resetStrategy": "from-mapping", "offsetMappingRef": mapping});
+            asked(OSO, "KafkaOffsetReset", &spec, None)
+        };
+        let named = "spec.offsetMappingRef: restore kafkarestores dev/nightly";
+        assert_eq!(reset(json!({"restoreName": "nightly"})), [named]);
+        assert_eq!(reset(json!({"restoreName": "nightly", "path": "a.json"})), [named]);
+        for any in [Value::Null, json!({}), json!({"restoreName": ""})] {
+            assert_eq!(reset(any), ["spec.offsetMappingRef: restore kafkarestores dev/"]);
+        }
+        for own in [
+            json!({"path": "a.json"}),
+            json!({"pvcName": "kept"}),
+            json!({"pvcName": "kept", "restoreName": "nightly"}),
+        ] {
+            assert!(reset(own).is_empty());
+        }
+        let other = json!({"resetStrategy": "to-latest", "offsetMappingRef": {"restoreName": "nightly"}});
+        assert!(asked(OSO, "KafkaOffsetReset", &other, None).is_empty(), "it is not read");
+        let rollback = |spec: Value| asked(OSO, "KafkaOffsetRollback", &spec, None);
+        assert_eq!(
+            rollback(json!({"snapshotRef": {"restoreRef": "nightly"}})),
+            ["spec.snapshotRef.restoreRef: restore kafkarestores dev/nightly"]
+        );
+        assert_eq!(
+            rollback(json!({"snapshotRef": {"offsetResetRef": "back"}})),
+            ["spec.snapshotRef.offsetResetRef: restore kafkaoffsetresets dev/back"]
+        );
+        let own = json!({"storageType": "pvc", "pvc": {"claimName": "kept"}});
+        for spec in [
+            json!({"snapshotRef": {"restoreRef": "nightly"}, "stateStorage": own}),
+            json!({"snapshotRef": {"name": "before-1"}, "stateStorage": own}),
+            json!({"snapshotRef": {"pvcName": "kept", "path": "a.json"}}),
+        ] {
+            assert!(rollback(spec).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_validation_takes_the_right_to_look() {
+        let kind = "KafkaBackupValidation";
+        let own = json!({"backupRef": {"name": "orders"}, "restoreRef": {"name": "back"}});
+        assert_eq!(
+            asked(OSO, kind, &own, None),
+            ["spec.backupRef: inspect kafkabackups dev/orders", "spec.restoreRef: check kafkarestores dev/back"]
+        );
+        let foreign = json!({"backupRef": {"name": "orders", "namespace": "prod"}});
+        assert_eq!(
+            asked(OSO, kind, &foreign, None),
+            [
+                "spec.backupRef: inspect kafkabackups prod/orders",
+                "spec.backupRef.namespace: get kafkabackups prod/orders",
+                "spec.backupRef.namespace: get secrets dev/",
+            ]
+        );
+        // What it tells, and to whom, are Secrets of its own.
+        let told = json!({
+            "backupRef": {"name": "", "storage": {"pvc": {"claimName": "b"}}},
+            "notifications": {"slack": {"webhookSecret": {"name": "chat"}},
+                              "pagerduty": {"routingKeySecret": {"name": "pager"}}},
+        });
+        assert_eq!(
+            asked(OSO, kind, &told, None),
+            [
+                "spec.notifications.slack.webhookSecret: get secrets dev/chat",
+                "spec.notifications.pagerduty.routingKeySecret: get secrets dev/pager",
+            ]
+        );
+    }
+
+    #[test]
     fn each_secret_is_asked_for_once() {
         let spec = json!({
             "kafkaCluster": {"saslSecret": {"name": "kafka"}, "caSecret": {"name": "kafka"}},
@@ -322,6 +466,7 @@ mod tests {
             lines("compare"),
             ["spec.backupRef: inspect kafkabackups dev/orders", "spec.level: compare kafkabackups dev/orders"]
         );
+        assert_eq!(lines("diff")[1..], ["spec.level: diff kafkabackups dev/orders"]);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The addresses that a specification names, found in the document as it is written: runs take passwords and keys there. A test
 //! goes through all definitions, so that no field with an address is forgotten. Pure.
 
-use contract::AllowedEndpoints;
-use contract::allowed;
 use contract::store_address::{authority, shown};
+use contract::{AllowedEndpoints, PAGERDUTY, allowed, http_target};
 use serde_json::{Map, Value};
 
 use crate::finding::{Finding, Level, bounded};
@@ -15,9 +14,18 @@ pub fn outside(spec: &Value, allowed: &AllowedEndpoints) -> Vec<Finding> {
     let mut named = Vec::new();
     each_field("spec", spec, &mut |at, name, value| match value {
         Value::String(text) if is_url(name) => {
-            named.push(Named { field: at.to_owned(), text: text.clone(), place: authority(text) });
+            // The path of a webhook may be a password.
+            let told = if name == "url" { http_target::shown(text) } else { text.clone() };
+            named.push(Named { field: at.to_owned(), text: told, place: authority(text) });
         }
         Value::Array(items) if is_list(name) => servers(at, items, &mut named),
+        Value::Object(_) if name == "pagerduty" => {
+            named.push(Named {
+                field: at.to_owned(),
+                text: http_target::shown(PAGERDUTY),
+                place: authority(PAGERDUTY),
+            });
+        }
         Value::Object(store) => named.extend(provider(at, name, store)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {}
     });
@@ -105,6 +113,7 @@ mod tests {
             "backupRef": {"storage": {"s3": {"bucket": "b", "endpoint": "http://minio.shop.svc:9000"}}},
             "evidence": {"storage": {"gcs": {"bucket": "b"}}},
             "checks": {"customWebhooks": [{"url": "https://hook.example.com/a?b=c"}]},
+            "notifications": {"slack": {"webhookSecret": {"name": "s"}}, "pagerduty": {"routingKeySecret": {"name": "p"}}},
         });
         assert!(found(&spec, &[]).is_empty(), "everything is allowed");
         let all = found(&spec, &["nowhere"]);
@@ -117,6 +126,7 @@ mod tests {
                 "spec.kafkaCluster.bootstrapServers[0]",
                 "spec.kafkaCluster.bootstrapServers[1]",
                 "spec.kafkaCluster.bootstrapServers[2]",
+                "spec.notifications.pagerduty",
                 "spec.stateStorage.azure",
                 "spec.storage.s3",
             ]
@@ -127,6 +137,7 @@ mod tests {
             "acc.blob.core.windows.net",
             "storage.googleapis.com",
             "hook.example.com:443",
+            "events.pagerduty.com",
         ];
         let bad = ["spec.kafkaCluster.bootstrapServers[1]", "spec.kafkaCluster.bootstrapServers[2]"];
         assert_eq!(found(&spec, &allowed), bad);

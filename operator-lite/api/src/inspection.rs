@@ -20,6 +20,9 @@ pub enum InspectionLevel {
     Peek,
     /// What `inspect` shows, and where the consumer groups of the source stand now.
     Compare,
+    /// What `inspect` shows, and how the source differs from a recovery point now: its records are read and compared, and none
+    /// is shown.
+    Diff,
     /// Nothing of an archive: whether a run reaches its brokers and its store, and may do there what it will do.
     Check,
 }
@@ -57,7 +60,7 @@ pub struct KafkaBackupInspectionSpec {
     #[schemars(schema_with = "anything")]
     pub resource: Option<serde_json::Value>,
     /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, for records `peek`, too, and to ask its
-    /// brokers `compare`, too; for `check` the verb `check` on the KafkaBackup or KafkaRestore alone.
+    /// brokers `compare` or `diff`, too; for `check` the verb `check` on the KafkaBackup or KafkaRestore alone.
     #[serde(default)]
     pub level: InspectionLevel,
     /// BLAKE3-256 of the token that questions must carry, 64 hexadecimal digits. The token itself stands nowhere.

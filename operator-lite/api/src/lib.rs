@@ -5,6 +5,8 @@
 //! What it never does: I/O. The time comes in as a value.
 //!
 //! Data flows: document -> schema -> typed resource -> findings.
+//!
+//! Modules use only modules listed above them.
 
 // Descriptions of fields are shown by kubectl as they stand here; printer columns of one kind share a type; flags are
 // fields that others documented.
@@ -14,24 +16,30 @@ mod visit;
 
 pub mod secrets;
 
-pub mod access;
-pub mod ambient;
 pub mod certificate;
-pub mod consent;
-pub mod document;
-pub mod endpoints;
-pub mod fields;
 pub mod finding;
+
+pub mod ambient;
+pub mod endpoints;
 pub mod inspection;
-pub mod lower;
-mod metadata;
+
+pub mod access;
 pub mod oso;
+
+pub mod lower;
 pub mod outdated;
-pub mod promise;
 pub mod schedule;
 mod schema;
 pub mod strimzi;
 pub mod ticks;
+
+pub mod promise;
 pub mod trigger;
 pub mod update;
 pub mod validate;
+
+pub mod consent;
+mod metadata;
+
+pub mod document;
+pub mod fields;

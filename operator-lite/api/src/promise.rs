@@ -1,23 +1,23 @@
-//! What a schedule promises: how often a recovery point is made, and from when on the next one is late. Pure, and the only
-//! place that says so: status pages and alerts judge by it. Continuous backups promise nothing here: one that has nothing
-//! to archive makes no points.
+//! What a schedule promises: how often a recovery point is made or a validation passes, and from when on the next one is late.
+//! Pure, and the only place that says so: status pages and alerts judge by it. Continuous backups promise nothing here: one
+//! that has nothing to archive makes no points.
 
 use contract::stamp::{split_point, stamp_time};
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 
-use crate::oso::KafkaBackup;
+use crate::oso::{KafkaBackup, KafkaBackupValidation};
 use crate::schedule::Schedule;
+use crate::ticks::Scheduled;
 
-/// A tick may take this long to become a point, or half an interval if that is longer.
+/// A tick may take this long to become a point or a result, or half an interval if that is longer.
 const LEAST: SignedDuration = SignedDuration::from_mins(5);
 
-/// What the schedule of a backup promises.
+/// What a schedule promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promise {
     /// Time between the next two ticks.
     pub every: SignedDuration,
-    /// From when on the next recovery point is late.
+    /// From when on the next recovery point or result is late.
     pub late: Timestamp,
 }
 
@@ -25,11 +25,21 @@ impl Promise {
     /// The promise of a backup; `None` without a schedule that has two more ticks.
     #[must_use]
     pub fn of(backup: &KafkaBackup) -> Option<Self> {
-        let text = backup.spec.schedule.as_deref().filter(|_| !backup.spec.continuous)?;
-        let schedule = Schedule::parse(text).ok()?;
-        let begun = newest(backup).or_else(|| backup.creation_timestamp().map(|time| time.0))?;
+        if backup.spec.continuous { None } else { Self::of_schedule(backup, newest(backup)) }
+    }
+
+    /// The promise of a validation: when the next one must have passed.
+    #[must_use]
+    pub fn of_validation(validation: &KafkaBackupValidation) -> Option<Self> {
+        let passed = validation.status.as_ref().and_then(|status| status.last_pass_time.as_deref()?.parse().ok());
+        Self::of_schedule(validation, passed)
+    }
+
+    fn of_schedule<S: Scheduled>(object: &S, last: Option<Timestamp>) -> Option<Self> {
+        let schedule = Schedule::parse(object.schedule()?).ok()?;
+        let begun = last.or_else(|| object.creation_timestamp().map(|time| time.0))?;
         // What an edited schedule did not promise yet is not late.
-        let since = backup.status.as_ref().and_then(|status| status.schedule_since.as_deref()?.parse().ok());
+        let since = object.noted().and_then(|noted| noted.since?.parse().ok());
         let anchor = since.map_or(begun, |since: Timestamp| since.max(begun));
         let due = schedule.next_after(anchor)?;
         let every = schedule.next_after(due)?.duration_since(due);

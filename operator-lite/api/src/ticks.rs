@@ -1,4 +1,4 @@
-//! Which ticks of a schedule count for a backup, and which were missed. Pure, and the only place that says so: the operator
+//! Which ticks of a schedule count for a resource, and which were missed. Pure, and the only place that says so: the operator
 //! decides by it, and the plugin tells what a command does.
 //!
 //! Ticks count from when the schedule was written: one that is edited in the morning does not make up for the night.
@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 
-use crate::oso::{KafkaBackup, KafkaBackupStatus, RunClaim};
+use crate::oso::{KafkaBackup, KafkaBackupValidation, RunClaim};
 use crate::schedule::Schedule;
 
-/// Annotation of a KafkaBackup: no run makes up for ticks up to this time (RFC 3339).
+/// Annotation of a resource with a schedule: no run makes up for ticks up to this time (RFC 3339).
 pub const SKIP_ANNOTATION: &str = "kafka.oso.sh/skip-missed-until";
 
 /// Clocks of replicas, of the API server and of people may differ by so much: a time that little ahead was meant.
@@ -67,53 +67,126 @@ pub fn anchor(claimed: Option<Timestamp>, created: Timestamp, since: Option<Time
     since.filter(near).map_or(begun, |since| since.max(begun))
 }
 
-/// [`anchor`] of a backup.
-#[must_use]
-pub fn anchor_of(backup: &KafkaBackup, now: Timestamp) -> Timestamp {
-    let claimed = backup.status.as_ref().and_then(|status| time(status.last_schedule_time.as_ref()));
-    let created = backup.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-    anchor(claimed, created, since(backup, now), now)
+/// A resource whose runs may follow a schedule.
+pub trait Scheduled: ResourceExt {
+    /// Its schedule.
+    fn schedule(&self) -> Option<&String>;
+    /// Whether its ticks start runs: not while it is suspended, nor where it runs all the time.
+    fn follows_ticks(&self) -> bool;
+    /// What its status noted of its schedule; `None` without a status.
+    fn noted(&self) -> Option<Noted<'_>>;
 }
 
-/// From when on ticks of a backup's schedule count, if that is later than its creation: since the schedule was written, or
+/// What a status noted of a schedule.
+#[derive(Debug, Clone, Copy)]
+pub struct Noted<'a> {
+    /// The newest tick that a run was claimed for.
+    pub claimed: Option<&'a String>,
+    /// The schedule that was seen.
+    pub observed: Option<&'a String>,
+    /// From when on its ticks count.
+    pub since: Option<&'a String>,
+}
+
+/// What a status is to note of a schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The schedule that was seen; empty after one was taken back.
+    pub observed: Option<String>,
+    /// From when on its ticks count.
+    pub since: Option<String>,
+    /// Ticks that came while a run worked.
+    pub missed: Option<u32>,
+    /// The next tick, while a run works; told by who decides otherwise.
+    pub next: Option<Timestamp>,
+}
+
+impl Scheduled for KafkaBackup {
+    fn schedule(&self) -> Option<&String> {
+        self.spec.schedule.as_ref()
+    }
+
+    fn follows_ticks(&self) -> bool {
+        !self.spec.suspend && !self.spec.continuous
+    }
+
+    fn noted(&self) -> Option<Noted<'_>> {
+        let status = self.status.as_ref()?;
+        Some(Noted {
+            claimed: status.last_schedule_time.as_ref(),
+            observed: status.observed_schedule.as_ref(),
+            since: status.schedule_since.as_ref(),
+        })
+    }
+}
+
+impl Scheduled for KafkaBackupValidation {
+    fn schedule(&self) -> Option<&String> {
+        self.spec.schedule.as_ref()
+    }
+
+    fn follows_ticks(&self) -> bool {
+        !self.spec.suspend
+    }
+
+    fn noted(&self) -> Option<Noted<'_>> {
+        let status = self.status.as_ref()?;
+        Some(Noted {
+            claimed: status.last_schedule_time.as_ref(),
+            observed: status.observed_schedule.as_ref(),
+            since: status.schedule_since.as_ref(),
+        })
+    }
+}
+
+/// [`anchor`] of a resource.
+#[must_use]
+pub fn anchor_of<S: Scheduled>(object: &S, now: Timestamp) -> Timestamp {
+    anchored(object, object.noted().and_then(|noted| noted.claimed), now)
+}
+
+fn anchored<S: Scheduled>(object: &S, claimed: Option<&String>, now: Timestamp) -> Timestamp {
+    let created = object.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    anchor(time(claimed), created, since(object, now), now)
+}
+
+/// From when on ticks of a resource's schedule count, if that is later than its creation: since the schedule was written, or
 /// since its author asked for missed ticks to be left out.
 #[must_use]
-pub fn since(backup: &KafkaBackup, now: Timestamp) -> Option<Timestamp> {
-    let written = match &backup.status {
-        Some(status) if is_changed(status, backup.spec.schedule.as_ref()) => {
-            Some(edited(backup).map_or(now, |at| at.min(now)))
-        }
-        Some(status) => time(status.schedule_since.as_ref()),
+pub fn since<S: Scheduled>(object: &S, now: Timestamp) -> Option<Timestamp> {
+    let written = match object.noted() {
+        Some(noted) if is_changed(noted, object.schedule()) => Some(edited(object).map_or(now, |at| at.min(now))),
+        Some(noted) => time(noted.since),
         None => None,
     };
-    let asked = time(backup.annotations().get(SKIP_ANNOTATION));
+    let asked = time(object.annotations().get(SKIP_ANNOTATION));
     written.max(asked.filter(|time| time.duration_since(now) <= CLOCKS_DIFFER))
 }
 
-/// Writes down the schedule that was seen, since when its ticks count, and while a run works which tick is next.
-pub fn note(new: &mut KafkaBackupStatus, backup: &KafkaBackup, now: Timestamp) {
-    let since = since(backup, now).map(|time| time.to_string());
-    let known = new.observed_schedule.is_some() || backup.spec.schedule.is_some();
-    new.observed_schedule = known.then(|| backup.spec.schedule.clone().unwrap_or_default());
-    new.schedule_since = since.filter(|_| known);
-    let told = KafkaBackup { status: Some(new.clone()), ..backup.clone() };
-    let Some(schedule) = at_work(&told) else {
-        new.missed_ticks = None;
-        return;
+/// What the new status of a resource notes: the schedule that was seen, since when its ticks count, and while a run works
+/// which tick is next. `claimed` and `run` are those of the new status; `next` is left as it is where none is told.
+#[must_use]
+pub fn note<S: Scheduled>(object: &S, claimed: Option<&String>, run: Option<&RunClaim>, now: Timestamp) -> Notes {
+    let observed = object.noted().and_then(|noted| noted.observed);
+    let known = observed.is_some() || object.schedule().is_some();
+    let mut out = Notes {
+        observed: known.then(|| object.schedule().cloned().unwrap_or_default()),
+        since: since(object, now).filter(|_| known).map(|time| time.to_string()),
+        ..Notes::default()
     };
-    let anchor = anchor_of(&told, now);
+    let Some(schedule) = at_work(object, run) else { return out };
+    let anchor = anchored(object, claimed, now);
     let meanwhile = passed(&schedule, anchor, now);
-    new.missed_ticks = meanwhile.map(|passed| passed.count);
+    out.missed = meanwhile.map(|passed| passed.count);
     // A tick that came meanwhile runs next.
-    let next = meanwhile.map(|passed| passed.newest).or_else(|| schedule.next_after(anchor.max(now)));
-    new.next_scheduled_backup = next.map(|time| time.to_string());
+    out.next = meanwhile.map(|passed| passed.newest).or_else(|| schedule.next_after(anchor.max(now)));
+    out
 }
 
-/// The schedule of a backup whose run works, where a tick starts the next one.
-fn at_work(backup: &KafkaBackup) -> Option<Schedule> {
-    let works = backup.status.as_ref()?.run.as_ref().is_some_and(RunClaim::is_unfinished);
-    let schedule = backup.spec.schedule.as_deref();
-    Schedule::parse(schedule.filter(|_| works && !backup.spec.suspend && !backup.spec.continuous)?).ok()
+/// The schedule of a resource whose run works, where a tick starts the next one.
+fn at_work<S: Scheduled>(object: &S, run: Option<&RunClaim>) -> Option<Schedule> {
+    let works = run.is_some_and(RunClaim::is_unfinished);
+    Schedule::parse(object.schedule().filter(|_| works && object.follows_ticks())?).ok()
 }
 
 /// What a status says of so many ticks that came meanwhile; empty when none did.
@@ -128,21 +201,21 @@ pub fn meanwhile_words(missed: Option<u32>) -> String {
 
 /// Whether a schedule is another one than was seen before. Versions that did not look left nothing of it: what ran by a
 /// schedule then still does.
-fn is_changed(status: &KafkaBackupStatus, schedule: Option<&String>) -> bool {
+fn is_changed(noted: Noted<'_>, schedule: Option<&String>) -> bool {
     let Some(schedule) = schedule else { return false };
-    match &status.observed_schedule {
+    match noted.observed {
         Some(seen) => seen != schedule,
-        None => status.last_schedule_time.is_none(),
+        None => noted.claimed.is_none(),
     }
 }
 
 /// When whoever wrote the schedule wrote last.
-fn edited(backup: &KafkaBackup) -> Option<Timestamp> {
+fn edited<S: Scheduled>(object: &S) -> Option<Timestamp> {
     let wrote = |entry: &&ManagedFieldsEntry| {
         let fields = entry.fields_v1.as_ref().filter(|_| entry.subresource.is_none());
         fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:schedule").is_some())
     };
-    backup.managed_fields().iter().filter(wrote).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
+    object.managed_fields().iter().filter(wrote).filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max()
 }
 
 fn time(text: Option<&String>) -> Option<Timestamp> {
@@ -193,30 +266,47 @@ mod tests {
             "an upgrade loses no tick"
         );
         assert_eq!(due(Value::Null), Some(at("03:00:00")), "no operator was there since it was made");
-        let mut noted = KafkaBackupStatus::default();
-        note(&mut noted, &nightly(new, seen("0 0 2 * * *")), now);
-        assert_eq!(
-            (noted.observed_schedule.as_deref(), noted.schedule_since),
-            (Some(new), Some(at("09:58:00").to_string()))
-        );
+        let noted = note(&nightly(new, seen("0 0 2 * * *")), None, None, now);
+        assert_eq!((noted.observed.as_deref(), noted.since), (Some(new), Some(at("09:58:00").to_string())));
+    }
+
+    /// Releases before this one admitted validations and ran none: an upgrade makes up for no tick of theirs.
+    #[test]
+    fn the_schedule_of_a_validation_counts_as_that_of_a_backup() {
+        let now = at("10:00:00");
+        let due = |status: Value| {
+            let object: KafkaBackupValidation = serde_json::from_value(json!({
+                "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackupValidation",
+                "metadata": {"name": "hourly", "creationTimestamp": "2026-11-01T00:00:00Z"},
+                "spec": {"backupRef": {"name": "nightly"}, "checks": {"decode": {}}, "schedule": "0 0 * * * *"},
+                "status": status,
+            }))
+            .unwrap();
+            passed(&Schedule::parse("0 0 * * * *").unwrap(), anchor_of(&object, now), now).map(|passed| passed.newest)
+        };
+        assert_eq!(due(json!({"observedGeneration": 1, "conditions": []})), None, "as an older release left it");
+        let claimed = |time: &str| json!({"observedSchedule": "0 0 * * * *", "lastScheduleTime": at(time)});
+        assert_eq!(due(claimed("10:00:00")), None);
+        assert_eq!(due(claimed("08:00:00")), Some(now), "the newest tick that was missed");
     }
 
     #[test]
     fn while_a_run_works_the_next_tick_is_told() {
         let next = |suspend: bool, now: &str| {
             let status = json!({
-                "observedSchedule": "0 0 3 * * *", "lastScheduleTime": at("03:00:00"), "nextScheduledBackup": at("03:00:00"),
+                "observedSchedule": "0 0 3 * * *", "lastScheduleTime": at("03:00:00"),
                 "run": {"id": "nightly-1", "at": at("03:00:05"), "trigger": "schedule", "generation": 1, "digest": "d", "attempt": 1},
             });
             let mut backup = nightly("0 0 3 * * *", status);
             backup.spec.suspend = suspend;
-            let mut noted = backup.status.clone().unwrap();
-            note(&mut noted, &backup, now.parse().unwrap());
-            (noted.next_scheduled_backup.unwrap(), noted.missed_ticks)
+            let status = backup.status.clone().unwrap();
+            let noted = note(&backup, status.last_schedule_time.as_ref(), status.run.as_ref(), now.parse().unwrap());
+            (noted.next.map(|next| next.to_string()), noted.missed)
         };
-        assert_eq!(next(false, "2026-11-21T03:00:05Z"), ("2026-11-22T03:00:00Z".to_owned(), None));
-        assert_eq!(next(false, "2026-11-22T04:00:00Z"), ("2026-11-22T03:00:00Z".to_owned(), Some(1)), "it runs next");
-        assert_eq!(next(true, "2026-11-21T03:00:05Z").0, at("03:00:00").to_string(), "told when the run is over");
+        let told = |time: &str| Some(time.to_owned());
+        assert_eq!(next(false, "2026-11-21T03:00:05Z"), (told("2026-11-22T03:00:00Z"), None));
+        assert_eq!(next(false, "2026-11-22T04:00:00Z"), (told("2026-11-22T03:00:00Z"), Some(1)), "it runs next");
+        assert_eq!(next(true, "2026-11-21T03:00:05Z").0, None, "told when the run is over");
     }
 
     #[test]

@@ -14,10 +14,14 @@ const LONGEST: usize = 128;
 /// Times of the API server's records are cut to seconds.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// The annotation of a group.
+/// The annotation of a kind.
 #[must_use]
-pub fn annotation(group: &str) -> String {
-    if group == oso::GROUP { "kafka.oso.sh/trigger-backup".to_owned() } else { format!("{group}/trigger") }
+pub fn annotation(group: &str, kind: &str) -> String {
+    match (group, kind) {
+        (oso::GROUP, "KafkaBackupValidation") => "kafka.oso.sh/trigger-validation".to_owned(),
+        (oso::GROUP, _) => "kafka.oso.sh/trigger-backup".to_owned(),
+        (group, _) => format!("{group}/trigger"),
+    }
 }
 
 /// A value that asks for a run of a resource now, whatever the clock here says: never of before the resource was made.

@@ -39,7 +39,7 @@ pub fn check(old: &Value, new: &Value) -> Vec<Finding> {
         out.missing("spec", rule, "create a resource with a new name for another run");
     }
     if works_once(old) && without_suspend(old) != without_suspend(new) {
-        let rule = "must stay as it is while the run of this backup works: what is changed now would not be in it";
+        let rule = "must stay as it is while the run of this resource works: what is changed now would not be in it";
         out.missing("spec", rule, "change it when the run has ended, or make a new one");
     }
     if old.get("spec") != new.get("spec") && FIXED.contains(&kind) {
@@ -92,17 +92,20 @@ fn was_held_back(document: &Value) -> bool {
         .any(|condition| text(condition, "reason").is_some_and(|reason| HELD_BACK.contains(&reason.as_str())))
 }
 
-/// Whether a backup that runs once works: what it backs up is settled.
+/// Kinds whose runs once are settled while they work.
+const SETTLED: [&str; 2] = ["KafkaBackup", "KafkaBackupValidation"];
+
+/// Whether a backup or a validation that runs once works: what it does is settled.
 fn works_once(document: &Value) -> bool {
     let at = |path: &str| document.pointer(path).filter(|value| !value.is_null());
     let run = at("/status/run").filter(|run| run.get("finishedAt").is_none());
-    document.get("kind").and_then(Value::as_str) == Some("KafkaBackup")
+    document.get("kind").and_then(Value::as_str).is_some_and(|kind| SETTLED.contains(&kind))
         && at("/spec/schedule").is_none()
         && at("/spec/continuous") != Some(&Value::Bool(true))
         && run.is_some_and(|run| run.get("ran") != Some(&Value::Bool(false)))
 }
 
-/// Whoever suspends a backup does not change what it backs up.
+/// Whoever suspends a resource does not change what its run does.
 fn without_suspend(document: &Value) -> Option<Value> {
     let mut spec = document.get("spec")?.clone();
     spec.as_object_mut()?.remove("suspend");
@@ -171,6 +174,21 @@ mod tests {
         assert!(!refused(json!({"continuous": true}), &works, other.clone()));
         assert!(!refused(json!({}), &json!({"id": "a", "ran": false}), other.clone()));
         assert!(!refused(json!({}), &json!({"id": "a", "ran": true, "finishedAt": "then"}), other));
+    }
+
+    #[test]
+    fn a_validation_that_runs_once_is_settled_while_its_run_works() {
+        let validation = |point: &str, more: Value, run: Value| {
+            let mut spec = json!({"backupRef": {"name": "a", "backupId": point}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"kind": "KafkaBackupValidation", "metadata": {}, "spec": spec, "status": {"run": run}})
+        };
+        let works = || json!({"id": "a", "ran": true});
+        let found =
+            |more: Value, run: Value| fields(&validation("1", more.clone(), run.clone()), &validation("2", more, run));
+        assert_eq!(found(json!({}), works()), ["spec"]);
+        assert!(found(json!({"schedule": "@daily"}), works()).is_empty(), "the next tick sees it");
+        assert!(found(json!({}), json!({"id": "a", "ran": true, "finishedAt": "then"})).is_empty());
     }
 
     #[test]

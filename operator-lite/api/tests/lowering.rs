@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use api::document::KINDS;
 use api::lower::{self, Identity};
 use api::oso::{
-    KafkaBackup, KafkaBackupSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, KafkaRestoreSpec, ResetStrategy,
+    KafkaBackup, KafkaBackupSpec, KafkaBackupValidationSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec,
+    KafkaRestoreSpec, ResetStrategy,
 };
-use contract::{MappingPlace, RunSpec};
+use contract::{MappingPlace, RestoreName, RunSpec};
 use serde_json::{Value, json};
 
 /// Field below `spec`, its value, where it shows in the run's specification, and as what.
@@ -50,6 +51,14 @@ fn base_rollback() -> Value {
     json!({"kafkaCluster": kafka(), "snapshotRef": {"name": "before-1"}})
 }
 
+fn base_validation() -> Value {
+    json!({
+        "backupRef": {"name": "nightly"}, "kafkaCluster": kafka(), "restoreRef": {"name": "back"},
+        "checks": {"messageCount": {}, "offsetRange": {}, "consumerGroupOffsets": {}},
+        "notifications": {"pagerduty": {"routingKeySecret": {"name": "p", "key": "k"}}},
+    })
+}
+
 fn set(document: &mut Value, path: &str, value: &Value) {
     let mut place = document;
     for name in path.split('.') {
@@ -78,6 +87,16 @@ fn lowered(kind: &str, spec: Value) -> Value {
             let spec: KafkaOffsetRollbackSpec = serde_json::from_value(spec).unwrap();
             let place = lower::offset_store(&spec.state_storage.clone().unwrap_or_else(place)).unwrap();
             lower::offset_rollback(identity(), &spec, place, None).unwrap()
+        }
+        "KafkaBackupValidation" => {
+            let spec: KafkaBackupValidationSpec = serde_json::from_value(spec).unwrap();
+            let place = spec.backup_ref.storage.clone().unwrap_or_else(place);
+            let named = |restore: &api::oso::RestoreRef| RestoreName {
+                name: restore.name.clone(),
+                namespace: "team".into(),
+                state_storage: None,
+            };
+            lower::validation(identity(), &spec, &place, None, spec.restore_ref.as_ref().map(named)).unwrap()
         }
         other => panic!("{other} does not run"),
     };
@@ -398,6 +417,96 @@ fn rollback_effects() -> Vec<Effect> {
         ("verifyAfterRollback", json!(false), "/offsetRollback/withoutVerification", json!(true)),
         ("kafkaCluster.bootstrapServers", json!(["b:1"]), "/kafka/bootstrapServers", json!(["b:1"])),
     ]
+}
+
+fn validation_effects() -> Vec<Effect> {
+    let hook = json!([{"name": "a", "url": "https://h/x", "timeoutSecs": 7, "expectedStatusCode": 204}]);
+    let checks = "/validation/checks";
+    let notify = "/validation/notify";
+    let at = |of: &str, name: &str| -> &'static str { Box::leak(format!("{of}/{name}").into_boxed_str()) };
+    vec![
+        ("backupRef.name", json!("hourly"), "/validation/from", json!("hourly")),
+        ("backupRef.backupId", json!("nightly-20260101-000000"), "/validation/from", json!("nightly-20260101-000000")),
+        ("kafkaCluster.bootstrapServers", json!(["b:1"]), "/kafka/bootstrapServers", json!(["b:1"])),
+        ("restoreRef.name", json!("other"), "/validation/restore/name", json!("other")),
+        // Those of the archive are made unless they are disabled.
+        ("checks.structure", json!(null), at(checks, "structure"), json!(true)),
+        ("checks.structure.enabled", json!(false), at(checks, "structure"), json!(false)),
+        ("checks.checksum", json!({}), at(checks, "checksum"), json!(true)),
+        ("checks.checksum.enabled", json!(false), at(checks, "checksum"), json!(false)),
+        ("checks.decode", json!({"enabled": true}), at(checks, "decode"), json!(true)),
+        ("checks.decode.enabled", json!(false), at(checks, "decode"), json!(false)),
+        ("checks.messageCount.enabled", json!(false), at(checks, "messageCount"), json!(null)),
+        ("checks.messageCount.failThreshold", json!(7), at(checks, "messageCount/failThreshold"), json!(7)),
+        ("checks.messageCount.topics", json!(["a-*"]), at(checks, "messageCount/topics"), json!(["a-*"])),
+        ("checks.offsetRange.enabled", json!(true), at(checks, "offsetRange"), json!(true)),
+        ("checks.offsetRange.enabled", json!(false), at(checks, "offsetRange"), json!(false)),
+        ("checks.consumerGroupOffsets.enabled", json!(false), at(checks, "consumerGroupOffsets"), json!(null)),
+        (
+            "checks.consumerGroupOffsets.consumerGroups",
+            json!(["shop"]),
+            at(checks, "consumerGroupOffsets/groups"),
+            json!(["shop"]),
+        ),
+        ("checks.customWebhooks", hook.clone(), at(checks, "webhooks"), hook),
+        ("sample.percent", json!(10), "/validation/sample/size", json!({"percent": 10})),
+        ("sample.bytes", json!(9), "/validation/sample/size", json!({"bytes": 9})),
+        ("sample", json!({"bytes": 9, "seed": 5}), "/validation/sample/seed", json!(5)),
+        (
+            "notifications.slack.webhookSecret",
+            json!({"name": "s", "key": "url"}),
+            at(notify, "slack/urlFile"),
+            json!("s/url"),
+        ),
+        ("notifications.slack", json!(null), at(notify, "slack"), json!(null)),
+        (
+            "notifications.pagerduty.routingKeySecret",
+            json!({"name": "q", "key": "r"}),
+            at(notify, "pagerduty/routingKeyFile"),
+            json!("q/r"),
+        ),
+        ("notifications.pagerduty.severity", json!("info"), at(notify, "pagerduty/severity"), json!("info")),
+    ]
+}
+
+/// Fields of a validation that the operator acts on: the first two are told or kept by it, and evidence is refused by name.
+const NOT_IN_VALIDATIONS: [&str; 3] = ["historyLimit", "backupRef.namespace", "evidence"];
+
+#[test]
+fn every_field_of_a_validation_has_its_effect() {
+    let (kind, base) = ("KafkaBackupValidation", base_validation());
+    let mut seen: BTreeSet<String> = NOT_IN_VALIDATIONS.iter().map(|field| (*field).to_owned()).collect();
+    for (field, value, pointer, want) in validation_effects() {
+        shows(kind, &base, (field, &value), (pointer, &want));
+        seen.insert(field.to_owned());
+    }
+    for (field, block, pointer, want) in storage_effects("backupRef.storage", "/storage") {
+        shows(kind, &base, ("backupRef.storage", &block), (&pointer, &want));
+        seen.insert(field);
+    }
+    seen.insert("sample.seed".to_owned());
+    complete(kind, &seen);
+    // With a sample that has no size, or two, nothing runs.
+    let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
+    for sample in [json!({}), json!({"percent": 1, "bytes": 1})] {
+        let mut spec = base_validation();
+        spec["sample"] = sample;
+        let spec = serde_json::from_value::<KafkaBackupValidationSpec>(spec).unwrap();
+        assert_eq!(lower::validation(identity(), &spec, &place, None, None).unwrap_err().field, "spec.sample");
+    }
+}
+
+/// Without a cluster, the archive alone is looked at: nothing is compared, and nothing else is asked for.
+#[test]
+fn a_validation_without_a_cluster_looks_at_the_archive() {
+    let spec =
+        json!({"backupRef": {"name": "nightly"}, "checks": {"messageCount": {"failThreshold": 3}, "offsetRange": {}}});
+    let run = lowered("KafkaBackupValidation", spec);
+    assert_eq!(run["kafka"], json!(null));
+    assert_eq!(
+        run["validation"],
+        json!({"from": "nightly", "checks": {"structure": true, "checksum": true, "decode": true, "offsetRange": false}})
+    );
 }
 
 /// Fields of offset kinds that the operator acts on, or that come later.

@@ -88,7 +88,10 @@ impl Kind for KafkaBackup {
         let old = self.status.clone().unwrap_or_default();
         let seen = KafkaBackupStatus { last_trigger: self.settled_trigger(), ..old.clone() };
         let mut new = backup(&seen, &self.spec, state, moment);
-        ticks::note(&mut new, self, moment.now);
+        let noted = ticks::note(self, new.last_schedule_time.as_ref(), new.run.as_ref(), moment.now);
+        new.next_scheduled_backup = noted.next.map(|next| next.to_string()).or(new.next_scheduled_backup.take());
+        (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
+        new.missed_ticks = noted.missed;
         if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
             message.push_str(&ticks::meanwhile_words(new.missed_ticks));
         }

@@ -80,7 +80,7 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
     }
     let told = match object.spec.level {
         InspectionLevel::Check => Box::pin(checked(object, context, owner)).await?,
-        InspectionLevel::Inspect | InspectionLevel::Peek | InspectionLevel::Compare => {
+        InspectionLevel::Inspect | InspectionLevel::Peek | InspectionLevel::Compare | InspectionLevel::Diff => {
             Box::pin(looked_into(object, context, owner)).await?
         }
     };
@@ -121,7 +121,7 @@ async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &
         Ok(spec) => InspectSpec { allowed_endpoints: context.allowed_endpoints.to_vec(), ..spec },
         Err(finding) => return Ok(Err(format!("KafkaBackup {name:?} cannot be read: {finding}"))),
     };
-    if object.spec.level == InspectionLevel::Compare {
+    if matches!(object.spec.level, InspectionLevel::Compare | InspectionLevel::Diff) {
         spec.source = match run_of(Ok(backup), context).await? {
             Ok(run) => Some(Box::new(run)),
             Err(text) => return Ok(Err(text)),

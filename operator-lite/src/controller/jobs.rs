@@ -4,19 +4,25 @@ use std::fmt::Debug;
 
 use api::lower::job::{OWNER_LABEL, Owner};
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::batch::v1::Job as WholeJob;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::pages::each;
 use super::readings::Readings;
 use crate::decide::JobView;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::seen::{Event, Job, Pod};
 use crate::view;
+
+/// Most Jobs, pods or Events of a resource that are looked at: it has a handful, and whoever may create them can make more look
+/// like its own.
+const MOST: usize = 256;
 
 /// The Jobs and pods of one resource.
 pub(crate) struct Jobs {
@@ -43,9 +49,11 @@ impl Jobs {
     /// When the API server does not answer.
     pub(crate) async fn of(client: &Client, owner: &Owner) -> Result<Self, Error> {
         let own = ListParams::default().labels(&format!("{OWNER_LABEL}={}", owner.uid));
-        let mut jobs = Api::<Job>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
-        jobs.retain(|job| is_of(job, &owner.uid));
-        let pods = Api::<Pod>::namespaced(client.clone(), &owner.namespace).list(&own).await?.items;
+        let (mut jobs, mut pods) = (Vec::new(), Vec::new());
+        let all = Api::<Job>::namespaced(client.clone(), &owner.namespace);
+        each(&all, own.clone(), MOST, |job| jobs.extend(Some(job).filter(|job| is_of(job, &owner.uid)))).await?;
+        let all = Api::<Pod>::namespaced(client.clone(), &owner.namespace);
+        each(&all, own, MOST, |pod| pods.push(pod)).await?;
         let now = Timestamp::now();
         let views = jobs.iter().map(|job| view::job(job, &pods, now)).collect();
         Ok(Self { pods, views, ..Self::none(client, owner) })
@@ -70,8 +78,8 @@ impl Jobs {
     ///
     /// # Errors
     /// When the API server refuses.
-    pub(crate) async fn make(&self, job: &Job) -> Result<bool, Error> {
-        if create(&self.jobs(), job).await? {
+    pub(crate) async fn make(&self, job: &WholeJob) -> Result<bool, Error> {
+        if create(&Api::namespaced(self.client.clone(), &self.namespace), job).await? {
             return Ok(true);
         }
         let name = job.metadata.name.as_deref().unwrap_or_default();
@@ -131,9 +139,14 @@ impl Jobs {
         }
         // No pod: a quota or a policy refused it. The Job says so in its events only.
         let of_job = ListParams::default().fields(&format!("involvedObject.uid={}", job.uid));
-        let events = Api::<Event>::namespaced(self.client.clone(), &self.namespace).list(&of_job).await.ok()?;
-        let refused = events.items.into_iter().rev().find(|event| event.reason.as_deref() == Some("FailedCreate"))?;
-        let text = format!("the pod of the run was refused: {}", refused.message.unwrap_or_default());
+        let (events, mut refused) = (Api::<Event>::namespaced(self.client.clone(), &self.namespace), None);
+        let newest = |event: Event| {
+            if event.reason.as_deref() == Some("FailedCreate") {
+                refused = Some(event);
+            }
+        };
+        each(&events, of_job, MOST, newest).await.ok()?;
+        let text = format!("the pod of the run was refused: {}", refused?.message.unwrap_or_default());
         Some(("PodRefused".to_owned(), text))
     }
 }

@@ -106,6 +106,10 @@ pub trait Kind:
         context: &Context,
         run: Option<RunRef>,
     ) -> impl Future<Output = Result<RunSpec, Result<Pending, Error>>> + Send;
+    /// Writes into a new claim what its run finds once and keeps for all attempts. `false` when it is not there.
+    fn pin(&self, _context: &Context, _claim: &mut RunClaim) -> impl Future<Output = Result<bool, Error>> + Send {
+        std::future::ready(Ok(true))
+    }
     /// Whether it says itself whether its runs serve metrics.
     fn says_metrics(&self) -> bool {
         false
@@ -136,8 +140,7 @@ pub trait Kind:
 
     /// The value of its trigger annotation.
     fn trigger(&self) -> Option<String> {
-        let name = trigger::annotation(&Self::group(&()));
-        self.annotations().get(&name).filter(|_| Self::TRIGGERED).map(|value| trigger::kept(value))
+        self.annotations().get(&trigger_of::<Self>()).filter(|_| Self::TRIGGERED).map(|value| trigger::kept(value))
     }
 
     /// The value of its trigger annotation that asks for nothing any more: the newest that was claimed, or the one that it was
@@ -146,7 +149,7 @@ pub trait Kind:
         if !self.is_new() {
             return self.last_trigger().cloned();
         }
-        self.trigger().filter(|_| trigger::is_made_with(self.meta(), &trigger::annotation(&Self::group(&()))))
+        self.trigger().filter(|_| trigger::is_made_with(self.meta(), &trigger_of::<Self>()))
     }
 
     /// What the decisions need.
@@ -202,6 +205,11 @@ macro_rules! runs_once {
 }
 
 pub(super) use runs_once;
+
+/// The annotation that asks for a run of a kind.
+fn trigger_of<K: Resource<DynamicType = ()>>() -> String {
+    trigger::annotation(&K::group(&()), &K::kind(&()))
+}
 
 /// A resource as the owner of Jobs.
 pub(super) fn owner_of<K: Resource<DynamicType = ()>>(object: &K) -> Owner {

@@ -7,15 +7,18 @@ mod backup;
 mod foreign;
 mod inspection;
 mod jobs;
+mod kept;
 mod kind;
 mod later;
 mod offsets;
+mod pages;
 mod readings;
 mod restore;
 mod start;
 #[cfg(test)]
 mod tests;
 mod unreadable;
+mod validation;
 mod work;
 
 use std::sync::Arc;
@@ -101,7 +104,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         return Ok(Action::await_change());
     }
     let moment = Moment::new(subject.generation, now);
-    let work = Work { context: &context, object: &*object, moment, now };
+    let mut work = Work { context: &context, object: &*object, moment, now, missing: None };
     if let Some(action) = foreign::hand_over(&work).await? {
         return Ok(action);
     }
@@ -121,10 +124,14 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         Err(Ok((reason, text))) if !unfinished => {
             return Ok(work.tell(&State::Pending(reason, text)).await?.then(Action::requeue(AGAIN)));
         }
-        // What a run needed is gone while it works: its Job goes on with what it has.
-        Err(Ok(_)) => None,
+        // What a run needed is gone while it works: its Job goes on with what it has, and only another attempt waits for it.
+        Err(Ok(pending)) => {
+            work.missing = Some(pending);
+            None
+        }
         Err(Err(error)) if unfinished && (error.refusal().is_some() || error.is_missing()) => {
             tracing::warn!(%error, name = subject.owner.name, "what a run needs cannot be read; its Job goes on");
+            work.missing = Some(("NotReadable", format!("what the run needs cannot be read: {error}")));
             None
         }
         Err(Err(error)) => return Err(error),

@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use api::lower::{self, Identity};
 use api::oso::{
-    KafkaCluster, KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, ResetStrategy, Storage,
+    KafkaCluster, KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, ResetStrategy,
+    RunClaim, Storage,
 };
 use contract::{MappingPlace, RunRef, RunSpec, StoreSpec};
 use kube::api::ListParams;
+use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
 
 use super::Context;
 use super::kind::{Kind, Pending, named, runs_once};
+use super::pages::each;
 use crate::error::Error;
 use crate::status::{offset_reset, offset_rollback};
 
@@ -35,6 +38,28 @@ impl Kind for KafkaOffsetReset {
         };
         lower::offset_reset(identity, &self.spec, storage, mapping).map_err(|finding| Err(finding.into()))
     }
+
+    // Another restore may finish between two attempts: a run goes by one mapping.
+    async fn pin(&self, context: &Context, claim: &mut RunClaim) -> Result<bool, Error> {
+        if self.spec.reset_strategy != ResetStrategy::FromMapping || is_named(self) {
+            return Ok(true);
+        }
+        match newest_restore(self, context, &self.namespace().unwrap_or_default()).await {
+            Ok(restore) => {
+                claim.mapping_restore = Some(restore.name_any());
+                Ok(true)
+            }
+            // It was there a moment ago: it is looked for again.
+            Err(Ok(_)) => Ok(false),
+            Err(Err(error)) => Err(error),
+        }
+    }
+}
+
+/// Whether a reset says where its offset mapping lies.
+fn is_named(reset: &KafkaOffsetReset) -> bool {
+    let reference = reset.spec.offset_mapping_ref.clone().unwrap_or_default();
+    [reference.restore_name, reference.path, reference.pvc_name].into_iter().flatten().any(|text| !text.is_empty())
 }
 
 /// Where a reset saves the positions.
@@ -63,7 +88,7 @@ impl Kind for KafkaOffsetRollback {
 }
 
 /// Where the offset mapping of a reset lies: in the volume or the storage that is named, else where the named restore wrote it,
-/// else the newest finished one.
+/// else the newest one that was finished when the run was claimed.
 async fn mapping_of(reset: &KafkaOffsetReset, context: &Context) -> Result<MappingPlace, Result<Pending, Error>> {
     let namespace = reset.namespace().unwrap_or_default();
     let reference = reset.spec.offset_mapping_ref.clone().unwrap_or_default();
@@ -79,7 +104,10 @@ async fn mapping_of(reset: &KafkaOffsetReset, context: &Context) -> Result<Mappi
         (Some(name), _) => find(context, &namespace, &name, "spec.offsetMappingRef.restoreName").await?,
         // Beside the saved positions.
         (None, Some(path)) => return Ok(MappingPlace { path: path.clone(), storage: None }),
-        (None, None) => newest_restore(reset, context, &namespace).await?,
+        (None, None) => match reset.claim().and_then(|claim| claim.mapping_restore.clone()) {
+            Some(name) => find(context, &namespace, &name, "status.run.mappingRestore").await?,
+            None => newest_restore(reset, context, &namespace).await?,
+        },
     };
     let path = match path {
         Some(path) => path,
@@ -112,8 +140,7 @@ async fn newest_restore(
     context: &Context,
     namespace: &str,
 ) -> Result<KafkaRestore, Result<Pending, Error>> {
-    let all = Api::<KafkaRestore>::namespaced(context.client.clone(), namespace).list(&ListParams::default()).await;
-    let all = all.map_err(|error| Err(error.into()))?;
+    let all = Api::<DeserializeGuard<KafkaRestore>>::namespaced(context.client.clone(), namespace);
     let brokers = |cluster: &KafkaCluster| cluster.bootstrap_servers.iter().cloned().collect::<BTreeSet<_>>();
     let here = brokers(&reset.spec.kafka_cluster);
     let fits = |restore: &KafkaRestore| {
@@ -122,7 +149,13 @@ async fn newest_restore(
             && mapping_path(restore).is_ok()
     };
     let ended = |restore: &KafkaRestore| restore.status.as_ref().and_then(|status| status.completion_time.clone());
-    all.items.into_iter().filter(fits).max_by_key(ended).ok_or_else(|| {
+    let mut newest: Option<KafkaRestore> = None;
+    let take = |restore: DeserializeGuard<KafkaRestore>| {
+        let found = restore.0.ok().filter(fits);
+        newest = [newest.take(), found].into_iter().flatten().max_by_key(ended);
+    };
+    each(&all, ListParams::default(), usize::MAX, take).await.map_err(Err)?;
+    newest.ok_or_else(|| {
         let text = "spec.offsetMappingRef: no finished restore of this namespace into this cluster wrote an offset mapping; \
                     name the restore, or the file";
         Ok(("NoOffsetMapping", text.to_owned()))

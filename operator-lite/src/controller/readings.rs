@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use api::lower::job::CONTAINER;
 use contract::words::cut;
-use contract::{Before, PointLine};
+use contract::{Before, CHECK_NAMES, MOST_WEBHOOKS, PointLine};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
 
-use crate::progress::{self, Progress};
+use crate::progress::{self, Checked, Progress};
 
 /// Lines of a log that are looked at.
 const TAIL: i64 = 60;
@@ -23,6 +23,8 @@ const TEXT: usize = 1_000;
 const NAME: usize = 300;
 /// Most recovery points that a look takes from a log.
 const POINTS: usize = 64;
+/// Most checks of a validation: all that one may have.
+const CHECKS: usize = CHECK_NAMES.len() + MOST_WEBHOOKS;
 /// How long a log is read.
 const LOG_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a look waits for it. Whatever comes later is told at the next look.
@@ -107,8 +109,13 @@ fn bounded(read: Progress) -> Progress {
         said_at: name(read.said_at),
         waiting: text(read.waiting),
         warning: text(read.warning),
+        checked: read.checked.into_iter().filter(|check| check.name.len() <= NAME).take(CHECKS).map(short).collect(),
         ..read
     }
+}
+
+fn short(check: Checked) -> Checked {
+    Checked { message: cut(check.message, TEXT), ..check }
 }
 
 /// Whether a line tells of a recovery point in short words.

@@ -2,7 +2,7 @@
 
 use api::consent::Consent;
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackup, KafkaRestore, KafkaRestoreSpec, Storage};
+use api::oso::{BackupRef, KafkaBackup, KafkaRestore, Storage};
 use contract::{RestoreSpec, RunRef, RunSpec, SetOwner};
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
@@ -26,7 +26,7 @@ impl Kind for KafkaRestore {
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
-        let (storage, owner) = place(&self.spec, &context.client, &namespace).await?;
+        let (storage, owner) = place(&self.spec.backup_ref, &context.client, &namespace, "RestoreNotAllowed").await?;
         let identity = Identity { namespace, name: self.name_any(), run };
         let run = lower::restore(identity, &self.spec, &storage, owner).map_err(|finding| Err(finding.into()))?;
         let undoing = self.claim().and_then(|claim| claim.undoing.clone());
@@ -35,15 +35,16 @@ impl Kind for KafkaRestore {
     }
 }
 
-/// Where a restore's recovery point lies: the storage that it names itself, else that of the KafkaBackup. Only coordinates
-/// come from another namespace: Secrets and claims resolve in the restore's own. And whose set lies there: of a storage that
-/// the restore names itself, only the name of the backup is known.
-async fn place(
-    spec: &KafkaRestoreSpec,
+/// Where a recovery point lies that a resource refers to: the storage that it names itself, else that of the KafkaBackup. Only
+/// coordinates come from another namespace: Secrets and claims resolve in the resource's own. And whose set lies there: of a
+/// storage that the resource names itself, only the name of the backup is known. `refused` is the reason where the owner of a
+/// KafkaBackup does not allow it.
+pub(super) async fn place(
+    reference: &BackupRef,
     client: &Client,
     own: &str,
+    refused: &'static str,
 ) -> Result<(Storage, Option<SetOwner>), Result<Pending, Error>> {
-    let reference = &spec.backup_ref;
     if let Some(storage) = &reference.storage {
         // Without a name, whatever is there is meant.
         let named = Some(reference.name.clone()).filter(|name| !name.is_empty());
@@ -65,8 +66,8 @@ async fn place(
         Ok(Some(backup)) => {
             // Asked again whenever a run begins: consent can be taken back.
             let consent = Consent::between(namespace, &reference.name, own);
-            if let Some(refused) = consent.filter(|consent| !consent.is_given(backup.annotations())) {
-                return Err(Ok(("RestoreNotAllowed", refused.refusal())));
+            if let Some(consent) = consent.filter(|consent| !consent.is_given(backup.annotations())) {
+                return Err(Ok((refused, consent.refusal())));
             }
             let owner = lower::set_owner_of(&backup, reference.backup_id.as_deref());
             Ok((backup.spec.storage, Some(owner)))

@@ -6,20 +6,23 @@ use std::time::Duration;
 
 use api::inspection::KafkaBackupInspection;
 use api::lower::job::{MANAGED_LABEL, MANAGER};
-use api::oso::{KafkaBackup, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore, RunClaim};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore, RunClaim};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all, ready};
-use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Api, DynamicObject, ListParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
-use super::later::{self, resource};
+use super::kept::{Kept, Large, whole};
+use super::later::{self, Noted, resource};
+use super::pages::each;
 use super::{Context, Kind, inspection, reconcile, unreadable};
 use crate::error::Error;
+use crate::seen::Job;
 
 /// How soon a failed look is repeated.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
@@ -27,6 +30,11 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 const FORGET: Duration = Duration::from_secs(60);
 /// Resources of a kind that are worked on at once: one whose request is answered late holds up no other.
 const AT_ONCE: u16 = 256;
+
+/// Objects of a page when all of a kind are read: each may be large.
+const PAGE: u32 = 8;
+/// Of Jobs only the metadata is read.
+const PAGE_OF_JOBS: u32 = 32;
 
 /// Runs all controllers until `stop`. No namespaces means all of them; `groups` are those whose kinds are installed.
 pub async fn start(context: Context, namespaces: &[String], groups: &[String], stop: CancellationToken) {
@@ -42,6 +50,7 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
                     count::<KafkaRestore>(&context, *scope),
                     count::<KafkaOffsetReset>(&context, *scope),
                     count::<KafkaOffsetRollback>(&context, *scope),
+                    count::<KafkaBackupValidation>(&context, *scope),
                 );
             } => {}
             () = stop.cancelled() => return,
@@ -53,6 +62,7 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
         all.push(kind::<KafkaRestore>(&context, scope, &stop).boxed());
         all.push(kind::<KafkaOffsetReset>(&context, scope, &stop).boxed());
         all.push(kind::<KafkaOffsetRollback>(&context, scope, &stop).boxed());
+        all.push(kind::<KafkaBackupValidation>(&context, scope, &stop).boxed());
         all.push(inspections(&context, scope, &stop).boxed());
         for (group, name) in later::KINDS.iter().filter(|(group, _)| groups.iter().any(|known| known == group)) {
             all.push(tell_later(&context, group, name, scope, &stop).boxed());
@@ -71,41 +81,80 @@ where
     }
 }
 
-/// Counts the runs of a kind that are claimed and work. Asks until the API server answers.
+/// Counts the runs of a kind that are claimed and work. Asks until the API server answers; where it refuses, nothing is run.
 pub(super) async fn count<K: Kind>(context: &Context, scope: Option<&String>) {
-    let all = loop {
-        match scoped::<DeserializeGuard<K>>(context, scope).list(&ListParams::default()).await {
-            Ok(all) => break all,
-            Err(error) => {
-                tracing::warn!(%error, kind = %K::kind(&()), "the runs that work could not be counted; trying again");
-                tokio::time::sleep(AFTER_ERROR).await;
-            }
+    while let Err(error) = count_once::<K>(context, scope).await {
+        if error.refusal().is_some() {
+            tracing::warn!(%error, kind = %K::kind(&()), namespace = scope, "may not be listed: no run of it is counted");
+            return;
         }
-    };
-    // What does not read has no claim that anybody knows of.
-    for object in all.items.into_iter().filter_map(|object| object.0.ok()) {
-        let works = |claim: &RunClaim| claim.is_unfinished() && claim.job_uid.is_some();
+        tracing::warn!(%error, kind = %K::kind(&()), "the runs that work could not be counted; trying again");
+        tokio::time::sleep(AFTER_ERROR).await;
+    }
+}
+
+async fn count_once<K: Kind>(context: &Context, scope: Option<&String>) -> Result<(), Error> {
+    let works = |claim: &RunClaim| claim.is_unfinished() && claim.job_uid.is_some();
+    let one = |object: &K| {
         if object.claim().is_some_and(works) {
             context.capacity.count(&object.seat(), tokio::time::Instant::now());
         }
+    };
+    let mut large = Vec::new();
+    // What does not read has no claim that anybody knows of.
+    let take = |kept: Kept<K>| match kept {
+        Kept::Whole(object) => one(&object),
+        Kept::Large(meta) => large.push(meta),
+        Kept::Unreadable(_) => {}
+    };
+    each(&scoped::<Kept<K>>(context, scope), ListParams::default(), usize::MAX, take).await?;
+    for meta in large {
+        let read = whole::<K>(&place(context, &meta), &meta).await?;
+        if let Some(Large { object: Ok(object), .. }) = read {
+            one(&object);
+        }
     }
+    Ok(())
+}
+
+/// Where a resource is.
+fn place<K>(context: &Context, meta: &ObjectMeta) -> Api<DeserializeGuard<K>>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    Api::namespaced(context.client.clone(), meta.namespace.as_deref().unwrap_or_default())
+}
+
+/// Jobs that this operator made.
+fn own_jobs() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}")).page_size(PAGE_OF_JOBS)
+}
+
+/// All resources of a kind.
+fn all() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
 }
 
 async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
     let name = K::kind(&()).into_owned();
-    let own = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
     let config = kube::runtime::controller::Config::default().concurrency(AT_ONCE).debounce(Duration::from_millis(20));
-    let run = |object: Arc<DeserializeGuard<K>>, context: Arc<Context>| async move {
+    let run = |object: Arc<Kept<K>>, context: Arc<Context>| async move {
         let name = K::kind(&()).into_owned();
         let begun = tokio::time::Instant::now();
-        let result = match &object.0 {
-            Ok(object) => reconcile(Arc::new(object.clone()), Arc::clone(&context)).await,
-            Err(invalid) => unreadable::tell::<K>(invalid, &context).await,
+        let result = match &*object {
+            Kept::Whole(object) => reconcile(Arc::new(K::clone(object)), Arc::clone(&context)).await,
+            Kept::Unreadable(invalid) => unreadable::tell::<K>(invalid, &context).await,
+            Kept::Large(meta) => match whole::<K>(&place(&context, meta), meta).await {
+                Ok(Some(Large { object: Ok(object), .. })) => reconcile(Arc::new(object), Arc::clone(&context)).await,
+                Ok(Some(Large { object: Err(invalid), .. })) => unreadable::tell::<K>(&invalid, &context).await,
+                Ok(None) => Ok(Action::await_change()),
+                Err(error) => Err(error.into()),
+            },
         };
         context.metrics.reconciled(&name, result.is_ok(), begun.elapsed());
         result
     };
-    let controller = Controller::new(scoped::<DeserializeGuard<K>>(context, scope), watcher::Config::default());
+    let controller = Controller::new(scoped::<Kept<K>>(context, scope), all());
     let known = controller.store();
     let forget = async {
         loop {
@@ -118,7 +167,7 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
         }
     };
     let control = controller
-        .owns(scoped::<Job>(context, scope), own)
+        .owns(scoped::<Job>(context, scope), own_jobs())
         .with_config(config)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(run, |_, error, _| after(error), Arc::clone(context))
@@ -133,15 +182,21 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
 }
 
 async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
-    let own = watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
-    let run = |object: Arc<DeserializeGuard<KafkaBackupInspection>>, context: Arc<Context>| async move {
-        match &object.0 {
-            Ok(object) => inspection::reconcile(Arc::new(object.clone()), context).await,
-            Err(invalid) => unreadable::tell::<KafkaBackupInspection>(invalid, &context).await,
+    let run = |object: Arc<Kept<KafkaBackupInspection>>, context: Arc<Context>| async move {
+        let told = unreadable::tell::<KafkaBackupInspection>;
+        match &*object {
+            Kept::Whole(object) => inspection::reconcile(Arc::new(KafkaBackupInspection::clone(object)), context).await,
+            Kept::Unreadable(invalid) => told(invalid, &context).await,
+            Kept::Large(meta) => match whole::<KafkaBackupInspection>(&place(&context, meta), meta).await {
+                Ok(Some(Large { object: Ok(object), .. })) => inspection::reconcile(Arc::new(object), context).await,
+                Ok(Some(Large { object: Err(invalid), .. })) => told(&invalid, &context).await,
+                Ok(None) => Ok(Action::await_change()),
+                Err(error) => Err(error.into()),
+            },
         }
     };
-    Controller::new(scoped::<DeserializeGuard<KafkaBackupInspection>>(context, scope), watcher::Config::default())
-        .owns(scoped::<Job>(context, scope), own)
+    Controller::new(scoped::<Kept<KafkaBackupInspection>>(context, scope), all())
+        .owns(scoped::<Job>(context, scope), own_jobs())
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(run, |_, error, _| after(error), Arc::clone(context))
         .for_each(|result| {
@@ -153,12 +208,12 @@ async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &Canc
 
 async fn tell_later(context: &Arc<Context>, group: &str, name: &str, scope: Option<&String>, stop: &CancellationToken) {
     let kind = resource(group, name);
-    let api: Api<DynamicObject> = match scope {
+    let api: Api<Noted> = match scope {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &kind),
         None => Api::all_with(context.client.clone(), &kind),
     };
     let told = kind.clone();
-    Controller::new_with(api, watcher::Config::default(), kind)
+    Controller::new_with(api, all(), kind)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(
             move |object, context: Arc<Context>| later::tell(context.client.clone(), told.clone(), object),

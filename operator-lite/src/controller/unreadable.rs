@@ -38,7 +38,7 @@ where
     let Some(stored) = api.get_opt(name).await? else { return Ok(Action::await_change()) };
     let old = stored.data.pointer("/status/conditions").cloned().unwrap_or(Value::Null);
     // Conditions that do not read are what is wrong, maybe: they are written anew.
-    let mut conditions: Vec<Condition> = serde_json::from_value(old.clone()).unwrap_or_default();
+    let mut conditions: Vec<Condition> = serde_json::from_value(old.clone()).unwrap_or_else(|_| Vec::new());
     let moment = Moment::new(meta.generation.unwrap_or(0), jiff::Timestamp::now());
     health(&mut conditions, (false, true, false), REASON, &text, moment);
     if serde_json::to_value(&conditions)? == old {

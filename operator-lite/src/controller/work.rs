@@ -8,15 +8,18 @@ use std::time::Duration;
 use api::finding::Level;
 use api::lower::job::{MANAGER, SPEC_LIMIT, claim, digest, job, job_name, queue};
 use api::oso::RunClaim;
+use axum::http;
 use contract::RunSpec;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::{Api, PostParams};
+use kube::core::Request;
+use kube::core::request::Error as RequestError;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 
 use super::jobs::Jobs;
-use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, SOON};
+use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, Pending, SOON};
 use crate::capacity::Turn;
 use crate::decide::{
     End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of, undo_first,
@@ -54,6 +57,8 @@ pub(super) struct Work<'a, K> {
     pub(super) object: &'a K,
     pub(super) moment: Moment,
     pub(super) now: Timestamp,
+    /// What its run takes and what is not there.
+    pub(super) missing: Option<Pending>,
 }
 
 impl<K: Kind> Work<'_, K> {
@@ -162,7 +167,10 @@ impl<K: Kind> Work<'_, K> {
                 let after = look.map_or_else(Action::await_change, later);
                 Ok(self.tell(&State::Idle(next)).await?.then(after))
             }
-            Step::Claim(tick) => {
+            Step::Claim(mut tick) => {
+                if !self.object.pin(self.context, &mut tick.claim).await? {
+                    return Ok(Action::requeue(SOON));
+                }
                 let text = format!("run {}{}", tick.claim.id, tick.words());
                 let told = self.tell(&State::Claimed(tick)).await?;
                 if told == Told::Written {
@@ -170,9 +178,10 @@ impl<K: Kind> Work<'_, K> {
                 }
                 Ok(told.then(Action::requeue(Duration::ZERO)))
             }
-            Step::Make => match spec {
-                Some(spec) => self.make(subject, spec, claim.attempt, jobs).await,
-                None => Ok(Action::requeue(AGAIN)),
+            Step::Make => match (spec, &self.missing) {
+                (Some(spec), _) => self.make(subject, spec, claim.attempt, jobs).await,
+                (None, Some((reason, text))) => self.not_made(reason, text.clone()).await,
+                (None, None) => Ok(Action::requeue(AGAIN)),
             },
             Step::Note(uid) => {
                 let state = running(Running { job_uid: Some(uid), ..Running::default() });
@@ -326,18 +335,33 @@ impl<K: Kind> Work<'_, K> {
     }
 }
 
-/// Writes an object's status under the version that was read.
+/// Writes an object's status under the version that was read. A definition that does not know a field of it refuses all of it:
+/// it would drop the field without a word, and with a claim what is known of a run.
 pub(super) async fn write_status<K>(api: &Api<K>, new: &K) -> Result<Told, Error>
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + serde::Serialize,
 {
     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    match api.replace_status(&new.name_any(), &parameters, new).await.map_err(Error::from) {
+    let built = Request::new(api.resource_url()).replace_subresource(
+        "status",
+        &new.name_any(),
+        &parameters,
+        serde_json::to_vec(new)?,
+    );
+    let request = built.and_then(strict).map_err(kube::Error::BuildRequest)?;
+    match api.clone().into_client().request::<K>(request).await.map_err(Error::from) {
         Ok(_) => Ok(Told::Written),
         Err(error) if error.is_conflict() => Ok(Told::Stale),
         Err(error) if error.is_missing() => Ok(Told::Gone),
         Err(error) => Err(error),
     }
+}
+
+/// A write that is refused where the API server does not know a field.
+fn strict(mut request: http::Request<Vec<u8>>) -> Result<http::Request<Vec<u8>>, RequestError> {
+    let uri = format!("{}&fieldValidation=Strict", request.uri()).parse::<http::Uri>();
+    *request.uri_mut() = uri.map_err(|error| RequestError::BuildRequest(error.into()))?;
+    Ok(request)
 }
 
 fn until(time: Timestamp, now: Timestamp) -> Duration {

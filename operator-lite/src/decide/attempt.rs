@@ -1,7 +1,7 @@
 //! What follows the end of an attempt. Pure.
 
 use api::oso::RunClaim;
-use contract::{Code, ExitCode, GroupLine, OffsetsBefore, PointLine, Report};
+use contract::{Code, ExitCode, Failure, GroupLine, OffsetsBefore, PointLine, Report, ValidationReport};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Step;
@@ -32,6 +32,8 @@ pub struct Said {
     pub outcome: String,
     /// Code and text of the failure.
     pub failure: Option<(String, String)>,
+    /// Why the restore that a dry run planned would not start; none when it would.
+    pub refusals: Vec<Failure>,
     /// The recovery point.
     pub point: Option<String>,
     /// What the recovery point holds that was made.
@@ -58,12 +60,20 @@ pub struct Said {
     pub offsets_before: Option<OffsetsBefore>,
     /// Where the offset mapping of a restore is.
     pub offset_mapping: Option<String>,
+    /// Recovery point whose offsets of consumer groups a restore takes.
+    pub positions_point: Option<String>,
+    /// Where the whole report is.
+    pub stored_at: Option<String>,
+    /// What a validation found.
+    pub validation: Option<Box<ValidationReport>>,
     /// Consumer groups whose offsets a restore committed, or computed only.
     pub groups: u64,
     /// Those of them whose offsets are not as they should be.
     pub failed_groups: u64,
-    /// Those of them whose offsets are committed and were read back.
+    /// Those of them whose offsets are committed, were read back and are what they should be.
     pub committed_groups: u64,
+    /// Those of them that did not fail, and whose offsets are not all what they should be.
+    pub inexact_groups: u64,
     /// What came of consumer groups, as far as the short form of the report has room for them: those that failed first.
     pub positions: Vec<GroupLine>,
     /// When the attempt began and ended (RFC 3339).
@@ -79,6 +89,8 @@ impl From<Report> for Said {
             run: report.run,
             outcome: report.outcome,
             failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
+            // Absent where nothing was planned.
+            refusals: report.refusals.unwrap_or_default(),
             point: report.point,
             made: report.made,
             records: report.records,
@@ -98,6 +110,10 @@ impl From<Report> for Said {
                 .unwrap_or_else(|| lengths.positions.saturating_sub(lengths.failed_positions)),
             offsets_before: report.offsets_before,
             offset_mapping: report.offset_mapping,
+            positions_point: report.positions_point,
+            stored_at: report.stored_at,
+            validation: report.validation.map(Box::new),
+            inexact_groups: lengths.inexact_positions,
             positions: report.positions,
             began: report.started_at,
             ended: report.finished_at,
@@ -112,6 +128,21 @@ impl Said {
     /// Whether the runner says that it did what was asked for.
     fn is_success(&self) -> bool {
         SUCCESS.contains(&self.outcome.as_str())
+    }
+
+    /// Whether the attempt did something that the next one need not do again. A validation begins anew, whatever it read.
+    fn has_saved(&self) -> bool {
+        self.validation.is_none() && (self.records > 0 || self.stored_bytes > 0)
+    }
+
+    /// Whether a check of a validation failed.
+    fn has_failed_checks(&self) -> bool {
+        self.failure.as_ref().is_some_and(|(code, _)| code == Code::ValidationFailed.as_str())
+    }
+
+    /// Whether what a dry run planned would not start.
+    fn is_blocked(&self) -> bool {
+        !self.refusals.is_empty()
     }
 }
 
@@ -214,7 +245,7 @@ const INTERRUPTED: i32 = ExitCode::Interrupted as i32;
 pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now: Timestamp) -> Step {
     // What another run's report says is nothing about this one.
     let said = ended.report.clone().filter(|said| said.run == claim.id);
-    let progressed = said.as_ref().is_some_and(|said| said.records > 0 || said.stored_bytes > 0);
+    let progressed = said.as_ref().is_some_and(|said| said.has_saved());
     let failures = if progressed { 0 } else { claim.failures };
     let over = |end: End, reason: &str| {
         Step::Conclude(Box::new(Verdict {
@@ -229,7 +260,6 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
     // What goes on at once did not fail.
     let again = |(failures, disruptions): (u32, u32), wait: i64| {
         let why = words(ended, said.as_deref());
-        let after = now.checked_add(SignedDuration::from_secs(wait)).unwrap_or(now);
         let next = Box::new(RunClaim {
             failures,
             disruptions,
@@ -238,7 +268,7 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
             } else {
                 claim.last_error.clone().filter(|_| failures > 0)
             },
-            not_before: (wait > 0).then(|| Timestamp::from_second(after.as_second()).unwrap_or(after).to_string()),
+            not_before: (wait > 0).then(|| from_now(now, wait)),
             wrote: Some(wrote(claim, ended, said.as_deref())),
             ..next_attempt(claim)
         });
@@ -246,10 +276,15 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
     };
     match ended.exit_code {
         _ if unwanted => Step::Conclude(Box::new(Verdict::stopped(said.clone()))),
+        // The plan was made, and says that nothing would be done.
+        Some(DONE) if said.as_ref().is_some_and(|said| said.is_success() && said.is_blocked()) => {
+            failed("DryRunFailed")
+        }
         Some(DONE) if let Some(said) = said.clone().filter(|said| said.is_success()) => {
             let reason = said.outcome.clone();
             over(End::Completed(said), &reason)
         }
+        Some(NO) if said.as_ref().is_some_and(|said| said.has_failed_checks()) => failed("ChecksFailed"),
         Some(NO) => failed("AnswerIsNo"),
         Some(BAD_SPEC) => failed("InvalidSpec"),
         Some(FINAL) if !(endless && is_unknown_name(said.as_deref())) => failed("RunFailed"),
@@ -285,6 +320,23 @@ pub(super) fn next_attempt(claim: &RunClaim) -> RunClaim {
         ran: Some(false),
         ..claim.clone()
     }
+}
+
+/// The attempt after one that somebody removed before it ran: the first of them begins at once, later ones wait, for whoever
+/// removes Jobs may do so as soon as they are there.
+pub(super) fn after_removal(claim: &RunClaim, now: Timestamp) -> RunClaim {
+    let wait = doubled(claim.disruptions.checked_sub(1));
+    RunClaim {
+        disruptions: claim.disruptions.saturating_add(1),
+        not_before: (wait > 0).then(|| from_now(now, wait)),
+        ..next_attempt(claim)
+    }
+}
+
+/// The time so many seconds from now, to the second.
+fn from_now(now: Timestamp, seconds: i64) -> String {
+    let at = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 /// Seconds to wait after so many failures before; none at all after `None`.
@@ -336,6 +388,10 @@ fn wrote(claim: &RunClaim, ended: &Ended, said: Option<&Said>) -> bool {
 fn words(ended: &Ended, said: Option<&Said>) -> String {
     if let Some((code, message)) = said.and_then(|said| said.failure.as_ref()) {
         return format!("{code}: {message}");
+    }
+    if let Some(said) = said.filter(|said| said.is_blocked()) {
+        let all: Vec<_> = said.refusals.iter().map(ToString::to_string).collect();
+        return format!("the plan is blocked: {}", all.join("; "));
     }
     let message = &ended.message;
     let text = match (said, ended.exit_code, &ended.memory_limit) {

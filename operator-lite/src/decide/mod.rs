@@ -16,8 +16,8 @@ use api::oso::RunClaim;
 use contract::RunRef;
 use jiff::{SignedDuration, Timestamp};
 
-use attempt::next_attempt;
 pub use attempt::{End, Ended, MANY_DISRUPTIONS, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
+use attempt::{after_removal, next_attempt};
 pub use due::{Mode, Tick, Why, due};
 pub use undo::undo_first;
 
@@ -213,7 +213,10 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
             return match claim.ran {
                 // Whoever tells a Job to end its pod may remove it, too.
                 _ if claim.stopping == Some(true) => Step::Conclude(Box::new(Verdict::stopped(None))),
-                Some(false) => anew(subject, wish, claim, "its Job was removed before its container ran"),
+                Some(false) => {
+                    let next = Box::new(after_removal(&renewed(subject, wish, claim), now));
+                    Step::Again { next, why: "its Job was removed before its container ran".to_owned() }
+                }
                 Some(true) | None => Step::Conclude(Box::new(Verdict::vanished(&name))),
             };
         }
@@ -240,12 +243,7 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
     // A pod that cannot start would wait for ever, whatever was mended since.
     let stuck = job.start == Start::Stuck && claim.ran == Some(false) && job.ended.is_none();
     if stuck && claim.digest != wish.digest && !(endless && wish.suspended) {
-        return anew(
-            subject,
-            wish,
-            claim,
-            "its pod could not start, and the specification or the placement has changed",
-        );
+        return anew(subject, wish, claim);
     }
     let unwanted = endless && (wish.suspended || wish.digest != claim.digest);
     // A Job that something else suspended goes on one day: only what we told to stop has stopped.
@@ -304,10 +302,12 @@ fn renewed(subject: &Subject, wish: &Wish, claim: &RunClaim) -> RunClaim {
     RunClaim { digest: wish.digest.clone(), generation: subject.generation, ..claim.clone() }
 }
 
-/// The next attempt of a run whose container never ran: nothing was tried, so nothing failed.
-fn anew(subject: &Subject, wish: &Wish, claim: &RunClaim, why: &str) -> Step {
+/// The next attempt of a run whose pod could not start, once what it is made from has changed: nothing was tried, so nothing
+/// failed.
+fn anew(subject: &Subject, wish: &Wish, claim: &RunClaim) -> Step {
     let next = next_attempt(&renewed(subject, wish, claim));
-    Step::Again { next: Box::new(next), why: why.to_owned() }
+    let why = "its pod could not start, and the specification or the placement has changed".to_owned();
+    Step::Again { next: Box::new(next), why }
 }
 
 fn idle(subject: &Subject, wish: &Wish, claim: Option<&RunClaim>, jobs: &[JobView], now: Timestamp) -> Step {

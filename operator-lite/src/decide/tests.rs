@@ -339,6 +339,21 @@ fn a_run_whose_container_never_ran_is_made_anew() {
     assert_eq!(decide(&with(&noted(true)), &mended, &[runs], now), Step::Watch);
 }
 
+/// Whoever removes Jobs as soon as they are there keeps nobody busy.
+#[test]
+fn a_run_whose_jobs_are_removed_waits_longer_and_longer() {
+    let (now, mut claim, mut waits) = (at("10:05:00"), noted(false), Vec::new());
+    for _ in 0..8 {
+        let subject = Subject { claim: Some(claim.clone()), ..subject() };
+        let Step::Again { next, .. } = decide(&subject, &wish(Mode::Once), &[], now) else { panic!() };
+        let wait = |time: &String| time.parse::<Timestamp>().unwrap().duration_since(now).as_secs();
+        waits.push(next.not_before.as_ref().map_or(0, wait));
+        claim = RunClaim { job_uid: Some("j".into()), ..*next };
+    }
+    assert_eq!(waits, [0, 5, 10, 20, 40, 80, 160, 300]);
+    assert_eq!((claim.failures, claim.wrote), (0, None));
+}
+
 #[test]
 fn an_edit_before_the_job_is_made_shapes_the_run() {
     let claim = RunClaim { job_uid: None, ..noted(false) };

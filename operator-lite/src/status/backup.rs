@@ -208,7 +208,8 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
 fn retention(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, moment: Moment) {
     let asked = spec.retention.as_ref().is_some_and(|retention| retention.enabled);
     if asked {
-        let text = "spec.retention is not available in this release: no recovery point is removed";
+        let text = "spec.retention is not available in this release: no recovery point is removed; `kubectl kafka-backup \
+                    prune NAME` shows which ones its rules would take away";
         set(&mut new.conditions, "RetentionActive", false, "NotImplemented", text, moment);
     } else {
         new.conditions.retain(|condition| condition.type_ != "RetentionActive");

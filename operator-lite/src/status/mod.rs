@@ -7,6 +7,7 @@ mod once;
 mod overdue;
 mod points;
 mod restore;
+mod validation;
 
 use api::finding::{self, Finding, Level};
 use api::oso::RunClaim;
@@ -17,6 +18,7 @@ pub(crate) use conditions::{health, taken_over};
 pub use offsets::{offset_reset, offset_rollback};
 pub(crate) use overdue::is_overdue;
 pub use restore::{expires_at, restore};
+pub use validation::validation;
 
 use crate::decide::{MANY_DISRUPTIONS, Tick, Verdict, working_words};
 use crate::progress::Progress;

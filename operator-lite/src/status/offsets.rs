@@ -2,10 +2,10 @@
 
 use api::oso::{
     GroupResult, KafkaOffsetResetSpec, KafkaOffsetResetStatus, KafkaOffsetRollbackSpec, KafkaOffsetRollbackStatus,
-    RollbackVerification, RunClaim,
+    MismatchedPosition, RollbackVerification, RunClaim,
 };
 use contract::words::plural;
-use contract::{GroupLine, GroupOutcome, OffsetsBefore};
+use contract::{GroupLine, GroupOutcome, InexactOffset, OffsetsBefore};
 use jiff::Timestamp;
 
 use super::conditions::judged;
@@ -63,7 +63,10 @@ fn of_reset(new: &mut KafkaOffsetResetStatus, spec: &KafkaOffsetResetSpec, said:
     if !spec.dry_run && !is_untold(said) {
         new.groups_failed = Some(said.failed_groups);
         new.groups_reset = Some(said.committed_groups);
-        new.group_results = said.positions.iter().take(LISTED).map(result).collect();
+        let listed = worst_first(&said.positions);
+        new.group_results = listed.iter().map(|line| result(line)).collect();
+        new.group_results_left_out = left_out(said.groups, listed.len());
+        new.report_path.clone_from(&said.stored_at);
     }
     if let Some(before) = &said.offsets_before {
         of_saved(new, before);
@@ -82,11 +85,25 @@ fn of_saved(new: &mut KafkaOffsetResetStatus, before: &OffsetsBefore) {
     (new.snapshot_id, new.snapshot_path) = (Some(before.id.clone()), Some(before.path.clone()));
 }
 
+/// The groups that a status lists: those that failed, then those that are not exactly as they should be, then the others.
+fn worst_first(lines: &[GroupLine]) -> Vec<&GroupLine> {
+    let mut all: Vec<_> = lines.iter().collect();
+    all.sort_by_key(|line| (line.outcome != GroupOutcome::Failed, line.inexact.is_empty()));
+    all.truncate(LISTED);
+    all
+}
+
+/// How many groups a list does not name; `None` when it names all.
+fn left_out(all: u64, listed: usize) -> Option<u64> {
+    all.checked_sub(listed as u64).filter(|count| *count > 0)
+}
+
 fn result(line: &GroupLine) -> GroupResult {
+    let inexact = || line.inexact.first().map(|at| at.words(&line.target));
     GroupResult {
         group_id: line.target.clone(),
-        success: line.outcome != GroupOutcome::Failed,
-        error: line.reason.clone(),
+        success: line.outcome != GroupOutcome::Failed && line.inexact.is_empty(),
+        error: line.reason.clone().or_else(inexact),
         partitions_reset: Some(line.done),
     }
 }
@@ -108,13 +125,15 @@ pub fn offset_rollback(
         if let Some(said) = verdict.said() {
             of_rollback(&mut new, spec, said);
         }
-        let (phase, reason, text) = match (verdict.is_completed(), spec.dry_run) {
-            (true, true) => ("Completed", "DryRunPassed", DRY_RUN.to_owned()),
-            (true, false) => {
+        let partly = verdict.said().is_some_and(|said| said.outcome == "PartiallyCompleted");
+        let (phase, reason, text) = match (verdict.is_completed(), partly, spec.dry_run) {
+            (true, _, true) => ("Completed", "DryRunPassed", DRY_RUN.to_owned()),
+            (true, _, false) => {
                 ("Completed", "RollbackSucceeded", done("rolled back", new.groups_rolled_back, verdict, claim, moment))
             }
-            (false, true) => ("Failed", failed(verdict, DRY_RUN_FAILED), verdict.message.clone()),
-            (false, false) => ("Failed", failed(verdict, "RollbackFailed"), verdict.message.clone()),
+            (false, true, _) => ("PartiallyCompleted", "PartialFailure", verdict.message.clone()),
+            (false, false, true) => ("Failed", failed(verdict, DRY_RUN_FAILED), verdict.message.clone()),
+            (false, false, false) => ("Failed", failed(verdict, "RollbackFailed"), verdict.message.clone()),
         };
         new.common().conclude((claim, verdict), phase, reason, &text, moment);
     }
@@ -128,16 +147,34 @@ fn of_rollback(new: &mut KafkaOffsetRollbackStatus, spec: &KafkaOffsetRollbackSp
     if spec.dry_run || is_untold(said) {
         return;
     }
-    let wrong: Vec<_> = said.positions.iter().filter(|line| line.outcome == GroupOutcome::Failed).collect();
     let (all, failed) = (said.groups, said.failed_groups);
     new.groups_failed = Some(failed);
     new.groups_rolled_back = Some(said.committed_groups);
-    new.verification = spec.verify_after_rollback.then(|| RollbackVerification {
-        all_matched: failed == 0,
+    new.report_path.clone_from(&said.stored_at);
+    new.verification = spec.verify_after_rollback.then(|| verification(said, all, failed + said.inexact_groups));
+}
+
+/// What stands where it stood, and what does not.
+fn verification(said: &Said, all: u64, mismatched: u64) -> RollbackVerification {
+    let wrong = |line: &&GroupLine| line.outcome == GroupOutcome::Failed || !line.inexact.is_empty();
+    let listed: Vec<_> = worst_first(&said.positions).into_iter().filter(wrong).collect();
+    let place = |(line, at): (&GroupLine, &InexactOffset)| MismatchedPosition {
+        group_id: line.target.clone(),
+        topic: at.topic.clone(),
+        partition: at.partition,
+        wanted: at.wanted,
+        got: at.got,
+        reason: at.reason.clone(),
+    };
+    let places = listed.iter().flat_map(|line| line.inexact.iter().map(move |at| (*line, at)));
+    RollbackVerification {
+        all_matched: mismatched == 0,
         total_groups: all,
-        matched_groups: all.saturating_sub(failed),
-        mismatched_groups: wrong.iter().take(LISTED).map(|line| line.target.clone()).collect(),
-    });
+        matched_groups: all.saturating_sub(mismatched),
+        mismatched_groups: listed.iter().map(|line| line.target.clone()).collect(),
+        mismatched_groups_left_out: left_out(mismatched, listed.len()),
+        mismatched_positions: places.take(LISTED).map(place).collect(),
+    }
 }
 
 /// The reason of a failure: what keeps a run from being made or from ending says more than that it failed.
@@ -175,13 +212,25 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    /// A group that stands at the start of a log, because its record is deleted.
+    fn inexact(group: &str) -> GroupLine {
+        let reason = "its records up to 50 are deleted".to_owned();
+        let at = InexactOffset { topic: "t".into(), partition: 0, wanted: 5, got: Some(50), reason };
+        GroupLine { inexact: vec![at], ..line(group, GroupOutcome::Committed, None) }
+    }
+
     fn over(outcome: &str, positions: Vec<GroupLine>) -> State {
         let said = Said {
             run: "r".into(),
             outcome: outcome.into(),
             groups: positions.len() as u64,
             failed_groups: positions.iter().filter(|line| line.outcome == GroupOutcome::Failed).count() as u64,
-            committed_groups: positions.iter().filter(|line| line.outcome == GroupOutcome::Committed).count() as u64,
+            committed_groups: positions
+                .iter()
+                .filter(|line| line.outcome == GroupOutcome::Committed && line.inexact.is_empty())
+                .count() as u64,
+            inexact_groups: positions.iter().filter(|line| line.is_inexact()).count() as u64,
+            stored_at: Some("s3://b/_offsets/runs/r/report.json".into()),
             positions,
             began: "2026-11-29T15:00:00Z".into(),
             ended: "2026-11-29T15:00:01.234Z".into(),
@@ -258,5 +307,43 @@ mod tests {
         let found = told.verification.unwrap();
         assert_eq!((found.all_matched, found.total_groups, found.matched_groups), (false, 2, 1));
         assert_eq!((found.mismatched_groups, told.groups_failed), (vec!["b".to_owned()], Some(1)));
+        // Put at the start of the log instead: that is no match, whatever was committed and read back.
+        let lines = || vec![inexact("b"), line("a", GroupOutcome::Committed, None)];
+        let verdict = over("PartiallyCompleted", lines());
+        let told = offset_rollback(&KafkaOffsetRollbackStatus::default(), &spec, &verdict, moment());
+        assert_eq!((told.phase.as_deref(), told.groups_rolled_back), (Some("PartiallyCompleted"), Some(1)));
+        let ready = told.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "PartialFailure"));
+        let found = told.verification.unwrap();
+        assert_eq!((found.all_matched, found.total_groups, found.matched_groups), (false, 2, 1));
+        assert_eq!((found.mismatched_groups, told.groups_failed), (vec!["b".to_owned()], Some(0)));
+        let place = &found.mismatched_positions[0];
+        assert_eq!((place.group_id.as_str(), place.wanted, place.got), ("b", 5, Some(50)));
+    }
+
+    /// A status has room for some of them: it says how many it leaves out, and where the whole is.
+    #[test]
+    fn many_groups_are_listed_in_part_and_the_rest_is_counted() {
+        let reset = |positions| {
+            let verdict = over("PartiallyCompleted", positions);
+            offset_reset(&KafkaOffsetResetStatus::default(), &spec(json!({})), &verdict, moment())
+        };
+        let mut lines: Vec<_> = (0..150).map(|n| line(&format!("g-{n:03}"), GroupOutcome::Committed, None)).collect();
+        lines.push(line("z", GroupOutcome::Failed, Some("has members")));
+        lines.push(inexact("zz"));
+        let told = reset(lines);
+        let listed: Vec<_> =
+            told.group_results.iter().map(|result| (result.group_id.as_str(), result.success)).collect();
+        assert_eq!(
+            (listed.len(), listed[0], listed[1], listed[2]),
+            (100, ("z", false), ("zz", false), ("g-000", true))
+        );
+        assert_eq!(
+            (told.group_results_left_out, told.groups_reset, told.groups_failed),
+            (Some(52), Some(150), Some(1))
+        );
+        assert_eq!(told.report_path.as_deref(), Some("s3://b/_offsets/runs/r/report.json"));
+        assert!(told.group_results[1].error.as_ref().unwrap().contains("t/0: offset 50 instead of 5"));
+        assert_eq!(reset(vec![inexact("a")]).group_results_left_out, None);
     }
 }

@@ -1,6 +1,8 @@
-//! What the statuses of all kinds say that run once.
+//! What the statuses of all kinds say that run once, and that of a validation while its run works.
 
-use api::oso::{KafkaOffsetResetStatus, KafkaOffsetRollbackStatus, KafkaRestoreStatus, RunClaim};
+use api::oso::{
+    KafkaBackupValidationStatus, KafkaOffsetResetStatus, KafkaOffsetRollbackStatus, KafkaRestoreStatus, RunClaim,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::conditions::{health, is_unsettled, set, settle, take_over};
@@ -43,7 +45,7 @@ macro_rules! once {
     };
 }
 
-once! { KafkaRestoreStatus KafkaOffsetResetStatus KafkaOffsetRollbackStatus }
+once! { KafkaRestoreStatus KafkaOffsetResetStatus KafkaOffsetRollbackStatus KafkaBackupValidationStatus }
 
 /// The kind's own words.
 pub(super) struct Words {

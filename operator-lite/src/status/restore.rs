@@ -55,9 +55,10 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
         new.plan_fingerprint.clone_from(&said.plan_fingerprint);
         new.rollback = said.offsets_before.clone().map(saved).or(new.rollback.take());
         new.offset_mapping_path = said.offset_mapping.clone().or(new.offset_mapping_path.take());
+        new.positions_point = said.positions_point.clone().or(new.positions_point.take());
         new.plan = said.plan.clone().filter(|_| spec.dry_run || only_computes(spec));
     }
-    let rolled_back = verdict.said().is_some_and(|said| said.outcome == "RolledBack");
+    let is_told = |outcome: &str| verdict.said().is_some_and(|said| said.outcome == outcome);
     let (phase, reason, text) = if verdict.is_completed() {
         new.progress_percent = Some(100.0);
         let text = match (spec.dry_run, verdict.reason.as_str()) {
@@ -71,8 +72,11 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
         let reason = if spec.dry_run { "DryRunPassed" } else { "RestoreSucceeded" };
         let text = text.to_owned() + &of_groups(spec, verdict) + &remarks(verdict) + edited(claim, moment);
         ("Completed", reason, text)
-    } else if rolled_back {
+    } else if is_told("RolledBack") {
         ("RolledBack", "RolledBack", verdict.message.clone())
+    } else if is_told("PartiallyRolledBack") {
+        // Nobody can put back the rest: the cluster does not have those places any more. The message names them.
+        ("Failed", "PartiallyRolledBack", verdict.message.clone())
     } else {
         ("Failed", verdict.reason.as_str(), verdict.message.clone() + not_put_back(new, spec, claim, verdict))
     };
@@ -122,7 +126,7 @@ fn only_computes(spec: &KafkaRestoreSpec) -> bool {
 
 /// What became of the offsets of consumer groups, in words.
 fn of_groups(spec: &KafkaRestoreSpec, verdict: &Verdict) -> String {
-    let Some(said) = verdict.said().filter(|said| said.groups > 0) else { return String::new() };
+    let Some(said) = verdict.said().filter(|said| said.groups > 0 && !spec.dry_run) else { return String::new() };
     if only_computes(spec) {
         let groups = plural(said.groups, "consumer group");
         return format!("; the offsets of {groups} are in status.plan and are not committed");
@@ -130,6 +134,9 @@ fn of_groups(spec: &KafkaRestoreSpec, verdict: &Verdict) -> String {
     // Groups that have none in what is restored are no news.
     match said.committed_groups {
         0 => "; no consumer group has offsets in what is restored".to_owned(),
-        count => format!("; the offsets of {} are committed", plural(count, "consumer group")),
+        count => {
+            let from = said.positions_point.as_ref().map(|point| format!(", as {point} has them")).unwrap_or_default();
+            format!("; the offsets of {} are committed{from}", plural(count, "consumer group"))
+        }
     }
 }

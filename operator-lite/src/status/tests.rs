@@ -407,3 +407,39 @@ fn only_groups_that_are_committed_are_told_as_committed() {
     assert!(text(3, 0).contains("no consumer group has offsets in what is restored"), "{}", text(3, 0));
     assert!(!text(0, 0).contains("consumer group"));
 }
+
+/// A plan that would not be carried out did not pass, and an undo that put some offsets elsewhere did not roll back.
+#[test]
+fn what_is_blocked_or_nearly_done_is_never_told_as_done() {
+    let over = |spec: &Value, verdict: Verdict| {
+        restore(&KafkaRestoreStatus::default(), &restore_spec(spec), &State::Over(claim(), Box::new(verdict)), at(0))
+    };
+    let said = |outcome: &str| Said {
+        outcome: outcome.into(),
+        plan: Some("restore of a-1".into()),
+        positions_point: Some("a-0".into()),
+        groups: 2,
+        ..Said::default()
+    };
+    let failed = |outcome: &str, reason: &str| Verdict {
+        end: End::Failed(Some(Box::new(said(outcome)))),
+        reason: reason.into(),
+        message: "the plan is blocked: KB2016: consumer group \"shop\" has members".into(),
+        wrote: Some(false),
+    };
+    let dry = json!({"dryRun": true, "autoConsumerGroups": true});
+    let told = over(&dry, failed("DryRun", "DryRunFailed"));
+    assert_eq!((told.phase.as_deref(), health(&told.conditions)), (Some("Failed"), ("FTF".to_owned(), "DryRunFailed")));
+    assert_eq!((told.plan.as_deref(), told.positions_point.as_deref()), (Some("restore of a-1"), Some("a-0")));
+    assert!(told.message.unwrap().contains("KB2016"));
+    let passed = Verdict { end: End::Completed(Box::new(said("DryRun"))), ..failed("DryRun", "DryRun") };
+    let told = over(&dry, passed);
+    assert_eq!(health(&told.conditions).1, "DryRunPassed");
+    assert!(!told.message.unwrap().contains("no consumer group has offsets"), "nothing was to be committed");
+    let undo = json!({"autoConsumerGroups": true, "rollback": {"autoRollbackOnFailure": true}});
+    let mut partly = failed("PartiallyRolledBack", "RunFailed");
+    partly.message = "KB2017: why. 1 committed offset cannot be what they should be".into();
+    let told = over(&undo, partly);
+    assert_eq!((told.phase.as_deref(), health(&told.conditions).1), (Some("Failed"), "PartiallyRolledBack"));
+    assert!(!told.message.unwrap().contains("KafkaOffsetRollback"), "no other resource does that either");
+}

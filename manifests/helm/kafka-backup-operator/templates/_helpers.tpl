@@ -48,6 +48,7 @@ app.kubernetes.io/name: kafka-backup-operator
     - kafkarestores/finalizers
     - kafkaoffsetresets/finalizers
     - kafkaoffsetrollbacks/finalizers
+    - kafkabackupvalidations/finalizers
   verbs: [update]
 - apiGroups: [backup.strimzi.io, kafkabackup.com]
   resources: [kafkabackups, kafkarestores]
@@ -85,3 +86,19 @@ app.kubernetes.io/name: kafka-backup-operator
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+{{/* Whether an object of the API server is controlled by a resource of our kinds, and labelled for it. */}}
+{{- define "is-of-ours" -}}
+{{ . }}.metadata.?ownerReferences.orValue([]).size() == 1 && {{ . }}.metadata.ownerReferences.all(owner,
+        owner.?controller.orValue(false) && owner.uid != "" &&
+        {{ . }}.metadata.?labels["kafka-backup.dev/owner-uid"].orValue("") == owner.uid && (
+        owner.apiVersion == "kafka.oso.sh/v1alpha1" && owner.kind in ["KafkaBackup", "KafkaRestore", "KafkaOffsetReset",
+        "KafkaOffsetRollback", "KafkaBackupValidation"] ||
+        owner.apiVersion in ["backup.strimzi.io/v1alpha1", "kafkabackup.com/v1alpha1"] &&
+        owner.kind in ["KafkaBackup", "KafkaRestore"] ||
+        owner.apiVersion == "kafka-backup.dev/v1alpha1" && owner.kind == "KafkaBackupInspection"))
+{{- end -}}
+{{/* The condition of policies for what the operator does. */}}
+{{- define "is-the-operator" -}}
+- name: made-by-the-operator
+      expression: request.userInfo.username == "system:serviceaccount:{{ .Release.Namespace }}:{{ include "account" . }}"
+{{- end -}}

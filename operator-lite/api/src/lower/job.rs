@@ -125,9 +125,10 @@ fn claims_of(run: &RunSpec) -> BTreeMap<String, bool> {
 
 /// The stores of a run, and whether it only reads there.
 fn stores(spec: &RunSpec) -> Vec<(&StoreSpec, bool)> {
-    // A restore that keeps its state elsewhere only reads its archive.
+    // A restore that keeps its state elsewhere only reads its archive. A validation writes its report beside the archive.
     let has_state = spec.restore.as_ref().is_some_and(|restore| restore.state_storage.is_some());
-    spec.stores().map(|(field, store)| (store, has_state && field == "storage")).collect()
+    let is_only_read = |field| field == "validation.restore.stateStorage" || has_state && field == "storage";
+    spec.stores().map(|(field, store)| (store, is_only_read(field))).collect()
 }
 
 /// Secrets by name with the keys that the run reads; a file of a secret is `<secret>/<key>`.

@@ -6,7 +6,9 @@
 
 mod cluster;
 mod offsets;
+mod retention;
 mod storage;
+mod validation;
 
 mod parts;
 mod pod;
@@ -29,7 +31,9 @@ use crate::oso::{
 };
 
 pub use offsets::{offset_reset, offset_rollback, offset_store, offset_volume};
+pub use retention::{retention, strimzi_retention};
 pub use storage::folder;
+pub use validation::validation;
 
 /// Least bytes of a segment that run specifications take.
 const LEAST_SEGMENT: u64 = 1 << 20;
@@ -263,6 +267,7 @@ pub fn inspection(
         allowed_endpoints: Vec::new(),
         check: None,
         source: None,
+        reads_source: spec.level == InspectionLevel::Diff,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: spec.level == InspectionLevel::Peek,
         idle_secs: u64::from(spec.idle_secs),
@@ -280,6 +285,7 @@ pub fn check(spec: &KafkaBackupInspectionSpec, run: RunSpec) -> InspectSpec {
         allowed_endpoints: run.allowed_endpoints.clone(),
         check: Some(Box::new(run)),
         source: None,
+        reads_source: false,
         token_digest: spec.token_digest.to_ascii_lowercase(),
         records: false,
         idle_secs: u64::from(spec.idle_secs),
@@ -328,6 +334,7 @@ fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option
         restore: None,
         offset_reset: None,
         offset_rollback: None,
+        validation: None,
     }
 }
 

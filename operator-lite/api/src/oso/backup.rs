@@ -200,6 +200,9 @@ pub struct Retention {
     /// Newest points that always stay; more than 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_last: Option<u32>,
+    /// Stored bytes of all points together above which the oldest may go; more than 0. An addition of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_total_bytes: Option<u64>,
     /// Whether the status only says what would go.
     #[serde(default)]
     pub dry_run: bool,

@@ -45,6 +45,10 @@ pub struct RunClaim {
     /// Why the run failed, while the committed offsets that it changed are put back (`rollback.autoRollbackOnFailure`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoing: Option<String>,
+    /// The KafkaRestore whose offset mapping all attempts go by, where `offsetMappingRef` names none: the newest that was finished when
+    /// the run was claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping_restore: Option<String>,
     /// When the first attempt began (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,

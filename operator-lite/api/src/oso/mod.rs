@@ -3,22 +3,26 @@
 mod backup;
 mod claim;
 mod cluster;
+mod evidence;
 mod limits;
 mod offset_reset;
 mod offset_rollback;
 mod restore;
 mod storage;
 mod validation;
+mod validation_status;
 
 pub use backup::{Checkpoint, KafkaBackup, KafkaBackupSpec, KafkaBackupStatus, Metrics, Retention};
 pub use claim::RunClaim;
 pub use cluster::{CaSecret, Connection, KafkaCluster, SaslSecret, TlsSecret};
+pub use evidence::{Evidence, KeySecret, Notifications, PagerDuty, SecretKey, Signing, Slack};
 pub use limits::{BackupRef, CircuitBreaker, RateLimiting, VolumePlace};
 pub use offset_reset::{
     GroupResult, KafkaOffsetReset, KafkaOffsetResetSpec, KafkaOffsetResetStatus, OffsetMappingRef, ResetStrategy,
 };
 pub use offset_rollback::{
-    KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaOffsetRollbackStatus, RollbackVerification, SnapshotRef,
+    KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaOffsetRollbackStatus, MismatchedPosition, RollbackVerification,
+    SnapshotRef,
 };
 pub use restore::{
     KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus, OffsetReset, PointInTime, Repartitioning, Rollback,
@@ -29,10 +33,10 @@ pub use storage::{
     PvcStorage, S3Credentials, S3Storage, Storage, StoreCaSecret,
 };
 pub use validation::{
-    CheckResult, Checks, ConsumerGroupCheck, Evidence, KafkaBackupValidation, KafkaBackupValidationSpec,
-    KafkaBackupValidationStatus, KeySecret, MessageCountCheck, Notifications, OffsetRangeCheck, PagerDuty, SecretKey,
-    Signing, Slack, WebhookCheck,
+    ArchiveCheck, Checks, ConsumerGroupCheck, KafkaBackupValidation, KafkaBackupValidationSpec, MessageCountCheck,
+    OffsetRangeCheck, RestoreRef, Sample, WebhookCheck,
 };
+pub use validation_status::{CheckResult, KafkaBackupValidationStatus, PastValidation};
 
 /// The group of these kinds.
 pub const GROUP: &str = "kafka.oso.sh";

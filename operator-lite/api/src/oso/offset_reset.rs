@@ -133,9 +133,15 @@ pub struct KafkaOffsetResetStatus {
     /// Where they lie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_path: Option<String>,
-    /// What came of each group.
+    /// What came of each group; those that failed come first. Of many groups the status has the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group_results: Vec<GroupResult>,
+    /// Groups that `groupResults` leaves out: the report has all of them. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_results_left_out: Option<u64>,
+    /// Where the whole report of the run lies. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_path: Option<String>,
     /// The plan of a dry run in words; long ones are cut. An addition of this operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -156,7 +162,7 @@ pub struct KafkaOffsetResetStatus {
 pub struct GroupResult {
     /// Name of the group.
     pub group_id: String,
-    /// Whether all went well.
+    /// Whether all went well: each position is where it should be.
     pub success: bool,
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -70,7 +70,7 @@ pub struct SnapshotRef {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KafkaOffsetRollbackStatus {
-    /// Pending, Running, Completed or Failed.
+    /// Pending, Running, Completed, Failed or PartiallyCompleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
     /// The phase in words.
@@ -82,7 +82,7 @@ pub struct KafkaOffsetRollbackStatus {
     /// When it ended (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<String>,
-    /// Groups whose positions were put back.
+    /// Groups whose positions were put back, all of them exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups_rolled_back: Option<u64>,
     /// Groups that failed.
@@ -91,6 +91,9 @@ pub struct KafkaOffsetRollbackStatus {
     /// What the comparison found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<RollbackVerification>,
+    /// Where the whole report of the run lies. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_path: Option<String>,
     /// The plan of a dry run in words; long ones are cut. An addition of this operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -109,13 +112,39 @@ pub struct KafkaOffsetRollbackStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackVerification {
-    /// Whether all groups stand where they stood.
+    /// Whether all groups stand exactly where they stood.
     pub all_matched: bool,
     /// Groups compared.
     pub total_groups: u64,
-    /// Groups that stand where they stood.
+    /// Groups that stand exactly where they stood.
     pub matched_groups: u64,
-    /// Names of the others.
+    /// Names of the others; of many, those of the first.
     #[serde(default)]
     pub mismatched_groups: Vec<String>,
+    /// Groups that `mismatchedGroups` leaves out: the report has all of them. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatched_groups_left_out: Option<u64>,
+    /// Positions that could not be put back exactly, because the cluster does not have those places any more; of many, the first.
+    /// An addition of this operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mismatched_positions: Vec<MismatchedPosition>,
+}
+
+/// A position that could not be put back exactly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MismatchedPosition {
+    /// Name of the group.
+    pub group_id: String,
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The offset that was saved.
+    pub wanted: i64,
+    /// The offset that takes its place; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub got: Option<i64>,
+    /// Why.
+    pub reason: String,
 }

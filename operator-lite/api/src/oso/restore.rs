@@ -243,6 +243,10 @@ pub struct KafkaRestoreStatus {
     /// The recovery point that is restored. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_point: Option<String>,
+    /// The recovery point whose committed offsets are taken: that one, or an older one where the restore ends with a time. An
+    /// addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions_point: Option<String>,
     /// Fingerprint of the plan. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,

@@ -1,14 +1,15 @@
 //! KafkaBackupValidation.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::evidence::{Evidence, Notifications};
 use super::limits::yes;
-use super::{BackupRef, KafkaCluster, Storage};
+use super::validation_status::KafkaBackupValidationStatus;
+use super::{BackupRef, KafkaCluster};
 
-/// Checks a recovery point, once or on a schedule, and keeps evidence of it.
+/// Checks a recovery point, and a cluster that it was restored into, once or on a schedule. Neither is changed.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "kafka.oso.sh",
@@ -24,7 +25,12 @@ use super::{BackupRef, KafkaCluster, Storage};
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Result", type_ = "string", json_path = ".status.validationResult"),
     printcolumn(name = "Checks", type_ = "integer", json_path = ".status.checksCompleted"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Point", type_ = "string", json_path = ".status.recoveryPoint"),
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduledValidation"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaBackupValidationSpec {
@@ -33,8 +39,16 @@ pub struct KafkaBackupValidationSpec {
     /// A cluster that the recovery point was restored into; needed for checks of consumer groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka_cluster: Option<KafkaCluster>,
+    /// The KafkaRestore that wrote what the cluster holds: the cluster is compared with what it noted, so that mapped,
+    /// repartitioned and partial restores compare right. Without it, topics and partitions are compared by their names and
+    /// numbers. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_ref: Option<RestoreRef>,
     /// The checks; at least one must be enabled.
     pub checks: Checks,
+    /// How much of the archive checksum and decode read; everything when absent. An addition of this operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// Which evidence is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
@@ -47,12 +61,52 @@ pub struct KafkaBackupValidationSpec {
     /// Whether no check is started.
     #[serde(default)]
     pub suspend: bool,
+    /// Results of past validations that `status.history` keeps, 0 to 100. An addition of this operator.
+    #[serde(default = "ten")]
+    pub history_limit: u32,
 }
 
-/// The checks.
+fn ten() -> u32 {
+    10
+}
+
+/// A KafkaRestore of the same namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreRef {
+    /// Its name.
+    pub name: String,
+}
+
+/// A part of the archive, drawn by chance: whole segments, until they have that many bytes. One of percent and bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Sample {
+    /// Share of the bytes of all segments, 1 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u32>,
+    /// Bytes of segments; more than 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// The same seed draws the same segments of the same point. Drawn anew for each run when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// The checks. Those of the archive itself (structure, checksum, decode) are made unless they are disabled.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Checks {
+    /// The log, its links and counts, and that every segment is there with its size. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structure: Option<ArchiveCheck>,
+    /// The digest of every block of the segments. An addition of this operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ArchiveCheck>,
+    /// Every batch and record: CRC, counts, order of offsets, times. Looks at structure and digests, too. An addition of this
+    /// operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decode: Option<ArchiveCheck>,
     /// Counts records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_count: Option<MessageCountCheck>,
@@ -66,22 +120,32 @@ pub struct Checks {
     pub custom_webhooks: Vec<WebhookCheck>,
 }
 
-/// Counts records.
+/// A check of the archive itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveCheck {
+    /// Whether the check is made.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// Counts records: those of the cluster against those that the restore wrote, or that the recovery point holds. Without
+/// kafkaCluster, decode counts the records of the archive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageCountCheck {
     /// Whether the check is made.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Most records that may differ.
+    /// Most records by which a partition may differ.
     #[serde(default)]
     pub fail_threshold: u64,
-    /// Topics; all when empty.
+    /// Topics of the archive by name, glob (`*`, `?`), or regular expression after `~`; all when empty.
     #[serde(default)]
     pub topics: Vec<String>,
 }
 
-/// Compares ranges of offsets.
+/// Compares ranges of offsets of the cluster. Without kafkaCluster, structure looks at the ranges of the archive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OffsetRangeCheck {
@@ -97,23 +161,23 @@ pub struct ConsumerGroupCheck {
     /// Whether the check is made.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// Groups; all when empty.
+    /// Consumer groups of the recovery point by id, glob (`*`, `?`), or regular expression after `~`; all when empty.
     #[serde(default)]
     pub consumer_groups: Vec<String>,
 }
 
-/// Asks a service of the user.
+/// Asks a service of the user, with one POST.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookCheck {
-    /// Name of the check.
+    /// Name of the check, 1 to 63 characters; each once, and none of the other checks'.
     pub name: String,
-    /// Its URL, http or https.
+    /// Its URL, http or https. Only host and port of it are shown.
     pub url: String,
-    /// Seconds that it may take; more than 0.
+    /// Seconds that it may take, 1 to 3600.
     #[serde(default = "hundred_twenty")]
     pub timeout_secs: u64,
-    /// The HTTP status of success.
+    /// The HTTP status of success, 100 to 599.
     #[serde(default = "two_hundred")]
     pub expected_status_code: u16,
 }
@@ -124,181 +188,4 @@ fn hundred_twenty() -> u64 {
 
 fn two_hundred() -> u16 {
     200
-}
-
-/// Which evidence is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Evidence {
-    /// json, pdf or both.
-    #[serde(default = "json")]
-    pub formats: Vec<String>,
-    /// How it is signed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signing: Option<Signing>,
-    /// Where it is kept; beside the archive when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage: Option<Storage>,
-    /// Days for which it is kept.
-    #[serde(default = "ninety")]
-    pub retention_days: u32,
-}
-
-fn json() -> Vec<String> {
-    vec!["json".to_owned()]
-}
-
-fn ninety() -> u32 {
-    90
-}
-
-/// How evidence is signed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Signing {
-    /// Whether it is.
-    #[serde(default)]
-    pub enabled: bool,
-    /// The key: ECDSA over P-256, PKCS#8 in PEM.
-    pub key_secret: KeySecret,
-}
-
-/// A Secret with a signing key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct KeySecret {
-    /// Name of the Secret.
-    pub name: String,
-    /// Key of the private key.
-    #[serde(default = "private_key")]
-    pub private_key_key: String,
-    /// Key of the public key.
-    #[serde(default = "public_key")]
-    pub public_key_key: String,
-}
-
-fn private_key() -> String {
-    "signing-key.pem".to_owned()
-}
-
-fn public_key() -> String {
-    "signing-key-pub.pem".to_owned()
-}
-
-/// Who is told.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Notifications {
-    /// A Slack channel.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slack: Option<Slack>,
-    /// A PagerDuty service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pagerduty: Option<PagerDuty>,
-}
-
-/// A Slack channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Slack {
-    /// The URL of its incoming webhook.
-    pub webhook_secret: SecretKey,
-}
-
-/// A PagerDuty service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PagerDuty {
-    /// Its routing key.
-    pub routing_key_secret: SecretKey,
-    /// critical, error, warning or info.
-    #[serde(default = "critical")]
-    pub severity: String,
-}
-
-fn critical() -> String {
-    "critical".to_owned()
-}
-
-/// One key of a Secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKey {
-    /// Name of the Secret.
-    pub name: String,
-    /// The key.
-    pub key: String,
-}
-
-/// What is known of a validation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct KafkaBackupValidationStatus {
-    /// Pending, Running, Completed or Failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub phase: Option<String>,
-    /// The phase in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Pass, Fail, Warn or Skip.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_result: Option<String>,
-    /// When it began (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<String>,
-    /// When it ended (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub completion_time: Option<String>,
-    /// Checks in all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks_total: Option<u64>,
-    /// Checks that are done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks_completed: Option<u64>,
-    /// Checks that passed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks_passed: Option<u64>,
-    /// Checks that failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks_failed: Option<u64>,
-    /// Checks that warn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks_warned: Option<u64>,
-    /// What came of each check.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub check_results: Vec<CheckResult>,
-    /// Where the evidence lies.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence_report_path: Option<String>,
-    /// Whether it is signed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub evidence_report_signed: Option<bool>,
-    /// When the last validation ended (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_validation_time: Option<String>,
-    /// The next tick (RFC 3339).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_scheduled_validation: Option<String>,
-    /// The generation that this status tells of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Conditions.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-}
-
-/// What came of a check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CheckResult {
-    /// Name of the check.
-    pub check_name: String,
-    /// Passed, Failed, Skipped or Warning.
-    pub outcome: String,
-    /// The outcome in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// Milliseconds that it took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
 }

@@ -75,8 +75,8 @@ pub(super) fn breaker(out: &mut Findings, breaker: Option<&CircuitBreaker>) {
 
 fn retention(out: &mut Findings, retention: Option<&Retention>) {
     let Some(retention) = retention.filter(|retention| retention.enabled) else { return };
-    if retention.max_age_days.is_none() && retention.keep_last.is_none() {
-        let rule = "needs maxAgeDays or keepLast when it is enabled";
+    if retention.max_age_days.is_none() && retention.keep_last.is_none() && retention.max_total_bytes.is_none() {
+        let rule = "needs maxAgeDays, keepLast or maxTotalBytes when it is enabled";
         out.missing("spec.retention", rule, "set at least one, or enabled: false");
     }
     if let Some(days) = retention.max_age_days {
@@ -84,5 +84,8 @@ fn retention(out: &mut Findings, retention: Option<&Retention>) {
     }
     if let Some(points) = retention.keep_last {
         out.above_zero("spec.retention.keepLast", points);
+    }
+    if let Some(bytes) = retention.max_total_bytes {
+        out.above_zero("spec.retention.maxTotalBytes", bytes);
     }
 }

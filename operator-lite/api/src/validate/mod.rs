@@ -18,7 +18,7 @@ mod validation;
 use std::collections::BTreeSet;
 
 use contract::stamp::split_point;
-use contract::{MappingPlace, RunSpec};
+use contract::{MappingPlace, RestoreName, RunSpec};
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Findings};
@@ -91,7 +91,18 @@ pub fn oso_offset_rollback(spec: &KafkaOffsetRollbackSpec) -> Vec<Finding> {
 /// Findings on a KafkaBackupValidation.
 #[must_use]
 pub fn oso_validation(spec: &KafkaBackupValidationSpec, now: Timestamp) -> Vec<Finding> {
-    collect(|out| validation::validation(out, spec, now))
+    collect(|out| {
+        validation::validation(out, spec, now);
+        let elsewhere = elsewhere();
+        let storage = spec.backup_ref.storage.as_ref().unwrap_or(&elsewhere);
+        // Where the state of the restore lies is known when it runs.
+        let restore = spec.restore_ref.as_ref().map(|restore| RestoreName {
+            name: restore.name.clone(),
+            namespace: String::new(),
+            state_storage: None,
+        });
+        fits(out, lower::validation(Identity::default(), spec, storage, None, restore), PATTERNS);
+    })
 }
 
 /// Findings on a KafkaBackup of a Strimzi group.

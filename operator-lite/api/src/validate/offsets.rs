@@ -66,6 +66,11 @@ fn from_mapping(out: &mut Findings, field: &str, mapping: Option<&OffsetMappingR
             object_name(out, &format!("{field}.{name}"), value);
         }
     }
+    let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    if let (Some(restore), Some(_)) = (set(&mapping.restore_name), set(&mapping.pvc_name)) {
+        let rule = "does not go with pvcName: the file lies in that volume, and nothing is asked of the restore";
+        out.wrong(&format!("{field}.restoreName"), format!("{restore:?}"), rule, "keep the one that has the file");
+    }
 }
 
 pub(super) fn rollback(out: &mut Findings, spec: &KafkaOffsetRollbackSpec) {
@@ -90,8 +95,19 @@ pub(super) fn rollback(out: &mut Findings, spec: &KafkaOffsetRollbackSpec) {
         );
         out.wrong(FIELD, value, "restoreRef and offsetResetRef exclude each other", "keep the one that saved them");
     }
-    if set(&reference.pvc_name) && !path {
+    let volume = reference.pvc_name.clone().filter(|name| !name.is_empty());
+    if let Some(volume) = volume.filter(|_| restore || reset) {
+        let other = if restore { "restoreRef" } else { "offsetResetRef" };
+        let rule = format!("does not go with {other}, which says itself where the saved positions are");
+        let fix = "remove one of the two; for another place beside the reference, set spec.stateStorage";
+        out.wrong(&format!("{FIELD}.pvcName"), format!("{volume:?}"), &rule, fix);
+    } else if set(&reference.pvc_name) && !path {
         out.missing(&format!("{FIELD}.path"), "is required with pvcName", "write the file's path in the volume");
+    }
+    if path && !reference.name.is_empty() {
+        let (name, rule) =
+            (format!("{:?}", reference.name), "has no effect beside path: that file counts, whatever its name");
+        out.warn(&format!("{FIELD}.name"), Some(name), rule, "leave it empty, or remove path");
     }
     if set(&reference.pvc_name) && !restore && !reset && spec.state_storage.is_some() {
         let rule =

@@ -240,3 +240,60 @@ fn a_specification_that_is_too_large_is_told_and_mended() {
         assert_eq!(server.jobs().len(), 1, "it holds no place");
     });
 }
+
+/// The KafkaBackup is deleted while a restore from it works: the Job goes on, and how it ends is told. Only another attempt needs
+/// the KafkaBackup again, and says so.
+#[test]
+fn a_restore_that_works_needs_its_backup_no_more() {
+    runtime().block_on(async {
+        let (nightly, at) = (format!("{BACKUPS}/nightly"), format!("{RESTORES}/back"));
+        let begun = || async {
+            let server = Server::default();
+            let context = server.context(Capacity::new(1, 0));
+            let mut object = restore("back");
+            object["spec"]["backupRef"] = json!({"name": "nightly"});
+            server.put(&at, object);
+            server.put(&nightly, backup("nightly"));
+            for _ in 0..4 {
+                server.look::<KafkaRestore>(&at, &context).await;
+            }
+            let job = server.jobs().remove(0);
+            server.0.lock().unwrap().objects.remove(&nightly);
+            server.look::<KafkaRestore>(&at, &context).await;
+            assert_eq!(server.get(&at)["status"]["phase"], "Running", "{}", server.get(&at)["status"]);
+            (server, context, job)
+        };
+        let (server, context, job) = begun().await;
+        server.end(&job, 0);
+        for _ in 0..3 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
+        assert_eq!(server.get(&at)["status"]["phase"], "Completed", "{}", server.get(&at)["status"]);
+
+        let (server, context, job) = begun().await;
+        // It was interrupted: the next attempt begins at once.
+        server.end(&job, 75);
+        for _ in 0..3 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
+        let status = server.get(&at)["status"].clone();
+        let text = status["message"].as_str().unwrap();
+        assert!(text.contains("there is no KafkaBackup \"nightly\"") && server.jobs().len() == 1, "{status}");
+        assert!(status["conditions"].to_string().contains("BackupNotFound"), "{status}");
+        server.put(&nightly, backup("nightly"));
+        server.look::<KafkaRestore>(&at, &context).await;
+        assert_eq!(server.jobs().len(), 2);
+    });
+}
+
+/// A namespace in which the operator has no rights, because nobody made it, holds up no other.
+#[test]
+fn a_namespace_without_rights_holds_nothing_up() {
+    runtime().block_on(async {
+        let server = Server::default();
+        server.0.lock().unwrap().forbidden = Some(BACKUPS.to_owned());
+        let (context, team) = (server.context(Capacity::new(2, 0)), "team".to_owned());
+        let counted = start::count::<KafkaBackup>(&context, Some(&team));
+        tokio::time::timeout(Duration::from_secs(2), counted).await.unwrap();
+    });
+}

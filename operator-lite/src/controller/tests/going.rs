@@ -83,7 +83,7 @@ fn an_inspection_reads_nothing_that_is_being_deleted() {
 #[test]
 fn the_pod_of_a_look_knows_no_brokers() {
     runtime().block_on(async {
-        for (level, knows) in [("inspect", false), ("peek", false), ("compare", true)] {
+        for (level, knows) in [("inspect", false), ("peek", false), ("compare", true), ("diff", true)] {
             let server = Server::default();
             let context = server.context(Capacity::new(10, 0));
             server.put(&format!("{BACKUPS}/nightly"), backup("nightly"));
@@ -93,6 +93,7 @@ fn the_pod_of_a_look_knows_no_brokers() {
             let told = job["spec"]["template"]["metadata"]["annotations"][api::lower::job::SPEC_ANNOTATION].as_str();
             let told: Value = serde_json::from_str(told.unwrap()).unwrap();
             assert_eq!(told["source"]["kafka"].is_object(), knows, "{level}: {told}");
+            assert_eq!(told["readsSource"] == true, level == "diff", "{level}: {told}");
             assert_eq!(told["name"], "nightly", "{level}");
         }
     });

@@ -119,7 +119,7 @@ async fn at_time(server: &Server, at: &str, context: &Arc<Context>, now: &str) -
     let object: KafkaRestore = serde_json::from_value(server.get(at)).unwrap();
     let now: Timestamp = now.parse().unwrap();
     let subject = object.subject(now);
-    let work = Work { context, object: &object, moment: Moment::new(subject.generation, now), now };
+    let work = Work { context, object: &object, moment: Moment::new(subject.generation, now), now, missing: None };
     Box::pin(work.step(&subject, None)).await.unwrap()
 }
 
@@ -168,5 +168,54 @@ fn the_claim_of_the_installations_place_is_made() {
         assert_eq!(server.jobs_of("replay").len(), 1, "{}", server.get(&at)["status"]);
         let claim = server.get(&format!("{CLAIMS}/positions"));
         assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi", "the volume of the Job exists: {claim}");
+    });
+}
+
+/// A restore that wrote an offset mapping, and ended at this time.
+fn with_mapping(name: &str, ended: &str) -> Value {
+    let mut object = restore(name);
+    object["status"] = json!({
+        "phase": "Completed", "observedGeneration": 1, "conditions": [], "completionTime": ended,
+        "offsetMappingPath": format!("_restore/{name}/offset-mapping.json"),
+    });
+    object
+}
+
+/// Whatever is restored between two attempts, a run goes by the mapping that was the newest when it was claimed.
+#[test]
+fn all_attempts_of_a_reset_go_by_one_mapping() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESETS}/follow"));
+        let context = server.context(Capacity::new(10, 0));
+        server.put(&format!("{RESTORES}/old"), with_mapping("old", "2026-11-21T09:00:00Z"));
+        server.put(&format!("{RESTORES}/new"), with_mapping("new", "2026-11-21T10:00:00Z"));
+        server.put(&at, json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaOffsetReset",
+            "metadata": {"name": "follow", "namespace": "team", "uid": "follow", "generation": 1, "creationTimestamp": "2026-11-21T10:00:00Z"},
+            "spec": {
+                "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "consumerGroups": ["shop"], "resetStrategy": "from-mapping",
+                "stateStorage": {"storageType": "pvc", "pvc": {"claimName": "positions"}},
+            },
+        }));
+        let next = async |known: usize| {
+            for _ in 0..12 {
+                server.look::<KafkaOffsetReset>(&at, &context).await;
+                let uid = server.get(&at)["status"]["run"]["jobUid"].clone();
+                let jobs = server.jobs_of("follow");
+                if jobs.len() > known && let Some(job) = jobs.into_iter().find(|job| job["metadata"]["uid"] == uid) {
+                    return job;
+                }
+            }
+            panic!("no Job: {}", server.get(&at)["status"]);
+        };
+        let first = next(0).await;
+        assert_eq!(server.get(&at)["status"]["run"]["mappingRestore"], "new");
+        assert!(first.to_string().contains("_restore/new/offset-mapping.json"), "{first}");
+        server.put(&format!("{RESTORES}/newest"), with_mapping("newest", "2026-11-21T11:00:00Z"));
+        end(&server, &first, 75, &json!({"changed": false}));
+        let second = next(1).await;
+        assert_eq!(server.get(&at)["status"]["run"]["attempt"], 2, "{}", server.get(&at)["status"]);
+        assert!(second.to_string().contains("_restore/new/offset-mapping.json"), "{second}");
+        assert!(!second.to_string().contains("_restore/newest/"), "{second}");
     });
 }

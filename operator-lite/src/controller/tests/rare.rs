@@ -15,6 +15,7 @@ use super::*;
 
 const RESETS: &str = "/apis/kafka.oso.sh/v1alpha1/namespaces/team/kafkaoffsetresets";
 const ROLLBACKS: &str = "/apis/kafka.oso.sh/v1alpha1/namespaces/team/kafkaoffsetrollbacks";
+const VALIDATIONS: &str = "/apis/kafka.oso.sh/v1alpha1/namespaces/team/kafkabackupvalidations";
 const INSPECTIONS: &str = "/apis/kafka-backup.dev/v1alpha1/namespaces/team/kafkabackupinspections";
 /// How long a resource may wait for its run, whatever the server did before: the watch tries again within half a minute.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ impl Rare {
 
 async fn answer(State(rare): State<Rare>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let lists = [BACKUPS, RESTORES, RESETS, ROLLBACKS, JOBS, INSPECTIONS];
+    let lists = [BACKUPS, RESTORES, RESETS, ROLLBACKS, VALIDATIONS, JOBS, INSPECTIONS];
     let is_list = request.method() == Method::GET && lists.contains(&path.as_str());
     if !is_list {
         return serve(State(rare.server), request).await;

@@ -1,6 +1,7 @@
 //! How attempts end: what counts as stopped, as a success, and what follows when the cluster or the kernel ends them.
 
 use api::oso::RunClaim;
+use contract::{Code, Failure};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::{Ended, JobView, MOST_FAILURES, Mode, Said, Start, Step, Subject, Wish, decide, judge, retry_words};
@@ -35,6 +36,29 @@ fn a_run_that_was_told_to_stop_has_stopped_when_its_job_is_gone() {
     let subject = Subject { claim: Some(noted(true)), ..subject() };
     let step = decide(&subject, &wish(Mode::Continuous), &[], at("10:05:00"));
     assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished"));
+}
+
+/// A validation that found something wrong is over. One that could not check is tried again: whatever it read, it saved nothing.
+#[test]
+fn a_validation_that_fails_is_no_validation_that_could_not_check() {
+    let claim = RunClaim { id: "weekly-1".into(), failures: MOST_FAILURES - 1, ..noted(true) };
+    let end = |code: i32, failure: Code| {
+        let said = Said {
+            run: "weekly-1".into(),
+            records: 1_000,
+            failure: Some((failure.as_str().to_owned(), "in words".to_owned())),
+            validation: Some(Box::default()),
+            ..Said::default()
+        };
+        judge(&claim, &Ended { report: Some(Box::new(said)), ..silent(Some(code)) }, false, false, at("10:05:00"))
+    };
+    let reason = |step: Step| match step {
+        Step::Conclude(verdict) => (verdict.reason.clone(), verdict.wrote),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(end(1, Code::ValidationFailed)), ("ChecksFailed".to_owned(), Some(false)));
+    assert_eq!(reason(end(1, Code::Internal)).0, "AnswerIsNo");
+    assert_eq!(reason(end(3, Code::StoreUnreachable)).0, "RetriesExhausted", "no attempt saved anything");
 }
 
 #[test]
@@ -148,4 +172,21 @@ fn a_backup_whose_node_is_lost_is_given_up_after_a_while() {
     let ending = JobView { suspended: true, ..lost.clone() };
     let step = decide(&subject(told), &fenced(Mode::Continuous), &[ending], at("10:10:00"));
     assert!(matches!(step, Step::Conclude(verdict) if verdict.outcome() == "Stopped"));
+}
+
+/// The runner made the plan, and the plan says that nothing would be done.
+#[test]
+fn a_dry_run_whose_plan_is_blocked_fails_with_what_is_in_the_way() {
+    let claim = RunClaim { id: "plan-1".into(), ..noted(true) };
+    let end = |refusals: Vec<Failure>| {
+        let said = Said { run: "plan-1".into(), outcome: "DryRun".into(), refusals, ..Said::default() };
+        judge(&claim, &Ended { report: Some(Box::new(said)), ..silent(Some(0)) }, false, false, at("10:05:00"))
+    };
+    let Step::Conclude(verdict) = end(vec![Failure::new(Code::GroupIsLive, "consumer group \"shop\" has members")])
+    else {
+        panic!()
+    };
+    assert_eq!((verdict.is_completed(), verdict.reason.as_str()), (false, "DryRunFailed"));
+    assert_eq!(verdict.message, "the plan is blocked: KB2016: consumer group \"shop\" has members");
+    assert!(matches!(end(Vec::new()), Step::Conclude(verdict) if verdict.is_completed()));
 }

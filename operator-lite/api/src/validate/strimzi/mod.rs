@@ -84,8 +84,7 @@ fn groups(out: &mut Findings, field: &str, patterns: &[String]) {
 
 /// A number of one unit, as `30d`: seconds, minutes, hours, days or weeks.
 fn age(out: &mut Findings, field: &str, text: &str) {
-    let number = text.strip_suffix(['s', 'm', 'h', 'd', 'w']);
-    if !number.is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0)) {
+    if contract::retention::age_secs(text).is_none() {
         let rule = "must be a number above 0 and one of s, m, h, d, w";
         out.wrong(field, format!("{text:?}"), rule, "write it like 30d");
     }
