@@ -63,7 +63,10 @@ pub enum Command {
     /// Set committed offsets of consumer groups, put them back, list what was saved
     #[command(subcommand)]
     Offsets(command::offsets::Command),
-    /// Show what the runner of a backup or restore says
+    /// Check recovery points, and clusters that they were restored into: once, now, or on a schedule
+    #[command(subcommand)]
+    Validation(command::validation::Command),
+    /// Show what the runner of a backup, restore or validation says
     Logs(command::logs::LogsFlags),
     /// Show how well backups are protected, what runs, and what is wrong
     Status(command::status::StatusFlags),
@@ -73,10 +76,14 @@ pub enum Command {
     Peek(command::peek::PeekFlags),
     /// Show where consumer groups stood at a recovery point, beside where they stand now
     Groups(command::groups::GroupsFlags),
+    /// Compare two recovery points: what was added, what is gone, what changed
+    Diff(command::diff::DiffFlags),
     /// Draw which moments can be restored, and where there are gaps
     Timeline(command::timeline::TimelineFlags),
     /// Read a recovery point and check it against its digests
     Verify(command::verify::VerifyFlags),
+    /// Say which recovery points retention would take away, and why the others stay; changes nothing
+    Prune(command::prune::PruneFlags),
     /// Judge files as admission would, with line and column
     Validate(command::validate::ValidateFlags),
     /// Try out what a run would meet: brokers, rights, stores; each failure with its fix

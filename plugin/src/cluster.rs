@@ -163,7 +163,8 @@ impl Cluster {
     async fn is_there(&self) -> Result<(), Error> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let Ok(None) = namespaces.get_opt(&self.namespace).await else { return Ok(()) };
-        let known = pages(&namespaces, ListParams::default()).await.unwrap_or_default();
+        // Only a hint hangs on it.
+        let known = pages(&namespaces, ListParams::default()).await.unwrap_or_else(|_| Vec::new());
         let names: Vec<String> = known.iter().map(ResourceExt::name_any).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let hint =
@@ -209,7 +210,7 @@ impl Cluster {
         let known = match everywhere {
             Ok(list) => list,
             // Only a hint hangs on it.
-            Err(_) => pages(&self.api::<K>(), ListParams::default()).await.unwrap_or_default(),
+            Err(_) => pages(&self.api::<K>(), ListParams::default()).await.unwrap_or_else(|_| Vec::new()),
         };
         let elsewhere = known.iter().find(|object| object.name_any() == name).and_then(ResourceExt::namespace);
         let here = known.iter().filter(|object| object.namespace().as_deref() == Some(&*self.namespace));

@@ -5,12 +5,13 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::cluster::{Cluster, Connection};
 use crate::command::{
-    backup, browse, check, complete, completion, doctor, explain, groups, install, logs, offsets, or_interrupt, peek,
-    restore, schedule, status, timeline, uninstall, validate, verify, version,
+    backup, browse, check, complete, completion, diff, doctor, explain, groups, install, logs, offsets, peek, prune,
+    restore, schedule, status, timeline, uninstall, validate, validation, verify, version,
 };
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use crate::steps::or_interrupt;
 
 /// Does what the command line says.
 ///
@@ -25,8 +26,10 @@ pub async fn execute(cli: Cli, screen: &mut Screen) -> Result<Exit, Error> {
             | Command::Browse(_)
             | Command::Peek(_)
             | Command::Groups(_)
+            | Command::Diff(_)
             | Command::Timeline(_)
             | Command::Verify(_)
+            | Command::Prune(_)
             | Command::Check(_)
     );
     let work = Box::pin(dispatch(cli.command, &cli.global.connection, screen));
@@ -42,12 +45,15 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
         Command::Version(options) => version::version(options, connection, screen).await,
         Command::Restore(command) => Box::pin(restore::restore(command, connection, screen)).await,
         Command::Offsets(command) => offsets::offsets(command, connection, screen).await,
+        Command::Validation(command) => validation::validation(command, connection, screen).await,
         Command::Logs(options) => logs::logs(options, connection, screen).await,
         Command::Browse(options) => browse::browse(options, connection, screen).await,
         Command::Peek(options) => peek::peek(options, connection, screen).await,
         Command::Groups(options) => groups::groups(options, connection, screen).await,
+        Command::Diff(options) => diff::diff(options, connection, screen).await,
         Command::Timeline(options) => timeline::timeline(options, connection, screen).await,
         Command::Verify(options) => verify::verify(options, connection, screen).await,
+        Command::Prune(options) => prune::prune(options, connection, screen).await,
         Command::Check(options) => check::check(options, connection, screen).await,
         Command::Backup(command) => backup::backup(command, connection, screen).await,
         Command::Schedule(command) => schedule::schedule(command, connection, screen).await,

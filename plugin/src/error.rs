@@ -72,6 +72,7 @@ impl Error {
                 | Code::UnknownTopic
                 | Code::UnknownGroup
                 | Code::SpecInvalid
+                | Code::OwnerUnclear
                 | Code::StoreMissing => Exit::Usage,
                 Code::ArchiveDamaged => Exit::No,
                 _ => Exit::Unknown,

@@ -24,8 +24,10 @@ pub mod view;
 pub mod show;
 
 mod files;
-mod kubeconfig;
 pub mod overrides;
+
+mod kubeconfig;
+mod pairs;
 mod patterns;
 mod told;
 
@@ -35,6 +37,8 @@ mod operator;
 pub mod source;
 
 pub mod forms;
+
+pub mod steps;
 
 pub mod command;
 

@@ -4,12 +4,13 @@
 //! writes the files anew. The archive is the sample of format 1.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use inspect::{
-    Answer, Group, GroupNow, Offset, OffsetNow, Peek, PointDetail, PointGroups, Problem, Question, Record, SourceNow,
-    Verified,
+    Answer, Batches, Group, GroupNow, LiveHead, LivePartition, LiveState, LiveTopic, Offset, OffsetNow, Peek,
+    PointDetail, PointGroups, Problem, Question, Record, SourceNow, TopicDetail, Verified,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,10 +18,13 @@ use plugin::screen::{Style, Times};
 use plugin::show;
 use plugin::source::{Direct, Source};
 use plugin::view::coverage::Coverage;
+use plugin::view::difference::Difference;
 use plugin::view::groups::{Live, Positions};
 use plugin::view::listing::{Backup, Listing};
+use plugin::view::live::LiveDifference;
 use plugin::view::status::{BackupLine, Health, RestoreLine, Status};
 use plugin::view::ticks::Tick;
+use plugin::view::validations::ValidationLine;
 
 const POINT: &str = "sample-20261121-155803";
 
@@ -47,7 +51,7 @@ fn check(name: &str, draw: impl Fn(&Style) -> String) {
     if std::env::var_os("UPDATE_SCREENS").is_some() {
         std::fs::write(&file, &drawn).unwrap();
     }
-    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    let expected = std::fs::read_to_string(&file).unwrap_or_else(|_| String::new());
     assert!(drawn == expected, "{} expects:\n{expected}\nbut it is drawn as:\n{drawn}", file.display());
 }
 
@@ -160,6 +164,72 @@ fn groups_of_a_point_and_of_now() {
     check("group-positions-live", |style| show::groups::groups(&beside, style));
 }
 
+/// The sample's point, and what it would have been a day before.
+#[test]
+fn two_points_side_by_side() {
+    let after = detail();
+    let mut before =
+        PointDetail { name: "sample-20261120-155803".into(), at: "2026-11-20T15:58:03Z".into(), ..after.clone() };
+    let gone = TopicDetail { name: "returns".into(), id: "gone".into(), ..before.topics[0].clone() };
+    before.topics.remove(0);
+    before.topics.push(gone);
+    let part = &mut before.topics[0].partitions[0];
+    (part.next, part.records) = (part.next + 40, part.records + 40);
+    let part = &mut before.topics[1].partitions[0];
+    (part.next, part.records) = (part.next - 2, part.records - 2);
+    before.topics[2].configs.insert("retention.ms".into(), "604800000".into());
+    let found = Difference::of(&after, &before);
+    check("difference", |style| show::difference::difference(&found, false, style));
+    check("difference-wide", |style| show::difference::difference(&found, true, style));
+    let same = Difference::of(&after, &after);
+    check("difference-none", |style| show::difference::difference(&same, false, style));
+}
+
+#[test]
+fn a_point_beside_its_source() {
+    let head = LiveHead {
+        name: "nightly-20261122-020000".into(),
+        at: "2026-11-22T02:00:00Z".into(),
+        cluster_id: "c".into(),
+        new_topics: vec!["refunds".into()],
+    };
+    let batches = |batches, records| Batches { batches, records, first: Some(17) };
+    let part = |number| LivePartition {
+        partition: number,
+        next: 41_300,
+        start: Some(17),
+        end: Some(41_420),
+        same: batches(812, 41_200),
+        ..LivePartition::default()
+    };
+    let topic = |name: &str, state, partitions| LiveTopic {
+        name: name.into(),
+        state,
+        replication: None,
+        configs: BTreeMap::new(),
+        configs_unknown: None,
+        partitions,
+        new_partitions: 0,
+    };
+    let lost = LivePartition { missing: batches(3, 77), end: Some(41_100), ..part(1) };
+    let changed = LiveTopic {
+        replication: Some((3, 2)),
+        configs: BTreeMap::from([("retention.ms".into(), (Some("604800000".into()), None))]),
+        new_partitions: 2,
+        ..topic("customers", LiveState::Same, vec![LivePartition { compacted: batches(40, 900), ..part(0) }])
+    };
+    let well =
+        vec![changed, topic("orders", LiveState::Same, vec![LivePartition { expired: batches(9, 420), ..part(0) }])];
+    let bad = vec![
+        topic("orders", LiveState::Same, vec![part(0), lost]),
+        topic("payments", LiveState::Recreated, vec![LivePartition { end: None, same: Batches::default(), ..part(0) }]),
+    ];
+    let well = LiveDifference::of(head.clone(), well);
+    check("live", |style| show::live::live(&well, false, style));
+    let bad = LiveDifference::of(LiveHead { new_topics: Vec::new(), ..head }, bad);
+    check("live-contradicts", |style| show::live::live(&bad, false, style));
+}
+
 #[test]
 fn a_timeline_and_a_moment() {
     let coverages: Vec<_> = backups().into_iter().map(|backup| Coverage::of(backup, None)).collect();
@@ -261,6 +331,7 @@ fn protection() {
             restore("back", Health::Running, None),
             restore("again", Health::Failed, Some("KB5001: `orders` holds records")),
         ],
+        validations: Vec::new(),
     };
     check("status", |style| show::status::status(&status, false, style));
     check("status-everywhere", |style| show::status::status(&status, true, style));
@@ -299,7 +370,19 @@ fn statuses_with_escapes_act_on_nothing() {
         problem: Some(evil("refused")),
         hint: Some(evil("next")),
     };
-    let status = Status { operator: Some(evil("away")), backups: vec![backup], restores: vec![restore] };
+    let validation = ValidationLine {
+        namespace: evil("shop"),
+        name: evil("weekly"),
+        health: Health::Failed,
+        result: Some(evil("Fail")),
+        point: Some(evil("a-20261122-020000")),
+        ended: None,
+        next: None,
+        problem: Some(evil("refused")),
+        hint: Some(evil("next")),
+    };
+    let (backups, restores, validations) = (vec![backup], vec![restore], vec![validation]);
+    let status = Status { operator: Some(evil("away")), backups, restores, validations };
     for colour in [false, true] {
         let (times, zone) = (Times::Utc, TimeZone::UTC);
         let now = time("2026-11-22T12:00:00Z");

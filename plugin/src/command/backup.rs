@@ -7,15 +7,15 @@ use kube::api::{Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use super::kafka::{Kafka, storage};
-use super::print;
-use super::wait::{Progress, Wait, next, wait as wait_for};
-use super::write::{self, DryRun, Write};
 use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::patterns::patterns;
 use crate::screen::Screen;
+use crate::steps::kafka::{Kafka, storage};
+use crate::steps::print;
+use crate::steps::wait::{Progress, Wait, next, wait as wait_for};
+use crate::steps::write::{self, DryRun, Write};
 use crate::words;
 
 /// Commands about backups.
@@ -170,7 +170,7 @@ pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -
         });
     }
     let trigger = trigger::value(screen.style.now, object.meta());
-    let annotation = trigger::annotation(api::oso::GROUP);
+    let annotation = trigger::annotation(api::oso::GROUP, "KafkaBackup");
     if write.dry_run == DryRun::Client {
         object.annotations_mut().insert(annotation, trigger.clone());
     } else {

@@ -1,12 +1,9 @@
 //! `browse`: recovery points, and what one holds.
 
 use clap::Args;
-use contract::{Code, Failure};
-use inspect::{Answer, PointDetail, Question};
+use inspect::PointDetail;
 
-use super::points::{Points, Wanted, with_points};
-use super::watch::{Watch, pause, watch};
-use super::{newest, print, with_source};
+use super::diff::detail;
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -14,6 +11,9 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
+use crate::steps::points::{Points, Wanted, with_points};
+use crate::steps::watch::{Watch, pause, watch};
+use crate::steps::{newest, print, with_source};
 use crate::view::listing::Backup;
 
 /// Flags of `browse`.
@@ -79,16 +79,6 @@ pub(crate) async fn browse(options: BrowseFlags, connection: &Connection, screen
         return with_points(&options.from, connection, wanted, screen, read).await;
     }
     Ok(Exit::Done)
-}
-
-async fn detail(source: &Source, name: &str) -> Result<PointDetail, Error> {
-    let mut answers = source.ask(Question::Point { name: name.to_owned() });
-    while let Some(answer) = answers.next().await? {
-        if let Answer::Detail(detail) = answer {
-            return Ok(*detail);
-        }
-    }
-    Err(Error::Archive(Failure::new(Code::Internal, format!("no answer about {name}"))))
 }
 
 fn list(backups: &[Backup], output: Output, screen: &mut Screen) -> Result<(), Error> {

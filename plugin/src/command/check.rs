@@ -10,7 +10,6 @@ use kube::api::{Api, DynamicObject};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::{or_interrupt, print};
 use crate::cluster::{Cluster, Connection, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -20,6 +19,7 @@ use crate::located;
 use crate::screen::Screen;
 use crate::show::checks;
 use crate::source::Through;
+use crate::steps::{or_interrupt, print};
 
 /// Resources that can be checked.
 const VERSION: &str = "kafka.oso.sh/v1alpha1";

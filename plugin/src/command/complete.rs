@@ -2,13 +2,16 @@
 //! Silent about everything that goes wrong.
 
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
 use clap::{Args, Command, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
-use kube::ResourceExt;
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 use crate::cluster::{Cluster, Connection};
@@ -38,12 +41,16 @@ enum Names {
     Backups,
     /// Of backups and restores.
     All,
+    /// Of restores.
+    Restores,
+    /// Of validations.
+    Validations,
     /// Of errors.
     Codes,
 }
 
 /// Where such names stand: a command, and the argument.
-const PLACES: [(&[&str], &str, Names); 17] = [
+const PLACES: [(&[&str], &str, Names); 22] = [
     (&["status"], "name", Names::All),
     (&["logs"], "name", Names::All),
     (&["check"], "name", Names::All),
@@ -52,6 +59,7 @@ const PLACES: [(&[&str], &str, Names); 17] = [
     (&["groups"], "name", Names::Backups),
     (&["timeline"], "name", Names::Backups),
     (&["verify"], "point", Names::Backups),
+    (&["prune"], "name", Names::Backups),
     (&["backup", "run"], "name", Names::Backups),
     (&["backup", "create"], "from", Names::Backups),
     (&["schedule", "suspend"], "name", Names::Backups),
@@ -60,6 +68,10 @@ const PLACES: [(&[&str], &str, Names); 17] = [
     (&["schedule", "next"], "name", Names::Backups),
     (&["restore", "plan"], "from", Names::Backups),
     (&["restore", "create"], "from", Names::Backups),
+    (&["validation", "create"], "backup", Names::Backups),
+    (&["validation", "create"], "restore", Names::Restores),
+    (&["validation", "run"], "name", Names::Validations),
+    (&["validation", "show"], "name", Names::Validations),
     (&["explain"], "what", Names::Codes),
 ];
 
@@ -70,12 +82,15 @@ pub(crate) async fn complete(options: &CompleteFlags, command: Command, screen: 
     // The engine asks for names where it stands: on a thread that may wait.
     let found = tokio::task::spawn_blocking(move || {
         let ask = Arc::new(move |names| {
-            let live = async { tokio::time::timeout(PATIENCE, live(&connection, names)).await.unwrap_or_default() };
+            // Nobody waits long for a word.
+            let live = async { tokio::time::timeout(PATIENCE, live(&connection, names)).await };
+            let live = async { live.await.unwrap_or_else(|_| Vec::new()) };
             Handle::current().block_on(live)
         });
         following(&words, command, ask)
     });
-    let found = found.await.unwrap_or_default();
+    // What cannot be completed is not.
+    let found = found.await.unwrap_or_else(|_| Vec::new());
     for word in &found {
         screen.text(&format!("{word}\n"))?;
     }
@@ -94,7 +109,8 @@ fn connection(words: &[String], command: Command) -> Connection {
     while let Some((_, inner)) = innermost.subcommand() {
         innermost = inner;
     }
-    Connection::from_arg_matches(innermost).unwrap_or_default()
+    // Words that are not finished yet say less: then the flags of the environment count.
+    Connection::from_arg_matches(innermost).unwrap_or_else(|_| Connection::default())
 }
 
 /// What kubectl shall do with these words.
@@ -117,7 +133,8 @@ fn following(words: &[String], command: Command, ask: Ask) -> Vec<String> {
         all.push(OsString::new());
     }
     let last = all.len() - 1;
-    let found = clap_complete::engine::complete(&mut command, all, last, None).unwrap_or_default();
+    // A shell that completes shows no errors: there is nothing to complete.
+    let Ok(found) = clap_complete::engine::complete(&mut command, all, last, None) else { return Vec::new() };
     let shown = found.iter().filter(|candidate| !candidate.is_hide_set());
     shown.filter_map(|candidate| candidate.get_value().to_str().map(str::to_owned)).collect()
 }
@@ -139,14 +156,27 @@ async fn live(connection: &Connection, names: Names) -> Vec<String> {
         return contract::Code::ALL.iter().map(ToString::to_string).collect();
     }
     let Ok(cluster) = Cluster::connect(connection).await else { return Vec::new() };
-    let backups = cluster.list::<KafkaBackup>(None).await.unwrap_or_default();
-    let mut known: Vec<String> = backups.iter().map(ResourceExt::name_any).collect();
-    if names == Names::All {
-        let restores = cluster.list::<KafkaRestore>(None).await.unwrap_or_default();
-        known.extend(restores.iter().map(ResourceExt::name_any));
+    let mut known: Vec<String> = Vec::new();
+    if matches!(names, Names::Backups | Names::All) {
+        known.extend(named::<KafkaBackup>(&cluster).await);
+    }
+    if matches!(names, Names::Restores | Names::All) {
+        known.extend(named::<KafkaRestore>(&cluster).await);
+    }
+    if names == Names::Validations {
+        known.extend(named::<KafkaBackupValidation>(&cluster).await);
     }
     known.sort();
     known
+}
+
+/// Names of a kind; none when they cannot be listed.
+async fn named<K>(cluster: &Cluster) -> Vec<String>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+{
+    let found = cluster.list::<K>(None).await.unwrap_or_else(|_| Vec::new());
+    found.iter().map(ResourceExt::name_any).collect()
 }
 
 #[cfg(test)]
@@ -175,6 +205,8 @@ mod tests {
         assert!(has(&["-n", "shop", "status", ""], "All") && has(&["logs", "-f", "other"], "other-All"));
         assert_eq!(after(&["schedule", "suspend", "Ba"]), ["Backups"]);
         assert!(has(&["restore", "create", "back", "--from", ""], "Backups"));
+        assert!(has(&["validation", "show", ""], "Validations"));
+        assert!(has(&["validation", "create", "a", "--restore", ""], "Restores"));
         let topics = after(&["peek", "nightly", ""]);
         assert!(topics.iter().all(|word| word.starts_with("--")), "topics are not asked for: {topics:?}");
         assert!(has(&["explain", ""], "Codes"));

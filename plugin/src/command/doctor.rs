@@ -14,8 +14,6 @@ use kube::ResourceExt;
 use kube::api::Api;
 use serde::Serialize;
 
-use super::print;
-use super::probe::{self, Admission};
 use super::version;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
@@ -23,6 +21,8 @@ use crate::exit::Exit;
 use crate::forms::Output;
 use crate::operator::Operator;
 use crate::screen::{Screen, Tone};
+use crate::steps::print;
+use crate::steps::probe::{self, Admission};
 use crate::words::{duration, safe};
 
 /// The Secret of the webhook's certificate.

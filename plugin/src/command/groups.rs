@@ -7,7 +7,6 @@ use contract::{Code, Failure};
 use inspect::{Answer, Group, PointGroups, Question};
 use jiff::Timestamp;
 
-use super::{newest, print, with_level};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -15,6 +14,7 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
+use crate::steps::{newest, print, with_level};
 use crate::view::groups::{Live, Positions};
 use crate::view::listing::Listing;
 

@@ -1,24 +1,28 @@
 //! `install`: the manifests of this version, printed or applied.
 
+mod replaced;
+
 use clap::{Args, ValueEnum};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::Value;
 
-use super::confirm::confirm;
-use super::print;
-use super::probe::{self, Admission};
-use super::replaced::replaced;
 use crate::changes::Changes;
 use crate::cluster::{Cluster, Connection, MANAGER, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use crate::steps::confirm::confirm;
+use crate::steps::print;
+use crate::steps::probe::{self, Admission};
+use replaced::replaced;
 
 /// How long the operator may take to be ready, and what is removed to be gone.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(180);
 /// How often both are looked at.
 pub(super) const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+/// Where the manifests put the operator.
+const NAMESPACE: &str = "kafka-backup";
 /// The images that the manifests name.
 const IMAGES: [&str; 2] = [
     concat!("kafka-backup-operator:", env!("CARGO_PKG_VERSION")),
@@ -95,6 +99,7 @@ pub(crate) async fn install(
     connection: &Connection,
     screen: &mut Screen,
 ) -> Result<Exit, Error> {
+    in_place(connection)?;
     let objects = objects(&options)?;
     if !options.apply {
         let text: Vec<String> = objects.iter().map(print::yaml).collect::<Result<_, _>>()?;
@@ -115,6 +120,17 @@ pub(crate) async fn install(
     ready(&cluster, &options, screen).await?;
     screen.say("next: kubectl kafka-backup doctor");
     Ok(Exit::Done)
+}
+
+/// Refuses a namespace that the manifests do not have: a flag that is not heeded says what is not so.
+pub(super) fn in_place(connection: &Connection) -> Result<(), Error> {
+    match connection.namespace.as_deref() {
+        None | Some("" | NAMESPACE) => Ok(()),
+        Some(other) => Err(Error::usage(
+            format!("-n {other}: the manifests of this version have the operator in namespace `{NAMESPACE}`"),
+            "leave -n out; in a namespace of your own, use the chart: helm install kafka-backup-operator CHART -n NAMESPACE",
+        )),
+    }
 }
 
 /// Everything that `install` of all groups applies, in that order.
@@ -194,10 +210,10 @@ async fn ready(cluster: &Cluster, options: &InstallFlags, screen: &mut Screen) -
     if options.crds_only {
         return Ok(());
     }
-    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), "kafka-backup");
+    let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), NAMESPACE);
     let begun = tokio::time::Instant::now();
     let name = "kafka-backup-operator";
-    let mut changes = Changes::of::<Deployment>(Api::namespaced(cluster.client.clone(), "kafka-backup"), Some(name));
+    let mut changes = Changes::of::<Deployment>(Api::namespaced(cluster.client.clone(), NAMESPACE), Some(name));
     loop {
         let found = api.get(name).await;
         let found = found.map_err(|error| failed("read the operator's deployment", error))?;
@@ -217,8 +233,9 @@ async fn ready(cluster: &Cluster, options: &InstallFlags, screen: &mut Screen) -
             screen.progress(None);
             return Err(Error::TimeOut {
                 what: format!("the operator is not ready after {}s: {ready} of {wanted}", PATIENCE.as_secs()),
-                hint: "`kubectl get pods -n kafka-backup` and `kubectl kafka-backup doctor` look for the reason"
-                    .to_owned(),
+                hint: format!(
+                    "`kubectl get pods -n {NAMESPACE}` and `kubectl kafka-backup doctor` look for the reason"
+                ),
             });
         }
         // Whether it answers cannot be watched.
@@ -229,6 +246,19 @@ async fn ready(cluster: &Cluster, options: &InstallFlags, screen: &mut Screen) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_of_ones_own_is_refused_and_not_ignored() {
+        let of = |name: &str| in_place(&Connection { namespace: Some(name.to_owned()), ..Connection::default() });
+        assert!(of("kafka-backup").is_ok() && of("").is_ok() && in_place(&Connection::default()).is_ok());
+        let refused = of("backups").unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(refused.hint().unwrap().contains("helm install"), "{refused:?}");
+        // It is the namespace of every object that has one.
+        for object in everything().unwrap() {
+            assert!(object["metadata"]["namespace"].as_str().is_none_or(|name| name == NAMESPACE), "{object}");
+        }
+    }
 
     #[test]
     fn another_runner_image_makes_other_pods() {

@@ -1,9 +1,9 @@
-//! `logs`: what the runner of a backup or restore says, joined with the cluster's events.
+//! `logs`: what the runner of a backup, restore or validation says, joined with the cluster's events.
 
 use std::time::Duration;
 
 use api::lower::job::CONTAINER;
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
 use clap::{Args, ValueEnum};
 use contract::{Event, EventKind};
 use futures::{AsyncBufReadExt, TryStreamExt};
@@ -14,7 +14,6 @@ use kube::api::{Api, ListParams, LogParams};
 
 use inspect::{Answer, Question};
 
-use super::{or_interrupt, with_source};
 use crate::changes::Changes;
 use crate::cluster::{Cluster, Connection, failed, pages};
 use crate::error::Error;
@@ -22,6 +21,7 @@ use crate::exit::Exit;
 use crate::forms::ReadFrom;
 use crate::screen::{Screen, Style, Tone};
 use crate::source::Source;
+use crate::steps::{or_interrupt, with_source};
 use crate::words::{self, count, plural, safe, size};
 
 /// How long a container whose log has ended may take to have ended, too, as the API server knows it.
@@ -35,7 +35,7 @@ Examples:
   kubectl kafka-backup logs back -n shop -f         follow it
   kubectl kafka-backup logs nightly -o raw          lines as the runner writes them")]
 pub struct LogsFlags {
-    /// Backup or restore
+    /// Backup, restore or validation
     name: String,
     /// Go on while the run works
     #[arg(short, long)]
@@ -117,7 +117,7 @@ async fn still_works(cluster: &Cluster, pods: &Api<Pod>, name: &str) -> Result<b
     Ok(true)
 }
 
-/// A backup or a restore.
+/// A backup, a restore or a validation.
 struct Target {
     uid: String,
     /// What its status says.
@@ -139,11 +139,32 @@ async fn target(cluster: &Cluster, name: &str) -> Result<Target, Error> {
         let run = status.recovery_point.zip(status.run.map(|run| run.id)).filter(|_| !elsewhere);
         return Ok(Target { uid, message: status.message.unwrap_or_else(none), run });
     }
+    let backup = cluster.api::<KafkaBackup>().get_opt(name).await;
+    if backup.map_err(|error| failed(&format!("read backup `{name}`"), error))?.is_none()
+        && let Some(target) = validation(cluster, name).await?
+    {
+        return Ok(target);
+    }
     let found: KafkaBackup = cluster.get(name).await?;
     let uid = found.uid().unwrap_or_default();
     let status = found.status.unwrap_or_default();
     let run = status.backup_id.zip(status.run.map(|run| run.id));
     Ok(Target { uid, message: status.message.unwrap_or_else(none), run })
+}
+
+/// A validation of that name.
+async fn validation(cluster: &Cluster, name: &str) -> Result<Option<Target>, Error> {
+    let found = cluster.api::<KafkaBackupValidation>().get_opt(name).await;
+    let Some(found) = found.map_err(|error| failed(&format!("read validation `{name}`"), error))? else {
+        return Ok(None);
+    };
+    let uid = found.uid().unwrap_or_default();
+    let status = found.status.unwrap_or_default();
+    let from = &found.spec.backup_ref;
+    let elsewhere =
+        from.storage.is_some() || from.namespace.as_ref().is_some_and(|namespace| *namespace != cluster.namespace);
+    let run = status.recovery_point.zip(status.run.map(|run| run.id)).filter(|_| !elsewhere);
+    Ok(Some(Target { uid, message: status.message.unwrap_or_else(|| "no run yet".to_owned()), run }))
 }
 
 /// What was kept after the pod has gone: the lines of the run in the archive.
@@ -223,8 +244,12 @@ fn pretty(line: &str, style: &Style) -> String {
             format!("{}, {}, {}", plural(topics, "topic"), plural(partitions, "partition"), plural(records, "record")),
         ),
         EventKind::Progress { records, bytes, percent, pace, .. } => {
-            let rate = words::rate(pace.bytes_per_sec);
-            ("progress", format!("{percent:.0}%  {} records  {}  {rate}", count(records), size(bytes)))
+            let (done, rate) = (percent.floor(), words::rate(pace.bytes_per_sec));
+            let unknown = match pace.unknown_partitions {
+                0 => String::new(),
+                many => format!("  nobody tells where {} end", plural(many, "partition")),
+            };
+            ("progress", format!("{done}%  {} records  {}  {rate}{unknown}", count(records), size(bytes)))
         }
         EventKind::Warning { message } => ("warning", style.paint(Tone::Warn, &message)),
         EventKind::Waiting { what, seconds: 0 } => ("waiting", style.paint(Tone::Warn, &what)),
@@ -246,6 +271,9 @@ fn pretty(line: &str, style: &Style) -> String {
         },
         EventKind::Member { member } => ("member", safe(&member.to_string())),
         EventKind::Group { group } => ("group", safe(&group.to_string())),
+        EventKind::Checked { check, verdict, message } => {
+            ("checked", format!("{}: {}; {}", safe(&check), verdict.word(), safe(&message)))
+        }
         EventKind::OffsetsSaved { before } => ("offsets", format!("saved as {}", safe(&before.id))),
         EventKind::Dropped { lines, .. } => {
             ("dropped", format!("{}, because nobody read them in time", plural(lines, "line")))

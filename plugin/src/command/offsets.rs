@@ -6,18 +6,18 @@ use kube::ResourceExt;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::confirm::confirm;
-use super::kafka::Kafka;
-use super::made::of_kind;
-use super::print;
-use super::wait::{Progress, Wait, wait};
-use super::write::{self, DryRun, Write};
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
 use crate::screen::Screen;
 use crate::show::table::table;
+use crate::steps::confirm::confirm;
+use crate::steps::kafka::Kafka;
+use crate::steps::made::of_kind;
+use crate::steps::print;
+use crate::steps::wait::{Progress, Wait, wait};
+use crate::steps::write::{self, DryRun, Write};
 use crate::words;
 
 /// Commands about committed offsets.

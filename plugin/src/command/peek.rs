@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use clap::{Args, ValueEnum};
 use inspect::{Answer, LARGEST_RECORD, Payload, Peek, Question, Record};
 
-use super::{newest, print, with_source};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -13,6 +12,7 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::{Answers, Source};
+use crate::steps::{newest, print, with_source};
 use crate::words;
 
 /// Flags of `peek`.

@@ -1,24 +1,28 @@
 //! `restore`: what a restore would do, and doing it.
 
+mod paste;
+mod plan;
+
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
+use contract::stamp::rfc3339;
 use serde_json::{Map, Value, json};
 
-use super::confirm::confirm;
-use super::kafka::Kafka;
-use super::made::{document, progress};
-use super::or_interrupt;
-use super::plan::{DryRunOf, plan};
-use super::print;
-use super::wait::{Wait, next, wait};
-use super::write::{self, DryRun, Write};
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
+use crate::pairs::{map_of, pair};
 use crate::patterns::patterns;
 use crate::screen::Screen;
+use crate::steps::confirm::confirm;
+use crate::steps::kafka::Kafka;
+use crate::steps::made::{document, progress};
+use crate::steps::or_interrupt;
+use crate::steps::print;
+use crate::steps::wait::{Wait, next, wait};
+use crate::steps::write::{self, DryRun, Write};
+use plan::{DryRunOf, plan};
 
 /// Commands about restores.
 #[derive(Debug, Subcommand)]
@@ -39,6 +43,7 @@ Exit code 1: the plan is blocked.")]
 Examples:
   kubectl kafka-backup restore create back --from nightly --create-topics --wait
   kubectl kafka-backup restore create back --from nightly --create-topics --groups '*' --wait
+  kubectl kafka-backup restore create back --from nightly --groups 'env=prod' --group-map 'env\\=prod=env\\=test' --wait
   kubectl kafka-backup restore create back --from nightly --plan-fingerprint 7f3a9c1b2d4e5f60 --wait
   kubectl kafka-backup restore create back --from nightly --point nightly-20261120-020000 --dry-run client -o yaml")]
     Create(Box<Create>),
@@ -72,7 +77,7 @@ struct RestoreFlags {
     /// repeated
     #[arg(long, value_name = "GROUP")]
     groups: Vec<String>,
-    /// Restore the offsets of a group under another id; may be repeated
+    /// Restore the offsets of a group under another id; may be repeated. A `=` of an id is written `\=`, a `\` is written `\\`
     #[arg(long, value_name = "SOURCE=TARGET", value_parser = pair, requires = "groups")]
     group_map: Vec<(String, String)>,
     /// Create missing topics
@@ -118,13 +123,6 @@ pub struct Create {
     write: Write,
     #[command(flatten)]
     wait: Wait,
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('=').filter(|(source, target)| !source.is_empty() && !target.is_empty());
-    parts
-        .map(|(source, target)| (source.to_owned(), target.to_owned()))
-        .ok_or_else(|| format!("`{text}` is not SOURCE=TARGET"))
 }
 
 /// Plans or restores.
@@ -192,12 +190,11 @@ async fn spec(work: &RestoreFlags, cluster: Option<&Cluster>) -> Result<Map<Stri
     if !work.topics.is_empty() {
         spec.insert("topics".to_owned(), json!(patterns(&work.topics)));
     }
-    let mapped = |pairs: &[(String, String)]| -> Map<String, Value> {
-        pairs.iter().map(|(from, to)| (from.clone(), to.clone().into())).collect()
-    };
-    for (field, pairs) in [("topicMapping", &work.map), ("groupMapping", &work.group_map)] {
+    for (flag, field, pairs) in [("--map", "topicMapping", &work.map), ("--group-map", "groupMapping", &work.group_map)]
+    {
         if !pairs.is_empty() {
-            spec.insert(field.to_owned(), Value::Object(mapped(pairs)));
+            let twice = |name| Error::usage(format!("{flag} names `{name}` twice"), "give each source one target");
+            spec.insert(field.to_owned(), json!(map_of(pairs).map_err(twice)?));
         }
     }
     match work.groups.as_slice() {
@@ -208,10 +205,9 @@ async fn spec(work: &RestoreFlags, cluster: Option<&Cluster>) -> Result<Map<Stri
             spec.insert("offsetReset".to_owned(), reset);
         }
     }
-    let time = |millis: i64| Timestamp::from_millisecond(millis).map(|at| at.to_string()).unwrap_or_default();
     let ends = [("startTime", work.since), ("endTime", work.at)];
     let window: Map<String, Value> =
-        ends.into_iter().filter_map(|(name, at)| Some((name.to_owned(), time(at?).into()))).collect();
+        ends.into_iter().filter_map(|(name, at)| Some((name.to_owned(), rfc3339(at?).into()))).collect();
     if !window.is_empty() {
         spec.insert("pitr".to_owned(), Value::Object(window));
     }

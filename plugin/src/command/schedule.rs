@@ -10,14 +10,15 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::write::{self, DryRun, Write};
-use super::{backup, print};
+use super::backup;
 use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
 use crate::screen::Screen;
 use crate::show;
+use crate::steps::print;
+use crate::steps::write::{self, DryRun, Write};
 use crate::view::ticks::{Tick, ticks};
 
 /// Commands about schedules.

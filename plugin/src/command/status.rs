@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
 use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
-use super::print;
-use super::watch::{Watch, watch};
 use crate::changes::Changes;
 use crate::cluster::Cluster;
 use crate::error::Error;
@@ -17,6 +15,8 @@ use crate::exit::Exit;
 use crate::forms::Output;
 use crate::screen::Screen;
 use crate::show;
+use crate::steps::print;
+use crate::steps::watch::{Watch, watch};
 use crate::view::status::Status;
 
 /// How often ages are drawn anew while nothing changes.
@@ -27,12 +27,12 @@ const AGES: Duration = Duration::from_secs(10);
 #[command(after_help = "\
 Examples:
   kubectl kafka-backup status -A                  everything, on one screen
-  kubectl kafka-backup status nightly -n shop     one backup or restore
+  kubectl kafka-backup status nightly -n shop     one backup, restore or validation
   kubectl kafka-backup status -A -l team=shop     those with a label
   kubectl kafka-backup status -A --exit-code      as a probe: 1 if something is late or failed
   kubectl kafka-backup status -w                  again and again")]
 pub struct StatusFlags {
-    /// Backup or restore; all when absent
+    /// Backup, restore or validation; all when absent
     name: Option<String>,
     /// Only those with these labels: `team=shop`, `tier!=test`
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "name")]
@@ -47,13 +47,15 @@ pub struct StatusFlags {
     output: Output,
 }
 
-/// Shows the state of backups and restores.
+/// Shows the state of backups, restores and validations.
 pub(crate) async fn status(options: StatusFlags, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
     let (name, output) = (options.name.as_deref(), options.output);
     let labels = options.selector.as_deref();
     let look = async |now| look(name, labels, cluster, now).await;
     let mut changes = options.watch.watch.then(|| {
-        Changes::of::<KafkaBackup>(cluster.api_of(), None).or(Changes::of::<KafkaRestore>(cluster.api_of(), None))
+        Changes::of::<KafkaBackup>(cluster.api_of(), None)
+            .or(Changes::of::<KafkaRestore>(cluster.api_of(), None))
+            .or(Changes::of::<KafkaBackupValidation>(cluster.api_of(), None))
     });
     let woken = async || {
         if let Some(changes) = &mut changes {
@@ -65,17 +67,22 @@ pub(crate) async fn status(options: StatusFlags, cluster: &Cluster, screen: &mut
 }
 
 async fn look(name: Option<&str>, labels: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Status, Error> {
-    let (backups, restores) =
-        tokio::try_join!(cluster.list::<KafkaBackup>(labels), cluster.list::<KafkaRestore>(labels))?;
+    let (mut backups, mut restores, mut validations) = tokio::try_join!(
+        cluster.list::<KafkaBackup>(labels),
+        cluster.list::<KafkaRestore>(labels),
+        cluster.list::<KafkaBackupValidation>(labels)
+    )?;
     let Some(name) = name else {
-        return Ok(Status { operator: operator(cluster).await, ..Status::of(&backups, &restores, now) });
+        let all = Status::of(&backups, &restores, now).with_validations(&validations, now);
+        return Ok(Status { operator: operator(cluster).await, ..all });
     };
-    let backups: Vec<_> = backups.into_iter().filter(|object| object.name_any() == name).collect();
-    let restores: Vec<_> = restores.into_iter().filter(|object| object.name_any() == name).collect();
-    if backups.is_empty() && restores.is_empty() {
+    backups.retain(|object| object.name_any() == name);
+    restores.retain(|object| object.name_any() == name);
+    validations.retain(|object| object.name_any() == name);
+    if backups.is_empty() && restores.is_empty() && validations.is_empty() {
         return cluster.get::<KafkaBackup>(name).await.map(|found| Status::of(&[found], &[], now));
     }
-    Ok(Status::of(&backups, &restores, now))
+    Ok(Status::of(&backups, &restores, now).with_validations(&validations, now))
 }
 
 /// Why nothing is run: no operator is installed, in any namespace, or none is ready. Who may not look at deployments is told
@@ -98,7 +105,10 @@ fn draw(status: &Status, output: Output, screen: &mut Screen) -> Result<(), Erro
         Output::Name => {
             let backups = status.backups.iter().map(|line| format!("{}/{}", "kafkabackup.kafka.oso.sh", line.name));
             let restores = status.restores.iter().map(|line| format!("{}/{}", "kafkarestore.kafka.oso.sh", line.name));
-            print::names(backups.chain(restores), screen)
+            let validations = &status.validations;
+            let validations =
+                validations.iter().map(|line| format!("{}/{}", "kafkabackupvalidation.kafka.oso.sh", line.name));
+            print::names(backups.chain(restores).chain(validations), screen)
         }
         output => print::document("Status", status, output, screen),
     }

@@ -6,15 +6,15 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::points::{Points, Wanted, with_points};
-use super::print;
-use super::watch::{Watch, pause, watch};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
+use crate::steps::points::{Points, Wanted, with_points};
+use crate::steps::print;
+use crate::steps::watch::{Watch, pause, watch};
 use crate::view::coverage::{Coverage, Recall};
 use crate::view::listing::Backup;
 

@@ -1,6 +1,8 @@
 //! `uninstall`: what `install` applied, printed or removed. Archives are never touched; resources go only with their
 //! definitions, when that is asked for; what somebody else made stays, and so does a namespace that holds any of it.
 
+mod contents;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -12,13 +14,13 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::{Value, json};
 
-use super::confirm::confirm;
-use super::contents::{Key, strangers};
-use super::install::{LOOK, PATIENCE, api_of, everything};
+use super::install::{LOOK, PATIENCE, api_of, everything, in_place};
 use crate::cluster::{Cluster, Connection, MANAGER, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::Screen;
+use crate::steps::confirm::confirm;
+use contents::{Key, strangers};
 
 /// How often what waits to go is looked at as a whole, and definitions are reminded.
 const REMIND: Duration = Duration::from_secs(5);
@@ -80,6 +82,7 @@ pub(crate) async fn uninstall(
     connection: &Connection,
     screen: &mut Screen,
 ) -> Result<Exit, Error> {
+    in_place(connection)?;
     let mut objects = everything()?;
     // Admission first: nothing shall wait for a webhook that is gone. Definitions last, with their resources.
     objects.reverse();

@@ -6,7 +6,6 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::Status;
 use serde_json::{Value, json};
 
-use super::print;
 use crate::cluster::{Cluster, Connection, MANAGER, definition, failed};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -14,6 +13,7 @@ use crate::files::{Files, Text};
 use crate::forms::Output;
 use crate::located::{self, Document};
 use crate::screen::{Screen, Tone};
+use crate::steps::print;
 use crate::words::plural;
 
 /// Flags of `validate`.

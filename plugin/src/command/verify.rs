@@ -3,7 +3,6 @@
 use clap::{Args, ValueEnum};
 use inspect::{Answer, Depth, Question};
 
-use super::{newest, print, with_source};
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -11,6 +10,7 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
+use crate::steps::{newest, print, with_source};
 
 /// Flags of `verify`.
 #[derive(Debug, Args)]

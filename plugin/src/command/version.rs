@@ -8,13 +8,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::Api;
 use serde::Serialize;
 
-use super::print;
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
 use crate::operator::Operator;
 use crate::screen::{Screen, Tone};
+use crate::steps::print;
 
 /// Flags of `version`.
 #[derive(Debug, Args)]

@@ -74,15 +74,7 @@ fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
         let (from, to) = (gap.from, gap.to - 1);
         format!("gap: {}/{} offsets {from} to {to} ({}{only})", gap.name, gap.partition, gap.reason)
     }));
-    notes.extend(detail.held_back.iter().map(|held| {
-        format!(
-            "held back: {}/{} offsets {} to {}: a transaction was open",
-            held.topic,
-            held.partition,
-            held.from,
-            held.to - 1
-        )
-    }));
+    notes.extend(detail.held_back.iter().map(|held| format!("held back: {held}")));
     notes.extend(detail.forks.iter().map(|fork| {
         format!("timeline: {}/{} timeline {} begins at offset {}", fork.name, fork.partition, fork.timeline, fork.from)
     }));

@@ -6,16 +6,23 @@ pub mod table;
 
 pub mod checks;
 pub mod detail;
+pub mod difference;
 pub mod groups;
+pub mod live;
 pub mod points;
 pub mod records;
+pub mod retention;
 pub mod status;
 pub mod ticks;
 pub mod timeline;
+pub mod validations;
 pub mod verified;
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use inspect::{PointDetail, TopicDetail};
     use jiff::tz::TimeZone;
 
     use crate::screen::{Style, Times};
@@ -30,6 +37,42 @@ pub(crate) mod tests {
             zone: TimeZone::UTC,
             now: "2026-11-22T12:00:00Z".parse().unwrap(),
             titles: true,
+        }
+    }
+
+    /// A live topic without partitions.
+    pub(crate) fn detail_topic(name: &str, id: &str) -> TopicDetail {
+        TopicDetail {
+            name: name.into(),
+            id: id.into(),
+            live: true,
+            replication: 1,
+            configs: BTreeMap::new(),
+            partitions: Vec::new(),
+        }
+    }
+
+    /// A point that holds these topics.
+    pub(crate) fn detail(name: &str, topics: Vec<TopicDetail>) -> PointDetail {
+        let (base, stamp) = contract::stamp::split_point(name).unwrap();
+        PointDetail {
+            name: name.into(),
+            set: base.into(),
+            at: stamp.to_owned(),
+            entry: 1,
+            namespace: "shop".into(),
+            resource: base.into(),
+            cluster_id: "c".into(),
+            source_cluster_id: None,
+            offset_headers: false,
+            writer: "0".into(),
+            segments: 0,
+            stored_bytes: 0,
+            topics,
+            gaps: Vec::new(),
+            forks: Vec::new(),
+            held_back: Vec::new(),
+            groups: None,
         }
     }
 

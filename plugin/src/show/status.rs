@@ -1,4 +1,4 @@
-//! The state of backups and restores as one screen. Pure.
+//! The state of backups, restores and validations as one screen. Pure.
 
 use jiff::Timestamp;
 
@@ -6,6 +6,7 @@ use super::page::Page;
 use super::table::{Cell, table};
 use crate::screen::{Style, Tone};
 use crate::view::status::{BackupLine, Health, RestoreLine, Status};
+use crate::view::validations::ValidationLine;
 use crate::words::{self, count, duration, plural, safe, size, wrap};
 
 /// Restores that are over and still shown.
@@ -46,6 +47,12 @@ pub fn status(status: &Status, all: bool, style: &Style) -> String {
     let hidden = status.restores.len() - shown.len();
     if hidden > 0 {
         out.line(format_args!("  and {hidden} older; -o wide shows all"));
+    }
+    if !status.validations.is_empty() {
+        out.line(style.paint(Tone::Strong, "Validations"));
+        let rows: Vec<_> = status.validations.iter().map(|line| validation(line, style)).collect();
+        let notes: Vec<_> = status.validations.iter().map(|line| (line.problem.as_ref(), line.hint.as_ref())).collect();
+        lines(&rows, &notes, style, &mut out);
     }
     out.finish()
 }
@@ -113,7 +120,7 @@ fn restore(line: &RestoreLine, style: &Style) -> Vec<Cell> {
     let done = match (line.health, line.percent) {
         (Health::Running, Some(percent)) => {
             let left = line.left_seconds.map(|left| format!(", {} left", duration(left as i64)));
-            format!("{percent:.0}%{}", left.unwrap_or_default())
+            format!("{}%{}", percent.floor(), left.unwrap_or_default())
         }
         _ => line.ended.map_or_else(String::new, |at| style.distance(at)),
     };
@@ -121,6 +128,21 @@ fn restore(line: &RestoreLine, style: &Style) -> Vec<Cell> {
         if line.dry_run { "plan only".to_owned() } else { format!("{} records", count(line.records.unwrap_or(0))) };
     let topic = line.topic.as_deref().filter(|_| line.health == Health::Running).unwrap_or_default();
     vec![word(line.health), format!("{}/{}", line.namespace, line.name).into(), what.into(), done.into(), topic.into()]
+}
+
+fn validation(line: &ValidationLine, style: &Style) -> Vec<Cell> {
+    let result = line.result.clone().unwrap_or_else(|| "no result yet".to_owned());
+    let ended = match line.ended {
+        Some(at) => format!("{result} {}", style.distance(at)),
+        None => result,
+    };
+    vec![
+        word(line.health),
+        format!("{}/{}", line.namespace, line.name).into(),
+        ended.into(),
+        line.next.map_or_else(String::new, |at| next(at, style)).into(),
+        line.point.clone().unwrap_or_default().into(),
+    ]
 }
 
 /// Rows, each with what is wrong and what to do about it below.
@@ -194,7 +216,19 @@ mod tests {
             problem: None,
             hint: None,
         };
-        Status { backups: vec![working, line("nightly", Health::Ok), broken], restores: vec![restore], operator: None }
+        let checked = ValidationLine {
+            namespace: "shop".into(),
+            name: "weekly".into(),
+            health: Health::Failed,
+            result: Some("Fail".into()),
+            point: Some("nightly-20261122-020000".into()),
+            ended: "2026-11-22T10:00:00Z".parse().ok(),
+            next: None,
+            problem: Some("ChecksFailed: KB6001: decode failed".into()),
+            hint: Some("kubectl kafka-backup validation show weekly -n shop".into()),
+        };
+        let backups = vec![working, line("nightly", Health::Ok), broken];
+        Status { backups, restores: vec![restore], validations: vec![checked], operator: None }
     }
 
     #[test]
@@ -211,7 +245,11 @@ mod tests {
              Running\n\
             \x20 shop/audit   1 200 000 records   3.0 GiB   190.7 MiB/s\n\
              Restores\n\
-            \x20 running   shop/back   7 440 records   62%, 1m 40s left   orders\n"
+            \x20 running   shop/back   7 440 records   62%, 1m 40s left   orders\n\
+             Validations\n\
+            \x20 FAILED   shop/weekly   Fail 2h ago      nightly-20261122-020000\n\
+            \x20          ChecksFailed: KB6001: decode failed\n\
+            \x20          next: kubectl kafka-backup validation show weekly -n shop\n"
         );
     }
 

@@ -156,7 +156,7 @@ impl Through {
 
     /// Asks.
     pub(super) async fn ask(&self, question: &Question, sender: &Sender<Answer>) -> Result<(), Error> {
-        let body = serde_json::to_vec(question).unwrap_or_default();
+        let body = serde_json::to_vec(question).map_err(|error| Error::Document(error.to_string()))?;
         self.stream("/ask", body, sender).await
     }
 
@@ -262,6 +262,8 @@ fn denied(backup: &str, error: kube::Error) -> Error {
                 "bind the ClusterRole kafka-backup-peek; without it, `browse` shows everything but what records hold"
             } else if status.message.contains("may not compare") {
                 "bind the ClusterRole kafka-backup-compare; without it, `groups` without --live shows the recovery point"
+            } else if status.message.contains("may not diff") {
+                "bind the ClusterRole kafka-backup-diff; without it, `diff` compares two recovery points"
             } else {
                 "bind the ClusterRole kafka-backup-inspect"
             }

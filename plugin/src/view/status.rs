@@ -1,37 +1,15 @@
-//! How well backups are protected, what runs, and what restores did: from the resources alone. Pure.
+//! How well backups are protected, what runs, and what restores and validations did: from the resources alone. Pure.
 
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
 use api::promise::{Promise, newest};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use serde::Serialize;
 
-/// How a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Health {
-    /// As it should be.
-    Ok,
-    /// It works.
-    Running,
-    /// It waits for something.
-    Waiting,
-    /// Somebody suspended it.
-    Paused,
-    /// The newest point is older than its schedule promises.
-    Late,
-    /// Its last run failed, or it cannot run.
-    Failed,
-}
-
-impl Health {
-    /// Whether somebody must look at it.
-    #[must_use]
-    pub fn is_bad(self) -> bool {
-        matches!(self, Self::Late | Self::Failed)
-    }
-}
+pub use super::health::Health;
+use super::health::{condition, condition_of, text, waiting, works};
+use super::validations::ValidationLine;
 
 /// A backup.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -102,6 +80,8 @@ pub struct Status {
     pub backups: Vec<BackupLine>,
     /// Restores, newest first.
     pub restores: Vec<RestoreLine>,
+    /// Validations by namespace and name.
+    pub validations: Vec<ValidationLine>,
     /// Why nothing is run, if the operator is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
@@ -115,7 +95,16 @@ impl Status {
         restores.sort_by_key(|restore| std::cmp::Reverse(restore.creation_timestamp().map(|time| time.0)));
         let mut backups: Vec<BackupLine> = backups.iter().map(|backup| backup_line(backup, now)).collect();
         backups.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        Self { backups, restores: restores.into_iter().map(restore_line).collect(), operator: None }
+        let restores = restores.into_iter().map(restore_line).collect();
+        Self { backups, restores, validations: Vec::new(), operator: None }
+    }
+
+    /// The same with these validations.
+    #[must_use]
+    pub fn with_validations(self, validations: &[KafkaBackupValidation], now: Timestamp) -> Self {
+        let mut lines: Vec<_> = validations.iter().map(|object| ValidationLine::of(object, now)).collect();
+        lines.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        Self { validations: lines, ..self }
     }
 
     /// Whether somebody must look at something.
@@ -124,6 +113,7 @@ impl Status {
         self.operator.is_some()
             || self.backups.iter().any(|line| line.health.is_bad())
             || self.restores.iter().any(|line| line.health.is_bad())
+            || self.validations.iter().any(|line| line.health.is_bad())
     }
 }
 
@@ -189,31 +179,6 @@ fn restore_line(restore: &KafkaRestore) -> RestoreLine {
         namespace,
         name,
     }
-}
-
-fn condition<'a>(all: &'a [Condition], name: &str) -> Option<&'a Condition> {
-    condition_of(all, name).filter(|condition| condition.status == "True")
-}
-
-fn condition_of<'a>(all: &'a [Condition], name: &str) -> Option<&'a Condition> {
-    all.iter().find(|condition| condition.type_ == name)
-}
-
-/// Reasons that are no news while something works.
-const USUAL: [&str; 3] = ["BackupRunning", "RestoreRunning", "ScheduleActive"];
-
-fn waiting(all: &[Condition]) -> Option<&Condition> {
-    condition(all, "Reconciling").filter(|condition| !USUAL.contains(&condition.reason.as_str()))
-}
-
-/// How a run is that has begun: one whose pod finds no node, or is refused, does not work yet.
-fn works(all: &[Condition]) -> (Health, Option<&Condition>) {
-    let problem = waiting(all);
-    (if problem.is_some() { Health::Waiting } else { Health::Running }, problem)
-}
-
-fn text(condition: &Condition) -> String {
-    format!("{}: {}", condition.reason, condition.message)
 }
 
 fn hint(health: Health, problem: Option<&Condition>, namespace: &str, name: &str) -> Option<String> {

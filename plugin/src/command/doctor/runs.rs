@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore, RunClaim};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -33,14 +33,16 @@ struct RunFacts {
 /// Runs that are stalled, or say nothing any more.
 pub(super) async fn runs(cluster: &Cluster, now: Timestamp) -> Vec<Check> {
     let (backups, restores) = (seen::<KafkaBackup>(cluster).await, seen::<KafkaRestore>(cluster).await);
+    let validations = seen::<KafkaBackupValidation>(cluster).await;
     let found = backups.found.iter().flatten().map(of_backup).chain(restores.found.iter().flatten().map(of_restore));
-    let found: Vec<RunFacts> = found.collect();
+    let found: Vec<RunFacts> = found.chain(validations.found.iter().flatten().map(of_validation)).collect();
     let mut checks: Vec<Check> = found.iter().filter_map(|facts| judge(facts, now)).collect();
     if checks.is_empty() && (backups.found.is_some() || restores.found.is_some()) {
         checks.push(good("runs", format!("{} resources, none stuck", found.len())));
     }
     checks.extend(backups.unseen);
     checks.extend(restores.unseen);
+    checks.extend(validations.unseen);
     checks
 }
 
@@ -93,6 +95,23 @@ fn of_restore(object: &KafkaRestore) -> RunFacts {
     }
 }
 
+/// One whose schedule found something wrong is not stalled: its next tick is another chance. Somebody must look all the same.
+fn of_validation(object: &KafkaBackupValidation) -> RunFacts {
+    let status = object.status.clone().unwrap_or_default();
+    let one_off = object.spec.schedule.is_none();
+    let is_bad = status.validation_result.as_deref() == Some("Fail");
+    let ready = status.conditions.iter().find(|one| one.type_ == "Ready").filter(|_| is_bad);
+    let found = ready.map(|ready| format!("{}: {}", ready.reason, ready.message));
+    RunFacts {
+        kind: "validation",
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        stalled: found.or_else(|| stalled(&status.conditions)),
+        silent_since: None,
+        over: status.run.as_ref().filter(|_| one_off).and_then(ended),
+    }
+}
+
 fn ended(run: &RunClaim) -> Option<Timestamp> {
     run.finished_at.as_deref()?.parse().ok()
 }
@@ -113,7 +132,9 @@ fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {
     };
     let text = facts.stalled.clone().or_else(silent)?;
     let mut codes = text.split([':', ' ']).filter_map(|word| word.parse::<contract::Code>().ok());
-    let fix = if codes.any(contract::Code::is_found_by_check) {
+    let fix = if *kind == "validation" {
+        format!("kubectl kafka-backup validation show {name} -n {namespace}")
+    } else if codes.any(contract::Code::is_found_by_check) {
         format!("kubectl kafka-backup check {kind}/{name} -n {namespace}")
     } else {
         format!("kubectl kafka-backup logs {name} -n {namespace}")
@@ -145,6 +166,23 @@ mod tests {
         assert!(backup(r#""continuous": false"#, &over("2026-11-25T10:00:00Z")));
         assert!(!backup(r#""continuous": false"#, &over("2026-11-20T10:00:00Z")), "history");
         assert!(backup(r#""schedule": "0 0 2 * * *""#, &over("2026-11-20T10:00:00Z")), "the next run fails, too");
+    }
+
+    #[test]
+    fn a_validation_that_failed_is_told_until_one_passes() {
+        let judged = |result: &str| {
+            let text = format!(
+                r#"{{"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackupValidation",
+                "metadata": {{"name": "weekly", "namespace": "shop"}},
+                "spec": {{"backupRef": {{"name": "a"}}, "checks": {{"decode": {{}}}}, "schedule": "0 0 2 * * *"}},
+                "status": {{"validationResult": "{result}", "conditions": [{{"type": "Ready", "status": "False",
+                "reason": "ChecksFailed", "message": "KB6001: no", "lastTransitionTime": "2026-11-22T00:00:00Z"}}]}}}}"#
+            );
+            judge(&of_validation(&serde_json::from_str(&text).unwrap()), "2026-11-25T12:00:00Z".parse().unwrap())
+        };
+        let found = judged("Fail").unwrap();
+        assert_eq!(found.fix.as_deref(), Some("kubectl kafka-backup validation show weekly -n shop"));
+        assert!(judged("Pass").is_none());
     }
 
     #[test]

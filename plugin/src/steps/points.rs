@@ -16,21 +16,21 @@ use crate::view::recent::recent;
 
 /// Which points are asked for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Backup; all when absent.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
     /// ReadFrom when on; all when absent.
-    pub(super) since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// Of all points, only those around this moment matter.
-    pub(super) at: Option<Timestamp>,
+    pub(crate) at: Option<Timestamp>,
     /// Whether the archive is read in any case.
-    pub(super) fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 /// Points, and the resources that they belong to, where there is a cluster.
-pub(super) struct Points<'a> {
+pub(crate) struct Points<'a> {
     /// The resources.
-    pub(super) resources: Vec<KafkaBackup>,
+    pub(crate) resources: Vec<KafkaBackup>,
     place: Origin<'a>,
 }
 
@@ -44,7 +44,7 @@ enum Origin<'a> {
 
 impl Points<'_> {
     /// The backups that are asked for.
-    pub(super) async fn list(&self) -> Result<Vec<Backup>, Error> {
+    pub(crate) async fn list(&self) -> Result<Vec<Backup>, Error> {
         let (source, wanted) = match &self.place {
             Origin::Statuses(told) => return Ok(told.clone()),
             Origin::Archive(source, wanted) => (source, wanted),
@@ -59,7 +59,7 @@ impl Points<'_> {
     }
 
     /// Tells people on stderr that nobody looked into the archive.
-    pub(super) fn remark(&self, output: Output, screen: &mut Screen) {
+    pub(crate) fn remark(&self, output: Output, screen: &mut Screen) {
         if matches!((&self.place, output), (Origin::Statuses(_), Output::Table | Output::Wide)) {
             screen.say("as the status of the KafkaBackup tells; --fresh reads the archive");
         }
@@ -67,7 +67,7 @@ impl Points<'_> {
 }
 
 /// Works with the points that are asked for.
-pub(super) async fn with_points<T>(
+pub(crate) async fn with_points<T>(
     from: &ReadFrom,
     connection: &Connection,
     wanted: Wanted,

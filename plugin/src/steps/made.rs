@@ -7,17 +7,17 @@ use super::wait::Progress;
 use crate::words;
 
 /// The document of a restore.
-pub(super) fn document(name: &str, spec: Map<String, Value>) -> Value {
+pub(crate) fn document(name: &str, spec: Map<String, Value>) -> Value {
     of_kind("KafkaRestore", name, spec)
 }
 
 /// The document of a resource of `kafka.oso.sh`.
-pub(super) fn of_kind(kind: &str, name: &str, spec: Map<String, Value>) -> Value {
+pub(crate) fn of_kind(kind: &str, name: &str, spec: Map<String, Value>) -> Value {
     json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
 /// How far a restore is.
-pub(super) fn progress(object: &KafkaRestore) -> Progress {
+pub(crate) fn progress(object: &KafkaRestore) -> Progress {
     let status = object.status.clone().unwrap_or_default();
     let message = status.message.clone().unwrap_or_else(|| "waiting for the operator".to_owned());
     match status.phase.as_deref() {
@@ -27,7 +27,7 @@ pub(super) fn progress(object: &KafkaRestore) -> Progress {
         }
         Some("Failed" | "RolledBack") => Progress::Over(false, message),
         _ => {
-            let percent = status.progress_percent.map(|percent| format!("{percent:.0}%  ")).unwrap_or_default();
+            let percent = status.progress_percent.map(|percent| format!("{}%  ", percent.floor())).unwrap_or_default();
             let left = status.eta_ms.map(|millis| format!(", {} left", words::duration((millis / 1_000) as i64)));
             Progress::Going(format!("{percent}{message}{}", left.unwrap_or_default()))
         }

@@ -10,17 +10,17 @@ use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, LogParams};
 use serde_json::{Map, Value, json};
 
-use super::made::{document, progress};
 use super::paste::create_of;
-use super::wait::{Progress, until_over};
-use super::write::{self, DryRun, Write};
-use super::{or_interrupt, print};
 use crate::changes::Changes;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
 use crate::screen::{Screen, Tone};
+use crate::steps::made::{document, progress};
+use crate::steps::wait::{Progress, until_over};
+use crate::steps::write::{self, DryRun, Write};
+use crate::steps::{or_interrupt, print};
 use crate::words::safe_lines;
 
 /// The dry run to make.
@@ -98,7 +98,7 @@ fn show(
     if !matches!(output, Output::Table | Output::Wide) {
         let value = json!({
             "fingerprint": status.plan_fingerprint, "blocked": !refusals.is_empty(), "refusals": refusals, "plan": plan,
-            "message": status.message, "details": details,
+            "message": status.message, "details": details, "positions": said.map(|said| &said.positions),
         });
         print::document("RestorePlan", &value, output, screen)?;
     } else if let Some(plan) = plan {
