@@ -29,7 +29,7 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked {{bins}}
-    tests/suites.sh "recovery outages fidelity changes secure diagnosis groups consumers offsets group_configs" "limits faults matrix reader continuous routing errors stores model"
+    tests/suites.sh "recovery outages fidelity changes secure diagnosis groups consumers offsets undo group_configs validation" "limits positions faults matrix reader continuous routing errors stores model" "fuzz"
 
 # Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:
@@ -57,14 +57,14 @@ playground *FILE:
 picture: (playground "target/session.txt")
     tests/picture.py target/session.txt > docs/session.svg
 
-# Long tests: `just torture` against servers, `simulate SECONDS` in the model, `model N` against it, `life SECONDS`, `operator SECONDS`
+# Long tests: `just torture` against servers, `simulate [restores] SECONDS` in the model, `model N [FIRST]` against it, `life SECONDS`, `operator SECONDS`, `fuzz SECONDS`
 torture WHAT="servers" *ARGS:
     {{just_executable()}} torture-{{WHAT}} {{ARGS}}
 
-# Simulations of new seeds for a while, shrunk where they fail; ends with 0 only if none does
-torture-simulate SECONDS="3600":
+# Simulations of new seeds for a while (`restores SECONDS`: of restores alone), shrunk where they fail; ends with 0 only if none does
+torture-simulate *ARGS="3600":
     cargo build --locked --profile simulate -p kafka-backup-sim
-    target/simulate/simulate {{SECONDS}}
+    target/simulate/simulate {{ARGS}}
 
 # A cluster lives beside a continuous backup for SECONDS; ends with 0 only if nothing is lost, doubled or late
 torture-life SECONDS="3600" *SEED:
@@ -72,10 +72,10 @@ torture-life SECONDS="3600" *SEED:
     cargo build --locked {{bins}} --bin life
     target/debug/life {{SECONDS}} {{SEED}}
 
-# Histories that go to the simulation's brokers and to real ones of both releases; ends with 0 only if all answers agree
-torture-model HISTORIES="200":
+# Histories, from number FIRST on, that go to the simulation's brokers and to real ones of both releases; ends with 0 only if all answers agree
+torture-model HISTORIES="200" FIRST="1":
     tests/servers/need.sh
-    MODEL_HISTORIES={{HISTORIES}} cargo test --locked --workspace --test model -- --nocapture
+    MODEL_HISTORIES={{HISTORIES}} MODEL_FIRST={{FIRST}} cargo test --locked --workspace --test model -- --nocapture
 
 # Everything that happens to runs, at once, on a real control plane for SECONDS; ends with 0 only if every status is true
 torture-operator SECONDS="3600" SEED="":
@@ -83,6 +83,11 @@ torture-operator SECONDS="3600" SEED="":
     K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
     cargo build --locked {{bins}}
     HOSTILE_SECONDS={{SECONDS}} HOSTILE_SEED={{SEED}} cargo test --locked --workspace --test control -- everything_at_once --nocapture
+
+# Changed inputs for every fuzz target, SECONDS each, in processes with little memory; ends with 0 only if none is ended by one
+torture-fuzz SECONDS="600" *TARGETS:
+    cargo build --locked --profile simulate -p kafka-backup-fuzz
+    target/simulate/fuzz {{SECONDS}} {{TARGETS}}
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture-servers:
@@ -109,9 +114,10 @@ lint:
 deny:
     cargo deny check bans licenses sources
 
-# Run a fuzz target for a while (needs nightly and cargo-fuzz): just fuzz split 60
+# Inputs that libFuzzer finds for one target (needs nightly and cargo-fuzz): just fuzz split 60
 fuzz TARGET SECONDS="60":
-    cd tests && cargo +nightly fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+    mkdir -p tests/fuzz/libfuzzer/corpus/{{TARGET}}
+    FUZZ_TARGET={{TARGET}} cargo +nightly fuzz run --fuzz-dir tests/fuzz/libfuzzer any tests/fuzz/libfuzzer/corpus/{{TARGET}} -- -max_total_time={{SECONDS}} -rss_limit_mb=512
 
 # Regenerate generated files
 gen:

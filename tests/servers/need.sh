@@ -15,7 +15,8 @@ lacks make make
 lacks openssl openssl
 lacks cargo "Rust by rustup (https://rustup.rs)"
 if [ "${1:-}" != quick ]; then
-  lacks java openjdk-17-jre-headless
+  # One test starts a program in Java from its source.
+  lacks javac openjdk-17-jdk-headless
   lacks mvn maven
   lacks go golang
   lacks node nodejs

@@ -98,11 +98,19 @@ impl Cluster {
         assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     }
 
-    /// Installs the manifests as a user does, with the images of [`Cluster::load_images`], and waits for the operator.
-    pub fn install_manifests(&self) {
+    /// Installs the manifests as a user does, with the images of [`Cluster::load_images`] and further variables of the operator,
+    /// and waits for it.
+    pub fn install_manifests(&self, variables: &[(&str, &str)]) {
         let overlay = here().join("overlay");
+        let mut text = self.ok(&["kustomize", overlay.to_str().unwrap()]);
+        let (place, indent) = ("- name: RUNNER_IMAGE\n", "\n        ");
+        assert!(text.contains(place) && text.contains(&format!("{indent}{place}")), "{text}");
+        for (name, value) in variables {
+            let more = format!("- name: {name}{indent}  value: {}{indent}{place}", json!(value));
+            text = text.replacen(place, &more, 1);
+        }
         wait_for(Duration::from_secs(60), || {
-            let output = self.kubectl(&["apply", "--server-side", "-k", overlay.to_str().unwrap()]);
+            let output = self.kubectl_with(&self.kubeconfig(), &["apply", "--server-side", "-f", "-"], &text);
             if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
         });
         self.ok(&["rollout", "status", "-n", NAMESPACE, "deployment/kafka-backup-operator", "--timeout=120s"]);

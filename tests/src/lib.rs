@@ -18,6 +18,7 @@ pub mod consumers;
 pub mod kafka;
 pub mod s3;
 pub mod store_faults;
+pub mod streams;
 
 pub mod bench;
 pub mod desk;
@@ -32,3 +33,5 @@ pub mod proxy;
 pub mod raw;
 pub mod reliability;
 pub mod runner;
+
+pub mod inspected;

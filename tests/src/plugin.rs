@@ -20,12 +20,18 @@ pub struct Said {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+    /// Whether it had no cluster to tell of: what succeeds then says nothing beside its result.
+    pub alone: bool,
 }
 
 impl Said {
-    /// Standard output of a call that must succeed.
+    /// Standard output of a call that must succeed, and complain of nothing.
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}\n{}", self.stdout, self.stderr);
+        let complains = |line: &str| line.starts_with("warning:") || line.starts_with("error:");
+        // What was left out on purpose is told.
+        let says = |line: &str| self.alone && !line.starts_with("there are more: ");
+        assert!(!self.stderr.lines().any(|line| complains(line) || says(line)), "{}", self.stderr);
         self.stdout
     }
 }
@@ -34,7 +40,7 @@ impl Said {
 pub fn call(arguments: &[&str]) -> Said {
     let mut command = Command::new(binary());
     command.args(arguments).env_remove("CLICOLOR_FORCE").env("KUBECONFIG", "/no/such/kubeconfig");
-    said(&mut command)
+    Said { alone: true, ..said(&mut command) }
 }
 
 /// Runs a prepared call.
@@ -44,6 +50,7 @@ pub fn said(command: &mut Command) -> Said {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        alone: false,
     }
 }
 

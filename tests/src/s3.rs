@@ -16,8 +16,17 @@ pub struct S3 {
     host: &'static str,
     port: u16,
     /// Its certificate and key, where it speaks TLS.
-    identity: Option<(std::path::PathBuf, std::path::PathBuf)>,
+    identity: Option<Identity>,
+    /// Below this domain, names of hosts begin with the bucket.
+    domain: Option<&'static str>,
     process: Option<Guarded>,
+}
+
+/// Certificate and key.
+type Identity = (std::path::PathBuf, std::path::PathBuf);
+
+fn identity(folder: &std::path::Path, name: &str) -> Identity {
+    (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")))
 }
 
 impl S3 {
@@ -28,18 +37,23 @@ impl S3 {
 
     /// The same at another address of this machine.
     pub fn start_at(host: &'static str) -> Self {
-        Self::begin(host, None)
+        Self::begin(host, None, None)
     }
 
     /// The same with TLS: `<name>.pem` and `<name>.key` of a folder say who it is.
     pub fn start_with_tls(folder: &std::path::Path, name: &str) -> Self {
-        Self::begin("127.0.0.1", Some((folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")))))
+        Self::begin("127.0.0.1", Some(identity(folder, name)), None)
     }
 
-    fn begin(host: &'static str, identity: Option<(std::path::PathBuf, std::path::PathBuf)>) -> Self {
+    /// The same with buckets in the host name, below this domain.
+    pub fn start_below(domain: &'static str, folder: &std::path::Path, name: &str) -> Self {
+        Self::begin("127.0.0.1", Some(identity(folder, name)), Some(domain))
+    }
+
+    fn begin(host: &'static str, identity: Option<Identity>, domain: Option<&'static str>) -> Self {
         let dir = Scratch::new("kafka-backup-s3-");
         std::fs::create_dir_all(dir.path().join("buckets/archive")).unwrap();
-        let mut server = Self { dir, host, port: free_port(), identity, process: None };
+        let mut server = Self { dir, host, port: free_port(), identity, domain, process: None };
         server.resume();
         server
     }
@@ -53,6 +67,7 @@ impl S3 {
         if let Some((certificate, key)) = &self.identity {
             command.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
+        command.envs(self.domain.map(|domain| ("VGW_VIRTUAL_DOMAIN", domain)));
         command.arg("posix").arg(self.dir.path().join("buckets"));
         self.process = Some(Guarded::spawn(&command, &log).listens_at(self.host, self.port, &log));
     }

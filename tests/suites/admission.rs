@@ -4,7 +4,9 @@
 mod addresses;
 mod checked;
 mod forged_jobs;
+mod other_storages;
 mod rolling;
+mod taken_over;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -363,6 +365,53 @@ fn secrets_and_records_take_rights_of_their_own() {
     ]);
     grant("restorer", "owner");
     wait_for(PATIENCE, || apply(&owner, &restore));
+}
+
+/// A validation looks into an archive, and takes Secrets to brokers, to a restore's state and to whom it tells.
+#[test]
+fn a_validation_takes_the_right_to_look() {
+    let (cluster, ..) = cluster();
+    let namespace = "auditors";
+    cluster.ok(&["create", "namespace", namespace]);
+    cluster.ok(&["create", "serviceaccount", "-n", namespace, "eve"]);
+    let grant = |role: &str, verbs: &str, resource: &str| {
+        let (verbs, resource) = (format!("--verb={verbs}"), format!("--resource={resource}"));
+        cluster.ok(&["create", "role", "-n", namespace, role, &verbs, &resource]);
+        let account = format!("--serviceaccount={namespace}:eve");
+        cluster.ok(&["create", "rolebinding", "-n", namespace, role, &format!("--role={role}"), &account]);
+    };
+    grant("writer", "create,get", "kafkabackupvalidations.kafka.oso.sh");
+    let eve = cluster.account(namespace, "eve");
+    let create = |more: Value| {
+        let mut spec = json!({"backupRef": {"name": "orders"}, "checks": {"decode": {}}});
+        for (name, value) in more.as_object().unwrap() {
+            spec[name] = value.clone();
+        }
+        let document = json!({
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackupValidation",
+            "metadata": {"generateName": "look-", "namespace": namespace}, "spec": spec,
+        });
+        let output = cluster.kubectl_with(&eve, &["create", "-f", "-"], &document.to_string());
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    };
+    let refused = |more: &Value, words: &str| {
+        wait_for(PATIENCE, || match create(more.clone()) {
+            Err(said) if said.contains(words) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    };
+    refused(&json!({}), "spec.backupRef: system:serviceaccount:auditors:eve may not inspect kafkabackups.kafka.oso.sh");
+    grant("looker", "inspect", "kafkabackups.kafka.oso.sh");
+    wait_for(PATIENCE, || create(json!({})));
+    let compared = json!({
+        "restoreRef": {"name": "back"}, "kafkaCluster": {"bootstrapServers": ["kafka:9092"]},
+        "checks": {"messageCount": {}},
+    });
+    refused(&compared, "may not check kafkarestores.kafka.oso.sh \"back\"");
+    grant("checker", "check", "kafkarestores.kafka.oso.sh");
+    wait_for(PATIENCE, || create(compared.clone()));
+    let told = json!({"notifications": {"slack": {"webhookSecret": {"name": "chat", "key": "url"}}}});
+    refused(&told, "may not get secrets \"chat\"");
 }
 
 #[test]

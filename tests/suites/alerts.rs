@@ -1,7 +1,7 @@
 //! Each alert of the chart on the metrics that operator and runner really show: it fires, stays quiet, and clears.
 
 use api::lower::job::Owner;
-use api::oso::{KafkaBackup, KafkaRestore, RunClaim};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore, RunClaim};
 use contract::{EventKind, MetricsSpec, Pace};
 use jiff::Timestamp;
 use operator::controller::Kind;
@@ -104,6 +104,12 @@ fn look<K: Kind>(metrics: &Metrics, object: &K) -> Vec<(&'static str, String)> {
     vec![("operator-1", metrics.text())]
 }
 
+fn validation(spec: Value, status: Value) -> KafkaBackupValidation {
+    let mut whole = json!({"backupRef": {"name": "nightly"}, "checks": {"decode": {}}});
+    whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(object("KafkaBackupValidation", whole, status)).unwrap()
+}
+
 fn failed(at: i64) -> Value {
     json!({"phase": "Failed", "run": {"id": "r", "outcome": "Failed", "finishedAt": time(at)}})
 }
@@ -180,6 +186,58 @@ fn a_failure_fires_for_an_hour_from_its_first_scrape_on() {
         look(&metrics, &backup(json!({"schedule": "0 0 * * * *"}), if second < 1_800 { json!({}) } else { status }))
     });
     assert_eq!(firing, [(1_800, 1_800 + HOUR - STEP)]);
+}
+
+#[test]
+fn a_failed_validation_fires_for_an_hour() {
+    let metrics = Metrics::new();
+    // Its checks were made, and one failed: the run is over, and the resource is not well.
+    let found = |second: i64| {
+        if second < HOUR {
+            return json!({});
+        }
+        let run = json!({"id": "r", "outcome": "Failed", "finishedAt": time(HOUR)});
+        json!({"phase": "Completed", "validationResult": "Fail", "run": run})
+    };
+    let firing =
+        fires("KafkaBackupValidationFailed", 4 * HOUR, |second| look(&metrics, &validation(json!({}), found(second))));
+    assert_eq!(firing, [(HOUR, 2 * HOUR - STEP)]);
+    let well = json!({"phase": "Completed", "validationResult": "Pass", "lastPassTime": time(0),
+        "run": {"id": "r", "outcome": "Completed", "finishedAt": time(0)}});
+    let metrics = Metrics::new();
+    let quiet =
+        fires("KafkaBackupValidationFailed", 2 * HOUR, |_| look(&metrics, &validation(json!({}), well.clone())));
+    assert_eq!(quiet, []);
+    let metrics = Metrics::new();
+    assert_eq!(
+        fires("KafkaBackupRunFailed", 4 * HOUR, |second| look(&metrics, &validation(json!({}), found(second)))),
+        []
+    );
+}
+
+#[test]
+fn a_schedule_without_a_passed_validation_fires_until_one_passes() {
+    let fires = |seconds: i64, spec: Value, status: &dyn Fn(i64) -> Value| {
+        let metrics = Metrics::new();
+        fires("KafkaBackupNotValidated", seconds, |second| look(&metrics, &validation(spec.clone(), status(second))))
+    };
+    let daily = || json!({"schedule": "0 0 2 * * *"});
+    // It runs and fails; one passes at last.
+    let late = |second: i64| match second {
+        0..7_800 => json!({}),
+        7_800..72_000 => {
+            json!({"validationResult": "Fail", "run": {"id": "r", "outcome": "Failed", "finishedAt": time(7_800)}})
+        }
+        _ => json!({"validationResult": "Pass", "lastPassTime": time(20 * HOUR)}),
+    };
+    assert_eq!(fires(DAY, daily(), &late), [(14 * HOUR + 330, 20 * HOUR - STEP)]);
+    let never = |_| json!({});
+    assert_eq!(fires(DAY, json!({}), &never), [], "once promises nothing");
+    assert_eq!(fires(DAY, json!({"schedule": "0 0 2 * * *", "suspend": true}), &never), []);
+    let metrics = Metrics::new();
+    let passed = json!({"validationResult": "Warn", "lastPassTime": time(0)});
+    let object = validation(daily(), passed);
+    assert_eq!(self::fires("KafkaBackupNotValidated", 12 * HOUR, |_| look(&metrics, &object)), []);
 }
 
 #[test]

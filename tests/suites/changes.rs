@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use harness::inspected::live;
 use harness::kafka::{Kafka, Options};
 use harness::load::{self, Make};
 use harness::oracle;
@@ -184,6 +185,17 @@ fn t2_13_an_unclean_election_starts_a_timeline_and_overwrites_nothing() {
     assert_eq!(report["timelines"][0]["timeline"], 1);
     append(6_000, 6_100);
     assert_eq!(bench.run(&spec).ok().report()["records"], 100);
+    // What the source has now contradicts the first point where its log was cut, and nothing of the newest.
+    let told = live(&bench, &spec, &first, &[]);
+    let part = &told[1]["partitions"][0];
+    let found = |kind: &str| part[kind]["records"].as_u64().unwrap();
+    assert_eq!((found("same"), found("missing") + found("different")), (1_000, 500), "{part}");
+    assert_eq!((&part["end"], &part["unknown"]), (&json!(1_300), &json!(null)), "{part}");
+    assert!(found("notArchived") > 0, "{part}");
+    let told = live(&bench, &spec, "u", &[]);
+    let part = &told[1]["partitions"][0];
+    assert_eq!((&part["same"]["records"], &part["missing"]["batches"]), (&json!(1_300), &json!(0)), "{part}");
+    assert_eq!((&part["different"]["batches"], &part["notArchived"]["batches"]), (&json!(0), &json!(0)), "{part}");
     for point in ["u", &first] {
         bench.call("verify", &spec, &[point]).ok();
     }
@@ -224,4 +236,52 @@ fn t2_13_an_unclean_election_starts_a_timeline_and_overwrites_nothing() {
     bench.run(&bench.restore("u-none", &target, unknown)).fails("KB2005", 4, &["timeline 2"]);
     assert_eq!(before[..1_000], seen[..1_000]);
     assert_ne!(before[1_000], seen[1_000]);
+}
+
+/// What retention, transactions and time do to a source is no contradiction to a point; a topic that is gone, or another, is.
+#[test]
+fn a_point_is_compared_with_its_source_batch_by_batch() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    for name in ["d-grown", "d-trimmed", "d-transactions", "d-again", "d-gone"] {
+        load::create(&bootstrap, name, 1, 1, &[]);
+        for from in (0..100).step_by(10) {
+            records(&bootstrap, name, from, from + 10, 0);
+        }
+    }
+    let some = |from: i64| (from..from + 5).map(|n| Make::new(n, 0)).collect::<Vec<_>>();
+    load::transactions(&bootstrap, "d-transactions", "d-id", vec![(some(0), true), (some(5), false), (some(10), true)]);
+    let spec = bench.backup("d", &bootstrap, json!({"topics": ["d-*"], "incremental": true}));
+    bench.run(&spec).ok();
+    records(&bootstrap, "d-grown", 100, 107, 0);
+    load::delete_records(&bootstrap, "d-trimmed", 0, 40);
+    load::delete(&bootstrap, "d-again");
+    load::create(&bootstrap, "d-again", 1, 1, &[]);
+    load::delete(&bootstrap, "d-gone");
+    load::create(&bootstrap, "d-new", 1, 1, &[]);
+    let told = live(&bench, &spec, "d", &[]);
+    assert_eq!(told[0]["newTopics"], json!(["d-new"]), "{told:?}");
+    let states: Vec<_> =
+        told[1..].iter().map(|t| (t["name"].as_str().unwrap(), t["state"].as_str().unwrap())).collect();
+    assert_eq!(
+        states,
+        [
+            ("d-again", "recreated"),
+            ("d-gone", "gone"),
+            ("d-grown", "same"),
+            ("d-transactions", "same"),
+            ("d-trimmed", "same"),
+        ]
+    );
+    let of = |name: &str, kind: &str| {
+        let topic = told.iter().find(|line| line["name"] == name).unwrap();
+        topic["partitions"][0][kind]["records"].as_u64().unwrap()
+    };
+    for name in ["d-grown", "d-transactions", "d-trimmed"] {
+        assert_eq!(of(name, "missing") + of(name, "different") + of(name, "notArchived"), 0, "{told:?}");
+    }
+    assert_eq!((of("d-grown", "same"), of("d-transactions", "same")), (100, 110));
+    assert_eq!((of("d-trimmed", "same"), of("d-trimmed", "expired")), (60, 40));
+    assert_eq!(of("d-gone", "same"), 0);
+    let one = live(&bench, &spec, "d", &["d-trim*"]);
+    assert_eq!((one.len(), &one[1]["name"]), (2, &json!("d-trimmed")), "{one:?}");
 }

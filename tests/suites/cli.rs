@@ -1,5 +1,6 @@
 //! The command line without servers: help, specifications, error codes.
 
+mod endings;
 mod words;
 
 use std::process::Command;
@@ -17,7 +18,7 @@ fn help_has_examples_and_exit_codes() {
     for word in ["Examples:", "Exit codes:", "75 stopped", "explain KB4003"] {
         assert!(help.contains(word), "{word} in {help}");
     }
-    for command in ["run", "verify", "ls", "show", "lookup"] {
+    for command in ["run", "verify", "ls", "show", "lookup", "prune-plan"] {
         assert!(call(&[command, "--help"]).ok().stdout.contains("Example"), "{command}");
     }
 }

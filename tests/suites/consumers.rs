@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use harness::consumers::{commit, committed, member, next, printed, read_and_commit, read_share_group};
+use harness::consumers::{
+    commit, committed, member, next, printed, read_and_commit, read_on_as_share_group, read_share_group, read_within,
+};
 use harness::kafka::Kafka;
 use harness::load::{self, Make};
 use harness::oracle::{self, Seen};
@@ -13,13 +15,17 @@ use harness::raw;
 use harness::runner::Bench;
 use serde_json::{Value, json};
 
+/// How long a consumer may take until it reads on.
+const READS_ON: Duration = Duration::from_secs(10);
+
 /// A source whose partitions went through elections, so that commits have leader epochs, and a new target.
 fn pair() -> &'static (Kafka, Kafka) {
     static PAIR: OnceLock<(Kafka, Kafka)> = OnceLock::new();
     PAIR.get_or_init(|| {
         let mut source = Kafka::start();
         load::create(&source.bootstrap(), "elected", 2, 1, &[]);
-        for _ in 0..2 {
+        // Each takes its partitions their leader and gives them one again: two epochs.
+        for _ in 0..3 {
             source.stop(0, false);
             source.restart(0);
         }
@@ -144,41 +150,41 @@ fn after_elections_in_the_source_every_client_reads_on() {
     let (source, target) = (&pair().0, &pair().1);
     let (bootstrap, bench) = (source.bootstrap(), Bench::new());
     load::produce(&bootstrap, "elected", &[], spread(0, 100, 2));
-    for protocol in ["classic", "consumer"] {
-        let consumer = member(&bootstrap, &format!("elected-{protocol}"), "elected", protocol);
-        read_and_commit(&consumer, 60);
+    let protocols = ["classic", "consumer"];
+    let names = protocols.map(|protocol| ["java", "librdkafka"].map(|client| format!("elected-{client}-{protocol}")));
+    for (protocol, names) in protocols.iter().zip(&names) {
+        for group in names {
+            read_and_commit(&member(&bootstrap, group, "elected", protocol), 60);
+        }
     }
     archive(&bench, "elected", &["elected"]);
+    let spec = bench.backup("elected", &bootstrap, json!({"topics": ["elected"]}));
+    let saved: Value = serde_json::from_str(&bench.call("show", &spec, &["elected", "groups"]).ok().stdout).unwrap();
+    let groups =
+        saved.as_array().unwrap().iter().filter(|group| group["group"].as_str().unwrap().starts_with("elected-"));
+    let epochs: Vec<_> = groups
+        .flat_map(|group| group["offsets"].as_array().unwrap())
+        .map(|at| at["leaderEpoch"].as_i64().unwrap())
+        .collect();
+    assert!(epochs.len() == 8 && epochs.iter().all(|epoch| *epoch >= 5), "{epochs:?}");
     let groups = json!({"commit": true, "include": ["elected-*"]});
     let report = bench.run(&restore(&bench, "elected", json!({"groups": groups}))).ok().report();
-    assert_eq!(report["positions"].as_array().unwrap().len(), 2, "{report}");
-    for protocol in ["classic", "consumer"] {
-        let group = format!("elected-{protocol}");
-        let left: i64 = (0..2)
-            .map(|p| {
-                oracle::end(&target.bootstrap(), "elected", p)
-                    - committed(&target.bootstrap(), &group, "elected")[usize::try_from(p).unwrap()].clone().unwrap().0
-            })
-            .sum();
-        assert_eq!(left, 40, "{group}");
-        let read = target.tool(
-            "org.apache.kafka.tools.consumer.ConsoleConsumer",
-            &[
-                "--bootstrap-server",
-                &target.bootstrap(),
-                "--topic",
-                "elected",
-                "--group",
-                &group,
-                "--max-messages",
-                "40",
-                "--timeout-ms",
-                "15000",
-                "--consumer-property",
-                &format!("group.protocol={protocol}"),
-            ],
-        );
-        assert!(read.lines().filter(|line| !line.starts_with("Processed")).count() >= 40, "{group}: {read}");
+    assert_eq!(report["positions"].as_array().unwrap().len(), 4, "{report}");
+    let at = target.bootstrap();
+    for (protocol, [java, librdkafka]) in protocols.iter().zip(&names) {
+        for group in [java, librdkafka] {
+            let stands = committed(&at, group, "elected").into_iter().map(|stand| stand.unwrap().0).sum::<i64>();
+            assert_eq!(oracle::end(&at, "elected", 0) + oracle::end(&at, "elected", 1) - stands, 40, "{group}");
+        }
+        let consumer = member(&at, librdkafka, "elected", protocol);
+        assert_eq!(read_within(&consumer, 40, READS_ON), 40, "{librdkafka}");
+        let limit = READS_ON.as_millis().to_string();
+        let how = format!("group.protocol={protocol}");
+        let arguments = ["--bootstrap-server", &at, "--topic", "elected", "--group", java, "--max-messages", "40"];
+        // It waits for so long for a record, and ends without one.
+        let limits = ["--timeout-ms", &limit, "--consumer-property", &how];
+        let read = target.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &[&arguments[..], &limits].concat());
+        assert!(read.lines().filter(|line| !line.starts_with("Processed")).count() >= 40, "{java}: {read}");
     }
 }
 
@@ -469,6 +475,18 @@ fn a_share_group_goes_on_where_it_was() {
     assert!(!before.is_empty() && before.iter().any(|(_, offset)| *offset > 0), "{before:?}");
     assert_eq!(starts(target, "shared-again"), before, "{report}");
     assert_eq!(line(&report, "shared-group")["kind"], "share");
+    // It reads what it had not read, and nothing again.
+    let start =
+        |partition: i32| before.iter().find(|(at, _)| *at == i64::from(partition)).map_or(0, |(_, offset)| *offset);
+    let unread = |partition: i32| {
+        let seen = oracle::read(&bootstrap, "shared", partition, false);
+        let left = seen.into_iter().filter(move |seen| seen.offset >= start(partition));
+        left.map(|seen| String::from_utf8(seen.value.unwrap()).unwrap())
+    };
+    let unread: BTreeSet<_> = (0..2).flat_map(unread).collect();
+    assert!(!unread.is_empty(), "{before:?}");
+    let read = read_on_as_share_group(target, "shared-again", "shared-2", unread.len());
+    assert_eq!(read.into_iter().collect::<BTreeSet<_>>(), unread);
 }
 
 /// Ends at every place of the commit: the next run only does what is left.

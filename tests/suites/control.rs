@@ -4,10 +4,11 @@
 mod hostile;
 mod interference;
 mod kubelet;
+mod validations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::cluster::{Cluster, Operator, PATIENCE, wait_for};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 const BACKUPS: &str = "kafkabackups.kafka.oso.sh";
 const RESTORES: &str = "kafkarestores.kafka.oso.sh";
+const RESETS: &str = "kafkaoffsetresets.kafka.oso.sh";
 
 /// One cluster, one operator and one stand-in for the kubelet, for all tests that need no others.
 fn shared() -> &'static (Cluster, Operator, Kubelet) {
@@ -54,6 +56,9 @@ fn by_name(pod: &Seen) -> Play {
         "proxied" => Play::Beside(4, failure(&pod.spec, "KB2002", "the broker refused the credentials"), Some(0)),
         "traced" => Play::Beside(0, report(&pod.spec, "Completed", 1_000), Some(137)),
         "again" => Play::Exit(0, report(&pod.spec, "AlreadyDone", 0)),
+        "passes" => Play::Exit(0, validations::found(&pod.spec, "pass")),
+        "turns" if validations::MENDED.load(Ordering::Relaxed) => Play::Exit(0, validations::found(&pod.spec, "pass")),
+        "finds" | "turns" => Play::Exit(1, validations::found(&pod.spec, "fail")),
         _ => Play::Leave,
     }
 }
@@ -101,6 +106,26 @@ fn no_pod_is_left(cluster: &Cluster, namespace: &str) {
     });
 }
 
+/// Waits until the operator has looked at resources that came after all that happened in a namespace: what it has not done by then,
+/// it does not do. Takes them away again.
+fn settled(cluster: &Cluster, namespace: &str) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("settled-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    cluster.apply(&backup(namespace, &name, json!({"suspend": true}))).unwrap();
+    cluster.apply(&restore(namespace, &name, "nowhere", json!({}))).unwrap();
+    for kind in [BACKUPS, RESTORES] {
+        cluster.wait(kind, namespace, &name, "looked at", |object| object["status"]["message"].is_string());
+        cluster.ok(&["delete", kind, "-n", namespace, &name, "--timeout=20s"]);
+    }
+}
+
+/// Waits until the operator has looked at a resource as it is asked for now.
+fn looked_at(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Value {
+    cluster.wait(kind, namespace, name, "looked at", |object| {
+        object["status"]["observedGeneration"] == object["metadata"]["generation"]
+    })
+}
+
 fn phase(object: &Value) -> &str {
     object["status"]["phase"].as_str().unwrap_or_default()
 }
@@ -144,9 +169,9 @@ fn a_backup_runs_once_and_its_status_tells_all() {
     cluster
         .apply(&backup("once", "well", json!({"storage": {"pvc": {"claimName": "made"}}, "topics": ["other"]})))
         .unwrap();
-    std::thread::sleep(Duration::from_secs(5));
-    let still = cluster.get(BACKUPS, "once", "well");
-    assert_eq!(still["status"]["run"]["id"], status["run"]["id"]);
+    let still = looked_at(cluster, BACKUPS, "once", "well");
+    assert_eq!((&still["status"]["run"]["id"], &still["metadata"]["generation"]), (&status["run"]["id"], &json!(2)));
+    settled(cluster, "once");
     assert_eq!(cluster.list("jobs", "once").len(), 1);
     // Events tell the story, and deleting the resource takes the Job along, but not the archive's claim.
     let events = cluster.ok(&["get", "events", "-n", "once", "-o", "jsonpath={.items[*].reason}"]);
@@ -166,14 +191,15 @@ fn a_paused_backup_runs_when_it_is_asked_to() {
     namespace(cluster, "paused");
     cluster.apply(&backup("paused", "well", json!({"suspend": true}))).unwrap();
     cluster.wait(BACKUPS, "paused", "well", "suspended", |object| is(object, "Ready", "True", "BackupSuspended"));
-    std::thread::sleep(Duration::from_secs(3));
+    settled(cluster, "paused");
     assert!(cluster.list("jobs", "paused").is_empty(), "suspend holds at creation");
     cluster.ok(&["annotate", BACKUPS, "-n", "paused", "well", "kafka.oso.sh/trigger-backup=monday"]);
     let done = cluster.wait(BACKUPS, "paused", "well", "completed", |object| phase(object) == "Completed");
     assert_eq!(done["status"]["run"]["trigger"], "manual");
     assert_eq!(done["status"]["lastTrigger"], "monday");
-    std::thread::sleep(Duration::from_secs(3));
-    let still = cluster.get(BACKUPS, "paused", "well");
+    cluster.ok(&["patch", BACKUPS, "-n", "paused", "well", "--type=merge", "-p", r#"{"spec":{"topics":["other"]}}"#]);
+    let still = looked_at(cluster, BACKUPS, "paused", "well");
+    settled(cluster, "paused");
     assert_eq!(still["status"]["run"]["id"], done["status"]["run"]["id"], "one value, one run");
 }
 
@@ -220,6 +246,25 @@ fn what_keeps_a_pod_from_starting_is_shown() {
     println!("an unschedulable pod and a refused one are shown after {:?}", begun.elapsed());
 }
 
+/// Neither the resource nor the installation says where offsets are saved first: nothing runs, and the fix is named.
+#[test]
+fn a_reset_without_a_place_for_offsets_does_not_begin() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "nowhere");
+    let reset = json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaOffsetReset",
+        "metadata": {"name": "well", "namespace": "nowhere"},
+        "spec": {
+            "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "consumerGroups": ["a"], "resetStrategy": "to-latest",
+        },
+    });
+    cluster.apply(&reset).unwrap();
+    let pending =
+        cluster.wait(RESETS, "nowhere", "well", "pending", |object| is(object, "Ready", "False", "NoPlaceForOffsets"));
+    assert!(pending["status"]["message"].as_str().unwrap().contains("positions.storage"), "{}", pending["status"]);
+    assert!(cluster.list("jobs", "nowhere").is_empty());
+}
+
 #[test]
 fn a_job_that_somebody_removed_is_not_made_again() {
     let (cluster, ..) = shared();
@@ -230,7 +275,7 @@ fn a_job_that_somebody_removed_is_not_made_again() {
     cluster.ok(&["delete", "jobs", "-n", "vanished", "--all", "--timeout=20s"]);
     let object = cluster.wait(BACKUPS, "vanished", "held", "failed", |object| phase(object) == "Failed");
     assert!(is(&object, "Failed", "True", "JobVanished"), "{}", object["status"]);
-    std::thread::sleep(Duration::from_secs(3));
+    settled(cluster, "vanished");
     assert!(cluster.list("jobs", "vanished").is_empty());
 }
 
@@ -374,7 +419,7 @@ fn objects_of_another_operator_are_taken_over_when_they_say_so() {
     for (kind, name) in all {
         cluster.wait(kind, "theirs", name, "held", |object| is(object, "Ready", "False", "ForeignOperator"));
     }
-    std::thread::sleep(Duration::from_secs(3));
+    settled(cluster, "theirs");
     assert!(cluster.list("jobs", "theirs").is_empty(), "nothing runs before the hand-over");
     for (kind, name) in all {
         cluster.ok(&["annotate", kind, "-n", "theirs", name, "kafka.oso.sh/take-over=true"]);
@@ -392,7 +437,7 @@ fn objects_of_another_operator_are_taken_over_when_they_say_so() {
             _ => assert_eq!(phase(&object), "Completed", "{name}"),
         }
     }
-    std::thread::sleep(Duration::from_secs(3));
+    settled(cluster, "theirs");
     assert!(cluster.list("jobs", "theirs").is_empty(), "nothing that is finished runs again");
     for (kind, name) in all {
         cluster.ok(&["patch", kind, "-n", "theirs", name, "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
@@ -414,8 +459,12 @@ fn an_operator_may_be_confined_to_namespaces() {
     let arguments = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     let output = cluster.kubectl_with(&cluster.kubeconfig(), &arguments, &rights);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let operator = cluster.operator("op-1", port, &["--watch-namespaces=inside"]);
+    let operator = cluster.operator("op-1", port, &["--watch-namespaces=inside, imside"]);
     admits(&cluster);
+    wait_for(PATIENCE, || {
+        let log = operator.log();
+        if log.contains("imside") && log.contains("nothing of it is run") { Ok(()) } else { Err(log) }
+    });
     let _kubelet = Kubelet::play(&cluster.kubeconfig(), by_name);
     for name in ["inside", "outside"] {
         cluster.apply(&backup(name, "well", json!({}))).unwrap();
@@ -439,6 +488,7 @@ fn an_operator_may_be_confined_to_namespaces() {
         ),
         "{metrics}"
     );
+    assert!(!operator.log().contains(r#"namespace \"inside\" is not"#), "{}", operator.log());
 }
 
 /// Three replicas, one of them killed at random times, 20 resources with a tick every ten seconds: each tick runs or is

@@ -90,6 +90,9 @@ fn with(mut block: Value, key: &str, value: Value) -> Value {
 fn listeners(kafka: &Kafka) -> Vec<Row> {
     let (plain, sasl, mtls, sasl_tls, tls) =
         (kafka.port(), kafka.sasl_port(), kafka.mtls_port(), kafka.sasl_tls_port(), kafka.tls_port());
+    let port = |address: String| address.rsplit(':').next().unwrap().parse().unwrap();
+    let web = port(stores::answering("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"));
+    let other = port(stores::answering("SSH-2.0-OpenSSH_9.6\r\n"));
     let cases = [
         ("PLAINTEXT listener", plain, "SSL", "set securityProtocol to PLAINTEXT"),
         (
@@ -141,6 +144,9 @@ fn listeners(kafka: &Kafka) -> Vec<Row> {
             "it has no login, and securityProtocol is SASL_SSL; set securityProtocol to SSL",
         ),
         ("controllers' listener", kafka.controller_port(), "PLAINTEXT", "a listener for the cluster's controllers"),
+        ("web server", web, "PLAINTEXT", "it is a web server (it answers with HTTP)"),
+        ("web server", web, "SSL", "it is a web server (it answers with HTTP)"),
+        ("server of another kind", other, "SASL_PLAINTEXT", "it is not a Kafka listener"),
     ];
     let row = |(listener, port, protocol, words): (&str, u16, &str, &'static str)| Row {
         what: format!("{protocol} to a {listener}"),
@@ -357,6 +363,24 @@ fn check_talks_to_every_broker_that_is_needed() {
     );
     let checked: Value = serde_json::from_str(&bench.call("check", &spec, &["-o", "json"]).ok().stdout).unwrap();
     assert_eq!(checked["brokers"][0]["id"], 1, "{checked}");
+}
+
+/// A password that whoever is on the way can read is told, in the report and as it happens; the run goes on.
+#[test]
+fn a_password_that_travels_without_encryption_is_told() {
+    let bench = bench(&NEWEST);
+    let scram = json!({"mechanism": "SCRAM-SHA-512", "usernameFile": "user", "passwordFile": "password"});
+    for (name, kafka, is_told) in [
+        ("open", block(NEWEST.sasl_port(), "SASL_PLAINTEXT"), true),
+        ("scram", with(block(NEWEST.sasl_port(), "SASL_PLAINTEXT"), "sasl", scram), false),
+        ("encrypted", block(NEWEST.sasl_tls_port(), "SASL_SSL"), false),
+    ] {
+        let mut spec = bench.backup(name, "localhost:1", json!({"topics": ["d-topic"]}));
+        spec["kafka"] = kafka;
+        let ended = bench.run(&spec).ok();
+        let words = "kafka.sasl.mechanism PLAIN sends the password as it is over a connection without encryption";
+        assert_eq!(ended.stdout.contains(words), is_told, "{name}: {}\n{}", ended.stdout, ended.stderr);
+    }
 }
 
 fn ends_soon(child: &mut std::process::Child) {

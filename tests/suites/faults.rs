@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use contract::CrashPoint;
 use harness::consumers::{commit, committed};
 use harness::kafka::{Kafka, Options};
+use harness::load;
 use harness::mount::Mount;
 use harness::oracle;
-use harness::pair::{source, target};
+use harness::pair::{source, target, with};
 use harness::process::free_port;
 use harness::proxy::{Answers, Proxy};
 use harness::reliability::{Outcome, append, compare, fill, rounds, torture};
@@ -438,4 +439,50 @@ fn a_full_disk_leaves_nothing_visible_and_the_run_goes_on_when_there_is_room() {
     let (records, lost, doubled) = compare(&bootstrap, topic, &target().bootstrap(), topic);
     let fault = "disk full during a backup".to_owned();
     Outcome { fault, rounds: 1, injected: 1, records, lost, doubled, recovery }.report();
+}
+
+/// Nobody tells where a log ends whose only replica is away: its lag is not said to be nothing, and a snapshot lacks it.
+#[test]
+fn what_cannot_be_looked_at_is_not_said_to_be_nothing() {
+    let mut kafka = Kafka::with(Options { nodes: 3, ..Options::default() });
+    let (bootstrap, bench) = (kafka.bootstrap(), Bench::new());
+    for (topic, broker) in [("f-here", 1), ("f-away", 3)] {
+        load::create_on(&bootstrap, topic, &[broker], &[]);
+        load::produce(&bootstrap, topic, &[], (0..100).map(|n| load::Make::new(n, 0)));
+    }
+    let backup =
+        |name: &str, more: Value| bench.backup(name, &bootstrap, with(json!({"topics": ["f-here", "f-away"]}), &more));
+    let follows = backup("f-follows", json!({"continuous": true, "checkpointIntervalSecs": 2}));
+    let mut live = bench.live(&follows);
+    let is_whole = |event: &Value| event["records"] == 200 && event["lag"] == 0 && event["unknownPartitions"] == 0;
+    assert_eq!(live.wait("progress", is_whole)["percent"], 100.0);
+    kafka.stop(2, true);
+    let away = live.wait("progress", |event| event["unknownPartitions"] == 1);
+    assert!(away["percent"].as_f64().unwrap() < 100.0 && away["records"] == 200, "{away}");
+    let snapshot = |name: &str, more: Value| {
+        let mut spec = backup(name, more);
+        spec["kafka"]["connection"] = json!({"retryDeadlineMs": 8_000});
+        bench.run(&spec)
+    };
+    let report = snapshot("f-lacks", json!({})).ok().report();
+    assert_eq!((&report["outcome"], &report["records"]), (&json!("CompletedWithGaps"), &json!(100)), "{report}");
+    let held = &report["heldBack"];
+    assert_eq!((held.as_array().unwrap().len(), &held[0]["topic"]), (1, &json!("f-away")), "{report}");
+    snapshot("f-strict", json!({"onGap": "fail"})).fails("KB2008", 3, &["f-away/0", "backup.onGap is fail"]);
+    kafka.restart(2);
+    live.wait("progress", |event| event["unknownPartitions"] == 0 && event["lag"] == 0);
+    assert_eq!(live.end("TERM").code, 75);
+}
+
+/// A run that waits because of its own limit or of a quota ends as soon as it is asked to.
+#[test]
+fn a_throttled_run_ends_at_once() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "f-throttled", Bench::new());
+    fill(&bootstrap, topic, 9_000, 1_000);
+    let limit = json!({"bytesPerSec": 100_000});
+    let mut live = bench.live(&bench.backup(topic, &bootstrap, json!({"topics": [topic], "rateLimit": limit})));
+    live.wait("progress", |event| event["limitedBy"] == "throttle");
+    let asked = Instant::now();
+    assert_eq!(live.end("TERM").code, 75);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 }

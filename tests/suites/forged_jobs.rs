@@ -3,14 +3,19 @@
 use harness::cluster::{Cluster, NAMESPACE, PATIENCE, wait_for};
 use serde_json::{Value, json};
 
-/// A Job that the operator made, as it would make it again under another name.
-fn honest(cluster: &Cluster) -> Value {
-    cluster.apply(&super::backup("made", json!({"suspend": false}))).unwrap();
-    let mut job = wait_for(PATIENCE, || {
+/// A Job that the operator made for a backup of this name, which is made.
+pub(super) fn made_for(cluster: &Cluster, name: &str) -> Value {
+    cluster.apply(&super::backup(name, json!({"suspend": false}))).unwrap();
+    wait_for(PATIENCE, || {
         let jobs = cluster.list("jobs", "default");
-        let is_ours = |job: &&Value| job["metadata"]["ownerReferences"][0]["name"] == "made";
+        let is_ours = |job: &&Value| job["metadata"]["ownerReferences"][0]["name"] == name;
         jobs.iter().find(is_ours).cloned().ok_or_else(|| "no Job yet".to_owned())
-    });
+    })
+}
+
+/// Such a Job, as the operator would make it again under another name.
+fn honest(cluster: &Cluster) -> Value {
+    let mut job = made_for(cluster, "made");
     let meta = &job["metadata"];
     job["metadata"] = json!({
         "name": "forged", "namespace": "default", "labels": meta["labels"], "ownerReferences": meta["ownerReferences"],
@@ -75,6 +80,9 @@ fn forgeries(job: &Value) -> Vec<((String, Value), &'static str)> {
     let mount = |path: &str| (runner("volumeMounts/-"), json!({"name": "tmp", "mountPath": path}));
     let mut arguments = job.pointer(&runner("args")).unwrap().clone();
     arguments[5] = "/run/kafka-backup/volumes/claim/run.json".into();
+    let term = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n"]}]});
+    let required = json!({"nodeSelectorTerms": [term]});
+    let node = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
     let unconfined = "/spec/template/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1runner";
     vec![
         (("/metadata/ownerReferences".into(), Value::Null), "belongs to a resource"),
@@ -117,6 +125,14 @@ fn forgeries(job: &Value) -> Vec<((String, Value), &'static str)> {
         ((pod("hostPID"), json!(true)), "shares nothing with its node"),
         ((pod("hostIPC"), json!(true)), "shares nothing with its node"),
         ((pod("nodeName"), json!("n")), "shares nothing with its node"),
+        ((pod("nodeSelector"), json!({"kubernetes.io/hostname": "n"})), "chooses no node"),
+        ((pod("affinity"), node), "chooses no node"),
+        ((pod("schedulerName"), json!("mine")), "chooses no node"),
+        ((pod("tolerations"), json!([{"operator": "Exists"}])), "tolerates the taints of"),
+        (
+            (pod("tolerations"), json!([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}])),
+            "tolerates the taints of",
+        ),
         ((runner("ports"), json!([{"containerPort": 80, "hostPort": 80}])), "shares nothing with its node"),
         ((runner("securityContext"), json!({"privileged": true, "allowPrivilegeEscalation": true})), "no privilege"),
         (security("allowPrivilegeEscalation", json!(true)), "no privilege"),
@@ -170,6 +186,10 @@ fn forged_jobs_are_refused() {
     let runs = |last: &Value| {
         forged(&job, &[(&runner("env"), json!([proxy, last])), (&pod("priorityClassName"), json!("low"))])
     };
+    let placed = |disk: &str, taint: &str| {
+        let taints = json!([{"key": taint, "operator": "Exists"}]);
+        forged(&job, &[(&pod("nodeSelector"), json!({"disk": disk})), (&pod("tolerations"), taints)])
+    };
     patch(json!({
         "serviceAccounts": "default\nbackup-*\n", "priorityClass": "low",
         "variables": "HTTPS_PROXY\nPROXY_USER secret/proxy/user\n",
@@ -180,7 +200,14 @@ fn forged_jobs_are_refused() {
     create(&runs(&key)).unwrap();
     assert!(create(&runs(&other)).unwrap_err().contains("has the variables of"));
     create(&job).unwrap();
-    patch(json!({"serviceAccounts": "default\n*\n", "priorityClass": "", "variables": ""}));
+    patch(json!({"nodeSelector": "disk=ssd\n", "tolerations": "runs/Exists//\n"}));
+    wait_for(PATIENCE, || create(&placed("ssd", "runs")));
+    assert!(create(&placed("hdd", "runs")).unwrap_err().contains("chooses no node"));
+    assert!(create(&placed("ssd", "other")).unwrap_err().contains("tolerates the taints of"));
+    assert!(create(&job).unwrap_err().contains("goes where runner.nodeSelector"), "it goes anywhere");
+    patch(json!({
+        "serviceAccounts": "default\n*\n", "priorityClass": "", "variables": "", "nodeSelector": "", "tolerations": "",
+    }));
     cluster.ok(&["delete", "kafkabackups.kafka.oso.sh", "made"]);
 }
 

@@ -71,6 +71,7 @@ fn configs_of_groups_are_restored_and_put_back() {
     let spec = restore(&bench, "gc", target, json!({"accept": ["long-metadata"]}));
     let plan = bench.call("check", &spec, &[]).ok().stdout;
     assert!(plan.contains(&format!("set on it: {HEARTBEAT}=7000, {SESSION}=50000")), "{plan}");
+    assert!(plan.contains("this user may set the configs of 1 group: gc"), "{plan}");
     let report = bench.run(&spec).ok().report();
     // What the target refuses is named, and keeps nothing else back.
     assert_eq!((set_on(target, "gc", HEARTBEAT).as_deref(), set_on(target, "gc", SESSION)), (Some("7000"), None));

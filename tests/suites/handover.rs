@@ -2,7 +2,6 @@
 //! chart is installed in an older version first, and upgraded.
 
 use std::process::Command;
-use std::time::Duration;
 
 use harness::cluster::{Cluster, NAMESPACE, Operator, PATIENCE, wait_for};
 use harness::process::{Scratch, free_port};
@@ -98,6 +97,21 @@ fn install_and_upgrade(cluster: &Cluster, port: u16) -> Operator {
     operator
 }
 
+/// Waits until the operator has looked at a resource that came after all that happened: what it has not done by then, it does not
+/// do.
+fn settled(cluster: &Cluster, name: &str) {
+    let later = json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": name, "namespace": "prod"},
+        "spec": {
+            "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "topics": ["orders"], "suspend": true,
+            "storage": {"storageType": "pvc", "pvc": {"claimName": "backups"}},
+        },
+    });
+    cluster.apply(&later).unwrap();
+    cluster.wait(BACKUPS, "prod", name, "looked at", |object| object["status"]["message"].is_string());
+    cluster.ok(&["delete", BACKUPS, "-n", "prod", name, "--timeout=20s"]);
+}
+
 fn is_held(object: &Value) -> bool {
     let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     all.iter().any(|one| one["type"] == "Ready" && one["status"] == "False" && one["reason"] == "ForeignOperator")
@@ -118,7 +132,7 @@ fn objects_and_definitions_of_other_operators_are_taken_over() {
     for (kind, name) in ours {
         cluster.wait(kind, "prod", name, "held", is_held);
     }
-    std::thread::sleep(Duration::from_secs(3));
+    settled(&cluster, "before");
     assert!(cluster.list("jobs", "prod").is_empty(), "nothing runs before the hand-over");
     assert_eq!(cluster.get(BACKUPS, "prod", "once")["status"]["backupId"], "once-20260101-000000", "kept");
 
@@ -144,7 +158,7 @@ fn objects_and_definitions_of_other_operators_are_taken_over() {
         };
         assert_eq!(object["status"]["phase"], phase, "{name}: {}", object["status"]);
     }
-    std::thread::sleep(Duration::from_secs(3));
+    settled(&cluster, "after");
     assert!(cluster.list("jobs", "prod").is_empty(), "nothing that is finished runs again");
     // From now on it is ours: it runs when it is asked to.
     cluster.ok(&["annotate", BACKUPS, "-n", "prod", "yearly", "kafka.oso.sh/trigger-backup=now"]);

@@ -1,9 +1,10 @@
 //! An hour, or a minute, of everything that happens to runs at once: Jobs that a queue suspends and resumes, containers beside
 //! the runner, nodes that fall silent, evictions, pods and Jobs that somebody removes, resources that are made again beside
-//! orphaned Jobs, other writers, wrong clocks, operators that are killed. `just torture operator` takes longer.
+//! orphaned Jobs, other writers, wrong clocks, quotas, full queues, definitions of another age, operators that are killed. `just
+//! torture operator` takes longer.
 //!
-//! What must hold: what a status says a run did is what the archive has, terminal stays terminal, no Job is left over, Events
-//! are bounded, and in the end everything is at rest.
+//! What must hold: what a status says a run did is what the archive has, a restore starts within 30 s, terminal stays terminal, no
+//! Job is left over, Events are bounded, and in the end everything is at rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,14 @@ use super::{BACKUPS, RESTORES, admits, backup, phase, restore};
 const REST: Duration = Duration::from_secs(600);
 /// Most resources that live at once.
 const MOST: usize = 24;
+/// Runs of a class that work at once: more are there most of the time.
+const PLACES: &str = "--max-concurrent-runs=4";
+/// How soon a restore has its run while an operator works and there is a place.
+const STARTS: Duration = Duration::from_secs(30);
+/// How long an operator takes to lead after another was killed: the Lease of that one runs out first.
+const LEADS: Duration = Duration::from_secs(10);
+/// Most pods that a quota leaves: none.
+const QUOTA: &str = "no-pods";
 const SPACE: &str = "default";
 
 /// What runs really did, and what becomes of their pods.
@@ -95,6 +104,9 @@ struct Judge {
     /// Ends of resources that run once.
     ends: BTreeMap<String, (String, Value)>,
     attempts: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How long restores have waited for their run while an operator worked, and when they were looked at last.
+    waits: BTreeMap<String, (Duration, Instant)>,
+    longest_wait: Duration,
     faults: BTreeSet<String>,
 }
 
@@ -103,6 +115,7 @@ impl Judge {
         let (status, uid) = (&object["status"], object["metadata"]["uid"].as_str().unwrap().to_owned());
         let (name, run) = (object["metadata"]["name"].as_str().unwrap(), &status["run"]);
         let Some(id) = run["id"].as_str() else { return };
+        self.waits.remove(&uid);
         let attempt = run["attempt"].as_u64().unwrap_or(0);
         let seen = self.attempts.entry(uid.clone()).or_default().entry(id.to_owned()).or_default();
         *seen = attempt.max(*seen);
@@ -124,6 +137,29 @@ impl Judge {
             if *before != end {
                 self.faults.insert(format!("{name} was at its end: {before:?}, and is now {end:?}"));
             }
+        }
+    }
+}
+
+impl Judge {
+    /// Counts how long a restore waits for its run. `works` is whether an operator does.
+    fn wait(&mut self, object: &Value, works: bool) {
+        let waits = object["kind"] == "KafkaRestore" && object["metadata"]["deletionTimestamp"].is_null();
+        if !waits || object["status"]["run"]["id"].is_string() {
+            return;
+        }
+        let uid = object["metadata"]["uid"].as_str().unwrap().to_owned();
+        // Others that were before it have the places.
+        let queued = object["status"]["message"].as_str().is_some_and(|text| text.contains("waits for one of"));
+        let (waited, seen) = self.waits.entry(uid).or_insert((Duration::ZERO, Instant::now()));
+        if works && !queued {
+            *waited += seen.elapsed();
+        }
+        *seen = Instant::now();
+        self.longest_wait = self.longest_wait.max(*waited);
+        if *waited > STARTS {
+            let fault = format!("{} has no run after {waited:?}: {}", object["metadata"]["name"], object["status"]);
+            self.faults.insert(fault);
         }
     }
 }
@@ -174,7 +210,7 @@ impl Rivals<'_> {
     /// Somebody does something.
     fn act(&mut self) -> &'static str {
         let suspend = |yes: bool| json!({"spec": {"suspend": yes}}).to_string();
-        let what = match self.draw.u32(0..20) {
+        let what = match self.draw.u32(0..23) {
             0..6 => {
                 self.make();
                 "made or removed"
@@ -229,6 +265,18 @@ impl Rivals<'_> {
                 self.try_to(&[&["patch", BACKUPS, "-n", SPACE, &name][..], &kind].concat());
                 "a wrong clock"
             }
+            17 => {
+                self.try_to(&["create", "quota", QUOTA, "-n", SPACE, "--hard=pods=0"]);
+                "a quota"
+            }
+            18 | 19 => {
+                self.try_to(&["delete", "quota", QUOTA, "-n", SPACE]);
+                "no quota"
+            }
+            20 if self.draw.bool() => {
+                self.definitions_of_another_age();
+                "definitions of another age"
+            }
             _ => {
                 let Some(name) = self.one("pods") else { return "nothing" };
                 let silent = json!({"status": {"conditions": [
@@ -243,6 +291,23 @@ impl Rivals<'_> {
         };
         *self.acts.entry(what).or_default() += 1;
         what
+    }
+}
+
+impl Rivals<'_> {
+    /// Puts a definition in place that knows no claims, and the right one again. Nobody else writes meanwhile: whatever anybody writes
+    /// loses the claim, but for the operator, whose writes are refused.
+    fn definitions_of_another_age(&mut self) {
+        let kind = if self.draw.bool() { "kafkabackups" } else { "kafkarestores" };
+        let run = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/run";
+        let remove = json!([{"op": "remove", "path": run}]).to_string();
+        let name = format!("{kind}.kafka.oso.sh");
+        self.cluster.ok(&["patch", "crd", &name, "--type=json", "-p", &remove]);
+        std::thread::sleep(Duration::from_secs(self.draw.u64(2..8)));
+        let file = format!("{}/../manifests/crds/kafka.oso.sh/{kind}.yaml", env!("CARGO_MANIFEST_DIR"));
+        self.cluster.ok(&["apply", "--server-side", "--force-conflicts", "-f", &file]);
+        // The API server takes a moment to serve it.
+        std::thread::sleep(Duration::from_secs(3));
     }
 }
 
@@ -271,10 +336,11 @@ fn everything_at_once_changes_nothing_of_what_is_true() {
     let (cluster, port) = (Cluster::start(), free_port());
     cluster.install(port);
     let start = |number: u32| -> Operator {
-        cluster.operator_unready(&format!("op-{number}"), port, &["--lease-secs=5", "--lost-node-secs=20"])
+        cluster.operator_unready(&format!("op-{number}"), port, &["--lease-secs=5", "--lost-node-secs=20", PLACES])
     };
     let mut operator = start(0);
     operator.wait_ready();
+    let mut started = Instant::now();
     admits(&cluster);
     let archive = Arc::new(Mutex::new(Archive { seed, ..Archive::default() }));
     let played = Arc::clone(&archive);
@@ -283,23 +349,31 @@ fn everything_at_once_changes_nothing_of_what_is_true() {
     let (mut judge, begun, mut killed) = (Judge::default(), Instant::now(), 0);
     let mut next_kill = Duration::from_secs(15);
     while begun.elapsed() < Duration::from_secs(seconds) {
-        rivals.act();
+        // What an older definition keeps the operator from does not count.
+        let old = rivals.act() == "definitions of another age";
         if begun.elapsed() > next_kill {
             operator.end(["KILL", "TERM"][(killed % 2) as usize]);
             killed += 1;
             operator = start(killed);
+            started = Instant::now();
             next_kill = begun.elapsed() + Duration::from_secs(rivals.draw.u64(10..25));
         }
         for object in objects(&cluster) {
             judge.look(&object, &archive.lock().unwrap());
+            judge.wait(&object, !old && started.elapsed() > LEADS);
         }
         std::thread::sleep(Duration::from_millis(rivals.draw.u64(0..600)));
     }
     let disturbed = rivals.acts.clone();
+    rivals.try_to(&["delete", "quota", QUOTA, "-n", SPACE]);
     quiet(&cluster, &rivals, &archive, &mut judge);
     nothing_is_left(&cluster, &mut judge);
     drop(operator);
-    println!("{disturbed:#?}, {killed} operators killed, {} runs in the archive", archive.lock().unwrap().done.len());
+    println!(
+        "{disturbed:#?}, {killed} operators killed, {} runs in the archive, a restore had its run after {:?} at most",
+        archive.lock().unwrap().done.len(),
+        judge.longest_wait
+    );
     assert!(judge.faults.is_empty(), "seed {seed}: {:#?}", judge.faults);
 }
 

@@ -41,7 +41,7 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         let name = if name == "kubectl-kafka-backup" { "plugin" } else { name.trim_start_matches("kafka-backup-") };
         for dependency in package["dependencies"].as_array().unwrap() {
             let other = dependency["name"].as_str().unwrap();
-            if let Some(other) = other.strip_prefix("kafka-backup-").filter(|_| name != "tests") {
+            if let Some(other) = other.strip_prefix("kafka-backup-").filter(|_| !["tests", "fuzz"].contains(&name)) {
                 found.insert(format!("{other} <- {name}"));
             }
         }
@@ -131,6 +131,11 @@ fn modules_that_decide_do_no_io() {
         "runner/src/restore/select.rs",
         "runner/src/restore/state.rs",
         "runner/src/restore/transform.rs",
+        "runner/src/validate/counts.rs",
+        "runner/src/validate/judge.rs",
+        "runner/src/validate/positions.rs",
+        "runner/src/validate/ranges.rs",
+        "runner/src/validate/sides.rs",
     ];
     for (name, text) in sources().into_iter().filter(|(name, _)| pure.iter().any(|place| name.starts_with(place))) {
         let code = product(&text).join("\n");
@@ -163,6 +168,76 @@ fn what_does_not_encode_is_never_empty() {
             assert!(!(encodes && hides), "{name} hides what does not encode:{statement}");
         }
     }
+}
+
+/// An error that becomes an empty value is told to nobody. Of options it is no error: `clippy.toml` tells them apart, and this test
+/// that it still does.
+#[test]
+fn no_error_becomes_an_empty_value() {
+    let text = std::fs::read_to_string(root().join("clippy.toml")).unwrap();
+    assert!(text.contains("core::result::Result::unwrap_or_default"), "{text}");
+    for (name, text) in sources().into_iter().filter(|(name, _)| is_product(name)) {
+        let (mut before, lines) = ("", product(&text));
+        for (number, line) in lines.iter().enumerate() {
+            let allows = line.contains("allow(clippy::disallowed_methods)");
+            assert!(
+                !allows || line.contains("//") || before.trim_start().starts_with("//"),
+                "{name}:{}: allowed without a reason",
+                number + 1
+            );
+            before = line;
+        }
+    }
+}
+
+/// Each file of `plugin/src/command` is a command that the command line has, or a part of one in the folder of its name.
+#[test]
+fn only_commands_are_among_the_commands() {
+    let line = std::fs::read_to_string(root().join("plugin/src/cli.rs")).unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(root().join("plugin/src/command")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if name != "mod" {
+            assert!(
+                line.contains(&format!("(command::{name}::")) || line.contains(&format!("<command::{name}::")),
+                "{name}"
+            );
+            assert!(path.with_extension("rs").is_file(), "{name} is a folder of nothing");
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen} commands");
+}
+
+/// Where the root of a crate says that modules use only modules above them, they do.
+#[test]
+fn modules_use_only_modules_above_them() {
+    let (sources, mut crates) = (sources(), 0);
+    for (name, text) in &sources {
+        let Some(package) = name.strip_suffix("src/lib.rs").filter(|_| is_product(name)) else { continue };
+        if !text.contains("Modules use only modules listed above them.") {
+            continue;
+        }
+        crates += 1;
+        let declared = |line: &&str| line.strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name.to_owned());
+        let order: Vec<String> = product(text).iter().filter_map(declared).collect();
+        let place = |name: &String| order.iter().position(|known| known == name);
+        for (file, text) in &sources {
+            let Some(path) = file.strip_prefix(&format!("{package}src/")).filter(|_| is_product(file)) else {
+                continue;
+            };
+            let module = module(path);
+            let code: Vec<&str> =
+                product(text).iter().map(|line| line.split("//").next().unwrap_or_default()).collect();
+            for other in used(&module, &code.join("\n")) {
+                let (Some(from), Some(to)) = (module.first(), other.first()) else { continue };
+                let (Some(from_at), Some(to_at)) = (place(from), place(to)) else { continue };
+                assert!(to_at <= from_at, "{file}: {from} uses {to}, which stands below it in {name}");
+            }
+        }
+    }
+    assert!(crates >= 7, "{crates} crates have an order");
 }
 
 #[test]

@@ -250,6 +250,25 @@ fn a_small_batch_takes_no_memory_to_restore() {
     }
 }
 
+/// One record that packs to a few kilobytes and stands for more than is ever held: it is not unpacked, and the topic is restored.
+#[test]
+fn a_single_record_that_stands_for_much_is_restored_as_it_is() {
+    let (bootstrap, topic, bench) = (source().bootstrap(), "l-giant", Bench::new());
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    let settings =
+        [("compression.type", "zstd"), ("message.max.bytes", "400000000"), ("queue.buffering.max.kbytes", "1000000")];
+    let giant = Make { value: Some(vec![b'0'; 200_000_000]), ..Make::new(0, 0) };
+    load::produce(&bootstrap, topic, &settings, [giant]);
+    load::produce(&bootstrap, topic, &[], (1..5).map(|n| Make::new(n, 0)));
+    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok();
+    let restore = json!({"from": topic, "includeOffsetHeaders": true});
+    let (ended, memory) = bench.run_and_weigh(&bench.restore(topic, &target().bootstrap(), restore));
+    let ended = ended.ok();
+    assert_eq!(ended.report()["records"], 5);
+    assert!(ended.stdout.contains("it is restored as it is, without offset"), "{}", ended.stdout);
+    assert!(memory > 0 && memory < 200 << 20, "{} MiB", memory >> 20);
+}
+
 /// A few kilobytes that stand for 96 MB: whoever looks at them holds one record, not the batch.
 #[test]
 fn a_small_batch_takes_no_memory_to_look_at() {

@@ -35,7 +35,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let verdict = Verdict { end: End::Completed(Box::default()), ..Verdict::stopped(None) };
     let claim = RunClaim { started_at: Some(now.to_string()), ..RunClaim::default() };
-    for kind in ["KafkaBackup", "KafkaRestore"] {
+    for kind in ["KafkaBackup", "KafkaRestore", "KafkaBackupValidation"] {
         let owner = Owner {
             api_version: String::new(),
             kind: kind.to_owned(),

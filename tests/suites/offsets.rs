@@ -244,8 +244,10 @@ fn a_topic_that_no_group_has_read_is_told_and_one_that_is_gone_is_left_alone() {
     let report = bench.run(&reset(&bench, "ot", json!("earliest"), json!({}))).ok().report();
     load::delete(&bootstrap, "ot-here");
     // Kafka deletes the offsets of a topic with it; the snapshot still has them.
-    let back = bench.run(&rollback(&bench, "ot", &report["offsetsBefore"]["id"], json!({}))).ok().report();
-    assert!(back["warnings"].to_string().contains("ot-here/0, which does not exist any more"), "{back}");
+    let back = bench.run(&rollback(&bench, "ot", &report["offsetsBefore"]["id"], json!({})));
+    let back =
+        back.fails("KB2019", 4, &["ot-here/0: no offset instead of 30, since it does not exist any more"]).report();
+    assert_eq!(back["outcome"], "Failed", "nothing could be put back: {back}");
 }
 
 /// Ends at every place, then goes on: no group is reset twice, and what is saved is what was there before the first commit.
@@ -663,9 +665,15 @@ fn offsets_of_a_topic_that_was_made_again_are_not_put_back() {
     load::delete(&bootstrap, "oq");
     topic("oq");
     load::delete_records(&bootstrap, "oq-cut", 1, 60);
-    let back = bench.run(&rollback(&bench, "oq", &report["offsetsBefore"]["id"], json!({}))).ok().report();
-    let warnings = back["warnings"].to_string();
-    assert!(warnings.contains("oq/0, which was deleted and made again") && warnings.contains("begins at 60"), "{back}");
+    let back = bench.run(&rollback(&bench, "oq", &report["offsetsBefore"]["id"], json!({})));
+    let words = [
+        "oq/0: no offset instead of 90, since it was deleted and made again",
+        "oq-cut/1: offset 60 instead of 40, since its records up to 60 are deleted",
+    ];
+    let back = back.fails("KB2019", 4, &words).report();
+    assert_eq!((&back["outcome"], &line(&back, "oq")["outcome"]), (&json!("PartiallyCompleted"), &json!("committed")));
+    let named: Vec<_> = line(&back, "oq")["inexact"].as_array().unwrap().iter().map(|at| &at["wanted"]).collect();
+    assert_eq!(named, [90, 40, 40], "{back}");
     assert_eq!((offsets("oq", "oq-cut"), offsets("oq", "oq")), (vec![Some(90), Some(60)], vec![None, None]));
 }
 

@@ -61,7 +61,9 @@ fn leaders_that_are_killed_again_and_again_lose_and_double_nothing() {
 /// 20 groups over three brokers, each of which coordinates some of them: one is killed while offsets are committed.
 #[test]
 fn coordinators_that_are_killed_while_offsets_are_committed_lose_none() {
-    let mut kafka = Kafka::with(Options { nodes: 3, ..Options::default() });
+    // Each broker leads two partitions of the offsets topic.
+    let properties = vec!["offsets.topic.num.partitions=6".to_owned()];
+    let mut kafka = Kafka::with(Options { nodes: 3, properties, ..Options::default() });
     let (bootstrap, topic, bench) = (kafka.bootstrap(), "o-groups", Bench::new());
     load::create(&bootstrap, topic, 4, 3, &[]);
     load::produce(&bootstrap, topic, &[], (0..400).map(|n| Make::new(n, i32::try_from(n % 4).unwrap())));

@@ -116,6 +116,36 @@ fn time_is_drawn_and_damage_is_found() {
     assert!(found.stdout.contains("FAIL") && found.stdout.contains("verdict: DAMAGED"), "{}", found.stdout);
 }
 
+/// By the plugin and by the runner: what rules would take away, and why the rest stays. Not a byte of the archive changes.
+#[test]
+fn what_retention_would_take_away_is_told_and_nothing_goes() {
+    let before = harness::runner::files(std::path::Path::new(&sample()));
+    let text = ask(&["prune", "sample", "--keep-last", "1"]).ok();
+    assert!(text.starts_with("POINT") && text.ends_with("Nothing was changed.\n"), "{text}");
+    let row = |point: &str| text.lines().find(|line| line.starts_with(point)).unwrap().to_owned();
+    assert!(row(OLDER).contains("no      not one of the newest 1"), "{text}");
+    assert!(row(NEWER).contains("yes     the newest"), "{text}");
+    assert!(text.contains("1 of 2 points may go"), "{text}");
+    assert_eq!(ask(&["prune", "sample", "--keep-last", "1", "-o", "name"]).ok(), format!("{OLDER}\n"));
+    assert!(ask(&["prune", "sample", "--keep-last", "2"]).ok().contains("0 of 2 points may go."));
+    let plan: Value = serde_json::from_str(&ask(&["prune", "sample", "--keep-last", "1", "-o", "json"]).ok()).unwrap();
+    assert_eq!((&plan["kind"], &plan["points"], &plan["mayGo"]), (&json!("RetentionPlan"), &json!(2), &json!(1)));
+    assert_eq!(plan["items"][0]["verdict"]["goes"]["reason"], "beyondMost");
+    let bench = harness::runner::Bench::new();
+    let mut spec = bench.backup("sample", "127.0.0.1:1", json!({"topics": ["*"]}));
+    spec["storage"] = json!({"type": "filesystem", "path": sample()});
+    let said = bench.call("prune-plan", &spec, &["--keep-last", "1"]).ok().stdout;
+    assert!(said.contains("1 of 2 points may go") && said.contains("not one of the newest 1"), "{said}");
+    let said: Value =
+        serde_json::from_str(&bench.call("prune-plan", &spec, &["--keep-last", "1", "-o", "json"]).ok().stdout)
+            .unwrap();
+    assert_eq!((&said["mayGo"], &said["chains"]), (&json!(1), &plan["chains"]));
+    bench.call("prune-plan", &spec, &[]).fails("KB1002", 2, &["--keep-last"]);
+    spec["name"] = json!("samples");
+    bench.call("prune-plan", &spec, &["--keep-last", "1"]).fails("KB4004", 4, &["samples"]);
+    assert_eq!(harness::runner::files(std::path::Path::new(&sample())), before);
+}
+
 #[test]
 fn mistakes_say_what_is_wrong_and_what_to_do() {
     for (arguments, code, words) in [
@@ -130,6 +160,9 @@ fn mistakes_say_what_is_wrong_and_what_to_do() {
         (&["groups", "sample", "--at", "2026-11-21T15:00:00Z"], 2, &["not after", "KB4004"]),
         (&["groups", "latest", "--at", "2026-11-21T16:00:00Z"], 2, &["--at", "name the backup"]),
         (&["groups", "sample", "--live"], 2, &["--live", "--store"]),
+        (&["prune", "sample"], 2, &["a store has no rules", "--keep-last"]),
+        (&["prune", "smaple", "--keep-last", "1"], 2, &["smaple", "KB4004"]),
+        (&["prune", "sample", "--max-age", "30"], 2, &["30", "30d"]),
     ] {
         let said = ask(arguments);
         assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{arguments:?}: {}", said.stderr);

@@ -2,6 +2,9 @@
 //! their images, a real broker and a real S3 server beside the cluster, and librdkafka as the judge of what came back.
 //! Namespaces enforce the `restricted` level of Pod Security.
 
+mod groups_of_pods;
+mod validations_of_pods;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ const BACKUPS: &str = "kafkabackups.kafka.oso.sh";
 const RESTORES: &str = "kafkarestores.kafka.oso.sh";
 const RESETS: &str = "kafkaoffsetresets.kafka.oso.sh";
 const ROLLBACKS: &str = "kafkaoffsetrollbacks.kafka.oso.sh";
+/// Where the installation saves offsets, in each namespace with a Secret of its own.
+const INSTALLATION: &str = "installation";
 
 struct World {
     cluster: Cluster,
@@ -34,10 +39,26 @@ fn world() -> Option<&'static World> {
         cluster.load_images();
         let kafka = Kafka::with(Options { host: HOST, ..Options::default() });
         let s3 = S3::start_at(HOST);
-        cluster.install_manifests();
+        cluster.install_manifests(&[("POSITIONS_STORAGE", &positions(&cluster, &s3))]);
         Some(World { cluster, kafka, s3 })
     });
     skip::or_noted(shared.as_ref(), NODE_TAKES_ROOT)
+}
+
+/// An S3-compatible endpoint, as the documents print it.
+fn bucket(s3: &S3, prefix: &str) -> Value {
+    json!({"storageType": "s3", "s3": {
+        "bucket": "archive", "region": "us-east-1", "prefix": prefix, "pathStyle": true, "allowHttp": true,
+        "endpoint": format!("http://{HOST}:{}", s3.port()), "credentialsSecret": {"name": "s3"},
+    }})
+}
+
+/// What the chart gives the operator for its value `positions.storage`: without it the operator's variable is not there.
+fn positions(cluster: &Cluster, s3: &S3) -> String {
+    let value = format!("positions.storage={}", bucket(s3, INSTALLATION));
+    let rendered = cluster.chart(&["--set-json", &value, "--show-only", "templates/deployment.yaml"]);
+    let (_, rest) = rendered.split_once("{name: POSITIONS_STORAGE, value: ").unwrap_or_else(|| panic!("{rendered}"));
+    serde_json::from_str(rest.lines().next().unwrap().strip_suffix('}').unwrap()).unwrap()
 }
 
 impl World {
@@ -73,12 +94,44 @@ impl Team<'_> {
         load::produce(&self.world.kafka.bootstrap(), &self.topic, &[("batch.num.messages", "20")], records);
     }
 
-    /// An S3-compatible endpoint, as the documents print it.
     fn storage(&self) -> Value {
-        json!({"storageType": "s3", "s3": {
-            "bucket": "archive", "region": "us-east-1", "prefix": self.name, "pathStyle": true, "allowHttp": true,
-            "endpoint": format!("http://{HOST}:{}", self.world.s3.port()), "credentialsSecret": {"name": "s3"},
-        }})
+        bucket(&self.world.s3, &self.name)
+    }
+
+    /// Lets pods of this namespace reach the brokers at port 9092 of this name.
+    fn brokers_at(&self, name: &str) {
+        let port = self.world.kafka.port();
+        let (ports, targets) = (json!([{"port": 9092, "targetPort": port}]), json!([{"addresses": [HOST]}]));
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": self.name},
+            "spec": {"ports": ports},
+        });
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {
+                "name": format!("{name}-1"), "namespace": self.name,
+                "labels": {"kubernetes.io/service-name": name},
+            },
+            "ports": [{"port": port}], "endpoints": targets,
+        });
+        self.world.cluster.apply(&service).unwrap();
+        self.world.cluster.apply(&slice).unwrap();
+    }
+
+    /// A folder as volume for a claim of this name, and for no other: its storage class begins with the namespace.
+    fn volume(&self, claim: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let name = format!("{}-{claim}", self.name);
+        let volume = json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {
+                "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": name,
+                "hostPath": {"path": folder.path()}, "persistentVolumeReclaimPolicy": "Retain",
+            },
+        });
+        self.world.cluster.apply(&volume).unwrap();
+        folder
     }
 
     fn object(&self, kind: &str, name: &str, spec: Value) -> Value {
@@ -296,26 +349,9 @@ fn runs_survive_their_pods() {
 fn a_volume_is_a_store_and_names_are_looked_up() {
     let Some(world) = world() else { return };
     let team = world.team("volume", 1_500);
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    let volume = json!({
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "archive"},
-        "spec": {
-            "capacity": {"storage": "2Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "by-hand",
-            "hostPath": {"path": folder.path()}, "persistentVolumeReclaimPolicy": "Retain",
-        },
-    });
-    world.cluster.apply(&volume).unwrap();
-    let port = world.kafka.port();
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kafka", "namespace": "volume"}, "spec": {"ports": [{"port": 9092, "targetPort": port}]}});
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": "kafka-1", "namespace": "volume", "labels": {"kubernetes.io/service-name": "kafka"}},
-        "ports": [{"port": port}], "endpoints": [{"addresses": [HOST]}],
-    });
-    world.cluster.apply(&service).unwrap();
-    world.cluster.apply(&slice).unwrap();
-    let create = json!({"enabled": true, "size": "1Gi", "storageClassName": "by-hand"});
+    let folder = team.volume("archive");
+    team.brokers_at("kafka");
+    let create = json!({"enabled": true, "size": "1Gi", "storageClassName": "volume-archive"});
     let storage =
         json!({"storageType": "pvc", "pvc": {"claimName": "archive", "subPath": "kafka/orders", "create": create}});
     let named = json!({"bootstrapServers": ["kafka.volume.svc.cluster.local:9092"]});
@@ -499,11 +535,6 @@ fn committed_offsets_are_reset_and_put_back() {
             json!({"kafkaCluster": team.cluster_block(), "consumerGroups": groups, "resetStrategy": "to-latest"});
         world.cluster.apply(&team.object("KafkaOffsetReset", name, with(spec, &more))).unwrap();
     };
-    // Neither it nor the installation has a place: nothing is changed.
-    reset("nowhere", json!({}));
-    team.wait(RESETS, "nowhere", "waits", |object| {
-        object["status"]["message"].as_str().is_some_and(|text| text.contains("positions.storage"))
-    });
     reset("dry", json!({"dryRun": true, "stateStorage": team.storage()}));
     let plan = team.done(RESETS, "dry")["status"]["plan"].to_string();
     assert!(plan.contains("positions-orders/0: offset 20 -> offset 50 (end of the log)"), "{plan}");

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
 use harness::cluster::{NAMESPACE, NODE_TAKES_ROOT, PATIENCE, wait_for};
-use harness::consumers::{commit, committed};
+use harness::consumers::{commit, committed, first_of_each};
 use harness::desk::{Desk, OPERATOR_IMAGE, RUNNER_IMAGE};
 use harness::load::{self, Make};
 use harness::oracle;
@@ -82,6 +82,10 @@ impl World {
         let at: Vec<_> =
             committed(&bootstrap, "billing", "orders").into_iter().map(|at| at.map(|(at, _)| at)).collect();
         assert_eq!(at, [Some(30), Some(40)], "{text}");
+        // Its consumers go on: they are given what they had not read, and nothing again.
+        let value = |number: i64| Make::new(number, 0).value;
+        let first = first_of_each(&bootstrap, "billing", "orders", "classic");
+        assert_eq!(first, [(0, value(60)), (1, value(81))].into(), "{text}");
         text
     }
 
@@ -228,6 +232,28 @@ fn groups_are_shown_beside_where_they_stand_now() {
     assert!(positions.iter().any(|at| at["now"]["offset"].is_i64()), "{told}");
     let table = world.call_as(&comparer, &live).ok();
     assert!(table.contains("BETWEEN") && table.contains("billing"), "{table}");
+}
+
+/// How the source differs now is a right of its own: a pod reads its records with the Secrets of the backup, and shows none.
+#[test]
+fn a_point_is_shown_beside_its_source() {
+    let Some(world) = world() else { return };
+    let looker = world.account("diff-looker", &["kafka-backup-inspect"]);
+    let differ = world.account("differ", &["kafka-backup-inspect", "kafka-backup-diff"]);
+    let live = ["diff", "nightly", "-n", "shop", "--live", "--topic", "orders"];
+    let refused = world.call_as(&looker, &live);
+    assert_eq!((refused.code, refused.stdout.as_str()), (5, ""), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("may not diff") && refused.stderr.contains("kafka-backup-diff"),
+        "{}",
+        refused.stderr
+    );
+    let told = world.call_as(&differ, &[&live[..], &["-o", "json"]].concat()).ok();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["kind"], &told["contradicts"]), (&json!("SourceDifference"), &json!(false)), "{told}");
+    assert!(told["topics"][0]["partitions"][0]["same"]["batches"].as_u64().unwrap() > 0, "{told}");
+    let table = world.call_as(&differ, &live).ok();
+    assert!(table.contains("NOT ARCHIVED") && table.contains("The source still has everything"), "{table}");
 }
 
 /// A check is made where the run works: with its Secrets, its network, and names that only the cluster knows.

@@ -201,6 +201,28 @@ fn google_cloud_storage_keeps_the_rules_and_carries_a_round_trip() {
     }
 }
 
+/// An endpoint without `pathStyle` once meant requests without a bucket: the first folder of the prefix stood in its place.
+#[test]
+fn an_archive_that_an_earlier_release_put_elsewhere_is_found_again() {
+    let server = S3::start();
+    std::fs::create_dir(server.folder().join("team")).unwrap();
+    let (bench, topic) = (Bench::new(), "o-old-place");
+    load::create(&source().bootstrap(), topic, 1, 1, &[]);
+    let mut spec = bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}));
+    spec["storage"] = server.storage(bench.dir.path(), "team");
+    spec["storage"]["prefix"] = "backups".into();
+    bench.run(&spec).ok();
+    spec["storage"] = server.storage(bench.dir.path(), "archive");
+    let said = bench.call("store-check", &spec, &[]).ok().stdout;
+    assert!(!said.contains("old place"), "with pathStyle the bucket was in each request: {said}");
+    spec["storage"].as_object_mut().unwrap().remove("pathStyle");
+    let said = bench.call("store-check", &spec, &[]).ok().stdout;
+    assert!(said.contains("put o-old-place-") && said.contains("set bucket: team and prefix: \"backups\""), "{said}");
+    let said = bench.call("store-check", &spec, &["-o", "json"]).ok().stdout;
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["oldPlace"]["bucket"], said["oldPlace"]["sets"].as_array().unwrap().len()), (&json!("team"), 1));
+}
+
 #[test]
 fn store_check_takes_urls_and_directories_and_finds_what_is_wrong() {
     let server = S3::start();

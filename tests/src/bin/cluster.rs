@@ -9,7 +9,7 @@ fn main() {
     eprintln!("cluster: starting Kubernetes, Apache Kafka and an S3 server (about half a minute)");
     let Some(desk) = Desk::start() else { std::process::exit(1) };
     let Desk { cluster, kafka, s3, .. } = &desk;
-    cluster.install_manifests();
+    cluster.install_manifests(&[]);
     println!("export KUBECONFIG={} PATH={}:$PATH", cluster.kubeconfig().display(), cluster.programs().display());
     println!("# brokers: {}", kafka.bootstrap());
     println!("# store: http://{HOST}:{} bucket archive, {ACCESS_KEY} / {SECRET_KEY}", s3.port());

@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use super::{NEWEST, Row, ends_soon, show, table};
 
+/// Names below it are known to the proxy only.
+const DOMAIN: &str = "s3.test";
+
 static FILES: LazyLock<Scratch> = LazyLock::new(|| {
     let dir = Scratch::new("kafka-backup-store-tls-");
     harness::certificates::make(dir.path());
@@ -23,6 +26,9 @@ static FILES: LazyLock<Scratch> = LazyLock::new(|| {
     run("req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=self -config self.ext -keyout self.key -out self.pem");
     run("req -newkey rsa:2048 -nodes -subj /CN=over -keyout over.key -out over.csr");
     run("x509 -req -in over.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -extfile names.ext -out over.pem");
+    std::fs::write(dir.path().join("wide.ext"), format!("subjectAltName=DNS:{DOMAIN},DNS:*.{DOMAIN}\n")).unwrap();
+    run("req -newkey rsa:2048 -nodes -subj /CN=wide -keyout wide.key -out wide.csr");
+    run("x509 -req -in wide.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile wide.ext -out wide.pem");
     run("x509 -in ca.pem -outform DER -out ca.der");
     run("pkcs12 -export -nokeys -in ca.pem -passout pass:geheim -out ca.p12");
     let part = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
@@ -34,6 +40,7 @@ static FILES: LazyLock<Scratch> = LazyLock::new(|| {
 
 static PLAIN: LazyLock<S3> = LazyLock::new(S3::start);
 static TLS: LazyLock<S3> = LazyLock::new(|| S3::start_with_tls(FILES.path(), "broker"));
+static WIDE: LazyLock<S3> = LazyLock::new(|| S3::start_below(DOMAIN, FILES.path(), "wide"));
 static SELF: LazyLock<S3> = LazyLock::new(|| S3::start_with_tls(FILES.path(), "self"));
 static OVER: LazyLock<S3> = LazyLock::new(|| S3::start_with_tls(FILES.path(), "over"));
 
@@ -223,8 +230,8 @@ fn settings() -> Vec<Row> {
     ]
 }
 
-/// A proxy that takes a request, and answers this.
-fn answering(answer: &'static str) -> String {
+/// A server, or a proxy, that takes a request and answers this.
+pub(super) fn answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -379,6 +386,9 @@ fn tunnel() -> String {
 #[test]
 fn stores_work_as_other_tools_reach_them() {
     let proxied = block(format!("https://localhost:{}", TLS.port()), &ca("ca.pem"));
+    let in_host = json!({"tls": {"caFile": "ca.pem"}, "pathStyle": false});
+    let asked_for = block(format!("https://{DOMAIN}:{}", WIDE.port()), &in_host);
+    let already_there = block(format!("https://archive.{DOMAIN}:{}", WIDE.port()), &ca("ca.pem"));
     let ways = [
         ("path style", at("http", &PLAIN, &json!({})), None),
         ("path style, asked for", at("http", &PLAIN, &json!({"pathStyle": true})), None),
@@ -388,6 +398,8 @@ fn stores_work_as_other_tools_reach_them() {
         ("TLS with its CA alone", at("https", &TLS, &json!({"tls": {"caFile": "ca.pem", "systemRoots": false}})), None),
         ("a certificate that is its own CA", at("https", &SELF, &ca("self.pem")), None),
         ("TLS through a proxy", proxied, Some(tunnel())),
+        ("virtual host style, asked for", asked_for, Some(tunnel())),
+        ("virtual host style, the bucket is in the endpoint", already_there, Some(tunnel())),
     ];
     for (what, storage, proxy) in ways {
         let mut bench = bench();
@@ -413,6 +425,26 @@ fn a_url_takes_a_ca_beside_it() {
     };
     ask(&["--ca-file", "ca.pem"]).ok();
     ask(&[]).fails("KB3011", 4, &["--ca-file beside --store"]);
+}
+
+/// Whatever a command waits for at a store, it says so within seconds, and ends at once when it is asked to.
+#[test]
+fn no_command_waits_for_its_store_in_silence() {
+    // It takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bench = bench();
+    let mut spec = bench.backup("silent", &NEWEST.bootstrap(), json!({"topics": ["d-topic"]}));
+    spec["storage"] = block(format!("http://{}", silent.local_addr().unwrap()), &json!({}));
+    for command in ["run", "ls", "verify"] {
+        let started = Instant::now();
+        let mut child =
+            bench.command(command, &spec, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let line = lines.find(|line| line.contains("waiting for ")).unwrap_or_default();
+        assert!(line.contains("the object store at 127.0.0.1"), "{command}: {line}");
+        assert!(started.elapsed() < Duration::from_secs(9), "{command}: {:?}", started.elapsed());
+        ends_soon(&mut child);
+    }
 }
 
 /// A store that does not answer any more is told of within five seconds, and a run that only waits for it ends at once

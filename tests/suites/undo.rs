@@ -1,0 +1,169 @@
+//! What nearly worked is never told as done: undos and rollbacks whose places are gone, mappings of topics that were made again,
+//! plans that would not be carried out.
+
+use harness::consumers::{commit, committed, member};
+use harness::load::{self, Make};
+use harness::pair::source;
+use harness::runner::Bench;
+use serde_json::{Value, json};
+
+/// Time of the first record; each has one millisecond more.
+const T0: i64 = 1_750_000_000_000;
+
+/// A topic of two partitions with 100 records each.
+fn topic(name: &str) {
+    let bootstrap = source().bootstrap();
+    load::create(&bootstrap, name, 2, 1, &[]);
+    let make = |n: i64| Make { timestamp: Some(T0 + n), ..Make::new(n, i32::try_from(n % 2).unwrap()) };
+    load::produce(&bootstrap, name, &[("enable.idempotence", "true")], (0..200).map(make));
+}
+
+/// A backup of a topic with groups that stand at offsets 30 and 40 of it.
+fn backed_up(bench: &Bench, name: &str, groups: &[&str]) {
+    let bootstrap = source().bootstrap();
+    topic(name);
+    for group in groups {
+        commit(&bootstrap, group, name, &[30, 40]);
+    }
+    let backup = json!({"topics": [name], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup(name, &bootstrap, backup)).ok();
+}
+
+fn offsets(group: &str, topic: &str) -> Vec<Option<i64>> {
+    committed(&source().bootstrap(), group, topic).into_iter().map(|at| at.map(|(offset, _)| offset)).collect()
+}
+
+fn line<'a>(report: &'a Value, group: &str) -> &'a Value {
+    let lines = report["positions"].as_array().unwrap();
+    lines.iter().find(|line| line["target"] == group).unwrap_or_else(|| panic!("{group}: {report}"))
+}
+
+/// The restore deletes the records at which a group stood, and fails later: where the group was, nothing is any more.
+#[test]
+fn an_undo_that_cannot_put_everything_back_does_not_say_that_it_did() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    backed_up(&bench, "ua", &["ua-gone", "ua-live", "ua-end"]);
+    topic("ua-other");
+    commit(&bootstrap, "ua-gone", "ua", &[50, 60]);
+    commit(&bootstrap, "ua-end", "ua", &[100, 100]);
+    let groups = json!({"include": ["ua-*"], "commit": true, "rollBackOnFailure": true, "saving": {"keepHours": 24}});
+    let what = json!({"from": "ua", "includeOffsetHeaders": false, "existingTopics": "purge", "groups": groups});
+    let spec = bench.restore("ua", &bootstrap, what);
+    assert_eq!(bench.run_to("all-produced", &spec).code, -1);
+    let live = member(&bootstrap, "ua-live", "ua-other", "classic");
+    let ended = bench.run(&spec);
+    let report = ended.report();
+    let words = [
+        "ua-live",
+        "has members",
+        "The committed offsets of 1 consumer group are what they were",
+        "group \"ua-gone\", ua/0: offset 100 instead of 50, since its records up to 100 are deleted",
+    ];
+    ended.fails("KB2017", 4, &words);
+    assert_eq!(report["outcome"], "PartiallyRolledBack", "{report}");
+    let gone = line(&report, "ua-gone");
+    let named: Vec<_> = gone["inexact"].as_array().unwrap().iter().map(|at| (&at["wanted"], &at["got"])).collect();
+    assert_eq!(
+        (&gone["outcome"], named),
+        (&json!("failed"), vec![(&json!(50), &json!(100)), (&json!(60), &json!(100))])
+    );
+    assert_eq!(line(&report, "ua-end")["outcome"], "rolled-back", "{report}");
+    assert_eq!((offsets("ua-gone", "ua"), offsets("ua-end", "ua")), (vec![Some(100); 2], vec![Some(100); 2]));
+    drop(live);
+}
+
+/// Run again by its id, as after a lost report, a rollback tells what it could not do.
+#[test]
+fn a_rollback_that_is_asked_again_tells_what_it_could_not_do() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    for name in ["ub", "ub-cut"] {
+        topic(name);
+        commit(&bootstrap, "ub", name, &[30, 40]);
+    }
+    let of = |kind: &str, name: &str, what: Value| {
+        let mut spec = bench.backup(name, &bootstrap, json!({}));
+        spec.as_object_mut().unwrap().remove("backup");
+        spec[kind] = what;
+        spec["run"] = json!({"id": format!("{name}-1"), "at": "2026-11-29T15:00:00Z"});
+        spec
+    };
+    let report = bench.run(&of("offsetReset", "ub", json!({"groups": ["ub"], "to": "latest"}))).ok().report();
+    load::delete_records(&bootstrap, "ub-cut", 0, 35);
+    let from = json!({"from": {"id": report["offsetsBefore"]["id"]}});
+    let mut dry = of("offsetRollback", "ub-dry", from.clone());
+    dry["offsetRollback"]["dryRun"] = true.into();
+    let word = "group \"ub\", ub-cut/0: offset 35 instead of 30, since its records up to 35 are deleted";
+    let plan = bench.run(&dry).fails("KB2019", 4, &[word]).report();
+    assert!(plan["details"]["text"].as_str().unwrap().contains(&format!("not exact: {word}")), "{plan}");
+    assert_eq!(offsets("ub", "ub-cut"), [Some(100), Some(100)], "a dry run writes nothing");
+    let back = of("offsetRollback", "ub-back", from);
+    for number in 0..2 {
+        let report = bench.run(&back).fails("KB2019", 4, &["1 committed offset of 1 consumer group", word]).report();
+        assert_eq!(report["outcome"], "PartiallyCompleted", "{number}: {report}");
+        assert_eq!(line(&report, "ub")["inexact"][0]["got"], 35, "{number}: {report}");
+    }
+    assert_eq!((offsets("ub", "ub"), offsets("ub", "ub-cut")), (vec![Some(30), Some(40)], vec![Some(35), Some(40)]));
+}
+
+/// Offsets of a mapping mean records of the topic that was restored, and of no other of its name.
+#[test]
+fn a_mapping_leads_to_no_topic_that_was_made_again() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    backed_up(&bench, "uc", &["uc"]);
+    let groups = json!({"include": ["uc"], "saveMapping": true});
+    let what = json!({"from": "uc", "includeOffsetHeaders": false, "topicMapping": {"uc": "uc-new"}, "groups": groups});
+    let report = bench.run(&bench.restore("uc", &bootstrap, what)).ok().report();
+    assert_eq!(report["positionsPoint"], report["point"], "{report}");
+    let path = report["offsetMapping"].as_str().unwrap();
+    let mut file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert!(file["target_topic_ids"]["uc-new"].is_string(), "{file}");
+    load::delete(&bootstrap, "uc-new");
+    topic("uc-new");
+    let reset = |path: &str| {
+        let mut spec = bench.backup("uc", &bootstrap, json!({}));
+        spec.as_object_mut().unwrap().remove("backup");
+        spec["offsetReset"] = json!({"groups": ["uc"], "to": {"mapping": {"path": path}}});
+        spec
+    };
+    bench.run(&reset(path)).fails("KB4010", 4, &["group \"uc\"", "uc-new", "was deleted and made again since"]);
+    assert_eq!(offsets("uc", "uc-new"), [None, None]);
+    // A file of a release, or of a tool, that did not know the ids.
+    file.as_object_mut().unwrap().remove("target_topic_ids");
+    std::fs::write(bench.archive().join("without-ids.json"), file.to_string()).unwrap();
+    bench.run(&reset("without-ids.json")).ok();
+    assert_eq!(offsets("uc", "uc-new"), [Some(30), Some(40)]);
+}
+
+/// A plan shows where each group goes, how that was found, and what is in its way.
+#[test]
+fn a_plan_shows_each_group_with_its_places_and_what_blocks_it() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    backed_up(&bench, "ud", &["ud-free", "ud-live"]);
+    topic("ud-other");
+    let live = member(&bootstrap, "ud-live2", "ud-other", "classic");
+    let plan = |commits: bool| {
+        let groups = json!({"include": ["ud-*"], "mapping": {"ud-live": "ud-live2"}, "commit": commits});
+        let what = json!({
+            "from": "ud", "includeOffsetHeaders": false, "topicMapping": {"ud": "ud-new"}, "createTopics": true,
+            "groups": groups, "dryRun": true,
+        });
+        let report = bench.run(&bench.restore("ud", &bootstrap, what)).ok().report();
+        let text = report["details"]["text"].as_str().unwrap().to_owned();
+        assert_eq!(report["positionsPoint"], report["point"], "{report}");
+        let found: Vec<_> =
+            line(&report, "ud-live2")["offsets"].as_array().unwrap().iter().map(|at| &at["offset"]).collect();
+        assert_eq!(found, [30, 40], "{report}");
+        (report, text)
+    };
+    let (report, text) = plan(true);
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let at = lines.iter().position(|line| line.starts_with("group ud-live -> ud-live2: 2 offsets")).unwrap();
+    assert_eq!(lines[at + 1], "ud -> ud-new: 2 partitions (2 same record)", "{text}");
+    assert!(lines[at + 2].starts_with("blocked: consumer group \"ud-live2\" has members"), "{text}");
+    assert_eq!(report["refusals"][0]["code"], "KB2016", "{report}");
+    // Where nothing is committed, that is no refusal, but what somebody wants to know.
+    let (report, text) = plan(false);
+    assert!(report["refusals"].as_array().unwrap().is_empty(), "{report}");
+    assert!(text.contains("could not be committed now: consumer group \"ud-live2\" has members"), "{text}");
+    drop(live);
+}
