@@ -52,6 +52,12 @@ fn whole() -> Vec<Value> {
         let reset = json!({"groups": ["g"], "to": mapping, "saving": {"storage": storage}});
         out.push(run(&storage, "offsetReset", reset));
         out.push(run(&storage, "offsetRollback", json!({"from": {"path": "a/saved.json"}})));
+        let notify = json!({"slack": {"urlFile": "s/url"}, "pagerduty": {"routingKeyFile": "s/routing"}});
+        out.push(run(
+            &storage,
+            "validation",
+            json!({"from": "orders", "checks": {"structure": true}, "notify": notify}),
+        ));
     }
     out
 }
