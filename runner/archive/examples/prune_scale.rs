@@ -4,16 +4,14 @@
 //!        `prune_scale` plan DIR [MILLISECONDS]        of a request, as of a store that is far away
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod scaled;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use archive::{
-    Arena, Digest, Layout, Moves, Opened, Owner, PartitionState, PendingBatch, SealFacts, SetWriter, Source, Store,
-    TopicState, WriterOptions, prune_plan,
-};
-use batch::{BatchMeta, Codec, Compressor, RawBatch, encode_batch};
+use archive::{Arena, Layout, Moves, PartitionState, PendingBatch, SealFacts, Store, TopicState, prune_plan};
 use contract::SetOwner;
 use contract::retention::RetentionRules;
 use futures::StreamExt;
@@ -26,10 +24,9 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
-const SET: &str = "scale";
-const TOPIC: Uuid = Uuid::from_u128(1);
+use scaled::{SET, TOPIC, one_record, open_writer, options, peak_mib};
+
 /// Points whose records the source still has.
 const KEPT_BY_SOURCE: i64 = 100;
 
@@ -68,17 +65,11 @@ async fn main() {
     println!("{:<8}{:>8} ms {:>6} MiB", arguments[1], started.elapsed().as_millis(), peak_mib());
 }
 
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) / 1024
-}
-
 async fn make(store: &Store, points: i64, partitions: i32) {
     let began = Timestamp::from_second(1_767_225_600).unwrap();
     for n in 0..points {
         let stamp = contract::stamp::stamp(Timestamp::from_second(began.as_second() + n * 3_600).unwrap());
-        let mut writer = writer(store, n, &stamp).await;
+        let mut writer = open_writer(store, options(format!("run-{n}"), &stamp, format!("{n:016x}"), false)).await;
         writer.know_topic(TopicState::new(TOPIC, "t", partitions, 1));
         let (mut arena, mut positions) = (Arena::default(), Vec::new());
         for partition in 0..partitions {
@@ -114,43 +105,6 @@ async fn make(store: &Store, points: i64, partitions: i32) {
             store.put(&run, vec![b'x'; 400].into()).await.unwrap();
         }
     }
-}
-
-async fn writer(store: &Store, n: i64, stamp: &str) -> SetWriter {
-    let options = WriterOptions {
-        layout: Layout::new(SET),
-        owner: Owner { namespace: String::new(), name: SET.into(), cluster_id: "c".into() },
-        incremental: true,
-        continuous: false,
-        head: None,
-        adopt: false,
-        run: format!("run-{n}"),
-        spec: Digest::of(b"spec"),
-        stamp: stamp.to_owned(),
-        nonce: format!("{n:016x}"),
-        uuid: Uuid::nil(),
-        codec: Codec::None,
-        level: 1,
-        workers: 1,
-        segment_max_bytes: 1 << 30,
-        source: Source::default(),
-    };
-    match SetWriter::open(store.clone(), options).await.unwrap() {
-        Opened::Writer(writer) => *writer,
-        Opened::Sealed(sealed) => panic!("{sealed:?}"),
-    }
-}
-
-fn one_record(offset: i64) -> RawBatch {
-    let meta = BatchMeta {
-        base_offset: offset,
-        base_timestamp: offset,
-        max_timestamp: offset,
-        producer: (-1, -1, -1),
-        records: 1,
-    };
-    let record = [12, 0, 0, 0, 1, 1, 0];
-    RawBatch::parse(encode_batch(&meta, &record, &mut Compressor::new(Codec::None, None)).unwrap().into()).unwrap()
 }
 
 /// Without fsync: nothing here must survive anything.

@@ -4,22 +4,23 @@
 //!        scale plan | resume | lookup DIR            time in milliseconds and peak memory in MiB
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod scaled;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{
-    Arena, Digest, Layout, Moves, Opened, Owner, PartitionState, PendingBatch, Point, SealFacts, SetWriter, Source,
-    Store, Timelines, TopicState, Wanted, WriterOptions, resolve,
+    Arena, Moves, PartitionState, PendingBatch, Point, SealFacts, SetWriter, Store, Timelines, TopicState, Wanted,
+    resolve,
 };
-use batch::{BatchMeta, Codec, Compressor, RawBatch, Window, encode_batch};
+use batch::Window;
 use object_store::local::LocalFileSystem;
 use tokio::time::Instant;
-use uuid::Uuid;
+
+use scaled::{SET, TOPIC, one_record, open_writer, options, peak_mib};
 
 const STAMP: &str = "20260131-080000";
-const SET: &str = "scale";
-const TOPIC: Uuid = Uuid::from_u128(1);
 
 #[tokio::main]
 async fn main() {
@@ -42,47 +43,8 @@ fn open(dir: &str) -> Store {
     Store::new(Arc::new(LocalFileSystem::new_with_prefix(dir).unwrap()), "", dir)
 }
 
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) / 1024
-}
-
 async fn writer(store: &Store, run: &str) -> SetWriter {
-    let options = WriterOptions {
-        layout: Layout::new(SET),
-        owner: Owner { namespace: String::new(), name: SET.into(), cluster_id: "c".into() },
-        incremental: true,
-        continuous: true,
-        head: None,
-        adopt: false,
-        run: run.into(),
-        spec: Digest::of(b"spec"),
-        stamp: STAMP.into(),
-        nonce: "0123456789abcdef".into(),
-        uuid: Uuid::nil(),
-        codec: Codec::None,
-        level: 1,
-        workers: 1,
-        segment_max_bytes: 1 << 30,
-        source: Source::default(),
-    };
-    match SetWriter::open(store.clone(), options).await.unwrap() {
-        Opened::Writer(writer) => *writer,
-        Opened::Sealed(sealed) => panic!("{sealed:?}"),
-    }
-}
-
-fn one_record(offset: i64) -> RawBatch {
-    let meta = BatchMeta {
-        base_offset: offset,
-        base_timestamp: offset,
-        max_timestamp: offset,
-        producer: (-1, -1, -1),
-        records: 1,
-    };
-    let record = [12, 0, 0, 0, 1, 1, 0];
-    RawBatch::parse(encode_batch(&meta, &record, &mut Compressor::new(Codec::None, None)).unwrap().into()).unwrap()
+    open_writer(store, options(run.to_owned(), STAMP, "0123456789abcdef".to_owned(), true)).await
 }
 
 async fn make(store: &Store, arguments: &[String]) {
@@ -102,6 +64,8 @@ async fn make(store: &Store, arguments: &[String]) {
             let raw = one_record(row.next);
             row.next += 1;
             row.committed += 1;
+            // The seal is held against what the segments hold.
+            row.bytes += raw.bytes.len() as u64;
             let (partition, from) = (row.partition, row.next - 1);
             arena.push(PendingBatch { topic: TOPIC, partition, timeline: 0, from, committed: 1, aborted: false, raw });
             moves.positions.push((TOPIC, row.clone()));
