@@ -131,6 +131,25 @@ pub(crate) fn empty_row() -> SegmentRow {
     }
 }
 
+/// A seal of these topics and partitions, for tests.
+#[cfg(test)]
+pub(crate) fn seal_of(topics: Vec<TopicState>, partitions: Vec<PartitionState>) -> Seal {
+    Seal {
+        point: "s-20260131-080000".into(),
+        at: String::new(),
+        topics,
+        partitions,
+        owner: Owner { namespace: String::new(), name: "s".into(), cluster_id: "c".into() },
+        source_cluster_id: None,
+        include_offset_headers: false,
+        held_back: vec![],
+        configs: SideRef { size: 0, digest: Digest::of(b"") },
+        groups: None,
+        holdings: None,
+        writer: String::new(),
+    }
+}
+
 /// Offsets that the source no longer had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {

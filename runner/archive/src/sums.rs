@@ -141,28 +141,14 @@ impl Ledger {
 #[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
-    use crate::entry::{HeldBack, Owner, SideRef, empty_row};
+    use crate::TopicState;
+    use crate::entry::{HeldBack, empty_row, seal_of};
     use crate::reason::{GapReason, HeldReason};
-    use crate::{Digest, TopicState};
 
     const TOPIC: Uuid = Uuid::from_u128(7);
 
     fn seal(rows: Vec<PartitionState>) -> Seal {
-        let topic = TopicState::new(TOPIC, "t", 2, 1);
-        Seal {
-            point: "s-20260131-080000".into(),
-            at: String::new(),
-            topics: vec![topic],
-            partitions: rows,
-            owner: Owner { namespace: String::new(), name: "s".into(), cluster_id: "c".into() },
-            source_cluster_id: None,
-            include_offset_headers: false,
-            held_back: vec![],
-            configs: SideRef { size: 0, digest: Digest::of(b"") },
-            groups: None,
-            holdings: None,
-            writer: String::new(),
-        }
+        seal_of(vec![TopicState::new(TOPIC, "t", 2, 1)], rows)
     }
 
     fn counts(next: i64, committed: u64, bytes: u64) -> PartitionState {

@@ -95,27 +95,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Digest;
-    use crate::entry::{Owner, SideRef, empty_row};
+    use crate::entry::{empty_row, seal_of};
 
     const TOPIC: Uuid = Uuid::from_u128(7);
-
-    fn seal(topics: Vec<TopicState>, rows: Vec<PartitionState>) -> Seal {
-        Seal {
-            point: "s-20260131-080000".into(),
-            at: String::new(),
-            topics,
-            partitions: rows,
-            owner: Owner { namespace: String::new(), name: "s".into(), cluster_id: "c".into() },
-            source_cluster_id: None,
-            include_offset_headers: false,
-            held_back: vec![],
-            configs: SideRef { size: 0, digest: Digest::of(b"") },
-            groups: None,
-            holdings: None,
-            writer: String::new(),
-        }
-    }
 
     fn topic(live: bool, until: Option<u64>) -> TopicState {
         TopicState { live, until, ..TopicState::new(TOPIC, "t", 2, 1) }
@@ -131,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_smaller_log_start_of_floor_and_newest_counts() {
-        let live = |rows| seal(vec![topic(true, None)], rows);
+        let live = |rows| seal_of(vec![topic(true, None)], rows);
         assert_eq!(starts(&live(vec![at(0, 40)]), &live(vec![at(0, 90)])), [(0, 40)]);
         // A leader that came back with an older log start.
         assert_eq!(starts(&live(vec![at(0, 40)]), &live(vec![at(0, 30)])), [(0, 30)]);
@@ -144,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_lineage_goes_when_no_point_that_stays_had_it() {
-        let of = |live, until| seal(vec![topic(live, until)], vec![at(0, 40)]);
+        let of = |live, until| seal_of(vec![topic(live, until)], vec![at(0, 40)]);
         let gone = |then: &Seal, now: &Seal| log_starts((10, then), now).gone.contains(&TOPIC);
         assert!(gone(&of(false, Some(6)), &of(false, Some(6))));
         assert!(starts(&of(false, Some(6)), &of(false, Some(6))).is_empty());
