@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use api::lower::job::Owner;
 use api::oso::{RunClaim, Storage};
+use api::schedule::Schedule;
 use api::trigger;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
@@ -168,9 +169,9 @@ pub trait Kind:
     }
 }
 
-/// What kinds that run once answer from their status and their `dryRun`; `$status` makes the new status.
-macro_rules! runs_once {
-    ($status:ident) => {
+/// What every kind answers from its status.
+macro_rules! from_status {
+    () => {
         fn is_new(&self) -> bool {
             self.status.is_none()
         }
@@ -179,16 +180,25 @@ macro_rules! runs_once {
             self.status.as_ref()?.run.as_ref()
         }
 
-        fn last_success(&self) -> Option<&String> {
-            self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
-        }
-
         fn phase(&self) -> Option<&String> {
             self.status.as_ref()?.phase.as_ref()
         }
 
         fn is_taken_over(&self) -> bool {
             self.status.as_ref().is_some_and(|status| $crate::status::taken_over(&status.conditions))
+        }
+    };
+}
+
+pub(super) use from_status;
+
+/// What kinds that run once answer from their status and their `dryRun`; `$status` makes the new status.
+macro_rules! runs_once {
+    ($status:ident) => {
+        $crate::controller::kind::from_status!();
+
+        fn last_success(&self) -> Option<&String> {
+            self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?.completion_time.as_ref()
         }
 
         // They wait behind no backup: somebody stands before a cluster whose consumers are stopped.
@@ -205,6 +215,62 @@ macro_rules! runs_once {
 }
 
 pub(super) use runs_once;
+
+/// What kinds that run again, by a schedule or when they are asked to, answer from their specification and their status, whose
+/// type is `$type`. `$status` makes the new status; `$success` is its field of when a run last ended well, `$next` that of the next
+/// tick.
+macro_rules! runs_again {
+    ($type:ident, $status:ident, $success:ident, $next:ident) => {
+        $crate::controller::kind::from_status!();
+
+        const TRIGGERED: bool = true;
+
+        fn last_schedule(&self) -> Option<&String> {
+            self.status.as_ref()?.last_schedule_time.as_ref()
+        }
+
+        fn since(&self, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
+            api::ticks::since(self, now)
+        }
+
+        fn last_trigger(&self) -> Option<&String> {
+            self.status.as_ref()?.last_trigger.as_ref()
+        }
+
+        fn last_success(&self) -> Option<&String> {
+            self.status.as_ref()?.$success.as_ref()
+        }
+
+        fn suspended(&self) -> bool {
+            self.spec.suspend
+        }
+
+        fn with_status(&self, state: &$crate::status::State, moment: $crate::status::Moment) -> Option<Self> {
+            use $crate::status::State;
+            let old = self.status.clone().unwrap_or_default();
+            let seen = $type { last_trigger: self.settled_trigger(), ..old.clone() };
+            let mut new = $status(&seen, &self.spec, state, moment);
+            let noted = api::ticks::note(self, new.last_schedule_time.as_ref(), new.run.as_ref(), moment.now);
+            new.$next = noted.next.map(|next| next.to_string()).or(new.$next.take());
+            (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
+            new.missed_ticks = noted.missed;
+            if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
+                message.push_str(&api::ticks::meanwhile_words(new.missed_ticks));
+            }
+            (new != old).then(|| Self { status: Some(new), ..self.clone() })
+        }
+    };
+}
+
+pub(super) use runs_again;
+
+/// When something with this schedule runs: once without one; `None` where it does not read.
+pub(super) fn by_schedule(schedule: Option<&String>) -> Option<Mode> {
+    match schedule {
+        Some(text) => Schedule::parse(text).ok().map(|schedule| Mode::Scheduled(Box::new(schedule))),
+        None => Some(Mode::Once),
+    }
+}
 
 /// The annotation that asks for a run of a kind.
 fn trigger_of<K: Resource<DynamicType = ()>>() -> String {

@@ -125,6 +125,27 @@ where
     Api::namespaced(context.client.clone(), meta.namespace.as_deref().unwrap_or_default())
 }
 
+/// Looks at a resource as `look` does, whichever way it is kept.
+async fn look_at<K, F>(kept: &Kept<K>, context: &Context, look: impl FnOnce(Arc<K>) -> F) -> Result<Action, Error>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug,
+    F: Future<Output = Result<Action, Error>>,
+{
+    match kept {
+        Kept::Whole(object) => look(Arc::new(K::clone(object))).await,
+        Kept::Unreadable(invalid) => unreadable::tell::<K>(invalid, context).await,
+        Kept::Large(meta) => match whole::<K>(&place(context, meta), meta).await? {
+            // Its turn lasts as long as this match.
+            Some(Large { object: Ok(object), .. }) => look(Arc::new(object)).await,
+            Some(Large { object: Err(invalid), .. }) => unreadable::tell::<K>(&invalid, context).await,
+            None => Ok(Action::await_change()),
+        },
+    }
+}
+
 /// Jobs that this operator made.
 fn own_jobs() -> watcher::Config {
     watcher::Config::default().labels(&format!("{MANAGED_LABEL}={MANAGER}")).page_size(PAGE_OF_JOBS)
@@ -141,16 +162,8 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
     let run = |object: Arc<Kept<K>>, context: Arc<Context>| async move {
         let name = K::kind(&()).into_owned();
         let begun = tokio::time::Instant::now();
-        let result = match &*object {
-            Kept::Whole(object) => reconcile(Arc::new(K::clone(object)), Arc::clone(&context)).await,
-            Kept::Unreadable(invalid) => unreadable::tell::<K>(invalid, &context).await,
-            Kept::Large(meta) => match whole::<K>(&place(&context, meta), meta).await {
-                Ok(Some(Large { object: Ok(object), .. })) => reconcile(Arc::new(object), Arc::clone(&context)).await,
-                Ok(Some(Large { object: Err(invalid), .. })) => unreadable::tell::<K>(&invalid, &context).await,
-                Ok(None) => Ok(Action::await_change()),
-                Err(error) => Err(error.into()),
-            },
-        };
+        let look = |object| reconcile(object, Arc::clone(&context));
+        let result = look_at(&object, &context, look).await;
         context.metrics.reconciled(&name, result.is_ok(), begun.elapsed());
         result
     };
@@ -183,17 +196,8 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
 
 async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
     let run = |object: Arc<Kept<KafkaBackupInspection>>, context: Arc<Context>| async move {
-        let told = unreadable::tell::<KafkaBackupInspection>;
-        match &*object {
-            Kept::Whole(object) => inspection::reconcile(Arc::new(KafkaBackupInspection::clone(object)), context).await,
-            Kept::Unreadable(invalid) => told(invalid, &context).await,
-            Kept::Large(meta) => match whole::<KafkaBackupInspection>(&place(&context, meta), meta).await {
-                Ok(Some(Large { object: Ok(object), .. })) => inspection::reconcile(Arc::new(object), context).await,
-                Ok(Some(Large { object: Err(invalid), .. })) => told(&invalid, &context).await,
-                Ok(None) => Ok(Action::await_change()),
-                Err(error) => Err(error.into()),
-            },
-        }
+        let look = |object| inspection::reconcile(object, Arc::clone(&context));
+        look_at(&object, &context, look).await
     };
     Controller::new(scoped::<Kept<KafkaBackupInspection>>(context, scope), all())
         .owns(scoped::<Job>(context, scope), own_jobs())

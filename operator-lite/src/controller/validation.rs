@@ -1,95 +1,40 @@
 //! KafkaBackupValidation of `kafka.oso.sh`.
 
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackupValidation, KafkaBackupValidationStatus, KafkaRestore, RunClaim, Storage};
+use api::oso::{KafkaBackupValidation, KafkaBackupValidationStatus, KafkaRestore, Storage};
 use api::promise::Promise;
-use api::schedule::Schedule;
-use api::ticks;
 use contract::{RestoreName, RunRef, RunSpec, StoreSpec};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::Context;
-use super::kind::{Kind, Pending, named};
+use super::kind::{Kind, Pending, by_schedule, named, runs_again};
 use super::restore::place;
 use crate::capacity::Class;
 use crate::decide::Mode;
 use crate::error::Error;
-use crate::status::{Moment, State, taken_over, validation};
+use crate::status::validation;
 
 impl Kind for KafkaBackupValidation {
-    fn is_new(&self) -> bool {
-        self.status.is_none()
-    }
+    runs_again!(KafkaBackupValidationStatus, validation, last_pass_time, next_scheduled_validation);
 
-    fn claim(&self) -> Option<&RunClaim> {
-        self.status.as_ref()?.run.as_ref()
-    }
-
-    fn last_schedule(&self) -> Option<&String> {
-        self.status.as_ref()?.last_schedule_time.as_ref()
-    }
-
-    fn since(&self, now: Timestamp) -> Option<Timestamp> {
-        ticks::since(self, now)
-    }
-
-    fn last_trigger(&self) -> Option<&String> {
-        self.status.as_ref()?.last_trigger.as_ref()
-    }
-
-    fn last_success(&self) -> Option<&String> {
-        self.status.as_ref()?.last_pass_time.as_ref()
-    }
+    // It only reads: what a lost attempt still does harms nothing.
+    const FENCED: bool = true;
 
     fn late_at(&self) -> Option<Timestamp> {
         Promise::of_validation(self).filter(|_| !self.spec.suspend).map(|promise| promise.late)
     }
 
-    fn phase(&self) -> Option<&String> {
-        self.status.as_ref()?.phase.as_ref()
-    }
-
-    fn is_taken_over(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
-    }
-
-    // It only reads: what a lost attempt still does harms nothing.
-    const FENCED: bool = true;
-    const TRIGGERED: bool = true;
-
     fn mode(&self) -> Option<Mode> {
-        match &self.spec.schedule {
-            Some(text) => Schedule::parse(text).ok().map(|schedule| Mode::Scheduled(Box::new(schedule))),
-            None => Some(Mode::Once),
-        }
+        by_schedule(self.spec.schedule.as_ref())
     }
 
     fn class(&self) -> Class {
         Class::Validation
     }
 
-    fn suspended(&self) -> bool {
-        self.spec.suspend
-    }
-
     fn not_implemented(&self) -> Vec<&'static str> {
         if self.spec.evidence.is_some() { vec!["spec.evidence"] } else { Vec::new() }
-    }
-
-    fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
-        let old = self.status.clone().unwrap_or_default();
-        let seen = KafkaBackupValidationStatus { last_trigger: self.settled_trigger(), ..old.clone() };
-        let mut new = validation(&seen, &self.spec, state, moment);
-        let noted = ticks::note(self, new.last_schedule_time.as_ref(), new.run.as_ref(), moment.now);
-        let next = noted.next.map(|next| next.to_string());
-        new.next_scheduled_validation = next.or(new.next_scheduled_validation.take());
-        (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
-        new.missed_ticks = noted.missed;
-        if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
-            message.push_str(&ticks::meanwhile_words(new.missed_ticks));
-        }
-        (new != old).then(|| Self { status: Some(new), ..self.clone() })
     }
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {

@@ -98,11 +98,16 @@ fn left_out(all: u64, listed: usize) -> Option<u64> {
     all.checked_sub(listed as u64).filter(|count| *count > 0)
 }
 
+/// Whether a group is not exactly as it should be.
+fn is_wrong(line: &GroupLine) -> bool {
+    line.outcome == GroupOutcome::Failed || !line.inexact.is_empty()
+}
+
 fn result(line: &GroupLine) -> GroupResult {
     let inexact = || line.inexact.first().map(|at| at.words(&line.target));
     GroupResult {
         group_id: line.target.clone(),
-        success: line.outcome != GroupOutcome::Failed && line.inexact.is_empty(),
+        success: !is_wrong(line),
         error: line.reason.clone().or_else(inexact),
         partitions_reset: Some(line.done),
     }
@@ -156,8 +161,7 @@ fn of_rollback(new: &mut KafkaOffsetRollbackStatus, spec: &KafkaOffsetRollbackSp
 
 /// What stands where it stood, and what does not.
 fn verification(said: &Said, all: u64, mismatched: u64) -> RollbackVerification {
-    let wrong = |line: &&GroupLine| line.outcome == GroupOutcome::Failed || !line.inexact.is_empty();
-    let listed: Vec<_> = worst_first(&said.positions).into_iter().filter(wrong).collect();
+    let listed: Vec<_> = worst_first(&said.positions).into_iter().filter(|line| is_wrong(line)).collect();
     let place = |(line, at): (&GroupLine, &InexactOffset)| MismatchedPosition {
         group_id: line.target.clone(),
         topic: at.topic.clone(),
