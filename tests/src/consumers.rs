@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 use crate::kafka::Kafka;
 use crate::oracle::{self, Seen, config};
@@ -180,4 +181,18 @@ pub fn read_on_as_share_group(kafka: &Kafka, group: &str, topic: &str, records: 
     let class = "org.apache.kafka.tools.consumer.ConsoleShareConsumer";
     let told = kafka.tool(class, &[&where_from[..], &how_far].concat());
     told.lines().filter(|line| line.starts_with('{')).map(str::to_owned).collect()
+}
+
+/// The committed offsets of a group in a topic, by partition.
+pub fn stands(bootstrap: &str, group: &str, topic: &str) -> Vec<Option<i64>> {
+    committed(bootstrap, group, topic).into_iter().map(|at| at.map(|(offset, _)| offset)).collect()
+}
+
+/// The line of a report about a group of the cluster that was changed.
+///
+/// # Panics
+/// When there is none.
+pub fn line_of<'a>(report: &'a Value, group: &str) -> &'a Value {
+    let lines = report["positions"].as_array().unwrap();
+    lines.iter().find(|line| line["target"] == group).unwrap_or_else(|| panic!("{group}: {report}"))
 }

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use harness::consumers::{commit, committed};
+use harness::consumers::{commit, committed, line_of};
 use harness::kafka::{ANCIENT, Kafka, Options};
 use harness::load::{self, Make};
 use harness::pair::source;
@@ -51,11 +51,6 @@ fn restore(bench: &Bench, name: &str, target: &Kafka, more: Value) -> Value {
     bench.restore(name, &target.bootstrap(), what)
 }
 
-fn line<'a>(report: &'a Value, group: &str) -> &'a Value {
-    let lines = report["positions"].as_array().unwrap();
-    lines.iter().find(|line| line["target"] == group).unwrap_or_else(|| panic!("{group}: {report}"))
-}
-
 #[test]
 fn configs_of_groups_are_restored_and_put_back() {
     let (bench, target) = (Bench::new(), &*STRICT);
@@ -76,12 +71,12 @@ fn configs_of_groups_are_restored_and_put_back() {
     // What the target refuses is named, and keeps nothing else back.
     assert_eq!((set_on(target, "gc", HEARTBEAT).as_deref(), set_on(target, "gc", SESSION)), (Some("7000"), None));
     assert_eq!(committed(&target.bootstrap(), "gc", "gc")[0].as_ref().unwrap().0, 7);
-    let told = &line(&report, "gc")["configs"];
+    let told = &line_of(&report, "gc")["configs"];
     assert_eq!((&told[0]["name"], &told[0]["before"]), (&json!(HEARTBEAT), &json!("6000")), "{report}");
     assert!(told[1]["reason"].as_str().unwrap().contains("INVALID_CONFIG"), "{report}");
     let warnings = report["warnings"].to_string();
     assert!(warnings.contains(&format!("did not take the config {SESSION}=50000")), "{warnings}");
-    assert_eq!(line(&report, "gc-plain").get("configs"), None);
+    assert_eq!(line_of(&report, "gc-plain").get("configs"), None);
     // A rollback puts back what was set before.
     let mut back = bench.backup("gc-back", &target.bootstrap(), json!({}));
     back.as_object_mut().unwrap().remove("backup");

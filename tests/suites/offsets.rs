@@ -1,7 +1,7 @@
 //! Resets and rollbacks of committed offsets, and restores that put back what they changed: with librdkafka and Kafka's own
 //! tools as judges.
 
-use harness::consumers::{commit, committed, member, next, printed, read_share_group};
+use harness::consumers::{commit, committed, line_of, member, next, printed, read_share_group, stands};
 use harness::kafka::Kafka;
 use harness::load::{self, Make};
 use harness::oracle::{self, Seen};
@@ -41,7 +41,7 @@ fn rollback(bench: &Bench, name: &str, id: &Value, more: Value) -> Value {
 }
 
 fn offsets(group: &str, topic: &str) -> Vec<Option<i64>> {
-    committed(&source().bootstrap(), group, topic).into_iter().map(|at| at.map(|(offset, _)| offset)).collect()
+    stands(&source().bootstrap(), group, topic)
 }
 
 /// What Kafka's own tool says of a group.
@@ -49,11 +49,6 @@ fn described(group: &str) -> Vec<(String, i64, i64)> {
     let kafka = source();
     let arguments = ["--bootstrap-server", &kafka.bootstrap(), "--describe", "--group", group];
     printed(&kafka.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &arguments), group)
-}
-
-fn line<'a>(report: &'a Value, group: &str) -> &'a Value {
-    let lines = report["positions"].as_array().unwrap();
-    lines.iter().find(|line| line["target"] == group).unwrap_or_else(|| panic!("{group}: {report}"))
 }
 
 #[test]
@@ -91,7 +86,7 @@ fn each_strategy_moves_what_it_names_and_nothing_else() {
         }
         // What a consumer wrote beside its offset stays.
         assert_eq!(committed(&bootstrap, &group, "os-a")[1].as_ref().unwrap().1, "meta of 1", "{to}");
-        let named = line(&report, &group)["offsets"].as_array().unwrap();
+        let named = line_of(&report, &group)["offsets"].as_array().unwrap();
         let found: Vec<_> = named.iter().map(|at| at["found"].as_str().unwrap()).collect();
         if number == 4 || number == 6 {
             assert!(found.contains(&["none-since-time", "nearest"][usize::from(number == 6)]), "{found:?}");
@@ -116,7 +111,7 @@ fn what_was_not_done_is_never_told_as_done() {
         "{plan}"
     );
     let report = bench.run(&reset(&bench, "on-two", json!("latest"), two)).fails("KB2018", 4, &["on-none"]).report();
-    let open = line(&report, "on");
+    let open = line_of(&report, "on");
     assert_eq!((&open["outcome"], offsets("on", "on")), (&json!("failed"), vec![Some(30), Some(40)]), "{report}");
     assert!(open["reason"].as_str().unwrap().contains("was not tried"), "{report}");
     let mut spec = reset(&bench, "on", json!("latest"), json!({}));
@@ -124,11 +119,11 @@ fn what_was_not_done_is_never_told_as_done() {
     let first = bench.run(&spec).ok().report();
     let again = bench.run(&spec).ok().report();
     assert_eq!(
-        (&again["outcome"], &line(&again, "on")["done"]),
-        (&json!("AlreadyDone"), &line(&first, "on")["done"]),
+        (&again["outcome"], &line_of(&again, "on")["done"]),
+        (&json!("AlreadyDone"), &line_of(&first, "on")["done"]),
         "{again}"
     );
-    assert_eq!(line(&again, "on")["outcome"], "committed", "{again}");
+    assert_eq!(line_of(&again, "on")["outcome"], "committed", "{again}");
 }
 
 #[test]
@@ -193,7 +188,7 @@ fn a_group_with_members_is_not_touched() {
     ended.fails("KB2017", 4, &["3 of 4 consumer groups"]);
     assert_eq!(report["outcome"], "PartiallyCompleted", "{report}");
     assert_eq!(offsets("ol-idle", "ol"), [Some(0), Some(0)]);
-    let reason = |group: &str| line(&report, group)["reason"].as_str().unwrap_or_default().to_owned();
+    let reason = |group: &str| line_of(&report, group)["reason"].as_str().unwrap_or_default().to_owned();
     assert!(
         reason("ol-consumer").contains("has members") && reason("ol-nobody").contains("correct the name"),
         "{report}"
@@ -605,7 +600,7 @@ fn a_consumer_that_commits_in_between_is_named() {
     let ended = bench.run_past("offsets-committed", &spec, || commit(&bootstrap, "oi", "oi", &[33, 0]));
     let report = ended.report();
     ended.fails("KB2017", 4, &["oi/0: offset 0 was committed, and offset 33 is there now", "\"oi\""]);
-    let at = &line(&report, "oi")["offsets"];
+    let at = &line_of(&report, "oi")["offsets"];
     assert_eq!(
         (&at[0]["offset"], &at[0]["readBack"], &at[1]["readBack"]),
         (&json!(0), &json!(33), &json!(0)),
@@ -671,8 +666,11 @@ fn offsets_of_a_topic_that_was_made_again_are_not_put_back() {
         "oq-cut/1: offset 60 instead of 40, since its records up to 60 are deleted",
     ];
     let back = back.fails("KB2019", 4, &words).report();
-    assert_eq!((&back["outcome"], &line(&back, "oq")["outcome"]), (&json!("PartiallyCompleted"), &json!("committed")));
-    let named: Vec<_> = line(&back, "oq")["inexact"].as_array().unwrap().iter().map(|at| &at["wanted"]).collect();
+    assert_eq!(
+        (&back["outcome"], &line_of(&back, "oq")["outcome"]),
+        (&json!("PartiallyCompleted"), &json!("committed"))
+    );
+    let named: Vec<_> = line_of(&back, "oq")["inexact"].as_array().unwrap().iter().map(|at| &at["wanted"]).collect();
     assert_eq!(named, [90, 40, 40], "{back}");
     assert_eq!((offsets("oq", "oq-cut"), offsets("oq", "oq")), (vec![Some(90), Some(60)], vec![None, None]));
 }

@@ -1,7 +1,7 @@
 //! What nearly worked is never told as done: undos and rollbacks whose places are gone, mappings of topics that were made again,
 //! plans that would not be carried out.
 
-use harness::consumers::{commit, committed, member};
+use harness::consumers::{commit, line_of, member, stands};
 use harness::load::{self, Make};
 use harness::pair::source;
 use harness::runner::Bench;
@@ -30,12 +30,7 @@ fn backed_up(bench: &Bench, name: &str, groups: &[&str]) {
 }
 
 fn offsets(group: &str, topic: &str) -> Vec<Option<i64>> {
-    committed(&source().bootstrap(), group, topic).into_iter().map(|at| at.map(|(offset, _)| offset)).collect()
-}
-
-fn line<'a>(report: &'a Value, group: &str) -> &'a Value {
-    let lines = report["positions"].as_array().unwrap();
-    lines.iter().find(|line| line["target"] == group).unwrap_or_else(|| panic!("{group}: {report}"))
+    stands(&source().bootstrap(), group, topic)
 }
 
 /// The restore deletes the records at which a group stood, and fails later: where the group was, nothing is any more.
@@ -61,13 +56,13 @@ fn an_undo_that_cannot_put_everything_back_does_not_say_that_it_did() {
     ];
     ended.fails("KB2017", 4, &words);
     assert_eq!(report["outcome"], "PartiallyRolledBack", "{report}");
-    let gone = line(&report, "ua-gone");
+    let gone = line_of(&report, "ua-gone");
     let named: Vec<_> = gone["inexact"].as_array().unwrap().iter().map(|at| (&at["wanted"], &at["got"])).collect();
     assert_eq!(
         (&gone["outcome"], named),
         (&json!("failed"), vec![(&json!(50), &json!(100)), (&json!(60), &json!(100))])
     );
-    assert_eq!(line(&report, "ua-end")["outcome"], "rolled-back", "{report}");
+    assert_eq!(line_of(&report, "ua-end")["outcome"], "rolled-back", "{report}");
     assert_eq!((offsets("ua-gone", "ua"), offsets("ua-end", "ua")), (vec![Some(100); 2], vec![Some(100); 2]));
     drop(live);
 }
@@ -100,7 +95,7 @@ fn a_rollback_that_is_asked_again_tells_what_it_could_not_do() {
     for number in 0..2 {
         let report = bench.run(&back).fails("KB2019", 4, &["1 committed offset of 1 consumer group", word]).report();
         assert_eq!(report["outcome"], "PartiallyCompleted", "{number}: {report}");
-        assert_eq!(line(&report, "ub")["inexact"][0]["got"], 35, "{number}: {report}");
+        assert_eq!(line_of(&report, "ub")["inexact"][0]["got"], 35, "{number}: {report}");
     }
     assert_eq!((offsets("ub", "ub"), offsets("ub", "ub-cut")), (vec![Some(30), Some(40)], vec![Some(35), Some(40)]));
 }
@@ -151,7 +146,7 @@ fn a_plan_shows_each_group_with_its_places_and_what_blocks_it() {
         let text = report["details"]["text"].as_str().unwrap().to_owned();
         assert_eq!(report["positionsPoint"], report["point"], "{report}");
         let found: Vec<_> =
-            line(&report, "ud-live2")["offsets"].as_array().unwrap().iter().map(|at| &at["offset"]).collect();
+            line_of(&report, "ud-live2")["offsets"].as_array().unwrap().iter().map(|at| &at["offset"]).collect();
         assert_eq!(found, [30, 40], "{report}");
         (report, text)
     };
