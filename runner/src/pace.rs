@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use contract::{Bound, Pace};
 
+/// A duration in whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What a run did up to now.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counters {

@@ -1,19 +1,16 @@
 //! `backup`: make a KafkaBackup, or run one now.
 
 use api::oso::KafkaBackup;
-use api::trigger;
 use clap::{Args, Subcommand};
-use kube::api::{Patch, PatchParams};
-use kube::{Resource, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use crate::cluster::{Cluster, Connection, failed, resource};
+use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::patterns::patterns;
 use crate::screen::Screen;
 use crate::steps::kafka::{Kafka, storage};
-use crate::steps::print;
+use crate::steps::trigger::trigger;
 use crate::steps::wait::{Progress, Wait, next, wait as wait_for};
 use crate::steps::write::{self, DryRun, Write};
 use crate::words;
@@ -161,7 +158,7 @@ async fn make(create: Create, connection: &Connection, screen: &mut Screen) -> R
 /// Asks for a run now; `wait` follows it.
 pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -> Result<Exit, Error> {
     let Run { name, write, wait } = options;
-    let mut object: KafkaBackup = cluster.get(name).await?;
+    let object: KafkaBackup = cluster.get(name).await?;
     if object.spec.continuous {
         let what = format!("backup `{name}` is continuous: it runs already, or is suspended");
         return Err(Error::Refused {
@@ -169,26 +166,12 @@ pub(crate) async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -
             hint: format!("kubectl kafka-backup schedule resume {name} -n {}", cluster.namespace),
         });
     }
-    let trigger = trigger::value(screen.style.now, object.meta());
-    let annotation = trigger::annotation(api::oso::GROUP, "KafkaBackup");
-    if write.dry_run == DryRun::Client {
-        object.annotations_mut().insert(annotation, trigger.clone());
-    } else {
-        let patch = json!({"metadata": {"annotations": {annotation: trigger}}});
-        let parameters = PatchParams { dry_run: write.dry_run == DryRun::Server, ..PatchParams::default() };
-        let patched = cluster.api::<KafkaBackup>().patch(name, &parameters, &Patch::Merge(patch)).await;
-        object = patched.map_err(|error| failed(&format!("trigger backup `{name}`"), error))?;
-    }
-    let document = print::value(&object)?;
-    write::show(&document, &resource::<KafkaBackup>(), write, &write.words("triggered"), screen)?;
-    if write.dry_run != DryRun::None {
-        return Ok(Exit::Done);
-    }
+    let Some(asked) = trigger(cluster, object, "backup", write, screen).await? else { return Ok(Exit::Done) };
     if !wait.wait {
         screen.say(&next(name, Some(cluster)));
         return Ok(Exit::Done);
     }
-    wait_for(cluster, name, wait.timeout, screen, |object: &KafkaBackup| progress(object, Some(&trigger))).await
+    wait_for(cluster, name, wait.timeout, screen, |object: &KafkaBackup| progress(object, Some(&asked))).await
 }
 
 /// How far the run of a backup is; of the run that `trigger` asked for.

@@ -3,7 +3,6 @@
 use clap::Args;
 use inspect::PointDetail;
 
-use super::diff::detail;
 use crate::cluster::Connection;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -11,7 +10,7 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
-use crate::steps::points::{Points, Wanted, with_points};
+use crate::steps::points::{Points, Wanted, detail, with_points};
 use crate::steps::watch::{Watch, pause, watch};
 use crate::steps::{newest, print, with_source};
 use crate::view::listing::Backup;

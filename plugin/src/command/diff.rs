@@ -13,9 +13,10 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
+use crate::steps::points::{detail, listed};
 use crate::steps::{newest, print, with_level, with_source};
 use crate::view::difference::Difference;
-use crate::view::listing::{Backup, Listing};
+use crate::view::listing::Backup;
 use crate::view::live::{LiveDifference, is_contradiction};
 
 /// Flags of `diff`.
@@ -126,26 +127,11 @@ async fn with_source_now(
     })
 }
 
-/// All of one point.
-pub(super) async fn detail(source: &Source, name: &str) -> Result<PointDetail, Error> {
-    let mut answers = source.ask(Question::Point { name: name.to_owned() });
-    while let Some(answer) = answers.next().await? {
-        if let Answer::Detail(detail) = answer {
-            return Ok(*detail);
-        }
-    }
-    Err(Error::Archive(Failure::new(Code::Internal, format!("no answer about {name}"))))
-}
-
 /// The point before this one, of the same backup.
 async fn before(source: &Source, point: &PointDetail) -> Result<String, Error> {
     let base = split_point(&point.name).map_or(point.name.as_str(), |(base, _)| base);
-    let mut answers = source.ask(Question::Points { name: Some(base.to_owned()), since: None });
-    let mut listing = Listing::default();
-    while let Some(answer) = answers.next().await? {
-        listing.take(answer);
-    }
-    previous(&listing.finish(), &point.name).ok_or_else(|| {
+    let backups = listed(source, Some(base.to_owned()), None).await?;
+    previous(&backups, &point.name).ok_or_else(|| {
         let text = format!("{} is the oldest recovery point of {base}: there is none before it", point.name);
         Error::Archive(Failure::new(Code::NoSuchPoint, text))
     })

@@ -14,9 +14,9 @@ use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
+use crate::steps::points::listed;
 use crate::steps::{newest, print, with_level};
 use crate::view::groups::{Live, Positions};
-use crate::view::listing::Listing;
 
 /// Flags of `groups`.
 #[derive(Debug, Args)]
@@ -120,12 +120,7 @@ fn at_of(name: &str, at: &str) -> Result<At, Error> {
 async fn point_at(source: &Source, name: &str, millis: i64) -> Result<String, Error> {
     let time = Timestamp::from_millisecond(millis)
         .map_err(|_| Error::usage(format!("--at {millis} is not a time"), "write 2026-11-20T12:00:00Z"))?;
-    let mut answers = source.ask(Question::Points { name: Some(name.to_owned()), since: None });
-    let mut listing = Listing::default();
-    while let Some(answer) = answers.next().await? {
-        listing.take(answer);
-    }
-    let points = listing.finish().into_iter().flat_map(|backup| backup.points);
+    let points = listed(source, Some(name.to_owned()), None).await?.into_iter().flat_map(|backup| backup.points);
     let newest = points.filter(|point| point.at <= time).max_by_key(|point| point.at);
     newest.map(|point| point.name).ok_or_else(|| {
         let text = format!("{name} has no recovery point that is not after {time}");

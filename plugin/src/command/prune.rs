@@ -5,8 +5,7 @@ use api::oso::KafkaBackup;
 use clap::Args;
 use contract::retention::{RetentionRules, age_secs};
 use contract::{Code, Failure};
-use inspect::{Answer, Question, RetainedPoint, RetentionPlan, RetentionQuestion};
-use serde::Serialize;
+use inspect::{Answer, Question, RetentionQuestion, WholeRetentionPlan};
 
 use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
@@ -59,15 +58,6 @@ fn age(text: &str) -> Result<u64, String> {
     age_secs(text).ok_or_else(|| format!("`{text}` is no number above 0 and one of s, m, h, d, w, as 30d"))
 }
 
-/// A plan with its points.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    #[serde(flatten)]
-    plan: RetentionPlan,
-    items: Vec<RetainedPoint>,
-}
-
 /// Shows what would go.
 pub(crate) async fn prune(options: PruneFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let rules = match options.rules()? {
@@ -87,7 +77,7 @@ pub(crate) async fn prune(options: PruneFlags, connection: &Connection, screen: 
         while let Some(answer) = answers.next().await? {
             match answer {
                 Answer::Retained(point) => items.push(point),
-                Answer::Retention(plan) => return Ok(Document { plan: *plan, items }),
+                Answer::Retention(plan) => return Ok(WholeRetentionPlan { plan: *plan, items }),
                 _ => {}
             }
         }

@@ -1,13 +1,10 @@
 //! `validation`: make a KafkaBackupValidation, run one now, and show what it found.
 
 use api::oso::{KafkaBackupValidation, KafkaRestore};
-use api::trigger;
 use clap::{Args, Subcommand, ValueEnum};
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
-use crate::cluster::{Cluster, Connection, failed, resource};
+use crate::cluster::{Cluster, Connection};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
@@ -17,6 +14,7 @@ use crate::show;
 use crate::steps::kafka::{Kafka, storage};
 use crate::steps::made::of_kind;
 use crate::steps::print;
+use crate::steps::trigger::trigger;
 use crate::steps::wait::{Progress, Wait, wait as wait_for};
 use crate::steps::write::{self, DryRun, Write};
 use crate::view::validations::Validation;
@@ -282,22 +280,8 @@ fn next(name: &str, cluster: &Cluster) -> String {
 /// Asks for a run now; `wait` follows it.
 async fn run(cluster: &Cluster, options: &Run, screen: &mut Screen) -> Result<Exit, Error> {
     let Run { name, write, wait } = options;
-    let mut object: KafkaBackupValidation = cluster.get(name).await?;
-    let asked = trigger::value(screen.style.now, &object.metadata);
-    let annotation = trigger::annotation(api::oso::GROUP, "KafkaBackupValidation");
-    if write.dry_run == DryRun::Client {
-        object.annotations_mut().insert(annotation, asked.clone());
-    } else {
-        let patch = json!({"metadata": {"annotations": {annotation: asked}}});
-        let parameters = PatchParams { dry_run: write.dry_run == DryRun::Server, ..PatchParams::default() };
-        let patched = cluster.api::<KafkaBackupValidation>().patch(name, &parameters, &Patch::Merge(patch)).await;
-        object = patched.map_err(|error| failed(&format!("trigger validation `{name}`"), error))?;
-    }
-    let document = print::value(&object)?;
-    write::show(&document, &resource::<KafkaBackupValidation>(), write, &write.words("triggered"), screen)?;
-    if write.dry_run != DryRun::None {
-        return Ok(Exit::Done);
-    }
+    let object: KafkaBackupValidation = cluster.get(name).await?;
+    let Some(asked) = trigger(cluster, object, "validation", write, screen).await? else { return Ok(Exit::Done) };
     if !wait.wait {
         screen.say(&next(name, cluster));
         return Ok(Exit::Done);

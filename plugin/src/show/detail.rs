@@ -81,14 +81,8 @@ fn notes(detail: &PointDetail, style: &Style, out: &mut Page) {
     if notes.is_empty() {
         return;
     }
-    let more = notes.len().saturating_sub(NOTES);
     out.line("");
-    for note in notes.iter().take(NOTES) {
-        out.line(format_args!("{}", style.paint(Tone::Warn, note)));
-    }
-    if more > 0 {
-        out.line(format_args!("and {more} more; -o json has them all"));
-    }
+    out.first(&notes, NOTES, Tone::Warn, style, "-o json has them all");
 }
 
 /// One topic: its configs and partitions.

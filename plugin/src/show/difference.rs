@@ -3,9 +3,7 @@
 use super::page::Page;
 use super::table::{Cell, table};
 use crate::screen::{Style, Tone};
-use crate::view::difference::{
-    ConfigDifference, Difference, PartitionDifference, Range, Side, TopicChange, TopicDifference,
-};
+use crate::view::difference::{Difference, PartitionDifference, Range, Side, TopicChange, TopicDifference};
 use crate::words::{count, plural};
 
 /// Notes that are shown before they are counted.
@@ -119,7 +117,9 @@ fn notes(found: &Difference, all: bool, style: &Style, out: &mut Page) {
     let of_topic = |topic: &TopicDifference| -> Vec<String> {
         let name = &topic.topic;
         let replicas = topic.replication.map(|(old, new)| format!("{name}: replicas {old} -> {new}"));
-        let configs = topic.configs.iter().map(|config| format!("{name}: {}", setting(config)));
+        let configs = topic.configs.iter().map(|config| {
+            format!("{name}: {}", setting(&config.key, config.before.as_deref(), config.after.as_deref()))
+        });
         let gaps = topic.partitions.iter().flat_map(|partition| {
             let number = partition.partition;
             let gap = move |gap: &crate::view::difference::NewGap| {
@@ -134,16 +134,11 @@ fn notes(found: &Difference, all: bool, style: &Style, out: &mut Page) {
     if !notes.is_empty() {
         out.line("");
     }
-    for note in notes.iter().take(shown) {
-        out.line(style.paint(Tone::Warn, note));
-    }
-    if notes.len() > shown {
-        out.line(format_args!("and {} more; -o wide shows them all", notes.len() - shown));
-    }
+    out.first(&notes, shown, Tone::Warn, style, "-o wide shows them all");
     out.line("");
 }
 
-fn setting(config: &ConfigDifference) -> String {
-    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
-    format!("{} {} -> {}", config.key, value(&config.before), value(&config.after))
+/// A config that has another value, or none.
+pub(super) fn setting(key: &str, before: Option<&str>, after: Option<&str>) -> String {
+    format!("{key} {} -> {}", before.unwrap_or("(not set)"), after.unwrap_or("(not set)"))
 }

@@ -2,6 +2,7 @@
 
 use inspect::{LiveState, LiveTopic};
 
+use super::difference::setting;
 use super::page::Page;
 use super::table::{Cell, table};
 use crate::screen::{Style, Tone};
@@ -51,12 +52,7 @@ fn wrong(found: &LiveDifference, all: bool, style: &Style, out: &mut Page) {
     let told: Vec<String> =
         found.topics.iter().flat_map(|topic| topic.partitions.iter().flat_map(|part| findings(topic, part))).collect();
     let shown = if all { told.len() } else { FINDINGS };
-    for line in told.iter().take(shown) {
-        out.line(style.paint(Tone::Bad, line));
-    }
-    if told.len() > shown {
-        out.line(format_args!("and {} more; -o wide shows them all", told.len() - shown));
-    }
+    out.first(&told, shown, Tone::Bad, style, "-o wide shows them all");
     if found.contradicts {
         return;
     }
@@ -72,10 +68,12 @@ fn changed(found: &LiveDifference, style: &Style, out: &mut Page) {
     let mut notes = Vec::new();
     for topic in &found.topics {
         let name = &topic.name;
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(not set)".to_owned());
         notes.extend(topic.replication.map(|(then, now)| format!("{name}: replicas {then} -> {now}")));
         notes.extend(
-            topic.configs.iter().map(|(key, (then, now))| format!("{name}: {key} {} -> {}", value(then), value(now))),
+            topic
+                .configs
+                .iter()
+                .map(|(key, (then, now))| format!("{name}: {}", setting(key, then.as_deref(), now.as_deref()))),
         );
         notes.extend(topic.configs_unknown.as_ref().map(|why| format!("{name}: configs are not known: {why}")));
         if topic.new_partitions > 0 {

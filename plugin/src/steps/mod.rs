@@ -11,6 +11,8 @@ pub mod wait;
 pub mod watch;
 pub mod write;
 
+pub(crate) mod trigger;
+
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -2,7 +2,8 @@
 //! else the archive itself. No pod is started for what the cluster knows.
 
 use api::oso::KafkaBackup;
-use inspect::Question;
+use contract::{Code, Failure};
+use inspect::{Answer, PointDetail, Question};
 use jiff::Timestamp;
 
 use super::{or_interrupt, with_source};
@@ -49,13 +50,7 @@ impl Points<'_> {
             Origin::Statuses(told) => return Ok(told.clone()),
             Origin::Archive(source, wanted) => (source, wanted),
         };
-        let since = wanted.since.map(|since| since.to_string());
-        let mut answers = source.ask(Question::Points { name: wanted.name.clone(), since });
-        let mut listing = Listing::default();
-        while let Some(answer) = answers.next().await? {
-            listing.take(answer);
-        }
-        Ok(listing.finish())
+        listed(source, wanted.name.clone(), wanted.since).await
     }
 
     /// Tells people on stderr that nobody looked into the archive.
@@ -64,6 +59,37 @@ impl Points<'_> {
             screen.say("as the status of the KafkaBackup tells; --fresh reads the archive");
         }
     }
+}
+
+/// The backups of an archive, all or those of one name, with their points from a time on.
+///
+/// # Errors
+/// When the archive cannot be read.
+pub(crate) async fn listed(
+    source: &Source,
+    name: Option<String>,
+    since: Option<Timestamp>,
+) -> Result<Vec<Backup>, Error> {
+    let mut answers = source.ask(Question::Points { name, since: since.map(|since| since.to_string()) });
+    let mut listing = Listing::default();
+    while let Some(answer) = answers.next().await? {
+        listing.take(answer);
+    }
+    Ok(listing.finish())
+}
+
+/// All of one point.
+///
+/// # Errors
+/// When it is not there, or cannot be read.
+pub(crate) async fn detail(source: &Source, name: &str) -> Result<PointDetail, Error> {
+    let mut answers = source.ask(Question::Point { name: name.to_owned() });
+    while let Some(answer) = answers.next().await? {
+        if let Answer::Detail(detail) = answer {
+            return Ok(*detail);
+        }
+    }
+    Err(Error::Archive(Failure::new(Code::Internal, format!("no answer about {name}"))))
 }
 
 /// Works with the points that are asked for.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use inspect::{PartitionDetail, PointDetail, TopicDetail};
+use inspect::{PartitionDetail, PointDetail, TopicDetail, changed_configs};
 use serde::Serialize;
 
 /// How a later recovery point differs from an earlier one.
@@ -256,7 +256,10 @@ fn topic(
     });
     let (both, partitions) = (old.zip(new), partitions.collect::<Vec<_>>());
     let replication = both.map(|(old, new)| (old.replication, new.replication)).filter(|(old, new)| old != new);
-    let configs = both.map_or_else(Vec::new, |(old, new)| configs(&old.configs, &new.configs));
+    let configs = both.map_or_else(Vec::new, |(old, new)| {
+        let one = |(key, (before, after))| ConfigDifference { key, before, after };
+        changed_configs(&old.configs, &new.configs).into_iter().map(one).collect()
+    });
     let is_same = partitions.is_empty() && configs.is_empty() && replication.is_none();
     if change == TopicChange::Changed && is_same {
         return None;
@@ -278,17 +281,6 @@ fn loss(before: Option<Range>, after: Option<Range>, gaps: &[NewGap]) -> Option<
         Some(_) if !gaps.is_empty() => Some(Loss::Gap),
         Some(_) => None,
     }
-}
-
-fn configs(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<ConfigDifference> {
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differs = keys.into_iter().filter(|key| old.get(*key) != new.get(*key));
-    let one = |key: &String| ConfigDifference {
-        key: key.clone(),
-        before: old.get(key).cloned(),
-        after: new.get(key).cloned(),
-    };
-    differs.map(one).collect()
 }
 
 /// Gaps of a partition that the later point has and the earlier one does not.

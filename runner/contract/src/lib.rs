@@ -95,8 +95,8 @@ pub use validation_report::{
     ValidationReport, ValidationScope, ValidationVerdict,
 };
 pub use validation_spec::{
-    CHECK_NAMES, GroupOffsetsSpec, LONGEST_TIMEOUT_SECS, MOST_WEBHOOKS, MessageCountSpec, RestoreName, SampleSize,
-    SampleSpec, ValidationChecks, ValidationSpec, WebhookSpec,
+    ARCHIVE_CHECKS, CHECK_NAMES, CLUSTER_CHECKS, GroupOffsetsSpec, LONGEST_TIMEOUT_SECS, MOST_WEBHOOKS,
+    MessageCountSpec, RestoreName, SampleSize, SampleSpec, ValidationChecks, ValidationSpec, WebhookSpec,
 };
 pub use waits::{Wait, Waits};
 

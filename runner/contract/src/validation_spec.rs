@@ -216,9 +216,15 @@ impl ValidationSpec {
     }
 }
 
-/// Names of checks that are not webhooks.
-pub const CHECK_NAMES: [&str; 6] =
-    ["structure", "checksum", "decode", "messageCount", "offsetRange", "consumerGroupOffsets"];
+/// Names of the checks of an archive, the shallowest first, as fields and reports have them.
+pub const ARCHIVE_CHECKS: [&str; 3] = ["structure", "checksum", "decode"];
+/// Names of the checks of a cluster.
+pub const CLUSTER_CHECKS: [&str; 3] = ["messageCount", "offsetRange", "consumerGroupOffsets"];
+/// Names of all own checks, in the order in which they are made.
+pub const CHECK_NAMES: [&str; 6] = {
+    let ([a, b, c], [d, e, f]) = (ARCHIVE_CHECKS, CLUSTER_CHECKS);
+    [a, b, c, d, e, f]
+};
 
 fn check_webhooks(webhooks: &[WebhookSpec], out: &mut Vec<(String, String)>) {
     if webhooks.len() > MOST_WEBHOOKS {

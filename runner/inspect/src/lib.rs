@@ -41,11 +41,11 @@ pub use answer::{
 };
 pub use ask::ask;
 pub use groups::selection;
-pub use live::{Batches, LiveHead, LivePartition, LiveState, LiveTopic};
+pub use live::{Batches, LiveHead, LivePartition, LiveState, LiveTopic, changed_configs};
 pub use now::{GroupNow, OffsetNow, SourceNow};
 pub use owned::owned;
 pub use payload::Payload;
 pub use question::{Depth, Peek, Question, RetentionQuestion};
 pub use replies::Replies;
-pub use retained::{Compacted, LeftAlone, RetainedPoint, RetainedSet, RetentionPlan, Unfinished};
+pub use retained::{Compacted, LeftAlone, RetainedPoint, RetainedSet, RetentionPlan, Unfinished, WholeRetentionPlan};
 pub use retention::told;

@@ -1,6 +1,6 @@
 //! What the source of a recovery point holds now, as a pod that may read it tells. Values only: nothing here asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +93,17 @@ impl LivePartition {
             || self.end.is_none()
             || self.end.is_some_and(|end| end < self.next)
     }
+}
+
+/// Configs that differ, each with its value before and after; `None` where there is none.
+#[must_use]
+pub fn changed_configs(
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> BTreeMap<String, (Option<String>, Option<String>)> {
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differs = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+    differs.map(|key| (key.clone(), (before.get(key).cloned(), after.get(key).cloned()))).collect()
 }
 
 /// Some batches.

@@ -59,6 +59,17 @@ pub struct RetentionPlan {
     pub holds: Vec<Hold>,
 }
 
+/// A plan with its points, as one document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WholeRetentionPlan {
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: RetentionPlan,
+    /// Its points, oldest first.
+    pub items: Vec<RetainedPoint>,
+}
+
 /// What becomes of a set of many points.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,10 @@ use contract::{Code, Failure, SetOwner};
 use jiff::Timestamp;
 
 use crate::replies::Replies;
-use crate::{Answer, Compacted, LeftAlone, RetainedPoint, RetainedSet, RetentionPlan, RetentionQuestion, Unfinished};
+use crate::{
+    Answer, Compacted, LeftAlone, RetainedPoint, RetainedSet, RetentionPlan, RetentionQuestion, Unfinished,
+    WholeRetentionPlan,
+};
 
 /// Answers with each point, oldest first, then with the plan.
 pub(crate) async fn retention(
@@ -20,8 +23,8 @@ pub(crate) async fn retention(
     }
     let expected = expected(question, owner);
     let plan = prune_plan(store, &expected, &question.rules, question.reader).await?;
-    let (points, plan) = told(&expected.name, &question.rules, plan);
-    for point in points {
+    let WholeRetentionPlan { plan, items } = told(&expected.name, &question.rules, plan);
+    for point in items {
         replies.send(Answer::Retained(point)).await?;
     }
     replies.send(Answer::Retention(Box::new(plan))).await
@@ -40,18 +43,18 @@ fn expected(question: &RetentionQuestion, owner: Option<&SetOwner>) -> SetOwner 
 
 /// A plan as answers.
 #[must_use]
-pub fn told(name: &str, rules: &RetentionRules, plan: PrunePlan) -> (Vec<RetainedPoint>, RetentionPlan) {
-    let points: Vec<RetainedPoint> = plan.points.into_iter().map(|point| retained(rules, point)).collect();
-    let may_go = points.iter().filter(|point| point.verdict.goes()).count() as u64;
+pub fn told(name: &str, rules: &RetentionRules, plan: PrunePlan) -> WholeRetentionPlan {
+    let items: Vec<RetainedPoint> = plan.points.into_iter().map(|point| retained(rules, point)).collect();
+    let may_go = items.iter().filter(|point| point.verdict.goes()).count() as u64;
     let given_up = plan.unfinished.iter().filter(|set| set.goes).map(|set| set.bytes);
-    let comes_back = points.iter().filter_map(|point| point.bytes).chain(given_up).fold(0, u64::saturating_add);
-    let told = RetentionPlan {
+    let comes_back = items.iter().filter_map(|point| point.bytes).chain(given_up).fold(0, u64::saturating_add);
+    let plan = RetentionPlan {
         name: name.to_owned(),
         namespace: plan.owner.as_ref().map(|owner| owner.namespace.clone()),
         cluster_id: plan.owner.map(|owner| owner.cluster_id),
         now: plan.now,
         rules: *rules,
-        points: points.len() as u64,
+        points: items.len() as u64,
         may_go,
         comes_back,
         chains: plan.chains.into_iter().map(set).collect(),
@@ -63,7 +66,7 @@ pub fn told(name: &str, rules: &RetentionRules, plan: PrunePlan) -> (Vec<Retaine
         left: plan.left.into_iter().map(left).collect(),
         holds: plan.holds,
     };
-    (points, told)
+    WholeRetentionPlan { plan, items }
 }
 
 fn retained(rules: &RetentionRules, point: archive::PlannedPoint) -> RetainedPoint {

@@ -29,7 +29,7 @@ use super::writer_task::{Job, write};
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::limiter::Limiter;
-use crate::pace::{Backlog, Counters, Meter};
+use crate::pace::{Backlog, Counters, Meter, millis};
 
 /// Frame bytes at which an arena goes to the writer.
 const ARENA: usize = 24 << 20;
@@ -452,8 +452,4 @@ fn ticker(every: Duration) -> tokio::time::Interval {
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticker.reset_at(Instant::now() + every);
     ticker
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -336,14 +336,7 @@ pub(crate) async fn configs(cluster: &Cluster, topics: &[Topic], emitter: &Emitt
     let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
     let wire::ToldConfigs { configs: all, refused } = cluster.configs_of_existing(&names).await?;
     tell_refused(&refused, emitter);
-    let own = |entries: BTreeMap<String, wire::ConfigEntry>| {
-        entries
-            .into_iter()
-            .filter(|(_, entry)| entry.own)
-            .filter_map(|(key, entry)| Some((key, entry.value?)))
-            .collect()
-    };
-    Ok(all.into_iter().map(|(name, entries)| (name, own(entries))).collect())
+    Ok(all.into_iter().map(|(name, entries)| (name, wire::own_configs(&entries))).collect())
 }
 
 fn tell_refused(refused: &BTreeMap<String, WireError>, emitter: &Emitter) {

@@ -5,8 +5,7 @@ use clap::Args;
 use contract::retention::{RetentionRules, age_secs};
 use contract::words::duration;
 use contract::{Code, ExitCode, Failure, RunSpec, SetOwner};
-use inspect::{RetainedPoint, RetentionPlan, told};
-use serde::Serialize;
+use inspect::{RetainedPoint, told};
 
 use super::{Output, print};
 use crate::connect;
@@ -33,15 +32,6 @@ fn age(text: &str) -> Result<u64, String> {
     age_secs(text).ok_or_else(|| "must be a number above 0 and one of s, m, h, d, w, as 30d".to_owned())
 }
 
-/// The plan with its points.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    #[serde(flatten)]
-    plan: RetentionPlan,
-    items: Vec<RetainedPoint>,
-}
-
 /// Says what would go.
 pub(crate) async fn plan(
     context: &Context,
@@ -64,14 +54,14 @@ pub(crate) async fn plan(
     };
     let store = connect::store(context, spec).await?;
     let found: PrunePlan = prune_plan(&store, &owner, &rules, context.clock.now()).await?;
-    let (points, plan) = told(&spec.name, &rules, found);
+    let found = told(&spec.name, &rules, found);
     if output == Output::Json {
-        print::json(&Document { plan, items: points })?;
+        print::json(&found)?;
         return Ok(ExitCode::Done);
     }
-    let rows: Vec<Vec<String>> = points.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = found.items.iter().map(row).collect();
     print::table(&["POINT", "COMMITTED", "AGE", "STAYS", "WHY", "BYTES"], &rows);
-    plan.sentences().iter().for_each(|line| print::line(line));
+    found.plan.sentences().iter().for_each(|line| print::line(line));
     Ok(ExitCode::Done)
 }
 

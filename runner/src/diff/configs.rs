@@ -1,10 +1,11 @@
 //! Configs of topics in a recovery point and in the source.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use archive::{Point, TopicConfigs};
 use contract::Failure;
-use wire::{Cluster, ConfigEntry, Topic};
+use inspect::changed_configs;
+use wire::{Cluster, Topic, own_configs};
 
 /// A value in the point and in the source.
 type Change = (Option<String>, Option<String>);
@@ -12,7 +13,7 @@ type Change = (Option<String>, Option<String>);
 /// Configs of both sides.
 pub(super) struct Configs {
     then: TopicConfigs,
-    now: BTreeMap<String, BTreeMap<String, ConfigEntry>>,
+    now: HashMap<String, wire::Configs>,
     /// Why the source does not tell those of a topic, by its name.
     pub(super) refused: BTreeMap<String, String>,
 }
@@ -26,7 +27,7 @@ impl Configs {
         let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
         let told = cluster.configs_of_existing(&names).await?;
         let refused = told.refused.into_iter().map(|(name, error)| (name, error.to_string())).collect();
-        Ok(Self { then: point.configs().await?, now: told.configs.into_iter().collect(), refused })
+        Ok(Self { then: point.configs().await?, now: told.configs, refused })
     }
 
     /// Whether the source's cleaner may remove records of this topic, by its own config or by the brokers'. Where the source
@@ -40,16 +41,7 @@ impl Configs {
     /// Configs of its own that differ.
     pub(super) fn changed(&self, topic: &str) -> BTreeMap<String, Change> {
         let Some(now) = self.now.get(topic) else { return BTreeMap::new() };
-        let own: BTreeMap<&str, &str> = now
-            .iter()
-            .filter(|(_, entry)| entry.own)
-            .filter_map(|(key, entry)| Some((key.as_str(), entry.value.as_deref()?)))
-            .collect();
-        let then: BTreeMap<&str, &str> =
-            self.then.get(topic).into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let keys: BTreeSet<&str> = own.keys().chain(then.keys()).copied().collect();
-        let value = |all: &BTreeMap<&str, &str>, key: &str| all.get(key).map(|value| (*value).to_owned());
-        let change = |key: &str| (key.to_owned(), (value(&then, key), value(&own, key)));
-        keys.into_iter().map(change).filter(|(_, (then, now))| then != now).collect()
+        let none = BTreeMap::new();
+        changed_configs(self.then.get(topic).unwrap_or(&none), &own_configs(now))
     }
 }

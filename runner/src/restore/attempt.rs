@@ -27,7 +27,7 @@ use super::tails::Tail;
 use super::transform::{Notes, Rules, Space};
 use super::watch::watch;
 use crate::logs::leaders;
-use crate::pace::{Backlog, Counters, Meter};
+use crate::pace::{Backlog, Counters, Meter, millis};
 
 /// Inputs waiting at one lane.
 const LANE_DEPTH: usize = 16;
@@ -334,10 +334,10 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
         records: now,
         bytes,
         throttled_ms: restore.limiter.waited_ms(),
-        quota_ms: u64::try_from(restore.cluster.throttled().total.as_millis()).unwrap_or(u64::MAX),
+        quota_ms: millis(restore.cluster.throttled().total),
         memory_ms: 0,
         packing_ms: 0,
-        storing_ms: u64::try_from(speed.reading.as_millis()).unwrap_or(0),
+        storing_ms: millis(speed.reading),
     };
     let since = speed.told_at.elapsed();
     speed.told_at = Instant::now();

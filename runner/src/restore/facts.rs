@@ -48,11 +48,7 @@ pub(crate) async fn existing(cluster: &Cluster, names: &[String]) -> Result<Hash
     for topic in topics {
         let missing = || unanswered(Request::DescribeConfigs, format!("configs of topic {}", topic.name));
         let entries = configs.remove(&topic.name).ok_or_else(missing)?;
-        let own = entries
-            .iter()
-            .filter(|(_, entry)| entry.own)
-            .filter_map(|(k, e)| Some((k.clone(), e.value.clone()?)))
-            .collect();
+        let own = wire::own_configs(&entries);
         let effective = entries.into_iter().filter_map(|(name, entry)| Some((name, entry.value?))).collect();
         let mut of_topic = BTreeMap::new();
         for partition in &topic.partitions {

@@ -1,13 +1,13 @@
 //! The checks that were asked for, in order: each is taken as not made until somebody says what came of it.
 
-use contract::{CHECK_NAMES, CheckFinding, CheckVerdict, EventKind, ValidationCheck, ValidationChecks};
+use contract::{
+    ARCHIVE_CHECKS, CHECK_NAMES, CLUSTER_CHECKS, CheckFinding, CheckVerdict, EventKind, ValidationCheck,
+    ValidationChecks,
+};
+use tokio::time::Instant;
 
 use crate::emit::Emitter;
-
-/// Names of the checks of the archive, the shallowest first.
-pub(super) const OF_ARCHIVE: [&str; 3] = ["structure", "checksum", "decode"];
-/// Names of the checks of the cluster.
-pub(super) const OF_CLUSTER: [&str; 3] = ["messageCount", "offsetRange", "consumerGroupOffsets"];
+use crate::pace::millis;
 
 /// All checks of a run.
 #[derive(Debug)]
@@ -44,9 +44,14 @@ impl Asked {
         }
     }
 
+    /// What came of a check that was begun at this moment.
+    pub(super) fn made_since(&mut self, began: Instant, made: ValidationCheck, emitter: &Emitter) {
+        self.made(ValidationCheck { millis: millis(began.elapsed()), ..made }, emitter);
+    }
+
     /// The first check of the archive failed because of this; the deeper ones had nothing to read.
     pub(super) fn fail_archive(&mut self, message: &str, finding: CheckFinding, emitter: &Emitter) {
-        let first = OF_ARCHIVE.into_iter().find(|name| self.has(name));
+        let first = ARCHIVE_CHECKS.into_iter().find(|name| self.has(name));
         if let Some(name) = first {
             let failed = ValidationCheck::new(name, CheckVerdict::Fail, message).with_findings(vec![finding]);
             self.made(failed, emitter);
@@ -56,12 +61,12 @@ impl Asked {
 
     /// Why checks of the archive were not made.
     pub(super) fn not_run_of_archive(&mut self, why: &str) {
-        self.not_made(why, |name| OF_ARCHIVE.contains(&name));
+        self.not_made(why, |name| ARCHIVE_CHECKS.contains(&name));
     }
 
     /// Why checks of the cluster were not made.
     pub(super) fn not_run_of_cluster(&mut self, why: &str) {
-        self.not_made(why, |name| OF_CLUSTER.contains(&name));
+        self.not_made(why, |name| CLUSTER_CHECKS.contains(&name));
     }
 
     /// Why the checks that are left were not made.

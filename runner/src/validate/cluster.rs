@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use archive::{Point, Store};
 use contract::{Code, Failure, RestoreName, ValidationReport};
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, TopicPartition};
 
@@ -52,28 +53,23 @@ pub(super) async fn check(
             return Err(failure);
         }
     };
-    let timed = |began: tokio::time::Instant| u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Some(spec) = &run.part.checks.message_count {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let account = compared.restore.as_ref().map(account);
-        let mut made = counts::check(spec, &compared.sides, account.as_ref()).map_err(bad_pattern)?;
-        made.millis = timed(began);
-        asked.made(made, run.emitter);
+        let made = counts::check(spec, &compared.sides, account.as_ref()).map_err(bad_pattern)?;
+        asked.made_since(began, made, run.emitter);
     }
     if run.part.checks.offset_range {
-        let began = tokio::time::Instant::now();
-        let mut made = ranges::check(&compared.sides);
-        made.millis = timed(began);
-        asked.made(made, run.emitter);
+        let began = Instant::now();
+        asked.made_since(began, ranges::check(&compared.sides), run.emitter);
     }
     if let Some(spec) = &run.part.checks.consumer_group_offsets {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let (all, nothing) = compared.groups(store).await?;
         let (mine, unknown) = positions::select(&spec.groups, all).map_err(bad_pattern)?;
         let committed = committed(cluster, &mine).await?;
-        let mut made = positions::check(&mine, &committed, &compared.logs, unknown, nothing);
-        made.millis = timed(began);
-        asked.made(made, run.emitter);
+        let made = positions::check(&mine, &committed, &compared.logs, unknown, nothing);
+        asked.made_since(began, made, run.emitter);
     }
     Ok(())
 }

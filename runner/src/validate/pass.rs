@@ -10,6 +10,7 @@ use contract::{Code, EventKind, Failure, Pace, SampleTaken, ValidationReport};
 use super::Run;
 use super::asked::Asked;
 use super::judge::{DEPTHS, Depth, Lacks, judge};
+use crate::pace::millis;
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ pub(super) async fn check(
         let total = to_read(&look, point);
         Box::pin(with_progress(run, verify, (&look.read, total))).await?
     };
-    let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let millis = millis(began.elapsed());
     fill(out, &verified, sample, millis);
     if sample.is_some() && verified.drawn.is_none() {
         run.emitter.warn("the log is damaged, so no sample was drawn: everything that can be read was read");

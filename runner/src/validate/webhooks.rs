@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Run;
 use super::asked::Asked;
 use super::http::{Answered, Poster};
+use crate::pace::millis;
 
 /// Characters of a service's words that are kept.
 const WORDS: usize = 300;
@@ -59,7 +60,7 @@ async fn one(poster: &Poster, hook: &WebhookSpec, document: &Value) -> Validatio
     let answered = poster.post(&hook.url, document, Duration::from_secs(hook.timeout_secs)).await;
     let (verdict, message) = judge(hook.expected_status_code, answered);
     let mut check = ValidationCheck::new(hook.name.as_str(), verdict, message);
-    check.millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    check.millis = millis(began.elapsed());
     check
 }
 

@@ -88,6 +88,6 @@ pub use rights::{Right, Rights};
 pub use sasl::SaslConfig;
 pub use throttle::Throttled;
 pub use tls::{IdentityFiles, TlsFiles};
-pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs};
+pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs, own_configs};
 pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
 pub use verdict::Verdict;

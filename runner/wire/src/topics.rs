@@ -38,6 +38,13 @@ pub struct ConfigEntry {
 /// The configs of a topic by name.
 pub type Configs = BTreeMap<String, ConfigEntry>;
 
+/// The configs that a topic has of its own, with their values.
+#[must_use]
+pub fn own_configs(entries: &Configs) -> BTreeMap<String, String> {
+    let own = entries.iter().filter(|(_, entry)| entry.own);
+    own.filter_map(|(key, entry)| Some((key.clone(), entry.value.clone()?))).collect()
+}
+
 /// What brokers tell of the configs of several topics.
 #[derive(Debug, Clone, Default)]
 pub struct ToldConfigs {
