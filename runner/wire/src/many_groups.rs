@@ -11,10 +11,11 @@ use kafka_protocol::messages::{FindCoordinatorRequest, OffsetFetchRequest};
 use kafka_protocol::protocol::StrBytes;
 use tokio::time::{Instant, timeout_at};
 
-use crate::brokers::{Address, BrokerId, CONTROL};
+use crate::brokers::{BrokerId, CONTROL};
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::groups::{CoordinatorPatience, GROUP, Group, GroupOffset, group_id, of_answer};
+use crate::metadata::MANY_KEYS;
 use crate::{Request, WireError};
 
 /// Groups whose coordinators one question is about.
@@ -23,8 +24,7 @@ const KEYS: usize = 500;
 const TOGETHER: usize = 25;
 /// Questions at once to one broker.
 const QUESTIONS: usize = 4;
-/// The oldest versions with several groups.
-const MANY_KEYS: i16 = 4;
+/// The oldest version of `OffsetFetch` with several groups.
 const MANY_GROUPS: i16 = 8;
 /// How long the short way may take, for all groups together.
 const SHORT: Duration = Duration::from_secs(10);
@@ -92,9 +92,7 @@ impl Cluster {
         let (_, answer) = self.ask_anyone(&mut HashSet::new(), ask).await?;
         let mut out = HashMap::new();
         for found in answer.into_iter().flat_map(|answer| answer.coordinators).filter(|found| found.error_code == 0) {
-            if let Ok(port @ 1..) = u16::try_from(found.port) {
-                self.brokers().welcome(found.node_id.0, Address { host: found.host.to_string(), port });
-            }
+            self.welcome(found.node_id.0, found.host.to_string(), found.port);
             out.insert(found.key.to_string(), found.node_id.0);
         }
         Ok(out)

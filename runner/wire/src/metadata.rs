@@ -202,7 +202,8 @@ impl Cluster {
         let ask = |connection: Arc<Connection>| async move {
             let key = StrBytes::from_string(key.to_owned());
             let request = FindCoordinatorRequest::default().with_key_type(kind);
-            let request = if connection.version::<FindCoordinatorRequest>().is_some_and(|version| version >= 4) {
+            let request = if connection.version::<FindCoordinatorRequest>().is_some_and(|version| version >= MANY_KEYS)
+            {
                 request.with_coordinator_keys(vec![key])
             } else {
                 request.with_key(key)
@@ -217,12 +218,20 @@ impl Cluster {
         if error != 0 {
             return Err(WireError::broker(Request::FindCoordinator, format!("coordinator of {key:?}"), error));
         }
-        if let Ok(port @ 1..) = u16::try_from(port) {
-            self.brokers().welcome(node, Address { host, port });
-        }
+        self.welcome(node, host, port);
         Ok(node)
     }
+
+    /// Takes note of a coordinator, where its address is one.
+    pub(crate) fn welcome(&self, id: BrokerId, host: String, port: i32) {
+        if let Ok(port @ 1..) = u16::try_from(port) {
+            self.brokers().welcome(id, Address { host, port });
+        }
+    }
 }
+
+/// The oldest version of `FindCoordinator` with several keys (KIP-699).
+pub(crate) const MANY_KEYS: i16 = 4;
 
 /// Whether this error of a topic's entry passes.
 fn may_pass(topic: &str, error: i16) -> bool {
