@@ -19,6 +19,17 @@ pub struct BatchMeta {
     pub records: i32,
 }
 
+/// A record that does not come from a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordParts<'a> {
+    /// Key, `None` for null.
+    pub key: Option<&'a [u8]>,
+    /// Value, `None` for a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Headers in their order.
+    pub headers: &'a [crate::Header<'a>],
+}
+
 /// Collects the encoded records of one batch.
 #[derive(Debug)]
 pub struct RecordSink {
@@ -33,6 +44,36 @@ impl RecordSink {
         let mut room = Vec::with_capacity(HEADER_LEN + bytes);
         room.resize(HEADER_LEN, 0);
         Self { bytes: room }
+    }
+
+    /// Bytes of the batch so far, its header included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends a record of these parts.
+    pub fn push_parts(&mut self, parts: &RecordParts<'_>, timestamp_delta: i64, offset_delta: i32) {
+        let count = parts.headers.len() as i64;
+        let headers: usize = parts.headers.iter().map(header_len).sum();
+        let length = 1
+            + varint_len(timestamp_delta)
+            + varint_len(i64::from(offset_delta))
+            + nullable_len(parts.key)
+            + nullable_len(parts.value)
+            + varint_len(count)
+            + headers;
+        let out = &mut self.bytes;
+        put_varint(out, length as i64);
+        out.push(0);
+        put_varint(out, timestamp_delta);
+        put_varint(out, i64::from(offset_delta));
+        put_nullable(out, parts.key);
+        put_nullable(out, parts.value);
+        put_varint(out, count);
+        for header in parts.headers {
+            put_header(out, header);
+        }
     }
 
     /// Makes the batch.
@@ -72,21 +113,27 @@ impl RecordSink {
     }
 }
 
+fn nullable_len(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| varint_len(bytes.len() as i64) + bytes.len())
+}
+
 fn header_len(header: &crate::Header<'_>) -> usize {
-    let value = header.value.map_or(1, |value| varint_len(value.len() as i64) + value.len());
-    varint_len(header.key.len() as i64) + header.key.len() + value
+    nullable_len(Some(header.key)) + nullable_len(header.value)
+}
+
+fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    match bytes {
+        None => put_varint(out, -1),
+        Some(bytes) => {
+            put_varint(out, bytes.len() as i64);
+            out.extend_from_slice(bytes);
+        }
+    }
 }
 
 fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
-    put_varint(out, header.key.len() as i64);
-    out.extend_from_slice(header.key);
-    match header.value {
-        None => put_varint(out, -1),
-        Some(value) => {
-            put_varint(out, value.len() as i64);
-            out.extend_from_slice(value);
-        }
-    }
+    put_nullable(out, Some(header.key));
+    put_nullable(out, header.value);
 }
 
 /// Makes one batch of encoded `records`.

@@ -35,7 +35,7 @@ mod pieces;
 
 pub use codec::{Codec, Compressor, Decompressor};
 pub use control::{ControlType, control_type};
-pub use encode::{BatchMeta, RecordSink, encode_batch};
+pub use encode::{BatchMeta, RecordParts, RecordSink, encode_batch};
 pub use error::BatchError;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, LOG_OVERHEAD};
 pub use murmur2::{murmur2, partition_of_key};

@@ -59,6 +59,7 @@ impl<'a> Iterator for HeaderIter<'a> {
             return None;
         }
         self.left -= 1;
+        // The record was checked as a whole before.
         read_header(&mut self.reader).ok()
     }
 }

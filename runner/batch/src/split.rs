@@ -103,9 +103,11 @@ fn first_backwards(batches: &[RawBatch]) -> Option<usize> {
 
 /// Base offset of the whole, undamaged batch that stands where the one at `position` ends by its own length.
 fn base_after(records: &Bytes, position: usize) -> Option<i64> {
+    // Damage is judged by who asks.
     let size = announced_size(records.get(position..)?, position).ok().flatten()?;
     let start = position.checked_add(size)?;
     let rest = records.get(start..)?;
+    // The same behind it.
     let next = announced_size(rest, start).ok().flatten()?;
     let bytes = records.slice(start..).get(..next).map(|bytes| records.slice_ref(bytes))?;
     RawBatch::parse(bytes).ok().map(|batch| batch.header.base_offset)

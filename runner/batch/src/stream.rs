@@ -119,8 +119,9 @@ impl<'a> RecordStream<'a> {
         self.source.whole_record(most, room)
     }
 
-    /// Bytes of the current record that were not read yet.
-    pub(crate) fn rest(&self) -> u64 {
+    /// Bytes of the current record, which are known before it is read. Once it was read there are none.
+    #[must_use]
+    pub fn rest(&self) -> u64 {
         self.source.rest.saturating_add(self.source.head.len() as u64)
     }
 

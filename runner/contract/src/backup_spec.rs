@@ -24,6 +24,9 @@ pub struct BackupSpec {
     /// Include Kafka's internal topics where patterns match them.
     #[serde(default)]
     pub include_internal_topics: bool,
+    /// Which of them, by name; all that patterns match when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub internal_topics: Vec<String>,
     /// Extend one set with each run instead of starting a new set.
     #[serde(default)]
     pub incremental: bool,
@@ -76,6 +79,12 @@ pub struct BackupSpec {
     /// Store the committed offsets of all consumer groups.
     #[serde(default)]
     pub consumer_group_snapshot: bool,
+    /// Those groups, by id, glob (`*`, `?`), or `~` and a regular expression; all when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Groups to leave out, written in the same way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_groups: Vec<String>,
     /// What happens when partitions cannot be read, because nobody leads them or a batch is damaged on every replica.
     #[serde(default)]
     pub on_gap: OnGap,
@@ -180,6 +189,21 @@ impl BackupSpec {
         self.incremental || self.continuous
     }
 
+    /// Which consumer groups are saved.
+    ///
+    /// # Errors
+    /// The pattern that does not compile, and why.
+    pub fn group_selection(&self) -> Result<crate::Selection, String> {
+        crate::Selection::new(&self.groups, &self.exclude_groups, PatternSyntax::Glob)
+    }
+
+    /// Whether an internal topic of this name may be backed up where patterns match it.
+    #[must_use]
+    pub fn takes_internal(&self, name: &str) -> bool {
+        let named = || self.internal_topics.iter().any(|one| one == name);
+        self.include_internal_topics && (self.internal_topics.is_empty() || named())
+    }
+
     /// The same work without what only changes its pace.
     #[must_use]
     pub fn work(&self) -> Self {
@@ -203,6 +227,12 @@ impl BackupSpec {
         }
         if let Err(error) = crate::Selection::new(&self.topics, &self.exclude, self.pattern_syntax) {
             say("topics", error);
+        }
+        if let Err(error) = self.group_selection() {
+            say("groups", error);
+        }
+        if !self.internal_topics.is_empty() && !self.include_internal_topics {
+            say("internalTopics", "has no effect without includeInternalTopics; set it, or remove the names".into());
         }
         let most = match self.compression {
             Compression::Gzip => 9,

@@ -121,8 +121,8 @@ codes! {
         "A write was confirmed, and the object was absent or of another size for some seconds afterwards. Nothing is damaged: stores that show writes late catch up. The run goes on where it stopped when it is repeated. If it comes back, ask the store's operator about read-after-write consistency.";
     StoreRefused = "KB3008", Final, "the object store refuses a kind of request for good",
         "The same request would be refused again: the bucket is in another region, or the store does not offer what was asked (objects in parts, creates that must not replace). The message has the store's code and what to change. `kafka-backup-runner store-check` tries everything that backups need.";
-    SecretUnusable = "KB3009", Final, "a file with a user name or a password cannot be used",
-        "The file is there, but it is empty, is no text, or may not be read by the process. The message names it. Correct the secret, or the rights of the mounted file.";
+    SecretUnusable = "KB3009", Final, "a file with a secret cannot be used",
+        "The file is there, but it is empty, is no text, is no key of the kind that is needed, or may not be read by the process. The message names it. Correct the secret, or the rights of the mounted file.";
     StoreNameUnknown = "KB3010", Final, "the name of the object store's server is unknown",
         "DNS answered for a minute that there is no such name, and the store had not been reached before. The message names the host. Check storage.endpoint, storage.region and, where the bucket is part of the host name, storage.bucket (or set storage.pathStyle). A continuous backup is tried again; any other run ends.";
     StoreTlsFailed = "KB3011", Final, "the connection to the object store does not fit in its encryption",

@@ -92,6 +92,10 @@ pub struct TlsSpec {
     /// Certificates that sign the brokers'; the system's roots when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
+    /// The same as they are: each is base64 of a certificate (DER), as between the lines of a PEM file, on one line. Not with
+    /// `caFile`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca_certificates: Vec<String>,
     /// Our own certificate chain, for mutual TLS; or a PKCS#12 keystore with chain and key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<String>,
@@ -118,8 +122,12 @@ impl TlsSpec {
 pub struct SaslSpec {
     /// The mechanism.
     pub mechanism: SaslMechanism,
-    /// File that holds the user name.
-    pub username_file: String,
+    /// File that holds the user name. This, or `username`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username_file: Option<String>,
+    /// The user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
     /// File that holds the password.
     pub password_file: String,
 }

@@ -13,6 +13,7 @@ pub mod crash;
 pub mod names;
 pub mod odd;
 mod paths;
+pub mod pauses;
 pub mod tls_words;
 pub mod waits;
 pub mod words;
@@ -31,6 +32,7 @@ pub mod store_url;
 
 pub mod http_target;
 
+pub mod evidence_spec;
 pub mod notice_spec;
 
 pub mod backup_spec;
@@ -68,6 +70,7 @@ pub use endpoint::{
     ConnectionSpec, KafkaSpec, OPEN_PASSWORD, OPEN_PASSWORD_FIX, SaslMechanism, SaslSpec, SecurityProtocol, TlsSpec,
 };
 pub use event::{Bound, Event, EventKind, OutputStream, Pace};
+pub use evidence_spec::{EVIDENCE_DAYS, EvidenceSpec, SigningSpec};
 pub use group_line::{
     ConfigLine, DeletedOffset, GroupLine, GroupOutcome, InexactOffset, OffsetFound, OffsetLine, OffsetsBefore,
     SourceOffset,
@@ -83,16 +86,17 @@ pub use offset_spec::{MappingPlace, OffsetResetSpec, OffsetRollbackSpec, ResetTo
 pub use point_line::{Before, PointLine};
 pub use report::{Lengths, Report};
 pub use restore_spec::{
-    ExistingTopics, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy, WhenNewer,
+    ExistingTopics, ForeignRecords, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy,
+    WhenNewer,
 };
 pub use retention::RetentionRules;
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
 pub use selection::{PatternSyntax, Selection};
 pub use set_owner::SetOwner;
-pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls};
+pub use store_spec::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, StoreTls, UNENCRYPTED};
 pub use validation_report::{
-    CheckFinding, CheckVerdict, MOST_FINDINGS, SampleTaken, ValidatedPoint, ValidatedRestore, ValidationCheck,
-    ValidationReport, ValidationScope, ValidationVerdict,
+    CheckFinding, CheckVerdict, EvidenceLine, MOST_FINDINGS, SampleTaken, ValidatedPoint, ValidatedRestore,
+    ValidationCheck, ValidationReport, ValidationScope, ValidationVerdict,
 };
 pub use validation_spec::{
     ARCHIVE_CHECKS, CHECK_NAMES, CLUSTER_CHECKS, GroupOffsetsSpec, LONGEST_TIMEOUT_SECS, MOST_WEBHOOKS,

@@ -98,6 +98,10 @@ pub struct RestoreSpec {
     /// What to do with a record batch of the archive that cannot be decoded.
     #[serde(default)]
     pub on_unreadable: OnUnreadable,
+    /// What to do with records that the OSO tool archived otherwise than the source had them. Of an archive of ours it says
+    /// nothing.
+    #[serde(default, skip_serializing_if = "ForeignRecords::is_default")]
+    pub foreign_records: ForeignRecords,
     /// Fingerprint of the plan that was looked at: a restore whose plan is another one ends before it writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan_fingerprint: Option<String>,
@@ -167,6 +171,26 @@ pub enum OnUnreadable {
     Fail,
     /// Leave its records out, count them, and name the batch in the report.
     Skip,
+}
+
+/// What becomes of records that the OSO tool archived otherwise than the source had them: markers of transactions that it stored
+/// as records, and headers that it added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ForeignRecords {
+    /// What is recognised as its doing is left out, and told.
+    #[default]
+    Cleaned,
+    /// They are restored as they stand in the archive.
+    AsWritten,
+}
+
+impl ForeignRecords {
+    /// Whether nobody said otherwise.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the records of a topic are dealt out to partitions anew.

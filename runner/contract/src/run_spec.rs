@@ -11,8 +11,8 @@ use crate::paths;
 use crate::stamp::split_point;
 use crate::store_address::authority;
 use crate::{
-    BackupSpec, CircuitBreakerSpec, KafkaSpec, MetricsSpec, NoticeSpec, OffsetResetSpec, OffsetRollbackSpec, ResetTo,
-    RestoreSpec, StoreSpec, TlsSpec, ValidationSpec, http_target,
+    BackupSpec, CircuitBreakerSpec, EvidenceSpec, KafkaSpec, MetricsSpec, NoticeSpec, OffsetResetSpec,
+    OffsetRollbackSpec, ResetTo, RestoreSpec, StoreSpec, TlsSpec, ValidationSpec, http_target,
 };
 
 /// The version of [`RunSpec`] that this code reads.
@@ -161,6 +161,14 @@ impl RunSpec {
         if let Err(rule) = names::check_name(&self.name) {
             push(&mut out, "name", format!("is {:?}; {rule}", self.name));
         }
+        // It names a folder of what is kept by namespace and name.
+        let is_kept = self.validation.as_ref().is_some_and(|part| part.evidence.is_some());
+        if is_kept
+            && !self.namespace.is_empty()
+            && let Err(rule) = names::check_name(&self.namespace)
+        {
+            push(&mut out, "namespace", format!("is {:?}; {rule}", self.namespace));
+        }
         if let Some(run) = &self.run
             && let Err(rule) = names::check_name(&run.id)
         {
@@ -253,6 +261,8 @@ impl RunSpec {
         });
         let restored = self.validation.as_ref().and_then(|part| part.restore.as_ref());
         let restored = restored.and_then(|restore| restore.state_storage.as_ref());
+        let evidence = self.validation.as_ref().and_then(|part| part.evidence.as_ref());
+        let evidence = evidence.and_then(|evidence| evidence.storage.as_ref());
         let all = [
             ("storage", Some(&self.storage)),
             ("restore.stateStorage", state),
@@ -260,6 +270,7 @@ impl RunSpec {
             ("offsetReset.saving.storage", reset),
             ("offsetReset.to.mapping.storage", mapping),
             ("validation.restore.stateStorage", restored),
+            ("validation.evidence.storage", evidence),
         ];
         all.into_iter().filter_map(|(field, store)| Some((field, store?)))
     }
@@ -271,6 +282,8 @@ impl RunSpec {
         files.extend(self.kafka_secret_files());
         let notify = self.validation.as_ref().and_then(|part| part.notify.as_ref());
         files.extend(notify.into_iter().flat_map(NoticeSpec::secret_files));
+        let evidence = self.validation.as_ref().and_then(|part| part.evidence.as_ref());
+        files.extend(evidence.into_iter().flat_map(EvidenceSpec::secret_files));
         files
     }
 
@@ -303,7 +316,7 @@ fn kafka_files(kafka: &KafkaSpec) -> Vec<(&'static str, &str)> {
     });
     let mut files: Vec<_> = tls.filter_map(|(field, file)| Some((field, file.as_deref()?))).collect();
     if let Some(sasl) = &kafka.sasl {
-        files.push(("kafka.sasl.usernameFile", sasl.username_file.as_str()));
+        files.extend(sasl.username_file.iter().map(|file| ("kafka.sasl.usernameFile", file.as_str())));
         files.push(("kafka.sasl.passwordFile", sasl.password_file.as_str()));
     }
     files
@@ -334,6 +347,11 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
             "has no effect with this security protocol; use SASL_SSL or SASL_PLAINTEXT, or remove it",
         );
     }
+    if let Some(sasl) = &kafka.sasl
+        && (sasl.username_file.is_some() == sasl.username.is_some() || sasl.username.as_deref() == Some(""))
+    {
+        push(out, "kafka.sasl", "usernameFile or username must be there, and not both; a user name is not empty");
+    }
     if !kafka.security_protocol.uses_tls() && kafka.tls.is_some() {
         push(out, "kafka.tls", "has no effect with this security protocol; use SSL or SASL_SSL, or remove it");
     }
@@ -341,6 +359,16 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
         let is_keystore = tls.certificate_file.as_deref().is_some_and(TlsSpec::is_keystore);
         if tls.certificate_file.is_some() != tls.key_file.is_some() && !is_keystore {
             push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
+        }
+        if tls.ca_file.is_some() && !tls.ca_certificates.is_empty() {
+            push(out, "kafka.tls.caCertificates", "does not go with caFile; give one of them");
+        }
+        let is_base64 = |text: &String| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '='))
+        };
+        if let Some(place) = tls.ca_certificates.iter().position(|text| !is_base64(text)) {
+            let rule = "must be base64 of a certificate, as between the lines of a PEM file, on one line";
+            push(out, &format!("kafka.tls.caCertificates[{place}]"), rule);
         }
         if tls.key_password_file.is_some() && tls.certificate_file.is_none() {
             push(out, "kafka.tls.keyPasswordFile", "has no effect without certificateFile; give both or none");

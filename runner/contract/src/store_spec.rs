@@ -157,6 +157,15 @@ pub enum AzureCredentials {
         /// File with the client secret.
         client_secret_file: String,
     },
+    /// The same, whose ids are no secret.
+    Application {
+        /// The client id.
+        client_id: String,
+        /// The tenant id.
+        tenant_id: String,
+        /// File with the client secret.
+        client_secret_file: String,
+    },
     /// The pod's own identity: `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE`, which Azure's
     /// admission webhook sets.
     WorkloadIdentity {},
@@ -172,6 +181,9 @@ pub enum GcsCredentials {
         file: String,
     },
 }
+
+/// The rule that an endpoint without TLS breaks.
+pub const UNENCRYPTED: &str = "is unencrypted; use https://, or say allowHttp: true";
 
 impl StoreSpec {
     /// Key prefix of the archive.
@@ -237,6 +249,9 @@ impl StoreSpec {
                     ("credentials.service-principal.tenantIdFile", tenant_id_file.as_str()),
                     ("credentials.service-principal.clientSecretFile", client_secret_file.as_str()),
                 ],
+                AzureCredentials::Application { client_secret_file, .. } => {
+                    vec![("credentials.application.clientSecretFile", client_secret_file.as_str())]
+                }
                 AzureCredentials::AccountKey { file } => vec![("credentials.account-key.file", file.as_str())],
                 AzureCredentials::SasToken { file } => vec![("credentials.sas-token.file", file.as_str())],
                 AzureCredentials::WorkloadIdentity {} => Vec::new(),
@@ -338,7 +353,7 @@ impl StoreSpec {
         };
         match endpoint {
             Some(endpoint) if endpoint.starts_with("http://") && !allow_http => {
-                say("endpoint", "is unencrypted; use https://, or say allowHttp: true".into());
+                say("endpoint", UNENCRYPTED.into());
             }
             Some(endpoint) if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") => {
                 say("endpoint", format!("is {endpoint:?}; must begin with https:// (or http:// with allowHttp)"));

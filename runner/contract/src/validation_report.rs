@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SampleSize;
@@ -53,10 +54,35 @@ pub struct ValidationReport {
     /// Bytes of blocks per second; absent where none were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_sec: Option<u64>,
+    /// The evidence that was kept of it; absent where none was asked for, or there is no verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceLine>,
+}
+
+/// Evidence that was kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceLine {
+    /// Where its document lies; the other files stand beside it.
+    pub path: String,
+    /// Whether it is signed.
+    pub signed: bool,
+    /// SHA-256 of the document, hexadecimal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+    /// The key that signed it: SHA-256 of the public key in DER, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// Names of the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Evidence of earlier runs that was deleted, because its time was over.
+    #[serde(default, skip_serializing_if = "crate::is_zero")]
+    pub removed: u64,
 }
 
 /// What comes of all checks of a validation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ValidationVerdict {
     /// Every check was made, and passed.
@@ -68,7 +94,7 @@ pub enum ValidationVerdict {
 }
 
 /// What of a set was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ValidationScope {
     /// What the point needs.
@@ -78,7 +104,7 @@ pub enum ValidationScope {
 }
 
 /// A recovery point that was looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValidatedPoint {
     /// Its name.
@@ -112,7 +138,7 @@ pub struct ValidatedPoint {
 }
 
 /// A sample that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SampleTaken {
     /// The size that was asked for.
@@ -130,7 +156,7 @@ pub struct SampleTaken {
 }
 
 /// A restore that a cluster was compared with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValidatedRestore {
     /// Its name.
@@ -149,7 +175,7 @@ pub struct ValidatedRestore {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValidationCheck {
     /// `structure`, `checksum`, `decode`, `messageCount`, `offsetRange`, `consumerGroupOffsets`, or the name of a webhook.
@@ -161,7 +187,7 @@ pub struct ValidationCheck {
     /// What was looked at, by what it is: `segments`, `entries`, `batches`, `records`, `partitions`, `groups`, ...
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
-    /// What is not as it should be, the worst first; at most [`MOST_FINDINGS`].
+    /// What is not as it should be, the worst first; at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<CheckFinding>,
     /// How many findings there are.
@@ -172,7 +198,7 @@ pub struct ValidationCheck {
 }
 
 /// What came of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CheckVerdict {
     /// All is as it should be.
@@ -202,7 +228,7 @@ impl CheckVerdict {
 }
 
 /// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckFinding {
     /// The object, partition or group; empty when it is about no single one.
@@ -284,6 +310,14 @@ impl ValidationReport {
         for check in &mut cut.checks {
             check.findings.clear();
             check.message = check.message.chars().take(LITTLE).collect();
+        }
+        if let Some(evidence) = &mut cut.evidence {
+            *evidence = EvidenceLine {
+                path: std::mem::take(&mut evidence.path),
+                signed: evidence.signed,
+                removed: evidence.removed,
+                ..EvidenceLine::default()
+            };
         }
         cut
     }

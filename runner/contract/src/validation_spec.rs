@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::KafkaSpec;
+use crate::evidence_spec::EvidenceSpec;
 use crate::http_target;
 use crate::notice_spec::NoticeSpec;
 use crate::selection::{PatternSyntax, Selection};
@@ -39,6 +40,9 @@ pub struct ValidationSpec {
     /// Who is told of the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<NoticeSpec>,
+    /// Which evidence is kept of the result; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceSpec>,
 }
 
 /// A restore into the cluster of the run.
@@ -184,6 +188,9 @@ impl ValidationSpec {
         check_webhooks(&checks.webhooks, out);
         for (field, rule) in self.notify.iter().flat_map(NoticeSpec::findings) {
             out.push((format!("notify.{field}"), rule));
+        }
+        for (field, rule) in self.evidence.iter().flat_map(EvidenceSpec::findings) {
+            out.push((format!("evidence.{field}"), rule));
         }
     }
 

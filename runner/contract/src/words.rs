@@ -25,6 +25,7 @@ pub fn of_system(error: &std::io::Error) -> String {
         ErrorKind::Unsupported => "the file system does not offer this",
         ErrorKind::AddrInUse => "the port is taken",
         ErrorKind::AddrNotAvailable => "the address is none of this machine's",
+        // The system's own words, without its number.
         _ => {
             let words = error.to_string();
             return words.split(" (os error").next().unwrap_or(&words).to_owned();
@@ -51,6 +52,20 @@ pub fn duration(seconds: i64) -> String {
 #[must_use]
 pub fn size(bytes: u64) -> String {
     scaled(bytes as f64)
+}
+
+/// Units in which people write bytes, as [`size`] shows them.
+const SIZES: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+
+/// Bytes as people write them: a number above 0, with a unit or without one.
+///
+/// # Errors
+/// What is wrong, with the fix.
+pub fn read_size(text: &str) -> Result<u64, String> {
+    let known = SIZES.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+    let (number, unit) = known.unwrap_or((text, 1));
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "must be a number of bytes above 0, with KiB, MiB, GiB, TiB or no unit, as 500GiB".to_owned())
 }
 
 /// Bytes in a second with a binary prefix.
@@ -181,6 +196,18 @@ mod tests {
             (30 * 86_400 + 3_600, "30d"),
         ] {
             assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_as_people_write_them() {
+        for (text, bytes) in
+            [("1", 1), ("1099511627776", 1 << 40), ("1KiB", 1024), ("500MiB", 500 << 20), ("2TiB", 2 << 40)]
+        {
+            assert_eq!(read_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["0", "0GiB", "", "KiB", "-1", "1.5GiB", "1GB", "1 GiB", "20000000TiB", "5%"] {
+            assert!(read_size(text).unwrap_err().contains("500GiB"), "{text}");
         }
     }
 

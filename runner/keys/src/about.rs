@@ -18,6 +18,7 @@ pub struct About {
 #[must_use]
 pub fn about(der: &[u8]) -> Option<About> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    // Names that cannot be read are none.
     let listed = certificate.subject_alternative_name().ok().flatten();
     let mut names: Vec<String> =
         listed.iter().flat_map(|extension| &extension.value.general_names).filter_map(name).collect();

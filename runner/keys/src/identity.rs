@@ -60,6 +60,7 @@ pub fn identity(files: Identity<'_>) -> Result<Arc<CertifiedKey>, Refused> {
     let store = match (kind(files.chain), files.key.map(kind)) {
         (Kind::Pkcs12, _) => Some((Part::Chain, files.chain)),
         (_, Some(Kind::Pkcs12)) => files.key.map(|key| (Part::Key, key)),
+        // No keystore: both are read as they are.
         _ => None,
     };
     let (chain, key) = if let Some((part, bytes)) = store {
@@ -98,7 +99,7 @@ fn keystore(
 }
 
 /// The private key of a file.
-fn key(bytes: &[u8], password: Option<&str>) -> Result<PrivateKeyDer<'static>, Refused> {
+pub(crate) fn key(bytes: &[u8], password: Option<&str>) -> Result<PrivateKeyDer<'static>, Refused> {
     let part = Part::Key;
     let text = match kind(bytes) {
         Kind::Pem(text) => text,
@@ -163,11 +164,13 @@ fn decrypted(der: &[u8], password: Option<&str>) -> Result<PrivateKeyDer<'static
 
 /// The key as TLS signs with it.
 fn signing(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Refused> {
+    // What neither takes is named below.
     if let Some(key) = any_supported_type(der).ok().or_else(|| p521::read(der)) {
         return Ok(key);
     }
     let info = match der {
         PrivateKeyDer::Pkcs8(der) => pkcs8::PrivateKeyInfoRef::try_from(der.secret_pkcs8_der()).ok(),
+        // The other forms name their kind themselves.
         _ => None,
     };
     let kind = match (info.map(|info| info.algorithm.oid.to_string()).as_deref(), der) {
@@ -177,6 +180,7 @@ fn signing(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, Refused> {
         (Some("1.2.840.10040.4.1"), _) => "DSA",
         (Some("1.3.101.113"), _) => "Ed448",
         (Some("1.3.101.110" | "1.3.101.111"), _) => "X25519 or X448, which cannot sign",
+        // Every other algorithm, and what has none.
         _ => "a kind that is not known, or broken",
     };
     refused(Part::Key, format!("holds a private key of {kind}; {TAKEN}"))

@@ -1,5 +1,5 @@
 //! Certificates and private keys as people have them, as TLS takes them: PEM however it was pasted, DER, keys with a
-//! password, PKCS#12.
+//! password, PKCS#12. And keys that sign documents.
 //!
 //! What it never does: I/O, and repeating a library's words, which may hold bytes of a key. Every refusal is made of fixed
 //! words, and names the command that makes a good file where there is one.
@@ -16,8 +16,11 @@ mod trust;
 
 mod identity;
 
+mod signing;
+
 pub use about::{About, about};
 pub use identity::{Identity, Part, Refused, identity};
+pub use signing::{PublicKey, Signer};
 pub use trust::{Trust, certificates, following, verifier};
 
 #[cfg(test)]

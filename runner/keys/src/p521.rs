@@ -22,10 +22,12 @@ impl std::fmt::Debug for Key {
 /// The key, when it is one on P-521.
 pub(crate) fn read(der: &PrivateKeyDer<'_>) -> Option<Arc<dyn AnyKey>> {
     let secret = match der {
+        // Another key is taken by the provider, or named by the caller.
         PrivateKeyDer::Pkcs8(der) => {
             p521::SecretKey::try_from(pkcs8::PrivateKeyInfoRef::try_from(der.secret_pkcs8_der()).ok()?).ok()
         }
         PrivateKeyDer::Sec1(der) => p521::SecretKey::from_sec1_der(der.secret_sec1_der()).ok(),
+        // PKCS#1 is RSA alone.
         _ => None,
     }?;
     Some(Arc::new(Key(Arc::new(SigningKey::from(&secret)))))
@@ -38,6 +40,7 @@ impl AnyKey for Key {
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        // Without it, the pair is not compared.
         let der = self.0.verifying_key().to_public_key_der().ok()?;
         Some(SubjectPublicKeyInfoDer::from(der.into_vec()))
     }

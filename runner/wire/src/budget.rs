@@ -50,6 +50,7 @@ impl Budget {
         }
         self.pressure.notify_one();
         let since = Instant::now();
+        // Nobody closes it.
         let permit = Arc::clone(&self.permits).acquire_many_owned(wanted).await.ok();
         let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.waited.fetch_add(micros, Ordering::Relaxed);

@@ -36,6 +36,7 @@ pub fn reason(error: &io::Error) -> String {
         io::ErrorKind::UnexpectedEof => "it closed the connection",
         _ if contract::names::says_unknown_host(&words) => "DNS knows no such name",
         _ if words.contains("failed to lookup address") => "DNS gives no answer for the name",
+        // The system's own words say it.
         _ => return words,
     };
     said.to_owned()

@@ -108,6 +108,7 @@ impl Cluster {
                 Stage::Kafka | Stage::Login | Stage::Tcp | Stage::Tls => None,
             }
         };
+        // No answer shows no kind; the first error stays.
         let misfit = tokio::time::timeout(limit, misfit).await.ok().flatten()?;
         let (broker, protocol) = (address.to_string(), self.config.protocol);
         Some(WireError::Listener { broker, misfit, protocol, settled: false })

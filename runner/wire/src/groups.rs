@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use contract::pauses::Pauses;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
@@ -118,7 +119,7 @@ impl Cluster {
         let mut found: BTreeMap<String, Group> = BTreeMap::new();
         let mut open: BTreeMap<BrokerId, Option<WireError>> =
             self.broker_ids().into_iter().map(|id| (id, None)).collect();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new(FIRST_PAUSE, LONGEST_PAUSE);
         // Who left the cluster before it answered: its groups have gone to others.
         let mut left: Option<BrokerId> = None;
         loop {
@@ -133,11 +134,10 @@ impl Cluster {
                     Err(error) => drop(open.insert(id, Some(error))),
                 }
             }
-            if (open.is_empty() && left.is_none()) || Instant::now() + pause >= end {
+            if (open.is_empty() && left.is_none()) || Instant::now() + pauses.coming() >= end {
                 break;
             }
-            self.pause(pause).await?;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.pause(pauses.step()).await?;
             // Brokers may have come or gone.
             let before = self.broker_ids();
             if self.look(Some(&[]), &mut HashSet::new()).await.is_ok() {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use contract::pauses::Pauses;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -100,7 +101,7 @@ pub(crate) async fn ask_leaders<'a, T>(
         told_by: HashSet::new(),
     };
     let end = open.since + question.limit;
-    let (mut pause, mut next) = (FIRST_PAUSE, None);
+    let (mut pauses, mut next) = (Pauses::new(FIRST_PAUSE, LONGEST_PAUSE), None);
     let mut asking = FuturesUnordered::new();
     while !(open.waiting.is_empty() && asking.is_empty()) && Instant::now() < end {
         if next.is_none_or(|at| at <= Instant::now()) && !open.waiting.is_empty() {
@@ -116,8 +117,7 @@ pub(crate) async fn ask_leaders<'a, T>(
                 let told = ask(leader, by_topic);
                 asking.push(async move { (keys, told.await) });
             }
-            next = Some(Instant::now() + pause);
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            next = Some(Instant::now() + pauses.step());
         }
         if asking.is_empty() && open.waiting.is_empty() {
             break;

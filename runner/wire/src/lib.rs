@@ -85,7 +85,7 @@ pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};
 pub use request::{BACKUP_NEEDS, GROUP_NEEDS, GROUP_RESTORE_NEEDS, OFFSET_NEEDS, RESTORE_NEEDS, Request};
 pub use retry::Backoff;
 pub use rights::{Right, Rights};
-pub use sasl::SaslConfig;
+pub use sasl::{SaslConfig, UserName};
 pub use throttle::Throttled;
 pub use tls::{IdentityFiles, TlsFiles};
 pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs, own_configs};

@@ -75,6 +75,7 @@ impl Cluster {
             asked.buffer_unordered(QUESTIONS).collect::<Vec<_>>().await
         };
         let answers = futures::future::join_all(by_broker.into_iter().map(of_broker)).await;
+        // Who was not answered is asked for alone, and that error counts.
         answers.into_iter().flatten().filter_map(|answer| answer.ok()?.ok()).flatten().collect()
     }
 

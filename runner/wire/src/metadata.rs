@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use contract::pauses::Pauses;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, TopicName};
@@ -108,19 +109,18 @@ impl Cluster {
             }
         };
         backoff.reset();
-        let (since, mut looks, mut pause) = (Instant::now(), 1, FIRST_PAUSE);
+        let (since, mut looks, mut pauses) = (Instant::now(), 1, Pauses::new(FIRST_PAUSE, LONGEST_PAUSE));
         let limit = UNSETTLED.min(limit);
         loop {
             let unsettled = |topic: &&Topic| match topic.error {
                 code::UNKNOWN_TOPIC_OR_PARTITION => looks < UNKNOWN_LOOKS,
-                other => may_pass(&topic.name, other) && since.elapsed() + pause < limit,
+                other => may_pass(&topic.name, other) && since.elapsed() + pauses.coming() < limit,
             };
             let open: Vec<_> = topics.iter().filter(unsettled).map(|topic| topic.name.clone()).collect();
             if open.is_empty() {
                 return Ok(topics);
             }
-            self.pause(pause).await?;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.pause(pauses.step()).await?;
             match self.look(Some(&open), &mut asked).await {
                 Ok(found) => {
                     looks += 1;

@@ -23,6 +23,7 @@ const ANY: &str = "PLAIN";
 impl Cluster {
     /// What a listener is that did not speak TLS to us.
     pub(crate) async fn plain_misfit(&self, address: &Address) -> Option<Misfit> {
+        // A look at what a failure was: another failure says nothing more.
         let stream = self.dialer.dial(&address.host, address.port).await.ok()?;
         let started = tokio::select! {
             biased;
@@ -56,6 +57,7 @@ impl Cluster {
 
     /// What a listener is that hung up on a question without TLS.
     pub(crate) async fn tls_misfit(&self, address: &Address) -> Option<Misfit> {
+        // The same.
         let stream = self.dialer.dial(&address.host, address.port).await.ok()?;
         let spoken = tls::is_spoken(&address.host, &address.to_string(), stream).await;
         spoken.then_some(Misfit::SpeaksTls)
@@ -81,15 +83,19 @@ impl Cluster {
 
     async fn wants_login(&self, address: &Address) -> Option<Vec<String>> {
         let asked = async {
+            // The same.
             let mut stream: Box<dyn Stream> = self.dialer.dial(&address.host, address.port).await.ok()?;
             if self.config.protocol.uses_tls() {
                 let broker = address.to_string();
+                // The same.
                 stream = tls::handshake(&self.config.tls, &address.host, &broker, stream).await.ok()?.0;
             }
+            // The same.
             let connection = Connection::start(address.to_string(), stream, self.manner.clone(), None).await.ok()?;
             mechanisms(&connection).await
         };
         let limit = Duration::from_millis(self.config.options.connect_timeout_ms);
+        // The same.
         tokio::time::timeout(limit, asked).await.ok().flatten()
     }
 }

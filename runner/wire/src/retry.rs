@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use contract::pauses::Pauses;
 use contract::{Wait, Waits};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ const UNREADABLE: u32 = 4;
 /// Pauses between attempts of one piece of work.
 #[derive(Debug)]
 pub struct Backoff {
-    pause: Duration,
+    pauses: Pauses,
     /// When the first failure after the last success was met.
     failing_since: Option<Instant>,
     limit: Duration,
@@ -40,7 +41,7 @@ impl Backoff {
     #[must_use]
     pub fn new(limit: Duration, seed: u64) -> Self {
         Self {
-            pause: FIRST_PAUSE,
+            pauses: Pauses::new(FIRST_PAUSE, LONGEST_PAUSE),
             failing_since: None,
             limit,
             unreadable: 0,
@@ -66,7 +67,7 @@ impl Backoff {
 
     /// The work succeeded, or made progress: the next failure is a first one.
     pub fn reset(&mut self) {
-        self.pause = FIRST_PAUSE;
+        self.pauses.reset();
         self.failing_since = None;
         self.unreadable = 0;
         self.found = 0;
@@ -103,7 +104,7 @@ impl Backoff {
         if is_listener && (self.found >= FOUND || failing + pause > self.limit) {
             return Err(error.settled());
         }
-        if failing + self.pause > self.limit {
+        if failing + self.pauses.coming() > self.limit {
             return Err(WireError::Deadline { seconds: failing.as_secs(), last: Box::new(error) });
         }
         tracing::debug!(%error, pause_ms = pause.as_millis(), "trying again");
@@ -113,7 +114,7 @@ impl Backoff {
             () = self.stop.cancelled() => return Err(WireError::Stopped),
             () = tokio::time::sleep(pause) => {}
         }
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pauses.step();
         Ok(class)
     }
 
@@ -129,7 +130,7 @@ impl Backoff {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let half = self.pause / 2;
+        let half = self.pauses.coming() / 2;
         half + half * u32::try_from(self.random % 1000).unwrap_or(0) / 1000
     }
 }

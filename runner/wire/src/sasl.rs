@@ -20,10 +20,28 @@ use crate::listener::{self, Misfit};
 pub struct SaslConfig {
     /// The mechanism.
     pub mechanism: SaslMechanism,
-    /// File with the user name.
-    pub username: PathBuf,
+    /// The user name, or where it is.
+    pub username: UserName,
     /// File with the password.
     pub password: PathBuf,
+}
+
+/// A user name.
+#[derive(Debug, Clone)]
+pub enum UserName {
+    /// In this file, which is read at each login.
+    File(PathBuf),
+    /// This one.
+    Text(String),
+}
+
+impl UserName {
+    fn read(&self) -> Result<String, WireError> {
+        match self {
+            Self::File(file) => read(file),
+            Self::Text(text) => Ok(text.clone()),
+        }
+    }
 }
 
 fn read(file: &PathBuf) -> Result<String, WireError> {
@@ -44,6 +62,7 @@ pub(crate) fn file_words(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "does not exist; create the secret and its key".to_owned(),
         ErrorKind::IsADirectory => "is a folder; name a key of the secret, too".to_owned(),
+        // Everything else is no mistake in the specification.
         _ => words::of_system(error),
     }
 }
@@ -58,7 +77,7 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
         Shaken::NoLogin => return Err(connection.misfit(Misfit::HasNoLogin)),
         Shaken::Others(offered) => return Err(refused(listener::no_such_mechanism(mechanism, &offered))),
     }
-    let credentials = Credentials { username: read(&config.username)?, password: read(&config.password)?.into() };
+    let credentials = Credentials { username: config.username.read()?, password: read(&config.password)?.into() };
     let mut exchange = Exchange::start(credentials, config.mechanism).map_err(&refused)?;
     let mut input: Option<Bytes> = None;
     let mut lifetime = 0;

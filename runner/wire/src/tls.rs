@@ -19,6 +19,8 @@ use crate::sasl::file_words;
 pub struct TlsFiles {
     /// Trusted certificates; the system's roots when absent.
     pub ca: Option<PathBuf>,
+    /// Trusted certificates as they are, PEM; they count where `ca` is absent. The specification of the run has them.
+    pub given: Option<String>,
     /// Who we are.
     pub identity: Option<IdentityFiles>,
 }
@@ -54,6 +56,11 @@ pub(crate) fn connector(files: &TlsFiles) -> Result<TlsConnector, WireError> {
 
 fn trusted(files: &TlsFiles) -> Result<(String, Trust), WireError> {
     let Some(file) = &files.ca else {
+        if let Some(given) = &files.given {
+            let name = "tls.caCertificates".to_owned();
+            let own = keys::certificates(given.as_bytes()).map_err(|reason| bad(&name, reason))?;
+            return Ok((name, Trust { own, ..Trust::default() }));
+        }
         let system = rustls_native_certs::load_native_certs().certs;
         return Ok(("system trust store".into(), Trust { system, ..Trust::default() }));
     };
@@ -147,6 +154,8 @@ pub(crate) fn refused(files: &TlsFiles, host: &str, broker: &str, words: &str) -
         host,
         trust: if files.ca.is_some() {
             "put the CA that signed it into tls.caFile"
+        } else if files.given.is_some() {
+            "put the CA that signed it into tls.caCertificates"
         } else {
             "set tls.caFile to the CA that signed it"
         },

@@ -68,3 +68,18 @@ fn notices_name_files() {
     let bad = serde_json::json!({"slack": {"urlFile": "../url"}, "pagerduty": {"routingKeyFile": "p", "url": "x"}});
     assert_eq!(notify(bad), ["notify.slack.urlFile", "notify.pagerduty.url"]);
 }
+
+#[test]
+fn evidence_keeps_its_rules() {
+    let evidence = |value: serde_json::Value| fields(false, |v| v["evidence"] = value.clone());
+    assert!(evidence(serde_json::json!({})).is_empty());
+    let keys = serde_json::json!({"privateKeyFile": "key/signing-key.pem", "publicKeyFile": "key/signing-key-pub.pem"});
+    assert!(evidence(serde_json::json!({"pdf": true, "signing": keys, "retentionDays": 2555})).is_empty());
+    let bad = serde_json::json!({"retentionDays": 0, "signing": {"privateKeyFile": "../key", "publicKeyFile": ""},
+        "storage": {"type": "filesystem", "path": ""}});
+    let found = evidence(bad);
+    for field in ["evidence.retentionDays", "evidence.signing.privateKeyFile", "evidence.signing.publicKeyFile"] {
+        assert!(found.iter().any(|one| one == field), "{field}: {found:?}");
+    }
+    assert!(found.iter().any(|one| one.starts_with("evidence.storage")), "{found:?}");
+}

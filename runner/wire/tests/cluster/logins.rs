@@ -40,7 +40,11 @@ async fn connect(kafka: Kafka, options: ConnectionSpec) -> WireError {
         protocol: SecurityProtocol::SaslPlaintext,
         tls: TlsFiles::default(),
         allowed: contract::AllowedEndpoints::default(),
-        sasl: Some(SaslConfig { mechanism: SaslMechanism::ScramSha256, username, password }),
+        sasl: Some(SaslConfig {
+            mechanism: SaslMechanism::ScramSha256,
+            username: wire::UserName::File(username),
+            password,
+        }),
         options,
         seed: 7,
         stop: CancellationToken::new(),
