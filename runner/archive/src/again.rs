@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contract::pauses::Pauses;
 use tokio::time::Instant;
 
 use crate::ArchiveError;
@@ -23,12 +24,13 @@ where
     F: Future<Output = Result<T, ArchiveError>>,
 {
     let deadline = Instant::now() + within;
-    let mut pause = Duration::from_millis(100);
+    let mut pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(2));
     loop {
         match read().await {
-            Err(error) if error.is_damage() && Instant::now() + pause < deadline => tokio::time::sleep(pause).await,
+            Err(error) if error.is_damage() && Instant::now() + pauses.coming() < deadline => {
+                tokio::time::sleep(pauses.step()).await;
+            }
             other => return other,
         }
-        pause = (pause * 2).min(Duration::from_secs(2));
     }
 }

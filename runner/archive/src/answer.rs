@@ -120,6 +120,7 @@ impl Answer {
     /// The answer inside a library's message.
     pub(crate) fn find(text: &str) -> Option<Self> {
         let (_, json) = text.split_once(MARK)?;
+        // The mark may stand in somebody else's text.
         serde_json::Deserializer::from_str(json).into_iter().next()?.ok()
     }
 
@@ -263,6 +264,7 @@ impl Answer {
             }
             Code::StoreRefused if self.status == 407 => "a proxy before the store asks for a login",
             _ if self.no_upload() => "the parts of this upload are gone (a lifecycle rule or somebody ended it)",
+            // The store's own words are all there is.
             _ => return None,
         };
         Some(advice.to_owned())

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use self::find::{Found, find, resolve};
 pub(crate) use self::identity::{SetCheck, name_finding, set_document};
 pub use self::last_full::LastFull;
-pub(crate) use self::owned::check_sealed;
+pub(crate) use self::owned::{check_guest, check_sealed};
 pub use self::owned::{check_owner, check_set_owner};
 pub(crate) use self::seals::newest_seal;
 use self::seals::{Newest, seals, seals_since};
@@ -27,8 +27,9 @@ use crate::entry::decode_small;
 use crate::index::Index;
 use crate::presence::{LOOKED_AT, absent, adds_up};
 use crate::problem::Problem;
+use crate::pruned::Pruned;
 use crate::rollup::SealedPoint;
-use crate::{ArchiveError, Chain, Entry, Layout, Store};
+use crate::{ArchiveError, Chain, Entry, EntryKind, Layout, Store};
 
 /// Sets that are looked at at once.
 const AT_ONCE: usize = 16;
@@ -193,19 +194,28 @@ impl Catalog {
     /// # Errors
     /// When the store fails.
     pub async fn has_point(&self, layout: &Layout, stamp: &str) -> Result<bool, ArchiveError> {
-        Ok(self.seal(layout.set(), stamp).await?.is_some())
+        match self.seal(layout.set(), stamp).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(ArchiveError::Removed { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The seal of a set's recovery point with this stamp: by the hint when it is there and right, else by what the log
     /// says of its seals.
     ///
     /// # Errors
-    /// When the store fails, or the hint is all that is left of the point.
+    /// When the store fails, retention removed the point, or the hint is all that is left of it.
     pub async fn seal(&self, set: &str, stamp: &str) -> Result<Option<Entry>, ArchiveError> {
         let layout = Layout::new(set);
         let chain = Chain::new(self.store.clone(), layout.clone());
         let hinted = self.hinted(&chain, &layout, stamp).await;
         if let Ok(Some(entry)) = hinted {
+            if let Some(pruned) =
+                Box::pin(Pruned::now(&chain, &entry)).await?.filter(|pruned| pruned.hides_point(entry.n))
+            {
+                return Err(ArchiveError::Removed { point: format!("{set}-{stamp}"), entry: pruned.entry });
+            }
             return Ok(Some(entry));
         }
         let newest = newest_seal(&chain).await?;
@@ -251,7 +261,7 @@ impl Catalog {
     }
 
     /// The newest unfinished full set of `name` whose run has this specification, and its newest entry. Only the
-    /// newest few sets are looked at: an older run was given up.
+    /// newest few sets are looked at, and none behind one with a recovery point: an older run was given up.
     ///
     /// # Errors
     /// When the store fails.
@@ -260,7 +270,11 @@ impl Catalog {
             let chain = Chain::new(self.store.clone(), Layout::new(&set));
             let Some(newest) = chain.newest().await? else { continue };
             let (entry, _) = chain.entry(newest).await?;
-            if entry.seal.is_none() && entry.spec == *spec {
+            if entry.seal.is_some() || entry.kind == EntryKind::Prune {
+                // A newer point is there already: nobody waits for what an older run began.
+                return Ok(None);
+            }
+            if entry.spec == *spec {
                 return Ok(Some((set, entry)));
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::pauses::Pauses;
 use contract::{CrashPoint, crash};
 use futures::{StreamExt, TryStreamExt};
 
@@ -157,7 +158,7 @@ impl Chain {
     /// [`ArchiveError::Unseen`] when they do not show; when one is damaged.
     pub(crate) async fn written(&self, from: u64, to: u64) -> Result<Vec<(Entry, Digest)>, ArchiveError> {
         let deadline = tokio::time::Instant::now() + SHOWN_WITHIN;
-        let mut pause = Duration::from_millis(100);
+        let mut pauses = Pauses::new(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             match self.read(from, to).await {
                 Err(error) if error.is_damage() => {}
@@ -165,13 +166,12 @@ impl Chain {
             }
             // It may have come meanwhile; else it is there and damaged.
             let Some(absent) = self.first_absent(from, to).await? else { return self.read(from, to).await };
-            if tokio::time::Instant::now() + pause > deadline {
+            if tokio::time::Instant::now() + pauses.coming() > deadline {
                 let reason =
                     format!("the store confirmed the entry and does not show it for {} s", SHOWN_WITHIN.as_secs());
                 return Err(ArchiveError::Unseen { key: self.store.show(&self.layout.entry(absent)), reason });
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            tokio::time::sleep(pauses.step()).await;
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) fn describe(error: &object_store::Error) -> (Code, String) {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => Code::StoreDenied,
         object_store::Error::NotFound { .. } => Code::StoreMissing,
         object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => Code::StoreRefused,
+        // What is not known to stay may pass: it is tried again.
         _ => Code::StoreUnreachable,
     };
     (code, text)
@@ -62,6 +63,7 @@ fn of_file_system(kind: ErrorKind) -> (Code, &'static str) {
         ErrorKind::ReadOnlyFilesystem => (Code::StoreDenied, " (mount it writable, or use another directory)"),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Code::StoreFull, " (make room, then run again)"),
         ErrorKind::Unsupported => (Code::StoreUnsafe, " (this file system has no hard links)"),
+        // The same of a file system.
         _ => (Code::StoreUnreachable, ""),
     }
 }

@@ -10,7 +10,8 @@ use crate::columns::columns;
 use crate::holdings::{Holdings, Tally};
 use crate::json::from_json_beside;
 use crate::limit::{SMALL, readable, total, within_limit};
-use crate::lost::{self, LostSegment};
+use crate::lost::LostSegment;
+use crate::prune_entry::{Prune, is_known};
 use crate::reason::{GapReason, HeldReason};
 use crate::rollup_ref::RollupRef;
 use crate::segment::{Footer, TopicRow};
@@ -301,6 +302,9 @@ pub struct Entry {
     pub last_state: Option<u64>,
     /// Newest roll-up before this entry.
     pub last_rollup: Option<RollupRef>,
+    /// Newest `prune` entry before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_prune: Option<u64>,
     /// Digest of `set.json`, in the entry with number 0, in claims and in seals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<Digest>,
@@ -334,19 +338,61 @@ pub struct Entry {
     /// The new owner, for an adoption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// What retention took away, for a `prune` entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<Box<Prune>>,
 }
 
 /// Bytes of a row or another element of an entry, rounded up.
 const ROW: u64 = 128;
 
 impl Entry {
+    /// An entry that is no part of a log: a seal of these topics, segments, rows and gaps.
+    #[must_use]
+    pub fn sealing(
+        stamp: String,
+        (topics, segments, rows): (Vec<TopicRow>, Vec<SegmentRef>, Vec<SegmentRow>),
+        gaps: Vec<Gap>,
+        seal: Seal,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            requires: Vec::new(),
+            kind: EntryKind::Seal,
+            n: 0,
+            previous: None,
+            claim: 0,
+            nonce: String::new(),
+            run: String::new(),
+            spec: Digest::of(b""),
+            point: stamp,
+            last_seal: None,
+            last_state: None,
+            last_rollup: None,
+            last_prune: None,
+            set: None,
+            topics,
+            segments,
+            rows,
+            positions: Vec::new(),
+            gaps,
+            forks: Vec::new(),
+            lost: Vec::new(),
+            seal: Some(Box::new(seal)),
+            members: Vec::new(),
+            owner: None,
+            prune: None,
+        }
+    }
+
     /// Bytes that it takes, without its texts.
     pub(crate) fn weight(&self) -> u64 {
         let sealed = self.seal.as_ref().map_or(0, |seal| {
             seal.partitions.len().saturating_add(seal.topics.len()).saturating_add(seal.held_back.len())
         });
         let lists = [self.topics.len(), self.segments.len(), self.rows.len(), self.positions.len(), self.gaps.len()];
-        let more = [self.forks.len(), self.lost.len(), self.members.len(), sealed];
+        let pruned = self.prune.as_ref().map_or(0, |prune| prune.dead.len().saturating_add(prune.hidden.len()));
+        let more = [self.forks.len(), self.lost.len(), self.members.len(), sealed, pruned];
         total(lists.into_iter().chain(more).map(|count| count as u64)).saturating_mul(ROW)
     }
 
@@ -414,7 +460,7 @@ fn decode_within<T: for<'de> Deserialize<'de>>(key: &str, bytes: &[u8], most: us
         return Err(ArchiveError::damaged(key, format!("it has {} bytes, and at most {most} are read", json.len())));
     }
     let head: Head = from_json_beside(json, bytes.len()).map_err(|fault| ArchiveError::unreadable(key, fault))?;
-    let feature = head.requires.into_iter().find(|feature| feature != lost::FEATURE);
+    let feature = head.requires.into_iter().find(|feature| !is_known(feature));
     if head.format > FORMAT || feature.is_some() {
         return Err(ArchiveError::Newer { key: key.to_owned(), format: head.format, known: FORMAT, feature });
     }

@@ -111,6 +111,16 @@ pub enum ArchiveError {
         /// The store.
         place: String,
     },
+    /// Retention removed it.
+    #[error(
+        "retention removed the recovery point {point} (entry {entry} of its log). Use a newer one: `ls` shows them"
+    )]
+    Removed {
+        /// Name of the point.
+        point: String,
+        /// The entry that says so.
+        entry: u64,
+    },
     /// Another writer took over.
     #[error(
         "another run wrote entry {entry} of {set} (claim {by}); this run stops without having committed anything after it"
@@ -252,7 +262,7 @@ impl ArchiveError {
             }
             Self::Newer { .. } => Code::ArchiveNewer,
             Self::ForeignOwner { .. } | Self::NotOwned { .. } => Code::ForeignOwner,
-            Self::Missing { .. } => Code::NoSuchPoint,
+            Self::Missing { .. } | Self::Removed { .. } => Code::NoSuchPoint,
             Self::Fenced { .. } => Code::Fenced,
             Self::Unsafe { .. } => Code::StoreUnsafe,
             Self::RolledBack { .. } => Code::ArchiveRolledBack,

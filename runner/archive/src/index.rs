@@ -16,8 +16,10 @@ use crate::entry::{Fork, Gap, SegmentRef, SegmentRow, check};
 use crate::limit::total;
 use crate::lost::{LostSegment, keys};
 use crate::problem::Problem;
-use crate::rollup::{Directory, PageRow, RowReader, Run, SealedPoint};
+use crate::pruned::{Hidden, Pruned};
+use crate::rollup::{Directory, PageRow, RowReader, Run, SealedPoint, run_of_entry};
 use crate::rollup_ref::RollupRef;
+use crate::state::TopicIdPartition;
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
 /// The place of a segment that a claim gave up.
@@ -52,6 +54,10 @@ pub(crate) struct Index {
     pub(crate) segments: Vec<SegmentRef>,
     /// Segments that claims gave up: their rows are left out.
     pub(crate) given_up: Vec<LostSegment>,
+    /// What retention took away of it: none where the entry that it leads up to is hidden itself.
+    pub(crate) pruned: Option<Arc<Pruned>>,
+    /// Number of the entry that hides it.
+    pub(crate) removed: Option<u64>,
     /// Where each segment that the log names stands in `segments`; none while it is where the log says.
     places: Option<Arc<[u32]>>,
     pub(crate) gaps: Vec<Gap>,
@@ -80,13 +86,18 @@ impl Index {
         last: (&Entry, &Digest),
         seals: bool,
     ) -> Result<Self, ArchiveError> {
-        let walked = Walk::new(store, layout, seals, last).back().await?;
+        let chain = Chain::new(store.clone(), layout.clone());
+        let walk = Box::pin(Walk::new(store, layout, seals, last).back());
+        let (walked, pruned) = futures::try_join!(walk, Box::pin(Pruned::now(&chain, last.0)))?;
+        let (removes, pruned): (Vec<_>, Vec<_>) = pruned.into_iter().partition(|pruned| pruned.hides_point(last.0.n));
         let mut index = Self {
             store: store.clone(),
             layout: layout.clone(),
             parts: Vec::new(),
             segments: Vec::new(),
             given_up: Vec::new(),
+            pruned: pruned.into_iter().next(),
+            removed: removes.first().map(|pruned| pruned.entry),
             places: None,
             gaps: Vec::new(),
             forks: Vec::new(),
@@ -107,25 +118,70 @@ impl Index {
             }
         }
         index.leave_out();
+        index.leave_points_out()?;
         Ok(index)
     }
 
-    /// Takes the segments out that claims gave up.
+    /// The index that one entry alone makes.
+    pub(crate) fn of_entry(store: &Store, layout: &Layout, entry: &Entry, digest: &Digest) -> Self {
+        let mut index = Self {
+            store: store.clone(),
+            layout: layout.clone(),
+            parts: Vec::new(),
+            segments: Vec::new(),
+            given_up: Vec::new(),
+            pruned: None,
+            removed: None,
+            places: None,
+            gaps: Vec::new(),
+            forks: Vec::new(),
+            seals: Vec::new(),
+            rollups: Vec::new(),
+            lost: Vec::new(),
+            problems: Arc::default(),
+        };
+        index.add_run(run_of_entry(entry, digest));
+        index
+    }
+
+    /// Takes the segments out that claims gave up, and those that retention needs no more.
     fn leave_out(&mut self) {
-        if self.given_up.is_empty() {
+        let left_out = self.left_out();
+        if left_out.is_empty() {
             return;
         }
-        let lost = keys(&self.given_up);
         let mut next = 0u32;
         let place = |segment: &SegmentRef| {
-            if !counts(segment, &lost) {
+            if !left_out.counts(segment) {
                 return GIVEN_UP;
             }
             next += 1;
             next - 1
         };
         self.places = Some(self.segments.iter().map(place).collect());
-        self.segments.retain(|segment| counts(segment, &lost));
+        self.segments.retain(|segment| left_out.counts(segment));
+    }
+
+    /// Takes the seals out that are hidden, and what is hidden out of the counts of the others.
+    fn leave_points_out(&mut self) -> Result<(), ArchiveError> {
+        let Some(pruned) = &self.pruned else { return Ok(()) };
+        if !pruned.agrees_with(&self.seals) {
+            let key = self.store.show(&self.layout.entry(pruned.entry));
+            return Err(ArchiveError::damaged(key, "the oldest point that it keeps is another one in the log"));
+        }
+        self.seals.retain(|seal| !pruned.hides_point(seal.entry));
+        self.seals.iter_mut().for_each(|seal| pruned.take_out_of_line(seal));
+        Ok(())
+    }
+
+    /// What is hidden of a partition.
+    pub(crate) fn hidden_of(&self, key: TopicIdPartition) -> Option<&Hidden> {
+        self.pruned.as_ref()?.hidden_of(key)
+    }
+
+    /// What of the log does not count.
+    pub(crate) fn left_out(&self) -> LeftOut {
+        LeftOut { given_up: keys(&self.given_up), pruned: self.pruned.clone() }
     }
 
     /// What is wrong with roll-ups that were needed so far. What they say was read from the entries.
@@ -169,12 +225,26 @@ impl Index {
         only: Option<&HashSet<(Uuid, i32)>>,
         take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
     ) -> Result<(), ArchiveError> {
+        let mut shown = |topic: Uuid, row: &SegmentRow, hidden: bool| {
+            if !hidden {
+                take(topic, row);
+            }
+        };
+        self.each_stored_row(only, &mut shown).await
+    }
+
+    /// The same, with the hidden rows of segments that are needed: `take` learns whether a row is hidden.
+    pub(crate) async fn each_stored_row(
+        &self,
+        only: Option<&HashSet<(Uuid, i32)>>,
+        take: &mut (dyn FnMut(Uuid, &SegmentRow, bool) + Send),
+    ) -> Result<(), ArchiveError> {
         for part in &self.parts {
             match &part.rows {
                 Rows::Packed(rows) => {
                     let mut rows = rows.clone();
                     while let Some(row) = rows.next()? {
-                        part.hand_over(row, self.places.as_deref(), only, take)?;
+                        part.hand_over(row, self, only, take)?;
                     }
                 }
                 Rows::Pages(rollup, last, pages) => self.each_of_pages(part, (rollup, last, pages), only, take).await?,
@@ -188,7 +258,7 @@ impl Index {
         part: &Part,
         (rollup, last, pages): (&RollupRef, &Digest, &[PageRow]),
         only: Option<&HashSet<(Uuid, i32)>>,
-        take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
+        take: &mut (dyn FnMut(Uuid, &SegmentRow, bool) + Send),
     ) -> Result<(), ArchiveError> {
         for group in part.wanted_pages(pages, only) {
             let wanted = pages.get(group.clone()).unwrap_or_default();
@@ -196,7 +266,7 @@ impl Index {
                 Ok(readers) => {
                     for mut rows in readers {
                         while let Some(row) = rows.next()? {
-                            part.hand_over(row, self.places.as_deref(), only, take)?;
+                            part.hand_over(row, self, only, take)?;
                         }
                     }
                 }
@@ -207,7 +277,7 @@ impl Index {
                     let mut rows = self.rows_again(rollup, last).await?;
                     while let Some(row) = rows.next(&self.store, &self.layout).await? {
                         if skip == 0 {
-                            part.hand_over(&row, self.places.as_deref(), only, take)?;
+                            part.hand_over(&row, self, only, take)?;
                         }
                         skip = skip.saturating_sub(1);
                     }
@@ -217,6 +287,31 @@ impl Index {
             }
         }
         Ok(())
+    }
+}
+
+/// What of a log does not count for its reader: segments that claims gave up or that retention needs no more, and hidden rows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LeftOut {
+    pub(crate) given_up: HashSet<(u64, u64)>,
+    pub(crate) pruned: Option<Arc<Pruned>>,
+}
+
+impl LeftOut {
+    fn is_empty(&self) -> bool {
+        self.given_up.is_empty() && self.pruned.is_none()
+    }
+
+    /// Whether a segment counts.
+    pub(crate) fn counts(&self, segment: &SegmentRef) -> bool {
+        let is_dead = self.pruned.as_ref().is_some_and(|pruned| pruned.is_dead(segment.claim, segment.seq));
+        counts(segment, &self.given_up) && !is_dead
+    }
+
+    /// Whether a row of a segment that counts is hidden.
+    pub(crate) fn hides(&self, segment: &SegmentRef, topic: Uuid, row: &SegmentRow) -> bool {
+        let pruned = self.pruned.as_ref();
+        pruned.is_some_and(|pruned| pruned.hides((segment.claim, segment.seq), topic, row.partition, row.next))
     }
 }
 
@@ -263,13 +358,13 @@ impl Part {
     }
 
     /// Gives a row to `take` when it is of a wanted partition and its segment counts, with that segment's place in the
-    /// index.
+    /// index, and whether it is hidden.
     fn hand_over(
         &self,
         row: &SegmentRow,
-        places: Option<&[u32]>,
+        index: &Index,
         only: Option<&HashSet<(Uuid, i32)>>,
-        take: &mut (dyn FnMut(Uuid, &SegmentRow) + Send),
+        take: &mut (dyn FnMut(Uuid, &SegmentRow, bool) + Send),
     ) -> Result<(), ArchiveError> {
         let Some(topic) = self.topics.get(row.topic as usize).copied() else {
             let what = match &self.rows {
@@ -285,13 +380,16 @@ impl Part {
         if only.is_none_or(|only| only.contains(&(topic, row.partition))) {
             let named = row.segment.saturating_add(self.first);
             // A place that is not there is told by whoever looks for the segment.
-            let segment = places.map_or(Some(named), |places| match places.get(named as usize) {
+            let segment = index.places.as_deref().map_or(Some(named), |places| match places.get(named as usize) {
                 Some(&GIVEN_UP) => None,
                 Some(place) => Some(*place),
                 None => Some(named),
             });
             if let Some(segment) = segment {
-                take(topic, &SegmentRow { segment, ..row.clone() });
+                let of = index.pruned.as_ref().zip(index.segments.get(segment as usize));
+                let hidden =
+                    of.is_some_and(|(pruned, of)| pruned.hides((of.claim, of.seq), topic, row.partition, row.next));
+                take(topic, &SegmentRow { segment, ..row.clone() }, hidden);
             }
         }
         Ok(())

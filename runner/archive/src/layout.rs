@@ -14,7 +14,16 @@ pub(crate) const LOG_FOLDER: u64 = 4096;
 pub const OFFSETS_FOLDER: &str = "_offsets";
 
 /// The folder of what concerns restores; no set has such a name.
-pub(crate) const RESTORES_FOLDER: &str = "_restores";
+pub const RESTORES_FOLDER: &str = "_restores";
+
+/// The folder of evidence of validations; no set has such a name.
+pub const EVIDENCE_FOLDER: &str = "_evidence";
+
+/// The folder of the evidence of one validation. Outside Kubernetes there is no namespace, and none is called `_`.
+pub(crate) fn evidence_folder(namespace: &str, name: &str) -> String {
+    let namespace = if namespace.is_empty() { "_" } else { namespace };
+    format!("{EVIDENCE_FOLDER}/{namespace}/{name}")
+}
 
 /// The keys of one backup set, relative to the store's prefix.
 #[derive(Debug, Clone)]

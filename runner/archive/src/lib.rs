@@ -20,6 +20,7 @@ mod json;
 mod error;
 mod layout;
 mod limit;
+mod listing;
 mod problem;
 mod reason;
 mod rollup_ref;
@@ -37,6 +38,7 @@ pub mod segment;
 mod holdings;
 mod long_document;
 mod lost;
+mod prune_entry;
 mod state;
 
 mod entry;
@@ -48,8 +50,13 @@ mod regain;
 mod chain;
 mod documents;
 mod head;
+mod pruned;
 
 mod index;
+
+mod wanted;
+
+mod guest;
 
 mod presence;
 
@@ -77,6 +84,7 @@ mod repair;
 
 mod writer;
 
+mod kept_evidence;
 mod restore_state;
 mod saved_offsets;
 mod verify;
@@ -92,22 +100,26 @@ pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, Top
 pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
 pub use epochs::first_above_epoch;
 pub use error::{ArchiveError, LostPartition};
+pub use guest::{Guest, ReadBatch, Served};
 pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
 pub use json::{JsonError, from_json};
-pub use layout::{Layout, OFFSETS_FOLDER};
+pub use kept_evidence::{KeptEvidence, KeptFile};
+pub use layout::{EVIDENCE_FOLDER, Layout, OFFSETS_FOLDER, RESTORES_FOLDER};
 pub use leftovers::Leftovers;
 pub use long_document::LongDocument;
 pub use lost::LostSegment;
 pub use open::{Paths, ambient_identity, install_tls, led_by_environment, open_briefly, open_store, open_unasked};
-pub use point::{Point, ReadPlan, Wanted, newest_configs, newest_groups};
+pub use point::{Point, newest_configs, newest_groups};
 pub use point_groups::PointGroups;
 pub use probe::{Finding, probe};
 pub use problem::Problem;
+pub use prune_entry::{DeadRow, EVERY_ROW, HiddenRow, Prune, SealRef};
 pub use prune_plan::{
-    ChainPlan, CompactedTopic, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, UnfinishedSet, prune_plan,
+    ChainPlan, CompactedTopic, Cutting, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, PruneRun, UnfinishedSet,
+    prune_plan,
 };
-pub use read::{BatchStream, ReadBatch};
+pub use read::BatchStream;
 pub use reason::{GapReason, HeldReason};
 pub use regain::LogStart;
 pub use repair::{Repair, repair_set};
@@ -124,5 +136,6 @@ pub use timeline::Timelines;
 pub use verify::{
     Drawn, Level, Look, Sample, Verification, names_point, verify_log, verify_look, verify_named, verify_point,
 };
+pub use wanted::{ReadPlan, Wanted};
 pub use writer::{Opened, SetWriter};
 pub use writer_options::{Claim, Moves, Named, SealFacts, Source, WriterOptions, Written};

@@ -31,6 +31,7 @@ pub(crate) fn of_log() -> u64 {
 fn limit() -> Option<u64> {
     static BYTES: OnceLock<Option<u64>> = OnceLock::new();
     *BYTES.get_or_init(|| {
+        // Not every system has these files.
         let read = |file: &str| std::fs::read_to_string(file).ok();
         let groups = GROUPS.iter().filter_map(|file| read(file)).filter_map(|text| text.trim().parse().ok());
         let process = read(PROCESS).and_then(|text| address_space(&text));

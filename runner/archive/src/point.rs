@@ -1,23 +1,26 @@
 //! A recovery point: what its chain names, and which of it a read touches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use batch::Window;
 use contract::SetOwner;
 use futures::{StreamExt, TryStreamExt};
 use uuid::Uuid;
 
 use crate::again::reread;
-use crate::catalog::{Found, SetCheck, check_sealed, name_finding, set_document};
+use crate::catalog::{Found, SetCheck, check_guest, check_sealed, name_finding, set_document};
 use crate::documents::{GroupSnapshot, SideDocument, TopicConfigs};
-use crate::entry::{SegmentRef, SegmentRow, decode_document};
+use crate::entry::{SegmentRef, SegmentRow, check, decode_document};
+use crate::guest::Guest;
 use crate::index::Index;
 use crate::limit::readable;
 use crate::problem::Problem;
-use crate::segment::{Footer, ShareRow, TRAILER_LEN, Trailer};
+use crate::pruned::Pruned;
+use crate::rollup::SealedPoint;
+use crate::segment::{Footer, TRAILER_LEN, Trailer};
 use crate::sums::{Sums, differences};
-use crate::timeline::Timelines;
-use crate::{ArchiveError, Chain, Digest, Fork, Gap, Layout, Seal, SideRef, Store};
+use crate::wanted::{ReadPlan, Wanted};
+use crate::{ArchiveError, Chain, Digest, Entry, Fork, Gap, Layout, Seal, SideRef, Store};
 
 /// Segments that are looked at at once.
 const CHECKS: usize = 16;
@@ -33,8 +36,11 @@ pub struct Point {
     pub entry: u64,
     /// Digest of the seal.
     pub digest: Digest,
+    stamp: String,
     index: Index,
     noted: Vec<Problem>,
+    /// What reads it, where the archive has another layout.
+    pub(crate) guest: Option<Arc<dyn Guest>>,
 }
 
 /// The group positions of the newest recovery point of a set; empty when there is no point, or it has none. Only its
@@ -84,15 +90,60 @@ impl Point {
         if let Some(reason) = name_finding(layout.set(), &entry) {
             return other(store.show(&layout.entry(seal)), reason);
         }
-        let noted = match document? {
+        let mut noted = match document? {
             SetCheck::Sound(_) => Vec::new(),
             SetCheck::Damaged(problem) => vec![problem],
             SetCheck::Other(_, problem) => return other(problem.key, problem.what),
         };
         let missing = || ArchiveError::damaged(store.show(&layout.entry(seal)), "it is not a seal");
-        let sealed = *entry.seal.ok_or_else(missing)?;
+        let mut sealed = *entry.seal.ok_or_else(missing)?;
+        if let Some(pruned) = &index.pruned {
+            pruned.take_out(seal, &mut sealed);
+        }
+        if let Some(by) = index.removed {
+            let what = format!("retention removed this recovery point with entry {by}: what only it needs is deleted");
+            noted.push(Problem::new(store.show(&layout.entry(seal)), what));
+        }
         let (store, layout) = (store.clone(), layout.clone());
-        Ok(Self { store, layout, seal: sealed, entry: seal, digest, index, noted })
+        Ok(Self { store, layout, seal: sealed, entry: seal, digest, stamp: entry.point, index, noted, guest: None })
+    }
+
+    /// The point that an archive of another layout holds. `entry` says what the log of one of ours would say; what belongs to
+    /// it is read by `guest`. `digest` is that of what names its contents.
+    ///
+    /// # Errors
+    /// When the entry is not a seal, or its numbers cannot be.
+    pub fn of_guest(
+        store: &Store,
+        entry: Entry,
+        digest: Digest,
+        (guest, noted): (Arc<dyn Guest>, Vec<Problem>),
+    ) -> Result<Self, ArchiveError> {
+        let layout = Layout::new(guest.name());
+        let shown = store.show(&layout.root());
+        if !entry.rows.iter().all(check::is_row) {
+            return Err(ArchiveError::damaged(shown, "a row has numbers that cannot be"));
+        }
+        let index = Index::of_entry(store, &layout, &entry, &digest);
+        let (number, stamp) = (entry.n, entry.point);
+        let seal = *entry.seal.ok_or_else(|| ArchiveError::damaged(shown, "it is not a seal"))?;
+        let (store, guest) = (store.clone(), Some(guest));
+        Ok(Self { store, layout, seal, entry: number, digest, stamp, index, noted, guest })
+    }
+
+    /// Whether the archive has another layout than ours, which says less.
+    #[must_use]
+    pub fn is_of_guest(&self) -> bool {
+        self.guest.is_some()
+    }
+
+    /// The object of a segment.
+    #[must_use]
+    pub fn segment_key(&self, segment: &SegmentRef) -> String {
+        match &self.guest {
+            Some(guest) => guest.key(segment),
+            None => self.layout.segment(segment.claim, &segment.nonce, segment.seq).to_string(),
+        }
     }
 
     /// Loads the point that a name means, with what must be known of it.
@@ -118,6 +169,9 @@ impl Point {
     /// # Errors
     /// [`ArchiveError::NotOwned`] names both. When the newest seal cannot be read, where it decides.
     pub async fn check_owner(&self, expected: &SetOwner) -> Result<(), ArchiveError> {
+        if self.guest.is_some() {
+            return check_guest(&self.seal, expected);
+        }
         check_sealed(&Chain::new(self.store.clone(), self.layout.clone()), &self.seal, expected).await
     }
 
@@ -177,6 +231,9 @@ impl Point {
     /// # Errors
     /// When the document is missing or damaged.
     pub async fn configs(&self) -> Result<TopicConfigs, ArchiveError> {
+        if let Some(guest) = &self.guest {
+            return Ok(guest.configs());
+        }
         side(&self.store, &self.layout, self.entry, "configs.json", &self.seal.configs).await
     }
 
@@ -185,18 +242,39 @@ impl Point {
     /// # Errors
     /// When the document is missing or damaged.
     pub async fn groups(&self) -> Result<Option<Vec<GroupSnapshot>>, ArchiveError> {
+        if let Some(guest) = &self.guest {
+            return guest.groups().await;
+        }
         match &self.seal.groups {
             Some(reference) => side(&self.store, &self.layout, self.entry, "groups.json", reference).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Loads and checks the footer of a segment.
+    /// Loads and checks the footer of a segment, without shares that retention took away.
     ///
     /// # Errors
     /// When it is missing or damaged.
     pub async fn footer(&self, segment: &SegmentRef) -> Result<Footer, ArchiveError> {
-        load_footer(&self.store, &self.layout, segment).await
+        if let Some(guest) = &self.guest {
+            return guest.footer(segment).await;
+        }
+        let mut footer = load_footer(&self.store, &self.layout, segment).await?;
+        if let Some(pruned) = self.pruned() {
+            pruned.strip(&mut footer);
+        }
+        Ok(footer)
+    }
+
+    /// What retention took away of the set.
+    pub(crate) fn pruned(&self) -> Option<&Arc<Pruned>> {
+        self.index.pruned.as_ref()
+    }
+
+    /// The point as lists show it, without what retention took away of it.
+    #[must_use]
+    pub fn summary(&self) -> SealedPoint {
+        SealedPoint::of_seal(&self.seal, self.entry, &self.digest, &self.stamp)
     }
 
     /// Looks at every segment that a read of `wanted` touches: size, and the digest of its footer. Returns their number.
@@ -206,6 +284,9 @@ impl Point {
     pub async fn check_segments(&self, wanted: &Wanted) -> Result<u64, ArchiveError> {
         let segments = self.plan(wanted).await?.segments;
         let checks = futures::stream::iter(&segments).map(|segment| async move {
+            if let Some(guest) = &self.guest {
+                return guest.check(segment).await;
+            }
             let key = self.layout.segment(segment.claim, &segment.nonce, segment.seq);
             match self.store.size(&key).await? {
                 Some(size) if size == segment.size => self.footer(segment).await.map(drop),
@@ -229,16 +310,7 @@ impl Point {
         let mut touched = vec![false; self.index.segments.len()];
         let only: HashSet<_> = wanted.from.keys().copied().collect();
         let mut take = |topic: Uuid, row: &SegmentRow| {
-            let facts = RowFacts {
-                timeline: row.timeline,
-                committed: row.committed,
-                first: row.first,
-                next: row.next,
-                max: row.max_timestamp,
-                min: row.min_timestamp,
-                exact: row.min_exact,
-            };
-            if wanted.wants(topic, row.partition, &facts) {
+            if wanted.wants_row(topic, row) {
                 plan.records = plan.records.saturating_add(row.committed);
                 plan.bytes = plan.bytes.saturating_add(row.bytes);
                 if let Some(touched) = touched.get_mut(row.segment as usize) {
@@ -309,70 +381,4 @@ pub(crate) fn footer_of(shown: &str, segment: &SegmentRef, bytes: &[u8]) -> Resu
         return Err(ArchiveError::damaged(shown, "it is another segment than the log names"));
     }
     Ok(footer)
-}
-
-/// Which records a reader wants.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// First offset wanted of each partition; others are not wanted at all.
-    pub from: HashMap<(Uuid, i32), i64>,
-    /// Offsets from here on are not wanted; without an entry, all are. Whole blocks before may still come.
-    pub until: HashMap<(Uuid, i32), i64>,
-    /// Which timelines count, and how far.
-    pub timelines: Timelines,
-    /// Time window; records outside may still come, whole blocks outside do not.
-    pub window: Window,
-    /// Whether the markers that end transactions come too.
-    pub markers: bool,
-}
-
-struct RowFacts {
-    timeline: u32,
-    committed: u64,
-    first: i64,
-    next: i64,
-    max: i64,
-    min: i64,
-    exact: bool,
-}
-
-impl Wanted {
-    /// Committed records of these partitions from these offsets on.
-    #[must_use]
-    pub fn new(from: HashMap<(Uuid, i32), i64>, timelines: Timelines, window: Window) -> Self {
-        Self { from, until: HashMap::new(), timelines, window, markers: false }
-    }
-
-    fn wants(&self, topic: Uuid, partition: i32, row: &RowFacts) -> bool {
-        let from = self.from.get(&(topic, partition));
-        let outside = row.max < self.window.start || (row.exact && row.min > self.window.end);
-        let replaced = row.first >= self.timelines.end_of(topic, partition, row.timeline);
-        let beyond = self.until.get(&(topic, partition)).is_some_and(|until| row.first >= *until);
-        let counts = row.committed > 0 || self.markers;
-        counts && !outside && !replaced && !beyond && from.is_some_and(|from| row.next > *from)
-    }
-
-    pub(crate) fn wants_share(&self, topic: Uuid, share: &ShareRow) -> bool {
-        let facts = RowFacts {
-            timeline: share.timeline,
-            committed: share.committed,
-            first: share.first,
-            next: share.next,
-            max: share.max_timestamp,
-            min: share.min_timestamp,
-            exact: share.min_exact,
-        };
-        self.wants(topic, share.partition, &facts)
-    }
-}
-
-/// What a read will touch.
-#[derive(Debug, Clone, Default)]
-pub struct ReadPlan {
-    /// Segments in order.
-    pub segments: Vec<SegmentRef>,
-    /// Committed records in the rows that are touched: an upper bound of what is wanted.
-    pub records: u64,
-    /// Decompressed bytes of those rows.
-    pub bytes: u64,
 }

@@ -29,6 +29,9 @@ impl Point {
             let (point, topics) = (self.seal.point.clone(), self.seal.topics.clone());
             return Ok(found.map(|groups| PointGroups { point, topics, groups }));
         };
+        if self.guest.is_some() {
+            return Ok(None); // it has the positions of one moment only
+        }
         let chain = Chain::new(self.store.clone(), self.layout.clone());
         let (last, digest) = chain.entry(self.entry).await?;
         let index = Index::up_to(&self.store, &self.layout, (&last, &digest), true).await?;

@@ -108,6 +108,7 @@ fn follows(name: &str, error: &ArchiveError) -> &'static str {
         ("multipart", Code::StoreRefused) => {
             ". Backups work: segments go whole, up to 64 MiB each. Set backup.segmentMaxBytes to 1048576"
         }
+        // The others say it all themselves.
         _ => "",
     }
 }

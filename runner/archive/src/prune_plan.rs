@@ -6,6 +6,9 @@
 //! Data comes from the store: times from listings by the store's clock, never from names.
 
 mod need;
+
+mod cutting;
+
 mod plan;
 
 mod stored;
@@ -27,7 +30,9 @@ use jiff::{SignedDuration, Timestamp};
 use self::chain::Chained;
 use self::holds::{Held, holds};
 use self::ours::{Looked, look};
-pub use self::plan::{ChainPlan, CompactedTopic, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, UnfinishedSet};
+pub use self::plan::{
+    ChainPlan, CompactedTopic, Cutting, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, PruneRun, UnfinishedSet,
+};
 use self::sets::{Sets, Unsealed, Whole, leave_unless_newest_is_whole, look_into};
 use crate::{ArchiveError, Store};
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use batch::{Codec, Decompressor, RawBatch};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use crate::again::reread;
 use crate::entry::SegmentRef;
+use crate::guest::{ReadBatch, Served};
 use crate::limit::total;
-use crate::point::{Point, Wanted, load_footer};
+use crate::point::{Point, load_footer};
+use crate::pruned::Pruned;
 use crate::segment::{BlockRow, Footer, ShareRow};
+use crate::wanted::Wanted;
 use crate::{ArchiveError, Digest, Layout, Store};
 
 /// Stored bytes of neighbouring blocks that are read with one request.
@@ -23,24 +25,6 @@ const PIECE_SIZE: u64 = 8 << 20;
 const MERGE_GAP: u64 = 1 << 20;
 /// Pieces that are read and decompressed at once.
 const AHEAD: usize = 3;
-
-/// Committed batches of one partition, side by side in the archive.
-#[derive(Debug, Clone)]
-pub struct ReadBatch {
-    /// Topic id.
-    pub topic: Uuid,
-    /// Partition.
-    pub partition: i32,
-    /// Batches with records of committed data, and markers if they are wanted, in offset order; the first may begin
-    /// before the wanted offset.
-    pub batches: Vec<RawBatch>,
-    /// First offset that counts: records of the first batch before it are not wanted.
-    pub from: i64,
-    /// Offsets from here on do not count: a later timeline replaced them.
-    pub until: i64,
-    /// Bytes of the batches.
-    pub bytes: usize,
-}
 
 /// Neighbouring blocks of one segment and the shares wanted from them.
 #[derive(Debug)]
@@ -66,11 +50,15 @@ pub struct BatchStream {
     store: Store,
     layout: Layout,
     wanted: Arc<Wanted>,
+    /// What retention took away.
+    pruned: Option<Arc<Pruned>>,
     segments: VecDeque<SegmentRef>,
     pieces: VecDeque<Piece>,
     /// With the decompressed bytes of each.
     running: VecDeque<(u64, Reading)>,
     ready: VecDeque<ReadBatch>,
+    /// Where the batches come from, when the archive has another layout.
+    served: Option<Served>,
 }
 
 impl Point {
@@ -79,14 +67,21 @@ impl Point {
     /// # Errors
     /// When a roll-up is missing or damaged.
     pub async fn stream(&self, wanted: Wanted) -> Result<BatchStream, ArchiveError> {
+        let wanted = Arc::new(wanted);
+        let (segments, served) = match &self.guest {
+            Some(guest) => (VecDeque::new(), Some(guest.read(Arc::clone(&wanted)).await?)),
+            None => (self.plan(&wanted).await?.segments.into(), None),
+        };
         Ok(BatchStream {
             store: self.store.clone(),
             layout: self.layout.clone(),
-            segments: self.plan(&wanted).await?.segments.into(),
-            wanted: Arc::new(wanted),
+            segments,
+            wanted,
+            pruned: self.pruned().cloned(),
             pieces: VecDeque::new(),
             running: VecDeque::new(),
             ready: VecDeque::new(),
+            served,
         })
     }
 }
@@ -117,6 +112,13 @@ impl BatchStream {
             if let Some(ready) = self.ready.front() {
                 return Ok(Some(ready.bytes));
             }
+            if let Some(served) = &mut self.served {
+                match served.recv().await {
+                    Some(next) => self.ready.push_back(next?),
+                    None => return Ok(None),
+                }
+                continue;
+            }
             self.start_reading().await?;
             let Some((_, task)) = self.running.front_mut() else { return Ok(None) };
             let done = task.await.map_err(|error| ArchiveError::damaged("read task", error));
@@ -141,7 +143,10 @@ impl BatchStream {
                 let (store, layout) = (self.store.clone(), self.layout.clone());
                 self.running.push_back((size, tokio::spawn(read_piece(store, layout, piece))));
             } else if let Some(segment) = self.segments.front() {
-                let footer = load_footer(&self.store, &self.layout, segment).await?;
+                let mut footer = load_footer(&self.store, &self.layout, segment).await?;
+                if let Some(pruned) = &self.pruned {
+                    pruned.strip(&mut footer);
+                }
                 if let Some(segment) = self.segments.pop_front() {
                     self.pieces = cut_pieces(segment, footer, &self.wanted).into();
                 }

@@ -19,7 +19,7 @@ use crate::store::SHOWN_WITHIN;
 use crate::timeline::Timelines;
 use crate::{ArchiveError, Fork, Layout, SegmentRef, Store};
 
-/// What is replaced of a partition once this fork begins. Entries up to `newest` count.
+/// What is replaced of a partition once this fork begins, with what was replaced of hidden rows. Entries up to `newest` count.
 ///
 /// # Errors
 /// When something of the archive is missing or damaged.
@@ -29,25 +29,32 @@ pub async fn replaced_by(store: &Store, layout: &Layout, newest: u64, fork: &For
         let forks: Vec<_> = index.forks.iter().chain([fork]).cloned().collect();
         let key = (fork.topic, fork.partition);
         let only = HashSet::from([key]);
-        let found = replaced(store, layout, &index, (&only, &HashSet::new()), &Timelines::new(&forks)).await?;
-        Ok(found.get(&key).copied().unwrap_or_default())
+        let found = replaced(store, layout, &index, (&only, &|_, _| true), &Timelines::new(&forks)).await?;
+        let mut all = index.hidden_of(key).map_or_else(Replaced::default, |hidden| hidden.replaced);
+        if let Some(found) = found.get(&key) {
+            all.add(found.records, found.bytes);
+        }
+        Ok(all)
     })
     .await
 }
 
-/// What these timelines replace of the partitions of `only`. Rows of the segments `lost`, by position, do not count.
+/// Which rows count.
+pub(crate) type Counts<'a> = &'a (dyn Fn(Uuid, &SegmentRow) -> bool + Sync);
+
+/// What these timelines replace of the rows of the partitions of `only` that `counts` picks.
 pub(crate) async fn replaced(
     store: &Store,
     layout: &Layout,
     index: &Index,
-    (only, lost): (&HashSet<TopicIdPartition>, &HashSet<u32>),
+    (only, counts): (&HashSet<TopicIdPartition>, Counts<'_>),
     timelines: &Timelines,
 ) -> Result<HashMap<TopicIdPartition, Replaced>, ArchiveError> {
     let mut out: HashMap<TopicIdPartition, Replaced> = HashMap::new();
     // A segment holds one timeline of a partition.
     let mut cut: BTreeMap<u32, Vec<(TopicIdPartition, u32)>> = BTreeMap::new();
     let mut take = |topic: Uuid, row: &SegmentRow| {
-        if lost.contains(&row.segment) {
+        if !counts(topic, row) {
             return;
         }
         let key = (topic, row.partition);

@@ -1,6 +1,7 @@
 //! What a set's log says before a writer claims it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,9 @@ use crate::documents::SetDocument;
 use crate::entry::{FORMAT, add_all, decode_small, encode_document};
 use crate::holdings::Holdings;
 use crate::lost::remove_all;
+use crate::pruned::Pruned;
 use crate::settle::{self, Settled};
-use crate::state::SetState;
+use crate::state::{SetState, TopicIdPartition, UNKNOWN_TARGET};
 use crate::store::Store;
 use crate::writer_options::{Named, WriterOptions};
 use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef, SealedPoint};
@@ -114,17 +116,20 @@ pub(crate) struct Replay {
     pub(crate) owner: Owner,
     /// Number and digest of the newest entry.
     pub(crate) last: Option<(u64, Digest)>,
+    /// The newest entry of a run.
     newest: Option<Entry>,
     pub(crate) last_seal: Option<u64>,
     pub(crate) last_state: Option<u64>,
     pub(crate) last_rollup: Option<RollupRef>,
+    /// What retention took away of the set.
+    pub(crate) pruned: Option<Arc<Pruned>>,
     /// Stamp of the newest recovery point.
     pub(crate) last_stamp: Option<String>,
     /// What the set holds, when its newest seal says so.
     pub(crate) holdings: Option<Holdings>,
     seals: Vec<SealOf>,
-    /// Runs that saved positions since the last full state.
-    savers: BTreeSet<String>,
+    /// Where runs said, since the last full state, that they read partitions to. A row of before is no word of theirs.
+    targets: BTreeMap<String, BTreeMap<TopicIdPartition, i64>>,
     /// What runs named since then.
     named: BTreeMap<String, Named>,
 }
@@ -140,13 +145,15 @@ impl Replay {
             last_seal: None,
             last_state: None,
             last_rollup: None,
+            pruned: None,
             last_stamp: None,
             holdings: None,
             seals: Vec::new(),
-            savers: BTreeSet::new(),
+            targets: BTreeMap::new(),
             named: BTreeMap::new(),
         };
         let Some(Head { entry, digest, .. }) = head else { return Ok(replay) };
+        replay.pruned = Pruned::as_of(chain, &entry).await?;
         let newest = entry.n;
         let from = if entry.seal.is_some() { newest } else { entry.last_state.unwrap_or(0) };
         if from == 0 {
@@ -175,26 +182,40 @@ impl Replay {
                 // What the log was not read for is asked for when somebody wants to know.
                 let stamp = replay.last_stamp.as_deref();
                 let before = (stamp.is_some() || entry.last_seal.is_none()).then(|| Before::stamp(stamp));
-                let line = SealedPoint::of(&entry, &digest).map(|sealed| sealed.line(before));
+                let line = SealedPoint::of(&entry, &digest).map(|mut sealed| {
+                    if let Some(pruned) = &replay.pruned {
+                        pruned.take_out_of_line(&mut sealed);
+                    }
+                    sealed.line(before)
+                });
                 let seal_of = |line| SealOf { run: entry.run.clone(), line, before: entry.last_seal };
                 replay.seals.extend(line.map(seal_of));
                 replay.last_stamp = Some(entry.point.clone());
             }
-            if entry.kind == EntryKind::Progress && !entry.positions.is_empty() {
-                replay.savers.insert(entry.run.clone());
+            if entry.kind == EntryKind::Progress {
+                let targets = replay.targets.entry(entry.run.clone()).or_default();
+                for (key, target) in targets_of(&entry) {
+                    targets.insert(key, target);
+                }
             }
             if let Some(owner) = &entry.owner {
                 replay.owner = owner.clone();
             }
             replay.last = Some((entry.n, digest));
+            if let Some(pruned) = Pruned::of(&entry) {
+                // It is no entry of a run that writes, and what is stored beside what counts is not known behind it.
+                pruned.move_starts(&mut replay.state);
+                replay.holdings = None;
+                continue;
+            }
             replay.newest = Some(entry);
         }
         Ok(replay)
     }
 
-    /// Whether this run saved positions since the last recovery point.
-    pub(crate) fn saved_positions_of(&self, run: &str) -> bool {
-        self.savers.contains(run)
+    /// Where this run said, since the last recovery point, that it reads partitions to.
+    pub(crate) fn targets_of(&mut self, run: &str) -> BTreeMap<TopicIdPartition, i64> {
+        self.targets.remove(run).unwrap_or_default()
     }
 
     /// What this run named since the last recovery point.
@@ -239,4 +260,12 @@ impl Replay {
         let open = |entry: &&Entry| options.continuous || entry.kind != EntryKind::Seal;
         self.newest.as_ref().filter(open).is_some_and(|entry| entry.run == options.run)
     }
+}
+
+/// Where an entry says that partitions are read to. Whoever reads its rows looks at their topics, too.
+fn targets_of(entry: &Entry) -> impl Iterator<Item = (TopicIdPartition, i64)> {
+    entry.positions.iter().filter(|row| row.target != UNKNOWN_TARGET).filter_map(|row| {
+        let topic = entry.topics.get(row.topic as usize)?;
+        Some(((topic.id, row.partition), row.target))
+    })
 }

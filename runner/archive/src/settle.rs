@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use contract::pauses::Pauses;
 use object_store::path::Path;
 
 use crate::ArchiveError;
@@ -25,7 +26,7 @@ pub(crate) enum Settled {
 
 /// Pauses between the tries, growing: one less than tries.
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
-    std::iter::successors(Some(FIRST_PAUSE), |pause| Some((*pause * 2).min(LONGEST_PAUSE))).take(TRIES - 1)
+    Pauses::new(FIRST_PAUSE, LONGEST_PAUSE).take(TRIES - 1)
 }
 
 /// Creates `key` unless it exists, and says whose bytes are there.

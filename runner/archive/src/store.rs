@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use contract::Code;
+use contract::pauses::Pauses;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
@@ -22,7 +23,7 @@ use self::source::{Source, arrived};
 use crate::answer::RANGE_IGNORED;
 use crate::limit::readable;
 use crate::uploads::Uploads;
-use crate::{ArchiveError, classify};
+use crate::{ArchiveError, classify, listing};
 
 /// How long requests are tried again that the library does not send again itself: answers whose body was cut.
 const BUDGET: Duration = Duration::from_secs(180);
@@ -99,16 +100,19 @@ impl Store {
     where
         F: Future<Output = Result<T, object_store::Error>>,
     {
-        let (started, mut pause, mut tries) = (Instant::now(), PAUSE, 1);
+        let (started, mut pauses, mut tries) = (Instant::now(), Pauses::new(PAUSE, LONGEST_PAUSE), 1);
         loop {
             match ask().await {
-                Err(error) if tries < TRIES && started.elapsed() + pause < self.budget && classify::passes(&error) => {
+                Err(error)
+                    if tries < TRIES
+                        && started.elapsed() + pauses.coming() < self.budget
+                        && classify::passes(&error) =>
+                {
                     tracing::info!(%error, "asking the store again");
                 }
                 other => return other,
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(pauses.step()).await;
             tries += 1;
         }
     }
@@ -367,20 +371,19 @@ impl Store {
     /// [`ArchiveError::Unseen`] when it does not; the store's failures.
     pub(crate) async fn shows(&self, key: &Path, size: u64) -> Result<(), ArchiveError> {
         let deadline = Instant::now() + SHOWN_WITHIN;
-        let mut pause = PAUSE;
+        let mut pauses = Pauses::new(PAUSE, LONGEST_PAUSE);
         loop {
             let found = self.size(key).await?;
             if found == Some(size) {
                 return Ok(());
             }
-            if Instant::now() + pause > deadline {
+            if Instant::now() + pauses.coming() > deadline {
                 let shown = found.map_or_else(|| "nothing".to_owned(), |found| format!("{found} bytes"));
                 let seconds = SHOWN_WITHIN.as_secs();
                 let reason = format!("the store confirmed {size} bytes and shows {shown} for {seconds} s");
                 return Err(ArchiveError::Unseen { key: self.show(key), reason });
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(pauses.step()).await;
         }
     }
 
@@ -390,6 +393,9 @@ impl Store {
     /// When the store fails.
     pub async fn objects(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
         let listed = self.list(folder).await?;
+        for meta in &listed.objects {
+            listing::name(&meta.location, &self.place)?;
+        }
         let mut names: Vec<_> =
             listed.objects.iter().filter_map(|meta| meta.location.filename().map(str::to_owned)).collect();
         names.sort_unstable();
@@ -402,6 +408,9 @@ impl Store {
     /// When the store fails.
     pub async fn folders(&self, folder: &Path) -> Result<Vec<String>, ArchiveError> {
         let listed = self.list(folder).await?;
+        for folder in &listed.common_prefixes {
+            listing::name(folder, &self.place)?;
+        }
         let last = |path: &Path| path.parts().next_back().map(|part| part.as_ref().to_owned());
         let mut names: Vec<_> = listed.common_prefixes.iter().filter_map(last).collect();
         names.sort_unstable();
@@ -416,7 +425,9 @@ impl Store {
     pub(crate) async fn keys_after(&self, folder: &Path, after: &Path) -> Result<Vec<String>, ArchiveError> {
         let path = self.path(folder);
         let after = self.path(after);
-        let all = self.again(|| self.inner.list_with_offset(Some(&path), &after).try_collect::<Vec<_>>()).await;
+        let all = self
+            .again(|| listing::kept(self.inner.list_with_offset(Some(&path), &after).try_collect::<Vec<_>>()))
+            .await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
         // Some stores do not know where a listing shall start, and list all.
         let later = all.iter().filter(|meta| meta.location > after);
@@ -431,16 +442,17 @@ impl Store {
     /// When the store fails.
     pub async fn walk(&self, folder: &Path) -> Result<Vec<(String, u64)>, ArchiveError> {
         let path = self.path(folder);
-        let all = self.again(|| self.inner.list(Some(&path)).try_collect::<Vec<_>>()).await;
+        let all = self.again(|| listing::kept(self.inner.list(Some(&path)).try_collect::<Vec<_>>())).await;
         let all = all.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?;
         all.iter().map(|meta| Ok((self.relative(&meta.location)?, meta.size))).collect()
     }
 
     /// A listed key without the prefix.
     fn relative(&self, listed: &Path) -> Result<String, ArchiveError> {
+        let name = listing::name(listed, &self.place)?;
         let key = match self.prefix.as_str() {
-            "" => Some(listed.as_ref()),
-            prefix => listed.as_ref().strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
+            "" => Some(name),
+            prefix => name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
         };
         key.map(str::to_owned).ok_or_else(|| {
             let reason =
@@ -459,7 +471,7 @@ impl Store {
     async fn list(&self, folder: &Path) -> Result<object_store::ListResult, ArchiveError> {
         let path = self.path(folder);
         let path = (!path.as_ref().is_empty()).then_some(path);
-        let result = self.again(|| self.inner.list_with_delimiter(path.as_ref())).await;
+        let result = self.again(|| listing::kept(self.inner.list_with_delimiter(path.as_ref()))).await;
         result.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
     }
 

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::entry::{Gap, Seal, SegmentRow};
-use crate::state::{PartitionState, UNKNOWN_TARGET};
+use crate::entry::{Gap, HeldBack, Seal, SegmentRow};
+use crate::state::{PartitionState, TopicState, UNKNOWN_TARGET};
 
 /// What rows hold of one partition, all its timelines together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,8 +44,7 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
         let end = lost.entry((gap.topic, gap.partition)).or_insert(gap.to);
         *end = gap.to.max(*end);
     }
-    let waiting: HashSet<(&str, i32, i64)> =
-        seal.held_back.iter().map(|held| (held.topic.as_str(), held.partition, held.from)).collect();
+    let waiting = Waiting::new(&seal.held_back);
     let mut out = Vec::new();
     for row in &seal.partitions {
         let Some(topic) = seal.topics.get(row.topic as usize) else {
@@ -55,16 +54,7 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
         let place = format!("{}/{}", topic.name, row.partition);
         let held = left.remove(&(topic.id, row.partition)).unwrap_or_default();
         out.extend(difference(&place, held, row));
-        if row.target != UNKNOWN_TARGET
-            && row.next < row.target
-            && topic.live
-            && !waiting.contains(&(topic.name.as_str(), row.partition, row.next))
-        {
-            out.push(format!(
-                "{place} ends at {}, before {}, where it was to be read to, and nothing says what kept the rest out",
-                row.next, row.target
-            ));
-        }
+        out.extend(waiting.lacks(topic, row));
         let end = sums.ends.get(&(topic.id, row.partition, row.timeline)).copied();
         // A later timeline may begin below an older gap.
         let gap = lost.get(&(topic.id, row.partition)).copied().filter(|_| row.timeline == 0);
@@ -81,6 +71,27 @@ pub(crate) fn differences(sums: &Sums, gaps: &[Gap], seal: &Seal) -> Vec<String>
         )
     }));
     out
+}
+
+/// Where a seal says that partitions wait: topic, partition and next offset.
+pub(crate) struct Waiting<'s>(HashSet<(&'s str, i32, i64)>);
+
+impl<'s> Waiting<'s> {
+    pub(crate) fn new(held_back: &'s [HeldBack]) -> Self {
+        Self(held_back.iter().map(|held| (held.topic.as_str(), held.partition, held.from)).collect())
+    }
+
+    /// What a partition lacks of what was to be read, when nothing says why; in words.
+    pub(crate) fn lacks(&self, topic: &'s TopicState, row: &PartitionState) -> Option<String> {
+        let is_short = row.target != UNKNOWN_TARGET && row.next < row.target && topic.live;
+        let is_held = || self.0.contains(&(topic.name.as_str(), row.partition, row.next));
+        (is_short && !is_held()).then(|| {
+            format!(
+                "{}/{} ends at {}, before {}, where it was to be read to, and nothing says what kept the rest out",
+                topic.name, row.partition, row.next, row.target
+            )
+        })
+    }
 }
 
 /// The difference of one partition, if there is one.

@@ -307,6 +307,7 @@ async fn is_there(store: &Store, key: &Path, error: &ArchiveError, footer_at: u6
     let size = footer_at + tail.len() as u64;
     let there = match error.code() {
         Code::StoreUnreachable => store.shows(key, size).await.is_ok(),
+        // The store answers: one look is enough.
         _ => matches!(store.size(key).await, Ok(Some(found)) if found == size),
     };
     let same = there && store.get_range(key, footer_at..size).await.is_ok_and(|bytes| bytes == tail);

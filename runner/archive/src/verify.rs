@@ -14,7 +14,7 @@ use contract::stamp::split_point;
 use serde::Serialize;
 
 use self::index::check_index;
-use self::log::{check_log, given_up_in};
+use self::log::{check_log, left_out_of};
 use self::sample::draw;
 pub use self::sample::{Drawn, Sample};
 use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, strays, traces};
@@ -22,7 +22,6 @@ use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_small};
 use crate::index::Index;
 use crate::limit::total;
-use crate::lost::keys;
 use crate::point::side;
 use crate::problem::Problem;
 use crate::sums::differences;
@@ -214,11 +213,14 @@ async fn verify(
     look: &Look,
 ) -> Result<Verification, ArchiveError> {
     let mut out = Verification::default();
-    let sealed = noted(Chain::new(store.clone(), layout.clone()).entry(seal).await, &mut out)?;
+    let mut sealed = noted(Chain::new(store.clone(), layout.clone()).entry(seal).await, &mut out)?;
     let mut index = None;
     if let Some((entry, digest)) = &sealed {
         index = noted(Index::up_to(store, layout, (entry, digest), false).await, &mut out)?;
         check_seal(store, layout, (entry, digest), &mut out).await?;
+    }
+    if let (Some(index), Some((entry, _))) = (&index, &mut sealed) {
+        take_out(store, layout, index, entry, &mut out);
     }
     check_set(store, layout, &mut out).await?;
     if let (Some(index), Some(sample)) = (&index, look.sample) {
@@ -230,11 +232,11 @@ async fn verify(
         index => {
             out.problems.extend(index.iter().flat_map(Index::problems));
             let numbers = Chain::new(store.clone(), layout.clone()).candidates(seal).await?;
-            let (rollups, given_up) = match index {
-                Some(index) => (index.rollups, keys(&index.given_up)),
-                None => (Vec::new(), given_up_in(store, layout, &numbers).await?),
+            let (rollups, left_out) = match index {
+                Some(index) => (index.rollups.clone(), index.left_out()),
+                None => (Vec::new(), left_out_of(store, layout, &numbers, sealed.as_ref(), &mut out).await?),
             };
-            check_log(store, layout, &numbers, (rollups, given_up), look, &mut out).await?
+            check_log(store, layout, &numbers, (rollups, left_out), look, &mut out).await?
         }
     };
     if let Some(sealed) = sealed.as_ref().and_then(|(entry, _)| entry.seal.as_ref()).filter(|_| log.complete) {
@@ -248,6 +250,17 @@ async fn verify(
         out.records = out.records.saturating_sub(replaced);
     }
     Ok(out.without_repeats())
+}
+
+/// A point is what retention left of it.
+fn take_out(store: &Store, layout: &Layout, index: &Index, entry: &mut Entry, out: &mut Verification) {
+    if let (Some(pruned), Some(seal)) = (&index.pruned, &mut entry.seal) {
+        pruned.take_out(entry.n, seal);
+    }
+    if let Some(by) = index.removed {
+        let what = format!("retention removed this recovery point with entry {by}: what only it needs is deleted");
+        out.notes.push(Problem::new(store.show(&layout.entry(entry.n)), what));
+    }
 }
 
 /// The seal is of this set, its side documents are there, and the hint of its name leads to it.

@@ -7,6 +7,7 @@ mod open;
 mod seal;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{CrashPoint, crash};
@@ -18,6 +19,9 @@ pub use self::open::Opened;
 use crate::base::GivenUp;
 use crate::entry::{FORMAT, add_all};
 use crate::holdings::Holdings;
+use crate::lost::{LostSegment, required_for};
+use crate::prune_entry;
+use crate::pruned::Pruned;
 use crate::rollup::FANOUT;
 use crate::segment::{Arena, Packed, Packing, TopicRow};
 use crate::state::{PartitionState, SetState};
@@ -44,6 +48,8 @@ pub struct SetWriter {
     last_seal: Option<u64>,
     last_state: Option<u64>,
     last_rollup: Option<RollupRef>,
+    /// What retention took away of the set.
+    pruned: Option<Arc<Pruned>>,
     /// Stamp of the newest recovery point.
     last_stamp: Option<String>,
     /// Newest entry that was read back.
@@ -131,7 +137,7 @@ impl SetWriter {
     fn entry(&self, kind: EntryKind) -> Entry {
         Entry {
             format: FORMAT,
-            requires: Vec::new(),
+            requires: self.requires(&[]),
             kind,
             n: self.last.as_ref().map_or(0, |(number, _)| number + 1),
             previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
@@ -143,6 +149,7 @@ impl SetWriter {
             last_seal: self.last_seal,
             last_state: self.last_state,
             last_rollup: self.last_rollup.clone(),
+            last_prune: self.pruned.as_ref().map(|pruned| pruned.entry),
             set: self.last.is_none().then(|| self.set.clone()),
             topics: Vec::new(),
             segments: Vec::new(),
@@ -154,7 +161,14 @@ impl SetWriter {
             seal: None,
             members: Vec::new(),
             owner: None,
+            prune: None,
         }
+    }
+
+    /// What a reader of an entry with these lost segments must know.
+    fn requires(&self, lost: &[LostSegment]) -> Vec<String> {
+        let pruned = self.pruned.iter().map(|_| prune_entry::FEATURE.to_owned());
+        required_for(lost).into_iter().chain(pruned).collect()
     }
 
     async fn append(&mut self, entry: Entry) -> Result<(u64, Digest), ArchiveError> {

@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use crate::documents::TopicConfigs;
 use crate::regain::LogStart;
-use crate::{Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState, TopicState};
+use crate::{
+    Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState, TopicIdPartition, TopicState,
+};
 
 /// Who writes what.
 #[derive(Debug, Clone)]
@@ -67,8 +69,8 @@ pub struct Claim {
     pub exclusive: bool,
     /// Whether an unfinished run goes on.
     pub resumed: bool,
-    /// Whether an earlier attempt of this run saved positions: their targets are those of this run.
-    pub targeted: bool,
+    /// Where earlier attempts of this run said that it reads partitions to.
+    pub targets: BTreeMap<TopicIdPartition, i64>,
     /// Segments that the claim gave up, because the store lost them.
     pub given_up: u64,
     /// What follows from that.

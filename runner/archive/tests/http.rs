@@ -171,6 +171,42 @@ async fn an_answer_that_does_not_end_is_not_read_to_its_end() {
     assert!(sent < 100 << 20, "{sent} bytes were taken: {told:?}");
 }
 
+/// Each page is as good as any other, and none is the last.
+#[tokio::test]
+async fn a_listing_that_does_not_end_is_not_kept() {
+    let pages = Arc::new(AtomicUsize::new(0));
+    let endless = |name: usize| {
+        let pages = Arc::clone(&pages);
+        server(move |_, _, stream| {
+            let page = pages.fetch_add(1, Ordering::SeqCst);
+            let folder = "n".repeat(name);
+            let prefix = |at| format!("<CommonPrefixes><Prefix>{page}-{at}-{folder}/</Prefix></CommonPrefixes>");
+            let all = (0..(8 << 20) / name).map(prefix).collect::<Vec<_>>().concat();
+            let next = format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{page}</NextContinuationToken>");
+            answer(stream, "200 OK", "", &format!("<ListBucketResult>{next}{all}</ListBucketResult>"));
+        })
+    };
+    let sets = endless(4_000);
+    let error = sets.open(Duration::from_secs(30)).folders(&Path::default()).await.unwrap_err();
+    assert_eq!(error.code(), Code::StoreRefused, "{error}");
+    assert!(error.to_string().contains("more than 64 MiB of names in one folder"), "{error}");
+    let asked = pages.load(Ordering::SeqCst);
+    assert!((8..12).contains(&asked), "{asked} pages");
+}
+
+/// A name that no store takes is not carried on into messages and lists.
+#[tokio::test]
+async fn a_name_that_is_too_long_is_refused() {
+    let list = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated><CommonPrefixes><Prefix>{}/</Prefix></CommonPrefixes></ListBucketResult>",
+        "n".repeat(1 << 20)
+    );
+    let store = server(move |_, _, stream| answer(stream, "200 OK", "", &list));
+    let error = store.open(Duration::from_secs(30)).folders(&Path::default()).await.unwrap_err();
+    assert_eq!(error.code(), Code::StoreRefused, "{error}");
+    assert!(error.to_string().contains("a name of 1048576 bytes") && error.to_string().len() < 300, "{error}");
+}
+
 /// Keys, session tokens and data go to the endpoint of the specification and nowhere else.
 #[tokio::test]
 async fn no_store_sends_a_request_to_another_host() {

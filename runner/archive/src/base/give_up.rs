@@ -74,7 +74,8 @@ pub(super) async fn give_up(
         Some(Fork { topic: key.0, name, partition: key.1, timeline, from: outcome.fork? })
     });
     let after = Timelines::new(&index.forks.iter().cloned().chain(forks).collect::<Vec<_>>());
-    let replaced = replaced(store, layout, index, (&ranges.partitions(), lost), &after).await?;
+    let is_left = |_: Uuid, row: &SegmentRow| !lost.contains(&row.segment);
+    let replaced = replaced(store, layout, index, (&ranges.partitions(), &is_left), &after).await?;
     let mut moves = Moves::default();
     for (key, outcome) in outcomes {
         let (Some(row), Some(topic)) = (state.partitions.get(&key), state.topics.get(&key.0)) else {
@@ -82,13 +83,19 @@ pub(super) async fn give_up(
             return Err(ArchiveError::damaged(store.show(&layout.log()), reason));
         };
         let left = left.get(&key).copied().unwrap_or_default();
+        let mut replaced = replaced.get(&key).copied().unwrap_or_default();
+        // Counts of seals go over hidden rows as well.
+        let hidden = index.hidden_of(key);
+        if let Some(hidden) = hidden {
+            replaced.add(hidden.replaced.records, hidden.replaced.bytes);
+        }
         let mut row = PartitionState {
-            committed: left.committed,
-            bytes: left.bytes,
+            committed: left.committed.saturating_add(hidden.map_or(0, |hidden| hidden.committed)),
+            bytes: left.bytes.saturating_add(hidden.map_or(0, |hidden| hidden.bytes)),
             max_timestamp: left.max_timestamp,
             ..row.clone()
         };
-        row.replace(replaced.get(&key).copied().unwrap_or_default());
+        row.replace(replaced);
         say(&mut moves, (key, &topic.name), row, &outcome, epochs.get(&key).copied());
     }
     let lost = index.segments.iter().zip(0u32..).filter(|(_, place)| lost.contains(place));

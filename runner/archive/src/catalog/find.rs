@@ -71,7 +71,10 @@ pub async fn find(store: &Store, name: &str) -> Result<Found, ArchiveError> {
             found.warnings.extend(warnings);
             Ok(found)
         }
-        None if is_set => Err(catalog.missing("recovery point", name)),
+        None if is_set => match removed(store, name).await? {
+            Some(error) => Err(error),
+            None => Err(catalog.missing("recovery point", name)),
+        },
         None => Err(catalog.missing("backup set or recovery point", name)),
     }
 }
@@ -113,6 +116,13 @@ async fn newest_of(store: &Store, set: &str) -> Result<Option<NewestPoint>, Arch
         owner: seal.owner.name,
         found: Found { layout, seal: entry.n, warnings },
     }))
+}
+
+/// That retention removed every point of a set, where it did.
+async fn removed(store: &Store, set: &str) -> Result<Option<ArchiveError>, ArchiveError> {
+    let newest = newest_seal(&Chain::new(store.clone(), Layout::new(set))).await?;
+    let seal = newest.removed.and_then(|(entry, _)| entry.seal);
+    Ok(seal.zip(newest.pruned).map(|(seal, pruned)| ArchiveError::Removed { point: seal.point, entry: pruned.entry }))
 }
 
 /// Entries behind the newest readable seal are damaged: the name alone must not mean an older point without a word.

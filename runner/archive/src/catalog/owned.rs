@@ -31,6 +31,17 @@ pub(crate) async fn check_sealed(chain: &Chain, sealed: &Seal, expected: &SetOwn
     Err(ArchiveError::NotOwned { point: sealed.point.clone(), owner, expected })
 }
 
+/// The same of a point of an archive with another layout, which has no log.
+pub(crate) fn check_guest(sealed: &Seal, expected: &SetOwner) -> Result<(), ArchiveError> {
+    let from_there = expected.cluster_id.as_ref().is_none_or(|id| *id == sealed.owner.cluster_id);
+    // It does not say whose it is: whoever names its storage means it, and a namespace is never known to be its own.
+    if from_there && expected.namespace.is_none() {
+        return Ok(());
+    }
+    let (owner, expected) = ("nobody that it names".to_owned(), expected.to_string());
+    Err(ArchiveError::NotOwned { point: sealed.point.clone(), owner, expected })
+}
+
 /// Refuses a set that belongs to another resource now; a set that nobody can be named for is not refused.
 ///
 /// # Errors

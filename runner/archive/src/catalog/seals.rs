@@ -1,11 +1,14 @@
 //! The seals of a log: its newest one, and all of them, as far as they can be read.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, TryStreamExt};
 
 use crate::index::Index;
 use crate::problem::Problem;
+use crate::pruned::Pruned;
 use crate::rollup::SealedPoint;
-use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
+use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Layout, Store};
 
 /// Entries that are read at once.
 const AT_ONCE: usize = 16;
@@ -15,12 +18,34 @@ const AT_ONCE: usize = 16;
 pub(crate) struct Newest {
     /// Number of the newest entry, readable or not.
     pub(crate) end: Option<u64>,
-    /// Whether the newest entry is a seal, as far as it can be read.
+    /// Whether no run began behind the newest seal, as far as it can be read.
     pub(crate) sealed_last: bool,
-    /// The newest seal that can be read.
+    /// The newest seal that can be read, unless retention removed it.
     pub(crate) seal: Option<(Entry, Digest)>,
+    /// The same where retention removed it, and with it every point of the set.
+    pub(crate) removed: Option<(Entry, Digest)>,
+    /// What retention took away of the set.
+    pub(crate) pruned: Option<Arc<Pruned>>,
     /// Entries after it that cannot be read: a newer point may be lost with them.
     pub(crate) problems: Vec<Problem>,
+}
+
+impl Newest {
+    /// Stamp of the newest seal, whatever retention removed; nothing where there is none.
+    pub(crate) fn stamp(&self) -> &str {
+        self.seal.as_ref().or(self.removed.as_ref()).map_or("", |(entry, _)| entry.point.as_str())
+    }
+
+    /// The points that are left, as lists show them.
+    fn shown(&self, mut points: Vec<SealedPoint>) -> Vec<SealedPoint> {
+        if let Some(pruned) = &self.pruned {
+            points.retain(|point| !pruned.hides_point(point.entry));
+            for point in &mut points {
+                pruned.take_out_of_line(point);
+            }
+        }
+        points
+    }
 }
 
 /// Looks for the newest seal. An entry that cannot be read is noted, and the search goes on with the one before it.
@@ -29,16 +54,33 @@ pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
     let (mut out, mut at) = (Newest { end, ..Newest::default() }, end);
     // What is there below, once somebody had to look.
     let mut known = Vec::new();
+    // Retention begins no run.
+    let (mut only_pruned, mut is_first) = (true, true);
     while let Some(number) = at {
         match chain.entry(number).await {
-            Ok((entry, digest)) if entry.seal.is_some() => {
-                out.sealed_last = end == Some(number);
-                out.seal = Some((entry, digest));
-                break;
+            Ok((entry, digest)) => {
+                // The newest entry that can be read knows what retention took away.
+                if std::mem::take(&mut is_first) {
+                    match Box::pin(Pruned::as_of(chain, &entry)).await {
+                        Ok(pruned) => out.pruned = pruned,
+                        Err(error) if error.is_damage() => out.problems.push(Problem::of(&error)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                if entry.seal.is_some() {
+                    out.sealed_last = only_pruned;
+                    let removed = out.pruned.as_ref().is_some_and(|pruned| pruned.hides_point(number));
+                    *(if removed { &mut out.removed } else { &mut out.seal }) = Some((entry, digest));
+                    break;
+                }
+                let is_prune = entry.kind == EntryKind::Prune;
+                only_pruned &= is_prune;
+                let before = if is_prune { number.checked_sub(1) } else { entry.last_seal };
+                at = before.filter(|before| *before < number);
             }
-            Ok((entry, _)) => at = entry.last_seal.filter(|seal| *seal < number),
             Err(error) if error.is_damage() => {
                 out.problems.push(Problem::of(&error));
+                only_pruned = false;
                 if known.is_empty() {
                     known = chain.candidates(number).await?;
                 }
@@ -58,11 +100,14 @@ pub(crate) async fn seals(
 ) -> Result<(Vec<SealedPoint>, Vec<Problem>), ArchiveError> {
     let Some((entry, digest)) = &newest.seal else { return Ok((Vec::new(), Vec::new())) };
     if entry.last_seal.is_none() {
-        return Ok((SealedPoint::of(entry, digest).into_iter().collect(), Vec::new()));
+        return Ok((newest.shown(SealedPoint::of(entry, digest).into_iter().collect()), Vec::new()));
     }
     match Index::up_to(store, layout, (entry, digest), true).await {
         Ok(index) => Ok((index.seals.clone(), index.problems())),
-        Err(error) if error.is_damage() => one_by_one(store, layout, (entry, digest)).await,
+        Err(error) if error.is_damage() => {
+            let (points, problems) = one_by_one(store, layout, (entry, digest)).await?;
+            Ok((newest.shown(points), problems))
+        }
         Err(error) => Err(error),
     }
 }
@@ -76,7 +121,7 @@ pub(crate) async fn seals_since(
 ) -> Result<(Vec<SealedPoint>, Vec<Problem>), ArchiveError> {
     match &newest.seal {
         Some((entry, digest)) if entry.point.as_str() <= stamp => {
-            Ok((SealedPoint::of(entry, digest).into_iter().collect(), Vec::new()))
+            Ok((newest.shown(SealedPoint::of(entry, digest).into_iter().collect()), Vec::new()))
         }
         _ => seals(store, layout, newest).await,
     }

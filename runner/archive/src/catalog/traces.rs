@@ -45,7 +45,7 @@ pub(crate) async fn traces(store: &Store, layout: &Layout, newest: &Newest) -> R
 }
 
 async fn look(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces, ArchiveError> {
-    let stamp = newest.seal.as_ref().map_or("", |(entry, _)| entry.point.as_str());
+    let stamp = newest.stamp();
     let next = newest.end.map_or(0, |end| end + 1);
     let after = |folder: &str, last: &Path| {
         let (folder, last) = (layout.summary(folder), last.clone());
@@ -73,6 +73,7 @@ async fn look(store: &Store, layout: &Layout, newest: &Newest) -> Result<Traces,
     if let Some(first) = data.first() {
         evidence(first, format!("a claim after the end of the log wrote it, and {log}: entries are missing"));
     }
+    // One that cannot be read names no entry; whoever follows the hints says so.
     if let Some(manifest) = manifest.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok())
         && newest.end.is_none_or(|end| manifest.entry > end)
     {
@@ -113,7 +114,7 @@ pub(crate) async fn strays(store: &Store, layout: &Layout) -> Result<Option<Prob
 /// Reports of runs that made a point after the newest seal. Runs that name themselves have the stamp in their id; only
 /// those are looked for.
 pub(crate) async fn reports(store: &Store, layout: &Layout, newest: &Newest) -> Result<Vec<Problem>, ArchiveError> {
-    let stamp = newest.seal.as_ref().map_or("", |(entry, _)| entry.point.as_str());
+    let stamp = newest.stamp();
     let base = split_point(layout.set()).map_or(layout.set(), |(base, _)| base);
     let after = layout.run(&format!("{base}-{stamp}"), "~");
     let mut out = Vec::new();

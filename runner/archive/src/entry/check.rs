@@ -1,7 +1,8 @@
 //! What an entry may say before anybody follows its links or calculates with its numbers. A hostile store writes what it
 //! likes; what cannot be is damage. Pure.
 
-use super::{Entry, Fork, Gap, SegmentRef, SegmentRow};
+use super::{Entry, EntryKind, Fork, Gap, SegmentRef, SegmentRow};
+use crate::prune_entry::{EVERY_ROW, Prune};
 use crate::rollup_ref::RollupRef;
 use crate::segment::TRAILER_LEN;
 use crate::state::{PartitionState, TopicState};
@@ -35,6 +36,12 @@ pub(crate) fn impossible(entry: &Entry) -> Option<&'static str> {
             "it names an entry before it that comes later",
         ),
         (
+            !earlier(entry.last_prune)
+                || (entry.kind == EntryKind::Prune) != entry.prune.is_some()
+                || entry.prune.as_ref().is_some_and(|prune| !is_prune(prune, entry.n, topics)),
+            "what it says of retention cannot be",
+        ),
+        (
             entry.last_rollup.as_ref().is_some_and(|rollup| rollup.to >= entry.n || !can_be(rollup)),
             "it names a roll-up that cannot be",
         ),
@@ -50,6 +57,21 @@ pub(crate) fn impossible(entry: &Entry) -> Option<&'static str> {
         ),
     ];
     rules.into_iter().find_map(|(broken, why)| broken.then_some(why))
+}
+
+/// Whether entry `n` with so many topics can say this of retention.
+fn is_prune(prune: &Prune, n: u64, topics: u32) -> bool {
+    let hidden = prune.hidden.iter().all(|row| {
+        row.topic < topics
+            && (0..PARTITIONS).contains(&row.partition)
+            && row.low >= EVERY_ROW
+            && row.claim < n
+            && row.since <= n
+            && [row.committed, row.bytes, row.replaced, row.replaced_bytes].iter().all(|count| *count <= COUNT)
+    });
+    hidden
+        && prune.oldest.as_ref().is_none_or(|oldest| oldest.entry < n)
+        && prune.dead.iter().all(|row| row.claim < n && row.from < row.to)
 }
 
 /// Whether a roll-up covers entries, and its directory lies in it.

@@ -13,7 +13,7 @@ use crate::memory;
 use crate::problem::Problem;
 use crate::rollup::{Directory, FANOUT, Run, SealedPoint, run_of_entry};
 use crate::rollup_ref::RollupRef;
-use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Layout, Store};
+use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
 /// Directories that are read at once.
 const AT_ONCE: usize = 16;
@@ -204,11 +204,6 @@ impl<'a> Walk<'a> {
 
     fn take_block(&mut self, entries: &[(Entry, Digest)]) -> Result<(), ArchiveError> {
         let Some((oldest, _)) = entries.first() else { return Ok(()) };
-        if let Some((prune, _)) = entries.iter().find(|(entry, _)| entry.kind == EntryKind::Prune) {
-            let key = self.store.show(&self.layout.entry(prune.n));
-            let feature = Some("prune".to_owned());
-            return Err(ArchiveError::Newer { key, format: prune.format, known: prune.format, feature });
-        }
         let runs = entries.iter().map(|(entry, digest)| (run_of_entry(entry, digest), SealedPoint::of(entry, digest)));
         let runs: Vec<_> = runs.collect();
         self.keep(total(runs.iter().map(|(run, _)| run.weight())))?;

@@ -75,6 +75,19 @@ pub(super) fn open(
                 .with_tenant_id(read_value(paths, tenant_id_file, id)?)
                 .with_client_secret(read_value(paths, client_secret_file, odd::one_line)?);
         }
+        Some(AzureCredentials::Application { client_id, tenant_id, client_secret_file }) => {
+            let checked = |field: &str, value: &String| match id(value) {
+                None => Ok(value.clone()),
+                Some(rule) => Err(ArchiveError::Config {
+                    reason: format!("storage.credentials.application.{field} {rule}"),
+                    code: Code::SpecInvalid,
+                }),
+            };
+            builder = builder
+                .with_client_id(checked("clientId", client_id)?)
+                .with_tenant_id(checked("tenantId", tenant_id)?)
+                .with_client_secret(read_value(paths, client_secret_file, odd::one_line)?);
+        }
         Some(AzureCredentials::WorkloadIdentity {}) => {
             let [client, tenant, token] =
                 [AzureConfigKey::ClientId, AzureConfigKey::AuthorityId, AzureConfigKey::FederatedTokenFile]

@@ -26,6 +26,7 @@ use super::breaker::{Breaker, Pass};
 use super::unanswered::{for_now, innermost, nowhere, over, silent, so_far, too_long, unreached};
 use super::way::{self, Target, Way};
 use crate::answer::{Answer, Asked, RANGE_IGNORED};
+use crate::listing;
 
 /// How long a service that hands out identities may take: it is on the machine, or it is not.
 const IDENTITY: Duration = Duration::from_secs(2);
@@ -203,6 +204,8 @@ struct Request {
     date: Option<String>,
     /// Most bytes of a good answer.
     most: u64,
+    /// Whether the answer is a page of a list.
+    lists: bool,
     to: Target,
 }
 
@@ -213,6 +216,7 @@ impl Request {
         let to = Target::of(request.uri());
         Self {
             most: most(request, &to),
+            lists: is_list(request),
             conditional: request.method() == Method::PUT
                 && (headers.contains_key("if-none-match") || headers.contains_key("x-goog-if-generation-match")),
             ranged: headers.contains_key("range") || headers.contains_key("x-ms-range"),
@@ -232,7 +236,10 @@ impl Request {
         if !self.part && !parts.headers.contains_key("etag") {
             parts.headers.insert("etag", HeaderValue::from_static("\"none\""));
         }
-        HttpResponse::from_parts(parts, HttpResponseBody::new(Awake::new(body, silence, self.most)))
+        HttpResponse::from_parts(
+            parts,
+            HttpResponseBody::new(Awake { lists: self.lists, ..Awake::new(body, silence, self.most) }),
+        )
     }
 
     /// A refusal, read.
@@ -262,14 +269,18 @@ impl Request {
 /// Most bytes of a good answer to a request. Whoever reads an object counts what comes of it: the library would ask again for what is
 /// cut off here.
 fn most(request: &HttpRequest, to: &Target) -> u64 {
-    let query = request.uri().query().unwrap_or_default();
-    if LISTS.iter().any(|list| query.contains(list)) {
+    if is_list(request) {
         PAGE
     } else if request.method() == Method::GET && !to.is_for_identity {
         u64::MAX
     } else {
         ANSWER
     }
+}
+
+fn is_list(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    LISTS.iter().any(|list| query.contains(list))
 }
 
 /// What comes of a body before it ends or fails, or is longer than it may be.
@@ -298,16 +309,21 @@ struct Awake {
     /// Bytes that it may have in all, and those that may still come.
     most: u64,
     left: u64,
+    /// Whether it is a page of a list: all pages of one have a bound as well.
+    lists: bool,
 }
 
 impl Awake {
     fn new(inner: HttpResponseBody, silence: Duration, most: u64) -> Self {
-        Self { inner, silence, timer: Box::pin(tokio::time::sleep(silence)), most, left: most }
+        Self { inner, silence, timer: Box::pin(tokio::time::sleep(silence)), most, left: most, lists: false }
     }
 
     /// Takes a piece, if it may still come.
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, HttpError> {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.lists && !listing::take(length) {
+            return Err(over(Code::StoreRefused, listing::no_room()));
+        }
         match self.left.checked_sub(length) {
             Some(left) => {
                 self.left = left;

@@ -32,6 +32,7 @@ pub(super) fn read_bytes(paths: &Paths, path: &str) -> Result<Vec<u8>, ArchiveEr
             ErrorKind::NotFound => (Code::SecretMissing, "is missing; create the secret and its key".to_owned()),
             ErrorKind::IsADirectory => (Code::SecretUnusable, "is a folder; name a key of the secret, too".to_owned()),
             ErrorKind::PermissionDenied => (Code::SecretUnusable, format!("cannot be read: {}", of_system(&error))),
+            // A volume that is not there yet may come.
             _ => (Code::SecretMissing, format!("cannot be read: {}", of_system(&error))),
         };
         ArchiveError::Config { reason: format!("storage.credentials: {} {words}", file.display()), code }

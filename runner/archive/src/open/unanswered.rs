@@ -80,6 +80,7 @@ pub(super) fn unreached(error: &HttpError, cause: &str, at: Option<&str>) -> Htt
     let at = at.map(|at| format!(" at {at}")).unwrap_or_default();
     let words = match error.kind() {
         HttpErrorKind::Connect => format!("the store cannot be reached{at}: {cause}"),
+        // Every other kind is of a connection that was there.
         _ => format!("the connection to the store ended: {cause}"),
     };
     // A connection that ends while a refusal is on its way ends like this as well: it counts as not sent.

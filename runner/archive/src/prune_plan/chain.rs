@@ -1,14 +1,15 @@
 //! A set of many points: what it keeps and what comes back when a later point becomes its oldest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use contract::retention::{Candidate, Shape};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::cutting::Cutting;
 use super::holds::Held;
-use super::need::{Lows, log_starts};
+use super::need::{Low, Lows, log_starts};
 use super::stored::{self, Stored};
 use super::whole_point::{entry_of, lacking, newest_configs};
 use super::{ChainPlan, CompactedTopic, Heaped, Left};
@@ -16,6 +17,10 @@ use crate::entry::{SegmentRef, SegmentRow};
 use crate::index::{Index, counts};
 use crate::limit::total;
 use crate::lost::keys;
+use crate::prune_entry::SealRef;
+use crate::replaced::replaced;
+use crate::state::{Replaced, TopicIdPartition};
+use crate::timeline::Timelines;
 use crate::{ArchiveError, Entry, Layout, PartitionState, Seal, SealedPoint, Store, TopicConfigs};
 
 /// Points, evenly spread, for which it is computed what a set keeps with each as its oldest.
@@ -80,10 +85,13 @@ impl Chained {
         };
         let mut points: Vec<Candidate> = seals.iter().zip(&self.stored.committed).zip(bytes).map(point).collect();
         for held in held.iter().filter(|held| held.is_of(self.set())) {
-            // The point itself, or the first behind the place where it was.
+            // The point itself, or the first behind the place where it was. And the oldest: what a restore planned to read of
+            // its point includes rows that points before it had, so nothing of the set goes.
             let place = seals.partition_point(|seal| seal.entry < held.entry);
-            if let Some(point) = points.get_mut(place) {
-                point.held.get_or_insert_with(|| held.hold.clone());
+            for place in [0, place] {
+                if let Some(point) = points.get_mut(place) {
+                    point.held.get_or_insert_with(|| held.hold.clone());
+                }
             }
         }
         Ok(points)
@@ -157,6 +165,7 @@ impl Chained {
             topics: cut.topics.len() as u64,
             newest_record: cut.newest,
             compacted: self.compacted(&cut.topics),
+            cutting: cut.cutting,
         })
     }
 
@@ -169,13 +178,16 @@ impl Chained {
             let key = self.store.show(&self.layout.entry(floor.n));
             return Err(ArchiveError::damaged(key, "it does not follow the entry before it: one of them was replaced"));
         }
-        let mut lows = [Lows::new(log_starts((floor.n, seal), &self.newest))];
-        settle(&base, &mut lows).await?;
-        let [lows] = lows;
+        let lows = self.lows(place, (floor.n, seal), &base).await?;
         // What was given up later is in no store.
         let lost = keys(&self.index.given_up);
         let mut parts = vec![Part::default(); base.segments.len()];
         let (mut cut, mut stray) = (Cut::default(), None);
+        let mut hidden: BTreeMap<TopicIdPartition, Replaced> = BTreeMap::new();
+        let goes = |topic: Uuid, row: &SegmentRow| {
+            let segment = base.segments.get(row.segment as usize);
+            lows.hides(topic, row) && segment.is_some_and(|segment| counts(segment, &lost))
+        };
         let mut take = |topic: Uuid, row: &SegmentRow| {
             let place = row.segment as usize;
             let (Some(segment), Some(part)) = (base.segments.get(place), parts.get_mut(place)) else {
@@ -183,9 +195,12 @@ impl Chained {
                 return;
             };
             if counts(segment, &lost) {
-                let hidden = lows.hides(topic, row);
-                part.take(row, hidden);
-                if hidden && row.committed > 0 {
+                let goes = goes(topic, row);
+                part.take(row, goes);
+                if goes {
+                    hidden.entry((topic, row.partition)).or_default().add(row.committed, row.bytes);
+                }
+                if goes && row.committed > 0 {
                     cut.topics.insert(topic);
                     cut.newest = cut.newest.max(Some(row.max_timestamp));
                 }
@@ -197,7 +212,44 @@ impl Chained {
             return Err(ArchiveError::damaged(self.store.show(&self.layout.log()), reason));
         }
         base.segments.iter().zip(&parts).for_each(|(segment, part)| cut.add(segment, part));
+        let only: HashSet<TopicIdPartition> = hidden.keys().copied().collect();
+        let replaced = replaced(&self.store, &self.layout, &base, (&only, &goes), &Timelines::new(&base.forks)).await?;
+        let gone = hidden.into_iter().map(|(key, sum)| {
+            let low = lows.low(key).unwrap_or(Low::At(0));
+            (key, low, sum, replaced.get(&key).copied().unwrap_or_default())
+        });
+        let oldest = SealRef { entry: floor.n, digest: self.known(place)?.digest.clone() };
+        let dead = base.segments.iter().zip(&parts).filter(|(_, part)| part.is_dead());
+        let dead = dead.map(|(segment, _)| (segment.claim, segment.seq));
+        let final_segment = base.segments.last().map(|segment| (segment.claim, segment.seq));
+        let names = self.newest.topics.iter().map(|topic| (topic.id, topic.name.clone())).collect();
+        let newest = self.index.seals.last().map_or(floor.n, |seal| seal.entry);
+        cut.cutting = Some(Cutting::new((oldest, newest), final_segment, dead, gone, names, base.pruned.as_deref()));
         Ok(cut)
+    }
+
+    /// What no point from the one at `place` on needs of the index up to it, as far as one entry of the log can say so.
+    async fn lows(&self, place: usize, floor: (u64, &Seal), base: &Index) -> Result<Lows, ArchiveError> {
+        let mut starts = log_starts(floor, &self.newest);
+        // A leader that was behind may have had more in between.
+        let between = place.saturating_add(1)..self.index.seals.len().saturating_sub(1);
+        let mut seals = futures::stream::iter(between).map(|place| self.seal(place)).buffered(AT_ONCE);
+        while let Some(entry) = seals.try_next().await? {
+            entry.seal.iter().for_each(|seal| starts.lower_to(seal));
+        }
+        // What a later timeline replaces of hidden rows would differ from point to point.
+        for fork in self.index.forks.iter().skip(base.forks.len()) {
+            starts.lower((fork.topic, fork.partition), fork.from);
+        }
+        let mut lows = [Lows::new(starts)];
+        settle(base, &mut lows).await?;
+        let [mut lows] = lows;
+        // One entry has one low of a partition: it only grows.
+        let is_known = |key: TopicIdPartition, low: i64| {
+            base.hidden_of(key).is_some_and(|hidden| hidden.low.is_none_or(|known| low <= known))
+        };
+        lows.forget(is_known);
+        Ok(lows)
     }
 
     /// Compacted topics of which nothing goes: their logs begin where they always did.
@@ -225,6 +277,8 @@ struct Cut {
     topics: BTreeSet<Uuid>,
     /// Largest timestamp of those records.
     newest: Option<i64>,
+    /// What an entry of the log would say.
+    cutting: Option<Cutting>,
 }
 
 impl Cut {

@@ -54,6 +54,31 @@ fn positions(seal: &Seal) -> impl Iterator<Item = (TopicIdPartition, &PartitionS
     seal.partitions.iter().filter_map(|row| Some(((seal.topics.get(row.topic as usize)?.id, row.partition), row)))
 }
 
+/// How much of a partition is needed no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Low {
+    /// Rows that end at or below this offset.
+    At(i64),
+    /// All rows.
+    EveryRow,
+}
+
+impl LogStarts {
+    /// Another point that stays needs a partition from this offset on.
+    pub(crate) fn lower(&mut self, key: TopicIdPartition, start: i64) {
+        if let Some(known) = self.of.get_mut(&key) {
+            *known = start.min(*known);
+        }
+    }
+
+    /// The same of all partitions of a seal.
+    pub(crate) fn lower_to(&mut self, seal: &Seal) {
+        for (key, row) in positions(seal) {
+            self.lower(key, row.log_start);
+        }
+    }
+}
+
 /// Offsets below which nothing is needed: at most the log start, and never inside of a row.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lows {
@@ -81,6 +106,19 @@ impl Lows {
             *low = if self.rounds > ROUNDS { i64::MIN } else { row.first };
         }
         is_inside
+    }
+
+    /// Where rows of a partition begin that are needed, `EveryRow` where none is; `None` where all are.
+    pub(crate) fn low(&self, key: TopicIdPartition) -> Option<Low> {
+        if self.gone.contains(&key.0) {
+            return Some(Low::EveryRow);
+        }
+        self.of.get(&key).map(|low| Low::At(*low))
+    }
+
+    /// From here on a partition is needed whole, where `keep` says so of its low.
+    pub(crate) fn forget(&mut self, keep: impl Fn(TopicIdPartition, i64) -> bool) {
+        self.of.retain(|key, low| !keep(*key, *low));
     }
 
     /// Whether nothing that stays needs a row from before the floor.

@@ -148,6 +148,9 @@ async fn read(store: &Store, set: &str, is_whole: bool) -> Result<Result<Known, 
     if let Some(adopted) = adopted_behind(&chain, newest.seal.as_ref(), newest.end).await? {
         owner = adopted;
     }
+    if let Some(pruned) = newest.pruned.filter(|_| newest.removed.is_some()) {
+        return Ok(Err(Left::Removed { entry: pruned.entry }));
+    }
     let sealed = newest.seal.and_then(|(entry, digest)| SealedPoint::of(&entry, &digest));
     Ok(Ok(Known { layout, owner, sealed, is_whole }))
 }

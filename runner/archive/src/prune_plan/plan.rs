@@ -3,6 +3,7 @@
 use contract::retention::{Hold, Verdict};
 use jiff::Timestamp;
 
+pub use super::cutting::{Cutting, PruneRun};
 use crate::{ArchiveError, Owner};
 
 /// What would go, and what stays.
@@ -81,6 +82,8 @@ pub struct ChainPlan {
     pub newest_record: Option<i64>,
     /// Compacted topics of which nothing goes.
     pub compacted: Vec<CompactedTopic>,
+    /// What an entry of the log would say, so that readers leave out what goes; none where nothing does.
+    pub cutting: Option<Cutting>,
 }
 
 impl ChainPlan {
@@ -132,6 +135,11 @@ pub enum Left {
     Unread {
         /// What is wrong with it.
         what: String,
+    },
+    /// Retention removed its points before.
+    Removed {
+        /// The entry that says so.
+        entry: u64,
     },
     /// Its newest point is not whole.
     Incomplete {

@@ -6,7 +6,7 @@ use serde::{Deserializer, Serializer};
 
 use crate::columns::columns;
 use crate::limit::total;
-use crate::{Digest, Entry};
+use crate::{Digest, Entry, Seal};
 
 columns! {
     /// A recovery point in a list.
@@ -42,13 +42,17 @@ impl SealedPoint {
     /// What an entry seals; `None` when it is no seal.
     #[must_use]
     pub fn of(entry: &Entry, digest: &Digest) -> Option<Self> {
-        let seal = entry.seal.as_ref()?;
+        Some(Self::of_seal(entry.seal.as_ref()?, entry.n, digest, &entry.point))
+    }
+
+    /// The same of a seal, its number, digest and stamp.
+    pub(crate) fn of_seal(seal: &Seal, number: u64, digest: &Digest, stamp: &str) -> Self {
         let live = || seal.topics.iter().filter(|topic| topic.live);
         let dated = seal.partitions.iter().filter(|row| row.committed > 0);
-        Some(Self {
-            entry: entry.n,
+        Self {
+            entry: number,
             digest: digest.clone(),
-            stamp: entry.point.clone(),
+            stamp: stamp.to_owned(),
             point: seal.point.clone(),
             topics: live().count() as u64,
             partitions: total(live().map(|topic| u64::from(topic.partitions.unsigned_abs()))),
@@ -58,7 +62,7 @@ impl SealedPoint {
             held_back: seal.held_back.len() as u64,
             replaced: total(seal.partitions.iter().map(|row| row.replaced)),
             replaced_bytes: total(seal.partitions.iter().map(|row| row.replaced_bytes)),
-        })
+        }
     }
 
     /// The point as lists show it; `before` where it is known.

@@ -137,7 +137,9 @@ struct Format {
 }
 
 impl Footer {
-    pub(crate) fn new(claim: u64, nonce: &str, seq: u64) -> Self {
+    /// The footer of a segment that holds nothing yet.
+    #[must_use]
+    pub fn new(claim: u64, nonce: &str, seq: u64) -> Self {
         Self {
             format: FORMAT,
             claim,

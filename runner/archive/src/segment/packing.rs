@@ -124,6 +124,7 @@ fn start(codec: Codec, level: i32, workers: usize) -> std::io::Result<mpsc::Send
 
 /// Packs what comes, until nothing can come any more.
 fn pack(mut packer: Packer, queue: &Mutex<mpsc::Receiver<Unpacked>>) {
+    // Both end the thread: the writer is gone.
     let next = || queue.lock().ok()?.recv().ok();
     while let Some(Unpacked { batches, done }) = next() {
         let answer = packer.pack(&batches);

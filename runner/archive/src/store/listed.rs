@@ -6,7 +6,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::Store;
-use crate::ArchiveError;
+use crate::{ArchiveError, listing};
 
 /// An object in a listing.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +57,13 @@ impl Store {
             let mut sum = begin();
             let mut all = self.inner.list(Some(&path));
             while let Some(meta) = all.try_next().await? {
+                if let Err(error) = listing::name(&meta.location, self.place()) {
+                    return Ok(Err(error));
+                }
                 take(&mut sum, &Listed::of(&meta));
             }
-            Ok(sum)
+            Ok(Ok(sum))
         };
-        self.again(ask).await.map_err(|error| ArchiveError::store("list", self.show(folder), &error))
+        self.again(ask).await.map_err(|error| ArchiveError::store("list", self.show(folder), &error))?
     }
 }

@@ -23,14 +23,17 @@ pub(super) async fn check_index(
 ) -> Result<Log, ArchiveError> {
     let mut said = vec![Said::default(); index.segments.len()];
     let (mut sums, mut stray) = (Sums::default(), 0u64);
-    let mut take = |topic, row: &SegmentRow| {
-        sums.add(topic, row);
+    let mut take = |topic, row: &SegmentRow, hidden: bool| {
+        if !hidden {
+            sums.add(topic, row);
+        }
+        // A footer has hidden rows as well.
         match said.get_mut(row.segment as usize) {
             Some(said) => said.add(topic, row),
             None => stray += 1,
         }
     };
-    let mut complete = noted(index.each_row(None, &mut take).await, out)?.is_some();
+    let mut complete = noted(index.each_stored_row(None, &mut take).await, out)?.is_some();
     out.problems.extend(index.problems());
     if stray > 0 {
         let what = format!("{stray} rows of its index name segments that it does not have");
@@ -43,7 +46,7 @@ pub(super) async fn check_index(
     let (mut check, mut said) = (Check::new(how, out.drawn.clone()), said.into_iter());
     while let Some(looked) = looked.try_next().await? {
         let said = said.next().filter(|_| complete);
-        check.segment(store, looked, said, out).await?;
+        check.segment(store, looked, (said, index.pruned.as_deref()), out).await?;
     }
     Ok(Log { sums, gaps: index.gaps.clone(), complete })
 }

@@ -1,7 +1,6 @@
 //! The entries of a log up to a seal, each read once: the links between them, the segments that they name, and the
 //! roll-ups that sum them up.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
@@ -10,8 +9,9 @@ use tokio::sync::Semaphore;
 use super::segments::{AT_ONCE, Check, Looked, Said, look};
 use super::{Look, Verification, noted};
 use crate::entry::Gap;
-use crate::index::{counts, says_the_same};
+use crate::index::{LeftOut, says_the_same};
 use crate::lost::keys;
+use crate::pruned::Pruned;
 use crate::rollup::{Directory, Run, run_of_entry};
 use crate::rollup_ref::RollupRef;
 use crate::sums::Sums;
@@ -29,26 +29,26 @@ pub(super) struct Log {
 /// Roll-ups that were used, oldest first.
 pub(super) type Rollups = Vec<(RollupRef, Arc<Directory>)>;
 
-/// Checks the entries of these numbers, their segments but for those that were given up, and these roll-ups, oldest first.
+/// Checks the entries of these numbers, their segments but for those that do not count, and these roll-ups, oldest first.
 pub(super) async fn check_log(
     store: &Store,
     layout: &Layout,
     numbers: &[u64],
-    (rollups, given_up): (Rollups, HashSet<(u64, u64)>),
+    (rollups, left_out): (Rollups, LeftOut),
     how: &Look,
     out: &mut Verification,
 ) -> Result<Log, ArchiveError> {
     let chain = Chain::new(store.clone(), layout.clone());
-    let (requests, given_up) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(given_up));
+    let (requests, left_out) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(left_out));
     let read = |number: u64| {
         let (chain, store, layout, requests) = (chain.clone(), store.clone(), layout.clone(), Arc::clone(&requests));
-        let given_up = Arc::clone(&given_up);
+        let left_out = Arc::clone(&left_out);
         async move {
             match chain.entry(number).await {
                 Err(error @ ArchiveError::Store { .. }) => Err(error),
                 Err(error) => Ok((number, Err(error))),
                 Ok((entry, digest)) => {
-                    let looked = look_at(&store, &layout, &entry, &given_up, &requests).await?;
+                    let looked = look_at(&store, &layout, &entry, &left_out, &requests).await?;
                     Ok((number, Ok((entry, digest, looked))))
                 }
             }
@@ -75,17 +75,19 @@ pub(super) async fn check_log(
         for row in &entry.rows {
             // An entry with a row of a topic or segment that it does not name is no entry.
             let (topic, said) = (entry.topics.get(row.topic as usize), said.get_mut(row.segment as usize));
-            if let (Some(topic), Some(said)) = (topic, said)
-                && entry.segments.get(row.segment as usize).is_some_and(|segment| counts(segment, &given_up))
-            {
-                log.sums.add(topic.id, row);
+            let segment = entry.segments.get(row.segment as usize).filter(|segment| left_out.counts(segment));
+            if let (Some(topic), Some(said), Some(segment)) = (topic, said, segment) {
+                // A footer has hidden rows as well.
                 said.add(topic.id, row);
+                if !left_out.hides(segment, topic.id, row) {
+                    log.sums.add(topic.id, row);
+                }
             }
         }
         log.gaps.extend_from_slice(&entry.gaps);
-        let said = entry.segments.iter().zip(said).filter(|(segment, _)| counts(segment, &given_up));
+        let said = entry.segments.iter().zip(said).filter(|(segment, _)| left_out.counts(segment));
         for (looked, (_, said)) in looked.into_iter().zip(said) {
-            check.segment(store, looked, Some(said), out).await?;
+            check.segment(store, looked, (Some(said), left_out.pruned.as_deref()), out).await?;
         }
         sources.take(store, layout, &entry, &digest, out).await?;
         before = Some(digest);
@@ -143,13 +145,14 @@ impl Sources {
     }
 }
 
-/// The segments that claims among these entries gave up, where the way back to the beginning is broken: as far as entries can be
-/// read.
-pub(super) async fn given_up_in(
+/// What does not count of these entries, where the way back to the beginning is broken: as far as entries can be read.
+pub(super) async fn left_out_of(
     store: &Store,
     layout: &Layout,
     numbers: &[u64],
-) -> Result<HashSet<(u64, u64)>, ArchiveError> {
+    last: Option<&(Entry, Digest)>,
+    out: &mut Verification,
+) -> Result<LeftOut, ArchiveError> {
     let chain = Chain::new(store.clone(), layout.clone());
     let read = |number: u64| {
         let chain = chain.clone();
@@ -163,7 +166,12 @@ pub(super) async fn given_up_in(
         }
     };
     let all: Vec<_> = futures::stream::iter(numbers.iter().copied()).map(read).buffered(AT_ONCE).try_collect().await?;
-    Ok(keys(&all.concat()))
+    let pruned = match last {
+        Some((entry, _)) => noted(Pruned::now(&chain, entry).await, out)?.flatten(),
+        None => None,
+    };
+    let pruned = pruned.filter(|pruned| last.is_some_and(|(entry, _)| !pruned.hides_point(entry.n)));
+    Ok(LeftOut { given_up: keys(&all.concat()), pruned })
 }
 
 /// Looks at the segments of an entry: as many at once as `requests` allows, over all entries that are on their way.
@@ -171,10 +179,10 @@ async fn look_at(
     store: &Store,
     layout: &Layout,
     entry: &Entry,
-    given_up: &HashSet<(u64, u64)>,
+    left_out: &LeftOut,
     requests: &Arc<Semaphore>,
 ) -> Result<Vec<Looked>, ArchiveError> {
     let look = |segment| look(store.clone(), layout.clone(), segment, Arc::clone(requests));
-    let segments: Vec<_> = entry.segments.iter().filter(|segment| counts(segment, given_up)).cloned().collect();
+    let segments: Vec<_> = entry.segments.iter().filter(|segment| left_out.counts(segment)).cloned().collect();
     futures::stream::iter(segments).map(look).buffered(AT_ONCE).try_collect().await
 }

@@ -13,6 +13,7 @@ use super::sample::Drawn;
 use super::{Level, Look, Verification, noted};
 use crate::entry::rows_of;
 use crate::point::{footer_of, load_footer};
+use crate::pruned::Pruned;
 use crate::segment::{Footer, HEADER_LEN, header};
 use crate::{ArchiveError, Layout, SegmentRef, SegmentRow, Store};
 
@@ -87,12 +88,12 @@ impl Check {
         Self { how: how.clone(), drawn, ends: HashMap::new() }
     }
 
-    /// The next segment, and what the log says of it, where that could be read.
+    /// The next segment, what the log says of it, where that could be read, and what retention took away.
     pub(super) async fn segment(
         &mut self,
         store: &Store,
         looked: Looked,
-        said: Option<Said>,
+        (said, pruned): (Option<Said>, Option<&Pruned>),
         out: &mut Verification,
     ) -> Result<(), ArchiveError> {
         out.segments += 1;
@@ -102,10 +103,14 @@ impl Check {
             out.problem(&shown, "the log and the footer disagree on what it holds");
         }
         self.check_order(&footer, &shown, out);
+        let hidden = pruned.map_or(0, |pruned| pruned.hidden_records(&footer));
         let is_drawn = self.drawn.as_ref().is_none_or(|drawn| drawn.has(looked.id));
         if self.how.level >= Level::Checksum && is_drawn {
             out.segments_read += 1;
+            let before = out.records;
             check_blocks(store, &looked.key, footer, &self.how, out).await?;
+            // What is hidden is checked as well, and is no part of the point.
+            out.records = out.records.saturating_sub(hidden).max(before);
         }
         Ok(())
     }

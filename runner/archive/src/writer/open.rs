@@ -1,11 +1,12 @@
 //! Opening a set for a run: what is there is replayed, and the set is claimed.
 
+use std::collections::BTreeMap;
+
 use contract::{CrashPoint, PointLine, crash};
 
 use super::SetWriter;
 use crate::base::{Base, GivenUp, prove};
 use crate::leftovers::may_be_left;
-use crate::lost::required_for;
 use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
 use crate::sums::Ledger;
@@ -111,15 +112,16 @@ impl SetWriter {
             options.stamp = point;
         }
         let resumed = replay.goes_on(&options);
-        let targeted = resumed && replay.saved_positions_of(&options.run);
+        let targets = if resumed { replay.targets_of(&options.run) } else { BTreeMap::new() };
         let before = if resumed { replay.named_by(&options.run) } else { Named::default() };
         let mut writer = Self {
             chain,
-            claim: Claim { number: 0, exclusive: true, resumed, targeted, given_up: 0, lost: Named::default(), before },
+            claim: Claim { number: 0, exclusive: true, resumed, targets, given_up: 0, lost: Named::default(), before },
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,
             last_rollup: replay.last_rollup,
+            pruned: replay.pruned,
             last_stamp: replay.last_stamp,
             confirmed: None,
             state: replay.state,
@@ -212,7 +214,7 @@ impl SetWriter {
         self.claim.given_up = lost.len() as u64;
         let gaps = moves.gaps.iter().filter(|gap| gap.timeline.is_none()).cloned().collect();
         self.claim.lost = Named { gaps, forks: moves.forks.clone() };
-        entry.requires = required_for(&lost);
+        entry.requires = self.requires(&lost);
         entry.lost = lost;
         self.fill(entry, Vec::new(), moves)
     }
