@@ -7,7 +7,7 @@ use contract::{Failure, SetOwner};
 use uuid::Uuid;
 
 use crate::groups::{places, positions};
-use crate::owned::owned;
+use crate::owned::opened;
 use crate::replies::Replies;
 use crate::{Answer, PartitionDetail, PointDetail, TopicDetail};
 
@@ -18,8 +18,7 @@ pub(crate) async fn detail(
     owner: Option<&SetOwner>,
     replies: &mut Replies,
 ) -> Result<(), Failure> {
-    let (layout, seal) = owned(store, name, owner).await?;
-    let point = Point::load(store, &layout, seal).await?;
+    let point = opened(store, name, owner).await?;
     let mut oldest: HashMap<(Uuid, i32), i64> = HashMap::new();
     let mut take = |topic, row: &archive::SegmentRow| {
         if row.committed > 0 {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use archive::{GroupPosition, GroupSnapshot, PartitionState, Point, Store};
 use contract::{Code, Failure, GroupPresence, PatternSyntax, Selection, SetOwner};
 
-use crate::owned::owned;
+use crate::owned::opened;
 use crate::replies::Replies;
 use crate::{Answer, Group, Offset, PointGroups};
 
@@ -18,8 +18,7 @@ pub(crate) async fn groups(
     replies: &mut Replies,
 ) -> Result<(), Failure> {
     let selection = selection(include)?;
-    let (layout, seal) = owned(store, name, owner).await?;
-    let point = Point::load(store, &layout, seal).await?;
+    let point = opened(store, name, owner).await?;
     let found = point.groups().await?;
     let head = PointGroups {
         name: point.seal.point.clone(),
@@ -77,7 +76,8 @@ pub(crate) fn positions(places: &Places<'_>, group: GroupSnapshot) -> Group {
             partition: position.partition,
             offset: position.offset,
             end: place.map(|(_, row)| row.next),
-            log_end: place.map(|(_, row)| row.high_watermark),
+            // An archive of another tool may not know it.
+            log_end: place.map(|(_, row)| row.high_watermark).filter(|end| *end >= 0),
             topic_id: place.map(|(id, _)| id.clone()),
             no_holes_from: place.and_then(|(_, row)| no_holes_from(row)),
         }

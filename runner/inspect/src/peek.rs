@@ -4,7 +4,7 @@ use archive::{Point, ReadBatch, Seal, Store, Timelines, TopicState, Wanted};
 use batch::{BatchError, RecordPlace, RecordStream, Window};
 use contract::{Code, Failure, SetOwner};
 
-use crate::owned::owned;
+use crate::owned::opened;
 use crate::replies::Replies;
 use crate::{Answer, LARGEST_RECORD, Payload, Peek, Record, Scanned};
 
@@ -18,8 +18,7 @@ pub(crate) async fn peek(
     owner: Option<&SetOwner>,
     replies: &mut Replies,
 ) -> Result<(), Failure> {
-    let (layout, seal) = owned(store, &peek.name, owner).await?;
-    let point = Point::load(store, &layout, seal).await?;
+    let point = opened(store, &peek.name, owner).await?;
     let topic = topic_of(&point.seal, &peek.topic)?;
     let wanted = wanted(&point, topic, peek)?;
     let window = wanted.window;

@@ -2,7 +2,8 @@
 
 use archive::{ArchiveError, Catalog, Layout, Problem, Store, check_set_owner};
 use contract::stamp::{split_point, stamp};
-use contract::{Code, Failure, SetOwner};
+use contract::{Code, Failure, ForeignRecords, SetOwner};
+use foreign::Set;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -30,7 +31,9 @@ pub(crate) async fn points(
     };
     let early =
         |set: &str| split_point(set).is_some_and(|(_, stamp)| since.as_deref().is_some_and(|since| stamp < since));
-    let found = sets.iter().any(|set| named(set));
+    // Who owns one that another tool wrote, nobody knows.
+    let theirs = if owner.is_none() { Set::names(store).await? } else { Vec::new() };
+    let found = sets.iter().chain(&theirs).any(|set| named(set));
     let wanted: Vec<String> = sets.iter().filter(|set| named(set) && !early(set)).cloned().collect();
     let look = |set: String| {
         let catalog = catalog.clone();
@@ -64,9 +67,46 @@ pub(crate) async fn points(
             replies.send(Answer::Point(point.line(None))).await?;
         }
     }
+    for name in theirs.iter().filter(|set| named(set)) {
+        Box::pin(other(store, name, since.as_deref(), replies)).await?;
+    }
     match name {
         Some(name) if !found => Err(missing(store.place(), name, &sets, owner)),
         _ => Ok(()),
+    }
+}
+
+/// An archive of another tool: a set with one recovery point.
+async fn other(store: &Store, name: &str, since: Option<&str>, replies: &mut Replies) -> Result<(), Failure> {
+    let read = match Set::find(store, name).await {
+        Ok(Some(set)) => set.listed(ForeignRecords::Cleaned).await,
+        Ok(None) => return Ok(()),
+        Err(error) => Err(error),
+    };
+    let mut line = SetLine {
+        name: name.to_owned(),
+        namespace: String::new(),
+        resource: String::new(),
+        cluster_id: String::new(),
+        incremental: true,
+        unfinished: false,
+        problems: Vec::new(),
+    };
+    match read {
+        Ok(point) => {
+            line.cluster_id.clone_from(&point.seal.owner.cluster_id);
+            replies.send(Answer::Set(line)).await?;
+            let summary = point.summary();
+            if since.is_none_or(|since| summary.stamp.as_str() >= since) {
+                replies.send(Answer::Point(summary.line(None))).await?;
+            }
+            Ok(())
+        }
+        Err(error) if error.is_damage() => {
+            line.problems = vec![Problem { key: String::new(), what: error.to_string() }];
+            replies.send(Answer::Set(line)).await
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -109,6 +109,7 @@ fn left(left: LeftSet) -> LeftAlone {
     let (owner, why) = match left.why {
         Left::OtherOwner { owner } => (Some(owner.clone()), format!("it belongs to {owner}")),
         Left::Unread { what } => (None, format!("it cannot be read: {what}")),
+        Left::Removed { entry } => (None, format!("retention removed its recovery points before (entry {entry})")),
         Left::Incomplete { what } => (None, what),
     };
     LeftAlone { set: left.set, owner, why }
