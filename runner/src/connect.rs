@@ -9,7 +9,7 @@ use contract::{
     Action, AllowedEndpoints, BackupSpec, CircuitBreakerSpec, Code, ExistingTopics, Failure, RestoreSpec, RunSpec,
     StoreSpec, ValidationSpec,
 };
-use wire::{Cluster, ClusterConfig, IdentityFiles, Request, SaslConfig, TlsFiles};
+use wire::{Cluster, ClusterConfig, IdentityFiles, Request, SaslConfig, TlsFiles, UserName};
 
 use crate::context::{Context, Opening};
 
@@ -117,6 +117,9 @@ pub async fn cluster(context: &Context, run: &RunSpec, needs: &[Request]) -> Res
         if let Some(file) = &files.ca_file {
             tls.ca = Some(await_secret(context, file).await?);
         }
+        if !files.ca_certificates.is_empty() {
+            tls.given = Some(files.ca_certificates.iter().map(|body| pem(body)).collect());
+        }
         if let Some(chain) = &files.certificate_file {
             tls.identity = Some(IdentityFiles {
                 chain: await_secret(context, chain).await?,
@@ -129,7 +132,14 @@ pub async fn cluster(context: &Context, run: &RunSpec, needs: &[Request]) -> Res
         None => None,
         Some(sasl) => Some(SaslConfig {
             mechanism: sasl.mechanism,
-            username: await_secret(context, &sasl.username_file).await?,
+            username: match (&sasl.username_file, &sasl.username) {
+                (Some(file), _) => UserName::File(await_secret(context, file).await?),
+                (None, Some(name)) => UserName::Text(name.clone()),
+                (None, None) => {
+                    let text = "kafka.sasl: usernameFile or username must be there";
+                    return Err(Failure::new(Code::SpecInvalid, text));
+                }
+            },
             password: await_secret(context, &sasl.password_file).await?,
         }),
     };
@@ -149,6 +159,21 @@ pub async fn cluster(context: &Context, run: &RunSpec, needs: &[Request]) -> Res
     Ok(cluster)
 }
 
+/// A certificate of a specification as a PEM file has it.
+fn pem(body: &str) -> String {
+    let mut out = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    let mut left = body;
+    // All of it is ASCII: the specification was judged.
+    while let Some((line, rest)) = left.split_at_checked(64) {
+        out.push_str(line);
+        out.push('\n');
+        left = rest;
+    }
+    out.push_str(left);
+    out.push_str("\n-----END CERTIFICATE-----\n");
+    out
+}
+
 /// The same of a file that need not be named.
 async fn await_optional(context: &Context, path: Option<&str>) -> Result<Option<PathBuf>, Failure> {
     match path {
@@ -158,7 +183,10 @@ async fn await_optional(context: &Context, path: Option<&str>) -> Result<Option<
 }
 
 /// The path of a secret's file once it is there.
-async fn await_secret(context: &Context, path: &str) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// When it does not appear for a while.
+pub(crate) async fn await_secret(context: &Context, path: &str) -> Result<PathBuf, Failure> {
     let file = context.paths.secret(path);
     let deadline = tokio::time::Instant::now() + SECRET_WAIT;
     let mut wait = None;

@@ -115,9 +115,11 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
     if report.outcome == "AlreadyDone" || report.is_repeated || report.run.is_empty() {
         return None;
     }
-    let layout = archive::Layout::new(set);
     let stored = async {
         let archive = connect::store_unasked(context, spec).await?;
+        // Nothing is written into an archive of another tool.
+        let is_theirs = spec.restore.is_some() && foreign::Set::find(&archive, set).await?.is_some();
+        let layout = archive::Layout::new(if is_theirs { archive::RESTORES_FOLDER } else { set });
         let store = match &spec.restore {
             Some(part) => restore::state_store(context, spec, part, &archive).await?,
             None => archive,

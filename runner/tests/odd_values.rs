@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use contract::{CircuitBreakerSpec, ResetTo, RunSpec, StoreSpec, Waits};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wire::{Cluster, ClusterConfig, Dialer, IdentityFiles, SaslConfig, Stream, TlsFiles};
+use wire::{Cluster, ClusterConfig, Dialer, IdentityFiles, SaslConfig, Stream, TlsFiles, UserName};
 
 /// A store that answers every request with an empty list.
 static STORE: LazyLock<u16> = LazyLock::new(|| {
@@ -215,6 +215,7 @@ async fn dial(spec: &RunSpec, paths: &Paths) {
         protocol: kafka.security_protocol,
         tls: TlsFiles {
             ca: file(&tls.ca_file),
+            given: None,
             identity: file(&tls.certificate_file).map(|chain| IdentityFiles {
                 chain,
                 key: file(&tls.key_file),
@@ -224,7 +225,10 @@ async fn dial(spec: &RunSpec, paths: &Paths) {
         allowed: contract::AllowedEndpoints::default(),
         sasl: kafka.sasl.as_ref().map(|sasl| SaslConfig {
             mechanism: sasl.mechanism,
-            username: paths.secret(&sasl.username_file),
+            username: match &sasl.username_file {
+                Some(file) => UserName::File(paths.secret(file)),
+                None => UserName::Text(sasl.username.clone().unwrap_or_default()),
+            },
             password: paths.secret(&sasl.password_file),
         }),
         options: kafka.connection.clone(),

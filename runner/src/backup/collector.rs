@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{Budget, Cluster};
+use wire::{Budget, Cluster, Throttled};
 
 use super::FRAME_BUDGET;
 use super::follow::{Follow, Memory};
@@ -124,7 +124,10 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
     let writer = tokio::spawn(write(writer, queue, sealer.clone()));
     let mut collector = Collector {
         emitter: emitter.clone(),
-        cluster: Arc::clone(cluster),
+        throttled: Box::new({
+            let cluster = Arc::clone(cluster);
+            move || cluster.throttled()
+        }),
         budget: budget.clone(),
         quota: QuotaWatch::default(),
         jobs,
@@ -176,7 +179,8 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
 
 struct Collector {
     emitter: Emitter,
-    cluster: Arc<Cluster>,
+    /// How long brokers held answers back so far.
+    throttled: Box<dyn Fn() -> Throttled>,
     budget: Budget,
     quota: QuotaWatch,
     jobs: mpsc::Sender<Job>,
@@ -228,23 +232,13 @@ impl Collector {
         }
         let update = self.emitter.metrics().map_or(u64::from(u32::MAX), |metrics| metrics.update_interval_ms());
         let mut gauges = ticker(Duration::from_millis(update));
-        let mut failed = None;
-        loop {
-            match self.verdict() {
-                Verdict::GoesOn => {}
-                Verdict::Complete => break,
-                Verdict::Without(lost) => {
-                    failed = self.give_up(lost);
-                    break;
-                }
-                Verdict::Fails(failure) => {
-                    failed = Some(failure);
-                    break;
-                }
+        let verdict = loop {
+            if let Some(verdict) = self.ending(&mut received).await? {
+                break verdict;
             }
             tokio::select! {
                 biased;
-                () = cancel.cancelled() => break,
+                () = cancel.cancelled() => break Verdict::GoesOn,
                 _ = progress.tick() => {
                     self.tell_progress();
                     self.watch_quota();
@@ -257,14 +251,10 @@ impl Collector {
                         follow.checkpoint(&self.positions);
                     }
                 }
-                failure = readers.failure() => {
-                    failed = Some(failure);
-                    break;
-                }
+                failure = readers.failure() => break Verdict::Fails(failure),
                 news = next_news(&mut self.follow) => {
                     if let Err(failure) = news {
-                        failed = Some(failure);
-                        break;
+                        break Verdict::Fails(failure);
                     }
                     self.seal_if_due().await?;
                 }
@@ -274,12 +264,9 @@ impl Collector {
                 }
                 () = budget.pressure(), if !self.arena.is_empty() => self.flush().await?,
             }
-        }
+        };
         readers.stop();
-        // What readers brought before the end still counts.
-        while let Ok(chunk) = received.try_recv() {
-            self.take(chunk).await?;
-        }
+        let failed = self.conclude(verdict, &mut received).await?;
         // A run that ends well leaves the last positions to its seal.
         if failed.is_some() || cancel.is_cancelled() {
             self.checkpoint().await?;
@@ -288,6 +275,42 @@ impl Collector {
         }
         self.tell_progress();
         failed.map_or(Ok(()), Err)
+    }
+
+    /// What ends the collection now, if anything does. What is queued was brought before: it may be just what is missed.
+    async fn ending(&mut self, received: &mut mpsc::Receiver<Chunk>) -> Result<Option<Verdict>, Failure> {
+        let goes_on = |verdict: &Verdict| matches!(verdict, Verdict::GoesOn);
+        if goes_on(&self.verdict()) {
+            return Ok(None);
+        }
+        self.take_queued(received).await?;
+        Ok(Some(self.verdict()).filter(|verdict| !goes_on(verdict)))
+    }
+
+    /// Takes what readers brought and nobody took yet.
+    async fn take_queued(&mut self, received: &mut mpsc::Receiver<Chunk>) -> Result<(), Failure> {
+        while let Ok(chunk) = received.try_recv() {
+            self.take(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the collection after its readers: what they brought before the end still counts, and only then it is known what is
+    /// given up. Nothing is taken any more after this.
+    async fn conclude(
+        &mut self,
+        verdict: Verdict,
+        received: &mut mpsc::Receiver<Chunk>,
+    ) -> Result<Option<Failure>, Failure> {
+        self.take_queued(received).await?;
+        received.close();
+        Ok(match verdict {
+            Verdict::Fails(failure) => Some(failure),
+            Verdict::Without(lost) => self.failed.take().or_else(|| self.give_up(lost)),
+            Verdict::Complete => self.failed.take(),
+            // The run was asked to stop.
+            Verdict::GoesOn => None,
+        })
     }
 
     async fn take(&mut self, chunk: Chunk) -> Result<(), Failure> {
@@ -359,7 +382,7 @@ impl Collector {
 
     async fn seal_if_due(&mut self) -> Result<(), Failure> {
         let Some(follow) = &mut self.follow else { return Ok(()) };
-        match follow.due(&mut self.positions, &self.health).await {
+        match follow.due(&mut self.positions, &self.health) {
             None => Ok(()),
             Some(moment) => self.seal(moment).await,
         }
@@ -422,7 +445,7 @@ impl Collector {
             records: self.totals.records,
             bytes: self.totals.bytes,
             throttled_ms: self.limiter.waited_ms(),
-            quota_ms: millis(self.cluster.throttled().total),
+            quota_ms: millis((self.throttled)().total),
             memory_ms: millis(self.budget.waited()),
             packing_ms: self.time.packing_ms(),
             storing_ms: self.time.storing_ms(),
@@ -453,3 +476,6 @@ fn ticker(every: Duration) -> tokio::time::Interval {
     ticker.reset_at(Instant::now() + every);
     ticker
 }
+
+#[cfg(test)]
+mod tests;

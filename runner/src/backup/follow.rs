@@ -110,8 +110,10 @@ impl Follow {
         if self.waiting.is_none() && self.asked.is_none() {
             let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
             let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.memory.groups));
-            let epochs = positions.epochs();
-            self.asked = Some(async move { look(&cluster, &backup, &emitter, &last, &epochs).await }.boxed_local());
+            let (epochs, now_ms) = (positions.epochs(), self.context.clock.now().as_millisecond());
+            let stuck = self.memory.stuck.long(Duration::from_secs(backup.open_transaction_wait_secs));
+            let look = async move { look(&cluster, &backup, &emitter, &last, &epochs, &stuck, now_ms).await };
+            self.asked = Some(look.boxed_local());
         }
     }
 
@@ -186,12 +188,10 @@ impl Follow {
     }
 
     /// The next recovery point, once everything that the last look saw is archived and something is new.
-    pub(crate) async fn due(&mut self, positions: &mut Positions, health: &Health) -> Option<Sealing> {
+    pub(crate) fn due(&mut self, positions: &mut Positions, health: &Health) -> Option<Sealing> {
         let without = self.waiting.as_ref()?.without(positions, health)?;
         let look = self.waiting.take()?;
-        let now_ms = self.context.clock.now().as_millisecond();
-        let stuck = &mut self.memory.stuck;
-        let mut held_back = stuck.held_back(&look, &self.cluster, &self.backup, &self.emitter, now_ms).await;
+        let mut held_back = self.memory.stuck.held_back(&look, &self.emitter);
         let facts = (look.configs.clone(), look.groups.clone());
         let is_whole = without.is_empty() && self.held_back.is_empty();
         self.memory.cadence.is_done(is_whole.then(|| self.context.now_text()));

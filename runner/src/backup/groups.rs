@@ -45,16 +45,19 @@ pub(crate) async fn of_last_point(
     }
 }
 
-/// Reads all groups. `last` are those of the newest recovery point; of them, those that are missing now are kept as such.
+/// Reads all groups that the backup wants. `last` are those of the newest recovery point; of them, those that are missing now are kept as such.
 ///
 /// # Errors
 /// When the cluster cannot be asked, or says what nobody expects of a group.
 pub(crate) async fn snapshot(
     cluster: &Cluster,
+    backup: &BackupSpec,
     emitter: &Emitter,
     last: &[GroupSnapshot],
     patience: Duration,
 ) -> Result<Vec<GroupSnapshot>, Failure> {
+    let selection =
+        backup.group_selection().map_err(|rule| Failure::new(Code::SpecInvalid, format!("backup.groups: {rule}")))?;
     let wire::Groups { groups: listed, unanswered, sees_all } = cluster.groups(patience).await?;
     for (broker, error) in &unanswered {
         emitter.warn(format!(
@@ -67,6 +70,7 @@ pub(crate) async fn snapshot(
         let unlisted = || Group { id: group.group.clone(), kind: group.kind.clone(), state: UNKNOWN.to_owned() };
         wanted.entry(group.group.clone()).or_insert_with(|| (unlisted(), false));
     }
+    wanted.retain(|id, _| selection.matches(id));
     let patience = CoordinatorPatience::new(patience);
     let mut groups: Vec<_> = futures::stream::iter(wanted.into_values())
         .map(|(group, is_listed)| {

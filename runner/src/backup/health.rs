@@ -75,6 +75,11 @@ impl Health {
         self.away = away;
     }
 
+    /// Whether it is not read as far as it shall be.
+    pub(crate) fn is_open(&self, key: TopicIdPartition) -> bool {
+        self.open.contains_key(&key)
+    }
+
     /// Partitions that cannot go on now: nobody tells where they end.
     pub(crate) fn in_trouble(&self) -> usize {
         self.open.values().filter(|trouble| trouble.is_some()).count()

@@ -12,7 +12,7 @@ use contract::{BackupSpec, Code, EventKind, Failure, OnMissingSegments};
 use wire::{Cluster, Isolation, OffsetAt, Topic, WireError, code};
 
 use super::select;
-use super::source::tell_gap;
+use super::source::{still_the_same, tell_gap};
 use crate::emit::Emitter;
 
 /// How often the source is asked while more segments go.
@@ -86,8 +86,12 @@ async fn starts(
     }
     let patience = Duration::from_millis(cluster.options().retry_deadline_ms);
     let told = cluster.offsets_within(&asked, OffsetAt::Start, Isolation::Uncommitted, patience).await?;
+    let untold = still_the_same(cluster, &asked).await?;
     for lost in lost.iter().filter(|lost| !out.contains_key(&(lost.topic, lost.partition))).collect::<Vec<_>>() {
         let place = (lost.name.clone(), lost.partition);
+        if let Some(error) = untold.get(&lost.name) {
+            return Err(unknown(lost, error));
+        }
         let Some(start) = told.found.get(&place) else {
             let silent = || WireError::no_leader(format!("{}/{}", lost.name, lost.partition));
             return Err(unknown(lost, &told.missing.get(&place).cloned().unwrap_or_else(silent)));

@@ -40,7 +40,7 @@ mod writer_task;
 mod collector;
 mod session;
 
-pub(crate) use select::{Found, discover, rediscover};
+pub(crate) use select::{Chosen, discover, rediscover};
 pub(crate) use transactions::{Fate, fates};
 
 use std::sync::Arc;
@@ -90,7 +90,7 @@ pub async fn run(
     let last = Last::find(&store, &identity, &owner, backup, emitter).await;
     let last_groups = Arc::new(groups::of_last_point(&store, last.set.as_ref(), backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
-        Some(groups::snapshot(&cluster, emitter, &last_groups, groups::PATIENCE).await?)
+        Some(groups::snapshot(&cluster, backup, emitter, &last_groups, groups::PATIENCE).await?)
     } else {
         None
     };
@@ -121,6 +121,7 @@ pub async fn run(
     };
     report.changed = true;
     let identity = take_stamp(identity, &writer, emitter, spec, backup, report);
+    tell_resumed(&identity, &writer, emitter, spec, backup);
     let (run, name, resumed) = (identity.run.clone(), identity.point.clone(), writer.claim().resumed);
     emitter.emit(EventKind::Started { run, name, resumed });
     if !writer.claim().exclusive {
@@ -187,6 +188,24 @@ fn take_stamp(
         ));
     }
     identity
+}
+
+/// A run that nobody named and that finishes an older one reads what the source had then: whoever started it may expect more.
+fn tell_resumed(
+    identity: &identity::Identity,
+    writer: &SetWriter,
+    emitter: &Emitter,
+    spec: &RunSpec,
+    backup: &BackupSpec,
+) {
+    let old = writer.claim().resumed && !writer.claim().targets.is_empty();
+    if spec.run.is_none() && !backup.continuous && old {
+        emitter.warn(format!(
+            "this finishes run {}, which did not end: the recovery point {} holds what the source had when that run began. \
+             What was written since then is in the next recovery point; run again to make it",
+            identity.run, identity.point
+        ));
+    }
 }
 
 fn owner(cluster: &Cluster, spec: &RunSpec) -> Result<Owner, Failure> {

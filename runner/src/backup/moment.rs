@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use archive::{GroupSnapshot, HeldBack, HeldReason, TopicConfigs};
+use archive::{GroupSnapshot, HeldBack, HeldReason, TopicConfigs, TopicIdPartition};
 use contract::{BackupSpec, Code, Failure};
+use futures::StreamExt;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
@@ -13,7 +14,7 @@ use wire::{Cluster, Topic};
 use super::health::Health;
 use super::positions::Positions;
 use super::reader::Trouble;
-use super::source::{Marks, configs, oldest_open};
+use super::source::{Marks, OpenTransaction, configs, oldest_open};
 use super::stale::{Epochs, catch_up};
 use super::{groups, select};
 use crate::emit::Emitter;
@@ -25,12 +26,16 @@ pub(crate) struct Look {
     pub(crate) marks: Marks,
     pub(crate) configs: TopicConfigs,
     pub(crate) groups: Option<Vec<GroupSnapshot>>,
+    /// The oldest open transactions of partitions that stood still for long.
+    pub(crate) open: HashMap<TopicIdPartition, OpenTransaction>,
 }
 
 /// How long a leader that does not answer is waited for: the others are not kept from their recovery point.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+/// Partitions whose open transactions are asked for at once.
+const AT_ONCE: usize = 64;
 
-/// Looks; `epochs` are the newest leader epochs that are known now.
+/// Looks; `epochs` are the newest leader epochs that are known now, `stuck` the partitions that stand still for long.
 ///
 /// # Errors
 /// When the source cannot be asked, or everybody who answers is behind.
@@ -40,15 +45,20 @@ pub(crate) async fn look(
     emitter: &Emitter,
     last_groups: &[GroupSnapshot],
     epochs: &Epochs,
+    stuck: &BTreeSet<TopicIdPartition>,
+    now_ms: i64,
 ) -> Result<Look, Failure> {
     let wanted = backup.consumer_group_snapshot;
-    let groups = if wanted { Some(groups::snapshot(cluster, emitter, last_groups, PATIENCE).await?) } else { None };
+    let groups =
+        if wanted { Some(groups::snapshot(cluster, backup, emitter, last_groups, PATIENCE).await?) } else { None };
     let mut topics = select::rediscover(cluster, backup).await?.topics;
     // What a leader of the past says of ends is of before: the point would seem to be whole.
     catch_up(cluster, &mut topics, epochs).await?;
     let configs = configs(cluster, &topics, emitter).await?;
     let marks = Marks::ask(cluster, &topics, PATIENCE).await?;
-    Ok(Look { topics, marks, configs, groups })
+    let mut look = Look { topics, marks, configs, groups, open: HashMap::new() };
+    look.open = look.ask_open(cluster, stuck, now_ms).await;
+    Ok(look)
 }
 
 impl Look {
@@ -79,15 +89,18 @@ impl Look {
     pub(crate) fn behind(&self, positions: &Positions) -> Option<String> {
         let behind = self.partitions().filter_map(|(topic, partition)| {
             let next = positions.row((topic.id, partition)).map_or(0, |row| row.next);
+            // What the source did not tell is in the marks' own list.
             let stable = self.marks.of(&topic.name, partition).ok()?.stable;
             (next < stable)
                 .then(|| format!("{}/{partition}, which is read up to offset {next} of {stable}", topic.name))
         });
         let all: Vec<_> = behind.collect();
         let more = all.len().saturating_sub(1);
-        all.into_iter()
-            .next()
-            .map(|first| if more > 0 { format!("{first}, and {more} more partitions") } else { first })
+        all.into_iter().next().map(
+            |first| {
+                if more > 0 { format!("{first}, and {more} more partitions") } else { first }
+            },
+        )
     }
 
     /// Tells the positions what the source said, and that the point was to hold what was stable then.
@@ -109,8 +122,24 @@ impl Look {
         self.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p.index)))
     }
 
+    /// What keeps those of these partitions from going on that still stand: all are asked at once, since a broker may be silent.
+    async fn ask_open(
+        &self,
+        cluster: &Cluster,
+        stuck: &BTreeSet<TopicIdPartition>,
+        now_ms: i64,
+    ) -> HashMap<TopicIdPartition, OpenTransaction> {
+        let asked = self.held().filter(|(topic, partition, ..)| stuck.contains(&(topic.id, *partition)));
+        let asked: Vec<_> = asked.map(|(topic, partition, ..)| (topic.name.clone(), (topic.id, partition))).collect();
+        let ask = |(name, key): (String, TopicIdPartition)| async move {
+            (key, oldest_open(cluster, &name, key.1, now_ms).await)
+        };
+        futures::stream::iter(asked).map(ask).buffer_unordered(AT_ONCE).collect().await
+    }
+
     fn held(&self) -> impl Iterator<Item = (&Topic, i32, i64, i64)> {
         self.partitions().filter_map(|(topic, partition)| {
+            // The same.
             let ends = self.marks.of(&topic.name, partition).ok()?;
             (ends.stable < ends.end).then_some((topic, partition, ends.stable, ends.end))
         })
@@ -142,16 +171,14 @@ pub(crate) struct StuckWatch {
 }
 
 impl StuckWatch {
-    /// What open transactions hold back at this look; warns once about each that does so for longer than the
-    /// specification waits.
-    pub(crate) async fn held_back(
-        &mut self,
-        look: &Look,
-        cluster: &Cluster,
-        backup: &BackupSpec,
-        emitter: &Emitter,
-        now_ms: i64,
-    ) -> Vec<HeldBack> {
+    /// Partitions that stand still for at least this long: what holds them back is worth a question.
+    pub(crate) fn long(&self, wait: Duration) -> BTreeSet<TopicIdPartition> {
+        let long = self.since.iter().filter(|(_, (_, since, _))| since.elapsed() >= wait);
+        long.map(|(key, _)| *key).collect()
+    }
+
+    /// What open transactions hold back at this look; warns once about each of which the look asked.
+    pub(crate) fn held_back(&mut self, look: &Look, emitter: &Emitter) -> Vec<HeldBack> {
         let mut out = Vec::new();
         let mut still = HashMap::new();
         for (topic, partition, from, to) in look.held() {
@@ -167,8 +194,8 @@ impl StuckWatch {
                 producer_id: None,
                 age_ms: None,
             };
-            if since.elapsed().as_secs() >= backup.open_transaction_wait_secs {
-                (held.producer_id, held.age_ms) = oldest_open(cluster, &topic.name, partition, now_ms).await;
+            if let Some(open) = look.open.get(&key).filter(|_| before.is_some()) {
+                (held.producer_id, held.age_ms) = *open;
                 if !warned {
                     emitter.warn(format!(
                         "{}/{partition}: an open transaction{} holds back offsets {from} to {} for {} s",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use archive::{Fork, Gap, Moves, PartitionState, TopicIdPartition};
+use archive::{Fork, Gap, Moves, PartitionState, TopicIdPartition, UNKNOWN_TARGET};
 use contract::{Code, Failure, Report};
 use uuid::Uuid;
 use wire::FetchedPartition;
@@ -135,6 +135,11 @@ impl Positions {
                 self.moved.insert(key);
             }
         }
+    }
+
+    /// Whether a partition is read as far as this run said.
+    pub(crate) fn is_at_target(&self, key: TopicIdPartition) -> bool {
+        self.rows.get(&key).is_some_and(|row| row.target != UNKNOWN_TARGET && row.next >= row.target)
     }
 
     /// What the source says of a partition now.

@@ -7,7 +7,7 @@ use wire::{Cluster, Request, Retry, Topic, WireError, code};
 
 /// The topics of a backup, sorted by name.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Found {
+pub(crate) struct Chosen {
     /// Topics that can be read.
     pub(crate) topics: Vec<Topic>,
     /// Topics that exist, but that no broker describes for now: the others do not wait for them.
@@ -19,7 +19,7 @@ pub(crate) struct Found {
 /// # Errors
 /// A literal topic that does not exist or may not be read; topics of which the cluster describes none for now; no topic
 /// at all.
-pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Found, Failure> {
+pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Chosen, Failure> {
     find(cluster, backup, true).await
 }
 
@@ -28,11 +28,11 @@ pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<F
 ///
 /// # Errors
 /// When the cluster does not answer.
-pub(crate) async fn rediscover(cluster: &Cluster, backup: &BackupSpec) -> Result<Found, Failure> {
+pub(crate) async fn rediscover(cluster: &Cluster, backup: &BackupSpec) -> Result<Chosen, Failure> {
     find(cluster, backup, false).await
 }
 
-async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Found, Failure> {
+async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Chosen, Failure> {
     let selection = selection(backup)?;
     let mut found = cluster.topics(None).await?;
     // A topic that we may not see is left out of the full list, but named when asked for.
@@ -48,7 +48,7 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Fou
         }
     }
     let wanted =
-        |topic: &Topic| selection.matches(&topic.name) && (backup.include_internal_topics || !is_internal(topic));
+        |topic: &Topic| selection.matches(&topic.name) && (!is_internal(topic) || backup.takes_internal(&topic.name));
     let mut topics: Vec<_> = found.into_iter().filter(wanted).collect();
     topics.sort_by(|a, b| a.name.cmp(&b.name));
     topics.dedup_by(|a, b| a.name == b.name);
@@ -62,7 +62,7 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Fou
         Some(_) | None => {
             // One that is gone, or forbidden, was described: the set's members tell what that means.
             undescribed.retain(|topic| passes(topic.error));
-            Ok(Found { topics, undescribed })
+            Ok(Chosen { topics, undescribed })
         }
     }
 }
@@ -83,8 +83,10 @@ pub(crate) fn refusal(topic: &Topic) -> WireError {
 /// # Errors
 /// A pattern that does not compile.
 pub(crate) fn by_name(backup: &BackupSpec) -> Result<impl Fn(&str) -> bool, Failure> {
-    let (selection, internal) = (selection(backup)?, backup.include_internal_topics);
-    Ok(move |name: &str| selection.matches(name) && (internal || !contract::names::is_internal_topic(name)))
+    let (selection, backup) = (selection(backup)?, backup.clone());
+    Ok(move |name: &str| {
+        selection.matches(name) && (!contract::names::is_internal_topic(name) || backup.takes_internal(name))
+    })
 }
 
 fn selection(backup: &BackupSpec) -> Result<Selection, Failure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use archive::{
     ArchiveError, Claim, Gap, GapReason, GroupSnapshot, HeldBack, HeldReason, Moves, SetState, SetWriter, TopicConfigs,
-    TopicState, UNKNOWN_TARGET,
+    TopicState,
 };
 use contract::{Code, CrashPoint, EventKind, Failure, OnGap, Report, crash};
 use tokio::time::Instant;
@@ -53,6 +53,29 @@ impl Fruitless {
     }
 }
 
+/// A topic that the source no longer has.
+struct Gone {
+    id: Uuid,
+    name: String,
+    partitions: BTreeSet<i32>,
+    /// Whether brokers knew it by an id.
+    had_id: bool,
+}
+
+impl Gone {
+    /// One that a set knows; its partitions are added by whoever knows them.
+    fn of(topic: &TopicState) -> Self {
+        Self { id: topic.id, name: topic.name.clone(), partitions: BTreeSet::new(), had_id: true }
+    }
+}
+
+impl From<&Topic> for Gone {
+    fn from(topic: &Topic) -> Self {
+        let partitions = topic.partitions.iter().map(|p| p.index).collect();
+        Self { id: topic.id, name: topic.name.clone(), partitions, had_id: !topic.wire_id.is_nil() }
+    }
+}
+
 /// One run.
 pub(crate) struct Session<'a> {
     sealer: Sealer,
@@ -83,7 +106,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         sealer: Sealer,
         cluster: Arc<Cluster>,
-        found: select::Found,
+        found: select::Chosen,
         groups: Option<Vec<GroupSnapshot>>,
         last: Last,
         last_groups: Arc<Vec<GroupSnapshot>>,
@@ -119,17 +142,17 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The failure that ended it; progress made is in the archive.
     pub(crate) async fn run(mut self, mut writer: SetWriter) -> Result<(), Failure> {
-        if writer.claim().targeted && !self.follows() {
-            // A point must not grow because its run died: an attempt before this one said where partitions end.
-            let rows = writer.state().partitions.iter();
-            self.targets =
-                rows.filter(|(_, row)| row.target != UNKNOWN_TARGET).map(|(key, row)| (*key, row.target)).collect();
+        if !self.follows() {
+            // A point must not grow because its run died: an attempt before this one said where partitions end. What older
+            // runs said is no matter of this one.
+            self.targets = writer.claim().targets.iter().map(|(key, target)| (*key, *target)).collect();
         }
         self.name(writer.claim())?;
         // What this claim added is not what the set knew.
         let (claim, mut known) = (writer.claim().number, writer.state().topics.clone());
         known.retain(|_, topic| topic.since != Some(claim));
         self.compare(known).await?;
+        self.close_promised(&mut writer).await?;
         let mut fruitless = Fruitless::new(Duration::from_millis(self.cluster.options().retry_deadline_ms));
         loop {
             let mut plan = match self.plan(&mut writer).await {
@@ -165,9 +188,12 @@ impl<'a> Session<'a> {
             let Collected { writer: kept, mut positions, held_back, totals, memory, end } = collected;
             (writer, self.memory) = (kept, memory);
             self.count(totals, &positions.all_gaps, &positions.all_forks)?;
-            self.held_back.extend(held_back);
             match end {
-                End::Complete => return self.seal(writer, positions).await,
+                End::Complete => {
+                    // What a collection held back that is planned anew, the next one reads or names again.
+                    self.held_back.extend(held_back);
+                    return self.seal(writer, positions).await;
+                }
                 End::Interrupted => {
                     // Everything may have been read before the stop was asked for: it is saved all the same.
                     writer.commit(positions.take_moved()).await?;
@@ -256,9 +282,28 @@ impl<'a> Session<'a> {
         let gone: Vec<_> =
             before.into_iter().filter(|topic| !is_there(topic) && !missing.contains(&topic.id)).collect();
         for topic in gone {
+            self.close(&Gone::from(&topic), writer).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes what an attempt before this one was to read and that is gone since: nobody else knows of that promise.
+    async fn close_promised(&mut self, writer: &mut SetWriter) -> Result<(), Failure> {
+        for topic in self.promised_and_gone(writer.state())? {
             self.close(&topic, writer).await?;
         }
         Ok(())
+    }
+
+    fn promised_and_gone(&self, state: &SetState) -> Result<Vec<Gone>, Failure> {
+        let (missing, selected) = (self.members.missing(), select::by_name(&self.sealer.backup)?);
+        let is_there = |id: &Uuid| self.topics.iter().any(|topic| topic.id == *id) || missing.contains(id);
+        let mut gone: BTreeMap<Uuid, Gone> = BTreeMap::new();
+        for (id, partition) in self.targets.keys().filter(|(id, _)| !is_there(id)) {
+            let Some(topic) = state.topics.get(id).filter(|topic| selected(&topic.name)) else { continue };
+            gone.entry(*id).or_insert_with(|| Gone::of(topic)).partitions.insert(*partition);
+        }
+        Ok(gone.into_values().collect())
     }
 
     /// Compares what was found with the members of the set, and tells what changed.
@@ -294,7 +339,7 @@ impl<'a> Session<'a> {
     }
 
     /// The topics now; one that is missing is looked for a while longer.
-    async fn look_again(&self) -> Result<select::Found, Failure> {
+    async fn look_again(&self) -> Result<select::Chosen, Failure> {
         let deadline = Instant::now() + GONE_AFTER;
         loop {
             let found = select::rediscover(&self.cluster, &self.sealer.backup).await?;
@@ -308,12 +353,12 @@ impl<'a> Session<'a> {
 
     /// Closes the lineage of a topic that is gone. A snapshot owes what it had promised to read: that is a gap. Where it
     /// had promised nothing yet, the topic is one that was deleted before.
-    async fn close(&mut self, topic: &Topic, writer: &mut SetWriter) -> Result<(), Failure> {
+    async fn close(&mut self, topic: &Gone, writer: &mut SetWriter) -> Result<(), Failure> {
         let now = self.topics.iter().find(|other| other.name == topic.name);
         let recreated = now.is_some();
         let what = match now {
             None => "deleted",
-            Some(now) if topic.wire_id.is_nil() && !now.wire_id.is_nil() => {
+            Some(now) if !topic.had_id && !now.wire_id.is_nil() => {
                 "given an id by the cluster, so that nobody tells whether it is the same topic,"
             }
             Some(_) => "deleted and created again",
@@ -324,7 +369,7 @@ impl<'a> Session<'a> {
         if self.follows() {
             return Ok(());
         }
-        let promised = topic.partitions.iter().any(|p| self.targets.contains_key(&(topic.id, p.index)));
+        let promised = topic.partitions.iter().any(|p| self.targets.contains_key(&(topic.id, *p)));
         if !promised {
             return Ok(());
         }
@@ -333,16 +378,16 @@ impl<'a> Session<'a> {
         }
         let reason = if recreated { GapReason::TopicRecreated } else { GapReason::TopicDeleted };
         let mut moves = Moves::default();
-        for p in &topic.partitions {
-            let state = writer.state().partitions.get(&(topic.id, p.index)).cloned();
-            let Some(target) = self.targets.remove(&(topic.id, p.index)) else {
+        for p in topic.partitions.iter().copied() {
+            let state = writer.state().partitions.get(&(topic.id, p)).cloned();
+            let Some(target) = self.targets.remove(&(topic.id, p)) else {
                 // Nobody told where it ended: what it had beyond the last point is not known.
                 let (next, end) = state.map_or((0, 0), |row| (row.next, row.high_watermark.max(row.next)));
-                self.held_back.push(missing(&topic.name, p.index, (next, end), None));
+                self.held_back.push(missing(&topic.name, p, (next, end), None));
                 continue;
             };
             let Some(mut row) = state.filter(|row| row.next < target) else { continue };
-            let gap = source::gap(topic.id, &topic.name, p.index, row.next, target, reason);
+            let gap = source::gap(topic.id, &topic.name, p, row.next, target, reason);
             tell_gap(&self.sealer.emitter, &gap);
             (row.next, row.epoch) = (target, -1);
             moves.positions.push((topic.id, row));

@@ -8,11 +8,11 @@ use std::time::Duration;
 use archive::{
     Fork, Gap, GapReason, Layout, PartitionState, SetState, Store, TopicConfigs, TopicIdPartition, UNKNOWN_TARGET,
 };
-use contract::{EventKind, Failure};
+use contract::{Code, EventKind, Failure};
 use uuid::Uuid;
-use wire::{BrokerId, Cluster, Isolation, OffsetAt, Topic, WireError, code};
+use wire::{BrokerId, Cluster, Isolation, OffsetAt, Request, Topic, WireError, code};
 
-use super::history::{Evidence, Verdict, compare};
+use super::history::{Evidence, Parting, compare};
 use super::positions::{LogEnds, Positions};
 use super::stale::{Epochs, behind, catch_up, is_behind};
 use crate::emit::Emitter;
@@ -117,16 +117,27 @@ impl Marks {
         let ask = async |topics: &[Topic], at, isolation| cluster.offsets_within(topics, at, isolation, patience).await;
         // In this order: what is stable was written before the end was asked for.
         let starts = ask(topics, OffsetAt::Start, Isolation::Uncommitted).await?;
-        let topics = others(topics, &starts.missing);
-        let stables = ask(&topics, OffsetAt::End, Isolation::Committed).await?;
-        let topics = others(&topics, &stables.missing);
-        let ends = ask(&topics, OffsetAt::End, Isolation::Uncommitted).await?;
-        let unknown = [starts.missing, stables.missing, ends.missing].into_iter().flatten().collect();
-        let known = starts.found.into_iter().filter_map(|(key, start)| {
-            let (stable, end) = (*stables.found.get(&key)?, *ends.found.get(&key)?);
-            Some((key, LogEnds { start, stable: stable.min(end), end }))
-        });
-        Ok(Self { known: known.collect(), unknown })
+        let answering = others(topics, &starts.missing);
+        let stables = ask(&answering, OffsetAt::End, Isolation::Committed).await?;
+        let answering = others(&answering, &stables.missing);
+        let ends = ask(&answering, OffsetAt::End, Isolation::Uncommitted).await?;
+        let mut unknown: HashMap<_, _> =
+            [starts.missing, stables.missing, ends.missing].into_iter().flatten().collect();
+        let mut known: HashMap<_, _> = starts
+            .found
+            .into_iter()
+            .filter_map(|(key, start)| {
+                let (stable, end) = (*stables.found.get(&key)?, *ends.found.get(&key)?);
+                Some((key, LogEnds { start, stable: stable.min(end), end }))
+            })
+            .collect();
+        let untold = still_the_same(cluster, topics).await?;
+        known.retain(|(topic, _), _| !untold.contains_key(topic));
+        for (topic, p) in topics.iter().flat_map(|topic| topic.partitions.iter().map(move |p| (topic, p))) {
+            let error = untold.get(&topic.name).cloned();
+            unknown.extend(error.map(|error| ((topic.name.clone(), p.index), error)));
+        }
+        Ok(Self { known, unknown })
     }
 
     /// What is known of a partition.
@@ -136,6 +147,41 @@ impl Marks {
             let error = self.unknown.get(&key).cloned();
             error.unwrap_or_else(|| WireError::no_leader(format!("{topic}/{partition}")))
         })
+    }
+}
+
+/// Looks whether topics are still those whose offsets were just asked for: brokers are asked by name, and would answer for another
+/// topic of that name. Topics of which nobody tells it, and why.
+///
+/// # Errors
+/// [`Code::TopicChanged`] when one was deleted, or deleted and created again: what was told of it is worth nothing.
+pub(crate) async fn still_the_same(cluster: &Cluster, topics: &[Topic]) -> Result<HashMap<String, WireError>, Failure> {
+    let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let now = cluster.topics(Some(&names)).await?;
+    let now: HashMap<&str, &Topic> = now.iter().map(|topic| (topic.name.as_str(), topic)).collect();
+    let mut untold = HashMap::new();
+    for topic in topics {
+        if let Some(error) = compared(topic, now.get(topic.name.as_str()).copied())? {
+            untold.insert(topic.name.clone(), error);
+        }
+    }
+    Ok(untold)
+}
+
+/// What keeps it from being known that a topic is the same as before.
+fn compared(before: &Topic, now: Option<&Topic>) -> Result<Option<WireError>, Failure> {
+    let changed = |what: &str| {
+        Failure::new(Code::TopicChanged, format!("topic {} was {what} while it was looked at", before.name))
+    };
+    match now {
+        None => Err(changed("deleted")),
+        Some(now) if now.error == code::UNKNOWN_TOPIC_OR_PARTITION => Err(changed("deleted")),
+        Some(now) if now.error == 0 && now.wire_id != before.wire_id => Err(changed("deleted and created again")),
+        Some(now) if now.error == 0 => Ok(None),
+        Some(now) => Ok(Some(WireError::broker(Request::Metadata, format!("topic {}", before.name), now.error))),
     }
 }
 
@@ -217,7 +263,8 @@ pub(crate) async fn plan(
             let mut row = start_of(topic, p.index, ends, known, before, emitter, &mut out.positions).await?;
             let target =
                 if before.follow { i64::MAX } else { *before.targets.entry((topic.id, p.index)).or_insert(ends.end) };
-            if !before.follow && row.target != target {
+            if !before.follow {
+                // Also where an older run had the same: only what this run saves is known to be its target.
                 row.target = target;
                 out.positions.aim((topic.id, p.index), target);
             }
@@ -297,9 +344,9 @@ async fn parted(
     before: &Before<'_>,
 ) -> Result<Option<(i64, i32)>, Failure> {
     match compare(&Evidence { next: row.next, epoch: row.epoch, end, known }) {
-        Verdict::Same => Ok(None),
-        Verdict::PartedAt { offset, epoch } => Ok(Some((offset, epoch))),
-        Verdict::PartedAbove { offset, epoch } => {
+        Parting::Same => Ok(None),
+        Parting::PartedAt { offset, epoch } => Ok(Some((offset, epoch))),
+        Parting::PartedAbove { offset, epoch } => {
             let key = (topic.id, row.partition);
             let ours = archive::first_above_epoch(before.store, before.layout, before.newest, key, epoch).await?;
             Ok(Some((ours.map_or(offset, |ours| ours.min(offset)), epoch)))
@@ -359,16 +406,37 @@ pub(crate) fn with_kept(mut configs: TopicConfigs, kept: &TopicConfigs) -> Topic
 /// How long a detail for people is waited for.
 const DETAILS: Duration = Duration::from_secs(5);
 
-/// Producer and age in milliseconds of the oldest open transaction of a partition, as far as the broker tells: one that
-/// does not know the request just tells less.
-pub(crate) async fn oldest_open(
-    cluster: &Cluster,
-    topic: &str,
-    partition: i32,
-    now_ms: i64,
-) -> (Option<i64>, Option<i64>) {
+/// Producer and age in milliseconds of a transaction, as far as a broker tells them.
+pub(crate) type OpenTransaction = (Option<i64>, Option<i64>);
+
+/// The oldest open transaction of a partition: a broker that does not know the request just tells less.
+pub(crate) async fn oldest_open(cluster: &Cluster, topic: &str, partition: i32, now_ms: i64) -> OpenTransaction {
     let asked = tokio::time::timeout(DETAILS, cluster.open_transactions(topic, partition)).await;
     let Ok(Ok(open)) = asked else { return (None, None) };
     let oldest = open.iter().min_by_key(|transaction| transaction.first_offset);
     oldest.map(|oldest| (oldest.producer_id, now_ms.saturating_sub(oldest.last_timestamp).max(0))).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_by_name_count_only_for_the_topic_that_was_meant() {
+        let topic = |id: u128, error| {
+            let id = Uuid::from_u128(id);
+            Topic { name: "t".into(), id, wire_id: id, internal: false, partitions: Vec::new(), error }
+        };
+        let said = |now: Option<&Topic>| compared(&topic(1, 0), now).map_err(|failure| failure.code);
+        assert!(said(Some(&topic(1, 0))).unwrap().is_none());
+        assert_eq!(said(Some(&topic(2, 0))).unwrap_err(), Code::TopicChanged);
+        assert_eq!(said(Some(&topic(0, code::UNKNOWN_TOPIC_OR_PARTITION))).unwrap_err(), Code::TopicChanged);
+        assert_eq!(said(None).unwrap_err(), Code::TopicChanged);
+        // Nobody says that it is another one, nor that it is the same.
+        for error in [5, 29] {
+            assert_eq!(said(Some(&topic(0, error))).unwrap().unwrap().broker_code(), Some(error));
+        }
+        // Without ids nothing can be compared.
+        assert!(compared(&topic(0, 0), Some(&topic(0, 0))).unwrap().is_none());
+    }
 }

@@ -46,6 +46,7 @@ impl Lines {
 
     /// A line of what came of something; nothing of what went well.
     pub(crate) fn unless<T>(&self, check: &str, result: Result<T, Failure>) -> Option<T> {
+        // It was told.
         result.map_err(|failure| self.failed(check, failure)).ok()
     }
 }

@@ -1,6 +1,6 @@
 //! `check`: does everything that a run does before it writes.
 
-use archive::{Point, find};
+use archive::Point;
 use contract::{Action, BackupSpec, CheckLine, Code, ExitCode, Failure, RestoreSpec, RunSpec, ValidationSpec, Verdict};
 use wire::Cluster;
 
@@ -40,7 +40,7 @@ impl Found {
     async fn backup(&mut self, context: &Context, spec: &RunSpec, part: &BackupSpec) -> Result<(), Failure> {
         let cluster = connect::cluster(context, spec, &connect::backup_needs(part)).await?;
         let cluster_id = connect::cluster_id(&cluster)?;
-        let backup::Found { topics, undescribed } = backup::discover(&cluster, part).await?;
+        let backup::Chosen { topics, undescribed } = backup::discover(&cluster, part).await?;
         let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
         self.ask(context, &cluster, &needed).await?;
         let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
@@ -120,7 +120,7 @@ impl Found {
             self.judge()?;
         }
         let store = connect::store(context, spec).await?;
-        let point = Point::open(&store, &find(&store, &part.from).await?).await?;
+        let point = Point::open(&store, &foreign::ours(&store, &part.from, "to validate").await?).await?;
         if let Some(expected) = &part.owner {
             point.check_owner(expected).await?;
         }

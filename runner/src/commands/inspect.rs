@@ -160,6 +160,7 @@ async fn ask(
     match question {
         Question::GroupsNow { include, .. } => return compare(desk, include),
         Question::Live { name, include } => return differ(desk, store, name, include),
+        // The others are answered from the store alone.
         _ => {}
     }
     let (sender, answers) = mpsc::channel(ON_THE_WAY);

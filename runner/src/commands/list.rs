@@ -1,7 +1,10 @@
 //! `ls`: sets and points of a store; topics, partitions and segments of a point.
 
-use archive::{Catalog, Point, SetSummary, Store, find};
-use contract::{ExitCode, Failure, RunSpec};
+use archive::{ArchiveError, Catalog, Point, Problem, SetSummary, Store};
+use contract::{ExitCode, Failure, ForeignRecords, RunSpec};
+use foreign::Set;
+use serde::ser::SerializeSeq;
+use serde::{Serialize, Serializer};
 
 use super::{Output, print};
 use crate::connect;
@@ -31,15 +34,24 @@ pub(crate) async fn list(
 
 /// Lists what is sound, then what is not; the exit code tells whether there is any of the latter.
 async fn sets(store: &Store, output: Output) -> Result<ExitCode, Failure> {
-    let sets = Catalog::new(store.clone()).summaries().await?;
-    let sound = sets.iter().all(|set| set.problems.is_empty());
+    let (sets, others) = (Catalog::new(store.clone()).summaries().await?, others(store).await?);
+    let sound = sets.iter().chain(&others).all(|set| set.problems.is_empty());
     let exit = if sound { ExitCode::Done } else { ExitCode::No };
     if output == Output::Json {
-        print::json(&sets)?;
+        let theirs = others.iter().map(|set| OtherSet { set, written_by: "oso" });
+        print::json(&Lines { ours: &sets, theirs: theirs.collect() })?;
         return Ok(exit);
     }
-    print::table(&["SET", "KIND", "POINTS", "NEWEST", "STATE", "CLUSTER"], &sets.iter().map(row).collect::<Vec<_>>());
-    for set in &sets {
+    let theirs = others.iter().map(|set| {
+        let mut row = row(set);
+        if let Some(kind) = row.get_mut(1) {
+            "OSO tool".clone_into(kind);
+        }
+        row
+    });
+    let rows: Vec<_> = sets.iter().map(row).chain(theirs).collect();
+    print::table(&["SET", "KIND", "POINTS", "NEWEST", "STATE", "CLUSTER"], &rows);
+    for set in sets.iter().chain(&others) {
         for problem in &set.problems {
             print::line(&format!("damaged: {}: {problem}", set.name));
         }
@@ -48,6 +60,60 @@ async fn sets(store: &Store, output: Output) -> Result<ExitCode, Failure> {
         print::line("Points that are listed can be restored by their names; `verify NAME` says all that is wrong.");
     }
     Ok(exit)
+}
+
+/// Archives that the OSO tool wrote, beside our own.
+async fn others(store: &Store) -> Result<Vec<SetSummary>, ArchiveError> {
+    let mut out = Vec::new();
+    for name in Set::names(store).await? {
+        let read = match Set::find(store, &name).await {
+            Ok(Some(set)) => set.listed(ForeignRecords::Cleaned).await,
+            Ok(None) => continue,
+            Err(error) => Err(error),
+        };
+        let (points, cluster, problems) = match read {
+            Ok(point) => (vec![point.summary().stamp], point.seal.owner.cluster_id.clone(), Vec::new()),
+            Err(error) if error.is_damage() => {
+                (Vec::new(), String::new(), vec![Problem { key: String::new(), what: error.to_string() }])
+            }
+            Err(error) => return Err(error),
+        };
+        out.push(SetSummary {
+            name,
+            namespace: String::new(),
+            resource: String::new(),
+            cluster_id: if cluster.is_empty() { "unknown".to_owned() } else { cluster },
+            incremental: true,
+            points,
+            unfinished: false,
+            problems,
+        });
+    }
+    Ok(out)
+}
+
+/// All sets as JSON, ours first.
+struct Lines<'a> {
+    ours: &'a [SetSummary],
+    theirs: Vec<OtherSet<'a>>,
+}
+
+impl Serialize for Lines<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.ours.len() + self.theirs.len()))?;
+        self.ours.iter().try_for_each(|set| list.serialize_element(set))?;
+        self.theirs.iter().try_for_each(|set| list.serialize_element(set))?;
+        list.end()
+    }
+}
+
+/// A set of another tool.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OtherSet<'a> {
+    #[serde(flatten)]
+    set: &'a SetSummary,
+    written_by: &'static str,
 }
 
 fn row(set: &SetSummary) -> Vec<String> {
@@ -62,27 +128,27 @@ fn row(set: &SetSummary) -> Vec<String> {
 }
 
 async fn point(store: &Store, name: &str, detail: Detail, output: Output) -> Result<(), Failure> {
-    let found = find(store, name).await?;
-    let (point, layout) = (Point::open(store, &found).await?, &found.layout);
+    let point = foreign::open(store, name).await?;
     for note in point.notes() {
         print::warning(&note.to_string());
     }
     if output == Output::Json {
         print::json(&serde_json::json!({
-            "set": layout.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps(),
+            "set": point.set(), "entry": point.entry, "seal": point.seal, "gaps": point.gaps(),
             "segments": point.segments(),
         }))?;
         return Ok(());
     }
-    print::line(&format!(
-        "{}  (set {}, entry {}, cluster {})",
-        point.seal.point,
-        layout.set(),
-        point.entry,
-        point.seal.owner.cluster_id
-    ));
+    let cluster = &point.seal.owner.cluster_id;
+    let cluster = if cluster.is_empty() { "unknown" } else { cluster };
+    let (name, set) = (&point.seal.point, point.set());
+    if point.is_of_guest() {
+        print::line(&format!("{name}  (an archive that the OSO tool wrote, cluster {cluster})"));
+    } else {
+        print::line(&format!("{name}  (set {set}, entry {}, cluster {cluster})", point.entry));
+    }
     if detail.segments {
-        segments(&point, layout).await?;
+        segments(&point).await?;
     } else if detail.partitions {
         partitions(&point);
     } else {
@@ -146,7 +212,7 @@ fn by_name(rows: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {
     rows
 }
 
-async fn segments(point: &Point, layout: &archive::Layout) -> Result<(), Failure> {
+async fn segments(point: &Point) -> Result<(), Failure> {
     let mut sums = vec![(0u64, 0u64); point.segments().len()];
     let mut take = |_, row: &archive::SegmentRow| {
         if let Some((partitions, records)) = sums.get_mut(row.segment as usize) {
@@ -156,12 +222,7 @@ async fn segments(point: &Point, layout: &archive::Layout) -> Result<(), Failure
     };
     point.each_row(None, &mut take).await?;
     let rows = point.segments().iter().zip(sums).map(|(segment, (partitions, records))| {
-        vec![
-            layout.segment(segment.claim, &segment.nonce, segment.seq).to_string(),
-            print::size(segment.size),
-            partitions.to_string(),
-            records.to_string(),
-        ]
+        vec![point.segment_key(segment), print::size(segment.size), partitions.to_string(), records.to_string()]
     });
     print::table(&["SEGMENT", "SIZE", "PARTITIONS", "RECORDS"], &rows.collect::<Vec<_>>());
     Ok(())

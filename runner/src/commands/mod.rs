@@ -13,6 +13,7 @@ mod release;
 mod repair;
 mod show;
 mod store_check;
+mod table;
 mod validation;
 mod verify;
 
@@ -51,7 +52,7 @@ pub struct Cli {
     #[arg(long, global = true, default_value = ".", env = "KAFKA_BACKUP_VOLUMES")]
     volumes: PathBuf,
     /// Form of log lines on standard error
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(long, global = true, value_enum, default_value = "text", env = "KAFKA_BACKUP_LOG_FORMAT")]
     pub log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
@@ -252,6 +253,7 @@ impl Command {
             | Self::PrunePlan { spec, .. }
             | Self::Release { spec, .. } => spec.output,
             Self::StoreCheck { output, .. } => *output,
+            // The others have no option for it.
             _ => Output::Text,
         };
         output == Output::Json

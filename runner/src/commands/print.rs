@@ -3,6 +3,7 @@
 
 use contract::{Code, Failure, Report};
 
+use super::table::aligned;
 use super::{Output, validation};
 use crate::outlet::{self, Worth};
 use crate::waiting;
@@ -59,20 +60,8 @@ pub(crate) fn waiting(seconds: u64, what: String, is_json: bool) {
 
 /// Prints rows under headings, columns aligned.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) {
-    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.len()).collect();
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| safe(cell)).collect()).collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let draw = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        line(padded.collect::<Vec<_>>().join("   ").trim_end());
-    };
-    draw(&mut headings.iter().copied());
-    for row in &rows {
-        draw(&mut row.iter().map(String::as_str));
+    for text in aligned(headings, rows) {
+        line(&text);
     }
 }
 

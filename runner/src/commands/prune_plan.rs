@@ -3,7 +3,7 @@
 use archive::{PrunePlan, prune_plan};
 use clap::Args;
 use contract::retention::{RetentionRules, age_secs};
-use contract::words::duration;
+use contract::words::{duration, read_size};
 use contract::{Code, ExitCode, Failure, RunSpec, SetOwner};
 use inspect::{RetainedPoint, told};
 
@@ -20,8 +20,8 @@ pub(crate) struct Flags {
     /// Points older than this go: 36h, 30d, 8w
     #[arg(long, value_name = "AGE", value_parser = age)]
     max_age: Option<u64>,
-    /// While all points together have more bytes, the oldest go
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    /// While all points together have more bytes, the oldest go: 500GiB, 2TiB, or a number of bytes
+    #[arg(long, value_name = "SIZE", value_parser = read_size)]
     max_total_bytes: Option<u64>,
     /// Id of the source cluster whose backups are meant, where the storage has those of several
     #[arg(long, value_name = "ID")]

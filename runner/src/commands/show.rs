@@ -1,8 +1,9 @@
 //! `show`: any document of the archive as readable JSON.
 
-use archive::{Catalog, Chain, Point, resolve};
+use archive::{Catalog, Chain, Point};
 use clap::Subcommand;
-use contract::{Code, ExitCode, Failure, RunSpec};
+use contract::{Code, ExitCode, Failure, ForeignRecords, RunSpec};
+use foreign::{Named, Set};
 
 use super::print;
 use crate::connect;
@@ -39,8 +40,9 @@ pub(crate) async fn show(
     document: Document,
 ) -> Result<ExitCode, Failure> {
     let store = connect::store(context, spec).await?;
-    let (layout, seal) = match (resolve(&store, name).await, document) {
-        (Ok(found), _) => found,
+    let (layout, seal) = match (foreign::find(&store, name).await, document) {
+        (Ok(Named::Ours(found)), _) => (found.layout, found.seal),
+        (Ok(Named::Theirs(set)), _) => return Box::pin(theirs(&set, document)).await,
         // A set without a finished run still has documents.
         (Err(_), Document::Set | Document::Entry { .. }) if Catalog::new(store.clone()).has_set(name).await? => {
             (archive::Layout::new(name), 0)
@@ -48,7 +50,7 @@ pub(crate) async fn show(
         (Err(error), _) => return Err(error.into()),
     };
     match document {
-        Document::Set => print::json(&Catalog::new(store).set(layout.set()).await?)?,
+        Document::Set => print::json(&Box::pin(Catalog::new(store).set(layout.set())).await?)?,
         Document::Entry { number } => {
             let chain = Chain::new(store, layout);
             let number = match number {
@@ -63,11 +65,8 @@ pub(crate) async fn show(
         Document::Configs => print::json(&Point::load(&store, &layout, seal).await?.configs().await?)?,
         Document::Groups => {
             let groups = Point::load(&store, &layout, seal).await?.groups().await?;
-            let missing = || {
-                let text = format!("{name} has no group positions; back up with consumerGroupSnapshot: true");
-                Failure::new(Code::NoSuchPoint, text)
-            };
-            print::json(&groups.ok_or_else(missing)?)?;
+            let text = format!("{name} has no group positions; back up with consumerGroupSnapshot: true");
+            print::json(&groups.ok_or_else(|| Failure::new(Code::NoSuchPoint, text))?)?;
         }
         Document::Segment { claim, seq } => {
             let point = Point::load(&store, &layout, seal).await?;
@@ -75,6 +74,25 @@ pub(crate) async fn show(
             let segment = found.ok_or_else(|| {
                 Failure::new(Code::NoSuchPoint, format!("{name} has no segment {seq} of claim {claim}"))
             })?;
+            print::json(&point.footer(segment).await?)?;
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Prints a document of an archive that another tool wrote.
+async fn theirs(set: &Set, document: Document) -> Result<ExitCode, Failure> {
+    let none = |what: &str| Failure::new(Code::NoSuchPoint, format!("{} {what}", set.manifest().id));
+    match document {
+        Document::Set => print::json(&set.document().await?)?,
+        Document::Entry { .. } => return Err(none("was written by the OSO tool: it has no log, and no entries")),
+        Document::Configs => print::json(&set.listed(ForeignRecords::Cleaned).await?.configs().await?)?,
+        Document::Groups => print::json(&set.groups().await?.ok_or_else(|| none("has no group positions"))?)?,
+        Document::Segment { claim, seq } => {
+            let point = set.listed(ForeignRecords::Cleaned).await?;
+            let found = point.segments().iter().find(|segment| (segment.claim, segment.seq) == (claim, seq));
+            let segment =
+                found.ok_or_else(|| none(&format!("has no segment {seq} of claim {claim}; its claim is 0")))?;
             print::json(&point.footer(segment).await?)?;
         }
     }

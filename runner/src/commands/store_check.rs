@@ -80,7 +80,9 @@ impl OldSets {
 async fn old_sets(context: &Context, spec: &StoreSpec) -> Option<OldSets> {
     let old = spec.old_place()?;
     let StoreSpec::S3 { bucket, prefix, .. } = &old else { return None };
+    // The check of the store itself says what is wrong with it.
     let store = connect::briefly(context, &old, BUDGET).await.ok()?;
+    // The same.
     let sets = archive::Catalog::new(store).sets().await.ok().filter(|sets| !sets.is_empty())?;
     Some(OldSets { bucket: bucket.clone(), prefix: prefix.clone(), sets })
 }

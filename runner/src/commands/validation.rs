@@ -1,7 +1,9 @@
 //! The result of a validation for people: a table of its checks, what was found, and what was read. Pure.
 
-use contract::words::{count, plural, safe, size};
+use contract::words::{count, plural, size};
 use contract::{CheckVerdict, Report, ValidationCheck, ValidationReport, ValidationScope, ValidationVerdict};
+
+use super::table::aligned;
 
 /// Findings of a check that are shown; the JSON report has more.
 const SHOWN: usize = 10;
@@ -32,19 +34,17 @@ pub(crate) fn lines(report: &Report, found: &ValidationReport) -> Vec<String> {
 }
 
 fn table(checks: &[ValidationCheck]) -> Vec<String> {
-    let name = |check: &ValidationCheck| safe(&check.name).chars().count();
-    let widest = checks.iter().map(name).max().unwrap_or(0).max("CHECK".len());
-    let mut out = vec![format!("  {:<widest$}   {:<7}   {:>8}   FOUND", "CHECK", "RESULT", "SECONDS")];
-    for check in checks {
+    let row = |check: &ValidationCheck| {
         let seconds = if check.verdict == CheckVerdict::NotRun {
             "-".to_owned()
         } else {
             format!("{:.1}", check.millis as f64 / 1000.0)
         };
-        let message = safe(&check.message);
-        out.push(format!("  {:<widest$}   {:<7}   {seconds:>8}   {message}", safe(&check.name), check.verdict.word()));
-    }
-    out
+        vec![check.name.clone(), check.verdict.word().to_owned(), seconds, check.message.clone()]
+    };
+    let rows: Vec<_> = checks.iter().map(row).collect();
+    let lines = aligned(&["CHECK", "RESULT", ">SECONDS", "FOUND"], &rows);
+    lines.into_iter().map(|line| format!("  {line}")).collect()
 }
 
 /// What was looked at, and how.
@@ -123,9 +123,9 @@ mod tests {
         let report = Report { point: Some("orders-20260101-000000".into()), ..Report::default() };
         let text = lines(&report, &found);
         assert_eq!(text[0], "validation orders-20260101-000000: FAIL");
-        assert_eq!(text[1], "  CHECK       RESULT     SECONDS   FOUND");
-        assert_eq!(text[2], "  structure   FAIL           1.2   12 problems in the log");
-        assert_eq!(text[3], "  decode      not run          -   no key");
+        assert_eq!(text[1], "  CHECK       RESULT    SECONDS   FOUND");
+        assert_eq!(text[2], "  structure   FAIL          1.2   12 problems in the log");
+        assert_eq!(text[3], "  decode      not run         -   no key");
         assert_eq!(text[4], "structure:");
         assert_eq!(text[5], "  wrong  data/0: is missing");
         assert!(text.iter().any(|line| line.contains("and 3 more")), "{text:#?}");

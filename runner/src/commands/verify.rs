@@ -1,8 +1,9 @@
 //! `verify`: reads a recovery point and says everything that is wrong with it.
 
-use archive::{Level, check_owner, resolve, verify_named};
+use archive::{Level, check_owner, verify_named};
 use clap::ValueEnum;
 use contract::{ExitCode, Failure, RunSpec};
+use foreign::Named;
 
 use super::{Output, print};
 use crate::connect;
@@ -28,9 +29,14 @@ pub(crate) async fn verify(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let store = connect::store(context, spec).await?;
-    if let Some(expected) = spec.restore.as_ref().and_then(|restore| restore.expected_owner()) {
-        let (layout, seal) = resolve(&store, name).await?;
-        match check_owner(&store, &layout, seal, expected).await {
+    let expected = spec.restore.as_ref().and_then(|restore| restore.expected_owner());
+    let named = foreign::find(&store, name).await;
+    if let (Some(expected), Ok(named)) = (expected, &named) {
+        let checked = match named {
+            Named::Ours(found) => check_owner(&store, &found.layout, found.seal, expected).await,
+            Named::Theirs(_) => foreign::open(&store, name).await?.check_owner(expected).await,
+        };
+        match checked {
             // Damage is what is looked for below.
             Err(error) if !error.is_damage() => return Err(error.into()),
             Ok(()) | Err(_) => {}
@@ -41,7 +47,11 @@ pub(crate) async fn verify(
         LevelArg::Checksum => Level::Checksum,
         LevelArg::Decode => Level::Decode,
     };
-    let (_, _, found) = verify_named(&store, name, level).await?;
+    let found = match named {
+        Ok(Named::Theirs(set)) => set.verify(level).await?,
+        // What is damaged of ours is looked for there.
+        Ok(Named::Ours(_)) | Err(_) => verify_named(&store, name, level).await?.2,
+    };
     if output == Output::Json {
         print::json(&found)?;
     } else {

@@ -5,7 +5,7 @@
 //! begins takes it away. What has no mark is deleted by nobody.
 
 use archive::SavedOffsets;
-use contract::{Failure, OffsetsBefore, stamp};
+use contract::{Failure, OffsetsBefore, Report, stamp};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::emit::Emitter;
@@ -48,8 +48,31 @@ pub(crate) async fn hold(emitter: &Emitter, place: &SavedOffsets, before: &mut O
     }
 }
 
+/// From the end of an attempt on, the hours count for which saved offsets are kept. Whoever calls saves `before` with the state
+/// of the run when this returns `true`, and tells the report by it.
+pub(crate) async fn count_hours(
+    emitter: &Emitter,
+    place: &SavedOffsets,
+    before: Option<&mut OffsetsBefore>,
+    now: Timestamp,
+    report: &mut Report,
+) -> bool {
+    let Some(before) = before else { return false };
+    count(emitter, place, before, now).await;
+    if before.expires_at.is_none() {
+        return false;
+    }
+    report.offsets_before = Some(before.clone());
+    true
+}
+
+/// Says that the hours stand beside the saved offsets alone: the state of the run could not be saved with them.
+pub(crate) fn warn_not_noted(emitter: &Emitter, error: &dyn std::fmt::Display) {
+    emitter.warn(format!("until when the saved offsets are kept is not in the state of this run: {error}"));
+}
+
 /// Counts the hours from now on: the run is over.
-pub(crate) async fn count(emitter: &Emitter, place: &SavedOffsets, before: &mut OffsetsBefore, now: Timestamp) {
+pub(super) async fn count(emitter: &Emitter, place: &SavedOffsets, before: &mut OffsetsBefore, now: Timestamp) {
     let Some(mark) = mark_at(&before.id, now) else { return };
     match place.mark(&before.id, &mark).await {
         Ok(()) => before.expires_at = Some(stamp::stamp_time(&mark)),

@@ -115,6 +115,7 @@ pub(crate) async fn plan(
     let looks =
         futures::stream::iter(ids).map(async |id: &String| (id, look(cluster, there.get(id), id, mapping).await));
     let looks: Vec<_> = looks.buffered(at_once).collect().await;
+    // The others are refused below, with their reason.
     let groups: Vec<_> = looks.iter().filter_map(|(_, look)| look.as_ref().ok()).cloned().collect();
     let mut found = offsets_of_all(cluster, &groups, &patience, at_once).await;
     let mut held = Vec::new();
@@ -224,6 +225,7 @@ async fn by_mapping(
         let goes = mapped(&group.id, offsets, mapping, &named);
         found.push((group, before, goes));
     }
+    // The same.
     let lines = found.iter().filter_map(|(.., goes)| goes.as_ref().ok()).flat_map(|goes| &goes.offsets);
     plan.topics = lines.map(|(line, _)| line.topic.clone()).collect();
     let topics: Vec<_> = plan.topics.iter().cloned().collect();

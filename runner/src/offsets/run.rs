@@ -17,7 +17,7 @@ use contract::{
 use wire::Cluster;
 
 use super::commit::{AT_ONCE, GroupWork, Manner, Notes, commit_all, failed, group_lines};
-use super::expiry::{count, hold};
+use super::expiry::{count_hours, hold, warn_not_noted};
 use super::inexact::{self, inexact_of, not_exact};
 use super::mapping::{self, Mapping};
 use super::reset::{self, Goal, InLog, Plan, Progress};
@@ -366,16 +366,10 @@ impl<'a> Run<'a> {
 
     /// From the end of the attempt on the hours count for which saved offsets are kept.
     async fn count_hours(&self, opened: &mut Opened, place: &SavedOffsets, report: &mut Report) {
-        let Opened { journal, state, .. } = opened;
-        let Some(before) = &mut state.before else { return };
-        count(self.emitter, place, before, self.context.clock.now()).await;
-        if before.expires_at.is_none() {
-            return;
-        }
-        report.offsets_before = Some(before.clone());
-        if let Err(error) = journal.save(&*state).await {
-            self.emitter
-                .warn(format!("until when the saved offsets are kept is not in the state of this run: {error}"));
+        let (Opened { journal, state, .. }, now) = (opened, self.context.clock.now());
+        let counts = count_hours(self.emitter, place, state.before.as_mut(), now, report).await;
+        if counts && let Err(error) = journal.save(&*state).await {
+            warn_not_noted(self.emitter, &error);
         }
     }
 

@@ -79,6 +79,7 @@ pub(crate) fn left_out(source: &BTreeMap<String, String>) -> Vec<String> {
 
 /// The config that a broker says it does not know (the words of `InvalidConfigurationException` in Apache Kafka).
 pub(crate) fn unknown_config(message: &str) -> Option<&str> {
+    // Brokers send one code for all configs, and the name in words.
     message.split_once("Unknown topic config name: ").map(|(_, name)| name.trim())
 }
 
@@ -91,6 +92,7 @@ pub(crate) struct Bound<'a> {
 
 /// The bound that a broker names when it refuses a value (the words of `ConfigDef.Range` in Apache Kafka).
 pub(crate) fn bound_of(message: &str) -> Option<Bound<'_>> {
+    // Brokers send one code for all configs, and the bound in words.
     let (_, rest) = message.split_once(" for configuration ")?;
     let (config, rule) = rest.split_once(": Value must be ")?;
     let value = rule.strip_prefix("at least ").or_else(|| rule.strip_prefix("no more than "))?;

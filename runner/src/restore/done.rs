@@ -1,7 +1,8 @@
 //! A restore that is completed already: is its target still what was written, and is there a newer point?
 
-use archive::{Store, resolve};
+use archive::Store;
 use contract::{Code, Failure, Report, RestoreSpec, WhenNewer};
+use foreign::Named;
 use wire::Cluster;
 
 use super::facts::same_topics;
@@ -40,8 +41,11 @@ pub(crate) async fn look(
         check_target(cluster, state, emitter).await?;
         return Ok(Next::Groups);
     }
-    let (layout, entry) = resolve(store, &part.from).await?;
-    let newer = (layout.set(), entry) != (state.set.as_str(), state.entry);
+    let (set, entry) = match foreign::find(store, &part.from).await? {
+        Named::Ours(found) => (found.layout.set().to_owned(), found.seal),
+        Named::Theirs(set) => (set.manifest().id.clone(), 0),
+    };
+    let newer = (set, entry) != (state.set.clone(), state.entry);
     if newer && part.when_newer == WhenNewer::Restore {
         return Ok(Next::Anew);
     }

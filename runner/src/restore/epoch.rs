@@ -29,13 +29,17 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
             if restore.journal.is_overtaken().await? {
                 return Err(overtaken());
             }
+            let held = Lease::new(std::sync::Arc::clone(&restore.context.clock), restore.longest_epoch);
             guard::renew(restore).await?;
             let fence = fence(restore, &last).await?;
-            if fence.is_none() {
-                // That took so long that the guards may be forgotten, too.
+            let tails = tails::read(&restore.cluster, &restore.state, fence).await?;
+            if fence.is_none() || held.is_over() {
+                // That took so long that the guards may be forgotten, too. Whoever took one since may have written.
                 guard::renew(restore).await?;
+                tails::read(&restore.cluster, &restore.state, fence).await?
+            } else {
+                tails
             }
-            tails::read(&restore.cluster, &restore.state, fence).await?
         }
         None => guard::first(restore, plan).await?,
     };

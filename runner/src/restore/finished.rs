@@ -1,15 +1,16 @@
 //! A restore that is completed, found by its name: what it noted of the target, for whoever compares the target with that. It
 //! only reads.
 
-use archive::{Point, Store};
+use archive::Store;
 use contract::{Code, Failure, GroupLine, ValidatedRestore};
 use uuid::Uuid;
 
 use super::claims::{Claims, Thing, full_name};
 use super::groups::expected::expected;
 use super::plan::RestorePlan;
+use super::point::saved_point;
 use super::state::{Ended, RestoreState};
-use super::trust::{may_be_read, set_of};
+use super::trust::may_be_read;
 
 /// A completed restore.
 #[derive(Debug)]
@@ -157,7 +158,7 @@ impl Finished {
     /// # Errors
     /// When its recovery point cannot be read, or is another one now.
     pub(crate) async fn groups(&self, archive: &Store) -> Result<Vec<GroupLine>, Failure> {
-        let point = Point::load(archive, &set_of(&self.state)?, self.state.entry).await?;
+        let point = saved_point(archive, &self.state, self.plan.foreign_records).await?;
         if point.digest != self.state.digest {
             let text = format!("recovery point {} is not the one that was restored", point.seal.point);
             return Err(Failure::new(Code::StateMismatch, text));

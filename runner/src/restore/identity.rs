@@ -2,7 +2,7 @@
 //! same state; another one of that name is another restore.
 
 use archive::Digest;
-use contract::{Code, Failure, RestoreSpec, RunSpec};
+use contract::{Code, Failure, ForeignRecords, RestoreSpec, RunSpec};
 use wire::Cluster;
 
 /// Who a restore is.
@@ -55,6 +55,7 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         end_time,
         include_offset_headers,
         on_unreadable,
+        foreign_records,
         // Where they go, and what becomes of what is there.
         topic_mapping,
         partition_mapping,
@@ -95,6 +96,11 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         include_offset_headers,
         on_unreadable
     ]);
+    // Restores that began before the field was there keep their identity.
+    let records = match foreign_records {
+        ForeignRecords::Cleaned => records,
+        ForeignRecords::AsWritten => serde_json::json!([records, foreign_records]),
+    };
     let places = serde_json::json!([topic_mapping, partition_mapping, repartitioning, existing_topics]);
     let text = serde_json::json!([spec.namespace, spec.name, cluster, records, places]).to_string();
     Digest::half_of(text.as_bytes()).0
@@ -127,6 +133,7 @@ mod tests {
             RestoreSpec { existing_topics: ExistingTopics::Append, ..part() },
             RestoreSpec { end_time: Some("2026-01-01T00:00:00Z".into()), ..part() },
             RestoreSpec { include_offset_headers: Some(false), ..part() },
+            RestoreSpec { foreign_records: ForeignRecords::AsWritten, ..part() },
             RestoreSpec { partition_mapping: [(0, 1)].into(), ..part() },
         ];
         assert!(others.iter().all(|part| hex(&spec, part, "c") != base));

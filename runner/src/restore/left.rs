@@ -53,16 +53,16 @@ pub(crate) async fn what_is_left(
     let mut wanted = plan.wanted();
     let mut skip: HashMap<usize, u64> = tails.iter().enumerate().map(|(place, tail)| (place, tail.done)).collect();
     let mut begun = begun(plan, ways, tails);
+    // What was left out is counted when it is met: whoever reads on behind it would take it for restored. The index does not say
+    // either how many records could be read.
+    if plan.on_unreadable == OnUnreadable::Skip {
+        return Ok((wanted, skip));
+    }
     for (key, (from, before)) in proof::proven(point, plan, &begun).await? {
         if let Some((place, _)) = begun.remove(&key) {
             wanted.from.insert(key, from);
             skip.insert(place, before);
         }
-    }
-    // The index says how many records there are, not how many of them could be read: batches that were left out count again when
-    // everything is read again.
-    if plan.on_unreadable == OnUnreadable::Skip {
-        return Ok((wanted, skip));
     }
     let mut chains = chains(plan, ways, tails);
     let stands = begun.into_iter().map(|(key, (place, tail))| (key, Stand::new(place, tail.done))).collect();
@@ -223,9 +223,7 @@ fn inside(share: &ReadBatch, window: Window, decompressor: &mut Decompressor) ->
     let range = share.from..share.until;
     let mut count = 0;
     for batch in share.batches.iter().filter(|batch| !window.misses(&batch.header)) {
-        let read = each_place(batch, window, OnUnreadable::Fail, decompressor, |offset, _| {
-            count += u64::from(batch.header.takes(offset, &range));
-        });
+        let read = each_place(batch, (window, &range), OnUnreadable::Fail, decompressor, |_, _| count += 1);
         read.map_err(|error| {
             let text = format!(
                 "partition {} of topic {}: the batch at source offset {} cannot be read: {error}",

@@ -32,6 +32,8 @@ mod holds;
 mod prepare;
 mod trust;
 
+mod point;
+
 pub mod documents;
 
 mod lease;
@@ -76,7 +78,7 @@ mod undoing;
 
 use std::time::Duration;
 
-use archive::{Point, RestoreJournal, SavedOffsets, Store, find};
+use archive::{Point, RestoreJournal, SavedOffsets, Store};
 use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
@@ -85,6 +87,7 @@ use self::done::Next;
 use self::identity::Identity;
 pub(crate) use self::lookup::{Landing, lookup};
 pub use self::plan::{Proposal, RestorePlan, TargetAction};
+pub(crate) use self::point::load_point;
 pub(crate) use self::positions::{Positions, positions};
 pub(crate) use self::release::release;
 use self::state::{Ended, RestoreState};
@@ -340,6 +343,7 @@ impl<'a> Sides<'a> {
         self.tell_plan(&shown.plan, report);
         self.is_as_seen(&shown)?;
         report.segments = point.check_segments(&shown.plan.wanted()).await?;
+        self.tell_losses(&point);
         let mut restore = self.restore(point, journal, state).await?;
         groups::hold_offsets(&mut restore).await;
         Ok((restore, shown.plan))
@@ -397,6 +401,13 @@ impl<'a> Sides<'a> {
         report.set = Some(point.set().to_owned());
         report.point = Some(point.seal.point.clone());
         self.emitter.emit(EventKind::Started { run: report.run.clone(), name: point.seal.point.clone(), resumed });
+    }
+
+    /// What another tool lost is told by each attempt: any of them may be the one whose report is read.
+    fn tell_losses(&self, point: &Point) {
+        if point.is_of_guest() {
+            point.notes().iter().for_each(|note| self.emitter.warn(note.to_string()));
+        }
     }
 
     fn tell_plan(&self, plan: &RestorePlan, report: &Report) {
@@ -458,26 +469,4 @@ pub async fn plan_only(
     let states = state_store(context, spec, part, &store).await?;
     let sides = Sides { context, emitter, spec, part, cluster, store, states, identity };
     Ok(sides.proposal_to_look_at().await?.1)
-}
-
-/// The recovery point is resolved once; later attempts use the saved one.
-pub(crate) async fn load_point(
-    store: &Store,
-    part: &RestoreSpec,
-    saved: Option<&RestoreState>,
-) -> Result<Point, Failure> {
-    let point = if let Some(state) = saved {
-        Point::load(store, &trust::set_of(state)?, state.entry).await?
-    } else {
-        Point::open(store, &find(store, &part.from).await?).await?
-    };
-    if let Some(expected) = part.expected_owner() {
-        point.check_owner(expected).await?;
-    }
-    point.check_sums().await?;
-    if saved.is_some_and(|state| state.digest != point.digest) {
-        let text = format!("recovery point {} is not the one that this restore began with", point.seal.point);
-        return Err(Failure::new(Code::StateMismatch, text));
-    }
-    Ok(point)
 }

@@ -24,7 +24,9 @@ impl Named {
         let header = BatchHeader::parse(records).ok()?;
         let whole = (!header.attributes.control() && header.size() <= records.len()).then_some(header.size())?;
         let batch = RawBatch::parse(records.slice(..whole)).ok()?;
+        // A batch of somebody else names nothing.
         let plain = payload(&batch, &mut Decompressor::default(), PLAIN).ok()?;
+        // The same.
         let last = RecordIter::new(&batch.header, &plain).last()?.ok()?;
         let headers: Vec<Header<'_>> = last.headers().collect();
         let place = headers.iter().rposition(|header| header.key == ORIGINAL_OFFSET)?;

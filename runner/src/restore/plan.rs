@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use archive::{Digest, Fork, Timelines, Wanted, from_json};
 use batch::Window;
-use contract::{Code, Failure, GroupRestore, OnUnreadable, RestoreSpec};
+use contract::{Code, Failure, ForeignRecords, GroupRestore, OnUnreadable, RestoreSpec};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -46,6 +46,9 @@ pub struct RestorePlan {
     /// What becomes of records that cannot be read.
     #[serde(default)]
     pub(crate) on_unreadable: OnUnreadable,
+    /// What becomes of records that another tool archived otherwise than the source had them.
+    #[serde(default, skip_serializing_if = "ForeignRecords::is_default")]
+    pub(crate) foreign_records: ForeignRecords,
     /// Which records are read.
     #[serde(with = "window")]
     pub(crate) window: Window,
@@ -296,6 +299,7 @@ pub(crate) mod tests {
             cluster: "c".into(),
             offset_headers: true,
             on_unreadable: OnUnreadable::Fail,
+            foreign_records: ForeignRecords::Cleaned,
             window: Window::ALL,
             forks: vec![Fork { topic: Uuid::from_u128(7), name: "t".into(), partition: 0, timeline: 1, from: 5 }],
             older: vec![OlderTimeline { topic: Uuid::from_u128(7), partition: 0, timeline: 0 }],
@@ -309,11 +313,12 @@ pub(crate) mod tests {
         let saved = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
         assert_eq!(RestorePlan::read(&saved.bytes_to_save()).unwrap(), saved);
         assert_eq!(saved.timelines().end_of(Uuid::from_u128(7), 0, 0), i64::MAX);
-        let changes: [fn(&mut RestorePlan); 18] = [
+        let changes: [fn(&mut RestorePlan); 19] = [
             |p| p.digest = Digest::of(b"q"),
             |p| p.cluster = "d".into(),
             |p| p.offset_headers = false,
             |p| p.on_unreadable = OnUnreadable::Skip,
+            |p| p.foreign_records = ForeignRecords::AsWritten,
             |p| p.window.end = 1,
             |p| p.window.start = 1,
             |p| p.older.clear(),

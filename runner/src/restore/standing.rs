@@ -263,10 +263,8 @@ impl Reader<'_> {
         decompressor: &mut Decompressor,
     ) -> Result<(), Failure> {
         let mut offsets = Vec::new();
-        let read = each_place(batch, self.window, self.on_unreadable, decompressor, |offset, _| {
-            if batch.header.takes(offset, range) {
-                offsets.push(offset);
-            }
+        let read = each_place(batch, (self.window, range), self.on_unreadable, decompressor, |offset, _| {
+            offsets.push(offset);
         });
         match read {
             Ok(()) => offsets.into_iter().for_each(|offset| walk.pass(offset)),

@@ -47,6 +47,7 @@ pub(crate) fn foreseen(plan: &RestorePlan) -> Option<Vec<TargetPartition>> {
                 (_, Some(seen)) => seen,
                 (_, None) => Span { start: 0, end: 0 },
             };
+            // The last look, which comes after this, refuses by the rule.
             let start = start_of(topic.action, seen, now).ok()?;
             out.push(TargetPartition { topic: place, partition: *partition, start });
         }

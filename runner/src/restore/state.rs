@@ -205,6 +205,7 @@ impl RestoreState {
 
     /// The place of a target partition in `partitions`, which are in order of topic and number.
     pub(crate) fn place_of(&self, topic: usize, partition: i32) -> Option<usize> {
+        // Not found is no error.
         self.partitions.binary_search_by_key(&(topic, partition), |known| (known.topic, known.partition)).ok()
     }
 

@@ -1,17 +1,35 @@
 //! The ends of target partitions: how many of our records stand there, whether anything else does, and whether the fence
 //! has arrived.
 
+mod markers;
 mod walk;
+
+use std::ops::Range;
 
 use batch::BatchHeader;
 use contract::{Code, Failure};
 use wire::{Cluster, ProducerIdentity, WireError, code};
 
+pub(crate) use self::markers::markers_in;
 use self::walk::Walk;
 use super::facts::{existing, same_topics};
 use super::named::Named;
 use super::state::{Epoch, RestoreState};
 use crate::logs::{Span, spans};
+
+/// Offsets among our records that sequences do not explain.
+#[derive(Debug, PartialEq, Eq)]
+struct Unexplained {
+    /// Where they are.
+    range: Range<i64>,
+    /// How many there are.
+    extra: u64,
+    /// Whose the records around them are: producer id and epoch.
+    writer: (i64, i16),
+}
+
+/// Sequences of a producer begin again after so many records.
+const SEQUENCES: u64 = 1 << 31;
 
 /// Where a partition stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +78,7 @@ async fn read_once(
         };
         walks.push(Walk::new(place, name, partition, *log, fence.is_none()));
     }
-    match walk::back(cluster, topics, &mut walks, fence).await {
+    match walk::back(cluster, topics.clone(), &mut walks, fence).await {
         // The log start moved while we read: look at the logs again.
         Err(error) if error.broker_code() == Some(code::OFFSET_OUT_OF_RANGE) => {
             return Ok(Err(WireError::no_progress("the log start moved", error.to_string())));
@@ -71,7 +89,18 @@ async fn read_once(
     for walk in &walks {
         let subject = format!("{}/{}", walk.topic, walk.partition);
         let stand = Stand { place: walk.place, start: walk.start, log: walk.log };
-        let tail = stand.judge(&subject, &state.epochs, walk.last.as_ref())?;
+        let between = walk.last.as_ref().and_then(|last| stand.unexplained(&state.epochs, last));
+        let markers = match between {
+            Some(Unexplained { range, extra, writer }) => {
+                let place = (walk.topic.as_str(), walk.partition);
+                match markers_in(cluster, &topics, place, (range, extra), Some(writer)).await {
+                    Ok(markers) => markers,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            None => 0,
+        };
+        let tail = stand.judge(&subject, &state.epochs, walk.last.as_ref(), markers)?;
         tails.push(Tail { named: walk.named.clone(), ..tail });
         if !walk.fenced {
             return Ok(Err(WireError::no_progress(subject, "the fence has not arrived")));
@@ -115,10 +144,16 @@ struct Stand {
 }
 
 impl Stand {
-    /// Counts our records from the last data batch, and checks that nothing else stands between.
-    fn judge(&self, subject: &str, epochs: &[Epoch], last: Option<&BatchHeader>) -> Result<Tail, Failure> {
+    /// Counts our records from the last data batch, and checks that nothing else stands between but so many offsets of markers.
+    fn judge(
+        &self,
+        subject: &str,
+        epochs: &[Epoch],
+        last: Option<&BatchHeader>,
+        markers: u64,
+    ) -> Result<Tail, Failure> {
         let known = epochs.last().and_then(|epoch| epoch.bases.get(self.place)).copied().unwrap_or(0);
-        let done = last.map_or(Ok(0), |last| self.count(subject, epochs, last))?;
+        let done = last.map_or(Ok(0), |last| self.count(subject, epochs, last, markers))?;
         if done < known {
             let text = format!(
                 "{subject}: this restore wrote {known} records before, and {done} are there: the target lost the others"
@@ -131,8 +166,19 @@ impl Stand {
         Ok(Tail { done, next: self.log.end, named: None })
     }
 
+    /// Offsets in the epoch of the last batch that its sequence does not explain, if there are some.
+    fn unexplained(&self, epochs: &[Epoch], last: &BatchHeader) -> Option<Unexplained> {
+        let writer = (last.producer_id, last.producer_epoch);
+        let epoch = epochs.iter().find(|epoch| (epoch.producer_id, epoch.number) == writer)?;
+        let start = *epoch.starts.get(self.place)?;
+        let since = u64::try_from(last.next_offset() - start).ok()?;
+        let in_epoch = u64::try_from(last.base_sequence).ok()? + last.records();
+        let extra = since.checked_sub(in_epoch)? % SEQUENCES;
+        (extra > 0).then_some(Unexplained { range: start..last.base_offset, extra, writer })
+    }
+
     /// Our records up to and with this batch.
-    fn count(&self, subject: &str, epochs: &[Epoch], last: &BatchHeader) -> Result<u64, Failure> {
+    fn count(&self, subject: &str, epochs: &[Epoch], last: &BatchHeader, markers: u64) -> Result<u64, Failure> {
         let foreign = |what: &str| {
             let text = format!(
                 "{subject}: the records at offset {} are {what}; stop the other producer, then restore again under a new name",
@@ -152,9 +198,10 @@ impl Stand {
         }
         let sequence = u64::try_from(last.base_sequence).map_err(|_| foreign("without a sequence"))?;
         let in_epoch = sequence + last.records();
-        let since = u64::try_from(last.next_offset() - start).map_err(|_| foreign("before the epoch's first"))?;
+        let since = u64::try_from(last.next_offset() - start).ok().and_then(|since| since.checked_sub(markers));
+        let since = since.ok_or_else(|| foreign("before the epoch's first"))?;
         // Sequences wrap at 2^31; offsets since the epoch's start tell how often. Nothing else may stand between.
-        if since < in_epoch || !(since - in_epoch).is_multiple_of(1 << 31) {
+        if since < in_epoch || !(since - in_epoch).is_multiple_of(SEQUENCES) {
             return Err(foreign(&format!(
                 "number {in_epoch} of this attempt, and stand {since} offsets after its first: {} others stand between",
                 since.abs_diff(in_epoch)

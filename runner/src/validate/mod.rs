@@ -3,9 +3,10 @@
 //! ```text
 //! cluster reached, point found -> archive: one pass for structure, digests and records   (archive::verify)
 //!                              -> cluster: logs and committed offsets, held against what the restore noted, or the point
-//!                              -> webhooks -> verdicts, report -> notices
+//!                              -> webhooks -> verdicts, report -> evidence -> notices
 //! ```
-//! It changes nothing, neither the archive nor the cluster, and keeps no state: an attempt begins anew. What could not be looked
+//! It changes nothing, neither the archive nor the cluster, and keeps no state: an attempt begins anew. Evidence is added to its
+//! folder, and evidence whose time is over is deleted there. What could not be looked
 //! at is never a pass.
 
 mod asked;
@@ -27,7 +28,11 @@ mod webhooks;
 
 mod notices;
 
-use archive::{Found, Point, SealedPoint, Store, find, names_point};
+mod expiry;
+
+mod evidence;
+
+use archive::{Found, Point, SealedPoint, Store, names_point};
 use contract::stamp::stamp;
 use contract::{
     CheckFinding, CheckVerdict, Code, EventKind, Failure, Report, RunSpec, ValidatedPoint, ValidationCheck,
@@ -65,18 +70,42 @@ pub(crate) async fn run(
     let run = Run { context, emitter, spec, part };
     let mut out = ValidationReport::default();
     let mut asked = Asked::new(&part.checks);
-    let ended = Box::pin(run.look(&mut asked, &mut out, report)).await;
+    // Keys that do not fit are found before much is read.
+    let ready = evidence::prepare(&run).await;
+    let (ready, ended) = match ready {
+        Ok(ready) => (ready, Box::pin(run.look(&mut asked, &mut out, report)).await),
+        Err(failure) => (None, Err(failure)),
+    };
     if let Err(failure) = &ended {
         asked.not_run(&failure.to_string());
     }
     out.checks = asked.into_checks();
     out.verdict = ValidationReport::judge(&out.checks);
+    let ended = match ready {
+        Some(ready) => kept(&run, ended, Box::pin(ready.keep(&run, report, &mut out)).await),
+        None => ended,
+    };
     let ended = conclude(&out, ended, report);
     report.validation = Some(out);
     if let Some(notify) = &part.notify {
         notices::send(&run, notify, report).await;
     }
     ended
+}
+
+/// A result without the evidence that was asked for is not all that was asked for. One that failed stays what it is.
+fn kept(run: &Run<'_>, ended: Result<(), Failure>, kept: Result<(), Failure>) -> Result<(), Failure> {
+    match (ended, kept) {
+        (ended, Ok(())) => ended,
+        (Ok(()), Err(failure)) => {
+            run.emitter.warn(format!("the evidence of this result could not be kept: {failure}"));
+            Err(failure)
+        }
+        (ended, Err(failure)) => {
+            run.emitter.warn(format!("the evidence of this result could not be kept: {failure}"));
+            ended
+        }
+    }
 }
 
 /// The end of the run, by what the checks came to.
@@ -95,6 +124,7 @@ fn conclude(out: &ValidationReport, ended: Result<(), Failure>, report: &mut Rep
             report.outcome = "Completed".into();
             Ok(())
         }
+        // Without a verdict, or ended early.
         _ => {
             if out.checks.iter().any(|check| check.verdict != CheckVerdict::NotRun) {
                 report.outcome = "PartiallyCompleted".into();
@@ -162,7 +192,7 @@ impl Run<'_> {
         out: &mut ValidationReport,
         report: &mut Report,
     ) -> Result<Option<Point>, Failure> {
-        let found = match find(store, &self.part.from).await {
+        let found = match foreign::ours(store, &self.part.from, "to validate").await {
             // The newest entries of the log cannot be read: that is what a validation looks for.
             Err(error) if error.is_damage() && self.part.checks.of_archive() => {
                 self.tell_start(report, &self.part.from);
@@ -220,7 +250,7 @@ impl Run<'_> {
         (report.topics, report.partitions) = (line.topics, line.partitions);
         self.tell_start(report, &seal.point);
         let digest = line.digest.0.clone();
-        let line = line.line(None);
+        let line = point.map_or(line, Point::summary).line(None);
         out.point = Some(ValidatedPoint {
             id: seal.point.clone(),
             set,

@@ -5,6 +5,7 @@ mod payload;
 
 use std::time::Duration;
 
+use contract::pauses::Pauses;
 use contract::{NoticeSpec, Report, ValidationReport, ValidationVerdict};
 use serde_json::Value;
 
@@ -80,7 +81,7 @@ async fn secret(run: &Run<'_>, file: &str) -> Result<String, String> {
 async fn post(poster: &Poster, url: &str, document: &Value, pause: Duration) -> Result<(), String> {
     // What is not allowed now is not allowed later.
     poster.may_go(url)?;
-    let mut pause = pause;
+    let mut pauses = Pauses::new(pause, LONGEST_PAUSE);
     let mut number = 1;
     loop {
         let (why, wanted) = match poster.post(url, document, LIMIT).await {
@@ -95,8 +96,8 @@ async fn post(poster: &Poster, url: &str, document: &Value, pause: Duration) -> 
         if number == TRIES {
             return Err(format!("{why}, {TRIES} times in a row"));
         }
-        tokio::time::sleep(wanted.unwrap_or(pause).min(LONGEST_PAUSE)).await;
-        pause = pause.saturating_mul(2);
+        let own = pauses.step();
+        tokio::time::sleep(wanted.unwrap_or(own).min(LONGEST_PAUSE)).await;
         number += 1;
     }
 }

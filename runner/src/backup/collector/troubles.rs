@@ -16,7 +16,7 @@ use crate::backup::reader::Trouble;
 impl Collector {
     /// A batch that is larger than what a quota allows in its window is never delivered: that ends the run.
     pub(super) fn watch_quota(&mut self) {
-        let (throttled, limit) = (self.cluster.throttled(), self.health.limit());
+        let (throttled, limit) = ((self.throttled)(), self.health.limit());
         if self.quota.is_stuck(throttled, (self.totals.records, self.moved_offsets), limit) {
             let text = format!(
                 "brokers held answers back for {} s in all because of a quota, and nothing came for {} s: the next batch may be larger than the quota lets through; raise consumer_byte_rate for this user or client id (kafka-backup)",
@@ -36,8 +36,10 @@ impl Collector {
         if gives_up && Instant::now() < self.stale_until { Verdict::GoesOn } else { verdict }
     }
 
-    /// The point is made without what these partitions lack, unless the specification says that the run fails then.
-    pub(super) fn give_up(&mut self, lost: Vec<(TopicIdPartition, Trouble)>) -> Option<Failure> {
+    /// The point is made without what these partitions lack, unless the specification says that the run fails then. Those that
+    /// were read to their ends at last lack nothing.
+    pub(super) fn give_up(&mut self, mut lost: Vec<(TopicIdPartition, Trouble)>) -> Option<Failure> {
+        lost.retain(|(key, _)| self.health.is_open(*key) && !self.positions.is_at_target(*key));
         if let Some((key, trouble)) = lost.first().filter(|_| self.gap_is_failure) {
             let text = format!(
                 "{} of {} partitions cannot be read, and backup.onGap is fail; {}/{}: {}",
@@ -58,6 +60,7 @@ impl Collector {
             let text = || {
                 let place = format!("{name}/{}", key.1);
                 let cause =
+                    // Only how it is told: the place is not said twice.
                     trouble.failure.message.strip_prefix(&format!("{place}: ")).unwrap_or(&trouble.failure.message);
                 let what = if to > next {
                     format!("offsets {next} to {} are", to - 1)

@@ -49,6 +49,8 @@ pub(crate) struct Active {
     pub(super) held_since: Option<Instant>,
     pub(super) damaged: Option<Damaged>,
     pub(super) pacing: Pacing,
+    /// The round of its reader in which it last had its turn.
+    pub(super) turn: u64,
 }
 
 impl Active {
@@ -64,6 +66,7 @@ impl Active {
             held_since: None,
             damaged: None,
             pacing: Pacing::new(),
+            turn: 0,
         }
     }
 

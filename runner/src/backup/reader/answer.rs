@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use wire::{FetchOptions, FetchedPartition, Isolation, OffsetAt, Request, Retry, WireError, code};
 
 use super::active::{Active, REPLICA_LEASE};
-use super::meaning::{Asked, Found, Meaning, Next, first_batch, meaning};
-use super::{ANSWER, Chunk, Reader};
+use super::meaning::{Asked, Batches, Meaning, Next, first_batch, meaning};
+use super::{Chunk, LEAST_ANSWER, Reader};
+use crate::backup::history::{Evidence, Parting, compare};
 use crate::backup::positions::LogEnds;
 use crate::backup::source::{Cursor, gap, oldest_open};
 use crate::backup::transactions::{Fate, fates};
@@ -29,6 +30,25 @@ fn no_progress(active: &Active, part: &FetchedPartition) -> WireError {
     WireError::no_progress(active.subject(), detail)
 }
 
+/// A log as its leader describes it.
+#[derive(Debug, Clone, Copy)]
+struct LogSeen {
+    start: i64,
+    end: i64,
+    /// The end of the epoch that was asked for, as [`Evidence`] has it.
+    known: Option<(i32, i64)>,
+}
+
+impl LogSeen {
+    /// Whether what was read so far is the beginning of this log.
+    fn is_ours(&self, cursor: &Cursor) -> bool {
+        let Cursor { offset: next, last_epoch: epoch, .. } = *cursor;
+        // An epoch that the broker forgot must not be named again: planning leaves it out.
+        let is_named = epoch < 0 || self.known.is_some();
+        is_named && compare(&Evidence { next, epoch, end: self.end, known: self.known }) == Parting::Same
+    }
+}
+
 /// What holds for all partitions of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Round {
@@ -38,6 +58,8 @@ pub(super) struct Round {
     pub(super) alone: Option<usize>,
     /// A quota made the answer smaller or later.
     pub(super) throttled: bool,
+    /// Others took what the answer had room for.
+    pub(super) left_out: bool,
 }
 
 impl Reader {
@@ -51,7 +73,12 @@ impl Reader {
     ) -> Result<bool, Failure> {
         let Cursor { offset, target, stable, .. } = active.cursor;
         let asked = Asked { offset, target, stable: stable.min(target), joined: active.joined, alone: round.alone };
-        match meaning(asked, &part) {
+        let meaning = meaning(asked, &part);
+        // A follower may be behind its leader, or cut its log a little later: only the leader is believed.
+        if meaning.may_be_of_a_follower() && active.leave_replica() {
+            return Ok(true);
+        }
+        match meaning {
             Meaning::Records(found) => self.take_records(active, found, &part, round.pinned).await,
             Meaning::NothingBefore(next) => self.skip(active, next).await.map(|()| true),
             Meaning::TooLarge(size) => {
@@ -67,14 +94,16 @@ impl Reader {
                 self.recovers(active);
                 Ok(false)
             }
+            Meaning::Waiting if round.left_out => {
+                active.behind = true;
+                Ok(false)
+            }
             Meaning::Waiting => self.waits(active, &part, probed).await,
             Meaning::Elsewhere(replica) => {
                 active.replica = Some((replica, Instant::now() + REPLICA_LEASE));
                 self.recovers(active);
                 Ok(true)
             }
-            // A follower may be behind its leader, or cut its log a little later.
-            Meaning::OutOfRange | Meaning::Diverged { .. } | Meaning::Refused(_) if active.leave_replica() => Ok(true),
             Meaning::OutOfRange => self.out_of_range(active).await.map(|()| true),
             Meaning::Diverged { epoch, end } => Err(diverged(active, epoch, end)),
             Meaning::Damaged(damage) => self.damaged(active, damage).await,
@@ -98,11 +127,11 @@ impl Reader {
     async fn take_records(
         &mut self,
         active: &mut Active,
-        found: Found,
+        found: Batches,
         part: &FetchedPartition,
         pinned: usize,
     ) -> Result<bool, Failure> {
-        let Found { batches, mut next, converted } = found;
+        let Batches { taken: batches, mut next, converted } = found;
         let (pending, unreadable) = self.decide(&active.cursor, batches, &part.aborted);
         if let Some(damage) = unreadable {
             let Some(last) = pending.last() else { return self.damaged(active, damage).await };
@@ -277,21 +306,24 @@ impl Reader {
 
     /// Where the next batch of any kind begins, when that lies behind the position. A failure here shows again at the next fetch.
     async fn ask_any(&self, active: &Active) -> Option<Next> {
+        // See above: the next fetch meets it.
         let connection = self.shared.cluster.broker(self.broker, self.lane, Some(&self.shared.budget)).await.ok()?;
         let options = FetchOptions {
             isolation: Isolation::Uncommitted,
-            max_bytes: ANSWER,
+            max_bytes: LEAST_ANSWER,
             max_wait: Duration::ZERO,
             rack: "".into(),
         };
+        // The same.
         let answer = connection.fetch(&[active.spot()], &options).await.ok()?;
+        self.shared.limiter.moved(0, answer.bytes as u64);
         answer.partitions.first().and_then(|part| first_batch(active.cursor.offset, part))
     }
 
-    /// The log start overtook us (a gap), or the log was cut below our position.
+    /// The log start overtook us (a gap), the log was cut below our position, or the broker denies what it has.
     async fn out_of_range(&mut self, active: &mut Active) -> Result<(), Failure> {
-        let start = match self.log_start(&active.cursor).await {
-            Ok(start) => start,
+        let log = match self.look_at_log(&active.cursor).await {
+            Ok(log) => log,
             Err(error) if error.retry() == Retry::Never => return Err(error.into()),
             Err(error) => {
                 active.loses_broker();
@@ -299,32 +331,62 @@ impl Reader {
                 return Ok(());
             }
         };
-        if start <= active.cursor.offset {
-            // The log was cut, or the broker forgot the epoch that we name. Which of them it was, planning finds out by
-            // the epochs: to go on without an epoch here would take a log that grew again after the cut for the old one.
-            let Cursor { offset, last_epoch, .. } = active.cursor;
-            let text = format!(
-                "{}: offset {offset} after leader epoch {last_epoch} is out of range, but the log starts at {start}: the log was cut below it, or the broker no longer knows the epoch",
-                active.subject()
-            );
-            return Err(Failure::new(Code::SourceDiverged, text));
+        let Cursor { offset, last_epoch, target, .. } = active.cursor;
+        if log.start > offset {
+            return self.lose(active, log.start.min(target), GapReason::LogStartMoved).await;
         }
-        self.lose(active, start.min(active.cursor.target), GapReason::LogStartMoved).await
+        if log.is_ours(&active.cursor) {
+            self.denied(active, &log);
+            return Ok(());
+        }
+        // The log was cut, or the broker forgot the epoch that we name. Which of them it was, planning finds out by
+        // the epochs: to go on without an epoch here would take a log that grew again after the cut for the old one.
+        let text = format!(
+            "{}: offset {offset} after leader epoch {last_epoch} is out of range, but the log starts at {}: the log was cut below it, or the broker no longer knows the epoch",
+            active.subject(),
+            log.start
+        );
+        Err(Failure::new(Code::SourceDiverged, text))
     }
 
-    async fn log_start(&self, cursor: &Cursor) -> Result<i64, WireError> {
-        let name = [cursor.topic.to_string()];
-        let mut topics = self.shared.cluster.topics(Some(&name)).await?;
+    /// The leader has the offset, by all that it says of its log, and does not give it: that is a matter of this partition alone.
+    fn denied(&mut self, active: &mut Active, log: &LogSeen) {
+        let text = format!(
+            "{}: the broker says that offset {} is out of range, although its log goes from {} to {}; it may not reach what its remote storage holds",
+            active.subject(),
+            active.cursor.offset,
+            log.start,
+            log.end
+        );
+        // Before the run's patience is over: what was read of the partition is worth a recovery point.
+        if active.pacing.fails_for(self.shared.cluster.deadline() / 2) {
+            active.pacing.gives_up(Code::BrokerFailed, text);
+        } else {
+            active.pacing.fails(Failure::new(Code::BrokerFailed, text));
+        }
+        self.note_trouble(active);
+    }
+
+    /// What the leader says of the log of a partition.
+    async fn look_at_log(&self, cursor: &Cursor) -> Result<LogSeen, WireError> {
+        let (cluster, name) = (&self.shared.cluster, [cursor.topic.to_string()]);
+        let key = (cursor.topic.to_string(), cursor.partition);
+        let mut topics = cluster.topics(Some(&name)).await?;
         for topic in &mut topics {
             topic.partitions.retain(|p| p.index == cursor.partition);
         }
-        let same = topics.first().is_some_and(|topic| topic.error == 0 && topic.wire_id == cursor.wire_id);
         // The other partitions of this connection wait meanwhile.
-        let asked = self.shared.cluster.offsets_within(&topics, OffsetAt::Start, Isolation::Uncommitted, PATIENCE);
-        let starts = asked.await?.found;
-        let start = starts.get(&(cursor.topic.to_string(), cursor.partition)).copied().filter(|_| same);
+        let ask = async |at| cluster.offsets_within(&topics, at, Isolation::Uncommitted, PATIENCE).await;
+        let start = ask(OffsetAt::Start).await?.found.get(&key).copied();
+        let end = ask(OffsetAt::End).await?.found.get(&key).copied();
+        let epochs = [(key.clone(), cursor.last_epoch)].into_iter().filter(|(_, epoch)| *epoch >= 0).collect();
+        let known = cluster.epoch_ends_within(&topics, &epochs, PATIENCE).await?.found.get(&key).copied().flatten();
+        // Offsets are asked for by name: it must have been this topic until now.
+        let now = cluster.topics(Some(&name)).await?;
+        let same = now.first().is_some_and(|topic| topic.error == 0 && topic.wire_id == cursor.wire_id);
+        let log = start.zip(end).filter(|_| same).map(|(start, end)| LogSeen { start, end, known });
         // The room finds out whether the topic is gone, or is another one.
-        start.ok_or_else(|| WireError::no_leader(format!("{}/{}", cursor.topic, cursor.partition)))
+        log.ok_or_else(|| WireError::no_leader(format!("{}/{}", cursor.topic, cursor.partition)))
     }
 
     /// Goes on behind offsets that are lost.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use archive::GapReason;
 use batch::Damage;
 use contract::{Code, Failure};
-use wire::{FetchOptions, FetchedPartition, Isolation, Retry, WireError};
+use wire::{FetchOptions, FetchedPartition, Isolation, Request, Retry, WireError, code};
 
 use super::active::{Active, Damaged, PARTITION};
 use super::meaning::{Asked, Meaning, meaning};
@@ -22,6 +22,40 @@ struct Whole {
     at: i64,
     /// Its own first offset.
     base: i64,
+}
+
+/// What a broker has for an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// A whole batch that begins here.
+    Whole(i64),
+    /// A damaged batch.
+    Damaged,
+    /// No batch covers it, nor follows it.
+    Nothing,
+}
+
+/// A batch was there a moment ago.
+const VANISHED: &str = "the broker had a batch behind the damaged one, and a moment later it had none";
+
+/// What an answer says of the offset that was asked for. Only what is damaged lets the search look above it: whoever does not
+/// answer for this log says nothing of it.
+///
+/// # Errors
+/// Whatever else is in the way: it is tried again.
+fn seen(meaning: Meaning, subject: &str) -> Result<Seen, WireError> {
+    match meaning {
+        Meaning::Records(found) => {
+            Ok(found.taken.first().map_or(Seen::Nothing, |first| Seen::Whole(first.header.base_offset)))
+        }
+        Meaning::Damaged(_) | Meaning::Refused(code::CORRUPT_MESSAGE) => Ok(Seen::Damaged),
+        Meaning::Waiting | Meaning::UpToDate | Meaning::NothingBefore(_) => Ok(Seen::Nothing),
+        Meaning::Refused(code) => Err(WireError::broker(Request::Fetch, subject, code)),
+        Meaning::OutOfRange => Err(WireError::broker(Request::Fetch, subject, code::OFFSET_OUT_OF_RANGE)),
+        Meaning::Diverged { .. } | Meaning::Elsewhere(_) | Meaning::Held | Meaning::Short(_) | Meaning::TooLarge(_) => {
+            Err(WireError::no_progress(subject, "the search for a whole batch met another log"))
+        }
+    }
 }
 
 impl Reader {
@@ -87,11 +121,11 @@ impl Reader {
         Ok(true)
     }
 
-    /// Base offset of the first whole batch behind the position: brokers find a batch by an offset in it, so those behind
-    /// a damaged one are found by asking for greater offsets, at first with growing steps, then between the last two.
+    /// The first whole batch behind the position: brokers find a batch by an offset in it, so those behind a damaged one are
+    /// found by asking for greater offsets, at first with growing steps, then between the last two.
     async fn next_whole(&self, active: &Active) -> Result<Option<Whole>, WireError> {
-        let Some(end) = self.last_stable(active).await? else { return Ok(None) };
-        // Nothing whole is found at `damaged`; asking for `readable` brings the batch at `base`.
+        let Some(mut end) = self.last_stable(active).await? else { return Ok(None) };
+        // Nothing whole is found at `damaged`; asking for `readable` brings the batch at `base`; nothing is there from `end` on.
         let mut damaged = active.cursor.offset;
         let mut step = 1;
         let (mut readable, mut base) = loop {
@@ -99,49 +133,81 @@ impl Reader {
             if at <= damaged {
                 return Ok(None);
             }
-            if let Some(base) = self.whole_at(active, at).await? {
-                break (at, base);
+            match self.seen_at(active, at).await? {
+                Seen::Whole(base) => break (at, base),
+                Seen::Damaged => (damaged, step) = (at, step.saturating_mul(2)),
+                Seen::Nothing => (end, step) = (at, ((at - damaged) / 2).max(1)),
             }
-            (damaged, step) = (at, step.saturating_mul(2));
         };
         while readable - damaged > 1 {
             let middle = damaged + (readable - damaged) / 2;
-            match self.whole_at(active, middle).await? {
-                Some(found) => (readable, base) = (middle, found),
-                None => damaged = middle,
+            match self.seen_at(active, middle).await? {
+                Seen::Whole(found) => (readable, base) = (middle, found),
+                Seen::Damaged => damaged = middle,
+                Seen::Nothing => return Err(WireError::no_progress(active.subject(), VANISHED)),
             }
         }
         Ok(Some(Whole { at: readable, base }))
     }
 
     async fn last_stable(&self, active: &Active) -> Result<Option<i64>, WireError> {
-        let part = self.fetch_one(active, active.cursor.offset).await?;
+        let part = self.fetch_one(active, active.cursor.offset, PARTITION).await?;
         // An answer with an error tells no end, but earlier ones did.
         let told = active.told.stable.max(active.cursor.stable);
         let stable = if part.error == 0 { part.last_stable_offset } else { told };
         Ok(Some(stable).filter(|end| *end > active.cursor.offset))
     }
 
-    /// Base offset of the batch that the broker has for this offset, when it is whole.
-    async fn whole_at(&self, active: &Active, offset: i64) -> Result<Option<i64>, WireError> {
-        let part = self.fetch_one(active, offset).await?;
-        match meaning(Asked { offset, target: i64::MAX, stable: 0, joined: false, alone: None }, &part) {
-            Meaning::Records(found) => Ok(found.batches.first().map(|batch| batch.header.base_offset)),
-            _ => Ok(None),
+    /// What the broker has for this offset.
+    async fn seen_at(&self, active: &Active, offset: i64) -> Result<Seen, WireError> {
+        let mut most = PARTITION;
+        loop {
+            let part = self.fetch_one(active, offset, most).await?;
+            let alone = usize::try_from(most).ok();
+            let asked = Asked { offset, target: i64::MAX, stable: 0, joined: false, alone };
+            match meaning(asked, &part) {
+                // The same size is never asked for again: what does not fit then is damaged.
+                Meaning::TooLarge(size) => most = i32::try_from(size).unwrap_or(i32::MAX),
+                meaning => return seen(meaning, &active.subject()),
+            }
         }
     }
 
-    async fn fetch_one(&self, active: &Active, offset: i64) -> Result<FetchedPartition, WireError> {
+    async fn fetch_one(&self, active: &Active, offset: i64, most: i32) -> Result<FetchedPartition, WireError> {
         let connection = self.shared.cluster.broker(self.broker, self.lane, Some(&self.shared.budget)).await?;
         let options = FetchOptions {
             isolation: Isolation::Committed,
-            max_bytes: PARTITION,
+            max_bytes: most,
             max_wait: Duration::ZERO,
             rack: "".into(),
         };
-        let spot = wire::FetchSpot { offset, last_epoch: -1, max_bytes: PARTITION, ..active.spot() };
+        let spot = wire::FetchSpot { offset, last_epoch: -1, max_bytes: most, ..active.spot() };
         let answer = connection.fetch(&[spot], &options).await?;
         let part = answer.partitions.into_iter().next();
         part.ok_or_else(|| WireError::no_progress(active.subject(), "the answer names no partition"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use batch::Damage;
+
+    use super::*;
+
+    #[test]
+    fn only_damage_lets_the_search_look_above_it() {
+        let at = |meaning| seen(meaning, "t/0");
+        let damage = Damage { error: batch::ORDER, next_base: None };
+        assert_eq!(at(Meaning::Damaged(damage)).unwrap(), Seen::Damaged);
+        assert_eq!(at(Meaning::Refused(code::CORRUPT_MESSAGE)).unwrap(), Seen::Damaged);
+        // Whole batches may lie below an empty answer, never above it.
+        assert_eq!(at(Meaning::Waiting).unwrap(), Seen::Nothing);
+        assert_eq!(at(Meaning::UpToDate).unwrap(), Seen::Nothing);
+        for refused in [6, -1, 56, 74, 75, 100] {
+            let error = at(Meaning::Refused(refused)).unwrap_err();
+            assert_eq!(error.broker_code(), Some(refused));
+        }
+        assert!(at(Meaning::OutOfRange).is_err() && at(Meaning::Elsewhere(3)).is_err());
+        assert!(at(Meaning::Diverged { epoch: 1, end: 2 }).is_err() && at(Meaning::Short(9)).is_err());
     }
 }

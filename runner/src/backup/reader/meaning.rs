@@ -29,7 +29,7 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) enum Meaning {
     /// Batches to store.
-    Records(Found),
+    Records(Batches),
     /// The source has no batch between the position and this offset.
     NothingBefore(Next),
     /// The next batch needs an answer of this size.
@@ -55,6 +55,23 @@ pub(super) enum Meaning {
     Refused(i16),
 }
 
+impl Meaning {
+    /// Whether a follower may say so while its leader has more: one whose fetcher died stays where it is.
+    pub(super) fn may_be_of_a_follower(&self) -> bool {
+        match self {
+            Self::Held | Self::Short(_) | Self::OutOfRange | Self::Diverged { .. } | Self::Refused(_) => true,
+            // Waiting is counted before the leader is asked; damage asks every replica by itself.
+            Self::Waiting
+            | Self::Damaged(_)
+            | Self::Records(_)
+            | Self::NothingBefore(_)
+            | Self::TooLarge(_)
+            | Self::UpToDate
+            | Self::Elsewhere(_) => false,
+        }
+    }
+}
+
 /// A position that a batch of the source proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Next {
@@ -66,9 +83,9 @@ pub(super) struct Next {
 
 /// Batches of an answer.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Batches {
     /// Batches from the position on, below the target; the first and the last may reach beyond.
-    pub(super) batches: Vec<RawBatch>,
+    pub(super) taken: Vec<RawBatch>,
     /// The position after them.
     pub(super) next: Next,
     /// Some were messages of an old format.
@@ -105,7 +122,7 @@ pub(super) fn meaning(asked: Asked, part: &FetchedPartition) -> Meaning {
     if let Some(last) = batches.last().map(|batch| batch.header) {
         let after = Next { offset: last.next_offset(), epoch: last.leader_epoch };
         let next = at_target.filter(|next| next.offset > after.offset).unwrap_or(after);
-        return Meaning::Records(Found { batches, next, converted: split.converted });
+        return Meaning::Records(Batches { taken: batches, next, converted: split.converted });
     }
     if let Some(next) = at_target {
         return Meaning::NothingBefore(next);

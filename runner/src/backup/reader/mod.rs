@@ -11,6 +11,7 @@ mod damage;
 mod meaning;
 mod pacing;
 pub(crate) mod room;
+mod turns;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) use active::Active;
 use active::PARTITION;
 use answer::Round;
 pub(crate) use pacing::Trouble;
+use turns::{first_fed, in_turn, is_left_out, side_by_side};
 
 use super::positions::LogEnds;
 use crate::limiter::Limiter;
@@ -121,6 +123,8 @@ pub(crate) struct Reader {
     active: VecDeque<Active>,
     decompressor: Decompressor,
     lull: Duration,
+    /// Fetches so far.
+    rounds: u64,
     /// Bytes of an answer at most: less under a quota, which empties an answer that is larger than what it lets through.
     portion: i32,
     /// What the next messages to the collector say of partitions in trouble.
@@ -138,6 +142,7 @@ impl Reader {
             active: VecDeque::new(),
             decompressor: Decompressor::default(),
             lull: FIRST_LULL,
+            rounds: 0,
             portion: ANSWER,
             troubled: Vec::new(),
             recovered: Vec::new(),
@@ -161,28 +166,34 @@ impl Reader {
         loop {
             if self.active.is_empty() {
                 match self.inbox.recv().await {
-                    Some(active) => self.active.push_back(active),
+                    Some(active) => self.welcome(active),
                     None => return Ok(()),
                 }
             }
             while let Ok(active) = self.inbox.try_recv() {
-                self.active.push_back(active);
+                self.welcome(active);
             }
             let now = Instant::now();
             match self.active.iter().map(|active| active.pacing.retry_at).min() {
                 Some(at) if at > now => tokio::select! {
                     biased;
                     () = tokio::time::sleep_until(at) => {}
-                    Some(active) = self.inbox.recv() => self.active.push_back(active),
+                    Some(active) = self.inbox.recv() => self.welcome(active),
                 },
                 _ => self.round().await?,
             }
         }
     }
 
+    /// Takes a partition that nobody of this reader waits for yet.
+    fn welcome(&mut self, active: Active) {
+        self.active.push_back(Active { turn: 0, ..active });
+    }
+
     /// One fetch.
     async fn round(&mut self) -> Result<(), Failure> {
         self.shared.limiter.ready().await;
+        self.rounds += 1;
         let (mut batch, _slots) = self.gather().await;
         for active in &mut batch {
             active.pacing.begins();
@@ -194,14 +205,16 @@ impl Reader {
             Err(error) if error.retry() == Retry::Never => return Err(error.into()),
             Err(error) => {
                 for active in &mut batch {
+                    active.turn = self.rounds;
                     active.loses_broker();
                     self.fails(active, &error);
                 }
                 true
             }
         };
-        self.sort_out(batch).await?;
+        // In this order: whoever recovers in the answer that ends the others is not given up with them.
         self.tell_health().await?;
+        self.sort_out(batch).await?;
         self.lull = if moved { FIRST_LULL } else { (self.lull * 2).min(LONGEST_LULL) };
         if !moved {
             // Brokers may answer at once whatever they were told to wait for.
@@ -216,12 +229,14 @@ impl Reader {
         if let Some(all) = &self.shared.slots
             && self.active.iter().any(|active| active.behind)
         {
+            // Nobody closes it.
             slots = Arc::clone(all).acquire_owned().await.ok();
         }
         let mut batch: Vec<Active> = Vec::new();
         let mut others = VecDeque::new();
         let mut busy = 0;
         let now = Instant::now();
+        in_turn(&mut self.active);
         while let Some(active) = self.active.pop_front() {
             // A batch that did not fit is asked for alone: the answer has it whole then.
             let alone = batch.first().is_some_and(|first| first.max_bytes > PARTITION);
@@ -234,10 +249,8 @@ impl Reader {
             }
         }
         self.active = others;
-        // Requests name each topic once; the partition that waits longest stays first, so that a batch larger
-        // than the answer gets through.
-        let first_topic = batch.first().map(|active| active.cursor.topic_id);
-        batch.sort_by_key(|active| (Some(active.cursor.topic_id) != first_topic, active.cursor.topic_id));
+        // The partition that waits longest stays first, so that a batch larger than the answer gets through.
+        side_by_side(&mut batch);
         (batch, slots)
     }
 
@@ -305,16 +318,22 @@ impl Reader {
             self.portion
         };
         let mut unanswered: BTreeSet<_> = (0..batch.len()).collect();
+        let first_fed = first_fed(&answer.partitions);
         for part in answer.partitions {
             let Some(active) = batch.get_mut(part.spot) else {
                 return Err(Failure::new(Code::Internal, format!("an answer for spot {} of a fetch", part.spot)));
             };
             unanswered.remove(&part.spot);
-            let round = Round { pinned: held, alone, throttled: !answer.throttled.is_zero() };
+            let left_out = is_left_out(&part, first_fed);
+            if !left_out {
+                active.turn = self.rounds;
+            }
+            let round = Round { pinned: held, alone, throttled: !answer.throttled.is_zero(), left_out };
             moved |= self.take(active, part, round, &mut probed).await?;
         }
         for spot in unanswered {
             let Some(active) = batch.get_mut(spot) else { continue };
+            active.turn = self.rounds;
             if !answer.throttled.is_zero() {
                 // A quota empties the whole answer: that is no failure of the broker.
                 self.recovers(active);
@@ -329,10 +348,7 @@ impl Reader {
     }
 
     /// Keeps what goes on here, sends on what goes on elsewhere, and tells of what is done.
-    async fn sort_out(&mut self, mut batch: Vec<Active>) -> Result<(), Failure> {
-        // What came first goes to the end of its topic's turn.
-        let shift = usize::from(batch.len() > 1);
-        batch.rotate_left(shift);
+    async fn sort_out(&mut self, batch: Vec<Active>) -> Result<(), Failure> {
         for active in batch {
             if active.is_done() {
                 self.shared.tell(Chunk::Done(active.key())).await?;

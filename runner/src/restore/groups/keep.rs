@@ -8,7 +8,7 @@ use contract::{EventKind, Failure, GroupOutcome, GroupRestore, Report};
 use super::chosen::{ChosenGroup, choose};
 use super::digest;
 use crate::offsets::commit::{GroupWork, Notes, listed};
-use crate::offsets::expiry::{count, hold};
+use crate::offsets::expiry::{self, hold, warn_not_noted};
 use crate::offsets::snapshot::{Changes, Earlier, Snapshot, ToSave, keep};
 use crate::restore::Restore;
 use crate::restore::plan::RestorePlan;
@@ -111,16 +111,10 @@ pub(crate) async fn hold_offsets(restore: &mut Restore<'_>) {
 pub(crate) async fn count_hours(restore: &mut Restore<'_>, report: &mut Report) {
     let place = restore.saved_offsets();
     let now = restore.context.clock.now();
-    let Some(before) = &mut restore.state.groups.before else { return };
-    count(restore.emitter, &place, before, now).await;
-    if before.expires_at.is_none() {
-        return;
-    }
-    report.offsets_before = Some(before.clone());
-    if let Err(error) = restore.note().await {
-        restore
-            .emitter
-            .warn(format!("until when the saved offsets are kept is not in the state of the restore: {error}"));
+    let before = restore.state.groups.before.as_mut();
+    let counts = expiry::count_hours(restore.emitter, &place, before, now, report).await;
+    if counts && let Err(error) = restore.note().await {
+        warn_not_noted(restore.emitter, &error);
     }
 }
 

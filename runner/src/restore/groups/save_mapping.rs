@@ -283,10 +283,8 @@ impl Reader<'_> {
         }
         let mut found = Vec::new();
         let (window, on_unreadable) = (self.plan.window, self.plan.on_unreadable);
-        let read = each_place(batch, window, on_unreadable, decompressor, |offset, timestamp| {
-            if header.takes(offset, range) {
-                found.push((offset, timestamp));
-            }
+        let read = each_place(batch, (window, range), on_unreadable, decompressor, |offset, timestamp| {
+            found.push((offset, timestamp));
         });
         match read {
             Ok(()) => found.into_iter().try_for_each(|(start, at)| {

@@ -27,8 +27,9 @@ impl Lane {
                 let done = match queue.acknowledged(offset) {
                     Ok(done) => done,
                     Err(misplaced) => {
-                        let failure = foreign(&target.subject(), answer.base_offset, misplaced.expected);
-                        self.trouble.add(Trouble::End(LaneEnd::Fail(failure)));
+                        queue.doubted();
+                        let error = elsewhere(&target.subject(), answer.base_offset, misplaced.expected);
+                        self.trouble.add(Trouble::End(LaneEnd::Recover(error)));
                         continue;
                     }
                 };
@@ -87,15 +88,15 @@ fn advice(error: i16) -> &'static str {
             "; the broker's validation of records refuses them (in a compacted topic every record needs a key), \
              change it for the time of the restore or restore into another topic"
         }
+        // No other refusal has one known cause.
         _ => "",
     }
 }
 
-fn foreign(subject: &str, offset: i64, expected: i64) -> Failure {
-    let text = format!(
-        "{subject}: records were written at offset {offset} where {expected} was expected: another producer writes there"
-    );
-    Failure::new(Code::ForeignWriter, text)
+/// Something stands between our records: another producer's, or only a marker that came once more. The ends of the partitions
+/// tell which.
+fn elsewhere(subject: &str, offset: i64, expected: i64) -> WireError {
+    WireError::no_progress(subject, format!("records were written at offset {offset} where {expected} was expected"))
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ pub(crate) fn of_spec(plan: &RestorePlan, spec: &RestoreSpec, cluster: &str) -> 
     let (start, end) = spec.window().map_err(|(field, rule)| format!("restore.{field} {rule}"))?;
     equal("window", &(plan.window.start, plan.window.end), &(start, end))?;
     equal("onUnreadable", &plan.on_unreadable, &spec.on_unreadable)?;
+    equal("foreignRecords", &plan.foreign_records, &spec.foreign_records)?;
     let headers = spec.include_offset_headers.unwrap_or(plan.offset_headers);
     equal("offsetHeaders", &plan.offset_headers, &headers)?;
     let selection = Selection::new(&spec.topics, &spec.exclude, spec.pattern_syntax)?;

@@ -131,6 +131,7 @@ pub(crate) fn outline(
         cluster,
         offset_headers: spec.include_offset_headers.unwrap_or(sealed.seal.include_offset_headers),
         on_unreadable: spec.on_unreadable,
+        foreign_records: spec.foreign_records,
         window: Window { start, end },
         forks,
         older,

@@ -22,7 +22,18 @@ fn epochs() -> Vec<Epoch> {
 
 fn judge(log: (i64, i64), last: Option<BatchHeader>) -> Result<Tail, Code> {
     let stand = Stand { place: 0, start: 100, log: Span { start: log.0, end: log.1 } };
-    stand.judge("t/0", &epochs(), last.as_ref()).map_err(|failure| failure.code)
+    stand.judge("t/0", &epochs(), last.as_ref(), 0).map_err(|failure| failure.code)
+}
+
+/// A coordinator wrote the marker of the fence once more, behind the first records of the epoch.
+#[test]
+fn markers_between_our_records_are_offsets_without_records() {
+    let stand = Stand { place: 0, start: 100, log: Span { start: 0, end: 122 } };
+    let last = batch((8, 0), 116, 3, 5);
+    assert_eq!(stand.unexplained(&epochs(), &last), Some(Unexplained { range: 112..116, extra: 1, writer: (8, 0) }));
+    assert_eq!(stand.judge("t/0", &epochs(), Some(&last), 1).unwrap().done, 18);
+    assert_eq!(stand.unexplained(&epochs(), &batch((8, 0), 115, 3, 5)), None, "nothing has to be explained");
+    assert_eq!(stand.unexplained(&epochs(), &batch((9, 0), 115, 3, 5)), None, "nothing explains somebody else's");
 }
 
 #[test]
@@ -58,5 +69,5 @@ fn sequences_wrap() {
     let wrapped = (1i64 << 31) + 20;
     let last = batch((7, 0), 100 + wrapped - 5, 15, 5);
     let stand = Stand { place: 0, start: 100, log: Span { start: 0, end: 100 + wrapped } };
-    assert_eq!(stand.judge("t/0", &epochs, Some(&last)).unwrap().done, u64::try_from(wrapped).unwrap());
+    assert_eq!(stand.judge("t/0", &epochs, Some(&last), 0).unwrap().done, u64::try_from(wrapped).unwrap());
 }

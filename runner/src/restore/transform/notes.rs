@@ -1,7 +1,7 @@
 //! What a restore has to say about single batches: which were odd, which could not be read and were left out, which lost
 //! their offset headers. Every batch is told once, however often it is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use batch::LARGEST_RECORD;
@@ -51,7 +51,8 @@ pub(crate) type Spot = (String, i32, i64);
 struct Known {
     notes: BTreeMap<Spot, Note>,
     fresh: Vec<(Spot, Note)>,
-    more: u64,
+    /// First offsets of the batches that are not named, by topic and partition: they are met again, too.
+    unnamed: BTreeMap<(String, i32), BTreeSet<i64>>,
     left_out: u64,
 }
 
@@ -66,11 +67,15 @@ impl Notes {
         if known.notes.contains_key(&spot) {
             return;
         }
+        let is_named = known.notes.len() < NAMED;
+        let (topic, partition, offset) = &spot;
+        if !is_named && !known.unnamed.entry((topic.clone(), *partition)).or_default().insert(*offset) {
+            return;
+        }
         if let Note::Unreadable { records, .. } = &note {
             known.left_out += records;
         }
-        if known.notes.len() >= NAMED {
-            known.more += 1;
+        if !is_named {
             return;
         }
         known.notes.insert(spot.clone(), note.clone());
@@ -89,7 +94,7 @@ impl Notes {
 
     /// A warning about batches that are not named, when there are some.
     pub(crate) fn rest(&self) -> Option<String> {
-        let more = self.lock().more;
+        let more: usize = self.lock().unnamed.values().map(BTreeSet::len).sum();
         (more > 0).then(|| format!("{more} more batches like those above were met; the list ends at {NAMED}"))
     }
 
@@ -149,7 +154,8 @@ mod tests {
     #[test]
     fn the_list_ends_but_the_count_goes_on() {
         let notes = Notes::default();
-        for offset in 0..1_010 {
+        // Everything is read twice.
+        for offset in (0..1_010).chain(0..1_010) {
             notes.add(("t".into(), 0, offset), Note::Unreadable { records: 2, reason: "x".into() });
         }
         assert_eq!((notes.warnings().len(), notes.left_out()), (NAMED, 2_020));

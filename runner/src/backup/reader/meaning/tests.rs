@@ -54,7 +54,7 @@ fn a_hole_below_the_target_ends_the_partition() {
     assert_eq!(next(&meaning(asked(90, 100), &part(batch(300, 320), 500))), Some(100));
     let both = [batch(90, 91), batch(300, 320)].concat();
     let Meaning::Records(found) = meaning(asked(90, 100), &part(both, 500)) else { panic!("no records") };
-    assert_eq!((found.batches.len(), found.next.offset), (1, 100));
+    assert_eq!((found.taken.len(), found.next.offset), (1, 100));
 }
 
 #[test]
@@ -164,7 +164,7 @@ proptest! {
             let records = visible.take(most).flat_map(|(first, last)| batch(*first, *last)).collect();
             match meaning(asked(position, target), &part(records, stable)) {
                 Meaning::Records(found) => {
-                    read.extend(found.batches.iter().map(|b| b.header.base_offset));
+                    read.extend(found.taken.iter().map(|b| b.header.base_offset));
                     prop_assert!(found.next.offset > position);
                     position = found.next.offset;
                 }
@@ -191,4 +191,16 @@ proptest! {
         let wanted: Vec<_> = log.iter().map(|(first, _)| *first).filter(|first| *first < target.min(stable)).collect();
         prop_assert_eq!(read, wanted);
     }
+}
+
+/// A follower whose fetcher died has the ends of then: the leader is asked before anybody waits, or gives up.
+#[test]
+fn ends_of_a_follower_are_not_believed() {
+    let stable = |stable| Asked { stable, ..asked(500, 900) };
+    let behind = FetchedPartition { high_watermark: 500, ..part(Vec::new(), 500) };
+    let short = meaning(stable(900), &behind);
+    assert!(matches!(short, Meaning::Short(500)) && short.may_be_of_a_follower());
+    let held = meaning(stable(500), &part(Vec::new(), 500));
+    assert!(matches!(held, Meaning::Held) && held.may_be_of_a_follower());
+    assert!(!meaning(stable(500), &part(batch(500, 510), 600)).may_be_of_a_follower());
 }

@@ -114,6 +114,7 @@ pub(crate) fn plan() -> RestorePlan {
         cluster: "c".into(),
         offset_headers: true,
         on_unreadable: OnUnreadable::Fail,
+        foreign_records: contract::ForeignRecords::Cleaned,
         window: batch::Window::ALL,
         forks: forks()[..1].to_vec(),
         older: vec![OlderTimeline { topic: Uuid::from_u128(2), partition: 1, timeline: 0 }],
