@@ -60,6 +60,7 @@ impl Error {
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Api(kube::Error::Api(status)) if matches!(status.code, 403 | 422) => Some(&status.message),
+            // Everything else may pass by itself.
             _ => None,
         }
     }

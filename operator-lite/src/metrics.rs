@@ -1,5 +1,7 @@
 //! What the operator counts, in Prometheus' text format.
 
+mod strimzi;
+
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +10,8 @@ use api::lower::job::Owner;
 use api::oso::RunClaim;
 use contract::ValidationVerdict;
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,6 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::decide::{End, Verdict};
+pub use strimzi::Told;
 
 const LOOKS: [f64; 9] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const RUNS: [f64; 10] = [1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
@@ -27,17 +30,37 @@ struct ByKind {
     kind: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
 struct ByResource {
     resource_namespace: String,
     name: String,
+    #[prometheus(flatten)]
+    group: ByGroup,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByOutcome {
     outcome: &'static str,
-    resource_namespace: String,
-    name: String,
+    #[prometheus(flatten)]
+    of: ByResource,
+}
+
+/// The group of a resource, where it is not `kafka.oso.sh`: resources of two groups may have one name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct ByGroup(Option<String>);
+
+impl EncodeLabelSet for ByGroup {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_ref().map_or(Ok(()), |group| ("group", group.as_str()).encode(encoder.encode_label()))
+    }
+}
+
+impl ByResource {
+    fn of(owner: &Owner) -> Self {
+        let group = owner.api_version.split('/').next().unwrap_or_default();
+        let group = ByGroup((group != api::oso::GROUP).then(|| group.to_owned()));
+        Self { resource_namespace: owner.namespace.clone(), name: owner.name.clone(), group }
+    }
 }
 
 /// The kind whose runs have results of their own.
@@ -118,9 +141,10 @@ pub struct Metrics {
     overdue: Family<ByResource, Gauge>,
     late_at: Family<ByResource, Gauge>,
     unproved_at: Family<ByResource, Gauge>,
-    /// Kind, namespace and name of the resources that have series.
-    resources: Mutex<BTreeSet<(String, String, String)>>,
+    /// The kinds and labels of the resources that have series.
+    resources: Mutex<BTreeSet<(String, ByResource)>>,
     leader: Gauge,
+    strimzi: strimzi::Strimzi,
     refused: Counter,
     admitted: Counter,
     certificate_expiry: Gauge,
@@ -151,6 +175,7 @@ impl Metrics {
             unproved_at: Family::default(),
             resources: Mutex::default(),
             leader: Gauge::default(),
+            strimzi: strimzi::Strimzi::new(),
             refused: Counter::default(),
             admitted: Counter::default(),
             certificate_expiry: Gauge::default(),
@@ -201,8 +226,14 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
+        self.strimzi.write(&mut out, Timestamp::now());
         let _ = encode(&mut out, &self.registry.lock().unwrap_or_else(PoisonError::into_inner));
         out
+    }
+
+    /// A resource of a Strimzi group is there, and this is what its status says.
+    pub fn strimzi_seen(&self, owner: &Owner, told: &Told) {
+        self.strimzi.seen(owner, told);
     }
 
     /// A resource was looked at.
@@ -227,31 +258,33 @@ impl Metrics {
     }
 
     fn remember(&self, owner: &Owner) {
-        let key = (owner.kind.clone(), owner.namespace.clone(), owner.name.clone());
+        let key = (owner.kind.clone(), ByResource::of(owner));
         self.resources.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 
-    /// Ends the series of resources of a kind that are not there any more.
-    pub fn forget(&self, kind: &str, is_there: impl Fn(&str, &str) -> bool) {
+    /// Ends the series of resources of a kind of a group that are not there any more.
+    pub fn forget(&self, group: &str, kind: &str, is_there: impl Fn(&str, &str) -> bool) {
+        self.strimzi.forget(group, kind, &is_there);
         let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = |(of, namespace, name): &(String, String, String)| of == kind && !is_there(namespace, name);
+        let gone = |(of, by): &(String, ByResource)| {
+            let same = of == kind && by.group.0.as_deref().unwrap_or(api::oso::GROUP) == group;
+            same && !is_there(&by.resource_namespace, &by.name)
+        };
         let runs = self.runs(kind);
-        for (of, namespace, name) in resources.iter().filter(|key| gone(key)) {
-            let by = ByResource { resource_namespace: namespace.clone(), name: name.clone() };
-            runs.time.remove(&by);
+        for (of, by) in resources.iter().filter(|key| gone(key)) {
+            runs.time.remove(by);
             for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
-                series.remove(&by);
+                series.remove(by);
             }
             if of == "KafkaBackup" {
-                self.overdue.remove(&by);
-                self.late_at.remove(&by);
+                self.overdue.remove(by);
+                self.late_at.remove(by);
             }
             if of == VALIDATION {
-                self.unproved_at.remove(&by);
+                self.unproved_at.remove(by);
             }
             for outcome in outcomes(of).iter().copied() {
-                let (resource_namespace, name) = (namespace.clone(), name.clone());
-                runs.ended.remove(&ByOutcome { outcome, resource_namespace, name });
+                runs.ended.remove(&ByOutcome { outcome, of: by.clone() });
             }
         }
         resources.retain(|key| !gone(key));
@@ -261,9 +294,9 @@ impl Metrics {
     pub fn run_ended(&self, owner: &Owner, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
         self.remember(owner);
         let runs = self.runs(&owner.kind);
-        let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
+        let by = ByResource::of(owner);
         let outcome = outcome(&owner.kind, verdict);
-        let ended = ByOutcome { outcome, resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
+        let ended = ByOutcome { outcome, of: by.clone() };
         runs.ended.get_or_create(&ended).inc();
         if let Some(began) = claim.started_at.as_ref().and_then(|time| time.parse::<Timestamp>().ok()) {
             runs.time.get_or_create(&by).observe(now.duration_since(began).as_secs_f64());
@@ -280,11 +313,10 @@ impl Metrics {
         self.remember(owner);
         let runs = self.runs(&owner.kind);
         // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
+        let by = ByResource::of(owner);
         for outcome in outcomes(&owner.kind).iter().copied() {
-            let (resource_namespace, name) = (owner.namespace.clone(), owner.name.clone());
-            drop(runs.ended.get_or_create(&ByOutcome { outcome, resource_namespace, name }));
+            drop(runs.ended.get_or_create(&ByOutcome { outcome, of: by.clone() }));
         }
-        let by = ByResource { resource_namespace: owner.namespace.clone(), name: owner.name.clone() };
         // How an older run ended is not forgotten while a newer one works.
         for (series, at) in [(&runs.last_success, seen.last_success), (&runs.last_failure, seen.last_failure)] {
             if let Some(at) = at {
@@ -306,10 +338,11 @@ impl Metrics {
         self.leader.set(leads.into());
         if !leads {
             // Another replica knows better from now on.
+            self.strimzi.clear();
             for series in [&self.overdue, &self.late_at, &self.unproved_at] {
                 series.clear();
             }
-            for runs in [&self.backups, &self.restores, &self.validations] {
+            for runs in [&self.backups, &self.restores, &self.validations, &self.resets, &self.rollbacks] {
                 for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
                     series.clear();
                 }
@@ -375,8 +408,28 @@ mod tests {
             assert!(text.contains(&line), "{line}\n{text}");
         }
         assert!(text.contains(r#"validation_late_timestamp_seconds{resource_namespace="a",name="v"} 0"#), "{text}");
-        metrics.forget(VALIDATION, |_, _| false);
+        metrics.forget(api::oso::GROUP, VALIDATION, |_, _| false);
         assert!(!metrics.text().contains(r#"name="v""#), "{}", metrics.text());
+    }
+
+    #[test]
+    fn a_replica_that_does_not_lead_tells_nothing_of_runs() {
+        let metrics = Metrics::new();
+        for kind in ["KafkaBackup", "KafkaRestore", "KafkaOffsetReset", "KafkaOffsetRollback", VALIDATION] {
+            let owner = Owner {
+                api_version: "kafka.oso.sh/v1alpha1".into(),
+                kind: kind.into(),
+                namespace: "a".into(),
+                name: "b".into(),
+                uid: kind.into(),
+            };
+            let at = Some(Timestamp::UNIX_EPOCH);
+            metrics.seen(&owner, &Seen { last_success: at, last_failure: at, ..Seen::default() });
+        }
+        let count = || metrics.text().lines().filter(|line| line.contains("_timestamp_seconds{")).count();
+        assert_eq!(count(), 10, "{}", metrics.text());
+        metrics.leads(false);
+        assert_eq!(count(), 0, "{}", metrics.text());
     }
 
     #[test]
@@ -411,10 +464,10 @@ mod tests {
         metrics.leads(false);
         assert!(!metrics.text().contains(overdue), "a replica that does not lead does not know");
         metrics.seen(&owner, &seen);
-        metrics.forget("KafkaRestore", |_, _| false);
-        metrics.forget("KafkaBackup", |namespace, name| (namespace, name) == ("a", "b"));
+        metrics.forget(api::oso::GROUP, "KafkaRestore", |_, _| false);
+        metrics.forget(api::oso::GROUP, "KafkaBackup", |namespace, name| (namespace, name) == ("a", "b"));
         assert!(metrics.text().contains(r#"name="b""#), "it is there still");
-        metrics.forget("KafkaBackup", |_, _| false);
+        metrics.forget(api::oso::GROUP, "KafkaBackup", |_, _| false);
         assert!(!metrics.text().contains(r#"name="b""#), "{}", metrics.text());
     }
 }

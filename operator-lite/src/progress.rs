@@ -57,6 +57,7 @@ pub struct Checked {
 /// Reads the lines of the runner among all lines; `None` when none of them says anything.
 #[must_use]
 pub fn read(log: &str) -> Option<Progress> {
+    // Other containers and libraries write lines that are no events.
     let events = log.lines().filter_map(|line| serde_json::from_str::<Event>(line).ok());
     let mut out: Option<Progress> = None;
     for event in events.filter(|event| event.source == "kafka-backup") {

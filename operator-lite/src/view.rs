@@ -111,6 +111,7 @@ fn ended(job: &Job, pods: &[&Pod]) -> Option<Ended> {
         return None;
     }
     let message = end.and_then(|end| end.message.clone()).unwrap_or_default();
+    // A message that is no report is shown as text.
     let said = state.and_then(|state| serde_json::from_str::<Report>(state.message.as_deref()?.trim()).ok());
     let is_complete = || end.is_some_and(|end| end.type_ == "Complete");
     Some(Ended {
@@ -121,6 +122,7 @@ fn ended(job: &Job, pods: &[&Pod]) -> Option<Ended> {
             .or_else(|| exit_code_in(&message))
             .or_else(|| is_complete().then_some(0)),
         memory_limit: pods.iter().find_map(|pod| memory_limit(pod)),
+        // The Job controller names the condition in words only, and pods may be gone.
         disrupted: message.contains("DisruptionTarget") || pods.iter().any(|pod| is_disrupted(pod)),
         report: said.map(|report| Box::new(report.into())),
         message,
@@ -146,6 +148,7 @@ fn is_disrupted(pod: &Pod) -> bool {
 
 /// The runner's exit code that the condition of a Job keeps when its pod is gone.
 fn exit_code_in(message: &str) -> Option<i32> {
+    // The Job controller tells the code in words only, and pods may be gone.
     let of_runner = message.split_once(&format!("Container {CONTAINER} for pod "))?.1;
     let after = of_runner.split_once(" failed with exit code ")?.1;
     after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -208,12 +211,15 @@ fn cannot_start(of: &str, reason: &str, message: Option<&String>) -> (String, St
 }
 
 /// Since when the node of a pod does not answer: the pod should have ended long ago, or the cluster says that it is not
-/// ready, though its containers were when the node spoke last (the node controller sets only the one condition).
+/// ready, though its containers were when the node spoke last. The node controller sets only the status of the one condition: a
+/// reason beside it is the kubelet's, whose node answers (a readiness gate that is not met, for example).
 fn lost_since(pod: &Pod, now: Timestamp) -> Option<Timestamp> {
     let ends = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     let ends = ends.filter(|end| now.duration_since(*end) > NODE_PATIENCE);
     let whole = condition(pod, "ContainersReady").is_some_and(|containers| containers.status == "True");
+    let is_silent = |ready: &&PodCondition| ready.reason.as_ref().is_none_or(String::is_empty);
     let ready = condition(pod, "Ready").filter(|ready| ready.status == "False" && whole && runs_now(pod));
+    let ready = ready.filter(is_silent);
     let silent = ready.map(|ready| ready.last_transition_time.as_ref().map_or(now, |time| time.0));
     // The cluster deletes the pod some time after its node fell silent.
     ends.into_iter().chain(silent).min()

@@ -7,6 +7,7 @@ use x509_parser::pem::Pem;
 #[must_use]
 pub fn ends(pem: &[u8]) -> Vec<Timestamp> {
     let of = |pem: Pem| {
+        // What is no certificate has no end: its owner finds out by TLS.
         let seconds = pem.parse_x509().ok()?.validity().not_after.timestamp();
         Timestamp::from_second(seconds).ok()
     };

@@ -113,6 +113,12 @@ static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> =
     LazyLock::new(|| KINDS.iter().map(|kind| (kind.crd)()).collect());
 
 impl Kind {
+    /// Whether it is served in this version.
+    #[must_use]
+    pub fn serves(&self, version: &str) -> bool {
+        version == "v1alpha1" || self.group == strimzi::RELEASED_GROUP && version == "v1"
+    }
+
     /// The definition of the kind.
     #[must_use]
     pub fn definition(&self) -> CustomResourceDefinition {
@@ -126,20 +132,57 @@ pub fn too_large(document: &Value) -> Option<Finding> {
     bounds::exceeded(document.get("spec")?)
 }
 
-/// Judges a document. It is refused if a finding is an error. Of very many findings, it gives the first ones.
+/// Judges a document that is new. It is refused if a finding is an error. Of very many findings, it gives the first ones.
 #[must_use]
 pub fn check(document: &Value, now: Timestamp) -> Vec<Finding> {
+    check_since(document, now, now)
+}
+
+/// Judges a document that is kept already: the ticks of its schedule count from its making, so that one whose last tick has come, or
+/// is about to run, is as good as it was.
+#[must_use]
+pub fn check_kept(document: &Value, now: Timestamp) -> Vec<Finding> {
+    let made = document.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
+    check_since(document, now, made.map_or(now, |made| made.min(now)))
+}
+
+/// Judges a document that takes the place of `old`: a schedule that does not change was judged before.
+#[must_use]
+pub fn check_changed(document: &Value, old: &Value, now: Timestamp) -> Vec<Finding> {
+    let schedule = |document: &Value| document.pointer("/spec/schedule").cloned();
+    if schedule(document) == schedule(old) { check_kept(document, now) } else { check(document, now) }
+}
+
+/// Judges what changed in the annotations of a document whose specification is that of `old`.
+#[must_use]
+pub fn check_annotations(document: &Value, old: &Value, now: Timestamp) -> Vec<Finding> {
+    let mut out = Findings::default();
+    let annotations = |document: &Value| document.pointer("/metadata/annotations").cloned();
+    let (new, before) = (annotations(document).unwrap_or_default(), annotations(old).unwrap_or_default());
+    let written =
+        new.as_object().into_iter().flatten().filter(|(name, value)| before.get(name.as_str()) != Some(*value));
+    metadata::annotations(&mut out, &written.collect(), now);
+    bounded(out.into_vec())
+}
+
+/// Judges a document whose ticks count from `since`.
+fn check_since(document: &Value, now: Timestamp, since: Timestamp) -> Vec<Finding> {
     match too_large(document) {
         Some(finding) => bounded([finding]),
-        None => bounded(all(document, now)),
+        None => bounded(all(document, now, since)),
     }
 }
 
-fn all(document: &Value, now: Timestamp) -> Vec<Finding> {
+fn all(document: &Value, now: Timestamp, since: Timestamp) -> Vec<Finding> {
     let mut out = Findings::default();
     let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (text("apiVersion"), text("kind"));
-    let is_served = |known: &Kind| format!("{}/v1alpha1", known.group) == version && known.kind == kind;
+    let is_served = |known: &Kind| {
+        let served =
+            version.split_once('/').is_some_and(|(group, version)| known.group == group && known.serves(version));
+        served && known.kind == kind
+    };
     let Some((served, definition)) = KINDS.iter().zip(DEFINITIONS.iter()).find(|(known, _)| is_served(known)) else {
         let list: Vec<_> = KINDS.iter().map(|known| format!("{} of {}/v1alpha1", known.kind, known.group)).collect();
         let fix = format!("use one of: {}", list.join("; "));
@@ -158,7 +201,7 @@ fn all(document: &Value, now: Timestamp) -> Vec<Finding> {
     }
     let mut findings = out.into_vec();
     if findings.iter().all(|finding| finding.level == Level::Warning) {
-        match (served.rules)(without_nulls(spec.clone()), now) {
+        match (served.rules)(without_nulls(spec.clone()), since) {
             Ok(more) => findings.extend(more),
             Err(reason) => {
                 let mut out = Findings::default();

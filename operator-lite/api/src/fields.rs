@@ -15,7 +15,7 @@ const HEAD: &str = "\
 Every field of each kind, with its type, its default, and what it does; made by `just gen` from the definitions. A field
 that has no effect says so, and admission warns of it. Additions of ours to kinds of others are marked.
 
-`backup.strimzi.io` and `kafkabackup.com` serve the same kinds.
+`backup.strimzi.io/v1alpha1`, `kafkabackup.com/v1` and `kafkabackup.com/v1alpha1` serve the same kinds.
 ";
 
 /// Fields below which Kubernetes' own types begin.

@@ -97,7 +97,12 @@ impl Findings {
         }
     }
 
-    fn add(&mut self, finding: Finding) {
+    /// Whether nothing is refused so far.
+    pub(crate) fn is_without_error(&self) -> bool {
+        self.errors == 0
+    }
+
+    pub(crate) fn add(&mut self, finding: Finding) {
         let count = if finding.level == Level::Error { &mut self.errors } else { &mut self.warnings };
         *count += 1;
         if *count <= MOST {

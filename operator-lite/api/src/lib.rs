@@ -18,6 +18,7 @@ pub mod secrets;
 
 pub mod certificate;
 pub mod finding;
+pub mod refusal;
 
 pub mod ambient;
 pub mod endpoints;
@@ -26,11 +27,12 @@ pub mod inspection;
 pub mod access;
 pub mod oso;
 
+pub mod strimzi;
+
 pub mod lower;
 pub mod outdated;
 pub mod schedule;
 mod schema;
-pub mod strimzi;
 pub mod ticks;
 
 pub mod promise;

@@ -1,5 +1,7 @@
 //! The name and the namespace of a document, as the API server judges them. Pure.
 
+use std::collections::BTreeMap;
+
 use contract::stamp::split_point;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -32,7 +34,18 @@ pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value, now: Times
         }
         (Some(other), _) => out.wrong("metadata.name", other, "must be a text", "put it in quotes"),
     }
-    if let Some(until) = metadata.pointer(&format!("/annotations/{}", SKIP_ANNOTATION.replace('/', "~1"))) {
+    annotations(out, &metadata.get("annotations").and_then(Value::as_object).into_iter().flatten().collect(), now);
+    match text("namespace") {
+        None => {}
+        Some(Value::String(namespace)) => names::namespace(out, "metadata.namespace", namespace),
+        Some(other) => out.wrong("metadata.namespace", other, "must be a text", "put it in quotes"),
+    }
+}
+
+/// Judges those of these annotations that the operator acts on.
+pub(crate) fn annotations(out: &mut Findings, all: &BTreeMap<&String, &Value>, now: Timestamp) {
+    let named = |name: &str| all.iter().find(|(known, _)| known.as_str() == name).map(|(_, value)| *value);
+    if let Some(until) = named(SKIP_ANNOTATION) {
         let time = until.as_str().and_then(|until| until.parse::<Timestamp>().ok());
         if time.is_none_or(|time| time.duration_since(now) > CLOCKS_DIFFER) {
             let rule =
@@ -41,12 +54,7 @@ pub(crate) fn check(out: &mut Findings, kind: &str, metadata: &Value, now: Times
             out.wrong(&format!("metadata.annotations[{SKIP_ANNOTATION}]"), until, rule, fix);
         }
     }
-    if let Some(list) = metadata.pointer(&format!("/annotations/{}", RESTORE_ANNOTATION.replace('/', "~1"))) {
+    if let Some(list) = named(RESTORE_ANNOTATION) {
         consent::check(out, list);
-    }
-    match text("namespace") {
-        None => {}
-        Some(Value::String(namespace)) => names::namespace(out, "metadata.namespace", namespace),
-        Some(other) => out.wrong("metadata.namespace", other, "must be a text", "put it in quotes"),
     }
 }

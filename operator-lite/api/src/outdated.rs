@@ -42,6 +42,7 @@ fn missing(at: &str, wanted: &JSONSchemaProps, found: &JSONSchemaProps) -> Optio
         (Some(JSONSchemaPropsOrArray::Schema(wanted)), Some(JSONSchemaPropsOrArray::Schema(found))) => {
             missing(&format!("{at}[]"), wanted, found)
         }
+        // What is no list has no items that could lack a field.
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use contract::stamp::{split_point, stamp_time};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::oso::{KafkaBackup, KafkaBackupValidation};
-use crate::schedule::Schedule;
+use crate::strimzi::{BackupOf, Group};
 use crate::ticks::Scheduled;
 
 /// A tick may take this long to become a point or a result, or half an interval if that is longer.
@@ -35,8 +35,16 @@ impl Promise {
         Self::of_schedule(validation, passed)
     }
 
+    /// The promise of a backup of a Strimzi group.
+    #[must_use]
+    pub fn of_strimzi<G: Group>(backup: &BackupOf<G>) -> Option<Self> {
+        let status = backup.status.as_ref();
+        let last = status.and_then(|status| stamped(status.backup_id.as_ref(), status.last_backup_time.as_ref()));
+        if backup.spec.is_continuous() { None } else { Self::of_schedule(backup, last) }
+    }
+
     fn of_schedule<S: Scheduled>(object: &S, last: Option<Timestamp>) -> Option<Self> {
-        let schedule = Schedule::parse(object.schedule()?).ok()?;
+        let schedule = object.ticks()?;
         let begun = last.or_else(|| object.creation_timestamp().map(|time| time.0))?;
         // What an edited schedule did not promise yet is not late.
         let since = object.noted().and_then(|noted| noted.since?.parse().ok());
@@ -51,9 +59,13 @@ impl Promise {
 #[must_use]
 pub fn newest(backup: &KafkaBackup) -> Option<Timestamp> {
     let status = backup.status.as_ref()?;
-    let stamped =
-        status.backup_id.as_deref().and_then(split_point).and_then(|(_, stamp)| stamp_time(stamp).parse().ok());
-    stamped.or_else(|| status.last_backup_time.as_deref()?.parse().ok())
+    stamped(status.backup_id.as_ref(), status.last_backup_time.as_ref())
+}
+
+/// The time in the name of a point, else the other one.
+fn stamped(point: Option<&String>, time: Option<&String>) -> Option<Timestamp> {
+    let stamped = point.and_then(|point| split_point(point)).and_then(|(_, stamp)| stamp_time(stamp).parse().ok());
+    stamped.or_else(|| time?.parse().ok())
 }
 
 #[cfg(test)]

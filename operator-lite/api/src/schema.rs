@@ -51,6 +51,7 @@ pub(crate) fn check(out: &mut Findings, at: &str, value: &Value, schema: &JSONSc
                 }
             }
         }
+        // Plain values hold nothing.
         _ => {}
     }
 }

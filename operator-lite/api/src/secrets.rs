@@ -35,6 +35,7 @@ pub(crate) fn name_in<'a>(field: &str, value: &'a Value) -> Option<&'a str> {
     match value {
         Value::String(text) if field == "secretName" => Some(text),
         Value::Object(fields) if is_reference(field) => name(fields, "name"),
+        // Other values name no Secret.
         _ => None,
     }
 }

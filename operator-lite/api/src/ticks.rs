@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 
 use crate::oso::{KafkaBackup, KafkaBackupValidation, RunClaim};
-use crate::schedule::Schedule;
+use crate::schedule::{CronJob, Schedule};
+use crate::strimzi::{BackupOf, Group};
 
 /// Annotation of a resource with a schedule: no run makes up for ticks up to this time (RFC 3339).
 pub const SKIP_ANNOTATION: &str = "kafka.oso.sh/skip-missed-until";
@@ -69,8 +70,12 @@ pub fn anchor(claimed: Option<Timestamp>, created: Timestamp, since: Option<Time
 
 /// A resource whose runs may follow a schedule.
 pub trait Scheduled: ResourceExt {
-    /// Its schedule.
-    fn schedule(&self) -> Option<&String>;
+    /// Its schedule as it is written: when this changes, ticks count anew.
+    fn schedule(&self) -> Option<String>;
+    /// Its schedule, if it has one that reads.
+    fn ticks(&self) -> Option<Schedule> {
+        Schedule::parse(&self.schedule()?).ok()
+    }
     /// Whether its ticks start runs: not while it is suspended, nor where it runs all the time.
     fn follows_ticks(&self) -> bool;
     /// What its status noted of its schedule; `None` without a status.
@@ -102,8 +107,8 @@ pub struct Notes {
 }
 
 impl Scheduled for KafkaBackup {
-    fn schedule(&self) -> Option<&String> {
-        self.spec.schedule.as_ref()
+    fn schedule(&self) -> Option<String> {
+        self.spec.schedule.clone()
     }
 
     fn follows_ticks(&self) -> bool {
@@ -121,12 +126,39 @@ impl Scheduled for KafkaBackup {
 }
 
 impl Scheduled for KafkaBackupValidation {
-    fn schedule(&self) -> Option<&String> {
-        self.spec.schedule.as_ref()
+    fn schedule(&self) -> Option<String> {
+        self.spec.schedule.clone()
     }
 
     fn follows_ticks(&self) -> bool {
         !self.spec.suspend
+    }
+
+    fn noted(&self) -> Option<Noted<'_>> {
+        let status = self.status.as_ref()?;
+        Some(Noted {
+            claimed: status.last_schedule_time.as_ref(),
+            observed: status.observed_schedule.as_ref(),
+            since: status.schedule_since.as_ref(),
+        })
+    }
+}
+
+impl<G: Group> Scheduled for BackupOf<G> {
+    fn schedule(&self) -> Option<String> {
+        let block = self.spec.schedule.as_ref()?;
+        let zone = block.timezone.as_ref().map(|zone| format!(" {zone}")).unwrap_or_default();
+        Some(block.cron.clone() + &zone)
+    }
+
+    fn ticks(&self) -> Option<Schedule> {
+        let block = self.spec.schedule.as_ref()?;
+        let zone = CronJob::zone(block.timezone.as_deref().unwrap_or("UTC"))?;
+        CronJob::parse(&block.cron, zone).ok().map(Schedule::from)
+    }
+
+    fn follows_ticks(&self) -> bool {
+        self.spec.schedule.as_ref().is_some_and(|schedule| !schedule.suspend) && !self.spec.is_continuous()
     }
 
     fn noted(&self) -> Option<Noted<'_>> {
@@ -155,7 +187,9 @@ fn anchored<S: Scheduled>(object: &S, claimed: Option<&String>, now: Timestamp) 
 #[must_use]
 pub fn since<S: Scheduled>(object: &S, now: Timestamp) -> Option<Timestamp> {
     let written = match object.noted() {
-        Some(noted) if is_changed(noted, object.schedule()) => Some(edited(object).map_or(now, |at| at.min(now))),
+        Some(noted) if is_changed(noted, object.schedule().as_ref()) => {
+            Some(edited(object).map_or(now, |at| at.min(now)))
+        }
         Some(noted) => time(noted.since),
         None => None,
     };
@@ -170,7 +204,7 @@ pub fn note<S: Scheduled>(object: &S, claimed: Option<&String>, run: Option<&Run
     let observed = object.noted().and_then(|noted| noted.observed);
     let known = observed.is_some() || object.schedule().is_some();
     let mut out = Notes {
-        observed: known.then(|| object.schedule().cloned().unwrap_or_default()),
+        observed: known.then(|| object.schedule().unwrap_or_default()),
         since: since(object, now).filter(|_| known).map(|time| time.to_string()),
         ..Notes::default()
     };
@@ -186,7 +220,7 @@ pub fn note<S: Scheduled>(object: &S, claimed: Option<&String>, run: Option<&Run
 /// The schedule of a resource whose run works, where a tick starts the next one.
 fn at_work<S: Scheduled>(object: &S, run: Option<&RunClaim>) -> Option<Schedule> {
     let works = run.is_some_and(RunClaim::is_unfinished);
-    Schedule::parse(object.schedule().filter(|_| works && object.follows_ticks())?).ok()
+    if works && object.follows_ticks() { object.ticks() } else { None }
 }
 
 /// What a status says of so many ticks that came meanwhile; empty when none did.

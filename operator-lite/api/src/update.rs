@@ -101,8 +101,27 @@ fn works_once(document: &Value) -> bool {
     let run = at("/status/run").filter(|run| run.get("finishedAt").is_none());
     document.get("kind").and_then(Value::as_str).is_some_and(|kind| SETTLED.contains(&kind))
         && at("/spec/schedule").is_none()
-        && at("/spec/continuous") != Some(&Value::Bool(true))
+        && ["/spec/continuous", "/spec/backup/continuous"].iter().all(|path| at(path) != Some(&Value::Bool(true)))
         && run.is_some_and(|run| run.get("ran") != Some(&Value::Bool(false)))
+}
+
+/// Fields that say when runs begin, and what becomes of what they made; the others say what a run does.
+const AROUND_RUNS: [&str; 4] = ["suspend", "schedule", "retention", "historyLimit"];
+
+/// A digest of what a specification says of its run: an edit that changes it is one that a run before did not see.
+#[must_use]
+pub fn shape(spec: &Value) -> String {
+    let mut spec = spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|name, _| !AROUND_RUNS.contains(&name.as_str()));
+    }
+    digest(&spec.to_string())
+}
+
+/// A short digest of a text.
+#[must_use]
+pub fn digest(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().chars().take(16).collect()
 }
 
 /// Whoever suspends a resource does not change what its run does.
@@ -189,6 +208,24 @@ mod tests {
         assert_eq!(found(json!({}), works()), ["spec"]);
         assert!(found(json!({"schedule": "@daily"}), works()).is_empty(), "the next tick sees it");
         assert!(found(json!({}), json!({"id": "a", "ran": true, "finishedAt": "then"})).is_empty());
+    }
+
+    #[test]
+    fn only_what_a_run_does_is_its_shape() {
+        let of = |more: Value| {
+            let mut spec = json!({"topics": ["a"]});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            shape(&spec)
+        };
+        for around in [
+            json!({"suspend": true}),
+            json!({"schedule": "@daily"}),
+            json!({"retention": {"keepLast": 3}}),
+            json!({"historyLimit": 3}),
+        ] {
+            assert_eq!(of(around.clone()), of(json!({})), "{around}");
+        }
+        assert_ne!(of(json!({"topics": ["b"]})), of(json!({})));
     }
 
     #[test]

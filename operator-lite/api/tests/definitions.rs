@@ -55,6 +55,25 @@ fn columns_of_others_stay_where_they_are_and_ours_come_after_them() {
     }
 }
 
+/// Those who stored `v1` keep it, and both versions are one.
+#[test]
+fn the_released_group_has_two_versions_of_one_schema() {
+    for kind in &KINDS {
+        let versions = kind.definition().spec.versions;
+        let names: Vec<_> = versions.iter().map(|version| version.name.as_str()).collect();
+        let stored: Vec<_> =
+            versions.iter().filter(|version| version.storage).map(|version| version.name.as_str()).collect();
+        if kind.group != "kafkabackup.com" {
+            assert_eq!((names, stored), (vec!["v1alpha1"], vec!["v1alpha1"]), "{kind:?}");
+            continue;
+        }
+        assert_eq!((names, stored), (vec!["v1", "v1alpha1"], vec!["v1"]), "{kind:?}");
+        assert!(versions.iter().all(|version| version.served && kind.serves(&version.name)));
+        assert_eq!(versions[0].schema, versions[1].schema);
+        assert_eq!((versions[0].deprecated, versions[1].deprecated), (None, Some(true)));
+    }
+}
+
 /// `just gen` writes them; a cluster gets what stands in the files.
 #[test]
 fn the_files_are_up_to_date() {

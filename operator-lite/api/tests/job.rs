@@ -77,6 +77,15 @@ fn the_name_follows_from_the_claim() {
     assert_ne!(job::job_name(&other, &run, 1), name);
     let long = Owner { name: "a".repeat(60) + ".b", ..owner() };
     assert!(job::job_name(&long, &run, 999).len() <= 63);
+    for known in [&owner(), &again, &long, &other] {
+        let name = job::job_name(known, &run, 7);
+        assert!(job::is_job_name(known, &name), "{name}");
+        assert!(
+            !job::is_job_name(known, &format!("{name}x")) && !job::is_job_name(known, &format!("a{name}")),
+            "{name}"
+        );
+    }
+    assert!(!job::is_job_name(&owner(), &job::job_name(&other, &run, 1)));
 }
 
 #[test]

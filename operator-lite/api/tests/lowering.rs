@@ -363,6 +363,7 @@ fn restore_effects() -> Vec<Effect> {
             json!(["compaction", "more-partitions", "other-owner"]),
         ),
         ("onUnreadable", json!("skip"), "/restore/onUnreadable", json!("skip")),
+        ("foreignRecords", json!("asWritten"), "/restore/foreignRecords", json!("asWritten")),
         ("dryRun", json!(true), "/restore/dryRun", json!(true)),
         ("produceBatchSize", json!(5), "/restore/produceBatchSize", json!(5)),
         ("produceAcks", json!(1), "/restore/produceAcks", json!(1)),
@@ -423,6 +424,10 @@ fn validation_effects() -> Vec<Effect> {
     let hook = json!([{"name": "a", "url": "https://h/x", "timeoutSecs": 7, "expectedStatusCode": 204}]);
     let checks = "/validation/checks";
     let notify = "/validation/notify";
+    let signing = |enabled: bool| {
+        let secret = json!({"name": "k", "privateKeyKey": "own.pem", "publicKeyKey": "own-pub.pem"});
+        json!({"enabled": enabled, "keySecret": secret})
+    };
     let at = |of: &str, name: &str| -> &'static str { Box::leak(format!("{of}/{name}").into_boxed_str()) };
     vec![
         ("backupRef.name", json!("hourly"), "/validation/from", json!("hourly")),
@@ -466,11 +471,17 @@ fn validation_effects() -> Vec<Effect> {
             json!("q/r"),
         ),
         ("notifications.pagerduty.severity", json!("info"), at(notify, "pagerduty/severity"), json!("info")),
+        ("evidence.formats", json!(["pdf"]), "/validation/evidence/pdf", json!(true)),
+        ("evidence.formats", json!(["json"]), "/validation/evidence/pdf", json!(false)),
+        ("evidence.retentionDays", json!(2555), "/validation/evidence/retentionDays", json!(2555)),
+        ("evidence.signing", signing(true), "/validation/evidence/signing/privateKeyFile", json!("k/own.pem")),
+        ("evidence.signing", signing(true), "/validation/evidence/signing/publicKeyFile", json!("k/own-pub.pem")),
+        ("evidence.signing", signing(false), "/validation/evidence/signing", json!(null)),
     ]
 }
 
-/// Fields of a validation that the operator acts on: the first two are told or kept by it, and evidence is refused by name.
-const NOT_IN_VALIDATIONS: [&str; 3] = ["historyLimit", "backupRef.namespace", "evidence"];
+/// Fields of a validation that the operator acts on: they are told, kept or made by it.
+const NOT_IN_VALIDATIONS: [&str; 3] = ["historyLimit", "backupRef.namespace", "evidence.storage.pvc.create"];
 
 #[test]
 fn every_field_of_a_validation_has_its_effect() {
@@ -485,6 +496,10 @@ fn every_field_of_a_validation_has_its_effect() {
         seen.insert(field);
     }
     seen.insert("sample.seed".to_owned());
+    for (field, block, pointer, want) in storage_effects("evidence.storage", "/validation/evidence/storage") {
+        shows(kind, &base, ("evidence", &json!({"storage": block})), (&pointer, &want));
+        seen.insert(field);
+    }
     complete(kind, &seen);
     // With a sample that has no size, or two, nothing runs.
     let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();

@@ -94,6 +94,8 @@ fn left_over<K: Kind>(object: &K, moment: Moment) -> Option<RunClaim> {
         at: moment.now.to_string(),
         trigger: "taken-over".to_owned(),
         generation: moment.generation,
+        // Without it, the run counts for any shape.
+        shape: object.shape().ok(),
         finished_at: Some(moment.now.to_string()),
         outcome: Some(outcome.to_owned()),
         wrote: Some(true),

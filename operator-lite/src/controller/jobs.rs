@@ -2,17 +2,18 @@
 
 use std::fmt::Debug;
 
-use api::lower::job::{OWNER_LABEL, Owner};
+use api::lower::job::{KIND_LABEL, MANAGED_LABEL, MANAGER, OWNER_LABEL, Owner, is_job_name};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job as WholeJob;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::pages::each;
+use super::pages::{each, each_head};
 use super::readings::Readings;
 use crate::decide::JobView;
 use crate::error::Error;
@@ -40,6 +41,27 @@ pub(crate) struct Jobs {
 fn is_of(job: &Job, owner: &str) -> bool {
     let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
     label.is_some_and(|label| label == owner) && view::is_controlled_by(&job.metadata, owner)
+}
+
+/// A Job that nobody controls any more.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    /// Its name.
+    pub(crate) name: String,
+    uid: String,
+    deleting: bool,
+}
+
+impl Orphan {
+    /// What a Job is that was made for a resource of this name, and lost it: `kubectl delete --cascade=orphan` takes the
+    /// reference to the owner away and leaves the labels.
+    fn of(meta: ObjectMeta, owner: &Owner) -> Option<Self> {
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
+        let is_orphan = label.is_some_and(|label| *label != owner.uid)
+            && meta.owner_references.iter().flatten().all(|owner| owner.controller != Some(true));
+        let name = meta.name.filter(|name| is_orphan && is_job_name(owner, name))?;
+        Some(Self { name, uid: meta.uid?, deleting: meta.deletion_timestamp.is_some() })
+    }
 }
 
 impl Jobs {
@@ -112,15 +134,44 @@ impl Jobs {
     /// When the API server refuses; not when one is gone.
     pub(crate) async fn remove_all(&self, names: &[String]) -> Result<(), Error> {
         for job in self.views.iter().filter(|job| !job.deleting && names.contains(&job.name)) {
-            let preconditions = Preconditions { uid: Some(job.uid.clone()), ..Preconditions::default() };
-            let this = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-            match self.jobs().delete(&job.name, &this).await.map_err(Error::from) {
-                // Another one of its name is not meant.
-                Err(error) if !error.is_missing() && !error.is_conflict() => return Err(error),
-                _ => {}
-            }
+            self.delete(&job.name, &job.uid, DeleteParams::background()).await?;
         }
         Ok(())
+    }
+
+    /// Those of a resource of the same kind and name that was deleted without them.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub(crate) async fn orphans(&self, owner: &Owner) -> Result<Vec<Orphan>, Error> {
+        let ours = format!("{MANAGED_LABEL}={MANAGER},{KIND_LABEL}={}", owner.kind);
+        let mut out = Vec::new();
+        each_head(&self.jobs(), ListParams::default().labels(&ours), |meta| out.extend(Orphan::of(meta, owner)))
+            .await?;
+        Ok(out)
+    }
+
+    /// Ends Jobs: each is there until its pods are gone. Whether any was told to end now.
+    ///
+    /// # Errors
+    /// When the API server refuses; not when one is gone.
+    pub(crate) async fn end_all(&self, orphans: &[Orphan]) -> Result<bool, Error> {
+        let mut told = false;
+        for orphan in orphans.iter().filter(|orphan| !orphan.deleting) {
+            self.delete(&orphan.name, &orphan.uid, DeleteParams::foreground()).await?;
+            told = true;
+        }
+        Ok(told)
+    }
+
+    async fn delete(&self, name: &str, uid: &str, parameters: DeleteParams) -> Result<(), Error> {
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
+        let this = DeleteParams { preconditions: Some(preconditions), ..parameters };
+        match self.jobs().delete(name, &this).await.map_err(Error::from) {
+            // Another one of its name is not meant.
+            Err(error) if !error.is_missing() && !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// How far the run of a Job is, if that is known by now.
@@ -145,6 +196,7 @@ impl Jobs {
                 refused = Some(event);
             }
         };
+        // This is a look for a reason only: without it the Job itself is waited for, and asked again.
         each(&events, of_job, MOST, newest).await.ok()?;
         let text = format!("the pod of the run was refused: {}", refused?.message.unwrap_or_default());
         Some(("PodRefused".to_owned(), text))

@@ -24,8 +24,7 @@ static LARGE: Semaphore = Semaphore::const_new(4);
 /// Most characters that say why an object does not read.
 const WORDS: usize = 1_000;
 /// What the names of annotations and labels contain that somebody reads: of our kinds, and of queues for Jobs.
-const READ: [&str; 5] =
-    ["kafka.oso.sh/", "backup.strimzi.io/", "kafkabackup.com/", "kafka-backup.dev/", "kueue.x-k8s.io/"];
+const READ: [&str; 5] = ["kafka.oso.sh/", "strimzi.io/", "kafkabackup.com/", "kafka-backup.dev/", "kueue.x-k8s.io/"];
 
 /// A resource as it is kept.
 #[derive(Debug, Clone)]

@@ -1,22 +1,26 @@
 //! What the controller must know of a kind that runs.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
-use api::lower::job::Owner;
+use api::lower::job::{Owner, Placement};
 use api::oso::{RunClaim, Storage};
 use api::schedule::Schedule;
-use api::trigger;
+use api::ticks::Scheduled;
+use api::{trigger, update};
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Context;
 use crate::capacity::{Class, Seat};
 use crate::decide::{Mode, Subject};
 use crate::error::Error;
+use crate::metrics::Told;
 use crate::status::{Moment, State};
 
 /// Why a resource cannot run yet: a stable word, and the same in words.
@@ -91,6 +95,34 @@ pub trait Kind:
     const FENCED: bool = false;
     /// Whether its annotation may ask for a run.
     const TRIGGERED: bool = false;
+    /// Whether the annotation is taken away once it was claimed, so that the same value may ask again.
+    const UNTRIGGERS: bool = false;
+    /// What the series of Strimzi's users tell of it.
+    fn told(&self) -> Option<Told> {
+        None
+    }
+    /// Whether it refers to resources of Strimzi.
+    const STRIMZI: bool = false;
+    /// Whether it refers to this resource of Strimzi.
+    fn refers_to(&self, _kind: &str, _namespace: &str, _name: &str) -> bool {
+        false
+    }
+    /// Why no run of it is begun or made anew, in words, while its author wants it left alone.
+    fn paused(&self) -> Option<String> {
+        None
+    }
+    /// Attempts in a row that fail before a run has failed; the operator's own number when absent.
+    fn most_failures(&self) -> Option<u32> {
+        None
+    }
+    /// Where its pods go, where an installation says this.
+    fn placement<'a>(&self, installed: &'a Placement) -> Cow<'a, Placement> {
+        Cow::Borrowed(installed)
+    }
+    /// Whether a run that fails puts committed offsets back that it changed.
+    fn undoes(&self) -> bool {
+        false
+    }
     /// Whether no run is started by itself.
     fn suspended(&self) -> bool {
         false
@@ -128,6 +160,21 @@ pub trait Kind:
         claim.finished_at.as_ref()?.parse().ok()
     }
 
+    /// A digest of what its specification says of its run.
+    fn shape(&self) -> Result<String, serde_json::Error> {
+        Ok(update::shape(serde_json::to_value(self)?.get("spec").unwrap_or(&Value::Null)))
+    }
+
+    /// Whether it was edited since the run in its status was claimed, so that the run is not what is asked for now.
+    fn is_changed(&self) -> Result<bool, serde_json::Error> {
+        match self.claim() {
+            Some(claim) if Some(claim.generation) != self.meta().generation => {
+                Ok(claim.shape.as_ref() != Some(&self.shape()?))
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
     /// Whose runs these are.
     fn owner(&self) -> Owner {
         owner_of(self)
@@ -153,6 +200,11 @@ pub trait Kind:
         self.trigger().filter(|_| trigger::is_made_with(self.meta(), &trigger_of::<Self>()))
     }
 
+    /// The same in a status that says `state`: what another operator was asked for is no question to this one.
+    fn noted_trigger(&self, state: &State) -> Option<String> {
+        if matches!(state, State::TakenOver(_)) { self.trigger() } else { self.settled_trigger() }
+    }
+
     /// What the decisions need.
     fn subject(&self, now: Timestamp) -> Subject {
         let time = |text: &String| text.parse::<Timestamp>().ok();
@@ -172,8 +224,9 @@ pub trait Kind:
 /// What every kind answers from its status.
 macro_rules! from_status {
     () => {
+        // One that did not read has conditions, and was not looked at.
         fn is_new(&self) -> bool {
-            self.status.is_none()
+            self.status.as_ref().is_none_or(|status| status.observed_generation.is_none())
         }
 
         fn claim(&self) -> Option<&api::oso::RunClaim> {
@@ -248,10 +301,11 @@ macro_rules! runs_again {
         fn with_status(&self, state: &$crate::status::State, moment: $crate::status::Moment) -> Option<Self> {
             use $crate::status::State;
             let old = self.status.clone().unwrap_or_default();
-            let seen = $type { last_trigger: self.settled_trigger(), ..old.clone() };
+            let seen = $type { last_trigger: self.noted_trigger(state), ..old.clone() };
             let mut new = $status(&seen, &self.spec, state, moment);
             let noted = api::ticks::note(self, new.last_schedule_time.as_ref(), new.run.as_ref(), moment.now);
-            new.$next = noted.next.map(|next| next.to_string()).or(new.$next.take());
+            let kept = new.$next.take().filter(|next| $crate::controller::kind::is_ahead(self, next, state, moment));
+            new.$next = noted.next.map(|next| next.to_string()).or(kept);
             (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
             new.missed_ticks = noted.missed;
             if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
@@ -264,6 +318,16 @@ macro_rules! runs_again {
 
 pub(super) use runs_again;
 
+/// Whether a time that a status told before is still that of its next tick. A resource at rest tells it anew.
+pub(super) fn is_ahead<S: Scheduled>(object: &S, next: &str, state: &State, moment: Moment) -> bool {
+    match state {
+        State::Idle(_) => true,
+        State::Invalid(_) | State::NotImplemented(_) | State::Foreign(_) => false,
+        // In every other state something is under way or waited for: the schedule goes on beside it.
+        _ => object.follows_ticks() && next.parse::<Timestamp>().is_ok_and(|next| next > moment.now),
+    }
+}
+
 /// When something with this schedule runs: once without one; `None` where it does not read.
 pub(super) fn by_schedule(schedule: Option<&String>) -> Option<Mode> {
     match schedule {
@@ -273,7 +337,7 @@ pub(super) fn by_schedule(schedule: Option<&String>) -> Option<Mode> {
 }
 
 /// The annotation that asks for a run of a kind.
-fn trigger_of<K: Resource<DynamicType = ()>>() -> String {
+pub(super) fn trigger_of<K: Resource<DynamicType = ()>>() -> String {
     trigger::annotation(&K::group(&()), &K::kind(&()))
 }
 

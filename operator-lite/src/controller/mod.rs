@@ -9,12 +9,12 @@ mod inspection;
 mod jobs;
 mod kept;
 mod kind;
-mod later;
 mod offsets;
 mod pages;
 mod readings;
 mod restore;
 mod start;
+mod strimzi;
 #[cfg(test)]
 mod tests;
 mod unreadable;
@@ -37,7 +37,7 @@ use crate::capacity::Capacity;
 use crate::decide::{is_over, run_of};
 use crate::error::Error;
 use crate::metrics::{Metrics, Seen};
-use crate::status::{Moment, State};
+use crate::status::{Moment, PAUSED, State};
 pub use kind::{Kind, Pending};
 pub use readings::Readings;
 pub use start::start;
@@ -96,6 +96,9 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         late_at: object.late_at(),
     };
     context.metrics.seen(&subject.owner, &seen);
+    if let Some(told) = object.told() {
+        context.metrics.strimzi_seen(&subject.owner, &told);
+    }
     if object.meta().deletion_timestamp.is_some() {
         // The garbage collector ends what belongs to it.
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);
@@ -103,10 +106,19 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         foreign::release(&api, object.meta()).await?;
         return Ok(Action::await_change());
     }
-    let moment = Moment::new(subject.generation, now);
+    let moment = Moment { changed: object.is_changed()?, ..Moment::new(subject.generation, now) };
     let mut work = Work { context: &context, object: &*object, moment, now, missing: None };
     if let Some(action) = foreign::hand_over(&work).await? {
         return Ok(action);
+    }
+    if K::UNTRIGGERS && subject.trigger.is_some() && subject.trigger == object.last_trigger().cloned() {
+        work.untrigger().await?;
+    }
+    if !subject.is_unfinished()
+        && let Some(text) = object.paused()
+    {
+        context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);
+        return Ok(work.tell(&State::Pending(PAUSED, text)).await?.then(Action::await_change()));
     }
     let mode = object.mode();
     if mode.as_ref().is_some_and(|mode| is_over(&subject, mode)) {

@@ -92,13 +92,10 @@ impl Kind for KafkaOffsetRollback {
 async fn mapping_of(reset: &KafkaOffsetReset, context: &Context) -> Result<MappingPlace, Result<Pending, Error>> {
     let namespace = reset.namespace().unwrap_or_default();
     let reference = reset.spec.offset_mapping_ref.clone().unwrap_or_default();
-    let path = reference.path.filter(|path| !path.is_empty());
+    let path = lower::mapping_path(&reference);
     if let Some(claim) = reference.pvc_name.filter(|name| !name.is_empty()) {
         let path = path.unwrap_or_else(|| "offset-mapping.json".to_owned());
-        return Ok(MappingPlace {
-            path: path.trim_matches('/').to_owned(),
-            storage: Some(lower::offset_volume(&claim)),
-        });
+        return Ok(MappingPlace { path, storage: Some(lower::offset_volume(&claim)) });
     }
     let restore = match (reference.restore_name.filter(|name| !name.is_empty()), &path) {
         (Some(name), _) => find(context, &namespace, &name, "spec.offsetMappingRef.restoreName").await?,
@@ -151,6 +148,7 @@ async fn newest_restore(
     let ended = |restore: &KafkaRestore| restore.status.as_ref().and_then(|status| status.completion_time.clone());
     let mut newest: Option<KafkaRestore> = None;
     let take = |restore: DeserializeGuard<KafkaRestore>| {
+        // One that cannot be read has a condition that says so, and names no mapping.
         let found = restore.0.ok().filter(fits);
         newest = [newest.take(), found].into_iter().flatten().max_by_key(ended);
     };

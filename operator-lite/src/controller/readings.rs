@@ -87,6 +87,7 @@ async fn read(pods: &Api<Pod>, pod: &str) -> Option<Progress> {
         limit_bytes: Some(LONGEST),
         ..LogParams::default()
     };
+    // The next look tries again; no decision needs a log.
     let log = tokio::time::timeout(LOG_PATIENCE, pods.logs(pod, &parameters)).await.ok()?.ok()?;
     progress::read(&log).map(bounded)
 }

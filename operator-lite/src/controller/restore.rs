@@ -20,6 +20,10 @@ impl Kind for KafkaRestore {
         self.spec.state_storage.as_ref()
     }
 
+    fn undoes(&self) -> bool {
+        lower::undoes(&self.spec)
+    }
+
     fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
         expires_at(self.status.as_ref()?.rollback.as_ref()?).filter(|at| *at > now)
     }
@@ -69,7 +73,7 @@ pub(super) async fn place(
             if let Some(consent) = consent.filter(|consent| !consent.is_given(backup.annotations())) {
                 return Err(Ok((refused, consent.refusal())));
             }
-            let owner = lower::set_owner_of(&backup, reference.backup_id.as_deref());
+            let owner = lower::set_owner_of(&backup, reference.point());
             Ok((backup.spec.storage, Some(owner)))
         }
         Err(kube::Error::SerdeError(error)) => {

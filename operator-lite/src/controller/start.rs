@@ -7,9 +7,11 @@ use std::time::Duration;
 use api::inspection::KafkaBackupInspection;
 use api::lower::job::{MANAGED_LABEL, MANAGER};
 use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore, RunClaim};
+use api::strimzi::{BackupOf, Documented, GROUP, RELEASED_GROUP, Released, RestoreOf};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, join_all, ready};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
@@ -18,8 +20,8 @@ use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
 use super::kept::{Kept, Large, whole};
-use super::later::{self, Noted, resource};
 use super::pages::each;
+use super::strimzi::{self, Strimzi};
 use super::{Context, Kind, inspection, reconcile, unreadable};
 use crate::error::Error;
 use crate::seen::Job;
@@ -39,6 +41,7 @@ const PAGE_OF_JOBS: u32 = 32;
 /// Runs all controllers until `stop`. No namespaces means all of them; `groups` are those whose kinds are installed.
 pub async fn start(context: Context, namespaces: &[String], groups: &[String], stop: CancellationToken) {
     let context = Arc::new(context);
+    let serves = |group: &str| groups.iter().any(|known| known == group);
     let scopes: Vec<Option<&String>> =
         if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(Some).collect() };
     // Runs of the operator before this one have their places, before a new one takes any.
@@ -52,6 +55,12 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
                     count::<KafkaOffsetRollback>(&context, *scope),
                     count::<KafkaBackupValidation>(&context, *scope),
                 );
+                if serves(GROUP) {
+                    tokio::join!(count::<BackupOf<Documented>>(&context, *scope), count::<RestoreOf<Documented>>(&context, *scope));
+                }
+                if serves(RELEASED_GROUP) {
+                    tokio::join!(count::<BackupOf<Released>>(&context, *scope), count::<RestoreOf<Released>>(&context, *scope));
+                }
             } => {}
             () = stop.cancelled() => return,
         }
@@ -64,8 +73,13 @@ pub async fn start(context: Context, namespaces: &[String], groups: &[String], s
         all.push(kind::<KafkaOffsetRollback>(&context, scope, &stop).boxed());
         all.push(kind::<KafkaBackupValidation>(&context, scope, &stop).boxed());
         all.push(inspections(&context, scope, &stop).boxed());
-        for (group, name) in later::KINDS.iter().filter(|(group, _)| groups.iter().any(|known| known == group)) {
-            all.push(tell_later(&context, group, name, scope, &stop).boxed());
+        if serves(GROUP) {
+            all.push(kind::<BackupOf<Documented>>(&context, scope, &stop).boxed());
+            all.push(kind::<RestoreOf<Documented>>(&context, scope, &stop).boxed());
+        }
+        if serves(RELEASED_GROUP) {
+            all.push(kind::<BackupOf<Released>>(&context, scope, &stop).boxed());
+            all.push(kind::<RestoreOf<Released>>(&context, scope, &stop).boxed());
         }
     }
     join_all(all).await;
@@ -173,13 +187,14 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
         loop {
             tokio::time::sleep(FORGET).await;
             // Only this scope's: another namespace's resources are another controller's.
-            context.metrics.forget(&name, |namespace, name| {
+            context.metrics.forget(&K::group(&()), &name, |namespace, name| {
                 scope.is_some_and(|scope| scope != namespace)
                     || known.get(&ObjectRef::new(name).within(namespace)).is_some()
             });
         }
     };
-    let control = controller
+    let control = beside::<K>(controller, context, scope)
+        .await
         .owns(scoped::<Job>(context, scope), own_jobs())
         .with_config(config)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
@@ -194,6 +209,40 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
     }
 }
 
+/// Lets resources be looked at when what they refer to changes, too.
+async fn beside<K: Kind>(
+    mut controller: Controller<Kept<K>>,
+    context: &Context,
+    scope: Option<&String>,
+) -> Controller<Kept<K>> {
+    if !K::STRIMZI {
+        return controller;
+    }
+    for kind in strimzi::kinds(&context.client).await {
+        let api: Api<Strimzi> = match scope {
+            Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &kind),
+            None => Api::all_with(context.client.clone(), &kind),
+        };
+        let (known, name) = (controller.store(), kind.kind.clone());
+        controller = controller.watches_with(api, kind, all(), move |object: Strimzi| {
+            let (namespace, object) = (object.namespace().unwrap_or_default(), object.name_any());
+            let refers = |kept: &Arc<Kept<K>>| match &**kept {
+                Kept::Whole(whole) => whole.refers_to(&name, &namespace, &object),
+                // What it refers to is not kept.
+                Kept::Large(_) => true,
+                Kept::Unreadable(_) => false,
+            };
+            known
+                .state()
+                .iter()
+                .filter(|kept| refers(kept))
+                .map(|kept| ObjectRef::from_obj(&**kept))
+                .collect::<Vec<_>>()
+        });
+    }
+    controller
+}
+
 async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
     let run = |object: Arc<Kept<KafkaBackupInspection>>, context: Arc<Context>| async move {
         let look = |object| inspection::reconcile(object, Arc::clone(&context));
@@ -205,27 +254,6 @@ async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &Canc
         .run(run, |_, error, _| after(error), Arc::clone(context))
         .for_each(|result| {
             report("KafkaBackupInspection", result);
-            ready(())
-        })
-        .await;
-}
-
-async fn tell_later(context: &Arc<Context>, group: &str, name: &str, scope: Option<&String>, stop: &CancellationToken) {
-    let kind = resource(group, name);
-    let api: Api<Noted> = match scope {
-        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &kind),
-        None => Api::all_with(context.client.clone(), &kind),
-    };
-    let told = kind.clone();
-    Controller::new_with(api, all(), kind)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(
-            move |object, context: Arc<Context>| later::tell(context.client.clone(), told.clone(), object),
-            |_, error, _| after(error),
-            Arc::clone(context),
-        )
-        .for_each(|result| {
-            report(name, result);
             ready(())
         })
         .await;

@@ -3,6 +3,7 @@
 
 mod begins;
 mod calm;
+mod edited;
 mod going;
 mod offsets;
 mod rare;

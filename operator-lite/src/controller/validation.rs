@@ -33,10 +33,6 @@ impl Kind for KafkaBackupValidation {
         Class::Validation
     }
 
-    fn not_implemented(&self) -> Vec<&'static str> {
-        if self.spec.evidence.is_some() { vec!["spec.evidence"] } else { Vec::new() }
-    }
-
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
         let namespace = self.namespace().unwrap_or_default();
         let reference = &self.spec.backup_ref;
@@ -49,9 +45,9 @@ impl Kind for KafkaBackupValidation {
         lower::validation(identity, &self.spec, &storage, owner, restore).map_err(|finding| Err(finding.into()))
     }
 
-    // What is checked is there already.
+    // What is checked is there already; where evidence goes may not be.
     fn storage<'a>(&'a self, _context: &'a Context) -> Option<&'a Storage> {
-        None
+        self.spec.evidence.as_ref().and_then(|evidence| evidence.storage.as_ref())
     }
 }
 

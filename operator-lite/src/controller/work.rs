@@ -6,19 +6,21 @@
 use std::time::Duration;
 
 use api::finding::Level;
-use api::lower::job::{MANAGER, SPEC_LIMIT, claim, digest, job, job_name, queue};
+use api::lower::job::{MANAGER, Owner, SPEC_LIMIT, claim, digest, job, job_name, queue};
 use api::oso::RunClaim;
 use axum::http;
 use contract::RunSpec;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::core::request::Error as RequestError;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
+use serde_json::json;
 
 use super::jobs::Jobs;
+use super::kind::trigger_of;
 use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, Pending, SOON};
 use crate::capacity::Turn;
 use crate::decide::{
@@ -65,7 +67,7 @@ impl<K: Kind> Work<'_, K> {
     /// Why it must not run as it is written.
     pub(super) fn blocked(&self) -> Result<Option<State>, Error> {
         let document = serde_json::to_value(self.object)?;
-        let findings = api::document::check(&document, self.moment.now);
+        let findings = api::document::check_kept(&document, self.moment.now);
         if findings.iter().any(|finding| finding.level == Level::Error) {
             return Ok(Some(State::Invalid(findings)));
         }
@@ -81,17 +83,17 @@ impl<K: Kind> Work<'_, K> {
             // A run of a schedule that does not read any more ends like any other.
             mode: self.object.mode().unwrap_or(Mode::Once),
             suspended: self.object.suspended(),
-            digest: spec.map_or(Ok(claimed), |spec| digest(spec, &self.context.placement))?,
+            digest: spec.map_or(Ok(claimed), |spec| digest(spec, &self.object.placement(&self.context.placement)))?,
+            shape: self.object.shape()?,
             lost_after: self.lost_after(),
+            most_failures: self.object.most_failures(),
         };
         // A resource at rest costs no request.
         let unfinished = subject.is_unfinished();
         let swept = subject.claim.as_ref().is_none_or(|claim| claim.job_uid.is_none());
         let mut jobs = if !unfinished && swept { Jobs::none(client, owner) } else { Jobs::of(client, owner).await? };
         let problem = if unfinished { self.problem(subject, &mut jobs).await } else { None };
-        let groups = spec.and_then(|spec| spec.restore.as_ref()).and_then(|restore| restore.groups.as_ref());
-        let undoes = groups.is_some_and(|groups| groups.roll_back_on_failure);
-        let step = undo_first(undoes, subject, decide(subject, &wish, &jobs.views, self.now));
+        let step = undo_first(self.object.undoes(), subject, decide(subject, &wish, &jobs.views, self.now));
         if let Err(turn) = self.place(&step, problem.is_some()) {
             return self.queue(unfinished, &turn).await;
         }
@@ -162,12 +164,20 @@ impl<K: Kind> Work<'_, K> {
         let running = |running: Running| State::Running(Box::new(running));
         match step {
             Step::Idle { next, look } => {
+                if self.object.is_new() {
+                    self.end_orphans(&subject.owner, jobs).await?;
+                }
                 let later = |time| Action::requeue(until(time, self.now));
                 let look = [look, self.object.changes_at(self.now)].into_iter().flatten().min();
                 let after = look.map_or_else(Action::await_change, later);
                 Ok(self.tell(&State::Idle(next)).await?.then(after))
             }
             Step::Claim(mut tick) => {
+                if subject.claim.is_none()
+                    && let Some(action) = self.end_orphans(&subject.owner, jobs).await?
+                {
+                    return Ok(action);
+                }
                 if !self.object.pin(self.context, &mut tick.claim).await? {
                     return Ok(Action::requeue(SOON));
                 }
@@ -228,6 +238,24 @@ impl<K: Kind> Work<'_, K> {
         }
     }
 
+    /// Runs of a resource of this name that was deleted without its Jobs are nobody's: they end before the first run of this one
+    /// begins. What is done meanwhile; `None` when there is none of them.
+    async fn end_orphans(&self, owner: &Owner, jobs: &Jobs) -> Result<Option<Action>, Error> {
+        let orphans = jobs.orphans(owner).await?;
+        if orphans.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
+        let names = names.join(", ");
+        let text = format!("Jobs of a resource of this name that was deleted without them are ended first: {names}");
+        if jobs.end_all(&orphans).await? {
+            self.event(EventType::Normal, "OrphansEnded", &text).await;
+        }
+        let seat = self.object.seat();
+        self.context.capacity.give_back(&seat.namespace, &seat.uid);
+        Ok(Some(self.tell(&State::Pending("OrphanedJobs", text)).await?.then(Action::requeue(SOON))))
+    }
+
     /// Claims the next attempt. Only a claim that is kept lets old Jobs go.
     async fn again(
         &self,
@@ -270,7 +298,7 @@ impl<K: Kind> Work<'_, K> {
         if fresh.resource_version() != self.object.resource_version() {
             return Ok(Action::requeue(SOON));
         }
-        let mut made = job(owner, spec, attempt, &self.context.placement)?;
+        let mut made = job(owner, spec, attempt, &self.object.placement(&self.context.placement))?;
         queue(&mut made, self.object.labels());
         if serde_json::to_string(spec)?.len() > SPEC_LIMIT {
             let text = format!(
@@ -309,6 +337,22 @@ impl<K: Kind> Work<'_, K> {
         let state =
             State::Running(Box::new(Running { problem: Some((reason.to_owned(), text)), ..Running::default() }));
         Ok(self.tell(&state).await?.then(Action::requeue(AGAIN)))
+    }
+
+    /// Takes the trigger annotation away, unless it has another value by now.
+    pub(super) async fn untrigger(&self) -> Result<(), Error> {
+        let name = trigger_of::<K>();
+        let Some(value) = self.object.annotations().get(&name) else { return Ok(()) };
+        let pointer = format!("/metadata/annotations/{}", name.replace('~', "~0").replace('/', "~1"));
+        let patch = serde_json::from_value(json!([
+            {"op": "test", "path": pointer, "value": value}, {"op": "remove", "path": pointer},
+        ]))?;
+        let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match self.api().patch_metadata(&self.object.name_any(), &parameters, &Patch::<()>::Json(patch)).await {
+            // Somebody was faster: the next look sees what is there.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(()),
+            other => other.map(drop).map_err(Error::from),
+        }
     }
 
     pub(super) fn api(&self) -> Api<K> {

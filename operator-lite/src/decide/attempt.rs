@@ -38,6 +38,10 @@ pub struct Said {
     pub point: Option<String>,
     /// What the recovery point holds that was made.
     pub made: Option<PointLine>,
+    /// Topics of the point or the restore.
+    pub topics: u64,
+    /// Their partitions.
+    pub partitions: u64,
     /// Records that were moved.
     pub records: u64,
     /// Bytes that were moved.
@@ -93,6 +97,8 @@ impl From<Report> for Said {
             refusals: report.refusals.unwrap_or_default(),
             point: report.point,
             made: report.made,
+            topics: report.topics,
+            partitions: report.partitions,
             records: report.records,
             bytes: report.bytes,
             stored_bytes: report.stored_bytes,
@@ -295,7 +301,7 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
         Some(FENCED) if claim.failures == 0 || progressed => again((1, 0), FENCE_WAIT_SECS),
         Some(FENCED) => failed("Fenced"),
         _ if ended.memory_limit.is_some() && failures.saturating_add(1) >= MOST_OUT_OF_MEMORY => failed("OutOfMemory"),
-        _ if !endless && failures.saturating_add(1) >= MOST_FAILURES => failed("RetriesExhausted"),
+        _ if !endless && failures.saturating_add(1) >= most(claim) => failed("RetriesExhausted"),
         _ => again((failures.saturating_add(1), 0), doubled(Some(failures))),
     }
 }
@@ -362,7 +368,7 @@ pub fn retry_words(claim: &RunClaim, next: &RunClaim, why: &str, endless: bool) 
             claim.attempt,
             next.disruptions - 1
         ),
-        Some(time) => format!("{} failed: {why}; the next one begins at {time}", nth(next.failures, endless)),
+        Some(time) => format!("{} failed: {why}; the next one begins at {time}", nth(claim, next.failures, endless)),
         None => format!("attempt {} ended; attempt {} begins now. {why}", claim.attempt, next.attempt),
     }
 }
@@ -371,12 +377,17 @@ pub fn retry_words(claim: &RunClaim, next: &RunClaim, why: &str, endless: bool) 
 #[must_use]
 pub fn working_words(claim: &RunClaim, endless: bool) -> Option<String> {
     let error = claim.last_error.as_ref().filter(|_| claim.failures > 0)?;
-    Some(format!("{} works; the one before failed: {error}", nth(claim.failures.saturating_add(1), endless)))
+    Some(format!("{} works; the one before failed: {error}", nth(claim, claim.failures.saturating_add(1), endless)))
 }
 
 /// Attempts are counted since something was saved.
-fn nth(number: u32, endless: bool) -> String {
-    if endless { format!("attempt {number}") } else { format!("attempt {number} of {MOST_FAILURES}") }
+fn nth(claim: &RunClaim, number: u32, endless: bool) -> String {
+    if endless { format!("attempt {number}") } else { format!("attempt {number} of {}", most(claim)) }
+}
+
+/// Attempts in a row that fail before a run has failed.
+fn most(claim: &RunClaim) -> u32 {
+    claim.most_failures.unwrap_or(MOST_FAILURES).max(1)
 }
 
 /// Whether a run may have changed something, now or in an attempt before. Nothing is known of one that ran and left no

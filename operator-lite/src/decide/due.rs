@@ -132,15 +132,19 @@ pub(super) fn is_asked(subject: &Subject) -> bool {
 
 fn claim(subject: &Subject, wish: &Wish, why: Why, passed: Option<Passed>, now: Timestamp) -> RunClaim {
     let at = after_the_last(subject, Timestamp::from_second(now.as_second()).unwrap_or(now));
+    let newest = newest(subject).filter(|newest| *newest >= at);
     RunClaim {
-        id: run_ref(&subject.owner.name, at).id,
+        id: id(subject, at, newest),
         at: at.to_string(),
+        newest: newest.map(|newest| newest.to_string()),
         tick: passed.map(|passed| passed.newest.to_string()),
         trigger: why.as_str().to_owned(),
         generation: subject.generation,
         digest: wish.digest.clone(),
+        shape: Some(wish.shape.clone()),
         attempt: 1,
         ran: Some(false),
+        most_failures: wish.most_failures,
         ..RunClaim::default()
     }
 }
@@ -150,6 +154,23 @@ fn after_the_last(subject: &Subject, at: Timestamp) -> Timestamp {
     let last = subject.claim.as_ref().and_then(|claim| claim.at.parse::<Timestamp>().ok());
     let last = last.filter(|last| *last >= at && last.duration_since(at) <= CLOCKS_DIFFER);
     last.map_or(at, |last| last + SignedDuration::from_secs(1))
+}
+
+/// The newest time that a run of the resource was ever claimed at, as far as its claims tell.
+fn newest(subject: &Subject) -> Option<Timestamp> {
+    let claim = subject.claim.as_ref()?;
+    let time = |text: &String| text.parse::<Timestamp>().ok();
+    time(&claim.at).max(claim.newest.as_ref().and_then(time))
+}
+
+/// The id of a run: no two have the same, since the archive takes the second for the first, and does nothing. After clocks were set
+/// back, times come again.
+fn id(subject: &Subject, at: Timestamp, newest: Option<Timestamp>) -> String {
+    let id = run_ref(&subject.owner.name, at).id;
+    match (newest, &subject.claim) {
+        (Some(_), Some(before)) => format!("{id}-{}", api::update::digest(&before.id)),
+        (Some(_) | None, _) => id,
+    }
 }
 
 /// What runs once runs again only if it failed before it changed anything, and was mended since; or if the run before was

@@ -59,9 +59,13 @@ pub struct Wish {
     pub suspended: bool,
     /// Digest of what shapes a run.
     pub digest: String,
+    /// Digest of what the specification says of it.
+    pub shape: String,
     /// How long after its node stopped to answer an attempt is given up for the next one. Only where what the lost one
     /// still does is harmless.
     pub lost_after: Option<SignedDuration>,
+    /// Attempts in a row that fail before a run has failed; the operator's own number when absent.
+    pub most_failures: Option<u32>,
 }
 
 /// A Job of a resource, and its pod.
@@ -223,6 +227,12 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
         if let Some(step) = clear(subject, claim, jobs) {
             return step;
         }
+        let endless = matches!(wish.mode, Mode::Continuous);
+        let lives = |job: &JobView| job.live_pods > 0 && !is_given_up(wish, job, now);
+        // Nothing of it works, and nothing is to begin.
+        if endless && wish.suspended && !jobs.iter().any(lives) {
+            return Step::Conclude(Box::new(Verdict::stopped(None)));
+        }
         if claim.digest != wish.digest {
             return Step::Renew(Box::new(renewed(subject, wish, claim)));
         }
@@ -230,7 +240,6 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
             return Step::Wait(time);
         }
         // Two pods of one set would fence each other.
-        let lives = |job: &JobView| job.live_pods > 0 && !is_given_up(wish, job, now);
         return if jobs.iter().any(lives) { Step::Watch } else { Step::Make };
     };
     if claim.job_uid.is_none() {
@@ -299,7 +308,12 @@ pub fn outlived(subject: &Subject, claim: &RunClaim) -> Vec<String> {
 
 /// The claim for what is asked for now.
 fn renewed(subject: &Subject, wish: &Wish, claim: &RunClaim) -> RunClaim {
-    RunClaim { digest: wish.digest.clone(), generation: subject.generation, ..claim.clone() }
+    RunClaim {
+        digest: wish.digest.clone(),
+        shape: Some(wish.shape.clone()),
+        generation: subject.generation,
+        ..claim.clone()
+    }
 }
 
 /// The next attempt of a run whose pod could not start, once what it is made from has changed: nothing was tried, so nothing

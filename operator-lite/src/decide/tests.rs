@@ -2,6 +2,7 @@
 
 mod anything;
 mod ends;
+mod stops;
 mod undo;
 
 use api::lower::job::{Owner, job_name};
@@ -42,7 +43,7 @@ fn subject() -> Subject {
 }
 
 fn wish(mode: Mode) -> Wish {
-    Wish { mode, suspended: false, digest: "d".into(), lost_after: None }
+    Wish { mode, suspended: false, digest: "d".into(), shape: "s".into(), lost_after: None, most_failures: None }
 }
 
 fn every(text: &str) -> Mode {

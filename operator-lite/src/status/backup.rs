@@ -1,27 +1,64 @@
 //! The status of a KafkaBackup.
 
+use api::lower::checkpoint_secs;
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
 
-use super::conditions::{health, judged, set, settle, take_over};
+use super::conditions::{begin, ended_before, health, judged, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
 use super::points::remember;
 use super::{
-    Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, not_implemented, note, remarks,
-    working_text,
+    CHANGED, Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, is_outdated,
+    not_implemented, note, remarks, working_text,
 };
 use crate::decide::{End, Verdict};
 
 /// Reasons that end when what they complain of is mended.
-const BLOCKED: [&str; 6] =
-    ["Unreadable", "ValidationFailed", "NotImplemented", "ForeignOperator", "BackupSuspended", "ScheduleActive"];
+const BLOCKED: [&str; 7] = [
+    "Unreadable",
+    "ValidationFailed",
+    "NotImplemented",
+    "ForeignOperator",
+    "BackupSuspended",
+    "ScheduleActive",
+    CHANGED,
+];
+
+/// What of a specification its status depends on; each group has its own way to write it.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // each stands for a field
+pub struct Plan {
+    /// Whether it has a schedule.
+    pub scheduled: bool,
+    /// Whether its run goes on.
+    pub continuous: bool,
+    /// Whether no run is started.
+    pub suspend: bool,
+    /// Seconds between two saves of progress; `None` when it is not saved.
+    pub checkpoint_secs: Option<u64>,
+    /// Whether recovery points are to be removed.
+    pub retention: bool,
+}
+
+impl From<&KafkaBackupSpec> for Plan {
+    fn from(spec: &KafkaBackupSpec) -> Self {
+        Self {
+            scheduled: spec.schedule.is_some(),
+            continuous: spec.continuous,
+            suspend: spec.suspend,
+            checkpoint_secs: checkpoint_secs(spec),
+            retention: spec.retention.as_ref().is_some_and(|retention| retention.enabled),
+        }
+    }
+}
 
 /// The new status.
 #[must_use]
-pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, moment: Moment) -> KafkaBackupStatus {
+pub fn backup(old: &KafkaBackupStatus, spec: impl Into<Plan>, state: &State, moment: Moment) -> KafkaBackupStatus {
+    let spec = &spec.into();
     let mut new = old.clone();
     new.observed_generation = Some(moment.generation);
-    let scheduled = spec.schedule.is_some();
-    let saved = spec.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.enabled);
+    let scheduled = spec.scheduled;
+    let saved = spec.checkpoint_secs.is_some();
     new.checkpoint_enabled = Some(saved);
     new.resumable = Some(saved);
     let phase = |new: &mut KafkaBackupStatus, phase: &str, message: String| {
@@ -62,6 +99,10 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
             let text = format!("the run begins{}", tick.words());
             phase(&mut new, "Running", text.clone());
             working(&mut new, scheduled, "BackupRunning", &text, moment);
+            // Whoever waits for the end of what runs once waits for that of this run; of a schedule, the last end counts.
+            if !scheduled && !spec.continuous {
+                begin(&mut new.conditions, "BackupRunning", &text, moment);
+            }
         }
         State::Running(running) => {
             note(new.run.as_mut(), running, moment);
@@ -111,6 +152,11 @@ pub fn backup(old: &KafkaBackupStatus, spec: &KafkaBackupSpec, state: &State, mo
     retention(&mut new, spec, moment);
     overdue(&mut new.conditions, spec, state, moment);
     judged(&mut new.conditions, moment);
+    // What is under way, or goes on, is judged as it is now.
+    let is_begun = new.run.as_ref().is_none_or(RunClaim::is_unfinished);
+    if moment.changed && !is_begun && !(scheduled || spec.continuous) {
+        ended_before(&mut new.conditions, new.run.as_ref());
+    }
     new
 }
 
@@ -119,8 +165,8 @@ fn working(new: &mut KafkaBackupStatus, lasting: bool, reason: &str, message: &s
     health(&mut new.conditions, (lasting, false, !lasting), reason, message, moment);
 }
 
-fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::Timestamp>, moment: Moment) {
-    let next = next.filter(|_| spec.schedule.is_some() && !spec.suspend);
+fn idle(new: &mut KafkaBackupStatus, spec: &Plan, next: Option<jiff::Timestamp>, moment: Moment) {
+    let next = next.filter(|_| spec.scheduled && !spec.suspend);
     new.next_scheduled_backup = next.map(|time| time.to_string());
     // One that was stopped has no end that counts.
     let outcome = new.run.as_ref().and_then(|run| run.outcome.clone()).filter(|outcome| outcome != "Stopped");
@@ -128,7 +174,10 @@ fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::
     // Nothing waits when nothing is due.
     let waited = new.phase.as_deref() == Some("Pending");
     let blocked = waited || ready.is_none_or(|ready| BLOCKED.contains(&ready.reason.as_str()));
-    let lasting = spec.schedule.is_some() || spec.continuous;
+    let lasting = spec.scheduled || spec.continuous;
+    if !lasting && is_outdated(new.run.as_ref(), moment) {
+        return outdated(new, moment);
+    }
     if outcome.is_some() && !blocked && !(spec.suspend && lasting) {
         return;
     }
@@ -152,6 +201,13 @@ fn idle(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, next: Option<jiff::
     health(&mut new.conditions, (true, false, false), reason, &text, moment);
 }
 
+/// It has run, and not as it is written now. How that run ended stays.
+fn outdated(new: &mut KafkaBackupStatus, moment: Moment) {
+    let text = "the specification was changed since its run, and it does not run again by itself: trigger it, or make a new one";
+    new.message = Some(text.to_owned());
+    health(&mut new.conditions, (false, true, false), CHANGED, text, moment);
+}
+
 /// That no run is started is told also after a run; how that one ended still counts.
 fn suspended(new: &mut KafkaBackupStatus, outcome: Option<String>, moment: Moment) {
     let failed = outcome.as_deref() == Some("Failed");
@@ -166,7 +222,7 @@ fn suspended(new: &mut KafkaBackupStatus, outcome: Option<String>, moment: Momen
     health(&mut new.conditions, (!failed, false, false), "BackupSuspended", &text, moment);
 }
 
-fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, verdict: &Verdict, moment: Moment) {
+fn over(new: &mut KafkaBackupStatus, spec: &Plan, claim: &RunClaim, verdict: &Verdict, moment: Moment) {
     new.run = Some(closed(claim, verdict, moment.now));
     new.throughput_records_per_sec = None;
     new.throughput_bytes_per_sec = None;
@@ -176,19 +232,26 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
         new.segments_completed = Some(said.segments);
         remember(&mut new.recent_points, &said.made);
     }
-    let lasting = spec.schedule.is_some() || spec.continuous;
+    let lasting = spec.scheduled || spec.continuous;
     let stopped = matches!(verdict.end, End::Stopped(_));
     if stopped || verdict.is_completed() {
         if let Some(said) = verdict.said() {
-            new.backup_id = said.point.clone().or(new.backup_id.take());
-            // The point was made by an attempt before, whose report did not come: it has the time of then.
-            let before = said.made.as_ref().filter(|_| said.outcome == "AlreadyDone");
-            let at = before.map_or_else(|| said.ended.clone(), |made| made.at.clone());
-            new.last_checkpoint_time = Some(at.clone());
-            new.last_backup_time = Some(at);
+            // The point was made by an attempt before, whose report did not come: it has the time of then. A run that was told to stop
+            // has a point only where it says what is in it.
+            let before = said.made.as_ref().filter(|_| stopped || said.outcome == "AlreadyDone");
+            let made = match before {
+                Some(made) => Some((Some(made.name.clone()), made.at.clone())),
+                None if stopped => None,
+                None => Some((said.point.clone(), said.ended.clone())),
+            };
+            if let Some((point, at)) = made {
+                new.backup_id = point.or(new.backup_id.take());
+                new.last_checkpoint_time = Some(at.clone());
+                new.last_backup_time = Some(at);
+            }
         }
         let text = if stopped { verdict.message.clone() } else { "Backup completed successfully".to_owned() };
-        let text = text + &remarks(verdict) + if lasting { "" } else { edited(claim, moment) };
+        let text = text + &remarks(verdict) + if lasting { "" } else { edited(moment) };
         let (phase, reason) = if stopped { ("Ready", "Stopped") } else { ("Completed", "BackupSucceeded") };
         new.phase = Some(phase.to_owned());
         health(&mut new.conditions, (true, false, false), reason, &text, moment);
@@ -205,9 +268,8 @@ fn over(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, claim: &RunClaim, v
     }
 }
 
-fn retention(new: &mut KafkaBackupStatus, spec: &KafkaBackupSpec, moment: Moment) {
-    let asked = spec.retention.as_ref().is_some_and(|retention| retention.enabled);
-    if asked {
+fn retention(new: &mut KafkaBackupStatus, spec: &Plan, moment: Moment) {
+    if spec.retention {
         let text = "spec.retention is not available in this release: no recovery point is removed; `kubectl kafka-backup \
                     prune NAME` shows which ones its rules would take away";
         set(&mut new.conditions, "RetentionActive", false, "NotImplemented", text, moment);

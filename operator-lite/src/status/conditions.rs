@@ -38,6 +38,33 @@ pub(super) fn judged(all: &mut [Condition], moment: Moment) {
     }
 }
 
+/// How the run of an earlier specification ended was not judged for this one: whoever waits for it after an edit goes on waiting.
+pub(super) fn ended_before(all: &mut [Condition], claim: Option<&RunClaim>) {
+    let Some(claim) = claim else { return };
+    for condition in all.iter_mut().filter(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str())) {
+        condition.observed_generation = Some(claim.generation);
+    }
+}
+
+/// A run begins: how the one before ended is no news any more.
+pub(super) fn begin(all: &mut Vec<Condition>, reason: &str, message: &str, moment: Moment) {
+    for name in ["Complete", "Failed"] {
+        if all.iter().any(|condition| condition.type_ == name) {
+            set(all, name, false, reason, message, moment);
+        }
+    }
+}
+
+/// The next run of a schedule begins: how the last one ended counts until this one has.
+pub(super) fn keep_ends(all: &mut [Condition], old: &[Condition]) {
+    let ends = old.iter().filter(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()));
+    for end in ends {
+        if let Some(place) = all.iter_mut().find(|condition| condition.type_ == end.type_) {
+            place.clone_from(end);
+        }
+    }
+}
+
 /// The condition of an object that was another operator's.
 const TAKEN_OVER: &str = "TakenOver";
 
@@ -112,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_time_changes_only_with_the_status() {
-        let at = |second| Moment { generation: 1, now: Timestamp::from_second(second).unwrap() };
+        let at = |second| Moment::new(1, Timestamp::from_second(second).unwrap());
         let mut all = Vec::new();
         set(&mut all, "Ready", true, "A", "a", at(1));
         set(&mut all, "Ready", true, "B", "b", at(2));

@@ -7,6 +7,7 @@ mod once;
 mod overdue;
 mod points;
 mod restore;
+mod strimzi;
 mod validation;
 
 use api::finding::{self, Finding, Level};
@@ -18,6 +19,7 @@ pub(crate) use conditions::{health, taken_over};
 pub use offsets::{offset_reset, offset_rollback};
 pub(crate) use overdue::is_overdue;
 pub use restore::{expires_at, restore};
+pub use strimzi::{PAUSED, strimzi_backup, strimzi_restore};
 pub use validation::validation;
 
 use crate::decide::{MANY_DISRUPTIONS, Tick, Verdict, working_words};
@@ -76,13 +78,15 @@ pub struct Moment {
     pub generation: i64,
     /// Now.
     pub now: Timestamp,
+    /// Whether the specification says something else of the run than it did when the run in the status was claimed.
+    pub changed: bool,
 }
 
 impl Moment {
     /// A moment to the second: statuses tell no more.
     #[must_use]
     pub fn new(generation: i64, now: Timestamp) -> Self {
-        Self { generation, now: Timestamp::from_second(now.as_second()).unwrap_or(now) }
+        Self { generation, now: Timestamp::from_second(now.as_second()).unwrap_or(now), changed: false }
     }
 }
 
@@ -150,11 +154,25 @@ fn closed(claim: &RunClaim, verdict: &Verdict, now: Timestamp) -> RunClaim {
 }
 
 /// What a run that is over says of an edit that came too late for it.
-fn edited(claim: &RunClaim, moment: Moment) -> &'static str {
-    if claim.generation == moment.generation {
+fn edited(moment: Moment) -> &'static str {
+    if !moment.changed {
         return "";
     }
     "; the specification was changed while it ran, and the run did not see that: run it again for what it asks for now"
+}
+
+/// The reason of what runs once, has run, and was edited since.
+const CHANGED: &str = "ChangedSinceRun";
+
+/// Whether the run in a status is over and is not the one that is asked for now. What failed before it changed anything runs again by
+/// itself.
+fn is_outdated(claim: Option<&RunClaim>, moment: Moment) -> bool {
+    moment.changed
+        && claim.is_some_and(|claim| match claim.outcome.as_deref() {
+            Some("Completed") => true,
+            Some("Failed") => claim.wrote != Some(false),
+            Some(_) | None => false,
+        })
 }
 
 /// What a run warned of, in a sentence.

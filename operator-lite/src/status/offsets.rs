@@ -2,13 +2,12 @@
 
 use api::oso::{
     GroupResult, KafkaOffsetResetSpec, KafkaOffsetResetStatus, KafkaOffsetRollbackSpec, KafkaOffsetRollbackStatus,
-    MismatchedPosition, RollbackVerification, RunClaim,
+    MismatchedPosition, RollbackVerification,
 };
 use contract::words::plural;
 use contract::{GroupLine, GroupOutcome, InexactOffset, OffsetsBefore};
 use jiff::Timestamp;
 
-use super::conditions::judged;
 use super::once::{Once, Words};
 use super::{Moment, State, edited, remarks};
 use crate::decide::{Said, Verdict};
@@ -40,16 +39,14 @@ pub fn offset_reset(
         let partly = verdict.said().is_some_and(|said| said.outcome == "PartiallyCompleted");
         let (phase, reason, text) = match (verdict.is_completed(), partly, spec.dry_run) {
             (true, _, true) => ("Completed", "DryRunPassed", DRY_RUN.to_owned()),
-            (true, _, false) => {
-                ("Completed", "ResetSucceeded", done("reset", new.groups_reset, verdict, claim, moment))
-            }
+            (true, _, false) => ("Completed", "ResetSucceeded", done("reset", new.groups_reset, verdict, moment)),
             (false, true, _) => ("PartiallyCompleted", "PartialFailure", verdict.message.clone()),
             (false, false, true) => ("Failed", failed(verdict, DRY_RUN_FAILED), verdict.message.clone()),
             (false, false, false) => ("Failed", failed(verdict, "ResetFailed"), verdict.message.clone()),
         };
         new.common().conclude((claim, verdict), phase, reason, &text, moment);
     }
-    judged(&mut new.conditions, moment);
+    new.common().judged(moment);
     new
 }
 
@@ -134,7 +131,7 @@ pub fn offset_rollback(
         let (phase, reason, text) = match (verdict.is_completed(), partly, spec.dry_run) {
             (true, _, true) => ("Completed", "DryRunPassed", DRY_RUN.to_owned()),
             (true, _, false) => {
-                ("Completed", "RollbackSucceeded", done("rolled back", new.groups_rolled_back, verdict, claim, moment))
+                ("Completed", "RollbackSucceeded", done("rolled back", new.groups_rolled_back, verdict, moment))
             }
             (false, true, _) => ("PartiallyCompleted", "PartialFailure", verdict.message.clone()),
             (false, false, true) => ("Failed", failed(verdict, DRY_RUN_FAILED), verdict.message.clone()),
@@ -142,7 +139,7 @@ pub fn offset_rollback(
         };
         new.common().conclude((claim, verdict), phase, reason, &text, moment);
     }
-    judged(&mut new.conditions, moment);
+    new.common().judged(moment);
     new
 }
 
@@ -186,12 +183,12 @@ fn failed<'a>(verdict: &'a Verdict, usual: &'a str) -> &'a str {
     if verdict.reason == "RunFailed" { usual } else { &verdict.reason }
 }
 
-fn done(what: &str, groups: Option<u64>, verdict: &Verdict, claim: &RunClaim, moment: Moment) -> String {
+fn done(what: &str, groups: Option<u64>, verdict: &Verdict, moment: Moment) -> String {
     if verdict.reason == "AlreadyDone" {
         return "This run was completed before, and is not repeated".to_owned();
     }
     let groups = plural(groups.unwrap_or(0), "consumer group");
-    format!("the offsets of {groups} are {what}{}{}", remarks(verdict), edited(claim, moment))
+    format!("the offsets of {groups} are {what}{}{}", remarks(verdict), edited(moment))
 }
 
 /// The time between two texts, for example `1.23s`.

@@ -5,10 +5,10 @@ use api::oso::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::conditions::{health, is_unsettled, set, settle, take_over};
+use super::conditions::{begin, ended_before, health, is_unsettled, judged, set, settle, take_over};
 use super::{
-    Moment, NEEDS_SOMEBODY, Running, State, closed, findings, forgive, is_disrupted, not_implemented, note,
-    working_text,
+    CHANGED, Moment, NEEDS_SOMEBODY, Running, State, closed, findings, forgive, is_disrupted, is_outdated,
+    not_implemented, note, working_text,
 };
 use crate::decide::Verdict;
 
@@ -95,6 +95,11 @@ impl Common<'_> {
             }
             State::Pending(reason, text) => self.tell("Pending", (false, false, true), reason, text, moment),
             State::Idle(_) => {
+                if is_outdated(self.run.as_ref(), moment) {
+                    let text = "the specification was changed since its run, and it runs once: make a new one";
+                    *self.message = Some(text.to_owned());
+                    return health(self.conditions, (false, true, false), CHANGED, text, moment);
+                }
                 let outcome = self.run.as_ref().and_then(|run| run.outcome.clone());
                 let phase = self.phase.clone();
                 // A run that failed may have a phase that says more.
@@ -108,8 +113,10 @@ impl Common<'_> {
             }
             State::Claimed(tick) => {
                 self.tell("Running", (false, false, true), words.running, "the run begins", moment);
+                begin(self.conditions, words.running, "the run begins", moment);
                 *self.run = Some(tick.claim.clone());
-                self.start_time.get_or_insert_with(|| moment.now.to_string());
+                *self.start_time = Some(moment.now.to_string());
+                *self.completion_time = None;
             }
             State::Running(running) => self.working(running, words, moment),
             State::Waiting | State::Over(..) => {}
@@ -137,6 +144,14 @@ impl Common<'_> {
         let (reason, text) = problem.unwrap_or_else(usual);
         let stalled = NEEDS_SOMEBODY.contains(&reason);
         self.tell("Running", (false, stalled, !stalled), reason, &text, moment);
+    }
+
+    /// All that it says was judged for this generation, but for how the run of an earlier specification ended.
+    pub(super) fn judged(&mut self, moment: Moment) {
+        judged(self.conditions, moment);
+        if moment.changed && self.run.as_ref().is_some_and(|run| !run.is_unfinished()) {
+            ended_before(self.conditions, self.run.as_ref());
+        }
     }
 
     /// A run is over.

@@ -3,11 +3,10 @@
 //! A run that works knows it, and says so. While no run works, or it says nothing, nobody knows whether something new
 //! waits: after three checkpoint intervals of that, the recovery point counts as overdue, too.
 
-use api::lower::checkpoint_secs;
-use api::oso::KafkaBackupSpec;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::backup::Plan;
 use super::conditions::put;
 use super::{Moment, State};
 use crate::decide::End;
@@ -46,12 +45,12 @@ fn find(all: &[Condition]) -> Option<&Condition> {
 }
 
 /// Seconds without a recovery point after which it is overdue; `None` for a backup that does not go on.
-fn limit(spec: &KafkaBackupSpec) -> Option<u64> {
-    checkpoint_secs(spec).filter(|_| spec.continuous).map(|secs| secs.max(LEAST_SECS) * INTERVALS)
+fn limit(spec: &Plan) -> Option<u64> {
+    spec.checkpoint_secs.filter(|_| spec.continuous).map(|secs| secs.max(LEAST_SECS) * INTERVALS)
 }
 
 /// What an overdue recovery point waits for, in a sentence, when it is known to be late.
-pub(super) fn late(spec: &KafkaBackupSpec, state: &State, now: Timestamp) -> Option<String> {
+pub(super) fn late(spec: &Plan, state: &State, now: Timestamp) -> Option<String> {
     match known(spec, state, limit(spec)?, now) {
         Known::Late(why) => Some(sentence(&why)),
         Known::Whole | Known::Nothing | Known::Unasked | Known::Same => None,
@@ -63,7 +62,7 @@ fn sentence(why: &str) -> String {
 }
 
 /// Says whether the next recovery point is overdue.
-pub(super) fn overdue(all: &mut Vec<Condition>, spec: &KafkaBackupSpec, state: &State, moment: Moment) {
+pub(super) fn overdue(all: &mut Vec<Condition>, spec: &Plan, state: &State, moment: Moment) {
     let Some(limit) = limit(spec) else { return all.retain(|condition| condition.type_ != OVERDUE) };
     match known(spec, state, limit, moment.now) {
         Known::Whole => {
@@ -76,7 +75,7 @@ pub(super) fn overdue(all: &mut Vec<Condition>, spec: &KafkaBackupSpec, state: &
     }
 }
 
-fn known(spec: &KafkaBackupSpec, state: &State, limit: u64, now: Timestamp) -> Known {
+fn known(spec: &Plan, state: &State, limit: u64, now: Timestamp) -> Known {
     match state {
         State::Running(running) if running.problem.is_none() => match &running.progress {
             Some(progress) if is_silent(progress, limit, now) => Known::Nothing,

@@ -5,16 +5,37 @@ use contract::OffsetsBefore;
 use contract::words::plural;
 use jiff::Timestamp;
 
-use super::conditions::judged;
 use super::once::{Once, Words};
 use super::{Moment, State, edited, remarks};
 use crate::decide::Verdict;
 
 const WORDS: Words = Words { running: "RestoreRunning", retrying: "RestoreRetrying", works: "Restore is running" };
 
+/// What of a specification its status depends on; each group has its own way to write it.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Whether nothing is written.
+    pub dry_run: bool,
+    /// Whether the offsets of consumer groups are computed and reported, and not committed.
+    pub only_computes: bool,
+    /// Whether offsets are put back when the restore fails.
+    pub puts_back: bool,
+}
+
+impl From<&KafkaRestoreSpec> for Plan {
+    fn from(spec: &KafkaRestoreSpec) -> Self {
+        Self {
+            dry_run: spec.dry_run,
+            only_computes: spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled && reset.strategy != "auto"),
+            puts_back: spec.rollback.as_ref().is_some_and(|rollback| rollback.auto_rollback_on_failure),
+        }
+    }
+}
+
 /// The new status.
 #[must_use]
-pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State, moment: Moment) -> KafkaRestoreStatus {
+pub fn restore(old: &KafkaRestoreStatus, spec: impl Into<Plan>, state: &State, moment: Moment) -> KafkaRestoreStatus {
+    let spec: Plan = spec.into();
     let mut new = old.clone();
     new.observed_generation = Some(moment.generation);
     new.common().advance(state, &WORDS, moment);
@@ -30,6 +51,7 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
                 new.eta_ms = progress.remaining_secs.map(|seconds| seconds * 1_000);
             }
         }
+        State::Claimed(_) => forget(&mut new),
         State::Over(claim, verdict) => over(&mut new, spec, claim, verdict, moment),
         _ => {} // the fields of a restore itself change while it works, and at its end
     }
@@ -38,12 +60,21 @@ pub fn restore(old: &KafkaRestoreStatus, spec: &KafkaRestoreSpec, state: &State,
     {
         rollback.rollback_available = Some(false);
     }
-    judged(&mut new.conditions, moment);
+    new.common().judged(moment);
     new
 }
 
+/// A run begins that was mended: what the one before came to says nothing of it. What that one saved stays.
+fn forget(new: &mut KafkaRestoreStatus) {
+    new.progress_percent = None;
+    new.current_topic = None;
+    (new.records_restored, new.bytes_restored, new.segments_processed) = (None, None, None);
+    (new.throughput_records_per_sec, new.eta_ms) = (None, None);
+    (new.plan, new.plan_fingerprint) = (None, None);
+}
+
 /// What a restore says once it is over.
-fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim, verdict: &Verdict, moment: Moment) {
+fn over(new: &mut KafkaRestoreStatus, spec: Plan, claim: &RunClaim, verdict: &Verdict, moment: Moment) {
     new.eta_ms = None;
     new.current_topic = None;
     new.throughput_records_per_sec = None;
@@ -56,7 +87,7 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
         new.rollback = said.offsets_before.clone().map(saved).or(new.rollback.take());
         new.offset_mapping_path = said.offset_mapping.clone().or(new.offset_mapping_path.take());
         new.positions_point = said.positions_point.clone().or(new.positions_point.take());
-        new.plan = said.plan.clone().filter(|_| spec.dry_run || only_computes(spec));
+        new.plan = said.plan.clone().filter(|_| spec.dry_run || spec.only_computes);
     }
     let is_told = |outcome: &str| verdict.said().is_some_and(|said| said.outcome == outcome);
     let (phase, reason, text) = if verdict.is_completed() {
@@ -70,7 +101,7 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
             _ => "Restore completed successfully",
         };
         let reason = if spec.dry_run { "DryRunPassed" } else { "RestoreSucceeded" };
-        let text = text.to_owned() + &of_groups(spec, verdict) + &remarks(verdict) + edited(claim, moment);
+        let text = text.to_owned() + &of_groups(spec, verdict) + &remarks(verdict) + edited(moment);
         ("Completed", reason, text)
     } else if is_told("RolledBack") {
         ("RolledBack", "RolledBack", verdict.message.clone())
@@ -84,13 +115,8 @@ fn over(new: &mut KafkaRestoreStatus, spec: &KafkaRestoreSpec, claim: &RunClaim,
 }
 
 /// What a person has to know of offsets that should have been put back.
-fn not_put_back(
-    status: &KafkaRestoreStatus,
-    spec: &KafkaRestoreSpec,
-    claim: &RunClaim,
-    verdict: &Verdict,
-) -> &'static str {
-    let asked = spec.rollback.as_ref().is_some_and(|rollback| rollback.auto_rollback_on_failure);
+fn not_put_back(status: &KafkaRestoreStatus, spec: Plan, claim: &RunClaim, verdict: &Verdict) -> &'static str {
+    let asked = spec.puts_back;
     // An attempt that was to put them back and ended for good without a change found nothing to put back.
     let undid_nothing = |changed: bool| claim.undoing.is_none() || (verdict.reason == "RunFailed" && !changed);
     // Without its last report it is not known how far it came.
@@ -119,15 +145,10 @@ pub fn expires_at(saved: &RollbackStatus) -> Option<Timestamp> {
     saved.expires_at.as_ref()?.parse().ok()
 }
 
-/// Whether the offsets of consumer groups are computed and reported, and not committed.
-fn only_computes(spec: &KafkaRestoreSpec) -> bool {
-    spec.offset_reset.as_ref().is_some_and(|reset| reset.enabled && reset.strategy != "auto")
-}
-
 /// What became of the offsets of consumer groups, in words.
-fn of_groups(spec: &KafkaRestoreSpec, verdict: &Verdict) -> String {
+fn of_groups(spec: Plan, verdict: &Verdict) -> String {
     let Some(said) = verdict.said().filter(|said| said.groups > 0 && !spec.dry_run) else { return String::new() };
-    if only_computes(spec) {
+    if spec.only_computes {
         let groups = plural(said.groups, "consumer group");
         return format!("; the offsets of {groups} are in status.plan and are not committed");
     }

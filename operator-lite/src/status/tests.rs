@@ -1,5 +1,7 @@
 //! What statuses say, case by case.
 
+mod edited;
+
 use api::finding::{Finding, Level};
 use api::oso::{KafkaBackupSpec, KafkaBackupStatus, KafkaRestoreSpec, KafkaRestoreStatus, RunClaim};
 use contract::OffsetsBefore;
@@ -12,7 +14,7 @@ use crate::decide::{End, Said, Tick, Verdict};
 use crate::progress::Progress;
 
 fn at(second: i64) -> Moment {
-    Moment { generation: 3, now: Timestamp::from_second(1_700_000_000 + second).unwrap() }
+    Moment::new(3, Timestamp::from_second(1_700_000_000 + second).unwrap())
 }
 
 fn backup_spec(more: &Value) -> KafkaBackupSpec {
@@ -253,7 +255,7 @@ fn a_restore_that_is_over_says_how_it_ended_whatever_was_said_since() {
 
 #[test]
 fn an_edit_that_came_too_late_is_told() {
-    let later = Moment { generation: 4, ..at(0) };
+    let later = Moment { generation: 4, changed: true, ..at(0) };
     let done = State::Over(claim(), verdict(true, "Completed"));
     let told = |state: &State, moment| {
         backup(&KafkaBackupStatus::default(), &backup_spec(&json!({})), state, moment).message.unwrap()

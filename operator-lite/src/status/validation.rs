@@ -8,9 +8,9 @@ use contract::words::{cut, plural};
 use contract::{CheckVerdict, ValidationCheck, ValidationReport, ValidationVerdict};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::conditions::{health, judged, set};
+use super::conditions::{ended_before, health, judged, keep_ends, set};
 use super::once::{Once, Words};
-use super::{Moment, State, closed, edited, remarks};
+use super::{CHANGED, Moment, State, closed, edited, is_outdated, remarks};
 use crate::decide::{Said, Tick, Verdict};
 use crate::progress::Checked;
 
@@ -67,6 +67,9 @@ pub fn validation(
         | State::Swept
         | State::Over(..) => false,
     };
+    if matches!(state, State::Claimed(_)) && spec.schedule.is_some() {
+        keep_ends(&mut new.conditions, &old.conditions);
+    }
     // A schedule whose last result is good stays well while the next run works.
     if is_undisturbed && spec.schedule.is_some() && is_good(old) {
         let text = new.message.clone().unwrap_or_default();
@@ -80,6 +83,10 @@ pub fn validation(
     let surplus = new.history.len().saturating_sub(most);
     new.history.drain(..surplus);
     judged(&mut new.conditions, moment);
+    let is_begun = new.run.as_ref().is_none_or(RunClaim::is_unfinished);
+    if moment.changed && !is_begun && spec.schedule.is_none() {
+        ended_before(&mut new.conditions, new.run.as_ref());
+    }
     new
 }
 
@@ -87,6 +94,7 @@ pub fn validation(
 fn begin(new: &mut KafkaBackupValidationStatus, tick: &Tick) {
     (new.start_time, new.completion_time) = (None, None);
     (new.report_path, new.sample_seed) = (None, None);
+    (new.evidence_report_path, new.evidence_report_signed) = (None, None);
     new.last_schedule_time = tick.schedule.map(|time| time.to_string()).or(new.last_schedule_time.take());
     new.last_trigger = tick.trigger.clone().or(new.last_trigger.take());
     forget_checks(new);
@@ -163,7 +171,14 @@ fn idle(
         Some(_) if is_complete => "Completed",
         Some(_) => "Failed",
     };
+    let is_outdated = !scheduled && is_outdated(new.run.as_ref(), moment);
+    let is_well = is_well && !is_outdated;
     let (reason, text, stalled) = match (end, next) {
+        (Some(_), _) if is_outdated => {
+            let text = "the specification was changed since its run, and what it asks for now is not checked: trigger it, or make a \
+                        new one";
+            (CHANGED.to_owned(), text.to_owned(), true)
+        }
         (end, _) if spec.suspend && (scheduled || end.is_none()) => {
             let last = end.filter(|_| !is_well).map(|end| format!("; the last one: {}", end.message));
             let text = format!("suspended: no validation is started{}", last.unwrap_or_default());
@@ -194,7 +209,7 @@ fn over(
     let result = result(verdict, report);
     let (reason, text) = match result {
         Some(ValidationVerdict::Pass | ValidationVerdict::Warn) => {
-            let late = if lasting { "" } else { edited(claim, moment) };
+            let late = if lasting { "" } else { edited(moment) };
             ("ValidationCompleted", summary(new) + &remarks(verdict) + late)
         }
         Some(ValidationVerdict::Fail) => ("ChecksFailed", verdict.message.clone()),
@@ -235,6 +250,9 @@ fn of_report(new: &mut KafkaBackupValidationStatus, said: Option<&Said>, report:
     new.recovery_point = point.or_else(|| said.and_then(|said| said.point.clone()));
     new.report_path = said.and_then(|said| said.stored_at.clone());
     new.sample_seed = report.and_then(|report| report.sample.as_ref()).map(|sample| sample.seed);
+    let evidence = report.and_then(|report| report.evidence.as_ref());
+    new.evidence_report_path = evidence.map(|evidence| evidence.path.clone());
+    new.evidence_report_signed = evidence.map(|evidence| evidence.signed);
     let Some(report) = report else { return };
     let count = |wanted: &[CheckVerdict]| {
         Some(report.checks.iter().filter(|check| wanted.contains(&check.verdict)).count() as u64)
@@ -291,6 +309,8 @@ fn remember(new: &mut KafkaBackupValidationStatus, claim: &RunClaim, text: &str,
         at: moment.now.to_string(),
         result: new.validation_result.clone().unwrap_or_else(|| "Error".to_owned()),
         recovery_point: new.recovery_point.clone(),
+        evidence_report_path: new.evidence_report_path.clone(),
+        evidence_report_signed: new.evidence_report_signed,
         message: (!is_good(new)).then(|| cut(text.to_owned(), PAST)),
     };
     new.history.push(past);

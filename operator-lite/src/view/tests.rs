@@ -166,6 +166,10 @@ fn a_node_that_does_not_answer_is_named() {
     assert_eq!(found(made("True", "True", None)), None);
     assert_eq!(found(made("False", "False", None)), None, "a container is not ready");
     assert_eq!(found(made("False", "True", None)), lost, "the node controller says so");
+    let mut gated = made("False", "True", None);
+    let conditions = gated.status.as_mut().unwrap().conditions.as_mut().unwrap();
+    conditions[0].reason = Some("ReadinessGatesNotReady".to_owned());
+    assert_eq!(found(gated), None, "the kubelet says so, for a gate that somebody put into the pod");
     assert_eq!(found(made("True", "True", Some("2026-11-21T10:09:50Z"))), None, "it ends");
     assert_eq!(found(made("True", "True", Some("2026-11-21T10:09:00Z"))), lost, "it should have ended a minute ago");
     let since = |pod: Pod| {
@@ -266,7 +270,14 @@ fn no_report_no_success() {
                     trigger: None,
                     last_trigger: None,
                 };
-                let wish = Wish { mode: Mode::Once, suspended: false, digest: "d".into(), lost_after: None };
+                let wish = Wish {
+                    mode: Mode::Once,
+                    suspended: false,
+                    digest: "d".into(),
+                    shape: "s".into(),
+                    lost_after: None,
+                    most_failures: None,
+                };
                 let step = decide(&subject, &wish, &[view], now);
                 let reported = phase.is_some() && *own == ended(0, &good);
                 seen += 1;

@@ -1,4 +1,8 @@
 //! A TLS listener whose certificate changes while it listens: connections that stand keep theirs.
+//!
+//! It is written by hand on purpose. Handshakes have a bound and a time limit of their own, and each connection goes through
+//! [`visits::Bounded`], which axum's `Listener` takes as it takes any other. Libraries that serve axum over TLS accept without
+//! such bounds and take the place of `axum::serve`: an acceptor with both would be as long as this one, beside the library.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -1,5 +1,7 @@
 //! Reviews as the API server writes them (`admission.k8s.io/v1`), and the answers. Pure.
 
+use api::finding;
+use api::refusal::{self, Refusal};
 use k8s_openapi::api::authentication::v1::UserInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -97,12 +99,30 @@ pub(super) struct Answer {
 #[derive(Debug, Serialize)]
 struct Status {
     message: String,
+    details: Details,
+}
+
+/// For programs: the API server passes it on as it is.
+#[derive(Debug, Serialize)]
+struct Details {
+    causes: Vec<Cause>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cause {
+    reason: String,
+    field: String,
 }
 
 impl Answer {
-    /// The object is kept, unless there is a reason against it.
-    pub(super) fn new(uid: String, refusal: Option<String>, warnings: Vec<String>) -> Self {
-        Self { uid, allowed: refusal.is_none(), status: refusal.map(|message| Status { message }), warnings }
+    /// The object is kept, unless there are reasons against it.
+    pub(super) fn new(uid: String, refusals: &[Refusal], warnings: Vec<String>) -> Self {
+        let status = (!refusals.is_empty()).then(|| {
+            let words: Vec<String> = refusals.iter().map(|refusal| refusal.text.clone()).collect();
+            let causes = refusal::causes(refusals).into_iter().map(|(reason, field)| Cause { reason, field });
+            Status { message: finding::text(&words), details: Details { causes: causes.collect() } }
+        });
+        Self { uid, allowed: status.is_none(), status, warnings }
     }
 
     /// Whether the object is kept.
@@ -118,6 +138,8 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use api::refusal::Why;
+
     use super::*;
 
     fn review(more: Value) -> Vec<u8> {
@@ -163,10 +185,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_what_the_api_server_reads() {
-        let kept = Answer::new("u".into(), None, vec!["look".into()]);
+        let kept = Answer::new("u".into(), &[], vec!["look".into()]);
         assert_eq!(kept.document()["response"], json!({"uid": "u", "allowed": true, "warnings": ["look"]}));
-        let refused = Answer::new("u".into(), Some("no".into()), Vec::new());
-        assert_eq!(refused.document()["response"], json!({"uid": "u", "allowed": false, "status": {"message": "no"}}));
+        let why = Why::Right { verb: "peek".into() };
+        let no = Refusal { text: "no".into(), field: "spec.level".into(), why };
+        let refused = Answer::new("u".into(), &[no], Vec::new());
+        let causes = json!([{"reason": "kafka-backup.dev/Right.peek", "field": "spec.level"}]);
+        let status = json!({"message": "no", "details": {"causes": causes}});
+        assert_eq!(refused.document()["response"], json!({"uid": "u", "allowed": false, "status": status}));
         assert!(kept.is_allowed() && !refused.is_allowed());
     }
 }

@@ -3,6 +3,7 @@
 use api::access::{self, Question, questions};
 use api::consent::Consent;
 use api::finding::{Finding, Level, bounded};
+use api::refusal::{Refusal, Why};
 use api::{ambient, document, endpoints, update};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,7 +18,7 @@ const MOST_WARNINGS: usize = 20;
 #[derive(Debug, Default)]
 pub struct Judgement {
     /// Why it is refused; each names field, value, rule and fix.
-    pub errors: Vec<String>,
+    pub errors: Vec<Refusal>,
     /// What its author should know.
     pub warnings: Vec<String>,
     /// What its author must be allowed to do. Nothing is asked about a resource that is refused anyway.
@@ -35,7 +36,11 @@ pub fn judge(new: &Value, old: Option<&Value>, rules: &Rules, now: Timestamp) ->
     if same_spec && is_going(new) {
         return Judgement::default();
     }
-    let mut findings = if same_spec { Vec::new() } else { found(new, rules, now) };
+    let mut findings = match old {
+        // What was written before stays as it is.
+        Some(old) if same_spec => document::check_annotations(new, old, now),
+        old => found(new, old, rules, now),
+    };
     if let Some(old) = old {
         findings.extend(update::check(old, new));
     }
@@ -50,7 +55,8 @@ pub fn judge(new: &Value, old: Option<&Value>, rules: &Rules, now: Timestamp) ->
             judged.questions.len(),
             access::MOST
         );
-        return Judgement { errors: vec![text], warnings: judged.warnings, ..Judgement::default() };
+        let refusal = Refusal { text, field: "spec".to_owned(), why: Why::Rule };
+        return Judgement { errors: vec![refusal], warnings: judged.warnings, ..Judgement::default() };
     }
     judged
 }
@@ -60,8 +66,11 @@ fn is_going(document: &Value) -> bool {
 }
 
 /// What is wrong with a specification by itself, and in this installation.
-fn found(document: &Value, rules: &Rules, now: Timestamp) -> Vec<Finding> {
-    let mut findings = document::check(document, now);
+fn found(document: &Value, old: Option<&Value>, rules: &Rules, now: Timestamp) -> Vec<Finding> {
+    let mut findings = match old {
+        Some(old) => document::check_changed(document, old, now),
+        None => document::check(document, now),
+    };
     if document::too_large(document).is_none() {
         let spec = document.get("spec").unwrap_or(&Value::Null);
         findings.extend(endpoints::outside(spec, &rules.allowed));
@@ -71,10 +80,10 @@ fn found(document: &Value, rules: &Rules, now: Timestamp) -> Vec<Finding> {
 }
 
 fn told(findings: &[Finding]) -> Judgement {
-    let words = |level: Level| findings.iter().filter(move |finding| finding.level == level).map(ToString::to_string);
+    let of = |level: Level| findings.iter().filter(move |finding| finding.level == level);
     Judgement {
-        errors: words(Level::Error).collect(),
-        warnings: words(Level::Warning).take(MOST_WARNINGS).map(|text| shorten(&text)).collect(),
+        errors: of(Level::Error).map(Refusal::from).collect(),
+        warnings: of(Level::Warning).take(MOST_WARNINGS).map(|finding| shorten(&finding.to_string())).collect(),
         ..Judgement::default()
     }
 }
@@ -121,7 +130,7 @@ mod tests {
         let (outside, mut inside) = (backup("lz4"), backup("lz4"));
         inside["spec"]["kafkaCluster"]["bootstrapServers"] = json!(["kafka.shop.svc:9092"]);
         let errors = judge(&outside, None, &allowed, now()).errors;
-        assert!(errors.len() == 1 && errors[0].contains("spec.kafkaCluster.bootstrapServers[0]"), "{errors:?}");
+        assert!(errors.len() == 1 && errors[0].text.contains("spec.kafkaCluster.bootstrapServers[0]"), "{errors:?}");
         assert!(judge(&inside, None, &allowed, now()).errors.is_empty());
         // What was there before the list stays, and ends in the runner.
         assert!(judge(&outside, Some(&outside), &allowed, now()).errors.is_empty());
@@ -135,7 +144,8 @@ mod tests {
             json!({"storageType": "azure", "azure": {"accountName": "acc", "container": "backups"}});
         let judged = |ambient: Ambient| {
             let judged = judge(&nightly, None, &Rules { ambient, ..rules(&[]) }, now());
-            (judged.errors, judged.warnings)
+            let errors: Vec<String> = judged.errors.into_iter().map(|refusal| refusal.text).collect();
+            (errors, judged.warnings)
         };
         let (refused, warned, allowed) = (judged(Ambient::Refuse), judged(Ambient::Warn), judged(Ambient::Allow));
         assert!(
@@ -161,6 +171,47 @@ mod tests {
         assert!(judge(&released, Some(&wrong), &rules(&[]), now()).errors.is_empty());
     }
 
+    /// An annotation that nobody acts on would block the next edit of the specification.
+    #[test]
+    fn annotations_are_judged_when_they_change() {
+        let with = |name: &str, value: &str| {
+            let mut object = backup("lz4");
+            object["metadata"]["annotations"] = json!({name: value});
+            object
+        };
+        let plain = backup("lz4");
+        for (name, wrong, right) in [
+            ("kafka.oso.sh/skip-missed-until", "tomorrow", "2026-11-21T11:00:00Z"),
+            ("kafka.oso.sh/restore-namespaces", "TEAM", "team"),
+        ] {
+            let errors = judge(&with(name, wrong), Some(&plain), &rules(&[]), now()).errors;
+            assert!(errors.len() == 1 && errors[0].text.contains(name), "{errors:?}");
+            assert!(judge(&with(name, right), Some(&plain), &rules(&[]), now()).errors.is_empty());
+            // What was there before may be taken away, and does not hold up what has nothing to do with it.
+            assert!(judge(&plain, Some(&with(name, wrong)), &rules(&[]), now()).errors.is_empty());
+            let mut labelled = with(name, wrong);
+            labelled["metadata"]["labels"] = json!({"a": "b"});
+            assert!(judge(&labelled, Some(&with(name, wrong)), &rules(&[]), now()).errors.is_empty());
+        }
+    }
+
+    /// A schedule with a year is new once; after its last tick, the rest of the resource may change.
+    #[test]
+    fn a_schedule_that_is_over_is_refused_only_where_it_is_written() {
+        let with = |schedule: &str, codec: &str| {
+            let mut object = backup(codec);
+            object["metadata"]["creationTimestamp"] = "2026-11-01T00:00:00Z".into();
+            object["spec"]["schedule"] = schedule.into();
+            object
+        };
+        let over = "0 0 3 15 11 * 2026";
+        assert_eq!(judge(&with(over, "lz4"), None, &rules(&[]), now()).errors.len(), 1);
+        assert_eq!(judge(&with(over, "lz4"), Some(&with("@daily", "lz4")), &rules(&[]), now()).errors.len(), 1);
+        assert!(judge(&with(over, "zstd"), Some(&with(over, "lz4")), &rules(&[]), now()).errors.is_empty());
+        let never = "0 0 0 30 2 *";
+        assert_eq!(judge(&with(never, "zstd"), Some(&with(never, "lz4")), &rules(&[]), now()).errors.len(), 1);
+    }
+
     /// A finalizer keeps an object that was deleted for as long as its author likes, and runs of others may read it.
     #[test]
     fn a_changed_specification_is_judged_though_the_object_is_going() {
@@ -173,7 +224,7 @@ mod tests {
         let asked: Vec<_> = judged.questions.iter().map(|question| question.name.as_str()).collect();
         assert_eq!(asked, ["keys"], "{judged:?}");
         let outside = judge(&new, Some(&old), &rules(&["kafka"]), now()).errors;
-        assert!(outside.len() == 1 && outside[0].contains("spec.storage.s3.endpoint"), "{outside:?}");
+        assert!(outside.len() == 1 && outside[0].text.contains("spec.storage.s3.endpoint"), "{outside:?}");
         new["spec"]["compression"] = "gzip".into();
         assert_eq!(judge(&new, Some(&old), &rules(&[]), now()).errors.len(), 1);
     }
@@ -207,7 +258,7 @@ mod tests {
         let many = judge(&strimzi(5_000), None, &rules(&[]), now());
         assert!(many.questions.is_empty() && many.errors.len() == 1, "{:?}", many.errors);
         assert!(
-            many.errors[0].starts_with("spec: asks for 5001 rights of its author, and at most 64"),
+            many.errors[0].text.starts_with("spec: asks for 5001 rights of its author, and at most 64"),
             "{:?}",
             many.errors
         );
@@ -219,10 +270,10 @@ mod tests {
         wrong["spec"]["kafkaCluster"]["bootstrapServers"] = json!(vec!["no address"; 9_000]);
         let errors = judge(&wrong, None, &rules(&["nowhere"]), now()).errors;
         assert_eq!(errors.len(), 101, "{:?}", errors.last());
-        assert!(errors[100].contains("more is wrong"), "{}", errors[100]);
+        assert!(errors[100].text.contains("more is wrong"), "{:?}", errors[100]);
         // One that is too large is not looked at.
         wrong["spec"]["kafkaCluster"]["bootstrapServers"] = json!(vec!["no address"; 20_000]);
         let errors = judge(&wrong, None, &rules(&["nowhere"]), now()).errors;
-        assert!(errors.len() == 1 && errors[0].contains("more than 10000 entries"), "{errors:?}");
+        assert!(errors.len() == 1 && errors[0].text.contains("more than 10000 entries"), "{errors:?}");
     }
 }

@@ -3,6 +3,7 @@
 use api::access::Question;
 use api::consent::Consent;
 use api::oso::KafkaBackup;
+use api::refusal::{Refusal, Why};
 use futures::future::join_all;
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
@@ -18,26 +19,30 @@ use crate::error::Error;
 const AT_ONCE: usize = 4;
 
 /// Why the author must not do what a question asks about.
-pub(super) struct Refusal {
-    /// In words.
-    pub(super) text: String,
+pub(super) struct Lacking {
+    /// As it is answered.
+    pub(super) refusal: Refusal,
     /// Whether releases before did not ask it.
     pub(super) is_recent: bool,
 }
 
 /// What of this the author may not do.
-pub(super) async fn refused(client: &Client, user: &UserInfo, questions: &[Question]) -> Vec<Refusal> {
+pub(super) async fn refused(client: &Client, user: &UserInfo, questions: &[Question]) -> Vec<Lacking> {
     let name = name_of(user);
     let mut out = Vec::new();
     for some in questions.chunks(AT_ONCE) {
         let answers = join_all(some.iter().map(|question| may(client, user, question))).await;
         for (question, answer) in some.iter().zip(answers) {
-            let text = match answer {
+            let (text, why) = match answer {
                 Ok(true) => continue,
-                Ok(false) => question.refusal(&name),
-                Err(error) => format!("{}: the rights of {name} could not be asked: {error}", question.field),
+                Ok(false) => (question.refusal(&name), Why::Right { verb: question.verb.to_owned() }),
+                Err(error) => {
+                    let text = format!("{}: the rights of {name} could not be asked: {error}", question.field);
+                    (text, Why::NotAsked)
+                }
             };
-            out.push(Refusal { text, is_recent: question.is_recent });
+            let refusal = Refusal { text, field: question.field.clone(), why };
+            out.push(Lacking { refusal, is_recent: question.is_recent });
         }
     }
     out
@@ -49,7 +54,13 @@ pub(super) fn name_of(user: &UserInfo) -> String {
 }
 
 /// Why a KafkaBackup of another namespace may not be read; `None` when its owner allows it.
-pub(super) async fn refused_there(client: &Client, consent: &Consent) -> Option<String> {
+pub(super) async fn refused_there(client: &Client, consent: &Consent) -> Option<Refusal> {
+    let text = withheld(client, consent).await?;
+    Some(Refusal { text, field: "spec.backupRef.namespace".to_owned(), why: Why::Consent })
+}
+
+/// The same in words.
+async fn withheld(client: &Client, consent: &Consent) -> Option<String> {
     let backups = Api::<KafkaBackup>::namespaced(client.clone(), &consent.namespace);
     match backups.get_metadata_opt(&consent.name).await {
         Ok(Some(backup)) if backup.metadata.deletion_timestamp.is_some() => {

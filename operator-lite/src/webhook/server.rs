@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::finding;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -126,10 +125,12 @@ async fn answer(served: &Judge, case: Case) -> Answer {
     let (mut errors, mut warnings) = (judged.errors, judged.warnings);
     for lacking in refused(&served.client, &user, &judged.questions).await {
         if lacking.is_recent && served.rules.rights == Rights::Warn {
-            warnings
-                .push(shorten(&format!("{} (refused once the operator has ADMISSION_RIGHTS=refuse)", lacking.text)));
+            warnings.push(shorten(&format!(
+                "{} (refused once the operator has ADMISSION_RIGHTS=refuse)",
+                lacking.refusal.text
+            )));
         } else {
-            errors.push(lacking.text);
+            errors.push(lacking.refusal);
         }
     }
     // Whoever lacks a right does not learn here what there is in other namespaces.
@@ -143,7 +144,7 @@ async fn answer(served: &Judge, case: Case) -> Answer {
         let (user, asked, refused) = (name_of(&user), judged.questions.len(), errors.len());
         tracing::info!(?user, ?kind, ?name, ?namespace, asked, refused, "a review asked for rights");
     }
-    Answer::new(uid, (!errors.is_empty()).then(|| finding::text(&errors)), warnings)
+    Answer::new(uid, &errors, warnings)
 }
 
 #[cfg(test)]

@@ -56,6 +56,12 @@ app.kubernetes.io/name: kafka-backup-operator
 - apiGroups: [backup.strimzi.io, kafkabackup.com]
   resources: [kafkabackups/status, kafkarestores/status]
   verbs: [get, update, patch]
+{{- if or (has "backup.strimzi.io" .Values.groups) (has "kafkabackup.com" .Values.groups) }}
+# Where the brokers of a Strimzi cluster are, and who a run is there. No Secret is read.
+- apiGroups: [kafka.strimzi.io]
+  resources: [kafkas, kafkausers]
+  verbs: [get, list, watch]
+{{- end }}
 - apiGroups: [kafka-backup.dev]
   # delete: one that nobody asks any more goes.
   resources: [kafkabackupinspections]
@@ -93,7 +99,7 @@ app.kubernetes.io/name: kafka-backup-operator
         {{ . }}.metadata.?labels["kafka-backup.dev/owner-uid"].orValue("") == owner.uid && (
         owner.apiVersion == "kafka.oso.sh/v1alpha1" && owner.kind in ["KafkaBackup", "KafkaRestore", "KafkaOffsetReset",
         "KafkaOffsetRollback", "KafkaBackupValidation"] ||
-        owner.apiVersion in ["backup.strimzi.io/v1alpha1", "kafkabackup.com/v1alpha1"] &&
+        owner.apiVersion in ["backup.strimzi.io/v1alpha1", "kafkabackup.com/v1", "kafkabackup.com/v1alpha1"] &&
         owner.kind in ["KafkaBackup", "KafkaRestore"] ||
         owner.apiVersion == "kafka-backup.dev/v1alpha1" && owner.kind == "KafkaBackupInspection"))
 {{- end -}}

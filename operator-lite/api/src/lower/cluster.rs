@@ -37,6 +37,7 @@ fn tls(cluster: &KafkaCluster) -> Option<TlsSpec> {
     }
     let pick = |key: Option<&String>| tls.zip(key).map(|(secret, key)| file(&secret.name, key));
     Some(TlsSpec {
+        ca_certificates: Vec::new(),
         ca_file: own.or_else(|| tls.map(|secret| file(&secret.name, &secret.ca_key))),
         certificate_file: pick(tls.and_then(|secret| secret.cert_key.as_ref())),
         key_file: pick(tls.and_then(|secret| secret.key_key.as_ref())),
@@ -55,7 +56,8 @@ fn sasl(secret: &SaslSecret) -> Result<SaslSpec, Finding> {
                 return Err(unknown("spec.kafkaCluster.saslSecret.mechanism", &secret.mechanism, names));
             }
         },
-        username_file: format!("{}/{}", secret.name, secret.username_key),
+        username_file: Some(format!("{}/{}", secret.name, secret.username_key)),
+        username: None,
         password_file: format!("{}/{}", secret.name, secret.password_key),
     })
 }

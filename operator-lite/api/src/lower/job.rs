@@ -50,6 +50,16 @@ fn stem(owner: &Owner, most: usize) -> String {
     name.trim_end_matches('-').to_owned() + &end
 }
 
+/// Whether a Job of this name is one of a resource of this kind and name: this one, or one that was there before it.
+#[must_use]
+pub fn is_job_name(owner: &Owner, name: &str) -> bool {
+    let Some((rest, attempt)) = name.rsplit_once('-') else { return false };
+    let Some((_, at)) = rest.rsplit_once('-') else { return false };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let end = at.len() + attempt.len() + 2;
+    digits(at) && digits(attempt) && name == format!("{}-{at}-{attempt}", stem(owner, LONGEST_NAME.saturating_sub(end)))
+}
+
 /// A digest of all that shapes a run: when it changes, a continuous run is started anew.
 ///
 /// # Errors

@@ -10,6 +10,8 @@ mod retention;
 mod storage;
 mod validation;
 
+pub mod strimzi;
+
 mod parts;
 mod pod;
 
@@ -30,7 +32,7 @@ use crate::oso::{
     VolumePlace,
 };
 
-pub use offsets::{offset_reset, offset_rollback, offset_store, offset_volume};
+pub use offsets::{mapping_path, offset_reset, offset_rollback, offset_store, offset_volume};
 pub use retention::{retention, strimzi_retention};
 pub use storage::folder;
 pub use validation::validation;
@@ -76,6 +78,9 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> Result<RunSpec, Fin
         exclude: Vec::new(),
         pattern_syntax: PatternSyntax::Glob,
         include_internal_topics: false,
+        internal_topics: Vec::new(),
+        groups: Vec::new(),
+        exclude_groups: Vec::new(),
         incremental: is_incremental(spec),
         continuous: spec.continuous,
         start_offset: StartOffset::Earliest,
@@ -163,7 +168,7 @@ pub fn restore(
     let (start_time, end_time) = spec.pitr.as_ref().map_or(Ok((None, None)), window)?;
     let state = spec.state_storage.as_ref().map(|state| storage::storage("spec.stateStorage", state)).transpose()?;
     let restore = RestoreSpec {
-        from: spec.backup_ref.backup_id.clone().unwrap_or_else(|| spec.backup_ref.name.clone()),
+        from: spec.backup_ref.from().to_owned(),
         owner,
         topics: spec.topics.clone(),
         exclude: Vec::new(),
@@ -189,6 +194,7 @@ pub fn restore(
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
         include_offset_headers: spec.include_offset_headers,
         on_unreadable: spec.on_unreadable,
+        foreign_records: spec.foreign_records,
         plan_fingerprint: spec.plan_fingerprint.clone(),
         accept: spec.accept.clone(),
         // A Job that is run again after it was done stays done, whatever was backed up since.
@@ -232,6 +238,12 @@ fn groups(spec: &KafkaRestoreSpec) -> Result<Option<GroupRestore>, Finding> {
         roll_back_on_failure: commit && rollback.is_some_and(|rollback| rollback.auto_rollback_on_failure),
         ..GroupRestore::default()
     }))
+}
+
+/// Whether a restore puts committed offsets back that it changed, should it fail. Known without its KafkaBackup.
+#[must_use]
+pub fn undoes(spec: &KafkaRestoreSpec) -> bool {
+    matches!(groups(spec), Ok(Some(groups)) if groups.roll_back_on_failure)
 }
 
 /// A pair of `partitionMapping`, whose keys are texts in JSON.
@@ -311,13 +323,18 @@ pub fn set_owner_of(backup: &KafkaBackup, point: Option<&str>) -> SetOwner {
 
 /// What all runs have.
 fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option<&CircuitBreaker>) -> RunSpec {
-    let breaker = breaker.map_or_else(CircuitBreakerSpec::default, |breaker| CircuitBreakerSpec {
-        enabled: breaker.enabled,
-        failure_threshold: breaker.failure_threshold,
-        reset_timeout_secs: breaker.reset_timeout_secs,
-        success_threshold: breaker.success_threshold,
-        operation_timeout_ms: breaker.operation_timeout_ms,
-    });
+    let breaker = match breaker {
+        Some(breaker) if breaker.enabled => CircuitBreakerSpec {
+            enabled: true,
+            failure_threshold: breaker.failure_threshold,
+            reset_timeout_secs: breaker.reset_timeout_secs,
+            success_threshold: breaker.success_threshold,
+            operation_timeout_ms: breaker.operation_timeout_ms,
+        },
+        // The numbers of one that is off mean nothing.
+        Some(_) => CircuitBreakerSpec { enabled: false, ..CircuitBreakerSpec::default() },
+        None => CircuitBreakerSpec::default(),
+    };
     RunSpec {
         format_version: contract::FORMAT_VERSION,
         name: identity.name,

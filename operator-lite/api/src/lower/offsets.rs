@@ -6,7 +6,7 @@ use contract::{
 
 use super::{Identity, cluster, run};
 use crate::finding::{Finding, Level};
-use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, ResetStrategy, Storage};
+use crate::oso::{KafkaOffsetResetSpec, KafkaOffsetRollbackSpec, OffsetMappingRef, ResetStrategy, Storage};
 
 /// The run of a KafkaOffsetReset. `storage` is where positions are saved: that of the resource, else that of the
 /// installation. `mapping` is where the offset mapping lies, with from-mapping.
@@ -82,6 +82,14 @@ pub fn offset_rollback(
     };
     let kafka = cluster::cluster(&spec.kafka_cluster)?;
     Ok(RunSpec { offset_rollback: Some(rollback), ..run(identity, kafka, storage, None) })
+}
+
+/// The path of an offset mapping that a reference names: from the root of a volume, else as it is written.
+#[must_use]
+pub fn mapping_path(reference: &OffsetMappingRef) -> Option<String> {
+    let path = reference.path.as_deref().filter(|path| !path.is_empty())?;
+    let of_volume = reference.pvc_name.as_ref().is_some_and(|name| !name.is_empty());
+    Some(if of_volume { path.trim_matches('/') } else { path }.to_owned())
 }
 
 /// A storage block as a store, for whoever looks for saved positions.

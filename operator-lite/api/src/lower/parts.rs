@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    EnvVar, PodSecurityContext, ResourceRequirements, SecurityContext, Toleration, TopologySpreadConstraint,
+    Affinity, EnvVar, HostAlias, PodSecurityContext, ResourceRequirements, SecurityContext, Toleration,
+    TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,12 @@ pub struct Placement {
     /// Instead of the container's own security context; it gets no privilege whatever stands here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
+    /// Which nodes and pods they seek or avoid: a resource says it, no installation.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+    /// Names that pods resolve by themselves: a resource says it, no installation.
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub host_aliases: Vec<HostAlias>,
     /// Whether runs serve metrics whose resources say nothing of them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub metrics: bool,

@@ -164,6 +164,8 @@ fn pod(work: &PodWork<'_>, placement: &Placement) -> PodSpec {
         image_pull_secrets: (!placement.image_pull_secrets.is_empty()).then(|| {
             placement.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()
         }),
+        affinity: placement.affinity.clone(),
+        host_aliases: (!placement.host_aliases.is_empty()).then(|| placement.host_aliases.clone()),
         priority_class_name: placement.priority_class_name.clone(),
         topology_spread_constraints: (!placement.topology_spread_constraints.is_empty())
             .then(|| placement.topology_spread_constraints.clone()),

@@ -1,18 +1,19 @@
 //! Runs of KafkaBackupValidation.
 
 use contract::{
-    GroupOffsetsSpec, KafkaSpec, MessageCountSpec, NoticeSpec, PAGERDUTY, PagerDutySpec, RestoreName, RunSpec,
-    SampleSize, SampleSpec, SetOwner, Severity, SlackSpec, ValidationChecks, ValidationSpec, WebhookSpec,
+    EvidenceSpec, GroupOffsetsSpec, KafkaSpec, MessageCountSpec, NoticeSpec, PAGERDUTY, PagerDutySpec, RestoreName,
+    RunSpec, SampleSize, SampleSpec, SetOwner, Severity, SigningSpec, SlackSpec, ValidationChecks, ValidationSpec,
+    WebhookSpec,
 };
 
 use super::{Identity, cluster, run, storage, unknown};
 use crate::finding::{Finding, Level};
-use crate::oso::{ArchiveCheck, Checks, KafkaBackupValidationSpec, Notifications, Sample, SecretKey, Storage};
+use crate::oso::{
+    ArchiveCheck, Checks, Evidence, KafkaBackupValidationSpec, Notifications, Sample, SecretKey, Storage,
+};
 
 /// The run of a KafkaBackupValidation. `storage` is where its recovery point lies: `backupRef.storage`, or that of the
 /// KafkaBackup that `backupRef` names. `owner` is whose set it must be, `restore` the run that `restoreRef` names.
-///
-/// Evidence is no part of it: a resource that asks for it does not run.
 ///
 /// # Errors
 /// A value that validation refuses.
@@ -24,15 +25,14 @@ pub fn validation(
     restore: Option<RestoreName>,
 ) -> Result<RunSpec, Finding> {
     let kafka = spec.kafka_cluster.as_ref().map(cluster::cluster).transpose()?;
-    let reference = &spec.backup_ref;
-    let point = reference.backup_id.clone().filter(|point| !point.is_empty());
     let part = ValidationSpec {
-        from: point.unwrap_or_else(|| reference.name.clone()),
+        from: spec.backup_ref.from().to_owned(),
         owner,
         restore,
         checks: checks(&spec.checks, kafka.is_some()),
         sample: spec.sample.as_ref().map(sample).transpose()?,
         notify: spec.notifications.as_ref().map(notify).transpose()?.flatten(),
+        evidence: spec.evidence.as_ref().map(evidence).transpose()?,
     };
     let storage = storage::storage("spec.backupRef.storage", storage)?;
     // Without one, the archive alone is looked at.
@@ -81,6 +81,28 @@ fn sample(sample: &Sample) -> Result<SampleSpec, Finding> {
         }
     };
     Ok(SampleSpec { size, seed: sample.seed })
+}
+
+/// The document itself is always JSON: pages show it, and a signature is one of it.
+fn evidence(asked: &Evidence) -> Result<EvidenceSpec, Finding> {
+    let mut pdf = false;
+    for (number, format) in asked.formats.iter().enumerate() {
+        match format.as_str() {
+            "json" => {}
+            "pdf" => pdf = true,
+            other => return Err(unknown(&format!("spec.evidence.formats[{number}]"), other, "json, pdf")),
+        }
+    }
+    let signing = asked.signing.as_ref().filter(|signing| signing.enabled).map(|signing| {
+        let (secret, file) = (&signing.key_secret, |key: &str| format!("{}/{key}", signing.key_secret.name));
+        SigningSpec { private_key_file: file(&secret.private_key_key), public_key_file: file(&secret.public_key_key) }
+    });
+    Ok(EvidenceSpec {
+        pdf,
+        signing,
+        storage: asked.storage.as_ref().map(|place| storage::storage("spec.evidence.storage", place)).transpose()?,
+        retention_days: asked.retention_days,
+    })
 }
 
 /// Who is told; `None` where nobody is.

@@ -11,6 +11,9 @@ pub struct RunClaim {
     pub id: String,
     /// When it was claimed (RFC 3339, UTC): its data are read then, and its recovery point is named after that.
     pub at: String,
+    /// The newest time of the runs before, while it is ahead of `at`: clocks were set back since (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<String>,
     /// The tick of the schedule that it is for (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick: Option<String>,
@@ -20,10 +23,17 @@ pub struct RunClaim {
     pub generation: i64,
     /// Digest of what shapes the run.
     pub digest: String,
+    /// Digest of what the specification says of the run; absent in claims of versions that did not look. An edit that changes it came
+    /// too late for the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
     /// Number of the attempt, from 1.
     pub attempt: u32,
     /// Attempts in a row that failed without saving anything.
     pub failures: u32,
+    /// Attempts in a row that fail before the run has failed; the operator's own number when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_failures: Option<u32>,
     /// Attempts in a row that ended without a result: the cluster ended them before they saved anything, or their report was lost.
     #[serde(skip_serializing_if = "is_zero")]
     pub disruptions: u32,

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::Storage;
 
-/// Which evidence is kept.
+/// Which evidence is kept of each result: what was asked, what was read and what came of it, for auditors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
-    /// json, pdf or both.
+    /// json, pdf or both. The document in JSON is always written: pdf adds pages that show it.
     #[serde(default = "json")]
     pub formats: Vec<String>,
     /// How it is signed.
@@ -18,7 +18,7 @@ pub struct Evidence {
     /// Where it is kept; beside the archive when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
-    /// Days for which it is kept.
+    /// Days for which it is kept, at least. A later run with evidence deletes what is older; deleting the resource deletes none.
     #[serde(default = "ninety")]
     pub retention_days: u32,
 }
@@ -51,7 +51,7 @@ pub struct KeySecret {
     /// Key of the private key.
     #[serde(default = "private_key")]
     pub private_key_key: String,
-    /// Key of the public key.
+    /// Key of the public key. It must belong to the private one.
     #[serde(default = "public_key")]
     pub public_key_key: String,
 }

@@ -82,6 +82,21 @@ pub struct BackupRef {
     pub storage: Option<Storage>,
 }
 
+impl BackupRef {
+    /// The recovery point that is named; an empty text names none.
+    #[must_use]
+    pub fn point(&self) -> Option<&str> {
+        self.backup_id.as_deref().filter(|point| !point.is_empty())
+    }
+
+    /// What a run reads: the point, else the newest one of the backup. Empty where neither is named: only then the newest of the
+    /// storage is meant.
+    #[must_use]
+    pub fn from(&self) -> &str {
+        self.point().unwrap_or(&self.name)
+    }
+}
+
 /// A place on a volume.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{OnUnreadable, Risk};
+use contract::{ForeignRecords, OnUnreadable, Risk};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -81,7 +81,7 @@ pub struct KafkaRestoreSpec {
     #[serde(default)]
     pub purge_topics: bool,
     /// Whether the committed offsets of all groups of the recovery point are restored, once all records are, with the configs that
-    /// were set on the groups. `offsetReset` says whether they are committed, where it is enabled.
+    /// were set on the groups. `offsetReset` says whether they are committed, where it is enabled; it names no groups then.
     #[serde(default)]
     pub auto_consumer_groups: bool,
     /// Consumer group in the target by group in the source, for those that are restored. An addition of this operator.
@@ -107,6 +107,10 @@ pub struct KafkaRestoreSpec {
     /// What happens with a record batch of the archive that cannot be decoded. An addition of this operator.
     #[serde(default)]
     pub on_unreadable: OnUnreadable,
+    /// What happens with records that the OSO tool archived otherwise than the source had them: markers of transactions that it
+    /// stored as records, and headers that it added. An addition of this operator.
+    #[serde(default)]
+    pub foreign_records: ForeignRecords,
     /// Where the restore keeps its state when the archive may only be read. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_storage: Option<Storage>,

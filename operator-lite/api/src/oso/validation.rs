@@ -49,7 +49,7 @@ pub struct KafkaBackupValidationSpec {
     /// How much of the archive checksum and decode read; everything when absent. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
-    /// Which evidence is kept.
+    /// Which evidence is kept of each result: what was asked, what was read and what came of it, for auditors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// Who is told.

@@ -44,7 +44,7 @@ pub struct KafkaBackupValidationStatus {
     /// What came of each check.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub check_results: Vec<CheckResult>,
-    /// Where the evidence lies.
+    /// Where the evidence of the last validation lies: its document; the other files stand beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_report_path: Option<String>,
     /// Whether it is signed.
@@ -126,6 +126,12 @@ pub struct PastValidation {
     /// The recovery point that was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_point: Option<String>,
+    /// Where its evidence lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_report_path: Option<String>,
+    /// Whether it is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_report_signed: Option<bool>,
     /// What failed, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -131,9 +131,12 @@ impl CronJob {
     }
 }
 
-/// A day field that leaves the day to the other one.
+/// A day field that leaves the day to the other one: every day is among its parts. Cron takes a step of one for none.
 fn is_open(field: &str) -> bool {
-    field == "*"
+    field.split(',').any(|part| match part.split_once('/') {
+        None => part == "*",
+        Some((range, step)) => range == "*" && step.parse::<u32>() == Ok(1),
+    })
 }
 
 /// The first tick on a clock that shows `clock` seconds since 1970.
@@ -145,6 +148,18 @@ fn next_on_clock(any: &[cron::Schedule], clock: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A step of one leaves every day open, as `*` does: then both day fields must hold.
+    #[test]
+    fn a_step_of_one_is_none() {
+        let days = |text: &str| ticks(text, "UTC", "2026-11-21T00:00:00Z", 2);
+        // 2026-11-23 is a Monday.
+        for open in ["0 2 * * 1", "0 2 */1 * 1", "0 2 1,* * 1"] {
+            assert_eq!(days(open), ["2026-11-23T02:00:00Z", "2026-11-30T02:00:00Z"], "{open}");
+        }
+        assert_eq!(days("0 2 23 * */1"), ["2026-11-23T02:00:00Z", "2026-12-23T02:00:00Z"]);
+        assert_eq!(days("0 2 */2 * 1"), ["2026-11-21T02:00:00Z", "2026-11-23T02:00:00Z"], "either may hold");
+    }
 
     fn ticks(text: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
         let schedule = CronJob::parse(text, CronJob::zone(zone).unwrap()).unwrap();

@@ -113,6 +113,7 @@ pub(super) fn name_weekdays(field: &str) -> Result<Weekdays, String> {
     let (mut numeric, mut seven) = (false, false);
     for part in field.split(',') {
         let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
+        // The caller says what is no number.
         let step = step.map_or(Ok(1), str::parse::<usize>).ok().filter(|step| *step > 0);
         let step = step.ok_or_else(|| format!("has a step in {part:?} that is not a number above 0"))?;
         let mut day = |text: &str| {

@@ -1,5 +1,5 @@
-//! Schedules of `kafka.oso.sh`: cron with seconds first, weekdays 0-6 from Sunday, UTC. Those of the Strimzi groups
-//! are [`CronJob`]s.
+//! Schedules. Those of `kafka.oso.sh`: cron with seconds first, weekdays 0-6 from Sunday, UTC. Those of the Strimzi groups
+//! are [`CronJob`]s; each of them is a [`Schedule`].
 //!
 //! The `cron` crate does the arithmetic. It counts weekdays from 1, so that the weekday field is read here and handed
 //! over by name. Both day fields must hold (AND), as the crate has it.
@@ -29,8 +29,22 @@ pub(crate) fn is_often(next_after: impl Fn(Timestamp) -> Option<Timestamp>, now:
 /// A schedule.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    inner: cron::Schedule,
+    inner: Inner,
     notes: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Inner {
+    /// Seconds first, in UTC.
+    Seconds(Box<cron::Schedule>),
+    /// Five fields in a time zone.
+    InZone(Box<CronJob>),
+}
+
+impl From<CronJob> for Schedule {
+    fn from(schedule: CronJob) -> Self {
+        Self { inner: Inner::InZone(Box::new(schedule)), notes: Vec::new() }
+    }
 }
 
 impl Schedule {
@@ -75,7 +89,7 @@ impl Schedule {
             *months = number_months(months);
         }
         let inner = cron::Schedule::from_str(&fields.join(" ")).map_err(|_| explain(&fields))?;
-        Ok(Self { inner, notes })
+        Ok(Self { inner: Inner::Seconds(Box::new(inner)), notes })
     }
 
     /// What the author may not expect.
@@ -87,8 +101,12 @@ impl Schedule {
     /// The first tick after a time; `None` when there is none.
     #[must_use]
     pub fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
+        let inner = match &self.inner {
+            Inner::Seconds(inner) => inner,
+            Inner::InZone(schedule) => return schedule.next_after(time),
+        };
         let time = DateTime::<Utc>::from_timestamp(time.as_second(), 0)?;
-        let tick = self.inner.after(&time).next()?;
+        let tick = inner.after(&time).next()?;
         Timestamp::from_second(tick.timestamp()).ok()
     }
 }

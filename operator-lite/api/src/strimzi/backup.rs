@@ -1,10 +1,13 @@
 //! KafkaBackup.
 
+use contract::PointLine;
 use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::oso::RunClaim;
 
 use super::{Authentication, ClusterRef, Connection, Logging, Metrics, Resources, SecretKey, Storage, Template};
 
@@ -84,10 +87,19 @@ pub struct KafkaBackupSpec {
     /// Image of the runner; that of the installation when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Attempts that follow a failed one; 3 when absent.
+    /// Attempts that follow a failed one, as long as none of them saves anything; 5 when absent. Continuous backups are tried for
+    /// ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub backoff_limit: Option<i32>,
+}
+
+impl KafkaBackupSpec {
+    /// Whether its run goes on until it is stopped.
+    #[must_use]
+    pub fn is_continuous(&self) -> bool {
+        self.backup.as_ref().is_some_and(|options| options.continuous == Some(true))
+    }
 }
 
 /// What is taken, and what of it is left out.
@@ -237,6 +249,54 @@ pub struct KafkaBackupStatus {
     /// The next tick (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_scheduled_backup: Option<String>,
+    /// Pending, Ready, Running, Completed or Failed. An addition of ours, as all that follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The phase in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When the last run ended well, or a continuous one made a recovery point (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_backup_time: Option<String>,
+    /// The newest recovery point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_id: Option<String>,
+    /// The newest tick that a run was claimed for (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_schedule_time: Option<String>,
+    /// The schedule whose ticks are counted; empty after one was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_schedule: Option<String>,
+    /// From when on ticks count, if not from the creation (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_since: Option<String>,
+    /// Ticks that came while a run worked, 100 at most: the newest of them runs next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_ticks: Option<u32>,
+    /// Records of the last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_processed: Option<u64>,
+    /// Bytes of its records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_processed: Option<u64>,
+    /// Records of all runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_total: Option<u64>,
+    /// Bytes of these records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_total: Option<u64>,
+    /// Bytes that all runs stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_bytes_total: Option<u64>,
+    /// The newest recovery points that runs told of, by time, 64 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent_points: Vec<PointLine>,
+    /// The claimed run, or the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunClaim>,
+    /// The value of the trigger annotation that a run was claimed for, while it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_trigger: Option<String>,
 }
 
 /// The last run.
@@ -263,7 +323,7 @@ pub struct BackupRun {
     /// Partitions in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions_backed_up: Option<i32>,
-    /// Time of its oldest record.
+    /// Time of its oldest record; not told yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_timestamp: Option<Time>,
     /// Time of its newest record.

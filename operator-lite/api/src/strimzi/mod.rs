@@ -1,13 +1,18 @@
-//! The kinds that stand beside a Strimzi cluster: `backup.strimzi.io/v1alpha1`, served as `kafkabackup.com/v1alpha1`
-//! too, with one schema.
+//! The kinds that stand beside a Strimzi cluster: `backup.strimzi.io/v1alpha1`, served as `kafkabackup.com/v1` (which is
+//! stored) and `kafkabackup.com/v1alpha1` too, with one schema.
 
 mod backup;
 mod cluster;
+pub mod discovery;
+mod object;
+pub(crate) mod patterns;
 mod pod;
 mod restore;
 mod storage;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion,
+};
 use kube::CustomResourceExt;
 
 pub use backup::{
@@ -17,6 +22,8 @@ pub use backup::{
 pub use cluster::{
     Authentication, AuthenticationType, CertificateAndKey, ClusterRef, Connection, KafkaUserRef, SecretKey,
 };
+pub use object::{BackupOf, Content, Documented, Group, Object, Released, RestoreOf};
+pub use patterns::Patterns;
 pub use pod::{Container, HostAlias, Logging, Metrics, Pod, PodMetadata, Resources, Rotation, Template};
 pub use restore::{
     BackupRef, ConsumerGroups, ExistingTopicPolicy, GroupMapping, KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus,
@@ -44,5 +51,21 @@ pub fn restore_definition(group: &str) -> CustomResourceDefinition {
 fn in_group(mut definition: CustomResourceDefinition, group: &str) -> CustomResourceDefinition {
     definition.metadata.name = Some(format!("{}.{group}", definition.spec.names.plural));
     group.clone_into(&mut definition.spec.group);
+    if group == RELEASED_GROUP {
+        // Its newest releases store v1, and a definition without it cannot take the place of theirs.
+        let old = definition.spec.versions.iter_mut();
+        let newest: Vec<_> = old
+            .map(|version| {
+                let newest = CustomResourceDefinitionVersion { name: "v1".to_owned(), ..version.clone() };
+                let kind = &definition.spec.names.kind;
+                version.storage = false;
+                version.deprecated = Some(true);
+                version.deprecation_warning =
+                    Some(format!("{group}/{} {kind} is deprecated; use {group}/v1, which is the same", version.name));
+                newest
+            })
+            .collect();
+        definition.spec.versions.splice(0..0, newest);
+    }
     definition
 }

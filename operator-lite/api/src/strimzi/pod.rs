@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Logging {
-    /// error, warn, info, debug or trace; info when absent.
+    /// error, warn, info, debug or trace; warn when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
     /// text or json; text when absent.

@@ -6,6 +6,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::oso::RunClaim;
+
 use super::{Authentication, BackupSelection, ClusterRef, Connection, Logging, Metrics, Resources, Template};
 
 /// Restores topics and positions into a Strimzi cluster, once.
@@ -77,7 +79,8 @@ pub struct KafkaRestoreSpec {
     /// Image of the runner; that of the installation when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Attempts that follow a failed one; 0 when absent.
+    /// Attempts that follow a failed one, as long as none of them gets further; 5 when absent: an attempt goes on where the one
+    /// before ended, and writes nothing twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub backoff_limit: Option<i32>,
@@ -92,6 +95,14 @@ pub struct BackupRef {
     /// A recovery point of it; the newest when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_id: Option<String>,
+}
+
+impl BackupRef {
+    /// The recovery point that is named; an empty text names none.
+    #[must_use]
+    pub fn point(&self) -> Option<&str> {
+        self.backup_id.as_deref().filter(|point| !point.is_empty())
+    }
 }
 
 /// A window of record times, inclusive at both ends.
@@ -169,7 +180,8 @@ pub struct RestoreOptions {
     /// Whether only the plan is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
-    /// Whether records get headers with their original offset and time; as the backup says when absent.
+    /// Whether records get headers with their original offset and time; when absent, only where `backup.includeOffsetHeaders`
+    /// of the KafkaBackup is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_original_offset_header: Option<bool>,
     /// Source partitions that are restored; all when empty.
@@ -268,6 +280,36 @@ pub struct KafkaRestoreStatus {
     /// The generation that this status tells of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Pending, Running, Completed or Failed. An addition of ours, as all that follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The phase in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Share of the records that are restored, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_percent: Option<f64>,
+    /// Records restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_restored: Option<u64>,
+    /// The recovery point that is restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<String>,
+    /// The recovery point whose committed offsets are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positions_point: Option<String>,
+    /// Where the offset mapping lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_mapping_path: Option<String>,
+    /// Fingerprint of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_fingerprint: Option<String>,
+    /// The plan of a dry run in words; long ones are cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// The claimed run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunClaim>,
 }
 
 /// The run.

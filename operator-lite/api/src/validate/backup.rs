@@ -39,6 +39,10 @@ fn modes(out: &mut Findings, spec: &KafkaBackupSpec) {
         let fix = "keep one: continuous goes on, stopAtCurrentOffsets ends at a snapshot";
         out.wrong("spec.continuous", true, "excludes stopAtCurrentOffsets", fix);
     }
+    if spec.continuous && spec.checkpoint.as_ref().is_some_and(|checkpoint| !checkpoint.enabled) {
+        let rule = "must be true in a continuous backup: each checkpoint makes a recovery point";
+        out.wrong("spec.checkpoint.enabled", false, rule, "leave checkpoint out, or set continuous: false");
+    }
     if spec.continuous && spec.schedule.is_some() {
         let rule = "has no effect on a continuous backup";
         out.warn("spec.schedule", spec.schedule.clone(), rule, "remove the schedule, or set continuous: false");

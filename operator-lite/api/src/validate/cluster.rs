@@ -34,8 +34,8 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         let (sasl, tls) = (protocol.starts_with("SASL"), protocol.ends_with("SSL"));
         let shown = Some(protocol.clone());
         if sasl && cluster.sasl_secret.is_none() {
-            let rule = "asks for a login, and saslSecret is not set";
-            out.warn(&field, shown.clone(), rule, "set saslSecret unless the listener takes client certificates");
+            let rule = format!("is required with {protocol}, which asks for a login");
+            out.missing(&format!("{at}.saslSecret"), &rule, "name a Secret with user name and password, or set SSL");
         }
         let is_plain = |secret: &SaslSecret| secret.mechanism.eq_ignore_ascii_case("PLAIN");
         if sasl && !tls && cluster.sasl_secret.as_ref().is_some_and(is_plain) {

@@ -11,6 +11,7 @@ mod metrics;
 pub(crate) mod names;
 mod offsets;
 mod restore;
+mod runs;
 mod storage;
 mod strimzi;
 mod validation;
@@ -18,7 +19,7 @@ mod validation;
 use std::collections::BTreeSet;
 
 use contract::stamp::split_point;
-use contract::{MappingPlace, RestoreName, RunSpec};
+use contract::{KafkaSpec, MappingPlace, RestoreName, SetOwner};
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Findings};
@@ -28,7 +29,9 @@ use crate::oso::{
     KafkaRestoreSpec, PvcStorage, RateLimiting, Storage,
 };
 use crate::schedule::{Schedule, is_often};
-use crate::strimzi as strimzi_kinds;
+use crate::strimzi::{self as strimzi_kinds, Documented, Released};
+
+use runs::{ELSEWHERE, OSO, STRIMZI, fits};
 
 pub use inspection::inspection;
 pub(crate) use inspection::is_checked;
@@ -40,7 +43,7 @@ pub use strimzi::Patterns;
 pub fn oso_backup(spec: &KafkaBackupSpec, now: Timestamp) -> Vec<Finding> {
     collect(|out| {
         backup::backup(out, spec, now);
-        fits(out, lower::backup(Identity::default(), spec), PATTERNS);
+        fits(out, lower::backup(Identity::default(), spec), ("spec.storage", OSO), PATTERNS);
     })
 }
 
@@ -51,7 +54,8 @@ pub fn oso_restore(spec: &KafkaRestoreSpec) -> Vec<Finding> {
         restore::restore(out, spec);
         let elsewhere = elsewhere();
         let storage = spec.backup_ref.storage.as_ref().unwrap_or(&elsewhere);
-        fits(out, lower::restore(Identity::default(), spec, storage, None), PATTERNS);
+        let run = lower::restore(Identity::default(), spec, storage, None);
+        fits(out, run, ("spec.backupRef.storage", OSO), PATTERNS);
     })
 }
 
@@ -68,9 +72,11 @@ pub fn oso_offset_reset(spec: &KafkaOffsetResetSpec) -> Vec<Finding> {
         offsets::reset(out, spec);
         let elsewhere = elsewhere();
         let storage = spec.state_storage.as_ref().unwrap_or(&elsewhere);
-        // Where its mapping lies is known when it runs.
-        let mapping = MappingPlace { path: "elsewhere".to_owned(), storage: None };
-        fits(out, lower::offset_reset(Identity::default(), spec, storage, Some(mapping)), FEWER_GROUPS);
+        // Where its mapping lies is known when it runs, if it does not say so.
+        let path = spec.offset_mapping_ref.as_ref().and_then(lower::mapping_path);
+        let mapping = MappingPlace { path: path.unwrap_or_else(|| ELSEWHERE.to_owned()), storage: None };
+        let run = lower::offset_reset(Identity::default(), spec, storage, Some(mapping));
+        fits(out, run, ("spec.stateStorage", OSO), FEWER_GROUPS);
     })
 }
 
@@ -82,9 +88,9 @@ pub fn oso_offset_rollback(spec: &KafkaOffsetRollbackSpec) -> Vec<Finding> {
         let elsewhere = elsewhere();
         let storage = lower::offset_store(spec.state_storage.as_ref().unwrap_or(&elsewhere));
         // Another resource knows the name of what it saved.
-        let id = Some("elsewhere".to_owned());
+        let id = Some(ELSEWHERE.to_owned());
         let run = storage.and_then(|storage| lower::offset_rollback(Identity::default(), spec, storage, id));
-        fits(out, run, FEWER_GROUPS);
+        fits(out, run, ("spec.stateStorage", OSO), FEWER_GROUPS);
     })
 }
 
@@ -101,25 +107,48 @@ pub fn oso_validation(spec: &KafkaBackupValidationSpec, now: Timestamp) -> Vec<F
             namespace: String::new(),
             state_storage: None,
         });
-        fits(out, lower::validation(Identity::default(), spec, storage, None, restore), PATTERNS);
+        let run = lower::validation(Identity::default(), spec, storage, None, restore);
+        fits(out, run, ("spec.backupRef.storage", OSO), PATTERNS);
     })
 }
 
 /// Findings on a KafkaBackup of a Strimzi group.
 #[must_use]
 pub fn strimzi_backup(spec: &strimzi_kinds::KafkaBackupSpec, patterns: Patterns, now: Timestamp) -> Vec<Finding> {
-    collect(|out| strimzi::backup(out, spec, patterns, now))
+    collect(|out| {
+        strimzi::backup(out, spec, patterns, now);
+        let run = match patterns {
+            Patterns::Regex => lower::strimzi::backup::<Documented>(Identity::default(), spec, brokers()),
+            Patterns::Glob => lower::strimzi::backup::<Released>(Identity::default(), spec, brokers()),
+        };
+        fits(out, run, ("spec.storage", STRIMZI), PATTERNS);
+    })
 }
 
 /// Findings on a KafkaRestore of a Strimzi group.
 #[must_use]
 pub fn strimzi_restore(spec: &strimzi_kinds::KafkaRestoreSpec, patterns: Patterns) -> Vec<Finding> {
-    collect(|out| strimzi::restore(out, spec, patterns))
+    collect(|out| {
+        strimzi::restore(out, spec, patterns);
+        let backup = strimzi::elsewhere();
+        let owner = SetOwner { name: spec.backup_ref.name.clone(), namespace: None, cluster_id: None };
+        let source = lower::strimzi::Source { spec: &backup, owner };
+        let run = match patterns {
+            Patterns::Regex => lower::strimzi::restore::<Documented>(Identity::default(), spec, brokers(), source),
+            Patterns::Glob => lower::strimzi::restore::<Released>(Identity::default(), spec, brokers(), source),
+        };
+        fits(out, run, ("spec.storage", STRIMZI), PATTERNS);
+    })
+}
+
+/// Stands for the brokers that a resource of Strimzi names.
+fn brokers() -> KafkaSpec {
+    KafkaSpec { bootstrap_servers: vec![format!("{ELSEWHERE}:9092")], ..KafkaSpec::default() }
 }
 
 /// Stands for the storage of the KafkaBackup that a restore names.
 fn elsewhere() -> Storage {
-    let claim = PvcStorage { claim_name: "elsewhere".to_owned(), sub_path: None, create: None };
+    let claim = PvcStorage { claim_name: ELSEWHERE.to_owned(), sub_path: None, create: None };
     Storage { storage_type: "pvc".to_owned(), pvc: Some(claim), s3: None, azure: None, gcs: None }
 }
 
@@ -127,19 +156,6 @@ fn elsewhere() -> Storage {
 const PATTERNS: &str = "use patterns instead of long lists of names";
 /// What helps where those of a change of committed offsets are.
 const FEWER_GROUPS: &str = "make several resources, each with some of the groups";
-
-/// A resource without a finding has a run, and its specification travels with its pod, where room is bounded.
-fn fits(out: &mut Findings, run: Result<RunSpec, Finding>, fix: &str) {
-    let run = match run {
-        Ok(run) => run,
-        Err(finding) => return out.once(finding),
-    };
-    let bytes = serde_json::to_string(&run).map_or(usize::MAX, |text| text.len());
-    if bytes > lower::job::SPEC_LIMIT {
-        let rule = format!("makes a run specification that is larger than {} bytes", lower::job::SPEC_LIMIT);
-        out.wrong("spec", format!("{bytes} bytes"), &rule, fix);
-    }
-}
 
 fn collect(rules: impl FnOnce(&mut Findings)) -> Vec<Finding> {
     let mut out = Findings::default();
@@ -192,7 +208,7 @@ fn backup_ref(out: &mut Findings, reference: &BackupRef) {
     const FIELD: &str = "spec.backupRef";
     if let Some(place) = &reference.storage {
         storage::storage(out, &format!("{FIELD}.storage"), place);
-        if reference.name.is_empty() && reference.backup_id.is_none() {
+        if reference.from().is_empty() {
             let rule = "is not set, nor is name: the newest recovery point of the storage is meant";
             out.warn(&format!("{FIELD}.backupId"), None, rule, "write a recovery point to be sure");
         }
@@ -204,7 +220,7 @@ fn backup_ref(out: &mut Findings, reference: &BackupRef) {
         names::object_name(out, &format!("{FIELD}.name"), &reference.name);
     }
     // Admission asks for a right on the backup that is named: the point must be one of its own.
-    if let (None, Some(point)) = (&reference.storage, reference.backup_id.as_deref().filter(|point| !point.is_empty()))
+    if let (None, Some(point)) = (&reference.storage, reference.point())
         && point != reference.name
         && split_point(point).is_none_or(|(name, _)| name != reference.name)
     {

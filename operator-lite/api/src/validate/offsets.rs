@@ -1,5 +1,7 @@
 //! Rules of KafkaOffsetReset and KafkaOffsetRollback.
 
+use contract::offset_spec::MOST_AT_ONCE;
+
 use super::names::object_name;
 use super::{cluster, each_once, groups, not_empty, storage};
 use crate::finding::Findings;
@@ -14,6 +16,10 @@ pub(super) fn reset(out: &mut Findings, spec: &KafkaOffsetResetSpec) {
     each_once(out, "spec.consumerGroups", &spec.consumer_groups);
     topics(out, &spec.topics);
     out.above_zero("spec.parallelism", spec.parallelism);
+    if spec.parallelism > MOST_AT_ONCE {
+        let rule = format!("is more than a run does at once: {MOST_AT_ONCE} groups are reset at once");
+        out.warn("spec.parallelism", Some(spec.parallelism.to_string()), &rule, "set at most that");
+    }
     if let Some(place) = &spec.state_storage {
         storage::storage(out, "spec.stateStorage", place);
     }
@@ -26,6 +32,7 @@ pub(super) fn reset(out: &mut Findings, spec: &KafkaOffsetResetSpec) {
             out.missing(offset, "is required with to-offset", "write the offset");
         }
         ResetStrategy::FromMapping => from_mapping(out, mapping, spec.offset_mapping_ref.as_ref()),
+        // The other strategies take none of these fields, or have theirs.
         _ => {}
     }
     if let Some(number) = spec.reset_offset.filter(|number| *number < 0) {

@@ -94,9 +94,9 @@ fn point_in_time(out: &mut Findings, window: &PointInTime) {
     let start = bound(out, "start", window.start_timestamp, window.start_time.as_deref());
     let end = bound(out, "end", window.end_timestamp, window.end_time.as_deref());
     if let (Some(start), Some(end)) = (start, end)
-        && start >= end
+        && start > end
     {
-        let rule = format!("must be before the end ({end} ms since 1970)");
+        let rule = format!("must not be after the end ({end} ms since 1970)");
         out.wrong("spec.pitr", format!("start {start}"), &rule, "set an earlier start or a later end");
     }
 }
@@ -165,5 +165,10 @@ fn offset_reset(out: &mut Findings, reset: &OffsetReset, auto_groups: bool) {
     if reset.enabled && reset.consumer_groups.is_empty() && !auto_groups {
         let rule = "needs at least one group when offsetReset is enabled";
         out.missing("spec.offsetReset.consumerGroups", rule, "name groups, or set autoConsumerGroups: true");
+    }
+    if reset.enabled && auto_groups && !reset.consumer_groups.is_empty() {
+        let rule = "does not go with autoConsumerGroups: true, which takes all groups of the recovery point";
+        let fix = "set autoConsumerGroups: false for these groups, or leave consumerGroups out for all of them";
+        out.wrong("spec.offsetReset.consumerGroups", format!("{:?}", reset.consumer_groups), rule, fix);
     }
 }

@@ -55,6 +55,50 @@ fn a_trigger_that_came_before_the_first_look_asks_for_a_run() {
     });
 }
 
+/// `kubectl delete --cascade=orphan` leaves the Job of a run without an owner. Of the resource that is made again, only its own
+/// name, kind and labels tell.
+#[test]
+fn a_run_that_was_orphaned_ends_before_the_first_run_of_the_resource_made_again() {
+    runtime().block_on(async {
+        for scheduled in [false, true] {
+            let (server, at) = (Server::default(), format!("{BACKUPS}/nightly"));
+            let context = server.context(Capacity::new(0, 0));
+            server.put(&at, backup("nightly"));
+            for _ in 0..4 {
+                server.look::<KafkaBackup>(&at, &context).await;
+            }
+            let mut orphan = server.jobs().pop().expect("the run has a Job");
+            orphan["metadata"]["ownerReferences"].take();
+            let name = orphan["metadata"]["name"].as_str().unwrap().to_owned();
+            server.put(&format!("{JOBS}/{name}"), orphan.clone());
+            // One that somebody else owns by now, and one of another resource.
+            let mut taken = orphan.clone();
+            taken["metadata"]["name"] = name.replace("-1", "-2").into();
+            taken["metadata"]["ownerReferences"] =
+                json!([{"apiVersion": "a/v1", "kind": "A", "name": "a", "uid": "u", "controller": true}]);
+            let mut other = orphan.clone();
+            other["metadata"]["name"] = format!("other-{name}").into();
+            for job in [&taken, &other] {
+                server.put(&format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap()), (*job).clone());
+            }
+            let mut again = backup("nightly");
+            again["metadata"]["uid"] = "nightly-again".into();
+            if scheduled {
+                again["spec"]["schedule"] = "0 0 1 1 1 *".into();
+            }
+            server.put(&at, again);
+            server.look::<KafkaBackup>(&at, &context).await;
+            assert!(server.get(&format!("{JOBS}/{name}")).is_null(), "the orphan is ended");
+            let left: Vec<Value> = server.jobs();
+            assert_eq!(left.len(), 2, "others stay: {left:#?}");
+            for _ in 0..4 {
+                server.look::<KafkaBackup>(&at, &context).await;
+            }
+            assert_eq!(server.jobs_of("nightly-again").len(), usize::from(!scheduled), "{}", server.get(&at)["status"]);
+        }
+    });
+}
+
 /// A nightly schedule that is edited does not make up for the night; one that nobody touched does, and says so.
 #[test]
 fn an_edited_schedule_makes_up_for_nothing() {

@@ -119,14 +119,23 @@ fn attempts_that_only_read_are_used_up() {
 }
 
 #[test]
-fn evidence_is_refused_by_name_and_what_is_missing_is_waited_for() {
+fn what_is_missing_is_waited_for_and_evidence_is_part_of_the_run() {
     runtime().block_on(async {
         let server = Server::default();
         let context = server.context(Capacity::new(10, 0));
         let at = format!("{VALIDATIONS}/kept");
-        server.put(&at, validation("kept", &json!({"evidence": {"formats": ["json"]}})));
-        let status = looks(&server, &at, &context, 2).await;
-        assert!(status["message"].as_str().unwrap().contains("spec.evidence"), "{status}");
+        let evidence =
+            json!({"formats": ["json", "pdf"], "signing": {"enabled": true, "keySecret": {"name": "auditors"}}});
+        server.put(&at, validation("kept", &json!({"evidence": evidence})));
+        let job = next_job(&server, &at, &context).await.to_string();
+        for part in [
+            r#"\"pdf\":true"#,
+            r#"\"privateKeyFile\":\"auditors/signing-key.pem\""#,
+            r#""secretName":"auditors""#,
+            r#""key":"signing-key-pub.pem""#,
+        ] {
+            assert!(job.contains(part), "{part}: {job}");
+        }
         let (at, reference) = (format!("{VALIDATIONS}/waits"), json!({"backupRef": {"name": "nightly"}}));
         server.put(&at, validation("waits", &reference));
         let status = looks(&server, &at, &context, 2).await;
@@ -148,7 +157,7 @@ fn evidence_is_refused_by_name_and_what_is_missing_is_waited_for() {
         let job = next_job(&server, &at, &context).await;
         let named = r#"\"restore\":{\"name\":\"back\",\"namespace\":\"team\""#;
         assert!(job.to_string().contains(named), "{job}");
-        assert!(server.jobs_of("kept").is_empty() && server.jobs_of("waits").is_empty());
+        assert!(server.jobs_of("waits").is_empty());
     });
 }
 

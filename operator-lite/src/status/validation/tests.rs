@@ -33,6 +33,10 @@ fn checks(verdicts: &[CheckVerdict]) -> Vec<ValidationCheck> {
 
 /// A run that is over with these checks, as its runner ends it.
 fn over(verdicts: &[CheckVerdict]) -> State {
+    over_with(verdicts, None)
+}
+
+fn over_with(verdicts: &[CheckVerdict], evidence: Option<contract::EvidenceLine>) -> State {
     let checks = checks(verdicts);
     let verdict = ValidationReport::judge(&checks);
     let report = ValidationReport {
@@ -47,6 +51,7 @@ fn over(verdicts: &[CheckVerdict]) -> State {
             bytes: 1,
             of_bytes: 10,
         }),
+        evidence,
         ..ValidationReport::default()
     };
     let said = Said {
@@ -216,11 +221,25 @@ fn suspended_ones_say_so_and_how_the_last_one_ended() {
 /// A field that is refused by name, and is taken out again.
 #[test]
 fn what_was_refused_leaves_no_mark() {
-    let refused = told(&fresh(), &daily(), &State::NotImplemented(vec!["spec.evidence"]));
+    let refused = told(&fresh(), &daily(), &State::NotImplemented(vec!["spec.drill"]));
     assert_eq!(is(&refused, "Ready"), pair("False", "NotImplemented"));
-    assert!(refused.message.as_deref().unwrap().contains("spec.evidence"));
+    assert!(refused.message.as_deref().unwrap().contains("spec.drill"));
     let mended = told(&refused, &daily(), &State::Idle(None));
     assert!(mended.conditions.iter().all(|condition| condition.reason != "NotImplemented"), "{mended:?}");
+}
+
+#[test]
+fn evidence_of_a_run_is_told_and_stays_with_its_result() {
+    let line =
+        contract::EvidenceLine { path: "s3://b/_evidence/x".into(), signed: true, ..contract::EvidenceLine::default() };
+    let end = told(&fresh(), &daily(), &over_with(&[CheckVerdict::Pass], Some(line)));
+    assert_eq!(end.evidence_report_path.as_deref(), Some("s3://b/_evidence/x"));
+    assert_eq!(end.evidence_report_signed, Some(true));
+    assert_eq!(end.history[0].evidence_report_path, end.evidence_report_path);
+    // The next result has its own, or none.
+    let next = told(&end, &daily(), &over(&[CheckVerdict::Pass]));
+    assert_eq!((next.evidence_report_path, next.evidence_report_signed), (None, None));
+    assert_eq!(next.history[0].evidence_report_signed, Some(true));
 }
 
 #[test]
@@ -272,4 +291,22 @@ proptest! {
         let from = wanted.len().saturating_sub(limit as usize);
         prop_assert_eq!(&kept[..], &wanted[from..]);
     }
+}
+
+/// Nobody has checked the point that it names now.
+#[test]
+fn a_validation_that_was_edited_after_its_run_says_so() {
+    let old = told(&fresh(), &once(), &over(&[CheckVerdict::Pass]));
+    let edited = Moment { generation: 2, changed: true, ..moment() };
+    let new = validation(&old, &once(), &State::Idle(None), edited);
+    assert_eq!(is(&new, "Ready"), pair("False", "ChangedSinceRun"));
+    assert!(new.message.as_ref().unwrap().contains("is not checked"), "{:?}", new.message);
+    let end = new.conditions.iter().find(|condition| condition.type_ == "Complete").unwrap();
+    assert_eq!((end.status.as_str(), end.observed_generation), ("True", Some(1)));
+    assert_eq!(validation(&new, &once(), &State::Idle(None), edited), new, "it is said once");
+    let back = validation(&new, &once(), &State::Idle(None), Moment { generation: 3, ..moment() });
+    assert_eq!(is(&back, "Ready"), is(&old, "Ready"));
+    // The next tick sees it.
+    let old = told(&fresh(), &daily(), &over(&[CheckVerdict::Pass]));
+    assert_eq!(is(&validation(&old, &daily(), &State::Idle(None), edited), "Ready").0, "True");
 }

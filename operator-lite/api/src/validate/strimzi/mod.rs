@@ -11,24 +11,37 @@ pub(super) use restore::restore;
 
 use super::names::{Expressions, is_topic};
 use crate::finding::Findings;
+pub use crate::strimzi::Patterns;
+use crate::strimzi::patterns::{is_expression, is_glob};
+use crate::strimzi::{ClusterRef, FilesystemStorage, KafkaBackupSpec, Storage, StorageType};
 
-/// How a group writes patterns of topics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patterns {
-    /// Regular expressions over the whole name; what is none and reads as a glob is one (`backup.strimzi.io`).
-    Regex,
-    /// Globs, or `~` and a regular expression (`kafkabackup.com`).
-    Glob,
-}
-
-/// Whether a pattern reads as a glob.
-fn is_glob(pattern: &str) -> bool {
-    is_topic(&pattern.replace(['*', '?'], "x"))
-}
-
-/// Whether a pattern is read as a regular expression. A name is one that stands for itself.
-fn is_expression(pattern: &str, kind: Patterns) -> bool {
-    !is_topic(pattern) && (kind == Patterns::Regex || pattern.starts_with('~') || !is_glob(pattern))
+/// Stands for the KafkaBackup that a restore names.
+pub(super) fn elsewhere() -> KafkaBackupSpec {
+    let folder = FilesystemStorage { path: super::ELSEWHERE.to_owned() };
+    KafkaBackupSpec {
+        strimzi_cluster_ref: ClusterRef {
+            name: super::ELSEWHERE.to_owned(),
+            namespace: None,
+            ca_secret: None,
+            listener: None,
+        },
+        authentication: None,
+        topics: None,
+        consumer_groups: None,
+        connection: None,
+        logging: None,
+        env: Vec::new(),
+        storage: Storage { kind: StorageType::Filesystem, s3: None, azure: None, gcs: None, filesystem: Some(folder) },
+        backup: None,
+        metrics: None,
+        offset_storage: None,
+        schedule: None,
+        retention: None,
+        resources: None,
+        template: None,
+        image: None,
+        backoff_limit: None,
+    }
 }
 
 /// Patterns of topics, and a word where they may mean something else than their author thinks.

@@ -18,6 +18,10 @@ pub(super) fn logging(out: &mut Findings, logging: Option<&Logging>) {
         out.one_of(&format!("{AT}.level"), level, &LEVELS);
     }
     for (module, level) in &logging.modules {
+        if !module.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c)) || module.is_empty() {
+            let rule = "must be the name of a module: letters, digits, '_' and ':'";
+            out.wrong(&format!("{AT}.modules"), format!("{module:?}"), rule, "write it like wire or runner::backup");
+        }
         out.one_of(&format!("{AT}.modules.{module}"), level, &LEVELS);
     }
     if let Some(format) = &logging.format {

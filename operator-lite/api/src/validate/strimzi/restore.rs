@@ -108,6 +108,8 @@ fn consumer_groups(out: &mut Findings, block: &ConsumerGroups) {
     if let Some(strategy) = &block.strategy {
         out.one_of("spec.consumerGroups.strategy", strategy, &STRATEGIES);
     }
+    let why = "where offsets went stands beside the state of the restore, and status.offsetMappingPath says where";
+    without_effect(out, "spec.consumerGroups.offsetReport", block.offset_report.is_some(), why);
     let named = !block.mapping.is_empty() || !block.groups.is_empty() || block.auto == Some(true);
     without_effect(out, "spec.consumerGroups", named && !block.restore, "consumerGroups.restore is not true");
 }
@@ -118,6 +120,8 @@ fn producing(out: &mut Findings, options: &RestoreOptions) {
         ("parallelism", options.parallelism.map(i128::from)),
         ("produceBatchSize", options.produce_batch_size.map(i128::from)),
         ("produceTimeoutMs", options.produce_timeout_ms.map(i128::from)),
+        ("rateLimitRecordsPerSec", options.rate_limit_records_per_sec.map(i128::from)),
+        ("rateLimitBytesPerSec", options.rate_limit_bytes_per_sec.map(i128::from)),
     ];
     for (name, value) in positive {
         if let Some(value) = value {
