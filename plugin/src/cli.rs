@@ -66,6 +66,9 @@ pub enum Command {
     /// Check recovery points, and clusters that they were restored into: once, now, or on a schedule
     #[command(subcommand)]
     Validation(command::validation::Command),
+    /// List the evidence of validations, fetch it, and check its signature
+    #[command(subcommand)]
+    Evidence(command::evidence::Command),
     /// Show what the runner of a backup, restore or validation says
     Logs(command::logs::LogsFlags),
     /// Show how well backups are protected, what runs, and what is wrong

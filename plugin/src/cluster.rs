@@ -15,6 +15,7 @@ use kube::{Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::answered::{is_kind_unknown, is_of_a_webhook};
 use crate::error::Error;
 use crate::kubeconfig::{self, Choice, Helper};
 use crate::near;
@@ -303,20 +304,16 @@ pub fn failed(doing: &str, error: kube::Error) -> Error {
                 what: format!("cannot {doing}: the API server does not accept these credentials"),
                 hint: "log in again, or choose another --context or --user".to_owned(),
             },
-            403 if status.message.contains("admission webhook") => refused(doing, &status.message),
+            403 if is_of_a_webhook(&status) => refused(doing, &status.message),
             403 => Error::Refused {
                 what: format!("cannot {doing}: {}", status.message),
                 hint: "ask for the rights: the ClusterRoles kafka-backup-view and kafka-backup-edit hold them"
                     .to_owned(),
             },
-            404 if status.message.contains("could not find the requested resource")
-                || status.message.contains("page not found") =>
-            {
-                Error::Cluster {
-                    what: format!("cannot {doing}: this cluster does not know the kind"),
-                    hint: "`kubectl kafka-backup install` prints what is missing".to_owned(),
-                }
-            }
+            404 if is_kind_unknown(&status) => Error::Cluster {
+                what: format!("cannot {doing}: this cluster does not know the kind"),
+                hint: "`kubectl kafka-backup install` prints what is missing".to_owned(),
+            },
             404 => Error::usage(format!("cannot {doing}: {}", status.message), ""),
             400 | 422 => refused(doing, &status.message),
             409 => Error::Refused {

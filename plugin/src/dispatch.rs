@@ -5,8 +5,8 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::cluster::{Cluster, Connection};
 use crate::command::{
-    backup, browse, check, complete, completion, diff, doctor, explain, groups, install, logs, offsets, peek, prune,
-    restore, schedule, status, timeline, uninstall, validate, validation, verify, version,
+    backup, browse, check, complete, completion, diff, doctor, evidence, explain, groups, install, logs, offsets, peek,
+    prune, restore, schedule, status, timeline, uninstall, validate, validation, verify, version,
 };
 use crate::error::Error;
 use crate::exit::Exit;
@@ -45,6 +45,7 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
         Command::Version(options) => version::version(options, connection, screen).await,
         Command::Restore(command) => Box::pin(restore::restore(command, connection, screen)).await,
         Command::Offsets(command) => offsets::offsets(command, connection, screen).await,
+        Command::Evidence(command) => evidence::evidence(command, connection, screen).await,
         Command::Validation(command) => validation::validation(command, connection, screen).await,
         Command::Logs(options) => logs::logs(options, connection, screen).await,
         Command::Browse(options) => browse::browse(options, connection, screen).await,

@@ -62,6 +62,11 @@ impl Error {
         Self::Usage { what: what.into(), hint: hint.into() }
     }
 
+    /// What came is no answer to what was asked: whoever answers is of another version, or has a fault.
+    pub(crate) fn unexpected(asked: &str) -> Self {
+        Self::Archive(Failure::new(Code::Internal, format!("the answer is not about {asked}")))
+    }
+
     /// What the process exits with.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -75,6 +80,7 @@ impl Error {
                 | Code::OwnerUnclear
                 | Code::StoreMissing => Exit::Usage,
                 Code::ArchiveDamaged => Exit::No,
+                // What cannot be told from here; each code has its own words.
                 _ => Exit::Unknown,
             },
             Self::Cluster { .. } | Self::Output(_) | Self::Document(_) => Exit::Unknown,
@@ -106,6 +112,7 @@ impl Error {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Archive(failure) => Some(failure.code),
+            // Only what an archive or a run says has a page.
             _ => None,
         }
     }

@@ -36,6 +36,7 @@ struct Environment {
 
 impl Environment {
     fn read() -> Self {
+        // What is no text is no address.
         let text = |name: &str| std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty());
         let either = |upper: &str| text(upper).or_else(|| text(&upper.to_ascii_lowercase()));
         Self {
@@ -106,6 +107,7 @@ impl Helper {
                 );
                 (what, format!("log in with it again, or {}", other()))
             }
+            // It is not about logging in.
             _ => return None,
         };
         Some(Error::Cluster { what, hint })

@@ -23,6 +23,7 @@ pub mod view;
 
 pub mod show;
 
+mod answered;
 mod files;
 pub mod overrides;
 

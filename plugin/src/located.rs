@@ -47,6 +47,7 @@ impl Document {
         let Node::Map(fields) = self.root.value else { return Vec::new() };
         let lists = fields.into_iter().filter_map(|(name, child)| match child.value {
             Node::List(items) if name.value == "items" => Some(items),
+            // Only `items` of a `List` holds documents.
             _ => None,
         });
         lists.flatten().flat_map(|root| Self { root }.items()).collect()

@@ -136,6 +136,7 @@ impl Style {
 }
 
 /// Standard output and what is known of it.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Screen {
     out: Box<dyn Write + Send>,
     messages: Box<dyn Write + Send>,
@@ -147,6 +148,8 @@ pub struct Screen {
     pub interactive: bool,
     /// Whether messages are wanted.
     pub quiet: bool,
+    /// A closed output is no reason to stop.
+    works_on: bool,
 }
 
 impl std::fmt::Debug for Screen {
@@ -179,6 +182,7 @@ impl Screen {
             watched,
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
             quiet,
+            works_on: false,
         }
     }
 
@@ -186,7 +190,20 @@ impl Screen {
     #[must_use]
     pub fn silent(style: Style) -> Self {
         let (out, messages) = (Box::new(std::io::sink()), Box::new(std::io::sink()));
-        Self { out, messages, style, watched: false, interactive: false, quiet: true }
+        Self { out, messages, style, watched: false, interactive: false, quiet: true, works_on: false }
+    }
+
+    /// From here on the cluster is changed: a command that stopped when its reader goes (`| head -1`) would leave half of it done.
+    /// What nobody reads is dropped.
+    pub fn work_on(&mut self) {
+        self.works_on = true;
+    }
+
+    fn unless_closed(&self, written: std::io::Result<()>) -> Result<(), Error> {
+        match written.map_err(Error::from) {
+            Err(Error::Closed) if self.works_on => Ok(()),
+            written => written,
+        }
     }
 
     /// Writes lines to standard output. Whatever stands in them, nothing acts on a terminal but our own colours.
@@ -194,8 +211,8 @@ impl Screen {
     /// # Errors
     /// When it is closed.
     pub fn text(&mut self, text: &str) -> Result<(), Error> {
-        self.out.write_all(harmless(text, &self.style.codes()).as_bytes())?;
-        Ok(())
+        let written = self.out.write_all(harmless(text, &self.style.codes()).as_bytes());
+        self.unless_closed(written)
     }
 
     /// Writes JSON to standard output.
@@ -203,8 +220,8 @@ impl Screen {
     /// # Errors
     /// When it is closed.
     pub fn json(&mut self, text: &str) -> Result<(), Error> {
-        self.out.write_all(safe_json(text).as_bytes())?;
-        Ok(())
+        let written = self.out.write_all(safe_json(text).as_bytes());
+        self.unless_closed(written)
     }
 
     /// Makes the terminal empty.
@@ -220,8 +237,8 @@ impl Screen {
     /// # Errors
     /// When it is closed.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.out.write_all(bytes)?;
-        Ok(())
+        let written = self.out.write_all(bytes);
+        self.unless_closed(written)
     }
 
     /// Hands everything over.
@@ -229,8 +246,8 @@ impl Screen {
     /// # Errors
     /// When it is closed.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.out.flush()?;
-        Ok(())
+        let written = self.out.flush();
+        self.unless_closed(written)
     }
 
     /// Writes a line to standard error, unless messages are not wanted.
@@ -262,4 +279,33 @@ impl Screen {
 fn width() -> usize {
     let known = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     known.unwrap_or(USUAL).clamp(WIDTHS.0, WIDTHS.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn whoever_changes_the_cluster_works_on_when_nobody_reads() {
+        let mut screen = Screen::new(Colour::Never, Times::Utc, false, true);
+        screen.out = Box::new(Gone);
+        assert!(matches!(screen.text("a line"), Err(Error::Closed)), "what only shows something ends");
+        screen.work_on();
+        screen.text("a line").unwrap();
+        screen.flush().unwrap();
+    }
 }

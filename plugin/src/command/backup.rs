@@ -11,7 +11,7 @@ use crate::patterns::patterns;
 use crate::screen::Screen;
 use crate::steps::kafka::{Kafka, storage};
 use crate::steps::trigger::trigger;
-use crate::steps::wait::{Progress, Wait, next, wait as wait_for};
+use crate::steps::wait::{Progress, Wait, next, not_begun, wait as wait_for};
 use crate::steps::write::{self, DryRun, Write};
 use crate::words;
 
@@ -179,7 +179,7 @@ fn progress(object: &KafkaBackup, trigger: Option<&str>) -> Progress {
     let status = object.status.clone().unwrap_or_default();
     let message = status.message.clone().unwrap_or_else(|| "waiting for the operator".to_owned());
     if trigger.is_some() && status.last_trigger.as_deref() != trigger {
-        return Progress::Going("waiting for the run to begin".to_owned());
+        return not_begun(&status.conditions, object.metadata.generation);
     }
     let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True");
     match status.run.as_ref().filter(|run| run.finished_at.is_some()) {

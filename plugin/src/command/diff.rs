@@ -101,7 +101,7 @@ async fn with_source_now(
             match answer {
                 Answer::Live(found) => head = Some(found),
                 Answer::LiveTopic(topic) => topics.push(topic),
-                _ => return Err(Error::Archive(Failure::new(Code::Internal, "the answer is not about the source"))),
+                _ => return Err(Error::unexpected("the source")),
             }
         }
         let head = head.ok_or_else(|| Error::Archive(Failure::new(Code::Internal, "no answer about the source")))?;

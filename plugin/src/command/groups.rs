@@ -136,7 +136,7 @@ async fn then(source: &Source, name: String, include: &[String]) -> Result<(Poin
         match answer {
             Answer::Groups(found) => head = Some(found),
             Answer::Group(group) => groups.push(group),
-            _ => return Err(unexpected()),
+            _ => return Err(Error::unexpected("consumer groups")),
         }
     }
     match head {
@@ -153,18 +153,13 @@ async fn now(source: &Source, name: &str, include: &[String]) -> Result<Live, Er
         match answer {
             Answer::Source(found) => told = Some(found),
             Answer::GroupNow(group) => groups.push(group),
-            _ => return Err(unexpected()),
+            _ => return Err(Error::unexpected("consumer groups")),
         }
     }
     match told {
         Some(source) => Ok(Live { source, groups }),
         None => Err(Error::Archive(Failure::new(Code::Internal, "no answer about the brokers"))),
     }
-}
-
-/// Whoever answers does not know the question.
-fn unexpected() -> Error {
-    Error::Archive(Failure::new(Code::Internal, "the answer is not one about consumer groups"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod replaced;
 use clap::{Args, ValueEnum};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::changes::Changes;
 use crate::cluster::{Cluster, Connection, MANAGER, definition, failed};
@@ -112,6 +112,7 @@ pub(crate) async fn install(
         let question = format!("definitions that somebody else made are replaced:\n  {}\n", replaced.join("\n  "));
         confirm(question.trim_end(), options.yes, screen)?;
     }
+    screen.work_on();
     for object in &objects {
         let name = apply(&cluster, object).await?;
         screen.text(&format!("{name} applied\n"))?;
@@ -168,8 +169,25 @@ fn objects(options: &InstallFlags) -> Result<Vec<Value>, Error> {
             out.push(document.value());
         }
     }
+    if options.groups.iter().any(|group| matches!(group, Group::Strimzi | Group::Released)) {
+        read_strimzi(&mut out);
+    }
     digest_placement(&mut out);
     Ok(out)
+}
+
+/// Lets the operator read where Strimzi's brokers are, and who runs are there: with the groups that need it, and only then.
+fn read_strimzi(objects: &mut [Value]) {
+    let is_role = |object: &&mut Value| {
+        object.get("kind").is_some_and(|kind| kind == "ClusterRole")
+            && object.pointer("/metadata/name").is_some_and(|name| name == "kafka-backup-operator")
+    };
+    let rule = json!({"apiGroups": ["kafka.strimzi.io"], "resources": ["kafkas", "kafkausers"], "verbs": ["get", "list", "watch"]});
+    for role in objects.iter_mut().filter(is_role) {
+        if let Some(rules) = role.get_mut("rules").and_then(Value::as_array_mut) {
+            rules.push(rule.clone());
+        }
+    }
 }
 
 /// Where runs go is read when the operator starts: its pods carry the digest of that, so that another placement makes
@@ -258,6 +276,26 @@ mod tests {
         for object in everything().unwrap() {
             assert!(object["metadata"]["namespace"].as_str().is_none_or(|name| name == NAMESPACE), "{object}");
         }
+    }
+
+    #[test]
+    fn strimzi_is_read_with_its_groups_only() {
+        let reads = |groups: Vec<Group>| {
+            let options = InstallFlags {
+                apply: false,
+                yes: false,
+                groups,
+                crds_only: false,
+                operator_image: IMAGES[0].to_owned(),
+                runner_image: IMAGES[1].to_owned(),
+            };
+            let all = objects(&options).unwrap();
+            let roles = all.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
+            roles.filter(|role| role.to_string().contains("kafkausers")).count()
+        };
+        assert_eq!(reads(vec![Group::Oso]), 0);
+        assert_eq!(reads(vec![Group::Oso, Group::Strimzi]), 1);
+        assert_eq!(reads(vec![Group::Released]), 1);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod complete;
 pub mod completion;
 pub mod diff;
 pub mod doctor;
+pub mod evidence;
 pub mod explain;
 pub mod groups;
 pub mod install;

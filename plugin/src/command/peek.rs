@@ -113,7 +113,7 @@ async fn show_all(mut answers: Answers, options: &PeekFlags, screen: &mut Screen
                     screen.say(&format!("no record ({looked})"));
                 }
             }
-            _ => {}
+            _ => return Err(Error::unexpected("records")),
         }
     }
     Ok(shown)

@@ -4,6 +4,7 @@ use api::lower;
 use api::oso::KafkaBackup;
 use clap::Args;
 use contract::retention::{RetentionRules, age_secs};
+use contract::words::read_size;
 use contract::{Code, Failure};
 use inspect::{Answer, Question, RetentionQuestion, WholeRetentionPlan};
 
@@ -28,7 +29,7 @@ Examples:
   kubectl kafka-backup prune nightly                              by the rules of the KafkaBackup
   kubectl kafka-backup prune nightly --keep-last 7
   kubectl kafka-backup prune nightly --keep-last 3 --max-age 30d -o yaml
-  kubectl kafka-backup prune nightly --max-total-bytes 1099511627776 --store s3://backups/kafka")]
+  kubectl kafka-backup prune nightly --max-total-bytes 1TiB --store s3://backups/kafka")]
 pub struct PruneFlags {
     /// BACKUP
     name: String,
@@ -38,8 +39,8 @@ pub struct PruneFlags {
     /// Points older than this may go: 36h, 30d, 8w
     #[arg(long, value_name = "AGE", value_parser = age, help_heading = "Rules")]
     max_age: Option<u64>,
-    /// While all points together have more bytes, the oldest may go
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Rules")]
+    /// While all points together have more bytes, the oldest may go: 500GiB, 2TiB, or a number of bytes
+    #[arg(long, value_name = "SIZE", value_parser = read_size, help_heading = "Rules")]
     max_total_bytes: Option<u64>,
     /// Id of the source cluster whose backups are meant, where the storage has those of several
     #[arg(long, value_name = "ID", help_heading = "Source")]
@@ -78,7 +79,7 @@ pub(crate) async fn prune(options: PruneFlags, connection: &Connection, screen: 
             match answer {
                 Answer::Retained(point) => items.push(point),
                 Answer::Retention(plan) => return Ok(WholeRetentionPlan { plan: *plan, items }),
-                _ => {}
+                _ => return Err(Error::unexpected("retention")),
             }
         }
         Err(Error::Archive(Failure::new(Code::Internal, format!("no plan came for {}", options.name))))
@@ -153,6 +154,7 @@ mod tests {
         assert_eq!((both.least, both.most, both.max_age_secs), (3, None, Some(30 * 86_400)));
         assert_eq!(rules("nightly --keep-last 3").unwrap().most, Some(3));
         assert_eq!(rules("nightly --max-total-bytes 5").unwrap().max_total_bytes, Some(5));
+        assert_eq!(rules("nightly --max-total-bytes 2GiB").unwrap().max_total_bytes, Some(2 << 30));
     }
 
     #[test]
@@ -162,6 +164,7 @@ mod tests {
             "nightly --max-age 30",
             "nightly --max-age 0d",
             "nightly --max-total-bytes 0",
+            "nightly --max-total-bytes 5%",
             "nightly --owner-namespace shop",
             "nightly --yes",
         ] {

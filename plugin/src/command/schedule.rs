@@ -103,6 +103,10 @@ pub(crate) async fn schedule(command: Command, connection: &Connection, screen: 
                         let what = format!("backup `{name}` has no schedule");
                         return Err(Error::usage(what, "it runs once, or continuously"));
                     };
+                    if object.spec.continuous {
+                        let what = format!("backup `{name}` is continuous");
+                        return Err(Error::usage(what, "its schedule has no effect: none of its ticks runs"));
+                    }
                     if object.spec.suspend {
                         screen.say(&format!("backup `{name}` is suspended: none of these runs"));
                     }
@@ -130,7 +134,7 @@ async fn suspend(cluster: &Cluster, name: &str, turn: Turn, write: &Write, scree
     let mut object: KafkaBackup = cluster.get(name).await?;
     let (suspended, skip) = (turn == Turn::Suspend, turn == Turn::Resume { skip_missed: true });
     let word = if suspended { "suspended" } else { "resumed" };
-    if object.spec.suspend == suspended && write.output.is_none() {
+    if object.spec.suspend == suspended && !skip && write.output.is_none() {
         screen.text(&format!("kafkabackup.kafka.oso.sh/{name} unchanged: it is {word} already\n"))?;
         return Ok(Exit::Done);
     }

@@ -72,22 +72,23 @@ async fn look(name: Option<&str>, labels: Option<&str>, cluster: &Cluster, now: 
         cluster.list::<KafkaRestore>(labels),
         cluster.list::<KafkaBackupValidation>(labels)
     )?;
-    let Some(name) = name else {
-        let all = Status::of(&backups, &restores, now).with_validations(&validations, now);
-        return Ok(Status { operator: operator(cluster).await, ..all });
-    };
-    backups.retain(|object| object.name_any() == name);
-    restores.retain(|object| object.name_any() == name);
-    validations.retain(|object| object.name_any() == name);
-    if backups.is_empty() && restores.is_empty() && validations.is_empty() {
-        return cluster.get::<KafkaBackup>(name).await.map(|found| Status::of(&[found], &[], now));
+    if let Some(name) = name {
+        backups.retain(|object| object.name_any() == name);
+        restores.retain(|object| object.name_any() == name);
+        validations.retain(|object| object.name_any() == name);
+        if backups.is_empty() && restores.is_empty() && validations.is_empty() {
+            // The error of a resource that is not there; it may have come meanwhile.
+            backups.push(cluster.get::<KafkaBackup>(name).await?);
+        }
     }
-    Ok(Status::of(&backups, &restores, now).with_validations(&validations, now))
+    let all = Status::of(&backups, &restores, now).with_validations(&validations, now);
+    Ok(Status { operator: operator(cluster).await, ..all })
 }
 
 /// Why nothing is run: no operator is installed, in any namespace, or none is ready. Who may not look at deployments is told
 /// nothing of it.
 async fn operator(cluster: &Cluster) -> Option<String> {
+    // The table does not need this right.
     let found = crate::operator::all(cluster).await.ok()?;
     if found.is_empty() {
         return Some("none is installed: nothing is run".to_owned());

@@ -104,6 +104,7 @@ pub(crate) async fn uninstall(
         return Ok(Exit::Done);
     }
     confirm(&question(&cluster, &leaving, &objects).await?, options.yes, screen)?;
+    screen.work_on();
     let mut left = Vec::new();
     for one in leaving {
         // Somebody may have put something there meanwhile.
@@ -193,7 +194,9 @@ fn not_our_definition(found: &DynamicObject, ours: &Value) -> Option<String> {
     if applied.filter_map(|entry| entry.manager.as_deref()).any(|manager| manager == MANAGER) {
         return None;
     }
+    // A definition that cannot be read is not ours.
     let read = |value: Value| serde_json::from_value(value).ok();
+    // The same of theirs.
     let theirs = serde_json::to_value(found).ok().and_then(read);
     let same = read(ours.clone()).zip(theirs).is_some_and(|(ours, theirs)| first_missing(&ours, &theirs).is_none());
     (!same).then(|| {

@@ -152,7 +152,8 @@ async fn ask(cluster: &Cluster, mut value: Value) -> Result<Option<String>, Erro
     }
 }
 
-/// Whether the API server judged, and did not fail. Unknown fields in an apply come as an internal error.
+/// Whether the API server judged, and did not fail. A document with fields that the kind does not have is no typed object: of an
+/// apply, that comes with 500 and without a reason, while failures of the API server itself have one (`InternalError`).
 fn is_refusal(status: &Status) -> bool {
-    matches!(status.code, 400 | 403 | 422) || status.message.contains("failed to create typed patch object")
+    matches!(status.code, 400 | 403 | 422) || (status.code == 500 && status.reason.is_empty())
 }

@@ -2,6 +2,7 @@
 
 use api::oso::{KafkaBackupValidation, KafkaRestore};
 use clap::{Args, Subcommand, ValueEnum};
+use contract::words::read_size;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{Cluster, Connection};
@@ -15,7 +16,7 @@ use crate::steps::kafka::{Kafka, storage};
 use crate::steps::made::of_kind;
 use crate::steps::print;
 use crate::steps::trigger::trigger;
-use crate::steps::wait::{Progress, Wait, wait as wait_for};
+use crate::steps::wait::{Progress, Wait, not_begun, wait as wait_for};
 use crate::steps::write::{self, DryRun, Write};
 use crate::view::validations::Validation;
 use crate::words;
@@ -161,18 +162,12 @@ enum Size {
     Bytes(u64),
 }
 
-const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
-
 fn size(text: &str) -> Result<Size, String> {
-    let read = || {
-        if let Some(percent) = text.strip_suffix('%') {
-            return percent.parse().ok().filter(|percent| (1..=100).contains(percent)).map(Size::Percent);
-        }
-        let known = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
-        let (number, unit) = known.unwrap_or((text, 1));
-        number.parse::<u64>().ok()?.checked_mul(unit).filter(|bytes| *bytes > 0).map(Size::Bytes)
+    let Some(percent) = text.strip_suffix('%') else {
+        return read_size(text).map(Size::Bytes).map_err(|rule| format!("{rule}; or a share from 1% to 100%"));
     };
-    read().ok_or_else(|| "must be a share from 1% to 100%, or bytes such as 500MiB".to_owned())
+    let percent = percent.parse().ok().filter(|percent| (1..=100).contains(percent));
+    percent.map(Size::Percent).ok_or_else(|| "must be a share from 1% to 100%, or bytes such as 500MiB".to_owned())
 }
 
 /// Makes, runs or shows a validation.
@@ -263,6 +258,7 @@ fn checks(create: &Create, cluster: bool) -> Map<String, Value> {
             Check::Groups if !create.groups.is_empty() => {
                 block.insert("consumerGroups".to_owned(), json!(create.groups));
             }
+            // The other checks take no names.
             _ => {}
         }
         if is_made(check) || check.is_of_archive() {
@@ -310,7 +306,7 @@ fn progress(object: &KafkaBackupValidation, asked: Option<&str>) -> Progress {
     let found = Validation::of(object);
     let status = &found.status;
     if asked.is_some() && status.last_trigger.as_deref() != asked {
-        return Progress::Going("waiting for the run to begin".to_owned());
+        return not_begun(&status.conditions, object.metadata.generation);
     }
     let message = status.message.clone().unwrap_or_else(|| "waiting for the operator".to_owned());
     let is_stalled = status.conditions.iter().any(|one| one.type_ == "Stalled" && one.status == "True");

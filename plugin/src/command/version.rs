@@ -54,14 +54,17 @@ pub(crate) async fn version(
 ) -> Result<Exit, Error> {
     let client = env!("CARGO_PKG_VERSION");
     let (mut operator, mut runner, mut next_runner) = (None, None, None);
-    let mut verdict = Skew { words: "not asked".to_owned(), fits: false };
+    let (mut verdict, mut exit) = (Skew { words: "not asked".to_owned(), fits: false }, Exit::Done);
     if !options.client {
         match images(connection).await {
             Ok((found, (used, next))) => {
                 verdict = skew(client, found.as_deref());
                 (operator, runner, next_runner) = (found, used, next);
             }
-            Err(error) => verdict.words = format!("the cluster could not be asked: {error}"),
+            Err(error) => {
+                verdict.words = format!("the cluster could not be asked: {error}");
+                exit = error.exit();
+            }
         }
     }
     let Skew { words: verdict, fits } = verdict;
@@ -83,7 +86,7 @@ pub(crate) async fn version(
         }
         output => print::document("Version", &versions, output, screen)?,
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// The image of the operator, and those of its runs.
@@ -93,8 +96,10 @@ async fn images(connection: &Connection) -> Result<(Option<String>, (Option<Stri
     let found = found.map_err(|error| crate::cluster::failed("read the operator's deployment", error))?;
     let image = found.as_ref().and_then(image);
     let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &place.namespace);
+    // Who may not look is shown no image.
     let lease = leases.get_opt(&place.name).await.ok().flatten();
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &place.namespace);
+    // The same.
     let map = maps.get_opt(&format!("{}-runner", place.name)).await.ok().flatten();
     Ok((image, runner_images(lease.as_ref(), map.as_ref())))
 }
@@ -131,6 +136,7 @@ pub(crate) fn skew(client: &str, image: Option<&str>) -> Skew {
     let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag).trim_start_matches('v');
     let minor = |version: &str| -> Option<(u64, u64)> {
         let mut parts = version.split('.').map(str::parse);
+        // A tag may be any text.
         Some((parts.next()?.ok()?, parts.next()?.ok()?))
     };
     // A digest, or a tag of somebody's own.

@@ -7,6 +7,7 @@ pub mod table;
 pub mod checks;
 pub mod detail;
 pub mod difference;
+pub mod evidence;
 pub mod groups;
 pub mod live;
 pub mod points;

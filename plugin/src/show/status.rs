@@ -122,6 +122,7 @@ fn restore(line: &RestoreLine, style: &Style) -> Vec<Cell> {
             let left = line.left_seconds.map(|left| format!(", {} left", duration(left as i64)));
             format!("{}%{}", percent.floor(), left.unwrap_or_default())
         }
+        // A share is worth showing only while it grows.
         _ => line.ended.map_or_else(String::new, |at| style.distance(at)),
     };
     let what =

@@ -61,6 +61,10 @@ pub fn validation(found: &Validation, style: &Style) -> String {
     if let Some(path) = &status.report_path {
         out.line(format_args!("  report: {}", safe(path)));
     }
+    if let Some(path) = &status.evidence_report_path {
+        let signed = if status.evidence_report_signed == Some(true) { "signed" } else { "not signed" };
+        out.line(format_args!("  evidence, {signed}: {}", safe(path)));
+    }
     past(&status.history, style, &mut out);
     if let Some(next) = time(status.next_scheduled_validation.as_ref()) {
         let when = if next <= style.now { "due now".to_owned() } else { style.distance(next) };

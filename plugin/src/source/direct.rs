@@ -21,23 +21,28 @@ impl Direct {
     /// # Errors
     /// When the URL does not read, or the store cannot be reached.
     pub async fn open(url: &str, ca_file: Option<&Path>) -> Result<Self, Error> {
-        let is_folder = !url.contains("://") && Path::new(url).is_dir();
-        let text = if is_folder && !url.contains('/') { format!("./{url}") } else { url.to_owned() };
-        let spec = contract::store_url::parse(&text)
-            .map_err(|rule| Error::usage(format!("--store {rule}"), "credentials come from the environment"))?;
-        let spec = match ca_file {
-            None => spec,
-            Some(file) => spec
-                .with_ca_file(file.display().to_string())
-                .map_err(|rule| Error::usage(format!("--ca-file {rule}"), "it goes with s3://, azure:// and gs://"))?,
-        };
-        let here = Paths { secrets: ".".into(), volumes: ".".into() };
-        let store = open_store(&spec, &here, &CircuitBreakerSpec::default(), &Waits::default()).await;
-        Ok(Self { store: store.map_err(|error| Error::Archive(error.into()))? })
+        Ok(Self { store: store(url, ca_file).await? })
     }
 
     pub(super) fn ask(&self, question: Question, sender: Sender<Answer>) {
         let store = self.store.clone();
         tokio::spawn(async move { inspect::ask(&store, &question, None, Replies::new(sender)).await });
     }
+}
+
+/// The store of a URL or a directory.
+pub(super) async fn store(url: &str, ca_file: Option<&Path>) -> Result<Store, Error> {
+    let is_folder = !url.contains("://") && Path::new(url).is_dir();
+    let text = if is_folder && !url.contains('/') { format!("./{url}") } else { url.to_owned() };
+    let spec = contract::store_url::parse(&text)
+        .map_err(|rule| Error::usage(format!("--store {rule}"), "credentials come from the environment"))?;
+    let spec = match ca_file {
+        None => spec,
+        Some(file) => spec
+            .with_ca_file(file.display().to_string())
+            .map_err(|rule| Error::usage(format!("--ca-file {rule}"), "it goes with s3://, azure:// and gs://"))?,
+    };
+    let here = Paths { secrets: ".".into(), volumes: ".".into() };
+    let store = open_store(&spec, &here, &CircuitBreakerSpec::default(), &Waits::default()).await;
+    store.map_err(|error| Error::Archive(error.into()))
 }

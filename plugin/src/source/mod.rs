@@ -1,6 +1,7 @@
 //! Where answers about an archive come from.
 
 mod direct;
+mod kept;
 mod through;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use direct::Direct;
+pub use kept::{Evidence, Kept};
 pub use through::Through;
 
 use crate::error::Error;

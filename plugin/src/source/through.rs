@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
+use crate::answered::lacks;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::screen::Screen;
@@ -255,27 +256,28 @@ fn cut(error: &dyn std::fmt::Display) -> Error {
 }
 
 fn denied(backup: &str, error: kube::Error) -> Error {
-    match &error {
-        kube::Error::Api(status) if status.message.contains(" may not ") => Error::Refused {
-            what: status.message.clone(),
-            hint: if status.message.contains("may not peek") {
-                "bind the ClusterRole kafka-backup-peek; without it, `browse` shows everything but what records hold"
-            } else if status.message.contains("may not compare") {
-                "bind the ClusterRole kafka-backup-compare; without it, `groups` without --live shows the recovery point"
-            } else if status.message.contains("may not diff") {
-                "bind the ClusterRole kafka-backup-diff; without it, `diff` compares two recovery points"
-            } else {
-                "bind the ClusterRole kafka-backup-inspect"
-            }
-            .to_owned(),
-        },
-        _ => failed(&format!("inspect backup `{backup}`"), error),
+    if let kube::Error::Api(status) = &error {
+        let lacks = lacks(status);
+        let without = |verb: &str| lacks.iter().any(|lacking| lacking == verb);
+        let hint = if without("peek") {
+            "bind the ClusterRole kafka-backup-peek; without it, `browse` shows everything but what records hold"
+        } else if without("compare") {
+            "bind the ClusterRole kafka-backup-compare; without it, `groups` without --live shows the recovery point"
+        } else if without("diff") {
+            "bind the ClusterRole kafka-backup-diff; without it, `diff` compares two recovery points"
+        } else {
+            "bind the ClusterRole kafka-backup-inspect"
+        };
+        if !lacks.is_empty() {
+            return Error::Refused { what: status.message.clone(), hint: hint.to_owned() };
+        }
     }
+    failed(&format!("inspect backup `{backup}`"), error)
 }
 
 fn check_denied(name: &str, error: kube::Error) -> Error {
     match &error {
-        kube::Error::Api(status) if status.message.contains(" may not ") => Error::Refused {
+        kube::Error::Api(status) if !lacks(status).is_empty() => Error::Refused {
             what: status.message.clone(),
             hint:
                 "bind the ClusterRole kafka-backup-check; a file takes the rights that making its resource takes, too"

@@ -5,6 +5,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::{Api, PostParams};
 use serde_json::json;
 
+use crate::answered::{breaks_rule, is_internal};
 use crate::cluster::Cluster;
 use crate::operator::Operator;
 
@@ -59,10 +60,8 @@ pub(crate) async fn admission(cluster: &Cluster) -> Admission {
     let parameters = PostParams { dry_run: true, field_manager: None };
     match cluster.api::<KafkaBackup>().create(&parameters, &probe).await {
         Ok(_) => Admission::NotAsked,
-        Err(kube::Error::Api(status)) if status.message.contains("spec.topics") => Admission::Judges,
-        Err(kube::Error::Api(status)) if status.message.contains("failed calling webhook") => {
-            Admission::Away(status.message.clone())
-        }
+        Err(kube::Error::Api(status)) if breaks_rule(&status, "spec.topics") => Admission::Judges,
+        Err(kube::Error::Api(status)) if is_internal(&status) => Admission::Away(status.message.clone()),
         // Others that judge refuse with this code, too.
         Err(kube::Error::Api(status)) if status.code == 403 => {
             let error = kube::Error::Api(status);
@@ -75,7 +74,8 @@ pub(crate) async fn admission(cluster: &Cluster) -> Admission {
     }
 }
 
-/// What the API server's words about a webhook that it could not ask mean, and what helps.
+/// What the API server's words about a webhook that it could not ask mean, and what helps. It has no other form for why; nothing
+/// is decided by this, and words that are not known are shown as they are.
 pub(crate) fn cause(text: &str, place: &Operator) -> (String, String) {
     let says = |part: &str| text.contains(part);
     let logs = place.logs();

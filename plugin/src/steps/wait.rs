@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use clap::Args;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use crate::cluster::{Cluster, duration};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::screen::{Screen, Tone};
+use crate::view::health::never_runs;
 use crate::words::safe_lines;
 
 /// How often a resource is looked at while nothing says that it changed.
@@ -40,6 +42,14 @@ pub(crate) enum Progress {
     Going(String),
     /// It has ended, well or not.
     Over(bool, String),
+}
+
+/// How far a run is that was asked for and has not begun.
+pub(crate) fn not_begun(conditions: &[Condition], generation: Option<i64>) -> Progress {
+    match never_runs(conditions, generation) {
+        Some(why) => Progress::Over(false, format!("the run did not begin: {why}")),
+        None => Progress::Going("waiting for the run to begin".to_owned()),
+    }
 }
 
 /// How to follow the run of a resource that was created, as a command.

@@ -118,10 +118,13 @@ fn rules(count: usize) -> String {
     if count == 1 { "a rule".to_owned() } else { format!("{count} rules") }
 }
 
-/// Prints what was written, as `write` says.
+/// Prints what was written, as `write` says. Whoever waits for it goes on when nobody reads.
 pub(crate) fn show(document: &Value, kind: &str, write: &Write, done: &str, screen: &mut Screen) -> Result<(), Error> {
     let singular = kind.replacen("s.", ".", 1);
     let name = format!("{singular}/{}", name_of(document));
+    if write.dry_run == DryRun::None {
+        screen.work_on();
+    }
     match (write.output, write.dry_run) {
         (Some(Form::Name), _) => screen.text(&format!("{name}\n")),
         (Some(Form::Json), _) => print::raw(document, Output::Json, screen),

@@ -81,6 +81,7 @@ impl Listing {
         match answer {
             Answer::Set(set) => self.set(set),
             Answer::Point(line) => self.point(line),
+            // Only these two are about recovery points.
             _ => {}
         }
     }

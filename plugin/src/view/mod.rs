@@ -2,6 +2,7 @@
 
 pub mod coverage;
 pub mod difference;
+pub mod evidence;
 pub mod groups;
 pub mod health;
 pub mod listing;

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde::Serialize;
 
 pub use super::health::Health;
-use super::health::{condition, condition_of, text, waiting, works};
+use super::health::{RECOVERY_POINT_OVERDUE, condition, condition_of, text, waiting, works};
 use super::validations::ValidationLine;
 
 /// A backup.
@@ -123,14 +123,15 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
     let point = status.backup_id.clone();
     let newest = newest(backup);
     let promised = Promise::of(backup);
-    let late = promised.is_some_and(|promise| now > promise.late);
+    let overdue = condition(&status.conditions, RECOVERY_POINT_OVERDUE);
+    let late = overdue.is_some() || promised.is_some_and(|promise| now > promise.late);
     let running = status.run.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
     let stalled = condition(&status.conditions, "Stalled");
     let last_failed = status.run.as_ref().is_some_and(|run| run.outcome.as_deref() == Some("Failed"));
     let (health, problem) = match stalled {
         Some(condition) => (Health::Failed, Some(condition)),
         None if last_failed => (Health::Failed, condition_of(&status.conditions, "Ready")),
-        None if late && !backup.spec.suspend => (Health::Late, waiting(&status.conditions)),
+        None if late && !backup.spec.suspend => (Health::Late, overdue.or_else(|| waiting(&status.conditions))),
         None if running => works(&status.conditions),
         None if backup.spec.suspend => (Health::Paused, None),
         None if newest.is_none() => (Health::Waiting, waiting(&status.conditions)),
@@ -184,7 +185,7 @@ fn restore_line(restore: &KafkaRestore) -> RestoreLine {
 fn hint(health: Health, problem: Option<&Condition>, namespace: &str, name: &str) -> Option<String> {
     let logs = || format!("kubectl kafka-backup logs {name} -n {namespace}");
     match problem.map(|condition| condition.reason.as_str()) {
-        Some("ForeignOperator" | "InvalidConfiguration" | "NotImplemented") => None,
+        Some("ForeignOperator" | "InvalidConfiguration" | "NotImplemented" | "ChangedSinceRun") => None,
         Some(_) => {
             let code = problem.and_then(|condition| condition.message.split(':').next());
             let code = code.and_then(|code| code.parse::<contract::Code>().ok());
@@ -240,6 +241,15 @@ mod tests {
         let late = backup(json!({"schedule": "0 0 * * * *"}), done("nightly-20261122-100000"));
         assert_eq!(late.health, Health::Late);
         assert_eq!(late.hint.as_deref(), Some("kubectl kafka-backup logs nightly -n shop"));
+        let overdue = json!({
+            "type": "RecoveryPointOverdue", "status": "True", "reason": "Overdue", "message": "late",
+            "lastTransitionTime": "2026-11-22T12:00:00Z",
+        });
+        let status = json!({"phase": "Running", "run": {"id": "r", "number": 1}, "conditions": [overdue]});
+        let continuous = |suspend: bool| backup(json!({"continuous": true, "suspend": suspend}), status.clone());
+        assert_eq!(continuous(false).health, Health::Late, "its alert fires, too");
+        assert_eq!(continuous(false).problem.as_deref(), Some("Overdue: late"));
+        assert_eq!(continuous(true).health, Health::Running, "somebody stopped it");
         let paused = backup(json!({"schedule": "0 0 * * * *", "suspend": true}), done("nightly-20261122-100000"));
         assert_eq!(paused.health, Health::Paused);
         let never = backup(json!({"schedule": "0 0 * * * *"}), json!({"phase": "Ready"}));

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Check, bad, good, is_forbidden, unseen};
 use crate::cluster::{Cluster, pages};
+use crate::view::health::{RECOVERY_POINT_OVERDUE, condition};
 
 /// A one-off that ended so long ago is history: nothing has to be mended for it to be well again.
 const HISTORY: SignedDuration = SignedDuration::from_hours(24);
@@ -77,7 +78,7 @@ fn of_backup(object: &KafkaBackup) -> RunFacts {
         kind: "backup",
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
-        stalled: stalled(&status.conditions),
+        stalled: stalled(&status.conditions).or_else(|| overdue(&status.conditions).filter(|_| !object.spec.suspend)),
         silent_since: last.and_then(|last| last.parse().ok()),
         over: status.run.as_ref().filter(|_| one_off).and_then(ended),
     }
@@ -117,8 +118,12 @@ fn ended(run: &RunClaim) -> Option<Timestamp> {
 }
 
 fn stalled(conditions: &[Condition]) -> Option<String> {
-    let found = conditions.iter().find(|one| one.type_ == "Stalled" && one.status == "True")?;
-    Some(format!("{}: {}", found.reason, found.message))
+    condition(conditions, "Stalled").map(|found| format!("{}: {}", found.reason, found.message))
+}
+
+/// Its alert fires, too.
+fn overdue(conditions: &[Condition]) -> Option<String> {
+    condition(conditions, RECOVERY_POINT_OVERDUE).map(|found| found.message.clone())
 }
 
 fn judge(facts: &RunFacts, now: Timestamp) -> Option<Check> {

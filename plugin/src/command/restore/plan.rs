@@ -155,15 +155,19 @@ fn refusals(status: &KafkaRestoreStatus, said: Option<&Report>) -> Result<Vec<Fa
 /// neither can be read.
 async fn report(cluster: &Cluster, planned: &KafkaRestore) -> Option<Report> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    // The caller says which rights are missing when nothing can be read.
     let pod = cluster.pods_of(&planned.uid()?).await.ok()?.pop()?;
     let parameters = LogParams { container: Some(CONTAINER.to_owned()), tail_lines: Some(5), ..LogParams::default() };
+    // Without the log, what the container left is read.
     let text = pods.logs(&pod.name_any(), &parameters).await.ok();
     text.as_deref().and_then(printed).or_else(|| left(&pod))
 }
 
 /// The report among the last lines of a log.
 fn printed(log: &str) -> Option<Report> {
+    // A log has lines that are no events, too.
     let mut lines = log.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // Most events hold no report.
     lines.find_map(|mut line| serde_json::from_value(line.get_mut("report")?.take()).ok())
 }
 
@@ -171,6 +175,7 @@ fn printed(log: &str) -> Option<Report> {
 fn left(pod: &Pod) -> Option<Report> {
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     let runner = statuses.iter().find(|one| one.name == CONTAINER)?;
+    // What was cut is no report.
     serde_json::from_str(runner.state.as_ref()?.terminated.as_ref()?.message.as_deref()?).ok()
 }
 
