@@ -57,7 +57,7 @@ playground *FILE:
 picture: (playground "target/session.txt")
     tests/picture.py target/session.txt > docs/session.svg
 
-# Long tests: `just torture` against servers, `simulate [restores] SECONDS` in the model, `model N [FIRST]` against it, `life SECONDS`, `operator SECONDS`, `fuzz SECONDS`
+# Long tests: `just torture` against servers, `simulate [restores] SECONDS` in the model, `model N [FIRST]` against it, `life SECONDS`, `operator SECONDS`, `fuzz SECONDS`, `kueue`
 torture WHAT="servers" *ARGS:
     {{just_executable()}} torture-{{WHAT}} {{ARGS}}
 
@@ -88,6 +88,14 @@ torture-operator SECONDS="3600" SEED="":
 torture-fuzz SECONDS="600" *TARGETS:
     cargo build --locked --profile simulate -p kafka-backup-fuzz
     target/simulate/fuzz {{SECONDS}} {{TARGETS}}
+
+# Runs through Kueue, a real queue for Jobs, which is built first (about 5 minutes on two cores); takes root
+torture-kueue:
+    tests/servers/need.sh
+    K8S_MODE=node tests/kubernetes/build.sh > /dev/null
+    tests/kubernetes/kueue.sh > /dev/null
+    cargo build --locked {{bins}}
+    cargo test --locked --workspace --test pods -- --ignored --nocapture kueue
 
 # The long form of the fault suite, without limit of time; writes docs/reliability.md
 torture-servers:
@@ -121,8 +129,9 @@ fuzz TARGET SECONDS="60":
 
 # Regenerate generated files
 gen:
-    cargo build --quiet --locked --workspace --bin kafka-backup-runner --example crds --example fields --example cli
+    cargo build --quiet --locked --workspace --bin kafka-backup-runner --example crds --example fields --example cli --example evidence_schema
     target/debug/kafka-backup-runner schema > docs/run-spec.schema.json
+    target/debug/examples/evidence_schema > docs/evidence.schema.json
     target/debug/examples/crds manifests/crds
     target/debug/examples/fields > docs/fields.md
     target/debug/examples/cli > docs/cli.md

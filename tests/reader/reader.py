@@ -13,7 +13,7 @@ import base64, gzip, json, os, struct, sys
 import blake3, cramjam, zstandard
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-FEATURES = {"lost-segments"}
+FEATURES = {"lost-segments", "prune"}
 
 
 def unzstd(data):
@@ -52,6 +52,35 @@ def entries(folder):
         assert entry["n"] == number and entry["previous"] == previous, f"entry {number} does not follow"
         yield entry
         number, previous = number + 1, digest(data)
+
+
+class Pruned:
+    """What the newest prune entry of a chain says; of a chain without one, nothing."""
+
+    def __init__(self, chain):
+        said = next((entry for entry in reversed(chain) if entry["kind"] == "prune"), None)
+        self.oldest, self.hidden, self.dead = 0, {}, []
+        if said:
+            prune = said["prune"]
+            self.oldest = prune["oldest"]["entry"] if "oldest" in prune else said["n"]
+            self.dead = rows(prune["dead"])
+            for row in rows(prune["hidden"]):
+                self.hidden[said["topics"][row["topic"]]["id"], row["partition"]] = row
+
+    def is_dead(self, segment):
+        return any(r["claim"] == segment["claim"] and r["from"] <= segment["seq"] < r["to"] for r in self.dead)
+
+    def hides(self, segment, topic_id, partition, following):
+        row = self.hidden.get((topic_id, partition))
+        if not row or (segment["claim"], segment["seq"]) > (row["claim"], row["seq"]):
+            return False
+        return row["low"] == -1 or following <= row["low"]
+
+
+def seals_of(chain):
+    """The recovery points that are left."""
+    oldest = Pruned(chain).oldest
+    return [entry["seal"] for entry in chain if entry["kind"] == "seal" and entry["n"] >= oldest]
 
 
 def sets(root):
@@ -107,7 +136,7 @@ def shares(root, topic, partition):
     for name, _ in sets(root):
         folder = os.path.join(root, name)
         chain = list(entries(folder))
-        seals = [entry["seal"] for entry in chain if entry["kind"] == "seal"]
+        seals, pruned = seals_of(chain), Pruned(chain)
         if not seals or not any(t["name"] == topic and t["live"] for t in seals[-1]["topics"]):
             continue
         topic_id = next(t["id"] for t in seals[-1]["topics"] if t["name"] == topic and t["live"])
@@ -118,7 +147,7 @@ def shares(root, topic, partition):
         lost = {place(segment) for entry in chain for segment in entry.get("lost", [])}
         for entry in chain:
             for segment in entry.get("segments", []):
-                if place(segment) in lost:
+                if place(segment) in lost or pruned.is_dead(segment):
                     continue
                 data, index = footer(folder, segment)
                 blocks = rows(index["blocks"])
@@ -132,6 +161,8 @@ def shares(root, topic, partition):
                 aborted = [a for a in rows(index["aborted"]) if a["topic"] in places and a["partition"] == partition]
                 for share in rows(index["shares"]):
                     if share["topic"] in places and share["partition"] == partition:
+                        if pruned.hides(segment, topic_id, partition, share["next"]):
+                            continue
                         block = blocks[share["block"]]
                         plain = decompress(block["codec"], data[block["at"] : block["at"] + block["length"]])
                         end = min(starts[share["timeline"] :], default=1 << 63)
@@ -187,7 +218,7 @@ def text(data):
 def live_partitions(root):
     """(topic, partition) of the newest recovery point of each set."""
     for name, _ in sets(root):
-        seals = [entry["seal"] for entry in entries(os.path.join(root, name)) if entry["kind"] == "seal"]
+        seals = seals_of(list(entries(os.path.join(root, name))))
         for topic in seals[-1]["topics"] if seals else []:
             if topic["live"]:
                 yield from ((topic["name"], partition) for partition in range(topic["partitions"]))
@@ -208,7 +239,7 @@ def main():
     command, root = sys.argv[1:3]
     if command == "ls":
         for name, info in sets(root):
-            points = [entry["seal"]["point"] for entry in entries(os.path.join(root, name)) if entry["kind"] == "seal"]
+            points = [seal["point"] for seal in seals_of(list(entries(os.path.join(root, name))))]
             print(json.dumps({"set": name, "owner": info["owner"], "points": points}))
         return
     if command == "batches":

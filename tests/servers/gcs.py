@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """A stub of Google Cloud Storage's XML API, written from Google's documentation, for tests only.
 
-  gcs.py PORT BUCKET EMAIL MODULUS    serves one bucket, in memory, to one service account
+  gcs.py PORT BUCKET EMAIL MODULUS [CERTIFICATE KEY]    serves one bucket, in memory, to one service account; over TLS with a certificate
 
 It keeps what the documentation promises and tests rely on: strong consistency, `x-goog-if-generation-match`
 (412 when it does not match), ranges (206, 416), lists by prefix, delimiter and pages of at most 1,000 keys,
 multipart uploads (parts of 5 MiB or more, but for the last), and self-signed JSON Web Tokens (RS256) checked
 against the account's RSA modulus (hexadecimal).
 """
-import base64, hashlib, http.server, json, sys, threading, time, urllib.parse, xml.etree.ElementTree as xml
+import base64, hashlib, http.server, json, ssl, sys, threading, time, urllib.parse, xml.etree.ElementTree as xml
 from xml.sax.saxutils import escape
 
 PORT, BUCKET, EMAIL, MODULUS = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4], 16)
@@ -165,4 +165,10 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
 
-Server(("127.0.0.1", PORT), Handler).serve_forever()
+server = Server(("127.0.0.1", PORT), Handler)
+if len(sys.argv) > 5:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[5], sys.argv[6])
+    # The handshake of a connection is its own thread's: one that fails ends no other.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()

@@ -4,6 +4,7 @@
 mod hostile;
 mod interference;
 mod kubelet;
+mod strimzi;
 mod validations;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -328,6 +329,32 @@ fn a_continuous_backup_is_stopped_before_it_begins_anew() {
     no_pod_is_left(cluster, "endless");
 }
 
+/// Whoever deletes a resource and leaves its Job (`--cascade=orphan`) may make it again: the run that nobody looks at ends first.
+#[test]
+fn an_orphaned_run_ends_before_that_of_the_resource_made_again() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "orphans");
+    let object = backup("orphans", "endless", json!({"continuous": true}));
+    cluster.apply(&object).unwrap();
+    cluster.wait(BACKUPS, "orphans", "endless", "running", |object| object["status"]["run"]["jobUid"].is_string());
+    wait_for(PATIENCE, || {
+        let running = cluster.list("pods", "orphans").iter().any(|pod| phase(pod) == "Running");
+        if running { Ok(()) } else { Err("no pod runs".to_owned()) }
+    });
+    cluster.ok(&["delete", BACKUPS, "-n", "orphans", "endless", "--cascade=orphan", "--timeout=20s"]);
+    let orphan = cluster.list("jobs", "orphans").pop().expect("the Job stays");
+    assert!(orphan["metadata"]["ownerReferences"].is_null(), "{orphan}");
+    cluster.apply(&object).unwrap();
+    let again =
+        cluster.wait(BACKUPS, "orphans", "endless", "running", |object| object["status"]["run"]["jobUid"].is_string());
+    let jobs = cluster.list("jobs", "orphans");
+    assert!(jobs.len() == 1 && jobs[0]["metadata"]["uid"] == again["status"]["run"]["jobUid"], "{jobs:?}");
+    assert_ne!(jobs[0]["metadata"]["uid"], orphan["metadata"]["uid"]);
+    assert!(cluster.list("pods", "orphans").len() <= 1, "never two pods of one set");
+    cluster.ok(&["delete", BACKUPS, "-n", "orphans", "endless", "--timeout=20s"]);
+    no_pod_is_left(cluster, "orphans");
+}
+
 #[test]
 fn a_restore_waits_for_its_backup_runs_once_and_never_again() {
     let (cluster, ..) = shared();
@@ -363,13 +390,17 @@ fn what_comes_later_is_refused_by_name() {
     let strimzi = |group: &str| {
         json!({
             "apiVersion": format!("{group}/v1alpha1"), "kind": "KafkaBackup", "metadata": {"name": "events", "namespace": "later"},
-            "spec": {"strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}}},
+            "spec": {
+                "strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}},
+                "metrics": {"keepAliveSeconds": 30},
+            },
         })
     };
     cluster.apply(&strimzi("backup.strimzi.io")).unwrap();
     cluster.apply(&strimzi("kafkabackup.com")).unwrap();
     for (kind, name) in [("kafkabackups.backup.strimzi.io", "events"), ("kafkabackups.kafkabackup.com", "events")] {
-        cluster.wait(kind, "later", name, "told", |object| is(object, "Stalled", "True", "NotImplemented"));
+        let told = cluster.wait(kind, "later", name, "told", |object| is(object, "Stalled", "True", "NotImplemented"));
+        assert!(condition(&told, "Ready")["message"].as_str().unwrap().contains("spec.metrics.keepAliveSeconds"));
     }
     assert!(cluster.list("jobs", "later").is_empty(), "nothing was started");
 }

@@ -8,6 +8,9 @@ use harness::pair::{assert_equal, both, round_trip, source, target};
 use harness::runner::Bench;
 use serde_json::json;
 
+#[path = "fidelity/foreign.rs"]
+mod foreign;
+
 fn plain() -> serde_json::Value {
     json!({"includeOffsetHeaders": false})
 }

@@ -412,7 +412,7 @@ fn quiet(cluster: &Cluster, rivals: &Rivals<'_>, archive: &Mutex<Archive>, judge
 fn nothing_is_left(cluster: &Cluster, judge: &mut Judge) {
     let all = objects(cluster);
     let uids: BTreeSet<&str> = all.iter().map(|object| object["metadata"]["uid"].as_str().unwrap()).collect();
-    // Orphans have no owner: they are of nobody, and whoever made them so removes them.
+    // Orphans have no owner: those of a resource that was made again are ended, the others are of nobody.
     let owner = |job: &Value| job["metadata"]["ownerReferences"][0]["uid"].as_str().map(str::to_owned);
     let mut jobs_of: BTreeMap<String, usize> = BTreeMap::new();
     for uid in cluster.list("jobs", SPACE).iter().filter_map(owner) {

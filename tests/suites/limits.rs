@@ -1,10 +1,13 @@
 //! Limits and the paths around them: rates, start offsets, sessions that end, rotated passwords, racks, a store that
 //! rests, a store that was rolled back.
 
+mod left_out;
+
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use harness::cluster::wait_for;
+use harness::consumers;
 use harness::kafka::{Kafka, Options};
 use harness::load::{self, Make};
 use harness::oracle;
@@ -260,13 +263,24 @@ fn a_single_record_that_stands_for_much_is_restored_as_it_is() {
     let giant = Make { value: Some(vec![b'0'; 200_000_000]), ..Make::new(0, 0) };
     load::produce(&bootstrap, topic, &settings, [giant]);
     load::produce(&bootstrap, topic, &[], (1..5).map(|n| Make::new(n, 0)));
-    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic]}))).ok();
-    let restore = json!({"from": topic, "includeOffsetHeaders": true});
-    let (ended, memory) = bench.run_and_weigh(&bench.restore(topic, &target().bootstrap(), restore));
-    let ended = ended.ok();
-    assert_eq!(ended.report()["records"], 5);
-    assert!(ended.stdout.contains("it is restored as it is, without offset"), "{}", ended.stdout);
-    assert!(memory > 0 && memory < 200 << 20, "{} MiB", memory >> 20);
+    consumers::commit(&bootstrap, "l-giant-group", topic, &[3]);
+    bench.run(&bench.backup(topic, &bootstrap, json!({"topics": [topic], "consumerGroupSnapshot": true}))).ok();
+    // Where batches may be left out, a group's place is looked up record by record.
+    for on_unreadable in ["fail", "skip"] {
+        let (to, into) = (format!("{topic}-{on_unreadable}"), target().bootstrap());
+        let groups = json!({"commit": true, "include": ["l-giant-*"], "mapping": {"l-giant-group": &to}});
+        let restore = json!({
+            "from": topic, "includeOffsetHeaders": true, "onUnreadable": on_unreadable, "topicMapping": {topic: to},
+            "groups": groups,
+        });
+        let (ended, memory) = bench.run_and_weigh(&bench.restore(&to, &into, restore));
+        let ended = ended.ok();
+        assert_eq!(ended.report()["records"], 5);
+        assert!(ended.stdout.contains("it is restored as it is, without offset"), "{}", ended.stdout);
+        let committed = consumers::committed(&into, &to, &to);
+        assert_eq!(committed[0].as_ref().map(|(offset, _)| *offset), Some(3), "{committed:?}");
+        assert!(memory > 0 && memory < 200 << 20, "{on_unreadable}: {} MiB", memory >> 20);
+    }
 }
 
 /// A few kilobytes that stand for 96 MB: whoever looks at them holds one record, not the batch.

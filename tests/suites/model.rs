@@ -76,7 +76,7 @@ fn on_a_broker(kafka: &mut Kafka, histories: &[(u64, History)], time: i64) -> Ve
         let one = |(seed, history): &(u64, History)| {
             let (prefix, steps) = (prefix(*seed), history.before.clone());
             async move {
-                let mut player = Player::new(dial(port).await, &prefix, time, true);
+                let mut player = Player::new(dial(port).await, &prefix, time);
                 player.coordinated().await;
                 player.play(&steps).await;
                 player
@@ -112,9 +112,9 @@ fn on_the_model(version: &str, seed: u64, history: &History, time: i64, epochs: 
         let model = Model::new(state, seed, &Trace::default());
         let dialer = ModelDialer::new(&model, &Gate::new(0));
         let client = Client::new(dialer.dial("broker-1", 9092).await.unwrap());
-        let mut player = Player::new(client, &prefix(seed), time, false);
+        let mut player = Player::new(client, &prefix(seed), time);
         player.play(&history.before).await;
-        model.change(|state| state.restart(epochs));
+        model.change(|state| state.restart(epochs, 0));
         player.play(&history.after).await;
         player.lines().to_vec()
     })

@@ -3,6 +3,7 @@
 //! Namespaces enforce the `restricted` level of Pod Security.
 
 mod groups_of_pods;
+mod queue_of_pods;
 mod validations_of_pods;
 
 use std::sync::OnceLock;

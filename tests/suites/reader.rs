@@ -201,3 +201,94 @@ fn what_a_lifecycle_rule_removed_is_read_again_or_named() {
     assert_eq!(archived(&bench), expected(&longer));
     restored("read-again-2", &longer);
 }
+
+/// Writes what retention with this number of points would say of a set, and deletes what nothing needs any more.
+fn prune(bench: &Bench, set: &str, keep: u32) {
+    use archive::{Chain, Digest, Layout, PruneRun, Store, prune_plan};
+    let inner = object_store::local::LocalFileSystem::new_with_prefix(bench.archive()).unwrap();
+    let store = Store::new(std::sync::Arc::new(inner), "", "folder");
+    let owner = contract::SetOwner { name: set.to_owned(), namespace: None, cluster_id: None };
+    let rules = contract::retention::RetentionRules::keeping(Some(keep), None, None).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let dead = runtime.block_on(async {
+        let plan = prune_plan(&store, &owner, &rules, jiff::Timestamp::MAX).await.unwrap();
+        let chain = Chain::new(store.clone(), Layout::new(set));
+        let head = chain.head().await.unwrap().unwrap();
+        let by = PruneRun {
+            run: "prune".into(),
+            spec: Digest::of(b"prune"),
+            nonce: "0123456789abcdef".into(),
+            stamp: head.entry.point.clone(),
+        };
+        let entry = plan.chains[0].cutting.as_ref().unwrap().entry(&head, &by).unwrap();
+        chain.append(&entry).await.unwrap();
+        entry.prune.unwrap().dead
+    });
+    assert!(!dead.is_empty());
+    let data = bench.archive().join(set).join("data");
+    for folder in std::fs::read_dir(data).unwrap().map(|folder| folder.unwrap()) {
+        let name = folder.file_name().into_string().unwrap();
+        let claim: u64 = name.split_once('-').unwrap().0.parse().unwrap();
+        for row in dead.iter().filter(|row| row.claim == claim) {
+            for seq in row.from..row.to {
+                std::fs::remove_file(folder.path().join(format!("{seq:08}.seg"))).unwrap();
+            }
+        }
+    }
+}
+
+/// What retention hides is left out by this reader and by ours, what stays is there and restores, and the set goes on.
+#[test]
+fn what_retention_hides_is_left_out_and_what_stays_restores() {
+    let kafka = Kafka::with(Options::default());
+    let (bootstrap, topic) = (kafka.bootstrap(), "kept");
+    load::create(&bootstrap, topic, 2, 1, &[]);
+    let write = |from: i64, to: i64| {
+        let records = (from..to).flat_map(|n| (0..2).map(move |partition| Make::new(n, partition)));
+        load::produce(&bootstrap, topic, &[("batch.num.messages", "10")], records);
+    };
+    let bench = Bench::new();
+    let backup = bench.backup("hidden", &bootstrap, json!({"topics": [topic], "incremental": true}));
+    for run in 0..4 {
+        write(run * 100, run * 100 + 100);
+        // From the second run on the source has the newest records only, of partition 1 all.
+        if run > 0 {
+            load::delete_records(&bootstrap, topic, 0, run * 100);
+        }
+        bench.run(&backup).ok();
+    }
+    let points = || -> Vec<String> {
+        let listed: Value = serde_json::from_str(&call(&bench, &["ls"])).unwrap();
+        listed["points"].as_array().unwrap().iter().map(|point| point.as_str().unwrap().to_owned()).collect()
+    };
+    let before = points();
+    prune(&bench, "hidden", 1);
+    assert_eq!(points(), before[3..]);
+    let view = |from: [i64; 2]| -> BTreeMap<(String, i32), Vec<Seen>> {
+        let read = |p: i32| oracle::read(&bootstrap, topic, p, false).into_iter();
+        let part = |(p, from): (i32, i64)| ((topic.to_owned(), p), read(p).filter(|s| s.offset >= from).collect());
+        (0i32..).zip(from).map(part).collect()
+    };
+    let check = |name: &str, records: u64| {
+        assert_eq!(archived(&bench), view([300, 0]), "{name}");
+        let verified: Value =
+            serde_json::from_str(&bench.call("verify", &backup, &["-o", "json", "hidden"]).ok().stdout).unwrap();
+        assert_eq!((&verified["problems"], verified["records"].as_u64()), (&json!([]), Some(records)));
+        let restore = json!({"from": "hidden", "includeOffsetHeaders": false, "topicMapping": {topic: name}});
+        let report = bench.run(&bench.restore(name, &target().bootstrap(), restore)).ok().report();
+        assert_eq!(report["records"].as_u64(), Some(records), "{report}");
+        for ((_, partition), records) in view([300, 0]) {
+            let there = oracle::read(&target().bootstrap(), name, partition, false);
+            let contents = |all: &[Seen]| all.iter().map(Seen::content).collect::<Vec<_>>();
+            assert_eq!(contents(&there), contents(&records), "partition {partition}");
+        }
+    };
+    check("kept-1", 100 + 400);
+    // A point that is no more is named as such.
+    bench.call("verify", &backup, &[&before[0]]).fails("KB4004", 4, &["retention removed"]);
+    write(400, 450);
+    let report = bench.run(&backup).ok().report();
+    assert_eq!(report["outcome"], "Completed", "{report}");
+    assert_eq!(points().len(), 2);
+    check("kept-2", 150 + 450);
+}

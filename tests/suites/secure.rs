@@ -77,6 +77,78 @@ fn a_restore_over_sasl_and_tls() {
     assert_eq!(digest("s-topic"), digest("s-restored"));
 }
 
+/// A Strimzi cluster whose status points at these brokers: what discovery makes of it is what they take, for each way to log in, and
+/// a restore by the same way brings back what was there.
+#[test]
+fn clusters_of_strimzi_are_reached_as_their_resources_say() {
+    use api::lower::{Identity, strimzi as lower};
+    use api::strimzi::discovery::{Login, Place, brokers, user_login};
+    use api::strimzi::{AuthenticationType, ClusterRef, Documented, KafkaBackupSpec, KafkaRestoreSpec};
+    let bench = bench();
+    let ca = std::fs::read_to_string(KAFKA.certs().join("ca.pem")).unwrap();
+    let listener = |name: &str, tls: bool, authentication: Value| json!({"name": name, "type": "internal", "tls": tls, "authentication": authentication});
+    let status = |name: &str, port: u16| json!({"name": name, "bootstrapServers": format!("localhost:{port}"), "certificates": [ca]});
+    let kafka = json!({
+        "spec": {"kafka": {"listeners": [
+            listener("plain", false, Value::Null), listener("mutual", true, json!({"type": "tls"})),
+            listener("login", true, json!({"type": "scram-sha-512"})),
+        ]}},
+        "status": {"listeners": [
+            {"name": "plain", "bootstrapServers": KAFKA.bootstrap()}, status("mutual", KAFKA.mtls_port()),
+            status("login", KAFKA.sasl_tls_port()),
+        ]},
+    });
+    for (from, to) in
+        [("admin-password", "admin/password"), ("alice.pem", "alice/user.crt"), ("alice.key", "alice/user.key")]
+    {
+        let (from, to) = (bench.dir.path().join(from), bench.dir.path().join(to));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    }
+    let cluster: ClusterRef = serde_json::from_value(json!({"name": "events"})).unwrap();
+    let place = Place { cluster: &cluster, own: "shop" };
+    let user = |name: &str, kind: &str| json!({"spec": {"authentication": {"type": kind}}, "status": {"username": name, "secret": name}});
+    let reached = |wanted: Option<(AuthenticationType, Value)>| {
+        let login =
+            wanted.as_ref().map_or(Login::Nobody, |(kind, user)| user_login(place, *kind, "user", user).unwrap());
+        brokers(place, &kafka, wanted.map(|(kind, _)| kind), &login).unwrap()
+    };
+    let identity = |name: &str| Identity { namespace: "shop".into(), name: name.into(), run: None };
+    let storage = bench.backup("x", "localhost:1", json!({"topics": ["x"]}))["storage"].clone();
+    let backup: KafkaBackupSpec = serde_json::from_value(json!({
+        "strimziClusterRef": {"name": "events"}, "topics": {"include": ["s-top.*"]}, "backup": {"compression": "gzip"},
+        "storage": {"type": "filesystem", "filesystem": {"path": "claim"}},
+    }))
+    .unwrap();
+    let scram = (AuthenticationType::ScramSha512, user("admin", "scram-sha-512"));
+    let mutual = (AuthenticationType::Tls, user("alice", "tls"));
+    for (name, wanted) in [("nobody", None), ("login", Some(scram.clone())), ("mutual", Some(mutual))] {
+        let run = lower::backup::<Documented>(identity(name), &backup, reached(wanted)).unwrap();
+        let mut run = serde_json::to_value(run).unwrap();
+        run["storage"] = storage.clone();
+        let ran = bench.run(&run);
+        if name == "mutual" {
+            // The broker knows the certificate: what its user may do is another test's.
+            assert!(ran.code == 0 || !ran.stdout.contains("KB2003"), "{}", ran.stdout);
+        } else {
+            assert_eq!(ran.ok().report()["records"].as_u64(), Some(100), "{name}");
+        }
+    }
+    let restore: KafkaRestoreSpec = serde_json::from_value(json!({
+        "strimziClusterRef": {"name": "events"}, "backupRef": {"name": "login"}, "consumerGroups": {"restore": true},
+        "topicMapping": [{"sourceTopic": "s-topic", "targetTopic": "s-of-strimzi"}],
+    }))
+    .unwrap();
+    let owner = contract::SetOwner { name: "login".into(), namespace: Some("shop".into()), cluster_id: None };
+    let source = lower::Source { spec: &backup, owner };
+    let run = lower::restore::<Documented>(identity("back"), &restore, reached(Some(scram)), source).unwrap();
+    let mut run = serde_json::to_value(run).unwrap();
+    run["storage"] = storage;
+    bench.run(&run).ok();
+    let digest = |topic: &str| oracle::digest(&KAFKA.bootstrap(), topic, None);
+    assert_eq!(digest("s-topic"), digest("s-of-strimzi"), "as it was, without headers of ours");
+}
+
 #[test]
 fn mutual_tls_and_missing_rights() {
     let bench = bench();

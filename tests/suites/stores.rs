@@ -201,6 +201,32 @@ fn google_cloud_storage_keeps_the_rules_and_carries_a_round_trip() {
     }
 }
 
+/// `caSecret` of the stores other than S3: the authority of its file is trusted, and no other.
+#[test]
+fn azure_and_google_cloud_storage_take_an_own_authority() {
+    let (azure, gcs, mut bench) = (Azure::start(), Gcs::start_with_tls(), Bench::new());
+    let file = |name: &str| bench.dir.path().join(name);
+    std::fs::copy(azure.ca(), file("azure.pem")).unwrap();
+    std::fs::copy(gcs.ca(), file("gcs.pem")).unwrap();
+    std::fs::write(file("account"), gcs.key_file()).unwrap();
+    std::fs::write(file("key"), harness::azure::KEY).unwrap();
+    let of_azure = azure.storage(json!({"account-key": {"file": "key"}}));
+    let of_gcs = gcs.storage("archive", Some("account"));
+    for (storage, own, other) in [(of_azure, "azure.pem", "gcs.pem"), (of_gcs, "gcs.pem", "azure.pem")] {
+        let mut asked = |authority: Option<&str>| {
+            bench.storage = storage.clone();
+            bench.storage["tls"] = authority.map_or(json!(null), |file| json!({"caFile": file}));
+            let spec = bench.backup("unused", "127.0.0.1:1", json!({"topics": ["x"]}));
+            bench.call("store-check", &spec, &[])
+        };
+        let checked = asked(Some(own)).ok();
+        assert!(checked.stdout.contains("fit for every kind of backup"), "{own}: {}", checked.stdout);
+        for stranger in [None, Some(other)] {
+            asked(stranger).fails("KB3011", 4, &["signed by an issuer that is not trusted here", "caSecret"]);
+        }
+    }
+}
+
 /// An endpoint without `pathStyle` once meant requests without a bucket: the first folder of the prefix stood in its place.
 #[test]
 fn an_archive_that_an_earlier_release_put_elsewhere_is_found_again() {

@@ -156,6 +156,168 @@ fn a_sample_reads_a_part_and_its_seed_draws_it_again() {
     assert!(other.iter().any(|bytes| *bytes != first["bytesRead"]), "each seed draws the same: {other:?}");
 }
 
+/// A pair of keys, as an auditor's specification names it.
+fn keys(bench: &Bench, name: &str) -> Value {
+    let path = |end: &str| bench.dir.path().join(format!("{name}{end}.pem")).display().to_string();
+    let openssl = |arguments: &[&str]| assert!(is_fine("openssl", arguments), "{arguments:?}");
+    openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", &path("")]);
+    openssl(&["pkey", "-in", &path(""), "-pubout", "-out", &path("-pub")]);
+    json!({"privateKeyFile": path(""), "publicKeyFile": path("-pub")})
+}
+
+fn is_fine(program: &str, arguments: &[&str]) -> bool {
+    std::process::Command::new(program).args(arguments).output().unwrap().status.success()
+}
+
+/// Whether OpenSSL, the plugin and the program for auditors take a file with its signature: all of them or none.
+fn is_proven(folder: &Path, file: &str, key: &str) -> bool {
+    let path = folder.join(file).display().to_string();
+    let signature = format!("{path}.sig");
+    let said = harness::plugin::call(&["evidence", "verify", &path, "--key", key]);
+    assert!(matches!(said.code, 0 | 1), "{}{}", said.stdout, said.stderr);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verify-evidence.py");
+    let program = is_fine("python3", &[script, "--key", key, &path]);
+    let answers = [is_fine("openssl", &["dgst", "-sha256", "-verify", key, "-signature", &signature, &path]), program];
+    assert_eq!(answers, [said.code == 0; 2], "{file}: {}{}", said.stdout, said.stderr);
+    said.code == 0
+}
+
+/// The evidence of a validation: its folders by name.
+fn evidence_of(bench: &Bench, name: &str) -> Vec<PathBuf> {
+    let root = bench.archive().join("_evidence/_").join(name);
+    let Ok(listed) = std::fs::read_dir(root) else { return Vec::new() };
+    let mut found: Vec<_> = listed.map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn evidence_is_proven_by_openssl_and_one_changed_byte_is_found() {
+    let bench = copy();
+    let pair = keys(&bench, "auditors");
+    let evidence = json!({"pdf": true, "retentionDays": 30, "signing": pair});
+    let what = json!({"from": "va", "checks": archive_checks(), "evidence": evidence});
+    let report = passed(bench.run(&spec(&bench, "kept", what.clone())));
+    let line = &report["validation"]["evidence"];
+    let folders = evidence_of(&bench, "kept");
+    let [folder] = folders.as_slice() else { panic!("{folders:?}") };
+    assert!(line["path"].as_str().unwrap().ends_with("/evidence.json"), "{line}");
+    assert_eq!((&line["signed"], line["files"].as_array().unwrap().len()), (&json!(true), 5), "{line}");
+    let text = std::fs::read_to_string(folder.join("evidence.json")).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["point"], report["validation"]["point"]);
+    assert_eq!(document["checks"], report["validation"]["checks"]);
+    assert_eq!((&document["verdict"], &document["read"]["records"]), (&json!("pass"), &json!(300)));
+    assert_eq!(document["subject"], json!({"namespace": "", "name": "kept", "run": report["run"]}));
+    let key = pair["publicKeyFile"].as_str().unwrap();
+    assert!(is_proven(folder, "evidence.json", key) && is_proven(folder, "evidence.pdf", key));
+    let envelope = folder.join("evidence.dsse.json").display().to_string();
+    let said = harness::plugin::call(&["evidence", "verify", &envelope, "--key", key]).ok();
+    assert!(said.contains("VERIFIED") && said.contains("pass"), "{said}");
+    // Another key, and one changed byte.
+    let other = keys(&bench, "others")["publicKeyFile"].as_str().unwrap().to_owned();
+    assert!(!is_proven(folder, "evidence.json", &other));
+    for file in ["evidence.json", "evidence.pdf"] {
+        flip(folder.join(file), 400);
+        assert!(!is_proven(folder, file, key), "{file}");
+        flip(folder.join(file), 400);
+        assert!(is_proven(folder, file, key), "{file}");
+    }
+    // The private key is in none of the outputs.
+    let secret = std::fs::read_to_string(pair["privateKeyFile"].as_str().unwrap()).unwrap();
+    let secret = secret.lines().nth(1).unwrap();
+    let ended = bench.run(&spec(&bench, "kept", what)).ok();
+    assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret));
+    for (path, _) in files(&bench.archive()) {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains(secret), "{}", path.display());
+    }
+    // A person fetches it, and nothing is written over.
+    let (store, to) = (bench.archive().display().to_string(), bench.dir.path().join("proofs").display().to_string());
+    let run = report["run"].as_str().unwrap();
+    let get = ["evidence", "get", "kept", "--outside", "--store", &store, "--run", run, "--to", &to];
+    let said = harness::plugin::call(&get).ok();
+    assert_eq!(said.lines().count(), 5, "{said}");
+    let fetched = Path::new(&to).join(folder.file_name().unwrap());
+    assert!(is_proven(&fetched, "evidence.json", key));
+    assert_eq!(harness::plugin::call(&get).code, 2, "files that exist are not replaced");
+}
+
+#[test]
+fn evidence_of_a_failure_is_kept_and_keys_that_do_not_fit_end_the_run() {
+    let bench = copy();
+    let (pair, other) = (keys(&bench, "auditors"), keys(&bench, "others"));
+    let what = |evidence: Value| json!({"from": "va", "checks": archive_checks(), "evidence": evidence});
+    let mixed = json!({"privateKeyFile": pair["privateKeyFile"], "publicKeyFile": other["publicKeyFile"]});
+    for (signing, words) in [
+        (mixed, "another public key"),
+        (json!({"privateKeyFile": pair["publicKeyFile"], "publicKeyFile": pair["publicKeyFile"]}), "no private key"),
+    ] {
+        let ended = bench.run(&spec(&bench, "bad-key", what(json!({"signing": signing}))));
+        let report = ended.fails("KB3009", 4, &[words]).report();
+        assert_eq!(report["validation"]["bytesRead"], 0, "it is found before anything is read: {report}");
+    }
+    assert!(evidence_of(&bench, "bad-key").is_empty());
+    flip(below(&bench, "data")[0].clone(), 300);
+    let report = failed(bench.run(&spec(&bench, "failing", what(json!({"signing": pair})))));
+    let folders = evidence_of(&bench, "failing");
+    let document: Value = serde_json::from_slice(&std::fs::read(folders[0].join("evidence.json")).unwrap()).unwrap();
+    assert_eq!((folders.len(), &document["verdict"]), (1, &json!("fail")));
+    assert_eq!(document["checks"], report["validation"]["checks"]);
+    assert!(!folders[0].join("evidence.pdf").exists(), "pages were not asked for");
+    // Unasked, nothing is kept.
+    let report = failed(bench.run(&spec(&bench, "unasked", json!({"from": "va", "checks": archive_checks()}))));
+    assert!(report["validation"]["evidence"].is_null() && evidence_of(&bench, "unasked").is_empty());
+}
+
+#[test]
+fn evidence_is_deleted_when_its_time_is_over_and_nothing_else_is() {
+    let bench = copy();
+    let what = |days: u32| json!({"from": "va", "checks": {"structure": true}, "evidence": {"pdf": true, "retentionDays": days}});
+    let run = |name: &str, days: u32| passed(bench.run(&spec(&bench, name, what(days))));
+    let old = |folder: &Path| {
+        for (path, _) in files(folder) {
+            assert!(is_fine("touch", &["-d", "40 days ago", &path.display().to_string()]));
+        }
+    };
+    for (name, days) in [("kept", 30), ("kept", 365), ("kept-eu", 30), ("kept", 30)] {
+        run(name, days);
+    }
+    let own = evidence_of(&bench, "kept");
+    assert_eq!(own.len(), 3);
+    let days = |folder: &PathBuf| {
+        let document: Value = serde_json::from_slice(&std::fs::read(folder.join("evidence.json")).unwrap()).unwrap();
+        document["retention"]["days"].as_u64().unwrap()
+    };
+    let long = own.iter().find(|folder| days(folder) == 365).unwrap().clone();
+    let short: Vec<_> = own.iter().filter(|folder| days(folder) == 30).cloned().collect();
+    let neighbour = evidence_of(&bench, "kept-eu")[0].clone();
+    // One that promised a year, one of another name, one whose document is another's, one without a document.
+    let forged = bench.archive().join("_evidence/_/kept/kept-20260101-000000-00000000");
+    let bare = bench.archive().join("_evidence/_/kept/bare");
+    for (folder, file) in [(&forged, "evidence.json"), (&bare, "evidence.pdf")] {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::copy(neighbour.join(file), folder.join(file)).unwrap();
+    }
+    // What nobody of us wrote stays, even in a folder whose time is over.
+    std::fs::write(short[0].join("notes.txt"), "mine").unwrap();
+    for folder in [&long, &short[0], &neighbour, &forged, &bare] {
+        old(folder);
+    }
+    let report = run("kept", 30);
+    assert_eq!(report["validation"]["evidence"]["removed"], 1, "{report}");
+    let warned = report["warnings"].to_string();
+    assert!(warned.contains("2 folders") && warned.contains("kept-20260101-000000-00000000"), "{report}");
+    let left = |folder: &Path| files(folder).len();
+    assert_eq!((left(&short[0]), left(&short[1]), left(&long)), (1, 2, 2));
+    assert_eq!((left(&neighbour), left(&forged), left(&bare)), (2, 1, 1));
+    assert!(short[0].join("notes.txt").exists());
+    // Whoever asks for a longer time now gets it.
+    old(&short[1]);
+    let report = run("kept", 60);
+    assert!(report["validation"]["evidence"]["removed"].is_null() && left(&short[1]) == 2, "{report}");
+}
+
 /// Each kind of damage: the check that finds it, and the object that it names.
 #[test]
 fn each_kind_of_damage_is_found_by_its_check_and_named() {

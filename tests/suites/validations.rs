@@ -172,15 +172,11 @@ fn a_schedule_runs_again_keeps_its_history_and_is_suspended() {
 }
 
 #[test]
-fn what_a_validation_needs_is_waited_for_and_what_comes_later_is_refused() {
+fn what_a_validation_needs_is_waited_for() {
     let (cluster, ..) = shared();
     namespace(cluster, "needs");
     cluster.apply(&validation("needs", "passes", json!({}))).unwrap();
     cluster.wait(VALIDATIONS, "needs", "passes", "pending", |object| is(object, "Ready", "False", "BackupNotFound"));
-    cluster.apply(&validation("needs", "later", json!({"evidence": {"formats": ["json", "pdf"]}}))).unwrap();
-    let later = cluster
-        .wait(VALIDATIONS, "needs", "later", "refused", |object| is(object, "Stalled", "True", "NotImplemented"));
-    assert!(later["status"]["message"].as_str().unwrap().contains("spec.evidence"), "{}", later["status"]);
     assert!(cluster.list("jobs", "needs").is_empty());
     cluster.apply(&backup("needs", "held", json!({"suspend": true}))).unwrap();
     cluster.wait(VALIDATIONS, "needs", "passes", "completed", |object| phase(object) == "Completed");

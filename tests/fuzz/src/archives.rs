@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Does something that waits for an archive in memory.
-fn wait(work: impl Future<Output = ()>) {
+pub(crate) fn wait(work: impl Future<Output = ()>) {
     RUNTIME.with_borrow(|runtime| runtime.block_on(work));
 }
 

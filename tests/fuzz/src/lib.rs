@@ -8,6 +8,7 @@ mod archives;
 mod batches;
 mod documents;
 pub mod drive;
+mod foreigners;
 #[allow(dead_code, missing_docs, clippy::pedantic)] // shared with the tests of the archive
 #[path = "../../../runner/archive/tests/hostile/forge.rs"]
 mod forge;
@@ -49,6 +50,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mapping", seeds: documents::mappings, run: documents::mapping },
     Target { name: "log", seeds: archives::documents, run: archives::log },
     Target { name: "archive", seeds: archives::harms, run: archives::whole },
+    Target { name: "foreign_segment", seeds: foreigners::segments, run: foreigners::any_segment },
+    Target { name: "foreign_manifest", seeds: foreigners::manifests, run: foreigners::any_manifest },
+    Target { name: "foreign_groups", seeds: foreigners::snapshots, run: foreigners::any_snapshot },
     // Of whoever writes resources, Secrets, or to a pod's log.
     Target { name: "review", seeds: resources::documents, run: resources::review },
     Target { name: "spec", seeds: resources::specs, run: resources::spec },

@@ -128,6 +128,7 @@ impl Apply {
             Action::Throttle(api, millis) => drop(state.faults.throttle.insert(*api, *millis)),
             Action::Quota(bytes) => state.faults.quota = *bytes,
             Action::Undescribe(topic, code) => drop(state.faults.undescribed.insert(topic.clone(), *code)),
+            Action::Deny(topic, partition) => drop(state.faults.denied.insert((topic.clone(), *partition))),
             Action::Code(api, code, count) => drop(state.faults.codes.insert(*api, (*code, *count))),
             Action::Break(api, broken, count) => {
                 state.faults.broken.extend(std::iter::repeat_n((*api, *broken), *count as usize));

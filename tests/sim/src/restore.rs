@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Apply;
 use crate::attempt::{Ended, Ground, NAME};
 use crate::broker::state::EPOCH_MS;
-use crate::broker::{Kafka, State};
+use crate::broker::{Kafka, State, Topic};
 use crate::gate::{Current, Gate};
+use crate::log::Log;
 use crate::restored::{BYSTANDER, Judge, OF_OTHERS};
 use crate::script::{Action, Rival, Script};
 use crate::store::ModelStore;
@@ -48,6 +49,7 @@ async fn run(script: &Script) -> Outcome {
     for action in &script.before {
         apply.apply(action).await;
     }
+    source.kafka.change(|state| end_in_batches(state, trace.now_ms()));
     let mut attempts = Vec::new();
     let mut violations = Vec::new();
     let ended = source.attempt(&source.spec("source", 0), &Gate::new(0), &CancellationToken::new(), 0).await;
@@ -90,7 +92,22 @@ async fn run(script: &Script) -> Outcome {
         given_up: 0,
         read: store.read() - before,
         attempts,
+        reports: Vec::new(),
         trace: trace.tail(400),
+    }
+}
+
+/// Writes one more record where a log ends in offsets without a batch: a run holds such a partition back until something is written, and
+/// here nobody writes behind the script.
+fn end_in_batches(state: &mut State, now_ms: u64) {
+    let is_bare = |log: &Log| log.ends_in_nothing(log.batches.last().map_or(log.start, |batch| batch.last + 1));
+    let of_topic = |topic: &Topic| {
+        let bare = (0..).zip(&topic.partitions).filter(|(_, p)| is_bare(&p.log));
+        bare.map(|(number, _)| (topic.name.clone(), number)).collect::<Vec<(String, i32)>>()
+    };
+    let bare: Vec<_> = state.topics.values().flat_map(of_topic).collect();
+    for (topic, partition) in bare {
+        state.produce(&topic, partition, &[10], None, now_ms);
     }
 }
 

@@ -164,6 +164,8 @@ pub enum Action {
     Quota(u64),
     /// Brokers tell nothing of a topic but a code.
     Undescribe(String, i16),
+    /// The leader of a partition says of every offset that it is out of range.
+    Deny(String, i32),
     /// Requests of an API are answered with a code, so many times; `None`: for ever.
     Code(i16, i16, Option<u32>),
     /// The next answers to an API are broken.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::ExitCode;
+use contract::{ExitCode, Report};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,8 @@ pub struct Outcome {
     pub read: u64,
     /// How each attempt ended.
     pub attempts: Vec<String>,
+    /// What the attempts of a backup reported that were not killed.
+    pub reports: Vec<Report>,
     /// The newest lines of the trace.
     pub trace: String,
 }
@@ -102,6 +104,7 @@ struct World {
     current: Current,
     oracle: Oracle,
     attempts: Vec<String>,
+    reports: Vec<Report>,
     number: u32,
 }
 
@@ -113,7 +116,15 @@ impl World {
         let script = Arc::new(script.clone());
         let ground = Ground { kafka, store, trace: trace.clone(), started: Instant::now(), script };
         let oracle = Oracle::new(&ground);
-        Self { ground, trace, current: Current::default(), oracle, attempts: Vec::new(), number: 0 }
+        Self {
+            ground,
+            trace,
+            current: Current::default(),
+            oracle,
+            attempts: Vec::new(),
+            reports: Vec::new(),
+            number: 0,
+        }
     }
 
     async fn run(mut self) -> Outcome {
@@ -175,6 +186,7 @@ impl World {
             given_up: self.ground.store.created().iter().filter(|made| made.lost > 0).count() as u64,
             read: 0,
             attempts: self.attempts,
+            reports: self.reports,
             trace: self.trace.tail(3000),
         }
     }
@@ -301,6 +313,7 @@ impl World {
             format!("attempt {number}, {} to {} ms, {} exchanges: {said}", ended.from_ms, ended.to_ms, ended.exchanges);
         self.trace.step(format_args!("{line}"));
         self.attempts.push(line);
+        self.reports.extend(ended.said.iter().map(|(report, _)| report.clone()));
         Box::pin(self.oracle.judge(spec, &ended)).await;
         Some(ended)
     }

@@ -34,6 +34,11 @@ const KEPT_RESTORES: &[(u64, &str)] = &[
     (7367, "the same, with another attempt before"),
     (910_117, "topics come and go more often than recovery points are made: none was made"),
     (302_296, "a log that was compacted and then cut ends in offsets without a batch: it is held back, and named"),
+    (3_001_995, "a fence took longer than coordinators remember guards: the restore said that another one had begun"),
+    (3_013_039, "the same with another broken request"),
+    (3_014_595, "the same in the first attempt"),
+    (3_053_163, "somebody set a held config once more to the value of before, in the middle of the attempt"),
+    (3_010_999, "a source that ends in offsets without a batch makes no point: it gets one more record"),
 ];
 /// Seconds for new seeds, unless `SIMULATE_SECS` says otherwise.
 const SECONDS: u64 = 45;

@@ -39,8 +39,6 @@ pub struct Player {
     /// Milliseconds since 1970 of the first records.
     pub(crate) time: i64,
     pub(crate) made: i64,
-    /// A real cluster ends transactions a moment after it said so.
-    pub(crate) real: bool,
     /// Ids of topics now and before, by letter.
     ids: BTreeMap<char, (Uuid, Option<Uuid>)>,
     /// Answers of `Init` steps.
@@ -57,7 +55,7 @@ pub(crate) fn text(value: &str) -> StrBytes {
 
 impl Player {
     /// Plays over a connection; topics, groups and transactions have names that begin so.
-    pub fn new(client: Client, prefix: &str, time: i64, real: bool) -> Self {
+    pub fn new(client: Client, prefix: &str, time: i64) -> Self {
         let (names, prefix) = (Names::default(), prefix.to_owned());
         Self {
             client,
@@ -65,7 +63,6 @@ impl Player {
             prefix,
             time,
             made: 0,
-            real,
             ids: BTreeMap::new(),
             slots: Vec::new(),
             lines: Vec::new(),
@@ -284,11 +281,12 @@ impl Player {
         panic!("topic {letter} does not go");
     }
 
-    /// Waits until no transaction of a name is being ended; `false` when that takes too long.
+    /// Waits until no transaction of a name is being ended, which goes on for a moment after the answer; `false` when that takes too
+    /// long.
     pub(crate) async fn settled(&mut self, name: u8) -> bool {
         let id = TransactionalId(text(&self.whole(format!("t{name}"))));
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id]);
-        for _ in 0..2 * PATIENCE * u32::from(self.real) {
+        for _ in 0..2 * PATIENCE {
             let answer = self.client.ask(0, &request).await;
             let busy = answer.transaction_states.iter().any(|state| state.transaction_state.starts_with("Prepare"));
             if !busy {
@@ -296,7 +294,7 @@ impl Player {
             }
             tokio::time::sleep(MOMENT).await;
         }
-        !self.real
+        false
     }
 
     /// A moment, after which a request is sent once more.

@@ -42,6 +42,8 @@ pub struct Faults {
     pub versions: BTreeMap<i16, i16>,
     /// Metadata answers lack these topics.
     pub unseen: Vec<String>,
+    /// Partitions of which a fetch of any offset is out of range.
+    pub denied: BTreeSet<(String, i32)>,
     /// Metadata answers have nothing of these topics but a code.
     pub undescribed: BTreeMap<String, i16>,
 }

@@ -69,8 +69,10 @@ impl Kafka {
                 } else {
                     known.get(&*topic.topic.0)
                 };
+                let is_denied = |name: &str| state.faults.denied.contains(&(name.to_owned(), p.partition));
                 let data = match found.map(|topic| topic.partitions.get(p.partition as usize)) {
                     None => failed(p.partition, unknown),
+                    Some(Some(_)) if found.is_some_and(|topic| is_denied(&topic.name)) => failed(p.partition, 1),
                     Some(None) => failed(p.partition, 3),
                     Some(Some(held)) => read(held, broker, p, request.isolation_level == 1, version, &mut room),
                 };

@@ -2,10 +2,10 @@
 
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ApiVersionsResponse, CreatePartitionsResponse, CreateTopicsResponse,
-    DeleteRecordsResponse, DeleteTopicsResponse, DescribeConfigsResponse, DescribeProducersResponse, EndTxnResponse,
-    FetchResponse, FindCoordinatorResponse, IncrementalAlterConfigsResponse, InitProducerIdResponse,
-    ListGroupsResponse, ListOffsetsResponse, MetadataResponse, OffsetCommitResponse, OffsetFetchResponse,
-    OffsetForLeaderEpochResponse, ProduceResponse,
+    DeleteRecordsResponse, DeleteTopicsResponse, DescribeConfigsResponse, DescribeProducersResponse,
+    DescribeTransactionsResponse, EndTxnResponse, FetchResponse, FindCoordinatorResponse,
+    IncrementalAlterConfigsResponse, InitProducerIdResponse, ListGroupsResponse, ListOffsetsResponse, MetadataResponse,
+    OffsetCommitResponse, OffsetFetchResponse, OffsetForLeaderEpochResponse, ProduceResponse,
 };
 
 /// An answer that can carry an error code.
@@ -58,6 +58,7 @@ at_each! {
     OffsetForLeaderEpochResponse, topics.partitions, |p| p.end_offset = -1;
     DescribeConfigsResponse, results, |result| result.configs.clear();
     DescribeProducersResponse, topics.partitions, |p| p.active_producers.clear();
+    DescribeTransactionsResponse, transaction_states, |state| state.topics.clear();
     ProduceResponse, responses.partition_responses, |p| p.base_offset = -1;
     CreateTopicsResponse, topics, |topic| topic.num_partitions = -1;
     IncrementalAlterConfigsResponse, responses, |result| result.error_message = None;

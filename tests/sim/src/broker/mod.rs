@@ -7,6 +7,7 @@ mod faults;
 pub mod state;
 
 mod strangers;
+mod transactions;
 
 mod asleep;
 

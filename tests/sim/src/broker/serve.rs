@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{
     AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeProducersRequest, EndTxnRequest,
-    FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListGroupsRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest,
-    ProduceRequest, RequestHeader, ResponseHeader,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeConfigsRequest, DescribeProducersRequest,
+    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -158,6 +158,9 @@ impl Kafka {
             ApiKey::InitProducerId => reply!(InitProducerIdRequest, |read| self.init_producer(&read)),
             ApiKey::AddPartitionsToTxn => reply!(AddPartitionsToTxnRequest, |read| self.add_partitions(&read)),
             ApiKey::EndTxn => reply!(EndTxnRequest, |read| self.end_txn(&read)),
+            ApiKey::DescribeTransactions => {
+                reply!(DescribeTransactionsRequest, |read| self.describe_transactions(broker, &read))
+            }
             ApiKey::CreateTopics => reply!(CreateTopicsRequest, |read| self.create_topics(&read)),
             ApiKey::IncrementalAlterConfigs => {
                 reply!(IncrementalAlterConfigsRequest, |read| self.alter_configs(&read))

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::faults::Faults;
 use super::strangers::Strangers;
+use super::transactions::Transaction;
 use crate::log::{Log, Marks};
 
 /// Milliseconds since 1970 at which every simulation begins.
@@ -86,15 +87,6 @@ pub struct Group {
     pub notes: BTreeMap<(String, i32), String>,
 }
 
-/// An open transaction.
-#[derive(Debug, Clone, Default)]
-pub struct Transaction {
-    /// Partitions in it, by the topic's name: its marker comes also where the topic was made again meanwhile.
-    pub partitions: BTreeSet<(String, i32)>,
-    /// When it began.
-    pub began_ms: u64,
-}
-
 /// When brokers forget who is idle.
 #[derive(Debug, Clone, Copy)]
 pub struct Expiration {
@@ -128,9 +120,9 @@ pub struct State {
     /// When who is idle is forgotten; `None`: the defaults, which are longer than any script.
     pub expiration: Option<Expiration>,
     /// When a transactional id was used last.
-    used_ms: BTreeMap<String, u64>,
+    pub(super) used_ms: BTreeMap<String, u64>,
     /// The epoch that a transactional id's producer named when it asked for its present one.
-    named_epochs: BTreeMap<String, i16>,
+    pub(super) named_epochs: BTreeMap<String, i16>,
     /// Answers as Kafka 3.9 where 4.3 has others: who names its epoch while its transaction is open is fenced, an old epoch
     /// is noticed later, the last stable offset is never below the log's start, and a group goes with its last position.
     pub is_old: bool,
@@ -234,94 +226,9 @@ impl State {
         1000 + self.next_producer
     }
 
-    /// The next producer epoch of a transactional id; what it had open is rolled back first, under an epoch of its own
-    /// that nobody is told. Who names the id and epoch that it had gets the next one only if nobody was faster (KIP-360).
-    pub(super) fn next_epoch(&mut self, name: &str, given: Option<(i64, i16)>, now_ms: u64) -> Result<(i64, i16), i16> {
-        self.used_ms.insert(name.to_owned(), now_ms);
-        let Some((id, mut epoch)) = self.transactional.get(name).copied() else {
-            let fresh = (self.new_producer(), 0);
-            self.transactional.insert(name.to_owned(), fresh);
-            return Ok(fresh);
-        };
-        if given.is_some_and(|(given, _)| given != id) {
-            return Err(90);
-        }
-        if self.transactions.contains_key(&id) {
-            epoch += 1;
-            self.transactional.insert(name.to_owned(), (id, epoch));
-            match given {
-                Some((_, named)) if named == epoch - 1 && !self.is_old => {
-                    self.named_epochs.insert(name.to_owned(), named);
-                }
-                Some(_) | None => drop(self.named_epochs.remove(name)),
-            }
-            self.end_transaction(id, false, now_ms);
-        }
-        match given {
-            Some((_, named)) if named == epoch => drop(self.named_epochs.insert(name.to_owned(), named)),
-            // The same request once more.
-            Some((_, named)) if self.named_epochs.get(name) == Some(&named) => {
-                self.ended.remove(&(id, epoch));
-                return Ok((id, epoch));
-            }
-            Some(_) => return Err(90),
-            None => drop(self.named_epochs.remove(name)),
-        }
-        self.transactional.insert(name.to_owned(), (id, epoch + 1));
-        Ok((id, epoch + 1))
-    }
-
-    /// What a coordinator says of a producer of a transactional id; 0 when it is the newest one.
-    pub(super) fn coordinated(&self, name: &str, producer: (i64, i16)) -> i16 {
-        match self.transactional.get(name) {
-            Some((id, epoch)) if *id == producer.0 => {
-                if *epoch == producer.1 {
-                    0
-                } else {
-                    90
-                }
-            }
-            Some(_) | None => 49,
-        }
-    }
-
-    /// Ends the transaction of a transactional id for its producer, or says why not.
-    pub(super) fn end_for(&mut self, name: &str, producer: (i64, i16), committed: bool, now_ms: u64) -> i16 {
-        let code = self.coordinated(name, producer);
-        if code != 0 {
-            return code;
-        }
-        self.used_ms.insert(name.to_owned(), now_ms);
-        if self.transactions.contains_key(&producer.0) {
-            self.end_transaction(producer.0, committed, now_ms);
-            return 0;
-        }
-        // The same request once more, or nothing was open.
-        if self.ended.get(&producer) == Some(&committed) { 0 } else { 48 }
-    }
-
     /// Whether a partition exists.
     pub(super) fn has(&self, topic: &str, partition: i32) -> bool {
         self.topics.get(topic).is_some_and(|topic| (partition as usize) < topic.partitions.len())
-    }
-
-    /// A partition joins the transaction of a producer.
-    pub(super) fn join(&mut self, producer: i64, place: (String, i32), now_ms: u64) {
-        let open = self.transactions.entry(producer).or_default();
-        open.began_ms = now_ms;
-        open.partitions.insert(place);
-    }
-
-    /// Ends a transaction in all its partitions.
-    pub fn end_transaction(&mut self, producer: i64, committed: bool, now_ms: u64) {
-        let Some(open) = self.transactions.remove(&producer) else { return };
-        let epoch = self.transactional.values().find(|(id, _)| *id == producer).map_or(0, |(_, epoch)| *epoch);
-        self.ended.insert((producer, epoch), committed);
-        for (topic, partition) in open.partitions {
-            if let Some(p) = self.partition(&topic, partition) {
-                p.log.marker(p.epoch, producer, epoch, committed, EPOCH_MS + now_ms as i64);
-            }
-        }
     }
 
     /// What brokers do before a request of a producer.
@@ -410,7 +317,7 @@ impl State {
     }
 
     /// The only broker starts anew, and leads partitions with these epochs from now on. What it had only in memory is gone.
-    pub fn restart(&mut self, epochs: &BTreeMap<(String, i32), i32>) {
+    pub fn restart(&mut self, epochs: &BTreeMap<(String, i32), i32>, now_ms: u64) {
         self.named_epochs.clear();
         for p in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
             p.log.producers.restart();
@@ -421,6 +328,7 @@ impl State {
                 p.log.note_epoch(*epoch);
             }
         }
+        self.end_again(now_ms);
     }
 
     /// Whether every partition has a leader.

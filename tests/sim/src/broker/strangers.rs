@@ -18,9 +18,12 @@ pub struct Strangers {
 }
 
 impl Strangers {
-    /// Somebody sets a config.
+    /// Somebody sets a config. In the middle of an attempt only the next one must have seen it, also where the value is the one of
+    /// before.
     pub(crate) fn set(&mut self, topic: &str, config: &str, value: &str) {
-        self.set.insert((topic.to_owned(), config.to_owned()), value.to_owned());
+        let what = (topic.to_owned(), config.to_owned());
+        self.due.remove(&what);
+        self.set.insert(what, value.to_owned());
     }
 
     /// An attempt begins. Batches of earlier ones may still be on their way.

@@ -16,7 +16,8 @@ use kafka_protocol::messages::{
 };
 
 use super::serve::Kafka;
-use super::state::{EPOCH_MS, State, Topic, Transaction};
+use super::state::{EPOCH_MS, State, Topic};
+use super::transactions::Transaction;
 use crate::intake::Rules;
 
 const PRODUCE: i16 = 0;
@@ -84,7 +85,7 @@ impl Kafka {
             state.before_request(now);
             let name = request.v3_and_below_transactional_id.0.to_string();
             let producer = (request.v3_and_below_producer_id.0, request.v3_and_below_producer_epoch);
-            let mut code = state.coordinated(&name, producer);
+            let mut code = state.refused(&name, producer);
             let all = request.v3_and_below_topics.iter();
             let mut all = all.flat_map(|topic| topic.partitions.iter().map(move |index| (&topic.name.0, *index)));
             if !all.all(|(topic, index)| state.has(topic, index)) {
@@ -275,11 +276,12 @@ fn append(state: &mut State, broker: i32, sent: &Sent<'_>) -> Result<(i64, i64, 
         held.log.producers.verify(producer.0, producer.1, front.sequence);
         let joins = |open: &Transaction| open.partitions.contains(&(topic.to_owned(), partition));
         let joined = state.transactions.get(&producer.0).is_some_and(joins);
-        // A fenced producer is told so in words that old clients know.
+        // A fenced producer is told so in words that old clients know, and one whose transaction is being ended, too.
         let code = match sent.name.map_or(53, |name| state.coordinated(name, producer)) {
             0 if joined => 0,
             0 => 48,
             90 => 47,
+            51 => BEFORE_APPEND,
             code => code,
         };
         if code != 0 {

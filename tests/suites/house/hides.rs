@@ -1,0 +1,129 @@
+//! What product code must not hide: an error that becomes nothing, a variant that falls under `_`, and a decision that hangs on the
+//! words of a message. Each may stand where a comment beside it says why.
+
+use super::{is_product, product, sources};
+
+/// How conversions end, whose only error is that the value has no such form.
+const CONVERSIONS: [&str; 8] = ["parse", "try_from", "from_", "to_str", "checked_", "try_into", "strptime", "to_zoned"];
+
+/// The code of each line, whether a comment stands beside it, and where it is.
+fn lines(name: &str, text: &str) -> Vec<(String, bool, String)> {
+    let (mut out, mut before) = (Vec::new(), false);
+    for (number, line) in product(text).into_iter().enumerate() {
+        let comment = line.trim_start().starts_with("//");
+        let code = line.split("//").next().unwrap_or_default().to_owned();
+        out.push((code, line.contains("//") || before, format!("{name}:{}", number + 1)));
+        before = comment;
+    }
+    out
+}
+
+fn all() -> impl Iterator<Item = Vec<(String, bool, String)>> {
+    sources().into_iter().filter(|(name, _)| is_product(name)).map(|(name, text)| lines(&name, &text))
+}
+
+/// What is called last before this place: `parse` of `text.parse::<u8>()`.
+fn called(before: &str) -> &str {
+    let mut depth = 0;
+    for (at, character) in before.char_indices().rev() {
+        match character {
+            ')' => depth += 1,
+            '(' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            let path = before[..at].trim_end_matches(['>', ':']);
+            let path = path.rsplit_once("::<").filter(|_| before[..at].ends_with('>')).map_or(path, |(path, _)| path);
+            let start = path.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |place| place + 1);
+            return &path[start..];
+        }
+    }
+    ""
+}
+
+fn swallows(code: &str) -> bool {
+    code.match_indices(".ok()").any(|(at, _)| {
+        let called = called(&code[..at]);
+        // Where the call stands on the line before, the line begins with it.
+        !CONVERSIONS.iter().any(|known| called.starts_with(known))
+    })
+}
+
+#[test]
+fn no_error_becomes_nothing_without_a_reason() {
+    let mut bad = Vec::new();
+    for lines in all() {
+        bad.extend(lines.into_iter().filter(|(code, reason, _)| !reason && swallows(code)).map(|(.., place)| place));
+    }
+    assert!(bad.is_empty(), "`.ok()` drops an error: handle it, or say beside it why nothing is lost: {bad:#?}");
+}
+
+/// The patterns of the arms before this one, of the same `match`.
+fn arms_before(lines: &[(String, bool, String)], at: usize) -> Vec<&str> {
+    let depth = |code: &str| code.len() - code.trim_start().len();
+    let own = depth(&lines[at].0);
+    let before = lines[..at].iter().rev().map(|(code, ..)| code.as_str()).filter(|code| !code.trim().is_empty());
+    before
+        .take_while(|code| depth(code) >= own)
+        .filter(|code| depth(code) == own)
+        .map(|code| code.trim().split("=>").next().unwrap_or_default())
+        .collect()
+}
+
+/// Whether a pattern names a variant of a type by its path: `Answer::Point(line)`. A number, a text or an `Option` has no list of
+/// variants that could grow.
+fn names_variant(pattern: &str) -> bool {
+    pattern.match_indices("::").any(|(at, _)| {
+        let before = pattern[..at].chars().next_back().is_some_and(char::is_alphanumeric);
+        let mut after = pattern[at + 2..].chars();
+        let first = after.next().is_some_and(char::is_uppercase);
+        before && first && after.next().is_some_and(char::is_lowercase)
+    })
+}
+
+#[test]
+fn no_variant_is_passed_over_without_a_reason() {
+    let mut bad = Vec::new();
+    for lines in all() {
+        for (at, (code, reason, place)) in lines.iter().enumerate() {
+            let Some(arm) = code.trim_start().strip_prefix("_ =>") else { continue };
+            let is_error = ["Err(", "failed(", "Failure::new("].iter().any(|word| arm.contains(word));
+            if !reason && !is_error && arms_before(&lines, at).into_iter().any(names_variant) {
+                bad.push(place.clone());
+            }
+        }
+    }
+    assert!(bad.is_empty(), "`_` takes variants that come later, too: name them, or say beside it why: {bad:#?}");
+}
+
+/// Codes, reasons and causes are for programs; words are for people, and change.
+#[test]
+fn no_decision_hangs_on_the_words_of_a_message() {
+    let looks = ["contains(", "starts_with(", "ends_with(", "split_once(", "strip_prefix(", "find("];
+    let mut bad = Vec::new();
+    for lines in all() {
+        for (code, reason, place) in lines {
+            let reads = looks.iter().any(|look| code.contains(&format!("message.{look}")));
+            if reads && !reason {
+                bad.push(place);
+            }
+        }
+    }
+    assert!(bad.is_empty(), "a message is read for a decision: use its code, reason or cause: {bad:#?}");
+}
+
+#[test]
+fn the_rules_find_what_they_are_for() {
+    for bad in ["let a = api.get(x).await.ok()?;", "serde_json::from_str(x)?.read().ok()", "        .ok()"] {
+        assert!(swallows(bad), "{bad}");
+    }
+    for good in ["x.parse().ok()", "x.parse::<u8>().ok()", "u32::try_from(a.len()).ok()?", "T::from_second(f(x)).ok()"]
+    {
+        assert!(!swallows(good), "{good}");
+    }
+    assert!(names_variant("Answer::Point(line)") && names_variant("(Kind::Pkcs12, _)"));
+    assert!(!names_variant("Some(code::FENCED)") && !names_variant("0 | 1") && !names_variant("Some(x)"));
+    let text = "    match a {\n        A::One => {\n            go(B::Two);\n        }\n        _ => {}\n    }\n";
+    let lines = lines("a.rs", text);
+    assert!(arms_before(&lines, 4).into_iter().any(names_variant));
+}
