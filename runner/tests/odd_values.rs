@@ -47,7 +47,7 @@ impl Dialer for Nobody {
 /// The works of a run.
 const WORKS: [&str; 5] = ["backup", "restore", "offsetReset", "offsetRollback", "validation"];
 /// Storage blocks.
-const STORAGES: usize = 7;
+const STORAGES: usize = 8;
 
 /// A storage block of each kind, with every field that holds a text. Where a CA is given, its file is what is looked at first.
 fn block(kind: usize, with_ca: bool) -> Value {
@@ -73,7 +73,11 @@ fn block(kind: usize, with_ca: bool) -> Value {
             json!({"type": "azure", "account": "acc", "container": "c", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
             "credentials": {"service-principal": {"clientIdFile": "value", "tenantIdFile": "value", "clientSecretFile": "value"}}})
         }
-        5 => json!({"type": "gcs", "bucket": "b", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+        5 => {
+            json!({"type": "azure", "account": "acc", "container": "c", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
+            "credentials": {"application": {"clientId": "a", "tenantId": "t", "clientSecretFile": "value"}}})
+        }
+        6 => json!({"type": "gcs", "bucket": "b", "prefix": "p", "endpoint": endpoint, "allowHttp": true,
             "credentials": {"service-account": {"file": "json"}}}),
         _ => return json!({"type": "filesystem", "path": "folder", "prefix": "p"}),
     };
@@ -95,9 +99,16 @@ fn whole(kind: usize, work: usize) -> Value {
         "storage": storage(kind), "metrics": {"bindAddress": "127.0.0.1", "path": "/metrics"},
         "allowedEndpoints": ["127.0.0.0/8"],
     });
+    // The other forms of a login and of a CA.
+    if WORKS[work] == "restore" {
+        spec["kafka"]["sasl"] = json!({"mechanism": "PLAIN", "username": "u", "passwordFile": "value"});
+        spec["kafka"]["tls"] = json!({"caCertificates": ["AAAA"], "certificateFile": "value", "keyFile": "value"});
+    }
     let saving = json!({"storage": storage(kind)});
     spec[WORKS[work]] = match WORKS[work] {
-        "backup" => json!({"topics": ["a"], "exclude": ["b"], "checkpointFolder": "f", "sourceClusterId": "x"}),
+        "backup" => json!({"topics": ["a"], "exclude": ["b"], "checkpointFolder": "f", "sourceClusterId": "x",
+            "consumerGroupSnapshot": true, "groups": ["g"], "excludeGroups": ["h"],
+            "includeInternalTopics": true, "internalTopics": ["__t"]}),
         "restore" => json!({"from": "orders", "topics": ["a"], "exclude": ["b"], "topicMapping": {"a": "c"},
             "repartitioning": {}, "lineages": {"a": "00000000-0000-0000-0000-000000000000"}, "timelines": {"a/0": 1},
             "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z", "planFingerprint": "x",
@@ -109,6 +120,7 @@ fn whole(kind: usize, work: usize) -> Value {
             "restore": {"name": "r", "namespace": "shop", "stateStorage": storage(kind)},
             "checks": {"decode": true, "messageCount": {"topics": ["a"]}, "consumerGroupOffsets": {"groups": ["g"]},
                 "webhooks": [{"name": "w", "url": "http://127.0.0.1:1/x"}]},
+            "evidence": {"signing": {"privateKeyFile": "value", "publicKeyFile": "value"}, "storage": storage(kind)},
             "notify": {"slack": {"urlFile": "value"},
                 "pagerduty": {"routingKeyFile": "value", "severity": "info", "url": "http://127.0.0.1:1/y"}}}),
         _ => {

@@ -53,10 +53,12 @@ fn whole() -> Vec<Value> {
         out.push(run(&storage, "offsetReset", reset));
         out.push(run(&storage, "offsetRollback", json!({"from": {"path": "a/saved.json"}})));
         let notify = json!({"slack": {"urlFile": "s/url"}, "pagerduty": {"routingKeyFile": "s/routing"}});
+        let keys = json!({"privateKeyFile": "s/private", "publicKeyFile": "s/public"});
+        let evidence = json!({"signing": keys, "storage": storage});
         out.push(run(
             &storage,
             "validation",
-            json!({"from": "orders", "checks": {"structure": true}, "notify": notify}),
+            json!({"from": "orders", "checks": {"structure": true}, "notify": notify, "evidence": evidence}),
         ));
     }
     out

@@ -1,6 +1,13 @@
 //! Writes archives as the OSO tool does, after the description of its format: for tests, since nothing of that tool is here.
 
-#![allow(dead_code, missing_docs, clippy::needless_pass_by_value, clippy::unwrap_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
+#![allow(
+    dead_code,
+    missing_docs,
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
 
 use std::io::Write;
 
