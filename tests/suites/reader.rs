@@ -251,9 +251,12 @@ fn what_retention_hides_is_left_out_and_what_stays_restores() {
     let backup = bench.backup("hidden", &bootstrap, json!({"topics": [topic], "incremental": true}));
     for run in 0..4 {
         write(run * 100, run * 100 + 100);
-        // From the second run on the source has the newest records only, of partition 1 all.
+        // From the second run on the source has the newest records only of partition 0; at the end partition 1 loses its first.
         if run > 0 {
             load::delete_records(&bootstrap, topic, 0, run * 100);
+        }
+        if run == 3 {
+            load::delete_records(&bootstrap, topic, 1, 100);
         }
         bench.run(&backup).ok();
     }
@@ -270,25 +273,25 @@ fn what_retention_hides_is_left_out_and_what_stays_restores() {
         (0i32..).zip(from).map(part).collect()
     };
     let check = |name: &str, records: u64| {
-        assert_eq!(archived(&bench), view([300, 0]), "{name}");
+        assert_eq!(archived(&bench), view([300, 100]), "{name}");
         let verified: Value =
             serde_json::from_str(&bench.call("verify", &backup, &["-o", "json", "hidden"]).ok().stdout).unwrap();
         assert_eq!((&verified["problems"], verified["records"].as_u64()), (&json!([]), Some(records)));
         let restore = json!({"from": "hidden", "includeOffsetHeaders": false, "topicMapping": {topic: name}});
         let report = bench.run(&bench.restore(name, &target().bootstrap(), restore)).ok().report();
         assert_eq!(report["records"].as_u64(), Some(records), "{report}");
-        for ((_, partition), records) in view([300, 0]) {
+        for ((_, partition), records) in view([300, 100]) {
             let there = oracle::read(&target().bootstrap(), name, partition, false);
             let contents = |all: &[Seen]| all.iter().map(Seen::content).collect::<Vec<_>>();
             assert_eq!(contents(&there), contents(&records), "partition {partition}");
         }
     };
-    check("kept-1", 100 + 400);
+    check("kept-1", 100 + 300);
     // A point that is no more is named as such.
     bench.call("verify", &backup, &[&before[0]]).fails("KB4004", 4, &["retention removed"]);
     write(400, 450);
     let report = bench.run(&backup).ok().report();
     assert_eq!(report["outcome"], "Completed", "{report}");
     assert_eq!(points().len(), 2);
-    check("kept-2", 150 + 450);
+    check("kept-2", 150 + 350);
 }

@@ -1,8 +1,8 @@
 //! The status of a KafkaBackup.
 
-use api::lower::checkpoint_secs;
-use api::oso::{KafkaBackupSpec, KafkaBackupStatus, RunClaim};
+use api::oso::{KafkaBackupStatus, RunClaim};
 
+use super::backup_plan::Plan;
 use super::conditions::{begin, ended_before, health, judged, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
 use super::points::remember;
@@ -22,34 +22,6 @@ const BLOCKED: [&str; 7] = [
     "ScheduleActive",
     CHANGED,
 ];
-
-/// What of a specification its status depends on; each group has its own way to write it.
-#[derive(Debug, Clone, Copy)]
-#[allow(clippy::struct_excessive_bools)] // each stands for a field
-pub struct Plan {
-    /// Whether it has a schedule.
-    pub scheduled: bool,
-    /// Whether its run goes on.
-    pub continuous: bool,
-    /// Whether no run is started.
-    pub suspend: bool,
-    /// Seconds between two saves of progress; `None` when it is not saved.
-    pub checkpoint_secs: Option<u64>,
-    /// Whether recovery points are to be removed.
-    pub retention: bool,
-}
-
-impl From<&KafkaBackupSpec> for Plan {
-    fn from(spec: &KafkaBackupSpec) -> Self {
-        Self {
-            scheduled: spec.schedule.is_some(),
-            continuous: spec.continuous,
-            suspend: spec.suspend,
-            checkpoint_secs: checkpoint_secs(spec),
-            retention: spec.retention.as_ref().is_some_and(|retention| retention.enabled),
-        }
-    }
-}
 
 /// The new status.
 #[must_use]

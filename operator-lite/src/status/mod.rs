@@ -1,6 +1,7 @@
 //! What the status of a resource says. Pure: the old status and what is known give the new one.
 
 mod backup;
+mod backup_plan;
 mod conditions;
 mod offsets;
 mod once;

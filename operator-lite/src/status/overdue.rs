@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::backup::Plan;
+use super::backup_plan::Plan;
 use super::conditions::put;
 use super::{Moment, State};
 use crate::decide::End;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::conditions::{put, set};
-use super::{Moment, State, backup, restore};
+use super::{Moment, State, backup, backup_plan, restore};
 use crate::decide::Verdict;
 
 /// The reason and the condition of a resource that is not looked after for now.
@@ -22,7 +22,7 @@ const ERROR: &str = "Error";
 /// Earlier runs that a status keeps.
 const MOST: usize = 50;
 
-impl From<&KafkaBackupSpec> for backup::Plan {
+impl From<&KafkaBackupSpec> for backup_plan::Plan {
     fn from(spec: &KafkaBackupSpec) -> Self {
         let prunes = spec.retention.as_ref().is_some_and(|retention| {
             retention.prune_on_schedule && (retention.max_backups.is_some() || retention.max_age.is_some())

@@ -19,6 +19,8 @@ mod segment;
 mod object;
 
 mod batcher;
+mod manifest;
+mod pieces;
 
 mod set;
 
@@ -30,9 +32,6 @@ mod point;
 mod verify;
 
 mod find;
-
-mod manifest;
-mod pieces;
 
 pub use fault::Fault;
 pub use find::{Named, find, open, ours};
