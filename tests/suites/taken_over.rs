@@ -100,6 +100,7 @@ fn of_resources_finalizers_are_taken_away_only() {
     let thief = Thief::new();
     let mut backup = super::backup("owned", json!({}));
     backup["metadata"]["finalizers"] = json!(["example.com/a", "example.com/b"]);
+    backup["metadata"]["annotations"] = json!({"example.com/kept": "yes"});
     thief.cluster.apply(&backup).unwrap();
     let patch = |change: &Value| {
         let text = change.to_string();
@@ -108,11 +109,12 @@ fn of_resources_finalizers_are_taken_away_only() {
     let refused = |change: Value| {
         let words = patch(&change);
         let arguments: Vec<&str> = words.iter().map(String::as_str).collect();
-        thief.is_refused(&arguments, "", "changes the status, and takes finalizers away");
+        thief.is_refused(&arguments, "", "changes the status, and takes away finalizers and a trigger");
     };
     refused(json!({"spec": {"topics": ["payroll"]}}));
     refused(json!({"spec": {"storage": {"pvc": {"claimName": "other"}}}}));
     refused(json!({"metadata": {"annotations": {"kafka.oso.sh/restore-namespaces": "*"}}}));
+    refused(json!({"metadata": {"annotations": {"example.com/kept": null}}}));
     refused(json!({"metadata": {"labels": {"a": "b"}}}));
     refused(json!({"metadata": {"finalizers": ["example.com/a", "example.com/b", "example.com/c"]}}));
     for kept in [json!(["example.com/a"]), json!([])] {
