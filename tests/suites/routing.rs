@@ -278,6 +278,7 @@ fn every_field_that_changes_what_is_written_changes_the_plan() {
         ("endTime", changes(json!({"endTime": (load::T0 + 20).to_string()}))),
         ("includeOffsetHeaders", changes(json!({"includeOffsetHeaders": true}))),
         ("onUnreadable", changes(json!({"onUnreadable": "skip"}))),
+        ("foreignRecords", changes(json!({"foreignRecords": "asWritten"}))),
         ("topicMapping", changes(json!({"topicMapping": {topic: "p-fields-3"}}))),
         ("partitionMapping", changes(json!({"partitionMapping": {"0": 1, "1": 0}}))),
         (
