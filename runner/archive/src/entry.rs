@@ -356,29 +356,42 @@ impl Entry {
         seal: Seal,
     ) -> Self {
         Self {
+            point: stamp,
+            topics,
+            segments,
+            rows,
+            gaps,
+            seal: Some(Box::new(seal)),
+            ..Self::empty(EntryKind::Seal, 0)
+        }
+    }
+
+    /// An entry of a kind and number that says nothing.
+    pub(crate) fn empty(kind: EntryKind, n: u64) -> Self {
+        Self {
             format: FORMAT,
             requires: Vec::new(),
-            kind: EntryKind::Seal,
-            n: 0,
+            kind,
+            n,
             previous: None,
             claim: 0,
             nonce: String::new(),
             run: String::new(),
             spec: Digest::of(b""),
-            point: stamp,
+            point: String::new(),
             last_seal: None,
             last_state: None,
             last_rollup: None,
             last_prune: None,
             set: None,
-            topics,
-            segments,
-            rows,
+            topics: Vec::new(),
+            segments: Vec::new(),
+            rows: Vec::new(),
             positions: Vec::new(),
-            gaps,
+            gaps: Vec::new(),
             forks: Vec::new(),
             lost: Vec::new(),
-            seal: Some(Box::new(seal)),
+            seal: None,
             members: Vec::new(),
             owner: None,
             prune: None,

@@ -91,20 +91,11 @@ impl Index {
         let (walked, pruned) = futures::try_join!(walk, Box::pin(Pruned::now(&chain, last.0)))?;
         let (removes, pruned): (Vec<_>, Vec<_>) = pruned.into_iter().partition(|pruned| pruned.hides_point(last.0.n));
         let mut index = Self {
-            store: store.clone(),
-            layout: layout.clone(),
-            parts: Vec::new(),
-            segments: Vec::new(),
-            given_up: Vec::new(),
             pruned: pruned.into_iter().next(),
             removed: removes.first().map(|pruned| pruned.entry),
-            places: None,
-            gaps: Vec::new(),
-            forks: Vec::new(),
-            seals: Vec::new(),
-            rollups: Vec::new(),
             lost: walked.lost,
             problems: Arc::new(Mutex::new(walked.problems)),
+            ..Self::empty(store, layout)
         };
         for piece in walked.pieces {
             match piece {
@@ -122,9 +113,8 @@ impl Index {
         Ok(index)
     }
 
-    /// The index that one entry alone makes.
-    pub(crate) fn of_entry(store: &Store, layout: &Layout, entry: &Entry, digest: &Digest) -> Self {
-        let mut index = Self {
+    fn empty(store: &Store, layout: &Layout) -> Self {
+        Self {
             store: store.clone(),
             layout: layout.clone(),
             parts: Vec::new(),
@@ -139,7 +129,12 @@ impl Index {
             rollups: Vec::new(),
             lost: Vec::new(),
             problems: Arc::default(),
-        };
+        }
+    }
+
+    /// The index that one entry alone makes.
+    pub(crate) fn of_entry(store: &Store, layout: &Layout, entry: &Entry, digest: &Digest) -> Self {
+        let mut index = Self::empty(store, layout);
         index.add_run(run_of_entry(entry, digest));
         index
     }

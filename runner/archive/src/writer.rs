@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use self::open::Opened;
 use crate::base::GivenUp;
-use crate::entry::{FORMAT, add_all};
+use crate::entry::add_all;
 use crate::holdings::Holdings;
 use crate::lost::{LostSegment, required_for};
 use crate::prune_entry;
@@ -135,11 +135,9 @@ impl SetWriter {
     }
 
     fn entry(&self, kind: EntryKind) -> Entry {
+        let number = self.last.as_ref().map_or(0, |(number, _)| number + 1);
         Entry {
-            format: FORMAT,
             requires: self.requires(&[]),
-            kind,
-            n: self.last.as_ref().map_or(0, |(number, _)| number + 1),
             previous: self.last.as_ref().map(|(_, digest)| digest.clone()),
             claim: self.claim.number,
             nonce: self.options.nonce.clone(),
@@ -151,17 +149,7 @@ impl SetWriter {
             last_rollup: self.last_rollup.clone(),
             last_prune: self.pruned.as_ref().map(|pruned| pruned.entry),
             set: self.last.is_none().then(|| self.set.clone()),
-            topics: Vec::new(),
-            segments: Vec::new(),
-            rows: Vec::new(),
-            positions: Vec::new(),
-            gaps: Vec::new(),
-            forks: Vec::new(),
-            lost: Vec::new(),
-            seal: None,
-            members: Vec::new(),
-            owner: None,
-            prune: None,
+            ..Entry::empty(kind, number)
         }
     }
 

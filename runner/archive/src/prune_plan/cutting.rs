@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::need::Low;
-use crate::entry::FORMAT;
 use crate::prune_entry::{DeadRow, EVERY_ROW, FEATURE, HiddenRow, Prune, SealRef};
 use crate::pruned::{Hidden, Pruned};
 use crate::segment::TopicRow;
@@ -92,10 +91,7 @@ impl Cutting {
         let sealed = before.seal.is_some().then_some(before.n);
         let pruned = before.prune.is_some().then_some(before.n);
         Some(Entry {
-            format: FORMAT,
             requires: vec![FEATURE.to_owned()],
-            kind: EntryKind::Prune,
-            n: number,
             previous: Some(head.digest.clone()),
             claim: number,
             nonce: by.nonce.clone(),
@@ -106,18 +102,9 @@ impl Cutting {
             last_state: sealed.or(before.last_state),
             last_rollup: before.last_rollup.clone(),
             last_prune: pruned.or(before.last_prune),
-            set: None,
             topics,
-            segments: Vec::new(),
-            rows: Vec::new(),
-            positions: Vec::new(),
-            gaps: Vec::new(),
-            forks: Vec::new(),
-            lost: Vec::new(),
-            seal: None,
-            members: Vec::new(),
-            owner: None,
             prune: Some(Box::new(prune)),
+            ..Entry::empty(EntryKind::Prune, number)
         })
     }
 
