@@ -106,6 +106,20 @@ pub struct Notes {
     pub next: Option<Timestamp>,
 }
 
+/// Statuses are different types with the same three fields.
+macro_rules! noted_in_status {
+    () => {
+        fn noted(&self) -> Option<Noted<'_>> {
+            let status = self.status.as_ref()?;
+            Some(Noted {
+                claimed: status.last_schedule_time.as_ref(),
+                observed: status.observed_schedule.as_ref(),
+                since: status.schedule_since.as_ref(),
+            })
+        }
+    };
+}
+
 impl Scheduled for KafkaBackup {
     fn schedule(&self) -> Option<String> {
         self.spec.schedule.clone()
@@ -115,14 +129,7 @@ impl Scheduled for KafkaBackup {
         !self.spec.suspend && !self.spec.continuous
     }
 
-    fn noted(&self) -> Option<Noted<'_>> {
-        let status = self.status.as_ref()?;
-        Some(Noted {
-            claimed: status.last_schedule_time.as_ref(),
-            observed: status.observed_schedule.as_ref(),
-            since: status.schedule_since.as_ref(),
-        })
-    }
+    noted_in_status!();
 }
 
 impl Scheduled for KafkaBackupValidation {
@@ -134,14 +141,7 @@ impl Scheduled for KafkaBackupValidation {
         !self.spec.suspend
     }
 
-    fn noted(&self) -> Option<Noted<'_>> {
-        let status = self.status.as_ref()?;
-        Some(Noted {
-            claimed: status.last_schedule_time.as_ref(),
-            observed: status.observed_schedule.as_ref(),
-            since: status.schedule_since.as_ref(),
-        })
-    }
+    noted_in_status!();
 }
 
 impl<G: Group> Scheduled for BackupOf<G> {
@@ -161,14 +161,7 @@ impl<G: Group> Scheduled for BackupOf<G> {
         self.spec.schedule.as_ref().is_some_and(|schedule| !schedule.suspend) && !self.spec.is_continuous()
     }
 
-    fn noted(&self) -> Option<Noted<'_>> {
-        let status = self.status.as_ref()?;
-        Some(Noted {
-            claimed: status.last_schedule_time.as_ref(),
-            observed: status.observed_schedule.as_ref(),
-            since: status.schedule_since.as_ref(),
-        })
-    }
+    noted_in_status!();
 }
 
 /// [`anchor`] of a resource.

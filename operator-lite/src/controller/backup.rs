@@ -1,7 +1,7 @@
 //! KafkaBackup of `kafka.oso.sh`.
 
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackup, KafkaBackupStatus, Storage};
+use api::oso::{KafkaBackup, Storage};
 use api::promise::Promise;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::status::{backup, is_overdue};
 
 impl Kind for KafkaBackup {
-    runs_again!(KafkaBackupStatus, backup, last_backup_time, next_scheduled_backup);
+    runs_again!(backup, last_backup_time, next_scheduled_backup);
 
     // The log of the archive takes an entry of one writer only.
     const FENCED: bool = true;

@@ -224,6 +224,19 @@ pub trait Kind:
 /// What every kind answers from its status.
 macro_rules! from_status {
     () => {
+        $crate::controller::kind::claimed_in_status!();
+
+        fn phase(&self) -> Option<&String> {
+            self.status.as_ref()?.phase.as_ref()
+        }
+    };
+}
+
+pub(super) use from_status;
+
+/// The same where the phase stands elsewhere, too.
+macro_rules! claimed_in_status {
+    () => {
         // One that did not read has conditions, and was not looked at.
         fn is_new(&self) -> bool {
             self.status.as_ref().is_none_or(|status| status.observed_generation.is_none())
@@ -233,17 +246,13 @@ macro_rules! from_status {
             self.status.as_ref()?.run.as_ref()
         }
 
-        fn phase(&self) -> Option<&String> {
-            self.status.as_ref()?.phase.as_ref()
-        }
-
         fn is_taken_over(&self) -> bool {
             self.status.as_ref().is_some_and(|status| $crate::status::taken_over(&status.conditions))
         }
     };
 }
 
-pub(super) use from_status;
+pub(super) use claimed_in_status;
 
 /// What kinds that run once answer from their status and their `dryRun`; `$status` makes the new status.
 macro_rules! runs_once {
@@ -269,11 +278,34 @@ macro_rules! runs_once {
 
 pub(super) use runs_once;
 
-/// What kinds that run again, by a schedule or when they are asked to, answer from their specification and their status, whose
-/// type is `$type`. `$status` makes the new status; `$success` is its field of when a run last ended well, `$next` that of the next
+/// The new status of a resource with a schedule, of which `$status` makes all but what is noted of its ticks; `None` where it is the
+/// old one. `$next` is its field of the next tick.
+macro_rules! with_ticks {
+    ($object:ident, $status:ident, $next:ident, $state:ident, $moment:ident) => {{
+        use $crate::status::State;
+        let old = $object.status.clone().unwrap_or_default();
+        let mut seen = old.clone();
+        seen.last_trigger = $object.noted_trigger($state);
+        let mut new = $status(&seen, &$object.spec, $state, $moment);
+        let noted = api::ticks::note($object, new.last_schedule_time.as_ref(), new.run.as_ref(), $moment.now);
+        let kept = new.$next.take().filter(|next| $crate::controller::kind::is_ahead($object, next, $state, $moment));
+        new.$next = noted.next.map(|next| next.to_string()).or(kept);
+        (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
+        new.missed_ticks = noted.missed;
+        if let (State::Running(_) | State::Retrying(..), Some(message)) = ($state, &mut new.message) {
+            message.push_str(&api::ticks::meanwhile_words(new.missed_ticks));
+        }
+        (new != old).then_some(new)
+    }};
+}
+
+pub(super) use with_ticks;
+
+/// What kinds that run again, by a schedule or when they are asked to, answer from their specification and their status.
+/// `$status` makes the new status; `$success` is its field of when a run last ended well, `$next` that of the next
 /// tick.
 macro_rules! runs_again {
-    ($type:ident, $status:ident, $success:ident, $next:ident) => {
+    ($status:ident, $success:ident, $next:ident) => {
         $crate::controller::kind::from_status!();
 
         const TRIGGERED: bool = true;
@@ -299,19 +331,8 @@ macro_rules! runs_again {
         }
 
         fn with_status(&self, state: &$crate::status::State, moment: $crate::status::Moment) -> Option<Self> {
-            use $crate::status::State;
-            let old = self.status.clone().unwrap_or_default();
-            let seen = $type { last_trigger: self.noted_trigger(state), ..old.clone() };
-            let mut new = $status(&seen, &self.spec, state, moment);
-            let noted = api::ticks::note(self, new.last_schedule_time.as_ref(), new.run.as_ref(), moment.now);
-            let kept = new.$next.take().filter(|next| $crate::controller::kind::is_ahead(self, next, state, moment));
-            new.$next = noted.next.map(|next| next.to_string()).or(kept);
-            (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
-            new.missed_ticks = noted.missed;
-            if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
-                message.push_str(&api::ticks::meanwhile_words(new.missed_ticks));
-            }
-            (new != old).then(|| Self { status: Some(new), ..self.clone() })
+            let new = $crate::controller::kind::with_ticks!(self, $status, $next, state, moment);
+            new.map(|new| Self { status: Some(new), ..self.clone() })
         }
     };
 }

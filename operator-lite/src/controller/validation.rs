@@ -1,7 +1,7 @@
 //! KafkaBackupValidation of `kafka.oso.sh`.
 
 use api::lower::{self, Identity};
-use api::oso::{KafkaBackupValidation, KafkaBackupValidationStatus, KafkaRestore, Storage};
+use api::oso::{KafkaBackupValidation, KafkaRestore, Storage};
 use api::promise::Promise;
 use contract::{RestoreName, RunRef, RunSpec, StoreSpec};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::status::validation;
 
 impl Kind for KafkaBackupValidation {
-    runs_again!(KafkaBackupValidationStatus, validation, last_pass_time, next_scheduled_validation);
+    runs_again!(validation, last_pass_time, next_scheduled_validation);
 
     // It only reads: what a lost attempt still does harms nothing.
     const FENCED: bool = true;

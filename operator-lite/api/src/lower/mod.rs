@@ -19,8 +19,8 @@ pub mod job;
 
 use contract::{
     BackupSpec, CircuitBreakerSpec, Compression, ExistingTopics, GroupRestore, InspectSpec, KafkaSpec, MetricsSpec,
-    OffsetSaving, PatternSyntax, RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner, StartOffset,
-    StoreSpec, Strategy, WhenNewer,
+    OffsetSaving, PatternSyntax, PointLine, RateLimit, Repartitioning, RestoreSpec, RunRef, RunSpec, SetOwner,
+    StartOffset, StoreSpec, Strategy, WhenNewer,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -304,21 +304,23 @@ pub fn check(spec: &KafkaBackupInspectionSpec, run: RunSpec) -> InspectSpec {
     }
 }
 
-/// Whose set a reader of a KafkaBackup expects: its own. The cluster is the one that the status tells of the point that
-/// `point` names, of the newest one when it names none; any for a point that the status does not know.
+/// [`set_owner`] of a KafkaBackup of `kafka.oso.sh`.
 #[must_use]
 pub fn set_owner_of(backup: &KafkaBackup, point: Option<&str>) -> SetOwner {
-    let known = backup.status.iter().flat_map(|status| &status.recent_points);
+    let known = backup.status.as_ref().map_or(&[][..], |status| &status.recent_points);
+    set_owner(backup, known, point)
+}
+
+/// Whose set a reader of a KafkaBackup expects: its own. The cluster is the one that its status, of which these are the `known`
+/// points, tells of the point that `point` names, of the newest one when it names none; any for a point that the status does not know.
+#[must_use]
+pub fn set_owner(backup: &impl ResourceExt, known: &[PointLine], point: Option<&str>) -> SetOwner {
     let name = backup.name_any();
     let line = match point.filter(|point| *point != name) {
-        Some(point) => known.into_iter().find(|line| line.name == point),
-        None => known.into_iter().last(),
+        Some(point) => known.iter().find(|line| line.name == point),
+        None => known.last(),
     };
-    SetOwner {
-        namespace: backup.metadata.namespace.clone(),
-        cluster_id: line.and_then(|line| line.cluster_id.clone()),
-        name,
-    }
+    SetOwner { namespace: backup.namespace(), cluster_id: line.and_then(|line| line.cluster_id.clone()), name }
 }
 
 /// What all runs have.

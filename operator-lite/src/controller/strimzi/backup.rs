@@ -1,25 +1,21 @@
 //! KafkaBackup of the Strimzi groups.
 
-use std::borrow::Cow;
-
-use api::lower::job::Placement;
 use api::lower::{Identity, strimzi as lower};
-use api::oso::{RunClaim, Storage};
 use api::promise::Promise;
 use api::strimzi::{BackupOf, Group};
 use api::ticks::Scheduled;
 use contract::{RunRef, RunSpec};
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
-use super::discover;
+use super::{discover, of_strimzi};
 use crate::capacity::Class;
 use crate::controller::Context;
-use crate::controller::kind::{Kind, Pending, is_ahead};
+use crate::controller::kind::{Kind, Pending, with_ticks};
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::metrics::Told;
-use crate::status::{Moment, State, is_overdue, strimzi_backup, taken_over};
+use crate::status::{Moment, State, is_overdue, strimzi_backup};
 
 impl<G: Group> Kind for BackupOf<G> {
     // The log of the archive takes an entry of one writer only.
@@ -27,14 +23,7 @@ impl<G: Group> Kind for BackupOf<G> {
     const TRIGGERED: bool = true;
     const UNTRIGGERS: bool = true;
 
-    // One that did not read has conditions, and was not looked at.
-    fn is_new(&self) -> bool {
-        self.status.as_ref().is_none_or(|status| status.observed_generation.is_none())
-    }
-
-    fn claim(&self) -> Option<&RunClaim> {
-        self.status.as_ref()?.run.as_ref()
-    }
+    of_strimzi!();
 
     fn last_schedule(&self) -> Option<&String> {
         self.status.as_ref()?.last_schedule_time.as_ref()
@@ -68,10 +57,6 @@ impl<G: Group> Kind for BackupOf<G> {
         status.phase.as_ref().or_else(|| status.last_backup.as_ref()?.status.as_ref())
     }
 
-    fn is_taken_over(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
-    }
-
     fn mode(&self) -> Option<Mode> {
         if self.spec.is_continuous() {
             return Some(Mode::Continuous);
@@ -90,41 +75,13 @@ impl<G: Group> Kind for BackupOf<G> {
         self.spec.schedule.as_ref().is_some_and(|schedule| schedule.suspend)
     }
 
-    const STRIMZI: bool = true;
-
-    fn refers_to(&self, kind: &str, namespace: &str, name: &str) -> bool {
-        let own = self.namespace().unwrap_or_default();
-        let from = (own.as_str(), &self.spec.strimzi_cluster_ref, self.spec.authentication.as_ref());
-        super::refers_to(from, (kind, namespace, name))
-    }
-
-    fn paused(&self) -> Option<String> {
-        super::paused(self)
-    }
-
-    fn most_failures(&self) -> Option<u32> {
-        let limit = self.spec.backoff_limit.and_then(|limit| u32::try_from(limit).ok());
-        limit.map(|limit| limit.saturating_add(1))
-    }
-
     fn not_implemented(&self) -> Vec<&'static str> {
         // Retention is told by a condition of its own: a backup without it is still a backup.
         lower::backup_later(&self.spec)
     }
 
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
-        let old = self.status.clone().unwrap_or_default();
-        let seen = api::strimzi::KafkaBackupStatus { last_trigger: self.noted_trigger(state), ..old.clone() };
-        let mut new = strimzi_backup(&seen, &self.spec, state, moment);
-        let noted = api::ticks::note(self, new.last_schedule_time.as_ref(), new.run.as_ref(), moment.now);
-        let kept = new.next_scheduled_backup.take().filter(|next| is_ahead(self, next, state, moment));
-        new.next_scheduled_backup = noted.next.map(|next| next.to_string()).or(kept);
-        (new.observed_schedule, new.schedule_since) = (noted.observed, noted.since);
-        new.missed_ticks = noted.missed;
-        if let (State::Running(_) | State::Retrying(..), Some(message)) = (state, &mut new.message) {
-            message.push_str(&api::ticks::meanwhile_words(new.missed_ticks));
-        }
-        (new != old).then(|| self.with(new))
+        with_ticks!(self, strimzi_backup, next_scheduled_backup, state, moment).map(|new| self.with(new))
     }
 
     async fn lower(&self, context: &Context, run: Option<RunRef>) -> Result<RunSpec, Result<Pending, Error>> {
@@ -158,18 +115,5 @@ impl<G: Group> Kind for BackupOf<G> {
             last: (self.last_success().and_then(|time| time.parse().ok()), ended("Failed")),
             runs: status.backup_history.iter().filter_map(took).collect(),
         })
-    }
-
-    fn says_metrics(&self) -> bool {
-        self.spec.metrics.is_some()
-    }
-
-    fn storage<'a>(&'a self, _context: &'a Context) -> Option<&'a Storage> {
-        None
-    }
-
-    fn placement<'a>(&self, installed: &'a Placement) -> Cow<'a, Placement> {
-        let group = Self::group(&());
-        Cow::Owned(lower::placement(installed, &group, &self.name_any(), (&self.spec).into()))
     }
 }

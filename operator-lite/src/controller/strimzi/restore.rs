@@ -1,32 +1,21 @@
 //! KafkaRestore of the Strimzi groups.
 
-use std::borrow::Cow;
-
-use api::lower::job::Placement;
-use api::lower::{Identity, strimzi as lower};
-use api::oso::{RunClaim, Storage};
+use api::lower::{Identity, set_owner, strimzi as lower};
 use api::strimzi::{BackupOf, Group, RestoreOf};
-use contract::{RunRef, RunSpec, SetOwner};
-use kube::{Resource, ResourceExt};
+use contract::{RunRef, RunSpec};
+use kube::ResourceExt;
 
-use super::discover;
+use super::{discover, of_strimzi};
 use crate::capacity::Class;
 use crate::controller::Context;
 use crate::controller::kind::{Kind, Pending, named};
 use crate::error::Error;
 use crate::metrics::Told;
-use crate::status::{Moment, State, strimzi_restore, taken_over};
+use crate::status::{Moment, State, strimzi_restore};
 
 // Whether a lost attempt is given up: never. Requests that are on their way to a broker may still arrive.
 impl<G: Group> Kind for RestoreOf<G> {
-    // One that did not read has conditions, and was not looked at.
-    fn is_new(&self) -> bool {
-        self.status.as_ref().is_none_or(|status| status.observed_generation.is_none())
-    }
-
-    fn claim(&self) -> Option<&RunClaim> {
-        self.status.as_ref()?.run.as_ref()
-    }
+    of_strimzi!();
 
     fn last_success(&self) -> Option<&String> {
         let status = self.status.as_ref().filter(|status| status.phase.as_deref() == Some("Completed"))?;
@@ -39,31 +28,10 @@ impl<G: Group> Kind for RestoreOf<G> {
         status.phase.as_ref().or_else(|| status.restore.as_ref()?.status.as_ref())
     }
 
-    fn is_taken_over(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| taken_over(&status.conditions))
-    }
-
     // They wait behind no backup: somebody stands before a cluster whose consumers are stopped.
     fn class(&self) -> Class {
         let plans = self.spec.restore.as_ref().is_some_and(|options| options.dry_run == Some(true));
         if plans { Class::Plan } else { Class::Restore }
-    }
-
-    const STRIMZI: bool = true;
-
-    fn refers_to(&self, kind: &str, namespace: &str, name: &str) -> bool {
-        let own = self.namespace().unwrap_or_default();
-        let from = (own.as_str(), &self.spec.strimzi_cluster_ref, self.spec.authentication.as_ref());
-        super::refers_to(from, (kind, namespace, name))
-    }
-
-    fn paused(&self) -> Option<String> {
-        super::paused(self)
-    }
-
-    fn most_failures(&self) -> Option<u32> {
-        let limit = self.spec.backoff_limit.and_then(|limit| u32::try_from(limit).ok());
-        limit.map(|limit| limit.saturating_add(1))
     }
 
     fn not_implemented(&self) -> Vec<&'static str> {
@@ -103,7 +71,8 @@ impl<G: Group> Kind for RestoreOf<G> {
         let kafka =
             discover::kafka(&context.client, &namespace, &spec.strimzi_cluster_ref, spec.authentication.as_ref())
                 .await?;
-        let owner = set_owner(&backup, &namespace, spec.backup_ref.point());
+        let points = backup.status.as_ref().map_or(&[][..], |status| &status.recent_points);
+        let owner = set_owner(&backup, points, spec.backup_ref.point());
         let identity = Identity { namespace, name: self.name_any(), run };
         let source = lower::Source { spec: &backup.spec, owner };
         lower::restore::<G>(identity, spec, kafka, source).map_err(|finding| Err(finding.into()))
@@ -124,30 +93,5 @@ impl<G: Group> Kind for RestoreOf<G> {
             runs: took.into_iter().collect(),
             ..Told::default()
         })
-    }
-
-    fn says_metrics(&self) -> bool {
-        self.spec.metrics.is_some()
-    }
-
-    fn storage<'a>(&'a self, _context: &'a Context) -> Option<&'a Storage> {
-        None
-    }
-
-    fn placement<'a>(&self, installed: &'a Placement) -> Cow<'a, Placement> {
-        let group = Self::group(&());
-        Cow::Owned(lower::placement(installed, &group, &self.name_any(), (&self.spec).into()))
-    }
-}
-
-/// Whose set a restore expects: that of the KafkaBackup; of the cluster that its status tells of the point, of the newest one when
-/// none is named.
-fn set_owner<G: Group>(backup: &BackupOf<G>, namespace: &str, point: Option<&str>) -> SetOwner {
-    let known = backup.status.iter().flat_map(|status| &status.recent_points).rev();
-    let meant = known.into_iter().find(|line| point.is_none_or(|point| line.name == point));
-    SetOwner {
-        name: backup.name_any(),
-        namespace: Some(namespace.to_owned()),
-        cluster_id: meant.and_then(|line| line.cluster_id.clone()),
     }
 }

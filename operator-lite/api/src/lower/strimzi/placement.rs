@@ -32,35 +32,28 @@ pub struct Pods<'a> {
     metrics: bool,
 }
 
-impl<'a> From<&'a KafkaBackupSpec> for Pods<'a> {
-    fn from(spec: &'a KafkaBackupSpec) -> Self {
-        Self {
-            what: "backup",
-            cluster: &spec.strimzi_cluster_ref.name,
-            logging: spec.logging.as_ref(),
-            env: &spec.env,
-            resources: spec.resources.as_ref(),
-            template: spec.template.as_ref(),
-            image: spec.image.as_ref(),
-            metrics: spec.metrics.as_ref().is_some_and(|block| block.enabled != Some(false)),
+/// The two specifications are different types with the same fields.
+macro_rules! pods_of {
+    ($spec:ident, $what:literal) => {
+        impl<'a> From<&'a $spec> for Pods<'a> {
+            fn from(spec: &'a $spec) -> Self {
+                Self {
+                    what: $what,
+                    cluster: &spec.strimzi_cluster_ref.name,
+                    logging: spec.logging.as_ref(),
+                    env: &spec.env,
+                    resources: spec.resources.as_ref(),
+                    template: spec.template.as_ref(),
+                    image: spec.image.as_ref(),
+                    metrics: spec.metrics.as_ref().is_some_and(|block| block.enabled != Some(false)),
+                }
+            }
         }
-    }
+    };
 }
 
-impl<'a> From<&'a KafkaRestoreSpec> for Pods<'a> {
-    fn from(spec: &'a KafkaRestoreSpec) -> Self {
-        Self {
-            what: "restore",
-            cluster: &spec.strimzi_cluster_ref.name,
-            logging: spec.logging.as_ref(),
-            env: &spec.env,
-            resources: spec.resources.as_ref(),
-            template: spec.template.as_ref(),
-            image: spec.image.as_ref(),
-            metrics: spec.metrics.as_ref().is_some_and(|block| block.enabled != Some(false)),
-        }
-    }
-}
+pods_of!(KafkaBackupSpec, "backup");
+pods_of!(KafkaRestoreSpec, "restore");
 
 /// Where and how the pods of a resource of this group and name are placed.
 #[must_use]
