@@ -1,6 +1,7 @@
 //! The ends of target partitions: how many of our records stand there, whether anything else does, and whether the fence
 //! has arrived.
 
+mod fetching;
 mod markers;
 mod walk;
 

@@ -2,13 +2,12 @@
 //! once more, maybe long after the fence whose marker it is: it takes an offset, and is nobody's record.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::Duration;
 
 use batch::{BatchHeader, split_sound};
 use bytes::Bytes;
-use wire::{Cluster, FetchOptions, FetchSpot, Isolation, Request, Topic, WireError};
+use wire::{Cluster, FetchSpot, Request, Topic, WireError};
 
+use super::fetching::{options, spot};
 use crate::logs::leaders;
 
 const ANSWER: i32 = 4 << 20;
@@ -56,15 +55,7 @@ pub(crate) async fn markers_in(
     let id = topics.iter().find(|topic| topic.name == name).map_or(uuid::Uuid::nil(), |topic| topic.wire_id);
     let mut seen = Seen { range, markers: 0, is_over: wanted == 0 };
     while !seen.is_over && !seen.range.is_empty() {
-        let spot = FetchSpot {
-            topic: Arc::from(name),
-            topic_id: id,
-            partition,
-            offset: seen.range.start,
-            leader_epoch: -1,
-            last_epoch: -1,
-            max_bytes: ANSWER,
-        };
+        let spot = spot((name, id), partition, seen.range.start, ANSWER);
         let records = fetch(cluster, leader, spot, &subject()).await?;
         let before = seen.range.start;
         for batch in split_sound(&records).0.batches {
@@ -80,14 +71,8 @@ pub(crate) async fn markers_in(
 }
 
 async fn fetch(cluster: &Cluster, leader: i32, spot: FetchSpot, subject: &str) -> Result<Bytes, WireError> {
-    let options = FetchOptions {
-        isolation: Isolation::Uncommitted,
-        max_bytes: ANSWER,
-        max_wait: Duration::ZERO,
-        rack: Arc::from(""),
-    };
     let connection = cluster.broker(leader, 0, None).await?;
-    let answer = connection.fetch(&[spot], &options).await?;
+    let answer = connection.fetch(&[spot], &options(ANSWER)).await?;
     let part = answer.partitions.into_iter().next();
     let part = part.ok_or_else(|| WireError::no_progress(subject, "the answer does not name the partition"))?;
     if part.error == 0 { Ok(part.records) } else { Err(WireError::broker(Request::Fetch, subject, part.error)) }

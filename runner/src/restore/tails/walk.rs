@@ -1,12 +1,11 @@
 //! The way back from the end of each partition to its last data batch, over the markers that stand behind it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
 
 use batch::BatchHeader;
-use wire::{Cluster, FetchOptions, FetchSpot, Isolation, ProducerIdentity, Request, Retry, Topic, WireError};
+use wire::{Cluster, ProducerIdentity, Request, Retry, Topic, WireError};
 
+use super::fetching::{options, spot};
 use crate::logs::{Span, leaders};
 use crate::restore::named::Named;
 use crate::restore::state::TargetPartition;
@@ -14,6 +13,8 @@ use crate::restore::state::TargetPartition;
 /// Partitions asked in one request.
 const SPOTS: usize = 128;
 const ANSWER: i32 = 16 << 20;
+/// Bytes of one partition: a batch that is larger comes whole all the same.
+const BATCH: i32 = 2 << 20;
 
 /// One partition on the way back.
 #[derive(Debug, Clone)]
@@ -144,15 +145,11 @@ async fn fetch(
         return Err(WireError::no_leader(format!("a partition of {}", names.join(", "))));
     }
     let ids: HashMap<_, _> = topics.iter().map(|topic| (topic.name.as_str(), topic.wire_id)).collect();
-    let spots: Vec<_> = asked.iter().map(|(_, walk)| spot(&ids, walk)).collect();
+    let id = |walk: &Walk| ids.get(walk.topic.as_str()).copied().unwrap_or(uuid::Uuid::nil());
+    let spots: Vec<_> =
+        asked.iter().map(|(_, walk)| spot((&walk.topic, id(walk)), walk.partition, walk.at, BATCH)).collect();
     let connection = cluster.broker(leader, 0, None).await?;
-    let options = FetchOptions {
-        isolation: Isolation::Uncommitted,
-        max_bytes: ANSWER,
-        max_wait: Duration::ZERO,
-        rack: Arc::from(""),
-    };
-    let answer = connection.fetch(&spots, &options).await?;
+    let answer = connection.fetch(&spots, &options(ANSWER)).await?;
     let (mut headers, mut refused) = (Vec::new(), None);
     for part in answer.partitions {
         let Some((place, walk)) = asked.get(part.spot) else { continue };
@@ -168,18 +165,6 @@ async fn fetch(
         }
     }
     Ok((headers, refused))
-}
-
-fn spot(ids: &HashMap<&str, uuid::Uuid>, walk: &Walk) -> FetchSpot {
-    FetchSpot {
-        topic: Arc::from(walk.topic.as_str()),
-        topic_id: ids.get(walk.topic.as_str()).copied().unwrap_or(uuid::Uuid::nil()),
-        partition: walk.partition,
-        offset: walk.at,
-        leader_epoch: -1,
-        last_epoch: -1,
-        max_bytes: 2 << 20,
-    }
 }
 
 #[cfg(test)]
