@@ -341,7 +341,8 @@ fn an_orphaned_run_ends_before_that_of_the_resource_made_again() {
         let running = cluster.list("pods", "orphans").iter().any(|pod| phase(pod) == "Running");
         if running { Ok(()) } else { Err("no pod runs".to_owned()) }
     });
-    cluster.ok(&["delete", BACKUPS, "-n", "orphans", "endless", "--cascade=orphan", "--timeout=20s"]);
+    // The garbage collector takes the owner away; it looks for new kinds twice a minute.
+    cluster.ok(&["delete", BACKUPS, "-n", "orphans", "endless", "--cascade=orphan", "--timeout=120s"]);
     let orphan = cluster.list("jobs", "orphans").pop().expect("the Job stays");
     assert!(orphan["metadata"]["ownerReferences"].is_null(), "{orphan}");
     cluster.apply(&object).unwrap();
