@@ -87,7 +87,7 @@ pub(crate) async fn of_targets(
 /// # Errors
 /// When the cluster does not answer.
 pub(crate) async fn of_transactions(cluster: &Cluster, nonce: &str) -> Result<CheckLine, Failure> {
-    let asked = cluster.is_newest(&format!("{TRANSACTIONS}check-{nonce}"), ProducerIdentity { id: 0, epoch: 0 }).await;
+    let asked = cluster.standing(&format!("{TRANSACTIONS}check-{nonce}"), ProducerIdentity { id: 0, epoch: 0 }).await;
     match asked {
         Ok(_) => {
             let text = format!("this user may write with transactional ids that begin with {TRANSACTIONS}");

@@ -186,8 +186,8 @@ async fn one_epoch(
                 is_all = true;
                 break;
             }
-            Err(failure) => {
-                end = Some(LaneEnd::Fail(failure));
+            Err(ended) => {
+                end = Some(ended);
                 break;
             }
         }
@@ -287,7 +287,7 @@ async fn interruption(restore: &Restore<'_>, lease: &Lease) -> Option<LaneEnd> {
         () = restore.context.cancel.cancelled() => {
             Some(LaneEnd::Fail(Failure::new(Code::Interrupted, "stopped on request; what was produced counts")))
         }
-        failure = watch(restore) => Some(LaneEnd::Fail(failure)),
+        ended = watch(restore) => Some(ended),
         () = tokio::time::sleep_until(lease.renewal()) => None,
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn after(restore: &mut Restore<'_>, failure: Failure) -> Failur
     }
     // Whose records the foreign ones are: those of a restore that took over from elsewhere are no reason to end for good.
     if failure.code == Code::ForeignWriter
-        && let Err(superseded) = guard::check(&restore.cluster, &restore.state.topics).await
+        && let Err(superseded) = guard::renew(restore).await
         && superseded.code == Code::Fenced
     {
         return superseded;

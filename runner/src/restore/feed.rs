@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::dealer::Dealer;
-use super::lane::Input;
+use super::lane::{Input, LaneEnd};
 use super::lease::Lease;
 use super::left::what_is_left;
 use super::passes::{passes, ways};
@@ -91,11 +91,11 @@ impl Feed {
     /// nothing while no share is in hand.
     ///
     /// # Errors
-    /// When the archive cannot be read, or a record cannot be restored.
-    pub(crate) async fn take(&mut self, restore: &Restore<'_>, next: Next) -> Result<bool, Failure> {
+    /// When the archive cannot be read, a record cannot be restored, or another restore may have taken over.
+    pub(crate) async fn take(&mut self, restore: &Restore<'_>, next: Next) -> Result<bool, LaneEnd> {
         match next {
-            Next::Failed(failure) => return Err(failure),
-            Next::Dealt => return self.in_hand(async |dealer| dealer.send_dealt().await).await,
+            Next::Failed(failure) => return Err(failure.into()),
+            Next::Dealt => return Ok(self.in_hand(async |dealer| dealer.send_dealt().await).await?),
             Next::End => {
                 if self.next_pass(restore).await? {
                     return Ok(true);
@@ -112,7 +112,7 @@ impl Feed {
         }
         restore.limiter.ready().await;
         let Some((share, permit)) = self.held.take() else { return Ok(true) };
-        self.in_hand(async |dealer| dealer.take(share, permit).await).await
+        Ok(self.in_hand(async |dealer| dealer.take(share, permit).await).await?)
     }
 
     /// Does what must not be dropped in the middle.

@@ -149,6 +149,9 @@ pub(crate) struct Guard {
     /// Its epoch.
     #[serde(rename = "epoch")]
     pub(crate) number: i16,
+    /// The coordinator had forgotten it when this was saved, and this restore was about to take another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forgotten: bool,
 }
 
 /// A target partition.

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use contract::{Code, Failure};
 
+use super::lane::LaneEnd;
 use super::lease::overtaken;
 use super::{Restore, guard, holds};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Looks every minute, and at the guards more often; comes to an end only with the failure that ends the attempt. Requests
+/// Looks every minute, and at the guards more often; comes to an end only with what ends the epoch. Requests
 /// that fail are tried again at the next look.
-pub(crate) async fn watch(restore: &Restore<'_>) -> Failure {
+pub(crate) async fn watch(restore: &Restore<'_>) -> LaneEnd {
     let ours = async {
         loop {
             tokio::time::sleep(EVERY).await;
             if let Err(failure) = look(restore).await {
-                return failure;
+                return LaneEnd::Fail(failure);
             }
         }
     };
@@ -26,15 +27,15 @@ pub(crate) async fn watch(restore: &Restore<'_>) -> Failure {
         let mut round = guard::Round::default();
         loop {
             tokio::time::sleep(guard::EVERY).await;
-            if let Err(failure) = round.look(restore).await {
-                return failure;
+            if let Err(ended) = round.look(restore).await {
+                return ended;
             }
         }
     };
     tokio::select! {
         biased;
-        failure = ours => failure,
-        failure = guards => failure,
+        ended = ours => ended,
+        ended = guards => ended,
     }
 }
 

@@ -89,5 +89,5 @@ pub use sasl::{SaslConfig, UserName};
 pub use throttle::Throttled;
 pub use tls::{IdentityFiles, TlsFiles};
 pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs, own_configs};
-pub use transactions::{ProducerIdentity, TRANSACTION_TIMEOUT_MS};
+pub use transactions::{ProducerIdentity, Standing, TRANSACTION_TIMEOUT_MS};
 pub use verdict::Verdict;

@@ -33,6 +33,17 @@ pub struct ProducerIdentity {
     pub epoch: i16,
 }
 
+/// How an epoch stands among those of its transactional id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody took one since.
+    Newest,
+    /// Somebody took one since.
+    Fenced,
+    /// The coordinator has forgotten it (`transactional.id.expiration.ms`). Somebody may have taken another one since.
+    Forgotten,
+}
+
 /// Who holds a transactional id before its first epoch.
 const NOBODY: ProducerIdentity = ProducerIdentity { id: -1, epoch: -1 };
 
@@ -101,18 +112,19 @@ impl Cluster {
         .await
     }
 
-    /// Whether `held` still is the newest epoch of a transactional id that never had a transaction. It asks to end the
-    /// one that is not there: the newest epoch is told so, every other one that it is fenced. Nothing changes.
+    /// How `held` stands among the epochs of a transactional id that never had a transaction. It asks to end the one that
+    /// is not there: the newest epoch is told so, every other one that it is fenced. Nothing changes.
     ///
     /// # Errors
     /// What else the coordinator says.
-    pub async fn is_newest(&self, transactional_id: &str, held: ProducerIdentity) -> Result<bool, WireError> {
+    pub async fn standing(&self, transactional_id: &str, held: ProducerIdentity) -> Result<Standing, WireError> {
         let end = end_transaction(transactional_id, held);
         self.retrying(async || {
             let broker = self.coordinator(transactional_id, TRANSACTION).await?;
             match self.send(broker, &end).await?.error_code {
-                code::INVALID_TXN_STATE => Ok(true),
-                code::PRODUCER_FENCED | code::INVALID_PRODUCER_EPOCH | code::INVALID_PRODUCER_ID_MAPPING => Ok(false),
+                code::INVALID_TXN_STATE => Ok(Standing::Newest),
+                code::PRODUCER_FENCED | code::INVALID_PRODUCER_EPOCH => Ok(Standing::Fenced),
+                code::INVALID_PRODUCER_ID_MAPPING => Ok(Standing::Forgotten),
                 code => {
                     let subject = format!("transactional id {transactional_id}");
                     Err(WireError::broker(Request::EndTxn, subject, code))

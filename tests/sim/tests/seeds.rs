@@ -37,6 +37,13 @@ const KEPT_RESTORES: &[(u64, &str)] = &[
     (3_001_995, "a fence took longer than coordinators remember guards: the restore said that another one had begun"),
     (3_013_039, "the same with another broken request"),
     (3_014_595, "the same in the first attempt"),
+    (
+        5_027_143,
+        "an attempt died after it had renewed its guards twice: the next ones took its own for another restore's",
+    ),
+    (5_054_683, "the same in a later attempt"),
+    (5_060_307, "guards were forgotten before the first record: the restore said that another one had begun"),
+    (5_094_435, "the same after a frozen process"),
     (3_053_163, "somebody set a held config once more to the value of before, in the middle of the attempt"),
     (3_010_999, "a source that ends in offsets without a batch makes no point: it gets one more record"),
 ];
