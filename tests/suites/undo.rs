@@ -100,6 +100,88 @@ fn a_rollback_that_is_asked_again_tells_what_it_could_not_do() {
     assert_eq!((offsets("ub", "ub"), offsets("ub", "ub-cut")), (vec![Some(30), Some(40)], vec![Some(35), Some(40)]));
 }
 
+/// A run of another kind in the storage of the bench.
+fn spec(bench: &Bench, name: &str, kind: &str, what: Value) -> Value {
+    let mut spec = bench.backup(name, &source().bootstrap(), json!({}));
+    spec.as_object_mut().unwrap().remove("backup");
+    spec[kind] = what;
+    spec
+}
+
+fn rolled_back(bench: &Bench, name: &str, id: &Value) -> Value {
+    spec(bench, &format!("{name}-back"), "offsetRollback", json!({"from": {"id": id}}))
+}
+
+/// A reset that finds nothing to set has nothing that could be put back: what the group does afterwards is its own.
+#[test]
+fn a_run_that_changed_nothing_leaves_nothing_to_put_back() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ue");
+    commit(&bootstrap, "ue", "ue", &[30, 40]);
+    let nowhere = json!({"groups": ["ue"], "to": "latest", "topics": ["ue-other"]});
+    let report = bench.run(&spec(&bench, "ue", "offsetReset", nowhere)).ok().report();
+    assert_eq!(report["offsetsBefore"], Value::Null, "{report}");
+    assert_eq!(offsets("ue", "ue"), [Some(30), Some(40)]);
+}
+
+/// What a restore changed of one group is not put back of another one that reads the same topics.
+#[test]
+fn a_rollback_touches_no_offset_of_a_group_that_the_run_did_not_change() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    for name in ["uf-t", "uf-u"] {
+        topic(name);
+    }
+    commit(&bootstrap, "uf-a", "uf-t", &[30]);
+    commit(&bootstrap, "uf-b", "uf-u", &[50, 60]);
+    let backup = json!({"topics": ["uf-t", "uf-u"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("uf", &bootstrap, backup)).ok();
+    // What stood in the target before: b has an offset of u that the restore changes.
+    for (from, to) in [("uf-t", "uf-t2"), ("uf-u", "uf-u2")] {
+        assert_ne!(from, to);
+        topic(to);
+    }
+    commit(&bootstrap, "uf-b2", "uf-u2", &[1, 2]);
+    let groups = json!({"include": ["uf-?"], "mapping": {"uf-a": "uf-a2", "uf-b": "uf-b2"}, "commit": true,
+        "saving": {"keepHours": 24}});
+    let what = json!({"from": "uf", "includeOffsetHeaders": false, "existingTopics": "purge", "groups": groups,
+        "topicMapping": {"uf-t": "uf-t2", "uf-u": "uf-u2"}});
+    let report = bench.run(&bench.restore("uf", &bootstrap, what)).ok().report();
+    assert_eq!((offsets("uf-a2", "uf-t2")[0], offsets("uf-b2", "uf-u2")[1]), (Some(130), Some(160)), "{report}");
+    // Afterwards a reads u, and partition 1 of t.
+    commit(&bootstrap, "uf-a2", "uf-u2", &[170, 180]);
+    commit(&bootstrap, "uf-a2", "uf-t2", &[150, 160]);
+    bench.run(&rolled_back(&bench, "uf", &report["offsetsBefore"]["id"]));
+    assert_eq!(offsets("uf-a2", "uf-u2"), [Some(170), Some(180)], "the restore changed nothing of a in u");
+    assert_eq!(offsets("uf-a2", "uf-t2"), [None, Some(160)], "nor in partition 1 of t");
+    assert_eq!(offsets("uf-b2", "uf-u2"), [Some(100), Some(100)], "its old places are deleted: the first that is left");
+}
+
+/// One group that has members keeps no other from being put back.
+#[test]
+fn a_rollback_goes_on_with_the_rest_and_names_who_is_left() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ug");
+    topic("ug-other");
+    let groups: Vec<_> = (0..40).map(|number| format!("ug-{number:02}")).collect();
+    groups.iter().for_each(|group| commit(&bootstrap, group, "ug", &[30, 40]));
+    let what = json!({"groups": groups, "to": "latest"});
+    let report = bench.run(&spec(&bench, "ug", "offsetReset", what)).ok().report();
+    let live = member(&bootstrap, "ug-03", "ug-other", "classic");
+    let back = rolled_back(&bench, "ug", &report["offsetsBefore"]["id"]);
+    let report = bench.run(&back).fails("KB2017", 4, &["1 of 40 consumer groups", "\"ug-03\" has members"]).report();
+    assert_eq!(report["outcome"], "PartiallyCompleted", "{report}");
+    let failed: Vec<_> =
+        report["positions"].as_array().unwrap().iter().filter(|line| line["outcome"] == "failed").collect();
+    assert!(failed.len() == 1 && failed[0]["target"] == "ug-03", "{failed:?}");
+    for group in groups.iter().filter(|group| *group != "ug-03") {
+        assert_eq!(offsets(group, "ug"), [Some(30), Some(40)], "{group}");
+    }
+    drop(live);
+    commit(&bootstrap, "ug-07", "ug", &[77, 78]);
+    bench.run(&back).ok();
+    assert_eq!((offsets("ug-03", "ug"), offsets("ug-07", "ug")), (vec![Some(30), Some(40)], vec![Some(77), Some(78)]));
+}
+
 /// Offsets of a mapping mean records of the topic that was restored, and of no other of its name.
 #[test]
 fn a_mapping_leads_to_no_topic_that_was_made_again() {

@@ -1,13 +1,18 @@
 //! The status of a KafkaRestore.
 
+use std::fmt::Write as _;
+
 use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus, RollbackStatus, RunClaim};
-use contract::OffsetsBefore;
 use contract::words::plural;
+use contract::{GroupLine, GroupOutcome, OffsetsBefore};
 use jiff::Timestamp;
 
 use super::once::{Once, Words};
 use super::{Moment, State, edited, remarks};
 use crate::decide::Verdict;
+
+/// Groups that a message names.
+const NAMED: usize = 5;
 
 const WORDS: Words = Words { running: "RestoreRunning", retrying: "RestoreRetrying", works: "Restore is running" };
 
@@ -150,14 +155,32 @@ fn of_groups(spec: Plan, verdict: &Verdict) -> String {
     let Some(said) = verdict.said().filter(|said| said.groups > 0 && !spec.dry_run) else { return String::new() };
     if spec.only_computes {
         let groups = plural(said.groups, "consumer group");
-        return format!("; the offsets of {groups} are in status.plan and are not committed");
+        let told = format!("; the offsets of {groups} are in status.plan and are not committed");
+        return told + &asked_in_vain(&said.positions);
     }
     // Groups that have none in what is restored are no news.
-    match said.committed_groups {
+    let told = match said.committed_groups {
         0 => "; no consumer group has offsets in what is restored".to_owned(),
         count => {
             let from = said.positions_point.as_ref().map(|point| format!(", as {point} has them")).unwrap_or_default();
             format!("; the offsets of {} are committed{from}", plural(count, "consumer group"))
         }
+    };
+    told + &asked_in_vain(&said.positions)
+}
+
+/// Groups that were asked for by name, and of which nothing is committed.
+fn asked_in_vain(lines: &[GroupLine]) -> String {
+    let none = |line: &&GroupLine| line.outcome == GroupOutcome::NoOffsets;
+    let told: Vec<_> =
+        lines.iter().filter(none).filter_map(|line| Some((&line.group, line.reason.as_ref()?))).collect();
+    let mut out = String::new();
+    for (group, why) in told.iter().take(NAMED) {
+        let _ = write!(out, "; consumer group {group:?}: {why}");
     }
+    let more = told.len().saturating_sub(NAMED);
+    if more > 0 {
+        let _ = write!(out, "; and {more} more that are named have none, which the report tells");
+    }
+    out
 }

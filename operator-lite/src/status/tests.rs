@@ -410,6 +410,37 @@ fn only_groups_that_are_committed_are_told_as_committed() {
     assert!(!text(0, 0).contains("consumer group"));
 }
 
+/// Whoever names a group must not take it for one that was moved.
+#[test]
+fn a_group_that_was_named_and_has_no_offsets_stands_in_the_message() {
+    let text = |spec: &Value, count: usize| {
+        let mut over = *verdict(true, "Completed");
+        if let End::Completed(said) = &mut over.end {
+            let line = |number: usize| {
+                serde_json::from_value(json!({"group": format!("g-{number}"), "target": format!("g-{number}"),
+                    "outcome": "no-offsets", "reason": "nothing is set for it", "offsets": []}))
+            };
+            (said.groups, said.committed_groups) = (count as u64 + 1, 1);
+            said.positions = (0..count).map(line).collect::<Result<_, _>>().unwrap();
+        }
+        let status = KafkaRestoreStatus::default();
+        restore(&status, &restore_spec(spec), &State::Over(claim(), Box::new(over)), at(0)).message.unwrap()
+    };
+    let auto = json!({"offsetReset": {"enabled": true, "strategy": "auto", "consumerGroups": ["g-0"]}});
+    let told = text(&auto, 1);
+    assert!(
+        told.contains("of 1 consumer group are committed; consumer group \"g-0\": nothing is set for it"),
+        "{told}"
+    );
+    let told = text(&auto, 7);
+    assert!(
+        told.contains("\"g-4\"") && !told.contains("\"g-5\"") && told.contains("and 2 more that are named"),
+        "{told}"
+    );
+    let manual = json!({"offsetReset": {"enabled": true, "strategy": "manual", "consumerGroups": ["g-0"]}});
+    assert!(text(&manual, 1).contains("consumer group \"g-0\": nothing is set for it"));
+}
+
 /// A plan that would not be carried out did not pass, and an undo that put some offsets elsewhere did not roll back.
 #[test]
 fn what_is_blocked_or_nearly_done_is_never_told_as_done() {

@@ -31,7 +31,7 @@ pub struct GroupLine {
     pub kind: String,
     /// What became of it.
     pub outcome: GroupOutcome,
-    /// Why it failed.
+    /// Why it failed; of a group that was asked for by name, why it has no offsets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Its offsets, in the order of target topics and partitions.

@@ -178,8 +178,11 @@ impl Report {
         cut.members.truncate(3);
         cut.groups.sort_by_key(|group| !group.change.is_missing());
         cut.groups.truncate(3);
-        // What failed comes first, then what is not as it should be; their offsets stand in the full report.
-        cut.positions.sort_by_key(|group| (group.outcome != GroupOutcome::Failed, group.inexact.is_empty()));
+        // What failed comes first, then what is not as it should be, then what somebody asked for in vain; their offsets
+        // stand in the full report.
+        cut.positions.sort_by_key(|group| {
+            (group.outcome != GroupOutcome::Failed, group.inexact.is_empty(), group.reason.is_none())
+        });
         for group in &mut cut.positions {
             group.inexact.truncate(INEXACT);
             for at in &mut group.inexact {

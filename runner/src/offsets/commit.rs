@@ -180,8 +180,14 @@ pub(crate) async fn commit(cluster: &Cluster, there: &There, groups: Vec<GroupWo
 }
 
 /// Whether nothing is to be changed of a group.
-fn is_idle(line: &GroupLine) -> bool {
+pub(super) fn is_idle(line: &GroupLine) -> bool {
     line.offsets.is_empty() && line.deleted.is_empty() && line.configs.is_empty()
+}
+
+/// The places at which a line changes offsets.
+pub(super) fn places_of(line: &GroupLine) -> impl Iterator<Item = (&str, i32)> {
+    let set = line.offsets.iter().map(|at| (at.topic.as_str(), at.partition));
+    set.chain(line.deleted.iter().map(|at| (at.topic.as_str(), at.partition)))
 }
 
 /// The group of a line: as the cluster lists it, or as it comes into being.
@@ -199,7 +205,8 @@ pub(crate) fn group_lines(work: impl IntoIterator<Item = GroupWork>) -> Vec<Grou
 
 /// The failure of a run whose groups are not all as they should be: `words` are made of how many are not, and why.
 pub(crate) fn failed(groups: &[GroupWork], words: impl FnOnce(usize, String) -> String) -> Option<Failure> {
-    let reasons: Vec<_> = groups.iter().filter_map(|group| group.line.reason.as_deref()).collect();
+    let not_done = groups.iter().filter(|group| group.line.outcome == GroupOutcome::Failed);
+    let reasons: Vec<_> = not_done.filter_map(|group| group.line.reason.as_deref()).collect();
     let first = reasons.first()?;
     let why = match reasons.len() - 1 {
         0 => (*first).to_owned(),

@@ -4,15 +4,18 @@
 //! committed offsets: those of the source lead to places in the target, those of the target stay. An offset that can be of
 //! either is refused: a wrong guess would lose records or repeat them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use contract::{InexactOffset, OffsetFound, OffsetLine, SourceOffset};
 use uuid::Uuid;
 use wire::{GroupOffset, TopicPartition};
 
 use super::inexact::to_start;
-use super::mapping::{MappedGroup, MappedOffset, Mapping, Part};
+use super::mapping::{MappedGroup, MappedOffset, Mapping, Part, Records};
 use crate::logs::Span;
+
+/// Topics that a message names.
+const NAMED: usize = 3;
 
 /// The offsets of one group.
 #[derive(Debug, Default, PartialEq)]
@@ -21,6 +24,10 @@ pub(super) struct Mapped {
     pub(super) offsets: Vec<(OffsetLine, Option<String>)>,
     /// Committed offsets that are left alone.
     pub(super) elsewhere: u64,
+    /// Those of them that stand in the target already.
+    stays: u64,
+    /// Those of them in partitions of the source of which no record was restored.
+    pub(super) nowhere: Vec<TopicPartition>,
     /// Places that the target does not have any more, and what takes their place.
     pub(super) inexact: Vec<InexactOffset>,
 }
@@ -29,17 +36,34 @@ pub(super) struct Mapped {
 /// in the source.
 ///
 /// # Errors
-/// An offset that leads nowhere, in words.
+/// An offset that leads nowhere, or that the mapping has none of its offsets, in words.
 pub(super) fn mapped(
     id: &str,
     held: Vec<GroupOffset>,
     mapping: &Mapping,
     named: impl Fn(&str) -> bool,
 ) -> Result<Mapped, String> {
-    match mapping.group(id) {
-        Some(group) => computed(group, &held, mapping, named),
-        None => translated(held, mapping, named),
+    let before = held.iter().map(|at| at.topic.clone()).collect();
+    let found = match mapping.group(id).filter(|group| !group.offsets.is_empty()) {
+        Some(group) => computed(group, &held, mapping, named)?,
+        None => translated(held, mapping, named)?,
+    };
+    // Whoever is named and led nowhere must not look as if it had been led.
+    let is_led = !found.offsets.is_empty() || !found.nowhere.is_empty() || found.stays > 0;
+    if is_led { Ok(found) } else { Err(not_led(before)) }
+}
+
+/// Why nothing of a group can be set, whose offsets are of these topics.
+fn not_led(topics: BTreeSet<String>) -> String {
+    if topics.is_empty() {
+        return "it has no committed offset, and the mapping has none for it; set it with another reset, or leave it out".into();
     }
+    let more = if topics.len() > NAMED { ", ..." } else { "" };
+    let named = topics.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    format!(
+        "none of its committed offsets (of {named}{more}) is of a topic and partition that was restored and is asked for; take the \
+         mapping of the restore of its topics, or leave it out"
+    )
 }
 
 /// The offsets that the restore computed.
@@ -84,21 +108,44 @@ fn translated(held: Vec<GroupOffset>, mapping: &Mapping, named: impl Fn(&str) ->
     let mut out = Mapped::default();
     for at in held {
         let here: TopicPartition = (at.topic.clone(), at.partition);
-        let part = mapping.of_source(&here).filter(|part| named(&here.0) || named(&part.target.0));
-        // One that stands in the target already stays there.
-        let Some(part) = part.filter(|part| part.target == here || !stands.contains(&part.target)) else {
+        let is_asked_for = |part: &&Part| named(&part.source.0) || named(&part.target.0);
+        let Some(part) = mapping.of_source(&here).filter(is_asked_for) else {
             out.elsewhere += 1;
+            out.stays += u64::from(mapping.of_target(&here).as_ref().is_some_and(is_asked_for));
             continue;
         };
+        // One that stands in the target already stays there.
+        if part.target != here && stands.contains(&part.target) {
+            out.elsewhere += 1;
+            out.stays += 1;
+            continue;
+        }
+        match part.records {
+            Records::Runs(_) => {}
+            Records::Nothing => {
+                out.elsewhere += 1;
+                out.nowhere.push(here);
+                continue;
+            }
+            Records::NotTold => {
+                return Err(format!(
+                    "it has the first and the last record of {}/{} and not where those between went, and there are holes; take a \
+                     mapping with details, or leave the group out",
+                    at.topic, at.partition
+                ));
+            }
+        }
         if part.target != here && mapping.of_target(&here).is_some() {
             return Err(format!(
                 "offset {} of {}/{} can be one of the source or one of the target, since the restore wrote there as well",
                 at.offset, at.topic, at.partition
             ));
         }
-        match moved(part, &here, at.offset)? {
-            Some(found) => out.offsets.push((line(part.target.clone(), &here, at.offset, found), at.metadata)),
-            None => out.elsewhere += 1,
+        if let Some(found) = moved(part, &here, at.offset)? {
+            out.offsets.push((line(part.target.clone(), &here, at.offset, found), at.metadata));
+        } else {
+            out.elsewhere += 1;
+            out.stays += 1;
         }
     }
     Ok(out)
@@ -220,7 +267,8 @@ mod tests {
     fn topics_are_meant_by_their_names_in_the_target_or_in_the_source() {
         for (topic, expected) in [("copy", 1), ("t", 1), ("u", 0)] {
             let mapping = read(&file()).unwrap();
-            let count = |id, held| mapped(id, held, &mapping, |name| name == topic).unwrap().offsets.len();
+            let count =
+                |id, held| mapped(id, held, &mapping, |name| name == topic).map_or(0, |found| found.offsets.len());
             assert_eq!((count("g", Vec::new()), count("x", vec![at("t", 0, 12)])), (expected, expected), "{topic}");
         }
     }
@@ -231,8 +279,34 @@ mod tests {
         assert_eq!(offsets(&file(), "x", vec![at("t", 0, 25)]), Ok((vec![("copy/0".into(), 10)], 0)));
         // It stands in the target already; topics and partitions that the mapping does not have.
         assert_eq!(offsets(&file(), "x", vec![at("t", 0, 12), at("copy", 0, 7)]), Ok((Vec::new(), 2)));
-        assert_eq!(offsets(&file(), "x", vec![at("t", 1, 12), at("u", 0, 3)]), Ok((Vec::new(), 2)));
+        assert_eq!(offsets(&file(), "x", vec![at("t", 0, 12), at("u", 0, 3)]), Ok((vec![("copy/0".into(), 2)], 1)));
+        assert_eq!(offsets(&file(), "x", vec![at("copy", 0, 7), at("u", 0, 3)]), Ok((Vec::new(), 2)), "it is there");
         assert!(offsets(&file(), "x", vec![at("t", 0, 500)]).unwrap_err().contains("not among the offsets"));
+    }
+
+    /// A group that is named and of which nothing is set must not end as done.
+    #[test]
+    fn a_group_that_the_mapping_leads_nowhere_is_refused() {
+        let why = |file: &Value, held| offsets(file, "x", held).unwrap_err();
+        let foreign = why(&file(), vec![at("t", 1, 12), at("u", 0, 3)]);
+        assert!(foreign.contains("none of its committed offsets (of t, u)"), "{foreign}");
+        assert!(why(&file(), Vec::new()).contains("no committed offset"));
+        let found = mapped("g", vec![at("t", 0, 12)], &read(&file()).unwrap(), |topic| topic == "other");
+        assert!(found.unwrap_err().contains("(of t)"), "topics that the mapping does not have");
+        // Known, and with holes of which the file says nothing.
+        let mut holes = file();
+        holes["detailed_mappings"] = json!({});
+        let known = why(&holes, vec![at("t", 0, 12)]);
+        assert!(known.contains("first and the last record of t/0") && known.contains("holes"), "{known}");
+    }
+
+    #[test]
+    fn a_partition_of_which_no_record_was_restored_is_told() {
+        let mut empty = file();
+        empty["entries"]["copy/0"]["target_first_offset"] = Value::Null;
+        empty["detailed_mappings"]["copy/0"] = json!([]);
+        let found = mapped("x", vec![at("t", 0, 12)], &read(&empty).unwrap(), |_| true).unwrap();
+        assert_eq!((found.offsets.len(), found.elsewhere, found.nowhere), (0, 1, vec![("t".to_owned(), 0)]));
     }
 
     #[test]

@@ -187,20 +187,39 @@ impl<'de> Deserialize<'de> for Runs {
 pub(crate) struct Part {
     pub(crate) source: TopicPartition,
     pub(crate) target: TopicPartition,
-    runs: Vec<Run>,
+    pub(crate) records: Records,
+}
+
+/// What a file says of the records of a partition.
+#[derive(Debug)]
+pub(crate) enum Records {
+    /// Where they went.
+    Runs(Vec<Run>),
+    /// None were restored.
+    Nothing,
+    /// Some were restored, and where each of them went is not told: there are holes between the first and the last.
+    NotTold,
 }
 
 impl Part {
+    fn runs(&self) -> &[Run] {
+        match &self.records {
+            Records::Runs(runs) => runs,
+            Records::Nothing | Records::NotTold => &[],
+        }
+    }
+
     /// Where an offset of the source stands in the target: at its record, or the next one that was restored.
     pub(crate) fn find(&self, offset: i64) -> Option<(i64, OffsetFound)> {
-        let number = self.runs.partition_point(|run| run.end(run.source_start) <= offset);
-        match self.runs.get(number) {
+        let runs = self.runs();
+        let number = runs.partition_point(|run| run.end(run.source_start) <= offset);
+        match runs.get(number) {
             Some(run) if run.source_start <= offset => {
                 Some((run.target_start + (offset - run.source_start), OffsetFound::Record))
             }
             Some(run) if number == 0 => Some((run.target_start, OffsetFound::Start)),
             Some(run) => Some((run.target_start, OffsetFound::NextRecord)),
-            None => self.runs.last().map(|last| (last.end(last.target_start), OffsetFound::End)),
+            None => runs.last().map(|last| (last.end(last.target_start), OffsetFound::End)),
         }
     }
 
@@ -215,7 +234,7 @@ impl Part {
     }
 
     fn within(&self, offset: i64, start: impl Fn(&Run) -> i64) -> bool {
-        let ends = self.runs.first().zip(self.runs.last());
+        let ends = self.runs().first().zip(self.runs().last());
         ends.is_some_and(|(first, last)| (start(first)..=last.end(start(last))).contains(&offset))
     }
 }
@@ -263,11 +282,10 @@ impl Mapping {
             }
             let runs = details.remove(&key).map(Runs::settled).transpose();
             let runs = runs.map_err(|what| damaged(format!("{what} in {key}")))?.map(|runs| runs.0);
-            let runs = runs.filter(|runs| !runs.is_empty());
-            let Some(runs) = runs.or_else(|| without_details(&entry)) else { continue };
+            let records = records(runs, &entry);
             let source_topic = entry.source_topic.unwrap_or_else(|| entry.topic.clone());
             let source = (source_topic, entry.source_partition.unwrap_or(entry.partition));
-            out.add(Part { source, target: (entry.topic, entry.partition), runs })
+            out.add(Part { source, target: (entry.topic, entry.partition), records })
                 .map_err(|source| damaged(format!("leads {}/{} to two partitions", source.0, source.1)))?;
         }
         if let Some(key) = details.keys().next() {
@@ -320,6 +338,17 @@ impl Mapping {
     /// A group whose offsets stand in the file.
     pub(crate) fn group(&self, id: &str) -> Option<&MappedGroup> {
         self.groups.get(id)
+    }
+}
+
+/// What the details and the entry of a partition say together.
+fn records(details: Option<Vec<Run>>, entry: &Entry) -> Records {
+    // A list without runs says that there are none, unless the entry has a first record.
+    let is_empty = details.as_ref().is_some_and(Vec::is_empty) && entry.target_first_offset.is_none();
+    match details.filter(|runs| !runs.is_empty()).or_else(|| without_details(entry)) {
+        Some(runs) => Records::Runs(runs),
+        None if is_empty => Records::Nothing,
+        None => Records::NotTold,
     }
 }
 
@@ -404,12 +433,15 @@ pub(crate) mod tests {
         let mut file = file();
         file["detailed_mappings"] = json!({});
         let source = ("t".to_owned(), 0);
-        assert!(read(&file).unwrap().of_source(&source).is_none(), "25 offsets became 15 records");
+        let records = |file: &Value| format!("{:?}", read(file).unwrap().of_source(&source).unwrap().records);
+        assert_eq!(records(&file), "NotTold", "25 offsets became 15 records");
         file["entries"]["copy/0"]["target_last_offset"] = 24.into();
         let mapping = read(&file).unwrap();
         assert_eq!(mapping.of_source(&source).unwrap().find(12), Some((2, OffsetFound::Record)));
         file["entries"]["copy/0"]["target_first_offset"] = Value::Null;
-        assert!(read(&file).unwrap().of_source(&source).is_none());
+        assert_eq!(records(&file), "NotTold");
+        file["detailed_mappings"]["copy/0"] = json!([]);
+        assert_eq!(records(&file), "Nothing");
     }
 
     #[test]

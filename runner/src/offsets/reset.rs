@@ -42,8 +42,6 @@ pub(crate) struct Plan {
     pub(crate) work: Vec<GroupWork>,
     pub(crate) refusals: Vec<Failure>,
     pub(crate) warnings: Vec<String>,
-    /// Topics in which offsets are changed.
-    pub(crate) topics: BTreeSet<String>,
     /// The groups that the cluster had when the plan was made.
     pub(crate) there: There,
 }
@@ -198,10 +196,13 @@ async fn in_logs(
     named: impl Fn(&str) -> bool,
 ) -> Result<(), Failure> {
     let touched = held.iter().flat_map(|(_, offsets)| offsets).filter(|at| named(&at.topic));
-    plan.topics = touched.map(|at| at.topic.clone()).collect();
-    let logs = logs(cluster, &plan.topics, to).await?;
+    let topics = touched.map(|at| at.topic.clone()).collect();
+    let logs = logs(cluster, &topics, to).await?;
     for (group, offsets) in held {
         let (work, gone) = one(&group, offsets, &named, &logs, to);
+        if work.line.offsets.is_empty() && work.line.elsewhere == 0 {
+            plan.warnings.push(format!("group {:?} has no committed offset: nothing is set", group.id));
+        }
         plan.warnings.extend(gone.iter().map(|at| {
             let (topic, partition) = (&at.topic, at.partition);
             format!("group {:?} has an offset of {topic}/{partition}, which does not exist: it is left alone", group.id)
@@ -225,10 +226,10 @@ async fn by_mapping(
         let goes = mapped(&group.id, offsets, mapping, &named);
         found.push((group, before, goes));
     }
-    // The same.
+    // The others are refused below, with their reason.
     let lines = found.iter().filter_map(|(.., goes)| goes.as_ref().ok()).flat_map(|goes| &goes.offsets);
-    plan.topics = lines.map(|(line, _)| line.topic.clone()).collect();
-    let topics: Vec<_> = plan.topics.iter().cloned().collect();
+    let topics: BTreeSet<_> = lines.map(|(line, _)| line.topic.clone()).collect();
+    let topics: Vec<_> = topics.into_iter().collect();
     let there = if topics.is_empty() { Vec::new() } else { present(cluster, &topics).await? };
     let ids = there.iter().filter(|topic| !topic.wire_id.is_nil());
     let ids: HashMap<_, _> = ids.map(|topic| (topic.name.clone(), topic.wire_id)).collect();
@@ -241,6 +242,7 @@ async fn by_mapping(
         });
         match fitted {
             Ok(goes) => {
+                plan.warnings.extend(nothing_there(&group.id, &goes.nowhere));
                 let mut work = empty(&group.id, &group.kind);
                 (work.line.elsewhere, work.line.inexact) = (goes.elsewhere, goes.inexact);
                 (work.line.offsets, work.metadata) = goes.offsets.into_iter().unzip();
@@ -253,6 +255,19 @@ async fn by_mapping(
         }
     }
     Ok(())
+}
+
+/// Partitions of the source of which no record was restored: there is no place to lead a group to.
+fn nothing_there(group: &str, places: &[TopicPartition]) -> Option<String> {
+    let named: Vec<_> = places.iter().take(NAMED).map(|(topic, partition)| format!("{topic}/{partition}")).collect();
+    let more = match places.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more partitions"),
+    };
+    let named = named.join(", ");
+    (!places.is_empty()).then(|| {
+        format!("group {group:?} has offsets of {named}{more}, of which no record was restored: nothing is set there")
+    })
 }
 
 fn unknown(id: &str) -> Failure {

@@ -10,7 +10,7 @@ use super::commit::{AT_ONCE, GroupWork, Held, PATIENCE, listed, members, offsets
 use super::configs::{self, Set};
 use super::inexact::{left_out, to_start};
 use super::reset::{Plan, empty, refuse_long_metadata};
-use super::snapshot::{GroupOffsets, Snapshot};
+use super::snapshot::{GroupOffsets, SavedOffset, Scope, Snapshot};
 use crate::logs::{Span, present, spans};
 
 /// Which groups of a snapshot are put back.
@@ -32,7 +32,7 @@ pub(crate) async fn plan(
     which: Which<'_>,
     done: &BTreeMap<String, u64>,
 ) -> Result<Plan, Failure> {
-    let mut plan = Plan { topics: snapshot.topics.clone(), ..Plan::default() };
+    let mut plan = Plan::default();
     let there = listed(cluster).await?;
     let named: BTreeSet<&String> = match which {
         Which::Named(names) => names.iter().collect(),
@@ -51,7 +51,6 @@ pub(crate) async fn plan(
     }
     let chosen: Vec<_> =
         snapshot.group_offsets.iter().filter(|(id, _)| wanted(id) && !done.contains_key(*id)).collect();
-    let logs = logs(cluster, chosen.iter().flat_map(|(_, saved)| meant(saved, snapshot)).cloned().collect()).await?;
     let patience = CoordinatorPatience::new(PATIENCE);
     let wanted: Vec<(&str, Vec<&str>)> =
         chosen.iter().map(|(id, saved)| (id.as_str(), saved.configs.keys().map(String::as_str).collect())).collect();
@@ -59,6 +58,9 @@ pub(crate) async fn plan(
     let of =
         |(id, saved): &(&String, &GroupOffsets)| there.get(*id).cloned().unwrap_or_else(|| unlisted(id, &saved.kind));
     let groups: Vec<_> = chosen.iter().map(of).collect();
+    let both = chosen.iter().zip(&groups);
+    let topics = both.flat_map(|((_, saved), group)| meant(saved, snapshot.scope(saved, &group.kind)));
+    let logs = logs(cluster, topics.cloned().collect()).await?;
     let mut held = offsets_of_all(cluster, &groups, &patience, AT_ONCE).await;
     for ((id, saved), group) in chosen.into_iter().zip(&groups) {
         let now = held.remove(id).unwrap_or_else(|| Err(unasked(id)));
@@ -83,7 +85,7 @@ async fn look(
     snapshot: &Snapshot,
     logs: &Logs,
 ) -> Result<GroupWork, Failure> {
-    let mut work = one(&group.id, saved, &group.kind, &now?, &snapshot.topics);
+    let mut work = one(&group.id, saved, &group.kind, &now?, snapshot.scope(saved, &group.kind));
     work.line.configs = as_saved(&saved.configs, set);
     fit(&mut work, snapshot, logs);
     // One that stands where it stood may have members.
@@ -97,13 +99,12 @@ async fn look(
     Ok(work)
 }
 
-/// Topics of a group whose offsets are put back: those that the run changed, where the snapshot says it.
-fn meant<'a>(saved: &'a GroupOffsets, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a String> {
-    saved.offsets.keys().filter(|topic| is_meant(topic, &snapshot.topics))
-}
-
-fn is_meant(topic: &str, topics: &BTreeSet<String>) -> bool {
-    topics.is_empty() || topics.contains(topic)
+/// Topics of a group in which offsets are put back.
+fn meant<'a>(saved: &'a GroupOffsets, scope: Scope<'a>) -> impl Iterator<Item = &'a String> {
+    let is_meant = move |(topic, partitions): &(&String, &BTreeMap<i32, SavedOffset>)| {
+        partitions.keys().any(|partition| scope.puts_back(topic, *partition))
+    };
+    saved.offsets.iter().filter(is_meant).map(|(topic, _)| topic)
 }
 
 /// Topics that exist, and their logs.
@@ -124,17 +125,17 @@ async fn logs(cluster: &Cluster, topics: BTreeSet<String>) -> Result<Logs, Failu
 }
 
 /// One group. The kind is that of the group as it is, which decides what its coordinator takes.
-fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], topics: &BTreeSet<String>) -> GroupWork {
+fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], scope: Scope<'_>) -> GroupWork {
     let mut work = empty(id, kind);
     let stood: HashMap<(&str, i32), i64> =
         now.iter().map(|at| ((at.topic.as_str(), at.partition), at.offset)).collect();
     let before = |topic: &str, partition| stood.get(&(topic, partition)).copied();
     for (topic, partitions) in &saved.offsets {
-        if !is_meant(topic, topics) {
-            work.line.elsewhere += partitions.len() as u64;
-            continue;
-        }
         for (partition, at) in partitions {
+            if !scope.puts_back(topic, *partition) {
+                work.line.elsewhere += 1;
+                continue;
+            }
             let planned = OffsetLine::planned(topic.clone(), *partition, at.offset, OffsetFound::Saved);
             work.line.offsets.push(OffsetLine { before: before(topic, *partition), ..planned });
             work.metadata.push(at.metadata.clone());
@@ -142,7 +143,7 @@ fn one(id: &str, saved: &GroupOffsets, kind: &str, now: &[GroupOffset], topics: 
     }
     for at in now {
         let was_there = saved.offsets.get(&at.topic).is_some_and(|partitions| partitions.contains_key(&at.partition));
-        match (was_there, topics.contains(&at.topic)) {
+        match (was_there, scope.deletes(&at.topic, at.partition)) {
             (true, _) => {}
             (false, true) => work.line.deleted.push(DeletedOffset {
                 topic: at.topic.clone(),
@@ -210,10 +211,29 @@ mod tests {
         GroupOffset { topic: topic.into(), partition, offset, leader_epoch: -1, metadata: None }
     }
 
+    fn worked(snapshot: &Snapshot, held: &[GroupOffset]) -> GroupWork {
+        let saved = &snapshot.group_offsets["g"];
+        one("g", saved, "classic", held, snapshot.scope(saved, "classic"))
+    }
+
+    /// What the run changed of other groups is theirs: this one may have gone on there.
+    #[test]
+    fn a_group_is_put_back_only_where_the_run_changed_its_offsets() {
+        let text = SAVED.replace(r#""partition_count""#, r#""changed": {"t": [0, 1]}, "partition_count""#);
+        let snapshot = read(text.as_bytes(), "x", "c").unwrap();
+        let found = worked(&snapshot, &[now("t", 0, 50), now("t", 1, 60), now("t", 2, 65), now("new", 0, 70)]);
+        let back: Vec<_> = found.line.offsets.iter().map(|at| (at.topic.as_str(), at.partition, at.offset)).collect();
+        let gone: Vec<_> = found.line.deleted.iter().map(|at| (at.topic.as_str(), at.partition)).collect();
+        assert_eq!((back, gone, found.line.elsewhere), (vec![("t", 0, 5)], vec![("t", 1)], 3));
+        let nothing = read(SAVED.replace(r#"["t", "new"]"#, "[]").as_bytes(), "x", "c").unwrap();
+        let found = worked(&nothing, &[now("t", 0, 50), now("t", 1, 60)]);
+        assert!(is_as_saved(&found) && found.line.offsets.is_empty(), "a run that changed nothing says so: {found:?}");
+    }
+
     #[test]
     fn what_was_not_there_goes_in_topics_of_the_run_only() {
         let snapshot = read(SAVED.as_bytes(), "x", "c").unwrap();
-        let work = |held: &[GroupOffset]| one("g", &snapshot.group_offsets["g"], "classic", held, &snapshot.topics);
+        let work = |held: &[GroupOffset]| worked(&snapshot, held);
         let found = work(&[now("t", 0, 50), now("t", 1, 60), now("new", 0, 70), now("u", 0, 75), now("v", 0, 80)]);
         let back: Vec<_> =
             found.line.offsets.iter().map(|at| (at.topic.as_str(), at.partition, at.offset, at.before)).collect();
@@ -237,13 +257,7 @@ mod tests {
             lines.iter().map(|line| (line.name.as_str(), line.value.clone(), line.before.clone())).collect();
         assert_eq!(told, [("a", text(Some("1")), text(Some("2"))), ("b", None, text(Some("3")))]);
         assert_eq!(as_saved(&saved, None).len(), 3, "nobody says what is set");
-        let mut work = one(
-            "g",
-            &read(SAVED.as_bytes(), "x", "c").unwrap().group_offsets["g"],
-            "classic",
-            &[now("t", 0, 5)],
-            &["t".to_owned()].into(),
-        );
+        let mut work = worked(&read(SAVED.as_bytes(), "x", "c").unwrap(), &[now("t", 0, 5)]);
         assert!(is_as_saved(&work));
         work.line.configs = lines;
         assert!(!is_as_saved(&work));
@@ -252,7 +266,7 @@ mod tests {
     #[test]
     fn a_foreign_snapshot_says_nothing_of_topics_and_means_all() {
         let snapshot = read(SAVED.replace(r#""topics": ["t", "new"],"#, "").as_bytes(), "x", "c").unwrap();
-        let work = one("g", &snapshot.group_offsets["g"], "classic", &[now("v", 0, 8)], &snapshot.topics);
+        let work = worked(&snapshot, &[now("v", 0, 8)]);
         assert_eq!((work.line.offsets.len(), work.line.deleted.len(), work.line.elsewhere), (2, 0, 1));
     }
 
@@ -263,7 +277,7 @@ mod tests {
     fn fitted(ids: &str, logs: &Logs) -> (Vec<(String, i64, OffsetFound)>, Vec<Inexact>) {
         let text = SAVED.replace(r#""topics": ["t", "new"],"#, ids);
         let snapshot = read(text.as_bytes(), "x", "c").unwrap();
-        let mut work = one("g", &snapshot.group_offsets["g"], "classic", &[], &snapshot.topics);
+        let mut work = worked(&snapshot, &[]);
         fit(&mut work, &snapshot, logs);
         assert_eq!((work.line.offsets.len(), work.line.elsewhere), (work.metadata.len(), 0));
         let inexact = work.line.inexact.into_iter();
@@ -300,7 +314,7 @@ mod tests {
         let snapshot = read(text.as_bytes(), "x", "c").unwrap();
         let held: Vec<_> = (0..count).rev().map(|p| now("t", p, i64::from(p))).collect();
         let since = std::time::Instant::now();
-        let work = one("g", &snapshot.group_offsets["g"], "classic", &held, &snapshot.topics);
+        let work = worked(&snapshot, &held);
         assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
         assert!(work.line.offsets.len() == held.len() && is_as_saved(&work));
     }

@@ -16,13 +16,13 @@ use contract::{
 };
 use wire::Cluster;
 
-use super::commit::{AT_ONCE, GroupWork, Manner, Notes, commit_all, failed, group_lines};
+use super::commit::{AT_ONCE, GroupWork, Manner, Notes, commit_all, failed, group_lines, is_idle, places_of};
 use super::expiry::{count_hours, hold, warn_not_noted};
 use super::inexact::{self, inexact_of, not_exact};
 use super::mapping::{self, Mapping};
 use super::reset::{self, Goal, InLog, Plan, Progress};
 use super::rollback::{self, Which};
-use super::snapshot::{self, Changes, Earlier, Snapshot, ToSave};
+use super::snapshot::{self, Changes, Earlier, Places, Snapshot, ToSave};
 use super::state::{self, OffsetRun, Opened};
 use super::text::text;
 use crate::connect;
@@ -84,7 +84,9 @@ pub(crate) async fn roll_back(
     let Some(mut opened) = run.open(&store, report).await? else { return Ok(()) };
     let plan = rollback_plan(&run.cluster, &store, &run.id, part, &opened.state.done).await?;
     let read_back = !part.without_verification;
-    let manner = Manner { read_back, go_on: false, all_configs: true, ..Manner::default() };
+    // A group that cannot be put back keeps none of the others from it. A name that is wrong is mended first.
+    let go_on = plan.refusals.iter().all(|refusal| refusal.code != Code::UnknownGroup);
+    let manner = Manner { read_back, go_on, all_configs: true, ..Manner::default() };
     run.carry_out(&mut opened, plan, None, manner, report).await
 }
 
@@ -325,10 +327,11 @@ impl<'a> Run<'a> {
             return Err(refusal);
         }
         let partitions = open.iter().map(|group| (group.line.offsets.len() + group.line.deleted.len()) as u64).sum();
-        self.emitter.emit(EventKind::Planned { topics: plan.topics.len() as u64, partitions, records: 0 });
+        let topics: BTreeSet<_> =
+            open.iter().flat_map(|group| places_of(&group.line)).map(|(topic, _)| topic).collect();
+        self.emitter.emit(EventKind::Planned { topics: topics.len() as u64, partitions, records: 0 });
         if let Some(Saving { how, place, earlier }) = saving {
-            let changes =
-                Changes { by: format!("run {}", state.run), groups: to_save(&open), topics: plan.topics, saving: how };
+            let changes = Changes { by: format!("run {}", state.run), groups: to_save(&open), saving: how };
             let cluster = (self.cluster.as_ref(), &plan.there);
             state.before = snapshot::keep(self.context, self.emitter, cluster, place, earlier, changes).await?;
             report.offsets_before.clone_from(&state.before);
@@ -404,14 +407,24 @@ fn progress(state: &OffsetRun, goal: &Goal, earlier: Option<&Earlier>) -> Result
     Ok(progress)
 }
 
-/// What is saved of groups before they are changed.
+/// What is saved of groups before they are changed. Of one that is not changed there is nothing to put back.
 fn to_save(open: &[GroupWork]) -> Vec<ToSave> {
     let one = |group: &GroupWork| ToSave {
         id: group.line.target.clone(),
         kind: group.line.kind.clone(),
+        changed: changed(&group.line),
         configs: group.line.configs.iter().map(|config| config.name.clone()).collect(),
     };
-    open.iter().map(one).collect()
+    open.iter().filter(|group| !is_idle(&group.line)).map(one).collect()
+}
+
+/// The places in which a line changes offsets.
+fn changed(line: &GroupLine) -> Places {
+    let mut places = Places::new();
+    for (topic, partition) in places_of(line) {
+        places.entry(topic.to_owned()).or_default().insert(partition);
+    }
+    places
 }
 
 /// The groups that earlier attempts have done.

@@ -26,10 +26,10 @@ pub(crate) struct Snapshot {
     created_at: String,
     /// By group id; a group that the cluster does not have has no offsets.
     pub(crate) group_offsets: BTreeMap<String, GroupOffsets>,
-    /// Topics in which the run changes offsets: a rollback touches no others, and deletes what was not there before. An
-    /// addition; without it all are meant, and nothing is deleted.
+    /// Topics in which the run changes offsets of some group. An addition: releases that do not know `changed` of a group go
+    /// by it, and so do we with a document of theirs. See [`Snapshot::scope`].
     #[serde(default)]
-    pub(crate) topics: BTreeSet<String>,
+    topics: Option<BTreeSet<String>>,
     /// Ids of topics: one that was made again under its name is another topic. An addition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) topic_ids: BTreeMap<String, Uuid>,
@@ -50,12 +50,69 @@ pub(crate) struct GroupOffsets {
     pub(crate) offsets: BTreeMap<String, BTreeMap<i32, SavedOffset>>,
     #[serde(default)]
     partition_count: Option<usize>,
+    /// Partitions in which the run changes offsets of this group. An addition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changed: Option<Places>,
     /// Configs that the run sets on the group itself, with what was set there before. An addition.
     #[serde(default, skip_serializing_if = "Set::is_empty")]
     pub(crate) configs: Set,
 }
 
+/// Partitions by topic.
+pub(crate) type Places = BTreeMap<String, BTreeSet<i32>>;
+
+/// What a rollback of one group touches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// Everything that was saved is put back, and nothing is deleted: a document that does not say what was changed.
+    Saved,
+    /// These topics.
+    Topics(&'a BTreeSet<String>),
+    /// The topics of these places. A share group forgets whole topics.
+    TopicsOf(&'a Places),
+    /// These places.
+    Places(&'a Places),
+}
+
+impl Scope<'_> {
+    /// Whether a saved offset is put back.
+    pub(super) fn puts_back(self, topic: &str, partition: i32) -> bool {
+        matches!(self, Self::Saved) || self.deletes(topic, partition)
+    }
+
+    /// Whether an offset that was not there before is deleted.
+    pub(super) fn deletes(self, topic: &str, partition: i32) -> bool {
+        match self {
+            Self::Saved => false,
+            Self::Topics(topics) => topics.contains(topic),
+            Self::TopicsOf(places) => places.contains_key(topic),
+            Self::Places(places) => places.get(topic).is_some_and(|partitions| partitions.contains(&partition)),
+        }
+    }
+}
+
+impl Snapshot {
+    /// What a rollback touches of a group whose kind is `kind` now: no offset that the run did not change, since its consumers
+    /// may have gone on from there.
+    pub(super) fn scope<'a>(&'a self, saved: &'a GroupOffsets, kind: &str) -> Scope<'a> {
+        match (&saved.changed, &self.topics) {
+            (Some(changed), _) if kind == "share" => Scope::TopicsOf(changed),
+            (Some(changed), _) => Scope::Places(changed),
+            (None, Some(topics)) => Scope::Topics(topics),
+            (None, None) => Scope::Saved,
+        }
+    }
+}
+
 impl GroupOffsets {
+    /// Adds places in which the run changes offsets.
+    fn change(&mut self, places: &Places) {
+        let changed = self.changed.get_or_insert_default();
+        for (topic, partitions) in places {
+            changed.entry(topic.clone()).or_default().extend(partitions);
+        }
+    }
+
     /// One by one.
     pub(super) fn listed(&self) -> Vec<GroupOffset> {
         let of_topic = |(topic, partitions): (&String, &BTreeMap<i32, SavedOffset>)| {
@@ -92,8 +149,6 @@ pub(crate) struct Changes<'a> {
     /// Who changes it, in words.
     pub(crate) by: String,
     pub(crate) groups: Vec<ToSave>,
-    /// Topics in which offsets are changed.
-    pub(crate) topics: BTreeSet<String>,
     pub(crate) saving: &'a OffsetSaving,
 }
 
@@ -103,6 +158,8 @@ pub(crate) struct ToSave {
     pub(crate) id: String,
     /// Its kind where the cluster does not have it.
     pub(crate) kind: String,
+    /// Where its offsets are changed.
+    pub(crate) changed: Places,
     /// Configs that are set on it.
     pub(crate) configs: Vec<String>,
 }
@@ -163,12 +220,12 @@ pub(crate) async fn keep(
     }
     let open: Vec<_> = changes.groups.iter().filter(|group| !kept.groups.contains_key(&group.id)).collect();
     let read = now(cluster, there, &open).await?;
-    kept.topics.extend(changes.topics.iter().cloned());
     let names: BTreeSet<_> = read.values().flat_map(|group| group.offsets.keys().cloned()).collect();
     for (name, id) in ids(cluster, names).await? {
         kept.topic_ids.entry(name).or_insert(id);
     }
     kept.groups.extend(read);
+    changes.groups.iter().for_each(|group| kept.change(group));
     if kept.groups.is_empty() || earlier.as_ref().is_some_and(|earlier| kept.is_in(&earlier.document)) {
         let known = earlier.map(|earlier| earlier.before);
         if let Some(before) = &known {
@@ -227,15 +284,25 @@ impl Kept {
         let groups = old.group_offsets.iter().filter(|(id, _)| touched.contains(*id));
         self.groups.extend(groups.map(|(id, group)| (id.clone(), group.clone())));
         if !self.groups.is_empty() {
-            self.topics.clone_from(&old.topics);
+            self.topics = old.topics.iter().flatten().cloned().collect();
             self.topic_ids.clone_from(&old.topic_ids);
+        }
+    }
+
+    /// Notes where the run changes offsets of a group.
+    fn change(&mut self, group: &ToSave) {
+        self.topics.extend(group.changed.keys().cloned());
+        // A document of a release that did not know `changed` goes by its topics for as long as it counts.
+        if let Some(kept) = self.groups.get_mut(&group.id).filter(|kept| kept.changed.is_some()) {
+            kept.change(&group.changed);
         }
     }
 
     /// Whether a document has all of it.
     fn is_in(&self, old: &Snapshot) -> bool {
         let has = |(id, group): (&String, &GroupOffsets)| old.group_offsets.get(id) == Some(group);
-        self.groups.iter().all(has) && self.topics.is_subset(&old.topics)
+        let has_topics = || old.topics.as_ref().is_some_and(|topics| self.topics.is_subset(topics));
+        self.groups.iter().all(has) && has_topics()
     }
 }
 
@@ -264,7 +331,7 @@ async fn save(
         id: id.clone(),
         created_at: at.clone(),
         group_offsets: kept.groups,
-        topics: kept.topics,
+        topics: Some(kept.topics),
         topic_ids: kept.topic_ids,
         cluster_id: cluster.cluster_id(),
         description: Some(format!("before {}", changes.by)),
@@ -283,7 +350,8 @@ fn one(group: Group, found: Vec<GroupOffset>) -> GroupOffsets {
         let offset = SavedOffset { offset: at.offset, metadata: at.metadata };
         offsets.entry(at.topic).or_default().insert(at.partition, offset);
     }
-    GroupOffsets { group_id: group.id, kind: group.kind, offsets, partition_count, configs: Set::new() }
+    let changed = Some(Places::new());
+    GroupOffsets { group_id: group.id, kind: group.kind, offsets, partition_count, changed, configs: Set::new() }
 }
 
 /// Reads saved offsets, all of them or none.
@@ -329,7 +397,8 @@ mod tests {
     fn a_snapshot_without_our_additions_is_read() {
         let snapshot = read(FOREIGN.as_bytes(), "x", "c").unwrap();
         let group = &snapshot.group_offsets["g"];
-        assert_eq!((group.kind.as_str(), group.offsets["t"][&0].offset, snapshot.topics.len()), ("classic", 5, 0));
+        assert_eq!((group.kind.as_str(), group.offsets["t"][&0].offset), ("classic", 5));
+        assert!(matches!(snapshot.scope(group, "classic"), Scope::Saved), "it does not say what was changed");
         assert_eq!(group.offsets["t"][&1].metadata.as_deref(), Some("m"));
     }
 
@@ -352,6 +421,34 @@ mod tests {
         kept.take(&old, &BTreeSet::from(["open".to_owned()]));
         kept.topics.insert("u".into());
         assert!(!kept.is_in(&old), "another topic is changed");
+    }
+
+    #[test]
+    fn where_offsets_of_a_group_are_changed_is_added_up_over_attempts() {
+        let group = |id: &str, partition: i32| ToSave {
+            id: id.to_owned(),
+            kind: classic(),
+            changed: Places::from([("t".to_owned(), BTreeSet::from([partition]))]),
+            configs: Vec::new(),
+        };
+        let new = |id: &str| one(Group { id: id.to_owned(), kind: classic(), state: "Empty".to_owned() }, Vec::new());
+        let groups = ["a", "b"].map(|id| (id.to_owned(), new(id))).into();
+        let mut kept = Kept { groups, ..Kept::default() };
+        kept.change(&group("a", 0));
+        kept.change(&group("a", 1));
+        let scope = |kept: &Kept, id: &str, kind: &str, at: (&str, i32)| {
+            let old = read(FOREIGN.as_bytes(), "x", "c").unwrap();
+            let topics = Some(kept.topics.clone());
+            Snapshot { topics, ..old }.scope(&kept.groups[id], kind).deletes(at.0, at.1)
+        };
+        let found = [("t", 0), ("t", 1), ("t", 2), ("u", 0)].map(|at| scope(&kept, "a", "classic", at));
+        assert_eq!(found, [true, true, false, false]);
+        assert!(scope(&kept, "a", "share", ("t", 2)), "a share group forgets whole topics");
+        assert!(!scope(&kept, "b", "classic", ("t", 0)), "the run changes nothing of it");
+        // A document of a release that noted topics only.
+        kept.groups.get_mut("b").unwrap().changed = None;
+        kept.change(&group("b", 0));
+        assert!(kept.groups["b"].changed.is_none() && scope(&kept, "b", "classic", ("t", 7)));
     }
 
     #[test]

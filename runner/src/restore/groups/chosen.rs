@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use archive::{GroupPosition, GroupSnapshot, Point, PointGroups};
+use archive::{GroupPosition, GroupSnapshot, Point, PointGroups, TopicState};
+use contract::words::plural;
 use contract::{Code, Failure, GroupPresence, GroupRestore};
 
+use crate::offsets::snapshot::Places;
 use crate::restore::plan::RestorePlan;
 
 /// The groups that were chosen, and what speaks against that.
@@ -29,11 +31,38 @@ pub(crate) struct ChosenGroup {
     pub(crate) offsets: BTreeMap<(usize, i32), GroupPosition>,
     /// Offsets of topics and partitions that are not restored.
     pub(crate) elsewhere: u64,
+    /// Whether the specification has its name, and no pattern that it matches only.
+    pub(crate) is_named: bool,
     /// Configs that were set on the group in the source; none of a group without offsets in what is restored.
     pub(crate) configs: BTreeMap<String, String>,
 }
 
 impl ChosenGroup {
+    /// Why nothing is committed of a group that somebody asked for by its name.
+    pub(super) fn nothing(&self) -> Option<String> {
+        let why = match self.elsewhere {
+            0 => "the recovery point has no committed offset of it".to_owned(),
+            count => {
+                format!("all of its {} are of topics or partitions that are not restored", plural(count, "offset"))
+            }
+        };
+        (self.is_named && self.offsets.is_empty()).then(|| format!("nothing is set for it: {why}"))
+    }
+
+    /// Where its offsets may be changed in the target.
+    pub(super) fn changed(&self, plan: &RestorePlan) -> Places {
+        let mut places = Places::new();
+        for (number, partition) in self.offsets.keys() {
+            let Some(topic) = plan.topics.get(*number) else { continue };
+            let of_topic = places.entry(topic.target.clone()).or_default();
+            match topic.route.single(*partition) {
+                Some(target) => drop(of_topic.insert(target)),
+                None => of_topic.extend(&topic.targets),
+            }
+        }
+        places
+    }
+
     /// The metadata that is committed, with the place in the target of each. Where the offsets of several partitions meet, there
     /// is none.
     pub(super) fn metadata<'a>(
@@ -125,7 +154,8 @@ fn sort_out(found: PointGroups, plan: &RestorePlan, spec: &GroupRestore) -> Resu
             }
             continue;
         }
-        out.groups.push(with_offsets(group, &places, plan, spec));
+        let is_named = named.contains(group.group.as_str()) || spec.mapping.contains_key(&group.group);
+        out.groups.push(ChosenGroup { is_named, ..with_offsets(group, &places, plan, spec) });
     }
     let mut targets = BTreeMap::new();
     for group in &out.groups {
@@ -140,12 +170,20 @@ fn sort_out(found: PointGroups, plan: &RestorePlan, spec: &GroupRestore) -> Resu
     Ok(out)
 }
 
-/// Where the plan has the topics that positions name. A name that meant another topic then is another topic.
+/// Where the plan has the topics that positions name. A name that meant another topic then is another topic. Of a topic that
+/// was deleted the positions are of its last life: brokers forget those of a topic when they delete it.
 fn places<'a>(found: &'a PointGroups, plan: &RestorePlan) -> HashMap<&'a str, usize> {
     let planned: HashMap<_, _> =
         plan.topics.iter().enumerate().map(|(number, topic)| (topic.source_id, number)).collect();
-    let live = found.topics.iter().filter(|topic| topic.live);
-    live.filter_map(|topic| Some((topic.name.as_str(), *planned.get(&topic.id)?))).collect()
+    let mut meant: HashMap<&str, &TopicState> = HashMap::new();
+    for topic in &found.topics {
+        let age = |topic: &TopicState| (topic.live, topic.until, topic.since);
+        let known = meant.entry(topic.name.as_str()).or_insert(topic);
+        if age(topic) > age(known) {
+            *known = topic;
+        }
+    }
+    meant.into_iter().filter_map(|(name, topic)| Some((name, *planned.get(&topic.id)?))).collect()
 }
 
 /// A group with its offsets in topics of the plan.
@@ -174,7 +212,7 @@ fn with_offsets(
         Some(configs) if !offsets.is_empty() => configs.clone(),
         Some(_) | None => BTreeMap::new(),
     };
-    ChosenGroup { id, kind, target, offsets, elsewhere, configs }
+    ChosenGroup { id, kind, target, offsets, elsewhere, is_named: false, configs }
 }
 
 #[cfg(test)]
@@ -216,6 +254,40 @@ mod tests {
         assert_eq!(found.groups[0].offsets[&(0, 0)].offset, 5);
     }
 
+    /// Positions name topics by name; the lives of a topic have one name.
+    #[test]
+    fn offsets_of_a_deleted_topic_are_those_of_its_last_life() {
+        let life = |id: u128, live: bool, until: Option<u64>| archive::TopicState {
+            live,
+            until,
+            ..archive::TopicState::new(uuid::Uuid::from_u128(id), "t", 3, 1)
+        };
+        let restored = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
+        assert_eq!(restored.topics[0].source_id, uuid::Uuid::from_u128(7));
+        let count = |topics: Vec<archive::TopicState>| {
+            let groups = vec![group("a", None, &[("t", 0, 5)])];
+            let found = PointGroups { point: "p".into(), topics, groups };
+            sort_out(found, &restored, &GroupRestore::default()).unwrap().groups[0].offsets.len()
+        };
+        assert_eq!(count(vec![life(6, false, Some(3)), life(7, false, Some(9))]), 1, "it was deleted, and is restored");
+        assert_eq!(count(vec![life(7, false, Some(3)), life(6, false, Some(9))]), 0, "they are of a later one");
+        assert_eq!(count(vec![life(7, false, Some(3)), life(6, true, None)]), 0, "they are of the one that is there");
+    }
+
+    #[test]
+    fn a_group_that_is_named_and_has_nothing_there_says_so() {
+        let groups = || vec![group("a", None, &[("u", 0, 7)]), group("b", None, &[]), group("c", None, &[("t", 0, 5)])];
+        let told = |spec: &str| chosen(groups(), spec).groups.iter().map(ChosenGroup::nothing).collect::<Vec<_>>();
+        assert_eq!(told("{}"), [None, None, None], "nobody asked for them by name");
+        let named = told(r#"{"include": ["a", "b", "c"]}"#);
+        assert!(named[0].as_ref().unwrap().contains("all of its 1 offset are of topics"), "{named:?}");
+        assert!(
+            named[1].as_ref().unwrap().contains("has no committed offset of it") && named[2].is_none(),
+            "{named:?}"
+        );
+        assert!(told(r#"{"mapping": {"a": "z"}}"#)[0].is_some());
+    }
+
     #[test]
     fn configs_come_with_the_offsets_that_are_restored() {
         let set = |mut group: GroupSnapshot| {
@@ -225,6 +297,19 @@ mod tests {
         let groups = vec![set(group("a", None, &[("t", 0, 5)])), set(group("b", None, &[("u", 0, 5)]))];
         let found = chosen(groups, "{}");
         assert_eq!((found.groups[0].configs.len(), found.groups[1].configs.len()), (1, 0), "b reads other topics");
+    }
+
+    #[test]
+    fn offsets_are_changed_where_records_of_the_group_go() {
+        let found = chosen(vec![group("a", None, &[("t", 0, 5), ("u", 0, 7)])], "{}");
+        let changed = |plan: &RestorePlan| found.groups[0].changed(plan);
+        let mut one = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
+        let target = one.topics[0].target.clone();
+        one.topics[0].route = crate::restore::route::Route::Partition([(0, 7)].into());
+        assert_eq!(changed(&one), Places::from([(target.clone(), [7].into())]), "not partition 1, and not u");
+        one.topics[0].route = crate::restore::route::Route::Offset(3);
+        one.topics[0].targets = vec![0, 1, 2];
+        assert_eq!(changed(&one), Places::from([(target, [0, 1, 2].into())]));
     }
 
     #[test]

@@ -64,16 +64,14 @@ pub(super) async fn keep_offsets_of(
     };
     let document = earlier.as_ref().map(|earlier| earlier.document.clone());
     let is_open = |group: &&ChosenGroup| !group.offsets.is_empty() && !done.has(&group.id, &group.target);
-    let open: Vec<_> = groups.iter().filter(is_open).collect();
-    let numbers = open.iter().flat_map(|group| group.offsets.keys()).map(|(number, _)| *number);
-    let topics = numbers.filter_map(|number| plan.topics.get(number)).map(|topic| topic.target.clone()).collect();
     let save = |group: &&ChosenGroup| ToSave {
         id: group.target.clone(),
         kind: group.kind.clone(),
+        changed: group.changed(plan),
         configs: group.configs.keys().cloned().collect(),
     };
-    let groups = open.iter().map(save).collect();
-    let changes = Changes { by: format!("restore {}", restore.state.name), groups, topics, saving: &spec.saving };
+    let groups = groups.iter().filter(is_open).map(|group| save(&group)).collect();
+    let changes = Changes { by: format!("restore {}", restore.state.name), groups, saving: &spec.saving };
     let there = listed(&restore.cluster).await?;
     let cluster = (restore.cluster.as_ref(), &there);
     let before = keep(restore.context, restore.emitter, cluster, &place, earlier, changes).await?;

@@ -118,7 +118,7 @@ fn one(
         target: group.target.clone(),
         kind: group.kind.clone(),
         outcome: GroupOutcome::Planned,
-        reason: None,
+        reason: group.nothing(),
         offsets,
         deleted: Vec::new(),
         configs: configs.collect(),

@@ -69,6 +69,9 @@ pub(crate) async fn propose(
         let would = |reason| format!("the computed offsets could not be committed now: {reason}");
         proposal.warnings.extend(proposal.blocked.values().map(would));
     }
+    // A run that is carried out tells it with what became of the group.
+    let without = chosen.groups.iter().filter(|_| part.dry_run).filter_map(|group| Some((group, group.nothing()?)));
+    proposal.warnings.extend(without.map(|(group, why)| format!("consumer group {:?}: {why}", group.id)));
     proposal.groups = lines(&chosen, spec);
     proposal.positions_point = Some(chosen.point).filter(|point| !point.is_empty());
     proposal.targets = chosen.groups.iter().map(|group| group.target.clone()).collect();
