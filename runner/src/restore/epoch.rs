@@ -34,10 +34,7 @@ pub(crate) async fn begin_epoch(restore: &mut Restore<'_>, plan: &RestorePlan) -
             let fence = fence(restore, &last).await?;
             let tails = tails::read(&restore.cluster, &restore.state, fence).await?;
             if fence.is_none() || held.is_over() {
-                // That took so long that the guards may be forgotten, too. Whoever took one since may have written. The
-                // coordinator knows the epoch before its newest, and no older one: the first renewal is saved, so that an
-                // attempt that dies here does not take its own guards for another restore's.
-                restore.save().await?;
+                // That took so long that the guards may be forgotten, too. Whoever took one since may have written.
                 guard::renew(restore).await?;
                 tails::read(&restore.cluster, &restore.state, fence).await?
             } else {

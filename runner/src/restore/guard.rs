@@ -57,7 +57,7 @@ pub(super) async fn first(restore: &mut Restore<'_>, plan: &RestorePlan) -> Resu
     Ok(tails)
 }
 
-/// Takes the next epoch of every guard that this restore holds, so that no coordinator forgets it.
+/// Takes the next epoch of every guard that this restore holds, so that no coordinator forgets it, and saves them.
 ///
 /// # Errors
 /// [`Code::Fenced`] when another restore took one since.
@@ -66,8 +66,9 @@ pub(super) async fn renew(restore: &mut Restore<'_>) -> Result<(), Failure> {
     let maybe_ours = wanted.iter().any(|take| matches!(take, Take::After(guard) if guard.forgotten));
     mark_forgotten(restore).await?;
     match take_all(&restore.cluster, &mut restore.state.topics, wanted).await {
-        Ok(()) if maybe_ours => tokio::time::sleep(SETTLE_WRITTEN).await,
-        Ok(()) => {}
+        // The coordinator knows no epoch before the last two: a second renewal after one that is not saved would make these
+        // guards another restore's for the next attempt.
+        Ok(()) => restore.note().await?,
         Err(failure) if failure.code == Code::Fenced => {
             // The next attempt shall find the same.
             if mark(&mut restore.state.topics, |_| false) {
@@ -76,6 +77,9 @@ pub(super) async fn renew(restore: &mut Restore<'_>) -> Result<(), Failure> {
             return Err(failure);
         }
         Err(failure) => return Err(failure),
+    }
+    if maybe_ours {
+        tokio::time::sleep(SETTLE_WRITTEN).await;
     }
     Ok(())
 }

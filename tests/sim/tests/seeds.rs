@@ -42,6 +42,7 @@ const KEPT_RESTORES: &[(u64, &str)] = &[
         "an attempt died after it had renewed its guards twice: the next ones took its own for another restore's",
     ),
     (5_054_683, "the same in a later attempt"),
+    (5_152_543, "the same after a look for another restore, which a foreign record had made necessary"),
     (5_060_307, "guards were forgotten before the first record: the restore said that another one had begun"),
     (5_094_435, "the same after a frozen process"),
     (3_053_163, "somebody set a held config once more to the value of before, in the middle of the attempt"),
