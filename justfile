@@ -157,10 +157,10 @@ bench MIB="2000" ROUNDS="3":
     cargo build --locked --profile dist -p kubectl-kafka-backup
     KAFKA_BACKUP_PLUGIN=$PWD/target/dist/kubectl-kafka_backup target/release/bench {{MIB}} {{ROUNDS}}
 
-# Show the results of the last `just bench` in the README
+# Show the results of the last `just bench` in docs/benchmark.md
 publish-bench:
     cp target/bench/*.svg docs/
-    sed -i -e '/<!-- bench begins -->/,/<!-- bench ends -->/{//!d;}' -e '/<!-- bench begins -->/r target/bench/table.md' README.md
+    sed -i -e '/<!-- bench begins -->/,/<!-- bench ends -->/{//!d;}' -e '/<!-- bench begins -->/r target/bench/table.md' docs/benchmark.md
 
 # Plan, resume and point look-up of a set with many entries: time and peak memory
 scale ENTRIES="60000" PARTITIONS="5000" MOVED="100":

@@ -1,4 +1,4 @@
-//! The blocks of the README, taken out of its text: commands are ones that the programs know, and documents are valid. The
+//! The blocks of README and pages, taken out of their texts: commands are ones that the programs know, and documents are valid. The
 //! walk between its marks is run as it stands by the suite `screens`.
 
 use std::io::Write;
@@ -11,9 +11,16 @@ fn root(path: &str) -> String {
     format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Pages whose blocks are taken.
+const PAGES: [&str; 3] = ["README.md", "docs/kubernetes.md", "docs/engine.md"];
+
 /// The blocks in this language.
 fn blocks(language: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root("README.md")).unwrap();
+    PAGES.iter().flat_map(|page| blocks_of(page, language)).collect()
+}
+
+fn blocks_of(page: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(root(page)).unwrap();
     let mut rest = text.as_str();
     let mut out = Vec::new();
     while let Some((_, after)) = rest.split_once(&format!("```{language}\n")) {
