@@ -103,7 +103,7 @@ torture-servers:
     cargo build --locked {{bins}}
     rm -f target/reliability.txt
     K8S_MODE=cp tests/kubernetes/build.sh > /dev/null
-    for suite in faults outages control; do \
+    for suite in faults outages positions control; do \
         TORTURE=1 RELIABILITY=$PWD/target/reliability.txt cargo test --locked --workspace --test "$suite" -- --test-threads=2; done
     { cat tests/reliability-head.md; echo "Date: $(date -u +%F). Long form."; echo; \
       echo '| fault | runs | injected | records compared | lost | doubled | recovered within |'; \

@@ -1,7 +1,7 @@
 //! Documents with committed offsets from any bytes: those that were saved before a run changed them, and where a restore put
 //! records. For tests that try what somebody else may have written; nothing comes of it.
 
-use crate::offsets::mapping::Mapping;
+use crate::offsets::mapping::Heads;
 use crate::offsets::snapshot;
 
 pub use crate::restore::documents::{CLUSTER, may_go_on};
@@ -15,8 +15,11 @@ pub fn are_saved_offsets(bytes: &[u8]) -> bool {
 /// Whether this is an offset mapping that a reset would read; offsets are looked for in it.
 #[must_use]
 pub fn is_offset_mapping(bytes: &[u8], topic: &str, offsets: &[i64]) -> bool {
-    let Ok(mapping) = Mapping::read(bytes, "any", CLUSTER) else { return false };
-    if let Some(part) = mapping.of_source(&(topic.to_owned(), 0)) {
+    let place = (topic.to_owned(), 0);
+    let asked = [(place.clone(), offsets.iter().copied().collect())].into();
+    let read = Heads::read(bytes, "any", CLUSTER, &["g".to_owned()].into());
+    let Ok(mapping) = read.and_then(|heads| heads.with_details(bytes, &asked)) else { return false };
+    if let Some(part) = mapping.of_source(&place) {
         for offset in offsets {
             let _ = part.find(*offset);
         }

@@ -1,7 +1,10 @@
 //! Reads JSON documents of a store within a bound on the memory that they take. What is wrong with one is said in our words:
 //! the words of the parser quote the document.
 
+use std::io::{BufReader, Read};
+
 use serde::Deserialize;
+use serde::de::DeserializeSeed;
 
 use crate::json_fault::json_fault;
 use crate::memory;
@@ -32,6 +35,21 @@ pub fn from_json<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, JsonErr
 /// The same where other bytes are held meanwhile.
 pub(crate) fn from_json_beside<T: for<'de> Deserialize<'de>>(json: &[u8], held: usize) -> Result<T, JsonError> {
     within(json, held, memory::of_document())
+}
+
+/// Reads a document of any size as a stream. What `seed` keeps of it counts; what it reads as [`Passing`] does not.
+///
+/// # Errors
+/// When it is not what it must be, or what is kept takes too much memory.
+pub fn from_json_stream<T>(
+    bytes: impl Read,
+    seed: impl for<'de> DeserializeSeed<'de, Value = T>,
+) -> Result<T, JsonError> {
+    let limit = memory::of_document();
+    let meter = Meter::new(limit);
+    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(bytes));
+    let read = seed.deserialize(Metered::new(&mut reader, &meter)).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| if meter.is_over() { JsonError::TooLarge(limit) } else { JsonError::Fault(error) })
 }
 
 fn within<T: for<'de> Deserialize<'de>>(json: &[u8], held: usize, limit: u64) -> Result<T, JsonError> {
@@ -81,6 +99,18 @@ mod tests {
             let error = from_json::<Document>(bad.as_bytes()).unwrap_err();
             let expected = json_fault(&serde_json::from_str::<Document>(bad).unwrap_err());
             assert_eq!(error.to_string(), expected, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_stream_reads_as_a_document() {
+        let seed = std::marker::PhantomData::<Document>;
+        assert_eq!(from_json_stream(TEXT.as_bytes(), seed).unwrap(), from_json(TEXT.as_bytes()).unwrap());
+        for (bad, words) in
+            [(&TEXT[..50], "is cut short"), (&format!("{TEXT} 1"), "is no JSON"), ("[]", "lacks a field")]
+        {
+            let error = from_json_stream(bad.as_bytes(), seed).unwrap_err().to_string();
+            assert!(error.starts_with(words), "{bad}: {error}");
         }
     }
 

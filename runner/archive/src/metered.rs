@@ -49,6 +49,33 @@ impl Meter {
     }
 }
 
+/// The name by which a deserializer that counts knows a [`Passing`] value.
+const PASSING: &str = "a value that is not kept";
+
+/// Reads a value by `S` of which nothing is kept once it was looked at: it counts only meanwhile.
+#[derive(Debug)]
+pub struct Passing<S>(pub S);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Passing<S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        deserializer.deserialize_newtype_struct(PASSING, self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Passing<S> {
+    type Value = S::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PASSING)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, value: D) -> Result<S::Value, D::Error> {
+        self.0.deserialize(value)
+    }
+}
+
 /// Anything of serde, whose values are counted.
 pub(crate) struct Metered<'m, T> {
     inner: T,
@@ -140,7 +167,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Metered<'_, D> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        self.inner.deserialize_newtype_struct(name, Watch::new(visitor, self.meter))
+        let left = self.meter.left.get();
+        let value = self.inner.deserialize_newtype_struct(name, Watch::new(visitor, self.meter))?;
+        if name == PASSING {
+            self.meter.left.set(left);
+        }
+        Ok(value)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Self::Error> {

@@ -1,6 +1,7 @@
 //! Object store operations in the words of the archive, below one prefix, with classified errors.
 
 mod listed;
+mod pieces;
 mod source;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ use object_store::{
 use tokio::time::Instant;
 
 pub(crate) use self::listed::Listed;
+pub use self::pieces::Pieces;
 use self::source::{Source, arrived};
 use crate::answer::RANGE_IGNORED;
 use crate::limit::readable;

@@ -74,8 +74,12 @@ places! {
     AllProduced = "all-produced",
     /// Topics have their final configs.
     ConfigsFinal = "configs-final",
+    /// What consumer groups had before is saved, and the state does not say where.
+    OffsetsSaved = "offsets-saved",
     /// The offsets of a consumer group are about to be committed.
     CommittingOffsets = "committing-offsets",
+    /// A share group forgot its topics, and has none of the offsets that it shall have.
+    ShareOffsetsDeleted = "share-offsets-deleted",
     /// They are committed, and the state does not say so.
     OffsetsCommitted = "offsets-committed",
     /// The state says that the restore is finished.

@@ -121,7 +121,7 @@ fn translated(held: Vec<GroupOffset>, mapping: &Mapping, named: impl Fn(&str) ->
             continue;
         }
         match part.records {
-            Records::Runs(_) => {}
+            Records::Runs(_) | Records::Unasked => {}
             Records::Nothing => {
                 out.elsewhere += 1;
                 out.nowhere.push(here);

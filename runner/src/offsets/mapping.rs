@@ -4,186 +4,23 @@
 //! Both forms that files of the API group `kafka.oso.sh` have are read: form 1 has a pair for each record, form 2 has runs of
 //! records that follow each other. A place that the file does not lead to is never guessed.
 
-use std::collections::{BTreeMap, HashMap};
+mod form;
+mod read;
+mod runs;
 
-use archive::from_json;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Read;
+
+use archive::from_json_stream;
 use contract::{Code, Failure, OffsetFound};
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::TopicPartition;
 
-/// Most bytes of a file that is read: about four million records in form 1.
-pub(crate) const LARGEST: u64 = 256 << 20;
-
-/// The newest form.
-pub(crate) const FORM: u32 = 2;
-
-#[derive(Debug, Deserialize)]
-struct Document {
-    /// Absent in form 1.
-    #[serde(default = "first_form")]
-    format_version: u32,
-    #[serde(default)]
-    target_cluster_id: Option<String>,
-    /// Ids of target topics by name. An addition; without it a topic that was made again is not told from the one that was restored.
-    #[serde(default)]
-    target_topic_ids: HashMap<String, Uuid>,
-    /// By target topic and partition.
-    entries: HashMap<String, Entry>,
-    #[serde(default)]
-    detailed_mappings: HashMap<String, Runs>,
-    #[serde(default)]
-    consumer_groups: BTreeMap<String, MappedGroup>,
-}
-
-fn first_form() -> u32 {
-    1
-}
-
-/// One partition of the target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) topic: String,
-    pub(crate) partition: i32,
-    pub(crate) source_first_offset: i64,
-    pub(crate) source_last_offset: i64,
-    #[serde(default)]
-    pub(crate) target_first_offset: Option<i64>,
-    #[serde(default)]
-    pub(crate) target_last_offset: Option<i64>,
-    #[serde(default)]
-    pub(crate) first_timestamp: i64,
-    #[serde(default)]
-    pub(crate) last_timestamp: i64,
-    /// The topic of the source. An addition; without it the topic of the target is taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) source_topic: Option<String>,
-    /// The partition of the source. An addition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) source_partition: Option<i32>,
-}
-
-/// A group whose offsets the restore computed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MappedGroup {
-    pub(crate) group_id: String,
-    /// `classic`, `consumer`, `share` or `streams`. An addition.
-    #[serde(default = "super::snapshot::classic")]
-    pub(crate) kind: String,
-    /// By target topic and partition.
-    pub(crate) offsets: BTreeMap<String, BTreeMap<i32, MappedOffset>>,
-}
-
-/// One committed offset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MappedOffset {
-    pub(crate) source_offset: i64,
-    #[serde(default)]
-    pub(crate) target_offset: Option<i64>,
-    #[serde(default)]
-    pub(crate) timestamp: i64,
-    #[serde(default)]
-    pub(crate) metadata: Option<String>,
-}
-
-/// Records that follow each other in source and target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Run {
-    pub(crate) source_start: i64,
-    pub(crate) target_start: i64,
-    pub(crate) len: u64,
-    pub(crate) first_timestamp: i64,
-    pub(crate) last_timestamp: i64,
-}
-
-impl Run {
-    /// The offset after its last record.
-    fn end(&self, start: i64) -> i64 {
-        start.saturating_add(i64::try_from(self.len).unwrap_or(i64::MAX))
-    }
-}
-
-/// An element of either form.
-#[derive(Deserialize)]
-struct Element {
-    source_offset: Option<i64>,
-    target_offset: Option<i64>,
-    source_start: Option<i64>,
-    target_start: Option<i64>,
-    len: Option<u64>,
-}
-
-/// The runs of one partition, ascending. Pairs become runs as they are read: a file of pairs is never held twice.
-#[derive(Debug, Default)]
-struct Runs(Vec<Run>);
-
-impl Runs {
-    fn push(&mut self, source_start: i64, target_start: i64, len: u64) {
-        if let Some(last) = self.0.last_mut()
-            && (last.end(last.source_start), last.end(last.target_start)) == (source_start, target_start)
-        {
-            last.len = last.len.saturating_add(len);
-        } else {
-            self.0.push(Run { source_start, target_start, len, first_timestamp: 0, last_timestamp: 0 });
-        }
-    }
-
-    /// Sorted, as few as can be; an error where two runs overlap, or go backwards in the target.
-    fn settled(mut self) -> Result<Self, String> {
-        self.0.sort_by_key(|run| run.source_start);
-        let mut merged = Self::default();
-        self.0.into_iter().for_each(|run| merged.push(run.source_start, run.target_start, run.len));
-        self = merged;
-        for pair in self.0.windows(2) {
-            if let [a, b] = pair
-                && (a.end(a.source_start) > b.source_start || a.end(a.target_start) > b.target_start)
-            {
-                return Err(format!("leads source offset {} to two places, or backwards", b.source_start));
-            }
-        }
-        Ok(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Runs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements;
-        impl<'de> Visitor<'de> for Elements {
-            type Value = Runs;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("pairs or runs of offsets")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Runs, A::Error> {
-                let mut runs = Runs::default();
-                while let Some(element) = elements.next_element::<Element>()? {
-                    let run = match element {
-                        Element { source_offset: Some(source), target_offset: Some(target), .. } => (source, target, 1),
-                        Element { source_start: Some(source), target_start: Some(target), len: Some(len), .. } => {
-                            (source, target, len)
-                        }
-                        _ => return Err(de::Error::custom("an element is no pair and no run of offsets")),
-                    };
-                    if run.0 < 0 || run.1 < 0 || run.2 == 0 {
-                        return Err(de::Error::custom("an offset is negative, or a run has no records"));
-                    }
-                    let ends = i64::try_from(run.2).ok().map(|length| [run.0, run.1].map(|at| at.checked_add(length)));
-                    if ends.is_none_or(|ends| ends.contains(&None)) {
-                        return Err(de::Error::custom("a run of offsets goes beyond the largest offset"));
-                    }
-                    runs.push(run.0, run.1, run.2);
-                }
-                Ok(runs)
-            }
-        }
-        deserializer.deserialize_seq(Elements)
-    }
-}
+pub(crate) use self::form::{Entry, FORM, MappedGroup, MappedOffset, Run};
+use self::read::{Asked, HeadSeed, RunsSeed};
 
 /// The records of one source partition, all in one partition of the target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) source: TopicPartition,
     pub(crate) target: TopicPartition,
@@ -191,10 +28,12 @@ pub(crate) struct Part {
 }
 
 /// What a file says of the records of a partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Records {
-    /// Where they went.
+    /// Where they went: the first and the last ones, and those that the offsets lead to that were asked for.
     Runs(Vec<Run>),
+    /// The file says where they went, and no offset of them was asked for.
+    Unasked,
     /// None were restored.
     Nothing,
     /// Some were restored, and where each of them went is not told: there are holes between the first and the last.
@@ -205,7 +44,7 @@ impl Part {
     fn runs(&self) -> &[Run] {
         match &self.records {
             Records::Runs(runs) => runs,
-            Records::Nothing | Records::NotTold => &[],
+            Records::Unasked | Records::Nothing | Records::NotTold => &[],
         }
     }
 
@@ -239,50 +78,45 @@ impl Part {
     }
 }
 
-/// A mapping that was read whole.
-#[derive(Debug)]
-pub(crate) struct Mapping {
-    /// Where it is, for messages.
-    pub(crate) place: String,
-    parts: Vec<Part>,
-    by_source: HashMap<TopicPartition, usize>,
-    by_target: HashMap<TopicPartition, usize>,
-    groups: BTreeMap<String, MappedGroup>,
-    topic_ids: HashMap<String, Uuid>,
-}
+/// A mapping without the records for which it has details.
+#[derive(Debug, Clone)]
+pub(crate) struct Heads(Mapping);
 
-impl Mapping {
-    /// Reads a mapping, all of it or nothing.
+impl Heads {
+    /// Reads everything but details, and of the groups those that are named.
     ///
     /// # Errors
     /// When it is no such file, contradicts itself, or is of another cluster.
-    pub(crate) fn read(bytes: &[u8], place: &str, cluster: &str) -> Result<Self, Failure> {
-        let damaged = |what: String| Failure::new(Code::ArchiveDamaged, format!("the offset mapping {place} {what}"));
-        let document: Document =
-            from_json(bytes).map_err(|fault| damaged(format!("is no offset mapping: it {fault}")))?;
-        if document.format_version > FORM {
-            return Err(damaged(format!("has form {}; this release reads up to {FORM}", document.format_version)));
+    pub(crate) fn read(
+        bytes: impl Read,
+        place: &str,
+        cluster: &str,
+        groups: &BTreeSet<String>,
+    ) -> Result<Self, Failure> {
+        let damaged = |what: String| damaged(place, &what);
+        let head = from_json_stream(bytes, HeadSeed(groups))
+            .map_err(|fault| damaged(format!("is no offset mapping: it {fault}")))?;
+        if let Some(form) = head.format_version.filter(|form| *form > FORM) {
+            return Err(damaged(format!("has form {form}; this release reads up to {FORM}")));
         }
-        if let Some(other) = document.target_cluster_id.as_deref().filter(|id| !id.is_empty() && *id != cluster) {
+        if let Some(other) = head.target_cluster_id.as_deref().filter(|id| !id.is_empty() && *id != cluster) {
             let text = format!("the offset mapping {place} is of cluster {other}, and this is cluster {cluster}");
             return Err(Failure::new(Code::NoOffsetMapping, text));
         }
-        let mut details = document.detailed_mappings;
-        let mut out = Self {
+        let mut details = head.details;
+        let mut out = Mapping {
             place: place.to_owned(),
             parts: Vec::new(),
             by_source: HashMap::new(),
             by_target: HashMap::new(),
-            groups: document.consumer_groups,
-            topic_ids: document.target_topic_ids,
+            groups: head.groups,
+            topic_ids: head.target_topic_ids,
         };
-        for (key, entry) in document.entries {
+        for (key, entry) in head.entries {
             if key != format!("{}/{}", entry.topic, entry.partition) || entry.partition < 0 {
                 return Err(damaged(format!("names {key} and {}/{} for one partition", entry.topic, entry.partition)));
             }
-            let runs = details.remove(&key).map(Runs::settled).transpose();
-            let runs = runs.map_err(|what| damaged(format!("{what} in {key}")))?.map(|runs| runs.0);
-            let records = records(runs, &entry);
+            let records = records(details.remove(&key), &entry);
             let source_topic = entry.source_topic.unwrap_or_else(|| entry.topic.clone());
             let source = (source_topic, entry.source_partition.unwrap_or(entry.partition));
             out.add(Part { source, target: (entry.topic, entry.partition), records })
@@ -291,10 +125,67 @@ impl Mapping {
         if let Some(key) = details.keys().next() {
             return Err(damaged(format!("has offsets of {key}, and no entry of it")));
         }
-        out.check_groups().map_err(damaged)?;
-        Ok(out)
+        head.fault.map_or(Ok(Self(out)), |what| Err(damaged(what)))
     }
 
+    /// A group whose offsets stand in the file.
+    pub(crate) fn group(&self, id: &str) -> Option<&MappedGroup> {
+        self.0.group(id)
+    }
+
+    /// Adds the records to which these offsets of the source lead, each by a place in the target or in the source. All of the
+    /// details are looked at.
+    ///
+    /// # Errors
+    /// When details contradict themselves.
+    pub(crate) fn with_details(
+        self,
+        bytes: impl Read,
+        asked: &BTreeMap<TopicPartition, BTreeSet<i64>>,
+    ) -> Result<Mapping, Failure> {
+        let Self(mut out) = self;
+        let mut named = Asked::new();
+        for (place, offsets) in asked {
+            let both = [out.by_source.get(place), out.by_target.get(place)];
+            for part in both.into_iter().flatten().filter_map(|number| out.parts.get(*number)) {
+                named.entry(key(&part.target)).or_default().extend(offsets);
+            }
+        }
+        let found = from_json_stream(bytes, RunsSeed(&named))
+            .map_err(|fault| damaged(&out.place, &format!("is no offset mapping: it {fault}")))?;
+        let mut found = found.map_err(|what| damaged(&out.place, &what))?;
+        for part in out.parts.iter_mut().filter(|part| matches!(part.records, Records::Unasked)) {
+            if let Some(runs) = found.remove(&key(&part.target)).filter(|runs| !runs.is_empty()) {
+                part.records = Records::Runs(runs);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// A partition as files name it.
+fn key((topic, partition): &TopicPartition) -> String {
+    format!("{topic}/{partition}")
+}
+
+fn damaged(place: &str, what: &str) -> Failure {
+    Failure::new(Code::ArchiveDamaged, format!("the offset mapping {place} {what}"))
+}
+
+/// A mapping, with the records that are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Mapping {
+    /// Where it is, for messages.
+    pub(crate) place: String,
+    parts: Vec<Part>,
+    by_source: HashMap<TopicPartition, usize>,
+    by_target: HashMap<TopicPartition, usize>,
+    /// Those that were asked for.
+    groups: BTreeMap<String, MappedGroup>,
+    topic_ids: HashMap<String, Uuid>,
+}
+
+impl Mapping {
     fn add(&mut self, part: Part) -> Result<(), TopicPartition> {
         let number = self.parts.len();
         self.by_target.insert(part.target.clone(), number);
@@ -302,21 +193,6 @@ impl Mapping {
             return Err(part.source);
         }
         self.parts.push(part);
-        Ok(())
-    }
-
-    fn check_groups(&self) -> Result<(), String> {
-        for (id, group) in &self.groups {
-            if group.group_id != *id {
-                return Err(format!("names group {id:?} and group {:?} for the same offsets", group.group_id));
-            }
-            for (topic, partitions) in &group.offsets {
-                let bad = |at: &MappedOffset| at.source_offset < 0 || at.target_offset.is_some_and(|offset| offset < 0);
-                if let Some((partition, _)) = partitions.iter().find(|(partition, at)| **partition < 0 || bad(at)) {
-                    return Err(format!("has an offset of group {id:?} in {topic}/{partition} that cannot be"));
-                }
-            }
-        }
         Ok(())
     }
 
@@ -341,12 +217,15 @@ impl Mapping {
     }
 }
 
-/// What the details and the entry of a partition say together.
-fn records(details: Option<Vec<Run>>, entry: &Entry) -> Records {
+/// What the details, which may have records, and the entry of a partition say together.
+fn records(details: Option<bool>, entry: &Entry) -> Records {
+    if details == Some(true) {
+        return Records::Unasked;
+    }
     // A list without runs says that there are none, unless the entry has a first record.
-    let is_empty = details.as_ref().is_some_and(Vec::is_empty) && entry.target_first_offset.is_none();
-    match details.filter(|runs| !runs.is_empty()).or_else(|| without_details(entry)) {
-        Some(runs) => Records::Runs(runs),
+    let is_empty = details.is_some() && entry.target_first_offset.is_none();
+    match without_details(entry) {
+        Some(run) => Records::Runs(vec![run]),
         None if is_empty => Records::Nothing,
         None => Records::NotTold,
     }
@@ -354,7 +233,7 @@ fn records(details: Option<Vec<Run>>, entry: &Entry) -> Records {
 
 /// Without details the ends of a partition say where its records went only if there are no holes: then as many offsets lie
 /// between them in the target as in the source.
-fn without_details(entry: &Entry) -> Option<Vec<Run>> {
+fn without_details(entry: &Entry) -> Option<Run> {
     let (first, last) = (entry.target_first_offset?, entry.target_last_offset?);
     let len = u64::try_from(last.checked_sub(first)?.checked_add(1)?).ok().filter(|len| *len > 0)?;
     let same = entry.source_last_offset.checked_sub(entry.source_first_offset)? == last - first;
@@ -365,7 +244,7 @@ fn without_details(entry: &Entry) -> Option<Vec<Run>> {
         first_timestamp: entry.first_timestamp,
         last_timestamp: entry.last_timestamp,
     };
-    (same && first >= 0 && entry.source_first_offset >= 0).then(|| vec![run])
+    (same && first >= 0 && entry.source_first_offset >= 0).then_some(run)
 }
 
 #[cfg(test)]
@@ -395,7 +274,14 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn read(file: &Value) -> Result<Mapping, Failure> {
-        Mapping::read(file.to_string().as_bytes(), "x", "c")
+        read_text(file.to_string().as_bytes())
+    }
+
+    /// Group `g`, and all offsets that tests ask for.
+    fn read_text(text: &[u8]) -> Result<Mapping, Failure> {
+        let heads = Heads::read(text, "x", "c", &["g".to_owned()].into())?;
+        let asked = ["copy", "t"].map(|topic| ((topic.to_owned(), 0), (-5..600).collect())).into();
+        heads.with_details(text, &asked)
     }
 
     fn places(mapping: &Mapping) -> Vec<Option<(i64, OffsetFound)>> {
@@ -448,7 +334,7 @@ pub(crate) mod tests {
     fn what_is_cut_short_foreign_or_contradicts_itself_is_refused() {
         let text = file().to_string();
         for length in (0..text.len()).step_by(11) {
-            let failure = Mapping::read(&text.as_bytes()[..length], "x", "c").unwrap_err();
+            let failure = read_text(&text.as_bytes()[..length]).unwrap_err();
             assert_eq!(failure.code, Code::ArchiveDamaged, "{length}");
         }
         for (pointer, value) in [

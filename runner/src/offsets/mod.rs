@@ -16,6 +16,7 @@ pub(crate) mod metadata;
 pub(crate) mod snapshot;
 
 mod mapped;
+mod mapping_file;
 pub(crate) mod reset;
 pub(crate) mod rollback;
 

@@ -9,7 +9,8 @@ use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, TopicPartition};
 use super::commit::{GroupWork, PATIENCE, There, listed, members, offsets_of_all, unasked, unlisted};
 use super::inexact::tell_nearest;
 use super::mapped::{fit, mapped, same_topics};
-use super::mapping::Mapping;
+use super::mapping::Heads;
+use super::mapping_file::MappingFile;
 use super::metadata::{CONFIG, longest, too_long};
 use super::snapshot::classic;
 use crate::logs::{Span, present, spans};
@@ -23,7 +24,7 @@ pub(crate) enum Goal {
     /// To a place in each log.
     InLog(InLog),
     /// To where a restore put the records.
-    Mapped(Box<Mapping>),
+    Mapped(Box<MappingFile>),
 }
 
 /// A place in each log.
@@ -104,7 +105,7 @@ pub(crate) async fn plan(
     let mut plan = Plan::default();
     let mapping = match goal {
         Goal::InLog(_) => None,
-        Goal::Mapped(mapping) => Some(mapping.as_ref()),
+        Goal::Mapped(file) => Some(&file.heads),
     };
     let there = listed(cluster).await?;
     let patience = CoordinatorPatience::new(PATIENCE);
@@ -133,7 +134,7 @@ pub(crate) async fn plan(
             in_logs(cluster, &mut plan, held, *to, named).await?;
             plan.warnings.extend(tell_nearest(&plan.work));
         }
-        Goal::Mapped(mapping) => by_mapping(cluster, &mut plan, held, mapping, named).await?,
+        Goal::Mapped(file) => by_mapping(cluster, &mut plan, held, file, named).await?,
     }
     let unused = unused_topics(spec, &plan);
     plan.warnings.extend(unused);
@@ -170,12 +171,7 @@ pub(super) async fn refuse_long_metadata(cluster: &Cluster, plan: &mut Plan) -> 
 ///
 /// # Errors
 /// Why its offsets cannot be set.
-async fn look(
-    cluster: &Cluster,
-    listed: Option<&Group>,
-    id: &str,
-    mapping: Option<&Mapping>,
-) -> Result<Group, Failure> {
+async fn look(cluster: &Cluster, listed: Option<&Group>, id: &str, mapping: Option<&Heads>) -> Result<Group, Failure> {
     if let Some(group) = listed
         && let Some(reason) = members(cluster, group).await?
     {
@@ -217,9 +213,10 @@ async fn by_mapping(
     cluster: &Cluster,
     plan: &mut Plan,
     held: Vec<(Group, Vec<GroupOffset>)>,
-    mapping: &Mapping,
+    file: &MappingFile,
     named: impl Fn(&str) -> bool,
 ) -> Result<(), Failure> {
+    let mapping = &file.with_details(asked(&held, &file.heads)).await?;
     let mut found = Vec::new();
     for (group, offsets) in held {
         let before: HashMap<_, _> = offsets.iter().map(|at| ((at.topic.clone(), at.partition), at.offset)).collect();
@@ -255,6 +252,23 @@ async fn by_mapping(
         }
     }
     Ok(())
+}
+
+/// The offsets that are looked for in a mapping: those that groups have, and those of the file that it leaves to be looked up.
+fn asked(held: &[(Group, Vec<GroupOffset>)], heads: &Heads) -> BTreeMap<TopicPartition, BTreeSet<i64>> {
+    let mut out: BTreeMap<TopicPartition, BTreeSet<i64>> = BTreeMap::new();
+    for (group, offsets) in held {
+        for at in offsets {
+            out.entry((at.topic.clone(), at.partition)).or_default().insert(at.offset);
+        }
+        let of_file = heads.group(&group.id).into_iter().flat_map(|group| &group.offsets);
+        for (topic, partitions) in of_file {
+            for (partition, at) in partitions {
+                out.entry((topic.clone(), *partition)).or_default().insert(at.source_offset);
+            }
+        }
+    }
+    out
 }
 
 /// Partitions of the source of which no record was restored: there is no place to lead a group to.

@@ -19,7 +19,7 @@ use wire::Cluster;
 use super::commit::{AT_ONCE, GroupWork, Manner, Notes, commit_all, failed, group_lines, is_idle, places_of};
 use super::expiry::{count_hours, hold, warn_not_noted};
 use super::inexact::{self, inexact_of, not_exact};
-use super::mapping::{self, Mapping};
+use super::mapping_file::MappingFile;
 use super::reset::{self, Goal, InLog, Plan, Progress};
 use super::rollback::{self, Which};
 use super::snapshot::{self, Changes, Earlier, Places, Snapshot, ToSave};
@@ -51,7 +51,7 @@ pub(crate) async fn reset(
 ) -> Result<(), Failure> {
     let run = Run::connect(context, emitter, spec, Action::OffsetReset(part)).await?;
     if part.dry_run {
-        let goal = goal(context, spec, &part.to, &run.id).await?;
+        let goal = goal(context, spec, part, &run.id).await?;
         return run.show(reset::plan(&run.cluster, part, &goal, &Progress::default()).await?, report);
     }
     let store = connect::store(context, spec).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn preview(context: &Context, cluster: &Cluster, spec: &RunSpec
     let nothing = BTreeMap::new();
     let plan = match (&spec.offset_reset, &spec.offset_rollback) {
         (Some(part), _) => {
-            let goal = goal(context, spec, &part.to, &connect::cluster_id(cluster)?).await?;
+            let goal = goal(context, spec, part, &connect::cluster_id(cluster)?).await?;
             reset::plan(cluster, part, &goal, &Progress::default()).await?
         }
         (None, Some(part)) => {
@@ -148,8 +148,9 @@ pub(crate) async fn preview(context: &Context, cluster: &Cluster, spec: &RunSpec
 ///
 /// # Errors
 /// When the mapping is missing, damaged, or of another cluster.
-async fn goal(context: &Context, spec: &RunSpec, to: &ResetTo, cluster: &str) -> Result<Goal, Failure> {
-    let in_log = match to {
+async fn goal(context: &Context, spec: &RunSpec, part: &OffsetResetSpec, cluster: &str) -> Result<Goal, Failure> {
+    let groups = &part.groups;
+    let in_log = match &part.to {
         ResetTo::Earliest => InLog::Earliest,
         ResetTo::Latest => InLog::Latest,
         ResetTo::Timestamp(millis) => InLog::Since(*millis),
@@ -159,13 +160,8 @@ async fn goal(context: &Context, spec: &RunSpec, to: &ResetTo, cluster: &str) ->
                 Some(storage) => connect::open(context, storage, &spec.circuit_breaker).await?,
                 None => connect::store(context, spec).await?,
             };
-            let path = &mapping.path;
-            let missing = || {
-                let text = format!("there is no offset mapping {path} in {}; correct the path", store.place());
-                Failure::new(Code::NoOffsetMapping, text)
-            };
-            let bytes = store.at(path, mapping::LARGEST).await?.ok_or_else(missing)?;
-            return Ok(Goal::Mapped(Box::new(Mapping::read(&bytes, path, cluster)?)));
+            let file = MappingFile::open(store, &mapping.path, cluster, groups).await?;
+            return Ok(Goal::Mapped(Box::new(file)));
         }
     };
     Ok(Goal::InLog(in_log))
@@ -179,7 +175,7 @@ pub(crate) async fn load(store: &Store, cluster: &str, from: &From) -> Result<Sn
     let saved = SavedOffsets::new(store, cluster);
     let (place, found) = match from {
         From::Id(id) => (saved.place(id), saved.read(id).await?),
-        From::Path(path) => (path.clone(), store.at(path, mapping::LARGEST).await?),
+        From::Path(path) => (path.clone(), store.at(path, snapshot::LARGEST).await?),
     };
     let missing = || {
         let text = format!("there are no saved offsets {place}; correct the name, or they are over and were deleted");
@@ -288,7 +284,7 @@ impl<'a> Run<'a> {
         place: &SavedOffsets,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let goal = goal(self.context, self.spec, &part.to, &self.id).await?;
+        let goal = goal(self.context, self.spec, part, &self.id).await?;
         let state = &opened.state;
         let earlier = match &state.before {
             Some(before) => Earlier::read(self.emitter, &self.id, place, before, state.may_be_ours()).await?,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{SavedOffsets, from_json};
 use contract::words::plural;
-use contract::{Code, EventKind, Failure, OffsetSaving, OffsetsBefore};
+use contract::{Code, CrashPoint, EventKind, Failure, OffsetSaving, OffsetsBefore, crash};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
@@ -17,6 +17,9 @@ use super::configs::{self, Set};
 use super::expiry::{count, delete_expired, id_of};
 use crate::context::Context;
 use crate::emit::Emitter;
+
+/// Most bytes of a document that a person names.
+pub(crate) const LARGEST: u64 = 256 << 20;
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +237,7 @@ pub(crate) async fn keep(
         return Ok(known);
     }
     let saved = save(context, cluster, place, kept, &changes).await?;
+    crash::at(CrashPoint::OffsetsSaved);
     if let Some(mut earlier) = earlier {
         // The new document has all of it that counts.
         count(emitter, place, &mut earlier.before, context.clock.now()).await;

@@ -52,39 +52,64 @@ async fn write(
     out: &mut LongDocument,
 ) -> Result<(), Failure> {
     let now = restore.context.clock.now().as_millisecond();
-    let cluster = json(restore.identity.cluster())?;
-    let ids = json(&topic_ids(&restore.state))?;
-    let head = format!(
-        "{{\"format_version\":{FORM},\"source_cluster_id\":null,\"target_cluster_id\":{cluster},\"created_at\":{now},\"target_topic_ids\":{ids},\"detailed_mappings\":{{"
-    );
-    out.push(&head).await?;
     let reader =
         Reader { point: &restore.point, plan, is_whole: restore.state.left_out == 0 && plan.window == Window::ALL };
     let singles = singles(plan, &restore.state)?;
-    let mut stretches = reader.by_index(&singles).await?;
-    let mut entries = Vec::new();
-    for single in &singles {
-        let key = json(&format!("{}/{}", single.topic.target, single.target))?;
-        out.push(&format!("{}{key}:[", comma(entries.is_empty()))).await?;
-        let mut runs = Runs::new(&restore.state, single.place);
-        match stretches.remove(&single.key()).and_then(|found| found.exact) {
-            Some(exact) => exact.into_iter().try_for_each(|stretch| runs.pass(stretch))?,
-            None => reader.by_records(single, &mut runs, out).await?,
+    let stretches = reader.by_index(&singles).await?;
+    let document = Document { state: &restore.state, cluster: restore.identity.cluster(), groups, now };
+    let by_records = async |single: &Single<'_>, runs: &mut Runs<'_>, out: &mut LongDocument| {
+        reader.by_records(single, runs, out).await
+    };
+    document.write(&singles, stretches, by_records, out).await
+}
+
+/// What stands in a mapping besides the records.
+struct Document<'a> {
+    state: &'a RestoreState,
+    /// Id of the target.
+    cluster: &'a str,
+    groups: &'a [GroupWork],
+    now: i64,
+}
+
+impl Document<'_> {
+    /// Writes all of it; `by_records` adds the runs of a partition of which the index does not tell them.
+    async fn write(
+        &self,
+        singles: &[Single<'_>],
+        mut stretches: HashMap<TopicIdPartition, Indexed>,
+        mut by_records: impl AsyncFnMut(&Single<'_>, &mut Runs<'_>, &mut LongDocument) -> Result<(), Failure>,
+        out: &mut LongDocument,
+    ) -> Result<(), Failure> {
+        let (now, cluster, ids) = (self.now, json(self.cluster)?, json(&topic_ids(self.state))?);
+        let head = format!(
+            "{{\"format_version\":{FORM},\"source_cluster_id\":null,\"target_cluster_id\":{cluster},\"created_at\":{now},\"target_topic_ids\":{ids},\"detailed_mappings\":{{"
+        );
+        out.push(&head).await?;
+        let mut entries = Vec::new();
+        for single in singles {
+            let key = json(&format!("{}/{}", single.topic.target, single.target))?;
+            out.push(&format!("{}{key}:[", comma(entries.is_empty()))).await?;
+            let mut runs = Runs::new(self.state, single.place);
+            match stretches.remove(&single.key()).and_then(|found| found.exact) {
+                Some(exact) => exact.into_iter().try_for_each(|stretch| runs.pass(stretch))?,
+                None => by_records(single, &mut runs, out).await?,
+            }
+            let (text, ends) = runs.ended()?;
+            out.push(&format!("{text}]")).await?;
+            entries.push(format!("{key}:{}", json(&single.entry(ends))?));
         }
-        let (text, ends) = runs.ended()?;
-        out.push(&format!("{text}]")).await?;
-        entries.push(format!("{key}:{}", json(&single.entry(ends))?));
+        out.push("},\"entries\":{").await?;
+        for (number, entry) in entries.iter().enumerate() {
+            out.push(&format!("{}{entry}", comma(number == 0))).await?;
+        }
+        out.push("},\"consumer_groups\":{").await?;
+        for (number, group) in self.groups.iter().enumerate() {
+            let text = format!("{}{}:{}", comma(number == 0), json(&group.line.target)?, json(&mapped(group, now))?);
+            out.push(&text).await?;
+        }
+        Ok(out.push("}}").await?)
     }
-    out.push("},\"entries\":{").await?;
-    for (number, entry) in entries.iter().enumerate() {
-        out.push(&format!("{}{entry}", comma(number == 0))).await?;
-    }
-    out.push("},\"consumer_groups\":{").await?;
-    for (number, group) in groups.iter().enumerate() {
-        let text = format!("{}{}:{}", comma(number == 0), json(&group.line.target)?, json(&mapped(group, now))?);
-        out.push(&text).await?;
-    }
-    Ok(out.push("}}").await?)
 }
 
 /// The topics that the restore wrote to: one that is made again under its name is another one.
@@ -400,8 +425,15 @@ impl<'a> Runs<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use archive::{RestoreJournal, Store};
+    use object_store::memory::InMemory;
+
     use super::*;
-    use crate::offsets::mapping::Mapping;
+    use crate::offsets::mapping::Heads;
+    use crate::restore::plan::TargetAction;
+    use crate::restore::plan::tests::{plan, topic};
     use crate::restore::state::{Epoch, TargetPartition};
 
     fn state(epochs: &[(u64, i64)], produced: i64) -> RestoreState {
@@ -480,22 +512,35 @@ mod tests {
         assert_eq!(wrong.ended().unwrap_err().code, Code::StateMismatch, "more than was produced");
     }
 
-    /// The promise of the format: no more than 1 KiB per partition where nothing is missing, however many records there are.
-    #[test]
-    fn a_billion_records_without_holes_are_one_run() {
+    /// The promise of the format, of a whole document: no more than 1 KiB per partition where nothing is missing, however many
+    /// records there are, and a second for a billion of them.
+    #[tokio::test]
+    #[allow(clippy::disallowed_methods)] // it looks at a clock of its own
+    async fn a_billion_records_without_holes_are_one_run() {
+        let plan = plan(vec![topic("t", TargetAction::Create, &[0])]);
+        let state = state(&[(0, 0)], 1_000_000_000);
+        let store = Store::new(Arc::new(InMemory::new()), "p", "place");
+        let opened = RestoreJournal::open_offset_run::<serde_json::Value>(&store, "c", "i", "n".into()).await;
+        let mut out = opened.unwrap().0.mapping("x");
+        let singles = [Single { topic: &plan.topics[0], source: 0, target: 0, place: 0 }];
+        let since = std::time::Instant::now();
         let mut found = Indexed { exact: Some(Vec::new()) };
         for number in 0..1_000_000 {
             found.take(&row(number * 1_000, (number + 1) * 1_000, 1_000), i64::MAX);
         }
-        let state = state(&[(0, 0)], 1_000_000_000);
-        let text = text(&state, found.exact.unwrap());
-        assert!(text.len() < 200, "{text}");
-        let file = format!(
-            r#"{{"format_version": 2, "entries": {{"t/0": {{"topic": "t", "partition": 0, "source_first_offset": 0,
-            "source_last_offset": 999999999, "target_first_offset": 0, "target_last_offset": 999999999}}}},
-            "detailed_mappings": {{"t/0": [{text}]}}}}"#
-        );
-        let mapping = Mapping::read(file.as_bytes(), "x", "c").unwrap();
+        let by_records = async |_: &Single<'_>, _: &mut Runs<'_>, _: &mut LongDocument| -> Result<(), Failure> {
+            panic!("the index knows all of them")
+        };
+        let document = Document { state: &state, cluster: "c", groups: &[], now: 1 };
+        let stretches = [(singles[0].key(), found)].into();
+        document.write(&singles, stretches, by_records, &mut out).await.unwrap();
+        let path = out.finish().await.unwrap();
+        assert!(since.elapsed() < std::time::Duration::from_secs(1), "{:?}", since.elapsed());
+        let file = store.at(&path, 1 << 20).await.unwrap().unwrap();
+        assert!(file.len() < 1_024, "{}", String::from_utf8_lossy(&file));
+        let asked = [(("t".to_owned(), 0), [123_456_789].into())].into();
+        let heads = Heads::read(&*file, "x", "c", &std::collections::BTreeSet::new()).unwrap();
+        let mapping = heads.with_details(&*file, &asked).unwrap();
         let part = mapping.of_source(&("t".to_owned(), 0)).unwrap();
         assert_eq!(part.find(123_456_789).unwrap().0, 123_456_789);
     }
