@@ -52,6 +52,26 @@ fn send(bootstrap: &str, topic: &str, batch: &[u8]) -> i16 {
     code(&exchange(bootstrap, &request), 4 + 4 + 2 + topic.len() + 4 + 4)
 }
 
+/// Commits an offset of partition 0 of a topic for a group without members, whatever its id: client libraries refuse an empty
+/// one. Returns the broker's error code.
+pub fn commit(bootstrap: &str, group: &str, topic: &str, offset: i64) -> i16 {
+    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat();
+    let mut request = [0, 8, 0, 2, 0, 0, 0, 1].to_vec(); // OffsetCommit, version 2
+    request.extend(text("raw"));
+    request.extend(text(group));
+    request.extend([0xff; 4]); // no generation
+    request.extend(text("")); // no member
+    request.extend([0xff; 8]); // kept as long as the broker keeps offsets
+    request.extend(1i32.to_be_bytes());
+    request.extend(text(topic));
+    request.extend(1i32.to_be_bytes());
+    request.extend(0i32.to_be_bytes());
+    request.extend(offset.to_be_bytes());
+    request.extend(text(""));
+    // Correlation id, one topic with its name, one partition with its number.
+    code(&exchange(bootstrap, &request), 4 + 4 + 2 + topic.len() + 4 + 4)
+}
+
 /// Joins a streams group (KIP-1071) whose topology reads one topic, as the first heartbeat of a client does. Its member stays
 /// until its session ends, which is 45 s later. Returns the broker's error code.
 pub fn join_streams_group(bootstrap: &str, group: &str, client: &str, topic: &str) -> i16 {

@@ -258,7 +258,14 @@ fn a_reset_that_is_killed_goes_on_and_can_be_undone() {
         commit(&bootstrap, group, "ok", &[number % 90 + 1, 95]);
     }
     let spec = reset(&bench, "ok", json!("earliest"), json!({"groups": groups, "parallelism": 8}));
-    for place in ["committing-offsets:5", "offsets-committed:3", "offsets-committed:40", "committing-offsets:2"] {
+    let places = [
+        "offsets-saved",
+        "committing-offsets:5",
+        "offsets-committed:3",
+        "offsets-committed:40",
+        "committing-offsets:2",
+    ];
+    for place in places {
         assert_eq!(bench.run_to(place, &spec).code, -1, "{place}");
     }
     let report = bench.run(&spec).ok().report();
@@ -345,6 +352,21 @@ fn the_start_offset_of_a_share_group_is_set_and_put_back() {
     assert!(starts().iter().all(|(_, _, offset)| *offset == 0), "{report}");
     bench.run(&rollback(&bench, "og", &report["offsetsBefore"]["id"], json!({}))).ok();
     assert_eq!(starts(), before);
+    // Saved offsets without partition 1: a share group forgets the whole topic, and ends between that and the new offsets.
+    let path = report["offsetsBefore"]["path"].as_str().unwrap();
+    let mut saved: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let group = &mut saved["group_offsets"]["og-share"];
+    let one = group["offsets"]["og"].as_object_mut().unwrap().remove("1");
+    assert!(one.is_some(), "{saved}");
+    group["partition_count"] = 1.into();
+    std::fs::write(bench.archive().join("one.json"), saved.to_string()).unwrap();
+    let back = spec(&bench, "og-one", "offsetRollback", json!({"from": {"path": "one.json"}}));
+    assert_eq!(bench.run_to("share-offsets-deleted", &back).code, -1);
+    assert!(starts().iter().all(|(_, _, offset)| *offset <= 0), "{:?}", starts());
+    bench.run(&back).ok();
+    let expected: Vec<_> = before.iter().filter(|(_, partition, _)| *partition == 0).collect();
+    let now = starts();
+    assert_eq!(now.iter().filter(|(_, _, offset)| *offset > 0).collect::<Vec<_>>(), expected, "{now:?}");
 }
 
 /// A restore whose last step fails after it changed offsets: they are what they were, and its records are there.

@@ -1,9 +1,10 @@
 //! What nearly worked is never told as done: undos and rollbacks whose places are gone, mappings of topics that were made again,
 //! plans that would not be carried out.
 
-use harness::consumers::{commit, line_of, member, stands};
+use harness::consumers::{commit, line_of, member, read_share_group, stands};
 use harness::load::{self, Make};
 use harness::pair::source;
+use harness::raw;
 use harness::runner::Bench;
 use serde_json::{Value, json};
 
@@ -243,4 +244,42 @@ fn a_plan_shows_each_group_with_its_places_and_what_blocks_it() {
     assert!(report["refusals"].as_array().unwrap().is_empty(), "{report}");
     assert!(text.contains("could not be committed now: consumer group \"ud-live2\" has members"), "{text}");
     drop(live);
+}
+
+/// Found before the first record: nothing is created, and nothing is written.
+#[test]
+fn a_group_that_the_target_has_as_another_kind_is_refused_before_the_first_record() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("uh-other");
+    read_share_group(source(), "uh-share", "uh-other", 20);
+    backed_up(&bench, "uh", &["uh-classic", "uh-consumer"]);
+    // Offsets of a classic group go to an empty group of the consumer protocol, too.
+    commit(&bootstrap, "uh-there", "uh-other", &[5, 6]);
+    drop(member(&bootstrap, "uh-there2", "uh-other", "consumer"));
+    let spec = |mapping: Value| {
+        let groups = json!({"include": ["uh-classic"], "mapping": mapping, "commit": true, "saving": {"skip": true}});
+        let what = json!({"from": "uh", "includeOffsetHeaders": false, "topicMapping": {"uh": "uh-new"},
+            "createTopics": true, "groups": groups});
+        bench.restore("uh", &bootstrap, what)
+    };
+    let words =
+        ["\"uh-share\" is a share group in the target", "\"uh-classic\" is a classic group", "Nothing was written"];
+    bench.run(&spec(json!({"uh-classic": "uh-share"}))).fails("KB2017", 4, &words);
+    bench.run(&spec(json!({"uh-classic": "uh-there2"}))).ok();
+    assert_eq!(offsets("uh-there2", "uh-new"), [Some(30), Some(40)]);
+}
+
+/// Brokers take commits for the group without an id, so a backup meets it; no consumer can go on with it.
+#[test]
+fn the_group_without_an_id_is_left_out_by_name() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("ui");
+    commit(&bootstrap, "ui", "ui", &[30, 40]);
+    assert_eq!(raw::commit(&bootstrap, "", "ui", 7), 0, "the broker takes it");
+    let backup = json!({"topics": ["ui"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("ui", &bootstrap, backup)).ok();
+    let what = json!({"from": "ui", "includeOffsetHeaders": false, "topicMapping": {"ui": "ui-new"}, "groups": {}});
+    let report = bench.run(&bench.restore("ui", &bootstrap, what)).ok().report();
+    assert!(report["warnings"].to_string().contains("the consumer group without an id is left out"), "{report}");
+    assert!(report["positions"].as_array().unwrap().iter().any(|line| line["target"] == "ui"), "{report}");
 }

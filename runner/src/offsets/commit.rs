@@ -5,7 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use contract::{Code, CrashPoint, Failure, GroupLine, GroupOutcome, crash};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
-use wire::{Cluster, CoordinatorPatience, Group, GroupOffset, OffsetCommit, Refused, TopicPartition, WireError, code};
+use wire::{
+    Cluster, CoordinatorPatience, Coordinators, Group, GroupOffset, OffsetCommit, Refused, TopicPartition, WireError,
+    code,
+};
 
 use super::configs::set_configs;
 use super::work::Trouble;
@@ -149,6 +152,8 @@ pub(crate) async fn commit(cluster: &Cluster, there: &There, groups: Vec<GroupWo
         let all: Vec<_> = work.into_iter().map(|work| as_group(there, &work.line)).collect();
         offsets_of_all(cluster, &all, &patience, manner.at_once).await
     };
+    let ids: Vec<_> = groups.iter().filter(|work| !is_idle(&work.line)).map(|work| work.line.target.as_str()).collect();
+    let coordinators = &cluster.coordinators_of(&ids).await;
     let mut before = ask(groups.iter().filter(|work| !is_idle(&work.line)).collect()).await;
     let work = futures::stream::iter(groups).map(|mut work| {
         let before = before.remove(&work.line.target);
@@ -156,7 +161,7 @@ pub(crate) async fn commit(cluster: &Cluster, there: &There, groups: Vec<GroupWo
             let sent = match before {
                 None if is_idle(&work.line) => Ok(()),
                 None => Err(unasked(&work.line.target).into()),
-                Some(before) => send(cluster, there, before, &mut work).await,
+                Some(before) => send((cluster, coordinators), there, before, &mut work).await,
             };
             (work, sent)
         }
@@ -219,7 +224,12 @@ pub(crate) fn failed(groups: &[GroupWork], words: impl FnOnce(usize, String) -> 
 }
 
 /// Sends what changes one group. `before` is what it has.
-async fn send(cluster: &Cluster, there: &There, before: Held, work: &mut GroupWork) -> Result<(), Trouble> {
+async fn send(
+    (cluster, coordinators): (&Cluster, &Coordinators),
+    there: &There,
+    before: Held,
+    work: &mut GroupWork,
+) -> Result<(), Trouble> {
     let line = &mut work.line;
     if let Some(group) = there.get(&line.target)
         && let Some(reason) = members(cluster, group).await?
@@ -245,15 +255,17 @@ async fn send(cluster: &Cluster, there: &There, before: Held, work: &mut GroupWo
     // the offsets that it has.
     let is_share = line.kind == "share";
     if is_share {
-        delete(cluster, line, &places).await?;
+        delete((cluster, coordinators), line, &places).await?;
+        crash::at(CrashPoint::ShareOffsetsDeleted);
     }
-    for (place, reason) in refused(&group.id, cluster.commit_offsets(&group.id, &line.kind, &wanted).await)? {
+    let sent = cluster.commit_offsets(coordinators, (&group.id, &line.kind), &wanted).await;
+    for (place, reason) in refused(&group.id, sent)? {
         if let Some(offset) = line.offsets.get_mut(place) {
             offset.reason = Some(reason);
         }
     }
     if !is_share {
-        delete(cluster, line, &places).await?;
+        delete((cluster, coordinators), line, &places).await?;
     }
     // Not on a group that has members now.
     if line.offsets.iter().all(|offset| offset.reason.is_none()) {
@@ -290,8 +302,12 @@ fn judge(work: &mut GroupWork, after: Option<Held>, manner: Manner) -> Result<Gr
 }
 
 /// Deletes offsets; what is refused stands in the line.
-async fn delete(cluster: &Cluster, line: &mut GroupLine, places: &[TopicPartition]) -> Result<(), Trouble> {
-    let answer = cluster.delete_offsets(&line.target, &line.kind, places).await;
+async fn delete(
+    (cluster, coordinators): (&Cluster, &Coordinators),
+    line: &mut GroupLine,
+    places: &[TopicPartition],
+) -> Result<(), Trouble> {
+    let answer = cluster.delete_offsets(coordinators, (&line.target, &line.kind), places).await;
     for (place, reason) in refused(&line.target, answer)? {
         if let Some(gone) = line.deleted.get_mut(place) {
             gone.reason = Some(reason);

@@ -19,6 +19,7 @@ use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::groups::{GROUP, group_id};
 use crate::leaders::TopicPartition;
+use crate::many_groups::Coordinators;
 use crate::metadata::topic_name;
 use crate::{Request, Retry, WireError, code};
 
@@ -54,8 +55,13 @@ impl Cluster {
     ///
     /// # Errors
     /// What the coordinator says of the group as a whole.
-    pub async fn commit_offsets(&self, id: &str, kind: &str, offsets: &[OffsetCommit]) -> Result<Refused, WireError> {
-        self.of_group(id, offsets, async |connection, part| match kind {
+    pub async fn commit_offsets(
+        &self,
+        coordinators: &Coordinators,
+        (id, kind): (&str, &str),
+        offsets: &[OffsetCommit],
+    ) -> Result<Refused, WireError> {
+        self.of_group(coordinators, id, offsets, async |connection, part| match kind {
             "share" => alter_share_group(connection, id, part).await,
             _ => commit(connection, id, part).await,
         })
@@ -67,8 +73,13 @@ impl Cluster {
     ///
     /// # Errors
     /// What the coordinator says of the group as a whole.
-    pub async fn delete_offsets(&self, id: &str, kind: &str, places: &[TopicPartition]) -> Result<Refused, WireError> {
-        self.of_group(id, places, async |connection, part| match kind {
+    pub async fn delete_offsets(
+        &self,
+        coordinators: &Coordinators,
+        (id, kind): (&str, &str),
+        places: &[TopicPartition],
+    ) -> Result<Refused, WireError> {
+        self.of_group(coordinators, id, places, async |connection, part| match kind {
             "share" => delete_of_share_group(connection, id, part).await,
             _ => delete(connection, id, part).await,
         })
@@ -78,6 +89,7 @@ impl Cluster {
     /// Asks the coordinator of a group for one part of a list after the other.
     async fn of_group<T>(
         &self,
+        coordinators: &Coordinators,
         id: &str,
         list: &[T],
         ask: impl AsyncFn(&Connection, &[T]) -> Result<Refused, WireError>,
@@ -85,8 +97,17 @@ impl Cluster {
         let mut refused = Refused::new();
         for (number, part) in list.chunks(AT_ONCE).enumerate() {
             let asked = self.retrying(async || {
-                let broker = self.coordinator(id, GROUP).await?;
-                ask(&*self.broker(broker, lane_of(id), None).await?, part).await
+                let broker = match coordinators.known(id) {
+                    Some(known) => known,
+                    None => self.coordinator(id, GROUP).await?,
+                };
+                coordinators.learn(id, broker);
+                let asked = async { ask(&*self.broker(broker, lane_of(id), None).await?, part).await }.await;
+                // It may be another one by now.
+                if asked.is_err() {
+                    coordinators.forget(id);
+                }
+                asked
             });
             refused.extend(asked.await?.into_iter().map(|(place, error)| (number * AT_ONCE + place, error)));
         }

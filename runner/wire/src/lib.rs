@@ -56,10 +56,11 @@ mod streams_groups;
 mod topics;
 mod transactions;
 
-mod commits;
 mod group_configs;
 mod group_members;
 mod many_groups;
+
+mod commits;
 mod rehearsal;
 mod rights;
 mod verdict;
@@ -79,6 +80,7 @@ pub use groups::{CoordinatorPatience, Group, GroupOffset, Groups};
 pub use keys::About;
 pub use leaders::{Answers, TopicPartition};
 pub use listener::Misfit;
+pub use many_groups::Coordinators;
 pub use metadata::{Partition, Topic, made_up_id};
 pub use offsets::{EpochEnd, Isolation, OffsetAt, OpenTransaction};
 pub use produce::{ProduceAnswer, ProduceAnswers, ProduceSpot};

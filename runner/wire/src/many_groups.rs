@@ -2,7 +2,7 @@
 //! groups are asked for at once (KIP-699, KIP-709). Whatever that does not answer is asked for group by group, with patience.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -29,6 +29,29 @@ const MANY_GROUPS: i16 = 8;
 /// How long the short way may take, for all groups together.
 const SHORT: Duration = Duration::from_secs(10);
 
+/// Coordinators of many groups, as brokers told them at once. One that turns out to be another is forgotten, and asked for alone.
+#[derive(Debug, Default)]
+pub struct Coordinators(Mutex<HashMap<String, BrokerId>>);
+
+impl Coordinators {
+    /// That of a group, where it is known.
+    pub(crate) fn known(&self, id: &str) -> Option<BrokerId> {
+        self.all().get(id).copied()
+    }
+
+    pub(crate) fn learn(&self, id: &str, broker: BrokerId) {
+        self.all().insert(id.to_owned(), broker);
+    }
+
+    pub(crate) fn forget(&self, id: &str) {
+        self.all().remove(id);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, BrokerId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Positions by group.
 type Found = HashMap<String, Vec<GroupOffset>>;
 
@@ -52,6 +75,18 @@ impl Cluster {
             .map(|group| async move { (group.id.clone(), self.group_offsets(group, patience).await) });
         let asked: Vec<_> = asked.buffer_unordered(at_once.max(1)).collect().await;
         found.into_iter().map(|(id, offsets)| (id, Ok(offsets))).chain(asked).collect()
+    }
+
+    /// The coordinators of these groups, asked for together. Of a group that has none now, or where brokers are asked for one at a
+    /// time, it is not known: it is asked for when it is needed, with patience.
+    pub async fn coordinators_of(&self, ids: &[&str]) -> Coordinators {
+        let (out, end) = (Coordinators::default(), Instant::now() + SHORT);
+        for chunk in ids.chunks(KEYS) {
+            // What fails here fails again, and counts, where a group is worked on.
+            let Ok(Ok(found)) = timeout_at(end, self.coordinators(chunk)).await else { break };
+            out.all().extend(found);
+        }
+        out
     }
 
     /// The positions of those groups that are answered at the first try, and in time.

@@ -136,7 +136,9 @@ fn sort_out(found: PointGroups, plan: &RestorePlan, spec: &GroupRestore) -> Resu
             continue;
         }
         if group.group.is_empty() {
-            out.warnings.push("the consumer group without an id is left out: brokers take no commit for it".into());
+            let text = "the consumer group without an id is left out: no consumer can be a member of it, and what commits there \
+                        keeps its offsets by itself";
+            out.warnings.push(text.into());
             continue;
         }
         if let Some(missing) = group.missing {

@@ -10,6 +10,7 @@ mod dealt;
 pub(crate) mod expected;
 mod fit;
 mod keep;
+mod kinds;
 mod locate;
 mod meet;
 pub(crate) mod preview;
@@ -29,6 +30,7 @@ use self::chosen::{Chosen, choose};
 use self::fit::{fit, with_metadata};
 pub(crate) use self::keep::{count_hours, hold_offsets, keep_offsets};
 use self::keep::{done_before, keep_offsets_of};
+use self::kinds::unfit;
 use self::locate::locate;
 use self::save_mapping::save_mapping;
 pub(crate) use self::tell::add_places;
@@ -38,7 +40,7 @@ pub(crate) use self::undo::{is_to_undo, undo_now};
 use super::Restore;
 use super::plan::{Proposal, RestorePlan};
 use super::state::RestoreState;
-use crate::offsets::commit::{GroupWork, Manner, commit_all, failed, group_lines, listed, members};
+use crate::offsets::commit::{GroupWork, Manner, There, commit_all, failed, group_lines, listed, members};
 use crate::offsets::configs::refusals;
 
 /// Adds to a plan which groups are taken along, and what stands in the way.
@@ -54,14 +56,18 @@ pub(crate) async fn propose(
     let Some(spec) = &part.groups else { return Ok(()) };
     let chosen = choose(point, &proposal.plan, spec).await?;
     if spec.commit {
-        proposal.blocked = live(cluster, &chosen).await?;
-        let refusal = |reason| Failure::new(Code::GroupIsLive, format!("{reason}, or leave the group out"));
-        proposal.refusals.extend(proposal.blocked.values().map(refusal));
+        let there = listed(cluster).await?;
+        proposal.blocked = live(cluster, &there, &chosen).await?;
+        let refusal = |code, reason: &String| Failure::new(code, format!("{reason}, or leave the group out"));
+        proposal.refusals.extend(proposal.blocked.values().map(|reason| refusal(Code::GroupIsLive, reason)));
+        let unfit = unfit(cluster, &there, &chosen, spec).await?;
+        proposal.refusals.extend(unfit.values().map(|reason| refusal(Code::OffsetsNotCommitted, reason)));
+        proposal.blocked.extend(unfit);
         fit(cluster, &chosen, part, proposal).await?;
     } else {
         // Nothing is committed, so nothing is refused; what would be in the way is what somebody computes them for.
-        match live(cluster, &chosen).await {
-            Ok(live) => proposal.blocked = live,
+        match blocked(cluster, &chosen, spec).await {
+            Ok(blocked) => proposal.blocked = blocked,
             Err(failure) => proposal
                 .warnings
                 .push(format!("whether the computed offsets could be committed now is not known: {}", failure.message)),
@@ -84,8 +90,7 @@ pub(crate) async fn propose(
 ///
 /// # Errors
 /// When the target cannot be asked.
-async fn live(cluster: &Cluster, chosen: &Chosen) -> Result<BTreeMap<String, String>, Failure> {
-    let there = listed(cluster).await?;
+async fn live(cluster: &Cluster, there: &There, chosen: &Chosen) -> Result<BTreeMap<String, String>, Failure> {
     let mut out = BTreeMap::new();
     for group in chosen.groups.iter().filter(|group| !group.offsets.is_empty()) {
         if let Some(found) = there.get(&group.target)
@@ -94,6 +99,17 @@ async fn live(cluster: &Cluster, chosen: &Chosen) -> Result<BTreeMap<String, Str
             out.insert(group.target.clone(), reason);
         }
     }
+    Ok(out)
+}
+
+/// What is in the way of groups, whatever it is.
+///
+/// # Errors
+/// When the target cannot be asked.
+async fn blocked(cluster: &Cluster, chosen: &Chosen, spec: &GroupRestore) -> Result<BTreeMap<String, String>, Failure> {
+    let there = listed(cluster).await?;
+    let mut out = live(cluster, &there, chosen).await?;
+    out.extend(unfit(cluster, &there, chosen, spec).await?);
     Ok(out)
 }
 
