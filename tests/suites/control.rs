@@ -4,6 +4,7 @@
 mod hostile;
 mod interference;
 mod kubelet;
+mod moves;
 mod strimzi;
 mod validations;
 
@@ -57,6 +58,7 @@ fn by_name(pod: &Seen) -> Play {
         "proxied" => Play::Beside(4, failure(&pod.spec, "KB2002", "the broker refused the credentials"), Some(0)),
         "traced" => Play::Beside(0, report(&pod.spec, "Completed", 1_000), Some(137)),
         "again" => Play::Exit(0, report(&pod.spec, "AlreadyDone", 0)),
+        "moves" => moves::play(pod),
         "passes" => Play::Exit(0, validations::found(&pod.spec, "pass")),
         "turns" if validations::MENDED.load(Ordering::Relaxed) => Play::Exit(0, validations::found(&pod.spec, "pass")),
         "finds" | "turns" => Play::Exit(1, validations::found(&pod.spec, "fail")),

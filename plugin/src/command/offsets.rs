@@ -32,6 +32,7 @@ Examples:
   kubectl kafka-backup offsets reset replay --backup nightly --groups shop --to earliest --plan --wait
   kubectl kafka-backup offsets reset replay --backup nightly --groups shop --to 2026-11-19T08:00:00Z --topics orders --wait
   kubectl kafka-backup offsets reset follow --backup nightly --groups shop --from-restore back --wait
+  kubectl kafka-backup offsets reset follow --backup nightly --groups shop --mapping moved.json --mapping-pvc files --wait
 
 Exit code 1: the offsets of some group are not set.")]
     Reset(Box<Reset>),
@@ -40,6 +41,8 @@ Exit code 1: the offsets of some group are not set.")]
 Examples:
   kubectl kafka-backup offsets rollback undo --restore back --wait
   kubectl kafka-backup offsets rollback undo --reset replay --groups shop --plan --wait
+  kubectl kafka-backup offsets rollback undo --snapshot before-20261129-154500-24h-0123abcd --wait
+  kubectl kafka-backup offsets rollback undo --backup nightly --path saved.json --pvc files --wait
 
 Exit code 1: the offsets of some group are not put back.")]
     Rollback(Box<Rollback>),
@@ -61,11 +64,20 @@ pub struct Reset {
     #[arg(long, value_name = "GROUP", required = true)]
     groups: Vec<String>,
     /// earliest, latest, an offset, or a time
-    #[arg(long, value_name = "TO", value_parser = to, required_unless_present = "from_restore")]
+    #[arg(long, value_name = "TO", value_parser = to, required_unless_present_any = ["from_restore", "mapping", "mapping_pvc"])]
     to: Option<To>,
     /// Where this KafkaRestore put the records that the groups would have read next
     #[arg(long, value_name = "NAME", conflicts_with = "to")]
     from_restore: Option<String>,
+    /// Where this offset mapping says that they are: its path in the storage of the restore, else of the backup, or in --mapping-pvc
+    #[arg(long, value_name = "PATH", conflicts_with = "to")]
+    mapping: Option<String>,
+    /// PersistentVolumeClaim with the offset mapping; offset-mapping.json in it, or --mapping
+    #[arg(long, value_name = "CLAIM", conflicts_with_all = ["to", "from_restore"])]
+    mapping_pvc: Option<String>,
+    /// Groups that are worked on at once
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    parallelism: Option<u32>,
     /// Topics by name: only their offsets are set; all when absent
     #[arg(long, value_delimiter = ',')]
     topics: Vec<String>,
@@ -94,12 +106,15 @@ pub struct Reset {
 pub struct Rollback {
     /// Name of the new KafkaOffsetRollback
     name: String,
-    /// KafkaRestore that saved the offsets
-    #[arg(long, value_name = "NAME", required_unless_present = "reset", conflicts_with = "reset")]
-    restore: Option<String>,
-    /// KafkaOffsetReset that saved the offsets
-    #[arg(long, value_name = "NAME")]
-    reset: Option<String>,
+    /// What is put back
+    #[command(flatten)]
+    saved: WhatSaved,
+    /// Where --path lies
+    #[arg(long, value_name = "CLAIM", requires = "path")]
+    pvc: Option<String>,
+    /// KafkaBackup whose cluster and storage are used, with --snapshot or --path
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["restore", "reset"])]
+    backup: Option<String>,
     /// A consumer group by its id; may be repeated; all that were saved when absent
     #[arg(long, value_name = "GROUP")]
     groups: Vec<String>,
@@ -110,9 +125,29 @@ pub struct Rollback {
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
+    kafka: Kafka,
+    #[command(flatten)]
     write: Write,
     #[command(flatten)]
     wait: Wait,
+}
+
+/// Which saved offsets are put back.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct WhatSaved {
+    /// KafkaRestore that saved the offsets
+    #[arg(long, value_name = "NAME")]
+    restore: Option<String>,
+    /// KafkaOffsetReset that saved the offsets
+    #[arg(long, value_name = "NAME")]
+    reset: Option<String>,
+    /// Saved offsets by the ID that `offsets snapshots` lists
+    #[arg(long, value_name = "ID")]
+    snapshot: Option<String>,
+    /// Saved offsets by their path in the storage of --backup, else of the installation, or in --pvc
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
 }
 
 /// Flags of `offsets snapshots`.
@@ -171,13 +206,18 @@ async fn reset(options: Reset, connection: &Connection, screen: &mut Screen) -> 
     };
     let mut spec =
         Map::from_iter([("kafkaCluster".to_owned(), kafka), ("consumerGroups".to_owned(), json!(options.groups))]);
-    match (options.to, &options.from_restore) {
+    match (options.to, mapping_ref(&options)) {
         (Some(to), _) => spec.extend(strategy(to)),
-        (None, Some(restore)) => {
+        (None, mapping) if !mapping.is_empty() => {
             spec.insert("resetStrategy".to_owned(), "from-mapping".into());
-            spec.insert("offsetMappingRef".to_owned(), json!({"restoreName": restore}));
+            spec.insert("offsetMappingRef".to_owned(), Value::Object(mapping));
         }
-        (None, None) => return Err(Error::usage("--to or --from-restore is missing", "say where the groups go")),
+        (None, _) => {
+            return Err(Error::usage("--to, --from-restore or --mapping is missing", "say where the groups go"));
+        }
+    }
+    if let Some(parallelism) = options.parallelism {
+        spec.insert("parallelism".to_owned(), parallelism.into());
     }
     if let Some(backup) = &backup {
         spec.insert("stateStorage".to_owned(), print::value(&backup.spec.storage)?);
@@ -207,6 +247,13 @@ async fn reset(options: Reset, connection: &Connection, screen: &mut Screen) -> 
     }
 }
 
+/// Where the offset mapping lies that is named.
+fn mapping_ref(options: &Reset) -> Map<String, Value> {
+    let fields =
+        [("restoreName", &options.from_restore), ("path", &options.mapping), ("pvcName", &options.mapping_pvc)];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect()
+}
+
 /// The fields that say where offsets go.
 fn strategy(to: To) -> Vec<(String, Value)> {
     let (name, more) = match to {
@@ -221,19 +268,7 @@ fn strategy(to: To) -> Vec<(String, Value)> {
 
 async fn rollback(options: Rollback, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
     let cluster = Cluster::connect(connection).await?;
-    // The cluster of the groups is that of the resource that saved them.
-    let (kafka, reference) = match (&options.restore, &options.reset) {
-        (Some(name), _) => {
-            let restore: KafkaRestore = cluster.get(name).await?;
-            (print::value(&restore.spec.kafka_cluster)?, json!({"name": "", "restoreRef": name}))
-        }
-        (None, Some(name)) => {
-            let reset: KafkaOffsetReset = cluster.get(name).await?;
-            (print::value(&reset.spec.kafka_cluster)?, json!({"name": "", "offsetResetRef": name}))
-        }
-        (None, None) => return Err(Error::usage("--restore or --reset is missing", "name what saved the offsets")),
-    };
-    let mut spec = Map::from_iter([("kafkaCluster".to_owned(), kafka), ("snapshotRef".to_owned(), reference)]);
+    let mut spec = what_is_put_back(&options, &cluster).await?;
     if !options.groups.is_empty() {
         spec.insert("consumerGroups".to_owned(), json!(options.groups));
     }
@@ -251,6 +286,89 @@ async fn rollback(options: Rollback, connection: &Connection, screen: &mut Scree
     let made: KafkaOffsetRollback = cluster.get(&options.name).await?;
     tell(made.status.and_then(|status| status.plan), screen)?;
     Ok(ended)
+}
+
+/// The fields that say which saved offsets are put back, and in which cluster.
+async fn what_is_put_back(options: &Rollback, cluster: &Cluster) -> Result<Map<String, Value>, Error> {
+    let WhatSaved { restore, reset, snapshot, path } = &options.saved;
+    if options.kafka.block().is_some() && (restore.is_some() || reset.is_some()) {
+        let what = "--bootstrap-servers does not go with --restore or --reset";
+        return Err(Error::usage(what, "the cluster is that of the resource that saved the offsets"));
+    }
+    let by = match snapshot {
+        Some(id) if options.backup.is_none() && options.kafka.block().is_none() => Some(saved_by(cluster, id).await?),
+        _ => None,
+    };
+    // The cluster of the groups is that of the resource that saved them.
+    let of_resource =
+        |kafka, reference| Map::from_iter([("kafkaCluster".to_owned(), kafka), ("snapshotRef".to_owned(), reference)]);
+    let (restore, reset) = match by {
+        Some(By::Restore(name)) => (Some(name), None),
+        Some(By::Reset(name)) => (None, Some(name)),
+        None => (restore.clone(), reset.clone()),
+    };
+    match (restore, reset) {
+        (Some(name), _) => {
+            let found: KafkaRestore = cluster.get(&name).await?;
+            Ok(of_resource(print::value(&found.spec.kafka_cluster)?, json!({"name": "", "restoreRef": name})))
+        }
+        (None, Some(name)) => {
+            let found: KafkaOffsetReset = cluster.get(&name).await?;
+            Ok(of_resource(print::value(&found.spec.kafka_cluster)?, json!({"name": "", "offsetResetRef": name})))
+        }
+        (None, None) => {
+            let mut reference = Map::from_iter([("name".to_owned(), snapshot.clone().unwrap_or_default().into())]);
+            for (name, value) in [("path", path), ("pvcName", &options.pvc)] {
+                reference.extend(value.clone().map(|value| (name.to_owned(), value.into())));
+            }
+            by_place(options, cluster, Value::Object(reference)).await
+        }
+    }
+}
+
+/// Saved offsets that are named by where they lie: somebody has to say whose they are.
+async fn by_place(options: &Rollback, cluster: &Cluster, reference: Value) -> Result<Map<String, Value>, Error> {
+    let backup: Option<KafkaBackup> = match &options.backup {
+        Some(name) => Some(cluster.get(name).await?),
+        None => None,
+    };
+    let kafka = match (options.kafka.block(), &backup) {
+        (Some(block), _) => block,
+        (None, Some(backup)) => print::value(&backup.spec.kafka_cluster)?,
+        (None, None) => {
+            return Err(Error::usage("--bootstrap-servers is missing", "name the cluster, or a --backup of it"));
+        }
+    };
+    let mut spec = Map::from_iter([("kafkaCluster".to_owned(), kafka), ("snapshotRef".to_owned(), reference)]);
+    // In a volume that is named, the state of the run is beside the file.
+    if let Some(backup) = backup.filter(|_| options.pvc.is_none()) {
+        spec.insert("stateStorage".to_owned(), print::value(&backup.spec.storage)?);
+    }
+    Ok(spec)
+}
+
+/// What saved offsets.
+enum By {
+    Restore(String),
+    Reset(String),
+}
+
+/// Who saved the offsets with this name, as the statuses of the namespace tell.
+async fn saved_by(cluster: &Cluster, id: &str) -> Result<By, Error> {
+    let restores = cluster.list::<KafkaRestore>(None).await?;
+    let is_it = |saved: Option<Saved>| saved.is_some_and(|saved| saved.id == id);
+    if let Some(restore) = restores.iter().find(|restore| is_it(of_restore(restore))) {
+        return Ok(By::Restore(restore.name_any()));
+    }
+    let resets = cluster.list::<KafkaOffsetReset>(None).await?;
+    let reset = resets.iter().find(|reset| is_it(of_reset(reset)));
+    reset.map(|reset| By::Reset(reset.name_any())).ok_or_else(|| {
+        let what = format!("no restore or reset of this namespace has saved offsets {id:?} that can be put back");
+        Error::usage(
+            what,
+            "`kubectl kafka-backup offsets snapshots` lists them; with --backup the storage of that backup is searched",
+        )
+    })
 }
 
 /// Prints a plan.
@@ -392,6 +510,45 @@ mod tests {
         let reset = groups(&["offsets", "reset", "x", "--to", "latest", "--groups", "shop,eu", "--groups", "billing"]);
         assert_eq!(reset, ["shop,eu", "billing"]);
         assert_eq!(groups(&["offsets", "rollback", "x", "--restore", "r", "--groups", "shop,eu"]), ["shop,eu"]);
+    }
+
+    #[test]
+    fn saved_offsets_and_mappings_are_named_in_one_way() {
+        #[derive(Debug, clap::Parser)]
+        struct Line {
+            #[command(subcommand)]
+            command: Command,
+        }
+        let is_read = |words: &str| {
+            let words = ["offsets"].into_iter().chain(words.split_whitespace());
+            <Line as clap::Parser>::try_parse_from(words).is_ok()
+        };
+        for right in [
+            "rollback x --restore r",
+            "rollback x --reset r",
+            "rollback x --snapshot s",
+            "rollback x --snapshot s --backup b",
+            "rollback x --path p --pvc c --bootstrap-servers k:1",
+            "reset x --groups g --mapping p --parallelism 7",
+            "reset x --groups g --mapping-pvc c",
+            "reset x --groups g --from-restore r --mapping p",
+        ] {
+            assert!(is_read(right), "{right}");
+        }
+        for wrong in [
+            "rollback x",
+            "rollback x --restore r --reset s",
+            "rollback x --snapshot s --path p",
+            "rollback x --pvc c",
+            "rollback x --snapshot s --pvc c",
+            "rollback x --restore r --backup b",
+            "reset x --groups g",
+            "reset x --groups g --to latest --mapping p",
+            "reset x --groups g --from-restore r --mapping-pvc c",
+            "reset x --groups g --to latest --parallelism 0",
+        ] {
+            assert!(!is_read(wrong), "{wrong}");
+        }
     }
 
     #[test]
