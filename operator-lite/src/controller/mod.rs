@@ -4,6 +4,7 @@
 //! certain is read again.
 
 mod backup;
+mod follows;
 mod foreign;
 mod inspection;
 mod jobs;

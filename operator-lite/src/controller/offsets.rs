@@ -13,6 +13,7 @@ use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
 
 use super::Context;
+use super::follows::{self, Candidate};
 use super::kind::{Kind, Pending, named, runs_once};
 use super::pages::each;
 use crate::error::Error;
@@ -45,8 +46,8 @@ impl Kind for KafkaOffsetReset {
             return Ok(true);
         }
         match newest_restore(self, context, &self.namespace().unwrap_or_default()).await {
-            Ok(restore) => {
-                claim.mapping_restore = Some(restore.name_any());
+            Ok(name) => {
+                claim.mapping_restore = Some(name);
                 Ok(true)
             }
             // It was there a moment ago: it is looked for again.
@@ -101,10 +102,13 @@ async fn mapping_of(reset: &KafkaOffsetReset, context: &Context) -> Result<Mappi
         (Some(name), _) => find(context, &namespace, &name, "spec.offsetMappingRef.restoreName").await?,
         // Beside the saved positions.
         (None, Some(path)) => return Ok(MappingPlace { path: path.clone(), storage: None }),
-        (None, None) => match reset.claim().and_then(|claim| claim.mapping_restore.clone()) {
-            Some(name) => find(context, &namespace, &name, "status.run.mappingRestore").await?,
-            None => newest_restore(reset, context, &namespace).await?,
-        },
+        (None, None) => {
+            let (name, field) = match reset.claim().and_then(|claim| claim.mapping_restore.clone()) {
+                Some(name) => (name, "status.run.mappingRestore"),
+                None => (newest_restore(reset, context, &namespace).await?, "spec.offsetMappingRef"),
+            };
+            find(context, &namespace, &name, field).await?
+        }
     };
     let path = match path {
         Some(path) => path,
@@ -131,33 +135,30 @@ fn mapping_path(restore: &KafkaRestore) -> Result<String, Result<Pending, Error>
     Err(Ok(("NoOffsetMapping", format!("spec.offsetMappingRef: {text}"))))
 }
 
-/// The restore into the same cluster that finished last and wrote a mapping.
+/// The name of the restore into the same cluster that finished last and wrote a mapping.
 async fn newest_restore(
     reset: &KafkaOffsetReset,
     context: &Context,
     namespace: &str,
-) -> Result<KafkaRestore, Result<Pending, Error>> {
+) -> Result<String, Result<Pending, Error>> {
     let all = Api::<DeserializeGuard<KafkaRestore>>::namespaced(context.client.clone(), namespace);
     let brokers = |cluster: &KafkaCluster| cluster.bootstrap_servers.iter().cloned().collect::<BTreeSet<_>>();
-    let here = brokers(&reset.spec.kafka_cluster);
-    let fits = |restore: &KafkaRestore| {
-        restore.meta().deletion_timestamp.is_none()
-            && brokers(&restore.spec.kafka_cluster) == here
-            && mapping_path(restore).is_ok()
+    let candidate = |restore: KafkaRestore| {
+        // One that is not finished, or wrote none, is nothing to follow.
+        let path = mapping_path(&restore).ok().filter(|_| restore.meta().deletion_timestamp.is_none())?;
+        let servers = brokers(&restore.spec.kafka_cluster);
+        let ended = restore.status.as_ref().and_then(|status| status.completion_time.clone());
+        Some(Candidate { name: restore.name_any(), servers, path, ended })
     };
-    let ended = |restore: &KafkaRestore| restore.status.as_ref().and_then(|status| status.completion_time.clone());
-    let mut newest: Option<KafkaRestore> = None;
-    let take = |restore: DeserializeGuard<KafkaRestore>| {
-        // One that cannot be read has a condition that says so, and names no mapping.
-        let found = restore.0.ok().filter(fits);
-        newest = [newest.take(), found].into_iter().flatten().max_by_key(ended);
-    };
+    let mut found = Vec::new();
+    // One that cannot be read has a condition that says so, and names no mapping.
+    let take = |restore: DeserializeGuard<KafkaRestore>| found.extend(restore.0.ok().and_then(candidate));
     each(&all, ListParams::default(), usize::MAX, take).await.map_err(Err)?;
-    newest.ok_or_else(|| {
-        let text = "spec.offsetMappingRef: no finished restore of this namespace into this cluster wrote an offset mapping; \
-                    name the restore, or the file";
-        Ok(("NoOffsetMapping", text.to_owned()))
-    })
+    let here = brokers(&reset.spec.kafka_cluster);
+    match follows::newest(&found, &here) {
+        Some(restore) => Ok(restore.name.clone()),
+        None => Err(Ok(("NoOffsetMapping", follows::none(&found, &here)))),
+    }
 }
 
 /// Where the state of a restore is, and what it wrote beside it.
