@@ -26,6 +26,9 @@ pub enum Error {
     /// A resource has a value without a meaning, although it was judged before.
     #[error("{0}")]
     Unlowered(String),
+    /// What a resource waits for did not come in time: it waits no more.
+    #[error("{0}")]
+    TooLate(Finding),
     /// Others made far more objects of a resource than a run has.
     #[error(
         "there are more than {0} Jobs, pods or Events with the label or the uid of the resource; remove those that are not its own"

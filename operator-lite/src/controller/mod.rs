@@ -137,6 +137,9 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         Err(Ok((reason, text))) if !unfinished => {
             return Ok(work.tell(&State::Pending(reason, text)).await?.then(Action::requeue(AGAIN)));
         }
+        Err(Err(Error::TooLate(finding))) if !unfinished => {
+            return Ok(work.tell(&State::Invalid(vec![finding])).await?.then(Action::await_change()));
+        }
         // What a run needed is gone while it works: its Job goes on with what it has, and only another attempt waits for it.
         Err(Ok(pending)) => {
             work.missing = Some(pending);

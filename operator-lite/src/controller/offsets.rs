@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use api::finding::{Finding, Level};
 use api::lower::{self, Identity};
 use api::oso::{
     KafkaCluster, KafkaOffsetReset, KafkaOffsetRollback, KafkaOffsetRollbackSpec, KafkaRestore, ResetStrategy,
     RunClaim, Storage,
 };
 use contract::{MappingPlace, RunRef, RunSpec, StoreSpec};
+use jiff::{SignedDuration, Timestamp};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::{Api, Resource, ResourceExt};
@@ -18,6 +20,9 @@ use super::kind::{Kind, Pending, named, runs_once};
 use super::pages::each;
 use crate::error::Error;
 use crate::status::{offset_reset, offset_rollback};
+
+/// How long a reset waits for the restore that it follows.
+const LONGEST: SignedDuration = SignedDuration::from_hours(24);
 
 impl Kind for KafkaOffsetReset {
     runs_once!(offset_reset);
@@ -110,11 +115,38 @@ async fn mapping_of(reset: &KafkaOffsetReset, context: &Context) -> Result<Mappi
             find(context, &namespace, &name, field).await?
         }
     };
-    let path = match path {
-        Some(path) => path,
-        None => mapping_path(&restore)?,
+    let path = if let Some(path) = path {
+        path
+    } else {
+        // A claim is made once it is there: only then is it waited for.
+        if reset.claim().is_none() {
+            in_time(reset, &restore, Timestamp::now())?;
+        }
+        mapping_path(&restore)?
     };
     Ok(MappingPlace { path, storage: Some(state_store(&restore, context).await?) })
+}
+
+/// Refuses a restore that was not finished within [`LONGEST`] after a reset was made that follows it: whoever asked for the reset
+/// does not expect it any more, and consumers may work again by now.
+fn in_time(reset: &KafkaOffsetReset, restore: &KafkaRestore, now: Timestamp) -> Result<(), Result<Pending, Error>> {
+    let Some(made) = reset.meta().creation_timestamp.as_ref() else { return Ok(()) };
+    let ended = restore.status.as_ref().and_then(|status| status.completion_time.as_ref());
+    // A time that does not read is told with what else is wrong there, and no reason to go on without a limit.
+    let ended: Timestamp = ended.and_then(|time| time.parse().ok()).unwrap_or(now);
+    if ended.duration_since(made.0) <= LONGEST {
+        return Ok(());
+    }
+    Err(Err(Error::TooLate(Finding {
+        level: Level::Error,
+        field: "spec.offsetMappingRef.restoreName".to_owned(),
+        value: Some(restore.name_any()),
+        rule: format!(
+            "the restore was not finished within {} hours after this resource was made, and is waited for no longer",
+            LONGEST.as_hours()
+        ),
+        fix: "make the reset anew once the restore is completed".to_owned(),
+    })))
 }
 
 /// Where a restore wrote its offset mapping, as its status says.

@@ -219,3 +219,46 @@ fn all_attempts_of_a_reset_go_by_one_mapping() {
         assert!(!second.to_string().contains("_restore/newest/"), "{second}");
     });
 }
+
+/// A restore that somebody names is waited for, and not for ever: also when it is finished later, the reset does not begin.
+#[test]
+fn a_restore_that_is_not_finished_in_time_is_waited_for_no_longer() {
+    runtime().block_on(async {
+        let (server, at) = (Server::default(), format!("{RESETS}/late"));
+        let context = server.context(Capacity::new(10, 0));
+        let mut slow = restore("slow");
+        slow["status"] = json!({"phase": "Running", "observedGeneration": 1, "conditions": []});
+        server.put(&format!("{RESTORES}/slow"), slow);
+        let hours_ago = |hours| (Timestamp::now() - jiff::SignedDuration::from_hours(hours)).to_string();
+        let put = |hours| {
+            server.put(&at, json!({
+                "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaOffsetReset",
+                "metadata": {"name": "late", "namespace": "team", "uid": "late", "generation": 1, "creationTimestamp": hours_ago(hours)},
+                "spec": {
+                    "kafkaCluster": {"bootstrapServers": ["kafka:9092"]}, "consumerGroups": ["shop"], "resetStrategy": "from-mapping",
+                    "offsetMappingRef": {"restoreName": "slow"},
+                    "stateStorage": {"storageType": "pvc", "pvc": {"claimName": "positions"}},
+                },
+            }));
+        };
+        let look = async || {
+            for _ in 0..4 {
+                server.look::<KafkaOffsetReset>(&at, &context).await;
+            }
+            server.get(&at)["status"].clone()
+        };
+        put(23);
+        let waits = look().await;
+        assert!(waits.to_string().contains("RestoreNotFinished") && waits["phase"] == "Pending", "{waits}");
+        put(25);
+        let over = look().await;
+        assert!(over["phase"] == "Failed" && over["message"].as_str().unwrap().contains("within 24 hours"), "{over}");
+        server.put(&format!("{RESTORES}/slow"), with_mapping("slow", &hours_ago(0)));
+        assert_eq!(look().await["phase"], "Failed");
+        assert!(server.jobs_of("late").is_empty());
+        // One that was finished before is followed, however old the reset is.
+        server.put(&format!("{RESTORES}/slow"), with_mapping("slow", &hours_ago(30)));
+        look().await;
+        assert_eq!(server.jobs_of("late").len(), 1, "{}", server.get(&at)["status"]);
+    });
+}
