@@ -2,6 +2,7 @@
 //! plans that would not be carried out.
 
 use harness::consumers::{commit, line_of, member, read_share_group, stands};
+use harness::kafka::{Kafka, OLD, Options};
 use harness::load::{self, Make};
 use harness::pair::source;
 use harness::raw;
@@ -282,4 +283,20 @@ fn the_group_without_an_id_is_left_out_by_name() {
     let report = bench.run(&bench.restore("ui", &bootstrap, what)).ok().report();
     assert!(report["warnings"].to_string().contains("the consumer group without an id is left out"), "{report}");
     assert!(report["positions"].as_array().unwrap().iter().any(|line| line["target"] == "ui"), "{report}");
+}
+
+/// Brokers of before Kafka 4 know no share groups.
+#[test]
+fn a_share_group_is_refused_where_brokers_do_not_know_any() {
+    let (bootstrap, bench) = (source().bootstrap(), Bench::new());
+    topic("uj");
+    read_share_group(source(), "uj-share", "uj", 60);
+    let backup = json!({"topics": ["uj"], "incremental": true, "consumerGroupSnapshot": true});
+    bench.run(&bench.backup("uj", &bootstrap, backup)).ok();
+    let old = Kafka::with(Options { version: OLD, ..Options::default() });
+    let groups = json!({"include": ["uj-share"], "commit": true, "saving": {"skip": true}});
+    let what = json!({"from": "uj", "includeOffsetHeaders": false, "createTopics": true, "groups": groups});
+    let words =
+        ["\"uj-share\" is a share group", "AlterShareGroupOffsets", "leave the group out", "Nothing was written"];
+    bench.run(&bench.restore("uj", &old.bootstrap(), what)).fails("KB2017", 4, &words);
 }
