@@ -12,7 +12,8 @@ fn root(path: &str) -> String {
 }
 
 /// Pages whose blocks are taken.
-const PAGES: [&str; 3] = ["README.md", "docs/kubernetes.md", "docs/engine.md"];
+const PAGES: [&str; 6] =
+    ["README.md", "docs/kubernetes.md", "docs/engine.md", "docs/evidence.md", "docs/validation.md", "docs/runbook.md"];
 
 /// The blocks in this language.
 fn blocks(language: &str) -> Vec<String> {
@@ -33,8 +34,9 @@ fn blocks_of(page: &str, language: &str) -> Vec<String> {
 
 /// The commands of the blocks for shells, without what follows them.
 fn commands() -> Vec<String> {
-    let lines = blocks("sh")
+    let lines = [blocks("sh"), blocks("console")]
         .into_iter()
+        .flatten()
         .flat_map(|block| block.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>());
     let bare = lines.map(|line| line.split(" #").next().unwrap().trim().to_owned());
     bare.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
