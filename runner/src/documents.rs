@@ -35,7 +35,7 @@ mod tests {
 
     const SAVED: &str = r#"{"snapshot_id": "s", "created_at": "2026-11-01T00:00:00Z", "topics": ["t"], "cluster_id": "c",
         "topic_ids": {"t": "00000000-0000-0000-0000-000000000007"}, "group_offsets": {"g": {"group_id": "g", "kind": "classic",
-        "partition_count": 2, "offsets": {"t": {"0": {"offset": 5, "metadata": "m"}, "1": {"offset": 70}}}}}}"#;
+        "partition_count": 2, "changed": {"t": [0, 1]}, "offsets": {"t": {"0": {"offset": 5, "metadata": "m"}, "1": {"offset": 70}}}}}}"#;
     const MAPPING: &str = r#"{"format_version": 2, "target_cluster_id": "c", "created_at": 1, "detailed_mappings": {"t/0": [
         {"source_start": 10, "target_start": 0, "len": 10, "first_timestamp": 1, "last_timestamp": 9},
         {"source_start": 30, "target_start": 10, "len": 5, "first_timestamp": 10, "last_timestamp": 19}]}, "entries": {"t/0": {

@@ -165,7 +165,9 @@ fn a_rollback_goes_on_with_the_rest_and_names_who_is_left() {
     topic("ug");
     topic("ug-other");
     let groups: Vec<_> = (0..40).map(|number| format!("ug-{number:02}")).collect();
-    groups.iter().for_each(|group| commit(&bootstrap, group, "ug", &[30, 40]));
+    for group in &groups {
+        commit(&bootstrap, group, "ug", &[30, 40]);
+    }
     let what = json!({"groups": groups, "to": "latest"});
     let report = bench.run(&spec(&bench, "ug", "offsetReset", what)).ok().report();
     let live = member(&bootstrap, "ug-03", "ug-other", "classic");

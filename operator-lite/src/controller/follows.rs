@@ -53,7 +53,7 @@ pub(super) fn none(all: &[Candidate], here: &BTreeSet<String>) -> String {
         (false, more) => format!(" (not into this one: {}; and {more} more)", named.join("; ")),
     };
     format!(
-        "spec.offsetMappingRef: no finished KafkaRestore of this namespace wrote an offset mapping and has an address of \
+        "spec.offsetMappingRef: no finished KafkaRestore of kafka.oso.sh in this namespace wrote an offset mapping and has an address of \
          spec.kafkaCluster.bootstrapServers ({}), or the same cluster id as one that has{compared}; name the restore with \
          restoreName, or the file with path",
         servers(here)

@@ -113,7 +113,7 @@ pub(crate) fn restore(data: &[u8]) {
 pub(crate) fn saved() -> Vec<Vec<u8>> {
     const SAVED: &str = r#"{"snapshot_id": "s", "created_at": "2026-11-01T00:00:00Z", "topics": ["t"], "cluster_id": "c",
         "topic_ids": {"t": "00000000-0000-0000-0000-000000000007"}, "group_offsets": {"g": {"group_id": "g", "kind": "classic",
-        "partition_count": 2, "offsets": {"t": {"0": {"offset": 5, "metadata": "m"}, "1": {"offset": 70}}}}}}"#;
+        "partition_count": 2, "changed": {"t": [0, 1]}, "offsets": {"t": {"0": {"offset": 5, "metadata": "m"}, "1": {"offset": 70}}}}}}"#;
     vec![SAVED.into()]
 }
 
