@@ -110,7 +110,8 @@ pub struct Rollback {
     #[command(flatten)]
     saved: WhatSaved,
     /// Where --path lies
-    #[arg(long, value_name = "CLAIM", requires = "path")]
+    // What is required is not looked for where it would conflict.
+    #[arg(long, value_name = "CLAIM", requires = "path", conflicts_with_all = ["restore", "reset", "snapshot"])]
     pvc: Option<String>,
     /// KafkaBackup whose cluster and storage are used, with --snapshot or --path
     #[arg(long, value_name = "NAME", conflicts_with_all = ["restore", "reset"])]
