@@ -250,6 +250,37 @@ fn an_archive_that_an_earlier_release_put_elsewhere_is_found_again() {
     let said = bench.call("store-check", &spec, &["-o", "json"]).ok().stdout;
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((&said["oldPlace"]["bucket"], said["oldPlace"]["sets"].as_array().unwrap().len()), (&json!("team"), 1));
+
+    // Without a prefix the set's own name was the bucket.
+    spec["storage"] = server.storage(bench.dir.path(), "team");
+    spec["backup"]["incremental"] = true.into();
+    spec["name"] = "backups".into();
+    spec["storage"]["prefix"] = "".into();
+    bench.run(&spec).ok();
+    std::fs::rename(server.folder().join("team/backups"), server.folder().join("backups")).unwrap();
+    spec["storage"] = server.storage(bench.dir.path(), "archive");
+    spec["storage"].as_object_mut().unwrap().remove("pathStyle");
+    spec["storage"].as_object_mut().unwrap().remove("prefix");
+    let said = bench.call("store-check", &spec, &[]).ok().stdout;
+    assert!(said.contains("put the set backups at the root of bucket backups"), "{said}");
+    assert!(said.contains("into the bucket of this store, below backups/"), "{said}");
+}
+
+/// The address of the server begins with the bucket's name, and has no bucket in it all the same.
+#[test]
+fn a_bucket_whose_name_begins_the_host_is_in_every_request() {
+    let server = S3::start();
+    for bucket in ["127", "team"] {
+        std::fs::create_dir(server.folder().join(bucket)).unwrap();
+    }
+    let (bench, topic) = (Bench::new(), "o-begins-the-host");
+    load::create(&source().bootstrap(), topic, 1, 1, &[]);
+    let mut spec = bench.backup(topic, &source().bootstrap(), json!({"topics": [topic]}));
+    spec["storage"] = server.storage(bench.dir.path(), "127");
+    spec["storage"].as_object_mut().unwrap().remove("pathStyle");
+    bench.run(&spec).ok();
+    assert!(server.folder().join("127/team/backups").is_dir(), "the archive is where it was told to be");
+    assert!(!server.folder().join("team/backups").exists(), "the first folder is no bucket");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(super) async fn hand_over<K: Kind>(work: &Work<'_, K>) -> Result<Option<Acti
         return Ok(None);
     }
     let annotation = format!("{}/take-over", K::group(&()));
+    // Any other value asks for nothing, and what is written below tells the right one.
     if object.annotations().get(&annotation).map(String::as_str) != Some("true") {
         let text = format!(
             "another operator holds this object; stop it, then annotate the object with {annotation}=true: nothing that \

@@ -189,6 +189,15 @@ impl Catalog {
         Ok(!self.store.folders(&layout.log()).await?.is_empty())
     }
 
+    /// Whether what stands in a set's folder stands at the root of the store itself.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_a_set_itself(&self) -> Result<bool, ArchiveError> {
+        // A folder without a name is the root.
+        self.has_set("").await
+    }
+
     /// Whether a set has a recovery point with this stamp.
     ///
     /// # Errors

@@ -49,6 +49,7 @@ impl Page {
             let (upload, _) = part.split_once("</Upload>")?;
             out.uploads.push(Upload { key: text_of(upload, "Key")?, id: text_of(upload, "UploadId")? });
         }
+        // The protocol's own word.
         if tag(xml, "IsTruncated").as_deref() == Some("true") {
             let (key, id) = (text_of(xml, "NextKeyMarker")?, text_of(xml, "NextUploadIdMarker")?);
             out.next = Some(Upload { key, id });

@@ -14,6 +14,7 @@ pub mod names;
 pub mod odd;
 mod paths;
 pub mod pauses;
+pub mod system_words;
 pub mod tls_words;
 pub mod waits;
 pub mod words;
@@ -37,7 +38,7 @@ pub mod notice_spec;
 
 pub mod backup_spec;
 pub mod offset_saving;
-mod old_place;
+pub mod old_place;
 
 pub mod group_restore;
 pub mod offset_spec;
@@ -83,6 +84,7 @@ pub use metrics_spec::MetricsSpec;
 pub use notice_spec::{NoticeSpec, PAGERDUTY, PagerDutySpec, Severity, SlackSpec};
 pub use offset_saving::OffsetSaving;
 pub use offset_spec::{MappingPlace, OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
+pub use old_place::OldPlace;
 pub use point_line::{Before, PointLine};
 pub use report::{Lengths, Report};
 pub use restore_spec::{

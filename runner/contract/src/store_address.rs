@@ -14,15 +14,40 @@ pub struct BucketAddress {
     pub path_style: bool,
 }
 
-/// The address of a bucket. With `endpoint` alone the bucket stands in the path, which compatible stores take; unless the
-/// host name begins with the bucket already. `path_style` decides where it is said.
+/// Where providers answer with the bucket in front: how the first name behind the bucket begins, and how the host ends.
+const BUCKETS_IN_FRONT: [(&str, &str); 8] = [
+    ("s3", ".amazonaws.com"),
+    ("s3", ".amazonaws.com.cn"),
+    ("storage", ".googleapis.com"),
+    ("s3", ".wasabisys.com"),
+    ("s3", ".backblazeb2.com"),
+    ("oss-", ".aliyuncs.com"),
+    ("", ".digitaloceanspaces.com"),
+    ("", ".r2.cloudflarestorage.com"),
+];
+
+/// Whether a host is the bucket in front of a provider's own name. A host of somebody else may begin with a bucket's name
+/// by chance.
+fn is_in_front_of_a_provider(bucket: &str, host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
+    let Some(behind) = name.strip_prefix(&format!("{bucket}.")) else { return false };
+    let is_of = |(start, end): &(&str, &str)| behind.starts_with(start) && behind.ends_with(end);
+    BUCKETS_IN_FRONT.iter().any(is_of)
+}
+
+/// The address of a bucket. With `endpoint` alone the bucket stands in the path, which compatible stores take; unless it
+/// stands in front of the name of a provider that is known. `path_style` decides where it is said.
 #[must_use]
 pub fn bucket_address(bucket: &str, endpoint: Option<&str>, path_style: Option<bool>) -> BucketAddress {
     let Some(endpoint) = endpoint.map(|endpoint| endpoint.trim_end_matches('/')) else {
         return BucketAddress { endpoint: None, path_style: path_style == Some(true) };
     };
     let (scheme, host) = parts(endpoint);
-    let is_inside = host.starts_with(&format!("{bucket}."));
+    let is_inside = match path_style {
+        Some(true) => false,
+        Some(false) => host.starts_with(&format!("{bucket}.")),
+        None => is_in_front_of_a_provider(bucket, host),
+    };
     let (endpoint, path_style) = match path_style {
         None | Some(false) if is_inside => (endpoint.to_owned(), false),
         Some(false) => (format!("{}://{bucket}.{host}", scheme.unwrap_or("https")), false),
@@ -247,12 +272,42 @@ mod tests {
         assert_eq!(address(Some("http://minio:9000/"), None), (own("http://minio:9000"), true));
         assert_eq!(address(Some("https://s3.example.com"), Some(true)), (own("https://s3.example.com"), true));
         assert_eq!(address(Some("https://s3.example.com"), Some(false)), (own("https://orders.s3.example.com"), false));
-        for path_style in [None, Some(false)] {
-            let inside = address(Some("https://orders.s3.example.com:444"), path_style);
-            assert_eq!(inside, (own("https://orders.s3.example.com:444"), false));
-        }
+        let inside = address(Some("https://orders.s3.example.com:444"), Some(false));
+        assert_eq!(inside, (own("https://orders.s3.example.com:444"), false));
         // Another bucket's name begins in the same way.
         assert_eq!(address(Some("https://orders-eu.example.com"), None), (own("https://orders-eu.example.com"), true));
+    }
+
+    #[test]
+    fn a_host_that_begins_with_the_name_of_a_bucket_has_it_in_front_at_known_providers_only() {
+        for (bucket, endpoint) in [
+            ("minio", "http://minio.storage.svc:9000"),
+            ("s3", "https://s3.example.com"),
+            ("192", "http://192.168.1.10:9000"),
+            ("orders", "https://orders.s3.example.com"),
+            ("s3", "https://s3.eu-central-1.amazonaws.com"),
+            ("s3", "https://s3.dualstack.eu-central-1.amazonaws.com"),
+            ("bucket", "https://bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com"),
+            ("storage", "https://storage.googleapis.com"),
+            ("nyc3", "https://nyc3.digitaloceanspaces.com"),
+            ("account", "https://account.r2.cloudflarestorage.com"),
+            ("orders", "https://orders.s3.amazonaws.com.example.com"),
+        ] {
+            let address = bucket_address(bucket, Some(endpoint), None);
+            assert_eq!(address, BucketAddress { endpoint: Some(endpoint.to_owned()), path_style: true });
+        }
+        for endpoint in [
+            "https://orders.s3.eu-central-1.amazonaws.com",
+            "https://orders.s3-eu-west-1.amazonaws.com:443",
+            "https://orders.s3.cn-north-1.amazonaws.com.cn",
+            "https://orders.storage.googleapis.com",
+            "https://orders.nyc3.digitaloceanspaces.com",
+            "https://orders.account.r2.cloudflarestorage.com",
+            "https://orders.s3.us-west-004.backblazeb2.com",
+        ] {
+            let address = bucket_address("orders", Some(endpoint), None);
+            assert_eq!(address, BucketAddress { endpoint: Some(endpoint.to_owned()), path_style: false });
+        }
     }
 
     #[test]

@@ -34,8 +34,9 @@ pub enum StoreSpec {
         /// Another endpoint than Amazon's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
-        /// Whether the bucket stands in the path instead of the host name; when absent: with an endpoint, unless its host
-        /// name begins with the bucket.
+        /// Whether the bucket stands in the path instead of the host name. When absent: with an endpoint, unless that is a
+        /// known provider's name behind the bucket (bucket.s3.eu-central-1.amazonaws.com). When false: before the host
+        /// name, unless that begins with the bucket.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path_style: Option<bool>,
         /// Accept an `http://` endpoint; data travels unencrypted.

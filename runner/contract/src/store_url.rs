@@ -28,7 +28,8 @@ pub fn parse(text: &str) -> Result<StoreSpec, String> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let mut options = options(query).map_err(|what| wrong(&what))?;
     let (first, after) = path.split_once('/').unwrap_or((path, ""));
-    let (endpoint, allow_http) = (options.remove("endpoint"), flag(&mut options, "allowHttp"));
+    let endpoint = options.remove("endpoint");
+    let allow_http = flag(&mut options, "allowHttp").map_err(|what| wrong(&what))? == Some(true);
     let spec = match scheme {
         "file" => StoreSpec::Filesystem { path: path.into(), prefix: String::new() },
         "s3" => StoreSpec::S3 {
@@ -36,7 +37,7 @@ pub fn parse(text: &str) -> Result<StoreSpec, String> {
             region: options.remove("region").unwrap_or_else(|| "us-east-1".into()),
             prefix: after.into(),
             endpoint,
-            path_style: options.remove("pathStyle").map(|value| value == "true"),
+            path_style: flag(&mut options, "pathStyle").map_err(|what| wrong(&what))?,
             allow_http,
             tls: None,
             credentials: None,
@@ -80,8 +81,11 @@ fn options(query: &str) -> Result<BTreeMap<&str, String>, String> {
     query.split('&').filter(|part| !part.is_empty()).map(pair).collect()
 }
 
-fn flag(options: &mut BTreeMap<&str, String>, name: &str) -> bool {
-    options.remove(name).is_some_and(|value| value == "true")
+/// A value that is true or false; `None` where it is not given. Nothing else is taken for one of them.
+fn flag(options: &mut BTreeMap<&str, String>, name: &str) -> Result<Option<bool>, String> {
+    let Some(value) = options.remove(name) else { return Ok(None) };
+    let read = value.parse().map_err(|_| format!("option {name} is {value:?}; write true or false"));
+    read.map(Some)
 }
 
 #[cfg(test)]
@@ -115,6 +119,10 @@ mod tests {
             ("s3://b?endpoint=http://h", "allowHttp"),
             ("azure://acct", "container"),
             ("gs:///x", "bucket"),
+            ("s3://b?pathStyle=True", "option pathStyle is \"True\"; write true or false"),
+            ("s3://b?pathStyle=1", "write true or false"),
+            ("gs://b?endpoint=http://h&allowHttp=yes", "option allowHttp is \"yes\"; write true or false"),
+            ("s3://b?pathStyle=", "write true or false"),
         ] {
             let message = parse(bad).unwrap_err();
             assert!(message.contains(word), "{bad}: {message}");

@@ -2,37 +2,11 @@
 //! terminal. Pure.
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+
+pub use crate::system_words::{of_connection, of_system};
 
 /// Seconds of larger units.
 const UNITS: [(i64, &str); 3] = [(86_400, "d"), (3_600, "h"), (60, "m")];
-
-/// Why a file, a folder or a listener cannot be used, in words.
-#[must_use]
-pub fn of_system(error: &std::io::Error) -> String {
-    let said = match error.kind() {
-        ErrorKind::NotFound => "does not exist",
-        ErrorKind::PermissionDenied => "this process has no right to it",
-        ErrorKind::IsADirectory => "is a folder, not a file",
-        ErrorKind::NotADirectory => "is no folder",
-        ErrorKind::InvalidData => "is no text in UTF-8",
-        ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
-        ErrorKind::StorageFull => "no space is left there",
-        ErrorKind::QuotaExceeded => "a quota of the file system is reached",
-        ErrorKind::FileTooLarge => "the file system takes no file of this size",
-        ErrorKind::StaleNetworkFileHandle => "the network file system lost it (stale handle); mount it again",
-        ErrorKind::TimedOut => "the file system does not answer",
-        ErrorKind::Unsupported => "the file system does not offer this",
-        ErrorKind::AddrInUse => "the port is taken",
-        ErrorKind::AddrNotAvailable => "the address is none of this machine's",
-        // The system's own words, without its number.
-        _ => {
-            let words = error.to_string();
-            return words.split(" (os error").next().unwrap_or(&words).to_owned();
-        }
-    };
-    said.to_owned()
-}
 
 /// A duration in at most two units.
 #[must_use]
@@ -171,16 +145,6 @@ mod tests {
         assert_eq!(safe("\u{2019}\u{2013}\u{e4}\u{65e5}"), "\u{2019}\u{2013}\u{e4}\u{65e5}");
         assert_eq!(safe(&safe("\u{1b}\\")), safe("\u{1b}\\"));
         assert_eq!(safe_lines("one\r\nerror: two\n"), "one\\r\n  error: two");
-    }
-
-    #[test]
-    fn failures_of_the_system_have_no_numbers() {
-        for (number, words) in
-            [(2, "does not exist"), (13, "no right"), (28, "no space"), (5, "Input/output error"), (98, "taken")]
-        {
-            let said = of_system(&std::io::Error::from_raw_os_error(number));
-            assert!(said.contains(words) && !said.contains("os error"), "{said}");
-        }
     }
 
     #[test]

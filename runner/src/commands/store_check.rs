@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use contract::{Code, ExitCode, Failure, StoreSpec};
+use contract::{Code, ExitCode, Failure, OldPlace, StoreSpec};
 use serde::Serialize;
 
 use super::{Output, print};
@@ -22,7 +22,7 @@ pub(crate) async fn store_check(
     ca_file: Option<&Path>,
     output: Output,
 ) -> Result<ExitCode, Failure> {
-    let mut spec = named(context, place).await?;
+    let (mut spec, set) = named(context, place).await?;
     if let Some(file) = ca_file {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let wrong = |rule| Failure::new(Code::SpecInvalid, format!("--ca-file {rule}"));
@@ -36,7 +36,7 @@ pub(crate) async fn store_check(
     let mut findings = Vec::new();
     archive::probe(&store, &context.nonce(), || context.clock.now(), |finding| findings.push(finding)).await?;
     let good = findings.iter().all(|finding| finding.good);
-    let old = old_sets(context, &spec).await;
+    let old = old_sets(context, &spec, set.as_deref()).await;
     if output == Output::Json {
         print::json(
             &serde_json::json!({"store": store.place(), "good": good, "identity": identity, "findings": findings, "oldPlace": old}),
@@ -60,38 +60,57 @@ pub(crate) async fn store_check(
 
 /// Backup sets where an earlier release took another place for this one.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct OldSets {
     bucket: String,
     prefix: String,
     sets: Vec<String>,
+    /// They stand at the root of the bucket, and not in folders of their names.
+    at_root: bool,
 }
 
 impl OldSets {
     fn words(&self) -> String {
-        let Self { bucket, prefix, sets } = self;
+        let Self { bucket, prefix, sets, at_root } = self;
+        let begin = "an earlier release, which left the bucket out of requests, put";
+        let sets = sets.join(", ");
+        if *at_root {
+            return format!(
+                "{begin} the set {sets} at the root of bucket {bucket}; to read it, copy all that is in bucket {bucket} into the bucket of this store, below {sets}/"
+            );
+        }
         format!(
-            "an earlier release, which left the bucket out of requests, put {} into another place; to read it, set bucket: {bucket} and prefix: {prefix:?} with pathStyle: true, or copy it to where it belongs",
-            sets.join(", ")
+            "{begin} {sets} into another place; to read it, set bucket: {bucket} and prefix: {prefix:?} with pathStyle: true, or copy it to where it belongs"
         )
     }
 }
 
 /// Looks where an earlier release would have put sets. What cannot be looked at there has none.
-async fn old_sets(context: &Context, spec: &StoreSpec) -> Option<OldSets> {
-    let old = spec.old_place()?;
-    let StoreSpec::S3 { bucket, prefix, .. } = &old else { return None };
+async fn old_sets(context: &Context, spec: &StoreSpec, set: Option<&str>) -> Option<OldSets> {
+    let place = spec.old_place(set)?;
+    let (OldPlace::Store(old) | OldPlace::Root(old)) = &place;
+    let StoreSpec::S3 { bucket, prefix, .. } = old else { return None };
     // The check of the store itself says what is wrong with it.
-    let store = connect::briefly(context, &old, BUDGET).await.ok()?;
-    // The same.
-    let sets = archive::Catalog::new(store).sets().await.ok().filter(|sets| !sets.is_empty())?;
-    Some(OldSets { bucket: bucket.clone(), prefix: prefix.clone(), sets })
+    let store = connect::briefly(context, old, BUDGET).await.ok()?;
+    let (sets, at_root) = match &place {
+        // The same.
+        OldPlace::Store(_) => (archive::Catalog::new(store).sets().await.ok()?, false),
+        OldPlace::Root(_) => {
+            // The same.
+            let is_set = archive::Catalog::new(store).is_a_set_itself().await.ok()?;
+            (is_set.then(|| bucket.clone()).into_iter().collect(), true)
+        }
+    };
+    (!sets.is_empty()).then(|| OldSets { bucket: bucket.clone(), prefix: prefix.clone(), sets, at_root })
 }
 
-/// A URL, a directory, or the storage of a specification.
-async fn named(context: &Context, place: &str) -> Result<StoreSpec, Failure> {
+/// A URL, a directory, or the storage of a specification with the set that its run would extend.
+async fn named(context: &Context, place: &str) -> Result<(StoreSpec, Option<String>), Failure> {
     if place.contains("://") || Path::new(place).is_dir() {
         let path = if place.contains('/') { place.to_owned() } else { format!("./{place}") };
-        return contract::store_url::parse(&path).map_err(|rule| Failure::new(Code::SpecInvalid, rule));
+        let spec = contract::store_url::parse(&path).map_err(|rule| Failure::new(Code::SpecInvalid, rule))?;
+        return Ok((spec, None));
     }
-    Ok(super::read(context, place).await?.storage)
+    let spec = super::read(context, place).await?;
+    Ok((spec.storage, Some(spec.name)))
 }

@@ -388,7 +388,7 @@ fn stores_work_as_other_tools_reach_them() {
     let proxied = block(format!("https://localhost:{}", TLS.port()), &ca("ca.pem"));
     let in_host = json!({"tls": {"caFile": "ca.pem"}, "pathStyle": false});
     let asked_for = block(format!("https://{DOMAIN}:{}", WIDE.port()), &in_host);
-    let already_there = block(format!("https://archive.{DOMAIN}:{}", WIDE.port()), &ca("ca.pem"));
+    let already_there = block(format!("https://archive.{DOMAIN}:{}", WIDE.port()), &in_host);
     let ways = [
         ("path style", at("http", &PLAIN, &json!({})), None),
         ("path style, asked for", at("http", &PLAIN, &json!({"pathStyle": true})), None),

@@ -112,8 +112,26 @@ fn no_decision_hangs_on_the_words_of_a_message() {
     assert!(bad.is_empty(), "a message is read for a decision: use its code, reason or cause: {bad:#?}");
 }
 
+/// Whether every text but one counts as false here.
+fn takes_others_for_false(code: &str) -> bool {
+    ["== \"true\"", "!= \"true\"", "== Some(\"true\")", "!= Some(\"true\")"].iter().any(|form| code.contains(form))
+}
+
+/// `True`, `1` or `yes` is no false: whoever writes it is told which two words there are.
+#[test]
+fn no_text_is_false_because_it_is_not_the_word_true() {
+    let mut bad = Vec::new();
+    for lines in all() {
+        let found = lines.into_iter().filter(|(code, reason, _)| !reason && takes_others_for_false(code));
+        bad.extend(found.map(|(.., place)| place));
+    }
+    assert!(bad.is_empty(), "parse it and refuse other words, or say beside it who writes it: {bad:#?}");
+}
+
 #[test]
 fn the_rules_find_what_they_are_for() {
+    assert!(takes_others_for_false("options.remove(name).is_some_and(|value| value == \"true\")"));
+    assert!(!takes_others_for_false("value.parse::<bool>()"));
     for bad in ["let a = api.get(x).await.ok()?;", "serde_json::from_str(x)?.read().ok()", "        .ok()"] {
         assert!(swallows(bad), "{bad}");
     }

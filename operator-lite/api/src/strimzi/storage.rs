@@ -55,7 +55,9 @@ pub struct S3Storage {
     /// URL of a compatible store or a private endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Whether the bucket stands in the path instead of the host name.
+    /// Whether the bucket stands in the path instead of the host name. When absent: with an endpoint, unless that is a known
+    /// provider's name behind the bucket (bucket.s3.eu-central-1.amazonaws.com). When false: before the host name, unless
+    /// that begins with the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force_path_style: Option<bool>,
     /// Whether plain HTTP is allowed.
