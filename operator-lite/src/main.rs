@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     let settings = Settings::parse();
     start_logging(settings.log_format);
     // One provider for all TLS of the process.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = keys::provider().install_default();
     let client = match connect().await {
         Ok(client) => client,
         Err(error) => {

@@ -105,7 +105,7 @@ impl Cluster {
     /// When the kubeconfig does not read or names nothing.
     pub async fn connect(flags: &Connection) -> Result<Self, Error> {
         // The HTTP client takes its TLS provider from the process.
-        drop(rustls::crypto::ring::default_provider().install_default());
+        drop(keys::provider().install_default());
         let (config, helper) = config(flags).await?;
         // `-n ''` means the context's, as for kubectl.
         let named = flags.namespace.clone().filter(|name| !name.is_empty());

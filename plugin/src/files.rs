@@ -103,7 +103,7 @@ fn under(path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Error> {
 
 async fn fetched(url: &str) -> Result<String, Error> {
     // The HTTP client takes its TLS provider from the process.
-    drop(rustls::crypto::ring::default_provider().install_default());
+    drop(keys::provider().install_default());
     let bad = |error: reqwest::Error| unread(url, &error.without_url());
     let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(bad)?;
     let mut answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(bad)?;

@@ -19,6 +19,8 @@ pub const ANCIENT: &str = "2.8.2";
 
 /// What a listener of secure clusters advertises, and nobody knows.
 pub const LOST: &str = "kafka-0.nowhere.invalid:9092";
+/// An address of this machine that no certificate names.
+pub const ELSEWHERE: &str = "127.0.0.2";
 
 /// How a cluster is made.
 #[derive(Debug, Clone)]
@@ -83,6 +85,7 @@ struct Ports {
     sasl_tls: u16,
     tls: u16,
     lost: u16,
+    elsewhere: u16,
 }
 
 impl Node {
@@ -95,6 +98,7 @@ impl Node {
             sasl_tls: free_port(),
             tls: free_port(),
             lost: free_port(),
+            elsewhere: free_port(),
         };
         Self { dir: dir.join(format!("node{number}")), ports, process: None }
     }
@@ -169,6 +173,11 @@ impl Kafka {
     /// Port of the TLS listener of the first node that wants no client certificate.
     pub fn tls_port(&self) -> u16 {
         self.nodes[0].ports.tls
+    }
+
+    /// Port of a TLS listener of the first node that advertises [`ELSEWHERE`], which its certificate does not name.
+    pub fn elsewhere_port(&self) -> u16 {
+        self.nodes[0].ports.elsewhere
     }
 
     /// Port of the controllers' listener of the first node.
@@ -316,15 +325,16 @@ impl Kafka {
         let advertised_port = self.options.advertise.get(number).copied().unwrap_or(ports.plain);
         if self.options.secure {
             let more = format!(
-                ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{},TLS://127.0.0.1:{},LOST://127.0.0.1:{}",
-                ports.sasl, ports.mtls, ports.sasl_tls, ports.tls, ports.lost
+                ",SASL://127.0.0.1:{},MTLS://127.0.0.1:{},SASLTLS://127.0.0.1:{},TLS://127.0.0.1:{},LOST://127.0.0.1:{},ELSEWHERE://0.0.0.0:{}",
+                ports.sasl, ports.mtls, ports.sasl_tls, ports.tls, ports.lost, ports.elsewhere
             );
             listeners += &more;
-            protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL,TLS:SSL,LOST:PLAINTEXT";
+            protocols += ",SASL:SASL_PLAINTEXT,MTLS:SSL,SASLTLS:SASL_SSL,TLS:SSL,LOST:PLAINTEXT,ELSEWHERE:SSL";
         }
         let own = format!("PLAINTEXT://{host}:{}", ports.plain);
         let advertised = listeners.replace(&own, &format!("PLAINTEXT://{host}:{advertised_port}"));
         let advertised = advertised.replace(&format!("LOST://127.0.0.1:{}", ports.lost), &format!("LOST://{LOST}"));
+        let advertised = advertised.replace("ELSEWHERE://0.0.0.0", &format!("ELSEWHERE://{ELSEWHERE}"));
         let mut out = format!(
             "process.roles={}\nnode.id={}\ncontroller.quorum.voters={}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
@@ -362,7 +372,7 @@ impl Kafka {
              super.users=User:ANONYMOUS;User:admin\nallow.everyone.if.no.acl.found=false\n\
              ssl.principal.mapping.rules=RULE:^CN=([^,]+).*$/$1/,DEFAULT\n\
              listener.name.mtls.ssl.client.auth=required\nlistener.name.sasltls.ssl.client.auth=none\n\
-             listener.name.tls.ssl.client.auth=none\n",
+             listener.name.tls.ssl.client.auth=none\nlistener.name.elsewhere.ssl.client.auth=none\n",
         );
         for name in ["sasl", "sasltls"] {
             write!(
@@ -374,7 +384,7 @@ impl Kafka {
             )
             .unwrap();
         }
-        for name in ["mtls", "sasltls", "tls"] {
+        for name in ["mtls", "sasltls", "tls", "elsewhere"] {
             write!(
                 out,
                 "listener.name.{name}.ssl.keystore.type=PEM\nlistener.name.{name}.ssl.keystore.location={0}/broker.keystore.pem\n\

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use harness::kafka::{Kafka, LOST, NEW, OLD, Options};
+use harness::kafka::{ELSEWHERE, Kafka, LOST, NEW, OLD, Options};
 use harness::load;
 use harness::process::signal;
 use harness::runner::Bench;
@@ -337,6 +337,21 @@ fn an_advertised_address_that_nobody_knows_is_named() {
     assert!(what.contains(LOST) && what.contains("this is the address that broker 1 advertises"), "{what}");
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     ends_soon(&mut child);
+}
+
+/// The certificate names the bootstrap address, and not the one that the broker advertises: no retry heals it.
+#[test]
+fn a_certificate_that_lacks_the_advertised_name_is_final() {
+    let bench = bench(&NEWEST);
+    let mut spec = bench.backup("elsewhere", "localhost:1", json!({"topics": ["d-topic"]}));
+    spec["kafka"] = block(NEWEST.elsewhere_port(), "SSL");
+    let words =
+        [&*format!("its certificate is for localhost, 127.0.0.1, and not for {ELSEWHERE}"), "that broker 1 advertises"];
+    for command in ["check", "run"] {
+        let started = Instant::now();
+        bench.call(command, &spec, &[]).fails("KB2003", 4, &words);
+        assert!(started.elapsed() < Duration::from_secs(10), "{command}: {:?}", started.elapsed());
+    }
 }
 
 /// Brokers may send us anywhere: only to endpoints that are allowed.

@@ -140,7 +140,7 @@ fn open(spec: &StoreSpec, paths: &Paths, breaker: &Breaker) -> Result<Store, Arc
 
 /// The HTTP client takes its TLS provider from the process; a caller may have installed one already.
 pub fn install_tls() {
-    drop(rustls::crypto::ring::default_provider().install_default());
+    drop(keys::provider().install_default());
 }
 
 /// Opens a directory, which must exist.

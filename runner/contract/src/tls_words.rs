@@ -16,7 +16,14 @@ pub struct Peer<'a> {
     pub identity: Option<&'a str>,
     /// What to do where the peer wants a client certificate and we have none.
     pub wanted: &'a str,
+    /// Whether it asked for a client certificate in this handshake; `None` where nobody noted that.
+    pub asked: Option<bool>,
 }
+
+/// What this client takes, for people whose peer has nothing of it.
+const TAKEN: &str = "this client takes TLS 1.2 and 1.3 with AES-GCM or ChaCha20, the groups X25519, P-256 and P-384, and keys of RSA from 2048 bits, P-256, P-384, P-521 (with TLS 1.3) and Ed25519";
+/// The command that makes a key that everybody takes.
+const GOOD_KEY: &str = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out new.key";
 
 /// The reason for which TLS with a peer failed for good, in words, with the fix; `None` when the words are no
 /// judgement of TLS.
@@ -71,7 +78,10 @@ fn certificate_reason(words: &str, peer: Peer<'_>) -> String {
         return format!("its certificate is signed by an issuer that is not trusted here; {}", peer.trust);
     }
     if is("BadSignature") {
-        return format!("its certificate is signed by another CA of the same name; {}", peer.trust);
+        return format!(
+            "its certificate is signed by another CA of the same name, or a key of RSA under 2048 bits is behind it, which is not trusted any more; {}, or have one issued for a good key: {GOOD_KEY}",
+            peer.trust
+        );
     }
     if words.contains("CaUsedAsEndEntity") {
         return "its certificate is marked as a CA (basicConstraints CA:TRUE), which no server's may be; have one issued without it".to_owned();
@@ -87,7 +97,9 @@ fn certificate_reason(words: &str, peer: Peer<'_>) -> String {
             .to_owned();
     }
     if words.contains("UnsupportedSignature") {
-        return "its certificate is signed in a way that is not trusted any more (SHA-1 or a short RSA key); have a new one issued".to_owned();
+        return format!(
+            "its certificate is signed in a way that is not taken here (SHA-1, or a CA's key on another curve than P-256, P-384 and P-521, or of Ed448); have a new one issued by a CA with another key: {GOOD_KEY}"
+        );
     }
     "its certificate cannot be read; have a new one issued (X.509 version 3, with subjectAltName)".to_owned()
 }
@@ -105,9 +117,19 @@ fn names(words: &str) -> String {
 fn alert_reason(alert: &str, peer: Peer<'_>) -> String {
     let alert: String = alert.chars().take_while(char::is_ascii_alphanumeric).collect();
     match (alert.as_str(), peer.identity) {
-        ("CertificateRequired", _) | ("BadCertificate" | "HandshakeFailure" | "CertificateUnknown", None) => {
+        ("CertificateRequired", _) | ("BadCertificate" | "CertificateUnknown", None) => {
             format!("it wants a client certificate, and none was given; {}", peer.wanted)
         }
+        ("HandshakeFailure", identity) => match (peer.asked, identity) {
+            (Some(true), None) => format!("it wants a client certificate, and none was given; {}", peer.wanted),
+            (Some(true), Some(fix)) => format!("it refused our client certificate; {fix}"),
+            (Some(false), _) => no_common(),
+            (None, None) => {
+                format!("it wants a client certificate, and none was given; {}; or {}", peer.wanted, no_common())
+            }
+            (None, Some(fix)) => format!("it refused our client certificate; {fix}; or {}", no_common()),
+        },
+        ("InsufficientSecurity", _) => no_common(),
         ("UnknownCA", Some(fix)) => format!("it does not trust the issuer of our client certificate; {fix}"),
         ("CertificateExpired", Some(fix)) => format!("our client certificate has expired; {fix}"),
         ("CertificateRevoked", Some(fix)) => format!("our client certificate was revoked; {fix}"),
@@ -118,12 +140,23 @@ fn alert_reason(alert: &str, peer: Peer<'_>) -> String {
     }
 }
 
+/// Nothing of what one side offers is taken by the other one.
+fn no_common() -> String {
+    format!(
+        "it has no cipher, group or kind of key in common with this client; {TAKEN}: enable one of these there, or have a certificate issued for a good key: {GOOD_KEY}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn say(words: &str, identity: Option<&str>) -> Option<String> {
-        reason(words, Peer { host: "kafka", trust: "set caFile", identity, wanted: "set certificateFile" })
+        asked(words, identity, None)
+    }
+
+    fn asked(words: &str, identity: Option<&str>, asked: Option<bool>) -> Option<String> {
+        reason(words, Peer { host: "kafka", trust: "set caFile", identity, wanted: "set certificateFile", asked })
     }
 
     #[test]
@@ -158,6 +191,13 @@ mod tests {
             say("received fatal alert: UnknownCA (x)", Some("correct it")).as_deref(),
             Some("it does not trust the issuer of our client certificate; correct it")
         );
+        let failure = "received fatal alert: HandshakeFailure";
+        assert!(asked(failure, None, Some(true)).unwrap().starts_with("it wants a client certificate"));
+        assert!(asked(failure, Some("correct it"), Some(true)).unwrap().starts_with("it refused our client"));
+        for identity in [None, Some("correct it")] {
+            let said = asked(failure, identity, Some(false)).unwrap();
+            assert!(said.starts_with("it has no cipher, group or kind of key in common"), "{said}");
+        }
         assert_eq!(say("Connection reset by peer (os error 104)", None), None);
     }
 }

@@ -20,6 +20,7 @@ mod signing;
 
 pub use about::{About, about};
 pub use identity::{Identity, Part, Refused, identity};
+pub use p521::provider;
 pub use signing::{PublicKey, Signer};
 pub use trust::{Trust, certificates, following, verifier};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use contract::{CheckLine, Code, Failure, Verdict};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use serde::Serialize as _;
 use wire::{BrokerId, Cluster, Topic, WireError};
 
 use super::KAFKA;
@@ -19,8 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(crate) struct Asked {
     id: BrokerId,
     address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    error: Option<Failure>,
+}
+
+fn as_text<S: serde::Serializer>(error: &Option<Failure>, to: S) -> Result<S::Ok, S::Error> {
+    error.as_ref().map(|failure| &failure.message).serialize(to)
 }
 
 /// Leaders of the partitions of `topics`; with `coordinators` every broker, since each may be one.
@@ -41,8 +46,8 @@ impl Asked {
         let at = format!("broker {} at {}", self.id, self.address);
         match &self.error {
             None => CheckLine::new(KAFKA, "broker", Verdict::Ok, format!("{at}: connected and logged in")),
-            Some(error) => {
-                CheckLine::failed(KAFKA, "broker", Failure::new(Code::BrokerUnreachable, format!("{at}: {error}")))
+            Some(Failure { code, message, .. }) => {
+                CheckLine::failed(KAFKA, "broker", Failure::new(*code, format!("{at}: {message}")))
             }
         }
     }
@@ -62,9 +67,17 @@ pub(crate) async fn ask(cluster: &Cluster, brokers: &BTreeSet<BrokerId>, mut say
 
 async fn ask_one(cluster: &Cluster, id: BrokerId) -> Asked {
     let end = cluster.retrying_for(PATIENCE, async || cluster.knock(id).await).await;
-    let error = end.err().map(|error| match error {
-        WireError::Deadline { last, .. } => last.to_string(),
-        other => other.to_string(),
+    let error = end.err().map(|error| {
+        let error = match error {
+            WireError::Deadline { last, .. } => *last,
+            other => other,
+        };
+        // A certificate, a login or a listener of another kind is to be mended, and no broker that is away.
+        let code = match error.code() {
+            Code::BrokerFailed => Code::BrokerUnreachable,
+            other => other,
+        };
+        Failure::new(code, error.to_string())
     });
     Asked { id, address: cluster.address(id).unwrap_or_else(|| "an unknown address".to_owned()), error }
 }
@@ -72,10 +85,41 @@ async fn ask_one(cluster: &Cluster, id: BrokerId) -> Asked {
 /// Refuses when one of them cannot be used.
 ///
 /// # Errors
-/// The first of them, with how many there are.
+/// The first of them that somebody must mend, else the first, with how many there are.
 pub(crate) fn judge(asked: &[Asked]) -> Result<(), Failure> {
     let bad: Vec<_> = asked.iter().filter_map(|asked| Some((asked.id, asked.error.as_ref()?))).collect();
-    let Some((id, error)) = bad.first() else { return Ok(()) };
-    let text = format!("{} of {} brokers that are needed cannot be used; broker {id}: {error}", bad.len(), asked.len());
-    Err(Failure::new(Code::BrokerUnreachable, text))
+    let is_away = |failure: &Failure| failure.code == Code::BrokerUnreachable;
+    let Some((id, failure)) = bad.iter().min_by_key(|(_, failure)| is_away(failure)) else { return Ok(()) };
+    let Failure { code, message, .. } = failure;
+    let count = bad.len();
+    let text = format!("{count} of {} brokers that are needed cannot be used; broker {id}: {message}", asked.len());
+    Err(Failure::new(*code, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::ExitCode;
+
+    fn asked(id: BrokerId, error: Option<(Code, &str)>) -> Asked {
+        let error = error.map(|(code, words)| Failure::new(code, words));
+        Asked { id, address: format!("b{id}:9092"), error }
+    }
+
+    #[test]
+    fn what_somebody_must_mend_is_no_broker_that_is_away() {
+        let away = asked(1, Some((Code::BrokerUnreachable, "nobody listens there")));
+        let tls = asked(2, Some((Code::TlsFailed, "its certificate is for a, and not for b2")));
+        assert!(judge(&[asked(3, None)]).is_ok());
+        assert_eq!(judge(&[away, asked(3, None)]).unwrap_err().code.exit(), ExitCode::Resumable);
+        let away = asked(1, Some((Code::BrokerUnreachable, "nobody listens there")));
+        let line = tls.line();
+        assert!(format!("{line:?}").contains("TlsFailed"), "{line:?}");
+        let failure = judge(&[away, tls]).unwrap_err();
+        assert_eq!((failure.code, failure.code.exit()), (Code::TlsFailed, ExitCode::Final));
+        assert!(
+            failure.message.starts_with("2 of 2 brokers that are needed cannot be used; broker 2: its"),
+            "{failure:?}"
+        );
+    }
 }

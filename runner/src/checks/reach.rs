@@ -51,7 +51,7 @@ async fn one(context: &Context, kafka: &KafkaSpec, server: &str) -> Seen {
             seen.addresses = Some(format!("{host} is {}", found.join(", ")));
         }
         Ok(Err(error)) => {
-            let why = wire::dial_words(&error);
+            let why = contract::words::of_connection(&error);
             seen.wrong = Some(format!("{why}; correct bootstrapServers, or the Service that has this name"));
             return seen;
         }
@@ -65,7 +65,9 @@ async fn one(context: &Context, kafka: &KafkaSpec, server: &str) -> Seen {
     let dialer = (context.dialers)(&kafka.connection);
     seen.wrong = match tokio::time::timeout(PATIENCE, dialer.dial(host, port)).await {
         Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(format!("{}; correct host and port of bootstrapServers", wire::dial_words(&error))),
+        Ok(Err(error)) => {
+            Some(format!("{}; correct host and port of bootstrapServers", contract::words::of_connection(&error)))
+        }
         Err(_) => {
             let fix = "a firewall or a network policy may drop what is sent";
             Some(format!("nobody answers within {} s; {fix}", PATIENCE.as_secs()))

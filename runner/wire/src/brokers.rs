@@ -202,9 +202,9 @@ impl Brokers {
         Arc::clone(self.places.entry((id, lane)).or_default())
     }
 
-    /// Remembers for a moment that nobody answered there.
+    /// Remembers for a moment that nobody answered there, or nobody of whom we may expect more.
     pub(crate) fn note_silence(&mut self, address: Address, error: &WireError) {
-        if matches!(error, WireError::ConnectTimeout { .. }) {
+        if matches!(error, WireError::ConnectTimeout { .. } | WireError::Listener { .. }) {
             self.silent.insert(address, (Instant::now(), error.clone()));
         }
     }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
+use crate::broke::Broke;
 use crate::brokers::{Address, BrokerId, Brokers, CONTROL, budget_of};
 use crate::connection::{Connection, Manner};
 use crate::dial::Dialer;
@@ -254,7 +255,11 @@ impl Cluster {
     ) -> Result<(BrokerId, Arc<Connection>), WireError> {
         let (mut silent, mut waiting): (Vec<_>, Vec<_>) =
             candidates.into_iter().partition(|(_, address)| self.brokers().silence(address).is_some());
-        let mut last = WireError::Io { broker: "cluster".into(), reason: "no usable address is known".into() };
+        let mut last = WireError::Io {
+            broker: "cluster".into(),
+            cause: Broke::given_up("no usable address is known"),
+            note: String::new(),
+        };
         if waiting.is_empty() {
             // Whoever dialled a moment ago waited for us, too.
             let known = silent.pop().and_then(|(_, address)| self.brokers().silence(&address));

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
+use crate::broke::Broke;
 use crate::budget::Budget;
 use crate::dial::Stream;
 use crate::frame::Frame;
@@ -247,7 +248,7 @@ impl Connection {
         let (limit, deadline) = (self.manner.timeout + extra, Instant::now() + self.manner.timeout + extra);
         let largest = sizes::largest(R::REQUEST, is_flexible::<R>(version));
         let expected = Expected { data: R::REQUEST == Request::Fetch, largest, limit };
-        let receiver = self.line.wait_for(frame.id, expected).map_err(|cause| self.broken(&cause))?;
+        let receiver = self.line.wait_for(frame.id, expected).map_err(|cause| self.broken(cause))?;
         self.send(frame, R::REQUEST, deadline, limit).await?;
         Ok(Posted { receiver, version, expected, deadline, request: PhantomData })
     }
@@ -271,7 +272,7 @@ impl Connection {
     async fn send(&self, frame: Frame, request: Request, deadline: Instant, limit: Duration) -> Result<(), WireError> {
         match tokio::time::timeout_at(deadline, self.frames.send(frame)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(self.broken(&self.line.cause())),
+            Ok(Err(_)) => Err(self.broken(self.line.cause())),
             Err(_) => Err(self.late(request, limit)),
         }
     }
@@ -304,8 +305,8 @@ impl Connection {
                     let broker = self.broker.clone();
                     return Err(WireError::AnswerTooLarge { broker, request: R::REQUEST, bytes, most: largest });
                 }
-                Ok(Ok(Err(Cut { cause, .. }))) => return Err(self.broken(&cause)),
-                Ok(Err(_)) => return Err(self.broken(&self.line.cause())),
+                Ok(Ok(Err(Cut { cause, .. }))) => return Err(self.broken(cause)),
+                Ok(Err(_)) => return Err(self.broken(self.line.cause())),
                 Err(_) => match self.line.patience(deadline, limit) {
                     Patience::Until(later) => deadline = later,
                     Patience::Over => return Err(self.late(R::REQUEST, limit)),
@@ -347,19 +348,19 @@ impl Connection {
     /// An answer that breaks the protocol ends the connection.
     pub(crate) fn unreadable(&self, request: Request, reason: &dyn std::fmt::Display) -> WireError {
         let error = WireError::Protocol { broker: self.broker.clone(), request, reason: reason.to_string() };
-        self.line.kill(&error.to_string());
+        self.line.kill(Broke::given_up(error.to_string()));
         error
     }
 
     /// Nothing on this connection can be trusted once an answer did not come in time.
     fn late(&self, request: Request, limit: Duration) -> WireError {
         let error = WireError::Timeout { broker: self.broker.clone(), request, millis: limit.as_millis() };
-        self.line.kill(&error.to_string());
+        self.line.kill(Broke::given_up(error.to_string()));
         error
     }
 
-    fn broken(&self, cause: &str) -> WireError {
-        WireError::Io { broker: self.broker.clone(), reason: cause.to_owned() }
+    fn broken(&self, cause: Broke) -> WireError {
+        WireError::Io { broker: self.broker.clone(), cause, note: String::new() }
     }
 }
 
@@ -379,7 +380,7 @@ async fn write_frames(mut write: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Re
         biased;
         () = line.closed.cancelled() => {}
         end = work => if let Err(error) = end {
-            line.kill(&error.to_string());
+            line.kill(Broke::of(&error));
         },
     }
 }

@@ -23,25 +23,6 @@ pub trait Dialer: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Why no connection came about, in words.
-#[must_use]
-pub fn reason(error: &io::Error) -> String {
-    let words = error.to_string();
-    let said = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nobody listens there (connection refused)",
-        io::ErrorKind::TimedOut => "nobody answers there; a firewall or a network policy may drop what is sent",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "there is no route to it",
-        io::ErrorKind::PermissionDenied => "this machine may not connect to it",
-        io::ErrorKind::ConnectionReset => "it broke the connection off",
-        io::ErrorKind::UnexpectedEof => "it closed the connection",
-        _ if contract::names::says_unknown_host(&words) => "DNS knows no such name",
-        _ if words.contains("failed to lookup address") => "DNS gives no answer for the name",
-        // The system's own words say it.
-        _ => return words,
-    };
-    said.to_owned()
-}
-
 /// TCP with the options of the specification.
 #[derive(Debug, Clone)]
 pub struct TcpDialer {

@@ -4,6 +4,7 @@
 use contract::{Code, Failure, SecurityProtocol};
 use kafka_protocol::error::ResponseError;
 
+use crate::broke::Broke;
 use crate::codes::{self, Retry};
 use crate::listener::Misfit;
 use crate::{BrokerId, Request};
@@ -13,12 +14,14 @@ use crate::{BrokerId, Request};
 #[non_exhaustive]
 pub enum WireError {
     /// A connection could not be made or broke.
-    #[error("{broker}: {reason}")]
+    #[error("{broker}: {cause}{note}")]
     Io {
         /// Address.
         broker: String,
-        /// The operating system's words.
-        reason: String,
+        /// How it ended.
+        cause: Broke,
+        /// Where the address comes from, when that is to be looked at.
+        note: String,
     },
     /// The installation does not allow connections to this address.
     #[error("broker {broker}: {}", contract::allowed::outside(address))]
@@ -29,17 +32,19 @@ pub enum WireError {
         address: String,
     },
     /// TLS failed for a reason that does not pass by itself.
-    #[error("TLS with {broker} failed: {reason}")]
+    #[error("TLS with {broker} failed: {reason}{note}")]
     Tls {
         /// Address.
         broker: String,
-        /// What the TLS library said.
+        /// The reason, in our words, with the fix.
         reason: String,
-        /// It worked before in this run: certificates may be about to be replaced.
+        /// Where the address comes from, when that is to be looked at.
+        note: String,
+        /// It worked before at this address: certificates may be about to be replaced.
         rotating: bool,
     },
     /// The listener is of another kind than the specification says.
-    #[error("{broker} is another kind of listener: {}", misfit.words(*protocol))]
+    #[error("{broker} {}", misfit.told(*protocol))]
     Listener {
         /// Address.
         broker: String,
@@ -57,7 +62,7 @@ pub enum WireError {
         broker: String,
         /// What the broker said.
         reason: String,
-        /// It worked before in this run: credentials may be about to be replaced.
+        /// It worked before at this address: credentials may be about to be replaced.
         rotating: bool,
     },
     /// A file with a certificate or a key cannot be used.
@@ -286,14 +291,13 @@ impl WireError {
         self.retry() == Retry::Never && !self.is_deadline()
     }
 
-    /// A refusal that may pass, because the same credentials or their predecessors worked before.
-    pub(crate) fn after_success(mut self) -> Self {
-        if let Self::Tls { rotating, .. }
-        | Self::Authentication { rotating, .. }
-        | Self::Certificate { rotating, .. }
-        | Self::Credentials { rotating, .. } = &mut self
-        {
-            *rotating = true;
+    /// A refusal that may pass: of a peer where the same credentials or their predecessors let us in at this address, of
+    /// files of ours where they were good for any address.
+    pub(crate) fn after_success(mut self, let_in_here: bool, let_in_once: bool) -> Self {
+        match &mut self {
+            Self::Tls { rotating, .. } | Self::Authentication { rotating, .. } => *rotating = let_in_here,
+            Self::Certificate { rotating, .. } | Self::Credentials { rotating, .. } => *rotating = let_in_once,
+            _ => {} // these are of no credentials
         }
         self
     }
@@ -350,6 +354,7 @@ impl WireError {
     pub fn code(&self) -> Code {
         match self {
             Self::Tls { .. } | Self::Certificate { .. } => Code::TlsFailed,
+            Self::Listener { misfit: Misfit::EndsAtPassword(_), .. } => Code::AuthenticationFailed,
             Self::Listener { .. } => Code::WrongListener,
             Self::NotAllowed { .. } => Code::EndpointNotAllowed,
             Self::Credentials { .. } => Code::SecretUnusable,

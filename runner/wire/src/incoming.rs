@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::broke::Broke;
 use crate::budget::Budget;
 use crate::line::{Cut, Line};
 use crate::sizes::{EARLY, RECORDS};
@@ -18,8 +19,6 @@ const HEAD: usize = 8;
 const ID: usize = 4;
 /// Memory that is taken before the bytes are there: most answers fit.
 const FIRST: usize = 8 << 20;
-
-type Cause = String;
 
 /// Reads until the stream ends or breaks, or the line is closed.
 pub(crate) async fn read_answers(
@@ -38,7 +37,7 @@ pub(crate) async fn read_answers(
     tokio::select! {
         biased;
         () = line.closed.cancelled() => {}
-        cause = work => line.kill(&cause),
+        cause = work => line.kill(cause),
     }
 }
 
@@ -47,27 +46,28 @@ async fn read_answer(
     line: &Line,
     budget: Option<&Budget>,
     silence: Duration,
-) -> Result<(), Cause> {
+) -> Result<(), Broke> {
     let mut head = Vec::with_capacity(HEAD);
     let read_head = read_head(read, line, &mut head, silence).await;
     line.heard(&head);
     let length = read_head?;
     let id = head.get(ID..).and_then(|id| id.first_chunk()).copied().map(i32::from_be_bytes);
     let waiter = id.and_then(|id| line.take(id));
-    let waiter = waiter.ok_or("the broker sent an answer that nobody asked for")?;
+    let waiter = waiter.ok_or_else(|| Broke::given_up("it sent an answer that nobody asked for"))?;
     let largest = waiter.expected.largest;
     if waiter.sender.is_closed() {
         skip(read, length - ID, silence).await?;
     } else if length > largest {
-        let cause = format!("the broker sent an answer of {length} bytes; at most {largest} are read of this kind");
-        drop(waiter.sender.send(Err(Cut { cause: Arc::from(cause.as_str()), announced: Some(length) })));
+        let cause = format!("it sent an answer of {length} bytes; at most {largest} are read of this kind");
+        let cause = Broke::given_up(cause);
+        drop(waiter.sender.send(Err(Cut { cause: cause.clone(), announced: Some(length) })));
         return Err(cause);
     } else {
         let budget = budget.filter(|_| waiter.expected.data);
         let answer = read_body(read, head, length, budget, silence).await;
         let end = answer.as_ref().err().cloned();
         // Whoever asked may have gone meanwhile.
-        drop(waiter.sender.send(answer.map_err(|cause| Arc::<str>::from(cause).into())));
+        drop(waiter.sender.send(answer.map_err(Cut::from)));
         if let Some(cause) = end {
             return Err(cause);
         }
@@ -82,7 +82,7 @@ async fn read_head(
     line: &Line,
     head: &mut Vec<u8>,
     silence: Duration,
-) -> Result<usize, Cause> {
+) -> Result<usize, Broke> {
     // Between answers a broker may be silent for as long as it likes.
     some((&mut *read).take(HEAD as u64).read_buf(head).await)?;
     line.busy();
@@ -99,7 +99,7 @@ async fn read_body(
     length: usize,
     budget: Option<&Budget>,
     silence: Duration,
-) -> Result<Bytes, Cause> {
+) -> Result<Bytes, Broke> {
     let permit = match budget {
         Some(budget) => budget.take(length).await,
         None => None,
@@ -118,11 +118,13 @@ fn frame(data: Vec<u8>, permit: Option<OwnedSemaphorePermit>) -> Bytes {
 }
 
 /// The length of an answer, when it can be one.
-fn announced(head: &[u8], largest: usize) -> Result<usize, Cause> {
+fn announced(head: &[u8], largest: usize) -> Result<usize, Broke> {
     let announced = head.first_chunk().copied().map_or(-1, i32::from_be_bytes);
     let length = usize::try_from(announced).ok().filter(|length| (ID..=largest).contains(length));
     length.ok_or_else(|| {
-        format!("a frame of {announced} bytes: this is not a Kafka listener, or it speaks another security protocol")
+        Broke::given_up(format!(
+            "a frame of {announced} bytes: this is not a Kafka listener, or it speaks another security protocol"
+        ))
     })
 }
 
@@ -132,7 +134,7 @@ async fn fill(
     data: &mut Vec<u8>,
     length: usize,
     silence: Duration,
-) -> Result<(), Cause> {
+) -> Result<(), Broke> {
     while data.len() < length {
         let missing = length - data.len();
         if data.len() == data.capacity() {
@@ -145,7 +147,7 @@ async fn fill(
 }
 
 /// Reads `length` bytes and throws them away.
-async fn skip(read: &mut (impl AsyncRead + Unpin), mut length: usize, silence: Duration) -> Result<(), Cause> {
+async fn skip(read: &mut (impl AsyncRead + Unpin), mut length: usize, silence: Duration) -> Result<(), Broke> {
     let mut sink = [0; 4096];
     while length > 0 {
         let (room, _) = sink.split_at_mut(length.min(4096));
@@ -154,17 +156,16 @@ async fn skip(read: &mut (impl AsyncRead + Unpin), mut length: usize, silence: D
     Ok(())
 }
 
-async fn heard<T>(part: impl Future<Output = T>, silence: Duration) -> Result<T, Cause> {
-    let limit = || format!("the broker fell silent for {} ms in the middle of an answer", silence.as_millis());
+async fn heard<T>(part: impl Future<Output = T>, silence: Duration) -> Result<T, Broke> {
+    let limit = || Broke::given_up(format!("it fell silent for {} ms in the middle of an answer", silence.as_millis()));
     tokio::time::timeout(silence, part).await.map_err(|_| limit())
 }
 
-fn some(read: std::io::Result<usize>) -> Result<usize, Cause> {
+fn some(read: std::io::Result<usize>) -> Result<usize, Broke> {
     match read {
-        Ok(0) => Err("the broker closed the connection".to_owned()),
+        Ok(0) => Err(Broke::Closed),
         Ok(read) => Ok(read),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => some(Ok(0)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Broke::of(&error)),
     }
 }
 

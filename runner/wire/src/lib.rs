@@ -8,6 +8,7 @@
 //!
 //! Modules use only modules listed above them.
 
+mod broke;
 mod request;
 
 mod codes;
@@ -65,13 +66,14 @@ mod rehearsal;
 mod rights;
 mod verdict;
 
+pub use broke::Broke;
 pub use brokers::BrokerId;
 pub use budget::Budget;
 pub use cluster::{Cluster, ClusterConfig};
 pub use codes::{Retry, code};
 pub use commits::{OffsetCommit, Refused};
 pub use connection::Connection;
-pub use dial::{Dialer, Stream, TcpDialer, reason as dial_words};
+pub use dial::{Dialer, Stream, TcpDialer};
 pub use error::WireError;
 pub use fetch::{FetchAnswer, FetchOptions, FetchSpot, FetchedPartition};
 pub use group_configs::GroupConfigs;

@@ -2,13 +2,15 @@
 //! its way, and the one cause of its death.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::broke::Broke;
 
 /// An answer, or why it did not come.
 pub(crate) type Answer = Result<Bytes, Cut>;
@@ -17,13 +19,13 @@ pub(crate) type Answer = Result<Bytes, Cut>;
 #[derive(Debug, Clone)]
 pub(crate) struct Cut {
     /// The cause of the connection's death.
-    pub(crate) cause: Arc<str>,
+    pub(crate) cause: Broke,
     /// The length that was announced, where that was more than the answer may have.
     pub(crate) announced: Option<usize>,
 }
 
-impl From<Arc<str>> for Cut {
-    fn from(cause: Arc<str>) -> Self {
+impl From<Broke> for Cut {
+    fn from(cause: Broke) -> Self {
         Self { cause, announced: None }
     }
 }
@@ -60,7 +62,7 @@ enum Hearing {
 struct State {
     waiting: HashMap<i32, Waiter>,
     hearing: Hearing,
-    dead: Option<Arc<str>>,
+    dead: Option<Broke>,
     /// The first bytes that ever came.
     first: Option<Vec<u8>>,
     /// Answers that were read to their end.
@@ -111,11 +113,11 @@ impl Line {
     ///
     /// # Errors
     /// The cause when the connection is dead.
-    pub(crate) fn wait_for(&self, id: i32, expected: Expected) -> Result<oneshot::Receiver<Answer>, Arc<str>> {
+    pub(crate) fn wait_for(&self, id: i32, expected: Expected) -> Result<oneshot::Receiver<Answer>, Broke> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
         if let Some(cause) = &state.dead {
-            return Err(Arc::clone(cause));
+            return Err(cause.clone());
         }
         state.waiting.insert(id, Waiter { sender, expected, asked: Instant::now() });
         Ok(receiver)
@@ -163,8 +165,8 @@ impl Line {
     }
 
     /// What ended the connection.
-    pub(crate) fn cause(&self) -> Arc<str> {
-        self.state().dead.clone().unwrap_or_else(|| Arc::from("the connection was closed"))
+    pub(crate) fn cause(&self) -> Broke {
+        self.state().dead.clone().unwrap_or_else(|| Broke::given_up("the connection was given up"))
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -186,11 +188,11 @@ impl Line {
     }
 
     /// Ends the connection for everybody with one cause; the first one counts.
-    pub(crate) fn kill(&self, cause: &str) {
+    pub(crate) fn kill(&self, cause: Broke) {
         let mut state = self.state();
-        let cause = Arc::clone(state.dead.get_or_insert_with(|| Arc::from(cause)));
+        let cause = state.dead.get_or_insert(cause).clone();
         for (_, waiter) in state.waiting.drain() {
-            drop(waiter.sender.send(Err(Arc::clone(&cause).into())));
+            drop(waiter.sender.send(Err(cause.clone().into())));
         }
         drop(state);
         self.closed.cancel();

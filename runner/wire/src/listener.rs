@@ -24,6 +24,12 @@ pub enum Misfit {
     Http,
     /// It speaks something else.
     Foreign,
+    /// It hangs up on the first question of any client, and speaks no TLS.
+    EndsAtHello,
+    /// It hangs up when a mechanism is named.
+    EndsAtMechanism,
+    /// It hangs up on a user of this mechanism.
+    EndsAtPassword(&'static str),
 }
 
 /// What the first bytes of an answer show; `None` when they may be Kafka's.
@@ -44,6 +50,21 @@ pub(crate) fn offered(mechanisms: &[String]) -> String {
 }
 
 impl Misfit {
+    /// What it is, behind its address.
+    pub(crate) fn told(&self, protocol: SecurityProtocol) -> String {
+        let words = self.words(protocol);
+        match self {
+            Self::SpeaksTls
+            | Self::SpeaksPlain(_)
+            | Self::WantsLogin(_)
+            | Self::HasNoLogin
+            | Self::Controllers
+            | Self::Http
+            | Self::Foreign => format!("is another kind of listener: {words}"),
+            Self::EndsAtHello | Self::EndsAtMechanism | Self::EndsAtPassword(_) => words,
+        }
+    }
+
     /// What is wrong with `protocol`, and what to set.
     pub(crate) fn words(&self, protocol: SecurityProtocol) -> String {
         let now = protocol.name();
@@ -85,6 +106,18 @@ impl Misfit {
             Self::Foreign => {
                 "it is not a Kafka listener; put the address of a Kafka listener into bootstrapServers".to_owned()
             }
+            Self::EndsAtHello => format!(
+                "closes the connection at the first question (ApiVersions), and securityProtocol is {now}; put the address of a Kafka listener into bootstrapServers, and look at what stands in between (a proxy, a load balancer without a server)"
+            ),
+            Self::EndsAtMechanism => {
+                let right = if protocol.uses_tls() { "SSL" } else { "PLAINTEXT" };
+                format!(
+                    "closes the connection where the login begins (SaslHandshake), and securityProtocol is {now}; set securityProtocol to {right} where the listener has no login, else look at the broker's log"
+                )
+            }
+            Self::EndsAtPassword(mechanism) => format!(
+                "closed the connection in the middle of the login with {mechanism}, as brokers do that refuse a user without a word; correct the files that sasl names, or sasl.mechanism"
+            ),
         }
     }
 }
@@ -121,6 +154,8 @@ mod tests {
             said.starts_with("it offers no mechanism at all, and sasl.mechanism is PLAIN; enable one of"),
             "{said}"
         );
+        let said = Misfit::EndsAtMechanism.told(SecurityProtocol::SaslSsl);
+        assert!(said.starts_with("closes the connection") && said.contains("set securityProtocol to SSL"), "{said}");
         let said = no_such_mechanism("PLAIN", &["SCRAM-SHA-512".into(), "GSSAPI".into()]);
         assert!(said.ends_with("set sasl.mechanism to one of them"), "{said}");
         let said = Misfit::WantsLogin(vec!["PLAIN".into()]).words(SecurityProtocol::Ssl);

@@ -66,8 +66,9 @@ impl Cluster {
     /// The first question of a connection without login ended it: a listener that wants one does so.
     pub(crate) async fn explain_hang_up(&self, connection: &Connection, error: WireError) -> WireError {
         let Some(address) = parse(connection.broker()) else { return error };
-        let may_want_login =
-            matches!(error, WireError::Io { .. }) && !self.config.protocol.uses_sasl() && !connection.is_proven();
+        let may_want_login = matches!(&error, WireError::Io { cause, .. } if cause.is_hang_up())
+            && !self.config.protocol.uses_sasl()
+            && !connection.is_proven();
         if !may_want_login {
             return error;
         }

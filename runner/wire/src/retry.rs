@@ -100,7 +100,8 @@ impl Backoff {
         let failing = self.failing_for();
         let is_listener = matches!(error, WireError::Listener { .. });
         let pause = if is_listener { FOUND_PAUSE } else { self.jittered() };
-        self.found += u32::from(is_listener);
+        // In a row: a broker that starts shows now this and now that.
+        self.found = if is_listener { self.found + 1 } else { 0 };
         if is_listener && (self.found >= FOUND || failing + pause > self.limit) {
             return Err(error.settled());
         }

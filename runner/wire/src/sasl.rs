@@ -67,15 +67,34 @@ pub(crate) fn file_words(error: &std::io::Error) -> String {
     }
 }
 
+/// A login that failed, and how far it came.
+pub(crate) struct Failed {
+    pub(crate) error: WireError,
+    /// What the listener is, where its hanging up shows that.
+    pub(crate) misfit: Option<Misfit>,
+}
+
+impl From<WireError> for Failed {
+    fn from(error: WireError) -> Self {
+        Self { error, misfit: None }
+    }
+}
+
+/// A hanging up that shows what the listener is.
+fn shows(error: WireError, misfit: Misfit) -> Failed {
+    let is_hang_up = matches!(&error, WireError::Io { cause, .. } if cause.is_hang_up());
+    Failed { error, misfit: is_hang_up.then_some(misfit) }
+}
+
 /// Logs in on a fresh connection; returns how long the broker keeps the session, when it says so.
-pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Result<Option<Duration>, WireError> {
+pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Result<Option<Duration>, Failed> {
     let mechanism = config.mechanism.name();
     let refused =
         |reason: String| WireError::Authentication { broker: connection.broker().to_owned(), reason, rotating: false };
-    match shake_hands(connection, mechanism).await? {
+    match shake_hands(connection, mechanism).await.map_err(|error| shows(error, Misfit::EndsAtMechanism))? {
         Shaken::Good(_) => {}
-        Shaken::NoLogin => return Err(connection.misfit(Misfit::HasNoLogin)),
-        Shaken::Others(offered) => return Err(refused(listener::no_such_mechanism(mechanism, &offered))),
+        Shaken::NoLogin => return Err(connection.misfit(Misfit::HasNoLogin).into()),
+        Shaken::Others(offered) => return Err(refused(listener::no_such_mechanism(mechanism, &offered)).into()),
     }
     let credentials = Credentials { username: config.username.read()?, password: read(&config.password)?.into() };
     let mut exchange = Exchange::start(credentials, config.mechanism).map_err(&refused)?;
@@ -87,9 +106,11 @@ pub(crate) async fn login(connection: &Connection, config: &SaslConfig) -> Resul
             return Ok(session(lifetime));
         }
         let request = SaslAuthenticateRequest::default().with_auth_bytes(step.output.into());
-        let answer = connection.call(&request, Duration::ZERO).await.map_err(|error| closed(error, &refused))?;
+        let answer = connection.call(&request, Duration::ZERO).await;
+        // Brokers that predate errors of `SaslAuthenticate` just hang up on a wrong password.
+        let answer = answer.map_err(|error| shows(error, Misfit::EndsAtPassword(mechanism)))?;
         if answer.error_code != 0 {
-            return Err(refused(refusal(answer.error_code, mechanism)));
+            return Err(refused(refusal(answer.error_code, mechanism)).into());
         }
         lifetime = answer.session_lifetime_ms;
         if step.is_last {
@@ -134,14 +155,6 @@ fn refusal(error: i16, mechanism: &str) -> String {
     format!("it answers {} ({error}) to the login with {mechanism}", codes::name(error))
 }
 
-/// Brokers that predate `SaslAuthenticate` errors just hang up on a wrong password.
-fn closed(error: WireError, refused: &impl Fn(String) -> WireError) -> WireError {
-    match error {
-        WireError::Io { reason, .. } => refused(format!("the connection ended during the login: {reason}")),
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +169,7 @@ mod tests {
             assert_eq!(error.code(), Code::SecretUnusable);
             assert!(error.to_string().contains(file) && error.to_string().contains(reason), "{error}");
             assert_eq!(error.retry(), Retry::Never);
-            assert_eq!(error.after_success().retry(), Retry::Refresh, "a secret that is being replaced");
+            assert_eq!(error.after_success(false, true).retry(), Retry::Refresh, "a secret that is being replaced");
         }
     }
 

@@ -2,16 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::tls_words;
 use keys::{About, Identity, Part, Trust};
-use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::ResolvesClientCert;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use crate::WireError;
-use crate::dial::{self, Stream};
+use crate::broke::Broke;
+use crate::dial::Stream;
 use crate::sasl::file_words;
 
 /// Files of a TLS configuration.
@@ -36,9 +39,27 @@ pub struct IdentityFiles {
     pub password: Option<PathBuf>,
 }
 
+/// What we answer where a broker asks for a client certificate, and whether it did.
+#[derive(Debug)]
+struct Ours {
+    identity: Option<SingleCertAndKey>,
+    asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Ours {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.identity.as_ref()?.resolve(issuers, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.identity.is_some()
+    }
+}
+
 /// Reads the files and makes a connector. Read at each connection, so rotated files count from the next one on.
-pub(crate) fn connector(files: &TlsFiles) -> Result<TlsConnector, WireError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+fn connector(files: &TlsFiles) -> Result<(TlsConnector, Arc<Ours>), WireError> {
+    let provider = Arc::new(keys::provider());
     let (name, trust) = trusted(files)?;
     let verifier = keys::verifier(trust, Arc::clone(&provider))
         .map_err(|reason| bad(&name, format!("{reason}; set tls.caFile to the CA of the cluster")))?;
@@ -47,11 +68,10 @@ pub(crate) fn connector(files: &TlsFiles) -> Result<TlsConnector, WireError> {
         .map_err(|_| bad("TLS", "the library offers no version of it"))?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    let config = match &files.identity {
-        None => config.with_no_client_auth(),
-        Some(identity) => config.with_client_cert_resolver(Arc::new(ours(identity)?)),
-    };
-    Ok(TlsConnector::from(Arc::new(config)))
+    let identity = files.identity.as_ref().map(ours).transpose()?;
+    let ours = Arc::new(Ours { identity, asked: AtomicBool::new(false) });
+    let config = config.with_client_cert_resolver(Arc::<Ours>::clone(&ours));
+    Ok((TlsConnector::from(Arc::new(config)), ours))
 }
 
 fn trusted(files: &TlsFiles) -> Result<(String, Trust), WireError> {
@@ -118,38 +138,41 @@ pub(crate) async fn handshake(
     broker: &str,
     stream: Box<dyn Stream>,
 ) -> Result<(Box<dyn Stream>, Option<About>), Failed> {
-    let connector = connector(files)?;
+    let (connector, ours) = connector(files)?;
     match connector.connect(server_name(host, broker)?, stream).await {
         Ok(stream) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(|chain| keys::about(chain.first()?));
             Ok((Box::new(stream), shown))
         }
-        Err(error) if is_judgement(&error) => {
-            let words = error.to_string();
-            let may_be_plain = tls_words::says_no_tls(&words);
-            Err(Failed { error: refused(files, host, broker, &words), may_be_plain })
-        }
-        Err(error) => {
-            let reason = format!("no TLS came about: {}", dial::reason(&error));
-            Err(Failed { error: WireError::Io { broker: broker.to_owned(), reason }, may_be_plain: true })
-        }
+        Err(error) => Err(match Broke::of(&error) {
+            Broke::Tls(words) => {
+                let may_be_plain = tls_words::says_no_tls(&words);
+                let asked = Some(ours.asked.load(Ordering::Relaxed));
+                Failed { error: refused(files, host, broker, &words, asked), may_be_plain }
+            }
+            cause => {
+                let (broker, cause) = (broker.to_owned(), Broke::NoTls(Box::new(cause)));
+                Failed { error: WireError::Io { broker, cause, note: String::new() }, may_be_plain: true }
+            }
+        }),
     }
 }
 
 /// Whether somebody speaks TLS over `stream`. Nobody is trusted here, and nothing is said but the greeting.
 pub(crate) async fn is_spoken(host: &str, broker: &str, stream: Box<dyn Stream>) -> bool {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(keys::provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let (Ok(builder), Ok(name)) = (builder, server_name(host, broker)) else { return false };
     let config = builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
         Ok(_) => true,
-        Err(error) => is_judgement(&error) && !tls_words::says_no_tls(&error.to_string()),
+        Err(error) => matches!(Broke::of(&error), Broke::Tls(words) if !tls_words::says_no_tls(&words)),
     }
 }
 
 /// The failure of TLS that ends all tries, in words.
-pub(crate) fn refused(files: &TlsFiles, host: &str, broker: &str, words: &str) -> WireError {
+/// `asked` says whether it asked for a client certificate, where that is known.
+pub(crate) fn refused(files: &TlsFiles, host: &str, broker: &str, words: &str, asked: Option<bool>) -> WireError {
     let peer = tls_words::Peer {
         host,
         trust: if files.ca.is_some() {
@@ -161,11 +184,12 @@ pub(crate) fn refused(files: &TlsFiles, host: &str, broker: &str, words: &str) -
         },
         identity: files.identity.as_ref().map(|_| "correct tls.certificateFile and tls.keyFile"),
         wanted: "set tls.certificateFile and tls.keyFile",
+        asked,
     };
     tracing::debug!(broker, words, "TLS failed");
     let reason = tls_words::reason(words, peer)
         .unwrap_or_else(|| "the handshake ended; look at the broker's log for the reason".to_owned());
-    WireError::Tls { broker: broker.to_owned(), reason, rotating: false }
+    WireError::Tls { broker: broker.to_owned(), reason, note: String::new(), rotating: false }
 }
 
 fn server_name(host: &str, broker: &str) -> Result<ServerName<'static>, WireError> {
@@ -174,22 +198,10 @@ fn server_name(host: &str, broker: &str) -> Result<ServerName<'static>, WireErro
     ServerName::try_from(name).map_err(|_| WireError::Tls {
         broker: broker.to_owned(),
         reason: format!("{host:?} is no name that a certificate can have; correct bootstrapServers"),
+        note: String::new(),
         rotating: false,
     })
 }
 
-fn is_judgement(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_final_dot_is_no_part_of_a_certificates_name() {
-        assert_eq!(server_name("kafka.svc.", "b").unwrap().to_str(), "kafka.svc");
-        assert_eq!(server_name("::1", "b").unwrap().to_str(), "::1");
-        assert!(server_name("a b", "b").is_err());
-    }
-}
+mod tests;

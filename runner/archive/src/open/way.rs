@@ -48,7 +48,7 @@ impl Way {
             let system = if tls.system_roots { rustls_native_certs::load_native_certs().certs } else { Vec::new() };
             Ok(Trust { own, system })
         };
-        let trust = keys::following(read, Arc::new(rustls::crypto::ring::default_provider()));
+        let trust = keys::following(read, Arc::new(keys::provider()));
         let trust = trust.map_err(|reason| ArchiveError::Config { reason, code: Code::SecretUnusable })?;
         Ok(Self { givers, trust: Some(trust) })
     }
@@ -57,10 +57,11 @@ impl Way {
     pub(super) fn client(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| object_store::Error::Generic { store: "HTTP", source };
+        // The library writes it.
         let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() == Some("true");
         let mut client = reqwest::Client::builder();
         if let Some(trust) = &self.trust {
-            let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            let config = ClientConfig::builder_with_provider(Arc::new(keys::provider()))
                 .with_safe_default_protocol_versions()
                 .map_err(|error| failed(error.into()))?
                 .dangerous()
@@ -134,6 +135,7 @@ pub(super) fn tls(host: &str, words: &str) -> Option<String> {
         trust: "give the CA that signed it: caSecret of the storage (storage.tls.caFile in a run specification, --ca-file beside --store)",
         identity: None,
         wanted: "use an address of the store that wants none",
+        asked: None,
     };
     tls_words::reason(words, peer).map(|reason| format!("TLS with {host} failed: {reason}"))
 }

@@ -384,3 +384,33 @@ async fn a_name_that_nobody_knows_for_a_minute_ends_the_run() {
     assert_eq!(error.code(), contract::Code::BrokerNameUnknown, "{error}");
     assert!((60..80).contains(&begun.elapsed().as_secs().saturating_sub(50)), "{:?}", begun.elapsed());
 }
+
+/// A dial that nobody answers says where the address comes from, long before it is given up.
+#[tokio::test(start_paused = true)]
+async fn a_silent_address_is_told_with_the_broker_that_advertises_it() {
+    let doors = |port| if port == 2 { Door::Silent } else { Door::Open };
+    let kafka = Kafka::with_doors(doors, plain);
+    let waits = contract::Waits::default();
+    let config = wire::ClusterConfig {
+        bootstrap: vec!["kafka:1".into()],
+        protocol: contract::SecurityProtocol::Plaintext,
+        tls: wire::TlsFiles::default(),
+        allowed: contract::AllowedEndpoints::default(),
+        sasl: None,
+        options: options(),
+        seed: 7,
+        stop: CancellationToken::new(),
+        waits: waits.clone(),
+    };
+    let cluster = Cluster::connect(config, Arc::new(kafka)).await.unwrap();
+    let dialling = tokio::spawn(async move { cluster.broker(2, 1, None).await.map(drop) });
+    let mut announcer = contract::waits::Announcer::default();
+    let mut told = Vec::new();
+    for second in 0..6 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        told.extend(announcer.due(&waits, Duration::from_secs(second)));
+    }
+    assert_eq!(told.first().map(|(_, what)| what.as_str()), Some("a connection to kafka:2, which broker 2 advertises"));
+    let error = dialling.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("set advertised.listeners of the broker"), "{error}");
+}

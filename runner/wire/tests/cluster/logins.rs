@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::{ConnectionSpec, SaslMechanism, SecurityProtocol};
+use contract::{Code, ConnectionSpec, SaslMechanism, SecurityProtocol};
 use kafka_protocol::messages::{RequestKind, ResponseKind, SaslAuthenticateResponse, SaslHandshakeResponse};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles, WireError};
 
-use crate::script::{Ask, Kafka, Reply, versions};
+use crate::script::{Ask, Kafka, Reply, metadata, versions};
 
 /// A broker whose first answer in SCRAM asks for so many rounds.
 fn asks_for(rounds: &'static str) -> Kafka {
@@ -28,9 +28,13 @@ fn asks_for(rounds: &'static str) -> Kafka {
 }
 
 async fn connect(kafka: Kafka, options: ConnectionSpec) -> WireError {
-    let folder = tempfile::tempdir().unwrap();
+    login(kafka, SaslMechanism::ScramSha256, options).await.unwrap_err()
+}
+
+async fn login(kafka: Kafka, mechanism: SaslMechanism, options: ConnectionSpec) -> Result<Arc<Cluster>, WireError> {
+    let folder = tempfile::tempdir().unwrap().keep();
     let file = |name: &str| {
-        let path = folder.path().join(name);
+        let path = folder.join(name);
         std::fs::write(&path, name).unwrap();
         path
     };
@@ -40,17 +44,95 @@ async fn connect(kafka: Kafka, options: ConnectionSpec) -> WireError {
         protocol: SecurityProtocol::SaslPlaintext,
         tls: TlsFiles::default(),
         allowed: contract::AllowedEndpoints::default(),
-        sasl: Some(SaslConfig {
-            mechanism: SaslMechanism::ScramSha256,
-            username: wire::UserName::File(username),
-            password,
-        }),
+        sasl: Some(SaslConfig { mechanism, username: wire::UserName::File(username), password }),
         options,
         seed: 7,
         stop: CancellationToken::new(),
         waits: contract::Waits::default(),
     };
-    Cluster::connect(config, Arc::new(kafka)).await.unwrap_err()
+    Cluster::connect(config, Arc::new(kafka)).await
+}
+
+fn shaken(error: i16, mechanisms: &[&str]) -> Reply {
+    let mechanisms = mechanisms.iter().map(|name| (*name).to_owned().into()).collect();
+    let answer = SaslHandshakeResponse::default().with_error_code(error).with_mechanisms(mechanisms);
+    Reply::Answer(ResponseKind::SaslHandshake(answer))
+}
+
+fn authenticated(error: i16) -> Reply {
+    Reply::Answer(ResponseKind::SaslAuthenticate(SaslAuthenticateResponse::default().with_error_code(error)))
+}
+
+/// A hang-up shows what is wrong: it is told with its field, and final after three tries over ten seconds.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_hangs_up_is_named_and_left() {
+    type Script = fn(&Ask) -> Reply;
+    let cases: [(Script, Code, &str); 4] = [
+        (|_| Reply::HangUp, Code::WrongListener, "closes the connection at the first question (ApiVersions)"),
+        (
+            |ask| match &ask.request {
+                RequestKind::ApiVersions(_) => versions(),
+                _ => Reply::HangUp,
+            },
+            Code::WrongListener,
+            "closes the connection where the login begins (SaslHandshake), and securityProtocol is SASL_PLAINTEXT; set securityProtocol to PLAINTEXT",
+        ),
+        (
+            |ask| match &ask.request {
+                RequestKind::ApiVersions(_) => versions(),
+                RequestKind::SaslHandshake(_) => shaken(0, &["PLAIN"]),
+                _ => Reply::HangUp,
+            },
+            Code::AuthenticationFailed,
+            "in the middle of the login with PLAIN, as brokers do that refuse a user without a word; correct the files that sasl names",
+        ),
+        (
+            |ask| match &ask.request {
+                RequestKind::ApiVersions(_) => versions(),
+                _ => shaken(33, &[]),
+            },
+            Code::AuthenticationFailed,
+            "it offers no mechanism at all, and sasl.mechanism is PLAIN",
+        ),
+    ];
+    for (script, code, words) in cases {
+        let since = Instant::now();
+        let error = login(Kafka::new(script), SaslMechanism::Plain, crate::script::options()).await.unwrap_err();
+        assert!(error.is_final() && error.code() == code, "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(since.elapsed() <= Duration::from_secs(20), "{:?}: {error}", since.elapsed());
+    }
+}
+
+/// The bootstrap address let us in, and says nothing of the login at another one.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_another_address_refuses_ends_the_work_at_once() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::SaslHandshake(_) => shaken(0, &["PLAIN"]),
+        RequestKind::SaslAuthenticate(_) => authenticated(if ask.port == 2 { 58 } else { 0 }),
+        _ => metadata(&[(1, 1), (2, 2)], &[]),
+    });
+    let cluster = login(kafka, SaslMechanism::Plain, crate::script::options()).await.unwrap();
+    let since = Instant::now();
+    let error = cluster.retrying(async || cluster.knock(2).await).await.unwrap_err();
+    assert!(error.is_final() && error.code() == Code::AuthenticationFailed, "{error:?}");
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+}
+
+/// Where the address let us in before, the password may be about to be replaced.
+#[tokio::test(start_paused = true)]
+async fn a_login_that_was_good_at_this_address_is_tried_again() {
+    let kafka = Kafka::new(|ask| match &ask.request {
+        RequestKind::ApiVersions(_) => versions(),
+        RequestKind::SaslHandshake(_) => shaken(0, &["PLAIN"]),
+        RequestKind::SaslAuthenticate(_) => authenticated(if ask.nth == 1 { 58 } else { 0 }),
+        RequestKind::Metadata(_) if ask.connection == 0 && ask.nth > 0 => Reply::HangUp,
+        _ => metadata(&[(1, 1)], &[]),
+    });
+    let cluster = login(kafka.clone(), SaslMechanism::Plain, crate::script::options()).await.unwrap();
+    cluster.retrying(async || cluster.knock(1).await).await.unwrap();
+    assert!(kafka.dials().len() >= 2, "{:?}", kafka.dials());
 }
 
 #[tokio::test]

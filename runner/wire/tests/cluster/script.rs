@@ -39,6 +39,8 @@ pub(crate) enum Reply {
     Nothing,
     /// These bytes, then silence.
     Raw(Vec<u8>),
+    /// The end of the connection.
+    HangUp,
 }
 
 /// What happens to a dial.
@@ -188,6 +190,7 @@ impl Kafka {
                 }
                 Reply::Raw(bytes) => stream.write_all(&with_id(bytes, header.correlation_id)).await.ok()?,
                 Reply::Nothing => {}
+                Reply::HangUp => return None,
             }
         }
     }
