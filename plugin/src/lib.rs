@@ -35,6 +35,9 @@ mod told;
 mod changes;
 pub mod cluster;
 mod operator;
+mod stops;
+mod waiting;
+
 pub mod source;
 
 pub mod forms;

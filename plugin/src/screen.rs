@@ -268,6 +268,13 @@ impl Screen {
         }
     }
 
+    /// What writes a line to standard error for somebody who has no screen: it works beside whoever has it.
+    pub(crate) fn aside(&self) -> impl Fn(&str) + Send + 'static {
+        let begin = if self.watched { "\r\u{1b}[K" } else { "" };
+        // Nobody is left to tell that this failed.
+        move |line: &str| drop(writeln!(std::io::stderr(), "{begin}{}", safe(line)))
+    }
+
     /// Writes a line to standard error.
     pub fn complain(&mut self, line: &str) {
         drop(self.out.flush());

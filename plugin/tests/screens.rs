@@ -14,7 +14,7 @@ use inspect::{
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use plugin::screen::{Style, Times};
+use plugin::screen::{Colour, Screen, Style, Times};
 use plugin::show;
 use plugin::source::{Direct, Source};
 use plugin::view::coverage::Coverage;
@@ -60,7 +60,9 @@ fn ask(question: Question) -> Vec<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sample = format!("{}/../tests/fixtures/format/v1/archive", env!("CARGO_MANIFEST_DIR"));
-        let source = Source::Direct(Direct::open(&sample, None).await.unwrap());
+        let source = Source::Direct(
+            Direct::open(&sample, None, &Screen::new(Colour::Never, Times::Utc, true, true)).await.unwrap(),
+        );
         let mut answers = source.ask(question);
         let mut all = Vec::new();
         while let Some(answer) = answers.next().await.unwrap() {

@@ -191,7 +191,11 @@ pub(crate) async fn await_secret(context: &Context, path: &str) -> Result<PathBu
     let deadline = tokio::time::Instant::now() + SECRET_WAIT;
     let mut wait = None;
     while !file.exists() {
-        if tokio::time::Instant::now() >= deadline || context.cancel.is_cancelled() {
+        if context.cancel.is_cancelled() {
+            let text = format!("stopped on request before the file {} of a secret was there", file.display());
+            return Err(Failure::new(Code::Interrupted, text));
+        }
+        if tokio::time::Instant::now() >= deadline {
             let text = format!(
                 "{} is missing after {} s; create the secret and its key",
                 file.display(),

@@ -12,7 +12,6 @@ use contract::{Event, EventKind, GroupChange, MemberChange, OutputStream};
 use crate::context::Context;
 use crate::metrics::Metrics;
 use crate::outlet::{self, Outlet, Queue, Worth};
-use crate::waiting;
 
 /// Bytes of events that are kept for the archive; progress is left out first, then the oldest.
 const KEPT: usize = 4 << 20;
@@ -135,7 +134,7 @@ impl Emitter {
 
     /// Tells what is waited for.
     pub(crate) fn waiting(&self, seconds: u64, what: String) {
-        tracing::warn!("{}", waiting::line(seconds, &what));
+        tracing::warn!("{}", contract::waits::line(seconds, &what));
         self.emit(EventKind::Waiting { what, seconds });
     }
 

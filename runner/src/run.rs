@@ -14,7 +14,7 @@ use crate::{backup, connect, offsets, restore, validate, waiting};
 /// What an interrupted run may still take to save its progress.
 const STOP_LIMIT: Duration = Duration::from_secs(22);
 /// The same for one that has not begun: there is nothing to save.
-const NOT_BEGUN: Duration = Duration::from_secs(4);
+const NOT_BEGUN: Duration = Duration::from_secs(3);
 
 /// The same for one that only waits for something that is wrong.
 const HELD_UP: Duration = Duration::from_secs(3);

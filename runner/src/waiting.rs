@@ -30,8 +30,3 @@ pub(crate) async fn announce(waits: &Waits, say: impl Fn(u64, String)) -> Infall
 pub(crate) fn tell_news(waits: &Waits, say: &impl Fn(u64, String)) {
     waits.take_news().into_iter().for_each(|news| say(0, news));
 }
-
-/// A wait in one line.
-pub(crate) fn line(seconds: u64, what: &str) -> String {
-    if seconds == 0 { what.to_owned() } else { format!("waiting for {seconds} s so far: {what}") }
-}

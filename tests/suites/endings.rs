@@ -1,6 +1,9 @@
 //! Every program ends when it is told to, whatever it waits for.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,8 +12,10 @@ use std::time::{Duration, Instant};
 use harness::runner::Bench;
 use serde_json::json;
 
-/// What a pod is given, less some seconds.
+/// What the operator's pod is given, less some seconds.
 const GRACE: Duration = Duration::from_secs(25);
+/// A command that only waits has nothing to finish.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// A server that takes connections and says nothing; how many came.
 fn silent() -> (u16, Arc<AtomicU32>) {
@@ -29,7 +34,7 @@ fn silent() -> (u16, Arc<AtomicU32>) {
 
 /// Starts a program that waits for a silent server, tells it to end, and says how it ended, and after how long.
 #[allow(clippy::zombie_processes)] // it is asked whether it ended until it has
-fn told_to_end(mut command: Command, signal: &str, came: &AtomicU32) -> (Option<i32>, Duration) {
+fn told_to_end(mut command: Command, signal: &str, came: &AtomicU32, limit: Duration) -> (Option<i32>, Duration) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let begun = Instant::now();
     let mut early = None;
@@ -41,7 +46,7 @@ fn told_to_end(mut command: Command, signal: &str, came: &AtomicU32) -> (Option<
     // It waits for an answer now.
     harness::process::signal(child.id(), signal);
     let told = Instant::now();
-    while told.elapsed() < GRACE {
+    while told.elapsed() < limit {
         if let Some(status) = child.try_wait().unwrap() {
             return (status.code(), told.elapsed());
         }
@@ -49,7 +54,7 @@ fn told_to_end(mut command: Command, signal: &str, came: &AtomicU32) -> (Option<
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    panic!("{command:?} did not end within {GRACE:?}");
+    panic!("{command:?} did not end within {limit:?}");
 }
 
 /// Every program of ours ends within its grace period, whatever it waits for: brokers, stores and API servers that say nothing.
@@ -71,6 +76,20 @@ fn sigterm_ends_every_program_in_every_wait() {
             "restore" | "target" => bench.restore("a", &kafka, json!({"from": "a", "groups": {}})),
             _ => bench.backup("a", &kafka, json!({"topics": ["*"]})),
         };
+        let mut instead = |action: &str, what: serde_json::Value| {
+            spec.as_object_mut().unwrap().remove("backup");
+            spec[action] = what;
+        };
+        match of {
+            "reset" => instead("offsetReset", json!({"groups": ["g"], "to": "latest"})),
+            "rollback" => instead("offsetRollback", json!({"from": {"id": "x"}, "groups": ["g"]})),
+            "validation" => instead("validation", json!({"from": "a", "checks": {"structure": true}})),
+            "inspection" => {
+                let digest = "0".repeat(64);
+                spec = json!({"formatVersion": 1, "name": "a", "storage": {}, "tokenDigest": digest, "records": false, "idleSecs": 600});
+            }
+            _ => {}
+        }
         spec["storage"] = storage;
         let mut command = bench.command(command, &spec, more);
         command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key").env("NO_PROXY", "127.0.0.1");
@@ -80,6 +99,10 @@ fn sigterm_ends_every_program_in_every_wait() {
         ("run", "broker", vec!["-o", "json"]),
         ("run", "store", vec!["-o", "json"]),
         ("run", "restore", vec!["-o", "json"]),
+        ("run", "reset", vec!["-o", "json"]),
+        ("run", "rollback", vec!["-o", "json"]),
+        ("run", "validation", vec!["-o", "json"]),
+        ("inspect", "inspection", vec![]),
         ("check", "broker", vec![]),
         ("check", "store", vec![]),
         ("groups", "target", vec![]),
@@ -92,6 +115,8 @@ fn sigterm_ends_every_program_in_every_wait() {
         ("store-check", "store", vec![]),
         ("prune-plan", "store", vec!["--keep-last", "1"]),
     ];
+    every_command_has_a_row(runner.iter().map(|(name, ..)| *name));
+    let plugins = plugins();
     let kubeconfig = |port: u16| {
         let path = bench.dir.path().join(format!("kubeconfig-{port}"));
         let text = format!(
@@ -105,7 +130,9 @@ fn sigterm_ends_every_program_in_every_wait() {
         let rows = runner.map(|(name, of, more)| {
             let (port, came) = silent();
             let command = of_runner(name, of, port, &more);
-            scope.spawn(move || (format!("{name} at a silent {of}"), Some(75), told_to_end(command, "TERM", &came)))
+            scope.spawn(move || {
+                (format!("{name} at a silent {of}"), Some(75), told_to_end(command, "TERM", &came, AT_ONCE))
+            })
         });
         let operators = ["true", "false"].map(|elects| {
             let kubeconfig = &kubeconfig;
@@ -117,27 +144,132 @@ fn sigterm_ends_every_program_in_every_wait() {
                     command.arg(format!("--{flag}-address=127.0.0.1:{}", harness::process::free_port()));
                 }
                 command.env("KUBECONFIG", kubeconfig(port));
-                (format!("operator, election {elects}"), Some(0), told_to_end(command, "TERM", &came))
+                (format!("operator, election {elects}"), Some(0), told_to_end(command, "TERM", &came, GRACE))
             })
         });
-        let plugins = ["status", "doctor", "browse"].map(|name| {
-            let kubeconfig = &kubeconfig;
-            scope.spawn(move || {
-                let (port, came) = silent();
-                let mut command = Command::new(harness::plugin::binary());
-                command.arg(name).env("KUBECONFIG", kubeconfig(port));
-                (format!("plugin {name}"), Some(130), told_to_end(command, "INT", &came))
-            })
-        });
-        let all = rows.into_iter().chain(operators).chain(plugins);
+        let all = rows.into_iter().chain(operators);
         all.map(|row| row.join().unwrap()).collect::<Vec<_>>()
     });
+    // A few at once: each starts a process.
+    let of_plugin: Vec<_> = plugins.chunks(8).flat_map(|rows| at_once(rows, &kubeconfig)).collect();
     let mut wrong = Vec::new();
-    for (what, code, (ended, after)) in rows {
+    for (what, code, (ended, after)) in rows.into_iter().chain(of_plugin) {
         println!("{what}: {ended:?} after {after:?}");
         if ended != code {
             wrong.push(format!("{what} ended with {ended:?}, and not {code:?}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A command that comes later is told to end, too.
+fn every_command_has_a_row(rows: impl Iterator<Item = &'static str>) {
+    // These wait for nothing.
+    let of_none = ["explain", "schema", "help"];
+    let known: BTreeSet<_> = rows.chain(of_none).collect();
+    let mut all = <runner::commands::Cli as clap::CommandFactory>::command();
+    all.build();
+    let missing: Vec<_> = all.get_subcommands().map(clap::Command::get_name).filter(|n| !known.contains(n)).collect();
+    assert!(missing.is_empty(), "{missing:?} have no row here");
+}
+
+type Row = (String, Option<i32>, (Option<i32>, Duration));
+
+fn at_once(rows: &[(&'static str, &'static str)], kubeconfig: &(impl Fn(u16) -> PathBuf + Sync)) -> Vec<Row> {
+    std::thread::scope(|scope| {
+        let started: Vec<_> = rows
+            .iter()
+            .enumerate()
+            .map(|(number, (arguments, of))| {
+                scope.spawn(move || {
+                    let (port, came) = silent();
+                    let mut command = Command::new(harness::plugin::binary());
+                    command.args(arguments.split(' '));
+                    if *of == "store" {
+                        command.args(["--store", &store(port)]);
+                        command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key");
+                    }
+                    command.env("KUBECONFIG", kubeconfig(port)).env("NO_PROXY", "127.0.0.1");
+                    let signal = if number % 2 == 0 { "TERM" } else { "INT" };
+                    let ended = told_to_end(command, signal, &came, AT_ONCE);
+                    (format!("plugin {arguments} at a silent {of}, {signal}"), Some(130), ended)
+                })
+            })
+            .collect();
+        started.into_iter().map(|row| row.join().unwrap()).collect()
+    })
+}
+
+fn store(port: u16) -> String {
+    format!("s3://b/x?region=r&endpoint=http://127.0.0.1:{port}&pathStyle=true&allowHttp=true")
+}
+
+/// Each command of the plugin, at whatever it asks first.
+fn plugins() -> Vec<(&'static str, &'static str)> {
+    let rows = vec![
+        ("status", "API server"),
+        ("doctor", "API server"),
+        ("browse", "API server"),
+        ("browse a", "API server"),
+        ("peek a-20260101-000000 t", "API server"),
+        ("groups a", "API server"),
+        ("diff a-20260101-000000", "API server"),
+        ("timeline", "API server"),
+        ("verify a-20260101-000000", "API server"),
+        ("prune a", "API server"),
+        ("check a", "API server"),
+        ("logs a", "API server"),
+        ("version", "API server"),
+        ("install --apply --yes", "API server"),
+        ("uninstall --apply --yes", "API server"),
+        ("backup create a --from b", "API server"),
+        ("backup run a", "API server"),
+        ("schedule suspend a", "API server"),
+        ("restore plan --from a", "API server"),
+        ("restore create b --from a --yes", "API server"),
+        ("offsets snapshots", "API server"),
+        ("evidence list", "API server"),
+        ("validation run a", "API server"),
+        ("browse", "store"),
+        ("peek a-20260101-000000 t", "store"),
+        ("groups a-20260101-000000", "store"),
+        ("diff a-20260101-000000", "store"),
+        ("timeline", "store"),
+        ("verify a-20260101-000000", "store"),
+        ("prune a --keep-last 1", "store"),
+        ("evidence get a -n shop", "store"),
+    ];
+    // These wait for nothing: they read files of this machine at most.
+    let of_none = ["explain", "completion", "validate", "help"];
+    let known: BTreeSet<_> = rows.iter().filter_map(|(row, _)| row.split(' ').next()).chain(of_none).collect();
+    let help = harness::plugin::said(Command::new(harness::plugin::binary()).arg("--help")).stdout;
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let names = commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty()).then(|| name.to_owned())
+    });
+    let missing: Vec<_> = names.filter(|name| !known.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?} have no row here");
+    rows
+}
+
+/// Whoever reads a store from here is told what is waited for.
+#[test]
+fn the_plugin_tells_what_a_store_lets_it_wait_for() {
+    let (dir, kubeconfig) = (tempfile::tempdir().unwrap(), "/nowhere");
+    for arguments in ["browse", "verify a-20260101-000000", "evidence get a -n shop"] {
+        let (port, _) = silent();
+        let mut command = Command::new(harness::plugin::binary());
+        command.args(arguments.split(' ')).args(["--store", &store(port)]).current_dir(dir.path());
+        command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key").env("NO_PROXY", "127.0.0.1");
+        command.env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let begun = Instant::now();
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let line = lines.next().unwrap_or_default();
+        assert!(line.starts_with("waiting for ") && line.contains("127.0.0.1"), "{arguments}: {line}");
+        assert!(begun.elapsed() < Duration::from_secs(7), "{arguments}: {:?}", begun.elapsed());
+        harness::process::signal(child.id(), "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{arguments}");
+    }
 }

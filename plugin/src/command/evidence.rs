@@ -137,7 +137,8 @@ async fn get(options: &Get, connection: &Connection, screen: &mut Screen) -> Res
         Some(namespace) => namespace,
         None => Cluster::connect(connection).await?.namespace,
     };
-    let place = Evidence::open(&options.store, options.ca_file.as_deref(), &namespace, &options.name).await?;
+    let of = (namespace.as_str(), options.name.as_str());
+    let place = Evidence::open(&options.store, options.ca_file.as_deref(), of, screen).await?;
     let all = place.list().await?;
     let Some(kept) = wanted(all, options.run.as_deref()) else {
         let what = match &options.run {

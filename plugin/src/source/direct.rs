@@ -8,11 +8,14 @@ use inspect::{Answer, Question, Replies};
 use tokio::sync::mpsc::Sender;
 
 use crate::error::Error;
+use crate::screen::Screen;
+use crate::waiting::Telling;
 
 /// A store.
 #[derive(Debug)]
 pub struct Direct {
     store: Store,
+    _telling: Telling,
 }
 
 impl Direct {
@@ -20,8 +23,9 @@ impl Direct {
     ///
     /// # Errors
     /// When the URL does not read, or the store cannot be reached.
-    pub async fn open(url: &str, ca_file: Option<&Path>) -> Result<Self, Error> {
-        Ok(Self { store: store(url, ca_file).await? })
+    pub async fn open(url: &str, ca_file: Option<&Path>, screen: &Screen) -> Result<Self, Error> {
+        let (store, telling) = store(url, ca_file, screen).await?;
+        Ok(Self { store, _telling: telling })
     }
 
     pub(super) fn ask(&self, question: Question, sender: Sender<Answer>) {
@@ -30,8 +34,8 @@ impl Direct {
     }
 }
 
-/// The store of a URL or a directory.
-pub(super) async fn store(url: &str, ca_file: Option<&Path>) -> Result<Store, Error> {
+/// The store of a URL or a directory, and what tells how long it lets us wait.
+pub(super) async fn store(url: &str, ca_file: Option<&Path>, screen: &Screen) -> Result<(Store, Telling), Error> {
     let is_folder = !url.contains("://") && Path::new(url).is_dir();
     let text = if is_folder && !url.contains('/') { format!("./{url}") } else { url.to_owned() };
     let spec = contract::store_url::parse(&text)
@@ -43,6 +47,8 @@ pub(super) async fn store(url: &str, ca_file: Option<&Path>) -> Result<Store, Er
             .map_err(|rule| Error::usage(format!("--ca-file {rule}"), "it goes with s3://, azure:// and gs://"))?,
     };
     let here = Paths { secrets: ".".into(), volumes: ".".into() };
-    let store = open_store(&spec, &here, &CircuitBreakerSpec::default(), &Waits::default()).await;
-    store.map_err(|error| Error::Archive(error.into()))
+    let waits = Waits::default();
+    let telling = Telling::of(&waits, screen);
+    let store = open_store(&spec, &here, &CircuitBreakerSpec::default(), &waits).await;
+    Ok((store.map_err(|error| Error::Archive(error.into()))?, telling))
 }

@@ -7,11 +7,14 @@ use jiff::Timestamp;
 
 use super::direct;
 use crate::error::Error;
+use crate::screen::Screen;
+use crate::waiting::Telling;
 
 /// The evidence of one validation in a store.
 #[derive(Debug)]
 pub struct Evidence {
     kept: KeptEvidence,
+    _telling: Telling,
 }
 
 /// One piece of evidence.
@@ -30,14 +33,20 @@ impl Evidence {
     ///
     /// # Errors
     /// A name that no validation has; what [`super::Direct::open`] says.
-    pub async fn open(url: &str, ca_file: Option<&Path>, namespace: &str, name: &str) -> Result<Self, Error> {
+    pub async fn open(
+        url: &str,
+        ca_file: Option<&Path>,
+        (namespace, name): (&str, &str),
+        screen: &Screen,
+    ) -> Result<Self, Error> {
         let named = [("the namespace", namespace), ("the validation", name)];
         // Outside Kubernetes there is no namespace.
         for (what, text) in named.into_iter().filter(|(what, text)| *what != "the namespace" || !text.is_empty()) {
             contract::names::check_name(text)
                 .map_err(|rule| Error::usage(format!("{what} {text:?}: {rule}"), "correct the name"))?;
         }
-        Ok(Self { kept: KeptEvidence::new(&direct::store(url, ca_file).await?, namespace, name) })
+        let (store, telling) = direct::store(url, ca_file, screen).await?;
+        Ok(Self { kept: KeptEvidence::new(&store, namespace, name), _telling: telling })
     }
 
     /// All of it.

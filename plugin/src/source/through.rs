@@ -24,6 +24,7 @@ use crate::answered::lacks;
 use crate::cluster::{Cluster, failed};
 use crate::error::Error;
 use crate::screen::Screen;
+use crate::stops::{interrupted, or_interrupt, tidied};
 use crate::words::safe_lines;
 
 /// How long the pod may take to start.
@@ -58,7 +59,7 @@ impl Through {
         level: InspectionLevel,
         screen: &mut Screen,
     ) -> Result<Self, Error> {
-        let backup = backup_of(&cluster, name).await?;
+        let backup = or_interrupt(backup_of(&cluster, name)).await?;
         let fields = [("backupRef", json!({"name": backup})), ("level", json!(level))];
         let look = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
         Self::make(cluster, &format!("look-{backup}"), look, |error| denied(&backup, error), screen).await
@@ -96,17 +97,23 @@ impl Through {
         });
         let object: KafkaBackupInspection = serde_json::from_value(document)
             .map_err(|error| Error::usage(format!("cannot make an inspection: {error}"), ""))?;
-        let made = cluster.api::<KafkaBackupInspection>().create(&PostParams::default(), &object).await;
-        made.map_err(refused)?;
+        let api = cluster.api::<KafkaBackupInspection>();
         let opened = Self { cluster, inspection: name, pod: String::new(), token };
+        let work = async {
+            api.create(&PostParams::default(), &object).await.map_err(|error| (false, refused(error)))?;
+            opened.started(screen).await.map_err(|error| (true, error))
+        };
         let started = tokio::select! {
-            started = opened.started(screen) => started,
-            Ok(()) = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            started = work => started,
+            // It may be made all the same.
+            () = interrupted() => Err((true, Error::Interrupted)),
         };
         match started {
             Ok(pod) => Ok(Self { pod, ..opened }),
-            Err(error) => {
-                opened.close().await?;
+            Err((false, error)) => Err(error),
+            Err((true, error)) => {
+                // Where nobody waits for the answer, it goes by itself once nobody asks.
+                tidied(matches!(error, Error::Interrupted), opened.close()).await?;
                 Err(error)
             }
         }

@@ -13,7 +13,6 @@ pub mod write;
 
 pub(crate) mod trigger;
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use api::inspection::InspectionLevel;
@@ -23,18 +22,7 @@ use crate::error::Error;
 use crate::forms::ReadFrom;
 use crate::screen::Screen;
 use crate::source::{Direct, Source, Through};
-
-/// Does the work, unless somebody presses Ctrl-C.
-pub(crate) fn or_interrupt<T>(
-    work: impl Future<Output = Result<T, Error>>,
-) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
-    Box::pin(async move {
-        tokio::select! {
-            result = work => result,
-            Ok(()) = tokio::signal::ctrl_c() => Err(Error::Interrupted),
-        }
-    })
-}
+pub(crate) use crate::stops::{or_interrupt, tidied};
 
 /// Works with what a command reads, and lets go of it however that ends. `name` is the backup or point that is meant, if one
 /// is named; `records` tells whether what records hold will be shown.
@@ -60,13 +48,13 @@ pub(crate) async fn with_level<T>(
     work: impl AsyncFnOnce(&Source, &mut Screen) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let source = if let Some(url) = &from.store {
-        Source::Direct(Direct::open(url, from.ca_file.as_deref()).await?)
+        Source::Direct(or_interrupt(Direct::open(url, from.ca_file.as_deref(), screen)).await?)
     } else {
         let cluster = or_interrupt(Cluster::connect(connection)).await?;
         Source::Through(Arc::new(Through::open(cluster, name, level, screen).await?))
     };
     let result = or_interrupt(work(&source, screen)).await;
-    let closed = source.close().await;
+    let closed = tidied(matches!(result, Err(Error::Interrupted)), source.close()).await;
     let result = result?;
     closed?;
     Ok(result)

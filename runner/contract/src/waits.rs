@@ -101,6 +101,12 @@ impl Drop for Wait {
     }
 }
 
+/// A wait in one line.
+#[must_use]
+pub fn line(seconds: u64, what: &str) -> String {
+    if seconds == 0 { what.to_owned() } else { format!("waiting for {seconds} s so far: {what}") }
+}
+
 /// Decides which waits are told of now.
 #[derive(Debug, Default)]
 pub struct Announcer {

@@ -53,7 +53,7 @@ pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<E
     let spec = read(file)?;
     let store = match &spec.check {
         Some(_) => None,
-        None => Some(connect::open(context, &spec.storage, &CircuitBreakerSpec::default()).await?),
+        None => Some(opened(context, &spec).await?),
     };
     let idle = Duration::from_secs(spec.idle_secs);
     let (busy, watched) = watch::channel(Instant::now());
@@ -79,6 +79,18 @@ pub(crate) async fn serve(context: &Context, file: &std::path::Path) -> Result<E
         () = cancel.cancelled() => {}
     }
     Ok(ExitCode::Done)
+}
+
+/// The store, unless the run is told to stop before it answers.
+async fn opened(context: &Context, spec: &InspectSpec) -> Result<Store, Failure> {
+    let breaker = CircuitBreakerSpec::default();
+    tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => {
+            Err(Failure::new(Code::Interrupted, "stopped on request before the store answered"))
+        }
+        store = connect::open(context, &spec.storage, &breaker) => store,
+    }
 }
 
 fn read(file: &std::path::Path) -> Result<InspectSpec, Failure> {

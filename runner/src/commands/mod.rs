@@ -262,7 +262,7 @@ impl Command {
 
 /// Executes a command and returns the process's exit code.
 pub async fn execute(context: &Context, cli: Cli) -> ExitCode {
-    // A run and an inspection end by themselves when they are asked to: they have something to finish.
+    // A run ends by itself when it is asked to: it has something to finish. An inspection says how it ended.
     let finishes = matches!(cli.command, Command::Run { .. } | Command::Inspect { .. });
     let is_run = matches!(cli.command, Command::Run { .. });
     let is_json = cli.command.says_json();

@@ -6,7 +6,6 @@ use contract::{Code, Failure, Report};
 use super::table::aligned;
 use super::{Output, validation};
 use crate::outlet::{self, Worth};
-use crate::waiting;
 pub(crate) use contract::words::size;
 use contract::words::{safe, safe_json, safe_lines};
 
@@ -54,7 +53,7 @@ pub(crate) fn waiting(seconds: u64, what: String, is_json: bool) {
     if is_json {
         aside(&serde_json::json!({"event": "waiting", "what": what, "seconds": seconds}).to_string());
     } else {
-        aside(&waiting::line(seconds, &what));
+        aside(&contract::waits::line(seconds, &what));
     }
 }
 

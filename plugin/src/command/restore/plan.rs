@@ -20,7 +20,7 @@ use crate::screen::{Screen, Tone};
 use crate::steps::made::{document, progress};
 use crate::steps::wait::{Progress, until_over};
 use crate::steps::write::{self, DryRun, Write};
-use crate::steps::{or_interrupt, print};
+use crate::steps::{or_interrupt, print, tidied};
 use crate::words::safe_lines;
 
 /// The dry run to make.
@@ -48,7 +48,15 @@ pub(super) async fn plan(
     let name = format!("plan-{}-{stamp}", short.trim_end_matches(['-', '.']));
     let quiet = Write { dry_run: DryRun::None, output: Some(write::Form::Name) };
     let mut silent = Screen::silent(screen.style.clone());
-    write::create::<KafkaRestore>(Some(cluster), document(&name, run.spec), &quiet, &mut silent).await?;
+    let create = write::create::<KafkaRestore>(Some(cluster), document(&name, run.spec), &quiet, &mut silent);
+    let created = or_interrupt(create).await.map(drop);
+    if let Err(error) = created {
+        if matches!(error, Error::Interrupted) {
+            // It may be made all the same; where it is not, nothing is to be removed.
+            drop(tidied(true, removed(cluster, &name)).await);
+        }
+        return Err(error);
+    }
     let far = |object: &KafkaRestore| match progress(object) {
         Progress::Over(..) => Progress::Over(true, String::new()),
         going @ Progress::Going(_) => going,
@@ -59,18 +67,19 @@ pub(super) async fn plan(
     let waited = or_interrupt(until_over(look, woken, run.timeout, screen, far)).await;
     let (planned, said) = match &waited {
         Ok(ended) if ended.verdict.is_some() => {
-            let planned: Result<KafkaRestore, Error> = cluster.get(&name).await;
+            let planned: Result<KafkaRestore, Error> = or_interrupt(cluster.get(&name)).await;
             let said = match &planned {
-                Ok(planned) => report(cluster, planned).await,
-                Err(_) => None,
+                Ok(planned) => or_interrupt(async { Ok(report(cluster, planned).await) }).await,
+                Err(_) => Ok(None),
             };
-            (Some(planned), said)
+            // Whoever asked to end reads no plan.
+            (Some(planned), said.ok().flatten())
         }
         _ => (None, None),
     };
-    let removed = cluster.api::<KafkaRestore>().delete(&name, &DeleteParams::background()).await;
-    if let Err(error) = removed {
-        screen.say(&format!("the dry run `{name}` could not be removed: {}", failed("delete it", error)));
+    let asked_to_end = matches!(waited, Err(Error::Interrupted));
+    if let Err(error) = tidied(asked_to_end, removed(cluster, &name)).await {
+        screen.say(&format!("the dry run `{name}` could not be removed: {error}"));
     }
     let late = waited?.because();
     let Some(planned) = planned else {
@@ -81,6 +90,12 @@ pub(super) async fn plan(
     };
     let carry_out = |fingerprint: &str| create_of(&run.arguments, run.from, &cluster.namespace, fingerprint);
     show(&planned?.status.unwrap_or_default(), said.as_ref(), &carry_out, output, screen)
+}
+
+/// Removes a dry run.
+async fn removed(cluster: &Cluster, name: &str) -> Result<(), Error> {
+    let removed = cluster.api::<KafkaRestore>().delete(name, &DeleteParams::background()).await;
+    removed.map(drop).map_err(|error| failed("delete it", error))
 }
 
 /// Shows a plan, and says whether it would be carried out.
