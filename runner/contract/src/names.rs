@@ -89,7 +89,17 @@ pub fn host_and_port(server: &str) -> Option<(&str, u16)> {
 /// The fix for what was written.
 pub fn check_server(server: &str) -> Result<(), String> {
     if let Some((scheme, rest)) = server.split_once("://") {
-        return Err(format!("write {}, without {scheme}://", rest.trim_end_matches('/')));
+        let rest = rest.trim_end_matches('/');
+        return Err(match check_server(rest) {
+            Ok(()) => format!("write {rest}, without {scheme}://"),
+            // What is behind it is none, either: its right form is the whole fix.
+            Err(fix) => format!("{fix}, and without {scheme}://"),
+        });
+    }
+    if let Some(inner) = server.strip_prefix('[').and_then(|server| server.strip_suffix(']'))
+        && inner.parse::<std::net::Ipv6Addr>().is_ok()
+    {
+        return Err(format!("write {server}:9092, with the port of the listener"));
     }
     let Some((host, port)) = server.rsplit_once(':') else {
         return Err(format!("write {server}:9092, with the port of the listener"));
@@ -99,6 +109,15 @@ pub fn check_server(server: &str) -> Result<(), String> {
     }
     if server.parse::<std::net::Ipv6Addr>().is_ok() {
         return Err(format!("write [{server}]:9092, with the port of the listener"));
+    }
+    if is_no_ipv4(host) {
+        return Err(format!("{host} is no IPv4 address; write four numbers of 0-255, as 10.0.0.1:{port}"));
+    }
+    if let Some(part) = host.split('.').find(|part| part.len() > LABEL) {
+        let count = part.len();
+        return Err(format!(
+            "a part of the name has {count} characters, and no DNS has more than {LABEL}; write the name as DNS has it"
+        ));
     }
     if !is_host(host) {
         return Err("write one address in each entry, as kafka:9092".to_owned());
@@ -116,9 +135,19 @@ pub fn is_host(host: &str) -> bool {
         return inner.parse::<std::net::Ipv6Addr>().is_ok();
     }
     let bare = host.strip_suffix('.').unwrap_or(host);
-    (1..=MAX_NAME).contains(&bare.len())
+    !is_no_ipv4(bare)
+        && (1..=MAX_NAME).contains(&bare.len())
         && bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && bare.split('.').all(|part| !part.is_empty())
+        && bare.split('.').all(|part| (1..=LABEL).contains(&part.len()))
+}
+
+/// Longest part of a name between two dots.
+const LABEL: usize = 63;
+
+/// Whether a text can only be an IPv4 address, since no top-level name is a number, and is none.
+fn is_no_ipv4(host: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    host.rsplit('.').next().is_some_and(is_number) && host.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 #[cfg(test)]
@@ -140,11 +169,19 @@ mod tests {
         for good in ["kafka:9092", "10.0.0.1:1", "b-1.msk.eu:9096", "[::1]:9092", "kafka.svc.:9092", "a_b:1"] {
             assert_eq!(check_server(good), Ok(()), "{good}");
         }
+        let long = format!("{}.svc:9092", "a".repeat(64));
+        assert_eq!(check_server(&format!("{}.svc:9092", "a".repeat(63))), Ok(()));
         for (bad, fix) in [
             ("::1:9092", "write [::1]:9092"),
             ("fe80::1", "write [fe80::1]:9092"),
             ("http://a:1/", "write a:1"),
             ("SASL_SSL://a:1", "write a:1"),
+            ("[::1]", "write [::1]:9092"),
+            ("http://kafka", "write kafka:9092, with the port of the listener, and without http://"),
+            ("https://[::1]/", "write [::1]:9092"),
+            ("999.1.1.1:9092", "999.1.1.1 is no IPv4 address; write four numbers of 0-255"),
+            ("10.0.0:9092", "is no IPv4 address"),
+            (long.as_str(), "has 64 characters, and no DNS has more than 63"),
             ("kafka", "write kafka:9092"),
             ("kafka:", "1 to 65535"),
             (":9092", "one address"),
