@@ -4,16 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use archive::{Paths, open_unasked};
-use async_trait::async_trait;
-use contract::{CircuitBreakerSpec, ResetTo, RunSpec, StoreSpec, Waits};
+use contract::{CircuitBreakerSpec, ResetTo, RunSpec, SaslMechanism, SecurityProtocol, StoreSpec, Waits};
 use proptest::prelude::*;
+use runner::context::Context;
 use serde_json::{Value, json};
-use wire::{Cluster, ClusterConfig, Dialer, IdentityFiles, SaslConfig, Stream, TlsFiles, UserName};
 
 /// A store that answers every request with an empty list.
 static STORE: LazyLock<u16> = LazyLock::new(|| {
@@ -33,14 +33,51 @@ static STORE: LazyLock<u16> = LazyLock::new(|| {
     port
 });
 
-/// A broker that nobody reaches.
-#[derive(Debug)]
-struct Nobody;
+/// A broker that takes every login as far as this: it offers what a login needs, and answers each of its messages with nothing
+/// more to say. How many login messages came.
+static BROKER: LazyLock<(u16, Arc<AtomicU32>)> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, logins) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU32::new(0)));
+    let counted = Arc::clone(&logins);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let counted = Arc::clone(&counted);
+            // Whoever leaves in the middle, or speaks TLS, is no failure here.
+            std::thread::spawn(move || drop(answer(stream, &counted)));
+        }
+    });
+    (port, logins)
+});
 
-#[async_trait]
-impl Dialer for Nobody {
-    async fn dial(&self, _: &str, _: u16) -> std::io::Result<Box<dyn Stream>> {
-        Err(std::io::ErrorKind::ConnectionRefused.into())
+fn answer(mut stream: TcpStream, logins: &AtomicU32) -> std::io::Result<()> {
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let length = u32::from_be_bytes(length);
+        if !(8..1 << 16).contains(&length) {
+            return Ok(());
+        }
+        let mut frame = vec![0; length as usize];
+        stream.read_exact(&mut frame)?;
+        let body: &[u8] = match frame[1] {
+            // ApiVersions 3: no error; ApiVersions, Metadata, SaslHandshake and SaslAuthenticate in their oldest common versions.
+            18 => &[
+                0, 0, 5, 0, 18, 0, 0, 0, 3, 0, 0, 3, 0, 0, 0, 12, 0, 0, 17, 0, 1, 0, 1, 0, 0, 36, 0, 0, 0, 0, 0, 0, 0,
+                0, 0, 0,
+            ],
+            // SaslHandshake 1: no error, no list.
+            17 => &[0, 0, 0, 0, 0, 0],
+            // SaslAuthenticate 0: no error, no words, no bytes.
+            36 => {
+                logins.fetch_add(1, Ordering::Relaxed);
+                &[0, 0, 0xff, 0xff, 0, 0, 0, 0]
+            }
+            _ => return Ok(()), // the login is over
+        };
+        let mut out = u32::try_from(body.len() + 4).unwrap().to_be_bytes().to_vec();
+        out.extend_from_slice(&frame[4..8]);
+        out.extend_from_slice(body);
+        stream.write_all(&out)?;
     }
 }
 
@@ -92,7 +129,7 @@ fn whole(kind: usize, work: usize) -> Value {
     let storage = |kind| block(kind, work % 2 == 1);
     let mut spec = json!({
         "formatVersion": 1, "name": "orders", "namespace": "shop", "run": {"id": "a", "at": "2026-01-01T00:00:00Z"},
-        "kafka": {"bootstrapServers": ["127.0.0.1:9092"], "securityProtocol": "SASL_SSL",
+        "kafka": {"bootstrapServers": [format!("127.0.0.1:{}", BROKER.0)], "securityProtocol": "SASL_SSL",
             "tls": {"caFile": "value", "certificateFile": "value", "keyFile": "value", "keyPasswordFile": "value"},
             "sasl": {"mechanism": "PLAIN", "usernameFile": "value", "passwordFile": "value"},
             "connection": {"clientRack": "a", "connectTimeoutMs": 20, "retryDeadlineMs": 20}},
@@ -102,7 +139,7 @@ fn whole(kind: usize, work: usize) -> Value {
     // The other forms of a login and of a CA.
     if WORKS[work] == "restore" {
         spec["kafka"]["sasl"] = json!({"mechanism": "PLAIN", "username": "u", "passwordFile": "value"});
-        spec["kafka"]["tls"] = json!({"caCertificates": ["AAAA"], "certificateFile": "value", "keyFile": "value"});
+        spec["kafka"]["tls"] = json!({"caCertificates": ["AAAA"], "certificateFile": "value", "keyFile": "value", "keyPasswordFile": "value"});
     }
     let saving = json!({"storage": storage(kind)});
     spec[WORKS[work]] = match WORKS[work] {
@@ -218,37 +255,20 @@ async fn ask(storage: &StoreSpec, paths: &Paths) {
     drop(tokio::time::timeout(Duration::from_millis(200), store.folders(&"a".into())).await);
 }
 
+/// Reads what the specification names and connects as a run does: with TLS as it says, and the login of each mechanism without.
 async fn dial(spec: &RunSpec, paths: &Paths) {
-    let kafka = &spec.kafka;
-    let file = |file: &Option<String>| file.as_ref().map(|file| paths.secret(file));
-    let tls = kafka.tls.clone().unwrap_or_default();
-    let config = ClusterConfig {
-        bootstrap: kafka.bootstrap_servers.clone(),
-        protocol: kafka.security_protocol,
-        tls: TlsFiles {
-            ca: file(&tls.ca_file),
-            given: None,
-            identity: file(&tls.certificate_file).map(|chain| IdentityFiles {
-                chain,
-                key: file(&tls.key_file),
-                password: None,
-            }),
-        },
-        allowed: contract::AllowedEndpoints::default(),
-        sasl: kafka.sasl.as_ref().map(|sasl| SaslConfig {
-            mechanism: sasl.mechanism,
-            username: match &sasl.username_file {
-                Some(file) => UserName::File(paths.secret(file)),
-                None => UserName::Text(sasl.username.clone().unwrap_or_default()),
-            },
-            password: paths.secret(&sasl.password_file),
-        }),
-        options: kafka.connection.clone(),
-        seed: 1,
-        stop: tokio_util::sync::CancellationToken::new(),
-        waits: Waits::default(),
-    };
-    drop(Cluster::connect(config, Arc::new(Nobody)).await);
+    let context = Context::system(paths.clone());
+    let limit = Duration::from_millis(400);
+    drop(tokio::time::timeout(limit, runner::connect::cluster(&context, spec, &[])).await);
+    for mechanism in [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512] {
+        let mut open = spec.clone();
+        open.kafka.security_protocol = SecurityProtocol::SaslPlaintext;
+        open.kafka.tls = None;
+        if let Some(sasl) = &mut open.kafka.sasl {
+            sasl.mechanism = mechanism;
+        }
+        drop(tokio::time::timeout(limit, runner::connect::cluster(&context, &open, &[])).await);
+    }
 }
 
 proptest! {
@@ -332,6 +352,28 @@ fn every_text_of_a_specification_is_among_those_that_are_tried() {
     };
     let untried: Vec<_> = wanted.iter().filter(|path| !is_tried(path)).collect();
     assert!(untried.is_empty(), "add them to `whole`: {untried:#?}");
+}
+
+/// What the tries above read: files of TLS, and the login of each mechanism.
+#[test]
+fn certificates_keys_and_logins_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("value"), "c2VjcmV0").unwrap();
+    let paths = Paths { secrets: folder.path().into(), volumes: folder.path().into() };
+    let spec: RunSpec = serde_json::from_value(whole(0, 0)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let reached = |spec: &RunSpec| {
+        let context = Context::system(paths.clone());
+        runtime.block_on(runner::connect::cluster(&context, spec, &[])).unwrap_err().message
+    };
+    let with_tls = reached(&spec);
+    assert!(with_tls.contains("/value: holds no certificate in PEM or DER"), "{with_tls}");
+    let mut given: RunSpec = serde_json::from_value(whole(0, 1)).unwrap();
+    given.allowed_endpoints.clear();
+    assert!(reached(&given).contains("tls.caCertificates"), "{}", reached(&given));
+    let before = BROKER.1.load(Ordering::Relaxed);
+    runtime.block_on(dial(&spec, &paths));
+    assert!(BROKER.1.load(Ordering::Relaxed) >= before + 3, "a message of a login for each mechanism");
 }
 
 /// The one that was seen: a whole credentials file in the place of a key id ended the process.
