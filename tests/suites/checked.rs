@@ -96,6 +96,18 @@ fn a_check_takes_a_right_of_its_own_and_has_the_pod_of_the_run() {
         "{told}"
     );
 
+    // Every kind that runs, with the right on that kind.
+    let validation = json!({
+        "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackupValidation",
+        "metadata": {"name": "weekly", "namespace": SPACE},
+        "spec": {"backupRef": {"name": "nightly"}, "schedule": "0 0 0 1 1 *"},
+    });
+    cluster.apply(&validation).unwrap();
+    let job = job_of(cluster, &mut check(&checker, &["validation/weekly"]));
+    let told = &job["spec"]["template"]["metadata"]["annotations"][api::lower::job::SPEC_ANNOTATION];
+    let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
+    assert!(told["check"]["validation"].is_object(), "{told}");
+
     // A file takes what making its resource takes.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("backup.json");

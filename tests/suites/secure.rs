@@ -273,6 +273,35 @@ fn the_pod_of_a_check_says_each_step() {
     assert!(lines.iter().any(|line| line["check"] == "secret" && line["code"] == "KB3006"), "{lines:#?}");
 }
 
+/// Where a store is, whether somebody listens there, and the certificates of all sides, ours too: a line each.
+#[test]
+fn the_pod_of_a_check_looks_at_stores_and_at_our_own_certificate() {
+    let (bench, store) = (bench(), harness::s3::S3::start_with_tls(&KAFKA.certs(), "broker"));
+    let tls = json!({"tls": {"caFile": "ca.pem", "certificateFile": "alice.pem", "keyFile": "alice.key"}});
+    let mut run = spec(&bench, KAFKA.mtls_port(), "SSL", &tls);
+    run["storage"] = store.storage(bench.dir.path(), "archive");
+    run["storage"]["endpoint"] = format!("https://127.0.0.1:{}", store.port()).into();
+    run["storage"]["tls"] = json!({"caFile": "ca.pem"});
+    let lines = checked(&bench, &run);
+    let has = |part: &str, check: &str, verdict: &str, words: &str| {
+        let is_it = |line: &Value| {
+            line["part"] == part && line["check"] == check && line["detail"].as_str().unwrap().contains(words)
+        };
+        let line = lines.iter().find(|line| is_it(line));
+        assert_eq!(line.unwrap_or_else(|| panic!("{words} is not in {lines:#?}"))["verdict"], verdict);
+    };
+    has("storage", "dns", "ok", "127.0.0.1 is 127.0.0.1");
+    has("storage", "tcp", "ok", "connected in");
+    let names = "certificate of the store: for localhost, 127.0.0.1; signed by CN=test-ca; 29 days left";
+    has("storage", "tls", "ok", names);
+    has("kafka", "tls", "ok", "our client certificate: for localhost, 127.0.0.1; signed by CN=test-ca; 29 days left");
+    run["storage"]["endpoint"] = "https://127.0.0.1:1".into();
+    let lines = checked(&bench, &run);
+    let failed = lines.iter().find(|line| line["part"] == "storage" && line["verdict"] == "fail").unwrap();
+    let words = "nobody listens there (connection refused); correct host and port of the endpoint";
+    assert!(failed["check"] == "tcp" && failed["detail"].as_str().unwrap().ends_with(words), "{failed}");
+}
+
 /// Pods of inspections answer on one port: one after the other.
 static PORT: Mutex<()> = Mutex::new(());
 

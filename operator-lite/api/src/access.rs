@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::checked::Checked;
 use crate::{inspection, oso};
 
 const BACKUPS: &str = "kafkabackups";
@@ -259,9 +260,9 @@ fn looks(namespace: &str, spec: &Value) -> Vec<Question> {
 /// A check takes the resource's Secrets to the hosts that it names, and shows names of topics and groups. Of a resource that
 /// is in the cluster, its author was asked for the Secrets. One that is not takes all that making it takes.
 fn checks(namespace: &str, spec: &Value) -> Vec<Question> {
-    let ask = |verb, resource, name: Option<&str>, at: &str| Question {
+    let ask = |verb, (group, resource): (&str, &'static str), name: Option<&str>, at: &str| Question {
         verb,
-        group: oso::GROUP.to_owned(),
+        group: group.to_owned(),
         resource,
         namespace: namespace.to_owned(),
         name: name.unwrap_or_default().to_owned(),
@@ -270,7 +271,8 @@ fn checks(namespace: &str, spec: &Value) -> Vec<Question> {
         why: LEAVE_OUT,
     };
     if let Some(resource) = spec.get("resource").filter(|resource| resource.is_object()) {
-        let kind = field(resource, "/kind").filter(|kind| *kind == "KafkaRestore").map_or(BACKUPS, |_| RESTORES);
+        // Of what cannot be checked, the rule of the field says so; nothing is asked that could be granted by chance.
+        let kind = Checked::of_document(resource).map_or((oso::GROUP, BACKUPS), |known| (known.group, known.plural));
         let name = field(resource, "/metadata/name");
         let mut out = vec![ask("check", kind, name, "spec.resource"), ask("create", kind, name, "spec.resource")];
         let mut made = resource.clone();
@@ -283,9 +285,13 @@ fn checks(namespace: &str, spec: &Value) -> Vec<Question> {
         }));
         return out;
     }
+    if let Some(reference) = spec.get("resourceRef").filter(|reference| reference.is_object()) {
+        let kind = Checked::of_document(reference).map_or((oso::GROUP, BACKUPS), |known| (known.group, known.plural));
+        return vec![ask("check", kind, field(reference, "/name"), "spec.resourceRef")];
+    }
     match field(spec, "/restoreRef/name") {
-        Some(name) => vec![ask("check", RESTORES, Some(name), "spec.restoreRef")],
-        None => vec![ask("check", BACKUPS, field(spec, "/backupRef/name"), "spec.backupRef")],
+        Some(name) => vec![ask("check", (oso::GROUP, RESTORES), Some(name), "spec.restoreRef")],
+        None => vec![ask("check", (oso::GROUP, BACKUPS), field(spec, "/backupRef/name"), "spec.backupRef")],
     }
 }
 
@@ -477,6 +483,14 @@ mod tests {
         };
         assert_eq!(lines(json!({"backupRef": {"name": "a"}})), ["spec.backupRef: check kafkabackups dev/a"]);
         assert_eq!(lines(json!({"restoreRef": {"name": "a"}})), ["spec.restoreRef: check kafkarestores dev/a"]);
+        let validation = json!({"apiVersion": OSO, "kind": "KafkaBackupValidation", "name": "v"});
+        assert_eq!(lines(json!({"resourceRef": validation})), ["spec.resourceRef: check kafkabackupvalidations dev/v"]);
+        let theirs = json!({"apiVersion": "backup.strimzi.io/v1alpha1", "kind": "KafkaRestore", "name": "r"});
+        let spec = json!({"resourceRef": theirs, "level": "check"});
+        let document =
+            json!({"apiVersion": "kafka-backup.dev/v1alpha1", "kind": "KafkaBackupInspection", "spec": spec});
+        let asked_for = questions(&document, None);
+        assert_eq!((asked_for[0].group.as_str(), asked_for[0].resource), ("backup.strimzi.io", "kafkarestores"));
         // Another namespace in the file changes nothing: the pod is in this one.
         let resource = json!({
             "apiVersion": OSO, "kind": "KafkaRestore", "metadata": {"name": "r", "namespace": "other"},

@@ -8,6 +8,7 @@ use kube::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::checked::Checked;
 use crate::finding::{Finding, Findings, Level, bounded};
 use crate::validate::{Patterns, bounds};
 use crate::{inspection, metadata, oso, schema, strimzi, validate};
@@ -93,7 +94,7 @@ pub const KINDS: [Kind; 10] = [
         crd: inspection::KafkaBackupInspection::crd,
         rules: |spec, now| {
             // What is checked is judged as if it were made. Of other kinds, the rule of the field says so.
-            let inner = spec.get("resource").filter(|resource| validate::is_checked(resource));
+            let inner = spec.get("resource").filter(|resource| Checked::of_document(resource).is_some());
             let inner = inner.map(|resource| check(resource, now)).unwrap_or_default();
             let mut findings = typed(spec, validate::inspection)?;
             findings.extend(

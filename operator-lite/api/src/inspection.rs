@@ -54,13 +54,16 @@ pub struct KafkaBackupInspectionSpec {
     /// With the level `check`: a KafkaRestore of the same namespace in the place of `backupRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_ref: Option<InspectedBackup>,
-    /// With the level `check`: a KafkaBackup or KafkaRestore that need not be in the cluster, in the place of `backupRef`; its
+    /// With the level `check`: a resource of the same namespace of any kind that runs, in the place of `backupRef`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_ref: Option<CheckedResource>,
+    /// With the level `check`: a resource of any kind that runs, which need not be in the cluster, in the place of `backupRef`; its
     /// apiVersion, kind, names and spec, and nothing else. Its author needs what making it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "anything")]
     pub resource: Option<serde_json::Value>,
     /// How much it may show. Its author needs the verb `inspect` on the KafkaBackup, for records `peek`, too, and to ask its
-    /// brokers `compare` or `diff`, too; for `check` the verb `check` on the KafkaBackup or KafkaRestore alone.
+    /// brokers `compare` or `diff`, too; for `check` the verb `check` on what is checked alone.
     #[serde(default)]
     pub level: InspectionLevel,
     /// BLAKE3-256 of the token that questions must carry, 64 hexadecimal digits. The token itself stands nowhere.
@@ -82,6 +85,18 @@ fn ten_minutes() -> u32 {
 /// A KafkaBackup or KafkaRestore of the same namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InspectedBackup {
+    /// Its name.
+    pub name: String,
+}
+
+/// A resource of the same namespace whose run is checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckedResource {
+    /// Its group and version, as `kafka.oso.sh/v1alpha1`.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
     /// Its name.
     pub name: String,
 }

@@ -24,10 +24,13 @@ pub mod ambient;
 pub mod endpoints;
 pub mod inspection;
 
-pub mod access;
 pub mod oso;
 
 pub mod strimzi;
+
+pub mod checked;
+
+pub mod access;
 
 pub mod lower;
 pub mod outdated;

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::inspection::{InspectedBackup, InspectionLevel, KafkaBackupInspection, KafkaBackupInspectionStatus};
+use api::checked::Checked;
+use api::inspection::{
+    CheckedResource, InspectedBackup, InspectionLevel, KafkaBackupInspection, KafkaBackupInspectionStatus,
+};
 use api::lower::job::{Owner, inspection as job_of};
-use api::oso::{KafkaBackup, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore};
+use api::strimzi::{self, BackupOf, Documented, Released, RestoreOf};
 use contract::{InspectSpec, RunSpec, SetOwner};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
@@ -22,6 +26,8 @@ use crate::error::Error;
 use crate::status::{Moment, health};
 use crate::view;
 
+/// The kinds that are named by a field of their own.
+const OSO: &str = "kafka.oso.sh/v1alpha1";
 /// How often one renews its place, or asks for one: a place that is not renewed is free again.
 const RENEW: Duration = Duration::from_secs(10);
 /// How long one that failed is kept, so that its author can read why.
@@ -133,21 +139,57 @@ async fn looked_into(object: &KafkaBackupInspection, context: &Context, owner: &
 /// The check of a run: of a resource in the cluster, or of one that came with the question.
 async fn checked(object: &KafkaBackupInspection, context: &Context, owner: &Owner) -> Result<Told, Error> {
     let spec = &object.spec;
-    let run = match (&spec.resource, &spec.restore_ref, &spec.backup_ref) {
-        (Some(resource), None, None) if resource.get("kind").is_some_and(|kind| kind == "KafkaRestore") => {
-            run_of::<KafkaRestore>(made(resource, owner), context).await?
+    let found = match (&spec.resource, &spec.resource_ref, &spec.restore_ref, &spec.backup_ref) {
+        (Some(resource), None, None, None) => {
+            Checked::of_document(resource).map(|kind| (kind, Subject::Given(resource)))
         }
-        (Some(resource), None, None) => run_of::<KafkaBackup>(made(resource, owner), context).await?,
-        (None, Some(restore), None) => {
-            run_of(named::<KafkaRestore>(context, &owner.namespace, &restore.name).await?, context).await?
+        (None, Some(CheckedResource { api_version, kind, name }), None, None) => {
+            Checked::of(api_version, kind).map(|kind| (kind, Subject::Named(name)))
         }
-        (None, None, Some(backup)) => {
-            run_of(named::<KafkaBackup>(context, &owner.namespace, &backup.name).await?, context).await?
+        (None, None, Some(restore), None) => {
+            Checked::of(OSO, "KafkaRestore").map(|kind| (kind, Subject::Named(&restore.name)))
         }
-        // Admission refuses it; it may have been away.
-        _ => Err("spec: exactly one of backupRef, restoreRef and resource must say what is checked".to_owned()),
+        (None, None, None, Some(backup)) => {
+            Checked::of(OSO, "KafkaBackup").map(|kind| (kind, Subject::Named(&backup.name)))
+        }
+        _ => None, // admission refuses it; it may have been away
+    };
+    let Some((kind, subject)) = found else {
+        let rule = "spec: exactly one of backupRef, restoreRef, resourceRef and resource must name what runs";
+        return Ok(Err(rule.to_owned()));
+    };
+    let run = match (kind.group, kind.kind) {
+        (strimzi::GROUP, "KafkaBackup") => subject.run::<BackupOf<Documented>>(context, owner).await?,
+        (strimzi::GROUP, "KafkaRestore") => subject.run::<RestoreOf<Documented>>(context, owner).await?,
+        (strimzi::RELEASED_GROUP, "KafkaBackup") => subject.run::<BackupOf<Released>>(context, owner).await?,
+        (strimzi::RELEASED_GROUP, "KafkaRestore") => subject.run::<RestoreOf<Released>>(context, owner).await?,
+        (_, "KafkaBackup") => subject.run::<KafkaBackup>(context, owner).await?,
+        (_, "KafkaRestore") => subject.run::<KafkaRestore>(context, owner).await?,
+        (_, "KafkaOffsetReset") => subject.run::<KafkaOffsetReset>(context, owner).await?,
+        (_, "KafkaOffsetRollback") => subject.run::<KafkaOffsetRollback>(context, owner).await?,
+        (_, "KafkaBackupValidation") => subject.run::<KafkaBackupValidation>(context, owner).await?,
+        (group, kind) => Err(format!("{kind} of {group} cannot be checked by this release of the operator")),
     };
     Ok(run.map(|run| api::lower::check(spec, run)))
+}
+
+/// What is checked.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// A resource that came with the question.
+    Given(&'a Value),
+    /// A resource of the inspection's namespace.
+    Named(&'a str),
+}
+
+impl Subject<'_> {
+    async fn run<K: Kind>(self, context: &Context, owner: &Owner) -> Result<Result<RunSpec, String>, Error> {
+        let object = match self {
+            Self::Given(resource) => made(resource, owner),
+            Self::Named(name) => named::<K>(context, &owner.namespace, name).await?,
+        };
+        Box::pin(run_of(object, context)).await
+    }
 }
 
 /// The resource that came with the question, as if it were in the namespace of the inspection. Only what was judged is taken.

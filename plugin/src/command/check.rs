@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::checked::{self, CHECKED, Checked};
 use api::oso::{KafkaBackup, KafkaRestore};
 use clap::{Args, ValueEnum, ValueHint};
 use contract::{CheckLine, Verdict};
@@ -19,10 +20,8 @@ use crate::located;
 use crate::screen::Screen;
 use crate::show::checks;
 use crate::source::Through;
-use crate::steps::{or_interrupt, print};
+use crate::steps::{or_interrupt, print, tidied};
 
-/// Resources that can be checked.
-const VERSION: &str = "kafka.oso.sh/v1alpha1";
 /// Lines that are on their way.
 const ON_THE_WAY: usize = 64;
 /// Longest time that the pod may take once it answers.
@@ -32,8 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kubectl kafka-backup check nightly             a KafkaBackup or KafkaRestore of the namespace
-  kubectl kafka-backup check restore/nightly     where both have the name
+  kubectl kafka-backup check nightly             a resource of the namespace that runs
+  kubectl kafka-backup check restore/nightly     where several have the name
+  kubectl kafka-backup check validation/weekly   an offsetreset, offsetrollback or validation, too
+  kubectl kafka-backup check kafkabackup.backup.strimzi.io/nightly
   kubectl kafka-backup check -f backup.yaml      one that is not in the cluster yet
   kubectl kafka-backup check nightly -o json     a line of JSON for each step
 
@@ -43,10 +44,11 @@ first run would make (storage.pvc.create) is not made. Of a file, only apiVersio
 
 Exit code 1: a run would not work.")]
 pub struct CheckFlags {
-    /// A KafkaBackup or KafkaRestore; `backup/NAME` or `restore/NAME` where both have the name
+    /// A resource that runs; `backup/NAME`, `restore/NAME`, `offsetreset/NAME`, `offsetrollback/NAME` or `validation/NAME`, with the
+    /// group behind the kind (`kafkabackup.kafkabackup.com/NAME`), where several have the name
     #[arg(required_unless_present = "file", conflicts_with = "file")]
     name: Option<String>,
-    /// File, or URL, with a KafkaBackup or KafkaRestore that need not be in the cluster; `-` reads standard input
+    /// File, or URL, with a resource that runs and need not be in the cluster; `-` reads standard input
     #[arg(short, long = "filename", value_name = "FILE", value_hint = ValueHint::FilePath)]
     file: Option<String>,
     /// Form of the result
@@ -87,13 +89,18 @@ pub(crate) async fn check(options: CheckFlags, connection: &Connection, screen: 
     };
     let through = Arc::new(Through::checking(cluster, &name, subject, screen).await?);
     let result = or_interrupt(tell(&through, options.output, screen)).await;
-    let closed = through.close().await;
+    let closed = tidied(matches!(result, Err(Error::Interrupted)), through.close()).await;
     let lines = result?;
     closed?;
     if options.output == Form::Table {
         screen.say(&checks::verdict(&lines));
     }
-    Ok(if lines.iter().any(|line| line.verdict == Verdict::Fail) { Exit::No } else { Exit::Done })
+    Ok(exit(&lines))
+}
+
+/// What a check ends with: one line of what a run cannot use is enough.
+fn exit(lines: &[CheckLine]) -> Exit {
+    if lines.iter().any(|line| line.verdict == Verdict::Fail) { Exit::No } else { Exit::Done }
 }
 
 /// Shows the lines of a pod as they come.
@@ -133,34 +140,20 @@ fn text<'a>(document: &'a Value, path: &str) -> Option<&'a str> {
     document.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-/// Of a resource of this project that runs otherwise, or not at all in this release.
-fn not_checked(kind: &str, version: &str) -> Error {
-    Error::usage(
-        format!("{kind} of {version} cannot be checked"),
-        format!("KafkaBackup and KafkaRestore of {VERSION} can be; `kubectl kafka-backup validate` judges the others"),
-    )
-}
-
 /// The one resource of the files that can be checked.
 fn resource(files: &[Text]) -> Result<Value, Error> {
-    let (mut found, mut others) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     for Text { name, text } in files {
         let documents = located::read(text)
             .map_err(|error| Error::usage(format!("{name}: {error}"), "mend the YAML at that place"))?;
-        let (here, there): (Vec<_>, Vec<_>) = documents.iter().map(located::Document::value).partition(runs);
-        found.extend(here);
-        others.extend(there.into_iter().filter(is_ours));
+        found.extend(documents.iter().map(located::Document::value).filter(|one| Checked::of_document(one).is_some()));
     }
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(only), None) => sent(&only),
-        (None, _) if let Some(other) = others.first() => Err(not_checked(
-            text(other, "/kind").unwrap_or("a resource"),
-            text(other, "/apiVersion").unwrap_or_default(),
-        )),
         (None, _) => Err(Error::usage(
-            format!("no KafkaBackup or KafkaRestore of {VERSION} was found"),
-            "documents of other kinds are passed over",
+            "no resource that runs was found",
+            format!("documents of other kinds are passed over; these are checked: {}", checked::known()),
         )),
         (Some(_), Some(_)) => Err(Error::usage("there are several resources", "check them one by one")),
     }
@@ -188,67 +181,84 @@ fn sent(document: &Value) -> Result<Value, Error> {
     Ok(Value::Object(resource))
 }
 
-fn runs(document: &Value) -> bool {
-    text(document, "/apiVersion") == Some(VERSION)
-        && matches!(text(document, "/kind"), Some("KafkaBackup" | "KafkaRestore"))
-}
-
-fn is_ours(document: &Value) -> bool {
-    let group = text(document, "/apiVersion").and_then(|version| version.split_once('/'));
-    group.is_some_and(|(group, _)| api::document::GROUPS.contains(&group))
-}
-
 /// A field of an inspection.
 fn leads(field: &str, value: Value) -> Map<String, Value> {
     Map::from_iter([(field.to_owned(), value)])
 }
 
-/// The resource that a name means, and what leads to it.
-async fn in_cluster(cluster: &Cluster, name: &str) -> Result<(String, Map<String, Value>), Error> {
-    let backup = |name: &str| (name.to_owned(), leads("backupRef", json!({"name": name})));
-    let restore = |name: &str| (name.to_owned(), leads("restoreRef", json!({"name": name})));
-    match name.split_once('/') {
-        Some(("backup" | "backups" | "kafkabackup" | "kafkabackups", name)) => {
-            return cluster.get::<KafkaBackup>(name).await.map(|_| backup(name));
+/// What leads to a resource of the namespace.
+fn reference(kind: Checked, name: &str) -> Map<String, Value> {
+    match (kind.group, kind.kind) {
+        (api::oso::GROUP, "KafkaBackup") => leads("backupRef", json!({"name": name})),
+        (api::oso::GROUP, "KafkaRestore") => leads("restoreRef", json!({"name": name})),
+        _ => {
+            // These have no field of their own.
+            let reference = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "name": name});
+            leads("resourceRef", reference)
         }
-        Some(("restore" | "restores" | "kafkarestore" | "kafkarestores", name)) => {
-            return cluster.get::<KafkaRestore>(name).await.map(|_| restore(name));
-        }
-        Some(_) => return Err(Error::usage(format!("`{name}` names no kind"), "write backup/NAME or restore/NAME")),
-        None => {}
-    }
-    let found = cluster.api::<KafkaRestore>().get_opt(name).await;
-    let is_restore = found.map_err(|error| failed(&format!("read restore `{name}`"), error))?.is_some();
-    let found = cluster.api::<KafkaBackup>().get_opt(name).await;
-    let is_backup = found.map_err(|error| failed(&format!("read backup `{name}`"), error))?.is_some();
-    match (is_backup, is_restore) {
-        (true, false) => Ok(backup(name)),
-        (false, true) => Ok(restore(name)),
-        (true, true) => Err(Error::usage(
-            format!("there are a KafkaBackup and a KafkaRestore `{name}`"),
-            format!("write backup/{name} or restore/{name}"),
-        )),
-        (false, false) => match of_other_group(cluster, name).await {
-            Some((kind, version)) => Err(not_checked(kind, &version)),
-            // The error names what is near.
-            None => cluster.get::<KafkaBackup>(name).await.map(|_| backup(name)),
-        },
     }
 }
 
-/// A resource of the name in a group whose runs are not checked. Where the group is not known, or not to be seen, there is none.
-async fn of_other_group(cluster: &Cluster, name: &str) -> Option<(&'static str, String)> {
-    for group in api::document::GROUPS.into_iter().filter(|group| *group != api::oso::GROUP) {
-        for kind in ["KafkaBackup", "KafkaRestore"] {
-            let version = format!("{group}/v1alpha1");
-            let definition = definition(&json!({"apiVersion": version, "kind": kind}));
-            let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &definition);
-            if let Ok(Some(_)) = api.get_opt(name).await {
-                return Some((kind, version));
-            }
+/// How a command line names a kind: `backup`, `kafkabackups`, `kafkabackup.backup.strimzi.io`.
+fn is_called(kind: &Checked, text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let (name, group) = lower.split_once('.').map_or((lower.as_str(), None), |(name, group)| (name, Some(group)));
+    let names =
+        [kind.short.to_owned(), format!("{}s", kind.short), kind.kind.to_ascii_lowercase(), kind.plural.to_owned()];
+    names.iter().any(|known| known == name) && group.is_none_or(|group| group == kind.group)
+}
+
+/// The resource that a name means, and what leads to it.
+async fn in_cluster(cluster: &Cluster, wanted: &str) -> Result<(String, Map<String, Value>), Error> {
+    let (called, name) = wanted.split_once('/').map_or((None, wanted), |(kind, name)| (Some(kind), name));
+    let kinds: Vec<_> =
+        CHECKED.into_iter().filter(|kind| called.is_none_or(|called| is_called(kind, called))).collect();
+    if let (Some(called), true) = (called, kinds.is_empty()) {
+        let fix = "write backup/NAME, restore/NAME, offsetreset/NAME, offsetrollback/NAME or validation/NAME";
+        return Err(Error::usage(format!("`{called}` names no kind that runs"), fix));
+    }
+    let mut found = Vec::new();
+    for kind in kinds {
+        if is_there(cluster, kind, name).await? {
+            found.push(kind);
         }
     }
-    None
+    match found.as_slice() {
+        [only] => Ok((name.to_owned(), reference(*only, name))),
+        // The error names what is near.
+        [] if called.is_some_and(|called| called.starts_with("restore") || called.starts_with("kafkarestore")) => {
+            cluster
+                .get::<KafkaRestore>(name)
+                .await
+                .map(|_| (name.to_owned(), leads("restoreRef", json!({"name": name}))))
+        }
+        [] => {
+            cluster.get::<KafkaBackup>(name).await.map(|_| (name.to_owned(), leads("backupRef", json!({"name": name}))))
+        }
+        several => {
+            let all: Vec<_> =
+                several.iter().map(|kind| format!("{}.{}/{name}", kind.kind.to_lowercase(), kind.group)).collect();
+            Err(Error::usage(
+                format!("there are {} resources `{name}` that run", several.len()),
+                format!("write one of {}", all.join(", ")),
+            ))
+        }
+    }
+}
+
+/// Whether there is one of the kind. Where its group is not known, or its kind is not to be seen, there is none; of this
+/// project's usual group that is an error.
+async fn is_there(cluster: &Cluster, kind: Checked, name: &str) -> Result<bool, Error> {
+    let definition = definition(&json!({"apiVersion": kind.api_version(), "kind": kind.kind}));
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &definition);
+    match api.get_opt(name).await {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) if matches!(kind.kind, "KafkaBackup" | "KafkaRestore") && kind.group == api::oso::GROUP => {
+            Err(failed(&format!("read {} `{name}`", kind.short), error))
+        }
+        // Who may check backups alone is not kept from it by the others.
+        Err(_) => Ok(false),
+    }
 }
 
 #[cfg(test)]
@@ -263,18 +273,39 @@ mod tests {
         let one = "apiVersion: kafka.oso.sh/v1alpha1\nkind: KafkaBackup\nmetadata: {name: a}\n";
         let other = "apiVersion: v1\nkind: Secret\n";
         assert_eq!(read(&format!("{other}---\n{one}")).unwrap()["metadata"]["name"], "a");
-        assert!(read(other).unwrap_err().contains("no KafkaBackup or KafkaRestore"));
+        assert!(read(other).unwrap_err().contains("no resource that runs"));
         assert!(read(&format!("{one}---\n{one}")).unwrap_err().contains("several"));
         assert!(read("a: [").unwrap_err().starts_with("a.yaml: "));
         for version in ["backup.strimzi.io/v1alpha1", "kafkabackup.com/v1alpha1"] {
-            let text = format!("apiVersion: {version}\nkind: KafkaBackup\nmetadata: {{name: a}}\n");
-            assert_eq!(read(&text).unwrap_err(), format!("KafkaBackup of {version} cannot be checked"));
-            assert_eq!(read(&format!("{text}---\n{one}")).unwrap()["metadata"]["name"], "a", "the one that runs");
+            let text = format!("apiVersion: {version}\nkind: KafkaBackup\nmetadata: {{name: b}}\n");
+            assert_eq!(read(&text).unwrap()["metadata"]["name"], "b");
+            assert!(read(&format!("{text}---\n{one}")).unwrap_err().contains("several"));
+        }
+        for kind in ["KafkaOffsetReset", "KafkaOffsetRollback", "KafkaBackupValidation"] {
+            assert_eq!(read(&one.replace("KafkaBackup", kind)).unwrap()["kind"], kind);
         }
     }
-    /// Told as if it were not there before.
+
+    #[test]
+    fn a_line_that_fails_is_the_exit_code() {
+        let line = |verdict| CheckLine::new("storage", "delete", verdict, "objects stay");
+        assert_eq!(exit(&[line(Verdict::Ok), line(Verdict::Note)]), Exit::Done, "a run works with a note");
+        assert_eq!(exit(&[line(Verdict::Ok), line(Verdict::Fail), line(Verdict::Note)]), Exit::No);
+    }
+
+    #[test]
+    fn a_kind_is_called_as_people_call_it() {
+        let called = |text: &str| CHECKED.iter().filter(|kind| is_called(kind, text)).count();
+        assert_eq!(called("backup"), 3, "in three groups");
+        assert_eq!(called("KafkaRestores.kafkabackup.com"), 1);
+        for text in ["validation", "kafkabackupvalidation", "offsetreset", "kafkaoffsetrollbacks"] {
+            assert_eq!(called(text), 1, "{text}");
+        }
+        assert_eq!(called("topic"), 0);
+    }
+
     #[tokio::test]
-    async fn a_resource_of_another_group_is_named() {
+    async fn a_resource_of_another_group_is_found() {
         let service = tower::service_fn(|request: http::Request<kube::client::Body>| {
             let path = request.uri().path();
             let (code, body) = if path == "/apis/backup.strimzi.io/v1alpha1/namespaces/shop/kafkarestores/back" {
@@ -290,8 +321,15 @@ mod tests {
         });
         let client = kube::Client::new(service, "shop");
         let cluster = Cluster { client, namespace: "shop".to_owned(), all: false };
-        let error = in_cluster(&cluster, "back").await.unwrap_err().to_string();
-        assert_eq!(error, "KafkaRestore of backup.strimzi.io/v1alpha1 cannot be checked");
+        let theirs = json!({"apiVersion": "backup.strimzi.io/v1alpha1", "kind": "KafkaRestore", "name": "back"});
+        for name in ["back", "restore/back", "kafkarestore.backup.strimzi.io/back"] {
+            assert_eq!(
+                in_cluster(&cluster, name).await.unwrap(),
+                ("back".to_owned(), leads("resourceRef", theirs.clone()))
+            );
+        }
+        let error = in_cluster(&cluster, "topic/back").await.unwrap_err().to_string();
+        assert_eq!(error, "`topic` names no kind that runs");
     }
 
     /// Sent whole, an annotation of kubectl or a status went into an object that others may read.
@@ -312,7 +350,7 @@ status: {message: canary}
 ";
         let read = |text: &str| resource(&[Text { name: "a.yaml".into(), text: text.to_owned() }]);
         let sent = json!({
-            "apiVersion": VERSION, "kind": "KafkaBackup", "metadata": {"name": "a", "namespace": "shop"},
+            "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": "a", "namespace": "shop"},
             "spec": {"topics": ["orders"]},
         });
         assert_eq!(read(text).unwrap(), sent);

@@ -1,7 +1,7 @@
 //! `schedule`: suspend, resume, trigger, and the coming ticks.
 
 use api::oso::KafkaBackup;
-use api::schedule::{CronJob, Schedule};
+use api::schedule::{CronJob, Schedule, Unread};
 use api::ticks::{COUNTED, Passed, SKIP_ANNOTATION, anchor_of, passed};
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -191,12 +191,7 @@ fn next(
     count: u16,
     now: Timestamp,
 ) -> Result<Vec<Tick>, Error> {
-    let wrong = |rule: String| {
-        Error::usage(
-            format!("the schedule '{cron}' {rule}"),
-            "`kubectl kafka-backup explain kafkabackup.spec.schedule`",
-        )
-    };
+    let wrong = |unread: Unread| Error::usage(format!("the schedule '{cron}' {}", unread.rule), unread.fix);
     let count = usize::from(count);
     match zone {
         None => {

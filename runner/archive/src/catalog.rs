@@ -21,7 +21,7 @@ pub(crate) use self::owned::{check_guest, check_sealed};
 pub use self::owned::{check_owner, check_set_owner};
 pub(crate) use self::seals::newest_seal;
 use self::seals::{Newest, seals, seals_since};
-pub(crate) use self::traces::{reports, strays, traces};
+pub(crate) use self::traces::{reports, strays, strays_at_root, traces};
 use crate::documents::Hint;
 use crate::entry::decode_small;
 use crate::index::Index;

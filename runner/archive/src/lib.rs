@@ -110,7 +110,9 @@ pub use leftovers::Leftovers;
 pub use long_document::LongDocument;
 pub use lost::LostSegment;
 pub use metered::Passing;
-pub use open::{Paths, ambient_identity, install_tls, led_by_environment, open_briefly, open_store, open_unasked};
+pub use open::{
+    Paths, ambient_identity, install_tls, led_by_environment, open_briefly, open_store, open_unasked, proxy_of,
+};
 pub use point::{Point, newest_configs, newest_groups};
 pub use point_groups::PointGroups;
 pub use probe::{Finding, probe};

@@ -29,6 +29,7 @@ mod way;
 
 pub use environment::led_by_environment;
 pub use identity::ambient_identity;
+pub use way::proxy_of;
 
 use breaker::Breaker;
 use way::Way;

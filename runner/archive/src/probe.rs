@@ -5,13 +5,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::Code;
+use contract::{Code, Verdict};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use crate::store::Created;
@@ -35,14 +34,26 @@ const MOST_APART: i64 = 60;
 const TIMED: usize = 20;
 
 /// One thing that was tried.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Finding {
     /// What.
     pub name: &'static str,
-    /// Whether the store does it right.
-    pub good: bool,
+    /// Whether the store does it right; a note where a run works without it.
+    pub verdict: Verdict,
     /// What was seen.
     pub detail: String,
+}
+
+impl Finding {
+    fn of(name: &'static str, good: bool, detail: String) -> Self {
+        Self { name, verdict: if good { Verdict::Ok } else { Verdict::Fail }, detail }
+    }
+
+    /// Whether a run can use the store as far as this shows.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.verdict != Verdict::Fail
+    }
 }
 
 /// Tries everything, and says each finding as it comes; each stands for itself. `clock` tells the time of this machine.
@@ -71,7 +82,7 @@ pub async fn probe(
         let result = if hurry { timeout(HURRY, step).await.unwrap_or_else(|_| Ok(late())) } else { step.await };
         let (good, detail) = result.unwrap_or_else(|error| (false, format!("{error}{}", follows(name, &error))));
         hurry |= !good;
-        say(Finding { name, good, detail });
+        say(Finding::of(name, good, detail));
     }
     say(probe.clean().await);
     Ok(())
@@ -131,7 +142,7 @@ impl Probe<'_> {
         let good = read.as_deref() == Some(b"kafka-backup") && absent.is_none();
         let detail =
             if good { "what was written is read, what is absent is absent" } else { "it reads something else" };
-        Ok(Finding { name: "write and read", good, detail: detail.into() })
+        Ok(Finding::of("write and read", good, detail.into()))
     }
 
     /// Stores refuse signed requests of a clock that is far from theirs, and recovery points are named after ours.
@@ -259,7 +270,7 @@ impl Probe<'_> {
         Ok((true, format!("write {}; read {}", describe(writes), describe(reads))))
     }
 
-    /// A store without the right to delete is no worse for it: the objects are small and stay.
+    /// Backups delete nothing that counts: without the right they work, and what is left over stays.
     async fn clean(&self) -> Finding {
         let folder = Path::from(self.folder.as_str());
         let removed = async {
@@ -271,11 +282,17 @@ impl Probe<'_> {
                 .await?;
             Ok::<_, ArchiveError>(all.len())
         };
-        let detail = match removed.await {
-            Ok(count) => format!("{count} objects removed"),
-            Err(error) => format!("objects stay in {}/ ({error}); that is fine for backups", self.folder),
+        let (verdict, detail) = match removed.await {
+            Ok(count) => (Verdict::Ok, format!("{count} objects removed")),
+            Err(error) => (
+                Verdict::Note,
+                format!(
+                    "objects stay in {}/ ({error}); backups and restores work without the right to delete, but uploads of runs that were killed, saved offsets and evidence whose time is over stay and are paid for; grant it (s3:DeleteObject) to have them removed",
+                    self.folder
+                ),
+            ),
         };
-        Finding { name: "delete", good: true, detail }
+        Finding { name: "delete", verdict, detail }
     }
 }
 
@@ -304,7 +321,7 @@ mod tests {
             let store = Store::new(Arc::new(InMemory::new()), "", "memory");
             let mut said = Vec::new();
             let clock = || Timestamp::now() + jiff::SignedDuration::from_secs(off);
-            probe(&store, "n", clock, |finding| said.push((finding.name, finding.good))).await.unwrap();
+            probe(&store, "n", clock, |finding| said.push((finding.name, finding.is_good()))).await.unwrap();
             let names: Vec<_> = said.iter().map(|(name, _)| *name).collect();
             let steps = ["clock", "create-if-absent", "ranges", "multipart", "lists", "overwrite", "latency"];
             assert_eq!(names, [&["write and read"], &steps[..], &["delete"]].concat());

@@ -17,7 +17,9 @@ use self::index::check_index;
 use self::log::{check_log, left_out_of};
 use self::sample::draw;
 pub use self::sample::{Drawn, Sample};
-use crate::catalog::{SetCheck, name_finding, newest_seal, reports, resolve, set_document, strays, traces};
+use crate::catalog::{
+    SetCheck, name_finding, newest_seal, reports, resolve, set_document, strays, strays_at_root, traces,
+};
 use crate::documents::{GroupSnapshot, Hint, TopicConfigs};
 use crate::entry::{FORMAT, decode_small};
 use crate::index::Index;
@@ -334,5 +336,6 @@ async fn check_set(store: &Store, layout: &Layout, out: &mut Verification) -> Re
     out.notes.extend(left.doubtful);
     out.problems.extend(reports(store, layout, &newest).await?);
     out.notes.extend(strays(store, layout).await?);
+    out.notes.extend(strays_at_root(store).await?);
     Ok(())
 }

@@ -89,7 +89,8 @@ impl SecurityProtocol {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsSpec {
-    /// Certificates that sign the brokers'; the system's roots when absent.
+    /// Certificates that sign the brokers', in PEM or DER, or a PKCS#12 keystore with its password beside it (`ca.password` beside
+    /// `ca.p12`); the system's roots when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
     /// The same as they are: each is base64 of a certificate (DER), as between the lines of a PEM file, on one line. Not with
@@ -99,7 +100,7 @@ pub struct TlsSpec {
     /// Our own certificate chain, for mutual TLS; or a PKCS#12 keystore with chain and key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<String>,
-    /// Its private key (PKCS#8, PKCS#1 or SEC1); not needed where `certificateFile` is a keystore (`.p12`, `.pfx`).
+    /// Its private key (PKCS#8, PKCS#1 or SEC1); not needed where `certificateFile` is a keystore, or has the key as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
     /// The password of an encrypted key, or of the keystore.
@@ -108,12 +109,22 @@ pub struct TlsSpec {
 }
 
 impl TlsSpec {
-    /// Whether a file is a keystore by its name.
+    /// Whether a file may hold certificate and key together. What it is shows only when it is read: keystores have any name;
+    /// those of PEM files are kept for certificates alone, so that a forgotten key is found early.
     #[must_use]
-    pub fn is_keystore(file: &str) -> bool {
+    pub fn may_hold_a_key(file: &str) -> bool {
         let lower = file.to_ascii_lowercase();
-        [".p12", ".pfx", ".pkcs12"].iter().any(|end| lower.ends_with(end))
+        ![".crt", ".pem", ".cer", ".cert"].iter().any(|end| lower.ends_with(end))
     }
+}
+
+/// Where the password of a keystore stands that has no field for it, as Strimzi writes them: `ca.password` beside `ca.p12`.
+/// `None` where the file is no keystore by its name.
+#[must_use]
+pub fn password_beside(file: &str) -> Option<String> {
+    let (stem, ending) = file.rsplit_once('.')?;
+    let is_keystore = ["p12", "pfx", "pkcs12", "jks"].contains(&ending.to_ascii_lowercase().as_str());
+    (is_keystore && !stem.is_empty() && !stem.ends_with('/')).then(|| format!("{stem}.password"))
 }
 
 /// SASL login.

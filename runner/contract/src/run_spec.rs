@@ -356,8 +356,8 @@ fn check_kafka(kafka: &KafkaSpec, out: &mut Vec<SpecFinding>) {
         push(out, "kafka.tls", "has no effect with this security protocol; use SSL or SASL_SSL, or remove it");
     }
     if let Some(tls) = &kafka.tls {
-        let is_keystore = tls.certificate_file.as_deref().is_some_and(TlsSpec::is_keystore);
-        if tls.certificate_file.is_some() != tls.key_file.is_some() && !is_keystore {
+        let has_key = tls.certificate_file.as_deref().is_some_and(TlsSpec::may_hold_a_key);
+        if tls.certificate_file.is_some() != tls.key_file.is_some() && !has_key {
             push(out, "kafka.tls", "certificateFile and keyFile belong together; give both or none");
         }
         if tls.ca_file.is_some() && !tls.ca_certificates.is_empty() {

@@ -56,6 +56,14 @@ pub fn bucket_address(bucket: &str, endpoint: Option<&str>, path_style: Option<b
     BucketAddress { endpoint: Some(endpoint), path_style }
 }
 
+/// Whether an endpoint's host begins with the bucket, and nothing shows that its server takes it from there.
+#[must_use]
+pub fn begins_with_bucket(bucket: &str, endpoint: &str) -> bool {
+    let (_, host) = parts(endpoint);
+    let begins = host.starts_with(&format!("{bucket}."));
+    begins && takes_bucket_in_host(endpoint) && !is_in_front_of_a_provider(bucket, host.trim_end_matches('/'))
+}
+
 /// The scheme of an endpoint, if it has one, and the rest.
 fn parts(endpoint: &str) -> (Option<&str>, &str) {
     endpoint.split_once("://").map_or((None, endpoint), |(scheme, rest)| (Some(scheme), rest))
@@ -296,6 +304,11 @@ mod tests {
             let address = bucket_address(bucket, Some(endpoint), None);
             assert_eq!(address, BucketAddress { endpoint: Some(endpoint.to_owned()), path_style: true });
         }
+        assert!(begins_with_bucket("minio", "http://minio.storage.svc:9000"));
+        assert!(
+            !begins_with_bucket("192", "http://192.168.1.10:9000") && !begins_with_bucket("a", "https://minio:9000")
+        );
+        assert!(!begins_with_bucket("orders", "https://orders.s3.eu-central-1.amazonaws.com/"));
         for endpoint in [
             "https://orders.s3.eu-central-1.amazonaws.com",
             "https://orders.s3-eu-west-1.amazonaws.com:443",

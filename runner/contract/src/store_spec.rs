@@ -302,6 +302,17 @@ impl StoreSpec {
         }
     }
 
+    /// Whether requests go over TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Filesystem { .. } => false,
+            Self::S3 { endpoint, .. } | Self::Azure { endpoint, .. } | Self::Gcs { endpoint, .. } => {
+                !endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"))
+            }
+        }
+    }
+
     /// Broken rules: field below `storage`, and the rule.
     #[must_use]
     pub fn findings(&self) -> Vec<(String, String)> {

@@ -143,7 +143,7 @@ fn alert_reason(alert: &str, peer: Peer<'_>) -> String {
 /// Nothing of what one side offers is taken by the other one.
 fn no_common() -> String {
     format!(
-        "it has no cipher, group or kind of key in common with this client; {TAKEN}: enable one of these there, or have a certificate issued for a good key: {GOOD_KEY}"
+        "it has no cipher, group or kind of key in common with this client, or no certificate; {TAKEN}: enable one of these there, or have a certificate issued for a good key: {GOOD_KEY}"
     )
 }
 

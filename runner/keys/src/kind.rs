@@ -61,7 +61,7 @@ impl Kind<'_> {
                 "is a keystore of Java's own form (JKS); make a PKCS#12 one: keytool -importkeystore -srckeystore FILE -destkeystore new.p12 -deststoretype PKCS12"
             }
             Self::Pkcs12 => {
-                "is a PKCS#12 keystore; name the file with the certificates in PEM: openssl pkcs12 -in FILE -nokeys -out certificates.pem"
+                "is a PKCS#12 keystore, and no password is there: put it beside it (ca.password beside ca.p12), or name the file with the certificates in PEM: openssl pkcs12 -in FILE -nokeys -out certificates.pem"
             }
             Self::Pkcs7 => {
                 "is a PKCS#7 file; take its certificates out: openssl pkcs7 -in FILE -inform DER -print_certs -out certificates.pem"

@@ -22,7 +22,7 @@ pub use about::{About, about};
 pub use identity::{Identity, Part, Refused, identity};
 pub use p521::provider;
 pub use signing::{PublicKey, Signer};
-pub use trust::{Trust, certificates, following, verifier};
+pub use trust::{Trust, authorities, certificates, following, verifier};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, clippy::format_collect)]

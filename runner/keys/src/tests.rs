@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use rustls_pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::{Identity, Part, Refused, certificates, identity};
+use crate::{Identity, Part, Refused, Trust, authorities, certificates, identity, provider, verifier};
 
 /// A folder of files.
 static FILES: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
@@ -57,6 +57,10 @@ fn make(dir: &Path) {
     ));
     openssl(&format!("pkcs12 -export -in p521.pem -inkey p521.key -passout pass:{PASSWORD} -out p521.p12"));
     openssl(&format!("pkcs12 -export -nokeys -in ca.pem -passout pass:{PASSWORD} -out ca.p12"));
+    let comment = "x".repeat(70_000);
+    openssl(&format!(
+        "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=odd -addext nsComment={comment} -keyout odd.key -out odd.pem"
+    ));
     openssl("crl2pkcs7 -nocrl -certfile ca.pem -outform DER -out ca.p7b");
     if Command::new("keytool").output().is_ok() {
         let common = format!("-genkeypair -keyalg RSA -alias user -dname CN=user -storepass {PASSWORD}");
@@ -175,8 +179,25 @@ fn pasted_files_are_read_whole_or_refused() {
     ] {
         assert!(certificates(&read(file)).unwrap_err().contains(words), "{file}");
     }
+    let count = |file: &str, password: Option<&str>| authorities(&read(file), password).map(|list| list.len());
+    assert_eq!(count("ca.p12", Some(&format!("{PASSWORD}\n"))), Ok(1), "as Strimzi writes it, its password beside it");
+    assert_eq!(count("rsa.pem", Some("of nothing")), Ok(1));
+    assert!(count("ca.p12", None).unwrap_err().contains("no password is there: put it beside it (ca.password"));
+    assert!(count("ca.p12", Some("wrong")).unwrap_err().contains("does not open"));
     let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain(one.bytes().flat_map(|byte| [byte, 0])).collect();
     assert!(certificates(&wide).unwrap_err().contains("UTF-16"));
+}
+
+/// Left out without a word, whatever it signed would be of an unknown issuer.
+#[test]
+fn an_authority_that_cannot_be_used_is_named() {
+    let trusted = |files: &[&str]| {
+        let own = files.iter().flat_map(|file| certificates(&read(file)).unwrap()).collect();
+        verifier(Trust { own, ..Trust::default() }, std::sync::Arc::new(provider())).map(drop)
+    };
+    trusted(&["ca.pem"]).unwrap();
+    let refused = trusted(&["ca.pem", "odd.pem"]).unwrap_err();
+    assert!(refused.contains("number 2: it is larger than 64 KiB"), "{refused}");
 }
 
 #[test]

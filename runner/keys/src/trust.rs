@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use p12_keystore::Pkcs12Archive;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
@@ -57,6 +58,27 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String
     Ok(out)
 }
 
+/// The certificates of authorities in a file, which may be a PKCS#12 keystore with this password.
+///
+/// # Errors
+/// As [`certificates`]; that the keystore does not open, or has none.
+pub fn authorities(bytes: &[u8], password: Option<&str>) -> Result<Vec<CertificateDer<'static>>, String> {
+    if kind(bytes) != Kind::Pkcs12 {
+        return certificates(bytes);
+    }
+    let Some(password) = password else { return Err(Kind::Pkcs12.refusal().to_owned()) };
+    let password = password.trim_end_matches(['\n', '\r']);
+    let Ok(archive) = Pkcs12Archive::from_pkcs12(bytes, password) else {
+        let reason = "is a PKCS#12 keystore that the password beside it does not open, or it is broken; correct the password, or name the file with the certificates in PEM: openssl pkcs12 -in FILE -nokeys -out certificates.pem";
+        return Err(reason.to_owned());
+    };
+    let all: Vec<_> = archive.certs.iter().map(|bag| CertificateDer::from(bag.cert.as_der().to_vec())).collect();
+    if all.is_empty() {
+        return Err("is a PKCS#12 keystore without a certificate; name one with the authority".to_owned());
+    }
+    Ok(all)
+}
+
 /// Who is trusted.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
@@ -72,7 +94,17 @@ pub struct Trust {
 /// When there is nobody to trust.
 pub fn verifier(trust: Trust, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(trust.own.iter().chain(&trust.system).cloned());
+    for (place, own) in trust.own.iter().enumerate() {
+        // One that is no authority may be a server's own, which is compared as it is.
+        if roots.add(own.clone()).is_err() && ParsedCertificate::try_from(own).is_err() {
+            return Err(format!(
+                "holds a certificate that TLS cannot use, number {}: it is larger than 64 KiB, or it breaks X.509; have it made anew, or take it out",
+                place + 1
+            ));
+        }
+    }
+    // Of the system's, nobody chose each one.
+    roots.add_parsable_certificates(trust.system.iter().cloned());
     let none = "holds no certificate that can be trusted";
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     Ok(Arc::new(Judge { inner: inner.map_err(|_| none.to_owned())?, own: trust.own }))

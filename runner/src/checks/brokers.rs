@@ -7,7 +7,6 @@ use std::time::Duration;
 use contract::{CheckLine, Code, Failure, Verdict};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use serde::Serialize as _;
 use wire::{BrokerId, Cluster, Topic, WireError};
 
 use super::KAFKA;
@@ -20,12 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(crate) struct Asked {
     id: BrokerId,
     address: String,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    error: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Wrong>,
 }
 
-fn as_text<S: serde::Serializer>(error: &Option<Failure>, to: S) -> Result<S::Ok, S::Error> {
-    error.as_ref().map(|failure| &failure.message).serialize(to)
+/// What is wrong, of which programs are told the message.
+#[derive(Debug)]
+struct Wrong(Failure);
+
+impl serde::Serialize for Wrong {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.message.serialize(to)
+    }
 }
 
 /// Leaders of the partitions of `topics`; with `coordinators` every broker, since each may be one.
@@ -46,7 +51,7 @@ impl Asked {
         let at = format!("broker {} at {}", self.id, self.address);
         match &self.error {
             None => CheckLine::new(KAFKA, "broker", Verdict::Ok, format!("{at}: connected and logged in")),
-            Some(Failure { code, message, .. }) => {
+            Some(Wrong(Failure { code, message, .. })) => {
                 CheckLine::failed(KAFKA, "broker", Failure::new(*code, format!("{at}: {message}")))
             }
         }
@@ -77,7 +82,7 @@ async fn ask_one(cluster: &Cluster, id: BrokerId) -> Asked {
             Code::BrokerFailed => Code::BrokerUnreachable,
             other => other,
         };
-        Failure::new(code, error.to_string())
+        Wrong(Failure::new(code, error.to_string()))
     });
     Asked { id, address: cluster.address(id).unwrap_or_else(|| "an unknown address".to_owned()), error }
 }
@@ -87,7 +92,7 @@ async fn ask_one(cluster: &Cluster, id: BrokerId) -> Asked {
 /// # Errors
 /// The first of them that somebody must mend, else the first, with how many there are.
 pub(crate) fn judge(asked: &[Asked]) -> Result<(), Failure> {
-    let bad: Vec<_> = asked.iter().filter_map(|asked| Some((asked.id, asked.error.as_ref()?))).collect();
+    let bad: Vec<_> = asked.iter().filter_map(|asked| Some((asked.id, &asked.error.as_ref()?.0))).collect();
     let is_away = |failure: &Failure| failure.code == Code::BrokerUnreachable;
     let Some((id, failure)) = bad.iter().min_by_key(|(_, failure)| is_away(failure)) else { return Ok(()) };
     let Failure { code, message, .. } = failure;
@@ -102,7 +107,7 @@ mod tests {
     use contract::ExitCode;
 
     fn asked(id: BrokerId, error: Option<(Code, &str)>) -> Asked {
-        let error = error.map(|(code, words)| Failure::new(code, words));
+        let error = error.map(|(code, words)| Wrong(Failure::new(code, words)));
         Asked { id, address: format!("b{id}:9092"), error }
     }
 

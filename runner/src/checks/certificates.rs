@@ -1,4 +1,4 @@
-//! What the certificates of brokers say: for whom they are, who signed them, how long they last.
+//! What certificates of brokers and stores, and our own one, say: for whom they are, who signed them, how long they last.
 
 use std::collections::BTreeMap;
 
@@ -21,25 +21,29 @@ pub(crate) fn lines(cluster: &Cluster, brokers: impl Iterator<Item = BrokerId>, 
             None => shown.push((about, vec![id])),
         }
     }
-    let by_broker: BTreeMap<_, _> = shown.iter().map(|(about, ids)| (ids, line(about, ids, now))).collect();
-    by_broker.into_values().collect()
+    let by_broker: BTreeMap<_, _> = shown.iter().map(|(about, ids)| (ids, of_brokers(about, ids, now))).collect();
+    let ours = cluster.own_certificate().map(|about| line(KAFKA, "our client certificate", &about, now));
+    by_broker.into_values().chain(ours).collect()
 }
 
-fn line(about: &About, ids: &[BrokerId], now: Timestamp) -> CheckLine {
-    let days = (about.ends - now.as_second()) / DAY;
+fn of_brokers(about: &About, ids: &[BrokerId], now: Timestamp) -> CheckLine {
     let whose: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let plural = if ids.len() == 1 { "" } else { "s" };
-    let mut detail = format!(
-        "certificate of broker{plural} {}: for {}; signed by {}; {days} days left",
-        whose.join(", "),
-        about.names.join(", "),
-        about.issuer
-    );
-    let verdict = if days < SOON { Verdict::Note } else { Verdict::Ok };
-    if verdict == Verdict::Note {
-        detail.push_str("; renew it before, else every run fails");
-    }
-    CheckLine::new(KAFKA, "tls", verdict, detail)
+    line(KAFKA, &format!("certificate of broker{plural} {}", whose.join(", ")), about, now)
+}
+
+/// A line about one certificate: for whom it is, who signed it, and how long it lasts.
+pub(crate) fn line(part: &str, whose: &str, about: &About, now: Timestamp) -> CheckLine {
+    let days = (about.ends - now.as_second()).div_euclid(DAY);
+    let (verdict, end) = if days < 0 {
+        (Verdict::Note, format!("it has ended {} days ago: renew it", -days))
+    } else if days < SOON {
+        (Verdict::Note, format!("{days} days left; renew it before, else every run fails"))
+    } else {
+        (Verdict::Ok, format!("{days} days left"))
+    };
+    let detail = format!("{whose}: for {}; signed by {}; {end}", about.names.join(", "), about.issuer);
+    CheckLine::new(part, "tls", verdict, detail)
 }
 
 #[cfg(test)]
@@ -49,10 +53,12 @@ mod tests {
     #[test]
     fn an_end_that_is_near_is_worth_a_word() {
         let about = |days: i64| About { names: vec!["a".into(), "b".into()], issuer: "CN=ca".into(), ends: days * DAY };
-        let told = line(&about(30), &[1, 2], Timestamp::UNIX_EPOCH);
+        let told = of_brokers(&about(30), &[1, 2], Timestamp::UNIX_EPOCH);
         assert_eq!(told.verdict, Verdict::Ok);
         assert_eq!(told.detail, "certificate of brokers 1, 2: for a, b; signed by CN=ca; 30 days left");
-        let told = line(&about(13), &[1], Timestamp::UNIX_EPOCH);
+        let told = of_brokers(&about(13), &[1], Timestamp::UNIX_EPOCH);
         assert!(told.verdict == Verdict::Note && told.detail.contains("13 days left; renew it before"), "{told:?}");
+        let told = line(KAFKA, "our client certificate", &about(-2), Timestamp::UNIX_EPOCH);
+        assert!(told.verdict == Verdict::Note && told.detail.contains("it has ended 2 days ago"), "{told:?}");
     }
 }

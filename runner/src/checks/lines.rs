@@ -16,6 +16,11 @@ impl Lines {
         Self { part, sender: sender.clone() }
     }
 
+    /// The part of the specification that they are about.
+    pub(crate) fn part(&self) -> &'static str {
+        self.part
+    }
+
     /// Says a line. Whoever asked may have left: then nobody needs it.
     pub(crate) fn say(&self, line: CheckLine) {
         drop(self.sender.send(line));
@@ -27,8 +32,12 @@ impl Lines {
         }
     }
 
+    pub(crate) fn told(&self, check: &str, verdict: Verdict, detail: impl Into<String>) {
+        self.say(CheckLine::new(self.part, check, verdict, detail));
+    }
+
     pub(crate) fn ok(&self, check: &str, detail: impl Into<String>) {
-        self.say(CheckLine::new(self.part, check, Verdict::Ok, detail));
+        self.told(check, Verdict::Ok, detail);
     }
 
     pub(crate) fn note(&self, check: &str, detail: impl Into<String>) {

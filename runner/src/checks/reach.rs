@@ -1,9 +1,10 @@
-//! Whether the bootstrap servers have addresses, and whether somebody listens there: before anything is said to them.
+//! Whether bootstrap servers and stores have addresses, and whether somebody listens there: before anything is said to them.
 
 use std::time::Duration;
 
-use contract::{KafkaSpec, names};
+use contract::{KafkaSpec, names, words};
 use tokio::time::Instant;
+use wire::{Dialer, Stream};
 
 use super::lines::Lines;
 use crate::context::Context;
@@ -15,35 +16,62 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn servers(context: &Context, kafka: &KafkaSpec, lines: &Lines) -> bool {
     let all = futures::future::join_all(kafka.bootstrap_servers.iter().map(|server| one(context, kafka, server))).await;
     let reached = all.iter().filter(|seen| seen.wrong.is_none()).count();
-    for Seen { server, addresses, took, wrong } in &all {
-        if let Some(addresses) = addresses {
-            lines.ok("dns", format!("{server}: {addresses}"));
-        }
-        let check = if addresses.is_some() { "tcp" } else { "dns" };
-        match wrong {
-            None => lines.ok(check, format!("{server}: connected in {} ms", took.as_millis())),
+    for seen in &all {
+        match &seen.wrong {
             Some(wrong) if reached > 0 => {
-                lines.note(check, format!("{server}: {wrong}; a run begins at another server of bootstrapServers"));
+                let server = &seen.server;
+                lines.note(
+                    seen.step(),
+                    format!("{server}: {wrong}; a run begins at another server of bootstrapServers"),
+                );
             }
-            Some(wrong) => lines.wrong(check, format!("{server}: {wrong}")),
+            _ => drop(seen.told(lines)),
         }
     }
     reached > 0
 }
 
-struct Seen {
+/// What was seen of one address.
+pub(super) struct Seen {
     server: String,
     addresses: Option<String>,
     took: Duration,
     wrong: Option<String>,
+    /// The connection, where one came about.
+    pub(super) stream: Option<Box<dyn Stream>>,
+}
+
+impl Seen {
+    /// Lines about it; whether it is reached.
+    pub(super) fn told(&self, lines: &Lines) -> bool {
+        let Self { server, addresses, took, wrong, .. } = self;
+        if let Some(addresses) = addresses {
+            lines.ok("dns", format!("{server}: {addresses}"));
+        }
+        match wrong {
+            None => lines.ok(self.step(), format!("{server}: connected in {} ms", took.as_millis())),
+            Some(wrong) => lines.wrong(self.step(), format!("{server}: {wrong}")),
+        }
+        wrong.is_none()
+    }
+
+    fn step(&self) -> &'static str {
+        if self.addresses.is_some() { "tcp" } else { "dns" }
+    }
 }
 
 async fn one(context: &Context, kafka: &KafkaSpec, server: &str) -> Seen {
-    let mut seen = Seen { server: server.to_owned(), addresses: None, took: Duration::ZERO, wrong: None };
     let Some((host, port)) = names::host_and_port(server) else {
-        seen.wrong = Some("is no address; write host:port into bootstrapServers".to_owned());
-        return seen;
+        let wrong = Some("is no address; write host:port into bootstrapServers".to_owned());
+        return Seen { server: server.to_owned(), addresses: None, took: Duration::ZERO, wrong, stream: None };
     };
+    look(&*(context.dialers)(&kafka.connection), (host, port), "bootstrapServers").await
+}
+
+/// Looks up and dials a host that a field names.
+pub(super) async fn look(dialer: &dyn Dialer, (host, port): (&str, u16), field: &str) -> Seen {
+    let server = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let mut seen = Seen { server, addresses: None, took: Duration::ZERO, wrong: None, stream: None };
     match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((host, port))).await {
         Ok(Ok(found)) => {
             let mut found: Vec<_> = found.map(|address| address.ip().to_string()).collect();
@@ -51,8 +79,8 @@ async fn one(context: &Context, kafka: &KafkaSpec, server: &str) -> Seen {
             seen.addresses = Some(format!("{host} is {}", found.join(", ")));
         }
         Ok(Err(error)) => {
-            let why = contract::words::of_connection(&error);
-            seen.wrong = Some(format!("{why}; correct bootstrapServers, or the Service that has this name"));
+            let why = words::of_connection(&error);
+            seen.wrong = Some(format!("{why}; correct {field}, or the Service that has this name"));
             return seen;
         }
         Err(_) => {
@@ -62,17 +90,16 @@ async fn one(context: &Context, kafka: &KafkaSpec, server: &str) -> Seen {
         }
     }
     let started = Instant::now();
-    let dialer = (context.dialers)(&kafka.connection);
-    seen.wrong = match tokio::time::timeout(PATIENCE, dialer.dial(host, port)).await {
-        Ok(Ok(_)) => None,
+    match tokio::time::timeout(PATIENCE, dialer.dial(host, port)).await {
+        Ok(Ok(stream)) => seen.stream = Some(stream),
         Ok(Err(error)) => {
-            Some(format!("{}; correct host and port of bootstrapServers", contract::words::of_connection(&error)))
+            seen.wrong = Some(format!("{}; correct host and port of {field}", words::of_connection(&error)));
         }
         Err(_) => {
             let fix = "a firewall or a network policy may drop what is sent";
-            Some(format!("nobody answers within {} s; {fix}", PATIENCE.as_secs()))
+            seen.wrong = Some(format!("nobody answers within {} s; {fix}", PATIENCE.as_secs()));
         }
-    };
+    }
     seen.took = started.elapsed();
     seen
 }

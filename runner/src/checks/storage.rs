@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use archive::Store;
-use contract::StoreSpec;
+use contract::{ConnectionSpec, StoreSpec};
 use tokio::time::{Instant, timeout_at};
 
 use super::lines::Lines;
+use super::{certificates, reach};
 use crate::connect;
 use crate::context::Context;
 
 /// A request that keeps failing is not sent again for longer.
 const BUDGET: Duration = Duration::from_secs(4);
+/// How long the greeting of TLS may take.
+const SHOWN: Duration = Duration::from_secs(3);
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(25);
 
@@ -40,7 +43,36 @@ pub(crate) async fn check(context: &Context, storage: &StoreSpec, writes: bool, 
     }
 }
 
+/// Where the store is, whether somebody listens there, and the certificate that is shown; or that a proxy stands in between.
+async fn reach(context: &Context, storage: &StoreSpec, lines: &Lines) -> bool {
+    // What opens the store says what is wrong with the environment.
+    let led = archive::led_by_environment(storage).ok().flatten();
+    let storage = led.as_ref().map_or(storage, |(led, _)| led);
+    let Some((host, port)) = storage.authority() else { return true };
+    if let Some(proxy) = archive::proxy_of(storage) {
+        lines.note("tcp", format!("{host}:{port} is reached through the proxy {proxy}, as the environment says"));
+        return true;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let dialer = (context.dialers)(&ConnectionSpec::default());
+    let mut seen = reach::look(&*dialer, (bare, port), "the endpoint").await;
+    if !seen.told(lines) {
+        return false;
+    }
+    if let (true, Some(stream)) = (storage.is_encrypted(), seen.stream.take()) {
+        // Whoever opens the store says why there is none.
+        let shown = tokio::time::timeout(SHOWN, wire::shown(bare, stream)).await.ok().flatten();
+        if let Some(about) = shown {
+            lines.say(certificates::line(lines.part(), "certificate of the store", &about, context.clock.now()));
+        }
+    }
+    true
+}
+
 async fn open(context: &Context, storage: &StoreSpec, lines: &Lines) -> Option<Store> {
+    if !reach(context, storage, lines).await {
+        return None;
+    }
     if let Some(identity) = archive::ambient_identity(storage) {
         lines.ok("identity", format!("no credentials are given: {identity} counts"));
     }
@@ -51,7 +83,7 @@ async fn open(context: &Context, storage: &StoreSpec, lines: &Lines) -> Option<S
 
 async fn try_out(context: &Context, store: &Store, lines: &Lines) {
     let say = |finding: archive::Finding| {
-        if finding.good { lines.ok(finding.name, finding.detail) } else { lines.wrong(finding.name, finding.detail) }
+        lines.told(finding.name, finding.verdict, finding.detail);
     };
     let tried = archive::probe(store, &context.nonce(), || context.clock.now(), say).await;
     lines.unless("write and read", tried.map_err(Into::into));

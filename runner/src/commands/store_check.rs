@@ -35,17 +35,17 @@ pub(crate) async fn store_check(
     let store = connect::briefly(context, &spec, BUDGET).await?;
     let mut findings = Vec::new();
     archive::probe(&store, &context.nonce(), || context.clock.now(), |finding| findings.push(finding)).await?;
-    let good = findings.iter().all(|finding| finding.good);
+    let good = findings.iter().all(archive::Finding::is_good);
     let old = old_sets(context, &spec, set.as_deref()).await;
     if output == Output::Json {
+        let told: Vec<_> = findings.iter().map(document).collect();
         print::json(
-            &serde_json::json!({"store": store.place(), "good": good, "identity": identity, "findings": findings, "oldPlace": old}),
+            &serde_json::json!({"store": store.place(), "good": good, "identity": identity, "findings": told, "oldPlace": old}),
         )?;
     } else {
         print::line(store.place());
         for finding in &findings {
-            let mark = if finding.good { "ok  " } else { "FAIL" };
-            print::line(&format!("  {mark}  {:<18}{}", finding.name, finding.detail));
+            print::line(&format!("  {:<4}  {:<18}{}", finding.verdict.mark(), finding.name, finding.detail));
         }
         if store.place().starts_with("s3://") {
             print::line(&format!("  note  {:<18}{UPLOADS}", "uploads"));
@@ -58,6 +58,12 @@ pub(crate) async fn store_check(
     Ok(if good { ExitCode::Done } else { ExitCode::No })
 }
 
+/// A finding for programs.
+fn document(finding: &archive::Finding) -> serde_json::Value {
+    let archive::Finding { name, verdict, detail } = finding;
+    serde_json::json!({"name": name, "good": finding.is_good(), "verdict": verdict, "detail": detail})
+}
+
 /// Backup sets where an earlier release took another place for this one.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -65,43 +71,51 @@ struct OldSets {
     bucket: String,
     prefix: String,
     sets: Vec<String>,
-    /// They stand at the root of the bucket, and not in folders of their names.
-    at_root: bool,
+    #[serde(skip)]
+    place: OldPlace,
 }
 
 impl OldSets {
     fn words(&self) -> String {
-        let Self { bucket, prefix, sets, at_root } = self;
+        let Self { bucket, prefix, sets, place } = self;
         let begin = "an earlier release, which left the bucket out of requests, put";
         let sets = sets.join(", ");
-        if *at_root {
-            return format!(
+        match place {
+            OldPlace::Store(_) => format!(
+                "{begin} {sets} into another place; to read it, set bucket: {bucket} and prefix: {prefix:?} with pathStyle: true, or copy it to where it belongs"
+            ),
+            OldPlace::Root(_) => format!(
                 "{begin} the set {sets} at the root of bucket {bucket}; to read it, copy all that is in bucket {bucket} into the bucket of this store, below {sets}/"
-            );
+            ),
+            OldPlace::InHost(_) => format!(
+                "an earlier release took bucket {bucket} from the host name of the endpoint, and {sets} is there; to read it, set pathStyle: false"
+            ),
         }
-        format!(
-            "{begin} {sets} into another place; to read it, set bucket: {bucket} and prefix: {prefix:?} with pathStyle: true, or copy it to where it belongs"
-        )
     }
 }
 
 /// Looks where an earlier release would have put sets. What cannot be looked at there has none.
 async fn old_sets(context: &Context, spec: &StoreSpec, set: Option<&str>) -> Option<OldSets> {
-    let place = spec.old_place(set)?;
-    let (OldPlace::Store(old) | OldPlace::Root(old)) = &place;
-    let StoreSpec::S3 { bucket, prefix, .. } = old else { return None };
-    // The check of the store itself says what is wrong with it.
-    let store = connect::briefly(context, old, BUDGET).await.ok()?;
-    let (sets, at_root) = match &place {
+    for place in spec.old_places(set) {
+        let (OldPlace::Store(old) | OldPlace::Root(old) | OldPlace::InHost(old)) = &place;
+        let StoreSpec::S3 { bucket, prefix, .. } = old else { continue };
+        let (bucket, prefix) = (bucket.clone(), prefix.clone());
+        // The check of the store itself says what is wrong with it.
+        let Ok(store) = connect::briefly(context, old, BUDGET).await else { continue };
+        let catalog = archive::Catalog::new(store);
+        let sets = match &place {
+            OldPlace::Store(_) | OldPlace::InHost(_) => catalog.sets().await,
+            OldPlace::Root(_) => catalog.is_a_set_itself().await.map(|is_set| {
+                let here = is_set.then(|| bucket.clone());
+                here.into_iter().collect()
+            }),
+        };
         // The same.
-        OldPlace::Store(_) => (archive::Catalog::new(store).sets().await.ok()?, false),
-        OldPlace::Root(_) => {
-            // The same.
-            let is_set = archive::Catalog::new(store).is_a_set_itself().await.ok()?;
-            (is_set.then(|| bucket.clone()).into_iter().collect(), true)
+        if let Some(sets) = sets.ok().filter(|sets| !sets.is_empty()) {
+            return Some(OldSets { bucket, prefix, sets, place });
         }
-    };
-    (!sets.is_empty()).then(|| OldSets { bucket: bucket.clone(), prefix: prefix.clone(), sets, at_root })
+    }
+    None
 }
 
 /// A URL, a directory, or the storage of a specification with the set that its run would extend.

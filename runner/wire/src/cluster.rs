@@ -239,6 +239,12 @@ impl Cluster {
         self.brokers().addresses(id)?.first().map(ToString::to_string)
     }
 
+    /// What our own certificate says of itself, where we have one.
+    #[must_use]
+    pub fn own_certificate(&self) -> Option<About> {
+        crate::tls::own(&self.config.tls)
+    }
+
     /// What the certificate says of itself that a broker showed last; `None` where it showed none.
     #[must_use]
     pub fn certificate(&self, id: BrokerId) -> Option<About> {

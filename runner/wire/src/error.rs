@@ -354,11 +354,12 @@ impl WireError {
     pub fn code(&self) -> Code {
         match self {
             Self::Tls { .. } | Self::Certificate { .. } => Code::TlsFailed,
-            Self::Listener { misfit: Misfit::EndsAtPassword(_), .. } => Code::AuthenticationFailed,
+            Self::Authentication { .. } | Self::Listener { misfit: Misfit::EndsAtPassword(_), .. } => {
+                Code::AuthenticationFailed
+            }
             Self::Listener { .. } => Code::WrongListener,
             Self::NotAllowed { .. } => Code::EndpointNotAllowed,
             Self::Credentials { .. } => Code::SecretUnusable,
-            Self::Authentication { .. } => Code::AuthenticationFailed,
             Self::Version { .. } | Self::Unsupported { .. } => Code::BrokerUnsupported,
             Self::Unreachable { .. } => Code::BrokerUnreachable,
             Self::NamesUnknown { .. } => Code::BrokerNameUnknown,

@@ -37,6 +37,7 @@ mod brokers;
 mod retry;
 mod sasl;
 
+mod shown;
 mod tls;
 
 mod cluster;
@@ -90,6 +91,7 @@ pub use request::{BACKUP_NEEDS, GROUP_NEEDS, GROUP_RESTORE_NEEDS, OFFSET_NEEDS, 
 pub use retry::Backoff;
 pub use rights::{Right, Rights};
 pub use sasl::{SaslConfig, UserName};
+pub use shown::shown;
 pub use throttle::Throttled;
 pub use tls::{IdentityFiles, TlsFiles};
 pub use topics::{ConfigEntry, Configs, Creation, NewTopic, ToldConfigs, own_configs};

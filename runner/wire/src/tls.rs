@@ -85,7 +85,7 @@ fn trusted(files: &TlsFiles) -> Result<(String, Trust), WireError> {
         return Ok(("system trust store".into(), Trust { system, ..Trust::default() }));
     };
     let name = file.display().to_string();
-    let own = keys::certificates(&read(file)?).map_err(|reason| bad(&name, reason))?;
+    let own = keys::authorities(&read(file)?, beside(file)?.as_deref()).map_err(|reason| bad(&name, reason))?;
     Ok((name, Trust { own, ..Trust::default() }))
 }
 
@@ -108,6 +108,25 @@ fn ours(files: &IdentityFiles) -> Result<SingleCertAndKey, WireError> {
         bad(&file.display().to_string(), refused.reason)
     })?;
     Ok(SingleCertAndKey::from(made))
+}
+
+/// The password that stands beside a keystore, where there is one.
+fn beside(file: &Path) -> Result<Option<String>, WireError> {
+    let Some(password) = file.to_str().and_then(contract::endpoint::password_beside).map(PathBuf::from) else {
+        return Ok(None);
+    };
+    if !password.exists() {
+        return Ok(None);
+    }
+    let name = password.display().to_string();
+    String::from_utf8(read(&password)?).map(Some).map_err(|_| bad(&name, "is no text"))
+}
+
+/// What our own certificate says of itself; `None` where we have none, or it cannot be used.
+pub(crate) fn own(files: &TlsFiles) -> Option<About> {
+    // Whoever connects says what is wrong with it.
+    let made = ours(files.identity.as_ref()?).ok()?;
+    keys::about(made.resolve(&[], &[SignatureScheme::RSA_PSS_SHA256])?.cert.first()?)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, WireError> {

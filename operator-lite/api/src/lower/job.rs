@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::endpoint::password_beside;
 use contract::{InspectSpec, RunRef, RunSpec, StoreSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -150,7 +151,10 @@ pub fn secrets(spec: &RunSpec) -> BTreeMap<String, BTreeSet<String>> {
 fn keys<'a>(files: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, BTreeSet<String>> {
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (secret, key) in files.into_iter().filter_map(|file| file.split_once('/')) {
-        out.entry(secret.to_owned()).or_default().insert(key.to_owned());
+        let keys = out.entry(secret.to_owned()).or_default();
+        // Where the Secret has it: the volume is optional.
+        keys.extend(password_beside(key));
+        keys.insert(key.to_owned());
     }
     out
 }

@@ -38,7 +38,8 @@ fn plaintext() -> String {
 pub struct TlsSecret {
     /// Name of the Secret.
     pub name: String,
-    /// Key of the authority's certificate.
+    /// Key of the authority's certificate, in PEM or DER; or of a PKCS#12 keystore with its password beside it (`ca.password` beside
+    /// `ca.p12`).
     #[serde(default = "ca_crt")]
     pub ca_key: String,
     /// Key of the client certificate; goes with `keyKey`. Or the key of a PKCS#12 keystore (`user.p12`), which has both.
@@ -58,7 +59,7 @@ pub struct TlsSecret {
 pub struct CaSecret {
     /// Name of the Secret.
     pub name: String,
-    /// Key of the certificate.
+    /// Key of the certificate, in PEM or DER; or of a PKCS#12 keystore with its password beside it (`ca.password` beside `ca.p12`).
     #[serde(default = "ca_crt")]
     pub ca_key: String,
 }

@@ -248,7 +248,7 @@ fn service_account_json() -> String {
 pub struct StoreCaSecret {
     /// Name of the Secret.
     pub name: String,
-    /// Key of the certificate, in PEM or DER.
+    /// Key of the certificate, in PEM or DER; or of a PKCS#12 keystore with its password beside it (`ca.password` beside `ca.p12`).
     #[serde(default = "ca_crt")]
     pub ca_key: String,
     /// Whether the system's authorities are trusted, too.

@@ -10,7 +10,10 @@ use chrono::{DateTime, Utc};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::fields::{explain, name_weekdays, no_name, number_months, of_name};
+use super::fields::{Unread, explain, meant, name_weekdays, no_name, number_months, of_name};
+
+/// What is written where nothing shows what was meant.
+const FIVE: &str = "write five fields, like \"0 2 * * *\" for 02:00 each day";
 
 /// Clock changes that are looked past for a tick: more than any zone has in ten years.
 const CHANGES: usize = 40;
@@ -34,35 +37,42 @@ impl CronJob {
     /// Reads five fields, a macro like `@daily`, or `@every` and a duration like `1h30m`; and an IANA zone.
     ///
     /// # Errors
-    /// Says what does not fit, in words that follow "the schedule".
-    pub fn parse(text: &str, zone: TimeZone) -> Result<Self, String> {
+    /// Says what does not fit, and what to write.
+    pub fn parse(text: &str, zone: TimeZone) -> Result<Self, Unread> {
         let text = text.trim();
         if text.starts_with("TZ=") || text.starts_with("CRON_TZ=") {
-            return Err("names a zone itself, which belongs into schedule.timezone".to_owned());
+            let fix = "move the zone into schedule.timezone, and leave five fields here";
+            return Err(Unread::new("names a zone itself, which belongs into schedule.timezone", fix));
         }
         if let Some(duration) = text.strip_prefix("@every ") {
             let every = duration.trim().parse::<SignedDuration>().ok().filter(|every| every.as_secs() >= 1);
-            let every = every.ok_or_else(|| format!("has {duration:?} for a duration, which reads like 1h30m"))?;
+            let every = every.ok_or_else(|| {
+                let rule = format!("has {duration:?} for a duration, which reads like 1h30m");
+                Unread::new(rule, "write @every 1h30m with hours, minutes and seconds, of a second or more")
+            })?;
             return Ok(Self { ticks: Ticks::Every(SignedDuration::from_secs(every.as_secs())), zone });
         }
         let expanded = of_name(text);
         if text.starts_with('@') && expanded.is_none() {
-            return Err(format!("{}, and @every with a duration", no_name()));
+            let mut refused = no_name(FIVE.to_owned());
+            refused.rule += ", and @every with a duration";
+            return Err(refused);
         }
         let fields: Vec<String> = expanded.unwrap_or(text).split_whitespace().map(|f| f.replace('?', "*")).collect();
         let [minute, hour, day, month, weekday] = fields.as_slice() else {
-            let fix = match fields.as_slice() {
-                [_, five @ ..] if five.len() == 5 => format!("; leave the seconds out: {}", five.join(" ")),
-                _ => String::new(),
+            let fix = match (fields.as_slice(), meant(text)) {
+                ([], _) => return Err(Unread::new("is empty", FIVE)),
+                (_, Some(name)) => format!("write {name}"),
+                ([_, five @ ..], None) if five.len() == 5 => format!("leave the seconds out: {}", five.join(" ")),
+                (_, None) => FIVE.to_owned(),
             };
-            return Err(format!("has {} fields instead of 5 (minute, hour, day, month, weekday){fix}", fields.len()));
+            let rule = format!("has {} fields instead of 5 (minute, hour, day, month, weekday)", fields.len());
+            return Err(Unread::new(rule, fix));
         };
         let weekdays = name_weekdays(weekday)?;
         if weekdays.seven {
-            return Err(
-                "has 7 for a weekday, which takes 0-6 from Sunday, or names like SUN or Sunday; write 0 for Sunday"
-                    .to_owned(),
-            );
+            let rule = "has 7 for a weekday, which takes 0-6 from Sunday, or names like SUN or Sunday";
+            return Err(Unread::new(rule, "write 0 for Sunday"));
         }
         let month = number_months(month);
         let read = |day: &str, weekday: &str| {
@@ -245,13 +255,14 @@ mod tests {
             ("60 * * * *", "minutes"),
             ("@often", "@hourly"),
             ("@every soon", "duration"),
+            ("daily", "; write @daily"),
+            ("0 24 * * *", "; write 0 for midnight, or a number of 0-23"),
+            ("0 2 * *", "; write five fields"),
         ] {
-            let error = CronJob::parse(text, utc.clone()).unwrap_err();
+            let error = CronJob::parse(text, utc.clone()).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         }
-        assert!(
-            CronJob::parse("0 0 2 * * *", TimeZone::UTC).unwrap_err().ends_with("leave the seconds out: 0 2 * * *")
-        );
+        assert!(CronJob::parse("0 0 2 * * *", TimeZone::UTC).unwrap_err().fix == "leave the seconds out: 0 2 * * *");
         assert!(CronJob::zone("Europe/Atlantis").is_none() && CronJob::zone("Local").is_none());
         let never = CronJob::parse("0 0 30 2 *", utc).unwrap();
         assert_eq!(never.next_after("2026-11-21T00:00:00Z".parse().unwrap()), None);

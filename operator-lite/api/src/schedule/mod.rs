@@ -13,7 +13,11 @@ use chrono::{DateTime, Utc};
 use jiff::Timestamp;
 
 pub use cronjob::CronJob;
-use fields::{explain, name_weekdays, no_name, number_months, of_name};
+pub use fields::Unread;
+use fields::{every, explain, meant, name_weekdays, no_name, number_months, of_name};
+
+/// What is written where nothing shows what was meant.
+const FORM: &str = "write six fields, seconds first, like \"0 0 2 * * *\" for 02:00 UTC each day";
 
 /// Ticks closer to each other than this are more often than any run ends.
 const OFTEN: i64 = 60;
@@ -51,16 +55,16 @@ impl Schedule {
     /// Reads a schedule: five fields (seconds are 0), six, or seven with the year last; or a macro like `@daily`.
     ///
     /// # Errors
-    /// Says what does not fit, in words that follow "the schedule".
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Says what does not fit, and what to write.
+    pub fn parse(text: &str) -> Result<Self, Unread> {
         let text = text.trim();
         if text.is_empty() {
-            return Err("is empty".to_owned());
+            return Err(Unread::new("is empty", FORM));
         }
         let expanded = of_name(text);
         if text.starts_with('@') && expanded.is_none() {
-            let every = "; write a step for @every, as 0 */30 * * * * for each 30 minutes";
-            return Err(format!("{}{}", no_name(), if text.starts_with("@every") { every } else { "" }));
+            let fix = text.strip_prefix("@every").map_or_else(|| FORM.to_owned(), every);
+            return Err(no_name(fix));
         }
         let written = expanded.unwrap_or(text);
         let mut fields: Vec<String> = written.split_whitespace().map(str::to_owned).collect();
@@ -73,7 +77,11 @@ impl Schedule {
                 }
             }
             6 | 7 => {}
-            other => return Err(format!("has {other} fields instead of 6 (seconds first) or 7 (with the year)")),
+            other => {
+                let rule = format!("has {other} fields instead of 6 (seconds first) or 7 (with the year)");
+                let fix = meant(text).map_or_else(|| FORM.to_owned(), |name| format!("write {name}"));
+                return Err(Unread::new(rule, fix));
+            }
         }
         if let Some(weekdays) = fields.get_mut(5) {
             let read = name_weekdays(weekdays)?;
@@ -197,8 +205,17 @@ mod tests {
         for (text, words) in [
             ("", "empty"),
             ("daily", "1 fields"),
+            ("daily", "; write @daily"),
+            ("Midnight", "; write @midnight"),
+            ("2 * *", "; write six fields, seconds first"),
             ("60 * * * * *", "seconds"),
             ("0 0 24 * * *", "hours"),
+            ("0 0 24 * * *", "; write 0 for midnight, or a number of 0-23"),
+            ("@every 2h", "; write 0 0 */2 * * *"),
+            ("@every 24h", "; write @daily"),
+            ("@every 20s", "; write */20 * * * * *"),
+            ("@every 7h", "; write a step that divides"),
+            ("@every soon", "; write a step that divides"),
             ("0 0 0 32 * *", "day of month"),
             ("0 0 0 * 13 *", "month"),
             ("0 0 0 * * 8", "weekday"),
@@ -208,7 +225,7 @@ mod tests {
             ("0 0 0 * * 1/0", "step"),
             ("@often", "@yearly"),
         ] {
-            let error = Schedule::parse(text).unwrap_err();
+            let error = Schedule::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         }
     }

@@ -29,7 +29,7 @@ pub use restore::{
     BackupRef, ConsumerGroups, ExistingTopicPolicy, GroupMapping, KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus,
     PartitionMapping, PointInTime, Repartitioning, RestoreOptions, RestoreResult, TopicCreation, TopicMapping,
 };
-pub use storage::{AzureStorage, FilesystemStorage, GcsStorage, S3Storage, Storage, StorageType};
+pub use storage::{AzureStorage, FilesystemStorage, GcsStorage, S3Storage, Storage, StorageType, StoreAuthority};
 
 /// The group that the documents promise.
 pub const GROUP: &str = "backup.strimzi.io";

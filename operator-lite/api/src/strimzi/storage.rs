@@ -65,7 +65,7 @@ pub struct S3Storage {
     pub allow_http: Option<bool>,
     /// The authority that signed the store's certificate, or that certificate where it is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret: Option<SecretKey>,
+    pub ca_secret: Option<StoreAuthority>,
     /// A shared credentials file, as the AWS tools read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
@@ -93,7 +93,7 @@ pub struct AzureStorage {
     pub endpoint: Option<String>,
     /// The authority that signed the store's certificate, or that certificate where it is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret: Option<SecretKey>,
+    pub ca_secret: Option<StoreAuthority>,
     /// A connection string, or an account key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
@@ -128,13 +128,30 @@ pub struct GcsStorage {
     pub prefix: Option<String>,
     /// The authority that signed the store's certificate, or that certificate where it is its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_secret: Option<SecretKey>,
+    pub ca_secret: Option<StoreAuthority>,
     /// The JSON key of a service account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
     /// Path of a service account's JSON key in the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_path: Option<String>,
+}
+
+/// A key of a Secret with the authority that signed a store's certificate, or with that certificate where it is its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreAuthority {
+    /// Name of the Secret.
+    pub name: String,
+    /// Key in it, in PEM or DER; or of a PKCS#12 keystore with its password beside it (`ca.password` beside `ca.p12`).
+    pub key: String,
+    /// Whether the system's authorities are trusted, too.
+    #[serde(default = "yes")]
+    pub system_roots: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A folder of the pod.

@@ -68,7 +68,7 @@ fn security(out: &mut Findings, at: &str, cluster: &KafkaCluster) {
         object_name(out, &format!("{at}.tlsSecret.name"), &secret.name);
         let rule = "certKey and keyKey go together: a client certificate needs its private key";
         match (&secret.cert_key, &secret.key_key) {
-            (Some(cert), None) if TlsSpec::is_keystore(cert) => {}
+            (Some(cert), None) if TlsSpec::may_hold_a_key(cert) => {}
             (Some(_), None) => out.missing(&format!("{at}.tlsSecret.keyKey"), rule, "name the key of the private key"),
             (None, Some(_)) => out.missing(&format!("{at}.tlsSecret.certKey"), rule, "name the key of the certificate"),
             _ => {}

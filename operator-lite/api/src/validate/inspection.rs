@@ -4,12 +4,10 @@ use serde_json::Value;
 
 use super::bounds::size;
 use super::names::object_name;
+use crate::checked::{Checked, known};
 use crate::finding::{Finding, Findings};
 use crate::inspection::{InspectedBackup, InspectionLevel, KafkaBackupInspectionSpec};
 
-/// Resources whose runs can be checked.
-const CHECKED_VERSION: &str = "kafka.oso.sh/v1alpha1";
-const CHECKED_KINDS: [&str; 2] = ["KafkaBackup", "KafkaRestore"];
 /// Its fields. What says nothing about connections has no place in an object that others may read.
 const CHECKED_FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 /// Fields of its `metadata`.
@@ -21,27 +19,22 @@ const DIGEST: usize = 64;
 /// Seconds that an inspection may be idle.
 const IDLE: std::ops::RangeInclusive<u32> = 10..=3_600;
 
-/// Whether a document is of a kind whose runs can be checked.
-pub(crate) fn is_checked(resource: &Value) -> bool {
-    let text = |field: &str| resource.get(field).and_then(Value::as_str).unwrap_or_default();
-    text("apiVersion") == CHECKED_VERSION && CHECKED_KINDS.contains(&text("kind"))
-}
-
 /// Findings on an inspection.
 #[must_use]
 pub fn inspection(spec: &KafkaBackupInspectionSpec) -> Vec<Finding> {
     let mut out = Findings::default();
     let named = |reference: &Option<InspectedBackup>| reference.as_ref().map(|reference| !reference.name.is_empty());
     let (backup, restore) = (named(&spec.backup_ref), named(&spec.restore_ref));
-    let count = [backup.is_some(), restore.is_some(), spec.resource.is_some()].into_iter().filter(|set| *set).count();
+    let given = [backup.is_some(), restore.is_some(), spec.resource_ref.is_some(), spec.resource.is_some()];
+    let count = given.into_iter().filter(|set| *set).count();
     let checks = spec.level == InspectionLevel::Check;
     if checks && count != 1 {
-        let rule = "exactly one of backupRef, restoreRef and resource must say what is checked";
+        let rule = "exactly one of backupRef, restoreRef, resourceRef and resource must say what is checked";
         out.missing("spec", rule, "set one of them");
     } else if !checks && count > usize::from(backup.is_some()) {
         out.missing(
             "spec",
-            "restoreRef and resource go with the level check only",
+            "restoreRef, resourceRef and resource go with the level check only",
             "set backupRef, or the level check",
         );
     }
@@ -55,6 +48,11 @@ pub fn inspection(spec: &KafkaBackupInspectionSpec) -> Vec<Finding> {
         if let Some(name) = reference.as_ref().map(|reference| &reference.name).filter(|name| !name.is_empty()) {
             object_name(&mut out, field, name);
         }
+    }
+    if let Some(reference) = &spec.resource_ref {
+        const FIELD: &str = "spec.resourceRef";
+        kind(&mut out, FIELD, &reference.api_version, &reference.kind);
+        object_name(&mut out, &format!("{FIELD}.name"), &reference.name);
     }
     if let Some(resource) = &spec.resource {
         checked(&mut out, resource);
@@ -70,15 +68,19 @@ pub fn inspection(spec: &KafkaBackupInspectionSpec) -> Vec<Finding> {
     out.into_vec()
 }
 
+/// The kind of what is checked runs.
+fn kind(out: &mut Findings, at: &str, api_version: &str, name: &str) {
+    if Checked::of(api_version, name).is_none() {
+        let fix = format!("give one of {}", known());
+        out.wrong(&format!("{at}.kind"), format!("{name:?} of {api_version:?}"), "must be one that runs", &fix);
+    }
+}
+
 /// A resource that comes with the question. Its own kind judges its specification.
 fn checked(out: &mut Findings, resource: &Value) {
     const FIELD: &str = "spec.resource";
-    if !is_checked(resource) {
-        let text = |field: &str| resource.get(field).and_then(Value::as_str).unwrap_or_default();
-        let (value, rule) = (format!("{:?} of {:?}", text("kind"), text("apiVersion")), "must be one that runs");
-        let fix = format!("give a KafkaBackup or KafkaRestore of {CHECKED_VERSION}");
-        out.wrong(&format!("{FIELD}.kind"), value, rule, &fix);
-    }
+    let text = |field: &str| resource.get(field).and_then(Value::as_str).unwrap_or_default();
+    kind(out, FIELD, text("apiVersion"), text("kind"));
     let bytes = size(resource);
     if bytes > LARGEST_RESOURCE {
         let rule = format!("is larger than {LARGEST_RESOURCE} bytes");
@@ -117,12 +119,18 @@ mod tests {
 
     #[test]
     fn one_thing_is_looked_at_and_what_is_checked_runs() {
-        let resource = |kind: &str| json!({"apiVersion": CHECKED_VERSION, "kind": kind});
+        const OSO: &str = "kafka.oso.sh/v1alpha1";
+        let resource = |kind: &str| json!({"apiVersion": OSO, "kind": kind});
+        let named = |version: &str, kind: &str| json!({"apiVersion": version, "kind": kind, "name": "a"});
         for good in [
             json!({"backupRef": {"name": "a"}}),
             json!({"backupRef": {"name": "a"}, "level": "check"}),
             json!({"restoreRef": {"name": "a"}, "level": "check"}),
             json!({"resource": resource("KafkaRestore"), "level": "check"}),
+            json!({"resource": resource("KafkaOffsetReset"), "level": "check"}),
+            json!({"resourceRef": named(OSO, "KafkaBackupValidation"), "level": "check"}),
+            json!({"resourceRef": named("kafkabackup.com/v1", "KafkaRestore"), "level": "check"}),
+            json!({"resourceRef": named("backup.strimzi.io/v1alpha1", "KafkaBackup"), "level": "check"}),
         ] {
             assert!(found(&good).is_empty(), "{good}: {:?}", found(&good));
         }
@@ -134,7 +142,16 @@ mod tests {
             (json!({"level": "check"}), "exactly one"),
             (json!({"backupRef": {"name": "a"}, "restoreRef": {"name": "a"}, "level": "check"}), "exactly one"),
             (json!({"restoreRef": {"name": ""}, "level": "check"}), "spec.restoreRef.name"),
-            (json!({"resource": resource("KafkaOffsetReset"), "level": "check"}), "must be one that runs"),
+            (json!({"resource": resource("KafkaTopic"), "level": "check"}), "must be one that runs"),
+            (
+                json!({"resourceRef": named("v1", "Secret"), "level": "check"}),
+                "spec.resourceRef.kind (\"Secret\" of \"v1\"): must be",
+            ),
+            (
+                json!({"resourceRef": named("backup.strimzi.io/v1", "KafkaBackup"), "level": "check"}),
+                "must be one that runs",
+            ),
+            (json!({"resourceRef": named(OSO, "KafkaBackup")}), "the level check only"),
             (json!({"backupRef": {"name": "../secrets"}}), "spec.backupRef.name (\"../secrets\"): must be the name"),
             (
                 json!({"restoreRef": {"name": "a/b"}, "level": "check"}),
@@ -149,7 +166,8 @@ mod tests {
     #[test]
     fn a_resource_of_a_check_is_bounded_and_has_names_and_a_specification_only() {
         let checked = |more: Value| {
-            let mut resource = json!({"apiVersion": CHECKED_VERSION, "kind": "KafkaBackup", "metadata": {"name": "a"}});
+            let mut resource =
+                json!({"apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackup", "metadata": {"name": "a"}});
             for (name, value) in more.as_object().unwrap() {
                 resource[name] = value.clone();
             }

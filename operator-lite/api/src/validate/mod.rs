@@ -28,13 +28,12 @@ use crate::oso::{
     BackupRef, KafkaBackupSpec, KafkaBackupValidationSpec, KafkaOffsetResetSpec, KafkaOffsetRollbackSpec,
     KafkaRestoreSpec, PvcStorage, RateLimiting, Storage,
 };
-use crate::schedule::{Schedule, is_often};
+use crate::schedule::{Schedule, Unread, is_often};
 use crate::strimzi::{self as strimzi_kinds, Documented, Released};
 
 use runs::{ELSEWHERE, OSO, STRIMZI, fits};
 
 pub use inspection::inspection;
-pub(crate) use inspection::is_checked;
 pub use names::is_label;
 pub use strimzi::Patterns;
 
@@ -184,11 +183,7 @@ fn schedule(out: &mut Findings, text: Option<&str>, now: Timestamp) {
     const FIELD: &str = "spec.schedule";
     let Some(text) = text.filter(|text| is_readable(out, FIELD, text)) else { return };
     match Schedule::parse(text) {
-        Err(reason) => {
-            let form = "write six fields, seconds first, like \"0 0 2 * * *\" for 02:00 UTC each day";
-            let (reason, fix) = reason.split_once("; ").unwrap_or((&reason, form));
-            out.wrong(FIELD, format!("{text:?}"), &format!("the schedule {reason}"), fix);
-        }
+        Err(Unread { rule, fix }) => out.wrong(FIELD, format!("{text:?}"), &format!("the schedule {rule}"), &fix),
         Ok(schedule) => {
             if schedule.next_after(now).is_none() {
                 out.wrong(FIELD, format!("{text:?}"), "the schedule never comes to pass", "mend its days or its year");

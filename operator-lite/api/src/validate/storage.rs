@@ -1,7 +1,7 @@
 //! Rules of `storage` blocks.
 
 use contract::store_address::{
-    self, Bearer, broken_rule, check_bucket, check_prefix, check_region, takes_bucket_in_host,
+    self, Bearer, begins_with_bucket, broken_rule, check_bucket, check_prefix, check_region, takes_bucket_in_host,
 };
 
 use super::names::{id_key, is_quantity, object_name, sub_path};
@@ -109,11 +109,27 @@ fn bucket(out: &mut Findings, at: &str, s3: &S3Storage) {
         "the store",
     );
     endpoint(out, &format!("{at}.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
-    bucket_in_host(out, &format!("{at}.pathStyle"), s3.endpoint.as_deref(), s3.path_style);
+    bucket_in_host(out, &format!("{at}.pathStyle"), &s3.bucket, s3.endpoint.as_deref(), s3.path_style);
 }
 
 /// The bucket stands in the host name only where there is one.
-pub(super) fn bucket_in_host(out: &mut Findings, field: &str, endpoint: Option<&str>, path_style: Option<bool>) {
+pub(super) fn bucket_in_host(
+    out: &mut Findings,
+    field: &str,
+    bucket: &str,
+    endpoint: Option<&str>,
+    path_style: Option<bool>,
+) {
+    if path_style.is_none() && endpoint.is_some_and(|endpoint| begins_with_bucket(bucket, endpoint)) {
+        let rule =
+            "is not set, and the endpoint begins with the bucket's name: the bucket stands in the path all the same";
+        out.warn(
+            field,
+            None,
+            rule,
+            "set it to false where the server takes the bucket from the host name, else to true",
+        );
+    }
     if path_style == Some(false) && endpoint.is_some_and(|endpoint| !takes_bucket_in_host(endpoint)) {
         out.wrong(field, "false", "the host of endpoint takes no bucket before it", "leave it out");
     }

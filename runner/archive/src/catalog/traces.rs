@@ -101,14 +101,22 @@ pub(crate) async fn strays(store: &Store, layout: &Layout) -> Result<Option<Prob
         }
     };
     let (found, first) = store.fold(&layout.root(), || (0, None), count).await?;
-    Ok(first.map(|first| {
-        let what = format!(
-            "{} no part of a backup (as {first:?}); nothing reads {}",
-            if found == 1 { "1 file here is".to_owned() } else { format!("{found} files here are") },
-            if found == 1 { "it" } else { "them" },
-        );
-        Problem::new(store.show(&layout.root()), what)
-    }))
+    Ok(first.map(|first| Problem::new(store.show(&layout.root()), no_part(found, &first))))
+}
+
+/// The same beside the sets: everything of an archive is in a folder.
+pub(crate) async fn strays_at_root(store: &Store) -> Result<Option<Problem>, ArchiveError> {
+    let files = store.objects(&Path::default()).await?;
+    Ok(files.first().map(|first| Problem::new(store.place(), no_part(files.len() as u64, first))))
+}
+
+/// That files are strays.
+fn no_part(found: u64, first: &str) -> String {
+    format!(
+        "{} no part of a backup (as {first:?}); nothing reads {}",
+        if found == 1 { "1 file here is".to_owned() } else { format!("{found} files here are") },
+        if found == 1 { "it" } else { "them" },
+    )
 }
 
 /// Reports of runs that made a point after the newest seal. Runs that name themselves have the stamp in their id; only

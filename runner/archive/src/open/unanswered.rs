@@ -39,24 +39,27 @@ pub(super) fn too_long(most: u64) -> HttpError {
     over(Code::StoreRefused, words)
 }
 
-/// What the innermost cause says: it is the one that says something.
+/// What the innermost cause says: it is the one that says something. What the system refuses is said in words of ours.
 pub(super) fn innermost(error: &HttpError) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(refused) if refused.raw_os_error().is_some() => contract::words::of_connection(refused),
+        _ => cause.to_string(),
+    }
 }
+
+/// What to do about a name that DNS does not know.
+const FIX: &str = "correct storage.endpoint, storage.region or the name of the bucket or account";
 
 /// DNS knows no such host; `believed` says for how long, once nobody shall ask again.
 pub(super) fn nowhere(host: &str, believed: Option<Duration>) -> HttpError {
     let Some(unknown) = believed else {
-        return for_now(format!("DNS knows no host {host}"));
+        return for_now(format!("DNS knows no host {host}; {FIX}"));
     };
-    let words = format!(
-        "DNS knows no host {host}, for {} s; correct storage.endpoint, storage.region or the name of the bucket or account",
-        unknown.as_secs()
-    );
+    let words = format!("DNS knows no host {host}, for {} s; {FIX}", unknown.as_secs());
     over(Code::StoreNameUnknown, words)
 }
 

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use contract::endpoint::password_beside;
 use contract::tls_words::{self, Peer};
-use contract::{Code, StoreTls};
+use contract::{Code, StoreSpec, StoreTls};
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use keys::Trust;
@@ -15,7 +16,7 @@ use rustls::client::danger::ServerCertVerifier;
 
 use super::Paths;
 use super::patience::CONNECT;
-use super::secret::read_bytes;
+use super::secret::{read_bytes, read_secret};
 use crate::ArchiveError;
 
 /// Where machines ask for their own identity: Amazon's, Azure's and Google's instances, containers and pods.
@@ -43,7 +44,11 @@ impl Way {
         let Some(tls) = tls else { return Ok(Self { givers, trust: None }) };
         let (tls, paths) = (tls.clone(), paths.clone());
         let read = move || {
-            let own = keys::certificates(&read_bytes(&paths, &tls.ca_file).map_err(|error| error.to_string())?)
+            let bytes = read_bytes(&paths, &tls.ca_file).map_err(|error| error.to_string())?;
+            let beside = password_beside(&tls.ca_file).filter(|file| paths.secret(file).exists());
+            let password =
+                beside.map(|file| read_secret(&paths, &file)).transpose().map_err(|error| error.to_string())?;
+            let own = keys::authorities(&bytes, password.as_deref())
                 .map_err(|reason| format!("storage.tls.caFile: {} {reason}", paths.secret(&tls.ca_file).display()))?;
             let system = if tls.system_roots { rustls_native_certs::load_native_certs().certs } else { Vec::new() };
             Ok(Trust { own, system })
@@ -115,6 +120,14 @@ impl Target {
     }
 }
 
+/// The proxy that requests to a store go through: `host:port`; `None` where they go straight.
+#[must_use]
+pub fn proxy_of(spec: &StoreSpec) -> Option<String> {
+    let (host, port) = spec.authority()?;
+    let scheme = if spec.is_encrypted() { "https" } else { "http" };
+    proxy(&format!("{scheme}://{host}:{port}/").parse().ok()?)
+}
+
 /// The proxy that requests to an address go through, as the HTTP library chooses it: `host:port`.
 fn proxy(uri: &Uri) -> Option<String> {
     let proxy = Matcher::from_system().intercept(uri)?;
@@ -171,22 +184,20 @@ pub(super) fn at_proxy(proxy: &str, host: &str, words: &str) -> String {
     format!("{what}; {fix}")
 }
 
-/// Why no connection came about, in words.
+/// Why no connection came about, in words: those of the system are ours already.
 pub(super) fn plain(words: &str) -> String {
     let known = [
-        ("Connection refused", "nobody listens there (connection refused)"),
-        ("Connection reset", "it broke the connection off"),
         ("timed out", "nobody answers there; a firewall or a network policy may drop what is sent"),
         ("deadline has elapsed", "nobody answers there; a firewall or a network policy may drop what is sent"),
-        ("No route to host", "there is no route to it"),
-        ("Network is unreachable", "there is no route to it"),
         ("failed to lookup address", "DNS gives no answer for the name"),
         ("closed before message completed", "it closed the connection without an answer"),
-        ("Broken pipe", "it closed the connection while it was sent to"),
+        ("unexpected end of file", "it closed the connection without an answer"),
     ];
     if contract::names::says_unknown_host(words) {
         return "DNS knows no such name".to_owned();
     }
-    let found = known.iter().find(|(said, _)| words.contains(said)).map(|(_, plain)| (*plain).to_owned());
-    found.unwrap_or_else(|| words.split(" (os error").next().unwrap_or(words).to_owned())
+    known
+        .iter()
+        .find(|(said, _)| words.contains(said))
+        .map_or_else(|| words.to_owned(), |(_, plain)| (*plain).to_owned())
 }

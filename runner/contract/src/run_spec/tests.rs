@@ -43,7 +43,7 @@ fn broken_rules_are_all_found_at_once() {
         v["name"] = "../x".into();
         v["kafka"]["bootstrapServers"] = serde_json::json!(["nohost", ":1", "h:0"]);
         v["kafka"]["securityProtocol"] = "SASL_SSL".into();
-        v["kafka"]["tls"] = serde_json::json!({"certificateFile": "a"});
+        v["kafka"]["tls"] = serde_json::json!({"certificateFile": "a.pem"});
         v["backup"]["topics"] = serde_json::json!([]);
         v["backup"]["compressionLevel"] = 0.into();
         v["backup"]["segmentMaxBytes"] = 5.into();

@@ -93,7 +93,7 @@ async fn a_handshake_that_fails_has_its_true_cause() {
     issue(dir.path(), "good", P256, P256, "-sha256");
     issue(dir.path(), "k256", P256, "-algorithm EC -pkeyopt ec_paramgen_curve:secp256k1", "-sha256");
     issue(dir.path(), "ed448", "-algorithm ED448", P256, "");
-    let common = "it has no cipher, group or kind of key in common with this client; this client takes TLS 1.2 and 1.3";
+    let common = "it has no cipher, group or kind of key in common with this client, or no certificate; this client takes TLS 1.2 and 1.3";
     let old = "it offers neither TLS 1.2 nor 1.3";
     for (name, more, words) in [
         ("good", "", None),

@@ -67,7 +67,7 @@ fn authenticated(error: i16) -> Reply {
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_hangs_up_is_named_and_left() {
     type Script = fn(&Ask) -> Reply;
-    let cases: [(Script, Code, &str); 4] = [
+    let cases: [(Script, Code, &str); 5] = [
         (|_| Reply::HangUp, Code::WrongListener, "closes the connection at the first question (ApiVersions)"),
         (
             |ask| match &ask.request {
@@ -93,6 +93,14 @@ async fn a_listener_that_hangs_up_is_named_and_left() {
             },
             Code::AuthenticationFailed,
             "it offers no mechanism at all, and sasl.mechanism is PLAIN",
+        ),
+        (
+            |ask| match &ask.request {
+                RequestKind::ApiVersions(_) => versions(),
+                _ => shaken(33, &["SCRAM-SHA-512", "GSSAPI"]),
+            },
+            Code::AuthenticationFailed,
+            "it offers SCRAM-SHA-512, GSSAPI, and sasl.mechanism is PLAIN; set sasl.mechanism to one of them",
         ),
     ];
     for (script, code, words) in cases {

@@ -4,7 +4,7 @@ use contract::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, Store
 
 use crate::finding::{Finding, Level};
 use crate::lower::storage::in_volume;
-use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, SecretKey, Storage, StorageType};
+use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, SecretKey, Storage, StorageType, StoreAuthority};
 
 /// The region of requests where none is named: compatible stores take any.
 const REGION: &str = "us-east-1";
@@ -32,8 +32,8 @@ fn file(secret: &SecretKey) -> String {
     format!("{}/{}", secret.name, secret.key)
 }
 
-fn tls(secret: &SecretKey) -> StoreTls {
-    StoreTls { ca_file: file(secret), system_roots: true }
+fn tls(secret: &StoreAuthority) -> StoreTls {
+    StoreTls { ca_file: format!("{}/{}", secret.name, secret.key), system_roots: secret.system_roots }
 }
 
 /// `<claim>/<folder>`.
@@ -96,5 +96,22 @@ fn gcs(block: &GcsStorage) -> StoreSpec {
             .credentials_secret
             .as_ref()
             .map(|secret| GcsCredentials::ServiceAccount { file: file(secret) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_roots_can_be_switched_off() {
+        let block = |more: &str| -> S3Storage {
+            serde_json::from_str(&format!(r#"{{"bucket": "b", "caSecret": {{"name": "c", "key": "ca.p12"{more}}}}}"#))
+                .unwrap()
+        };
+        for (more, system_roots) in [("", true), (r#", "systemRoots": false"#, false)] {
+            let StoreSpec::S3 { tls, .. } = s3(&block(more)) else { panic!() };
+            assert_eq!(tls, Some(StoreTls { ca_file: "c/ca.p12".to_owned(), system_roots }));
+        }
     }
 }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::{Patterns, age, cluster, groups, pod, storage, topics, without_effect};
 use crate::finding::Findings;
-use crate::schedule::{CronJob, is_often};
+use crate::schedule::{CronJob, Unread, is_often};
 use crate::strimzi::{BackupOptions, KafkaBackupSpec, OffsetStorage, Schedule};
 use crate::validate::backup::LEAST_SEGMENT;
 use crate::validate::{OFTEN, is_readable};
@@ -119,11 +119,7 @@ fn schedule(out: &mut Findings, block: &Schedule, now: Timestamp) {
     }
     let shown = format!("{:?}", block.cron);
     match CronJob::parse(&block.cron, known.unwrap_or(TimeZone::UTC)) {
-        Err(reason) => {
-            let form = "write five fields, like \"0 2 * * *\" for 02:00 each day";
-            let (reason, fix) = reason.split_once("; ").unwrap_or((&reason, form));
-            out.wrong("spec.schedule.cron", shown, &format!("the schedule {reason}"), fix);
-        }
+        Err(Unread { rule, fix }) => out.wrong("spec.schedule.cron", shown, &format!("the schedule {rule}"), &fix),
         Ok(schedule) if schedule.next_after(now).is_none() => {
             out.wrong("spec.schedule.cron", shown, "the schedule never comes to pass", "mend its days");
         }

@@ -5,7 +5,7 @@ use contract::store_address::Bearer;
 use super::cluster::secret;
 use super::without_effect;
 use crate::finding::Findings;
-use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, Storage, StorageType};
+use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, SecretKey, Storage, StorageType, StoreAuthority};
 use crate::validate::names::{id_key, sub_path};
 use crate::validate::storage::{bucket_in_host, bucket_name, endpoint, identity, not_empty, prefix, region};
 
@@ -47,7 +47,7 @@ fn s3(out: &mut Findings, s3: &S3Storage) {
     region(out, &format!("{AT}.s3.region"), s3.region.as_deref().unwrap_or("us-east-1"));
     prefix(out, &format!("{AT}.s3.prefix"), s3.prefix.as_deref());
     endpoint(out, &format!("{AT}.s3.endpoint"), s3.endpoint.as_deref(), s3.allow_http == Some(true), false);
-    bucket_in_host(out, &format!("{AT}.s3.forcePathStyle"), s3.endpoint.as_deref(), s3.force_path_style);
+    bucket_in_host(out, &format!("{AT}.s3.forcePathStyle"), &s3.bucket, s3.endpoint.as_deref(), s3.force_path_style);
     if let Some(secret) = &s3.access_key_secret {
         id_key(out, &format!("{AT}.s3.accessKeySecret.key"), &secret.key, "the store");
     }
@@ -59,7 +59,7 @@ fn s3(out: &mut Findings, s3: &S3Storage) {
             out.missing(&format!("{AT}.s3.{name}"), rule, "add it");
         }
     }
-    secret(out, &format!("{AT}.s3.caSecret"), s3.ca_secret.as_ref());
+    authority(out, &format!("{AT}.s3.caSecret"), s3.ca_secret.as_ref());
     secret(out, &format!("{AT}.s3.credentialsSecret"), s3.credentials_secret.as_ref());
     let both = s3.credentials_secret.is_some() && pair.iter().any(|(_, key)| key.is_some());
     without_effect(out, &format!("{AT}.s3.credentialsSecret"), both, "accessKeySecret and secretKeySecret win");
@@ -71,7 +71,7 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
     bucket_name(out, &format!("{at}.container"), &azure.container);
     prefix(out, &format!("{at}.prefix"), azure.prefix.as_deref());
     endpoint(out, &format!("{at}.endpoint"), azure.endpoint.as_deref(), false, true);
-    secret(out, &format!("{at}.caSecret"), azure.ca_secret.as_ref());
+    authority(out, &format!("{at}.caSecret"), azure.ca_secret.as_ref());
     let secrets = [
         ("credentialsSecret", &azure.credentials_secret),
         ("accountKeySecret", &azure.account_key_secret),
@@ -105,7 +105,7 @@ fn azure(out: &mut Findings, azure: &AzureStorage) {
 fn gcs(out: &mut Findings, gcs: &GcsStorage) {
     bucket_name(out, &format!("{AT}.gcs.bucket"), &gcs.bucket);
     prefix(out, &format!("{AT}.gcs.prefix"), gcs.prefix.as_deref());
-    secret(out, &format!("{AT}.gcs.caSecret"), gcs.ca_secret.as_ref());
+    authority(out, &format!("{AT}.gcs.caSecret"), gcs.ca_secret.as_ref());
     secret(out, &format!("{AT}.gcs.credentialsSecret"), gcs.credentials_secret.as_ref());
     let field = format!("{AT}.gcs.serviceAccountPath");
     let both = gcs.credentials_secret.is_some() && gcs.service_account_path.is_some();
@@ -114,4 +114,10 @@ fn gcs(out: &mut Findings, gcs: &GcsStorage) {
         let rule = "must be in the image: pods of runs mount nothing there";
         out.warn(&field, Some(path.clone()), rule, "use credentialsSecret");
     }
+}
+
+/// The Secret with the authority of a store.
+fn authority(out: &mut Findings, at: &str, given: Option<&StoreAuthority>) {
+    let given = given.map(|given| SecretKey { name: given.name.clone(), key: given.key.clone() });
+    secret(out, at, given.as_ref());
 }

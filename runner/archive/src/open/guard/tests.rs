@@ -68,6 +68,9 @@ async fn a_name_that_was_known_once_may_be_forgotten_for_longer() {
     let answer = Answer::find(&innermost(&error.unwrap())).unwrap();
     assert_eq!(
         (answer.class(), answer.line().as_str()),
-        (Code::StoreUnreachable, "DNS knows no host b.s3.eu-wset-1.example")
+        (
+            Code::StoreUnreachable,
+            "DNS knows no host b.s3.eu-wset-1.example; correct storage.endpoint, storage.region or the name of the bucket or account"
+        )
     );
 }
