@@ -6,6 +6,7 @@
 //! Tests may panic with a message: that is how they fail.
 
 pub mod certificates;
+pub mod figures;
 pub mod process;
 pub mod skip;
 

@@ -46,12 +46,14 @@ pub fn call(arguments: &[&str]) -> Said {
 /// Runs a prepared call.
 pub fn said(command: &mut Command) -> Said {
     let output = command.output().unwrap();
-    Said {
+    let said = Said {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         alone: false,
-    }
+    };
+    crate::runner::no_words_of_the_system(&said.stderr);
+    said
 }
 
 /// Posts a question to a port of this machine; status and body, or nothing when nobody answers.

@@ -205,13 +205,22 @@ pub fn weigh(child: Child) -> (Ended, u64) {
     (ended(child.wait_with_output().unwrap()), weight.join().unwrap())
 }
 
-/// A process's output as text.
+/// A process's output as text. Whatever a test is about, no words of the operating system are in it.
 pub fn ended(output: Output) -> Ended {
-    Ended {
+    let ended = Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    };
+    no_words_of_the_system(&ended.stdout);
+    no_words_of_the_system(&ended.stderr);
+    ended
+}
+
+/// The number that the system's own words end with shows them.
+pub fn no_words_of_the_system(text: &str) {
+    let found = text.lines().find(|line| line.contains("(os error "));
+    assert_eq!(found, None, "words of the operating system left");
 }
 
 /// All files below a folder, with their sizes, sorted by path. What a run removes meanwhile is left out.

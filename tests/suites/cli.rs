@@ -127,6 +127,7 @@ fn stray_files_are_no_damage() {
     let verified = bench.call("verify", &spec, &["sample"]).ok().stdout;
     assert!(verified.contains("nothing wrong") && !verified.contains("DAMAGED"), "{verified}");
     assert!(verified.contains(&format!("{strays} files here are no part of a backup")), "{verified}");
+    assert!(verified.contains("6 files here are no part of a backup"), "beside the sets: {verified}");
     let listed = bench.call("ls", &spec, &[]).ok().stdout;
     assert!(listed.contains("complete") && listed.lines().count() == 2, "{listed}");
 }

@@ -14,11 +14,16 @@ use serde_json::{Value, json};
 
 /// Longest time from a wrong setting to its name.
 const NAMED: Duration = Duration::from_secs(10);
+/// What no try heals is final at the first one: three tries take 10 seconds at least.
+const AT_ONCE: Duration = Duration::from_secs(9);
 /// Three tries over 10 seconds, and what a debug build takes.
-const ENDED: Duration = Duration::from_secs(25);
-
-/// The longest time from a wrong setting to its name, of the tables that were gone through.
-static LONGEST: std::sync::Mutex<Duration> = std::sync::Mutex::new(Duration::ZERO);
+const TRIES: Duration = Duration::from_secs(25);
+/// What may pass is tried for as long as the row says, [`DEADLINE`] at most.
+const LASTS: Duration = Duration::from_secs(30);
+/// A name that DNS does not know is final after a minute.
+const MINUTE: Duration = Duration::from_secs(80);
+/// How long the brokers of a row may fail, in milliseconds.
+const DEADLINE: u32 = 12_000;
 
 static NEWEST: LazyLock<Kafka> = LazyLock::new(|| start(NEW));
 static OLDEST: LazyLock<Kafka> = LazyLock::new(|| start(OLD));
@@ -45,6 +50,8 @@ struct Row {
     code: &'static str,
     exit: i32,
     words: &'static str,
+    /// Within what time the command ends.
+    within: Duration,
 }
 
 /// What was seen of a row.
@@ -147,6 +154,13 @@ fn listeners(kafka: &Kafka) -> Vec<Row> {
         ("web server", web, "PLAINTEXT", "it is a web server (it answers with HTTP)"),
         ("web server", web, "SSL", "it is a web server (it answers with HTTP)"),
         ("server of another kind", other, "SASL_PLAINTEXT", "it is not a Kafka listener"),
+        (
+            "server that closes at once",
+            hanging_up(false),
+            "PLAINTEXT",
+            "closes the connection at the first question (ApiVersions), and securityProtocol is PLAINTEXT",
+        ),
+        ("server that breaks off", hanging_up(true), "SASL_PLAINTEXT", "closes the connection at the first question"),
     ];
     let row = |(listener, port, protocol, words): (&str, u16, &str, &'static str)| Row {
         what: format!("{protocol} to a {listener}"),
@@ -156,8 +170,80 @@ fn listeners(kafka: &Kafka) -> Vec<Row> {
         code: "KB2014",
         exit: 4,
         words,
+        within: TRIES,
     };
     cases.into_iter().map(row).collect()
+}
+
+/// A server that takes connections and ends them: in order, or with a reset, since what came is not read.
+fn hanging_up(breaks_off: bool) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let mut first = [0; 1];
+            let come =
+                if breaks_off { stream.peek(&mut first) } else { std::io::Read::read(&mut stream, &mut [0; 4096]) };
+            // Whoever asked may have gone.
+            drop(come);
+        }
+    });
+    port
+}
+
+/// A server whose queue is full: what is sent to it is dropped. It lives as long as what is returned.
+fn dropping() -> (u16, Dropping) {
+    let script = "import socket,sys,time\ns=socket.socket(); s.bind(('127.0.0.1',0)); s.listen(0)\n\
+                  c=[socket.socket() for _ in range(4)]\n\
+                  [x.setblocking(False) for x in c]\n[x.connect_ex(s.getsockname()) for x in c]\n\
+                  time.sleep(0.5); print(s.getsockname()[1], flush=True); sys.stdin.read()";
+    let mut python = std::process::Command::new(harness::runner::python());
+    let mut child = python.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (line.trim().parse().unwrap(), Dropping(child))
+}
+
+struct Dropping(std::process::Child);
+
+impl Drop for Dropping {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+static DROPPING: LazyLock<(u16, Dropping)> = LazyLock::new(dropping);
+
+/// Addresses that cannot be reached, of brokers; they may be reached later.
+fn addresses() -> Vec<Row> {
+    let row = |what: &str, address: String, words: &'static str| {
+        let connection = json!({"retryDeadlineMs": DEADLINE});
+        Row {
+            what: what.to_owned(),
+            kafka: json!({"bootstrapServers": [address], "connection": connection}),
+            storage: Value::Null,
+            environment: Vec::new(),
+            code: "KB2001",
+            exit: 3,
+            words,
+            within: LASTS,
+        }
+    };
+    vec![
+        row("a port where nobody listens", "127.0.0.1:1".into(), "nobody listens there (connection refused)"),
+        row("an address without a route", "255.255.255.255:9092".into(), "there is no route to it"),
+        row("a link-local address", "[fe80::1]:9092".into(), "needs the name of an interface"),
+        row("a name that DNS does not know", "kafka.nowhere.invalid:9092".into(), "DNS"),
+        row("packets that are dropped", format!("127.0.0.1:{}", DROPPING.0), "a connection to 127.0.0.1:"),
+    ]
+}
+
+#[test]
+fn addresses_that_cannot_be_reached_are_named() {
+    table("run", &addresses(), Bench::new);
+    table("check", &addresses(), Bench::new);
 }
 
 /// Listeners of the right kind, and something else that is wrong.
@@ -170,6 +256,7 @@ fn credentials(kafka: &Kafka) -> Vec<Row> {
         code,
         exit: 4,
         words,
+        within: AT_ONCE,
     };
     let wrong = json!({"mechanism": "PLAIN", "usernameFile": "user", "passwordFile": "wrong"});
     let scram = json!({"mechanism": "SCRAM-SHA-512", "usernameFile": "user", "passwordFile": "wrong"});
@@ -283,21 +370,20 @@ fn table(command: &str, rows: &[Row], bench: impl Fn() -> Bench + Sync) {
             for (row, seeing) in rows.iter().zip(seeing) {
                 let seen = seeing.join().unwrap();
                 show(command, &row.what, row.code, seen.named, seen.ended, row.exit);
-                assert!(seen.named < NAMED && seen.ended < ENDED, "{}", row.what);
+                let Seen { named, ended } = seen;
+                assert!(named < NAMED && ended < row.within, "{}: {named:?}, {ended:?}", row.what);
+                harness::figures::note("the longest time from a wrong setting to its name", seen.named, &row.what);
                 longest = longest.max(seen.named);
             }
         });
     }
     println!("longest time from a wrong setting to its name: {:.1} s", longest.as_secs_f64());
-    let mut all = LONGEST.lock().unwrap();
-    *all = longest.max(*all);
-    println!("longest time of all tables so far: {:.1} s", all.as_secs_f64());
 }
 
 /// Every row is tried by two commands; those about brokers at 3.9 and at 4.3.
 #[test]
 fn the_table_is_as_long_as_it_was_promised() {
-    let brokers = listeners(&NEWEST).len() + credentials(&NEWEST).len() + keys::count(&NEWEST);
+    let brokers = listeners(&NEWEST).len() + credentials(&NEWEST).len() + keys::count(&NEWEST) + addresses().len();
     let rows = 2 * (brokers + stores::count());
     println!("{rows} rows");
     assert!(rows >= 80, "{rows}");

@@ -11,7 +11,7 @@ use harness::process::Scratch;
 use harness::runner::Bench;
 use serde_json::{Value, json};
 
-use super::{NEWEST, OLDEST, Row, block, table, with};
+use super::{AT_ONCE, NEWEST, OLDEST, Row, block, table, with};
 
 static FILES: LazyLock<Scratch> = LazyLock::new(|| {
     let dir = Scratch::new("kafka-backup-keys-");
@@ -61,6 +61,7 @@ fn rows(kafka: &Kafka) -> Vec<Row> {
         code: "KB2003",
         exit: 4,
         words,
+        within: AT_ONCE,
     };
     let key = |what: &str, key: &str, words: &'static str| {
         row(what, json!({"caFile": "ca.pem", "certificateFile": "alice.pem", "keyFile": key}), words)
@@ -95,7 +96,7 @@ fn rows(kafka: &Kafka) -> Vec<Row> {
         row(
             "a CA in a keystore",
             json!({"caFile": "user.p12"}),
-            "user.p12: is a PKCS#12 keystore; name the file with the certificates in PEM",
+            "user.p12: is a PKCS#12 keystore, and no password is there: put it beside it",
         ),
     ]
 }

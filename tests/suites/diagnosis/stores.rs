@@ -13,7 +13,7 @@ use harness::runner::Bench;
 use harness::s3::S3;
 use serde_json::{Value, json};
 
-use super::{NEWEST, Row, ends_soon, show, table};
+use super::{AT_ONCE, MINUTE, NEWEST, Row, TRIES, ends_soon, show, table};
 
 /// Names below it are known to the proxy only.
 const DOMAIN: &str = "s3.test";
@@ -55,6 +55,10 @@ fn bench() -> Bench {
     write("pasted", "[default]\naws_access_key_id = canary\naws_secret_access_key = canary\n");
     write("quoted", "\"canary-access-key\"");
     write("commented", "canary-access-key # mine");
+    std::fs::copy(FILES.path().join("ca.p12"), dir.join("kept.p12")).unwrap();
+    write("kept.password", "geheim\n");
+    std::fs::copy(FILES.path().join("ca.p12"), dir.join("locked.p12")).unwrap();
+    write("locked.password", "not-it");
     write("wrong", "canary-wrong");
     write("empty", "\n");
     write("shared", "[default]\naws_access_key_id = 'canary-access-key'\naws_secret_access_key = canary-secret-key\n");
@@ -87,7 +91,11 @@ fn keys(id: &str, secret: &str) -> Value {
 
 fn row(what: &str, storage: Value, code: &'static str, exit: i32, words: &'static str) -> Row {
     let kafka = json!({"bootstrapServers": [NEWEST.bootstrap()]});
-    Row { what: what.to_owned(), kafka, storage, environment: Vec::new(), code, exit, words }
+    Row { what: what.to_owned(), kafka, storage, environment: Vec::new(), code, exit, words, within: AT_ONCE }
+}
+
+fn within(row: Row, within: Duration) -> Row {
+    Row { within, ..row }
 }
 
 fn with(mut row: Row, name: &'static str, value: String) -> Row {
@@ -142,7 +150,14 @@ fn certificates() -> Vec<Row> {
             at("https", &TLS, &ca("ca.p12")),
             "KB3009",
             4,
-            "ca.p12 is a PKCS#12 keystore; name the file with the certificates in PEM",
+            "ca.p12 is a PKCS#12 keystore, and no password is there: put it beside it",
+        ),
+        row(
+            "a CA in a keystore with a wrong password",
+            at("https", &TLS, &ca("locked.p12")),
+            "KB3009",
+            4,
+            "locked.p12 is a PKCS#12 keystore that the password beside it does not open",
         ),
     ]
 }
@@ -260,7 +275,7 @@ fn ways() -> Vec<Row> {
     let gcs = json!({"type": "gcs", "bucket": "archive"});
     let azure = json!({"type": "azure", "account": "acct", "container": "archive"});
     let tls = json!({});
-    vec![
+    let rows = vec![
         silent,
         with(
             row("no credentials at Google", gcs, "KB3002", 4, "set credentialsSecret of the storage"),
@@ -290,7 +305,44 @@ fn ways() -> Vec<Row> {
             "HTTPS_PROXY",
             refusing,
         ),
-    ]
+        with(
+            row("no credentials where identities get no answer", nobody, "KB3002", 4, "no credentials were given"),
+            "HTTP_PROXY",
+            mute(),
+        ),
+    ];
+    // A proxy is tried three times, and an identity service for a while.
+    rows.into_iter().map(|row| within(row, TRIES)).collect()
+}
+
+/// A name that nobody knows may come to be: it is told at once, and final after a minute where somebody has the time.
+#[test]
+fn a_store_whose_name_nobody_knows_is_named_with_the_fix() {
+    let unknown = |code, exit| {
+        let storage = block("https://s3.nowhere.invalid".into(), &json!({}));
+        row(
+            "a name that DNS does not know",
+            storage,
+            code,
+            exit,
+            "; correct storage.endpoint, storage.region or the name",
+        )
+    };
+    table("store-check", &[within(unknown("KB3001", 3), TRIES)], bench);
+    table("run", &[within(unknown("KB3010", 4), MINUTE)], bench);
+}
+
+/// A server that takes connections and says nothing.
+fn mute() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().flatten() {
+            kept.push(stream);
+        }
+    });
+    format!("http://{address}")
 }
 
 #[test]
@@ -395,6 +447,7 @@ fn stores_work_as_other_tools_reach_them() {
         ("TLS with its CA", at("https", &TLS, &ca("ca.pem")), None),
         ("TLS with its CA in DER", at("https", &TLS, &ca("ca.der")), None),
         ("TLS with its CA behind another one without a line feed", at("https", &TLS, &ca("together.pem")), None),
+        ("TLS with its CA in a keystore, the password beside it", at("https", &TLS, &ca("kept.p12")), None),
         ("TLS with its CA alone", at("https", &TLS, &json!({"tls": {"caFile": "ca.pem", "systemRoots": false}})), None),
         ("a certificate that is its own CA", at("https", &SELF, &ca("self.pem")), None),
         ("TLS through a proxy", proxied, Some(tunnel())),

@@ -128,8 +128,29 @@ fn no_text_is_false_because_it_is_not_the_word_true() {
     assert!(bad.is_empty(), "parse it and refuse other words, or say beside it who writes it: {bad:#?}");
 }
 
+/// Whether a closure or a function that takes a failure of the system passes its words on.
+fn passes_words_on(code: &str) -> bool {
+    let takes = ["io::Error)", "io::Error|", "io::Error,", "io::Error {"].iter().any(|form| code.contains(form));
+    takes && ["error.to_string()", "{error}", "e.to_string()"].iter().any(|form| code.contains(form))
+}
+
+/// What the system says in its own words leaves by no line. What comes out of a program, the harness looks into.
+#[test]
+fn words_of_the_system_stand_in_one_table() {
+    let mut bad = Vec::new();
+    for lines in all() {
+        let found = lines.into_iter().filter(|(code, _, place)| {
+            let in_table = place.contains("contract/src/system_words.rs");
+            code.contains("os error") && !in_table || passes_words_on(code)
+        });
+        bad.extend(found.map(|(.., place)| place));
+    }
+    assert!(bad.is_empty(), "use contract::words::of_system or of_connection: {bad:#?}");
+}
+
 #[test]
 fn the_rules_find_what_they_are_for() {
+    assert!(passes_words_on("let io = |error: std::io::Error| bad(error.to_string());"));
     assert!(takes_others_for_false("options.remove(name).is_some_and(|value| value == \"true\")"));
     assert!(!takes_others_for_false("value.parse::<bool>()"));
     for bad in ["let a = api.get(x).await.ok()?;", "serde_json::from_str(x)?.read().ok()", "        .ok()"] {
