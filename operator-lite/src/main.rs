@@ -52,6 +52,7 @@ const QUIET: &str = "kube_client::client=error";
 
 fn start_logging(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
+    // Without the variable, or with one that does not read, everything that matters is logged.
     let filter = EnvFilter::try_from_env("KAFKA_BACKUP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = match QUIET.parse() {
         Ok(quiet) => filter.add_directive(quiet),

@@ -40,6 +40,7 @@ fn with(client: Client, most: Duration, by: &'static str, room: Option<Arc<Semap
                 return client.send(request).await;
             }
             let answer = whole(&client, request, room.as_ref());
+            // It becomes an error that names the limit.
             tokio::time::timeout(most, answer).await.unwrap_or_else(|_| Err(late(most, by)))
         }
     });

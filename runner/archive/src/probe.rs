@@ -79,6 +79,7 @@ pub async fn probe(
     ];
     let mut hurry = false;
     for (name, step) in steps {
+        // It becomes a result that says so.
         let result = if hurry { timeout(HURRY, step).await.unwrap_or_else(|_| Ok(late())) } else { step.await };
         let (good, detail) = result.unwrap_or_else(|error| (false, format!("{error}{}", follows(name, &error))));
         hurry |= !good;

@@ -31,6 +31,7 @@ pub fn moved_behind(stamp: &str, last: Option<&str>) -> String {
 #[must_use]
 pub fn stamp_time(stamp: &str) -> String {
     let parsed = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", stamp);
+    // What is no time is shown as it is.
     parsed.map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
@@ -68,6 +69,7 @@ pub fn parse_millis(text: &str) -> Result<i64, String> {
 /// RFC 3339 of milliseconds since 1970; the number where no such time exists.
 #[must_use]
 pub fn rfc3339(millis: i64) -> String {
+    // What is no time is shown as it is.
     Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| at.to_string())
 }
 

@@ -79,6 +79,7 @@ impl Look {
             if trouble.is_none() && ends.is_ok() {
                 return None;
             }
+            // Without an answer, what was known before.
             let end = ends.map_or_else(|_| row.map_or(next, |row| row.high_watermark), |ends| ends.stable);
             out.push(missing(&topic.name, partition, (next, end.max(next)), trouble));
         }

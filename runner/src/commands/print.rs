@@ -120,6 +120,7 @@ fn summary(report: &Report) {
 
 /// Milliseconds since 1970 as RFC 3339.
 pub(crate) fn time(millis: i64) -> String {
+    // What is no time is shown as it is.
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| millis.to_string(), |at| format!("{at:.3}"))
 }
 

@@ -24,6 +24,7 @@ pub(crate) async fn store_check(
 ) -> Result<ExitCode, Failure> {
     let (mut spec, set) = named(context, place).await?;
     if let Some(file) = ca_file {
+        // It is shown only.
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let wrong = |rule| Failure::new(Code::SpecInvalid, format!("--ca-file {rule}"));
         spec = spec.with_ca_file(file.display().to_string()).map_err(wrong)?;

@@ -174,6 +174,7 @@ impl Cluster {
             Ok(answer.groups.into_iter().map(group).collect())
         };
         let silent = || WireError::no_progress(format!("groups of broker {broker}"), "it did not answer in time");
+        // It becomes an error.
         let listed = tokio::time::timeout_at(end, work).await.unwrap_or_else(|_| Err(silent()));
         (broker, listed)
     }

@@ -46,6 +46,7 @@ fn attributes(message: &[u8]) -> Result<impl Iterator<Item = &[u8]>, String> {
     if message.len() > LONGEST {
         return Err(format!("its answer to SCRAM has {} bytes; at most {LONGEST} are read", message.len()));
     }
+    // A message of the protocol: its fields stand between commas.
     Ok(message.split(|byte| *byte == b','))
 }
 

@@ -58,6 +58,24 @@ fn no_error_becomes_nothing_without_a_reason() {
     assert!(bad.is_empty(), "`.ok()` drops an error: handle it, or say beside it why nothing is lost: {bad:#?}");
 }
 
+/// Whether an error becomes a value that was not asked for: one that is not looked at, or that of a text that does not read.
+fn invents(code: &str) -> bool {
+    let unseen = [".unwrap_or_else(|_|", ".map_or_else(|_|", ".or_else(|_| Ok("].iter().any(|call| code.contains(call));
+    let of_text = [".unwrap_or(", ".map_or("]
+        .iter()
+        .any(|call| code.match_indices(call).any(|(at, _)| ["parse", "from_str"].contains(&called(&code[..at]))));
+    unseen || of_text
+}
+
+#[test]
+fn no_error_becomes_a_value_without_a_reason() {
+    let mut bad = Vec::new();
+    for lines in all() {
+        bad.extend(lines.into_iter().filter(|(code, reason, _)| !reason && invents(code)).map(|(.., place)| place));
+    }
+    assert!(bad.is_empty(), "an error becomes a value: handle it, or say beside it why that is right: {bad:#?}");
+}
+
 /// The patterns of the arms before this one, of the same `match`.
 fn arms_before(lines: &[(String, bool, String)], at: usize) -> Vec<&str> {
     let depth = |code: &str| code.len() - code.trim_start().len();
@@ -96,15 +114,42 @@ fn no_variant_is_passed_over_without_a_reason() {
     assert!(bad.is_empty(), "`_` takes variants that come later, too: name them, or say beside it why: {bad:#?}");
 }
 
+/// How many lines a name is followed.
+const NEAR: usize = 25;
+
+/// The name that a message gets here: `text` of `let text = &condition.message;`.
+fn renamed(code: &str) -> Option<String> {
+    let (name, value) = code.trim_start().strip_prefix("let ")?.split_once(" = ")?;
+    let value = value.trim_end_matches([';', ' ']);
+    let is_message =
+        value.ends_with(".message") || value.ends_with(".message.as_str()") || value.ends_with(".message.clone()");
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    (is_message && is_name).then(|| name.to_owned())
+}
+
+/// Whether the words of a text of this name are looked into.
+fn reads(code: &str, name: &str) -> bool {
+    const LOOKS: [&str; 8] =
+        ["contains(", "starts_with(", "ends_with(", "split(", "split_once(", "strip_prefix(", "find(", "parse"];
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let is_whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+        let after = code[at + name.len()..].strip_prefix('.');
+        is_whole && after.is_some_and(|after| LOOKS.iter().any(|look| after.starts_with(look)))
+    })
+}
+
 /// Codes, reasons and causes are for programs; words are for people, and change.
 #[test]
 fn no_decision_hangs_on_the_words_of_a_message() {
-    let looks = ["contains(", "starts_with(", "ends_with(", "split_once(", "strip_prefix(", "find("];
     let mut bad = Vec::new();
     for lines in all() {
-        for (code, reason, place) in lines {
-            let reads = looks.iter().any(|look| code.contains(&format!("message.{look}")));
-            if reads && !reason {
+        // A message may go by another name for some lines.
+        let mut names = vec![("message".to_owned(), usize::MAX)];
+        for (at, (code, reason, place)) in lines.into_iter().enumerate() {
+            names.retain(|(_, until)| at <= *until);
+            names.extend(renamed(&code).map(|name| (name, at + NEAR)));
+            if names.iter().any(|(name, _)| reads(&code, name)) && !reason {
                 bad.push(place);
             }
         }
@@ -160,6 +205,17 @@ fn the_rules_find_what_they_are_for() {
     {
         assert!(!swallows(good), "{good}");
     }
+    for bad in
+        ["let a = b.unwrap_or_else(|_| 1);", "let a = text.parse().unwrap_or(0);", "x.parse::<u8>().map_or(true, f)"]
+    {
+        assert!(invents(bad), "{bad}");
+    }
+    for good in ["a.unwrap_or(0)", "u8::try_from(a).unwrap_or(u8::MAX)", "a.unwrap_or_else(|error| told(error))"] {
+        assert!(!invents(good), "{good}");
+    }
+    assert_eq!(renamed("    let text = &condition.message;").as_deref(), Some("text"));
+    assert!(reads("text.split(':')", "text") && reads("condition.message.split(':')", "message"));
+    assert!(!reads("context.split(':')", "text") && !reads("message.len()", "message"));
     assert!(names_variant("Answer::Point(line)") && names_variant("(Kind::Pkcs12, _)"));
     assert!(!names_variant("Some(code::FENCED)") && !names_variant("0 | 1") && !names_variant("Some(x)"));
     let text = "    match a {\n        A::One => {\n            go(B::Two);\n        }\n        _ => {}\n    }\n";

@@ -147,6 +147,7 @@ pub(super) fn number_months(field: &str) -> String {
         }
         let months =
             if first <= last { (first..=last).collect::<Vec<_>>() } else { (first..=12).chain(1..=last).collect() };
+        // It was judged to be a number before.
         let step = step.parse().unwrap_or(1usize).max(1);
         months.into_iter().step_by(step).map(|month| month.to_string()).collect::<Vec<_>>().join(",")
     };

@@ -76,7 +76,7 @@ fn mappings(out: &mut Findings, spec: &KafkaRestoreSpec) {
     }
     for (source, target) in &spec.partition_mapping {
         let field = format!("spec.partitionMapping.{source}");
-        if source.parse::<i32>().map_or(true, |partition| partition < 0) {
+        if !source.parse::<i32>().is_ok_and(|partition| partition >= 0) {
             out.wrong(&field, format!("{source:?}"), "must be a partition: 0 or more", "write its number");
         }
         if *target < 0 {
