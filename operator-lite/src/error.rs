@@ -34,6 +34,9 @@ pub enum Error {
         "there are more than {0} Jobs, pods or Events with the label or the uid of the resource; remove those that are not its own"
     )]
     TooMany(usize),
+    /// A look at a resource took longer than one may, and is made again.
+    #[error("a look at a resource took more than {} s; it is made again", .0.as_secs())]
+    TooSlow(std::time::Duration),
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(String),

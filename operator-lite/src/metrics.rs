@@ -38,6 +38,14 @@ struct ByResource {
     group: ByGroup,
 }
 
+/// An object that does not read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Unreadable {
+    kind: String,
+    #[prometheus(flatten)]
+    of: ByResource,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByOutcome {
     outcome: &'static str,
@@ -141,6 +149,7 @@ pub struct Metrics {
     overdue: Family<ByResource, Gauge>,
     late_at: Family<ByResource, Gauge>,
     unproved_at: Family<ByResource, Gauge>,
+    unreadable: Family<Unreadable, Gauge>,
     /// The kinds and labels of the resources that have series.
     resources: Mutex<BTreeSet<(String, ByResource)>>,
     leader: Gauge,
@@ -173,6 +182,7 @@ impl Metrics {
             overdue: Family::default(),
             late_at: Family::default(),
             unproved_at: Family::default(),
+            unreadable: Family::default(),
             resources: Mutex::default(),
             leader: Gauge::default(),
             strimzi: strimzi::Strimzi::new(),
@@ -184,6 +194,7 @@ impl Metrics {
         all.register("build", "Version of the operator", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         all.register("reconciliations", "Looks at resources", metrics.looks.clone());
         all.register("reconciliation_errors", "Looks that failed", metrics.errors.clone());
+        all.register("unreadable_objects", "Objects that do not read as their kind", metrics.unreadable.clone());
         all.register_with_unit("reconcile_duration", "Time of a look", Unit::Seconds, metrics.look_time.clone());
         for (word, runs, moves) in [
             ("backup", &metrics.backups, true),
@@ -272,6 +283,7 @@ impl Metrics {
         };
         let runs = self.runs(kind);
         for (of, by) in resources.iter().filter(|key| gone(key)) {
+            self.unreadable.remove(&Unreadable { kind: of.clone(), of: by.clone() });
             runs.time.remove(by);
             for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
                 series.remove(by);
@@ -308,9 +320,17 @@ impl Metrics {
         }
     }
 
+    /// A resource does not read: nothing runs for it.
+    pub fn unreadable(&self, owner: &Owner) {
+        self.remember(owner);
+        let of = Unreadable { kind: owner.kind.clone(), of: ByResource::of(owner) };
+        self.unreadable.get_or_create(&of).set(1);
+    }
+
     /// A resource is there, and this is what its status says.
     pub fn seen(&self, owner: &Owner, seen: &Seen) {
         self.remember(owner);
+        self.unreadable.remove(&Unreadable { kind: owner.kind.clone(), of: ByResource::of(owner) });
         let runs = self.runs(&owner.kind);
         // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
         let by = ByResource::of(owner);
@@ -339,6 +359,7 @@ impl Metrics {
         if !leads {
             // Another replica knows better from now on.
             self.strimzi.clear();
+            self.unreadable.clear();
             for series in [&self.overdue, &self.late_at, &self.unproved_at] {
                 series.clear();
             }

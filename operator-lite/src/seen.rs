@@ -5,12 +5,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use api::lower::job::{CONTAINER, OWNER_LABEL};
+use api::lower::job::{CONTAINER, OWNER_LABEL, QUEUE_LABELS};
 use contract::words::cut;
-use k8s_openapi::NamespaceResourceScope;
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::JobCondition;
+use k8s_openapi::api::core::v1::NodeCondition;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::Resource;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -24,7 +26,7 @@ const TEXT: usize = 1_000;
 /// A Job.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Job {
-    /// Name, uid, controller, label of the owner.
+    /// Name, uid, controller, labels of the owner and of queues.
     #[serde(default, deserialize_with = "meta")]
     pub metadata: ObjectMeta,
     /// What it asks for.
@@ -63,6 +65,9 @@ pub struct Pod {
     /// What the kubelet says.
     #[serde(default)]
     pub status: Option<PodStatus>,
+    /// Since when its node does not answer, where the node itself was asked.
+    #[serde(skip)]
+    pub silent_since: Option<Timestamp>,
 }
 
 /// What a pod asks for.
@@ -108,6 +113,7 @@ pub struct PodStatus {
 
 /// An Event.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Its name.
     #[serde(default, deserialize_with = "meta")]
@@ -118,14 +124,39 @@ pub struct Event {
     /// In words; long ones are cut.
     #[serde(default, deserialize_with = "short")]
     pub message: Option<String>,
+    /// When it was seen last, where it was counted.
+    #[serde(default)]
+    pub last_timestamp: Option<Time>,
+    /// When it was seen first.
+    #[serde(default)]
+    pub event_time: Option<MicroTime>,
+}
+
+/// A node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    #[serde(default, deserialize_with = "meta")]
+    pub metadata: ObjectMeta,
+    /// What is known of it.
+    #[serde(default)]
+    pub status: Option<NodeStatus>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its conditions.
+    #[serde(default, deserialize_with = "few")]
+    pub conditions: Option<Vec<NodeCondition>>,
 }
 
 /// What the API server calls a kind that is read here.
 macro_rules! kind {
-    ($kind:ident, $group:literal, $plural:literal) => {
+    ($kind:ident, $scope:ident, $group:literal, $plural:literal) => {
         impl Resource for $kind {
             type DynamicType = ();
-            type Scope = NamespaceResourceScope;
+            type Scope = $scope;
 
             fn kind((): &()) -> Cow<'_, str> {
                 stringify!($kind).into()
@@ -154,9 +185,10 @@ macro_rules! kind {
     };
 }
 
-kind!(Job, "batch", "jobs");
-kind!(Pod, "", "pods");
-kind!(Event, "", "events");
+kind!(Job, NamespaceResourceScope, "batch", "jobs");
+kind!(Pod, NamespaceResourceScope, "", "pods");
+kind!(Event, NamespaceResourceScope, "", "events");
+kind!(Node, ClusterResourceScope, "", "nodes");
 
 /// What is read of the metadata of any of them.
 #[derive(Default, Deserialize)]
@@ -168,7 +200,7 @@ struct Meta {
     resource_version: Option<String>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
-    labels: Option<OwnerLabel>,
+    labels: Option<ReadLabels>,
     owner_references: Controllers,
 }
 
@@ -187,29 +219,30 @@ fn meta<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Err
     })
 }
 
-/// The label that names the owner; others are passed over.
-struct OwnerLabel(BTreeMap<String, String>);
+/// The label that names the owner, and a few of queues; others are passed over.
+struct ReadLabels(BTreeMap<String, String>);
 
-impl<'de> Deserialize<'de> for OwnerLabel {
+impl<'de> Deserialize<'de> for ReadLabels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Labels;
         impl<'de> Visitor<'de> for Labels {
-            type Value = OwnerLabel;
+            type Value = ReadLabels;
 
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
                 out.write_str("labels")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<OwnerLabel, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<ReadLabels, A::Error> {
                 let mut kept = BTreeMap::new();
                 while let Some(name) = all.next_key::<String>()? {
-                    if name == OWNER_LABEL {
+                    let is_of_queue = name.starts_with(QUEUE_LABELS) && kept.len() < MOST;
+                    if name == OWNER_LABEL || is_of_queue {
                         kept.insert(name, all.next_value()?);
                     } else {
                         all.next_value::<IgnoredAny>()?;
                     }
                 }
-                Ok(OwnerLabel(kept))
+                Ok(ReadLabels(kept))
             }
         }
         deserializer.deserialize_map(Labels)

@@ -1,19 +1,26 @@
 //! Jobs and pods as the decisions need them. Pure.
 
-use api::lower::job::CONTAINER;
-use contract::Report;
+use api::lower::job::{CONTAINER, queues};
+use contract::words::{cut, safe};
+use contract::{ExitCode, Report};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::decide::{Ended, JobView, Start};
-use crate::seen::{Job, Pod};
+use crate::seen::{Job, Node, Pod};
 
-/// Words of the kubelet for a container that will not start by itself.
-const STUCK: [&str; 6] = [
+/// Words of the kubelet for a container that will not start by itself; `CrashLoopBackOff` is one that must be there before the
+/// runner, and ends again and again.
+const STUCK: [&str; 11] = [
     "ErrImagePull",
+    "ErrImageNeverPull",
     "ImagePullBackOff",
+    "ImageInspectError",
     "InvalidImageName",
+    "RegistryUnavailable",
+    "CrashLoopBackOff",
+    "PreStartHookError",
     "CreateContainerConfigError",
     "CreateContainerError",
     "RunContainerError",
@@ -21,6 +28,15 @@ const STUCK: [&str; 6] = [
 
 /// Words of the kubelet for a container that ended without having run.
 const NOT_STARTED: [&str; 2] = ["StartError", "ContainerCannotRun"];
+
+/// Words of the scheduler for a pod that gets no node by itself.
+const UNPLACED: [&str; 2] = ["Unschedulable", "SchedulingGated"];
+
+/// How long a pod may be there before its runner starts; then something is in its way, whatever it is.
+const START_PATIENCE: SignedDuration = SignedDuration::from_mins(3);
+
+/// Most characters of what the cluster says of a pod.
+const WORDS: usize = 500;
 
 /// How long a pod may be there after it should have ended, before its node is thought to be gone.
 const NODE_PATIENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -36,6 +52,7 @@ pub fn job(job: &Job, pods: &[Pod], now: Timestamp) -> JobView {
         suspended: is_suspended(job),
         live_pods: own.iter().filter(|pod| !has_ended(pod)).count(),
         lost_since: all_lost(&own, now),
+        queues: job.metadata.labels.as_ref().map(queues).unwrap_or_default(),
         start: start(&own, now),
         ended: ended(job, &own),
         uid,
@@ -106,8 +123,11 @@ fn ended(job: &Job, pods: &[&Pod]) -> Option<Ended> {
     let end = ["Failed", "Complete"]
         .iter()
         .find_map(|name| conditions.iter().find(|condition| condition.type_ == *name && condition.status == "True"));
-    let state = pods.iter().find_map(|pod| terminated(pod));
-    if end.is_none() && (state.is_none() || is_suspended(job)) {
+    let newest = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    let state = newest.and_then(|pod| terminated(pod)).or_else(|| pods.iter().find_map(|pod| terminated(pod)));
+    // A runner that was told to stop ends no Job: another pod goes on, now or when the Job is resumed.
+    let goes_on = is_suspended(job) || state.is_none_or(|state| state.exit_code == ExitCode::Interrupted as i32);
+    if end.is_none() && goes_on {
         return None;
     }
     let message = end.and_then(|end| end.message.clone()).unwrap_or_default();
@@ -190,10 +210,10 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<(String, String)> {
         );
         return Some(("NodeLost".to_owned(), text));
     }
-    if let Some(condition) = condition(pod, "PodScheduled")
-        .filter(|condition| condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable"))
+    if let Some(condition) = condition(pod, "PodScheduled").filter(|condition| condition.status == "False")
+        && let Some(reason) = condition.reason.as_deref().filter(|reason| UNPLACED.contains(reason))
     {
-        return Some(cannot_start("", "Unschedulable", condition.message.as_ref()));
+        return Some(cannot_start("", reason, condition.message.as_ref()));
     }
     // Containers that must end, or be there, before the runner starts.
     let before = status.init_container_statuses.iter().flatten();
@@ -206,8 +226,66 @@ fn pod_problem(pod: &Pod, now: Timestamp) -> Option<(String, String)> {
 }
 
 fn cannot_start(of: &str, reason: &str, message: Option<&String>) -> (String, String) {
-    let text = format!("the pod of the run cannot start: {of}{}", message.map_or(reason, String::as_str));
+    let text = format!(
+        "the pod of the run cannot start: {of}{}",
+        message.map_or_else(|| reason.to_owned(), |text| told(text))
+    );
     (reason.to_owned(), text)
+}
+
+/// What the cluster says, as a status may have it.
+#[must_use]
+pub fn told(text: &str) -> String {
+    cut(safe(text), WORDS)
+}
+
+/// A pod that is there for long, and whose runner has not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slow {
+    /// Uid of the pod.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+    /// Since when it is there.
+    pub since: Timestamp,
+}
+
+/// The pod of a Job whose runner should have started by now.
+#[must_use]
+pub fn slow(job_uid: &str, pods: &[Pod], now: Timestamp) -> Option<Slow> {
+    let mut waiting = pods.iter().filter(|pod| belongs(pod, job_uid) && !has_ended(pod) && !has_run(pod));
+    waiting.find_map(|pod| {
+        let since = pod.metadata.creation_timestamp.as_ref()?.0;
+        let (uid, name) = (pod.metadata.uid.clone()?, pod.metadata.name.clone()?);
+        (now.duration_since(since) >= START_PATIENCE).then_some(Slow { uid, name, since })
+    })
+}
+
+/// What is told of such a pod: `event` is the newest of its Events, as reason and words.
+#[must_use]
+pub fn slow_words(slow: &Slow, event: Option<(String, String)>) -> (String, String) {
+    let Slow { name, since, .. } = slow;
+    let (reason, why) = match event {
+        Some((reason, text)) => (reason.clone(), format!("{reason}: {}", told(&text))),
+        None => ("PodNotStarted".to_owned(), "nothing says why (kubectl describe pod)".to_owned()),
+    };
+    (reason, format!("the pod {name} of the run is there since {since}, and its runner has not started. {why}"))
+}
+
+/// Nodes of pods whose own conditions do not show when their node falls silent: those whose containers are not all ready.
+pub fn nodes_to_ask(pods: &[Pod]) -> impl Iterator<Item = &str> {
+    let unready = |pod: &&Pod| condition(pod, "ContainersReady").is_none_or(|ready| ready.status != "True");
+    let live = pods.iter().filter(|pod| !has_ended(pod)).filter(unready);
+    live.filter_map(|pod| pod.spec.as_ref()?.node_name.as_deref())
+}
+
+/// Since when a node does not answer: the node controller says so where its kubelet says nothing any more. One that says itself
+/// that it is not ready answers.
+#[must_use]
+pub fn silent_since(node: &Node, now: Timestamp) -> Option<Timestamp> {
+    let ready = node.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == "Ready")?;
+    let since = ready.last_transition_time.as_ref().map_or(now, |time| time.0);
+    (ready.status == "Unknown").then_some(since)
 }
 
 /// Since when the node of a pod does not answer: the pod should have ended long ago, or the cluster says that it is not
@@ -222,7 +300,7 @@ fn lost_since(pod: &Pod, now: Timestamp) -> Option<Timestamp> {
     let ready = ready.filter(is_silent);
     let silent = ready.map(|ready| ready.last_transition_time.as_ref().map_or(now, |time| time.0));
     // The cluster deletes the pod some time after its node fell silent.
-    ends.into_iter().chain(silent).min()
+    ends.into_iter().chain(silent).chain(pod.silent_since).min()
 }
 
 #[cfg(test)]

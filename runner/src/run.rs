@@ -20,6 +20,8 @@ const NOT_BEGUN: Duration = Duration::from_secs(3);
 const HELD_UP: Duration = Duration::from_secs(3);
 /// Outcomes of runs that fail, and say more than that.
 const DONE_IN_PART: [&str; 3] = ["PartiallyCompleted", "RolledBack", "PartiallyRolledBack"];
+/// The outcome of a run that was done before, and whose report tells what that run did.
+const DONE_BEFORE: &str = "AlreadyDone";
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Runs a specification; the report is complete however it ended.
@@ -50,7 +52,11 @@ pub async fn run(context: &Context, emitter: &Emitter, spec: &RunSpec) -> (Repor
     report.members = emitter.members();
     report.groups = emitter.groups();
     emitter.emit(EventKind::Finished { exit_code: exit as u8, failure: report.failure.clone() });
-    report.stored_at = publish(context, emitter, spec, &report).await;
+    if report.outcome == DONE_BEFORE {
+        tell_again(context, spec, &mut report).await;
+    } else {
+        report.stored_at = publish(context, emitter, spec, &report).await;
+    }
     (report, exit)
 }
 
@@ -73,6 +79,7 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
     let action = spec.action().map_err(|finding| Failure::new(Code::SpecInvalid, finding.to_string()))?;
     if let Some(run) = &spec.run {
         report.run.clone_from(&run.id);
+        report.attempt = run.attempt;
     }
     // Told at once: in a cluster, whoever waits for the run sees it before the wait is over.
     let missing = spec.secret_files().into_iter().filter(|file| !context.paths.secret(file).exists());
@@ -110,23 +117,15 @@ async fn too_long(context: &Context, emitter: &Emitter) {
 /// Keeps report and events beside the set, for people; of a restore with a store for its state, there. A failure here
 /// changes nothing. Returns where the report is.
 async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &Report) -> Option<String> {
-    let of_offsets = (spec.offset_reset.is_some() || spec.offset_rollback.is_some()).then_some(archive::OFFSETS_FOLDER);
-    let set = report.set.as_deref().or(of_offsets)?;
-    if report.outcome == "AlreadyDone" || report.is_repeated || report.run.is_empty() {
+    if report.is_repeated || report.run.is_empty() {
         return None;
     }
+    let set = set_of(spec, report)?;
     let stored = async {
-        let archive = connect::store_unasked(context, spec).await?;
-        // Nothing is written into an archive of another tool.
-        let is_theirs = spec.restore.is_some() && foreign::Set::find(&archive, set).await?.is_some();
-        let layout = archive::Layout::new(if is_theirs { archive::RESTORES_FOLDER } else { set });
-        let store = match &spec.restore {
-            Some(part) => restore::state_store(context, spec, part, &archive).await?,
-            None => archive,
-        };
+        let (store, layout) = place(context, spec, set).await?;
         let text = serde_json::to_vec_pretty(report);
         let text = text.map_err(|error| Failure::new(Code::Internal, format!("as JSON: {error}")))?;
-        let key = layout.run(&report.run, "report.json");
+        let key = layout.run(&report.run, REPORT);
         store.put(&key, text.into()).await?;
         store.put(&layout.run(&report.run, "events.jsonl"), emitter.lines().into()).await?;
         Ok::<_, Failure>(store.show(&key))
@@ -139,6 +138,53 @@ async fn publish(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &
         Err(_) => tracing::warn!("the report could not be stored in time"),
     }
     None
+}
+
+/// Tells the warnings of a run that was done before, and where its own report is. Counts stand in archive and target; without
+/// the report only the warnings are missing.
+async fn tell_again(context: &Context, spec: &RunSpec, report: &mut Report) {
+    let Some(set) = set_of(spec, report).map(str::to_owned) else { return };
+    let stored = async {
+        let (store, layout) = place(context, spec, &set).await?;
+        let key = layout.run(&report.run, REPORT);
+        let Some(bytes) = store.get(&key).await? else { return Ok(None) };
+        let before: Report = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::new(Code::ArchiveDamaged, format!("{}: {error}", store.show(&key))))?;
+        Ok::<_, Failure>(Some((before, store.show(&key))))
+    };
+    match tokio::time::timeout(Duration::from_secs(2), stored).await {
+        Ok(Ok(Some((before, place)))) if before.run == report.run => {
+            let mut warnings = before.warnings;
+            warnings.retain(|warning| !report.warnings.contains(warning));
+            report.warnings.splice(0..0, warnings);
+            report.stored_at = Some(place);
+        }
+        Ok(Ok(Some(_) | None)) => tracing::info!("the report of the run that was done before is not in the store"),
+        Ok(Err(failure)) => tracing::warn!(%failure, "the report of the run that was done before could not be read"),
+        Err(_) => tracing::warn!("the report of the run that was done before could not be read in time"),
+    }
+}
+
+/// Name of a run's report in its folder.
+const REPORT: &str = "report.json";
+
+/// The set in whose folder a run's report is.
+fn set_of<'a>(spec: &RunSpec, report: &'a Report) -> Option<&'a str> {
+    let of_offsets = (spec.offset_reset.is_some() || spec.offset_rollback.is_some()).then_some(archive::OFFSETS_FOLDER);
+    report.set.as_deref().or(of_offsets)
+}
+
+/// Where the folders of runs are.
+async fn place(context: &Context, spec: &RunSpec, set: &str) -> Result<(archive::Store, archive::Layout), Failure> {
+    let archive = connect::store_unasked(context, spec).await?;
+    // Nothing is written into an archive of another tool.
+    let is_theirs = spec.restore.is_some() && foreign::Set::find(&archive, set).await?.is_some();
+    let layout = archive::Layout::new(if is_theirs { archive::RESTORES_FOLDER } else { set });
+    let store = match &spec.restore {
+        Some(part) => restore::state_store(context, spec, part, &archive).await?,
+        None => archive,
+    };
+    Ok((store, layout))
 }
 
 /// Writes the short report to a file, as Kubernetes' termination message. A failure is only logged.

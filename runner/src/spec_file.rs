@@ -105,7 +105,7 @@ mod tests {
         let spec = parse(GOOD).unwrap();
         let mut other = spec.clone();
         other.kafka.bootstrap_servers = vec!["elsewhere:2".into()];
-        other.run = Some(contract::RunRef { id: "x".into(), at: jiff::Timestamp::UNIX_EPOCH });
+        other.run = Some(contract::RunRef { id: "x".into(), at: jiff::Timestamp::UNIX_EPOCH, attempt: Some(2) });
         assert_eq!(work_digest(&spec), work_digest(&other));
         other.name = "payments".into();
         assert_ne!(work_digest(&spec), work_digest(&other));

@@ -128,7 +128,7 @@ fn block(kind: usize, with_ca: bool) -> Value {
 fn whole(kind: usize, work: usize) -> Value {
     let storage = |kind| block(kind, work % 2 == 1);
     let mut spec = json!({
-        "formatVersion": 1, "name": "orders", "namespace": "shop", "run": {"id": "a", "at": "2026-01-01T00:00:00Z"},
+        "formatVersion": 1, "name": "orders", "namespace": "shop", "run": {"id": "a", "at": "2026-01-01T00:00:00Z", "attempt": 1},
         "kafka": {"bootstrapServers": [format!("127.0.0.1:{}", BROKER.0)], "securityProtocol": "SASL_SSL",
             "tls": {"caFile": "value", "certificateFile": "value", "keyFile": "value", "keyPasswordFile": "value"},
             "sasl": {"mechanism": "PLAIN", "usernameFile": "value", "passwordFile": "value"},

@@ -7,7 +7,7 @@ use serde_json::json;
 use harness::cluster::Cluster;
 use harness::process::free_port;
 
-use super::kubelet::{Kubelet, Play, report};
+use super::kubelet::{Kubelet, Play, STOPPED, report};
 use super::{BACKUPS, RESTORES, admits, backup, condition, is, namespace, no_pod_is_left, phase, restore, shared};
 
 /// Whether the runners of `queued` end.
@@ -27,6 +27,9 @@ fn a_job_that_a_queue_suspends_only_waits() {
     let job = cluster.list("jobs", "queue").remove(0);
     let name = job["metadata"]["name"].as_str().unwrap().to_owned();
     assert_eq!(job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "team");
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "works-1"}})).unwrap();
+    let pod = cluster.list("pods", "queue").remove(0);
+    bind(cluster, "queue", pod["metadata"]["name"].as_str().unwrap(), "works-1");
     let suspend = |suspend: bool| {
         let patch = json!({"spec": {"suspend": suspend}}).to_string();
         cluster.ok(&["patch", "job", "-n", "queue", &name, "--type=merge", "-p", &patch]);
@@ -37,12 +40,26 @@ fn a_job_that_a_queue_suspends_only_waits() {
     assert_eq!(phase(&waiting), "Running");
     assert_eq!(condition(&waiting, "Complete")["status"].as_str(), None, "{}", waiting["status"]);
     no_pod_is_left(cluster, "queue");
+    assert!(STOPPED.load(Ordering::Relaxed) > 0, "its runner got SIGTERM, and ended with 75");
+    let held = cluster.list("jobs", "queue").remove(0);
+    let failed = held["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    assert!(failed.iter().all(|one| one["type"] == "Suspended"), "{}", held["status"]);
     suspend(false);
     cluster.wait(RESTORES, "queue", "queued", "works again", |object| is(object, "Ready", "False", "RestoreRunning"));
     RESUMED.store(true, Ordering::Relaxed);
     let done = cluster.wait(RESTORES, "queue", "queued", "completed", |object| phase(object) == "Completed");
     assert_eq!((&done["status"]["recordsRestored"], &done["status"]["run"]["attempt"]), (&json!(1_000), &json!(1)));
     assert_eq!(cluster.list("jobs", "queue").len(), 1, "the Job was not made again");
+}
+
+/// Puts a pod on a node: a pod without one is gone at once when it is deleted, and nobody tells its runner to stop.
+fn bind(cluster: &Cluster, namespace: &str, pod: &str, node: &str) {
+    let target = json!({"apiVersion": "v1", "kind": "Node", "name": node});
+    let binding =
+        json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}).to_string();
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding");
+    let bound = cluster.kubectl_with(&cluster.kubeconfig(), &["create", "--raw", &path, "-f", "-"], &binding);
+    assert!(bound.status.success(), "{}", String::from_utf8_lossy(&bound.stderr));
 }
 
 #[test]
@@ -63,6 +80,23 @@ fn only_the_runner_of_a_pod_says_how_its_run_ended() {
     // Nobody asked for sidecars.
     let pod = cluster.list("pods", "mesh").remove(0);
     assert_eq!(pod["metadata"]["annotations"]["sidecar.istio.io/inject"], "false");
+}
+
+/// Native sidecars: init containers that are restarted, and stay. One that ends again and again keeps the runner from starting; one
+/// that stays when the runner has ended keeps nothing.
+#[test]
+fn a_native_sidecar_is_named_where_it_is_in_the_way() {
+    let (cluster, ..) = shared();
+    namespace(cluster, "natives");
+    for name in ["crashing", "natively"] {
+        cluster.apply(&backup("natives", name, json!({}))).unwrap();
+    }
+    let stuck =
+        cluster.wait(BACKUPS, "natives", "crashing", "told", |object| is(object, "Ready", "False", "CrashLoopBackOff"));
+    let text = condition(&stuck, "Ready")["message"].as_str().unwrap().to_owned();
+    assert!(text.contains("container proxy: back-off 40s"), "{text}");
+    let done = cluster.wait(BACKUPS, "natives", "natively", "completed", |object| phase(object) == "Completed");
+    assert_eq!(done["status"]["recordsProcessed"], 1_000);
 }
 
 /// The node of a backup and of a restore falls silent, as the node controller tells it: the backup goes on with another
@@ -91,13 +125,8 @@ fn a_backup_whose_node_is_lost_goes_on_and_a_restore_waits() {
     assert!(told["status"]["message"].as_str().unwrap().contains("ticks came meanwhile"), "{}", told["status"]);
     for pod in cluster.list("pods", "lost") {
         let name = pod["metadata"]["name"].as_str().unwrap();
-        let target = json!({"apiVersion": "v1", "kind": "Node", "name": "lost-1"});
-        let binding =
-            json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}).to_string();
-        let path = format!("/api/v1/namespaces/lost/pods/{name}/binding");
         node_speaks();
-        let bound = cluster.kubectl_with(&cluster.kubeconfig(), &["create", "--raw", &path, "-f", "-"], &binding);
-        assert!(bound.status.success(), "{}", String::from_utf8_lossy(&bound.stderr));
+        bind(cluster, "lost", name, "lost-1");
         let good = json!([{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]);
         let speaks = json!({"status": {"conditions": good}}).to_string();
         cluster.ok(&["patch", "pod", "-n", "lost", name, "--subresource=status", "--type=strategic", "-p", &speaks]);

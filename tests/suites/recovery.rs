@@ -281,6 +281,89 @@ fn the_same_run_again_does_nothing() {
     assert_eq!(before, after);
 }
 
+/// What all attempts of a run moved, by its report.
+fn moved_in_all(report: &Value) -> (u64, u64, u64) {
+    let of = |name: &str| report[name].as_u64().unwrap() + report["earlier"][name].as_u64().unwrap_or(0);
+    (of("records"), of("bytes"), of("segments"))
+}
+
+/// Killed while it works, resumed, and asked again: each report adds up to the whole run, and says what the first said of it.
+#[test]
+fn a_report_tells_of_the_whole_run_whichever_attempt_it_is_of() {
+    let (bootstrap, topic) = (source().bootstrap(), "r-whole");
+    fill(&bootstrap, topic, 14_000);
+    load::delete_records(&bootstrap, topic, 0, 0);
+    let bench = Bench::new();
+    let spec_of = |name: &str| {
+        let backup = json!({
+            "topics": [topic], "incremental": true, "compression": "none", "checkpointIntervalSecs": 1,
+            "rateLimit": {"bytesPerSec": 4_000_000},
+        });
+        let mut spec = bench.backup(name, &bootstrap, backup);
+        spec["run"] = json!({"id": format!("{name}-1"), "at": "2026-01-31T08:00:00Z", "attempt": 1});
+        spec
+    };
+    let whole = bench.run(&spec_of("r-whole-once")).ok().report();
+    assert_eq!((&whole["attempt"], whole["earlier"].is_null()), (&json!(1), true), "{whole}");
+    let mut spec = spec_of("r-whole-killed");
+    // A claim, how far it reads, and then what is durable.
+    assert_eq!(bench.run_to("entry-created:4", &spec).code, -1);
+    spec["run"]["attempt"] = 2.into();
+    let resumed = bench.run(&spec).ok().report();
+    assert!(resumed["earlier"]["records"].as_u64().unwrap() > 0 && resumed["outcome"] == "Completed", "{resumed}");
+    let counts = |report: &Value| (moved_in_all(report).0, moved_in_all(report).1);
+    assert_eq!((counts(&resumed), &resumed["attempt"]), (counts(&whole), &json!(2)), "{resumed}");
+    spec["run"]["attempt"] = 3.into();
+    let again = bench.run(&spec).ok().report();
+    assert_eq!(
+        (&again["outcome"], &again["records"], &again["attempt"]),
+        (&json!("AlreadyDone"), &json!(0), &json!(3))
+    );
+    assert_eq!(moved_in_all(&again), moved_in_all(&resumed), "{again}");
+    assert_eq!(
+        (&again["topics"], &again["gaps"], &again["warnings"]),
+        (&json!(1), &resumed["gaps"], &resumed["warnings"])
+    );
+    assert!(again["storedAt"].is_string() && again["made"] == resumed["made"], "{again}");
+
+    // The same of a restore.
+    let to = |name: &str| {
+        let restore = json!({"from": "r-whole-once", "includeOffsetHeaders": false, "topicMapping": {topic: name}});
+        bench.restore(name, &target().bootstrap(), restore)
+    };
+    let whole = bench.run(&to("r-whole-to-once")).ok().report();
+    let spec = to("r-whole-to-killed");
+    assert_eq!(bench.run_to("produced", &spec).code, -1);
+    let resumed = bench.run(&spec).ok().report();
+    assert!(resumed["earlier"]["records"].as_u64().unwrap() > 0, "{resumed}");
+    assert_eq!(moved_in_all(&resumed).0, moved_in_all(&whole).0, "{resumed}");
+    let again = bench.run(&spec).ok().report();
+    assert_eq!((&again["outcome"], &again["records"]), (&json!("AlreadyDone"), &json!(0)), "{again}");
+    assert_eq!(moved_in_all(&again), moved_in_all(&resumed), "{again}");
+}
+
+/// What the source lost while a run worked is told by whoever asks for that run again.
+#[test]
+fn gaps_of_a_run_are_told_when_it_is_asked_for_again() {
+    let (bootstrap, topic) = (source().bootstrap(), "r-gap-again");
+    fill(&bootstrap, topic, 100);
+    let bench = Bench::new();
+    let mut spec = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    bench.run(&spec).ok();
+    load::produce(&bootstrap, topic, &[], (100..300).map(|n| Make::new(n, 0)));
+    load::delete_records(&bootstrap, topic, 0, 150);
+    spec["run"] = json!({"id": "gap-1", "at": "2027-01-31T08:00:00Z"});
+    let first = bench.run(&spec).ok().report();
+    assert_eq!(
+        (&first["outcome"], first["gaps"].as_array().map(Vec::len)),
+        (&json!("CompletedWithGaps"), Some(1)),
+        "{first}"
+    );
+    let again = bench.run(&spec).ok().report();
+    assert_eq!((&again["outcome"], &again["gaps"]), (&json!("AlreadyDone"), &first["gaps"]), "{again}");
+    assert_eq!(moved_in_all(&again), moved_in_all(&first), "{again}");
+}
+
 #[test]
 fn of_two_runs_on_one_set_one_commits_and_the_other_stops_with_5() {
     let topic = "r-two";

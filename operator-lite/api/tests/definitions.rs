@@ -38,8 +38,8 @@ fn columns_of_others_stay_where_they_are_and_ours_come_after_them() {
         (
             "kafka.oso.sh",
             "KafkaBackup",
-            "Phase | Last Backup | Records | Resumable | Age | Suspended | Next | Ready",
-            "Schedule | Message",
+            "Phase | Last Backup | Records | Resumable | Age | Suspended | Next | Ready | Schedule",
+            "Message",
         ),
         ("kafka.oso.sh", "KafkaRestore", "Phase | Progress | Records | Age | Ready", "Message"),
         (

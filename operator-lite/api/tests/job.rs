@@ -94,9 +94,15 @@ fn one_job_is_one_attempt() {
     assert_eq!(job["spec"]["backoffLimit"], 0);
     assert_eq!(job["spec"]["podReplacementPolicy"], "Failed");
     let rules = job["spec"]["podFailurePolicy"]["rules"].as_array().unwrap();
-    assert!(rules.iter().all(|rule| rule["action"] == "FailJob"));
+    let actions: Vec<_> = rules.iter().map(|rule| &rule["action"]).collect();
+    assert_eq!(actions, ["FailJob", "Ignore", "FailJob"]);
     assert_eq!(rules[0]["onPodConditions"][0]["type"], "DisruptionTarget");
-    assert_eq!(rules[1]["onExitCodes"]["values"], json!([0]));
+    // A runner that was told to stop, as whoever suspends a Job does it.
+    assert_eq!(
+        (&rules[1]["onExitCodes"]["operator"], &rules[1]["onExitCodes"]["values"]),
+        (&json!("In"), &json!([75]))
+    );
+    assert_eq!(rules[2]["onExitCodes"]["values"], json!([0]));
     let pod = &job["spec"]["template"]["spec"];
     assert_eq!(pod["restartPolicy"], "Never");
     assert_eq!(job["metadata"]["ownerReferences"][0]["uid"], "0b5d");
@@ -110,7 +116,10 @@ fn the_specification_travels_with_the_pod() {
     let job = made(&run);
     let template = &job["spec"]["template"];
     let text = template["metadata"]["annotations"][job::SPEC_ANNOTATION].as_str().unwrap();
-    assert_eq!(serde_json::from_str::<RunSpec>(text).unwrap(), run);
+    let mut travelled = serde_json::from_str::<RunSpec>(text).unwrap();
+    // The report says which attempt it is of.
+    assert_eq!(travelled.run.as_mut().unwrap().attempt.take(), Some(2));
+    assert_eq!(travelled, run);
     let pod = &template["spec"];
     let file = &pod["volumes"][0]["downwardAPI"]["items"][0];
     assert_eq!(file["fieldRef"]["fieldPath"], format!("metadata.annotations['{}']", job::SPEC_ANNOTATION));
@@ -161,7 +170,7 @@ fn a_restore_with_its_state_elsewhere_only_reads_its_archive() {
     .unwrap();
     let place = serde_json::from_value(json!({"pvc": {"claimName": "backups"}})).unwrap();
     let at = "2026-11-21T08:00:00Z".parse().unwrap();
-    let run = Some(contract::RunRef { id: "back-1".into(), at });
+    let run = Some(contract::RunRef { id: "back-1".into(), at, attempt: None });
     let identity = Identity { namespace: "team".into(), name: "back".into(), run };
     let mut run = lower::restore(identity, &spec, &place, None).unwrap();
     let pod = &made(&run)["spec"]["template"]["spec"];

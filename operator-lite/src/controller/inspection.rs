@@ -7,7 +7,7 @@ use api::checked::Checked;
 use api::inspection::{
     CheckedResource, InspectedBackup, InspectionLevel, KafkaBackupInspection, KafkaBackupInspectionStatus,
 };
-use api::lower::job::{Owner, inspection as job_of};
+use api::lower::job::{Owner, inspection as job_of, queue, queues};
 use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore};
 use api::strimzi::{self, BackupOf, Documented, Released, RestoreOf};
 use contract::{InspectSpec, RunSpec, SetOwner};
@@ -17,7 +17,7 @@ use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::jobs::Jobs;
+use super::jobs::{HELD, Jobs};
 use super::kind::{Kind, named, owner_of};
 use super::work::write_status;
 use super::{AGAIN, Context, SOON};
@@ -64,12 +64,23 @@ pub(super) async fn reconcile(object: Arc<KafkaBackupInspection>, context: Arc<C
         return tell(&object, &context, "Failed", text.trim_end(), None).await;
     }
     context.capacity.count(&seat(&owner), tokio::time::Instant::now());
+    let wanted = queues(object.labels());
+    if job.suspended && job.queues != wanted {
+        jobs.move_to(job, &wanted).await?;
+    }
+    if job.lost_since.is_some()
+        && let Some((reason, text)) = jobs.problem(job).await
+    {
+        tell(&object, &context, "Pending", &format!("{reason}: {text}"), None).await?;
+        return Ok(Action::requeue(RENEW));
+    }
     let pod = view::pod_name(&job.uid, &jobs.pods).filter(|_| view::is_running(&job.uid, &jobs.pods));
     if pod.is_some() {
         tell(&object, &context, "Ready", "questions are answered", pod).await?;
         return Ok(Action::requeue(RENEW));
     }
-    let problem = jobs.problem(job).await.map(|(reason, text)| format!("{reason}: {text}"));
+    let held = job.suspended.then(|| (HELD.0.to_owned(), HELD.1.to_owned()));
+    let problem = jobs.problem(job).await.or(held).map(|(reason, text)| format!("{reason}: {text}"));
     let text = problem.unwrap_or_else(|| "the pod starts".to_owned());
     tell(&object, &context, "Pending", &text, None).await?;
     Ok(Action::requeue(SOON))
@@ -94,7 +105,9 @@ async fn begin(object: &KafkaBackupInspection, context: &Context, owner: &Owner,
         Ok(spec) => spec,
         Err(text) => return tell(object, context, "Failed", &text, None).await,
     };
-    match jobs.make(&job_of(owner, &spec, &context.placement)?).await {
+    let mut made_of = job_of(owner, &spec, &context.placement)?;
+    queue(&mut made_of, object.labels());
+    match jobs.make(&made_of).await {
         Ok(true) => tell(object, context, "Pending", "the pod starts", None).await.map(|_| Action::requeue(SOON)),
         Ok(false) => {
             let text = "there is a Job of the name that this inspection's Job has, and it does not belong to it";
@@ -260,7 +273,8 @@ fn own(object: &KafkaBackupInspection, context: &Context) -> Api<KafkaBackupInsp
 async fn expire(object: &KafkaBackupInspection, context: &Context) -> Result<Action, Error> {
     let since = object.status.as_ref().and_then(|status| status.conditions.iter().find(|one| one.type_ == "Stalled"));
     let age = since.map(|one| Timestamp::now().duration_since(one.last_transition_time.0));
-    let left = age.and_then(|age| KEPT.checked_sub(Duration::try_from(age).unwrap_or(Duration::ZERO)));
+    // A time ahead of the clock is no age: it would be kept until then.
+    let left = age.and_then(|age| KEPT.checked_sub(Duration::try_from(age).ok()?));
     match left.filter(|left| !left.is_zero()) {
         Some(left) => Ok(Action::requeue(left)),
         None => remove(object, context).await,

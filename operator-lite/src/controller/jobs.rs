@@ -1,8 +1,10 @@
 //! Jobs and pods of a resource: listing, making, stopping, removing, and their last words.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use api::lower::job::{KIND_LABEL, MANAGED_LABEL, MANAGER, OWNER_LABEL, Owner, is_job_name};
+use api::lower::job::{KIND_LABEL, MANAGED_LABEL, MANAGER, OWNER_LABEL, Owner, SPEC_ANNOTATION, is_job_name};
+use contract::RunSpec;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job as WholeJob;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -18,12 +20,14 @@ use super::readings::Readings;
 use crate::decide::JobView;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::seen::{Event, Job, Pod};
+use crate::seen::{Event, Job, Node, Pod};
 use crate::view;
 
 /// Most Jobs, pods or Events of a resource that are looked at: it has a handful, and whoever may create them can make more look
 /// like its own.
 const MOST: usize = 256;
+/// Most nodes that are asked at one look: a run has one pod.
+const MOST_NODES: usize = 2;
 
 /// The Jobs and pods of one resource.
 pub(crate) struct Jobs {
@@ -41,6 +45,25 @@ pub(crate) struct Jobs {
 fn is_of(job: &Job, owner: &str) -> bool {
     let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(OWNER_LABEL));
     label.is_some_and(|label| label == owner) && view::is_controlled_by(&job.metadata, owner)
+}
+
+/// Asks the nodes of pods that do not show themselves whether their node answers. Where that is not allowed, or not answered,
+/// the cluster ends the pods after some minutes, and that shows.
+async fn ask_nodes(client: &Client, pods: &mut [Pod], now: Timestamp) {
+    let names: BTreeSet<String> = view::nodes_to_ask(pods).take(MOST_NODES).map(str::to_owned).collect();
+    let nodes = Api::<Node>::all(client.clone());
+    for name in names {
+        let node = match nodes.get_opt(&name).await {
+            Ok(node) => node,
+            Err(error) => {
+                tracing::debug!(%error, name, "the node of a pod cannot be asked");
+                continue;
+            }
+        };
+        let Some(since) = node.and_then(|node| view::silent_since(&node, now)) else { continue };
+        let is_there = |pod: &&mut Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == Some(&name);
+        pods.iter_mut().filter(is_there).for_each(|pod| pod.silent_since = Some(since));
+    }
 }
 
 /// A Job that nobody controls any more.
@@ -77,6 +100,7 @@ impl Jobs {
         let all = Api::<Pod>::namespaced(client.clone(), &owner.namespace);
         each(&all, own, MOST, |pod| pods.push(pod)).await?;
         let now = Timestamp::now();
+        ask_nodes(client, &mut pods, now).await;
         let views = jobs.iter().map(|job| view::job(job, &pods, now)).collect();
         Ok(Self { pods, views, ..Self::none(client, owner) })
     }
@@ -182,26 +206,75 @@ impl Jobs {
 
     /// What keeps the pod of a Job from running.
     pub(crate) async fn problem(&self, job: &JobView) -> Option<(String, String)> {
-        if let Some(found) = view::problem(&job.uid, &self.pods, Timestamp::now()) {
+        let now = Timestamp::now();
+        if let Some(found) = view::problem(&job.uid, &self.pods, now) {
             return Some(found);
+        }
+        if let Some(slow) = view::slow(&job.uid, &self.pods, now) {
+            let newest = self.newest_event(&slow.uid, |_| true).await;
+            let said = newest.map(|event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default()));
+            return Some(view::slow_words(&slow, said.filter(|(reason, _)| !reason.is_empty())));
         }
         if job.live_pods > 0 || job.suspended {
             return None;
         }
         // No pod: a quota or a policy refused it. The Job says so in its events only.
-        let of_job = ListParams::default().fields(&format!("involvedObject.uid={}", job.uid));
-        let (events, mut refused) = (Api::<Event>::namespaced(self.client.clone(), &self.namespace), None);
-        let newest = |event: Event| {
-            if event.reason.as_deref() == Some("FailedCreate") {
-                refused = Some(event);
-            }
-        };
-        // This is a look for a reason only: without it the Job itself is waited for, and asked again.
-        each(&events, of_job, MOST, newest).await.ok()?;
-        let text = format!("the pod of the run was refused: {}", refused?.message.unwrap_or_default());
+        let refused = self.newest_event(&job.uid, |event| event.reason.as_deref() == Some("FailedCreate")).await?;
+        let text = format!("the pod of the run was refused: {}", view::told(&refused.message.unwrap_or_default()));
         Some(("PodRefused".to_owned(), text))
     }
+
+    /// The newest Event of an object. This is a look for a reason only: without it the object itself is waited for, and asked
+    /// again.
+    async fn newest_event(&self, uid: &str, wanted: impl Fn(&Event) -> bool) -> Option<Event> {
+        let of_object = ListParams::default().fields(&format!("involvedObject.uid={uid}"));
+        let (events, mut newest) = (Api::<Event>::namespaced(self.client.clone(), &self.namespace), None);
+        let at = |event: &Event| {
+            let times = [&event.last_timestamp, &event.metadata.creation_timestamp].map(|time| Some(time.as_ref()?.0));
+            times.into_iter().chain([event.event_time.as_ref().map(|time| time.0)]).flatten().max()
+        };
+        let take = |event: Event| {
+            if wanted(&event) && newest.as_ref().is_none_or(|before| at(before) <= at(&event)) {
+                newest = Some(event);
+            }
+        };
+        // Without it, the object itself is waited for.
+        each(&events, of_object, MOST, take).await.ok()?;
+        newest
+    }
+
+    /// The specification of a Job's run, as its pod has it; `None` when the Job is gone.
+    ///
+    /// # Errors
+    /// When the API server does not answer, or the specification does not read.
+    pub(crate) async fn spec_of(&self, name: &str) -> Result<Option<RunSpec>, Error> {
+        if !self.views.iter().any(|view| view.name == name) {
+            return Ok(None);
+        }
+        let job = Api::<WholeJob>::namespaced(self.client.clone(), &self.namespace).get_opt(name).await?;
+        let text = job.and_then(|job| job.spec?.template.metadata?.annotations?.remove(SPEC_ANNOTATION));
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::from)
+    }
+
+    /// Gives a Job that a queue holds the labels that its resource has now.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(crate) async fn move_to(&self, job: &JobView, queues: &BTreeMap<String, String>) -> Result<(), Error> {
+        let gone = job.queues.keys().filter(|name| !queues.contains_key(*name));
+        let mut labels: BTreeMap<&String, Option<&String>> = gone.map(|name| (name, None)).collect();
+        labels.extend(queues.iter().map(|(name, value)| (name, Some(value))));
+        let patch = Patch::Merge(json!({"metadata": {"uid": job.uid, "labels": labels}}));
+        self.jobs().patch(&job.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
 }
+
+/// What is told of a Job that something else suspends.
+pub(crate) const HELD: (&str, &str) = (
+    "JobSuspended",
+    "the Job of the run is suspended by something else (a queue for Jobs?): the run goes on when it is resumed",
+);
 
 /// Creates an object; `false` when one of its name is there.
 async fn create<K>(api: &Api<K>, object: &K) -> Result<bool, Error>

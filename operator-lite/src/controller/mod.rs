@@ -131,7 +131,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         context.capacity.give_back(&subject.owner.namespace, &subject.owner.uid);
         return Ok(work.tell(&blocked).await?.then(Action::await_change()));
     }
-    let run = subject.claim.as_ref().filter(|_| unfinished).map(run_of);
+    let run = subject.claim.as_ref().filter(|_| unfinished).and_then(run_of);
     let spec = match object.lower(&context, run).await {
         Ok(spec) => Some(as_installed(spec, &*object, &context)),
         Err(Ok((reason, text))) if !unfinished => {

@@ -17,6 +17,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::kept::{Kept, Large, whole};
@@ -32,6 +33,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 const FORGET: Duration = Duration::from_secs(60);
 /// Resources of a kind that are worked on at once: one whose request is answered late holds up no other.
 const AT_ONCE: u16 = 256;
+
+/// How long a large resource is looked at, of which few are looked at at once. Every request ends before that.
+const TURN: Duration = Duration::from_secs(120);
 
 /// Objects of a page when all of a kind are read: each may be large.
 const PAGE: u32 = 8;
@@ -140,7 +144,11 @@ where
 }
 
 /// Looks at a resource as `look` does, whichever way it is kept.
-async fn look_at<K, F>(kept: &Kept<K>, context: &Context, look: impl FnOnce(Arc<K>) -> F) -> Result<Action, Error>
+pub(super) async fn look_at<K, F>(
+    kept: &Kept<K>,
+    context: &Context,
+    look: impl FnOnce(Arc<K>) -> F,
+) -> Result<Action, Error>
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -152,8 +160,11 @@ where
         Kept::Whole(object) => look(Arc::new(K::clone(object))).await,
         Kept::Unreadable(invalid) => unreadable::tell::<K>(invalid, context).await,
         Kept::Large(meta) => match whole::<K>(&place(context, meta), meta).await? {
-            // Its turn lasts as long as this match.
-            Some(Large { object: Ok(object), .. }) => look(Arc::new(object)).await,
+            // Its turn lasts as long as this match, and no longer than one may: others wait for it.
+            Some(Large { object: Ok(object), .. }) => match timeout(TURN, look(Arc::new(object))).await {
+                Ok(looked) => looked,
+                Err(_) => Err(Error::TooSlow(TURN)),
+            },
             Some(Large { object: Err(invalid), .. }) => unreadable::tell::<K>(&invalid, context).await,
             None => Ok(Action::await_change()),
         },

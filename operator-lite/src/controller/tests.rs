@@ -5,6 +5,7 @@ mod begins;
 mod calm;
 mod edited;
 mod going;
+mod hangs;
 mod offsets;
 mod rare;
 mod validations;
@@ -43,6 +44,8 @@ struct World {
     rivals: VecDeque<bool>,
     /// Events that were written.
     told: usize,
+    /// Their reasons.
+    reasons: Vec<String>,
     /// Statuses that were kept.
     kept: usize,
     /// What the operator has no rights for.
@@ -103,6 +106,7 @@ impl Server {
         let known = |world: &World, path: &str| world.objects.get(path).map(ToString::to_string);
         if path.contains("events.k8s.io") {
             world.told += 1;
+            world.reasons.push(body["reason"].as_str().unwrap_or_default().to_owned());
             return body.to_string().into_response();
         }
         if world.forbidden.as_ref().is_some_and(|forbidden| path.starts_with(forbidden)) {
@@ -148,6 +152,12 @@ impl Server {
                 }
                 world.keep(&at, object);
                 known(&world, &at).unwrap().into_response()
+            }
+            "PATCH" => {
+                let Some(mut object) = world.objects.get(path).cloned() else { return status(StatusCode::NOT_FOUND) };
+                merge(&mut object, &body);
+                world.keep(path, object);
+                known(&world, path).unwrap().into_response()
             }
             "DELETE" => match world.objects.remove(path) {
                 Some(object) => object.to_string().into_response(),
@@ -215,6 +225,24 @@ impl Server {
         job["status"] = json!({"conditions": [{"type": kind, "status": "True", "message": message}]});
         let at = format!("{JOBS}/{}", job["metadata"]["name"].as_str().unwrap());
         self.put(&at, job);
+    }
+}
+
+/// A merge patch.
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (name, value) in patch {
+        if value.is_null() {
+            object.as_object_mut().unwrap().remove(name);
+        } else {
+            merge(&mut object[name], value);
+        }
     }
 }
 
@@ -444,6 +472,12 @@ fn an_object_that_does_not_read_says_so() {
         assert_eq!((ready["status"].as_str(), ready["reason"].as_str()), (Some("False"), Some("Unreadable")));
         unreadable::tell::<KafkaRestore>(&invalid, &context).await.unwrap();
         assert_eq!(server.get(&at), told, "it is said once");
+        let series = "kafka_backup_operator_unreadable_objects{kind=\"KafkaRestore\",resource_namespace=\"team\",name=\"old\"} 1";
+        assert!(context.metrics.text().contains(series), "{}", context.metrics.text());
+        server.put(&at, restore("old"));
+        server.look::<KafkaRestore>(&at, &context).await;
+        assert!(!context.metrics.text().contains(series), "it was mended");
+        server.0.lock().unwrap().objects.retain(|at, _| !at.starts_with(JOBS));
         assert!(server.jobs().is_empty());
     });
 }

@@ -1,7 +1,7 @@
 //! An object that does not read as its kind, because an older or another definition let it be stored. It says so itself,
 //! and the others of its kind go on. Nothing runs for it, and nothing of it is changed but its conditions.
 
-use api::lower::job::MANAGER;
+use api::lower::job::{MANAGER, Owner};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
@@ -32,6 +32,13 @@ where
         "this {kind} does not read as the definition of this version: {}; mend the field, or make it anew",
         object.error
     );
+    context.metrics.unreadable(&Owner {
+        api_version: K::api_version(&()).into_owned(),
+        kind: kind.clone().into_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: meta.uid.clone().unwrap_or_default(),
+    });
     tracing::warn!(%kind, namespace, name, error = object.error, "an object does not read: nothing runs for it");
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), namespace, &ApiResource::erase::<K>(&()));

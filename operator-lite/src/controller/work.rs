@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use api::finding::Level;
-use api::lower::job::{MANAGER, Owner, SPEC_LIMIT, claim, digest, job, job_name, queue};
+use api::lower::job::{MANAGER, Owner, SPEC_LIMIT, claim, digest, job, queue, queues};
 use api::oso::RunClaim;
+use api::ticks::CLOCKS_DIFFER;
 use axum::http;
 use contract::RunSpec;
 use jiff::{SignedDuration, Timestamp};
@@ -19,15 +20,16 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use serde_json::json;
 
-use super::jobs::Jobs;
+use super::jobs::{HELD, Jobs};
 use super::kind::trigger_of;
-use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, Pending, SOON};
+use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, Pending, SOON, as_installed};
 use crate::capacity::Turn;
 use crate::decide::{
-    End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, outlived, retry_words, run_of, undo_first,
+    End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, job_of, outlived, retry_words, undo_first,
 };
 use crate::error::Error;
 use crate::status::{Moment, Running, State};
+use crate::view;
 
 /// What became of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,11 @@ impl Told {
         }
     }
 }
+
+/// Why a run cannot be lowered, where what it needs is there, and its owner does not give it.
+const REFUSED: [&str; 4] = ["RestoreNotAllowed", "ValidationNotAllowed", "BackupForbidden", "StrimziForbidden"];
+/// Attempts whose Jobs are kept.
+const KEPT_ATTEMPTS: usize = 2;
 
 /// One resource at one moment.
 pub(super) struct Work<'a, K> {
@@ -108,11 +115,10 @@ impl<K: Kind> Work<'_, K> {
     /// What keeps the claim's pod from running; its Job is then known to be stuck.
     async fn problem(&self, subject: &Subject, jobs: &mut Jobs) -> Option<(String, String)> {
         let claim = subject.claim.as_ref()?;
-        let name = job_name(&subject.owner, &run_of(claim), claim.attempt);
+        let name = job_of(subject, claim)?;
         let view = jobs.views.iter().find(|job| job.name == name && job.ended.is_none())?.clone();
         if view.suspended && claim.stopping != Some(true) {
-            let text = "the Job of the run is suspended by something else (a queue for Jobs?): the run goes on when it is resumed";
-            return Some(("JobSuspended".to_owned(), text.to_owned()));
+            return Some(self.held(&view, jobs).await);
         }
         let (reason, mut text) = jobs.problem(&view).await?;
         let turn = self.lost_after().zip(view.lost_since).and_then(|(after, since)| since.checked_add(after).ok());
@@ -124,6 +130,20 @@ impl<K: Kind> Work<'_, K> {
             job.start = Start::Stuck;
         }
         Some((reason, text))
+    }
+
+    /// What is told of a Job that something else suspends. A queue that it was named wrongly is corrected.
+    async fn held(&self, view: &JobView, jobs: &Jobs) -> (String, String) {
+        let (reason, text) = HELD;
+        let wanted = queues(self.object.labels());
+        let mut text = text.to_owned();
+        if view.queues != wanted
+            && let Err(error) = jobs.move_to(view, &wanted).await
+        {
+            let why = error.refusal().map_or_else(|| error.to_string(), str::to_owned);
+            text = format!("{text}. It cannot be given the labels of its resource: {}", view::told(&why));
+        }
+        (reason.to_owned(), text)
     }
 
     /// Takes, keeps or gives back the place of the resource's run.
@@ -160,7 +180,6 @@ impl<K: Kind> Work<'_, K> {
         problem: Option<(String, String)>,
     ) -> Result<Action, Error> {
         let claim = subject.claim.clone().unwrap_or_default();
-        let name = job_name(&subject.owner, &run_of(&claim), claim.attempt);
         let running = |running: Running| State::Running(Box::new(running));
         match step {
             Step::Idle { next, look } => {
@@ -170,7 +189,9 @@ impl<K: Kind> Work<'_, K> {
                 let later = |time| Action::requeue(until(time, self.now));
                 let look = [look, self.object.changes_at(self.now)].into_iter().flatten().min();
                 let after = look.map_or_else(Action::await_change, later);
-                Ok(self.tell(&State::Idle(next)).await?.then(after))
+                let told = self.tell(&State::Idle(next)).await?;
+                self.tell_of_clock(subject, told).await;
+                Ok(told.then(after))
             }
             Step::Claim(mut tick) => {
                 if subject.claim.is_none()
@@ -186,13 +207,17 @@ impl<K: Kind> Work<'_, K> {
                 if told == Told::Written {
                     self.event(EventType::Normal, "RunClaimed", &text).await;
                 }
+                self.tell_of_clock(subject, told).await;
                 Ok(told.then(Action::requeue(Duration::ZERO)))
             }
-            Step::Make => match (spec, &self.missing) {
-                (Some(spec), _) => self.make(subject, spec, claim.attempt, jobs).await,
-                (None, Some((reason, text))) => self.not_made(reason, text.clone()).await,
-                (None, None) => Ok(Action::requeue(AGAIN)),
-            },
+            Step::Make => {
+                let kept = if spec.is_none() { self.kept(subject, &claim, jobs).await? } else { None };
+                match (spec.or(kept.as_ref()), &self.missing) {
+                    (Some(spec), _) => self.make(subject, spec, claim.attempt, jobs).await,
+                    (None, Some((reason, text))) => self.not_made(reason, text.clone()).await,
+                    (None, None) => Ok(Action::requeue(AGAIN)),
+                }
+            }
             Step::Note(uid) => {
                 let state = running(Running { job_uid: Some(uid), ..Running::default() });
                 Ok(self.tell(&state).await?.then(Action::requeue(SOON)))
@@ -203,7 +228,8 @@ impl<K: Kind> Work<'_, K> {
             }
             Step::Renew(claim) => Ok(self.tell(&State::Renewed(claim)).await?.then(Action::requeue(Duration::ZERO))),
             Step::Watch => {
-                let job = jobs.views.iter().find(|job| job.name == name);
+                let name = job_of(subject, &claim);
+                let job = jobs.views.iter().find(|job| Some(&job.name) == name.as_ref());
                 let progress = match job {
                     Some(job) => jobs.progress(&job.uid, &self.context.readings).await,
                     None => None,
@@ -216,7 +242,9 @@ impl<K: Kind> Work<'_, K> {
                 Ok(self.tell(&state).await?.then(Action::requeue(Duration::ZERO)))
             }
             Step::Stop => {
-                jobs.stop(&name).await?;
+                if let Some(name) = job_of(subject, &claim) {
+                    jobs.stop(&name).await?;
+                }
                 self.event(EventType::Normal, "RunStopping", "the specification changed, or it is suspended").await;
                 Ok(Action::requeue(SOON))
             }
@@ -230,6 +258,9 @@ impl<K: Kind> Work<'_, K> {
             Step::Clear(names) => {
                 jobs.remove_all(&names).await?;
                 Ok(Action::requeue(SOON))
+            }
+            Step::Unreadable(finding) => {
+                Ok(self.tell(&State::Invalid(vec![finding])).await?.then(Action::await_change()))
             }
             Step::Sweep(names) => {
                 jobs.remove_all(&names).await?;
@@ -254,6 +285,37 @@ impl<K: Kind> Work<'_, K> {
         let seat = self.object.seat();
         self.context.capacity.give_back(&seat.namespace, &seat.uid);
         Ok(Some(self.tell(&State::Pending("OrphanedJobs", text)).await?.then(Action::requeue(SOON))))
+    }
+
+    /// What an attempt before this one was made from, where what it was lowered from is gone since: a run that has begun needs it
+    /// no more. What its owner refuses, or forbids to read, is not gone.
+    async fn kept(&self, subject: &Subject, claim: &RunClaim, jobs: &Jobs) -> Result<Option<RunSpec>, Error> {
+        let is_gone = self.missing.as_ref().is_some_and(|(reason, _)| !REFUSED.contains(reason));
+        for attempt in (1..claim.attempt).rev().take(KEPT_ATTEMPTS).filter(|_| is_gone) {
+            let before = RunClaim { attempt, ..claim.clone() };
+            let Some(name) = job_of(subject, &before) else { return Ok(None) };
+            let Some(mut spec) = jobs.spec_of(&name).await? else { continue };
+            if spec.run.as_ref().is_none_or(|run| run.id != claim.id) {
+                continue;
+            }
+            if let Some(restore) = &mut spec.restore {
+                restore.undo_offsets.clone_from(&claim.undoing);
+            }
+            return Ok(Some(as_installed(spec, self.object, self.context)));
+        }
+        Ok(None)
+    }
+
+    /// Says once that a tick was claimed that is ahead of the clock: ticks count as if it had not been.
+    async fn tell_of_clock(&self, subject: &Subject, told: Told) {
+        let ahead = |time: &Timestamp| time.duration_since(self.now) > CLOCKS_DIFFER;
+        let Some(claimed) = subject.last_schedule.filter(ahead).filter(|_| told == Told::Written) else { return };
+        let text = format!(
+            "status.lastScheduleTime is {claimed}, which is after now ({}): a clock was wrong, or the status came from elsewhere. \
+             It is not counted, and ticks count from when the schedule was written",
+            self.moment.now
+        );
+        self.event(EventType::Warning, "TickAhead", &text).await;
     }
 
     /// Claims the next attempt. Only a claim that is kept lets old Jobs go.

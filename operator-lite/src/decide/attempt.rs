@@ -28,6 +28,8 @@ pub struct Ended {
 pub struct Said {
     /// Id of the run that it is about.
     pub run: String,
+    /// Number of the attempt that it is about; a runner of an older release says none.
+    pub attempt: Option<u32>,
     /// `Completed`, `AlreadyDone`, `DryRun`, `Failed`, ...
     pub outcome: String,
     /// Code and text of the failure.
@@ -42,14 +44,18 @@ pub struct Said {
     pub topics: u64,
     /// Their partitions.
     pub partitions: u64,
-    /// Records that were moved.
+    /// Records that the run moved, over all its attempts.
     pub records: u64,
-    /// Bytes that were moved.
+    /// Bytes of them.
     pub bytes: u64,
-    /// Bytes that were written to the store.
+    /// Bytes that it wrote to the store.
     pub stored_bytes: u64,
-    /// Segments that were written.
+    /// Segments that it wrote, or that a restore reads.
     pub segments: u64,
+    /// Whether this attempt itself moved anything.
+    pub moved: bool,
+    /// Records that a restore left out, because they cannot be read.
+    pub left_out: u64,
     /// Whether the run began to change the archive or the target.
     pub changed: bool,
     /// Fingerprint of a restore's plan.
@@ -88,9 +94,12 @@ pub struct Said {
 
 impl From<Report> for Said {
     fn from(report: Report) -> Self {
-        let lengths = report.lengths();
+        let (lengths, earlier) = (report.lengths(), report.earlier);
         Self {
             run: report.run,
+            attempt: report.attempt,
+            moved: report.records > 0 || report.stored_bytes > 0,
+            left_out: report.left_out_records,
             outcome: report.outcome,
             failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
             // Absent where nothing was planned.
@@ -99,13 +108,13 @@ impl From<Report> for Said {
             made: report.made,
             topics: report.topics,
             partitions: report.partitions,
-            records: report.records,
-            bytes: report.bytes,
-            stored_bytes: report.stored_bytes,
+            records: earlier.records.saturating_add(report.records),
+            bytes: earlier.bytes.saturating_add(report.bytes),
+            stored_bytes: earlier.stored_bytes.saturating_add(report.stored_bytes),
             changed: report.changed,
             plan_fingerprint: report.plan_fingerprint,
             plan: report.details.get("text").and_then(serde_json::Value::as_str).map(str::to_owned),
-            segments: report.segments,
+            segments: earlier.segments.saturating_add(report.segments),
             warnings: report.warnings,
             gaps: lengths.gaps,
             groups: lengths.positions,
@@ -138,7 +147,18 @@ impl Said {
 
     /// Whether the attempt did something that the next one need not do again. A validation begins anew, whatever it read.
     fn has_saved(&self) -> bool {
-        self.validation.is_none() && (self.records > 0 || self.stored_bytes > 0)
+        self.validation.is_none() && self.moved
+    }
+
+    /// Whether it is about this attempt of this run.
+    fn is_of(&self, claim: &RunClaim) -> bool {
+        self.run == claim.id && self.attempt.is_none_or(|attempt| attempt == claim.attempt)
+    }
+
+    /// Whether what it did lacks something for good: what the source no longer had, or what cannot be read.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.outcome == "CompletedWithGaps" || self.gaps > 0 || self.left_out > 0
     }
 
     /// Whether a check of a validation failed.
@@ -177,17 +197,6 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The Job is gone, and nobody knows what it did.
-    #[must_use]
-    pub fn vanished(job: &str) -> Self {
-        Self {
-            end: End::Failed(None),
-            reason: "JobVanished".to_owned(),
-            message: format!("the Job {job} was removed before its result was known; it is not made again"),
-            wrote: None,
-        }
-    }
-
     /// It was told to stop.
     #[must_use]
     pub fn stopped(said: Option<Box<Said>>) -> Self {
@@ -236,7 +245,7 @@ pub const MANY_DISRUPTIONS: u32 = 3;
 /// The first wait after a failed attempt; it doubles.
 const FIRST_WAIT_SECS: i64 = 5;
 /// The longest.
-const LONGEST_WAIT_SECS: i64 = 300;
+pub(super) const LONGEST_WAIT_SECS: i64 = 300;
 /// How long another run of the same set is waited for.
 const FENCE_WAIT_SECS: i64 = 30;
 const DONE: i32 = ExitCode::Done as i32;
@@ -249,8 +258,8 @@ const INTERRUPTED: i32 = ExitCode::Interrupted as i32;
 /// What follows: the run is over, or another attempt. `endless` runs are tried for ever; `unwanted` ones only once.
 #[must_use]
 pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now: Timestamp) -> Step {
-    // What another run's report says is nothing about this one.
-    let said = ended.report.clone().filter(|said| said.run == claim.id);
+    // What the report of another run or attempt says is nothing about this one.
+    let said = ended.report.clone().filter(|said| said.is_of(claim));
     let progressed = said.as_ref().is_some_and(|said| said.has_saved());
     let failures = if progressed { 0 } else { claim.failures };
     let over = |end: End, reason: &str| {
@@ -273,6 +282,11 @@ pub fn judge(claim: &RunClaim, ended: &Ended, endless: bool, unwanted: bool, now
                 Some(why.chars().take(ERROR_LENGTH).collect())
             } else {
                 claim.last_error.clone().filter(|_| failures > 0)
+            },
+            error_code: match (&said, wait > 0) {
+                (Some(said), true) => said.failure.as_ref().map(|(code, _)| code.clone()),
+                (None, true) => None,
+                (_, false) => claim.error_code.clone().filter(|_| failures > 0),
             },
             not_before: (wait > 0).then(|| from_now(now, wait)),
             wrote: Some(wrote(claim, ended, said.as_deref())),
@@ -340,7 +354,7 @@ pub(super) fn after_removal(claim: &RunClaim, now: Timestamp) -> RunClaim {
 }
 
 /// The time so many seconds from now, to the second.
-fn from_now(now: Timestamp, seconds: i64) -> String {
+pub(super) fn from_now(now: Timestamp, seconds: i64) -> String {
     let at = now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(now);
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
@@ -407,8 +421,8 @@ fn words(ended: &Ended, said: Option<&Said>) -> String {
     let message = &ended.message;
     let text = match (said, ended.exit_code, &ended.memory_limit) {
         (_, _, Some(limit)) => format!(
-            "the runner was ended because it needs more memory than its limit of {limit}: raise it (runner.resources in the \
-             values of the chart)"
+            "the runner was ended because it needs more memory than its limit of {limit}: raise it (spec.resources in \
+             resources of the Strimzi groups, runner.resources in the values of the chart for the others)"
         ),
         (Some(said), Some(DONE), _) if said.is_success() => match &said.point {
             Some(point) => format!("{point}: {} records, {} bytes", said.records, said.bytes),

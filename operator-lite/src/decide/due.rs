@@ -66,6 +66,7 @@ impl Tick {
     #[must_use]
     pub fn words(&self) -> String {
         let Some(tick) = self.schedule else { return String::new() };
+        // The claim was made of a time just now.
         let at = self.claim.at.parse::<Timestamp>().unwrap_or(tick);
         let late = if at.duration_since(tick) >= LATE { ", which was missed" } else { "" };
         let before = match self.missed {

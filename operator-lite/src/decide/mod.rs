@@ -9,15 +9,19 @@ mod due;
 mod tests;
 mod undo;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use api::finding::{Finding, Level};
 use api::lower::job::{Owner, job_name};
 use api::oso::RunClaim;
+use api::ticks::CLOCKS_DIFFER;
 use contract::RunRef;
+use contract::words::cut;
 use jiff::{SignedDuration, Timestamp};
 
 pub use attempt::{End, Ended, MANY_DISRUPTIONS, MOST_FAILURES, Said, Verdict, judge, retry_words, working_words};
-use attempt::{after_removal, next_attempt};
+use attempt::{LONGEST_WAIT_SECS, after_removal, from_now, next_attempt};
 pub use due::{Mode, Tick, Why, due};
 pub use undo::undo_first;
 
@@ -83,6 +87,8 @@ pub struct JobView {
     pub live_pods: usize,
     /// Since when the node of these pods does not answer.
     pub lost_since: Option<Timestamp>,
+    /// The labels by which a queue for Jobs knows it.
+    pub queues: BTreeMap<String, String>,
     /// Whether a container of its pods ran.
     pub start: Start,
     /// How its attempt ended, once it has.
@@ -139,6 +145,8 @@ pub enum Step {
     },
     /// The run is over: write what became of it.
     Conclude(Box<Verdict>),
+    /// The claim does not read: nothing can be said of its run. This field, its value, what it must be.
+    Unreadable(Finding),
     /// Its result stands: remove the Jobs of its attempts, by these names and no others.
     Sweep(Vec<String>),
 }
@@ -168,7 +176,7 @@ impl Step {
             | Self::Stop => true,
             Self::Watch => !stuck,
             Self::Again { next, .. } => next.not_before.is_none(),
-            Self::Idle { .. } | Self::Wait(_) | Self::Conclude(_) | Self::Sweep(_) => false,
+            Self::Idle { .. } | Self::Wait(_) | Self::Conclude(_) | Self::Sweep(_) | Self::Unreadable(_) => false,
         }
     }
 }
@@ -189,11 +197,31 @@ pub fn is_over(subject: &Subject, mode: &Mode) -> bool {
     matches!(mode, Mode::Once) && ended && !due::is_asked(subject) && !due::may_run_once(subject)
 }
 
-/// The run of a claim.
+/// The run of a claim; `None` where its time does not read: it names the run's Jobs.
 #[must_use]
-pub fn run_of(claim: &RunClaim) -> RunRef {
-    RunRef { id: claim.id.clone(), at: claim.at.parse().unwrap_or(Timestamp::UNIX_EPOCH) }
+pub fn run_of(claim: &RunClaim) -> Option<RunRef> {
+    Some(RunRef { id: claim.id.clone(), at: claim.at.parse().ok()?, attempt: None })
 }
+
+/// The name of the Job of a claim's attempt; `None` where the claim does not read.
+#[must_use]
+pub fn job_of(subject: &Subject, claim: &RunClaim) -> Option<String> {
+    Some(job_name(&subject.owner, &run_of(claim)?, claim.attempt))
+}
+
+/// What is wrong with a claim that does not read.
+fn unreadable(claim: &RunClaim) -> Finding {
+    Finding {
+        level: Level::Error,
+        field: "status.run.at".to_owned(),
+        value: Some(cut(claim.at.clone(), SHOWN)),
+        rule: "must be a time (RFC 3339): it names the Jobs of the run that works".to_owned(),
+        fix: "put back what stood there, or remove status.run once no Job of the resource works".to_owned(),
+    }
+}
+
+/// Most characters of a value that is shown.
+const SHOWN: usize = 100;
 
 /// The Jobs of all attempts of a claim.
 fn names(subject: &Subject, claim: Option<&RunClaim>) -> Vec<String> {
@@ -207,11 +235,13 @@ const NEWEST_ATTEMPTS: u32 = 100;
 /// The Jobs of some attempts of a claim, of the newest ones at most.
 fn names_of(subject: &Subject, claim: &RunClaim, attempts: Range<u32>) -> Vec<String> {
     let first = attempts.start.max(attempts.end.saturating_sub(NEWEST_ATTEMPTS));
-    (first..attempts.end).map(|attempt| job_name(&subject.owner, &run_of(claim), attempt)).collect()
+    let run = run_of(claim);
+    let name = |attempt| run.as_ref().map(|run| job_name(&subject.owner, run, attempt));
+    (first..attempts.end).filter_map(name).collect()
 }
 
 fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView], now: Timestamp) -> Step {
-    let name = job_name(&subject.owner, &run_of(claim), claim.attempt);
+    let Some(name) = job_of(subject, claim) else { return Step::Unreadable(unreadable(claim)) };
     let Some(job) = jobs.iter().find(|job| job.name == name) else {
         if claim.job_uid.is_some() {
             return match claim.ran {
@@ -221,7 +251,7 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
                     let next = Box::new(after_removal(&renewed(subject, wish, claim), now));
                     Step::Again { next, why: "its Job was removed before its container ran".to_owned() }
                 }
-                Some(true) | None => Step::Conclude(Box::new(Verdict::vanished(&name))),
+                Some(true) | None => removed(claim, &name, now),
             };
         }
         if let Some(step) = clear(subject, claim, jobs) {
@@ -237,7 +267,7 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
             return Step::Renew(Box::new(renewed(subject, wish, claim)));
         }
         if let Some(time) = claim.not_before.as_ref().and_then(|time| time.parse().ok()).filter(|time| *time > now) {
-            return Step::Wait(time);
+            return wait(claim, time, now);
         }
         // Two pods of one set would fence each other.
         return if jobs.iter().any(lives) { Step::Watch } else { Step::Make };
@@ -267,6 +297,24 @@ fn unfinished(subject: &Subject, wish: &Wish, claim: &RunClaim, jobs: &[JobView]
         None if given_up && !told => lost(claim, job),
         None => Step::Watch,
     }
+}
+
+/// Until the next attempt is due. A time that is farther away than any that is written here was written by a clock that was
+/// wrong, or came with a status from elsewhere: then the wait is the longest one, from now.
+fn wait(claim: &RunClaim, until: Timestamp, now: Timestamp) -> Step {
+    if until.duration_since(now) <= SignedDuration::from_secs(LONGEST_WAIT_SECS) {
+        return Step::Wait(until);
+    }
+    Step::Renew(Box::new(RunClaim { not_before: Some(from_now(now, LONGEST_WAIT_SECS)), ..claim.clone() }))
+}
+
+/// The next attempt of a run whose Job somebody removed before its result was known: it may be done, and its archive or target
+/// tells. Nothing is done twice.
+fn removed(claim: &RunClaim, name: &str, now: Timestamp) -> Step {
+    let next = RunClaim { wrote: Some(true), ..after_removal(claim, now) };
+    let why =
+        format!("the Job {name} was removed before its result was known; it is asked again, and does nothing twice");
+    Step::Again { next: Box::new(next), why }
 }
 
 /// Whether nobody waits for the pods of a Job any more: their node has not answered for too long.
@@ -328,6 +376,8 @@ fn idle(subject: &Subject, wish: &Wish, claim: Option<&RunClaim>, jobs: &[JobVie
     let next = due(subject, wish, now);
     let kept = claim.filter(|claim| claim.job_uid.is_some()).map(|claim| {
         let ended = claim.finished_at.as_ref().and_then(|time| time.parse::<Timestamp>().ok());
+        // A time that is ahead is no reason to wait until then.
+        let ended = ended.filter(|ended| ended.duration_since(now) <= CLOCKS_DIFFER);
         ended.and_then(|ended| ended.checked_add(KEEP_JOB).ok()).unwrap_or(now)
     });
     match (next, kept) {

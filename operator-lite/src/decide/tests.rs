@@ -60,12 +60,13 @@ fn claimed(step: Step) -> RunClaim {
 fn job(claim: &RunClaim, ended: impl Into<Option<Ended>>) -> JobView {
     let ended = ended.into();
     JobView {
-        name: job_name(&owner(), &run_of(claim), claim.attempt),
+        name: job_name(&owner(), &run_of(claim).unwrap(), claim.attempt),
         uid: "j".into(),
         deleting: false,
         suspended: false,
         live_pods: usize::from(ended.is_none()),
         lost_since: None,
+        queues: std::collections::BTreeMap::new(),
         start: Start::Awaited,
         ended,
     }
@@ -262,7 +263,7 @@ fn a_failed_attempt_tells_its_number_its_error_and_the_next_time() {
     assert!(text.starts_with("attempt 1 ended; attempt 2 begins now."), "{text}");
     // One that saved something before it failed is the first of a new row.
     let mut progressed = failed(Code::StoreUnreachable);
-    progressed.report = progressed.report.map(|said| Box::new(Said { records: 1, ..*said }));
+    progressed.report = progressed.report.map(|said| Box::new(Said { records: 1, moved: true, ..*said }));
     let (text, error) = again(&progressed, false).unwrap();
     assert!(text.starts_with("attempt 1 of 6 failed: KB3001"), "{text}");
     assert_eq!(error.as_deref(), Some("KB3001: no route"));
@@ -283,13 +284,48 @@ fn a_failed_attempt_tells_its_number_its_error_and_the_next_time() {
     }
 }
 
+/// The archive or the target knows what it did: whoever removes Jobs again and again waits longer and longer.
 #[test]
-fn a_job_that_is_gone_is_not_made_again() {
-    let claim =
+fn a_job_that_is_gone_is_asked_again() {
+    let mut claim =
         RunClaim { at: at("10:00:00").to_string(), attempt: 1, job_uid: Some("j".into()), ..RunClaim::default() };
+    for (attempt, wait) in [(2, None), (3, Some("10:05:05")), (4, Some("10:05:10"))] {
+        let subject = Subject { claim: Some(claim.clone()), ..subject() };
+        let Step::Again { next, why } = decide(&subject, &wish(Mode::Once), &[], at("10:05:00")) else { panic!() };
+        assert_eq!((next.attempt, next.failures, next.wrote), (attempt, 0, Some(true)));
+        assert_eq!(next.not_before, wait.map(|wait| at(wait).to_string()));
+        assert!(why.contains("was removed before its result was known"), "{why}");
+        claim = RunClaim { job_uid: Some("j".into()), ran: Some(true), ..*next };
+    }
+}
+
+/// A clock that was a year ahead while it wrote, or a status from elsewhere.
+#[test]
+fn a_time_that_is_far_ahead_stops_nothing() {
+    let now = at("10:05:00");
+    let far = "2027-11-21T10:00:00Z".to_owned();
+    let claim = RunClaim { attempt: 2, job_uid: None, not_before: Some(far.clone()), ..noted(false) };
+    let waits = Subject { claim: Some(claim), ..subject() };
+    let Step::Renew(next) = decide(&waits, &wish(Mode::Once), &[], now) else { panic!() };
+    assert_eq!(next.not_before.as_deref(), Some("2026-11-21T10:10:00Z"), "the longest wait that there is");
+    let waits = Subject { claim: Some(*next), ..subject() };
+    assert_eq!(decide(&waits, &wish(Mode::Once), &[], now), Step::Wait(at("10:10:00")));
+    assert_eq!(decide(&waits, &wish(Mode::Once), &[], at("10:10:00")), Step::Make);
+    // Its Job is removed in time, too.
+    let claim = RunClaim { finished_at: Some(far), outcome: Some("Completed".into()), ..noted(true) };
+    let over = Subject { claim: Some(claim), ..subject() };
+    assert!(matches!(decide(&over, &wish(Mode::Once), &[], now), Step::Sweep(_)));
+}
+
+/// The time of a claim names its Jobs: one that does not read is no time of 1970.
+#[test]
+fn a_claim_that_does_not_read_is_told() {
+    let claim = RunClaim { at: "yesterday".into(), ..noted(true) };
+    assert_eq!(run_of(&claim), None);
     let subject = Subject { claim: Some(claim), ..subject() };
-    let step = decide(&subject, &wish(Mode::Once), &[], at("10:05:00"));
-    assert!(matches!(step, Step::Conclude(verdict) if verdict.reason == "JobVanished" && !verdict.is_completed()));
+    let Step::Unreadable(finding) = decide(&subject, &wish(Mode::Once), &[], at("10:05:00")) else { panic!() };
+    let text = finding.to_string();
+    assert!(text.contains("status.run.at") && text.contains("yesterday"), "{text}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub fn undo_first(undoes: bool, subject: &Subject, step: Step) -> Step {
         failures: 0,
         disruptions: 0,
         last_error: None,
+        error_code: None,
         wrote: Some(true),
         ..next_attempt(claim)
     };

@@ -222,7 +222,11 @@ fn over(new: &mut KafkaBackupStatus, spec: &Plan, claim: &RunClaim, verdict: &Ve
                 new.last_backup_time = Some(at);
             }
         }
-        let text = if stopped { verdict.message.clone() } else { "Backup completed successfully".to_owned() };
+        let text = match verdict.said() {
+            _ if stopped => verdict.message.clone(),
+            Some(said) if said.has_gaps() => "Backup completed with gaps".to_owned(),
+            Some(_) | None => "Backup completed successfully".to_owned(),
+        };
         let text = text + &remarks(verdict) + if lasting { "" } else { edited(moment) };
         let (phase, reason) = if stopped { ("Ready", "Stopped") } else { ("Completed", "BackupSucceeded") };
         new.phase = Some(phase.to_owned());

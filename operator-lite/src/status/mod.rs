@@ -132,6 +132,7 @@ fn forgive(claim: Option<&mut RunClaim>, progress: &Progress) {
         claim.failures = 0;
         claim.disruptions = 0;
         claim.last_error = None;
+        claim.error_code = None;
     }
 }
 
@@ -150,6 +151,7 @@ fn closed(claim: &RunClaim, verdict: &Verdict, now: Timestamp) -> RunClaim {
         outcome: Some(verdict.outcome().to_owned()),
         wrote: verdict.wrote,
         not_before: None,
+        error_code: verdict.said().and_then(|said| said.failure.as_ref()).map(|(code, _)| code.clone()),
         ..claim.clone()
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus, RollbackStatus, RunClaim};
+use api::oso::{KafkaRestoreSpec, KafkaRestoreStatus, PlanRefusal, RollbackStatus, RunClaim};
 use contract::words::plural;
-use contract::{GroupLine, GroupOutcome, OffsetsBefore};
+use contract::{Failure, GroupLine, GroupOutcome, OffsetsBefore};
 use jiff::Timestamp;
 
 use super::once::{Once, Words};
 use super::{Moment, State, edited, remarks};
-use crate::decide::Verdict;
+use crate::decide::{Said, Verdict};
 
 /// Groups that a message names.
 const NAMED: usize = 5;
@@ -50,8 +50,9 @@ pub fn restore(old: &KafkaRestoreStatus, spec: impl Into<Plan>, state: &State, m
                 new.rollback = progress.offsets_before.clone().map(saved).or(new.rollback.take());
                 new.progress_percent = Some((progress.percent * 10.0).round() / 10.0);
                 new.current_topic = progress.topic.clone().or(new.current_topic.take());
-                new.records_restored = Some(progress.records);
-                new.bytes_restored = Some(progress.bytes);
+                // A runner of an older release counts its own attempt only.
+                new.records_restored = Some(progress.records.max(new.records_restored.unwrap_or(0)));
+                new.bytes_restored = Some(progress.bytes.max(new.bytes_restored.unwrap_or(0)));
                 new.throughput_records_per_sec = Some(progress.records_per_sec.round());
                 new.eta_ms = progress.remaining_secs.map(|seconds| seconds * 1_000);
             }
@@ -76,6 +77,7 @@ fn forget(new: &mut KafkaRestoreStatus) {
     (new.records_restored, new.bytes_restored, new.segments_processed) = (None, None, None);
     (new.throughput_records_per_sec, new.eta_ms) = (None, None);
     (new.plan, new.plan_fingerprint) = (None, None);
+    new.plan_blocked.clear();
 }
 
 /// What a restore says once it is over.
@@ -93,16 +95,21 @@ fn over(new: &mut KafkaRestoreStatus, spec: Plan, claim: &RunClaim, verdict: &Ve
         new.offset_mapping_path = said.offset_mapping.clone().or(new.offset_mapping_path.take());
         new.positions_point = said.positions_point.clone().or(new.positions_point.take());
         new.plan = said.plan.clone().filter(|_| spec.dry_run || spec.only_computes);
+        let refusal = |failure: &Failure| PlanRefusal {
+            code: failure.code.as_str().to_owned(),
+            message: failure.message.clone(),
+        };
+        new.plan_blocked = said.refusals.iter().map(refusal).collect();
     }
     let is_told = |outcome: &str| verdict.said().is_some_and(|said| said.outcome == outcome);
     let (phase, reason, text) = if verdict.is_completed() {
         new.progress_percent = Some(100.0);
         let text = match (spec.dry_run, verdict.reason.as_str()) {
             (true, _) => "Dry run: nothing was written; the plan is in status.plan",
-            (_, "CompletedWithGaps") => {
+            _ if verdict.said().is_some_and(Said::has_gaps) => {
                 "Restore completed without the records that cannot be read; the warnings name them"
             }
-            (_, "AlreadyDone") => "This restore was completed before, and is not repeated",
+            (_, "AlreadyDone") if claim.attempt <= 1 => "This restore was completed before, and is not repeated",
             _ => "Restore completed successfully",
         };
         let reason = if spec.dry_run { "DryRunPassed" } else { "RestoreSucceeded" };

@@ -49,6 +49,63 @@ fn verdict(completed: bool, reason: &str) -> Box<Verdict> {
     Box::new(Verdict { end, reason: reason.into(), message: "words".into(), wrote: Some(true) })
 }
 
+/// A failure of a run whose report nobody has.
+// A state takes it so.
+#[allow(clippy::unnecessary_box_returns)]
+fn verdict_without_report() -> Box<Verdict> {
+    Box::new(Verdict { end: End::Failed(None), wrote: None, ..*verdict(false, "RetriesExhausted") })
+}
+
+/// The report that a runner writes which is asked again: it moved nothing, and tells what the run did over all its attempts.
+#[test]
+fn who_asks_again_hears_of_the_whole_run() {
+    let report = |more: &str| {
+        let text = format!(
+            r#"{{"run":"r","attempt":2,"kind":"backup","outcome":"AlreadyDone","point":"b-1","startedAt":"x","finishedAt":"then",
+            "topics":1,"partitions":1,"records":0,"bytes":0,"storedBytes":0,"segments":0,"warnings":["w-1"]{more}}}"#
+        );
+        let said = Box::new(Said::from(serde_json::from_str::<contract::Report>(&text).unwrap()));
+        assert!(!said.moved, "an attempt that moved nothing has made no progress");
+        Box::new(Verdict { end: End::Completed(said), ..*verdict(true, "AlreadyDone") })
+    };
+    let earlier = r#","earlier":{"records":900,"bytes":9000,"storedBytes":800,"segments":3}"#;
+    let gaps = r#","gaps":[{"topic":"t"},{"topic":"t"}]"#;
+    let told = |verdict| {
+        let old = KafkaBackupStatus { records_processed: Some(850), ..KafkaBackupStatus::default() };
+        let new = backup(&old, &backup_spec(&json!({})), &State::Over(claim(), verdict), at(0));
+        (new.records_processed, new.bytes_processed, new.segments_completed, new.message.unwrap())
+    };
+    let (records, bytes, segments, text) = told(report(earlier));
+    assert_eq!((records, bytes, segments), (Some(900), Some(9_000), Some(3)));
+    assert_eq!(text, "Backup completed successfully; w-1");
+    let (.., text) = told(report(&format!("{earlier}{gaps}")));
+    assert_eq!(text, "Backup completed with gaps; 2 ranges of offsets were gone from the source; w-1");
+    // Of a restore.
+    let second = Box::new(RunClaim { attempt: 2, ..*claim() });
+    let left_out = format!(r#"{earlier},"leftOutRecords":4"#);
+    for (more, words) in
+        [(earlier, "Restore completed successfully"), (&left_out, "without the records that cannot be read")]
+    {
+        let over = State::Over(second.clone(), report(more));
+        let new = restore(&KafkaRestoreStatus::default(), &restore_spec(&json!({})), &over, at(0));
+        assert_eq!((new.records_restored, new.bytes_restored), (Some(900), Some(9_000)));
+        assert!(new.message.as_ref().unwrap().contains(words), "{new:?}");
+    }
+}
+
+/// A restore that goes on says at no time that less is restored than before.
+#[test]
+fn what_is_restored_does_not_become_less() {
+    let working = |records: u64| {
+        let progress = Some(Progress { records, bytes: records * 10, ..Progress::default() });
+        State::Running(Box::new(Running { progress, ..Running::default() }))
+    };
+    let spec = restore_spec(&json!({}));
+    let status = restore(&KafkaRestoreStatus::default(), &spec, &working(500), at(0));
+    let status = restore(&status, &spec, &working(20), at(1));
+    assert_eq!((status.records_restored, status.bytes_restored), (Some(500), Some(5_000)));
+}
+
 /// `Ready Stalled Reconciling` as letters, and the reason of Ready.
 fn health(all: &[Condition]) -> (String, &str) {
     let find = |name: &str| all.iter().find(|condition| condition.type_ == name).unwrap();
@@ -381,7 +438,7 @@ fn saved_offsets_are_known_without_a_report() {
     let progress = Some(Progress { offsets_before: Some(before.clone()), ..Progress::default() });
     let working = State::Running(Box::new(Running { progress, ..Running::default() }));
     let status = restore(&KafkaRestoreStatus::default(), &spec, &working, at(0));
-    let gone = restore(&status, &spec, &State::Over(claim(), Box::new(Verdict::vanished("j"))), at(1));
+    let gone = restore(&status, &spec, &State::Over(claim(), verdict_without_report()), at(1));
     let saved = gone.rollback.unwrap();
     assert_eq!((saved.snapshot_id.as_deref(), saved.rollback_available), (Some("before-1"), Some(true)));
     // The hours count from the end: once they are over, nobody promises anything.

@@ -67,6 +67,19 @@ fn disruptions_are_told_apart() {
     assert!(view.ended.unwrap().disrupted);
 }
 
+/// Who suspends a Job ends its pod, which exits with 75: the Job goes on when it is resumed. So does one whose pod somebody
+/// deleted.
+#[test]
+fn a_runner_that_was_told_to_stop_ends_no_job() {
+    let state = json!({"containerStatuses": [{"name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"terminated": {"exitCode": 75}}}]});
+    let view = case(json!([]), pod("Failed", state.clone()));
+    assert_eq!((view.ended, view.live_pods, view.start), (None, 0, Start::Ran));
+    // A Job of an older release has ended.
+    let view = case(json!([{"type": "Failed", "status": "True", "message": "m"}]), pod("Failed", state));
+    assert_eq!(view.ended.unwrap().exit_code, Some(75));
+}
+
 #[test]
 fn what_works_has_not_ended() {
     let view = case(json!([{"type": "FailureTarget", "status": "True"}]), pod("Running", json!({})));
@@ -100,9 +113,19 @@ fn pods_that_cannot_start_say_why() {
     let unscheduled = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]});
     let waiting = json!({"containerStatuses": [{"name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
         "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]});
-    for (status, word, text) in
-        [(unscheduled, "Unschedulable", "0/1 nodes"), (waiting, "ImagePullBackOff", "no such image")]
-    {
+    let never = json!({"containerStatuses": [{"name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ErrImageNeverPull", "message": "not on the node"}}}]});
+    let gated = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "a gate"}]});
+    // A native sidecar: it must be there before the runner, and ends again and again.
+    let crashes = json!({"initContainerStatuses": [{"name": "proxy", "image": "i", "imageID": "", "ready": false, "restartCount": 4,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}}}]});
+    for (status, word, text) in [
+        (unscheduled, "Unschedulable", "0/1 nodes"),
+        (gated, "SchedulingGated", "a gate"),
+        (waiting, "ImagePullBackOff", "no such image"),
+        (never, "ErrImageNeverPull", "not on the node"),
+        (crashes, "CrashLoopBackOff", "container proxy: back-off 40s"),
+    ] {
         let pod: Pod = serde_json::from_value(pod("Pending", status)).unwrap();
         let (reason, message) = problem("u", &[pod], Timestamp::UNIX_EPOCH).unwrap();
         assert!(reason == word && message.contains(text), "{reason} {message}");
@@ -242,7 +265,7 @@ fn no_report_no_success() {
         ran: Some(true),
         ..RunClaim::default()
     };
-    let name = api::lower::job::job_name(&owner, &run_of(&claim), 1);
+    let name = api::lower::job::job_name(&owner, &run_of(&claim).unwrap(), 1);
     let (mut seen, mut successes) = (0, 0);
     let told = [None, Some(true)];
     let phases = [None, Some("Pending"), Some("Running"), Some("Succeeded"), Some("Failed"), Some("Unknown")];

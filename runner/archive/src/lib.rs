@@ -141,4 +141,4 @@ pub use verify::{
 };
 pub use wanted::{ReadPlan, Wanted};
 pub use writer::{Opened, SetWriter};
-pub use writer_options::{Claim, Moves, Named, SealFacts, Source, WriterOptions, Written};
+pub use writer_options::{Claim, Finished, Moves, Named, SealFacts, Source, WriterOptions, Written};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use contract::{Before, PointLine};
+use contract::{Before, Moved, PointLine};
 use object_store::path::Path;
 
 use crate::again::reread;
@@ -17,7 +17,7 @@ use crate::pruned::Pruned;
 use crate::settle::{self, Settled};
 use crate::state::{SetState, TopicIdPartition, UNKNOWN_TARGET};
 use crate::store::Store;
-use crate::writer_options::{Named, WriterOptions};
+use crate::writer_options::{Finished, Named, WriterOptions};
 use crate::{ArchiveError, Chain, Digest, Entry, EntryKind, Head, Layout, Owner, RollupRef, SealedPoint};
 
 /// After so long a document that is missing or another one is looked at once more.
@@ -104,6 +104,8 @@ pub(crate) async fn named_set(chain: &Chain, head: &Head) -> Result<Digest, Arch
 /// A recovery point, and the run that made it.
 struct SealOf {
     run: String,
+    /// Number of its entry.
+    entry: u64,
     line: PointLine,
     /// Number of the seal before it in the set.
     before: Option<u64>,
@@ -132,6 +134,28 @@ pub(crate) struct Replay {
     targets: BTreeMap<String, BTreeMap<TopicIdPartition, i64>>,
     /// What runs named since then.
     named: BTreeMap<String, Named>,
+    /// What they stored since then.
+    moved: BTreeMap<String, Moved>,
+}
+
+impl Named {
+    /// Takes in what an entry names.
+    fn add(&mut self, entry: &Entry) {
+        self.gaps.extend(entry.gaps.iter().filter(|gap| gap.timeline.is_none()).cloned());
+        self.forks.extend_from_slice(&entry.forks);
+    }
+}
+
+/// Adds what an entry stores.
+fn add_moved(moved: &mut Moved, entry: &Entry) {
+    for row in &entry.rows {
+        moved.records = moved.records.saturating_add(row.committed);
+        moved.bytes = moved.bytes.saturating_add(row.bytes);
+    }
+    for segment in &entry.segments {
+        moved.segments = moved.segments.saturating_add(1);
+        moved.stored_bytes = moved.stored_bytes.saturating_add(segment.size);
+    }
 }
 
 impl Replay {
@@ -151,6 +175,7 @@ impl Replay {
             seals: Vec::new(),
             targets: BTreeMap::new(),
             named: BTreeMap::new(),
+            moved: BTreeMap::new(),
         };
         let Some(Head { entry, digest, .. }) = head else { return Ok(replay) };
         replay.pruned = Pruned::as_of(chain, &entry).await?;
@@ -171,9 +196,8 @@ impl Replay {
             }
             // What a seal names belongs to its point.
             if entry.seal.is_none() {
-                let named = replay.named.entry(entry.run.clone()).or_default();
-                named.gaps.extend(entry.gaps.iter().filter(|gap| gap.timeline.is_none()).cloned());
-                named.forks.extend_from_slice(&entry.forks);
+                replay.named.entry(entry.run.clone()).or_default().add(&entry);
+                add_moved(replay.moved.entry(entry.run.clone()).or_default(), &entry);
             }
             if let Some(seal) = &entry.seal {
                 replay.holdings = seal.holdings;
@@ -188,7 +212,7 @@ impl Replay {
                     }
                     sealed.line(before)
                 });
-                let seal_of = |line| SealOf { run: entry.run.clone(), line, before: entry.last_seal };
+                let seal_of = |line| SealOf { run: entry.run.clone(), entry: entry.n, line, before: entry.last_seal };
                 replay.seals.extend(line.map(seal_of));
                 replay.last_stamp = Some(entry.point.clone());
             }
@@ -223,22 +247,38 @@ impl Replay {
         self.named.remove(run).unwrap_or_default()
     }
 
+    /// What this run stored since the last recovery point.
+    pub(crate) fn moved_by(&mut self, run: &str) -> Moved {
+        self.moved.remove(run).unwrap_or_default()
+    }
+
     /// Name of the newest recovery point.
     pub(crate) fn newest_point(&self) -> Option<&str> {
         self.seals.last().map(|seal| seal.line.name.as_str())
     }
 
-    /// The recovery point that finished a run already.
-    pub(crate) async fn point_by(&self, run: &str, chain: &Chain) -> Result<Option<PointLine>, ArchiveError> {
+    /// What finished a run already: its recovery point, and what its entries since the point before say.
+    pub(crate) async fn finished(&self, run: &str, chain: &Chain) -> Result<Option<Finished>, ArchiveError> {
         let Some(seal) = self.seals.iter().find(|seal| seal.run == run) else { return Ok(None) };
-        let mut line = seal.line.clone();
-        if let (None, Some(before)) = (&line.before, seal.before) {
-            let found = chain.read(before, before).await?;
-            let missing = || ArchiveError::damaged(before.to_string(), "the seal is missing that a later one names");
-            let (entry, _) = found.first().ok_or_else(missing)?;
-            line.before = Some(Before::stamp(Some(&entry.point)));
+        let mut out = Finished {
+            line: seal.line.clone(),
+            moved: Moved::default(),
+            named: Named::default(),
+            held_back: Vec::new(),
+        };
+        for (entry, _) in chain.read(seal.before.unwrap_or(0), seal.entry).await? {
+            if seal.before == Some(entry.n) {
+                out.line.before.get_or_insert_with(|| Before::stamp(Some(&entry.point)));
+            } else if entry.run == run {
+                out.named.add(&entry);
+                add_moved(&mut out.moved, &entry);
+                if let Some(seal) = entry.seal {
+                    out.line.cluster_id = Some(seal.owner.cluster_id);
+                    out.held_back = seal.held_back;
+                }
+            }
         }
-        Ok(Some(line))
+        Ok(Some(out))
     }
 
     /// The stamp that the run's point takes when it is not the one asked for: that of the run that goes on, or the second

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use batch::Codec;
+use contract::{Moved, PointLine};
 use uuid::Uuid;
 
 use crate::documents::TopicConfigs;
@@ -77,6 +78,21 @@ pub struct Claim {
     pub lost: Named,
     /// What earlier attempts of this run named.
     pub before: Named,
+    /// What they stored.
+    pub moved: Moved,
+}
+
+/// A run that was finished before, as its entries tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its recovery point.
+    pub line: PointLine,
+    /// What all its attempts stored.
+    pub moved: Moved,
+    /// What they named.
+    pub named: Named,
+    /// What the point lacks for now.
+    pub held_back: Vec<HeldBack>,
 }
 
 /// Gaps of the newest timelines, and timelines that began.

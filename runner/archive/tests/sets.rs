@@ -303,7 +303,7 @@ async fn of_two_writers_the_later_claim_wins() {
     second.seal(Moves::default(), &BTreeSet::new(), facts()).await.unwrap();
     // The finished run is left alone when it is asked for again.
     let again = SetWriter::open(store.clone(), options("run-2", "cccccccccccccccc")).await.unwrap();
-    assert!(matches!(again, Opened::Sealed(sealed) if sealed.name == format!("orders-{STAMP}")));
+    assert!(matches!(again, Opened::Sealed(sealed) if sealed.line.name == format!("orders-{STAMP}")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

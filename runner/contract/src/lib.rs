@@ -86,7 +86,7 @@ pub use offset_saving::OffsetSaving;
 pub use offset_spec::{MappingPlace, OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
 pub use old_place::OldPlace;
 pub use point_line::{Before, PointLine};
-pub use report::{Lengths, Report};
+pub use report::{Lengths, Moved, Report};
 pub use restore_spec::{
     ExistingTopics, ForeignRecords, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy,
     WhenNewer,

@@ -44,12 +44,37 @@ pub struct Lengths {
     pub inexact_positions: u64,
 }
 
+/// What attempts of a run moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// Records.
+    pub records: u64,
+    /// Batch bytes.
+    pub bytes: u64,
+    /// Bytes written to the store.
+    pub stored_bytes: u64,
+    /// Segments written.
+    pub segments: u64,
+}
+
+impl Moved {
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a run did.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Run id.
     pub run: String,
+    /// Number of the attempt, where the specification has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     /// `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation`.
     pub kind: String,
     /// `Completed`, `CompletedWithGaps`, `PartiallyCompleted`, `RolledBack`, `PartiallyRolledBack`, `Interrupted`, `Failed`,
@@ -81,6 +106,10 @@ pub struct Report {
     pub stored_bytes: u64,
     /// Segments written by this attempt, or that a restore reads.
     pub segments: u64,
+    /// What attempts of this run before this one moved, as far as the archive or the target keeps it. Of a run that was done
+    /// already, all of it.
+    #[serde(default, skip_serializing_if = "Moved::is_nothing")]
+    pub earlier: Moved,
     /// Uploads that killed runs of the set had left in the store, and that this attempt ended.
     #[serde(default, skip_serializing_if = "crate::is_zero")]
     pub ended_uploads: u64,

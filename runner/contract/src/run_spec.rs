@@ -74,6 +74,9 @@ pub struct RunRef {
     /// UTC second that names the recovery point, RFC 3339.
     #[schemars(with = "String")]
     pub at: Timestamp,
+    /// Number of this attempt, from 1: the report repeats it. What the run does, does not depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
 }
 
 /// What a run does.

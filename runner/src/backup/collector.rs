@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{ArchiveError, Arena, Fork, Gap, GapReason, HeldBack, SetWriter, TopicIdPartition};
-use contract::{BackupSpec, Code, EventKind, Failure, OnGap};
+use contract::{BackupSpec, Code, EventKind, Failure, Moved, OnGap};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -120,7 +120,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         readers.place(Active::new(cursor));
     }
     let (jobs, queue) = mpsc::channel(1);
-    let time = writer.time_spent();
+    let (time, earlier) = (writer.time_spent(), writer.claim().moved);
     let writer = tokio::spawn(write(writer, queue, sealer.clone()));
     let mut collector = Collector {
         emitter: emitter.clone(),
@@ -139,6 +139,7 @@ pub(crate) async fn collect(tools: Tools<'_>, plan: Plan, writer: SetWriter) -> 
         gap_is_failure: backup.on_gap == OnGap::Fail,
         failed: None,
         held_back: Vec::new(),
+        earlier,
         totals,
         follow,
         converted: BTreeSet::new(),
@@ -194,6 +195,8 @@ struct Collector {
     gap_is_failure: bool,
     failed: Option<Failure>,
     held_back: Vec<HeldBack>,
+    /// What attempts of the run before this one moved.
+    earlier: Moved,
     totals: Totals,
     follow: Option<Follow>,
     /// Topics with messages of old formats that were told of.
@@ -452,8 +455,8 @@ impl Collector {
         };
         let pace = self.meter.pace(now, since, left, self.follow.is_none());
         self.emitter.emit(EventKind::Progress {
-            records: self.totals.records,
-            bytes: self.totals.bytes,
+            records: self.earlier.records + self.totals.records,
+            bytes: self.earlier.bytes + self.totals.bytes,
             percent: left.percent_of(all),
             topic: None,
             whole_at: self.follow.as_ref().and_then(Follow::whole_at),

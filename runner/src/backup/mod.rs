@@ -46,8 +46,8 @@ pub(crate) use transactions::{Fate, fates};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{BackupSpec, Code, Compression, EventKind, Failure, PointLine, Report, RunSpec, StartOffset};
+use archive::{Finished, Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
+use contract::{BackupSpec, Before, Code, Compression, EventKind, Failure, PointLine, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
@@ -111,12 +111,9 @@ pub async fn run(
     let writer = match opened {
         Opened::Writer(writer) => *writer,
         Opened::Sealed(sealed) => {
-            report.outcome = "AlreadyDone".into();
-            report.point = Some(sealed.name.clone());
             // The set of a full run knows no other.
-            let before = if backup.extends_set() { sealed.before.clone() } else { last.before };
-            report.made = Some(PointLine { before, ..*sealed });
-            return Ok(());
+            let before = if backup.extends_set() { sealed.line.before.clone() } else { last.before };
+            return done_before(*sealed, before, emitter, report);
         }
     };
     report.changed = true;
@@ -142,6 +139,26 @@ pub async fn run(
         before: last.before.clone(),
     };
     Box::pin(Session::new(sealer, cluster, found, groups, last, last_groups, report).run(writer)).await
+}
+
+/// Tells of a run that was finished before what its own report did: counts, gaps and timelines of all its attempts.
+fn done_before(
+    finished: Finished,
+    before: Option<Before>,
+    emitter: &Emitter,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let Finished { line, moved, named, held_back } = finished;
+    report.outcome = "AlreadyDone".into();
+    report.point = Some(line.name.clone());
+    (report.topics, report.partitions) = (line.topics, line.partitions);
+    report.earlier = moved;
+    report.gaps = session::values(&named.gaps)?;
+    report.timelines = session::values(&named.forks)?;
+    report.held_back = session::values(&held_back)?;
+    named.gaps.iter().for_each(|gap| source::tell_gap(emitter, gap));
+    report.made = Some(PointLine { before, ..line });
+    Ok(())
 }
 
 fn tell(identity: &identity::Identity, report: &mut Report) {

@@ -147,6 +147,7 @@ impl<'a> Session<'a> {
             // runs said is no matter of this one.
             self.targets = writer.claim().targets.iter().map(|(key, target)| (*key, *target)).collect();
         }
+        self.report.earlier = writer.claim().moved;
         self.name(writer.claim())?;
         // What this claim added is not what the set knew.
         let (claim, mut known) = (writer.claim().number, writer.state().topics.clone());
@@ -438,7 +439,7 @@ impl<'a> Session<'a> {
 }
 
 /// Rows as a report holds them.
-fn values<T: serde::Serialize>(rows: &[T]) -> Result<Vec<serde_json::Value>, Failure> {
+pub(crate) fn values<T: serde::Serialize>(rows: &[T]) -> Result<Vec<serde_json::Value>, Failure> {
     let values = rows.iter().map(serde_json::to_value).collect::<Result<_, _>>();
     values.map_err(|error| ArchiveError::unencodable(error).into())
 }

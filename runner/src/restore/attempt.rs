@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use contract::{Code, EventKind, Failure, Report};
+use contract::{Code, EventKind, Failure, Moved, Report};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{Semaphore, mpsc};
@@ -48,8 +48,13 @@ pub(crate) async fn produce(
     let mut backoff = restore.cluster.backoff();
     let notes = Arc::new(Notes::default());
     let mut left: Option<Left> = None;
+    let mut is_first = true;
     loop {
         let (tails, lease) = begin_epoch(restore, plan).await?;
+        if std::mem::take(&mut is_first) {
+            let records = tails.iter().map(|tail| tail.done).sum();
+            report.earlier = Moved { records, bytes: plan.bytes_of(records), ..Moved::default() };
+        }
         let before = report.records;
         let feed = left.take().filter(|left| left.fits(&tails)).map(|left| left.feed);
         let end = one_epoch(restore, plan, (&tails, &lease, feed), &notes, report).await;
@@ -125,13 +130,14 @@ async fn one_epoch(
     let mut progress = tokio::time::interval(PROGRESS_EVERY);
     let mut speed = Speed { meter: Meter::default(), told_at: Instant::now(), reading: Duration::ZERO, topic: None };
     let (mut expected, mut end, mut is_all) = (BTreeMap::new(), None, false);
+    let earlier = report.earlier.bytes + report.bytes;
     let mut interruption = std::pin::pin!(interruption(restore, lease));
     'work: loop {
         let is_held = feed.held.is_some();
         let next = tokio::select! {
             biased;
             _ = progress.tick() => {
-                tell_progress(restore, plan, &shared, report.records, &mut speed);
+                tell_progress(restore, plan, &shared, earlier, &mut speed);
                 tell_warnings(restore, notes);
                 continue;
             }
@@ -162,7 +168,7 @@ async fn one_epoch(
             tokio::select! {
                 biased;
                 _ = progress.tick() => {
-                    tell_progress(restore, plan, &shared, report.records, &mut speed);
+                    tell_progress(restore, plan, &shared, earlier, &mut speed);
                     tell_warnings(restore, notes);
                 }
                 interrupted = &mut interruption => {
@@ -205,7 +211,7 @@ async fn one_epoch(
     }
     report.records += shared.records.load(Ordering::Relaxed);
     report.bytes += shared.bytes.load(Ordering::Relaxed);
-    tell_progress(restore, plan, &shared, report.records - shared.records.load(Ordering::Relaxed), &mut speed);
+    tell_progress(restore, plan, &shared, earlier, &mut speed);
     match end {
         Some(end) => Err(end),
         None if is_all => Ok(Ended::All(expected)),
@@ -326,6 +332,7 @@ struct Speed {
     topic: Option<uuid::Uuid>,
 }
 
+/// `earlier`: bytes that were produced before this epoch.
 fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, earlier: u64, speed: &mut Speed) {
     let bases: u64 = restore.state.epochs.last().map_or(0, |epoch| epoch.bases.iter().sum());
     let (now, bytes) = (shared.records.load(Ordering::Relaxed), shared.bytes.load(Ordering::Relaxed));
@@ -343,8 +350,8 @@ fn tell_progress(restore: &Restore<'_>, plan: &RestorePlan, shared: &Shared, ear
     speed.told_at = Instant::now();
     let pace = speed.meter.pace(counters, since, backlog, true);
     restore.emitter.emit(EventKind::Progress {
-        records: earlier + now,
-        bytes,
+        records: bases + now,
+        bytes: earlier + bytes,
         percent: backlog.percent_of(plan.records()),
         topic: speed.topic.and_then(|id| restore.point.seal.topics.iter().find(|t| t.id == id)).map(|t| t.name.clone()),
         whole_at: None,

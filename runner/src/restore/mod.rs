@@ -243,7 +243,11 @@ async fn carry_out(
         let ends = attempt::produce(restore, plan, report).await?;
         restore.state.produced = Some(ends);
         restore.state.left_out = report.left_out_records;
+        restore.state.bytes = report.earlier.bytes + report.bytes;
+        restore.state.segments = report.segments;
         restore.save().await?;
+    } else {
+        report.earlier = restore.state.moved();
     }
     crash::at(CrashPoint::AllProduced);
     finish::finish(restore, plan, report).await
@@ -258,6 +262,8 @@ impl<'a> Sides<'a> {
         report.positions_point.clone_from(&state.groups.point);
         let plan = RestorePlan::read(&journal.plan(&state.plan).await?)?;
         report.point = Some(plan.point.clone());
+        (report.earlier, report.segments) = (state.moved(), state.segments);
+        report.left_out_records = state.left_out;
         match &state.ended {
             // A rollback that was begun ends, whatever became of the target.
             Some(Ended::Completed) if state.groups.undoing.is_some() => Ok(Next::Groups),

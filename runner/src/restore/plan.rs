@@ -184,6 +184,13 @@ impl RestorePlan {
         self.topics.iter().map(|topic| topic.bytes).sum()
     }
 
+    /// Their share of these bytes that so many of its records have.
+    pub(crate) fn bytes_of(&self, records: u64) -> u64 {
+        let share = u128::from(self.bytes()) * u128::from(records) / u128::from(self.records().max(1));
+        // Not more than all of them fits.
+        u64::try_from(share).unwrap_or(u64::MAX)
+    }
+
     /// Everything of the plan, from the beginning.
     pub(crate) fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::new(HashMap::new(), self.timelines(), self.window);

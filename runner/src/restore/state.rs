@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Digest, Point};
-use contract::{Failure, OffsetsBefore};
+use contract::{Failure, Moved, OffsetsBefore};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -36,6 +36,12 @@ pub(crate) struct RestoreState {
     /// Records that were left out then, because they cannot be read.
     #[serde(default)]
     pub(crate) left_out: u64,
+    /// Batch bytes that were produced then: those of attempts that were killed by their share of the plan.
+    #[serde(default)]
+    pub(crate) bytes: u64,
+    /// Segments that the plan reads.
+    #[serde(default)]
+    pub(crate) segments: u64,
     /// Consumer groups whose offsets are committed.
     #[serde(default)]
     pub(crate) groups: GroupsDone,
@@ -200,6 +206,16 @@ impl RestoreState {
         !self.epochs.is_empty()
     }
 
+    /// What all attempts moved, once everything is produced.
+    pub(crate) fn moved(&self) -> Moved {
+        let ends = self.produced.iter().flatten();
+        let epoch = self.epochs.last();
+        let begins = epoch.into_iter().flat_map(|epoch| epoch.bases.iter().zip(&epoch.starts));
+        let records =
+            begins.zip(ends).map(|((base, start), end)| base.saturating_add_signed(end.saturating_sub(*start)));
+        Moved { records: records.sum(), bytes: self.bytes, ..Moved::default() }
+    }
+
     /// Name of the topic that a target partition belongs to, and its number, as people write it.
     pub(crate) fn place(&self, partition: &TargetPartition) -> String {
         let topic = self.topics.get(partition.topic).map_or("?", |topic| topic.name.as_str());
@@ -233,6 +249,24 @@ mod tests {
         let found: Vec<_> =
             [0, 9, 10, 11, 20].into_iter().map(|count| state.target_offset(0, count).unwrap()).collect();
         assert_eq!(found, [100, 109, 111, 113, 122]);
+    }
+
+    #[test]
+    fn records_of_all_epochs_count() {
+        let epoch = |bases: [u64; 2], starts: [i64; 2]| Epoch {
+            producer_id: 1,
+            number: 0,
+            bases: bases.into(),
+            starts: starts.into(),
+        };
+        let mut state = RestoreState {
+            epochs: vec![epoch([0, 0], [100, 7]), epoch([10, 3], [111, 11])],
+            bytes: 500,
+            ..RestoreState::default()
+        };
+        assert_eq!(state.moved().records, 0);
+        state.produced = Some(vec![116, 11]);
+        assert_eq!((state.moved().records, state.moved().bytes), (18, 500));
     }
 
     #[test]

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::lower::job::{MANAGED_LABEL, MANAGER};
 use contract::RunSpec;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt};
 use serde_json::{Value, json};
@@ -26,6 +26,10 @@ pub enum Play {
     Exit(i32, String),
     /// Its container ended so, and a container that admission put beside it ended with the other code, or goes on.
     Beside(i32, String, Option<i32>),
+    /// A container that must be there before the runner, and stay (an init container that is restarted), ends again and again.
+    SidecarCrashes,
+    /// Such a container runs beside the runner, which ended well with this message.
+    BesideSidecar(String),
     /// The cluster ended it.
     Evict,
     /// It cannot be scheduled.
@@ -51,10 +55,13 @@ pub struct Kubelet {
 pub fn report(spec: &RunSpec, outcome: &str, records: u64) -> String {
     let run = spec.run.as_ref().unwrap();
     let now = Timestamp::now().to_string();
+    // Who asks again for what is done moves nothing, and tells what was moved.
+    let (records, earlier) = if outcome == "AlreadyDone" { (0, records) } else { (records, 0) };
     json!({
-        "run": run.id, "kind": if spec.backup.is_some() { "backup" } else { "restore" }, "outcome": outcome,
+        "run": run.id, "attempt": run.attempt, "kind": if spec.backup.is_some() { "backup" } else { "restore" }, "outcome": outcome,
         "point": run.id, "startedAt": now, "finishedAt": now, "topics": 1, "partitions": 1, "records": records,
         "bytes": records * 10, "storedBytes": records * 5, "segments": 1,
+        "earlier": {"records": earlier, "bytes": earlier * 10, "storedBytes": earlier * 5, "segments": 0},
     })
     .to_string()
 }
@@ -100,7 +107,12 @@ async fn round(client: &Client, script: &impl Fn(&Seen) -> Play) -> Result<(), k
     let own = ListParams::default().labels(&format!("{MANAGED_LABEL}={MANAGER}"));
     for pod in Api::<Pod>::all(client.clone()).list(&own).await? {
         let phase = pod.status.as_ref().and_then(|status| status.phase.clone()).unwrap_or_default();
-        if pod.metadata.deletion_timestamp.is_some() || phase == "Succeeded" || phase == "Failed" {
+        let has_ended = phase == "Succeeded" || phase == "Failed";
+        if pod.metadata.deletion_timestamp.is_some() && !is_lost(&pod) {
+            end(client, &pod, &phase, has_ended).await?;
+            continue;
+        }
+        if has_ended || pod.metadata.deletion_timestamp.is_some() {
             continue;
         }
         let text = &pod.annotations()[api::lower::job::SPEC_ANNOTATION];
@@ -114,6 +126,34 @@ async fn round(client: &Client, script: &impl Fn(&Seen) -> Play) -> Result<(), k
             api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await;
     }
     Ok(())
+}
+
+/// Runners that were told to stop, and ended with 75.
+pub static STOPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the node of a pod is one of those that do not answer.
+fn is_lost(pod: &Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    node.is_some_and(|node| node.starts_with("lost"))
+}
+
+/// Ends a pod that is being deleted, as the kubelet does: a runner that works gets SIGTERM and says that it was interrupted; what
+/// has ended goes.
+async fn end(client: &Client, pod: &Pod, phase: &str, has_ended: bool) -> Result<(), kube::Error> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap());
+    let name = pod.name_any();
+    if has_ended {
+        let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        return api.delete(&name, &now).await.map(drop);
+    }
+    let status = if phase == "Running" {
+        let spec: RunSpec = serde_json::from_str(&pod.annotations()[api::lower::job::SPEC_ANNOTATION]).unwrap();
+        STOPPED.fetch_add(1, Ordering::Relaxed);
+        status(Play::Exit(75, report(&spec, "Interrupted", 0)), phase)
+    } else {
+        Some(json!({"phase": "Failed"}))
+    };
+    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await.map(drop)
 }
 
 fn status(play: Play, phase: &str) -> Option<Value> {
@@ -148,6 +188,25 @@ fn status(play: Play, phase: &str) -> Option<Value> {
                 Some(_) => "Failed",
             };
             Some(json!({"phase": phase, "containerStatuses": all}))
+        }
+        Play::SidecarCrashes => {
+            let state = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting failed container"}});
+            let mut first = container(state);
+            first[0]["name"] = "proxy".into();
+            Some(json!({
+                "initContainerStatuses": first,
+                "containerStatuses": container(json!({"waiting": {"reason": "PodInitializing"}})),
+            }))
+        }
+        Play::BesideSidecar(message) => {
+            let mut first = container(json!({"running": {"startedAt": now}}));
+            first[0]["name"] = "proxy".into();
+            let ended = json!({"terminated": {
+                "exitCode": 0, "message": message, "reason": "Completed", "startedAt": now, "finishedAt": now,
+            }});
+            Some(json!({
+                "phase": "Running", "initContainerStatuses": first, "containerStatuses": container(ended),
+            }))
         }
         Play::Evict => Some(json!({
             "phase": "Failed",

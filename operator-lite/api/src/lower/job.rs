@@ -33,7 +33,7 @@ const INSPECTION_LIMIT_SECS: i64 = 4 * 3_600;
 /// The identity of a run that begins, or is due, at `at`.
 #[must_use]
 pub fn run_ref(name: &str, at: Timestamp) -> RunRef {
-    RunRef { id: format!("{name}-{}", contract::stamp::stamp(at)), at }
+    RunRef { id: format!("{name}-{}", contract::stamp::stamp(at)), at, attempt: None }
 }
 
 /// Name of the Job of an attempt; the same for the same claim.
@@ -77,6 +77,8 @@ pub fn digest(spec: &RunSpec, placement: &Placement) -> Result<String, serde_jso
 /// What JSON cannot hold; a run that has no name.
 pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -> Result<Job, serde_json::Error> {
     let run = spec.run.as_ref().ok_or_else(|| serde_json::Error::custom("the run has no name"))?;
+    // Its report says which attempt it is of.
+    let spec = &RunSpec { run: Some(RunRef { attempt: Some(attempt), ..run.clone() }), ..spec.clone() };
     let arguments = ["--output", "json", "--termination-log", "/dev/termination-log"];
     let work = PodWork {
         command: "run",
@@ -94,13 +96,18 @@ pub fn job(owner: &Owner, spec: &RunSpec, attempt: u32, placement: &Placement) -
 }
 
 /// What the labels of queues for Jobs begin with (Kueue): a resource's own go to the Jobs of its runs.
-const QUEUE_LABELS: &str = "kueue.x-k8s.io/";
+pub const QUEUE_LABELS: &str = "kueue.x-k8s.io/";
+
+/// The labels of a resource or a Job by which a queue knows it.
+#[must_use]
+pub fn queues(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let queues = labels.iter().filter(|(name, _)| name.starts_with(QUEUE_LABELS));
+    queues.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
 
 /// Gives a Job the labels by which a queue takes it, from the labels of its resource.
 pub fn queue(job: &mut Job, labels: &BTreeMap<String, String>) {
-    let queues = labels.iter().filter(|(name, _)| name.starts_with(QUEUE_LABELS));
-    let of_job = job.metadata.labels.get_or_insert_default();
-    of_job.extend(queues.map(|(name, value)| (name.clone(), value.clone())));
+    job.metadata.labels.get_or_insert_default().extend(queues(labels));
 }
 
 /// The Job of an inspection: a pod that answers questions until nobody asks, or for four hours.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use contract::ExitCode;
 use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule,
@@ -107,21 +108,29 @@ fn labels(owner: &Owner, placement: &Placement) -> BTreeMap<String, String> {
     labels
 }
 
-/// One Job is one attempt: whatever ends the pod ends the Job, and its condition names the exit code or the disruption.
+/// One Job is one attempt: whatever ends the pod ends the Job, and its condition names the exit code or the disruption. A runner
+/// that was told to stop and saved its progress did not fail: whoever suspends a Job ends its pod so, and the Job goes on when it
+/// is resumed.
 fn failure_policy() -> PodFailurePolicy {
-    let rule = |on_exit_codes, on_pod_conditions| PodFailurePolicyRule {
-        action: "FailJob".to_owned(),
+    let rule = |action: &str, on_exit_codes, on_pod_conditions| PodFailurePolicyRule {
+        action: action.to_owned(),
         on_exit_codes,
         on_pod_conditions,
     };
+    let code = |operator: &str, code| PodFailurePolicyOnExitCodesRequirement {
+        container_name: Some(CONTAINER.to_owned()),
+        operator: operator.to_owned(),
+        values: vec![code],
+    };
     let disrupted =
         PodFailurePolicyOnPodConditionsPattern { type_: "DisruptionTarget".to_owned(), status: "True".to_owned() };
-    let failed = PodFailurePolicyOnExitCodesRequirement {
-        container_name: Some(CONTAINER.to_owned()),
-        operator: "NotIn".to_owned(),
-        values: vec![0],
-    };
-    PodFailurePolicy { rules: vec![rule(None, Some(vec![disrupted])), rule(Some(failed), None)] }
+    PodFailurePolicy {
+        rules: vec![
+            rule("FailJob", None, Some(vec![disrupted])),
+            rule("Ignore", Some(code("In", ExitCode::Interrupted as i32)), None),
+            rule("FailJob", Some(code("NotIn", 0)), None),
+        ],
+    }
 }
 
 fn pod(work: &PodWork<'_>, placement: &Placement) -> PodSpec {

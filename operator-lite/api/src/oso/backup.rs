@@ -30,7 +30,7 @@ use super::{CircuitBreaker, KafkaCluster, RateLimiting, RunClaim, Storage, Volum
     printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend"),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduledBackup"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule", priority = 1),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

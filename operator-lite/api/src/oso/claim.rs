@@ -40,6 +40,9 @@ pub struct RunClaim {
     /// Why the last attempt failed; absent when none did since something was saved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Code of that error, or of the failure of a run that is over; `kafka-backup-runner explain CODE` says more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
     /// When the next attempt may begin (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,

@@ -25,8 +25,8 @@ pub use offset_rollback::{
     SnapshotRef,
 };
 pub use restore::{
-    KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus, OffsetReset, PointInTime, Repartitioning, Rollback,
-    RollbackStatus,
+    KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus, OffsetReset, PlanRefusal, PointInTime, Repartitioning,
+    Rollback, RollbackStatus,
 };
 pub use storage::{
     AzureAccountKey, AzureSasToken, AzureServicePrincipal, AzureStorage, GcsCredentials, GcsStorage, PvcCreate,

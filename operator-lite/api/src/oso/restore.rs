@@ -257,6 +257,9 @@ pub struct KafkaRestoreStatus {
     /// The plan of a dry run in words; long ones are cut. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// Why the restore that a dry run planned would not start; absent when it would. An addition of ours.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plan_blocked: Vec<PlanRefusal>,
     /// The claimed run. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunClaim>,
@@ -266,6 +269,16 @@ pub struct KafkaRestoreStatus {
     /// Conditions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// A reason for which a planned restore would not start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PlanRefusal {
+    /// Its code; `kafka-backup-runner explain CODE` says more.
+    pub code: String,
+    /// What is wrong, and what to do.
+    pub message: String,
 }
 
 /// Positions that were saved before a restore.

@@ -29,7 +29,7 @@ use super::{BackupRef, KafkaCluster};
     printcolumn(name = "Point", type_ = "string", json_path = ".status.recoveryPoint"),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduledValidation"),
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
-    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule", priority = 1),
+    printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::lower::job::SPEC_ANNOTATION;
 use api::oso::{KafkaBackup, KafkaRestore};
 use kube::runtime::controller::Action;
 use serde_json::{Value, json};
@@ -285,8 +286,8 @@ fn a_specification_that_is_too_large_is_told_and_mended() {
     });
 }
 
-/// The KafkaBackup is deleted while a restore from it works: the Job goes on, and how it ends is told. Only another attempt needs
-/// the KafkaBackup again, and says so.
+/// The KafkaBackup is deleted while a restore from it works: the Job goes on, and how it ends is told; another attempt is made from
+/// what the run was made from.
 #[test]
 fn a_restore_that_works_needs_its_backup_no_more() {
     runtime().block_on(async {
@@ -317,17 +318,40 @@ fn a_restore_that_works_needs_its_backup_no_more() {
         let (server, context, job) = begun().await;
         // It was interrupted: the next attempt begins at once.
         server.end(&job, 75);
+        for _ in 0..4 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
+        let mut all = server.jobs();
+        all.sort_by_key(|job| job["metadata"]["name"].to_string());
+        assert_eq!(all.len(), 2, "{}", server.get(&at)["status"]);
+        assert_eq!(lowered(&all[1], 2), lowered(&all[0], 1));
+        server.end(&all[1], 0);
         for _ in 0..3 {
             server.look::<KafkaRestore>(&at, &context).await;
         }
+        assert_eq!(server.get(&at)["status"]["phase"], "Completed", "{}", server.get(&at)["status"]);
+
+        // The owner takes back what he allowed: that is asked again.
+        let (server, context, job) = begun().await;
+        let mut object = server.get(&at);
+        object["spec"]["backupRef"] = json!({"name": "nightly", "namespace": "other"});
+        server.put(&at, object);
+        server.put("/apis/kafka.oso.sh/v1alpha1/namespaces/other/kafkabackups/nightly", backup("nightly"));
+        server.end(&job, 75);
+        for _ in 0..4 {
+            server.look::<KafkaRestore>(&at, &context).await;
+        }
         let status = server.get(&at)["status"].clone();
-        let text = status["message"].as_str().unwrap();
-        assert!(text.contains("there is no KafkaBackup \"nightly\"") && server.jobs().len() == 1, "{status}");
-        assert!(status["conditions"].to_string().contains("BackupNotFound"), "{status}");
-        server.put(&nightly, backup("nightly"));
-        server.look::<KafkaRestore>(&at, &context).await;
-        assert_eq!(server.jobs().len(), 2);
+        assert!(server.jobs().len() == 1 && status["conditions"].to_string().contains("RestoreNotAllowed"), "{status}");
     });
+}
+
+/// What a Job's run was made from, but for the number of its attempt.
+fn lowered(job: &Value, attempt: u32) -> Value {
+    let text = job["spec"]["template"]["metadata"]["annotations"][SPEC_ANNOTATION].as_str().unwrap();
+    let mut spec: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(spec["run"]["attempt"].take(), attempt);
+    spec
 }
 
 /// A namespace in which the operator has no rights, because nobody made it, holds up no other.

@@ -38,8 +38,8 @@ fn a_restore_that_gives_up_puts_offsets_back_first_and_only_once() {
     let again = exhausted(&next);
     assert_eq!(undo_first(true, &with(&next), again.clone()), again);
     // What the runner settled itself, or somebody removed, is not begun again.
-    for reason in ["RunFailed", "JobVanished"] {
-        let verdict = Verdict { reason: reason.into(), ..Verdict::vanished("j") };
+    for reason in ["RunFailed", "AnswerIsNo"] {
+        let verdict = Verdict { end: super::super::End::Failed(None), reason: reason.into(), ..Verdict::stopped(None) };
         let step = Step::Conclude(Box::new(verdict));
         assert_eq!(undo_first(true, &with(&claim), step.clone()), step);
     }

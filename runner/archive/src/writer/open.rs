@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{CrashPoint, PointLine, crash};
+use contract::{CrashPoint, Moved, crash};
 
 use super::SetWriter;
 use crate::base::{Base, GivenUp, prove};
@@ -11,7 +11,7 @@ use crate::replay::{Replay, create_set, known_set};
 use crate::segment::Packing;
 use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
-use crate::writer_options::{Claim, Moves, Named, WriterOptions, Written};
+use crate::writer_options::{Claim, Finished, Moves, Named, WriterOptions, Written};
 use crate::{ArchiveError, Chain, Entry, EntryKind, Head, Owner, Store};
 
 /// What opening a set for a run finds.
@@ -20,7 +20,7 @@ pub enum Opened {
     /// The set is claimed.
     Writer(Box<SetWriter>),
     /// The run was finished before; nothing was written.
-    Sealed(Box<PointLine>),
+    Sealed(Box<Finished>),
 }
 
 /// A set that was looked at.
@@ -28,7 +28,7 @@ enum Prepared {
     /// It can be claimed.
     Writer(Box<SetWriter>),
     /// The run was finished before.
-    Sealed(Box<PointLine>),
+    Sealed(Box<Finished>),
 }
 
 impl SetWriter {
@@ -94,9 +94,9 @@ impl SetWriter {
         crash::at(CrashPoint::SetCreated);
         let mut replay = Replay::read(&chain, head, owner).await?;
         if !options.continuous
-            && let Some(sealed) = replay.point_by(&options.run, &chain).await?
+            && let Some(finished) = replay.finished(&options.run, &chain).await?
         {
-            return Ok(Prepared::Sealed(Box::new(sealed)));
+            return Ok(Prepared::Sealed(Box::new(finished)));
         }
         if replay.owner != options.owner && !options.adopt {
             return Err(foreign(&options, &replay.owner));
@@ -114,9 +114,12 @@ impl SetWriter {
         let resumed = replay.goes_on(&options);
         let targets = if resumed { replay.targets_of(&options.run) } else { BTreeMap::new() };
         let before = if resumed { replay.named_by(&options.run) } else { Named::default() };
+        // What a run without end stored before its newest point is not counted again.
+        let moved = if resumed && !options.continuous { replay.moved_by(&options.run) } else { Moved::default() };
+        let lost = Named::default();
         let mut writer = Self {
             chain,
-            claim: Claim { number: 0, exclusive: true, resumed, targets, given_up: 0, lost: Named::default(), before },
+            claim: Claim { number: 0, exclusive: true, resumed, targets, given_up: 0, lost, before, moved },
             last: replay.last,
             last_seal: replay.last_seal,
             last_state: replay.last_state,

@@ -1,4 +1,5 @@
 use archive::{HeldReason, PartitionState};
+use contract::Moved;
 use proptest::prelude::*;
 
 use super::*;
@@ -39,6 +40,7 @@ fn collector(partitions: i32) -> (Collector, mpsc::Receiver<Job>) {
         gap_is_failure: false,
         failed: None,
         held_back: Vec::new(),
+        earlier: Moved::default(),
         totals: Totals::default(),
         follow: None,
         converted: BTreeSet::new(),
