@@ -160,6 +160,21 @@ impl Cluster {
         Ok(list)
     }
 
+    /// The same of a kind that the cluster may not know: then there are none.
+    ///
+    /// # Errors
+    /// When the API server refuses; when the namespace is not there.
+    pub async fn list_known<K>(&self, labels: Option<&str>) -> Result<Vec<K>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let asked = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        match pages(&self.api_of(), asked).await {
+            Err(kube::Error::Api(status)) if status.code == 404 && is_kind_unknown(&status) => Ok(Vec::new()),
+            found => found.map_err(|error| failed(&format!("list {}", resource::<K>()), error)),
+        }
+    }
+
     /// Fails when the namespace is not there. Who may not look at namespaces is told nothing of it.
     async fn is_there(&self) -> Result<(), Error> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());

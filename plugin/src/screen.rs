@@ -114,6 +114,7 @@ impl Style {
     /// A moment in milliseconds since 1970.
     #[must_use]
     pub fn millis(&self, millis: i64) -> String {
+        // What is no time is shown as it is.
         Timestamp::from_millisecond(millis).map_or_else(|_| format!("{millis} ms"), |at| self.time(at))
     }
 

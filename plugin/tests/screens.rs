@@ -22,6 +22,7 @@ use plugin::view::difference::Difference;
 use plugin::view::groups::{Live, Positions};
 use plugin::view::listing::{Backup, Listing};
 use plugin::view::live::LiveDifference;
+use plugin::view::others::OtherLine;
 use plugin::view::status::{BackupLine, Health, RestoreLine, Status};
 use plugin::view::ticks::Tick;
 use plugin::view::validations::ValidationLine;
@@ -321,6 +322,15 @@ fn protection() {
     let refused = "RunFailed: KB2001: no broker could be reached: kafka-bootstrap.kafka.svc:9092, connection refused";
     let status = Status {
         operator: None,
+        others: vec![OtherLine {
+            kind: "kafkaoffsetreset.kafka.oso.sh".into(),
+            namespace: "shop".into(),
+            name: "replay".into(),
+            health: Health::Failed,
+            ended: None,
+            problem: Some("RunFailed: KB2001: no broker could be reached".into()),
+            hint: Some("kubectl describe kafkaoffsetreset.kafka.oso.sh replay -n shop".into()),
+        }],
         backups: vec![
             backup("audit", Health::Running, None, None),
             backup("late", Health::Late, Some("no recovery point since 2026-11-20"), None),
@@ -384,7 +394,16 @@ fn statuses_with_escapes_act_on_nothing() {
         hint: Some(evil("next")),
     };
     let (backups, restores, validations) = (vec![backup], vec![restore], vec![validation]);
-    let status = Status { operator: Some(evil("away")), backups, restores, validations };
+    let other = OtherLine {
+        kind: evil("kafkaoffsetreset"),
+        namespace: evil("shop"),
+        name: evil("replay"),
+        health: Health::Failed,
+        ended: None,
+        problem: Some(evil("refused")),
+        hint: Some(evil("next")),
+    };
+    let status = Status { operator: Some(evil("away")), backups, restores, validations, others: vec![other] };
     for colour in [false, true] {
         let (times, zone) = (Times::Utc, TimeZone::UTC);
         let now = time("2026-11-22T12:00:00Z");

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaOffsetReset, KafkaRestore};
 use clap::{Args, Command, FromArgMatches};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use k8s_openapi::NamespaceResourceScope;
@@ -45,12 +45,14 @@ enum Names {
     Restores,
     /// Of validations.
     Validations,
+    /// Of resets of committed offsets.
+    Resets,
     /// Of errors.
     Codes,
 }
 
 /// Where such names stand: a command, and the argument.
-const PLACES: [(&[&str], &str, Names); 22] = [
+const PLACES: [(&[&str], &str, Names); 31] = [
     (&["status"], "name", Names::All),
     (&["logs"], "name", Names::All),
     (&["check"], "name", Names::All),
@@ -72,6 +74,15 @@ const PLACES: [(&[&str], &str, Names); 22] = [
     (&["validation", "create"], "restore", Names::Restores),
     (&["validation", "run"], "name", Names::Validations),
     (&["validation", "show"], "name", Names::Validations),
+    (&["diff"], "point", Names::Backups),
+    (&["diff"], "other", Names::Backups),
+    (&["offsets", "reset"], "backup", Names::Backups),
+    (&["offsets", "reset"], "from_restore", Names::Restores),
+    (&["offsets", "rollback"], "backup", Names::Backups),
+    (&["offsets", "rollback"], "restore", Names::Restores),
+    (&["offsets", "rollback"], "reset", Names::Resets),
+    (&["evidence", "list"], "name", Names::Validations),
+    (&["evidence", "get"], "name", Names::Validations),
     (&["explain"], "what", Names::Codes),
 ];
 
@@ -84,6 +95,7 @@ pub(crate) async fn complete(options: &CompleteFlags, command: Command, screen: 
         let ask = Arc::new(move |names| {
             // Nobody waits long for a word.
             let live = async { tokio::time::timeout(PATIENCE, live(&connection, names)).await };
+            // What nobody answers in time is not offered.
             let live = async { live.await.unwrap_or_else(|_| Vec::new()) };
             Handle::current().block_on(live)
         });
@@ -166,6 +178,9 @@ async fn live(connection: &Connection, names: Names) -> Vec<String> {
     if names == Names::Validations {
         known.extend(named::<KafkaBackupValidation>(&cluster).await);
     }
+    if names == Names::Resets {
+        known.extend(named::<KafkaOffsetReset>(&cluster).await);
+    }
     known.sort();
     known
 }
@@ -175,6 +190,7 @@ async fn named<K>(cluster: &Cluster) -> Vec<String>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
 {
+    // What cannot be listed is not offered.
     let found = cluster.list::<K>(None).await.unwrap_or_else(|_| Vec::new());
     found.iter().map(ResourceExt::name_any).collect()
 }
@@ -209,8 +225,45 @@ mod tests {
         assert!(has(&["validation", "create", "a", "--restore", ""], "Restores"));
         let topics = after(&["peek", "nightly", ""]);
         assert!(topics.iter().all(|word| word.starts_with("--")), "topics are not asked for: {topics:?}");
+        assert!(has(&["diff", ""], "Backups") && has(&["diff", "nightly", ""], "Backups"));
+        assert!(has(&["offsets", "reset", "a", "--from-restore", ""], "Restores"));
+        assert!(has(&["offsets", "reset", "a", "--backup", ""], "Backups"));
+        assert!(has(&["offsets", "rollback", "a", "--reset", ""], "Resets"));
+        assert!(has(&["evidence", "get", ""], "Validations") && has(&["evidence", "list", ""], "Validations"));
         assert!(has(&["explain", ""], "Codes"));
         assert!(has(&["completion", ""], "zsh"));
+    }
+
+    /// A command that takes the name of a resource has its place.
+    #[test]
+    fn each_command_about_a_resource_has_its_place() {
+        fn walk(command: &Command, path: &[&str], bare: &mut Vec<String>) {
+            for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set() && inner.get_name() != "help") {
+                let mut path = path.to_vec();
+                path.push(inner.get_name());
+                let is_named = |id: &str| ["name", "backup", "restore", "reset", "from_restore", "from"].contains(&id);
+                for argument in inner.get_arguments().filter(|one| is_named(one.get_id().as_str())) {
+                    let id = argument.get_id().as_str();
+                    if !PLACES.iter().any(|(known, name, _)| *known == path && *name == id) {
+                        bare.push(format!("{} {id}", path.join(" ")));
+                    }
+                }
+                walk(inner, &path, bare);
+            }
+        }
+        let mut bare = Vec::new();
+        walk(&Cli::command(), &[], &mut bare);
+        // Names of what is made.
+        let made = [
+            "backup create name",
+            "restore create name",
+            "restore plan name",
+            "offsets reset name",
+            "offsets rollback name",
+            "validation create name",
+        ];
+        bare.retain(|place| !made.contains(&place.as_str()));
+        assert!(bare.is_empty(), "{bare:#?}");
     }
 
     #[test]

@@ -60,6 +60,9 @@ Exit code 1: the file is not what was signed, or was not signed by this key.")]
 pub struct List {
     /// Validation; all of the namespace when absent
     name: Option<String>,
+    /// Only of validations with these labels: `team=shop`, `tier!=test`
+    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "name")]
+    selector: Option<String>,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -113,7 +116,7 @@ pub(crate) async fn evidence(command: Command, connection: &Connection, screen: 
 async fn list(cluster: &Cluster, options: &List, screen: &mut Screen) -> Result<Exit, Error> {
     let objects = match &options.name {
         Some(name) => vec![cluster.get::<KafkaBackupValidation>(name).await?],
-        None => cluster.list::<KafkaBackupValidation>(None).await?,
+        None => cluster.list::<KafkaBackupValidation>(options.selector.as_deref()).await?,
     };
     let found = lines(&objects, options.name.as_deref());
     match options.output {

@@ -234,6 +234,7 @@ fn say(line: &str, form: Form, screen: &mut Screen) -> Result<(), Error> {
 /// A line of the runner in words; other lines as they are.
 fn pretty(line: &str, style: &Style) -> String {
     let Ok(event) = serde_json::from_str::<Event>(line) else { return other(line, style) };
+    // What is no time is shown as it is.
     let at = event.at.parse().map_or_else(|_| safe(&event.at), |at| style.time(at));
     let (word, text) = match event.kind {
         EventKind::Started { run, resumed, .. } => {

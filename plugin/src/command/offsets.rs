@@ -154,6 +154,9 @@ pub struct WhatSaved {
 /// Flags of `offsets snapshots`.
 #[derive(Debug, Args)]
 pub struct SnapshotFlags {
+    /// Only what restores and resets with these labels saved: `team=shop`, `tier!=test`
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
@@ -412,8 +415,9 @@ struct Saved {
 }
 
 async fn snapshots(options: &SnapshotFlags, cluster: &Cluster, screen: &mut Screen) -> Result<Exit, Error> {
-    let restores = cluster.list::<KafkaRestore>(None).await?;
-    let resets = cluster.list::<KafkaOffsetReset>(None).await?;
+    let labels = options.selector.as_deref();
+    let restores = cluster.list::<KafkaRestore>(labels).await?;
+    let resets = cluster.list::<KafkaOffsetReset>(labels).await?;
     let mut all: Vec<Saved> =
         restores.iter().filter_map(of_restore).chain(resets.iter().filter_map(of_reset)).collect();
     all.sort_by(|a, b| b.id.cmp(&a.id));

@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Connection, failed, resource};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::Output;
-use crate::screen::Screen;
+use crate::screen::{Screen, Style, Times};
 use crate::show;
 use crate::steps::print;
 use crate::steps::write::{self, DryRun, Write};
@@ -95,6 +95,7 @@ pub(crate) async fn schedule(command: Command, connection: &Connection, screen: 
         }
         Command::Trigger(run) => backup::run(&Cluster::connect(connection).await?, &run, screen).await,
         Command::Next { name, cron, zone, show_zone, count, output } => {
+            let show_zone = show_zone.or_else(|| own_zone(&screen.style));
             let (title, ticks) = match (name, cron) {
                 (Some(name), _) => {
                     let cluster = Cluster::connect(connection).await?;
@@ -164,6 +165,11 @@ async fn suspend(cluster: &Cluster, name: &str, turn: Turn, write: &Write, scree
     Ok(Exit::Done)
 }
 
+/// The zone that `--time local` asks for.
+fn own_zone(style: &Style) -> Option<TimeZone> {
+    (style.times == Times::Local).then(|| style.zone.clone())
+}
+
 /// The ticks that a backup missed, as its operator counts them.
 fn missed(object: &KafkaBackup, now: Timestamp) -> Option<Passed> {
     let schedule = object.spec.schedule.as_deref().filter(|_| !object.spec.continuous)?;
@@ -225,6 +231,17 @@ fn show(title: &str, ticks: &[Tick], output: Output, screen: &mut Screen) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::show::tests::style;
+
+    #[test]
+    fn ticks_are_shown_in_the_zone_that_is_asked_for() {
+        let berlin = CronJob::zone("Europe/Berlin").unwrap();
+        let local = Style { times: Times::Local, zone: berlin, ..style(None) };
+        let at = "2026-11-28T12:00:00Z".parse().unwrap();
+        let shown = |style: &Style| next("0 0 2 * * *", None, own_zone(style), 1, at).unwrap().remove(0).shown;
+        assert_eq!(shown(&local), "Sun 2026-11-29 03:00:00 CET");
+        assert_eq!(shown(&Style { times: Times::Utc, ..local }), "Sun 2026-11-29 02:00:00 UTC");
+    }
 
     #[test]
     fn a_resumed_schedule_says_which_tick_runs() {

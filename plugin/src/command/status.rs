@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaOffsetReset, KafkaOffsetRollback, KafkaRestore};
+use api::strimzi::{BackupOf, Documented, Released, RestoreOf};
 use clap::Args;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -17,6 +18,7 @@ use crate::screen::Screen;
 use crate::show;
 use crate::steps::print;
 use crate::steps::watch::{Watch, watch};
+use crate::view::others::OtherLine;
 use crate::view::status::Status;
 
 /// How often ages are drawn anew while nothing changes.
@@ -32,7 +34,7 @@ Examples:
   kubectl kafka-backup status -A --exit-code      as a probe: 1 if something is late or failed
   kubectl kafka-backup status -w                  again and again")]
 pub struct StatusFlags {
-    /// Backup, restore or validation; all when absent
+    /// Name of a backup, restore, validation, reset or rollback, of any group; all when absent
     name: Option<String>,
     /// Only those with these labels: `team=shop`, `tier!=test`
     #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "name")]
@@ -72,17 +74,38 @@ async fn look(name: Option<&str>, labels: Option<&str>, cluster: &Cluster, now: 
         cluster.list::<KafkaRestore>(labels),
         cluster.list::<KafkaBackupValidation>(labels)
     )?;
+    let mut others = others(labels, cluster, now).await?;
     if let Some(name) = name {
         backups.retain(|object| object.name_any() == name);
         restores.retain(|object| object.name_any() == name);
         validations.retain(|object| object.name_any() == name);
-        if backups.is_empty() && restores.is_empty() && validations.is_empty() {
+        others.retain(|line| line.name == name);
+        if backups.is_empty() && restores.is_empty() && validations.is_empty() && others.is_empty() {
             // The error of a resource that is not there; it may have come meanwhile.
             backups.push(cluster.get::<KafkaBackup>(name).await?);
         }
     }
-    let all = Status::of(&backups, &restores, now).with_validations(&validations, now);
+    let all = Status::of(&backups, &restores, now).with_validations(&validations, now).with_others(others);
     Ok(Status { operator: operator(cluster).await, ..all })
+}
+
+/// Resources of the other kinds, as far as the cluster knows these.
+async fn others(labels: Option<&str>, cluster: &Cluster, now: Timestamp) -> Result<Vec<OtherLine>, Error> {
+    let (resets, rollbacks, documented, released, restores, released_restores) = tokio::try_join!(
+        cluster.list_known::<KafkaOffsetReset>(labels),
+        cluster.list_known::<KafkaOffsetRollback>(labels),
+        cluster.list_known::<BackupOf<Documented>>(labels),
+        cluster.list_known::<BackupOf<Released>>(labels),
+        cluster.list_known::<RestoreOf<Documented>>(labels),
+        cluster.list_known::<RestoreOf<Released>>(labels),
+    )?;
+    let mut out: Vec<OtherLine> = resets.iter().map(OtherLine::of_reset).collect();
+    out.extend(rollbacks.iter().map(OtherLine::of_rollback));
+    out.extend(documented.iter().map(|object| OtherLine::of_backup(object, now)));
+    out.extend(released.iter().map(|object| OtherLine::of_backup(object, now)));
+    out.extend(restores.iter().map(OtherLine::of_restore));
+    out.extend(released_restores.iter().map(OtherLine::of_restore));
+    Ok(out)
 }
 
 /// Why nothing is run: no operator is installed, in any namespace, or none is ready. Who may not look at deployments is told
@@ -109,7 +132,8 @@ fn draw(status: &Status, output: Output, screen: &mut Screen) -> Result<(), Erro
             let validations = &status.validations;
             let validations =
                 validations.iter().map(|line| format!("{}/{}", "kafkabackupvalidation.kafka.oso.sh", line.name));
-            print::names(backups.chain(restores).chain(validations), screen)
+            let others = status.others.iter().map(|line| format!("{}/{}", line.kind, line.name));
+            print::names(backups.chain(restores).chain(validations).chain(others), screen)
         }
         output => print::document("Status", status, output, screen),
     }

@@ -38,6 +38,7 @@ pub fn point(detail: &PointDetail, style: &Style) -> String {
 
 fn head(detail: &PointDetail, style: &Style, out: &mut Page) {
     let label = detail.source_cluster_id.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
+    // What is no time is shown as it is.
     let at = detail.at.parse().map_or_else(|_| detail.at.clone(), |at| style.time(at));
     let records = detail.topics.iter().flat_map(|topic| &topic.partitions).map(|row| row.records).sum();
     let groups = detail.groups.as_ref().map_or_else(

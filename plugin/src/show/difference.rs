@@ -16,6 +16,7 @@ const NONE: &str = "-";
 pub fn difference(found: &Difference, wide: bool, style: &Style) -> String {
     let mut out = Page::default();
     let side = |side: &Side| {
+        // What is no time is shown as it is.
         let at = side.at.parse().map_or_else(|_| side.at.clone(), |at| style.time(at));
         format!("{}, taken {at}", side.point)
     };

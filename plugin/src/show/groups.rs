@@ -21,6 +21,7 @@ const AT_MOST: &str = "BETWEEN: records from the offset of the point to that of 
 #[must_use]
 pub fn groups(all: &Positions, style: &Style) -> String {
     let mut out = Page::default();
+    // What is no time is shown as it is.
     let at = all.at.parse().map_or_else(|_| all.at.clone(), |at| style.time(at));
     let count = plural(all.groups.len() as u64, "consumer group");
     out.line(style.paint(Tone::Strong, &format!("{count} of {}, taken {at}", all.point)));

@@ -16,6 +16,7 @@ const FINDINGS: usize = 10;
 #[must_use]
 pub fn live(found: &LiveDifference, wide: bool, style: &Style) -> String {
     let mut out = Page::default();
+    // What is no time is shown as it is.
     let at = found.head.at.parse().map_or_else(|_| found.head.at.clone(), |at| style.time(at));
     out.line(style.paint(Tone::Strong, &format!("Point:  {}, taken {at}", found.head.name)));
     out.line(style.paint(Tone::Strong, &format!("Source: cluster {}, now", found.head.cluster_id)));

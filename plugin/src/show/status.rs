@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::page::Page;
 use super::table::{Cell, table};
 use crate::screen::{Style, Tone};
+use crate::view::others::OtherLine;
 use crate::view::status::{BackupLine, Health, RestoreLine, Status};
 use crate::view::validations::ValidationLine;
 use crate::words::{self, count, duration, plural, safe, size, wrap};
@@ -54,7 +55,23 @@ pub fn status(status: &Status, all: bool, style: &Style) -> String {
         let notes: Vec<_> = status.validations.iter().map(|line| (line.problem.as_ref(), line.hint.as_ref())).collect();
         lines(&rows, &notes, style, &mut out);
     }
+    if !status.others.is_empty() {
+        out.line(style.paint(Tone::Strong, "Others"));
+        let rows: Vec<_> = status.others.iter().map(|line| other(line, style)).collect();
+        let notes: Vec<_> = status.others.iter().map(|line| (line.problem.as_ref(), line.hint.as_ref())).collect();
+        lines(&rows, &notes, style, &mut out);
+    }
     out.finish()
+}
+
+fn other(line: &OtherLine, style: &Style) -> Vec<Cell> {
+    vec![
+        word(line.health),
+        format!("{}/{}", line.namespace, line.name).into(),
+        line.kind.clone().into(),
+        line.ended.map_or_else(String::new, |at| style.distance(at)).into(),
+        Cell::from(String::new()),
+    ]
 }
 
 fn summary(backups: &[BackupLine]) -> String {
@@ -229,7 +246,7 @@ mod tests {
             hint: Some("kubectl kafka-backup validation show weekly -n shop".into()),
         };
         let backups = vec![working, line("nightly", Health::Ok), broken];
-        Status { backups, restores: vec![restore], validations: vec![checked], operator: None }
+        Status { backups, restores: vec![restore], validations: vec![checked], others: Vec::new(), operator: None }
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn past(all: &[PastValidation], style: &Style, out: &mut Page) {
     out.line(style.paint(Tone::Strong, "Before"));
     for one in before.iter().rev().take(PAST) {
         let (tone, word) = result(&one.result);
+        // What is no time is shown as it is.
         let at = one.at.parse::<Timestamp>().map_or_else(|_| safe(&one.at), |at| style.distance(at));
         let point = one.recovery_point.as_ref().map(|point| format!("   {}", safe(point))).unwrap_or_default();
         out.line(format_args!("  {}   {at}{point}", style.paint(tone, &format!("{:<5}", safe(&word)))));

@@ -196,6 +196,7 @@ impl Through {
         let mut body = answer.into_body();
         if status != StatusCode::OK {
             let text = body.collect().await.map(|all| String::from_utf8_lossy(&all.to_bytes()).into_owned());
+            // An answer whose words do not come is told by its code.
             let what = text.unwrap_or_else(|_| status.to_string());
             return Err(Error::Refused {
                 what,

@@ -7,6 +7,7 @@ pub mod groups;
 pub mod health;
 pub mod listing;
 pub mod live;
+pub mod others;
 pub mod recent;
 pub mod status;
 pub mod ticks;

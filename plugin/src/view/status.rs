@@ -1,6 +1,6 @@
 //! How well backups are protected, what runs, and what restores and validations did: from the resources alone. Pure.
 
-use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore};
+use api::oso::{KafkaBackup, KafkaBackupValidation, KafkaRestore, RunClaim};
 use api::promise::{Promise, newest};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 pub use super::health::Health;
 use super::health::{RECOVERY_POINT_OVERDUE, condition, condition_of, text, waiting, works};
+use super::others::OtherLine;
 use super::validations::ValidationLine;
 
 /// A backup.
@@ -82,6 +83,8 @@ pub struct Status {
     pub restores: Vec<RestoreLine>,
     /// Validations by namespace and name.
     pub validations: Vec<ValidationLine>,
+    /// Resets and rollbacks of committed offsets, and resources of the Strimzi groups.
+    pub others: Vec<OtherLine>,
     /// Why nothing is run, if the operator is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
@@ -96,7 +99,7 @@ impl Status {
         let mut backups: Vec<BackupLine> = backups.iter().map(|backup| backup_line(backup, now)).collect();
         backups.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         let restores = restores.into_iter().map(restore_line).collect();
-        Self { backups, restores, validations: Vec::new(), operator: None }
+        Self { backups, restores, validations: Vec::new(), others: Vec::new(), operator: None }
     }
 
     /// The same with these validations.
@@ -107,6 +110,13 @@ impl Status {
         Self { validations: lines, ..self }
     }
 
+    /// The same with these of other kinds.
+    #[must_use]
+    pub fn with_others(self, mut others: Vec<OtherLine>) -> Self {
+        others.sort_by(|a, b| (&a.kind, &a.namespace, &a.name).cmp(&(&b.kind, &b.namespace, &b.name)));
+        Self { others, ..self }
+    }
+
     /// Whether somebody must look at something.
     #[must_use]
     pub fn is_bad(&self) -> bool {
@@ -114,6 +124,7 @@ impl Status {
             || self.backups.iter().any(|line| line.health.is_bad())
             || self.restores.iter().any(|line| line.health.is_bad())
             || self.validations.iter().any(|line| line.health.is_bad())
+            || self.others.iter().any(|line| line.health.is_bad())
     }
 }
 
@@ -125,7 +136,7 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
     let promised = Promise::of(backup);
     let overdue = condition(&status.conditions, RECOVERY_POINT_OVERDUE);
     let late = overdue.is_some() || promised.is_some_and(|promise| now > promise.late);
-    let running = status.run.as_ref().is_some_and(api::oso::RunClaim::is_unfinished);
+    let running = status.run.as_ref().is_some_and(RunClaim::is_unfinished);
     let stalled = condition(&status.conditions, "Stalled");
     let last_failed = status.run.as_ref().is_some_and(|run| run.outcome.as_deref() == Some("Failed"));
     let (health, problem) = match stalled {
@@ -137,7 +148,7 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
         None if newest.is_none() => (Health::Waiting, waiting(&status.conditions)),
         None => (Health::Ok, None),
     };
-    let hint = hint(health, problem, &namespace, &name);
+    let hint = hint(health, problem, status.run.as_ref(), (&namespace, &name));
     BackupLine {
         health,
         exposed_seconds: newest.map(|at| now.duration_since(at).as_secs().max(0)),
@@ -176,19 +187,23 @@ fn restore_line(restore: &KafkaRestore) -> RestoreLine {
         left_seconds: status.eta_ms.map(|millis| millis / 1_000),
         ended: status.completion_time.as_deref().and_then(|time| time.parse().ok()),
         problem: problem.map(text),
-        hint: hint(health, problem, &namespace, &name),
+        hint: hint(health, problem, status.run.as_ref(), (&namespace, &name)),
         namespace,
         name,
     }
 }
 
-fn hint(health: Health, problem: Option<&Condition>, namespace: &str, name: &str) -> Option<String> {
+fn hint(
+    health: Health,
+    problem: Option<&Condition>,
+    run: Option<&RunClaim>,
+    (namespace, name): (&str, &str),
+) -> Option<String> {
     let logs = || format!("kubectl kafka-backup logs {name} -n {namespace}");
     match problem.map(|condition| condition.reason.as_str()) {
         Some("ForeignOperator" | "InvalidConfiguration" | "NotImplemented" | "ChangedSinceRun") => None,
         Some(_) => {
-            let code = problem.and_then(|condition| condition.message.split(':').next());
-            let code = code.and_then(|code| code.parse::<contract::Code>().ok());
+            let code = run.and_then(|run| run.error_code.as_ref()?.parse::<contract::Code>().ok());
             Some(match code {
                 // What keeps a run from its brokers or its store is tried out faster than read about.
                 Some(code) if code.is_found_by_check() => format!("kubectl kafka-backup check {name} -n {namespace}"),
@@ -283,9 +298,11 @@ mod tests {
     fn a_failure_names_what_helps_next() {
         let condition = |name: &str, status: &str, message: &str| json!({"type": name, "status": status, "reason": "RunFailed", "message": message, "lastTransitionTime": "2026-11-22T00:00:00Z"});
         let failed_with = |text: &str| {
+            let code = text.split(':').next();
+            let run = json!({"id": "r", "outcome": "Failed", "finishedAt": "x", "errorCode": code});
             backup(
                 json!({}),
-                json!({"phase": "Failed", "conditions": [condition("Ready", "False", text), condition("Stalled", "True", text)]}),
+                json!({"phase": "Failed", "run": run, "conditions": [condition("Ready", "False", text), condition("Stalled", "True", text)]}),
             )
         };
         let failed = failed_with("KB2001: no broker could be reached");
