@@ -29,7 +29,7 @@ test-quick:
 test-servers:
     tests/servers/need.sh
     cargo build --locked {{bins}}
-    tests/suites.sh "recovery outages fidelity changes secure diagnosis groups consumers offsets undo group_configs validation" "limits positions faults matrix reader continuous routing errors stores model" "fuzz"
+    tests/suites.sh "recovery outages fidelity changes secure diagnosis groups consumers offsets undo group_configs validation pruning" "limits positions faults matrix reader continuous routing errors stores model" "fuzz"
 
 # Suites against a real Kubernetes, which is built once (about 6 minutes on two cores); pods take root
 test-cluster:

@@ -77,6 +77,7 @@ pub fn needs(action: Action<'_>) -> Vec<Request> {
         Action::OffsetReset(_) => wire::OFFSET_NEEDS.to_vec(),
         Action::OffsetRollback(_) => [wire::OFFSET_NEEDS, &[Request::OffsetDelete]].concat(),
         Action::Validation(part) => validation_needs(part),
+        Action::Prune(_) => Vec::new(),
     }
 }
 

@@ -32,6 +32,8 @@ mod diff;
 
 mod validate;
 
+mod prune;
+
 pub mod documents;
 
 mod checks;

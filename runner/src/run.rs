@@ -9,7 +9,7 @@ use contract::{Action, Code, EventKind, ExitCode, Failure, Report, RunSpec, word
 use crate::context::Context;
 use crate::emit::Emitter;
 use crate::metrics::{self, Metrics};
-use crate::{backup, connect, offsets, restore, validate, waiting};
+use crate::{backup, connect, offsets, prune, restore, validate, waiting};
 
 /// What an interrupted run may still take to save its progress.
 const STOP_LIMIT: Duration = Duration::from_secs(22);
@@ -97,6 +97,7 @@ async fn act(context: &Context, emitter: &Emitter, spec: &RunSpec, report: &mut 
         Action::OffsetReset(part) => Box::pin(offsets::run::reset(context, emitter, spec, part, report)).await,
         Action::OffsetRollback(part) => Box::pin(offsets::run::roll_back(context, emitter, spec, part, report)).await,
         Action::Validation(part) => Box::pin(validate::run(context, emitter, spec, part, report)).await,
+        Action::Prune(part) => Box::pin(prune::run(context, emitter, spec, part, report)).await,
     }
 }
 
@@ -171,7 +172,8 @@ const REPORT: &str = "report.json";
 /// The set in whose folder a run's report is.
 fn set_of<'a>(spec: &RunSpec, report: &'a Report) -> Option<&'a str> {
     let of_offsets = (spec.offset_reset.is_some() || spec.offset_rollback.is_some()).then_some(archive::OFFSETS_FOLDER);
-    report.set.as_deref().or(of_offsets)
+    let of_prune = spec.prune.as_ref().filter(|part| !part.dry_run).map(|_| archive::PRUNE_FOLDER);
+    report.set.as_deref().or(of_offsets).or(of_prune)
 }
 
 /// Where the folders of runs are.

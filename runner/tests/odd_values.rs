@@ -82,7 +82,7 @@ fn answer(mut stream: TcpStream, logins: &AtomicU32) -> std::io::Result<()> {
 }
 
 /// The works of a run.
-const WORKS: [&str; 5] = ["backup", "restore", "offsetReset", "offsetRollback", "validation"];
+const WORKS: [&str; 6] = ["backup", "restore", "offsetReset", "offsetRollback", "validation", "prune"];
 /// Storage blocks.
 const STORAGES: usize = 8;
 
@@ -141,6 +141,10 @@ fn whole(kind: usize, work: usize) -> Value {
         spec["kafka"]["sasl"] = json!({"mechanism": "PLAIN", "username": "u", "passwordFile": "value"});
         spec["kafka"]["tls"] = json!({"caCertificates": ["AAAA"], "certificateFile": "value", "keyFile": "value", "keyPasswordFile": "value"});
     }
+    // Retention asks no cluster.
+    if WORKS[work] == "prune" {
+        spec.as_object_mut().unwrap().remove("kafka");
+    }
     let saving = json!({"storage": storage(kind)});
     spec[WORKS[work]] = match WORKS[work] {
         "backup" => json!({"topics": ["a"], "exclude": ["b"], "checkpointFolder": "f", "sourceClusterId": "x",
@@ -160,6 +164,7 @@ fn whole(kind: usize, work: usize) -> Value {
             "evidence": {"signing": {"privateKeyFile": "value", "publicKeyFile": "value"}, "storage": storage(kind)},
             "notify": {"slack": {"urlFile": "value"},
                 "pagerduty": {"routingKeyFile": "value", "severity": "info", "url": "http://127.0.0.1:1/y"}}}),
+        "prune" => json!({"rules": {"least": 1, "most": 3}, "clusterId": "x"}),
         _ => {
             json!({"from": if kind.is_multiple_of(2) { json!({"id": "x"}) } else { json!({"path": "p"}) }, "groups": ["g"]})
         }

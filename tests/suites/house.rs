@@ -213,6 +213,27 @@ fn no_error_becomes_an_empty_value() {
     }
 }
 
+/// Recovery points are deleted in one place, and only the run of retention leads there.
+#[test]
+fn only_the_run_of_retention_deletes_recovery_points() {
+    let all = sources();
+    let with = |word: &str| {
+        let has = |(name, text): &&(String, String)| {
+            is_product(name)
+                && product(text).iter().any(|line| !line.trim_start().starts_with("//") && line.contains(word))
+        };
+        all.iter().filter(has).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(with(".delete_stream("), ["runner/archive/src/prune_run/sweep.rs"]);
+    assert_eq!(with("prune_run::"), ["runner/src/prune.rs"]);
+    // Objects of archives have no key that goes to the other way of deleting.
+    let one_by_one = with("store.delete(");
+    assert_eq!(
+        one_by_one,
+        ["runner/archive/src/kept_evidence.rs", "runner/archive/src/probe.rs", "runner/archive/src/saved_offsets.rs"]
+    );
+}
+
 /// Each file of `plugin/src/command` is a command that the command line has, or a part of one in the folder of its name.
 #[test]
 fn only_commands_are_among_the_commands() {

@@ -29,7 +29,7 @@ use crate::presence::{LOOKED_AT, absent, adds_up};
 use crate::problem::Problem;
 use crate::pruned::Pruned;
 use crate::rollup::SealedPoint;
-use crate::{ArchiveError, Chain, Entry, EntryKind, Layout, Store};
+use crate::{ArchiveError, Chain, Entry, EntryKind, Layout, Owner, Store};
 
 /// Sets that are looked at at once.
 const AT_ONCE: usize = 16;
@@ -57,6 +57,24 @@ pub struct SetSummary {
     pub unfinished: bool,
     /// What is wrong with it, as far as a list looks. The points that are listed can be read all the same.
     pub problems: Vec<Problem>,
+}
+
+impl SetSummary {
+    /// Of a set that retention took away, and of which not everything is deleted yet.
+    fn of_gone(name: &str, entry: &Entry) -> Self {
+        // Nobody is told where the entry does not say whose it was.
+        let of = |text: fn(&Owner) -> &String| entry.owner.as_ref().map(text).map_or_else(String::new, Clone::clone);
+        Self {
+            name: name.to_owned(),
+            namespace: of(|owner| &owner.namespace),
+            resource: of(|owner| &owner.name),
+            cluster_id: of(|owner| &owner.cluster_id),
+            incremental: contract::stamp::split_point(name).is_none(),
+            points: Vec::new(),
+            unfinished: false,
+            problems: Vec::new(),
+        }
+    }
 }
 
 /// Everything that a store holds below its prefix.
@@ -119,6 +137,9 @@ impl Catalog {
         let layout = Layout::new(name);
         let chain = Chain::new(self.store.clone(), layout.clone());
         let newest = newest_seal(&chain).await?;
+        if let Some(entry) = &newest.gone {
+            return Ok((SetSummary::of_gone(name, entry), Vec::new()));
+        }
         let document = set_document(&self.store, &layout);
         let seals = seals(&self.store, &layout, &newest);
         let left = traces(&self.store, &layout, &newest);

@@ -291,10 +291,13 @@ impl Chain {
     }
 
     fn fenced(&self, number: u64, found: &[u8]) -> ArchiveError {
-        let by = Entry::decode("entry", number, found).map_or_else(
-            |error| format!("unreadable: {error}"),
-            |entry| format!("{} of run {}", entry.claim, entry.run),
-        );
-        ArchiveError::Fenced { set: self.layout.set().to_owned(), entry: number, by }
+        let set = self.layout.set().to_owned();
+        let by = match Entry::decode("entry", number, found) {
+            // Retention takes nothing over: whoever reads the log again goes on behind it.
+            Ok(entry) if entry.prune.is_some() => return ArchiveError::PrunedMeanwhile { set, entry: number },
+            Ok(entry) => format!("{} of run {}", entry.claim, entry.run),
+            Err(error) => format!("unreadable: {error}"),
+        };
+        ArchiveError::Fenced { set, entry: number, by }
     }
 }

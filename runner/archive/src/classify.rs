@@ -51,6 +51,11 @@ pub(crate) fn is_no_upload(error: &object_store::Error) -> bool {
     answer_of(error).is_some_and(|answer| answer.no_upload())
 }
 
+/// Whether it is no answer of a store to a request and no failure of a system: what the library found inside of an answer.
+pub(crate) fn is_said_inside(error: &object_store::Error) -> bool {
+    answer_of(error).is_none() && of_system(error).is_none()
+}
+
 /// Whether the same request may well succeed in a moment. What a file system says stays so.
 pub(crate) fn passes(error: &object_store::Error) -> bool {
     describe(error).0 == Code::StoreUnreachable && of_system(error).is_none()

@@ -398,6 +398,12 @@ impl Entry {
         }
     }
 
+    /// Whether it takes every recovery point of its set away, and with them the set.
+    #[must_use]
+    pub(crate) fn takes_all(&self) -> bool {
+        self.prune.as_ref().is_some_and(|prune| prune.oldest.is_none())
+    }
+
     /// Bytes that it takes, without its texts.
     pub(crate) fn weight(&self) -> u64 {
         let sealed = self.seal.as_ref().map_or(0, |seal| {

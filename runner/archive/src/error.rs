@@ -133,6 +133,16 @@ pub enum ArchiveError {
         /// What is known of the other writer.
         by: String,
     },
+    /// Retention wrote behind what this run had read.
+    #[error(
+        "retention wrote entry {entry} of {set} while this run was at work: it begins again behind it, without having committed anything after it"
+    )]
+    PrunedMeanwhile {
+        /// Name of the set.
+        set: String,
+        /// The entry.
+        entry: u64,
+    },
     /// The archive is older than a copy of its newest digest says.
     #[error(
         "{copy} says that the log reached entry {entry}, but {}: the store was rolled back, or this is another archive. Bring the store back, or remove the copy to accept what the store holds",
@@ -264,6 +274,7 @@ impl ArchiveError {
             Self::ForeignOwner { .. } | Self::NotOwned { .. } => Code::ForeignOwner,
             Self::Missing { .. } | Self::Removed { .. } => Code::NoSuchPoint,
             Self::Fenced { .. } => Code::Fenced,
+            Self::PrunedMeanwhile { .. } => Code::PrunedMeanwhile,
             Self::Unsafe { .. } => Code::StoreUnsafe,
             Self::RolledBack { .. } => Code::ArchiveRolledBack,
             Self::Unseen { .. } => Code::StoreForgets,

@@ -16,7 +16,7 @@ use crate::entry::{Fork, Gap, SegmentRef, SegmentRow, check};
 use crate::limit::total;
 use crate::lost::{LostSegment, keys};
 use crate::problem::Problem;
-use crate::pruned::{Hidden, Pruned};
+use crate::pruned::{Hidden, Moment, Pruned};
 use crate::rollup::{Directory, PageRow, RowReader, Run, SealedPoint, run_of_entry};
 use crate::rollup_ref::RollupRef;
 use crate::state::TopicIdPartition;
@@ -64,6 +64,8 @@ pub(crate) struct Index {
     pub(crate) forks: Vec<Fork>,
     /// Seals, oldest first; those of roll-ups of release 0.1 only when they were asked for.
     pub(crate) seals: Vec<SealedPoint>,
+    /// Those that retention hides.
+    pub(crate) hidden_seals: Vec<SealedPoint>,
     /// Roll-ups that were used, with their directories' say on seals and links.
     pub(crate) rollups: Vec<(RollupRef, Arc<Directory>)>,
     /// Roll-ups that could not be used, and what is wrong with each.
@@ -86,9 +88,20 @@ impl Index {
         last: (&Entry, &Digest),
         seals: bool,
     ) -> Result<Self, ArchiveError> {
+        Self::as_of(store, layout, last, seals, Moment::Now).await
+    }
+
+    /// The same as of a moment.
+    pub(crate) async fn as_of(
+        store: &Store,
+        layout: &Layout,
+        last: (&Entry, &Digest),
+        seals: bool,
+        moment: Moment,
+    ) -> Result<Self, ArchiveError> {
         let chain = Chain::new(store.clone(), layout.clone());
         let walk = Box::pin(Walk::new(store, layout, seals, last).back());
-        let (walked, pruned) = futures::try_join!(walk, Box::pin(Pruned::now(&chain, last.0)))?;
+        let (walked, pruned) = futures::try_join!(walk, Box::pin(Pruned::as_read(&chain, last.0, moment)))?;
         let (removes, pruned): (Vec<_>, Vec<_>) = pruned.into_iter().partition(|pruned| pruned.hides_point(last.0.n));
         let mut index = Self {
             pruned: pruned.into_iter().next(),
@@ -126,6 +139,7 @@ impl Index {
             gaps: Vec::new(),
             forks: Vec::new(),
             seals: Vec::new(),
+            hidden_seals: Vec::new(),
             rollups: Vec::new(),
             lost: Vec::new(),
             problems: Arc::default(),
@@ -164,9 +178,16 @@ impl Index {
             let key = self.store.show(&self.layout.entry(pruned.entry));
             return Err(ArchiveError::damaged(key, "the oldest point that it keeps is another one in the log"));
         }
-        self.seals.retain(|seal| !pruned.hides_point(seal.entry));
+        let visible = self.seals.partition_point(|seal| pruned.hides_point(seal.entry));
+        let seals = self.seals.split_off(visible);
+        self.hidden_seals = std::mem::replace(&mut self.seals, seals);
         self.seals.iter_mut().for_each(|seal| pruned.take_out_of_line(seal));
         Ok(())
+    }
+
+    /// The same without what only a check of the roll-ups themselves looks at.
+    pub(crate) fn slim(self) -> Self {
+        Self { rollups: Vec::new(), ..self }
     }
 
     /// What is hidden of a partition.

@@ -19,6 +19,18 @@ pub const RESTORES_FOLDER: &str = "_restores";
 /// The folder of evidence of validations; no set has such a name.
 pub const EVIDENCE_FOLDER: &str = "_evidence";
 
+/// The folder of what runs of retention leave for people; no set has such a name.
+pub const PRUNE_FOLDER: &str = "_prune";
+
+/// Names of the documents beside seals.
+pub(crate) const SIDE_DOCUMENTS: [&str; 2] = ["configs.json", "groups.json"];
+
+/// Names of the documents of a run.
+pub(crate) const RUN_DOCUMENTS: [&str; 2] = ["report.json", "events.jsonl"];
+
+/// Names of the summaries of a set.
+pub(crate) const SUMMARIES: [&str; 2] = ["manifest.json", "consumer-groups-snapshot.json"];
+
 /// The folder of the evidence of one validation. Outside Kubernetes there is no namespace, and none is called `_`.
 pub(crate) fn evidence_folder(namespace: &str, name: &str) -> String {
     let namespace = if namespace.is_empty() { "_" } else { namespace };

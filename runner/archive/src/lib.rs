@@ -91,6 +91,8 @@ mod verify;
 
 mod prune_plan;
 
+pub mod prune_run;
+
 mod probe;
 
 pub use catalog::{Catalog, Found, LastFull, SetSummary, check_owner, check_set_owner, find, resolve};
@@ -105,7 +107,7 @@ pub use head::HeadCopy;
 pub use holdings::{Holdings, Tally};
 pub use json::{JsonError, from_json, from_json_stream};
 pub use kept_evidence::{KeptEvidence, KeptFile};
-pub use layout::{EVIDENCE_FOLDER, Layout, OFFSETS_FOLDER, RESTORES_FOLDER};
+pub use layout::{EVIDENCE_FOLDER, Layout, OFFSETS_FOLDER, PRUNE_FOLDER, RESTORES_FOLDER};
 pub use leftovers::Leftovers;
 pub use long_document::LongDocument;
 pub use lost::LostSegment;
@@ -120,7 +122,7 @@ pub use problem::Problem;
 pub use prune_entry::{DeadRow, EVERY_ROW, HiddenRow, Prune, SealRef};
 pub use prune_plan::{
     ChainPlan, CompactedTopic, Cutting, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, PruneRun, UnfinishedSet,
-    prune_plan,
+    WholeSet, prune_plan,
 };
 pub use read::BatchStream;
 pub use reason::{GapReason, HeldReason};

@@ -164,7 +164,9 @@ fn open_directory(path: &FilePath, prefix: &str) -> Result<Store, ArchiveError> 
     }
     let inner = LocalFileSystem::new_with_prefix(path)
         .map_err(|error| ArchiveError::store("open", path.display(), &error))?
-        .with_fsync(true);
+        .with_fsync(true)
+        // A folder without objects would look like a set.
+        .with_automatic_cleanup(true);
     let place = if prefix.is_empty() { shown.to_string() } else { format!("{shown}/{prefix}") };
     Ok(Store::new(Arc::new(inner), prefix, place))
 }

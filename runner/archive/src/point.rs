@@ -15,7 +15,7 @@ use crate::guest::Guest;
 use crate::index::Index;
 use crate::limit::readable;
 use crate::problem::Problem;
-use crate::pruned::Pruned;
+use crate::pruned::{Moment, Pruned};
 use crate::rollup::SealedPoint;
 use crate::segment::{Footer, TRAILER_LEN, Trailer};
 use crate::sums::{Sums, differences};
@@ -84,7 +84,31 @@ impl Point {
     /// # Errors
     /// When an entry is missing or damaged, or the folder holds another set.
     pub async fn load(store: &Store, layout: &Layout, seal: u64) -> Result<Self, ArchiveError> {
-        let (loaded, document) = futures::join!(Index::load(store, layout, seal), set_document(store, layout));
+        Self::load_at(store, layout, seal, Moment::Now).await
+    }
+
+    /// The same as a restore read it when [`Point::pruned_by`] was `pruned`: what it planned to read is there until it ends,
+    /// whatever retention has hidden since.
+    ///
+    /// # Errors
+    /// As [`Point::load`].
+    pub async fn load_as_of(
+        store: &Store,
+        layout: &Layout,
+        seal: u64,
+        pruned: Option<u64>,
+    ) -> Result<Self, ArchiveError> {
+        Self::load_at(store, layout, seal, Moment::Entry(pruned)).await
+    }
+
+    async fn load_at(store: &Store, layout: &Layout, seal: u64, moment: Moment) -> Result<Self, ArchiveError> {
+        let chain = Chain::new(store.clone(), layout.clone());
+        let index = async {
+            let (entry, digest) = chain.entry(seal).await?;
+            let index = Index::as_of(store, layout, (&entry, &digest), false, moment).await?;
+            Ok::<_, ArchiveError>((index, entry, digest))
+        };
+        let (loaded, document) = futures::join!(Box::pin(index), set_document(store, layout));
         let (index, entry, digest) = loaded?;
         let other = |key: String, reason: String| Err(ArchiveError::OtherSet { key, reason });
         if let Some(reason) = name_finding(layout.set(), &entry) {
@@ -129,6 +153,25 @@ impl Point {
         let seal = *entry.seal.ok_or_else(|| ArchiveError::damaged(shown, "it is not a seal"))?;
         let (store, guest) = (store.clone(), Some(guest));
         Ok(Self { store, layout, seal, entry: number, digest, stamp, index, noted, guest })
+    }
+
+    /// Number of the `prune` entry that counted when this was loaded; `None` where there was none.
+    #[must_use]
+    pub fn pruned_by(&self) -> Option<u64> {
+        self.index.pruned.as_ref().map(|pruned| pruned.entry).or(self.index.removed)
+    }
+
+    /// The number of the one that counts now.
+    ///
+    /// # Errors
+    /// When the end of the log cannot be read.
+    pub async fn pruned_now(&self) -> Result<Option<u64>, ArchiveError> {
+        if self.guest.is_some() {
+            return Ok(None);
+        }
+        let chain = Chain::new(self.store.clone(), self.layout.clone());
+        let (entry, _) = chain.entry(self.entry).await?;
+        Ok(Pruned::now(&chain, &entry).await?.map(|pruned| pruned.entry))
     }
 
     /// Whether the archive has another layout than ours, which says less.

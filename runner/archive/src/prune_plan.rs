@@ -28,16 +28,19 @@ use contract::retention::{Candidate, Hold, RetentionRules, Shape, Verdict, age, 
 use jiff::{SignedDuration, Timestamp};
 
 use self::chain::Chained;
-use self::holds::{Held, holds};
+pub(crate) use self::cutting::{behind, side_by_side};
+use self::holds::Held;
+pub(crate) use self::holds::holds;
 use self::ours::{Looked, look};
 pub use self::plan::{
     ChainPlan, CompactedTopic, Cutting, Heaped, Left, LeftSet, PlannedPoint, PrunePlan, PruneRun, UnfinishedSet,
+    WholeSet,
 };
 use self::sets::{Sets, Unsealed, Whole, leave_unless_newest_is_whole, look_into};
 use crate::{ArchiveError, Store};
 
 /// Store times that lie further ahead of the reader's clock are not believed.
-const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// So long after the last object was written a full backup without a seal is given up: 20 hours.
 const GIVEN_UP: SignedDuration = SignedDuration::from_hours(20);
 
@@ -66,6 +69,7 @@ pub async fn prune_plan(
                     owner,
                     now,
                     unfinished: unfinished(&sets, now, &points),
+                    whole: going(&sets, &points),
                     holds: holding(held, &sets),
                     points: planned(now, points, &sets, &chains),
                     left: sets.left,
@@ -146,9 +150,17 @@ fn unfinished(sets: &Sets, now: Timestamp, points: &[(Candidate, Verdict)]) -> V
     let of = |set: &Unsealed| UnfinishedSet {
         set: set.set.clone(),
         bytes: set.heap.bytes,
-        goes: set.heap.newest.is_some_and(is_given_up),
+        // Where nothing was claimed nothing can be said, and there is but one document.
+        goes: set.end.is_some() && set.heap.newest.is_some_and(is_given_up),
+        behind: set.end,
     };
     sets.unfinished.iter().map(of).collect()
+}
+
+/// Full backups that go.
+fn going(sets: &Sets, points: &[(Candidate, Verdict)]) -> Vec<WholeSet> {
+    let goes = |whole: &&Whole| points.iter().any(|(point, verdict)| point.set == whole.set() && verdict.goes());
+    sets.whole.iter().filter(goes).map(Whole::going).collect()
 }
 
 /// Who needs points of these sets.

@@ -32,6 +32,15 @@ pub(crate) struct Hidden {
     pub(crate) replaced: Replaced,
 }
 
+/// As of when a log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// What retention has taken away by now is left out.
+    Now,
+    /// What it had taken away with this entry, or nothing: for a restore that began then.
+    Entry(Option<u64>),
+}
+
 /// What retention took away of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pruned {
@@ -85,6 +94,22 @@ impl Pruned {
             ArchiveError::damaged(format!("entry {number}"), what)
         };
         Ok(Some(Arc::new(Self::of(&found).ok_or_else(not_one)?)))
+    }
+
+    /// What counts for whoever reads as of this moment.
+    pub(crate) async fn as_read(
+        chain: &Chain,
+        last: &Entry,
+        moment: Moment,
+    ) -> Result<Option<Arc<Self>>, ArchiveError> {
+        let number = match moment {
+            Moment::Now => return Self::now(chain, last).await,
+            Moment::Entry(None) => return Ok(None),
+            Moment::Entry(Some(number)) => number,
+        };
+        let (entry, _) = chain.entry(number).await?;
+        let no_prune = || ArchiveError::damaged(format!("entry {number}"), "it says nothing of retention");
+        Ok(Some(Arc::new(Self::of(&entry).ok_or_else(no_prune)?)))
     }
 
     /// What counts now, for a reader of the log up to `last`: the end of the log says it. Where entries behind `last` cannot be

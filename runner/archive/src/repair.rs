@@ -27,6 +27,9 @@ pub async fn repair_set(store: &Store, layout: &Layout, apply: bool) -> Result<R
     let chain = Chain::new(store.clone(), layout.clone());
     let missing = |what| ArchiveError::Missing { what, name: layout.set().to_owned(), place: store.place().to_owned() };
     let head = chain.head().await?.ok_or_else(|| missing("the log of set"))?;
+    if head.entry.takes_all() {
+        return Err(ArchiveError::Removed { point: layout.set().to_owned(), entry: head.entry.n });
+    }
     let by_log = named_set(&chain, &head).await?;
     let key = layout.set_document();
     if let Some((document, digest)) = read_set(store, layout).await? {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use contract::Code;
 use contract::pauses::Pauses;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -359,9 +360,17 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn size(&self, key: &Path) -> Result<Option<u64>, ArchiveError> {
+        Ok(self.written(key).await?.map(|(size, _)| size))
+    }
+
+    /// Size of an object, and when it was written by the store's clock; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn written(&self, key: &Path) -> Result<Option<(u64, Option<Timestamp>)>, ArchiveError> {
         let path = self.path(key);
         match self.again(|| self.inner.head(&path)).await {
-            Ok(meta) => Ok(Some(meta.size)),
+            Ok(meta) => Ok(Some((meta.size, listed::written_at(&meta)))),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(ArchiveError::store("look at", self.show(key), &error)),
         }

@@ -151,6 +151,8 @@ codes! {
         "A reset with from-mapping goes by the file in which a restore wrote where records went. The message says what does not fit: no such file, one of another cluster, or a committed offset that the file does not lead from. Nothing was written. A KafkaRestore writes the file with autoConsumerGroups or offsetReset, and its status has the place; a run specification does with restore.groups.saveMapping.";
     OwnerUnclear = "KB4012", Final, "it is not clear whose backup sets are meant",
         "The storage has sets of this name that belong to more than one resource or come from more than one source cluster, and what retention takes away must be exactly one's. Nothing was changed. The message names them. Say which is meant: `--cluster-id` of `kubectl kafka-backup prune` and `kafka-backup-runner prune-plan`, and `--owner-namespace` where a store is read without a cluster.";
+    PrunedMeanwhile = "KB4013", Resumable, "retention hid something of the backup set while a run was at work on it",
+        "A backup goes on by itself behind what retention wrote, and reads again what it had not committed. A restore that was about to begin makes a new plan; nothing was written. Run it again. If its recovery point is gone, name a newer one.";
     TargetNotEmpty = "KB5001", Final, "a target topic already holds records",
         "Nothing was written. Restore under another name with topicMapping, or delete what the topic holds first: purgeTopics in a KafkaRestore, existingTopics: purge in a run specification.";
     BatchTooLarge = "KB5002", Final, "the target topic does not accept the largest batch",

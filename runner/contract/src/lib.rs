@@ -45,6 +45,7 @@ pub mod offset_spec;
 pub mod retention;
 pub mod set_owner;
 
+pub mod prune_spec;
 pub mod restore_spec;
 
 pub mod validation_spec;
@@ -56,6 +57,7 @@ pub mod inspect_spec;
 pub mod member;
 pub mod point_line;
 
+pub mod prune_report;
 pub mod validation_report;
 
 pub mod event;
@@ -86,6 +88,8 @@ pub use offset_saving::OffsetSaving;
 pub use offset_spec::{MappingPlace, OffsetResetSpec, OffsetRollbackSpec, ResetTo, SavedOffsets};
 pub use old_place::OldPlace;
 pub use point_line::{Before, PointLine};
+pub use prune_report::{BusySet, ObjectSum, PointFate, PruneReport, PrunedPoint, RefusedObjects};
+pub use prune_spec::PruneSpec;
 pub use report::{Lengths, Moved, Report};
 pub use restore_spec::{
     ExistingTopics, ForeignRecords, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy,

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Failure, GroupChange, GroupLine, GroupOutcome, MemberChange, OffsetsBefore, PointLine, ValidationReport};
+use crate::{
+    Failure, GroupChange, GroupLine, GroupOutcome, MemberChange, OffsetsBefore, PointLine, PruneReport,
+    ValidationReport,
+};
 
 /// Most bytes that Kubernetes keeps of a termination message.
 pub const TERMINATION_LIMIT: usize = 4096;
@@ -75,7 +78,7 @@ pub struct Report {
     /// Number of the attempt, where the specification has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation`.
+    /// `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation`, `prune`.
     pub kind: String,
     /// `Completed`, `CompletedWithGaps`, `PartiallyCompleted`, `RolledBack`, `PartiallyRolledBack`, `Interrupted`, `Failed`,
     /// `AlreadyDone`, `DryRun`.
@@ -171,6 +174,9 @@ pub struct Report {
     /// What a validation found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<ValidationReport>,
+    /// What a run of retention did, also one that failed on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<PruneReport>,
     /// What the run planned or found, by kind of run.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub details: Value,
@@ -224,6 +230,7 @@ impl Report {
         }
         cut.unreadable.truncate(3);
         cut.validation = self.validation.as_ref().map(ValidationReport::short);
+        cut.prune = self.prune.as_ref().map(PruneReport::short);
         if let Some(refusals) = &mut cut.refusals {
             refusals.truncate(3);
             for refusal in refusals {
@@ -246,6 +253,7 @@ impl Report {
             cut.positions.clear();
             cut.unreadable.clear();
             cut.validation = self.validation.as_ref().map(ValidationReport::shorter);
+            cut.prune = self.prune.as_ref().map(PruneReport::shortest);
         }
         if whole(&cut)?.len() > TERMINATION_LIMIT {
             cut.validation = self.validation.as_ref().map(ValidationReport::shortest);

@@ -12,13 +12,13 @@ use crate::stamp::split_point;
 use crate::store_address::authority;
 use crate::{
     BackupSpec, CircuitBreakerSpec, EvidenceSpec, KafkaSpec, MetricsSpec, NoticeSpec, OffsetResetSpec,
-    OffsetRollbackSpec, ResetTo, RestoreSpec, StoreSpec, TlsSpec, ValidationSpec, http_target,
+    OffsetRollbackSpec, PruneSpec, ResetTo, RestoreSpec, StoreSpec, TlsSpec, ValidationSpec, http_target,
 };
 
 /// The version of [`RunSpec`] that this code reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// One run. Exactly one of `backup`, `restore`, `offsetReset`, `offsetRollback` and `validation` is set.
+/// One run. Exactly one of `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation` and `prune` is set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunSpec {
@@ -33,7 +33,7 @@ pub struct RunSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunRef>,
     /// The source of a backup, the target of a restore, the cluster of the groups, or the one that a validation asks. Only a
-    /// validation may be without.
+    /// validation may be without; a run of retention asks none.
     #[serde(default, skip_serializing_if = "KafkaSpec::is_absent")]
     pub kafka: KafkaSpec,
     /// Where the archive is; where committed offsets are saved.
@@ -63,6 +63,9 @@ pub struct RunSpec {
     /// Check a recovery point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<ValidationSpec>,
+    /// Take recovery points away, and delete what only they needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<PruneSpec>,
 }
 
 /// The identity of a run.
@@ -92,6 +95,8 @@ pub enum Action<'a> {
     OffsetRollback(&'a OffsetRollbackSpec),
     /// Check a recovery point.
     Validation(&'a ValidationSpec),
+    /// Take recovery points away.
+    Prune(&'a PruneSpec),
 }
 
 impl Action<'_> {
@@ -104,6 +109,7 @@ impl Action<'_> {
             Self::OffsetReset(_) => "offsetReset",
             Self::OffsetRollback(_) => "offsetRollback",
             Self::Validation(_) => "validation",
+            Self::Prune(_) => "prune",
         }
     }
 }
@@ -129,7 +135,7 @@ impl RunSpec {
     /// # Errors
     /// When none of the fields that say it is set, or more than one.
     pub fn action(&self) -> Result<Action<'_>, SpecFinding> {
-        const FIELDS: &str = "backup, restore, offsetReset, offsetRollback, validation";
+        const FIELDS: &str = "backup, restore, offsetReset, offsetRollback, validation, prune";
         let finding = |rule: &str| SpecFinding { field: FIELDS.into(), rule: rule.into() };
         let all = [
             self.backup.as_ref().map(Action::Backup),
@@ -137,6 +143,7 @@ impl RunSpec {
             self.offset_reset.as_ref().map(Action::OffsetReset),
             self.offset_rollback.as_ref().map(Action::OffsetRollback),
             self.validation.as_ref().map(Action::Validation),
+            self.prune.as_ref().map(Action::Prune),
         ];
         let mut all = all.into_iter().flatten();
         match (all.next(), all.next()) {
@@ -177,7 +184,11 @@ impl RunSpec {
         {
             push(&mut out, "run.id", format!("is {:?}; {rule}", run.id));
         }
-        if self.validation.is_none() || !self.kafka.is_absent() {
+        if self.prune.is_some() {
+            if !self.kafka.is_absent() {
+                push(&mut out, "kafka", "has no effect: a run of retention asks no cluster; remove it");
+            }
+        } else if self.validation.is_none() || !self.kafka.is_absent() {
             check_kafka(&self.kafka, &mut out);
         }
         for (field, rule) in self.storage.findings() {
@@ -204,6 +215,13 @@ impl RunSpec {
             Ok(Action::OffsetReset(reset)) => reset.check(&mut inner),
             Ok(Action::OffsetRollback(rollback)) => rollback.check(&mut inner),
             Ok(Action::Validation(validation)) => validation.check(&self.kafka, &mut inner),
+            Ok(Action::Prune(prune)) => {
+                if split_point(&self.name).is_some() {
+                    let rule = "it is the name of a backup, and none ends as recovery points do";
+                    push(&mut out, "name", format!("is {:?}; {rule}", self.name));
+                }
+                prune.check(&mut inner);
+            }
             Err(finding) => out.push(finding.clone()),
         }
         let block = action.as_ref().map_or("", Action::field);

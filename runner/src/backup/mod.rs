@@ -74,6 +74,25 @@ pub async fn run(
     backup: &BackupSpec,
     report: &mut Report,
 ) -> Result<(), Failure> {
+    loop {
+        match Box::pin(attempt(context, emitter, spec, backup, report)).await {
+            // Each time somebody wrote to the log: that does not go on for ever.
+            Err(failure) if failure.code == Code::PrunedMeanwhile && !context.cancel.is_cancelled() => {
+                tracing::info!(%failure, "going on behind what retention wrote");
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Runs it once.
+async fn attempt(
+    context: &Context,
+    emitter: &Emitter,
+    spec: &RunSpec,
+    backup: &BackupSpec,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let cluster = crate::connect::cluster(context, spec, &backup_needs(backup)).await?;
     // The first request is a look into the set: it tells a missing bucket as well as a listing would.
     let store = crate::connect::store_unasked(context, spec).await?;

@@ -21,8 +21,8 @@ const PLANS: Duration = Duration::from_secs(12);
 
 /// Checks them.
 pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>, lines: &Lines) {
-    // A validation of the archive alone asks no cluster.
-    if matches!(action, Action::Validation(part) if !part.checks.of_cluster()) {
+    // A validation of the archive alone asks no cluster, and retention never does.
+    if matches!(action, Action::Validation(part) if !part.checks.of_cluster()) || matches!(action, Action::Prune(_)) {
         return;
     }
     if !super::secrets(context, spec.kafka_secret_files(), lines) || !reach::servers(context, &spec.kafka, lines).await
@@ -45,6 +45,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, action: Action<'_>,
         Action::Restore(part) => of_restore(context, &cluster, &spec, part, lines).await,
         Action::OffsetReset(_) | Action::OffsetRollback(_) => of_offsets(context, &cluster, &spec, lines).await,
         Action::Validation(part) => of_validation(context, &cluster, part, lines).await,
+        Action::Prune(_) => {}
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) async fn all(context: &Context, spec: &RunSpec, sender: &UnboundedSen
         // A restore that keeps its state elsewhere only reads its archive.
         Action::Restore(part) => part.state_storage.is_some(),
         Action::Validation(_) => true,
+        Action::Prune(part) => part.dry_run,
         Action::Backup(_) | Action::OffsetReset(_) | Action::OffsetRollback(_) => false,
     };
     let stores = spec.stores().map(|(field, store)| async move {

@@ -1,14 +1,17 @@
 //! `check`: does everything that a run does before it writes.
 
 use archive::Point;
-use contract::{Action, BackupSpec, CheckLine, Code, ExitCode, Failure, RestoreSpec, RunSpec, ValidationSpec, Verdict};
+use contract::{
+    Action, BackupSpec, CheckLine, Code, ExitCode, Failure, PruneSpec, Report, RestoreSpec, RunSpec, ValidationSpec,
+    Verdict,
+};
 use wire::Cluster;
 
 use super::{Output, print};
 use crate::checks::{brokers, certificates, folder, group_configs, rights};
 use crate::context::Context;
 use crate::emit::Emitter;
-use crate::{backup, connect, offsets, restore};
+use crate::{backup, connect, offsets, prune, restore};
 
 /// Checks a specification against the cluster and the store. A program gets one document, also of a check that failed.
 pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> Result<ExitCode, Failure> {
@@ -18,6 +21,7 @@ pub(crate) async fn check(context: &Context, spec: &RunSpec, output: Output) -> 
         Ok(Action::Restore(part)) => found.restore(context, spec, part).await,
         Ok(action @ (Action::OffsetReset(_) | Action::OffsetRollback(_))) => found.offsets(context, spec, action).await,
         Ok(Action::Validation(part)) => found.validation(context, spec, part).await,
+        Ok(Action::Prune(part)) => found.prune(context, spec, part).await,
         Err(finding) => Err(Failure::new(Code::SpecInvalid, finding.to_string())),
     };
     if let Err(failure) = &checked
@@ -105,6 +109,19 @@ impl Found {
         print::lines(&preview.text);
         preview.warnings.iter().for_each(|warning| print::line(&format!("  note  {warning}")));
         preview.refusals.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    async fn prune(&mut self, context: &Context, spec: &RunSpec, part: &PruneSpec) -> Result<(), Failure> {
+        let look = PruneSpec { dry_run: true, ..part.clone() };
+        let mut report = Report::default();
+        prune::run(context, &Emitter::new(context, false), spec, &look, &mut report).await?;
+        let found = report.prune.iter().map(|found| (found.eligible, found.inspected)).next();
+        let (eligible, inspected) = found.ok_or_else(|| Failure::new(Code::Internal, "a look without a report"))?;
+        if self.output == Output::Json {
+            return print::json(&serde_json::json!({"prune": report.prune, "checks": self.lines}));
+        }
+        print::line(&format!("{eligible} of {inspected} recovery points would be removed"));
+        Ok(())
     }
 
     async fn validation(&mut self, context: &Context, spec: &RunSpec, part: &ValidationSpec) -> Result<(), Failure> {

@@ -60,7 +60,7 @@ async fn plan(context: &Context, spec: &RunSpec) -> Result<Plan, Failure> {
             let (refusals, warnings) = (found.refusals, found.warnings);
             Ok(Plan { point: None, positions_point: None, groups: found.lines, refusals, warnings })
         }
-        Ok(action @ (Action::Backup(_) | Action::Validation(_))) => {
+        Ok(action @ (Action::Backup(_) | Action::Validation(_) | Action::Prune(_))) => {
             let text = format!(
                 "{0}: a {0} moves no consumer groups; give the specification of a restore or an offset reset",
                 action.field()

@@ -9,6 +9,7 @@ mod lookup;
 mod now;
 mod print;
 mod prune_plan;
+mod pruned;
 mod release;
 mod repair;
 mod show;
@@ -94,7 +95,7 @@ struct SpecArg {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a backup or a restore
+    /// Run what a specification says: a backup, a restore, a validation, retention
     #[command(
         after_help = "Events go to standard output as JSON lines with -o json, else a summary at the end.\n\nExample:\n  kafka-backup-runner run backup.yaml\n  cat spec.json | kafka-backup-runner run - -o json"
     )]

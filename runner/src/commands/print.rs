@@ -4,7 +4,7 @@
 use contract::{Code, Failure, Report};
 
 use super::table::aligned;
-use super::{Output, validation};
+use super::{Output, pruned, validation};
 use crate::outlet::{self, Worth};
 pub(crate) use contract::words::size;
 use contract::words::{safe, safe_json, safe_lines};
@@ -89,6 +89,9 @@ fn summary(report: &Report) {
     report.warnings.iter().for_each(|text| warning(text));
     if let Some(found) = &report.validation {
         return validation::lines(report, found).iter().for_each(|line| say(line));
+    }
+    if let Some(found) = &report.prune {
+        return pruned::lines(report, found).iter().for_each(|line| say(line));
     }
     if report.failure.is_some() {
         return;

@@ -21,7 +21,7 @@ pub(crate) async fn saved_point(
     {
         return Ok(set.surveyed(records).await?);
     }
-    Ok(Point::load(store, &layout, state.entry).await?)
+    Ok(Point::load_as_of(store, &layout, state.entry, state.pruned).await?)
 }
 
 /// The recovery point is resolved once; later attempts use the saved one.

@@ -23,6 +23,14 @@ pub(crate) struct RestoreState {
     pub(crate) entry: u64,
     /// Digest of its seal.
     pub(crate) digest: Digest,
+    /// The entry with which retention had taken something away of the set when the plan was made: what it hid since is still
+    /// read by this restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pruned: Option<u64>,
+    /// Whether the point was looked at once more after this state was saved first: from then on retention keeps what it needs.
+    /// Older releases did not look.
+    #[serde(default = "looked")]
+    pub(crate) looked: bool,
     /// Digest of the plan that is carried out.
     pub(crate) plan: Digest,
     /// Target topics, in the order of the plan.
@@ -101,6 +109,10 @@ pub(crate) enum Ended {
     Completed,
     /// It never goes on; where records were produced, every further attempt ends so, too.
     Failed(Failure),
+}
+
+fn looked() -> bool {
+    true
 }
 
 impl GroupsDone {
@@ -196,6 +208,7 @@ impl RestoreState {
             set: point.set().to_owned(),
             entry: point.entry,
             digest: point.digest.clone(),
+            pruned: point.pruned_by(),
             plan,
             ..Self::default()
         }

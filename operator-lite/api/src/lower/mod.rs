@@ -354,6 +354,7 @@ fn run(identity: Identity, kafka: KafkaSpec, storage: StoreSpec, breaker: Option
         offset_reset: None,
         offset_rollback: None,
         validation: None,
+        prune: None,
     }
 }
 

@@ -104,6 +104,9 @@ async fn newest_of(store: &Store, set: &str) -> Result<Option<NewestPoint>, Arch
     if let Some(error) = lost_behind(set, &newest) {
         return Err(error);
     }
+    if newest.gone.is_some() {
+        return Ok(None);
+    }
     let left = traces(store, &layout, &newest).await?;
     let Some((entry, _)) = newest.seal else { return Ok(None) };
     let warn = |problem: &crate::Problem| {
@@ -121,8 +124,8 @@ async fn newest_of(store: &Store, set: &str) -> Result<Option<NewestPoint>, Arch
 /// That retention removed every point of a set, where it did.
 async fn removed(store: &Store, set: &str) -> Result<Option<ArchiveError>, ArchiveError> {
     let newest = newest_seal(&Chain::new(store.clone(), Layout::new(set))).await?;
-    let seal = newest.removed.and_then(|(entry, _)| entry.seal);
-    Ok(seal.zip(newest.pruned).map(|(seal, pruned)| ArchiveError::Removed { point: seal.point, entry: pruned.entry }))
+    let point = newest.removed.and_then(|(entry, _)| entry.seal).map_or_else(|| set.to_owned(), |seal| seal.point);
+    Ok(newest.gone.map(|entry| ArchiveError::Removed { point, entry: entry.n }))
 }
 
 /// Entries behind the newest readable seal are damaged: the name alone must not mean an older point without a word.

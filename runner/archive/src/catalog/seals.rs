@@ -26,6 +26,8 @@ pub(crate) struct Newest {
     pub(crate) removed: Option<(Entry, Digest)>,
     /// What retention took away of the set.
     pub(crate) pruned: Option<Arc<Pruned>>,
+    /// The entry that took all of the set away: what is left of it goes.
+    pub(crate) gone: Option<Box<Entry>>,
     /// Entries after it that cannot be read: a newer point may be lost with them.
     pub(crate) problems: Vec<Problem>,
 }
@@ -34,6 +36,11 @@ impl Newest {
     /// Stamp of the newest seal, whatever retention removed; nothing where there is none.
     pub(crate) fn stamp(&self) -> &str {
         self.seal.as_ref().or(self.removed.as_ref()).map_or("", |(entry, _)| entry.point.as_str())
+    }
+
+    /// The same of a set of which nothing is left but what goes.
+    fn all_gone(self, entry: Entry) -> Self {
+        Self { gone: Some(Box::new(entry)), sealed_last: true, ..self }
     }
 
     /// The points that are left, as lists show them.
@@ -67,6 +74,9 @@ pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
                         Err(error) => return Err(error),
                     }
                 }
+                if entry.takes_all() {
+                    return Ok(Newest { removed: seal_before(chain, &entry).await?, ..out.all_gone(entry) });
+                }
                 if entry.seal.is_some() {
                     out.sealed_last = only_pruned;
                     let removed = out.pruned.as_ref().is_some_and(|pruned| pruned.hides_point(number));
@@ -90,6 +100,17 @@ pub(crate) async fn newest_seal(chain: &Chain) -> Result<Newest, ArchiveError> {
         }
     }
     Ok(out)
+}
+
+/// The seal before the entry that took all of a set away, while it is there.
+async fn seal_before(chain: &Chain, entry: &Entry) -> Result<Option<(Entry, Digest)>, ArchiveError> {
+    let Some(number) = entry.last_seal else { return Ok(None) };
+    match chain.entry(number).await {
+        Ok(found) => Ok(Some(found)),
+        // The log goes last, and then this may be gone already.
+        Err(error) if error.is_damage() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// All seals up to the newest, oldest first, and what is wrong with the log and its roll-ups.

@@ -18,10 +18,11 @@ use crate::index::{Index, counts};
 use crate::limit::total;
 use crate::lost::keys;
 use crate::prune_entry::SealRef;
+use crate::pruned::Moment;
 use crate::replaced::replaced;
 use crate::state::{Replaced, TopicIdPartition};
 use crate::timeline::Timelines;
-use crate::{ArchiveError, Entry, Layout, PartitionState, Seal, SealedPoint, Store, TopicConfigs};
+use crate::{ArchiveError, Chain, Entry, Layout, PartitionState, Seal, SealedPoint, Store, TopicConfigs};
 
 /// Points, evenly spread, for which it is computed what a set keeps with each as its oldest.
 const SAMPLES: usize = 33;
@@ -53,7 +54,7 @@ pub(super) async fn load(
     latest: Timestamp,
 ) -> Result<Result<Chained, Left>, ArchiveError> {
     let entry = entry_of(store, layout, sealed).await?;
-    let index = Index::up_to(store, layout, (&entry, &sealed.digest), true).await?;
+    let index = Index::up_to(store, layout, (&entry, &sealed.digest), true).await?.slim();
     let stored = stored::chain(store, layout, &index.seals, latest).await?;
     let configs = newest_configs(store, layout, &entry).await?;
     let Some(newest) = entry.seal else {
@@ -173,7 +174,11 @@ impl Chained {
         let floor = self.seal(place).await?;
         let Some(seal) = &floor.seal else { return Ok(Cut::default()) };
         let before = floor.n.saturating_sub(1);
-        let (base, _, digest) = Index::load(&self.store, &self.layout, before).await?;
+        // What another run of retention said since is no part of this: it would be judged by points that are no more.
+        let moment = Moment::Entry(self.index.pruned.as_ref().map(|pruned| pruned.entry));
+        let (entry, digest) = Chain::new(self.store.clone(), self.layout.clone()).entry(before).await?;
+        let mut base = Index::as_of(&self.store, &self.layout, (&entry, &digest), false, moment).await?.slim();
+        (base.seals, base.hidden_seals) = (Vec::new(), Vec::new());
         if floor.previous.as_ref() != Some(&digest) {
             let key = self.store.show(&self.layout.entry(floor.n));
             return Err(ArchiveError::damaged(key, "it does not follow the entry before it: one of them was replaced"));

@@ -83,29 +83,11 @@ impl Cutting {
     /// or a run is going on: what it has begun may change what is needed.
     #[must_use]
     pub fn entry(&self, head: &Head, by: &PruneRun) -> Option<Entry> {
-        let (before, number) = (&head.entry, head.entry.n + 1);
-        if before.n != self.behind {
+        if head.entry.n != self.behind {
             return None;
         }
-        let (topics, prune) = self.said_by(number);
-        let sealed = before.seal.is_some().then_some(before.n);
-        let pruned = before.prune.is_some().then_some(before.n);
-        Some(Entry {
-            requires: vec![FEATURE.to_owned()],
-            previous: Some(head.digest.clone()),
-            claim: number,
-            nonce: by.nonce.clone(),
-            run: by.run.clone(),
-            spec: by.spec.clone(),
-            point: by.stamp.clone(),
-            last_seal: sealed.or(before.last_seal),
-            last_state: sealed.or(before.last_state),
-            last_rollup: before.last_rollup.clone(),
-            last_prune: pruned.or(before.last_prune),
-            topics,
-            prune: Some(Box::new(prune)),
-            ..Entry::empty(EntryKind::Prune, number)
-        })
+        let (topics, prune) = self.said_by(head.entry.n + 1);
+        Some(Entry { topics, prune: Some(Box::new(prune)), ..behind(head, by) })
     }
 
     /// What entry `number` would say, and the topics that it names.
@@ -133,19 +115,45 @@ impl Cutting {
         (topics, Prune { oldest: Some(self.oldest.clone()), dead: self.dead(), hidden })
     }
 
-    /// All dead segments, those of one claim that follow each other as one row.
+    /// All dead segments, those of before with them.
     fn dead(&self) -> Vec<DeadRow> {
         let new = self.dead.iter().map(|(claim, seq)| DeadRow { claim: *claim, from: *seq, to: seq.saturating_add(1) });
-        let mut all: Vec<DeadRow> = self.dead_before.iter().cloned().chain(new).collect();
-        all.sort_unstable_by_key(|row| (row.claim, row.from));
-        let mut out: Vec<DeadRow> = Vec::new();
-        for row in all {
-            match out.last_mut() {
-                Some(last) if last.claim == row.claim && row.from <= last.to => last.to = row.to.max(last.to),
-                _ => out.push(row),
-            }
+        side_by_side(self.dead_before.iter().cloned().chain(new))
+    }
+}
+
+/// The same segments in order; those of one claim that follow each other are one row.
+pub(crate) fn side_by_side(rows: impl Iterator<Item = DeadRow>) -> Vec<DeadRow> {
+    let mut all: Vec<DeadRow> = rows.collect();
+    all.sort_unstable_by_key(|row| (row.claim, row.from));
+    let mut out: Vec<DeadRow> = Vec::new();
+    for row in all {
+        match out.last_mut() {
+            Some(last) if last.claim == row.claim && row.from <= last.to => last.to = row.to.max(last.to),
+            _ => out.push(row),
         }
-        out
+    }
+    out
+}
+
+/// A `prune` entry behind `head` that says nothing yet, in the name of this run.
+pub(crate) fn behind(head: &Head, by: &PruneRun) -> Entry {
+    let (before, number) = (&head.entry, head.entry.n + 1);
+    let sealed = before.seal.is_some().then_some(before.n);
+    let pruned = before.prune.is_some().then_some(before.n);
+    Entry {
+        requires: vec![FEATURE.to_owned()],
+        previous: Some(head.digest.clone()),
+        claim: number,
+        nonce: by.nonce.clone(),
+        run: by.run.clone(),
+        spec: by.spec.clone(),
+        point: by.stamp.clone(),
+        last_seal: sealed.or(before.last_seal),
+        last_state: sealed.or(before.last_state),
+        last_rollup: before.last_rollup.clone(),
+        last_prune: pruned.or(before.last_prune),
+        ..Entry::empty(EntryKind::Prune, number)
     }
 }
 

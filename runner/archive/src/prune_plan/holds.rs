@@ -20,17 +20,17 @@ const AT_ONCE: usize = 16;
 
 /// A point that somebody needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Held {
+pub(crate) struct Held {
     /// Its set; `None` where that is not known: then every point may be meant.
-    pub(super) set: Option<String>,
+    pub(crate) set: Option<String>,
     /// Number of its seal.
-    pub(super) entry: u64,
-    pub(super) hold: Hold,
+    pub(crate) entry: u64,
+    pub(crate) hold: Hold,
 }
 
 impl Held {
     /// Whether it is about a point of this set.
-    pub(super) fn is_of(&self, set: &str) -> bool {
+    pub(crate) fn is_of(&self, set: &str) -> bool {
         self.set.as_ref().is_none_or(|held| held == set)
     }
 }
@@ -60,7 +60,7 @@ struct Shown {
 }
 
 /// The points that restores with their state in this store need. Times behind `latest` are not believed.
-pub(super) async fn holds(store: &Store, latest: Timestamp) -> Result<Vec<Held>, ArchiveError> {
+pub(crate) async fn holds(store: &Store, latest: Timestamp) -> Result<Vec<Held>, ArchiveError> {
     let folder = Path::from(RESTORES_FOLDER);
     let keep = |found: &mut BTreeMap<String, Shown>, listed: &crate::store::Listed<'_>| {
         let Some((folder, number)) = state_of(listed.key) else { return };

@@ -25,6 +25,10 @@ pub(super) struct Known {
     pub(super) owner: Owner,
     /// Its newest point.
     pub(super) sealed: Option<SealedPoint>,
+    /// Number of its newest entry; none where its log is empty.
+    pub(super) end: Option<u64>,
+    /// The entry that took all of it away: what is left goes.
+    pub(super) gone: Option<u64>,
     /// Whether it is a full backup, a set of its own.
     pub(super) is_whole: bool,
 }
@@ -73,7 +77,8 @@ pub(super) async fn look(store: &Store, expected: &SetOwner) -> Result<Looked, A
     out.owner = only_owner(expected, known.iter().map(|set| &set.owner))?;
     for set in known {
         let why = if out.owner.as_ref() == Some(&set.owner) {
-            set.misfit().map(|what| Left::Unread { what })
+            let gone = set.gone.map(|entry| Left::Removed { entry });
+            gone.or_else(|| set.misfit().map(|what| Left::Unread { what }))
         } else {
             Some(Left::OtherOwner { owner: set.owner.clone() })
         };
@@ -131,6 +136,14 @@ async fn read(store: &Store, set: &str, is_whole: bool) -> Result<Result<Known, 
     let chain = Chain::new(store.clone(), layout.clone());
     let newest = newest_seal(&chain).await?;
     let unread = |what: String| Ok(Err(Left::Unread { what }));
+    if let Some(entry) = newest.gone {
+        // Everything else may be deleted by now.
+        let sealed = newest.removed.and_then(|(seal, _)| seal.seal).map(|seal| seal.owner);
+        let Some(owner) = entry.owner.or(sealed) else {
+            return unread(format!("entry {} takes it away and does not say whose it was", entry.n));
+        };
+        return Ok(Ok(Known { layout, owner, sealed: None, end: newest.end, gone: Some(entry.n), is_whole }));
+    }
     if let Some(problem) = newest.problems.first() {
         return unread(problem.to_string());
     }
@@ -148,11 +161,8 @@ async fn read(store: &Store, set: &str, is_whole: bool) -> Result<Result<Known, 
     if let Some(adopted) = adopted_behind(&chain, newest.seal.as_ref(), newest.end).await? {
         owner = adopted;
     }
-    if let Some(pruned) = newest.pruned.filter(|_| newest.removed.is_some()) {
-        return Ok(Err(Left::Removed { entry: pruned.entry }));
-    }
     let sealed = newest.seal.and_then(|(entry, digest)| SealedPoint::of(&entry, &digest));
-    Ok(Ok(Known { layout, owner, sealed, is_whole }))
+    Ok(Ok(Known { layout, owner, sealed, end: newest.end, gone: None, is_whole }))
 }
 
 /// Who took the set over behind its newest seal: from that entry on it is his, though no seal says so yet.

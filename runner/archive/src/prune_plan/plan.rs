@@ -19,6 +19,8 @@ pub struct PrunePlan {
     pub chains: Vec<ChainPlan>,
     /// Full backups without a recovery point.
     pub unfinished: Vec<UnfinishedSet>,
+    /// Full backups that go: each with its seal.
+    pub whole: Vec<WholeSet>,
     /// Sets that nothing is done to.
     pub left: Vec<LeftSet>,
     /// Who needs points.
@@ -74,7 +76,7 @@ pub struct ChainPlan {
     pub dead: Heaped,
     /// Segments of which less than a third is needed: their other bytes come back when they are written anew.
     pub rewritable: Heaped,
-    /// Bytes of log entries, roll-ups, documents beside seals, hints and reports that go.
+    /// Bytes of documents beside seals, hints and reports that go. The log and its roll-ups stay.
     pub beside_bytes: u64,
     /// Topics that lose records.
     pub topics: u64,
@@ -103,6 +105,15 @@ pub struct CompactedTopic {
     pub bytes: u64,
 }
 
+/// A full backup that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeSet {
+    /// The set.
+    pub set: String,
+    /// Number of its newest entry, which is its seal.
+    pub(crate) behind: u64,
+}
+
 /// A full backup that was never sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedSet {
@@ -112,6 +123,8 @@ pub struct UnfinishedSet {
     pub bytes: u64,
     /// Whether it is given up: a newer point is there, and nothing was written for long.
     pub goes: bool,
+    /// Number of its newest entry; none where its log is empty.
+    pub(crate) behind: Option<u64>,
 }
 
 /// A set that nothing is done to.

@@ -12,7 +12,7 @@ use super::holds::Held;
 use super::ours::Known;
 use super::stored::{self, Heap};
 use super::whole_point::{entry_of, lacking, newest_configs};
-use super::{Left, LeftSet};
+use super::{Left, LeftSet, WholeSet};
 use crate::holdings::Tally;
 use crate::index::Index;
 use crate::{ArchiveError, Layout, SealedPoint, Store};
@@ -45,6 +45,11 @@ impl Whole {
         self.layout.set()
     }
 
+    /// The set as one that goes.
+    pub(super) fn going(&self) -> WholeSet {
+        WholeSet { set: self.set().to_owned(), behind: self.sealed.entry }
+    }
+
     /// Its point.
     pub(super) fn candidate(&self, held: &[Held]) -> Candidate {
         let set = self.layout.set();
@@ -64,6 +69,8 @@ impl Whole {
 pub(super) struct Unsealed {
     pub(super) set: String,
     pub(super) heap: Heap,
+    /// Number of its newest entry.
+    pub(super) end: Option<u64>,
 }
 
 /// Looks into the sets that are ours.
@@ -81,10 +88,10 @@ pub(super) async fn look_into(
         Ok::<_, ArchiveError>((known, stored))
     };
     let mut listed = futures::stream::iter(whole).map(list).buffered(AT_ONCE);
-    while let Some((Known { layout, sealed, .. }, (heap, committed, segments))) = listed.try_next().await? {
+    while let Some((Known { layout, sealed, end, .. }, (heap, committed, segments))) = listed.try_next().await? {
         match sealed {
             Some(sealed) => sets.whole.push(Whole { layout, sealed, segments, heap, committed }),
-            None => sets.unfinished.push(Unsealed { set: layout.set().to_owned(), heap }),
+            None => sets.unfinished.push(Unsealed { set: layout.set().to_owned(), heap, end }),
         }
     }
     for Known { layout, sealed, .. } in chains {

@@ -1,12 +1,9 @@
 //! What a set takes in the store, by listings alone: bytes, times, and which of it goes with which point.
 
-use std::collections::BTreeMap;
-
 use contract::stamp::split_point;
 use jiff::Timestamp;
 
 use crate::holdings::{Tally, of_key};
-use crate::layout::LOG_FOLDER;
 use crate::store::Listed;
 use crate::{ArchiveError, Layout, SealedPoint, Store};
 
@@ -69,22 +66,22 @@ pub(super) struct Stored {
     pub(super) committed: Vec<Option<Timestamp>>,
     /// Segments added up.
     pub(super) segments: Tally,
-    /// Bytes beside segments (log, roll-ups, side documents, hints, reports) that go once this seal is the oldest: behind
-    /// those of the seals before it.
+    /// Bytes beside segments (side documents, hints, reports) that go once this seal is the oldest: behind those of the seals
+    /// before it. The log and its roll-ups stay.
     beside: Vec<u64>,
 }
 
 impl Stored {
     /// Bytes beside segments that go once the seal at `place` is the oldest.
     pub(super) fn beside(&self, place: usize) -> u64 {
-        crate::limit::total(self.beside.iter().take(place.saturating_add(1)).copied())
+        // What lies before the oldest seal of today goes already.
+        crate::limit::total(self.beside.iter().take(place.saturating_add(1)).skip(1).copied())
     }
 }
 
 /// Folders whose objects belong to single points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beside {
-    RollUps,
     Side,
     Hints,
     Runs,
@@ -93,7 +90,6 @@ enum Beside {
 impl Beside {
     fn folder(self) -> &'static str {
         match self {
-            Self::RollUps => "roll",
             Self::Side => "side",
             Self::Hints => "points",
             Self::Runs => "runs",
@@ -107,10 +103,14 @@ impl Beside {
         let behind_entry = |number: u64| seals.partition_point(|seal| seal.entry <= number);
         let behind_stamp = |stamp: &str| seals.partition_point(|seal| seal.stamp.as_str() <= stamp);
         match self {
-            Self::RollUps => name.split_once('-')?.0.parse().ok().map(behind_entry),
             Self::Side => above.parse().ok().map(behind_entry),
             Self::Hints => Some(behind_stamp(name)),
-            Self::Runs => split_point(above).filter(|(base, _)| *base == set).map(|(_, stamp)| behind_stamp(stamp)),
+            // Runs that bear the name of their point.
+            Self::Runs => {
+                let (_, stamp) = split_point(above).filter(|(base, _)| *base == set)?;
+                let place = seals.binary_search_by(|seal| seal.stamp.as_str().cmp(stamp)).ok()?;
+                Some(place + 1)
+            }
         }
     }
 }
@@ -133,18 +133,24 @@ pub(super) async fn chain(
         };
         store.fold_listed(&layout.summary(beside.folder()), begin, take).await
     };
+    let rolled = async || {
+        let take = |heap: &mut Heap, listed: &Listed<'_>| heap.add(listed, latest);
+        store.fold_listed(&layout.rollups(), Heap::default, take).await
+    };
     let (named, log, roll, side, hints, runs) = futures::try_join!(
         segments(store, layout, latest),
         log(store, layout, seals, latest),
-        part(Beside::RollUps),
+        rolled(),
         part(Beside::Side),
         part(Beside::Hints),
         part(Beside::Runs)
     )?;
     let (mut heap, segments) = named;
-    let Log { heap: of_log, committed, mut beside } = log;
+    let (of_log, committed) = log;
     heap.join(of_log);
-    for (found, bytes) in [roll, side, hints, runs] {
+    heap.join(roll);
+    let mut beside = vec![0u64; seals.len()];
+    for (found, bytes) in [side, hints, runs] {
         heap.join(found);
         for (sum, bytes) in beside.iter_mut().zip(bytes) {
             *sum = sum.saturating_add(bytes);
@@ -162,37 +168,24 @@ async fn segments(store: &Store, layout: &Layout, latest: Timestamp) -> Result<(
     store.fold_listed(&layout.data(), begin, take).await
 }
 
-/// What a listing of the log tells.
-struct Log {
-    heap: Heap,
-    committed: Vec<Option<Timestamp>>,
-    beside: Vec<u64>,
-}
-
-/// Lists the log: only its folders go, each whole, once every number in it lies below the oldest seal.
-async fn log(store: &Store, layout: &Layout, seals: &[SealedPoint], latest: Timestamp) -> Result<Log, ArchiveError> {
-    let begin = || (Heap::default(), vec![None; seals.len()], BTreeMap::new());
-    let take = |(heap, times, folders): &mut (Heap, Vec<Option<Timestamp>>, BTreeMap<u64, u64>),
-                listed: &Listed<'_>| {
+/// Lists the log: when each seal was written.
+async fn log(
+    store: &Store,
+    layout: &Layout,
+    seals: &[SealedPoint],
+    latest: Timestamp,
+) -> Result<(Heap, Vec<Option<Timestamp>>), ArchiveError> {
+    let begin = || (Heap::default(), vec![None; seals.len()]);
+    let take = |(heap, times): &mut (Heap, Vec<Option<Timestamp>>), listed: &Listed<'_>| {
         heap.add(listed, latest);
         let Some(number) = last_of(listed.key).and_then(|name| name.parse::<u64>().ok()) else { return };
-        let bytes = folders.entry(number / LOG_FOLDER).or_default();
-        *bytes = bytes.saturating_add(listed.size);
         if let Ok(place) = seals.binary_search_by_key(&number, |seal| seal.entry)
             && let Some(time) = times.get_mut(place)
         {
             *time = believed(listed.at, latest);
         }
     };
-    let (heap, committed, folders) = store.fold_listed(&layout.log(), begin, take).await?;
-    let mut beside = vec![0u64; seals.len()];
-    for (folder, bytes) in folders {
-        let end = (folder + 1).saturating_mul(LOG_FOLDER);
-        if let Some(sum) = beside.get_mut(seals.partition_point(|seal| seal.entry < end)) {
-            *sum = sum.saturating_add(bytes);
-        }
-    }
-    Ok(Log { heap, committed, beside })
+    store.fold_listed(&layout.log(), begin, take).await
 }
 
 fn last_of(key: &str) -> Option<&str> {
@@ -235,8 +228,6 @@ mod tests {
         assert_eq!(of(Beside::Side, layout.side(5, "configs.json")), Some(3));
         assert_eq!(of(Beside::Hints, layout.point("20260101-000000")), Some(1));
         assert_eq!(of(Beside::Hints, layout.point("20260103-000000")), Some(3));
-        assert_eq!(of(Beside::RollUps, layout.rollup(1, 0, 63)), Some(0));
-        assert_eq!(of(Beside::RollUps, layout.rollup(1, 2, 63)), Some(1));
         assert_eq!(of(Beside::Runs, layout.run("orders-20260102-000000", "report.json")), Some(2));
         // Runs of other names tell nothing of points.
         assert_eq!(of(Beside::Runs, layout.run("orders-eu-20260101-000000", "report.json")), None);

@@ -21,11 +21,14 @@ pub(crate) struct Listed<'a> {
 
 impl<'a> Listed<'a> {
     fn of(meta: &'a ObjectMeta) -> Self {
-        // A store that does not tell the time says that it is 1970.
-        let at = Timestamp::from_millisecond(meta.last_modified.timestamp_millis()).ok();
-        let at = at.filter(|at| *at > Timestamp::UNIX_EPOCH);
-        Self { key: meta.location.as_ref(), size: meta.size, at }
+        Self { key: meta.location.as_ref(), size: meta.size, at: written_at(meta) }
     }
+}
+
+/// When an object was written; a store that does not tell the time says that it is 1970.
+pub(super) fn written_at(meta: &ObjectMeta) -> Option<Timestamp> {
+    let at = Timestamp::from_millisecond(meta.last_modified.timestamp_millis()).ok();
+    at.filter(|at| *at > Timestamp::UNIX_EPOCH)
 }
 
 impl Store {

@@ -12,7 +12,7 @@ use crate::segment::Packing;
 use crate::sums::Ledger;
 use crate::time_spent::TimeSpent;
 use crate::writer_options::{Claim, Finished, Moves, Named, WriterOptions, Written};
-use crate::{ArchiveError, Chain, Entry, EntryKind, Head, Owner, Store};
+use crate::{ArchiveError, Chain, Entry, EntryKind, Head, Owner, SealedPoint, Store};
 
 /// What opening a set for a run finds.
 #[derive(Debug)]
@@ -64,8 +64,12 @@ impl SetWriter {
                 Ok(()) => return Ok(Some(Opened::Writer(writer))),
                 // Somebody has the very entry that would have been ours.
                 Err(error) => {
-                    let taken =
-                        matches!(&error, ArchiveError::Fenced { entry, .. } if end.map(|n| n + 1) == Some(*entry));
+                    let taken = match &error {
+                        ArchiveError::Fenced { entry, .. } | ArchiveError::PrunedMeanwhile { entry, .. } => {
+                            end.map(|n| n + 1) == Some(*entry)
+                        }
+                        _ => false, // Whatever else failed, nobody has this entry.
+                    };
                     (error, taken)
                 }
             },
@@ -81,6 +85,9 @@ impl SetWriter {
     /// What is known before anything of the log is written.
     async fn prepare(store: Store, mut options: WriterOptions, head: Option<Head>) -> Result<Prepared, ArchiveError> {
         let chain = Chain::new(store.clone(), options.layout.clone());
+        if let Some(head) = head.as_ref().filter(|head| head.entry.takes_all()) {
+            return taken_away(&chain, &options, head).await;
+        }
         let newest = head.as_ref().map(|head| head.entry.n);
         let hinted = head.as_ref().is_some_and(|head| head.hinted);
         let may_be_left = head.as_ref().is_some_and(|head| may_be_left(&head.entry, options.continuous));
@@ -221,6 +228,27 @@ impl SetWriter {
         entry.lost = lost;
         self.fill(entry, Vec::new(), moves)
     }
+}
+
+/// A set that retention took away: a run that made its point has made it, and no other writes there.
+async fn taken_away(chain: &Chain, options: &WriterOptions, head: &Head) -> Result<Prepared, ArchiveError> {
+    if let Some(number) = head.entry.last_seal {
+        match chain.entry(number).await {
+            Ok((entry, digest)) if entry.run == options.run => {
+                let sealed = SealedPoint::of(&entry, &digest).map(|sealed| sealed.line(None));
+                if let Some(line) = sealed {
+                    // What its entries say besides may be deleted by now.
+                    let (moved, named) = (contract::Moved::default(), Named::default());
+                    return Ok(Prepared::Sealed(Box::new(Finished { line, moved, named, held_back: Vec::new() })));
+                }
+            }
+            Ok(_) => {}
+            // The log goes last, and then this may be gone already.
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ArchiveError::Removed { point: options.layout.set().to_owned(), entry: head.entry.n })
 }
 
 fn foreign(options: &WriterOptions, owner: &Owner) -> ArchiveError {

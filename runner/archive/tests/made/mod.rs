@@ -33,7 +33,7 @@ pub(crate) fn stamp(n: u64) -> String {
 /// An archive in memory.
 #[derive(Debug)]
 pub(crate) struct Made {
-    inner: Arc<InMemory>,
+    pub(crate) inner: Arc<InMemory>,
     pub(crate) store: Store,
     uuid: u128,
     /// Who owns the sets that it writes.
@@ -54,6 +54,17 @@ impl Made {
         let store = Store::new(Arc::clone(&inner) as Arc<dyn ObjectStore>, "", "memory");
         let owner = Owner { namespace: "ns".into(), name: SET.into(), cluster_id: "cluster".into() };
         Self { store, inner, uuid, owner, adopt: false, starts: None }
+    }
+
+    /// The same archive, reached through another store.
+    pub(crate) fn through(&self, store: Store) -> Self {
+        Self { store, ..Self::sharing(self) }
+    }
+
+    /// All objects with their bytes.
+    pub(crate) async fn all(&self) -> BTreeMap<String, u64> {
+        let all: Vec<_> = self.inner.list(None).try_collect().await.unwrap();
+        all.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect()
     }
 
     /// The same archive, whose runs are those of this resource.
@@ -138,6 +149,52 @@ impl Made {
         self.seal(&mut writer, SET, n, vec![(TOPIC, row)]).await;
     }
 
+    /// A run that makes point `n`: it reads two records more, of a log that has lost all but its last two.
+    pub(crate) async fn moving_point(&self, n: u64) {
+        self.try_moving_point(n).await.unwrap();
+    }
+
+    /// The same beside others; whoever is faster wins.
+    pub(crate) async fn moving_or_fenced(&self, n: u64) {
+        match self.try_moving_point(n).await {
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.code(), contract::Code::PrunedMeanwhile, "{error}"),
+        }
+    }
+
+    async fn try_moving_point(&self, n: u64) -> Result<(), ArchiveError> {
+        let mut writer = self.claim(n).await?;
+        writer.know_topic(TopicState::new(TOPIC, "t", PARTITIONS, 1));
+        let known = writer.state().partitions.get(&(TOPIC, 0)).cloned();
+        let mut row = known.unwrap_or_else(|| PartitionState::new(0, 0));
+        row.log_start = row.next;
+        let mut arena = Arena::default();
+        for _ in 0..2 {
+            let (raw, from) = (one_record(row.next), row.next);
+            row.next += 1;
+            row.committed += 1;
+            row.bytes += raw.bytes.len() as u64;
+            let timeline = row.timeline;
+            arena.push(PendingBatch { topic: TOPIC, partition: 0, timeline, from, committed: 1, aborted: false, raw });
+        }
+        writer.push(arena).await?;
+        self.try_seal(&mut writer, SET, n, vec![(TOPIC, row)]).await
+    }
+
+    /// A segment that nobody names yet.
+    pub(crate) async fn push_one(&self, writer: &mut SetWriter) {
+        writer.know_topic(TopicState::new(TOPIC, "t", PARTITIONS, 1));
+        let (mut arena, raw) = (Arena::default(), one_record(1_000));
+        let (from, timeline) = (1_000, 0);
+        arena.push(PendingBatch { topic: TOPIC, partition: 0, timeline, from, committed: 1, aborted: false, raw });
+        let before = self.all().await.len();
+        writer.push(arena).await.unwrap();
+        writer.close_segment().await.unwrap();
+        while self.all().await.len() == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// A full set of this name.
     pub(crate) async fn full(&self, name: &str) {
         let n = (0..100).find(|n| name.ends_with(&stamp(*n))).unwrap();
@@ -166,6 +223,16 @@ impl Made {
     }
 
     async fn seal(&self, writer: &mut SetWriter, base: &str, n: u64, positions: Vec<(Uuid, PartitionState)>) {
+        self.try_seal(writer, base, n, positions).await.unwrap();
+    }
+
+    async fn try_seal(
+        &self,
+        writer: &mut SetWriter,
+        base: &str,
+        n: u64,
+        positions: Vec<(Uuid, PartitionState)>,
+    ) -> Result<(), ArchiveError> {
         let facts = SealFacts {
             point: format!("{base}-{}", stamp(n)),
             stamp: stamp(n),
@@ -178,8 +245,8 @@ impl Made {
             writer: "test".into(),
         };
         let moves = Moves { positions, ..Moves::default() };
-        let (entry, digest) = writer.seal(moves, &BTreeSet::from([TOPIC]), facts).await.unwrap();
-        writer.write_hint(&entry, &digest).await.unwrap();
+        let (entry, digest) = writer.seal(moves, &BTreeSet::from([TOPIC]), facts).await?;
+        writer.write_hint(&entry, &digest).await
     }
 
     pub(crate) fn options(&self, set: &str, incremental: bool, n: u64) -> WriterOptions {

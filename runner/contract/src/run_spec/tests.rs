@@ -63,7 +63,7 @@ fn broken_rules_are_all_found_at_once() {
 
 #[test]
 fn a_run_does_exactly_one_thing() {
-    let all = ["backup, restore, offsetReset, offsetRollback, validation"];
+    let all = ["backup, restore, offsetReset, offsetRollback, validation, prune"];
     assert_eq!(fields(|v| v["backup"] = serde_json::Value::Null), all);
     assert_eq!(fields(|v| v["restore"] = serde_json::json!({"from": "x"})), all);
 }
@@ -160,6 +160,27 @@ fn only_a_validation_may_be_without_a_cluster() {
     let spec = spec(|_| ()).unwrap();
     let text = serde_json::to_string(&spec).unwrap();
     assert!(text.contains("bootstrapServers") && !text.contains("validation"), "{text}");
+}
+
+#[test]
+fn a_run_of_retention_asks_no_cluster() {
+    let prune = |more: serde_json::Value| {
+        fields(move |v| {
+            let all = v.as_object_mut().unwrap();
+            all.remove("kafka");
+            all.remove("backup");
+            all.extend(more.as_object().unwrap().clone());
+        })
+    };
+    let good = serde_json::json!({"rules": {"least": 1, "most": 7}});
+    assert!(prune(serde_json::json!({"prune": good})).is_empty());
+    let kafka = serde_json::json!({"prune": good, "kafka": {"bootstrapServers": ["127.0.0.1:9092"]}});
+    assert_eq!(prune(kafka), ["kafka"]);
+    assert_eq!(prune(serde_json::json!({"prune": good, "name": "orders-20260101-000000"})), ["name"]);
+    assert_eq!(
+        prune(serde_json::json!({"prune": {"rules": {"least": 0}, "graceSecs": 0}})),
+        ["prune.rules", "prune.graceSecs"]
+    );
 }
 
 #[test]
