@@ -62,6 +62,7 @@ mod watch;
 
 mod attempt;
 mod ending;
+mod kept;
 
 mod standing;
 
@@ -97,9 +98,6 @@ use crate::context::Context;
 use crate::emit::Emitter;
 use crate::limiter::Limiter;
 
-/// How often a restore begins that retention is in the way of.
-const BEGINNINGS: u32 = 3;
-
 /// What every step of a restore uses.
 pub(crate) struct Restore<'a> {
     pub(crate) context: &'a Context,
@@ -132,26 +130,6 @@ impl Restore<'_> {
     pub(crate) async fn note(&mut self) -> Result<(), Failure> {
         self.journal.save(&self.state).await?;
         Ok(())
-    }
-
-    /// Looks at the point once more, now that everybody can see that it is needed: what retention took away before that may be
-    /// deleted at any time. Once this is noted, nothing of it is.
-    async fn look_again(&mut self) -> Result<(), Failure> {
-        if self.state.looked {
-            return Ok(());
-        }
-        if self.point.pruned_now().await? == self.state.pruned {
-            self.state.looked = true;
-            return self.note().await;
-        }
-        let text = format!(
-            "retention took something away of set {} while this restore of {} began. Nothing was written; a new plan is needed",
-            self.state.set, self.point.seal.point
-        );
-        let failure = Failure::new(Code::PrunedMeanwhile, text);
-        self.state.ended = Some(Ended::Failed(failure.clone()));
-        self.note().await?;
-        Err(failure)
     }
 
     /// The committed offsets of this cluster that were saved.
@@ -325,24 +303,6 @@ impl<'a> Sides<'a> {
         ended?;
         finish::completed(&restore, report);
         Ok(())
-    }
-
-    /// Begins; anew where retention took something away of the point meanwhile.
-    async fn begin_until_kept(
-        &self,
-        mut journal: RestoreJournal,
-        report: &mut Report,
-    ) -> Result<(Restore<'a>, RestorePlan), Failure> {
-        for _ in 1..BEGINNINGS {
-            match self.begin(journal, report).await {
-                Err(failure) if failure.code == Code::PrunedMeanwhile => self.emitter.warn(failure.message),
-                begun => return begun,
-            }
-            let (cluster, identity) = (self.identity.cluster(), self.identity.hex());
-            let opened = RestoreJournal::open::<RestoreState>(&self.states, cluster, identity, self.context.nonce());
-            journal = opened.await?.0;
-        }
-        self.begin(journal, report).await
     }
 
     /// Makes the plan, saves it, and the state that names it.

@@ -108,6 +108,7 @@ impl Beside {
             // Runs that bear the name of their point.
             Self::Runs => {
                 let (_, stamp) = split_point(above).filter(|(base, _)| *base == set)?;
+                // A run of no point is none of theirs.
                 let place = seals.binary_search_by(|seal| seal.stamp.as_str().cmp(stamp)).ok()?;
                 Some(place + 1)
             }

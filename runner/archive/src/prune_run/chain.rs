@@ -130,12 +130,14 @@ impl Known {
     fn point_of(&self, layout: &Layout, key: &str) -> Option<u64> {
         let parts: Vec<&str> = key.strip_prefix(layout.set())?.strip_prefix('/')?.split('/').collect();
         let by_stamp = |stamp: &str| {
+            // What belongs to no hidden point stays.
             let place = self.hidden.binary_search_by(|(_, known, _)| known.as_str().cmp(stamp)).ok()?;
             self.hidden.get(place)
         };
         let (seal, name) = match parts.as_slice() {
             ["side", seal, name] if SIDE_DOCUMENTS.contains(name) => {
                 let number = seal.parse().ok()?;
+                // The same.
                 let place = self.hidden.binary_search_by_key(&number, |(entry, ..)| *entry).ok()?;
                 (self.hidden.get(place)?.0, layout.side(number, name))
             }
