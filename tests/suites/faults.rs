@@ -75,7 +75,7 @@ fn continuous_backups_survive_an_end_at_every_place() {
     let spec = bench.backup(topic, &bootstrap, backup);
     let mut outcome = Outcome { fault: "continuous backup ends at every named place".into(), ..Outcome::default() };
     let mut produced = 3_000;
-    let of_backups = CrashPoint::ALL.iter().take_while(|(_, place)| *place != "intent-saved");
+    let of_backups = CrashPoint::ALL.iter().take_while(|(_, place)| *place != "plan-saved");
     for (_, place) in of_backups.filter(|(_, place)| *place != "rollup-due" && *place != "set-created") {
         append(&bootstrap, topic, produced, produced + 100, 1_000);
         produced += 100;

@@ -1,5 +1,5 @@
 //! Retention as users run it: processes with a specification, on a directory and on a real S3 server, killed wherever they
-//! change something, two at once, and on a set of ten thousand points.
+//! change something, two at once, beside restores and backups that are about to begin, and on a set of ten thousand points.
 
 #[path = "../../runner/archive/tests/made/mod.rs"]
 mod made;
@@ -11,6 +11,9 @@ use archive::{
     Arena, Layout, Level, Moves, PartitionState, Paths, PendingBatch, SealFacts, Store, TopicState, open_store,
     verify_log,
 };
+use harness::load::{self, Make};
+use harness::oracle;
+use harness::pair::{source, target};
 use harness::runner::{Bench, weigh};
 use harness::s3::S3;
 use made::{Made, SET, TOPIC, one_record, stamp};
@@ -175,6 +178,98 @@ async fn whoever_asks_for_what_is_not_there_is_told() {
     let report = bench.run(&nobody).ok().report();
     assert_eq!(report["prune"]["inspected"], 0);
     assert_eq!(report["prune"]["left"].as_array().unwrap().len(), 5, "{report}");
+}
+
+/// Three points of a topic whose source keeps the newest 100 records only; the specification of the backup, and of a run of
+/// retention that keeps one point.
+fn real(bench: &Bench, topic: &str) -> (Value, Value) {
+    let bootstrap = source().bootstrap();
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    let backup = bench.backup(topic, &bootstrap, json!({"topics": [topic], "incremental": true}));
+    for run in 0..3 {
+        write(topic, run);
+        bench.run(&backup).ok();
+    }
+    let retention = json!({"formatVersion": 1, "name": topic, "storage": bench.storage,
+        "prune": {"rules": {"least": 1, "most": 1}, "graceSecs": 1}});
+    (backup, retention)
+}
+
+/// A hundred records more, of which alone the source keeps.
+fn write(topic: &str, run: i64) {
+    let bootstrap = source().bootstrap();
+    load::produce(&bootstrap, topic, &[], (run * 100..run * 100 + 100).map(|n| Make::new(n, 0)));
+    load::delete_records(&bootstrap, topic, 0, run * 100);
+}
+
+fn points(bench: &Bench, backup: &Value) -> Vec<String> {
+    let listed: Value = serde_json::from_str(&bench.call("ls", backup, &["-o", "json"]).ok().stdout).unwrap();
+    let of = |set: &Value| -> Vec<String> {
+        let stamps = set["points"].as_array().unwrap().iter();
+        stamps.map(|stamp| format!("{}-{}", set["name"].as_str().unwrap(), stamp.as_str().unwrap())).collect()
+    };
+    listed.as_array().unwrap().iter().flat_map(of).collect()
+}
+
+/// Retention takes effect between the plan of a restore and its state: the restore looks again, and makes another plan.
+#[test]
+fn a_restore_that_retention_overtakes_begins_anew() {
+    let (topic, bench) = ("pr-overtaken", Bench::new());
+    let (backup, retention) = real(&bench, topic);
+    let oldest = points(&bench, &backup)[0].clone();
+    let restore = |to: &str, from: &str| {
+        let what = json!({"from": from, "includeOffsetHeaders": false, "topicMapping": {topic: to}});
+        bench.restore(to, &target().bootstrap(), what)
+    };
+    let prune = || assert_eq!(bench.run(&retention).ok().report()["prune"]["removed"].as_u64(), Some(2));
+    // The point that was asked for is no more: nothing is written.
+    let ended = bench.run_past("plan-saved", &restore("pr-gone", &oldest), prune);
+    ended.fails("KB4004", 4, &["retention removed"]);
+    assert_eq!(oracle::partitions(&target().bootstrap(), "pr-gone"), 0);
+    // The newest stays: it is restored by a plan of its own.
+    write(topic, 3);
+    bench.run(&backup).ok();
+    let prune = || assert_eq!(bench.run(&retention).ok().report()["prune"]["removed"].as_u64(), Some(1));
+    let report = bench.run_past("plan-saved", &restore("pr-newest", topic), prune).ok().report();
+    assert_eq!((report["outcome"].as_str(), report["records"].as_u64()), (Some("Completed"), Some(100)), "{report}");
+    let warned =
+        report["warnings"].as_array().unwrap().iter().any(|text| text.as_str().unwrap().contains("a new plan"));
+    assert!(warned, "{report}");
+    let content = |cluster: &str, topic| {
+        oracle::read(cluster, topic, 0, false).iter().map(oracle::Seen::content).collect::<Vec<_>>()
+    };
+    assert_eq!(content(&target().bootstrap(), "pr-newest"), content(&source().bootstrap(), topic));
+}
+
+/// Once the state of a restore is there, retention takes nothing of its set: the oldest point is restored whole.
+#[test]
+fn a_restore_that_has_begun_is_waited_for() {
+    let (topic, bench) = ("pr-begun", Bench::new());
+    let (backup, retention) = real(&bench, topic);
+    let oldest = points(&bench, &backup)[0].clone();
+    let what = json!({"from": oldest, "includeOffsetHeaders": false, "topicMapping": {topic: "pr-oldest"}});
+    let restore = bench.restore("pr-oldest", &target().bootstrap(), what);
+    let prune = || {
+        let report = bench.run(&retention).ok().report();
+        assert_eq!((report["prune"]["removed"].as_u64(), counted(&report, "deleted")), (Some(0), (0, 0)), "{report}");
+        assert!(report["prune"]["holds"].to_string().contains("pr-oldest"), "{report}");
+    };
+    let report = bench.run_past("intent-saved", &restore, prune).ok().report();
+    assert_eq!((report["outcome"].as_str(), report["records"].as_u64()), (Some("Completed"), Some(100)), "{report}");
+    assert_eq!(bench.run(&retention).ok().report()["prune"]["removed"].as_u64(), Some(2), "it is over");
+}
+
+/// Retention writes to the log in the moment before a backup does: the backup goes on behind it.
+#[test]
+fn a_backup_goes_on_behind_what_retention_wrote() {
+    let (topic, bench) = ("pr-behind", Bench::new());
+    let (backup, retention) = real(&bench, topic);
+    write(topic, 3);
+    let prune = || assert_eq!(bench.run(&retention).ok().report()["prune"]["removed"].as_u64(), Some(2));
+    let report = bench.run_past("entry-frozen", &backup, prune).ok().report();
+    assert_eq!((report["outcome"].as_str(), report["records"].as_u64()), (Some("Completed"), Some(100)), "{report}");
+    assert_eq!(points(&bench, &backup).len(), 2);
+    bench.call("verify", &backup, &[topic]).ok();
 }
 
 /// A set of many points, one record each, of which the source has only the newest.

@@ -46,16 +46,8 @@ places! {
     RollupDue = "rollup-due",
     /// Everything is done but for the report.
     SummariesWritten = "summaries-written",
-    /// What retention takes away is worked out, and nothing says so.
-    PrunePlanned = "prune-planned",
-    /// The log of a set says what went of it.
-    PruneSaid = "prune-said",
-    /// Objects are about to be deleted.
-    PruneDeleting = "prune-deleting",
-    /// They are deleted, and nobody has counted them.
-    PruneDeleted = "prune-deleted",
-    /// All objects of one kind of a whole set are deleted, and those of the next kind are not.
-    PruneStage = "prune-stage",
+    /// The plan of a restore is saved, and no state names it.
+    PlanSaved = "plan-saved",
     /// The state of a restore names the topics that it will create.
     IntentSaved = "intent-saved",
     /// The target topics are claimed.
@@ -94,6 +86,16 @@ places! {
     OffsetsCommitted = "offsets-committed",
     /// The state says that the restore is finished.
     FinishSaved = "finish-saved",
+    /// What retention takes away is worked out, and nothing says so.
+    PrunePlanned = "prune-planned",
+    /// The log of a set says what went of it.
+    PruneSaid = "prune-said",
+    /// Objects are about to be deleted.
+    PruneDeleting = "prune-deleting",
+    /// They are deleted, and nobody has counted them.
+    PruneDeleted = "prune-deleted",
+    /// All objects of one kind of a whole set are deleted, and those of the next kind are not.
+    PruneStage = "prune-stage",
 }
 
 #[cfg(debug_assertions)]

@@ -76,7 +76,7 @@ mod tests {
         let text = lines(&whole, &report);
         assert_eq!(text[0], "retention r: Completed");
         assert!(text[2].contains("orders-1") && text[2].contains("removed"), "{text:?}");
-        assert!(text.contains(&"2 objects (2 KiB) deleted.".to_owned()), "{text:?}");
+        assert!(text.contains(&"2 objects (2.0 KiB) deleted.".to_owned()), "{text:?}");
         let waits = "1 object (5 B) wait for the end of the grace period, the first until 2026-01-02T00:00:00Z.";
         assert!(text.contains(&waits.to_owned()), "{text:?}");
         assert!(text.contains(&"3 objects (1 B) not deleted: locked.".to_owned()), "{text:?}");

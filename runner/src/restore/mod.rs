@@ -323,6 +323,7 @@ impl<'a> Sides<'a> {
         }
         let plan = proposal.plan;
         let digest = journal.save_plan(plan.bytes_to_save()).await?;
+        crash::at(CrashPoint::PlanSaved);
         let who = (self.spec.namespace.as_str(), self.spec.name.as_str());
         let mut state = RestoreState::new(who, self.context.nonce(), &point, digest);
         state.topics = prepare::intent(&plan);

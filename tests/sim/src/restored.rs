@@ -35,6 +35,8 @@ pub(crate) struct Judge {
     touched: BTreeSet<(String, String)>,
     /// When topics or records are deleted by somebody else.
     deletions: Vec<u64>,
+    /// How long the process is frozen in all, perhaps between its last look and its last word.
+    frozen: u64,
     /// Whether others are at the target.
     pub(crate) contested: bool,
     /// Whether another restore is.
@@ -74,6 +76,7 @@ impl Judge {
             bystander: snapshot(target),
             touched: touched.collect(),
             deletions: script.actions.iter().filter(deletion).map(|at| at.ms).collect(),
+            frozen: actions().map(|action| if let Action::Freeze(ms) = action { *ms } else { 0 }).sum(),
             contested: actions().any(|action| {
                 matches!(
                     action,
@@ -119,7 +122,8 @@ impl Judge {
     }
 
     fn complete(&self, target: &State, since: u64, out: &mut Vec<String>) {
-        if self.deletions.iter().any(|ms| (*ms..ms + LAST_LOOK_MS).contains(&since)) {
+        let late = LAST_LOOK_MS + self.frozen;
+        if self.deletions.iter().any(|ms| (*ms..ms + late).contains(&since)) {
             return;
         }
         for ((topic, partition), wanted) in &self.wanted {

@@ -46,6 +46,10 @@ const KEPT_RESTORES: &[(u64, &str)] = &[
     (5_060_307, "guards were forgotten before the first record: the restore said that another one had begun"),
     (5_094_435, "the same after a frozen process"),
     (3_053_163, "somebody set a held config once more to the value of before, in the middle of the attempt"),
+    (
+        257_162_930_086_856_227,
+        "frozen between its last look and its last word, while retention deleted: no fault of the restore",
+    ),
     (3_010_999, "a source that ends in offsets without a batch makes no point: it gets one more record"),
 ];
 /// Seconds for new seeds, unless `SIMULATE_SECS` says otherwise.

@@ -56,7 +56,8 @@ pub(super) fn meant(text: &str) -> Option<&'static str> {
 /// Six fields for `@every` and a duration, where such a duration fits into an hour or a day.
 pub(super) fn every(duration: &str) -> String {
     let form = "write a step that divides a minute, an hour or a day, as 0 */30 * * * * for each 30 minutes".to_owned();
-    let seconds = duration.trim().parse::<jiff::SignedDuration>().map_or(0, |every| every.as_secs());
+    let Ok(duration) = duration.trim().parse::<jiff::SignedDuration>() else { return form };
+    let seconds = duration.as_secs();
     let fits = |unit: i64, whole: i64| seconds > 0 && seconds % unit == 0 && whole % seconds == 0;
     if fits(3_600, 86_400) {
         let hours = seconds / 3_600;

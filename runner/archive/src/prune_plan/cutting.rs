@@ -148,7 +148,8 @@ pub(crate) fn behind(head: &Head, by: &PruneRun) -> Entry {
         nonce: by.nonce.clone(),
         run: by.run.clone(),
         spec: by.spec.clone(),
-        point: by.stamp.clone(),
+        // A stamp behind the newest entry's is free for the next point, whatever the clock of this run says.
+        point: by.stamp.clone().max(before.point.clone()),
         last_seal: sealed.or(before.last_seal),
         last_state: sealed.or(before.last_state),
         last_rollup: before.last_rollup.clone(),
@@ -160,6 +161,22 @@ pub(crate) fn behind(head: &Head, by: &PruneRun) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A later point takes a stamp behind that of the newest entry: an entry that went back would give away one that is taken.
+    #[test]
+    fn an_entry_is_never_stamped_before_the_one_it_follows() {
+        let by = |stamp: &str| PruneRun {
+            run: "r".into(),
+            spec: Digest::default(),
+            nonce: "0123456789abcdef".into(),
+            stamp: stamp.into(),
+        };
+        let mut before = Entry::empty(EntryKind::Seal, 4);
+        before.point = "20260131-080000".into();
+        let head = Head { entry: before, digest: Digest::default(), hinted: false };
+        assert_eq!(behind(&head, &by("20250131-080000")).point, "20260131-080000");
+        assert_eq!(behind(&head, &by("20260131-080001")).point, "20260131-080001");
+    }
 
     #[test]
     fn dead_segments_side_by_side_are_one_row() {
