@@ -100,7 +100,7 @@ fn a_check_takes_a_right_of_its_own_and_has_the_pod_of_the_run() {
     let validation = json!({
         "apiVersion": "kafka.oso.sh/v1alpha1", "kind": "KafkaBackupValidation",
         "metadata": {"name": "weekly", "namespace": SPACE},
-        "spec": {"backupRef": {"name": "nightly"}, "schedule": "0 0 0 1 1 *"},
+        "spec": {"backupRef": {"name": "nightly"}, "checks": {"structure": {}}, "schedule": "0 0 0 1 1 *"},
     });
     cluster.apply(&validation).unwrap();
     let job = job_of(cluster, &mut check(&checker, &["validation/weekly"]));
