@@ -37,7 +37,7 @@ pub(crate) fn from_json_beside<T: for<'de> Deserialize<'de>>(json: &[u8], held: 
     within(json, held, memory::of_document())
 }
 
-/// Reads a document of any size as a stream. What `seed` keeps of it counts; what it reads as [`Passing`] does not.
+/// Reads a document of any size as a stream. What `seed` keeps of it counts; what it reads as [`crate::metered::Passing`] does not.
 ///
 /// # Errors
 /// When it is not what it must be, or what is kept takes too much memory.
