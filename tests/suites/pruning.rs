@@ -7,10 +7,7 @@ mod made;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use archive::{
-    Arena, Layout, Level, Moves, PartitionState, Paths, PendingBatch, SealFacts, Store, TopicState, open_store,
-    verify_log,
-};
+use archive::{Arena, Layout, Level, PartitionState, Paths, PendingBatch, Store, TopicState, open_store, verify_log};
 use harness::load::{self, Make};
 use harness::oracle;
 use harness::pair::{source, target};
@@ -287,20 +284,7 @@ async fn many(store: &Store, points: u64) {
         let (mut arena, timeline) = (Arena::default(), row.timeline);
         arena.push(PendingBatch { topic: TOPIC, partition: 0, timeline, from, committed: 1, aborted: false, raw });
         writer.push(arena).await.unwrap();
-        let facts = SealFacts {
-            point: format!("{SET}-{}", stamp(n)),
-            stamp: stamp(n),
-            at: "2026-01-01T00:00:00Z".into(),
-            source_cluster_id: None,
-            include_offset_headers: false,
-            held_back: vec![],
-            configs: [("t".to_owned(), BTreeMap::new())].into(),
-            groups: None,
-            writer: "test".into(),
-        };
-        let moves = Moves { positions: vec![(TOPIC, row.clone())], ..Moves::default() };
-        let (entry, digest) = writer.seal(moves, &[TOPIC].into(), facts).await.unwrap();
-        writer.write_hint(&entry, &digest).await.unwrap();
+        made.seal(&mut writer, SET, n, vec![(TOPIC, row.clone())]).await;
     }
 }
 

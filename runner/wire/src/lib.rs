@@ -37,8 +37,9 @@ mod brokers;
 mod retry;
 mod sasl;
 
-mod shown;
 mod tls;
+
+mod shown;
 
 mod cluster;
 

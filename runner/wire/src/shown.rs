@@ -10,12 +10,18 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
 
 use crate::Stream;
+use crate::tls::certified_name;
 
 /// Looks at a certificate, and refuses it.
 #[derive(Debug)]
 struct Looker {
     seen: Mutex<Option<About>>,
     schemes: Vec<SignatureScheme>,
+}
+
+/// The end of a handshake of which enough is known.
+fn enough() -> Error {
+    CertificateError::ApplicationVerificationFailure.into()
 }
 
 impl ServerCertVerifier for Looker {
@@ -28,7 +34,7 @@ impl ServerCertVerifier for Looker {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = about(end_entity);
-        Err(CertificateError::ApplicationVerificationFailure.into())
+        Err(enough())
     }
 
     fn verify_tls12_signature(
@@ -37,7 +43,7 @@ impl ServerCertVerifier for Looker {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(CertificateError::ApplicationVerificationFailure.into())
+        Err(enough())
     }
 
     fn verify_tls13_signature(
@@ -46,7 +52,7 @@ impl ServerCertVerifier for Looker {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(CertificateError::ApplicationVerificationFailure.into())
+        Err(enough())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -63,8 +69,7 @@ pub async fn shown(host: &str, stream: Box<dyn Stream>) -> Option<About> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let verifier = Arc::<Looker>::clone(&looker);
     let config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    let name = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-    let name = ServerName::try_from(name.to_owned()).ok()?;
+    let name = certified_name(host.trim_start_matches('[').trim_end_matches(']'))?;
     drop(TlsConnector::from(Arc::new(config)).connect(name, stream).await);
     looker.seen.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

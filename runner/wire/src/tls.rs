@@ -211,10 +211,14 @@ pub(crate) fn refused(files: &TlsFiles, host: &str, broker: &str, words: &str, a
     WireError::Tls { broker: broker.to_owned(), reason, note: String::new(), rotating: false }
 }
 
+/// The name that a certificate has for a host; `None` for one that no certificate can have. A final dot says that the name is
+/// a full one; certificates are without it.
+pub(crate) fn certified_name(host: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned()).ok()
+}
+
 fn server_name(host: &str, broker: &str) -> Result<ServerName<'static>, WireError> {
-    // A final dot says that the name is a full one; certificates are without it.
-    let name = host.strip_suffix('.').unwrap_or(host).to_owned();
-    ServerName::try_from(name).map_err(|_| WireError::Tls {
+    certified_name(host).ok_or_else(|| WireError::Tls {
         broker: broker.to_owned(),
         reason: format!("{host:?} is no name that a certificate can have; correct bootstrapServers"),
         note: String::new(),

@@ -222,7 +222,14 @@ impl Made {
         self.seal(&mut writer, base, n, vec![(TOPIC, row)]).await;
     }
 
-    async fn seal(&self, writer: &mut SetWriter, base: &str, n: u64, positions: Vec<(Uuid, PartitionState)>) {
+    /// Seals the point of moment `n`, with its hint.
+    pub(crate) async fn seal(
+        &self,
+        writer: &mut SetWriter,
+        base: &str,
+        n: u64,
+        positions: Vec<(Uuid, PartitionState)>,
+    ) {
         self.try_seal(writer, base, n, positions).await.unwrap();
     }
 

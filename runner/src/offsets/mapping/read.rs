@@ -13,6 +13,19 @@ use uuid::Uuid;
 use super::form::{Entry, MappedGroup, Run};
 use super::runs::Runs;
 
+/// What reads an object by visiting it.
+macro_rules! seed_of_a_map {
+    ($name:ident) => {
+        impl<'de> DeserializeSeed<'de> for $name<'_> {
+            type Value = <Self as Visitor<'de>>::Value;
+
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+                deserializer.deserialize_map(self)
+            }
+        }
+    };
+}
+
 /// Everything of a file but the records.
 #[derive(Debug, Default)]
 pub(super) struct Head {
@@ -35,13 +48,7 @@ pub(super) struct Head {
 /// Reads everything but the records; of the groups those that are named.
 pub(super) struct HeadSeed<'a>(pub(super) &'a BTreeSet<String>);
 
-impl<'de> DeserializeSeed<'de> for HeadSeed<'_> {
-    type Value = Head;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Head, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed_of_a_map!(HeadSeed);
 
 impl<'de> Visitor<'de> for HeadSeed<'_> {
     type Value = Head;
@@ -110,13 +117,7 @@ impl<'de> Deserialize<'de> for HasRecords {
 /// Groups that are named, and what cannot be of any group.
 struct GroupsSeed<'a>(&'a BTreeSet<String>);
 
-impl<'de> DeserializeSeed<'de> for GroupsSeed<'_> {
-    type Value = (BTreeMap<String, MappedGroup>, Option<String>);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed_of_a_map!(GroupsSeed);
 
 impl<'de> Visitor<'de> for GroupsSeed<'_> {
     type Value = (BTreeMap<String, MappedGroup>, Option<String>);
@@ -148,13 +149,7 @@ pub(super) type Asked = HashMap<String, BTreeSet<i64>>;
 /// of a partition is in words.
 pub(super) struct RunsSeed<'a>(pub(super) &'a Asked);
 
-impl<'de> DeserializeSeed<'de> for RunsSeed<'_> {
-    type Value = Result<HashMap<String, Vec<Run>>, String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed_of_a_map!(RunsSeed);
 
 impl<'de> Visitor<'de> for RunsSeed<'_> {
     type Value = Result<HashMap<String, Vec<Run>>, String>;
@@ -178,13 +173,7 @@ impl<'de> Visitor<'de> for RunsSeed<'_> {
 
 struct DetailsSeed<'a>(&'a Asked);
 
-impl<'de> DeserializeSeed<'de> for DetailsSeed<'_> {
-    type Value = Result<HashMap<String, Vec<Run>>, String>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
+seed_of_a_map!(DetailsSeed);
 
 impl<'de> Visitor<'de> for DetailsSeed<'_> {
     type Value = Result<HashMap<String, Vec<Run>>, String>;

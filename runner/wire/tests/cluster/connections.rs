@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::script::{Ask, Door, Kafka, Reply, asked_for, half, metadata, options, versions, versions_of};
+use crate::script::{Ask, Door, Kafka, Reply, asked_for, half, metadata, options, plaintext, versions, versions_of};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiKey, FetchResponse, RequestKind, ResponseKind, TopicName};
@@ -177,17 +177,7 @@ async fn a_silent_broker_delays_no_dial_to_another() {
         _ => plain(ask),
     });
     // The bootstrap address is the silent broker's: the second one is reached through a second address.
-    let config = wire::ClusterConfig {
-        bootstrap: vec!["kafka:1".into(), "kafka:2".into()],
-        protocol: contract::SecurityProtocol::Plaintext,
-        tls: wire::TlsFiles::default(),
-        allowed: contract::AllowedEndpoints::default(),
-        sasl: None,
-        options: options(),
-        seed: 7,
-        stop: CancellationToken::new(),
-        waits: contract::Waits::default(),
-    };
+    let config = wire::ClusterConfig { bootstrap: vec!["kafka:1".into(), "kafka:2".into()], ..plaintext(options()) };
     let since = Instant::now();
     let cluster = Cluster::connect(config, Arc::new(kafka.clone())).await.unwrap();
     assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
@@ -234,15 +224,8 @@ async fn an_advertised_address_outside_of_the_list_gets_no_byte() {
         _ => plain(ask),
     });
     let config = |allowed: &str| wire::ClusterConfig {
-        bootstrap: vec!["kafka:1".into()],
-        protocol: contract::SecurityProtocol::Plaintext,
-        tls: wire::TlsFiles::default(),
         allowed: contract::AllowedEndpoints::parse(&[allowed.to_owned()]).unwrap(),
-        sasl: None,
-        options: options(),
-        seed: 7,
-        stop: CancellationToken::new(),
-        waits: contract::Waits::default(),
+        ..plaintext(options())
     };
     let budget = Budget::new(1 << 20);
     let cluster = Cluster::connect(config("kafka:1"), Arc::new(kafka.clone())).await.unwrap();
@@ -391,17 +374,7 @@ async fn a_silent_address_is_told_with_the_broker_that_advertises_it() {
     let doors = |port| if port == 2 { Door::Silent } else { Door::Open };
     let kafka = Kafka::with_doors(doors, plain);
     let waits = contract::Waits::default();
-    let config = wire::ClusterConfig {
-        bootstrap: vec!["kafka:1".into()],
-        protocol: contract::SecurityProtocol::Plaintext,
-        tls: wire::TlsFiles::default(),
-        allowed: contract::AllowedEndpoints::default(),
-        sasl: None,
-        options: options(),
-        seed: 7,
-        stop: CancellationToken::new(),
-        waits: waits.clone(),
-    };
+    let config = wire::ClusterConfig { waits: waits.clone(), ..plaintext(options()) };
     let cluster = Cluster::connect(config, Arc::new(kafka)).await.unwrap();
     let dialling = tokio::spawn(async move { cluster.broker(2, 1, None).await.map(drop) });
     let mut announcer = contract::waits::Announcer::default();

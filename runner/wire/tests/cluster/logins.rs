@@ -6,10 +6,9 @@ use std::time::Duration;
 use contract::{Code, ConnectionSpec, SaslMechanism, SecurityProtocol};
 use kafka_protocol::messages::{RequestKind, ResponseKind, SaslAuthenticateResponse, SaslHandshakeResponse};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use wire::{Cluster, ClusterConfig, SaslConfig, TlsFiles, WireError};
+use wire::{Cluster, ClusterConfig, SaslConfig, WireError};
 
-use crate::script::{Ask, Kafka, Reply, metadata, versions};
+use crate::script::{Ask, Kafka, Reply, metadata, plaintext, versions};
 
 /// A broker whose first answer in SCRAM asks for so many rounds.
 fn asks_for(rounds: &'static str) -> Kafka {
@@ -40,15 +39,9 @@ async fn login(kafka: Kafka, mechanism: SaslMechanism, options: ConnectionSpec) 
     };
     let (username, password) = (file("username"), file("password"));
     let config = ClusterConfig {
-        bootstrap: vec!["kafka:1".into()],
         protocol: SecurityProtocol::SaslPlaintext,
-        tls: TlsFiles::default(),
-        allowed: contract::AllowedEndpoints::default(),
         sasl: Some(SaslConfig { mechanism, username: wire::UserName::File(username), password }),
-        options,
-        seed: 7,
-        stop: CancellationToken::new(),
-        waits: contract::Waits::default(),
+        ..plaintext(options)
     };
     Cluster::connect(config, Arc::new(kafka)).await
 }

@@ -113,18 +113,23 @@ impl Kafka {
         options: ConnectionSpec,
         stop: CancellationToken,
     ) -> Result<Arc<Cluster>, WireError> {
-        let config = ClusterConfig {
-            bootstrap: vec!["kafka:1".into()],
-            protocol: SecurityProtocol::Plaintext,
-            tls: TlsFiles::default(),
-            allowed: contract::AllowedEndpoints::default(),
-            sasl: None,
-            options,
-            seed: 7,
-            stop,
-            waits: contract::Waits::default(),
-        };
+        let config = ClusterConfig { stop, ..plaintext(options) };
         Cluster::connect(config, Arc::new(self.clone())).await
+    }
+}
+
+/// A client of the broker at port 1, without TLS and login.
+pub(crate) fn plaintext(options: ConnectionSpec) -> ClusterConfig {
+    ClusterConfig {
+        bootstrap: vec!["kafka:1".into()],
+        protocol: SecurityProtocol::Plaintext,
+        tls: TlsFiles::default(),
+        allowed: contract::AllowedEndpoints::default(),
+        sasl: None,
+        options,
+        seed: 7,
+        stop: CancellationToken::new(),
+        waits: contract::Waits::default(),
     }
 }
 
