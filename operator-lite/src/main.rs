@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 async fn main() -> ExitCode {
     let settings = Settings::parse();
     start_logging(settings.log_format);
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop);
     // One provider for all TLS of the process.
     let _ = keys::provider().install_default();
     let client = match connect().await {
@@ -23,8 +25,6 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signals(stop.clone()));
     match serve(settings, client, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -65,14 +65,17 @@ fn start_logging(format: LogFormat) {
     }
 }
 
-async fn stop_on_signals(stop: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT are caught from now on: the first process of a container ends of neither by itself.
+fn stop_on_signals(stop: &CancellationToken) {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let stop = stop.clone();
+        match signal(kind) {
+            Ok(mut told) => drop(tokio::spawn(async move {
+                if told.recv().await.is_some() {
+                    stop.cancel();
+                }
+            })),
+            Err(error) => tracing::warn!(%error, "a signal cannot be caught"),
+        }
     }
-    stop.cancel();
 }

@@ -1,7 +1,10 @@
 //! Being asked to end: Ctrl-C, and what ends processes elsewhere (SIGTERM).
 
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::error::Error;
 
@@ -14,8 +17,10 @@ pub(crate) fn or_interrupt<T>(
 ) -> Pin<Box<impl Future<Output = Result<T, Error>>>> {
     Box::pin(async move {
         tokio::select! {
-            result = work => result,
+            // The handlers are there before the work begins.
+            biased;
             () = interrupted() => Err(Error::Interrupted),
+            result = work => result,
         }
     })
 }
@@ -34,25 +39,41 @@ pub(crate) async fn tidied<T>(asked_to_end: bool, tidy: impl Future<Output = Res
     }
 }
 
-/// Ends when somebody asks the process to end.
+/// Ends when somebody asks, or has asked, the process to end.
 pub(crate) async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler the signal ends the process itself.
-        let Ok(mut told) = signal(SignalKind::terminate()) else { return pressed().await };
-        tokio::select! {
-            () = pressed() => {}
-            _ = told.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    pressed().await;
-}
-
-async fn pressed() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // The same.
+    // Heard once for all of the process: nothing is missed between two works.
+    static ASKED: OnceLock<watch::Receiver<bool>> = OnceLock::new();
+    let mut asked = ASKED.get_or_init(listen).clone();
+    if asked.wait_for(|asked| *asked).await.is_err() {
+        // Nobody listens: without a handler the signal ends the process itself.
         std::future::pending::<()>().await;
     }
+}
+
+/// Catches what asks a process to end, from now on.
+#[cfg(unix)]
+fn listen() -> watch::Receiver<bool> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (ask, asked) = watch::channel(false);
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let Ok(mut told) = signal(kind) else { continue };
+        let ask = ask.clone();
+        tokio::spawn(async move {
+            if told.recv().await.is_some() {
+                ask.send_replace(true);
+            }
+        });
+    }
+    asked
+}
+
+#[cfg(not(unix))]
+fn listen() -> watch::Receiver<bool> {
+    let (ask, asked) = watch::channel(false);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            ask.send_replace(true);
+        }
+    });
+    asked
 }

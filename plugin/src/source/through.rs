@@ -104,9 +104,10 @@ impl Through {
             opened.started(screen).await.map_err(|error| (true, error))
         };
         let started = tokio::select! {
-            started = work => started,
+            biased;
             // It may be made all the same.
             () = interrupted() => Err((true, Error::Interrupted)),
+            started = work => started,
         };
         match started {
             Ok(pod) => Ok(Self { pod, ..opened }),
