@@ -34,6 +34,8 @@ pub enum Class {
     Plan,
     /// Checks of recovery points.
     Validation,
+    /// Runs that remove recovery points.
+    Retention,
     /// Pods that answer questions about an archive.
     Inspection,
 }
@@ -47,6 +49,7 @@ impl Class {
             Self::Restore => "restores",
             Self::Plan => "dry runs of restores",
             Self::Validation => "validations",
+            Self::Retention => "runs of retention",
             Self::Inspection => "inspections",
         }
     }
@@ -167,7 +170,7 @@ impl Capacity {
         let full = |count: usize, most: usize| most > 0 && count >= most;
         let (most, most_in_namespace) = match seat.class {
             Class::Inspection => INSPECTIONS,
-            Class::Backup | Class::Continuous | Class::Restore | Class::Plan | Class::Validation => {
+            Class::Backup | Class::Continuous | Class::Restore | Class::Plan | Class::Validation | Class::Retention => {
                 (self.most, self.most_in_namespace)
             }
         };

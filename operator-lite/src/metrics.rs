@@ -108,6 +108,8 @@ pub struct Seen {
     /// From when on the next recovery point of a scheduled backup is late, or the next result of a scheduled validation; `None`
     /// when none is promised.
     pub late_at: Option<Timestamp>,
+    /// When a run of retention last ended well, and when the newest failed, if it did; `None` where a backup has no rules.
+    pub retention: Option<[Option<Timestamp>; 2]>,
 }
 
 /// What the runs of one kind are counted by.
@@ -134,6 +136,33 @@ impl Default for Runs {
     }
 }
 
+impl Runs {
+    /// How runs of a resource that is there ended, from its status.
+    fn show(&self, by: &ByResource, outcomes: &[&'static str], last: [Option<Timestamp>; 2]) {
+        // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
+        for outcome in outcomes.iter().copied() {
+            drop(self.ended.get_or_create(&ByOutcome { outcome, of: by.clone() }));
+        }
+        // How an older run ended is not forgotten while a newer one works.
+        for (series, at) in [&self.last_success, &self.last_failure].into_iter().zip(last) {
+            if let Some(at) = at {
+                series.get_or_create(by).set(at.as_second());
+            }
+        }
+    }
+
+    /// The resource is gone.
+    fn forget(&self, by: &ByResource, outcomes: &[&'static str]) {
+        self.time.remove(by);
+        for series in [&self.last_success, &self.last_failure, &self.records, &self.bytes] {
+            series.remove(by);
+        }
+        for outcome in outcomes.iter().copied() {
+            self.ended.remove(&ByOutcome { outcome, of: by.clone() });
+        }
+    }
+}
+
 /// All counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -146,6 +175,7 @@ pub struct Metrics {
     resets: Runs,
     rollbacks: Runs,
     validations: Runs,
+    retentions: Runs,
     overdue: Family<ByResource, Gauge>,
     late_at: Family<ByResource, Gauge>,
     unproved_at: Family<ByResource, Gauge>,
@@ -179,6 +209,7 @@ impl Metrics {
             resets: Runs::default(),
             rollbacks: Runs::default(),
             validations: Runs::default(),
+            retentions: Runs::default(),
             overdue: Family::default(),
             late_at: Family::default(),
             unproved_at: Family::default(),
@@ -202,6 +233,7 @@ impl Metrics {
             ("offset_reset", &metrics.resets, false),
             ("offset_rollback", &metrics.rollbacks, false),
             ("validation", &metrics.validations, false),
+            ("retention", &metrics.retentions, false),
         ] {
             all.register(format!("{word}s"), "Runs that ended", runs.ended.clone());
             all.register_with_unit(format!("{word}_duration"), "Time of a run", Unit::Seconds, runs.time.clone());
@@ -284,19 +316,14 @@ impl Metrics {
         let runs = self.runs(kind);
         for (of, by) in resources.iter().filter(|key| gone(key)) {
             self.unreadable.remove(&Unreadable { kind: of.clone(), of: by.clone() });
-            runs.time.remove(by);
-            for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
-                series.remove(by);
-            }
+            runs.forget(by, outcomes(of));
             if of == "KafkaBackup" {
+                self.retentions.forget(by, outcomes(of));
                 self.overdue.remove(by);
                 self.late_at.remove(by);
             }
             if of == VALIDATION {
                 self.unproved_at.remove(by);
-            }
-            for outcome in outcomes(of).iter().copied() {
-                runs.ended.remove(&ByOutcome { outcome, of: by.clone() });
             }
         }
         resources.retain(|key| !gone(key));
@@ -304,8 +331,16 @@ impl Metrics {
 
     /// A run is over.
     pub fn run_ended(&self, owner: &Owner, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
+        self.count(self.runs(&owner.kind), owner, claim, verdict, now);
+    }
+
+    /// A run of retention is over.
+    pub fn retention_ended(&self, owner: &Owner, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
+        self.count(&self.retentions, owner, claim, verdict, now);
+    }
+
+    fn count(&self, runs: &Runs, owner: &Owner, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
         self.remember(owner);
-        let runs = self.runs(&owner.kind);
         let by = ByResource::of(owner);
         let outcome = outcome(&owner.kind, verdict);
         let ended = ByOutcome { outcome, of: by.clone() };
@@ -331,22 +366,17 @@ impl Metrics {
     pub fn seen(&self, owner: &Owner, seen: &Seen) {
         self.remember(owner);
         self.unreadable.remove(&Unreadable { kind: owner.kind.clone(), of: ByResource::of(owner) });
-        let runs = self.runs(&owner.kind);
-        // Counters are there before their first event: whoever asks by how much one grew must see it at zero.
         let by = ByResource::of(owner);
-        for outcome in outcomes(&owner.kind).iter().copied() {
-            drop(runs.ended.get_or_create(&ByOutcome { outcome, of: by.clone() }));
-        }
-        // How an older run ended is not forgotten while a newer one works.
-        for (series, at) in [(&runs.last_success, seen.last_success), (&runs.last_failure, seen.last_failure)] {
-            if let Some(at) = at {
-                series.get_or_create(&by).set(at.as_second());
-            }
-        }
+        let last = [seen.last_success, seen.last_failure];
+        self.runs(&owner.kind).show(&by, outcomes(&owner.kind), last);
         let late_at = seen.late_at.map(Timestamp::as_second);
         if owner.kind == "KafkaBackup" {
             show(&self.overdue, &by, seen.overdue.map(i64::from));
             show(&self.late_at, &by, late_at);
+            match seen.retention {
+                Some(last) => self.retentions.show(&by, outcomes(&owner.kind), last),
+                None => self.retentions.forget(&by, outcomes(&owner.kind)),
+            }
         }
         if owner.kind == VALIDATION {
             show(&self.unproved_at, &by, late_at);
@@ -363,7 +393,8 @@ impl Metrics {
             for series in [&self.overdue, &self.late_at, &self.unproved_at] {
                 series.clear();
             }
-            for runs in [&self.backups, &self.restores, &self.validations, &self.resets, &self.rollbacks] {
+            let other = [&self.validations, &self.resets, &self.rollbacks, &self.retentions];
+            for runs in [&self.backups, &self.restores].into_iter().chain(other) {
                 for series in [&runs.last_success, &runs.last_failure, &runs.records, &runs.bytes] {
                     series.clear();
                 }
@@ -407,6 +438,7 @@ mod tests {
             namespace: "a".into(),
             name: "v".into(),
             uid: "u".into(),
+            part: None,
         };
         let ended = |verdict: Option<ValidationVerdict>, completed: bool| {
             let report = contract::ValidationReport { verdict, ..Default::default() };
@@ -443,6 +475,7 @@ mod tests {
                 namespace: "a".into(),
                 name: "b".into(),
                 uid: kind.into(),
+                part: None,
             };
             let at = Some(Timestamp::UNIX_EPOCH);
             metrics.seen(&owner, &Seen { last_success: at, last_failure: at, ..Seen::default() });
@@ -463,6 +496,7 @@ mod tests {
             namespace: "a".into(),
             name: "b".into(),
             uid: "u".into(),
+            part: None,
         };
         let claim = RunClaim { started_at: Some("2026-11-21T10:00:00Z".into()), ..RunClaim::default() };
         let said = crate::decide::Said { records: 7, ..Default::default() };

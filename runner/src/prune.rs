@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use archive::prune_run::{self, Counted, PruneDone, PruneRequest};
 use archive::{PlannedPoint, PruneRun};
-use contract::stamp::stamp;
+use contract::stamp::{split_point, stamp, stamp_time};
 use contract::{
     BusySet, Code, EventKind, Failure, ObjectSum, PointFate, PruneReport, PruneSpec, PrunedPoint, RefusedObjects,
     Report, RunSpec, SetOwner,
@@ -143,6 +143,7 @@ fn tell(spec: &RunSpec, part: &PruneSpec, mut done: PruneDone) -> PruneReport {
         inspected: points.len() as u64,
         eligible: points.iter().filter(|point: &&PrunedPoint| point.fate != PointFate::Stays).count() as u64,
         removed: gone.len() as u64,
+        removed_until: gone.iter().filter_map(|name| Some(stamp_time(split_point(name)?.1))).max(),
         given_up,
         comes_back: plan.as_ref().map_or(0, |plan| plan.comes_back),
         deleted: sum(done.gone),

@@ -94,13 +94,7 @@ fn restore(status: Value) -> KafkaRestore {
 
 /// What an operator shows that has just looked at a resource.
 fn look<K: Kind>(metrics: &Metrics, object: &K) -> Vec<(&'static str, String)> {
-    let seen = Seen {
-        last_success: object.last_success().and_then(|time| time.parse().ok()),
-        last_failure: object.last_failure(),
-        overdue: object.is_overdue(),
-        late_at: object.late_at(),
-    };
-    metrics.seen(&object.owner(), &seen);
+    metrics.seen(&object.owner(), &object.seen());
     vec![("operator-1", metrics.text())]
 }
 
@@ -213,6 +207,25 @@ fn a_failed_validation_fires_for_an_hour() {
         fires("KafkaBackupRunFailed", 4 * HOUR, |second| look(&metrics, &validation(json!({}), found(second)))),
         []
     );
+}
+
+#[test]
+fn retention_that_fails_fires_until_it_ends_well() {
+    let fires = |retention: &dyn Fn(i64) -> Value| {
+        let metrics = Metrics::new();
+        fires("KafkaBackupRetentionFailed", 4 * HOUR, |second| {
+            look(&metrics, &backup(json!({"schedule": "0 0 * * * *"}), json!({"retention": retention(second)})))
+        })
+    };
+    let run = |outcome: &str, at: i64| json!({"id": "r", "outcome": outcome, "finishedAt": time(at)});
+    let mends = |second: i64| match second {
+        0..HOUR => json!({"lastTime": time(-60), "run": run("Completed", -60)}),
+        HOUR..9_000 => json!({"lastTime": time(-60), "run": run("Failed", HOUR)}),
+        _ => json!({"lastTime": time(9_000), "run": run("Completed", 9_000)}),
+    };
+    assert_eq!(fires(&mends), [(HOUR, 9_000 - STEP)]);
+    assert_eq!(fires(&|_| json!({"run": run("Failed", -60)})), [(0, 4 * HOUR)], "one that never ended well");
+    assert_eq!(fires(&|_| Value::Null), []);
 }
 
 #[test]

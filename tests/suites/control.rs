@@ -387,9 +387,9 @@ fn what_comes_later_is_refused_by_name() {
     cluster
         .apply(&backup("later", "held", json!({"suspend": true, "retention": {"enabled": true, "keepLast": 3}})))
         .unwrap();
-    let object = cluster
-        .wait(BACKUPS, "later", "held", "told", |object| is(object, "RetentionActive", "False", "NotImplemented"));
-    assert!(condition(&object, "RetentionActive")["message"].as_str().unwrap().contains("spec.retention"));
+    let object =
+        cluster.wait(BACKUPS, "later", "held", "told", |object| is(object, "RetentionActive", "True", "RulesApply"));
+    assert!(condition(&object, "RetentionActive")["message"].as_str().unwrap().contains("after the next backup"));
     let strimzi = |group: &str| {
         json!({
             "apiVersion": format!("{group}/v1alpha1"), "kind": "KafkaBackup", "metadata": {"name": "events", "namespace": "later"},

@@ -42,9 +42,16 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
             namespace: String::new(),
             name: String::new(),
             uid: String::new(),
+            part: None,
         };
         operator.run_ended(&owner, &claim, &verdict, now);
-        let seen = Seen { last_success: Some(now), last_failure: Some(now), overdue: Some(true), late_at: Some(now) };
+        let seen = Seen {
+            last_success: Some(now),
+            last_failure: Some(now),
+            overdue: Some(true),
+            late_at: Some(now),
+            retention: Some([Some(now); 2]),
+        };
         operator.seen(&owner, &seen);
         operator.reconciled(kind, false, std::time::Duration::ZERO);
     }

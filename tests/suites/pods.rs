@@ -4,6 +4,7 @@
 
 mod groups_of_pods;
 mod queue_of_pods;
+mod retention_of_pods;
 mod validations_of_pods;
 
 use std::sync::OnceLock;

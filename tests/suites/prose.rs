@@ -6,7 +6,16 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 
 /// Pages that keep to the style sheet.
-const PAGES: &[&str] = &["README.md", "docs/engine.md", "docs/kubernetes.md", "docs/style.md"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "docs/engine.md",
+    "docs/evidence.md",
+    "docs/kubernetes.md",
+    "docs/operations.md",
+    "docs/runbook.md",
+    "docs/style.md",
+    "docs/validation.md",
+];
 /// Words of a sentence at most.
 const LONGEST: usize = 30;
 /// Flesch reading ease at least: plain English.

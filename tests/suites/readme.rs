@@ -12,8 +12,15 @@ fn root(path: &str) -> String {
 }
 
 /// Pages whose blocks are taken.
-const PAGES: [&str; 6] =
-    ["README.md", "docs/kubernetes.md", "docs/engine.md", "docs/evidence.md", "docs/validation.md", "docs/runbook.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/kubernetes.md",
+    "docs/engine.md",
+    "docs/evidence.md",
+    "docs/validation.md",
+    "docs/runbook.md",
+    "docs/operations.md",
+];
 
 /// The blocks in this language.
 fn blocks(language: &str) -> Vec<String> {

@@ -187,6 +187,41 @@ fn triggers_and_pauses_are_strimzis() {
     assert!(is(&done, reason, "False", "Resumed"), "{}", condition(&done, reason));
 }
 
+/// Old points go by the rules of these groups: after a backup, in a Job of its own that has the template's pod.
+#[test]
+fn retention_of_these_groups_runs_after_a_backup() {
+    let (cluster, ..) = shared();
+    strimzi(cluster);
+    namespace(cluster, "aged");
+    cluster.apply(&ready(kafka("aged"), "QUJD")).unwrap();
+    let rules = json!({"maxBackups": 2, "maxAge": "30d", "pruneOnSchedule": true});
+    let spec =
+        json!({"schedule": {"cron": "0 3 1 1 *"}, "retention": rules, "resources": {"limits": {"memory": "300Mi"}}});
+    cluster.apply(&object("kafkabackup.com", "KafkaBackup", "aged", "well", spec)).unwrap();
+    cluster.wait(RELEASED, "aged", "well", "known", |object| is(object, "RetentionActive", "True", "RulesApply"));
+    cluster.ok(&["annotate", RELEASED, "-n", "aged", "well", "kafkabackup.com/trigger=now"]);
+    let done = cluster.wait(RELEASED, "aged", "well", "pruned", |object| {
+        object["status"]["retention"]["run"]["outcome"] == "Completed"
+    });
+    assert!(is(&done, "RetentionActive", "True", "RetentionSucceeded"), "{}", done["status"]);
+    assert!(is(&done, "BackupComplete", "True", "BackupSucceeded") && is(&done, "Error", "False", "NoError"));
+    let known = &done["status"]["retention"];
+    assert_eq!(
+        (&known["inspected"], &known["removed"], &known["run"]["trigger"]),
+        (&json!(3), &json!(1), &json!("backup"))
+    );
+    assert_eq!(done["status"]["backupHistory"].as_array().unwrap().len(), 1, "it is no backup");
+    let jobs = cluster.list("jobs", "aged");
+    let named = |job: &&Value| job["metadata"]["name"].as_str().unwrap().starts_with("well-prune-");
+    let job = jobs.iter().find(named).unwrap_or_else(|| panic!("{jobs:?}"));
+    let template = &job["spec"]["template"];
+    let text = template["metadata"]["annotations"]["kafka-backup.dev/run-spec"].as_str().unwrap();
+    let run: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(run["prune"]["rules"], json!({"least": 1, "most": 2, "maxAgeSecs": 30 * 86_400}), "{run}");
+    assert_eq!((&run["backup"], &run["kafka"]), (&Value::Null, &Value::Null), "it asks no cluster");
+    assert_eq!(template["spec"]["containers"][0]["resources"]["limits"]["memory"], "300Mi");
+}
+
 /// What shapes a pod is on the Job where the installation lets it, and a Job that it does not let is told with what to allow.
 #[test]
 fn a_template_arrives_where_the_installation_lets_it() {

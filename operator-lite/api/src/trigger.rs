@@ -9,6 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 
 use crate::oso;
 
+/// The annotation of a KafkaBackup whose new value asks for a run of retention, by the rules of the resource.
+pub const PRUNE: &str = "kafka-backup.dev/prune";
+
 /// Most characters of a trigger that a status keeps.
 const LONGEST: usize = 128;
 /// Times of the API server's records are cut to seconds.

@@ -14,6 +14,7 @@ fn owner() -> Owner {
         namespace: "team".into(),
         name: "nightly".into(),
         uid: "0b5d".into(),
+        part: None,
     }
 }
 

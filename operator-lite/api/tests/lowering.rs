@@ -564,7 +564,7 @@ fn reset(strategy: &str) -> Value {
     json!({"enabled": true, "consumerGroups": ["shop"], "strategy": strategy})
 }
 
-/// Fields that the operator acts on, or that come later.
+/// Fields that the operator acts on, or that shape a run of retention.
 const NOT_IN_RUNS: [&str; 6] =
     ["schedule", "suspend", "retention", "backupRef.namespace", "storage.pvc.create", "stateStorage.pvc.create"];
 

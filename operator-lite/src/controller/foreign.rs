@@ -9,13 +9,12 @@ use api::update::is_foreign;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Kind;
 use super::work::{Told, Work};
+use super::{Action, Kind};
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::status::{Moment, State};

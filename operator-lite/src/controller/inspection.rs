@@ -13,14 +13,13 @@ use api::strimzi::{self, BackupOf, Documented, Released, RestoreOf};
 use contract::{InspectSpec, RunSpec, SetOwner};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams};
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::jobs::{HELD, Jobs};
 use super::kind::{Kind, named, owner_of};
 use super::work::write_status;
-use super::{AGAIN, Context, SOON};
+use super::{AGAIN, Action, Context, SOON};
 use crate::capacity::{Class, Seat};
 use crate::error::Error;
 use crate::status::{Moment, health};

@@ -16,11 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Context;
+use super::{Action, Context};
 use crate::capacity::{Class, Seat};
-use crate::decide::{Mode, Subject};
+use crate::decide::{Mode, Subject, Verdict};
 use crate::error::Error;
-use crate::metrics::Told;
+use crate::metrics::{Metrics, Seen, Told};
 use crate::status::{Moment, State};
 
 /// Why a resource cannot run yet: a stable word, and the same in words.
@@ -81,6 +81,10 @@ pub trait Kind:
     fn late_at(&self) -> Option<Timestamp> {
         None
     }
+    /// When a run of its retention last ended well, and when the newest failed, if it did; `None` without rules.
+    fn retention_ends(&self) -> Option<[Option<Timestamp>; 2]> {
+        None
+    }
     /// Its phase.
     fn phase(&self) -> Option<&String>;
     /// Whether it was taken over from another operator.
@@ -93,6 +97,8 @@ pub trait Kind:
     fn class(&self) -> Class;
     /// Whether an attempt whose node is lost may be given up: whatever it still writes is refused.
     const FENCED: bool = false;
+    /// What the reasons of its Events begin with.
+    const RUN: &str = "Run";
     /// Whether its annotation may ask for a run.
     const TRIGGERED: bool = false;
     /// Whether the annotation is taken away once it was claimed, so that the same value may ask again.
@@ -149,6 +155,14 @@ pub trait Kind:
     }
     /// The storage block that may ask for a claim.
     fn storage<'a>(&'a self, context: &'a Context) -> Option<&'a Storage>;
+    /// Work of it beside its runs; when it is looked at again for that.
+    fn beside(&self, _context: &Context, _moment: Moment) -> impl Future<Output = Result<Action, Error>> + Send {
+        std::future::ready(Ok(Action::await_change()))
+    }
+    /// Counts a run that is over.
+    fn ended(&self, metrics: &Metrics, claim: &RunClaim, verdict: &Verdict, now: Timestamp) {
+        metrics.run_ended(&self.owner(), claim, verdict, now);
+    }
     /// When its status says something else by itself, though nothing happens.
     fn changes_at(&self, _now: Timestamp) -> Option<Timestamp> {
         None
@@ -158,6 +172,17 @@ pub trait Kind:
     fn last_failure(&self) -> Option<Timestamp> {
         let claim = self.claim().filter(|claim| claim.outcome.as_deref() == Some("Failed"))?;
         claim.finished_at.as_ref()?.parse().ok()
+    }
+
+    /// What its status says that alerts ask for.
+    fn seen(&self) -> Seen {
+        Seen {
+            last_success: self.last_success().and_then(|time| time.parse().ok()),
+            last_failure: self.last_failure(),
+            overdue: self.is_overdue(),
+            late_at: self.late_at(),
+            retention: self.retention_ends(),
+        }
     }
 
     /// A digest of what its specification says of its run.
@@ -370,5 +395,6 @@ pub(super) fn owner_of<K: Resource<DynamicType = ()>>(object: &K) -> Owner {
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
+        part: None,
     }
 }

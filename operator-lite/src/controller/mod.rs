@@ -10,10 +10,12 @@ mod inspection;
 mod jobs;
 mod kept;
 mod kind;
+mod next;
 mod offsets;
 mod pages;
 mod readings;
 mod restore;
+mod retention;
 mod start;
 mod strimzi;
 #[cfg(test)]
@@ -31,15 +33,15 @@ use contract::{MetricsSpec, RunSpec};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::api::Api;
-use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 
 use crate::capacity::Capacity;
 use crate::decide::{is_over, run_of};
 use crate::error::Error;
-use crate::metrics::{Metrics, Seen};
+use crate::metrics::Metrics;
 use crate::status::{Moment, PAUSED, State};
 pub use kind::{Kind, Pending};
+pub use next::Action;
 pub use readings::Readings;
 pub use start::start;
 use work::Work;
@@ -90,13 +92,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     let now = Timestamp::now();
     let subject = object.subject(now);
     // From the status: an operator that was started anew knows it, too.
-    let seen = Seen {
-        last_success: object.last_success().and_then(|time| time.parse().ok()),
-        last_failure: object.last_failure(),
-        overdue: object.is_overdue(),
-        late_at: object.late_at(),
-    };
-    context.metrics.seen(&subject.owner, &seen);
+    context.metrics.seen(&subject.owner, &object.seen());
     if let Some(told) = object.told() {
         context.metrics.strimzi_seen(&subject.owner, &told);
     }
@@ -124,7 +120,7 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
     let mode = object.mode();
     if mode.as_ref().is_some_and(|mode| is_over(&subject, mode)) {
         // What it ran with is not asked for any more: it may be gone.
-        return work.step(&subject, None).await;
+        return beside(&work, work.step(&subject, None).await?).await;
     }
     let unfinished = subject.is_unfinished();
     if !unfinished && let Some(blocked) = work.blocked()? {
@@ -152,7 +148,13 @@ pub async fn reconcile<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Result
         }
         Err(Err(error)) => return Err(error),
     };
-    work.step(&subject, spec.as_ref()).await
+    beside(&work, work.step(&subject, spec.as_ref()).await?).await
+}
+
+/// The work of a resource beside its runs, once they are looked at; what follows both.
+async fn beside<K: Kind>(work: &Work<'_, K>, action: Action) -> Result<Action, Error> {
+    let other = Box::pin(work.object.beside(work.context, work.moment)).await?;
+    Ok(action.sooner(other))
 }
 
 /// A run with what the installation adds to it.

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::controller::{self, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::kept::{Kept, Large, whole};
 use super::pages::each;
 use super::strimzi::{self, Strimzi};
-use super::{Context, Kind, inspection, reconcile, unreadable};
+use super::{Action, Context, Kind, inspection, reconcile, unreadable};
 use crate::error::Error;
 use crate::seen::Job;
 
@@ -190,7 +190,7 @@ async fn kind<K: Kind>(context: &Arc<Context>, scope: Option<&String>, stop: &Ca
         let look = |object| reconcile(object, Arc::clone(&context));
         let result = look_at(&object, &context, look).await;
         context.metrics.reconciled(&name, result.is_ok(), begun.elapsed());
-        result
+        result.map(controller::Action::from)
     };
     let controller = Controller::new(scoped::<Kept<K>>(context, scope), all());
     let known = controller.store();
@@ -257,7 +257,7 @@ async fn beside<K: Kind>(
 async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &CancellationToken) {
     let run = |object: Arc<Kept<KafkaBackupInspection>>, context: Arc<Context>| async move {
         let look = |object| inspection::reconcile(object, Arc::clone(&context));
-        look_at(&object, &context, look).await
+        look_at(&object, &context, look).await.map(controller::Action::from)
     };
     Controller::new(scoped::<Kept<KafkaBackupInspection>>(context, scope), all())
         .owns(scoped::<Job>(context, scope), own_jobs())
@@ -270,9 +270,9 @@ async fn inspections(context: &Arc<Context>, scope: Option<&String>, stop: &Canc
         .await;
 }
 
-fn after(error: &Error) -> Action {
+fn after(error: &Error) -> controller::Action {
     tracing::warn!(%error, "a look at a resource failed and is repeated");
-    Action::requeue(AFTER_ERROR)
+    controller::Action::requeue(AFTER_ERROR)
 }
 
 fn report<T: Debug, E: Debug>(kind: &str, result: Result<T, controller::Error<Error, E>>) {

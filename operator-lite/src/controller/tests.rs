@@ -8,6 +8,7 @@ mod going;
 mod hangs;
 mod offsets;
 mod rare;
+mod retention;
 mod validations;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -207,13 +208,19 @@ impl Server {
     }
 
     fn end(&self, job: &Value, code: i32) {
+        self.end_saying(job, code, &json!({}));
+    }
+
+    /// Ends a Job whose report has this, too.
+    fn end_saying(&self, job: &Value, code: i32, more: &Value) {
         let mut job = job.clone();
         let (kind, outcome) = if code == 0 { ("Complete", "Completed") } else { ("Failed", "Failed") };
         let message = "in words";
-        let report = json!({
+        let mut report = json!({
             "run": job["metadata"]["annotations"][RUN_ANNOTATION], "kind": "backup", "outcome": outcome, "startedAt": "x",
             "finishedAt": "y", "topics": 1, "partitions": 1, "records": 7, "bytes": 9, "storedBytes": 3, "segments": 1,
         });
+        merge(&mut report, more);
         let state = json!({"terminated": {"exitCode": code, "message": report.to_string()}});
         let status =
             json!({"name": "runner", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state});

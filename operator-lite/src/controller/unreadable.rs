@@ -7,11 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Action, Context};
 use crate::error::Error;
 use crate::status::{Moment, health};
 
@@ -38,6 +37,7 @@ where
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         uid: meta.uid.clone().unwrap_or_default(),
+        part: None,
     });
     tracing::warn!(%kind, namespace, name, error = object.error, "an object does not read: nothing runs for it");
     let api: Api<DynamicObject> =

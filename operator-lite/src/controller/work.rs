@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use api::finding::Level;
-use api::lower::job::{MANAGER, Owner, SPEC_LIMIT, claim, digest, job, queue, queues};
+use api::lower::job::{MANAGER, Owner, SPEC_LIMIT, claim, digest, is_job_name, job, queue, queues};
 use api::oso::RunClaim;
 use api::ticks::CLOCKS_DIFFER;
 use axum::http;
@@ -16,13 +16,12 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::core::request::Error as RequestError;
-use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use serde_json::json;
 
 use super::jobs::{HELD, Jobs};
 use super::kind::trigger_of;
-use super::{AGAIN, AT_LEAST, Context, Kind, LOOK, Pending, SOON, as_installed};
+use super::{AGAIN, AT_LEAST, Action, Context, Kind, LOOK, Pending, SOON, as_installed};
 use crate::capacity::Turn;
 use crate::decide::{
     End, JobView, Mode, Start, Step, Subject, Verdict, Wish, decide, job_of, outlived, retry_words, undo_first,
@@ -99,6 +98,8 @@ impl<K: Kind> Work<'_, K> {
         let unfinished = subject.is_unfinished();
         let swept = subject.claim.as_ref().is_none_or(|claim| claim.job_uid.is_none());
         let mut jobs = if !unfinished && swept { Jobs::none(client, owner) } else { Jobs::of(client, owner).await? };
+        // Those of another work of the resource are looked at there.
+        jobs.views.retain(|job| is_job_name(owner, &job.name));
         let problem = if unfinished { self.problem(subject, &mut jobs).await } else { None };
         let step = undo_first(self.object.undoes(), subject, decide(subject, &wish, &jobs.views, self.now));
         if let Err(turn) = self.place(&step, problem.is_some()) {
@@ -205,7 +206,7 @@ impl<K: Kind> Work<'_, K> {
                 let text = format!("run {}{}", tick.claim.id, tick.words());
                 let told = self.tell(&State::Claimed(tick)).await?;
                 if told == Told::Written {
-                    self.event(EventType::Normal, "RunClaimed", &text).await;
+                    self.run_event(EventType::Normal, "Claimed", &text).await;
                 }
                 self.tell_of_clock(subject, told).await;
                 Ok(told.then(Action::requeue(Duration::ZERO)))
@@ -245,7 +246,7 @@ impl<K: Kind> Work<'_, K> {
                 if let Some(name) = job_of(subject, &claim) {
                     jobs.stop(&name).await?;
                 }
-                self.event(EventType::Normal, "RunStopping", "the specification changed, or it is suspended").await;
+                self.run_event(EventType::Normal, "Stopping", "the specification changed, or it is suspended").await;
                 Ok(Action::requeue(SOON))
             }
             // Not longer than a look: clocks jump.
@@ -254,7 +255,7 @@ impl<K: Kind> Work<'_, K> {
                 Ok(self.tell(&State::Waiting).await?.then(after))
             }
             Step::Again { next, why } => self.again(subject, &claim, next, &why, jobs).await,
-            Step::Conclude(verdict) => self.conclude(subject, claim, verdict).await,
+            Step::Conclude(verdict) => self.conclude(claim, verdict).await,
             Step::Clear(names) => {
                 jobs.remove_all(&names).await?;
                 Ok(Action::requeue(SOON))
@@ -332,23 +333,23 @@ impl<K: Kind> Work<'_, K> {
         let outlived = outlived(subject, &next);
         let told = self.tell(&State::Retrying(next, text.clone())).await?;
         if told == Told::Written {
-            self.event(EventType::Warning, "RunRetried", &text).await;
+            self.run_event(EventType::Warning, "Retried", &text).await;
             jobs.remove_all(&outlived).await?;
         }
         Ok(told.then(Action::requeue(Duration::ZERO)))
     }
 
-    async fn conclude(&self, subject: &Subject, claim: RunClaim, verdict: Box<Verdict>) -> Result<Action, Error> {
+    async fn conclude(&self, claim: RunClaim, verdict: Box<Verdict>) -> Result<Action, Error> {
         let state = State::Over(Box::new(claim.clone()), verdict.clone());
         let told = self.tell(&state).await?;
         if told == Told::Written {
-            self.context.metrics.run_ended(&subject.owner, &claim, &verdict, self.moment.now);
-            let (kind, reason) = match verdict.end {
-                End::Completed(_) => (EventType::Normal, "RunCompleted"),
-                End::Stopped(_) => (EventType::Normal, "RunStopped"),
-                End::Failed(_) => (EventType::Warning, "RunFailed"),
+            self.object.ended(&self.context.metrics, &claim, &verdict, self.moment.now);
+            let (kind, end) = match verdict.end {
+                End::Completed(_) => (EventType::Normal, "Completed"),
+                End::Stopped(_) => (EventType::Normal, "Stopped"),
+                End::Failed(_) => (EventType::Warning, "Failed"),
             };
-            self.event(kind, reason, &format!("{}: {}", verdict.reason, verdict.message)).await;
+            self.run_event(kind, end, &format!("{}: {}", verdict.reason, verdict.message)).await;
         }
         Ok(told.then(Action::requeue(SOON)))
     }
@@ -425,6 +426,11 @@ impl<K: Kind> Work<'_, K> {
     pub(super) async fn tell(&self, state: &State) -> Result<Told, Error> {
         let Some(new) = self.object.with_status(state, self.moment) else { return Ok(Told::Unchanged) };
         write_status(&self.api(), &new).await
+    }
+
+    /// Tells of a run of the resource.
+    async fn run_event(&self, kind: EventType, what: &str, note: &str) {
+        self.event(kind, &format!("{}{what}", K::RUN), note).await;
     }
 
     pub(super) async fn event(&self, kind: EventType, reason: &str, note: &str) {

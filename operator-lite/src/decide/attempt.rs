@@ -1,7 +1,7 @@
 //! What follows the end of an attempt. Pure.
 
 use api::oso::RunClaim;
-use contract::{Code, ExitCode, Failure, GroupLine, OffsetsBefore, PointLine, Report, ValidationReport};
+use contract::{Code, ExitCode, Failure, GroupLine, OffsetsBefore, PointLine, PruneReport, Report, ValidationReport};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Step;
@@ -76,6 +76,8 @@ pub struct Said {
     pub stored_at: Option<String>,
     /// What a validation found.
     pub validation: Option<Box<ValidationReport>>,
+    /// What a run of retention did.
+    pub prune: Option<Box<PruneReport>>,
     /// Consumer groups whose offsets a restore committed, or computed only.
     pub groups: u64,
     /// Those of them whose offsets are not as they should be.
@@ -98,7 +100,9 @@ impl From<Report> for Said {
         Self {
             run: report.run,
             attempt: report.attempt,
-            moved: report.records > 0 || report.stored_bytes > 0,
+            moved: report.records > 0
+                || report.stored_bytes > 0
+                || report.prune.as_ref().is_some_and(PruneReport::has_changed),
             left_out: report.left_out_records,
             outcome: report.outcome,
             failure: report.failure.map(|failure| (failure.code.as_str().to_owned(), failure.message)),
@@ -128,6 +132,7 @@ impl From<Report> for Said {
             positions_point: report.positions_point,
             stored_at: report.stored_at,
             validation: report.validation.map(Box::new),
+            prune: report.prune.map(Box::new),
             inexact_groups: lengths.inexact_positions,
             positions: report.positions,
             began: report.started_at,

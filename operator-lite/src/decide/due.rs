@@ -167,7 +167,7 @@ fn newest(subject: &Subject) -> Option<Timestamp> {
 /// The id of a run: no two have the same, since the archive takes the second for the first, and does nothing. After clocks were set
 /// back, times come again.
 fn id(subject: &Subject, at: Timestamp, newest: Option<Timestamp>) -> String {
-    let id = run_ref(&subject.owner.name, at).id;
+    let id = run_ref(&subject.owner.run_name(), at).id;
     match (newest, &subject.claim) {
         (Some(_), Some(before)) => format!("{id}-{}", api::update::digest(&before.id)),
         (Some(_) | None, _) => id,

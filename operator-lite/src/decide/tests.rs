@@ -22,6 +22,7 @@ fn owner() -> Owner {
         namespace: "team".into(),
         name: "nightly".into(),
         uid: "u".into(),
+        part: None,
     }
 }
 

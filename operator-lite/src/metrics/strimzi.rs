@@ -227,6 +227,7 @@ mod tests {
             namespace: "shop".into(),
             name: "nightly".into(),
             uid: "u".into(),
+            part: None,
         }
     }
 

@@ -6,6 +6,7 @@ use super::backup_plan::Plan;
 use super::conditions::{begin, ended_before, health, judged, set, settle, take_over};
 use super::overdue::{OVERDUE, late, overdue};
 use super::points::remember;
+use super::retention::ACTIVE;
 use super::{
     CHANGED, Moment, NEEDS_SOMEBODY, State, closed, edited, findings, forgive, is_disrupted, is_outdated,
     not_implemented, note, remarks, working_text,
@@ -121,7 +122,9 @@ pub fn backup(old: &KafkaBackupStatus, spec: impl Into<Plan>, state: &State, mom
         }
         State::Over(claim, verdict) => over(&mut new, spec, claim, verdict, moment),
     }
-    retention(&mut new, spec, moment);
+    if !spec.retention {
+        new.conditions.retain(|condition| condition.type_ != ACTIVE);
+    }
     overdue(&mut new.conditions, spec, state, moment);
     judged(&mut new.conditions, moment);
     // What is under way, or goes on, is judged as it is now.
@@ -241,15 +244,5 @@ fn over(new: &mut KafkaBackupStatus, spec: &Plan, claim: &RunClaim, verdict: &Ve
         health(&mut new.conditions, (false, !lasting, false), &verdict.reason, &verdict.message, moment);
         set(&mut new.conditions, "Complete", false, &verdict.reason, &verdict.message, moment);
         set(&mut new.conditions, "Failed", true, &verdict.reason, &verdict.message, moment);
-    }
-}
-
-fn retention(new: &mut KafkaBackupStatus, spec: &Plan, moment: Moment) {
-    if spec.retention {
-        let text = "spec.retention is not available in this release: no recovery point is removed; `kubectl kafka-backup \
-                    prune NAME` shows which ones its rules would take away";
-        set(&mut new.conditions, "RetentionActive", false, "NotImplemented", text, moment);
-    } else {
-        new.conditions.retain(|condition| condition.type_ != "RetentionActive");
     }
 }

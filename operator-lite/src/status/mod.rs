@@ -8,6 +8,7 @@ mod once;
 mod overdue;
 mod points;
 mod restore;
+mod retention;
 mod strimzi;
 mod validation;
 
@@ -20,6 +21,8 @@ pub(crate) use conditions::{health, taken_over};
 pub use offsets::{offset_reset, offset_rollback};
 pub(crate) use overdue::is_overdue;
 pub use restore::{expires_at, restore};
+pub use retention::{Occasion, retention, retention_begins};
+pub(crate) use retention::{forget_removed, rules_apply};
 pub use strimzi::{PAUSED, strimzi_backup, strimzi_restore};
 pub use validation::validation;
 

@@ -1,5 +1,5 @@
-//! The recovery points that a status keeps, so that a list of them needs no pod. They are what runs said when they made them:
-//! nothing here knows whether somebody removed one since.
+//! The recovery points that a status keeps, so that a list of them needs no pod. They are what runs said when they made them,
+//! less those that retention may have removed; nothing here knows whether somebody else removed one since.
 
 use contract::PointLine;
 
@@ -19,6 +19,11 @@ pub(super) fn remember<'a>(known: &mut Vec<PointLine>, made: impl IntoIterator<I
     known.sort_by(|a, b| (&a.at, &a.name).cmp(&(&b.at, &b.name)));
     let surplus = known.len().saturating_sub(MOST);
     known.drain(..surplus);
+}
+
+/// Forgets points that retention may have removed: up to and with this one (RFC 3339), or all where nobody knows.
+pub(super) fn forget(known: &mut Vec<PointLine>, until: Option<&str>) {
+    known.retain(|point| until.is_some_and(|until| point.at.as_str() > until));
 }
 
 #[cfg(test)]

@@ -217,7 +217,9 @@ fn times_of_conditions_stay_while_nothing_changes() {
 #[test]
 fn retention_is_told_until_it_is_taken_back() {
     let asked = backup_spec(&json!({"retention": {"enabled": true, "keepLast": 3}}));
-    let told = backup(&KafkaBackupStatus::default(), &asked, &State::Idle(None), at(0));
+    let mut old = KafkaBackupStatus::default();
+    crate::status::rules_apply(&mut old.conditions, at(0));
+    let told = backup(&old, &asked, &State::Idle(None), at(0));
     let is =
         |status: &KafkaBackupStatus| status.conditions.iter().any(|condition| condition.type_ == "RetentionActive");
     assert!(is(&told) && !is(&backup(&told, &backup_spec(&json!({})), &State::Idle(None), at(1))));

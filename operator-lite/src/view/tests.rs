@@ -254,6 +254,7 @@ fn no_report_no_success() {
         namespace: "team".into(),
         name: "r".into(),
         uid: "o".into(),
+        part: None,
     };
     let claim = RunClaim {
         id: "r".into(),

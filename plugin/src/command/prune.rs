@@ -1,20 +1,27 @@
-//! `prune`: which recovery points retention would take away, and why the others stay. It changes nothing.
+//! `prune`: which recovery points retention would take away, and why the others stay. With `--yes` it asks the operator for a run that
+//! removes them by the rules of the KafkaBackup; nothing is removed from here.
 
-use api::lower;
+use std::time::Duration;
+
 use api::oso::KafkaBackup;
+use api::{lower, trigger};
 use clap::Args;
 use contract::retention::{RetentionRules, age_secs};
 use contract::words::read_size;
 use contract::{Code, Failure};
 use inspect::{Answer, Question, RetentionQuestion, WholeRetentionPlan};
+use kube::ResourceExt;
 
-use crate::cluster::{Cluster, Connection};
+use crate::cluster::{Cluster, Connection, duration};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::forms::{Output, ReadFrom};
 use crate::screen::Screen;
 use crate::show;
 use crate::source::Source;
+use crate::steps::trigger::ask;
+use crate::steps::wait::{Progress, not_begun, wait};
+use crate::steps::write::{DryRun, Write};
 use crate::steps::{or_interrupt, print, with_source};
 
 /// Flags of `prune`.
@@ -23,13 +30,19 @@ use crate::steps::{or_interrupt, print, with_source};
 Without flags the rules are those of spec.retention of the KafkaBackup. With --keep-last and --max-age
 a point stays when it is young, or among the newest; --keep-last alone is also the most that stays.
 The newest point always stays, and so does what a restore needs that has not ended. Ages are those of
-the store's clock. Nothing is changed: this release has no code that removes a recovery point.
+the store's clock. Without --yes nothing is changed.
+
+--yes asks the operator for a run by the rules of spec.retention, and by no others. It hides the points
+that go: no restore finds them from then on. A later run deletes them, a day after that at the earliest.
 
 Examples:
   kubectl kafka-backup prune nightly                              by the rules of the KafkaBackup
   kubectl kafka-backup prune nightly --keep-last 7
   kubectl kafka-backup prune nightly --keep-last 3 --max-age 30d -o yaml
-  kubectl kafka-backup prune nightly --max-total-bytes 1TiB --store s3://backups/kafka")]
+  kubectl kafka-backup prune nightly --max-total-bytes 1TiB --store s3://backups/kafka
+  kubectl kafka-backup prune nightly --yes --wait                 remove them
+
+Exit code 1, with --wait: the run failed.")]
 pub struct PruneFlags {
     /// BACKUP
     name: String,
@@ -53,14 +66,26 @@ pub struct PruneFlags {
     /// Form of the result
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
+    /// Remove the points: ask the operator for a run by the rules of spec.retention
+    #[arg(long, help_heading = "Write", conflicts_with_all = ["keep_last", "max_age", "max_total_bytes", "cluster_id", "store"])]
+    yes: bool,
+    /// Wait until the run has ended; the exit code tells how
+    #[arg(long, requires = "yes", help_heading = "Write")]
+    wait: bool,
+    /// How long to wait: 10m, 1h30m
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration, requires = "wait", help_heading = "Write")]
+    timeout: Duration,
 }
 
 fn age(text: &str) -> Result<u64, String> {
     age_secs(text).ok_or_else(|| format!("`{text}` is no number above 0 and one of s, m, h, d, w, as 30d"))
 }
 
-/// Shows what would go.
+/// Shows what would go, or asks for a run that removes it.
 pub(crate) async fn prune(options: PruneFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    if options.yes {
+        return or_interrupt(remove(&options, connection, screen)).await;
+    }
     let rules = match options.rules()? {
         Some(rules) => rules,
         None => or_interrupt(rules_of(&options, connection)).await?,
@@ -100,6 +125,47 @@ pub(crate) async fn prune(options: PruneFlags, connection: &Connection, screen: 
     Ok(Exit::Done)
 }
 
+/// Asks the operator for a run of retention.
+async fn remove(options: &PruneFlags, connection: &Connection, screen: &mut Screen) -> Result<Exit, Error> {
+    let cluster = Cluster::connect(connection).await?;
+    let name = &options.name;
+    let backup: KafkaBackup = cluster.get(name).await?;
+    let refused = |what: String, hint: &str| Err(Error::Refused { what, hint: hint.to_owned() });
+    if let Err(error) = enabled(&backup) {
+        return refused(error.to_string(), "set spec.retention of the KafkaBackup: a run goes by the rules there");
+    }
+    if backup.spec.retention.as_ref().is_some_and(|block| block.dry_run) {
+        let what = format!("spec.retention.dryRun of backup `{name}` is true: a run would remove nothing");
+        return refused(what, "set spec.retention.dryRun to false");
+    }
+    let write = Write { dry_run: DryRun::None, output: None };
+    let words = ("ask for a run of retention of backup", "asked for a run of retention");
+    let Some(asked) = ask(&cluster, backup, trigger::PRUNE, words, &write, screen).await? else {
+        return Ok(Exit::Done);
+    };
+    if !options.wait {
+        screen.say(&format!("next: kubectl kafka-backup status {name} -n {}", cluster.namespace));
+        return Ok(Exit::Done);
+    }
+    wait(&cluster, name, options.timeout, screen, |object: &KafkaBackup| progress(object, &asked)).await
+}
+
+/// How far the run of retention is that was asked for.
+fn progress(object: &KafkaBackup, asked: &str) -> Progress {
+    let status = object.status.clone().unwrap_or_default();
+    let told = status.conditions.iter().find(|condition| condition.type_ == "RetentionActive");
+    let message = told.map(|condition| condition.message.clone());
+    let known = status.retention.as_ref().filter(|known| known.last_trigger.as_deref() == Some(asked));
+    let Some(known) = known else { return not_begun(&status.conditions, object.metadata.generation) };
+    match known.run.as_ref().filter(|run| run.finished_at.is_some()) {
+        Some(run) => {
+            let good = run.outcome.as_deref() == Some("Completed") && known.error.is_none();
+            Progress::Over(good, message.unwrap_or_else(|| "the run has ended".to_owned()))
+        }
+        None => Progress::Going(message.unwrap_or_else(|| "recovery points are looked at".to_owned())),
+    }
+}
+
 impl PruneFlags {
     /// The rules that the flags give; `None` without any.
     fn rules(&self) -> Result<Option<RetentionRules>, Error> {
@@ -120,11 +186,15 @@ async fn rules_of(options: &PruneFlags, connection: &Connection) -> Result<Reten
     if options.from.store.is_some() {
         return Err(Error::usage("a store has no rules of retention", FLAGS));
     }
-    let backup: KafkaBackup = Cluster::connect(connection).await?.get(&options.name).await?;
+    enabled(&Cluster::connect(connection).await?.get(&options.name).await?)
+}
+
+/// The rules of a KafkaBackup that has some.
+fn enabled(backup: &KafkaBackup) -> Result<RetentionRules, Error> {
     let rules = lower::retention(&backup.spec);
     let rules = rules.map_err(|finding| Error::usage(finding.to_string(), "correct the KafkaBackup"))?;
     rules.ok_or_else(|| {
-        let what = format!("backup `{}` has no spec.retention that is enabled", options.name);
+        let what = format!("backup `{}` has no spec.retention that is enabled", backup.name_any());
         Error::usage(what, FLAGS)
     })
 }
@@ -166,7 +236,9 @@ mod tests {
             "nightly --max-total-bytes 0",
             "nightly --max-total-bytes 5%",
             "nightly --owner-namespace shop",
-            "nightly --yes",
+            "nightly --yes --keep-last 3",
+            "nightly --yes --store s3://b",
+            "nightly --wait",
         ] {
             assert!(read(line).is_err(), "{line}");
         }

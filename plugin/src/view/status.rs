@@ -149,6 +149,9 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
         None => (Health::Ok, None),
     };
     let hint = hint(health, problem, status.run.as_ref(), (&namespace, &name));
+    // A backup is well without it; whoever set rules wants to know.
+    let retention = condition_of(&status.conditions, "RetentionActive");
+    let retention = retention.filter(|told| told.status == "False" && problem.is_none());
     BackupLine {
         health,
         exposed_seconds: newest.map(|at| now.duration_since(at).as_secs().max(0)),
@@ -159,8 +162,8 @@ fn backup_line(backup: &KafkaBackup, now: Timestamp) -> BackupLine {
         records: status.records_processed.filter(|_| running),
         bytes: status.bytes_processed.filter(|_| running),
         bytes_per_sec: status.throughput_bytes_per_sec.filter(|_| running),
-        problem: problem.map(text),
-        hint,
+        problem: problem.map(text).or_else(|| Some(format!("retention: {}", text(retention?)))),
+        hint: hint.or_else(|| retention.map(|_| format!("kubectl kafka-backup prune {name} -n {namespace}"))),
         point,
         namespace,
         name,
@@ -244,6 +247,22 @@ mod tests {
 
     fn done(point: &str) -> Value {
         json!({"phase": "Ready", "backupId": point, "run": {"id": "r", "finishedAt": "x", "outcome": "Completed"}})
+    }
+
+    #[test]
+    fn retention_that_fails_is_told_beside_a_backup_that_is_well() {
+        let told = |status: &str| {
+            let mut known = done("nightly-20261122-020000");
+            known["conditions"] = json!([{"type": "RetentionActive", "status": status, "reason": "RetentionFailed",
+                "message": "KB4012: sets of two owners", "lastTransitionTime": "2026-11-22T03:00:00Z"}]);
+            let line = backup(json!({"schedule": "0 0 2 * * *"}), known);
+            assert_eq!(line.health, Health::Ok);
+            (line.problem, line.hint)
+        };
+        let (problem, hint) = told("False");
+        assert!(problem.as_ref().unwrap().starts_with("retention: ") && problem.unwrap().contains("KB4012"));
+        assert_eq!(hint.as_deref(), Some("kubectl kafka-backup prune nightly -n shop"));
+        assert_eq!(told("True"), (None, None));
     }
 
     #[test]

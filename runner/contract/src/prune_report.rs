@@ -99,6 +99,9 @@ pub struct PruneReport {
     pub eligible: u64,
     /// Recovery points that this run hid.
     pub removed: u64,
+    /// Second of the newest of them (RFC 3339): later ones are all there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_until: Option<String>,
     /// Full backups that never were finished, and that this run gave up.
     pub given_up: u64,
     /// Stored bytes that come back with what goes, once the grace period is over.
@@ -136,6 +139,12 @@ pub struct PruneReport {
 }
 
 impl PruneReport {
+    /// Whether the run has hidden or deleted anything.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.removed > 0 || self.given_up > 0 || !self.deleted.is_none()
+    }
+
     /// With a few of its lists' lines.
     #[must_use]
     pub fn short(&self) -> Self {

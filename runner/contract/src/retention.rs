@@ -1,7 +1,8 @@
 //! Which recovery points the rules of retention take away, and why each of the others stays. Pure.
 //!
-//! What it never does: look at names or at a clock. Ages come from commit times as the store tells them, the order of points
-//! from the log of their set. Data comes from whoever has listed the points of one backup.
+//! What it never does: look at a clock, or take an age from a name. Ages come from commit times as the store tells them, the order
+//! of points from the log of their set. The stamps of names decide only between points of different sets that the store, which may
+//! tell whole seconds, dates to the same moment. Data comes from whoever has listed the points of one backup.
 
 mod words;
 
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::stamp::split_point;
 
 /// What may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -204,15 +207,17 @@ impl Verdict {
 pub fn in_order(sets: Vec<Vec<Candidate>>) -> Vec<Candidate> {
     let mut all = Vec::new();
     for set in sets {
-        let mut newest: Option<Timestamp> = None;
+        let mut newest: (Option<Timestamp>, String) = (None, String::new());
         for (place, mut point) in set.into_iter().enumerate() {
-            newest = newest.max(point.committed);
-            point.committed = point.committed.and(newest);
-            all.push((newest, place, point));
+            // A name without a stamp is older than all with one.
+            let stamp = split_point(&point.name).map_or("", |(_, stamp)| stamp);
+            newest = (newest.0.max(point.committed), newest.1.max(stamp.to_owned()));
+            point.committed = point.committed.and(newest.0);
+            all.push((newest.clone(), place, point));
         }
     }
     // What no time is known of comes first: it takes no newer point's place.
-    all.sort_by(|a, b| (a.0, &a.2.set, a.1).cmp(&(b.0, &b.2.set, b.1)));
+    all.sort_by(|a, b| (&a.0, &a.2.set, a.1).cmp(&(&b.0, &b.2.set, b.1)));
     all.into_iter().map(|(_, _, point)| point).collect()
 }
 

@@ -59,7 +59,7 @@ impl Apply {
                 self.change(action, now);
             }
             Action::Wait(millis) => tokio::time::sleep(std::time::Duration::from_millis(*millis)).await,
-            Action::Kill | Action::Freeze(_) | Action::Rival | Action::Restore(_) => {}
+            Action::Kill | Action::Freeze(_) | Action::Rival | Action::Restore(_) | Action::Prune(_) => {}
             _ => self.change(action, now),
         }
     }

@@ -6,7 +6,7 @@ use restore::restore_script;
 
 use crate::broker::Broken;
 use crate::rng::Rng;
-use crate::script::{Action, At, Mode, Part, Script, Settings};
+use crate::script::{Action, At, Mode, Part, Prune, Script, Settings};
 use crate::store::{Fault, Op, Rule};
 
 /// Requests that a backup sends.
@@ -26,9 +26,30 @@ struct Drawing {
     mode: Mode,
 }
 
-/// The script of a seed: every fourth is a restore.
+/// The script of a seed: every fourth is a restore, and in every eighth retention runs beside the backups.
 pub fn of_seed(seed: u64) -> Script {
-    if seed % 4 == 3 { restore_script(seed) } else { script(seed) }
+    match seed % 8 {
+        3 | 7 => restore_script(seed),
+        1 => with_retention(script(seed)),
+        _ => script(seed),
+    }
+}
+
+/// The same with runs of retention now and then.
+fn with_retention(mut script: Script) -> Script {
+    let rng = Rng::new(script.seed, "retention");
+    let span = script.actions.last().map_or(10_000, |at| at.ms) + 20_000;
+    for _ in 0..rng.between(2, 8) {
+        let prune = Prune {
+            least: rng.between(1, 3) as u32,
+            grace: rng.between(1, 20),
+            wait: if rng.percent(60) { rng.between(1, 30) } else { 0 },
+            dies_at: if rng.percent(40) { rng.between(1, 80) } else { 0 },
+        };
+        script.actions.push(At { ms: rng.between(span / 10, span), what: Action::Prune(prune) });
+    }
+    script.actions.sort_by_key(|at| at.ms);
+    script
 }
 
 /// The backups of a seed.

@@ -27,9 +27,11 @@ pub mod store;
 pub mod script;
 
 mod attempt;
+mod shown;
 
 mod apply;
 mod oracle;
+mod pruner;
 mod restored;
 
 pub mod world;

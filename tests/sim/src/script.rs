@@ -29,6 +29,19 @@ pub enum Rival {
     Elsewhere,
 }
 
+/// A run of retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prune {
+    /// So many of the newest points stay, and no others.
+    pub least: u32,
+    /// `graceSecs`.
+    pub grace: u64,
+    /// `waitSecs`.
+    pub wait: u64,
+    /// Its exchange with the store at which it dies; 0: never.
+    pub dies_at: u64,
+}
+
 /// What the specification says.
 #[derive(Debug, Clone)]
 // Each flag is a field of the specification.
@@ -188,6 +201,8 @@ pub enum Action {
     Rival,
     /// Another restore is started.
     Restore(Rival),
+    /// A run of retention is started.
+    Prune(Prune),
     /// Somebody sets a config of a topic.
     Config(String, String, String),
     /// Brokers forget who is idle for long.
@@ -215,6 +230,7 @@ impl Action {
                 | Self::Wait(_)
                 | Self::Commit(..)
                 | Self::Sweep
+                | Self::Prune(_)
         )
     }
 }

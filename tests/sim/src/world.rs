@@ -1,10 +1,13 @@
 //! A whole simulation: the script happens while the runner is started, killed and started again as an operator does it;
 //! then everything heals, and the last run must end well.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use contract::{ExitCode, Report};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +18,7 @@ use crate::broker::{Kafka, State};
 use crate::gate::{Current, Gate};
 use crate::oracle::Oracle;
 use crate::panics;
+use crate::pruner;
 use crate::restore::restore;
 use crate::script::{Action, Mode, Script};
 use crate::store::ModelStore;
@@ -135,6 +139,8 @@ impl World {
         }
         let pulse = tokio::task::spawn_local(self.oracle.clone().watch());
         let (current, ground) = (self.current.clone(), self.ground.clone());
+        let (oracle, retention) = (self.oracle.clone(), Rc::new(RefCell::new(Vec::new())));
+        let pruning = Rc::clone(&retention);
         let healed = CancellationToken::new();
         let told = healed.clone();
         let actor = tokio::task::spawn_local(async move {
@@ -160,6 +166,10 @@ impl World {
                         });
                     }
                     Action::Rival => drop(tokio::task::spawn_local(rival(ground.clone(), at.ms))),
+                    Action::Prune(prune) => {
+                        let running = pruner::run(ground.clone(), oracle.clone(), prune, at.ms);
+                        pruning.borrow_mut().push(tokio::task::spawn_local(running));
+                    }
                     _ => {}
                 }
             }
@@ -173,6 +183,13 @@ impl World {
         }
         actor.abort();
         pulse.abort();
+        let running: Vec<JoinHandle<()>> = retention.borrow_mut().drain(..).collect();
+        for one in running {
+            one.await.expect("it does not panic");
+        }
+        if self.oracle.has_retention() {
+            pruner::last(&self.ground, &self.oracle).await;
+        }
         let mut violations = self.oracle.finish().await;
         violations.sort();
         violations.dedup();

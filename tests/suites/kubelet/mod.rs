@@ -57,13 +57,21 @@ pub fn report(spec: &RunSpec, outcome: &str, records: u64) -> String {
     let now = Timestamp::now().to_string();
     // Who asks again for what is done moves nothing, and tells what was moved.
     let (records, earlier) = if outcome == "AlreadyDone" { (0, records) } else { (records, 0) };
-    json!({
+    let mut report = json!({
         "run": run.id, "attempt": run.attempt, "kind": if spec.backup.is_some() { "backup" } else { "restore" }, "outcome": outcome,
         "point": run.id, "startedAt": now, "finishedAt": now, "topics": 1, "partitions": 1, "records": records,
         "bytes": records * 10, "storedBytes": records * 5, "segments": 1,
         "earlier": {"records": earlier, "bytes": earlier * 10, "storedBytes": earlier * 5, "segments": 0},
-    })
-    .to_string()
+    });
+    if let Some(prune) = &spec.prune {
+        let none = json!({"objects": 0, "bytes": 0});
+        report["kind"] = "prune".into();
+        report["prune"] = json!({
+            "rules": prune.rules, "dryRun": prune.dry_run, "inspected": 3, "eligible": 1, "removed": 1, "givenUp": 0, "comesBack": 5,
+            "deleted": none, "leftovers": none, "endedUploads": 0, "waiting": none, "due": none, "unknown": none,
+        });
+    }
+    report.to_string()
 }
 
 /// The report of a run that failed.

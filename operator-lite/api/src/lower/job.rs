@@ -45,8 +45,9 @@ pub fn job_name(owner: &Owner, run: &RunRef, attempt: u32) -> String {
 
 /// What the names of a resource's Jobs begin with, of at most so many characters.
 fn stem(owner: &Owner, most: usize) -> String {
-    let end = format!("-{}", owner.hash8());
-    let room = NAME_PART.min(most.saturating_sub(end.len()));
+    let part = owner.part.map(|part| format!("-{part}")).unwrap_or_default();
+    let end = format!("{part}-{}", owner.hash8());
+    let room = NAME_PART.saturating_sub(part.len()).min(most.saturating_sub(end.len()));
     let name: String = owner.name.replace('.', "-").chars().take(room).collect();
     name.trim_end_matches('-').to_owned() + &end
 }

@@ -33,7 +33,7 @@ use crate::oso::{
 };
 
 pub use offsets::{mapping_path, offset_reset, offset_rollback, offset_store, offset_volume};
-pub use retention::{retention, strimzi_retention};
+pub use retention::{prune, retention, strimzi_prune, strimzi_retention};
 pub use storage::folder;
 pub use validation::validation;
 

@@ -92,12 +92,21 @@ pub struct Owner {
     pub name: String,
     /// Uid.
     pub uid: String,
+    /// Which work of the resource it is, where the resource has more than one: a part of the names of its runs and Jobs.
+    pub part: Option<&'static str>,
 }
 
 impl Owner {
+    /// What the names of its runs begin with.
+    #[must_use]
+    pub fn run_name(&self) -> String {
+        self.part.map_or_else(|| self.name.clone(), |part| format!("{}-{part}", self.name))
+    }
+
     /// Eight digits that tell resources of the same name apart; the same for a resource that is created again.
     pub(super) fn hash8(&self) -> String {
-        let text = format!("{}/{}/{}/{}", self.api_version, self.kind, self.namespace, self.name);
+        let part = self.part.map(|part| format!("/{part}")).unwrap_or_default();
+        let text = format!("{}/{}/{}/{}{part}", self.api_version, self.kind, self.namespace, self.name);
         let digest = blake3::hash(text.as_bytes()).to_hex();
         digest.chars().take(8).collect()
     }

@@ -1,11 +1,11 @@
-//! From the retention block of a resource to the rules that a plan goes by. Pure.
+//! From the retention block of a resource to the rules that a plan goes by, and to the run that removes recovery points. Pure.
 //!
 //! `keepLast` of kafka.oso.sh is a minimum that no age goes below; `maxBackups` of the Strimzi groups is a cap.
 
-use contract::RetentionRules;
 use contract::retention::age_secs;
+use contract::{KafkaSpec, PruneSpec, RetentionRules, RunSpec, StoreSpec};
 
-use super::unread;
+use super::{Identity, checkpoint_secs, run, storage, unread};
 use crate::finding::Finding;
 use crate::{oso, strimzi};
 
@@ -45,6 +45,65 @@ pub fn strimzi_retention(spec: &strimzi::KafkaBackupSpec) -> Result<Option<Reten
     });
     let (most, max_age_secs) = (most.transpose()?, age.transpose()?);
     Ok(Some(RetentionRules { least: 1, most, max_age_secs, max_total_bytes: None }))
+}
+
+/// Seconds after which what was removed may be deleted: whoever restores from it then may take so long.
+const GRACE_SECS: u64 = DAY;
+
+/// The run of retention of a KafkaBackup of kafka.oso.sh; `None` where nothing is to go. `cluster_id` is the source cluster of
+/// its newest recovery point, where that is known.
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn prune(
+    identity: Identity,
+    spec: &oso::KafkaBackupSpec,
+    cluster_id: Option<String>,
+) -> Result<Option<RunSpec>, Finding> {
+    let Some(rules) = retention(spec)? else { return Ok(None) };
+    let part = PruneSpec {
+        rules,
+        cluster_id,
+        grace_secs: GRACE_SECS,
+        wait_secs: patience(spec.continuous, checkpoint_secs(spec)),
+        dry_run: spec.retention.as_ref().is_some_and(|block| block.dry_run),
+    };
+    let deletes = spec.retention.as_ref().and_then(|block| block.credentials_secret.as_ref());
+    let with = deletes.map(|secret| spec.storage.with_credentials(&secret.name).ok_or_else(|| unused(&secret.name)));
+    let place = with.transpose()?;
+    storage::storage("spec.storage", place.as_ref().unwrap_or(&spec.storage))
+        .map(|store| Some(of(identity, store, part)))
+}
+
+/// Why a Secret for retention is of no use.
+fn unused(name: &str) -> Finding {
+    let rule = "has no effect: spec.storage has no Secret with credentials, which this one would replace";
+    unread("spec.retention.credentialsSecret.name", name, rule, "remove it")
+}
+
+/// The same of a KafkaBackup of the Strimzi groups.
+///
+/// # Errors
+/// A value that validation refuses.
+pub fn strimzi_prune(
+    identity: Identity,
+    spec: &strimzi::KafkaBackupSpec,
+    cluster_id: Option<String>,
+) -> Result<Option<RunSpec>, Finding> {
+    let Some(rules) = strimzi_retention(spec)? else { return Ok(None) };
+    let wait_secs = patience(spec.is_continuous(), Some(super::strimzi::checkpoint_secs(spec)));
+    let part = PruneSpec { rules, cluster_id, grace_secs: GRACE_SECS, wait_secs, dry_run: false };
+    super::strimzi::store(&spec.storage).map(|store| Some(of(identity, store, part)))
+}
+
+/// How long a run that goes on is waited for: nothing can be removed until it has made its next recovery point.
+fn patience(continuous: bool, checkpoint_secs: Option<u64>) -> u64 {
+    if continuous { checkpoint_secs.unwrap_or(0).saturating_mul(2).clamp(60, 3_600) } else { 0 }
+}
+
+/// It asks no cluster.
+fn of(identity: Identity, store: StoreSpec, part: PruneSpec) -> RunSpec {
+    RunSpec { prune: Some(part), ..run(identity, KafkaSpec::default(), store, None) }
 }
 
 #[cfg(test)]
@@ -112,6 +171,62 @@ mod tests {
             [json!({"pruneOnSchedule": true, "maxBackups": 0}), json!({"pruneOnSchedule": true, "maxAge": "30"})]
         {
             assert!(strimzi(&wrong, true).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_run_asks_no_cluster_and_waits_for_a_backup_that_goes_on() {
+        let made = |more: Value| {
+            let mut spec = json!({
+                "kafkaCluster": {"bootstrapServers": ["k:9092"]}, "topics": ["t"],
+                "storage": {"storageType": "pvc", "pvc": {"claimName": "c"}}, "retention": {"enabled": true, "keepLast": 2, "dryRun": true},
+            });
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let identity = Identity { namespace: "shop".into(), name: "orders".into(), run: None };
+            prune(identity, &serde_json::from_value(spec).unwrap(), Some("c1".into())).unwrap()
+        };
+        let run = made(json!({})).unwrap();
+        let part = run.prune.clone().unwrap();
+        assert_eq!((part.rules.least, part.rules.most, part.dry_run, part.wait_secs), (2, Some(2), true, 0));
+        assert_eq!((part.cluster_id.as_deref(), part.grace_secs), (Some("c1"), DAY));
+        assert_eq!((run.name.as_str(), run.namespace.as_str(), run.backup.is_none()), ("orders", "shop", true));
+        assert_eq!(run.findings(), [], "the runner takes it");
+        let waits = |more: Value| made(more).unwrap().prune.unwrap().wait_secs;
+        assert_eq!(waits(json!({"continuous": true})), 60);
+        assert_eq!(waits(json!({"continuous": true, "checkpoint": {"enabled": true, "intervalSecs": 300}})), 600);
+        assert_eq!(made(json!({"retention": {"enabled": false, "keepLast": 2}})), None);
+    }
+
+    #[test]
+    fn its_pods_may_have_credentials_of_their_own() {
+        let made = |storage: Value| {
+            let spec = json!({
+                "kafkaCluster": {"bootstrapServers": ["k:9092"]}, "topics": ["t"], "storage": storage,
+                "retention": {"enabled": true, "keepLast": 2, "credentialsSecret": {"name": "deletes"}},
+            });
+            let spec: oso::KafkaBackupSpec = serde_json::from_value(spec).unwrap();
+            let backup = crate::lower::backup(Identity::default(), &spec).unwrap();
+            let files = |run: &RunSpec| run.storage.secret_files().into_iter().map(str::to_owned).collect::<Vec<_>>();
+            prune(Identity::default(), &spec, None).map(|run| (files(&backup), files(&run.unwrap())))
+        };
+        let secret = json!({"name": "reads"});
+        let s3 = json!({"storageType": "s3", "s3": {"bucket": "bucket", "region": "r", "credentialsSecret": secret, "caSecret": {"name": "ca"}}});
+        let (backs_up, prunes) = made(s3).unwrap();
+        assert_eq!(backs_up, ["reads/AWS_ACCESS_KEY_ID", "reads/AWS_SECRET_ACCESS_KEY", "ca/ca.crt"]);
+        assert_eq!(prunes, ["deletes/AWS_ACCESS_KEY_ID", "deletes/AWS_SECRET_ACCESS_KEY", "ca/ca.crt"]);
+        let azure = |more: Value| {
+            let mut block = json!({"accountName": "a", "container": "c"});
+            block.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"storageType": "azure", "azure": block})
+        };
+        assert_eq!(made(azure(json!({"sasTokenSecret": secret}))).unwrap().1, ["deletes/AZURE_SAS_TOKEN"]);
+        assert_eq!(made(azure(json!({"credentialsSecret": secret}))).unwrap().1, ["deletes/AZURE_STORAGE_KEY"]);
+        let gcs = json!({"storageType": "gcs", "gcs": {"bucket": "b", "credentialsSecret": secret}});
+        assert!(made(gcs).unwrap().1[0].starts_with("deletes/"));
+        let pvc = json!({"storageType": "pvc", "pvc": {"claimName": "c"}});
+        for without in [azure(json!({"useWorkloadIdentity": true, "credentialsSecret": secret})), azure(json!({})), pvc]
+        {
+            assert_eq!(made(without).unwrap_err().field, "spec.retention.credentialsSecret.name");
         }
     }
 }

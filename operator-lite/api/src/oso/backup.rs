@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::limits::yes;
-use super::{CircuitBreaker, KafkaCluster, RateLimiting, RunClaim, Storage, VolumePlace};
+use super::{CircuitBreaker, KafkaCluster, RateLimiting, RetentionStatus, RunClaim, Storage, VolumePlace};
 
 /// Backs up topics: once, on a schedule, or continuously.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -203,9 +203,21 @@ pub struct Retention {
     /// Stored bytes of all points together above which the oldest may go; more than 0. An addition of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_total_bytes: Option<u64>,
-    /// Whether the status only says what would go.
+    /// Whether the status only says what would go, and nothing is removed.
     #[serde(default)]
     pub dry_run: bool,
+    /// Secret with credentials that may delete, under the keys that `storage` names; those of `storage` when absent. An addition of
+    /// ours: with it no other run of the resource needs the right to delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret: Option<SecretName>,
+}
+
+/// A Secret of the resource's namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretName {
+    /// Name of the Secret.
+    pub name: String,
 }
 
 /// What is known of the backups of a resource.
@@ -288,6 +300,9 @@ pub struct KafkaBackupStatus {
     /// Why removal failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_error: Option<String>,
+    /// What is known of retention, and of its runs. An addition of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionStatus>,
     /// The claimed run, or the last one. An addition of ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunClaim>,

@@ -8,11 +8,12 @@ mod limits;
 mod offset_reset;
 mod offset_rollback;
 mod restore;
+mod retention_status;
 mod storage;
 mod validation;
 mod validation_status;
 
-pub use backup::{Checkpoint, KafkaBackup, KafkaBackupSpec, KafkaBackupStatus, Metrics, Retention};
+pub use backup::{Checkpoint, KafkaBackup, KafkaBackupSpec, KafkaBackupStatus, Metrics, Retention, SecretName};
 pub use claim::RunClaim;
 pub use cluster::{CaSecret, Connection, KafkaCluster, SaslSecret, TlsSecret};
 pub use evidence::{Evidence, KeySecret, Notifications, PagerDuty, SecretKey, Signing, Slack};
@@ -28,6 +29,7 @@ pub use restore::{
     KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus, OffsetReset, PlanRefusal, PointInTime, Repartitioning,
     Rollback, RollbackStatus,
 };
+pub use retention_status::RetentionStatus;
 pub use storage::{
     AzureAccountKey, AzureSasToken, AzureServicePrincipal, AzureStorage, GcsCredentials, GcsStorage, PvcCreate,
     PvcStorage, S3Credentials, S3Storage, Storage, StoreCaSecret,

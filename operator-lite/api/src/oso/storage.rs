@@ -30,6 +30,23 @@ fn pvc() -> String {
     "pvc".to_owned()
 }
 
+impl Storage {
+    /// The same place with the credentials of another Secret, under the same keys; `None` where its credentials are in no Secret.
+    #[must_use]
+    pub fn with_credentials(&self, secret: &str) -> Option<Self> {
+        let mut new = self.clone();
+        let name = match new.storage_type.as_str() {
+            "s3" => new.s3.as_mut().map(|block| &mut block.credentials_secret.name),
+            "gcs" => new.gcs.as_mut().map(|block| &mut block.credentials_secret.name),
+            "azure" => new.azure.as_mut().and_then(AzureStorage::secret),
+            // Volumes have none; other words are refused where they stand.
+            _ => None,
+        };
+        secret.clone_into(name?);
+        Some(new)
+    }
+}
+
 /// A PersistentVolumeClaim of the resource's namespace.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -150,6 +167,18 @@ pub struct AzureStorage {
     /// A service principal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_principal_secret: Option<AzureServicePrincipal>,
+}
+
+impl AzureStorage {
+    /// The name of the Secret whose credentials count.
+    fn secret(&mut self) -> Option<&mut String> {
+        if self.use_workload_identity {
+            return None;
+        }
+        let principal = self.service_principal_secret.as_mut().map(|secret| &mut secret.name);
+        let signature = self.sas_token_secret.as_mut().map(|secret| &mut secret.name);
+        principal.or(signature).or(self.credentials_secret.as_mut().map(|secret| &mut secret.name))
+    }
 }
 
 /// A Secret with an account key.

@@ -7,7 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::oso::RunClaim;
+use crate::oso::{RetentionStatus, RunClaim};
 
 use super::{Authentication, ClusterRef, Connection, Logging, Metrics, Resources, SecretKey, Storage, Template};
 
@@ -291,6 +291,9 @@ pub struct KafkaBackupStatus {
     /// The newest recovery points that runs told of, by time, 64 at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recent_points: Vec<PointLine>,
+    /// What is known of retention, and of its runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionStatus>,
     /// The claimed run, or the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<RunClaim>,

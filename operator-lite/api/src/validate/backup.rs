@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::names::{object_name, sub_path, topic_patterns};
 use super::{cluster, metrics, rates, schedule, storage};
 use crate::finding::Findings;
-use crate::oso::{CircuitBreaker, KafkaBackupSpec, Retention};
+use crate::lower::{self, Identity};
+use crate::oso::{CircuitBreaker, KafkaBackupSpec};
 
 const CODECS: [&str; 3] = ["none", "lz4", "zstd"];
 /// The least that run specifications take.
@@ -31,7 +32,7 @@ pub(super) fn backup(out: &mut Findings, spec: &KafkaBackupSpec, now: Timestamp)
     rates(out, spec.rate_limiting.as_ref());
     breaker(out, spec.circuit_breaker.as_ref());
     metrics::metrics(out, spec.metrics.as_ref());
-    retention(out, spec.retention.as_ref());
+    retention(out, spec);
 }
 
 fn modes(out: &mut Findings, spec: &KafkaBackupSpec) {
@@ -77,8 +78,8 @@ pub(super) fn breaker(out: &mut Findings, breaker: Option<&CircuitBreaker>) {
     out.above_zero(&at("operationTimeoutMs"), breaker.operation_timeout_ms);
 }
 
-fn retention(out: &mut Findings, retention: Option<&Retention>) {
-    let Some(retention) = retention.filter(|retention| retention.enabled) else { return };
+fn retention(out: &mut Findings, spec: &KafkaBackupSpec) {
+    let Some(retention) = spec.retention.as_ref().filter(|retention| retention.enabled) else { return };
     if retention.max_age_days.is_none() && retention.keep_last.is_none() && retention.max_total_bytes.is_none() {
         let rule = "needs maxAgeDays, keepLast or maxTotalBytes when it is enabled";
         out.missing("spec.retention", rule, "set at least one, or enabled: false");
@@ -91,5 +92,13 @@ fn retention(out: &mut Findings, retention: Option<&Retention>) {
     }
     if let Some(bytes) = retention.max_total_bytes {
         out.above_zero("spec.retention.maxTotalBytes", bytes);
+    }
+    if let Some(secret) = &retention.credentials_secret {
+        object_name(out, "spec.retention.credentialsSecret.name", &secret.name);
+    }
+    if out.is_without_error()
+        && let Err(finding) = lower::prune(Identity::default(), spec, None)
+    {
+        out.add(finding);
     }
 }

@@ -1,17 +1,21 @@
 //! KafkaBackup of the Strimzi groups.
 
+use api::finding::Finding;
 use api::lower::{Identity, strimzi as lower};
+use api::oso::RetentionStatus;
 use api::promise::Promise;
 use api::strimzi::{BackupOf, Group};
 use api::ticks::Scheduled;
-use contract::{RunRef, RunSpec};
+use contract::{PointLine, RunRef, RunSpec};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::{discover, of_strimzi};
 use crate::capacity::Class;
-use crate::controller::Context;
 use crate::controller::kind::{Kind, Pending, with_ticks};
+use crate::controller::retention::{self, Retains};
+use crate::controller::{Action, Context};
 use crate::decide::Mode;
 use crate::error::Error;
 use crate::metrics::Told;
@@ -76,7 +80,6 @@ impl<G: Group> Kind for BackupOf<G> {
     }
 
     fn not_implemented(&self) -> Vec<&'static str> {
-        // Retention is told by a condition of its own: a backup without it is still a backup.
         lower::backup_later(&self.spec)
     }
 
@@ -92,6 +95,14 @@ impl<G: Group> Kind for BackupOf<G> {
                 .await?;
         let identity = Identity { namespace, name: self.name_any(), run };
         lower::backup::<G>(identity, spec, kafka).map_err(|finding| Err(finding.into()))
+    }
+
+    fn retention_ends(&self) -> Option<[Option<Timestamp>; 2]> {
+        self.status.as_ref()?.retention.as_ref().map(retention::ends)
+    }
+
+    async fn beside(&self, context: &Context, moment: Moment) -> Result<Action, Error> {
+        retention::look(self, context, moment).await
     }
 
     fn told(&self) -> Option<Told> {
@@ -115,5 +126,38 @@ impl<G: Group> Kind for BackupOf<G> {
             last: (self.last_success().and_then(|time| time.parse().ok()), ended("Failed")),
             runs: status.backup_history.iter().filter_map(took).collect(),
         })
+    }
+}
+
+impl<G: Group> Retains for BackupOf<G> {
+    fn prune(&self, identity: Identity) -> Result<Option<RunSpec>, Finding> {
+        let known = self.status.as_ref().map_or(&[][..], |status| &status.recent_points);
+        let cluster_id = api::lower::set_owner(self, known, None).cluster_id;
+        api::lower::strimzi_prune(identity, &self.spec, cluster_id)
+    }
+
+    fn retention(&self) -> Option<&RetentionStatus> {
+        self.status.as_ref()?.retention.as_ref()
+    }
+
+    fn newest_point(&self) -> Option<&String> {
+        self.status.as_ref()?.backup_id.as_ref()
+    }
+
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+
+    fn with_retention(
+        &self,
+        new: Option<RetentionStatus>,
+        conditions: Vec<Condition>,
+        forgets: impl FnOnce(&mut Vec<PointLine>),
+    ) -> Self {
+        let mut status = self.status.clone().unwrap_or_default();
+        status.retention = new;
+        status.conditions = conditions;
+        forgets(&mut status.recent_points);
+        self.with(status)
     }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use api::lower::job::SPEC_ANNOTATION;
 use api::oso::{KafkaBackup, KafkaRestore};
-use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
-use super::super::{AGAIN, Context, reconcile, start};
+use super::super::{AGAIN, Action, Context, reconcile, start};
 use super::{BACKUPS, JOBS, RESTORES, Server, backup, pod, restore, runtime};
 use crate::capacity::Capacity;
 

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::oso::{KafkaBackup, KafkaRestore};
-use jiff::SignedDuration;
-use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
-use super::super::{Context, Kind, reconcile};
+use super::super::{Action, Context, Kind, reconcile};
 use super::{BACKUPS, EVENTS, JOBS, PODS, RESTORES, Server, backup, pod, restore, runtime};
 use crate::capacity::{Capacity, Class, Seat};
 
@@ -16,14 +14,6 @@ use crate::capacity::{Capacity, Class, Seat};
 const WATCHED: Duration = Duration::from_secs(120);
 /// How soon a look that failed is repeated.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
-
-/// The wait that an action asks for; `None` until something changes.
-fn wait(action: &Action) -> Option<Duration> {
-    let text = format!("{action:?}");
-    let inner = text.strip_prefix("Action { requeue_after: ").and_then(|text| text.strip_suffix(" }")).unwrap();
-    let wait = inner.strip_prefix("Some(")?.strip_suffix(')').unwrap();
-    Some(Duration::try_from(wait.parse::<SignedDuration>().unwrap()).unwrap())
-}
 
 /// Looks at a resource for a while, as the watch and the waits ask for it, and lets `play` change something before each look.
 /// How many looks that took.
@@ -40,7 +30,7 @@ async fn looks<K: Kind>(server: &Server, at: &str, context: &Arc<Context>, play:
             // Whoever changed it is told of it.
             continue;
         }
-        match action.map_or(Some(AFTER_ERROR), |action| wait(&action)) {
+        match action.map_or(Some(AFTER_ERROR), Action::after) {
             Some(wait) => passed += wait,
             None => return looks,
         }

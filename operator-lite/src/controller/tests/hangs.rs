@@ -7,12 +7,11 @@ use api::inspection::KafkaBackupInspection;
 use api::lower::job::Placement;
 use api::oso::{KafkaBackup, KafkaRestore};
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
 use super::super::kept::Kept;
 use super::super::start::look_at;
-use super::super::{Context, inspection, reconcile};
+use super::super::{Action, Context, inspection, reconcile};
 use super::{BACKUPS, EVENTS, JOBS, PODS, RESTORES, Server, backup, pod, restore, runtime};
 use crate::capacity::Capacity;
 use crate::error::Error;

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use api::oso::{KafkaOffsetReset, KafkaRestore};
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use serde_json::{Value, json};
 
 use super::super::work::Work;
-use super::super::{AT_LEAST, Context, Kind};
+use super::super::{AT_LEAST, Action, Context, Kind};
 use super::{JOBS, RESTORES, RUN_ANNOTATION, Server, pod, restore, runtime};
 use crate::capacity::Capacity;
 use crate::status::Moment;

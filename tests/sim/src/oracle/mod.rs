@@ -15,6 +15,7 @@ use self::point::Made;
 use crate::attempt::{Ended, Ground};
 use crate::log::Marks;
 use crate::script::{Action, Mode};
+use crate::shown::shown;
 
 /// Offsets of the source at one moment.
 pub(crate) type AllMarks = BTreeMap<(Uuid, i32), Marks>;
@@ -96,6 +97,25 @@ impl Oracle {
     /// Objects are removed.
     fn loses_any(&self) -> bool {
         self.ground.script.actions.iter().any(|at| matches!(at.what, Action::Lose(_)))
+    }
+
+    /// Retention runs.
+    pub(crate) fn has_retention(&self) -> bool {
+        self.runs_of_retention() > 0
+    }
+
+    /// Retention runs more than once, perhaps at the same time.
+    pub(crate) fn has_other_retention(&self) -> bool {
+        self.runs_of_retention() > 1
+    }
+
+    fn runs_of_retention(&self) -> usize {
+        self.ground.script.actions.iter().filter(|at| matches!(at.what, Action::Prune(_))).count()
+    }
+
+    /// Points that retention has removed may be read no more.
+    async fn is_removed(&self, set: &str, entry: u64) -> bool {
+        self.has_retention() && !shown(&self.ground).await.iter().any(|(_, of, seal)| of == set && *seal == entry)
     }
 
     /// Segments are removed at this time or later: a base that was looked at before may be gone.
@@ -225,6 +245,10 @@ impl Oracle {
         self.inner().checked.insert((set.to_owned(), entry));
         let held = match point::read(&self.ground.plain_store(), set, entry).await {
             Ok(held) => held,
+            Err(_) if self.is_removed(set, entry).await => {
+                self.inner().live.remove(set);
+                return;
+            }
             // Nobody looks at the base again once the set is claimed.
             Err(_) if !self.outlasts(set, entry) => {
                 // What the point after it is compared with is not known then.
@@ -285,6 +309,9 @@ impl Oracle {
         }
         if !self.loses_any() {
             for (set, entry) in checked.iter().filter(|(set, entry)| self.outlasts(set, *entry)) {
+                if self.is_removed(set, *entry).await {
+                    continue;
+                }
                 match verify_log(&store, &Layout::new(set), *entry, Level::Decode).await {
                     Ok(verification) => {
                         for problem in verification.problems {

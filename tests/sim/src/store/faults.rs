@@ -19,6 +19,8 @@ pub enum Op {
     Head,
     /// List.
     List,
+    /// Delete.
+    Delete,
 }
 
 /// What goes wrong with a request.

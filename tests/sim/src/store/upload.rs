@@ -35,6 +35,7 @@ impl Upload {
             return Ok(done.clone());
         }
         let result = self.inner.lock().unwrap().complete().now_or_never().expect("memory answers at once")?;
+        self.view.store.note_written(&self.key);
         self.done = Some(result.clone());
         Ok(result)
     }

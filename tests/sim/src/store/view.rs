@@ -1,5 +1,6 @@
 //! The store as one attempt sees it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +19,7 @@ use object_store::{
 
 use super::faults::{Fault, Op, StoreFaults};
 use super::upload::Upload;
+use crate::broker::state::EPOCH_MS;
 use crate::gate::Gate;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -48,6 +50,8 @@ pub struct ModelStore {
     pub(super) inner: Arc<InMemory>,
     faults: Arc<Mutex<StoreFaults>>,
     created: Arc<Mutex<Vec<Created>>>,
+    /// Virtual millisecond at which each object was written last.
+    written: Arc<Mutex<BTreeMap<String, u64>>>,
     /// Bytes of segments that were read.
     read: Arc<AtomicU64>,
     rng: Arc<Rng>,
@@ -58,8 +62,8 @@ impl ModelStore {
     /// An empty store.
     pub fn new(seed: u64, trace: &Trace) -> Self {
         let rng = Arc::new(Rng::new(seed, "store"));
-        let (inner, faults, created, read) = Default::default();
-        Self { inner, faults, created, read, rng, trace: trace.clone() }
+        let (inner, faults, created, written, read) = Default::default();
+        Self { inner, faults, created, written, read, rng, trace: trace.clone() }
     }
 
     /// The faults.
@@ -89,6 +93,9 @@ impl ModelStore {
             key.rsplit_once('/').filter(|_| key.contains("/log/main/")).and_then(|(_, name)| name.parse().ok());
         let bytes = number.map(|_| Bytes::from(payload.clone()));
         let result = self.inner.put_opts(location, payload, options).await;
+        if result.is_ok() {
+            self.note_written(&key);
+        }
         if let (Some(number), Some(bytes), Ok(_)) = (number, bytes, &result) {
             let entry = archive::Entry::decode(&key, number, &bytes).ok();
             let sealed = entry.as_ref().is_some_and(|entry| entry.seal.is_some());
@@ -98,6 +105,22 @@ impl ModelStore {
             self.created.lock().unwrap().push(created);
         }
         result
+    }
+
+    /// An object is written.
+    pub(super) fn note_written(&self, key: &str) {
+        self.written.lock().unwrap().insert(key.to_owned(), self.trace.now_ms());
+    }
+
+    /// An object as it is told: with the virtual time at which it was written.
+    fn timed(&self, mut meta: ObjectMeta) -> ObjectMeta {
+        let written = self.written.lock().unwrap().get(meta.location.as_ref()).copied();
+        if let Some(ms) = written {
+            let (told, real) = (EPOCH_MS + ms as i64, meta.last_modified.timestamp_millis());
+            let apart = Duration::from_millis(told.abs_diff(real));
+            meta.last_modified = if told > real { meta.last_modified + apart } else { meta.last_modified - apart };
+        }
+        meta
     }
 
     /// What one attempt sees.
@@ -248,7 +271,10 @@ impl ObjectStore for StoreView {
         if !self.readable(location.as_ref()) {
             return Err(not_found(location));
         }
-        let result = self.store.inner.get_opts(location, options).await;
+        let mut result = self.store.inner.get_opts(location, options).await;
+        if let Ok(found) = &mut result {
+            found.meta = self.store.timed(found.meta.clone());
+        }
         if let (Ok(found), Op::Get, true) = (&result, op, location.extension() == Some("seg")) {
             self.store.read.fetch_add(found.range.end - found.range.start, Ordering::Relaxed);
         }
@@ -257,7 +283,20 @@ impl ObjectStore for StoreView {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.store.inner.delete_stream(locations)
+        let view = self.clone();
+        let delete = move |location: Result<Path>| {
+            let view = view.clone();
+            async move {
+                let location = location?;
+                if let Some(Fault::Failed) = view.arrive(Op::Delete, location.as_ref()).await {
+                    return Err(view.give_up("a deletion").await);
+                }
+                let result = view.store.inner.delete(&location).await;
+                view.back().await;
+                result.map(|()| location)
+            }
+        };
+        locations.then(delete).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -270,7 +309,8 @@ impl ObjectStore for StoreView {
             let mut all: Vec<_> = view.store.inner.list(prefix.as_ref()).collect().await;
             all.retain(|meta| meta.as_ref().is_ok_and(|meta| view.listed(meta.location.as_ref())));
             view.back().await;
-            futures::stream::iter(all)
+            let timed = |meta: Result<ObjectMeta>| meta.map(|meta| view.store.timed(meta));
+            futures::stream::iter(all.into_iter().map(timed).collect::<Vec<_>>())
         };
         futures::stream::once(listed).flatten().boxed()
     }
@@ -282,6 +322,7 @@ impl ObjectStore for StoreView {
         }
         let mut result = self.store.inner.list_with_delimiter(prefix).await?;
         result.objects.retain(|meta| self.listed(meta.location.as_ref()));
+        result.objects = result.objects.into_iter().map(|meta| self.store.timed(meta)).collect();
         self.back().await;
         Ok(result)
     }

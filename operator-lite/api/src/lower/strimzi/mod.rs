@@ -12,6 +12,7 @@ use contract::{
 
 pub use placement::{Pods, placement};
 pub use restore::{Source, restore};
+pub(super) use storage::storage as store;
 
 use super::{
     ANY_LEVEL, CHECKPOINT_SECS, Identity, LEAST_SEGMENT, PARTITIONS, TOPIC_REFRESH_SECS, TRANSACTION_WAIT_SECS, run,

@@ -12,7 +12,7 @@ const REGION: &str = "us-east-1";
 const PROFILE: &str = "default";
 
 /// The block that `type` names.
-pub(super) fn storage(storage: &Storage) -> Result<StoreSpec, Finding> {
+pub(in crate::lower) fn storage(storage: &Storage) -> Result<StoreSpec, Finding> {
     let (name, made) = match storage.kind {
         StorageType::S3 => ("s3", storage.s3.as_ref().map(s3)),
         StorageType::Azure => ("azure", storage.azure.as_ref().map(azure)),

@@ -277,6 +277,7 @@ fn what_shapes_a_pod_is_on_the_pod() {
         namespace: "shop".into(),
         name: "nightly".into(),
         uid: "u".into(),
+        part: None,
     };
     let made = serde_json::to_value(job(&owner, &run, 1, &shaped).unwrap()).unwrap();
     let (meta, pod) = (&made["spec"]["template"]["metadata"], &made["spec"]["template"]["spec"]);
