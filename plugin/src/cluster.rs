@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::lower::job::OWNER_LABEL;
 use asks::limited;
 use clap::Args;
+use contract::system_words::of_connection;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ApiResource, ListParams};
 use kube::config::KubeConfigOptions;
@@ -354,8 +355,13 @@ fn refused(doing: &str, message: &str) -> Error {
     }
 }
 
-/// An error and what caused it, once each.
-fn causes(error: &dyn std::error::Error) -> String {
+/// An error and what caused it, once each. What the operating system refused is told in our words.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let of_system = chain.filter_map(|error| error.downcast_ref::<std::io::Error>());
+    if let Some(refused) = of_system.last().filter(|error| error.raw_os_error().is_some()) {
+        return format!("the API server cannot be reached: {}", of_connection(refused));
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -288,7 +288,7 @@ async fn many(store: &Store, points: u64) {
     }
 }
 
-/// The figures: ten thousand points of one set, on a directory, in 30 seconds and 64 MiB for both steps together.
+/// The figures: ten thousand points of one set, on a directory, in 30 seconds and 64 MiB for both steps together, in a release build.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_points_go_in_little_time_and_memory() {
     const POINTS: u64 = 10_000;
@@ -316,7 +316,7 @@ async fn ten_thousand_points_go_in_little_time_and_memory() {
     assert_eq!(counted(&late, "deleted").0, (POINTS - 2) * 3, "segments, configs and hints");
     let log = verify_log(&store, &Layout::new(SET), POINTS, Level::Decode).await.unwrap();
     assert!(log.problems.is_empty() && log.notes.is_empty(), "{log:?}");
-    // What a debug build maps of itself comes on top.
-    let itself: u64 = if cfg!(debug_assertions) { 16 << 20 } else { 0 };
-    assert!(took < Duration::from_secs(30) && most < (64 << 20) + itself, "{took:?}, {most} bytes");
+    // What a debug build maps of itself comes on top, and other suites share its cores.
+    let (seconds, itself): (u64, u64) = if cfg!(debug_assertions) { (120, 16 << 20) } else { (30, 0) };
+    assert!(took < Duration::from_secs(seconds) && most < (64 << 20) + itself, "{took:?}, {most} bytes");
 }
