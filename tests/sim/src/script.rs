@@ -280,6 +280,13 @@ impl Default for Script {
     }
 }
 
+impl Script {
+    /// Whether retention runs.
+    pub fn has_retention(&self) -> bool {
+        self.actions.iter().any(|at| matches!(at.what, Action::Prune(_)))
+    }
+}
+
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(

@@ -101,7 +101,7 @@ impl Oracle {
 
     /// Retention runs.
     pub(crate) fn has_retention(&self) -> bool {
-        self.runs_of_retention() > 0
+        self.ground.script.has_retention()
     }
 
     /// Retention runs more than once, perhaps at the same time.

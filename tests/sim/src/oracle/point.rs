@@ -89,7 +89,7 @@ pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, ma
         out.push(format!("{topic}/{partition}: offset {offset} is there twice"));
     }
     let nothing = BTreeMap::new();
-    for (id, name, _, row) in held.rows() {
+    for (id, name, live, row) in held.rows() {
         let Some(topic) = state.any_topic(id) else {
             out.push(format!("{name}: no such topic was ever there"));
             continue;
@@ -131,7 +131,9 @@ pub(super) fn compare(ground: &Ground, held: &Held, lower: Option<&AllMarks>, ma
         }
         let late = topic.made_ms.get(row.partition as usize).copied() > claimed;
         let begins_at_start = late || !ground.script.settings.latest;
-        let found = Partition { log: &p.log, row, records, gaps: &gaps, begins_at_start };
+        // Retention keeps nothing of a topic that no point which stays had.
+        let is_owed = live || !ground.script.has_retention();
+        let found = Partition { log: &p.log, row, records, gaps: &gaps, begins_at_start, is_owed };
         found.compare(&mut |text| out.push(format!("{place}: {text}")));
         let marks = lower.and_then(|lower| lower.get(&(id, row.partition)));
         let back = held.back(name, row.partition);
@@ -187,6 +189,8 @@ struct Partition<'a> {
     records: &'a BTreeMap<i64, u64>,
     gaps: &'a [(i64, i64)],
     begins_at_start: bool,
+    /// Whether it has all that consumers saw.
+    is_owed: bool,
 }
 
 impl Partition<'_> {
@@ -228,7 +232,7 @@ impl Partition<'_> {
 
     /// Every record that consumers see, from the point's first offset to its end, is there or named.
     fn nothing_missing(&self, say: &mut dyn FnMut(String)) {
-        if self.row.first >= self.row.next {
+        if self.row.first >= self.row.next || !self.is_owed {
             return;
         }
         let mut missing = Vec::new();
