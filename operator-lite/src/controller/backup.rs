@@ -50,7 +50,7 @@ impl Kind for KafkaBackup {
     }
 
     async fn beside(&self, context: &Context, moment: Moment) -> Result<Action, Error> {
-        retention::look(self, context, moment).await
+        Box::pin(retention::look(self, context, moment)).await
     }
 
     fn says_metrics(&self) -> bool {

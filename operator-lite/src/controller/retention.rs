@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::jobs::Jobs;
 use super::kind::{Kind, Pending, owner_of};
-use super::work::{Work, write_status};
+use super::work::{Work, until, write_status};
 use super::{Action, Context, SOON};
 use crate::capacity::{Class, Seat};
 use crate::decide::{Mode, Subject, Verdict, run_of};
@@ -83,8 +83,7 @@ pub(super) fn ends(status: &RetentionStatus) -> [Option<Timestamp>; 2] {
 }
 
 fn later(next: Option<Timestamp>, now: Timestamp) -> Action {
-    let wait = next.map(|next| std::time::Duration::try_from(next.duration_since(now)).unwrap_or_default());
-    wait.map_or_else(Action::await_change, |wait| Action::requeue(wait.max(SOON)))
+    next.map_or_else(Action::await_change, |next| Action::requeue(until(next, now).max(SOON)))
 }
 
 fn identity<K: Resource>(object: &K, run: Option<RunRef>) -> Identity {

@@ -476,7 +476,8 @@ fn strict(mut request: http::Request<Vec<u8>>) -> Result<http::Request<Vec<u8>>,
     Ok(request)
 }
 
-fn until(time: Timestamp, now: Timestamp) -> Duration {
+/// How long to wait for a time; not longer than a look may take: clocks jump.
+pub(super) fn until(time: Timestamp, now: Timestamp) -> Duration {
     let wait = time.duration_since(now);
     Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(50), AT_LEAST)
 }

@@ -102,7 +102,7 @@ impl<G: Group> Kind for BackupOf<G> {
     }
 
     async fn beside(&self, context: &Context, moment: Moment) -> Result<Action, Error> {
-        retention::look(self, context, moment).await
+        Box::pin(retention::look(self, context, moment)).await
     }
 
     fn told(&self) -> Option<Told> {

@@ -147,13 +147,13 @@ fn points_of_a_set_stay_in_the_order_of_its_log() {
 /// A store may tell whole seconds: the newest of several sets is then the one whose name says so.
 #[test]
 fn points_of_one_moment_are_in_the_order_of_their_stamps() {
-    let named = |set: &str, second: usize, shape| Candidate {
+    let dated = |set: &str, second: usize, shape| Candidate {
         name: format!("o-20261120-0000{second:02}"),
         set: set.to_owned(),
         ..point(second, 1, shape)
     };
-    let full = [1, 2].map(|second| vec![named(&format!("o-20261120-0000{second:02}"), second, Shape::Whole)]);
-    let chain = [8, 9].map(|second| named("o", second, Shape::Chain)).to_vec();
+    let full = [1, 2].map(|second| vec![dated(&format!("o-20261120-0000{second:02}"), second, Shape::Whole)]);
+    let chain = [8, 9].map(|second| dated("o", second, Shape::Chain)).to_vec();
     let all = in_order(full.into_iter().chain([chain]).collect());
     let names: Vec<&str> = all.iter().map(|point| &point.name[point.name.len() - 2..]).collect();
     assert_eq!(names, ["01", "02", "08", "09"]);
