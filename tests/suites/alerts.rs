@@ -6,7 +6,7 @@ use contract::{EventKind, MetricsSpec, Pace};
 use jiff::Timestamp;
 use operator::controller::Kind;
 use operator::decide::{End, Verdict};
-use operator::metrics::{Metrics, Seen};
+use operator::metrics::Metrics;
 use serde_json::{Value, json};
 
 use super::promql::Prometheus;

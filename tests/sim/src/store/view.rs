@@ -26,6 +26,8 @@ use crate::trace::Trace;
 
 /// How long a client tries a request again before it gives up.
 const GIVE_UP: Duration = Duration::from_secs(30);
+/// Parts of that time.
+const PARTS: u32 = 6;
 
 /// A log entry that was created.
 #[derive(Debug, Clone)]
@@ -192,7 +194,11 @@ impl StoreView {
 
     /// The client gives up.
     pub(super) async fn give_up(&self, what: &str) -> Error {
-        tokio::time::sleep(GIVE_UP).await;
+        // All this time something is wrong.
+        for _ in 0..PARTS {
+            self.store.trace.note_trouble();
+            tokio::time::sleep(GIVE_UP / PARTS).await;
+        }
         self.store.trace.note_trouble();
         self.gate.runs().await;
         unreachable(what)
