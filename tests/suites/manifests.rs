@@ -11,7 +11,7 @@ use api::lower::job::Owner;
 use api::oso::RunClaim;
 use contract::{EventKind, MetricsSpec, Pace};
 use operator::decide::{End, Verdict};
-use operator::metrics::Seen;
+use operator::metrics::{Seen, Told};
 
 fn root(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
@@ -24,7 +24,8 @@ fn text(path: &str) -> String {
 /// Names of metrics in a text.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with("kafka_backup_")).map(str::to_owned).collect()
+    let ours = |word: &&str| ["kafka_backup_", "strimzi_"].iter().any(|prefix| word.starts_with(prefix));
+    words.filter(ours).map(str::to_owned).collect()
 }
 
 #[test]
@@ -54,6 +55,8 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
         };
         operator.seen(&owner, &seen);
         operator.reconciled(kind, false, std::time::Duration::ZERO);
+        let told = Told { restores: kind == "KafkaRestore", last: (Some(now), Some(now)), ..Told::default() };
+        operator.strimzi_seen(&owner, &Told { created: Some(now), ..told });
     }
     let pace = Pace::default();
     runner.take(
