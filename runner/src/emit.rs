@@ -140,8 +140,9 @@ impl Emitter {
 
     /// Tells what became of a topic of the set; `false` when that was told before.
     pub(crate) fn member(&self, member: &MemberChange) -> bool {
-        let key = member.topic_id.clone();
-        let before = self.lock().members.insert(key, member.clone());
+        // One that was never there has no id.
+        let key = if member.topic_id.is_empty() { &member.topic } else { &member.topic_id };
+        let before = self.lock().members.insert(key.clone(), member.clone());
         let is_news = before.as_ref() != Some(member);
         if is_news {
             self.emit(EventKind::Member { member: member.clone() });

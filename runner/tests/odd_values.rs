@@ -119,7 +119,7 @@ fn block(kind: usize, with_ca: bool) -> Value {
         _ => return json!({"type": "filesystem", "path": "folder", "prefix": "p"}),
     };
     if with_ca {
-        storage["tls"] = json!({"caFile": "value"});
+        storage["tls"] = json!({"caFile": "value", "moreCaFiles": ["value"]});
     }
     storage
 }

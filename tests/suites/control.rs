@@ -381,7 +381,7 @@ fn a_restore_waits_for_its_backup_runs_once_and_never_again() {
 }
 
 #[test]
-fn what_comes_later_is_refused_by_name() {
+fn rules_of_retention_are_told_before_they_apply() {
     let (cluster, ..) = shared();
     namespace(cluster, "later");
     cluster
@@ -390,21 +390,6 @@ fn what_comes_later_is_refused_by_name() {
     let object =
         cluster.wait(BACKUPS, "later", "held", "told", |object| is(object, "RetentionActive", "True", "RulesApply"));
     assert!(condition(&object, "RetentionActive")["message"].as_str().unwrap().contains("after the next backup"));
-    let strimzi = |group: &str| {
-        json!({
-            "apiVersion": format!("{group}/v1alpha1"), "kind": "KafkaBackup", "metadata": {"name": "events", "namespace": "later"},
-            "spec": {
-                "strimziClusterRef": {"name": "events"}, "storage": {"type": "s3", "s3": {"bucket": "b"}},
-                "metrics": {"keepAliveSeconds": 30},
-            },
-        })
-    };
-    cluster.apply(&strimzi("backup.strimzi.io")).unwrap();
-    cluster.apply(&strimzi("kafkabackup.com")).unwrap();
-    for (kind, name) in [("kafkabackups.backup.strimzi.io", "events"), ("kafkabackups.kafkabackup.com", "events")] {
-        let told = cluster.wait(kind, "later", name, "told", |object| is(object, "Stalled", "True", "NotImplemented"));
-        assert!(condition(&told, "Ready")["message"].as_str().unwrap().contains("spec.metrics.keepAliveSeconds"));
-    }
     assert!(cluster.list("jobs", "later").is_empty(), "nothing was started");
 }
 

@@ -44,6 +44,24 @@ fn topics_that_do_not_exist() {
     assert_eq!(objects(&bench), 0);
 }
 
+/// With `warn` the others are backed up, and whatever is not there is named; nothing left is a failure all the same.
+#[test]
+fn a_topic_that_does_not_exist_may_be_left_out() {
+    let (bench, bootstrap, topic) = (Bench::new(), source().bootstrap(), "e-there");
+    load::create(&bootstrap, topic, 1, 1, &[]);
+    load::produce(&bootstrap, topic, &[], (0..20).map(|n| Make::new(n, 0)));
+    let spec = |name: &str, topics: &[&str]| {
+        bench.backup(name, &bootstrap, json!({"topics": topics, "onMissingTopic": "warn"}))
+    };
+    let report = bench.run(&spec("e-some", &[topic, "e-nowhere", "no-such-*"])).ok().report();
+    assert_eq!((&report["topics"], &report["records"]), (&json!(1), &json!(20)), "{report}");
+    let missing = json!([{"topic": "e-nowhere", "topicId": "", "change": "absent"}]);
+    assert_eq!(report["members"], missing);
+    let warnings = report["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|text| text.as_str().unwrap().contains("topic e-nowhere is named")), "{report}");
+    bench.run(&spec("e-none", &["e-nowhere"])).fails("KB2006", 4, &["e-nowhere", "matches no topic"]);
+}
+
 #[test]
 fn an_unreachable_broker_ends_within_the_deadline() {
     let bench = Bench::new();

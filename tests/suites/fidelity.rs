@@ -360,6 +360,53 @@ fn a_time_window_is_inclusive_and_exact_for_times_out_of_order() {
     assert_eq!(wanted, target);
 }
 
+/// Each partition stops before its own newest record, however late the others end.
+#[test]
+fn a_partition_ends_before_its_own_newest_record() {
+    let (bootstrap, topic) = (source().bootstrap(), "t-ends");
+    load::create(&bootstrap, topic, 3, 1, &[]);
+    // A record each second; partition 1 ends an hour before partition 0, partition 2 has nothing.
+    let time = |n: i64| T0 + (n / 2) * 1000 - if n % 2 == 1 { 3_600_000 } else { 0 };
+    let make = |n: i64| Make { timestamp: Some(time(n)), ..Make::new(n, i32::try_from(n % 2).unwrap()) };
+    load::produce(&bootstrap, topic, &[("compression.type", "lz4")], (0..200).map(make));
+    round_trip(&Bench::new(), topic, &json!({}), &json!({"beforeEndSecs": 30, "includeOffsetHeaders": false}));
+    for (partition, newest) in [(0, time(198)), (1, time(199))] {
+        let (source, target) = both(topic, partition);
+        let wanted: Vec<_> = source.into_iter().filter(|seen| seen.timestamp <= newest - 30_000).collect();
+        assert_eq!(wanted.len(), 70);
+        assert_eq!(wanted, target);
+    }
+}
+
+/// A restore of what was restored before: without the headers of the first one, and equal to what the source had.
+#[test]
+fn headers_of_an_earlier_restore_go_where_that_is_asked_for() {
+    let (source, target, topic) = (source().bootstrap(), target().bootstrap(), "t-strip");
+    load::create(&source, topic, 1, 1, &[]);
+    let own = || vec![("x-original-offset-".to_owned(), Some(b"mine".to_vec())), ("trace".to_owned(), None)];
+    load::produce(&source, topic, &[], (0..300).map(|n| Make { headers: own(), ..Make::new(n, 0) }));
+    let bench = Bench::new();
+    bench.run(&bench.backup(topic, &source, json!({"topics": [topic]}))).ok();
+    bench.run(&bench.restore("t-strip-1", &target, json!({"from": topic, "includeOffsetHeaders": true}))).ok();
+    assert!(oracle::read(&target, topic, 0, false).iter().all(|seen| seen.headers.len() > own().len()));
+    bench.run(&bench.backup("t-strip-b", &target, json!({"topics": [topic]}))).ok();
+    let again = |name: &str, strip: bool| {
+        let part = json!({
+            "from": "t-strip-b", "includeOffsetHeaders": false, "stripOffsetHeaders": strip, "headerPreflight": "full",
+            "topicMapping": {topic: name},
+        });
+        bench.run(&bench.restore(name, &target, part)).ok().report()
+    };
+    let kept = again("t-strip-kept", false);
+    assert!(kept["warnings"].to_string().contains("t-strip (300 of 300)"), "{kept}");
+    let stripped = again("t-strip-gone", true);
+    assert_eq!(stripped["warnings"], json!(null), "{stripped}");
+    let content = |bootstrap: &str, topic: &str| -> Vec<_> {
+        oracle::read(bootstrap, topic, 0, false).iter().map(oracle::Seen::content).collect()
+    };
+    assert_eq!(content(&target, "t-strip-gone"), content(&source, topic));
+}
+
 #[test]
 fn chosen_partitions_append_and_purge() {
     let (bootstrap, topic) = (source().bootstrap(), "t-choice");

@@ -313,6 +313,7 @@ fn backup_effects() -> Vec<Effect> {
         ("pollIntervalMs", json!(50), "/backup/pollIntervalMs", json!(50)),
         ("includeOffsetHeaders", json!(false), "/backup/includeOffsetHeaders", json!(false)),
         ("onGap", json!("fail"), "/backup/onGap", json!("fail")),
+        ("onMissingTopic", json!("warn"), "/backup/onMissingTopic", json!("warn")),
         ("onMissingSegments", json!("reread"), "/backup/onMissingSegments", json!("reread")),
         ("sourceClusterId", json!("lab"), "/backup/sourceClusterId", json!("lab")),
         ("consumerGroupSnapshot", json!(true), "/backup/consumerGroupSnapshot", json!(true)),
@@ -388,6 +389,9 @@ fn restore_effects() -> Vec<Effect> {
         ("offsetReset", reset("dry_run"), "/restore/groups/saveMapping", json!(null)),
         ("defaultReplicationFactor", json!(3), "/restore/defaultReplicationFactor", json!(3)),
         ("includeOffsetHeaders", json!(false), "/restore/includeOffsetHeaders", json!(false)),
+        ("includeOriginalOffsetHeader", json!(false), "/restore/includeOffsetHeaders", json!(false)),
+        ("stripOffsetHeaders", json!(true), "/restore/stripOffsetHeaders", json!(true)),
+        ("headerPreflight", json!("full"), "/restore/headerPreflight", json!("full")),
     ]
 }
 

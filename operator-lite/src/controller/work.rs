@@ -85,11 +85,13 @@ impl<K: Kind> Work<'_, K> {
     pub(super) async fn step(&self, subject: &Subject, spec: Option<&RunSpec>) -> Result<Action, Error> {
         let (client, owner) = (&self.context.client, &subject.owner);
         let claimed = subject.claim.as_ref().map(|claim| claim.digest.clone()).unwrap_or_default();
+        let placement = self.object.placement(&self.context.placement);
         let wish = Wish {
             // A run of a schedule that does not read any more ends like any other.
             mode: self.object.mode().unwrap_or(Mode::Once),
             suspended: self.object.suspended(),
-            digest: spec.map_or(Ok(claimed), |spec| digest(spec, &self.object.placement(&self.context.placement)))?,
+            digest: spec.map_or(Ok(claimed), |spec| digest(spec, &placement))?,
+            image: placement.image.clone(),
             shape: self.object.shape()?,
             lost_after: self.lost_after(),
             most_failures: self.object.most_failures(),
@@ -324,10 +326,12 @@ impl<K: Kind> Work<'_, K> {
         &self,
         subject: &Subject,
         claim: &RunClaim,
-        next: Box<RunClaim>,
+        mut next: Box<RunClaim>,
         why: &str,
         jobs: &Jobs,
     ) -> Result<Action, Error> {
+        // The installation may have another one by now.
+        next.image = Some(self.object.placement(&self.context.placement).image.clone());
         let endless = matches!(self.object.mode(), Some(Mode::Continuous));
         let text = retry_words(claim, &next, why, endless);
         let outlived = outlived(subject, &next);

@@ -142,6 +142,7 @@ fn claim(subject: &Subject, wish: &Wish, why: Why, passed: Option<Passed>, now: 
         trigger: why.as_str().to_owned(),
         generation: subject.generation,
         digest: wish.digest.clone(),
+        image: Some(wish.image.clone()),
         shape: Some(wish.shape.clone()),
         attempt: 1,
         ran: Some(false),

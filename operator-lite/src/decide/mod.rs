@@ -70,6 +70,8 @@ pub struct Wish {
     pub lost_after: Option<SignedDuration>,
     /// Attempts in a row that fail before a run has failed; the operator's own number when absent.
     pub most_failures: Option<u32>,
+    /// Image of its pods.
+    pub image: String,
 }
 
 /// A Job of a resource, and its pod.
@@ -358,6 +360,7 @@ pub fn outlived(subject: &Subject, claim: &RunClaim) -> Vec<String> {
 fn renewed(subject: &Subject, wish: &Wish, claim: &RunClaim) -> RunClaim {
     RunClaim {
         digest: wish.digest.clone(),
+        image: Some(wish.image.clone()),
         shape: Some(wish.shape.clone()),
         generation: subject.generation,
         ..claim.clone()

@@ -44,7 +44,8 @@ fn subject() -> Subject {
 }
 
 fn wish(mode: Mode) -> Wish {
-    Wish { mode, suspended: false, digest: "d".into(), shape: "s".into(), lost_after: None, most_failures: None }
+    let (digest, shape, image) = ("d".into(), "s".into(), "runner:1".into());
+    Wish { mode, suspended: false, digest, shape, lost_after: None, most_failures: None, image }
 }
 
 fn every(text: &str) -> Mode {

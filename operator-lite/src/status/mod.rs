@@ -3,6 +3,7 @@
 mod backup;
 mod backup_plan;
 mod conditions;
+mod engine;
 mod offsets;
 mod once;
 mod overdue;

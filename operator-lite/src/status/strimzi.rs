@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::conditions::{put, set};
-use super::{Moment, State, backup, backup_plan, restore};
+use super::{Moment, State, backup, backup_plan, engine, restore};
 use crate::decide::Verdict;
 
 /// The reason and the condition of a resource that is not looked after for now.
@@ -39,6 +39,7 @@ impl From<&KafkaBackupSpec> for backup_plan::Plan {
 
 impl From<&KafkaRestoreSpec> for restore::Plan {
     fn from(spec: &KafkaRestoreSpec) -> Self {
+        let spec = spec.merged();
         let groups = spec.consumer_groups.as_ref().filter(|groups| groups.restore);
         Self {
             dry_run: spec.restore.as_ref().is_some_and(|options| options.dry_run == Some(true)),
@@ -51,7 +52,8 @@ impl From<&KafkaRestoreSpec> for restore::Plan {
 /// The conditions as `kafka.oso.sh` has them. How a run ended stands in `complete`, whose reason holds for both.
 fn read(all: &[Condition], complete: &str, run: Option<&RunClaim>) -> Vec<Condition> {
     let mut out = Vec::new();
-    for condition in all.iter().filter(|condition| ![ERROR, PAUSED].contains(&condition.type_.as_str())) {
+    for condition in all.iter().filter(|condition| ![ERROR, PAUSED, engine::ENGINE].contains(&condition.type_.as_str()))
+    {
         if condition.type_ != complete {
             out.push(condition.clone());
             continue;
@@ -151,6 +153,8 @@ pub fn strimzi_backup(
     new.recent_points = after.recent_points;
     new.run = after.run;
     new.last_trigger = after.last_trigger;
+    let image = new.run.as_ref().and_then(|run| run.image.as_deref());
+    engine::tell(&mut new.conditions, &old.conditions, image, moment);
     match state {
         State::Claimed(_) | State::Running(_) | State::Retrying(..) => working(&mut new),
         State::Over(claim, verdict) => ended(&mut new, claim, verdict),
@@ -166,6 +170,7 @@ fn working(new: &mut KafkaBackupStatus) {
         id: run.id.clone(),
         start_time: time(run.started_at.as_ref()).or_else(|| time(Some(&run.at))),
         status: Some("Running".to_owned()),
+        image: run.image.clone(),
         ..BackupRun::default()
     });
 }
@@ -185,6 +190,7 @@ fn ended(new: &mut KafkaBackupStatus, claim: &RunClaim, verdict: &Verdict) {
         size_bytes: said.and_then(|said| number(said.stored_bytes)),
         topics_backed_up: made.and_then(|made| number(made.topics)),
         partitions_backed_up: made.and_then(|made| number(made.partitions)),
+        image: run.image.clone(),
     };
     new.last_backup = Some(BackupRun {
         id: entry.id.clone(),
@@ -195,6 +201,7 @@ fn ended(new: &mut KafkaBackupStatus, claim: &RunClaim, verdict: &Verdict) {
         topics_backed_up: entry.topics_backed_up,
         partitions_backed_up: entry.partitions_backed_up,
         oldest_timestamp: None,
+        image: entry.image.clone(),
         newest_timestamp: made.and_then(|made| Timestamp::from_millisecond(made.newest?).ok()).map(Time),
     });
     if let Some(said) = said {
@@ -252,11 +259,14 @@ pub fn strimzi_restore(
     new.plan_fingerprint = after.plan_fingerprint;
     new.plan = after.plan;
     new.run = after.run;
+    let image = new.run.as_ref().and_then(|run| run.image.clone());
+    engine::tell(&mut new.conditions, &old.conditions, image.as_deref(), moment);
     if let Some(run) = &new.run {
         let said = match state {
             State::Over(_, verdict) => verdict.said(),
             _ => None, // what is known of a run that works is no result
         };
+        let spec = spec.merged();
         let wanted = spec.point_in_time.as_ref().and_then(|window| window.timestamp.as_ref());
         let status = if run.is_unfinished() { "Running" } else { run.outcome.as_deref().unwrap_or("Failed") };
         new.restore = Some(RestoreResult {
@@ -268,6 +278,7 @@ pub fn strimzi_restore(
             restored_topics: said.and_then(|said| number(said.topics)).or(result.restored_topics),
             restored_partitions: said.and_then(|said| number(said.partitions)).or(result.restored_partitions),
             actual_point_in_time: None,
+            image,
         });
     }
     new

@@ -301,6 +301,7 @@ fn no_report_no_success() {
                     shape: "s".into(),
                     lost_after: None,
                     most_failures: None,
+                    image: "runner:1".into(),
                 };
                 let step = decide(&subject, &wish, &[view], now);
                 let reported = phase.is_some() && *own == ended(0, &good);

@@ -131,7 +131,8 @@ fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     }
 }
 
-fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
+/// Appends one header as it stands in a record.
+pub(crate) fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
     put_nullable(out, Some(header.key));
     put_nullable(out, header.value);
 }

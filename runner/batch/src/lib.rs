@@ -44,8 +44,8 @@ pub use pieces::{LARGEST_RECORD, Pieces};
 pub use raw::RawBatch;
 pub use record::{Deltas, Header, HeaderIter, PAYLOAD_LIMIT, Record, RecordIter, deltas, payload};
 pub use restore::{
-    ORIGINAL_OFFSET, ORIGINAL_TIMESTAMP, OffsetHeaders, Selected, Window, can_copy, encode_selected, halve,
-    select_records,
+    HeaderChanges, ORIGINAL_OFFSET, ORIGINAL_TIMESTAMP, OffsetHeaders, Selected, Window, can_copy, encode_selected,
+    halve, is_tracking, select_records,
 };
 pub use split::{Damage, ORDER, Split, split, split_sound};
 pub use stream::{RecordPlace, RecordStream, places};

@@ -2,11 +2,11 @@
 //!
 //! Two ways: a whole committed batch without holes goes out under a new header ([`Outgoing::new`]);
 //! everything else is decoded into [`Selected`] records and encoded again ([`encode_selected`]), which also
-//! adds the offset headers, merges small neighbours and splits what grew past the limit.
+//! leaves out and adds offset headers, merges small neighbours and splits what grew past the limit.
 
 use crate::{
     BatchError, BatchHeader, BatchMeta, Codec, Compressor, Decompressor, Deltas, Header, Outgoing, PAYLOAD_LIMIT,
-    RawBatch, Record, RecordIter, RecordPlace, RecordSink, encode_batch, payload,
+    RawBatch, Record, RecordIter, RecordPlace, RecordSink, encode::put_header, encode_batch, payload,
 };
 
 /// A time window, inclusive at both ends, in milliseconds.
@@ -50,12 +50,31 @@ const RECORD_EXTRA: usize = 96;
 pub const ORIGINAL_OFFSET: &[u8] = b"x-original-offset";
 /// Key of the header behind it, with the record's timestamp in the source.
 pub const ORIGINAL_TIMESTAMP: &[u8] = b"x-original-timestamp";
+/// Key of the header behind that, with the name of the source cluster.
+const SOURCE_CLUSTER: &[u8] = b"x-source-cluster";
+/// Keys of all headers that restores append: those above, and the one with which the OSO tool names the partition.
+const TRACKING: [&[u8]; 4] = [ORIGINAL_OFFSET, ORIGINAL_TIMESTAMP, SOURCE_CLUSTER, b"x-source-partition"];
 
 /// The headers that a restore appends to every record.
 #[derive(Debug, Clone, Copy)]
 pub struct OffsetHeaders<'a> {
     /// Value of `x-source-cluster`, left out when `None`.
     pub source_cluster: Option<&'a str>,
+}
+
+/// What a restore does to the headers of every record: first it leaves out, then it appends.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HeaderChanges<'a> {
+    /// Leave out what an earlier restore appended.
+    pub strip: bool,
+    /// Append these.
+    pub append: Option<OffsetHeaders<'a>>,
+}
+
+/// Whether a header is one that restores append: by its exact key.
+#[must_use]
+pub fn is_tracking(header: &Header<'_>) -> bool {
+    TRACKING.contains(&header.key)
 }
 
 /// Whether [`Outgoing::new`] keeps the records of this batch exactly.
@@ -104,7 +123,7 @@ pub fn select_records<'a>(
 /// [`BatchError::RecordTooLarge`] when one record alone exceeds the limit, or what the compressor says.
 pub fn encode_selected(
     records: &[Selected<'_>],
-    headers: Option<OffsetHeaders<'_>>,
+    headers: HeaderChanges<'_>,
     limit: usize,
     max_records: usize,
     compressor: &mut Compressor,
@@ -127,12 +146,12 @@ pub fn halve(batch: &RawBatch) -> Result<Vec<Outgoing>, BatchError> {
     select_records(&batch.header, &bytes, Window::ALL, &mut records)?;
     let codec = batch.header.attributes.codec().ok_or(BatchError::Invalid { what: "codec", position: 21 })?;
     let mut compressor = Compressor::new(codec, None);
-    encode_selected(&records, None, usize::MAX, records.len().div_ceil(2).max(1), &mut compressor)
+    encode_selected(&records, HeaderChanges::default(), usize::MAX, records.len().div_ceil(2).max(1), &mut compressor)
 }
 
 fn encode_group(
     records: &[Selected<'_>],
-    headers: Option<OffsetHeaders<'_>>,
+    headers: HeaderChanges<'_>,
     limit: usize,
     compressor: &mut Compressor,
     out: &mut Vec<Outgoing>,
@@ -208,20 +227,35 @@ fn push_record(
     selected: &Selected<'_>,
     timestamp_delta: i64,
     offset_delta: i32,
-    headers: Option<OffsetHeaders<'_>>,
+    changes: HeaderChanges<'_>,
 ) {
-    let Some(headers) = headers else {
-        return sink.push(&selected.record, timestamp_delta, offset_delta, &[]);
+    let mut kept = Vec::new();
+    let record = &if changes.strip { without_tracking(selected.record, &mut kept) } else { selected.record };
+    let Some(headers) = changes.append else {
+        return sink.push(record, timestamp_delta, offset_delta, &[]);
     };
     let offset = selected.offset.to_le_bytes();
     let timestamp = selected.timestamp.to_le_bytes();
     let own = [
         Header { key: ORIGINAL_OFFSET, value: Some(&offset) },
         Header { key: ORIGINAL_TIMESTAMP, value: Some(&timestamp) },
-        Header { key: b"x-source-cluster", value: headers.source_cluster.map(str::as_bytes) },
+        Header { key: SOURCE_CLUSTER, value: headers.source_cluster.map(str::as_bytes) },
     ];
     let wanted = if headers.source_cluster.is_some() { &own[..] } else { own.get(..2).unwrap_or_default() };
-    sink.push(&selected.record, timestamp_delta, offset_delta, wanted);
+    sink.push(record, timestamp_delta, offset_delta, wanted);
+}
+
+/// The record with its other headers, whose bytes come to lie in `kept`; the record itself where all of them stay.
+fn without_tracking<'a>(record: Record<'a>, kept: &'a mut Vec<u8>) -> Record<'a> {
+    if !record.headers().any(|header| is_tracking(&header)) {
+        return record;
+    }
+    let mut header_count = 0;
+    for header in record.headers().filter(|header| !is_tracking(header)) {
+        put_header(kept, &header);
+        header_count += 1;
+    }
+    Record { header_count, headers: kept, ..record }
 }
 
 #[cfg(test)]

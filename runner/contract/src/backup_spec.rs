@@ -13,8 +13,11 @@ use crate::selection::PatternSyntax;
 // Each flag is a documented field of its own.
 #[allow(clippy::struct_excessive_bools)]
 pub struct BackupSpec {
-    /// Topics to back up. A name without wildcards must exist.
+    /// Topics to back up. A name without wildcards must exist, unless `onMissingTopic` says otherwise.
     pub topics: Vec<String>,
+    /// What happens when a topic that is named without wildcards does not exist.
+    #[serde(default, skip_serializing_if = "OnMissingTopic::is_default")]
+    pub on_missing_topic: OnMissingTopic,
     /// Topics to leave out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
@@ -118,6 +121,27 @@ pub enum OnGap {
     Fail,
 }
 
+/// What a run does about a topic that is named without wildcards and does not exist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissingTopic {
+    /// The run fails, and makes no recovery point.
+    #[default]
+    Fail,
+    /// The run names it in a warning and backs up the others. Where no topic is left, it fails.
+    Warn,
+}
+
+impl OnMissingTopic {
+    /// Whether nobody said otherwise.
+    // The form that serde asks for.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a run does about segments of its set that are gone from the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -215,6 +239,7 @@ impl BackupSpec {
             checkpoint_folder: None,
             on_gap: OnGap::default(),
             on_missing_segments: OnMissingSegments::default(),
+            on_missing_topic: OnMissingTopic::default(),
             ..self.clone()
         }
     }

@@ -65,7 +65,7 @@ pub mod group_line;
 pub mod report;
 
 pub use allowed::AllowedEndpoints;
-pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, StartOffset};
+pub use backup_spec::{BackupSpec, Compression, OnGap, OnMissingSegments, OnMissingTopic, StartOffset};
 pub use check_line::{CheckLine, Verdict};
 pub use code::{Code, ExitCode, Failure};
 pub use crash::CrashPoint;
@@ -92,8 +92,8 @@ pub use prune_report::{BusySet, ObjectSum, PointFate, PruneReport, PrunedPoint, 
 pub use prune_spec::PruneSpec;
 pub use report::{Lengths, Moved, Report};
 pub use restore_spec::{
-    ExistingTopics, ForeignRecords, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec, Risk, Strategy,
-    WhenNewer,
+    ExistingTopics, ForeignRecords, HeaderPreflight, MAX_IN_FLIGHT_BYTES, OnUnreadable, Repartitioning, RestoreSpec,
+    Risk, Strategy, WhenNewer,
 };
 pub use retention::RetentionRules;
 pub use run_spec::{Action, FORMAT_VERSION, RunRef, RunSpec, SpecFinding};
@@ -114,4 +114,10 @@ pub use waits::{Wait, Waits};
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so
 pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// Whether a flag is left out of a document.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks so
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !*flag
 }

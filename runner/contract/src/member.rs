@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct MemberChange {
     /// Topic name.
     pub topic: String,
-    /// Topic id, as the archive names it.
+    /// Topic id, as the archive names it; empty for a topic that was never there.
     pub topic_id: String,
     /// What happened.
     pub change: Membership,
@@ -45,13 +45,15 @@ pub enum Membership {
     Unavailable,
     /// It was missing, or not matched, and is read again.
     Returned,
+    /// The backup names it, and the cluster has no such topic; `onMissingTopic` says that the others are backed up without it.
+    Absent,
 }
 
 impl Membership {
     /// Whether records are missing that the backup was asked for.
     #[must_use]
     pub fn is_missing(self) -> bool {
-        matches!(self, Self::Forbidden | Self::Unavailable)
+        matches!(self, Self::Forbidden | Self::Unavailable | Self::Absent)
     }
 
     /// What happened, in words that follow the topic's name.
@@ -70,6 +72,7 @@ impl Membership {
             Self::Forbidden => "may not be described or read by this user any more",
             Self::Unavailable => "is not described by the cluster for now",
             Self::Returned => "is there again and is read on",
+            Self::Absent => "is named by the backup and does not exist in the cluster",
         }
     }
 }

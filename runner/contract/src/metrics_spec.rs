@@ -17,6 +17,9 @@ pub struct MetricsSpec {
     pub update_interval_ms: u64,
     /// Partitions with a lag of their own, those with the largest first; the rest is summed up.
     pub max_partition_labels: u32,
+    /// Seconds for which they are still served once the run is over, so that its last numbers are read; a stop ends that, too.
+    #[serde(skip_serializing_if = "crate::is_zero")]
+    pub keep_alive_secs: u64,
 }
 
 impl Default for MetricsSpec {
@@ -27,6 +30,7 @@ impl Default for MetricsSpec {
             path: "/metrics".into(),
             update_interval_ms: 500,
             max_partition_labels: 100,
+            keep_alive_secs: 0,
         }
     }
 }

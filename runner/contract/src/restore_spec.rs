@@ -65,6 +65,9 @@ pub struct RestoreSpec {
     /// Latest record timestamp, inclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<String>,
+    /// Each source partition ends so many seconds before its own newest record: later records are not restored. Not with `endTime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_end_secs: Option<u64>,
     /// What to do with target topics that already hold records.
     #[serde(default)]
     pub existing_topics: ExistingTopics,
@@ -95,6 +98,13 @@ pub struct RestoreSpec {
     /// Append offset headers; the recovery point's own choice when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
+    /// Leave out the offset headers that an earlier restore, or the OSO tool, put into the records: each header of exactly one of
+    /// these names, wherever it stands and however often. Own headers are appended after that.
+    #[serde(default, skip_serializing_if = "crate::is_false")]
+    pub strip_offset_headers: bool,
+    /// Whether every record is read once before anything is written.
+    #[serde(default, skip_serializing_if = "HeaderPreflight::is_default")]
+    pub header_preflight: HeaderPreflight,
     /// What to do with a record batch of the archive that cannot be decoded.
     #[serde(default)]
     pub on_unreadable: OnUnreadable,
@@ -193,6 +203,30 @@ impl ForeignRecords {
     }
 }
 
+/// Whether a restore reads every record once before it writes anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeaderPreflight {
+    /// No: committed offsets are restored from what the archive knows of them, and need no header.
+    #[default]
+    Auto,
+    /// Yes: what cannot be read ends the restore before its first change, and a warning counts the records that have offset
+    /// headers of an earlier restore.
+    Full,
+    /// No, whatever is restored.
+    Skip,
+}
+
+impl HeaderPreflight {
+    /// Whether nobody said otherwise.
+    // The form that serde asks for.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How the records of a topic are dealt out to partitions anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -264,6 +298,9 @@ impl RestoreSpec {
     pub(crate) fn check(&self, out: &mut Vec<(String, String)>) {
         if let Err(finding) = self.window() {
             out.push(finding);
+        }
+        if self.before_end_secs.is_some() && self.end_time.is_some() {
+            out.push(("beforeEndSecs".into(), "does not go with endTime: both say where to end; keep one".into()));
         }
         let mut say = |field: String, rule: String| out.push((field, rule));
         if !self.from.is_empty()

@@ -101,9 +101,25 @@ pub enum StoreSpec {
 pub struct StoreTls {
     /// File with the authority that signed the store's certificate, or with that certificate where it is its own; PEM or DER.
     pub ca_file: String,
+    /// More files of the same form, each with one authority or several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_ca_files: Vec<String>,
     /// Whether the system's authorities are trusted, too.
     #[serde(default = "yes")]
     pub system_roots: bool,
+}
+
+impl StoreTls {
+    /// The certificates of one file, beside the system's authorities.
+    #[must_use]
+    pub fn of(ca_file: String) -> Self {
+        Self { ca_file, more_ca_files: Vec::new(), system_roots: true }
+    }
+
+    /// All its files.
+    pub fn ca_files(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.ca_file).chain(&self.more_ca_files).map(String::as_str)
+    }
 }
 
 fn yes() -> bool {
@@ -178,7 +194,7 @@ pub enum AzureCredentials {
 pub enum GcsCredentials {
     /// The JSON key of a service account.
     ServiceAccount {
-        /// The file.
+        /// The file; a whole path (`/etc/keys/backup.json`) where it is no Secret's.
         file: String,
     },
 }
@@ -206,7 +222,7 @@ impl StoreSpec {
         match &mut self {
             Self::Filesystem { .. } => Err("has no effect on a directory; remove it"),
             Self::S3 { tls, .. } | Self::Azure { tls, .. } | Self::Gcs { tls, .. } => {
-                *tls = Some(StoreTls { ca_file: file, system_roots: true });
+                *tls = Some(StoreTls::of(file));
                 Ok(self)
             }
         }
@@ -221,7 +237,9 @@ impl StoreSpec {
     /// The same with their fields.
     fn files(&self) -> Vec<(&'static str, &str)> {
         let authority = self.tls().map(|tls| ("tls.caFile", tls.ca_file.as_str()));
-        self.credential_files().into_iter().chain(authority).collect()
+        let more =
+            self.tls().into_iter().flat_map(|tls| &tls.more_ca_files).map(|file| ("tls.moreCaFiles", file.as_str()));
+        self.credential_files().into_iter().chain(authority).chain(more).collect()
     }
 
     /// Whose certificates are trusted.

@@ -13,12 +13,12 @@ const LEADS_OUT: &str = "/a/../b";
 /// Whether a field with this name is a path.
 fn is_path(name: &str) -> bool {
     let whole = ["path", "file", "folder", "prefix"].contains(&name);
-    whole || ["Path", "File", "Folder", "Prefix"].iter().any(|end| name.ends_with(end))
+    whole || ["Path", "File", "Files", "Folder", "Prefix"].iter().any(|end| name.ends_with(end))
 }
 
 /// A storage block of each kind, with every path that it can have.
 fn storages() -> Vec<Value> {
-    let tls = json!({"caFile": "s/ca"});
+    let tls = json!({"caFile": "s/ca", "moreCaFiles": ["s/more"]});
     let s3 = |credentials: Value| json!({"type": "s3", "bucket": "bucket", "region": "r", "prefix": "p", "tls": tls, "credentials": credentials});
     let azure = |credentials: Value| json!({"type": "azure", "account": "account", "container": "container", "prefix": "p", "credentials": credentials});
     vec![
@@ -72,6 +72,8 @@ fn paths(value: &Value, at: &str, out: &mut Vec<String>) {
                 let inner = format!("{at}/{name}");
                 if value.is_string() && is_path(name) {
                     out.push(inner);
+                } else if let (Value::Array(all), true) = (value, is_path(name)) {
+                    out.extend((0..all.len()).map(|place| format!("{inner}/{place}")));
                 } else {
                     paths(value, &inner, out);
                 }
@@ -113,6 +115,7 @@ fn no_path_of_a_specification_leads_out_of_its_folder() {
         for place in places {
             let mut bad = document.clone();
             *bad.pointer_mut(&place).unwrap() = LEADS_OUT.into();
+            let place = place.trim_end_matches("/0");
             let field = place.trim_start_matches('/').replace('/', ".");
             let found = findings(&bad);
             assert!(found.iter().any(|finding| finding.field == field), "{field} may be {LEADS_OUT:?}: {found:?}");

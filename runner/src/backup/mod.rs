@@ -47,7 +47,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Finished, Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{BackupSpec, Before, Code, Compression, EventKind, Failure, PointLine, Report, RunSpec, StartOffset};
+use contract::{
+    BackupSpec, Before, Code, Compression, EventKind, Failure, MemberChange, Membership, PointLine, Report, RunSpec,
+    StartOffset,
+};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
@@ -140,6 +143,7 @@ async fn attempt(
     tell_resumed(&identity, &writer, emitter, spec, backup);
     let (run, name, resumed) = (identity.run.clone(), identity.point.clone(), writer.claim().resumed);
     emitter.emit(EventKind::Started { run, name, resumed });
+    found.absent.iter().for_each(|topic| tell_absent(emitter, topic));
     if !writer.claim().exclusive {
         emitter.warn(format!(
             "{} does not refuse to create an object twice: two runs at once would not notice each other",
@@ -184,6 +188,22 @@ fn tell(identity: &identity::Identity, report: &mut Report) {
     report.run.clone_from(&identity.run);
     report.set = Some(identity.layout.set().to_owned());
     report.point = Some(identity.point.clone());
+}
+
+/// Says that a topic which the backup names is not there, and not backed up.
+fn tell_absent(emitter: &Emitter, topic: &str) {
+    let member = MemberChange {
+        topic: topic.to_owned(),
+        topic_id: String::new(),
+        change: Membership::Absent,
+        partitions_before: None,
+        partitions: None,
+    };
+    if emitter.member(&member) {
+        emitter.warn(format!(
+            "{member}; nothing of it is backed up (backup.onMissingTopic is warn): correct the name, or create it"
+        ));
+    }
 }
 
 /// Ends what killed runs of the set left in the store. Nothing depends on it.

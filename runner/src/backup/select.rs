@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use contract::{BackupSpec, Code, Failure, Selection};
+use contract::{BackupSpec, Code, Failure, OnMissingTopic, Selection};
 use wire::{Cluster, Request, Retry, Topic, WireError, code};
 
 /// The topics of a backup, sorted by name.
@@ -12,12 +12,14 @@ pub(crate) struct Chosen {
     pub(crate) topics: Vec<Topic>,
     /// Topics that exist, but that no broker describes for now: the others do not wait for them.
     pub(crate) undescribed: Vec<Topic>,
+    /// Topics that are named and do not exist, where the backup goes on without them.
+    pub(crate) absent: Vec<String>,
 }
 
 /// Finds the topics of a backup.
 ///
 /// # Errors
-/// A literal topic that does not exist or may not be read; topics of which the cluster describes none for now; no topic
+/// A literal topic that may not be read, or that does not exist where `onMissingTopic` does not say `warn`; topics of which the cluster describes none for now; no topic
 /// at all.
 pub(crate) async fn discover(cluster: &Cluster, backup: &BackupSpec) -> Result<Chosen, Failure> {
     find(cluster, backup, true).await
@@ -41,10 +43,18 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Cho
     if !unseen.is_empty() {
         found.extend(cluster.topics(Some(&unseen)).await?);
     }
+    let mut absent = Vec::new();
     if first {
         let known: HashMap<&str, &Topic> = found.iter().rev().map(|topic| (topic.name.as_str(), topic)).collect();
         for name in selection.literals() {
-            check_literal(name, known.get(name.as_str()).copied())?;
+            match check_literal(name, known.get(name.as_str()).copied()) {
+                Err(failure)
+                    if failure.code == Code::UnknownTopic && backup.on_missing_topic == OnMissingTopic::Warn =>
+                {
+                    absent.push(name.clone());
+                }
+                judged => judged?,
+            }
         }
     }
     let wanted =
@@ -52,6 +62,8 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Cho
     let mut topics: Vec<_> = found.into_iter().filter(wanted).collect();
     topics.sort_by(|a, b| a.name.cmp(&b.name));
     topics.dedup_by(|a, b| a.name == b.name);
+    // What exists under such a name may be described as gone: it is told once.
+    topics.retain(|topic| !absent.contains(&topic.name));
     if topics.is_empty() && first {
         let text = format!("backup.topics {:?} matches no topic of the cluster", backup.topics);
         return Err(Failure::new(Code::NoTopicMatched, text));
@@ -62,7 +74,7 @@ async fn find(cluster: &Cluster, backup: &BackupSpec, first: bool) -> Result<Cho
         Some(_) | None => {
             // One that is gone, or forbidden, was described: the set's members tell what that means.
             undescribed.retain(|topic| passes(topic.error));
-            Ok(Chosen { topics, undescribed })
+            Ok(Chosen { topics, undescribed, absent })
         }
     }
 }
@@ -109,7 +121,7 @@ fn check_literal(name: &str, topic: Option<&Topic>) -> Result<(), Failure> {
         }
         Some(code::UNKNOWN_TOPIC_OR_PARTITION | code::INVALID_TOPIC) | None => {
             let text = format!(
-                "topic {name} of backup.topics does not exist in the cluster; correct the name, or use a pattern"
+                "topic {name} of backup.topics does not exist in the cluster; correct the name, use a pattern, or set backup.onMissingTopic: warn"
             );
             Err(Failure::new(Code::UnknownTopic, text))
         }

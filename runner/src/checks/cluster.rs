@@ -84,6 +84,12 @@ async fn of_backup(context: &Context, cluster: &Cluster, part: &contract::Backup
     if let Some(found) = &found {
         let partitions: usize = found.topics.iter().map(|topic| topic.partitions.len()).sum();
         lines.ok("topics", format!("{} topics with {partitions} partitions match", found.topics.len()));
+        for topic in &found.absent {
+            lines.note(
+                "topics",
+                format!("topic {topic} does not exist: a run goes on without it (onMissingTopic is warn)"),
+            );
+        }
         for topic in &found.undescribed {
             lines.note(
                 "topics",

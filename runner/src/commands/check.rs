@@ -44,7 +44,7 @@ impl Found {
     async fn backup(&mut self, context: &Context, spec: &RunSpec, part: &BackupSpec) -> Result<(), Failure> {
         let cluster = connect::cluster(context, spec, &connect::backup_needs(part)).await?;
         let cluster_id = connect::cluster_id(&cluster)?;
-        let backup::Chosen { topics, undescribed } = backup::discover(&cluster, part).await?;
+        let backup::Chosen { topics, undescribed, absent } = backup::discover(&cluster, part).await?;
         let needed = brokers::needed(&cluster, &topics, part.consumer_group_snapshot);
         self.ask(context, &cluster, &needed).await?;
         let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
@@ -64,13 +64,16 @@ impl Found {
         if self.output == Output::Json {
             let (brokers, lines) = (&self.brokers, &self.lines);
             return print::json(
-                &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away, "brokers": brokers, "checks": lines}),
+                &serde_json::json!({"clusterId": cluster_id, "storage": store.place(), "topics": names, "partitions": partitions, "undescribed": away, "absent": absent, "brokers": brokers, "checks": lines}),
             );
         }
         print::line(&format!("cluster {cluster_id} and storage {} can be reached", store.place()));
         print::line(&format!("{} topics, {partitions} partitions: {}", names.len(), names.join(", ")));
         if !away.is_empty() {
             print::line(&format!("not described by the cluster for now: {}", away.join(", ")));
+        }
+        if !absent.is_empty() {
+            print::line(&format!("not in the cluster, and left out: {}", absent.join(", ")));
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod validation;
 mod verify;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use archive::Paths;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -26,7 +27,7 @@ use contract::{Code, ExitCode, Failure, RunSpec};
 
 use crate::context::Context;
 use crate::emit::Emitter;
-use crate::{run, spec_file, waiting};
+use crate::{metrics, run, spec_file, waiting};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -289,6 +290,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Run { spec, termination_log } => {
             let output = spec.output;
             let parsed = read(context, &spec.spec).await;
+            let stays = match &parsed {
+                Ok(spec) => spec.metrics.as_ref().map_or(Duration::ZERO, metrics::kept_alive),
+                Err(_) => Duration::ZERO,
+            };
             let (report, exit) = match parsed {
                 Ok(spec) => Box::pin(run::run(context, &Emitter::new(context, output == Output::Json), &spec)).await,
                 Err(failure) => {
@@ -302,6 +307,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
                 run::write_termination(&path, &report);
             }
             print::report(&report, output);
+            // A stop ends it, as it ends the run.
+            tokio::select! {
+                () = tokio::time::sleep(stays) => {}
+                () = context.cancel.cancelled() => {}
+            }
             Ok(exit)
         }
         Command::Check { spec } => check::check(context, &read(context, &spec.spec).await?, spec.output).await,

@@ -17,6 +17,11 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub(crate) use server::serve;
 
+/// For how long the metrics of a run are served once it is over.
+pub(crate) fn kept_alive(spec: &MetricsSpec) -> std::time::Duration {
+    std::time::Duration::from_secs(spec.keep_alive_secs)
+}
+
 type FloatGauge = Gauge<f64, AtomicU64>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -265,14 +265,16 @@ async fn rules(restore: &Restore<'_>, plan: &RestorePlan, notes: &Arc<Notes>) ->
     let names: Vec<_> = restore.state.topics.iter().map(|topic| topic.name.clone()).collect();
     let targets = existing(&restore.cluster, &names).await?;
     let space = Arc::new(Space::new(restore.context.workers));
+    let windows = plan.windows();
     let sources: HashMap<_, _> = restore.point.seal.topics.iter().map(|source| (source.id, source)).collect();
     let rule = |topic: &super::state::TargetTopic| {
         let limit = targets.get(&topic.name).and_then(|target| largest_batch(&target.effective));
         let source = sources.get(&topic.source);
         Arc::new(Rules {
             topic: source.map_or_else(|| topic.source.to_string(), |source| source.name.clone()),
-            window: plan.window,
+            windows: windows.clone(),
             headers: plan.offset_headers,
+            strip: plan.strip_offset_headers,
             source_cluster: restore.point.seal.source_cluster_id.clone(),
             limit: limit.unwrap_or(UNTOLD_LIMIT),
             max_records: usize::try_from(restore.spec.produce_batch_size).unwrap_or(usize::MAX),

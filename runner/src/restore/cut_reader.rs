@@ -22,10 +22,12 @@ const REACH: i64 = 60_000;
 /// # Errors
 /// When something of the archive is missing or damaged.
 pub(crate) async fn find(point: &Point, plan: &RestorePlan) -> Result<Vec<CutTransaction>, Failure> {
-    let window = plan.window;
-    let ends = [(window.start, i64::MIN), (window.end, i64::MAX)];
+    let windows = plan.windows();
+    let start = |place: TopicIdPartition| Some(windows.of(place).start).filter(|start| *start != i64::MIN);
+    let end = |place: TopicIdPartition| Some(windows.of(place).end).filter(|end| *end != i64::MAX);
+    let ends: [&(dyn Fn(TopicIdPartition) -> Option<i64> + Sync); 2] = [&start, &end];
     let mut out: Vec<CutTransaction> = Vec::new();
-    for (end, _) in ends.into_iter().filter(|(end, open)| end != open) {
+    for end in ends {
         let wanted = wanted(point, plan, end).await?;
         let found = if wanted.from.is_empty() { Vec::new() } else { read(point, plan, wanted).await? };
         out.extend(found.into_iter().filter(|cut| !out.contains(cut)).collect::<Vec<_>>());
@@ -33,10 +35,18 @@ pub(crate) async fn find(point: &Point, plan: &RestorePlan) -> Result<Vec<CutTra
     Ok(out)
 }
 
-/// The offsets around `end` of partitions with transactions.
-async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, Failure> {
+/// The offsets around the end of partitions with transactions; `end` is where a partition ends, if it does.
+async fn wanted(
+    point: &Point,
+    plan: &RestorePlan,
+    end: &(dyn Fn(TopicIdPartition) -> Option<i64> + Sync),
+) -> Result<Wanted, Failure> {
     let all = plan.wanted();
-    let only: HashSet<TopicIdPartition> = all.from.keys().copied().collect();
+    let only: HashSet<TopicIdPartition> = all.from.keys().copied().filter(|place| end(*place).is_some()).collect();
+    let mut out = Wanted { markers: true, ..Wanted::new(HashMap::new(), all.timelines.clone(), Window::ALL) };
+    if only.is_empty() {
+        return Ok(out);
+    }
     let mut transactional: HashSet<TopicIdPartition> = HashSet::new();
     let mut near: HashMap<TopicIdPartition, (Near, BTreeSet<u32>)> = HashMap::new();
     let mut take = |topic: Uuid, row: &SegmentRow| {
@@ -45,6 +55,7 @@ async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, F
             transactional.insert(place);
         }
         let replaced = row.first >= all.timelines.end_of(topic, row.partition, row.timeline);
+        let Some(end) = end(place) else { return };
         let (near, segments) = near.entry(place).or_insert_with(|| (Near::new(end, REACH), BTreeSet::new()));
         let before = near.range();
         if !replaced {
@@ -58,7 +69,7 @@ async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, F
     near.retain(|place, _| transactional.contains(place));
     let segments: BTreeSet<u32> = near.values().flat_map(|(_, segments)| segments).copied().collect();
     let mut closer: HashMap<TopicIdPartition, Near> =
-        near.keys().map(|place| (*place, Near::new(end, REACH))).collect();
+        near.keys().filter_map(|place| Some((*place, Near::new(end(*place)?, REACH)))).collect();
     for segment in segments.iter().filter_map(|place| point.segments().get(*place as usize)) {
         let footer = point.footer(segment).await?;
         for share in &footer.shares {
@@ -69,7 +80,6 @@ async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, F
             }
         }
     }
-    let mut out = Wanted { markers: true, ..Wanted::new(HashMap::new(), all.timelines, Window::ALL) };
     for (place, (from, until)) in closer.into_iter().filter_map(|(place, near)| Some((place, near.range()?))) {
         out.from.insert(place, from);
         out.until.insert(place, until);
@@ -78,18 +88,19 @@ async fn wanted(point: &Point, plan: &RestorePlan, end: i64) -> Result<Wanted, F
 }
 
 async fn read(point: &Point, plan: &RestorePlan, wanted: Wanted) -> Result<Vec<CutTransaction>, Failure> {
-    let mut pieces = Pieces::default();
+    let (mut pieces, windows) = (Pieces::default(), plan.windows());
     let mut decompressor = Decompressor::default();
     let mut stream = point.stream(wanted).await?;
     let names: HashMap<_, _> = plan.topics.iter().map(|topic| (topic.source_id, topic.source.as_str())).collect();
     while let Some(share) = stream.next().await? {
+        let window = windows.of((share.topic, share.partition));
         let place = format!("{}/{}", names.get(&share.topic).copied().unwrap_or_default(), share.partition);
         for batch in &share.batches {
             let attributes = batch.header.attributes;
             if attributes.control() {
                 pieces.end(&place, &batch.header);
             } else if attributes.transactional() {
-                let inside = inside(&share, batch, plan.window, &mut decompressor)?;
+                let inside = inside(&share, batch, window, &mut decompressor)?;
                 pieces.take(&place, &batch.header, inside);
             }
         }

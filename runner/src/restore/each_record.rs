@@ -117,11 +117,12 @@ mod tests {
     #[test]
     fn what_counts_as_restored_is_what_was_restored() {
         let batch = batch();
-        let restored = |window, from| {
+        let restored = |window: Window, from| {
             let rules = Rules {
                 topic: "t".into(),
-                window,
+                windows: window.into(),
                 headers: true,
+                strip: false,
                 source_cluster: None,
                 limit: 1 << 20,
                 max_records: 100,

@@ -53,7 +53,9 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         source_partitions,
         start_time,
         end_time,
+        before_end_secs,
         include_offset_headers,
+        strip_offset_headers,
         on_unreadable,
         foreign_records,
         // Where they go, and what becomes of what is there.
@@ -82,6 +84,8 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
         when_newer: _,
         dry_run: _,
         undo_offsets: _,
+        // What is read before anything is written.
+        header_preflight: _,
     } = part;
     let records = serde_json::json!([
         from,
@@ -100,6 +104,11 @@ fn hex(spec: &RunSpec, part: &RestoreSpec, cluster: &str) -> String {
     let records = match foreign_records {
         ForeignRecords::Cleaned => records,
         ForeignRecords::AsWritten => serde_json::json!([records, foreign_records]),
+    };
+    let records = if *strip_offset_headers { serde_json::json!([records, "stripped"]) } else { records };
+    let records = match before_end_secs {
+        None => records,
+        Some(secs) => serde_json::json!([records, {"beforeEndSecs": secs}]),
     };
     let places = serde_json::json!([topic_mapping, partition_mapping, repartitioning, existing_topics]);
     let text = serde_json::json!([spec.namespace, spec.name, cluster, records, places]).to_string();
@@ -120,6 +129,7 @@ mod tests {
         assert_eq!(base.len(), 32);
         let same = [
             RestoreSpec { dry_run: true, ..part() },
+            RestoreSpec { header_preflight: contract::HeaderPreflight::Full, ..part() },
             RestoreSpec { undo_offsets: Some("away".into()), ..part() },
             RestoreSpec { produce_batch_size: 500, ..part() },
             RestoreSpec { produce_acks: 1, ..part() },
@@ -133,6 +143,8 @@ mod tests {
             RestoreSpec { existing_topics: ExistingTopics::Append, ..part() },
             RestoreSpec { end_time: Some("2026-01-01T00:00:00Z".into()), ..part() },
             RestoreSpec { include_offset_headers: Some(false), ..part() },
+            RestoreSpec { strip_offset_headers: true, ..part() },
+            RestoreSpec { before_end_secs: Some(60), ..part() },
             RestoreSpec { foreign_records: ForeignRecords::AsWritten, ..part() },
             RestoreSpec { partition_mapping: [(0, 1)].into(), ..part() },
         ];

@@ -27,6 +27,7 @@ use super::each_record::each_place;
 use super::part::Part;
 use super::plan::RestorePlan;
 use super::tails::Tail;
+use super::windows::Windows;
 
 /// Plain bytes of blocks that are counted at most: a `startTime` cuts every block whose earliest record is not known, and counting
 /// all of them would be no better than reading them again.
@@ -66,7 +67,7 @@ pub(crate) async fn what_is_left(
     }
     let mut chains = chains(plan, ways, tails);
     let stands = begun.into_iter().map(|(key, (place, tail))| (key, Stand::new(place, tail.done))).collect();
-    let mut look = Look { point, timelines: plan.timelines(), window: plan.window, stands, may_count: COUNTED };
+    let mut look = Look { point, timelines: plan.timelines(), windows: plan.windows(), stands, may_count: COUNTED };
     for _ in 0..MEETING {
         look.stands.extend(chains.iter().filter_map(|(place, chain)| chain.next(*place)));
         if look.stands.is_empty() {
@@ -102,7 +103,7 @@ fn begun<'t>(
 struct Look<'a> {
     point: &'a Point,
     timelines: Timelines,
-    window: Window,
+    windows: Windows,
     stands: BTreeMap<TopicIdPartition, Stand>,
     /// Plain bytes that may still be counted.
     may_count: u64,
@@ -122,7 +123,7 @@ impl Look<'_> {
 
     /// Passes over whole rows, up to the first of each partition that is not passed.
     async fn pass_rows(&mut self) -> Result<(), Failure> {
-        let Self { point, timelines, window, stands, .. } = self;
+        let Self { point, timelines, windows, stands, .. } = self;
         let only: HashSet<TopicIdPartition> =
             stands.iter().filter(|(_, stand)| stand.is_open()).map(|(key, _)| *key).collect();
         if only.is_empty() {
@@ -131,7 +132,11 @@ impl Look<'_> {
         stands.values_mut().for_each(Stand::begin_walk);
         let mut take = |topic: Uuid, row: &SegmentRow| {
             if let Some(stand) = stands.get_mut(&(topic, row.partition)) {
-                stand.take(row, *window, timelines.end_of(topic, row.partition, row.timeline));
+                stand.take(
+                    row,
+                    windows.of((topic, row.partition)),
+                    timelines.end_of(topic, row.partition, row.timeline),
+                );
             }
         };
         point.each_row(Some(&only), &mut take).await?;
@@ -142,8 +147,8 @@ impl Look<'_> {
     /// Looks into the rows that were not passed; `false` when no row behind them can be passed.
     async fn pass_blocks(&mut self) -> Result<bool, Failure> {
         self.read_footers().await?;
-        let window = self.window;
-        self.stands.values_mut().for_each(|stand| stand.pass_known(window));
+        let windows = self.windows.clone();
+        self.stands.iter_mut().for_each(|(key, stand)| stand.pass_known(windows.of(*key)));
         loop {
             let runs = self.cut_runs();
             if runs.is_empty() {
@@ -153,7 +158,7 @@ impl Look<'_> {
             for (key, run) in runs {
                 let Some(stand) = self.stands.get_mut(&key) else { continue };
                 stand.pass_counted(&run, |part| counts.get(&(key, part.first)).copied());
-                stand.pass_known(window);
+                stand.pass_known(windows.of(key));
             }
         }
         let again = self.stands.values_mut().map(Stand::end_row).collect::<Vec<_>>();
@@ -189,8 +194,9 @@ impl Look<'_> {
 
     /// Blocks that the window cuts and that are next of their partitions, as far as they may be counted.
     fn cut_runs(&mut self) -> BTreeMap<TopicIdPartition, Vec<Part>> {
-        let Self { stands, window, may_count, .. } = self;
-        let run = |(key, stand): (&TopicIdPartition, &mut Stand)| Some((*key, stand.cut_run(*window, may_count)?));
+        let Self { stands, windows, may_count, .. } = self;
+        let run =
+            |(key, stand): (&TopicIdPartition, &mut Stand)| Some((*key, stand.cut_run(windows.of(*key), may_count)?));
         stands.iter_mut().filter_map(run).collect()
     }
 
@@ -200,7 +206,7 @@ impl Look<'_> {
         runs: &BTreeMap<TopicIdPartition, Vec<Part>>,
     ) -> Result<HashMap<(TopicIdPartition, i64), u64>, Failure> {
         let ends = runs.iter().filter_map(|(key, run)| Some((*key, run.first()?.first, run.last()?.next)));
-        let mut wanted = Wanted::new(HashMap::new(), self.timelines.clone(), self.window);
+        let mut wanted = Wanted::new(HashMap::new(), self.timelines.clone(), self.windows.all());
         for (key, first, next) in ends {
             wanted.from.insert(key, first);
             wanted.until.insert(key, next);
@@ -211,7 +217,7 @@ impl Look<'_> {
         while let Some(share) = stream.next().await? {
             let key = (share.topic, share.partition);
             if runs.get(&key).is_some_and(|run| run.iter().any(|part| part.first == share.from)) {
-                *out.entry((key, share.from)).or_insert(0) += inside(&share, self.window, &mut decompressor)?;
+                *out.entry((key, share.from)).or_insert(0) += inside(&share, self.windows.of(key), &mut decompressor)?;
             }
         }
         Ok(out)

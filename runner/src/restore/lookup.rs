@@ -69,7 +69,7 @@ pub(crate) async fn lookup(
     let before: u64 = earlier.iter().filter_map(|key| found.get(key)).map(|standings| standings.total).sum();
     let first =
         planned.sources.iter().find(|source| source.partition == partition).map_or(i64::MIN, |range| range.first);
-    let ends_in_time = plan.window.end < i64::MAX;
+    let ends_in_time = plan.ends_at().is_some();
     let mut out = Vec::new();
     for source in offsets {
         let standing = found.get(&mine).and_then(|standings| standings.at.get(source));

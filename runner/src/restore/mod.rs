@@ -16,6 +16,7 @@ mod fit;
 mod part;
 mod route;
 mod select;
+mod windows;
 
 mod cuts;
 mod estimate;
@@ -54,6 +55,7 @@ mod passes;
 
 mod each_record;
 mod left;
+mod preflight;
 
 mod feed;
 
@@ -80,7 +82,7 @@ mod undoing;
 use std::time::Duration;
 
 use archive::{Point, RestoreJournal, SavedOffsets, Store};
-use contract::{Code, CrashPoint, EventKind, Failure, Report, RestoreSpec, RunSpec, crash};
+use contract::{Code, CrashPoint, EventKind, Failure, HeaderPreflight, Report, RestoreSpec, RunSpec, crash};
 use wire::Cluster;
 
 use self::claims::{Claims, Thing};
@@ -187,6 +189,11 @@ pub async fn run(
     let sides = Sides { context, emitter, spec, part, cluster, store, states, identity };
     if part.dry_run {
         let (point, mut proposal) = sides.proposal_to_look_at().await?;
+        match sides.preflight(&point, &proposal).await {
+            Ok(warning) => proposal.warnings.extend(warning),
+            Err(failure) if failure.code == Code::ArchiveDamaged => proposal.refusals.push(failure),
+            Err(failure) => return Err(failure),
+        }
         Box::pin(sides.place_groups(point, &mut proposal)).await?;
         report.outcome = "DryRun".into();
         report.point = Some(proposal.plan.point.clone());
@@ -318,7 +325,8 @@ impl<'a> Sides<'a> {
         }
         // Damage that shows without reading everything is found before anything is written.
         report.segments = point.check_segments(&proposal.plan.wanted()).await?;
-        for warning in &proposal.warnings {
+        let marked = self.preflight(&point, &proposal).await?;
+        for warning in proposal.warnings.iter().chain(&marked) {
             self.emitter.warn(warning.clone());
         }
         let plan = proposal.plan;
@@ -357,6 +365,14 @@ impl<'a> Sides<'a> {
         restore.look_again().await?;
         groups::hold_offsets(&mut restore).await;
         Ok((restore, shown.plan))
+    }
+
+    /// Reads every record of a plan where the specification asks for that, and what is to know of them.
+    async fn preflight(&self, point: &Point, proposal: &Proposal) -> Result<Option<String>, Failure> {
+        match self.part.header_preflight {
+            HeaderPreflight::Full => Box::pin(preflight::read_all(self.context, point, &proposal.plan)).await,
+            HeaderPreflight::Auto | HeaderPreflight::Skip => Ok(None),
+        }
     }
 
     /// What plans and states that are read back are held against.

@@ -59,7 +59,8 @@ fn content(timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Digest {
 #[cfg(test)]
 mod tests {
     use batch::{
-        BatchMeta, Codec, Compressor, OffsetHeaders, Producer, Window, encode_batch, encode_selected, select_records,
+        BatchMeta, Codec, Compressor, HeaderChanges, OffsetHeaders, Producer, Window, encode_batch, encode_selected,
+        select_records,
     };
 
     use super::*;
@@ -81,7 +82,8 @@ mod tests {
 
     fn restored(batch: &RawBatch, headers: bool) -> Bytes {
         let plain = payload(batch, &mut Decompressor::default(), PLAIN).unwrap();
-        let headers = headers.then_some(OffsetHeaders { source_cluster: Some("c") });
+        let append = headers.then_some(OffsetHeaders { source_cluster: Some("c") });
+        let headers = HeaderChanges { strip: false, append };
         let mut compressor = Compressor::new(Codec::Gzip, None);
         let out = encode_selected(&selected(batch, &plain), headers, 1 << 20, 100, &mut compressor).unwrap();
         let [head, payload] = out.into_iter().next().unwrap().sign(Producer { id: 7, epoch: 0, sequence: 0 });

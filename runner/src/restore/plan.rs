@@ -19,10 +19,11 @@ use contract::{Code, Failure, ForeignRecords, GroupRestore, OnUnreadable, Restor
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub(crate) use self::count::retained;
+pub(crate) use self::count::{ends, retained};
 pub(crate) use self::make::{Sealed, make};
 pub use self::proposal::Proposal;
 use super::route::Route;
+use super::windows::Windows;
 use crate::logs::Span;
 
 /// Digits of a plan's fingerprint.
@@ -43,6 +44,9 @@ pub struct RestorePlan {
     pub(crate) cluster: String,
     /// Whether offset headers are appended.
     pub offset_headers: bool,
+    /// Whether offset headers of an earlier restore are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) strip_offset_headers: bool,
     /// What becomes of records that cannot be read.
     #[serde(default)]
     pub(crate) on_unreadable: OnUnreadable,
@@ -52,6 +56,9 @@ pub struct RestorePlan {
     /// Which records are read.
     #[serde(with = "window")]
     pub(crate) window: Window,
+    /// Partitions that end with a time of their own, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ends: Vec<PartitionEnd>,
     /// Timelines of the source's partitions.
     pub(crate) forks: Vec<Fork>,
     /// Partitions that are read as an older timeline saw them.
@@ -70,6 +77,16 @@ pub(crate) struct OlderTimeline {
     pub(crate) topic: Uuid,
     pub(crate) partition: i32,
     pub(crate) timeline: u32,
+}
+
+/// The newest record time of a source partition that is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PartitionEnd {
+    pub(crate) topic: Uuid,
+    pub(crate) partition: i32,
+    /// Milliseconds since 1970.
+    pub(crate) end: i64,
 }
 
 /// What happens to one topic.
@@ -200,6 +217,17 @@ impl RestorePlan {
         wanted
     }
 
+    /// Which record times of each partition are restored.
+    pub(crate) fn windows(&self) -> Windows {
+        Windows::new(self.window, self.ends.iter().map(|end| ((end.topic, end.partition), end.end)))
+    }
+
+    /// The newest record time that is restored; `None` where everything is, up to the end.
+    pub(crate) fn ends_at(&self) -> Option<i64> {
+        let of_all = Some(self.window.end).filter(|end| *end < i64::MAX);
+        of_all.or_else(|| self.ends.iter().map(|end| end.end).max())
+    }
+
     /// Which timelines are read.
     pub(crate) fn timelines(&self) -> Timelines {
         let mut timelines = Timelines::new(&self.forks);
@@ -305,9 +333,11 @@ pub(crate) mod tests {
             digest: Digest::of(b"p"),
             cluster: "c".into(),
             offset_headers: true,
+            strip_offset_headers: false,
             on_unreadable: OnUnreadable::Fail,
             foreign_records: ForeignRecords::Cleaned,
             window: Window::ALL,
+            ends: Vec::new(),
             forks: vec![Fork { topic: Uuid::from_u128(7), name: "t".into(), partition: 0, timeline: 1, from: 5 }],
             older: vec![OlderTimeline { topic: Uuid::from_u128(7), partition: 0, timeline: 0 }],
             topics,
@@ -320,14 +350,16 @@ pub(crate) mod tests {
         let saved = plan(vec![topic("t", TargetAction::Create, &[0, 1])]);
         assert_eq!(RestorePlan::read(&saved.bytes_to_save()).unwrap(), saved);
         assert_eq!(saved.timelines().end_of(Uuid::from_u128(7), 0, 0), i64::MAX);
-        let changes: [fn(&mut RestorePlan); 19] = [
+        let changes: [fn(&mut RestorePlan); 21] = [
             |p| p.digest = Digest::of(b"q"),
             |p| p.cluster = "d".into(),
             |p| p.offset_headers = false,
+            |p| p.strip_offset_headers = true,
             |p| p.on_unreadable = OnUnreadable::Skip,
             |p| p.foreign_records = ForeignRecords::AsWritten,
             |p| p.window.end = 1,
             |p| p.window.start = 1,
+            |p| p.ends.push(PartitionEnd { topic: Uuid::nil(), partition: 0, end: 1 }),
             |p| p.older.clear(),
             |p| p.topics[0].source_id = Uuid::nil(),
             |p| p.topics[0].target_id = Some(Uuid::nil()),

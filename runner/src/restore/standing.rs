@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::each_record::each_place;
 use super::plan::RestorePlan;
+use super::windows::Windows;
 
 /// Places of one partition that are looked at one by one; where more are asked for, neighbours are read together with all
 /// between them.
@@ -63,7 +64,7 @@ pub(crate) async fn standings(
     skips: bool,
 ) -> Result<BTreeMap<TopicIdPartition, Standings>, Failure> {
     let timelines = plan.timelines();
-    let whole = skips || plan.window != Window::ALL;
+    let whole = skips || !plan.windows().is_everything();
     let mut counts: BTreeMap<TopicIdPartition, Counts> =
         asked.iter().map(|(key, offsets)| (*key, Counts::new(offsets, whole))).collect();
     let only: HashSet<TopicIdPartition> = counts.keys().copied().collect();
@@ -80,7 +81,7 @@ pub(crate) async fn standings(
         out.insert(key, Standings { total: total.unwrap_or(0), at: BTreeMap::new() });
         open.insert(key, starts);
     }
-    let reader = Reader { point, timelines, window: plan.window, on_unreadable: plan.on_unreadable };
+    let reader = Reader { point, timelines, windows: plan.windows(), on_unreadable: plan.on_unreadable };
     for round in 0.. {
         let starts = open.iter_mut().filter_map(|(key, starts)| Some((*key, Walk::new(starts.get(round)?))));
         let walks: HashMap<TopicIdPartition, Walk> = starts.collect();
@@ -223,7 +224,7 @@ impl Walk {
 struct Reader<'a> {
     point: &'a Point,
     timelines: Timelines,
-    window: Window,
+    windows: Windows,
     on_unreadable: OnUnreadable,
 }
 
@@ -233,7 +234,7 @@ impl Reader<'_> {
         mut walks: HashMap<TopicIdPartition, Walk>,
     ) -> Result<HashMap<TopicIdPartition, Walk>, Failure> {
         let from = walks.iter().map(|(key, walk)| (*key, walk.from)).collect();
-        let mut wanted = Wanted::new(from, self.timelines.clone(), self.window);
+        let mut wanted = Wanted::new(from, self.timelines.clone(), self.windows.all());
         let bounded = walks.iter().filter(|(_, walk)| !walk.to_the_end);
         wanted.until = bounded.map(|(key, walk)| (*key, walk.until())).collect();
         let mut stream = self.point.stream(wanted).await?;
@@ -241,14 +242,15 @@ impl Reader<'_> {
         while let Some(share) = stream.next().await? {
             let Some(walk) = walks.get_mut(&(share.topic, share.partition)) else { continue };
             let (range, from) = (share.from..share.until, walk.from);
+            let window = self.windows.of((share.topic, share.partition));
             for batch in share.batches.iter().filter(|batch| batch.header.last_offset() >= from) {
                 let is_whole = batch.header.base_offset >= range.start && batch.header.last_offset() < range.end;
-                let may_skip = self.window == Window::ALL && self.on_unreadable == OnUnreadable::Fail;
+                let may_skip = window == Window::ALL && self.on_unreadable == OnUnreadable::Fail;
                 if is_whole && may_skip && walk.is_behind(batch.header.last_offset()) {
                     walk.count += batch.header.records();
                     continue;
                 }
-                self.look(batch, &range, walk, &mut decompressor)?;
+                self.look(batch, (window, &range), walk, &mut decompressor)?;
             }
         }
         Ok(walks)
@@ -258,12 +260,12 @@ impl Reader<'_> {
     fn look(
         &self,
         batch: &RawBatch,
-        range: &std::ops::Range<i64>,
+        inside: (Window, &std::ops::Range<i64>),
         walk: &mut Walk,
         decompressor: &mut Decompressor,
     ) -> Result<(), Failure> {
         let mut offsets = Vec::new();
-        let read = each_place(batch, (self.window, range), self.on_unreadable, decompressor, |offset, _| {
+        let read = each_place(batch, inside, self.on_unreadable, decompressor, |offset, _| {
             offsets.push(offset);
         });
         match read {

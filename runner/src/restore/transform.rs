@@ -13,10 +13,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use archive::ReadBatch;
-use batch::{BatchError, Codec, Deltas, OffsetHeaders, Outgoing, RawBatch, RecordPlace, Window, can_copy};
+use batch::{
+    BatchError, Codec, Deltas, HeaderChanges, OffsetHeaders, Outgoing, RawBatch, RecordPlace, Window, can_copy,
+};
 use contract::{Code, Failure, OnUnreadable};
 
 use self::group::ShareWork;
+use super::windows::Windows;
 
 pub(crate) use self::deal::{Dealt, deal};
 pub(crate) use self::notes::{Note, Notes};
@@ -27,9 +30,11 @@ pub(crate) use self::space::Space;
 pub(crate) struct Rules {
     /// Source topic, for messages.
     pub(crate) topic: String,
-    pub(crate) window: Window,
+    pub(crate) windows: Windows,
     /// Append offset headers.
     pub(crate) headers: bool,
+    /// Leave out those that an earlier restore appended.
+    pub(crate) strip: bool,
     /// Value of `x-source-cluster`.
     pub(crate) source_cluster: Option<String>,
     /// Most bytes of a batch.
@@ -50,20 +55,18 @@ pub(crate) struct Rules {
 /// limit.
 pub(crate) fn transform(share: &ReadBatch, rules: &Rules, skip: u64) -> Result<(Vec<Outgoing>, u64), Failure> {
     let mut work = ShareWork::new(share, rules, skip);
-    for batch in share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
+    let window = rules.windows.of((share.topic, share.partition));
+    for batch in share.batches.iter().filter(|batch| !window.misses(&batch.header)) {
         work.add(batch)?;
     }
     work.finish()
 }
 
 impl Rules {
-    /// Whether a record counts: its time, and its place in the range of offsets that the archive has of this batch.
-    fn takes(&self, batch: &RawBatch, place: RecordPlace, offsets: &Range<i64>) -> bool {
-        self.window.contains(place.timestamp) && batch.header.takes(place.offset, offsets)
-    }
-
-    fn offset_headers(&self) -> Option<OffsetHeaders<'_>> {
-        self.headers.then_some(OffsetHeaders { source_cluster: self.source_cluster.as_deref() })
+    /// What becomes of the headers of records.
+    fn header_changes(&self) -> HeaderChanges<'_> {
+        let append = self.headers.then_some(OffsetHeaders { source_cluster: self.source_cluster.as_deref() });
+        HeaderChanges { strip: self.strip, append }
     }
 
     /// A batch that cannot be read: left out and noted, or the end of the restore.
@@ -106,6 +109,11 @@ impl Rules {
             self.note(partition, batch, Note::Odd);
         }
     }
+}
+
+/// Whether a record counts: its time, and its place in the range of offsets that the archive has of this batch.
+fn takes(batch: &RawBatch, place: RecordPlace, (window, offsets): (Window, &Range<i64>)) -> bool {
+    window.contains(place.timestamp) && batch.header.takes(place.offset, offsets)
 }
 
 /// Whether every record of a batch counts in a range of offsets.

@@ -16,7 +16,7 @@ use super::plan::check::{
     Checked, MOST, equal, is_offset, must, of_itself as of_plan_itself, of_name, of_point, of_rows, of_source, of_spec,
     shown,
 };
-use super::plan::{RestorePlan, Sealed, TargetAction, TopicPlan, retained};
+use super::plan::{RestorePlan, Sealed, TargetAction, TopicPlan, ends, retained};
 use super::prepare::largest_batch;
 use super::state::{Epoch, RestoreState, TargetPartition, TargetTopic};
 
@@ -56,6 +56,9 @@ impl Asked<'_> {
         self.fits(plan, state)?;
         let in_plan = |found: String| refused("plan", &found);
         of_point(plan, &Sealed::of(point), self.part).map_err(in_plan)?;
+        if let Some(secs) = self.part.before_end_secs {
+            equal("ends", &plan.ends, &ends(point, plan, secs).await?).map_err(in_plan)?;
+        }
         let all = || plan.topics.iter().zip(&state.topics).enumerate();
         if plan.topics.iter().any(|topic| topic.action == TargetAction::Create) {
             let rows = retained(point, plan).await?;

@@ -158,7 +158,9 @@ pub fn secrets(spec: &RunSpec) -> BTreeMap<String, BTreeSet<String>> {
 
 fn keys<'a>(files: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, BTreeSet<String>> {
     let mut out: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (secret, key) in files.into_iter().filter_map(|file| file.split_once('/')) {
+    // A whole path is a file of the image.
+    let of_secrets = files.into_iter().filter(|file| !file.starts_with('/'));
+    for (secret, key) in of_secrets.filter_map(|file| file.split_once('/')) {
         let keys = out.entry(secret.to_owned()).or_default();
         // Where the Secret has it: the volume is optional.
         keys.extend(password_beside(key));

@@ -75,6 +75,7 @@ pub fn backup(identity: Identity, spec: &KafkaBackupSpec) -> Result<RunSpec, Fin
     let compression = compression(&spec.compression)?;
     let backup = BackupSpec {
         topics: spec.topics.clone(),
+        on_missing_topic: spec.on_missing_topic,
         exclude: Vec::new(),
         pattern_syntax: PatternSyntax::Glob,
         include_internal_topics: false,
@@ -183,6 +184,7 @@ pub fn restore(
         state_storage: state,
         start_time,
         end_time,
+        before_end_secs: None,
         existing_topics: if spec.purge_topics { ExistingTopics::Purge } else { ExistingTopics::Refuse },
         create_topics: spec.create_topics,
         default_replication_factor: spec.default_replication_factor,
@@ -192,7 +194,10 @@ pub fn restore(
         rate_limit: rates(spec.rate_limiting.as_ref()),
         max_in_flight_bytes: contract::MAX_IN_FLIGHT_BYTES,
         max_concurrent_partitions: spec.rate_limiting.as_ref().map(|limits| limits.max_concurrent_partitions),
-        include_offset_headers: spec.include_offset_headers,
+        // Absent in both: the recovery point knows, and says yes unless its backup said no.
+        include_offset_headers: spec.include_original_offset_header.or(spec.include_offset_headers),
+        strip_offset_headers: spec.strip_offset_headers,
+        header_preflight: spec.header_preflight,
         on_unreadable: spec.on_unreadable,
         foreign_records: spec.foreign_records,
         plan_fingerprint: spec.plan_fingerprint.clone(),
@@ -372,6 +377,7 @@ fn metrics(block: Option<&Metrics>) -> Option<MetricsSpec> {
         path: block.path.clone(),
         update_interval_ms: block.update_interval_ms,
         max_partition_labels: block.max_partition_labels,
+        keep_alive_secs: 0,
     })
 }
 

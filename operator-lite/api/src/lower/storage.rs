@@ -63,7 +63,8 @@ fn s3(block: &S3Storage) -> StoreSpec {
 }
 
 fn tls(secret: &StoreCaSecret) -> StoreTls {
-    StoreTls { ca_file: format!("{}/{}", secret.name, secret.ca_key), system_roots: secret.system_roots }
+    let ca_file = format!("{}/{}", secret.name, secret.ca_key);
+    StoreTls { system_roots: secret.system_roots, ..StoreTls::of(ca_file) }
 }
 
 fn azure(block: &AzureStorage) -> StoreSpec {

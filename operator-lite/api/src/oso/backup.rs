@@ -1,6 +1,6 @@
 //! KafkaBackup.
 
-use contract::{OnGap, OnMissingSegments, PointLine};
+use contract::{OnGap, OnMissingSegments, OnMissingTopic, PointLine};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -37,9 +37,13 @@ use super::{CircuitBreaker, KafkaCluster, RateLimiting, RetentionStatus, RunClai
 pub struct KafkaBackupSpec {
     /// The source cluster. Nothing is ever written to it.
     pub kafka_cluster: KafkaCluster,
-    /// Topics by name, glob (`*`, `?`), or regular expression after `~`. At least one. A name that does not exist
-    /// fails the run.
+    /// Topics by name, glob (`*`, `?`), or regular expression after `~`. At least one. Of a name
+    /// that does not exist, `onMissingTopic` says what happens.
     pub topics: Vec<String>,
+    /// What happens when a topic that is named without wildcards does not exist: with `fail` the run fails, with `warn` it names it
+    /// and backs up the others. Where no topic is left, it fails.
+    #[serde(default)]
+    pub on_missing_topic: OnMissingTopic,
     /// Where the archive lies.
     pub storage: Storage,
     /// When to run: six fields, seconds first, weekdays 0-6 from Sunday, UTC. Runs once when absent.

@@ -23,6 +23,9 @@ pub struct RunClaim {
     pub generation: i64,
     /// Digest of what shapes the run.
     pub digest: String,
+    /// Image of the pods of its attempts; absent in claims of versions that did not note it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Digest of what the specification says of the run; absent in claims of versions that did not look. An edit that changes it came
     /// too late for the run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{ForeignRecords, OnUnreadable, Risk};
+use contract::{ForeignRecords, HeaderPreflight, OnUnreadable, Risk};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -93,8 +93,21 @@ pub struct KafkaRestoreSpec {
     /// Replicas of created topics: more than 0, or -1 for the broker's default; those of the source when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_replication_factor: Option<i16>,
-    /// Whether records get the headers `x-original-offset`, `x-original-timestamp` and `x-source-cluster`; as the
-    /// backup says when absent. An addition of this operator.
+    /// Whether records get the headers `x-original-offset`, `x-original-timestamp` and `x-source-cluster`; when absent, yes, unless
+    /// the backup was made with `includeOffsetHeaders: false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_original_offset_header: Option<bool>,
+    /// Whether the offset headers that an earlier restore put into records are left out: every header of exactly these names,
+    /// repeated ones too: `x-original-offset`, `x-original-timestamp`, `x-source-partition`, `x-source-cluster`. A restore that equals
+    /// its source needs `includeOriginalOffsetHeader: false` besides.
+    #[serde(default)]
+    pub strip_offset_headers: bool,
+    /// Whether every record is read once before anything is written. `full`: what cannot be read ends the restore before its first
+    /// change, and a warning counts records that have offset headers already. `auto` and `skip` read nothing before: committed
+    /// offsets are restored from what the archive knows of them, and need no header.
+    #[serde(default)]
+    pub header_preflight: HeaderPreflight,
+    /// The same as `includeOriginalOffsetHeader`, under the name that this operator gave it before; they must agree. An addition of this operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_offset_headers: Option<bool>,
     /// Fingerprint of the plan that was looked at (`status.planFingerprint` of a dry run): a restore whose plan is another

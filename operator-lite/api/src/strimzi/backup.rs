@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::oso::{RetentionStatus, RunClaim};
 
-use super::{Authentication, ClusterRef, Connection, Logging, Metrics, Resources, SecretKey, Storage, Template};
+use super::{
+    Authentication, ClusterRef, Config, Connection, Logging, Metrics, Resources, SecretKey, Storage, Template,
+};
 
 /// Backs up topics of a Strimzi cluster: once, on a schedule, or continuously.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -98,7 +100,7 @@ impl KafkaBackupSpec {
     /// Whether its run goes on until it is stopped.
     #[must_use]
     pub fn is_continuous(&self) -> bool {
-        self.backup.as_ref().is_some_and(|options| options.continuous == Some(true))
+        self.merged().backup.as_ref().is_some_and(|options| options.continuous == Some(true))
     }
 }
 
@@ -169,6 +171,12 @@ pub struct BackupOptions {
     /// Whether the committed offsets of groups are saved, too; yes when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumer_group_snapshot: Option<bool>,
+    /// Keys of the OSO engine's `backup` section, in its spelling. One that stands for a field here wins over it;
+    /// `on_missing_topic` and `circuit_breaker` work, too. What would delete or leave out something is refused, any other key is
+    /// named in a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::config::open")]
+    pub config: Option<Config>,
 }
 
 /// Encryption of the archive.
@@ -332,6 +340,9 @@ pub struct BackupRun {
     /// Time of its newest record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest_timestamp: Option<Time>,
+    /// Image of its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// An earlier run.
@@ -357,4 +368,7 @@ pub struct HistoryEntry {
     /// Partitions in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions_backed_up: Option<i32>,
+    /// Image of its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }

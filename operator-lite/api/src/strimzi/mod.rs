@@ -3,6 +3,7 @@
 
 mod backup;
 mod cluster;
+pub(crate) mod config;
 pub mod discovery;
 mod object;
 pub(crate) mod patterns;
@@ -22,6 +23,7 @@ pub use backup::{
 pub use cluster::{
     Authentication, AuthenticationType, CertificateAndKey, ClusterRef, Connection, KafkaUserRef, SecretKey,
 };
+pub use config::Config;
 pub use object::{BackupOf, Content, Documented, Group, Object, Released, RestoreOf};
 pub use patterns::Patterns;
 pub use pod::{Container, HostAlias, Logging, Metrics, Pod, PodMetadata, Resources, Rotation, Template};
@@ -29,7 +31,10 @@ pub use restore::{
     BackupRef, ConsumerGroups, ExistingTopicPolicy, GroupMapping, KafkaRestore, KafkaRestoreSpec, KafkaRestoreStatus,
     PartitionMapping, PointInTime, Repartitioning, RestoreOptions, RestoreResult, TopicCreation, TopicMapping,
 };
-pub use storage::{AzureStorage, FilesystemStorage, GcsStorage, S3Storage, Storage, StorageType, StoreAuthority};
+pub use storage::{
+    AzureStorage, FilesystemStorage, GcsStorage, S3Storage, Storage, StorageTls, StorageType, StoreAuthority,
+    TrustedCertificate,
+};
 
 /// The group that the documents promise.
 pub const GROUP: &str = "backup.strimzi.io";

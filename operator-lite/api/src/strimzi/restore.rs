@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oso::RunClaim;
 
-use super::{Authentication, BackupSelection, ClusterRef, Connection, Logging, Metrics, Resources, Template};
+use super::{Authentication, BackupSelection, ClusterRef, Config, Connection, Logging, Metrics, Resources, Template};
 
 /// Restores topics and positions into a Strimzi cluster, once.
 #[derive(Debug, Clone, PartialEq, CustomResource, Serialize, Deserialize, JsonSchema)]
@@ -115,7 +115,9 @@ pub struct PointInTime {
     /// The oldest record time that is restored (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timestamp: Option<String>,
-    /// How long before the end of the backup to stop: a number and s, m, h, d or w, like 2h. Not with `timestamp`.
+    /// How long before its end each partition stops: a number and s, m, h, d or w, like 2h. It counts back from the time of the newest
+    /// record that the recovery point has of that partition, each by its own: where a partition got nothing for a week, it stops a week
+    /// and 2h before one that got records until the end. Not with `timestamp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_from_end: Option<String>,
 }
@@ -184,6 +186,10 @@ pub struct RestoreOptions {
     /// of the KafkaBackup is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_original_offset_header: Option<bool>,
+    /// Whether the offset headers that an earlier restore put into records are left out; no when absent. Headers of exactly these
+    /// names go, repeated ones too: `x-original-offset`, `x-original-timestamp`, `x-source-partition`, `x-source-cluster`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strip_offset_headers: Option<bool>,
     /// Source partitions that are restored; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_partitions: Vec<i32>,
@@ -220,6 +226,12 @@ pub struct RestoreOptions {
     /// Whether target topics are emptied first; must agree with `existingTopicPolicy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purge_topics: Option<bool>,
+    /// Keys of the OSO engine's `restore` section, in its spelling. One that stands for a field of this kind wins over it;
+    /// `header_preflight` and `circuit_breaker` work, too. What would change records or configs in a way that is not done here is
+    /// refused, any other key is named in a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::config::open")]
+    pub config: Option<Config>,
 }
 
 /// Whether topics are created.
@@ -340,4 +352,7 @@ pub struct RestoreResult {
     /// Time of the newest record that was restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actual_point_in_time: Option<Time>,
+    /// Image of its pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }

@@ -24,6 +24,28 @@ pub struct Storage {
     /// A folder of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filesystem: Option<FilesystemStorage>,
+    /// Whose certificates are trusted at a store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<StorageTls>,
+}
+
+/// Whose certificates are trusted at a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageTls {
+    /// Certificates that are trusted beside the system's authorities, and beside `caSecret` of the store.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_certificates: Vec<TrustedCertificate>,
+}
+
+/// A key of a Secret with certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustedCertificate {
+    /// Name of the Secret, in the namespace of this resource.
+    pub secret_name: String,
+    /// Key in it: one certificate in PEM, or several one after the other.
+    pub certificate: String,
 }
 
 /// Kinds of stores.
@@ -132,7 +154,7 @@ pub struct GcsStorage {
     /// The JSON key of a service account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<SecretKey>,
-    /// Path of a service account's JSON key in the pod.
+    /// Path of a service account's JSON key in the pod, from `/` on: a file of the image. `credentialsSecret` wins over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_path: Option<String>,
 }

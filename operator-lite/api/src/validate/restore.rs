@@ -30,6 +30,7 @@ pub(super) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec) {
     rates(out, spec.rate_limiting.as_ref());
     backup::breaker(out, spec.circuit_breaker.as_ref());
     producing(out, spec);
+    headers(out, spec);
     if let Some(place) = &spec.state_storage {
         storage::storage(out, "spec.stateStorage", place);
     }
@@ -43,6 +44,21 @@ fn producing(out: &mut Findings, spec: &KafkaRestoreSpec) {
     if spec.purge_topics && spec.dry_run {
         let rule = "has no effect in a dry run: nothing is deleted";
         out.warn("spec.purgeTopics", Some("true".to_owned()), rule, "set dryRun: false to run it");
+    }
+}
+
+fn headers(out: &mut Findings, spec: &KafkaRestoreSpec) {
+    let (include, own) = (spec.include_original_offset_header, spec.include_offset_headers);
+    if let (Some(include), Some(own)) = (include, own)
+        && include != own
+    {
+        let rule = format!("contradicts includeOriginalOffsetHeader, which is {include}");
+        out.wrong("spec.includeOffsetHeaders", own, &rule, "leave it out: both are the same field");
+    }
+    if spec.strip_offset_headers && include.or(own) != Some(false) {
+        let rule = "leaves out the headers of an earlier restore, and this one adds its own";
+        let fix = "set includeOriginalOffsetHeader: false for records as their source had them";
+        out.warn("spec.stripOffsetHeaders", Some("true".to_owned()), rule, fix);
     }
 }
 

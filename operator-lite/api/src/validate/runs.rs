@@ -78,6 +78,7 @@ pub(super) const STRIMZI: Origins = &[
     ("restore.topicMapping", "spec.topicMapping"),
     ("restore.startTime", "spec.pointInTime"),
     ("restore.endTime", "spec.pointInTime"),
+    ("restore.beforeEndSecs", "spec.pointInTime.offsetFromEnd"),
     ("restore.groups", "spec.consumerGroups"),
     ("restore", "spec.restore"),
     ("kafka.connection", "spec.connection"),

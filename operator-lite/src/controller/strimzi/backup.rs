@@ -79,10 +79,6 @@ impl<G: Group> Kind for BackupOf<G> {
         self.spec.schedule.as_ref().is_some_and(|schedule| schedule.suspend)
     }
 
-    fn not_implemented(&self) -> Vec<&'static str> {
-        lower::backup_later(&self.spec)
-    }
-
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
         with_ticks!(self, strimzi_backup, next_scheduled_backup, state, moment).map(|new| self.with(new))
     }

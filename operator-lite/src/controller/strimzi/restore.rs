@@ -30,12 +30,8 @@ impl<G: Group> Kind for RestoreOf<G> {
 
     // They wait behind no backup: somebody stands before a cluster whose consumers are stopped.
     fn class(&self) -> Class {
-        let plans = self.spec.restore.as_ref().is_some_and(|options| options.dry_run == Some(true));
+        let plans = self.spec.merged().restore.as_ref().is_some_and(|options| options.dry_run == Some(true));
         if plans { Class::Plan } else { Class::Restore }
-    }
-
-    fn not_implemented(&self) -> Vec<&'static str> {
-        lower::restore_later(&self.spec)
     }
 
     fn with_status(&self, state: &State, moment: Moment) -> Option<Self> {
@@ -61,13 +57,6 @@ impl<G: Group> Kind for RestoreOf<G> {
             }
             Err(error) => return Err(Err(error.into())),
         };
-        if let Some(field) = lower::storage_later(&backup.spec.storage) {
-            let text = format!(
-                "spec.backupRef.name: KafkaBackup {name:?} has {field}, which is not available in this release; use \
-                 credentialsSecret there"
-            );
-            return Err(Ok(("NotImplemented", text)));
-        }
         let kafka =
             discover::kafka(&context.client, &namespace, &spec.strimzi_cluster_ref, spec.authentication.as_ref())
                 .await?;

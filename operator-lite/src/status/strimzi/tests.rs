@@ -31,6 +31,7 @@ fn claim(number: usize) -> Box<RunClaim> {
         at: at(0).now.to_string(),
         generation: 3,
         job_uid: Some("j".into()),
+        image: Some("runner:0.0.1".into()),
         ..RunClaim::default()
     })
 }
@@ -164,6 +165,25 @@ fn a_restore_tells_what_it_did() {
     );
     let later = strimzi_restore(&new, &spec, &State::Swept, at(9));
     assert_eq!(later.restore, new.restore, "a result stays");
+}
+
+/// The image of a run stands with the run, and what its tag says comes last and stays.
+#[test]
+fn the_image_of_a_run_is_told() {
+    let image = || Some("runner:0.0.1".to_owned());
+    let old = ["EngineVersionSupported=False/EngineOlderThanMinimum"];
+    let backup = strimzi_backup(&KafkaBackupStatus::default(), &nightly(&json!({})), &State::Idle(None), at(0));
+    assert!(said(&backup.conditions, &["EngineVersionSupported"]).is_empty(), "nothing ran");
+    let backup = strimzi_backup(&backup, &nightly(&json!({})), &State::Over(claim(1), verdict(true)), at(1));
+    assert_eq!((&backup.last_backup.as_ref().unwrap().image, &backup.backup_history[0].image), (&image(), &image()));
+    assert_eq!(said(&backup.conditions, &["EngineVersionSupported", "Ready"])[0], old[0]);
+    assert_eq!(backup.conditions.last().unwrap().type_, "EngineVersionSupported");
+    let later = strimzi_backup(&backup, &nightly(&json!({})), &State::Idle(None), at(9));
+    assert_eq!(later.conditions.last(), backup.conditions.last());
+    let restore =
+        strimzi_restore(&KafkaRestoreStatus::default(), &back(), &State::Over(claim(1), verdict(true)), at(1));
+    assert_eq!(restore.restore.unwrap().image, image());
+    assert_eq!(said(&restore.conditions, &["EngineVersionSupported"]), old);
 }
 
 fn any_state() -> impl Strategy<Value = State> {

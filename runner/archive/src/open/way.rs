@@ -13,6 +13,7 @@ use object_store::client::HttpClient;
 use object_store::{ClientConfigKey, ClientOptions};
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::CertificateDer;
 
 use super::Paths;
 use super::patience::CONNECT;
@@ -44,12 +45,8 @@ impl Way {
         let Some(tls) = tls else { return Ok(Self { givers, trust: None }) };
         let (tls, paths) = (tls.clone(), paths.clone());
         let read = move || {
-            let bytes = read_bytes(&paths, &tls.ca_file).map_err(|error| error.to_string())?;
-            let beside = password_beside(&tls.ca_file).filter(|file| paths.secret(file).exists());
-            let password =
-                beside.map(|file| read_secret(&paths, &file)).transpose().map_err(|error| error.to_string())?;
-            let own = keys::authorities(&bytes, password.as_deref())
-                .map_err(|reason| format!("storage.tls.caFile: {} {reason}", paths.secret(&tls.ca_file).display()))?;
+            let files: Vec<_> = tls.ca_files().map(|file| authorities(&paths, file)).collect::<Result<_, _>>()?;
+            let own = files.concat();
             let system = if tls.system_roots { rustls_native_certs::load_native_certs().certs } else { Vec::new() };
             Ok(Trust { own, system })
         };
@@ -91,6 +88,15 @@ impl Way {
             self.givers
         )
     }
+}
+
+/// The authorities of one file.
+fn authorities(paths: &Paths, file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = read_bytes(paths, file).map_err(|error| error.to_string())?;
+    let beside = password_beside(file).filter(|file| paths.secret(file).exists());
+    let password = beside.map(|file| read_secret(paths, &file)).transpose().map_err(|error| error.to_string())?;
+    keys::authorities(&bytes, password.as_deref())
+        .map_err(|reason| format!("storage.tls.caFile: {} {reason}", paths.secret(file).display()))
 }
 
 /// Where a request goes.

@@ -99,7 +99,7 @@ proptest! {
         select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
         let headers = OffsetHeaders { source_cluster: Some("lab") };
         let mut compressor = Compressor::new(Codec::None, None);
-        let out = encode_selected(&selected, Some(headers), limit, most, &mut compressor).unwrap();
+        let out = encode_selected(&selected, HeaderChanges { strip: false, append: Some(headers) }, limit, most, &mut compressor).unwrap();
         let mut all = Vec::new();
         for encoded in &out {
             prop_assert!(encoded.size() <= limit && encoded.records().unsigned_abs() as usize <= most);
@@ -115,6 +115,42 @@ proptest! {
             prop_assert_eq!(&got.2[own], &(b"x-original-offset".to_vec(), Some(offset.to_le_bytes().to_vec())));
             prop_assert_eq!(&got.2[own + 1], &(b"x-original-timestamp".to_vec(), Some(want.3.to_le_bytes().to_vec())));
             prop_assert_eq!(&got.2[own + 2], &(b"x-source-cluster".to_vec(), Some(b"lab".to_vec())));
+        }
+    }
+
+    /// Only headers of exactly these names go, each time they are there; all others keep their order.
+    #[test]
+    fn what_restores_appended_is_left_out_and_nothing_else(
+        records in proptest::collection::vec(plain(), 1..20), append in any::<bool>(),
+    ) {
+        let ours = [&b"x-original-offset"[..], b"x-original-timestamp", b"x-source-cluster", b"x-source-partition"];
+        let near = [&b"X-Original-Offset"[..], b"x-original-offset-", b"x-source", b""];
+        let mut with = records.clone();
+        let mut wanted = records;
+        for (record, wanted) in with.iter_mut().zip(&mut wanted) {
+            let all: Vec<_> = record.2.drain(..).collect();
+            for (place, header) in all.into_iter().enumerate() {
+                record.2.push((ours[place % 4].to_vec(), header.1.clone()));
+                record.2.push((near[place % 4].to_vec(), header.1.clone()));
+                record.2.push(header);
+                record.2.push((ours[(place + 1) % 4].to_vec(), None));
+            }
+            wanted.2 = record.2.iter().filter(|header| !ours.contains(&header.0.as_slice())).cloned().collect();
+        }
+        let batch = encode(&with, Codec::Lz4);
+        let bytes = payload(&batch, &mut Decompressor::default(), 1 << 24).unwrap();
+        let mut selected = Vec::new();
+        select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
+        let append = append.then_some(OffsetHeaders { source_cluster: None });
+        let changes = HeaderChanges { strip: true, append };
+        let out = encode_selected(&selected, changes, 1 << 20, 100, &mut Compressor::new(Codec::None, None)).unwrap();
+        let parsed = signed(out[0].clone(), Producer { id: 1, epoch: 0, sequence: 0 });
+        for (mut got, want) in decode(&parsed).into_iter().zip(&wanted) {
+            if append.is_some() {
+                let added = got.2.split_off(got.2.len() - 2);
+                prop_assert_eq!((&added[0].0[..], &added[1].0[..]), (ours[0], ours[1]));
+            }
+            prop_assert_eq!(&got, want);
         }
     }
 

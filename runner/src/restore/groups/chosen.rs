@@ -87,7 +87,7 @@ impl ChosenGroup {
 /// # Errors
 /// When the archive cannot be read, or a pattern does not compile.
 pub(crate) async fn choose(point: &Point, plan: &RestorePlan, spec: &GroupRestore) -> Result<Chosen, Failure> {
-    let end = Some(plan.window.end).filter(|end| *end < i64::MAX);
+    let end = plan.ends_at();
     let mut early = None;
     let found = match point.groups_not_after(end).await? {
         None if end.is_some() => {

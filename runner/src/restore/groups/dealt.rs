@@ -28,9 +28,9 @@ pub(crate) async fn dealt(
         topic.partitions.iter().map(|partition| ((topic.source_id, *partition), i64::MIN)).collect();
     let mut stream = point.stream(Wanted::new(from, plan.timelines(), plan.window)).await?;
     let mut counts = Counts::new(topic, asked);
-    let mut decompressor = Decompressor::default();
+    let (windows, mut decompressor) = (plan.windows(), Decompressor::default());
     while let Some(share) = stream.next().await? {
-        let range = share.from..share.until;
+        let (window, range) = (windows.of((share.topic, share.partition)), share.from..share.until);
         for batch in &share.batches {
             let mut found = Vec::new();
             let takes = |offset| batch.header.takes(offset, &range);
@@ -40,7 +40,7 @@ pub(crate) async fn dealt(
                     found.push((record.offset, target));
                 }
             };
-            match each_record(batch, plan.window, &mut decompressor, &mut take) {
+            match each_record(batch, window, &mut decompressor, &mut take) {
                 Ok(()) => found.into_iter().for_each(|(offset, target)| counts.pass(share.partition, offset, target)),
                 // None of its records was restored.
                 Err(_) if plan.on_unreadable == OnUnreadable::Skip => {}

@@ -68,7 +68,7 @@ async fn meetings(
                 .filter_map(|source| Some(source_of(topic, *source, of(*target, *source)?)))
                 .collect(),
             is_dealt: is_dealt(topic),
-            ends_in_time: plan.window.end < i64::MAX,
+            ends_in_time: plan.ends_at().is_some(),
         };
         out.push(topic.targets.iter().map(meeting).collect());
     }

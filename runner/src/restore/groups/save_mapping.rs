@@ -53,7 +53,7 @@ async fn write(
 ) -> Result<(), Failure> {
     let now = restore.context.clock.now().as_millisecond();
     let reader =
-        Reader { point: &restore.point, plan, is_whole: restore.state.left_out == 0 && plan.window == Window::ALL };
+        Reader { point: &restore.point, plan, is_whole: restore.state.left_out == 0 && plan.windows().is_everything() };
     let singles = singles(plan, &restore.state)?;
     let stretches = reader.by_index(&singles).await?;
     let document = Document { state: &restore.state, cluster: restore.identity.cluster(), groups, now };
@@ -279,11 +279,11 @@ impl Reader<'_> {
     ) -> Result<(), Failure> {
         let from = HashMap::from([(single.key(), i64::MIN)]);
         let mut stream = self.point.stream(Wanted::new(from, self.plan.timelines(), self.plan.window)).await?;
-        let mut decompressor = Decompressor::default();
+        let (window, mut decompressor) = (self.plan.windows().of(single.key()), Decompressor::default());
         while let Some(share) = stream.next().await? {
             let range = share.from..share.until;
             for batch in &share.batches {
-                self.look(batch, &range, runs, &mut decompressor)?;
+                self.look(batch, (window, &range), runs, &mut decompressor)?;
             }
             if runs.text.len() > TOGETHER {
                 out.push(&std::mem::take(&mut runs.text)).await?;
@@ -295,7 +295,7 @@ impl Reader<'_> {
     fn look(
         &self,
         batch: &RawBatch,
-        range: &std::ops::Range<i64>,
+        (window, range): (Window, &std::ops::Range<i64>),
         runs: &mut Runs<'_>,
         decompressor: &mut Decompressor,
     ) -> Result<(), Failure> {
@@ -307,8 +307,7 @@ impl Reader<'_> {
             return runs.pass(Stretch { start, len, first_timestamp, last_timestamp });
         }
         let mut found = Vec::new();
-        let (window, on_unreadable) = (self.plan.window, self.plan.on_unreadable);
-        let read = each_place(batch, (window, range), on_unreadable, decompressor, |offset, timestamp| {
+        let read = each_place(batch, (window, range), self.plan.on_unreadable, decompressor, |offset, timestamp| {
             found.push((offset, timestamp));
         });
         match read {

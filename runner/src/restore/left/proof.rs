@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use archive::{Point, ReadBatch, TopicIdPartition, Wanted};
-use batch::Decompressor;
+use batch::{Decompressor, Window};
 use contract::{Code, Failure, OnUnreadable};
 
 use crate::restore::each_record::each_record;
@@ -36,10 +36,10 @@ pub(super) async fn proven(
         wanted.until.insert(*key, walk.named.offset.saturating_add(1));
     }
     let mut stream = point.stream(wanted).await?;
-    let mut decompressor = Decompressor::default();
+    let (windows, mut decompressor) = (plan.windows(), Decompressor::default());
     while let Some(share) = stream.next().await? {
         if let Some(walk) = walks.get_mut(&(share.topic, share.partition)) {
-            walk.take(&share, plan, &mut decompressor)?;
+            walk.take(&share, (plan.on_unreadable, windows.of((share.topic, share.partition))), &mut decompressor)?;
         }
     }
     let proved = |(key, walk): (TopicIdPartition, Walk)| walk.before().map(|before| (key, (walk.named.offset, before)));
@@ -65,11 +65,16 @@ impl Walk {
         Self { named, done, before: 0, last: i64::MIN, is_there: false, is_odd: false }
     }
 
-    fn take(&mut self, share: &ReadBatch, plan: &RestorePlan, decompressor: &mut Decompressor) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        share: &ReadBatch,
+        (on_unreadable, window): (OnUnreadable, Window),
+        decompressor: &mut Decompressor,
+    ) -> Result<(), Failure> {
         let range = share.from..share.until;
-        for batch in share.batches.iter().filter(|batch| !plan.window.misses(&batch.header)) {
+        for batch in share.batches.iter().filter(|batch| !window.misses(&batch.header)) {
             let mut records = Vec::new();
-            let read = each_record(batch, plan.window, decompressor, &mut |record| {
+            let read = each_record(batch, window, decompressor, &mut |record| {
                 if batch.header.takes(record.offset, &range) {
                     records.push((record.offset, self.named.is(record)));
                 }
@@ -77,7 +82,7 @@ impl Walk {
             match read {
                 Ok(()) => records.into_iter().for_each(|(offset, is_it)| self.pass(offset, is_it)),
                 // None of its records was restored.
-                Err(_) if plan.on_unreadable == OnUnreadable::Skip => {}
+                Err(_) if on_unreadable == OnUnreadable::Skip => {}
                 Err(error) => {
                     let text = format!(
                         "partition {} of topic {}: the batch at source offset {} cannot be read: {error}",

@@ -75,10 +75,14 @@ pub(crate) fn of_spec(plan: &RestorePlan, spec: &RestoreSpec, cluster: &str) -> 
     equal("cluster", plan.cluster.as_str(), cluster)?;
     let (start, end) = spec.window().map_err(|(field, rule)| format!("restore.{field} {rule}"))?;
     equal("window", &(plan.window.start, plan.window.end), &(start, end))?;
+    must(plan.ends.is_empty() || spec.before_end_secs.is_some(), || {
+        "ends has partitions, and restore.beforeEndSecs is absent".to_owned()
+    })?;
     equal("onUnreadable", &plan.on_unreadable, &spec.on_unreadable)?;
     equal("foreignRecords", &plan.foreign_records, &spec.foreign_records)?;
     let headers = spec.include_offset_headers.unwrap_or(plan.offset_headers);
     equal("offsetHeaders", &plan.offset_headers, &headers)?;
+    equal("stripOffsetHeaders", &plan.strip_offset_headers, &spec.strip_offset_headers)?;
     let selection = Selection::new(&spec.topics, &spec.exclude, spec.pattern_syntax)?;
     let mut before = "";
     for (place, topic) in plan.topics.iter().enumerate() {

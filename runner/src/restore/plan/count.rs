@@ -1,7 +1,7 @@
 //! Counts what a plan reads. Rows of the index count as they are; of rows that a window or a younger timeline cuts, the
 //! records are counted one by one, as long as that is not too much to read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use archive::{Point, SegmentRow, Timelines, TopicIdPartition, Wanted};
@@ -9,8 +9,9 @@ use batch::{BatchError, Decompressor, RawBatch, RecordPlace, Window, places};
 use contract::{Code, Failure, OnUnreadable};
 use uuid::Uuid;
 
-use super::RestorePlan;
+use super::{PartitionEnd, RestorePlan};
 use crate::restore::part::Part;
+use crate::restore::windows::Windows;
 
 /// Bytes of cut rows that are read to count them; above it their records count as "at most".
 const READ_AT_MOST: u64 = 512 << 20;
@@ -69,7 +70,7 @@ pub(crate) struct Retained {
 pub(crate) async fn retained(point: &Point, plan: &RestorePlan) -> Result<HashMap<Uuid, Retained>, Failure> {
     let wanted = plan.wanted();
     let places = wanted.from.into_keys().collect();
-    let sums = rows(point, &places, &plan.timelines(), plan.window).await?.sums;
+    let sums = rows(point, &places, &plan.timelines(), &plan.windows()).await?.sums;
     let mut out: HashMap<Uuid, Retained> = HashMap::new();
     for ((topic, _), sum) in sums.of {
         let all = out.entry(topic).or_default();
@@ -79,7 +80,32 @@ pub(crate) async fn retained(point: &Point, plan: &RestorePlan) -> Result<HashMa
     Ok(out)
 }
 
-/// Counts what these partitions have in the window.
+/// Where each partition ends that ends so many seconds before its own newest record, in order. No record is read: the index knows
+/// the newest time of each of its rows.
+///
+/// # Errors
+/// When something of the index is missing or damaged.
+pub(crate) async fn ends(point: &Point, plan: &RestorePlan, secs: u64) -> Result<Vec<PartitionEnd>, Failure> {
+    let timelines = plan.timelines();
+    let mut newest: BTreeMap<TopicIdPartition, i64> = BTreeMap::new();
+    let mut take = |topic: Uuid, row: &SegmentRow| {
+        if row.committed == 0 || row.first >= timelines.end_of(topic, row.partition, row.timeline) {
+            return;
+        }
+        let known = newest.entry((topic, row.partition)).or_insert(row.max_timestamp);
+        *known = row.max_timestamp.max(*known);
+    };
+    point.each_row(None, &mut take).await?;
+    let before = i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let end = |((topic, partition), newest): (TopicIdPartition, i64)| PartitionEnd {
+        topic,
+        partition,
+        end: newest.saturating_sub(before),
+    };
+    Ok(newest.into_iter().map(end).collect())
+}
+
+/// Counts what these partitions have in their windows.
 ///
 /// # Errors
 /// When something of the archive is missing or damaged.
@@ -87,12 +113,12 @@ pub(super) async fn count(
     point: &Point,
     places: HashSet<TopicIdPartition>,
     timelines: &Timelines,
-    window: Window,
+    windows: &Windows,
     on_unreadable: OnUnreadable,
 ) -> Result<Sums, Failure> {
-    let Rows { mut sums, cuts, to_read } = rows(point, &places, timelines, window).await?;
+    let Rows { mut sums, cuts, to_read } = rows(point, &places, timelines, windows).await?;
     let counted =
-        if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, window, on_unreadable).await?) } else { None };
+        if to_read <= READ_AT_MOST { Some(read(point, &cuts, timelines, windows, on_unreadable).await?) } else { None };
     for (place, cuts) in &cuts {
         let Some(sum) = sums.of.get_mut(place) else { continue };
         if let Some(counted) = &counted {
@@ -110,7 +136,7 @@ async fn rows(
     point: &Point,
     places: &HashSet<TopicIdPartition>,
     timelines: &Timelines,
-    window: Window,
+    windows: &Windows,
 ) -> Result<Rows, Failure> {
     let mut found = Rows::default();
     let Rows { sums, cuts, to_read } = &mut found;
@@ -120,11 +146,11 @@ async fn rows(
             return;
         }
         sums.without_window += row.committed;
-        let part = Part::of(row);
+        let (part, place) = (Part::of(row), (topic, row.partition));
+        let window = windows.of(place);
         if part.misses(window) {
             return;
         }
-        let place = (topic, row.partition);
         let sum = sums.of.entry(place).or_insert(Sum {
             first: row.first,
             next: row.first,
@@ -157,14 +183,14 @@ async fn read(
     point: &Point,
     cuts: &HashMap<TopicIdPartition, Vec<Cut>>,
     timelines: &Timelines,
-    window: Window,
+    windows: &Windows,
     on_unreadable: OnUnreadable,
 ) -> Result<HashMap<TopicIdPartition, u64>, Failure> {
     let mut out = HashMap::new();
     if cuts.is_empty() {
         return Ok(out);
     }
-    let mut wanted = Wanted::new(HashMap::new(), timelines.clone(), window);
+    let mut wanted = Wanted::new(HashMap::new(), timelines.clone(), windows.all());
     for (place, cuts) in cuts {
         let (first, next) = (cuts.iter().map(|cut| cut.first).min(), cuts.iter().map(|cut| cut.next).max());
         if let (Some(first), Some(next)) = (first, next) {
@@ -177,6 +203,7 @@ async fn read(
     while let Some(share) = stream.next().await? {
         let Some(cuts) = cuts.get(&(share.topic, share.partition)) else { continue };
         let count = out.entry((share.topic, share.partition)).or_insert(0);
+        let window = windows.of((share.topic, share.partition));
         for batch in &share.batches {
             let header = &batch.header;
             let of_cut_row = |offset: i64| cuts.iter().any(|cut| (cut.first..cut.next).contains(&offset));

@@ -7,7 +7,7 @@ use batch::Window;
 use contract::{Code, ExistingTopics, Failure, RestoreSpec};
 use wire::{Cluster, NewTopic};
 
-use super::count::{Sums, count};
+use super::count::{Sums, count, ends};
 use super::judge::judge;
 use super::{FORMAT, OlderTimeline, Proposal, RestorePlan, SourceRange, TargetAction, TargetRange, TopicPlan};
 use crate::context::Context;
@@ -41,7 +41,11 @@ pub(crate) async fn make(
     let created = chosen.iter().filter(|chosen| !targets.contains_key(&chosen.target));
     out.warnings.extend(created.filter_map(|chosen| strange_configs(chosen, configs.get(&chosen.topic.name)?)));
     let places = chosen.iter().flat_map(|chosen| (0..chosen.topic.partitions).map(|p| (chosen.topic.id, p)));
-    let sums = count(point, places.collect(), &out.plan.timelines(), out.plan.window, spec.on_unreadable).await?;
+    if let Some(secs) = spec.before_end_secs {
+        out.plan.ends = ends(point, &out.plan, secs).await?;
+    }
+    let windows = out.plan.windows();
+    let sums = count(point, places.collect(), &out.plan.timelines(), &windows, spec.on_unreadable).await?;
     let describe = |chosen: &Chosen| describe(point, spec, chosen, &configs, &sums, targets.get(&chosen.target));
     out.plan.topics = chosen.iter().map(describe).collect();
     let source_counts = chosen.iter().map(|c| (c.topic.name.clone(), c.topic.partitions)).collect();
@@ -130,9 +134,11 @@ pub(crate) fn outline(
         digest: sealed.digest.clone(),
         cluster,
         offset_headers: spec.include_offset_headers.unwrap_or(sealed.seal.include_offset_headers),
+        strip_offset_headers: spec.strip_offset_headers,
         on_unreadable: spec.on_unreadable,
         foreign_records: spec.foreign_records,
         window: Window { start, end },
+        ends: Vec::new(),
         forks,
         older,
         topics: Vec::new(),

@@ -113,6 +113,12 @@ impl Proposal {
     pub fn text(&self) -> String {
         let headers = if self.plan.offset_headers { "with" } else { "without" };
         let mut out = format!("restore of {} {headers} offset headers", safe(&self.plan.point));
+        if !self.plan.ends.is_empty() {
+            out.push_str("; each partition ends before its own newest record, as beforeEndSecs says");
+        }
+        if self.plan.strip_offset_headers {
+            out.push_str("; those of an earlier restore are left out");
+        }
         for topic in &self.plan.topics {
             write_topic(&mut out, topic);
             for expiry in self.expires.get(&topic.target).into_iter().flatten() {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use archive::ReadBatch;
 use batch::{
-    BatchError, Compressor, Decompressor, Outgoing, Pieces, RawBatch, Selected, encode_selected, payload,
+    BatchError, Compressor, Decompressor, Outgoing, Pieces, RawBatch, Selected, Window, encode_selected, payload,
     select_records,
 };
 use bytes::Bytes;
 use contract::Failure;
 
-use super::{Rules, codec_of};
+use super::{Rules, codec_of, takes};
 use crate::restore::route::Route;
 
 /// Plain bytes that are dealt out together: each target gets batches of its part of them.
@@ -35,11 +35,12 @@ pub(crate) fn deal(
     route: &Route,
     skip: &HashMap<i32, u64>,
 ) -> Result<Vec<Dealt>, Failure> {
-    let mut dealing = Dealing { share, rules, route, skip, out: BTreeMap::new() };
+    let window = rules.windows.of((share.topic, share.partition));
+    let mut dealing = Dealing { share, rules, window, route, skip, out: BTreeMap::new() };
     let mut decompressor = Decompressor::default();
     let mut together: Vec<(&RawBatch, Bytes)> = Vec::new();
     let mut bytes = 0;
-    for batch in share.batches.iter().filter(|batch| !rules.window.misses(&batch.header)) {
+    for batch in share.batches.iter().filter(|batch| !window.misses(&batch.header)) {
         match payload(batch, &mut decompressor, TOGETHER) {
             Ok(plain) => {
                 if bytes + plain.len() > TOGETHER {
@@ -64,6 +65,7 @@ pub(crate) fn deal(
 struct Dealing<'a> {
     share: &'a ReadBatch,
     rules: &'a Rules,
+    window: Window,
     route: &'a Route,
     skip: &'a HashMap<i32, u64>,
     out: BTreeMap<i32, Dealt>,
@@ -79,7 +81,7 @@ impl Dealing<'_> {
         let mut by_target = ByTarget::new();
         for (batch, plain) in together {
             let mut selected = Vec::new();
-            match select_records(&batch.header, plain, rules.window, &mut selected) {
+            match select_records(&batch.header, plain, self.window, &mut selected) {
                 Ok(deltas) => rules.note_deltas(self.share.partition, batch, deltas),
                 Err(error) => {
                     rules.unreadable(self.share.partition, batch, &error)?;
@@ -93,7 +95,7 @@ impl Dealing<'_> {
 
     /// Deals out a batch that unpacks to much, piece by piece.
     fn alone(&mut self, batch: &RawBatch) -> Result<(), Failure> {
-        let (rules, offsets) = (self.rules, self.share.from..self.share.until);
+        let (rules, window, offsets) = (self.rules, self.window, self.share.from..self.share.until);
         let _turn = rules.space.turn();
         let before: HashMap<i32, (usize, u64)> =
             self.out.iter().map(|(target, dealt)| (*target, (dealt.batches.len(), dealt.skipped))).collect();
@@ -113,7 +115,7 @@ impl Dealing<'_> {
             Err(error) => return unreadable(self, &error),
         };
         loop {
-            let piece = match pieces.next_piece(|place| rules.takes(batch, place, &offsets)) {
+            let piece = match pieces.next_piece(|place| takes(batch, place, (window, &offsets))) {
                 Ok(piece) => piece,
                 Err(error) => return unreadable(self, &error),
             };
@@ -144,7 +146,7 @@ impl Dealing<'_> {
             let skip = self.skip.get(&partition).copied().unwrap_or(0) - dealt.skipped;
             let left_out = usize::try_from(skip).unwrap_or(usize::MAX).min(records.len());
             let rest = records.get(left_out..).unwrap_or_default();
-            let made = encode_selected(rest, rules.offset_headers(), rules.limit, rules.max_records, &mut compressor);
+            let made = encode_selected(rest, rules.header_changes(), rules.limit, rules.max_records, &mut compressor);
             dealt.batches.extend(made.map_err(|error| rules.not_encoded(self.share.partition, first, &error))?);
             dealt.skipped += left_out as u64;
         }

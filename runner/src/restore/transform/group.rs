@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use archive::ReadBatch;
 use batch::{
-    BatchError, Codec, Compressor, Decompressor, Outgoing, Pieces, RawBatch, Selected, encode_selected, select_records,
+    BatchError, Codec, Compressor, Decompressor, Outgoing, Pieces, RawBatch, RecordIter, Selected, Window,
+    encode_selected, is_tracking, select_records,
 };
 use bytes::Bytes;
 use contract::Failure;
 
 use super::notes::{Note, is_dense, largest_record};
 use super::space::SMALL;
-use super::{Rules, codec_of, is_plain_copy, lies_inside};
+use super::{Rules, codec_of, is_plain_copy, lies_inside, takes};
 
 /// Batches smaller than this, as stored, are merged with their neighbours.
 const MERGE_BELOW: usize = 64 << 10;
@@ -41,6 +42,7 @@ enum Ended {
 pub(super) struct ShareWork<'a> {
     rules: &'a Rules,
     partition: i32,
+    window: Window,
     offsets: Range<i64>,
     /// Records that are still to be left out at the beginning.
     left: u64,
@@ -56,6 +58,7 @@ impl<'a> ShareWork<'a> {
         Self {
             rules,
             partition: share.partition,
+            window: rules.windows.of((share.topic, share.partition)),
             offsets: share.from..share.until,
             left: skip,
             skip,
@@ -73,15 +76,22 @@ impl<'a> ShareWork<'a> {
             Err(error) => return self.unreadable(batch, &error),
         };
         let fits = batch.bytes.len() <= self.rules.limit;
-        if unchanged && fits && batch.bytes.len() >= MERGE_BELOW {
+        let is_large = batch.bytes.len() >= MERGE_BELOW;
+        let strip = self.rules.strip;
+        if unchanged && fits && is_large && !strip {
             return self.copy(batch);
         }
         let plain = match batch::payload(batch, &mut self.decompressor, MERGED) {
             Ok(plain) => plain,
-            Err(BatchError::TooLarge { .. }) if unchanged && fits => return self.copy(batch),
+            Err(BatchError::TooLarge { .. }) if unchanged && fits && !strip => return self.copy(batch),
             Err(BatchError::TooLarge { .. }) => return self.alone(batch),
             Err(error) => return self.unreadable(batch, &error),
         };
+        // What has nothing to be left out goes out as it came.
+        let unchanged = unchanged && !(strip && has_tracking(batch, &plain));
+        if unchanged && fits && is_large {
+            return self.copy(batch);
+        }
         let merged: usize = self.group.iter().map(|part| part.plain.len()).sum();
         let codec = |batch: &RawBatch| batch.header.attributes.codec();
         let other_codec = self.group.last().is_some_and(|last| codec(last.batch) != codec(batch));
@@ -109,7 +119,7 @@ impl<'a> ShareWork<'a> {
     }
 
     fn all_wanted(&self, batch: &RawBatch) -> bool {
-        self.left == 0 && lies_inside(batch, &self.offsets) && self.rules.window.covers(&batch.header)
+        self.left == 0 && lies_inside(batch, &self.offsets) && self.window.covers(&batch.header)
     }
 
     fn copy(&mut self, batch: &RawBatch) -> Result<(), Failure> {
@@ -151,7 +161,7 @@ impl<'a> ShareWork<'a> {
     }
 
     fn piece_by_piece(&mut self, batch: &RawBatch) -> Result<Ended, Failure> {
-        let (rules, offsets, codec) = (self.rules, self.offsets.clone(), codec_of(batch)?);
+        let (rules, window, offsets, codec) = (self.rules, self.window, self.offsets.clone(), codec_of(batch)?);
         let begun =
             self.goes_as_it_came(batch).and_then(|goes| Ok((goes, Pieces::new(batch, MERGED.min(rules.limit))?)));
         let (goes, mut pieces) = match begun {
@@ -160,7 +170,7 @@ impl<'a> ShareWork<'a> {
             Err(error) => return Ok(Ended::Unreadable(error)),
         };
         loop {
-            let piece = match pieces.next_piece(|place| rules.takes(batch, place, &offsets)) {
+            let piece = match pieces.next_piece(|place| takes(batch, place, (window, &offsets))) {
                 Ok(piece) => piece,
                 Err(BatchError::TooLarge { .. }) if goes => return Ok(Ended::Dense),
                 Err(error) => return Ok(Ended::Unreadable(error)),
@@ -219,7 +229,7 @@ impl<'a> ShareWork<'a> {
         }
         let rules = self.rules;
         let made =
-            encode_selected(wanted, rules.offset_headers(), rules.limit, rules.max_records, &mut self.compressor)?;
+            encode_selected(wanted, rules.header_changes(), rules.limit, rules.max_records, &mut self.compressor)?;
         self.left -= skipped as u64;
         self.out.extend(made);
         Ok(())
@@ -228,7 +238,7 @@ impl<'a> ShareWork<'a> {
     /// The records of a batch that are wanted, in the order in which consumers see them.
     fn select<'p>(&self, part: &'p Part<'_>, selected: &mut Vec<Selected<'p>>) -> Result<(), Failure> {
         let (rules, header, before) = (self.rules, &part.batch.header, selected.len());
-        match select_records(header, &part.plain, rules.window, selected) {
+        match select_records(header, &part.plain, self.window, selected) {
             Ok(deltas) => rules.note_deltas(self.partition, part.batch, deltas),
             Err(error) => {
                 selected.truncate(before);
@@ -252,7 +262,9 @@ impl<'a> ShareWork<'a> {
         if !copyable {
             return Err(rules.not_encoded(self.partition, batch, error));
         }
-        if rules.headers {
+        if rules.strip {
+            rules.note(self.partition, batch, Note::AsItCame);
+        } else if rules.headers {
             rules.note(self.partition, batch, Note::WithoutHeaders);
         }
         self.out.push(Outgoing::new(batch));
@@ -262,4 +274,10 @@ impl<'a> ShareWork<'a> {
     fn unreadable(&self, batch: &RawBatch, error: &BatchError) -> Result<(), Failure> {
         self.rules.unreadable(self.partition, batch, error)
     }
+}
+
+/// Whether a record of a batch has a header of an earlier restore, or cannot be read, which whoever encodes it tells.
+fn has_tracking(batch: &RawBatch, plain: &[u8]) -> bool {
+    let mut records = RecordIter::new(&batch.header, plain);
+    records.any(|record| record.map_or(true, |record| record.headers().any(|header| is_tracking(&header))))
 }

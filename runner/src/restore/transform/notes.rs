@@ -40,7 +40,9 @@ pub(crate) enum Note {
     },
     /// With offset headers it would be larger than the target takes: it went out as it came.
     WithoutHeaders,
-    /// It unpacks to so much that it went out as it came, without offset headers.
+    /// Encoded anew, it would be larger than the target takes: it went out as it came, with all headers that it had.
+    AsItCame,
+    /// It unpacks to so much that it went out as it came, with the headers that it had and no others.
     Dense,
 }
 
@@ -103,7 +105,7 @@ impl Notes {
         let known = self.lock();
         let of = |(spot, note): (&Spot, &Note)| match note {
             Note::Unreadable { records, reason } => Some((spot.clone(), *records, reason.clone())),
-            Note::Odd | Note::WithoutHeaders | Note::Dense => None,
+            Note::Odd | Note::WithoutHeaders | Note::AsItCame | Note::Dense => None,
         };
         known.notes.iter().filter_map(of).collect()
     }
@@ -126,9 +128,13 @@ fn text((topic, partition, offset): &Spot, note: &Note) -> String {
         Note::WithoutHeaders => {
             format!("{place} would not fit into a batch of the target with offset headers; it is restored without them")
         }
+        Note::AsItCame => format!(
+            "{place} would not fit into a batch of the target when it is encoded anew; it is restored as it is: offset headers were \
+             neither left out nor added"
+        ),
         Note::Dense => format!(
             "{place} unpacks to more than {} MiB, and to over {RATIO} times its size, or has a record of more than {} MiB; it is \
-             restored as it is, without offset headers",
+             restored as it is, without offset headers of this restore",
             LARGEST >> 20,
             LARGEST_RECORD >> 20
         ),

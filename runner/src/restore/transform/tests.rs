@@ -83,8 +83,9 @@ fn out(batches: &[RawBatch], from: i64, rules: &Rules, skip: u64) -> (Vec<(i64, 
 fn rules(window: Window, headers: bool, limit: usize, max_records: usize) -> Rules {
     Rules {
         topic: "t".into(),
-        window,
+        windows: window.into(),
         headers,
+        strip: false,
         source_cluster: headers.then(|| "c".into()),
         limit,
         max_records,
@@ -327,6 +328,51 @@ fn a_record_that_was_packed_better_still_fits() {
     let failure = transform(&share(&[batch], 0), &smaller, 0).unwrap_err();
     assert_eq!(failure.code, Code::BatchTooLarge);
     assert!(failure.message.contains("t/0") && failure.message.contains("max.message.bytes"), "{failure}");
+}
+
+/// The keys of the headers of all records that come out.
+fn header_keys(made: &[Outgoing]) -> Vec<Vec<Vec<u8>>> {
+    let mut out = Vec::new();
+    for batch in made {
+        let bytes = batch.clone().sign(Producer { id: 1, epoch: 0, sequence: 0 }).concat();
+        let parsed = RawBatch::parse(bytes.into()).unwrap();
+        let plain = payload(&parsed, &mut Decompressor::default(), 1 << 24).unwrap();
+        let mut selected = Vec::new();
+        select_records(&parsed.header, &plain, Window::ALL, &mut selected).unwrap();
+        out.extend(selected.iter().map(|s| s.record.headers().map(|header| header.key.to_vec()).collect::<Vec<_>>()));
+    }
+    out
+}
+
+/// What an earlier restore put into records goes, on every way; what has nothing of it goes out as it came.
+#[test]
+fn headers_of_an_earlier_restore_are_left_out() {
+    let adding = rules(Window::ALL, true, 1 << 20, 1000);
+    let stripping = |headers| Rules { strip: true, headers, ..rules(Window::ALL, false, 1 << 20, 1000) };
+    // Small batches that are merged, one that is copied by its size, and one that is too large to be merged.
+    for padding in [10, 90_000, 2 << 20] {
+        let plain: Vec<_> = (0..2).map(|n| raw(n, &[n], Codec::Zstd, padding)).collect();
+        let (restored, _) = transform(&share(&plain, 0), &adding, 0).unwrap();
+        let sign = |batch: Outgoing| batch.sign(Producer { id: 1, epoch: 0, sequence: 0 }).concat();
+        let again: Vec<_> = restored.into_iter().map(|batch| RawBatch::parse(sign(batch).into()).unwrap()).collect();
+        assert!(
+            header_keys(&transform(&share(&again, 0), &rules(Window::ALL, false, 1 << 20, 9), 0).unwrap().0)[0].len()
+                >= 2
+        );
+        let (made, _) = transform(&share(&again, 0), &stripping(false), 0).unwrap();
+        assert_eq!(header_keys(&made), vec![Vec::<Vec<u8>>::new(); 2], "{padding}");
+        let dealt = deal(&share(&again, 0), &stripping(false), &Route::Offset(2), &HashMap::new()).unwrap();
+        let batches: Vec<_> = dealt.into_iter().flat_map(|dealt| dealt.batches).collect();
+        assert_eq!(header_keys(&batches), vec![Vec::<Vec<u8>>::new(); 2], "{padding}");
+        // Once each, though they were there before.
+        let (made, _) = transform(&share(&again, 0), &stripping(true), 0).unwrap();
+        let own = [&b"x-original-offset"[..], b"x-original-timestamp"];
+        assert!(header_keys(&made).iter().all(|keys| keys == &own), "{padding}");
+    }
+    let came = raw(0, &[0], Codec::None, 100_000);
+    let (made, _) = transform(&share(std::slice::from_ref(&came), 0), &stripping(false), 0).unwrap();
+    let [_, payload] = made[0].clone().sign(Producer { id: 1, epoch: 0, sequence: 0 });
+    assert_eq!(payload, came.bytes[61..], "copied");
 }
 
 #[test]

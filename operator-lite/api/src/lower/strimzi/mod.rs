@@ -19,11 +19,9 @@ use super::{
     unknown, unread,
 };
 use crate::finding::Finding;
+use crate::strimzi::config::Own;
 use crate::strimzi::patterns::{of_groups, of_topics};
-use crate::strimzi::{
-    BackupOptions, BackupSelection, Connection, Group, KafkaBackupSpec, KafkaRestoreSpec, Metrics, Patterns, Storage,
-    StorageType,
-};
+use crate::strimzi::{BackupOptions, BackupSelection, Connection, Group, KafkaBackupSpec, Metrics, Patterns};
 
 /// Bytes after which a segment ends when nothing is said.
 const SEGMENT: u64 = 128 << 20;
@@ -39,9 +37,11 @@ const METRICS_PORT: u16 = 8080;
 /// # Errors
 /// A value that validation refuses.
 pub fn backup<G: Group>(identity: Identity, spec: &KafkaBackupSpec, kafka: KafkaSpec) -> Result<RunSpec, Finding> {
-    let none = BackupOptions::default();
+    let merged = spec.merged();
+    let (spec, none) = (merged.as_ref(), BackupOptions::default());
     let options = spec.backup.as_ref().unwrap_or(&none);
-    let continuous = spec.is_continuous();
+    let continuous = options.continuous == Some(true);
+    let own = Own(options.config.as_ref());
     let compression = compression(options.compression.as_deref())?;
     let (topics, exclude) = topics(spec.topics.as_ref(), G::PATTERNS);
     let groups = |of: fn(&BackupSelection) -> &Vec<String>| {
@@ -50,6 +50,7 @@ pub fn backup<G: Group>(identity: Identity, spec: &KafkaBackupSpec, kafka: Kafka
     let segment = options.segment_size.map(|size| positive("spec.backup.segmentSize", size)).transpose()?;
     let backup = BackupSpec {
         topics: if topics.is_empty() { vec!["*".to_owned()] } else { topics },
+        on_missing_topic: own.on_missing_topic(),
         exclude,
         pattern_syntax: PatternSyntax::Glob,
         include_internal_topics: options.include_internal_topics == Some(true),
@@ -91,45 +92,15 @@ pub fn backup<G: Group>(identity: Identity, spec: &KafkaBackupSpec, kafka: Kafka
     let storage = storage::storage(&spec.storage)?;
     let kafka = connected(kafka, spec.connection.as_ref());
     let metrics = metrics(spec.metrics.as_ref());
-    Ok(RunSpec { metrics, backup: Some(backup), ..run(identity, kafka, storage, None) })
+    let circuit_breaker = own.circuit_breaker();
+    Ok(RunSpec { metrics, circuit_breaker, backup: Some(backup), ..run(identity, kafka, storage, None) })
 }
 
 /// Seconds between two saves of a backup's progress.
 #[must_use]
 pub fn checkpoint_secs(spec: &KafkaBackupSpec) -> u64 {
-    spec.backup.as_ref().and_then(|options| options.checkpoint_interval_secs).unwrap_or(CHECKPOINT_SECS)
-}
-
-/// Fields of a KafkaBackup whose effect comes in later work.
-#[must_use]
-pub fn backup_later(spec: &KafkaBackupSpec) -> Vec<&'static str> {
-    let mut out = later(spec.metrics.as_ref());
-    out.extend(storage_later(&spec.storage));
-    out
-}
-
-/// Fields of a KafkaRestore whose effect comes in later work.
-#[must_use]
-pub fn restore_later(spec: &KafkaRestoreSpec) -> Vec<&'static str> {
-    let mut out = later(spec.metrics.as_ref());
-    if spec.point_in_time.as_ref().is_some_and(|window| window.offset_from_end.is_some()) {
-        out.push("spec.pointInTime.offsetFromEnd");
-    }
-    out
-}
-
-fn later(metrics: Option<&Metrics>) -> Vec<&'static str> {
-    let served = metrics.filter(|block| block.enabled != Some(false));
-    let stays = served.and_then(|block| block.keep_alive_seconds).is_some_and(|seconds| seconds > 0);
-    if stays { vec!["spec.metrics.keepAliveSeconds"] } else { Vec::new() }
-}
-
-/// The field of a storage whose effect comes in later work.
-#[must_use]
-pub fn storage_later(storage: &Storage) -> Option<&'static str> {
-    let gcs = storage.gcs.as_ref().filter(|_| storage.kind == StorageType::Gcs)?;
-    (gcs.credentials_secret.is_none() && gcs.service_account_path.is_some())
-        .then_some("spec.storage.gcs.serviceAccountPath")
+    let merged = spec.merged();
+    merged.backup.as_ref().and_then(|options| options.checkpoint_interval_secs).unwrap_or(CHECKPOINT_SECS)
 }
 
 /// Patterns of topics that are taken, and of those that are left out, as runs read them.
@@ -184,6 +155,7 @@ fn metrics(block: Option<&Metrics>) -> Option<MetricsSpec> {
         path: block.path.clone().unwrap_or(usual.path),
         update_interval_ms: block.update_interval_ms.unwrap_or(usual.update_interval_ms),
         max_partition_labels: block.max_partition_labels.unwrap_or(usual.max_partition_labels),
+        keep_alive_secs: block.keep_alive_seconds.unwrap_or(usual.keep_alive_secs),
     })
 }
 

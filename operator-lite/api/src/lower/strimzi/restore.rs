@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contract::retention::age_secs;
 use contract::{
     ExistingTopics, ForeignRecords, GroupRestore, KafkaSpec, OnUnreadable, PatternSyntax, RateLimit, Repartitioning,
     RestoreSpec, RunSpec, SetOwner, Strategy, WhenNewer,
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 
 use super::{Identity, connected, metrics, partitions, positive, run, storage, topics, unknown, unread};
 use crate::finding::Finding;
+use crate::strimzi::config::Own;
 use crate::strimzi::patterns::group;
 use crate::strimzi::{
     self, ConsumerGroups, ExistingTopicPolicy, Group, KafkaBackupSpec, KafkaRestoreSpec, PointInTime, RestoreOptions,
@@ -40,12 +42,15 @@ pub fn restore<G: Group>(
     kafka: KafkaSpec,
     source: Source<'_>,
 ) -> Result<RunSpec, Finding> {
-    let none = RestoreOptions::default();
+    let merged = spec.merged();
+    let (spec, none) = (merged.as_ref(), RestoreOptions::default());
     let options = spec.restore.as_ref().unwrap_or(&none);
     let (topics, exclude) = topics(spec.topics.as_ref(), G::PATTERNS);
     let (start_time, end_time) = spec.point_in_time.as_ref().map_or(Ok((None, None)), window)?;
     let mapping = spec.topic_mapping.iter().map(|entry| (entry.source_topic.clone(), entry.target_topic.clone()));
-    let at_source = source.spec.backup.as_ref().and_then(|options| options.include_offset_headers);
+    let own = Own(options.config.as_ref());
+    let backed_up = source.spec.merged();
+    let at_source = backed_up.backup.as_ref().and_then(|options| options.include_offset_headers);
     let restore = RestoreSpec {
         from: spec.backup_ref.point().unwrap_or(&spec.backup_ref.name).to_owned(),
         owner: Some(source.owner),
@@ -66,6 +71,7 @@ pub fn restore<G: Group>(
         state_storage: None,
         start_time,
         end_time,
+        before_end_secs: spec.point_in_time.as_ref().map_or(Ok(None), before_end)?,
         existing_topics: existing(options),
         create_topics: options.topic_creation != Some(TopicCreation::Manual),
         default_replication_factor: options.default_replication_factor,
@@ -80,6 +86,8 @@ pub fn restore<G: Group>(
         max_concurrent_partitions: Some(partitions("spec.restore.parallelism", options.parallelism)?),
         // These groups add headers only where somebody asks for them, and kafka.oso.sh unless somebody says no: it is written out.
         include_offset_headers: Some(options.include_original_offset_header.or(at_source).unwrap_or(false)),
+        strip_offset_headers: options.strip_offset_headers == Some(true),
+        header_preflight: own.header_preflight(),
         on_unreadable: OnUnreadable::default(),
         foreign_records: ForeignRecords::default(),
         plan_fingerprint: None,
@@ -91,7 +99,8 @@ pub fn restore<G: Group>(
     let storage = storage::storage(&source.spec.storage)?;
     let kafka = connected(kafka, spec.connection.as_ref());
     let metrics = metrics(spec.metrics.as_ref());
-    Ok(RunSpec { metrics, restore: Some(restore), ..run(identity, kafka, storage, None) })
+    let circuit_breaker = own.circuit_breaker();
+    Ok(RunSpec { metrics, circuit_breaker, restore: Some(restore), ..run(identity, kafka, storage, None) })
 }
 
 /// Both ends as text that reads as a time.
@@ -104,6 +113,13 @@ fn window(window: &PointInTime) -> Result<(Option<String>, Option<String>), Find
         text => Ok(text.cloned()),
     };
     Ok((read("startTimestamp", window.start_timestamp.as_ref())?, read("timestamp", window.timestamp.as_ref())?))
+}
+
+/// Seconds before the end of each partition.
+fn before_end(window: &PointInTime) -> Result<Option<u64>, Finding> {
+    let Some(text) = &window.offset_from_end else { return Ok(None) };
+    let (rule, fix) = ("must be a number above 0 and one of s, m, h, d, w", "write it like 2h");
+    age_secs(text).map(Some).ok_or_else(|| unread("spec.pointInTime.offsetFromEnd", text, rule, fix))
 }
 
 /// `purgeTopics` says the same as `overwrite`; validation refuses where they differ.

@@ -4,7 +4,9 @@ use contract::{AzureCredentials, GcsCredentials, S3Credentials, StoreSpec, Store
 
 use crate::finding::{Finding, Level};
 use crate::lower::storage::in_volume;
-use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, SecretKey, Storage, StorageType, StoreAuthority};
+use crate::strimzi::{
+    AzureStorage, GcsStorage, S3Storage, SecretKey, Storage, StorageType, StoreAuthority, TrustedCertificate,
+};
 
 /// The region of requests where none is named: compatible stores take any.
 const REGION: &str = "us-east-1";
@@ -13,10 +15,11 @@ const PROFILE: &str = "default";
 
 /// The block that `type` names.
 pub(in crate::lower) fn storage(storage: &Storage) -> Result<StoreSpec, Finding> {
+    let trusted = storage.tls.as_ref().map_or(&[][..], |tls| &tls.trusted_certificates);
     let (name, made) = match storage.kind {
-        StorageType::S3 => ("s3", storage.s3.as_ref().map(s3)),
-        StorageType::Azure => ("azure", storage.azure.as_ref().map(azure)),
-        StorageType::Gcs => ("gcs", storage.gcs.as_ref().map(gcs)),
+        StorageType::S3 => ("s3", storage.s3.as_ref().map(|block| s3(block, trusted))),
+        StorageType::Azure => ("azure", storage.azure.as_ref().map(|block| azure(block, trusted))),
+        StorageType::Gcs => ("gcs", storage.gcs.as_ref().map(|block| gcs(block, trusted))),
         StorageType::Filesystem => ("filesystem", storage.filesystem.as_ref().map(|block| folder(&block.path))),
     };
     made.ok_or_else(|| Finding {
@@ -32,8 +35,13 @@ fn file(secret: &SecretKey) -> String {
     format!("{}/{}", secret.name, secret.key)
 }
 
-fn tls(secret: &StoreAuthority) -> StoreTls {
-    StoreTls { ca_file: format!("{}/{}", secret.name, secret.key), system_roots: secret.system_roots }
+/// Whose certificates are trusted: the store's own authority, then those for every store.
+fn tls(own: Option<&StoreAuthority>, trusted: &[TrustedCertificate]) -> Option<StoreTls> {
+    let more = trusted.iter().map(|one| format!("{}/{}", one.secret_name, one.certificate));
+    let mut files = own.map(|own| format!("{}/{}", own.name, own.key)).into_iter().chain(more);
+    let ca_file = files.next()?;
+    let system_roots = own.is_none_or(|own| own.system_roots);
+    Some(StoreTls { more_ca_files: files.collect(), system_roots, ..StoreTls::of(ca_file) })
 }
 
 /// `<claim>/<folder>`.
@@ -44,7 +52,7 @@ fn folder(path: &str) -> StoreSpec {
     }
 }
 
-fn s3(block: &S3Storage) -> StoreSpec {
+fn s3(block: &S3Storage, trusted: &[TrustedCertificate]) -> StoreSpec {
     let pair = block.access_key_secret.as_ref().zip(block.secret_key_secret.as_ref());
     let keys =
         pair.map(|(id, key)| S3Credentials::Keys { access_key_id_file: file(id), secret_access_key_file: file(key) });
@@ -57,12 +65,12 @@ fn s3(block: &S3Storage) -> StoreSpec {
         endpoint: block.endpoint.clone(),
         path_style: block.force_path_style,
         allow_http: block.allow_http.unwrap_or(false),
-        tls: block.ca_secret.as_ref().map(tls),
+        tls: tls(block.ca_secret.as_ref(), trusted),
         credentials: keys.or(shared),
     }
 }
 
-fn azure(block: &AzureStorage) -> StoreSpec {
+fn azure(block: &AzureStorage, trusted: &[TrustedCertificate]) -> StoreSpec {
     let ids = block.client_id.as_ref().zip(block.tenant_id.as_ref());
     let application = block.client_secret_secret.as_ref().zip(ids);
     let application = application.map(|(secret, (client, tenant))| AzureCredentials::Application {
@@ -80,22 +88,21 @@ fn azure(block: &AzureStorage) -> StoreSpec {
         prefix: block.prefix.clone().unwrap_or_default(),
         endpoint: block.endpoint.clone(),
         allow_http: false,
-        tls: block.ca_secret.as_ref().map(tls),
+        tls: tls(block.ca_secret.as_ref(), trusted),
         credentials: identity.or(application).or(sas).or(key),
     }
 }
 
-fn gcs(block: &GcsStorage) -> StoreSpec {
+fn gcs(block: &GcsStorage, trusted: &[TrustedCertificate]) -> StoreSpec {
+    // A whole path: the file is the image's.
+    let key = block.credentials_secret.as_ref().map(file).or_else(|| block.service_account_path.clone());
     StoreSpec::Gcs {
         bucket: block.bucket.clone(),
         prefix: block.prefix.clone().unwrap_or_default(),
         endpoint: None,
         allow_http: false,
-        tls: block.ca_secret.as_ref().map(tls),
-        credentials: block
-            .credentials_secret
-            .as_ref()
-            .map(|secret| GcsCredentials::ServiceAccount { file: file(secret) }),
+        tls: tls(block.ca_secret.as_ref(), trusted),
+        credentials: key.map(|file| GcsCredentials::ServiceAccount { file }),
     }
 }
 
@@ -110,8 +117,8 @@ mod tests {
                 .unwrap()
         };
         for (more, system_roots) in [("", true), (r#", "systemRoots": false"#, false)] {
-            let StoreSpec::S3 { tls, .. } = s3(&block(more)) else { panic!() };
-            assert_eq!(tls, Some(StoreTls { ca_file: "c/ca.p12".to_owned(), system_roots }));
+            let StoreSpec::S3 { tls, .. } = s3(&block(more), &[]) else { panic!() };
+            assert_eq!(tls, Some(StoreTls { system_roots, ..StoreTls::of("c/ca.p12".to_owned()) }));
         }
     }
 }

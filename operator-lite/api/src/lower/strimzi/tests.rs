@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::lower::job::{Placement, digest, job};
 use crate::lower::parts::{CONTAINER, Owner};
-use crate::strimzi::{Documented, Released};
+use crate::strimzi::{Documented, KafkaRestoreSpec, Released};
 
 fn brokers() -> KafkaSpec {
     KafkaSpec { bootstrap_servers: vec!["kafka:9092".into()], ..KafkaSpec::default() }
@@ -93,6 +93,8 @@ fn every_field_of_a_backup_arrives() {
         (json!({"metrics": {"enabled": false}}), "/metrics", Value::Null),
         (json!({"metrics": {}}), "/metrics/port", json!(8080)),
         (json!({"metrics": {"port": 1, "path": "/m"}}), "/metrics/path", json!("/m")),
+        (json!({"metrics": {"keepAliveSeconds": 5}}), "/metrics/keepAliveSecs", json!(5)),
+        (json!({"metrics": {"keepAliveSeconds": 0}}), "/metrics/keepAliveSecs", Value::Null),
     ] {
         let run = backed_up(&more);
         assert_eq!(run.pointer(path).unwrap_or(&Value::Null), &expected, "{more} {path}");
@@ -109,6 +111,11 @@ fn every_form_of_storage_arrives() {
     let s3 = |more: Value| json!({"type": "s3", "s3": merged(json!({"bucket": "bucket"}), &more)});
     let azure = |more: Value| json!({"type": "azure", "azure": merged(json!({"storageAccount": "account", "container": "box"}), &more)});
     let gcs = |more: Value| json!({"type": "gcs", "gcs": merged(json!({"bucket": "bucket"}), &more)});
+    let trusting = |mut storage: Value, secrets: &[&str]| {
+        let all: Vec<_> = secrets.iter().map(|name| json!({"secretName": name, "certificate": "k"})).collect();
+        storage["tls"] = json!({"trustedCertificates": all});
+        storage
+    };
     for (storage, path, expected) in [
         (json!({"type": "filesystem", "filesystem": {"path": "claim"}}), "/path", json!("claim")),
         (json!({"type": "filesystem", "filesystem": {"path": "claim/a/b"}}), "/prefix", json!("a/b")),
@@ -140,6 +147,19 @@ fn every_form_of_storage_arrives() {
         (azure(json!({})), "/credentials", Value::Null),
         (gcs(json!({"credentialsSecret": key("g")})), "/credentials", json!({"service-account": {"file": "g/k"}})),
         (gcs(json!({"prefix": "p"})), "/prefix", json!("p")),
+        (gcs(json!({"serviceAccountPath": "/a/b.json"})), "/credentials/service-account/file", json!("/a/b.json")),
+        (
+            gcs(json!({"credentialsSecret": key("g"), "serviceAccountPath": "/a/b.json"})),
+            "/credentials/service-account/file",
+            json!("g/k"),
+        ),
+        (trusting(s3(json!({})), &["ca"]), "/tls", json!({"caFile": "ca/k", "systemRoots": true})),
+        (trusting(azure(json!({})), &["ca", "cb"]), "/tls/moreCaFiles", json!(["cb/k"])),
+        (
+            trusting(gcs(json!({"caSecret": {"name": "own", "key": "k", "systemRoots": false}})), &["ca", "cb"]),
+            "/tls",
+            json!({"caFile": "own/k", "moreCaFiles": ["ca/k", "cb/k"], "systemRoots": false}),
+        ),
     ] {
         let run = backed_up(&json!({"storage": storage}));
         assert_eq!(run["storage"].pointer(path).unwrap_or(&Value::Null), &expected, "{storage} {path}");
@@ -171,6 +191,8 @@ fn every_field_of_a_restore_arrives() {
             "/startTime",
             json!("2026-02-12T14:30:00Z"),
         ),
+        (json!({"pointInTime": {"offsetFromEnd": "2h"}}), "/beforeEndSecs", json!(7_200)),
+        (json!({"pointInTime": {"timestamp": "2026-02-12T14:30:00Z"}}), "/beforeEndSecs", Value::Null),
         (json!({"topicMapping": [{"sourceTopic": "a", "targetTopic": "b"}]}), "/topicMapping", json!({"a": "b"})),
         (json!({}), "/groups", Value::Null),
         (json!({"consumerGroups": {"restore": false, "groups": ["a"]}}), "/groups", Value::Null),
@@ -229,20 +251,6 @@ fn every_field_of_a_restore_arrives() {
         restored_from(&json!({}), &json!({}))["storage"],
         json!({"type": "filesystem", "path": "claim", "prefix": "a/b"})
     );
-}
-
-#[test]
-fn what_comes_later_is_named() {
-    assert_eq!(
-        backup_later(&backup_spec(&json!({"metrics": {"keepAliveSeconds": 5}}))),
-        ["spec.metrics.keepAliveSeconds"]
-    );
-    assert!(backup_later(&backup_spec(&json!({"metrics": {"keepAliveSeconds": 0}}))).is_empty());
-    let gcs = json!({"storage": {"type": "gcs", "gcs": {"bucket": "b", "serviceAccountPath": "/a"}}});
-    assert_eq!(backup_later(&backup_spec(&gcs)), ["spec.storage.gcs.serviceAccountPath"]);
-    let from_end = json!({"pointInTime": {"offsetFromEnd": "2h"}});
-    assert_eq!(restore_later(&restore_spec(&from_end)), ["spec.pointInTime.offsetFromEnd"]);
-    assert!(restore_later(&restore_spec(&json!({}))).is_empty());
 }
 
 /// The template, and everything else that shapes a pod, is on the pod.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Patterns, age, cluster, groups, pod, storage, topics, without_effect};
+use super::{Patterns, age, cluster, config, groups, pod, storage, topics, without_effect};
 use crate::finding::Findings;
 use crate::schedule::{CronJob, Unread, is_often};
 use crate::strimzi::{BackupOptions, KafkaBackupSpec, OffsetStorage, Schedule};
@@ -13,6 +13,13 @@ use crate::validate::{OFTEN, is_readable};
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
 pub(in crate::validate) fn backup(out: &mut Findings, spec: &KafkaBackupSpec, patterns: Patterns, now: Timestamp) {
+    let mut of_fields = Findings::default();
+    fields(&mut of_fields, &spec.merged(), patterns, now);
+    config::config(out, spec, of_fields);
+}
+
+/// The fields, with what `backup.config` says in their places.
+fn fields(out: &mut Findings, spec: &KafkaBackupSpec, patterns: Patterns, now: Timestamp) {
     cluster::cluster(out, &spec.strimzi_cluster_ref);
     cluster::authentication(out, spec.authentication.as_ref());
     cluster::connection(out, spec.connection.as_ref());

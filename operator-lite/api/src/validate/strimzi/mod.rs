@@ -2,6 +2,7 @@
 
 mod backup;
 mod cluster;
+mod config;
 mod pod;
 mod restore;
 mod storage;
@@ -31,7 +32,14 @@ pub(super) fn elsewhere() -> KafkaBackupSpec {
         connection: None,
         logging: None,
         env: Vec::new(),
-        storage: Storage { kind: StorageType::Filesystem, s3: None, azure: None, gcs: None, filesystem: Some(folder) },
+        storage: Storage {
+            kind: StorageType::Filesystem,
+            s3: None,
+            azure: None,
+            gcs: None,
+            filesystem: Some(folder),
+            tls: None,
+        },
         backup: None,
         metrics: None,
         offset_storage: None,

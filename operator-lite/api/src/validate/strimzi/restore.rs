@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use contract::names::shared_target;
 use jiff::Timestamp;
 
-use super::{Patterns, age, cluster, pod, topics, without_effect};
+use super::{Patterns, age, cluster, config, pod, topics, without_effect};
 use crate::finding::Findings;
 use crate::strimzi::{ConsumerGroups, ExistingTopicPolicy, KafkaRestoreSpec, PointInTime, RestoreOptions};
 use crate::validate::names::{is_topic, object_name};
@@ -14,6 +14,13 @@ use crate::validate::restore::{acks, replicas};
 const STRATEGIES: [&str; 5] = ["skip", "header-based", "timestamp-based", "cluster-scan", "manual"];
 
 pub(in crate::validate) fn restore(out: &mut Findings, spec: &KafkaRestoreSpec, patterns: Patterns) {
+    let mut of_fields = Findings::default();
+    fields(&mut of_fields, &spec.merged(), patterns);
+    config::config(out, spec, of_fields);
+}
+
+/// The fields, with what `restore.config` says in their places.
+fn fields(out: &mut Findings, spec: &KafkaRestoreSpec, patterns: Patterns) {
     cluster::cluster(out, &spec.strimzi_cluster_ref);
     cluster::authentication(out, spec.authentication.as_ref());
     cluster::connection(out, spec.connection.as_ref());

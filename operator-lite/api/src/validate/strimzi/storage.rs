@@ -6,7 +6,7 @@ use super::cluster::secret;
 use super::without_effect;
 use crate::finding::Findings;
 use crate::strimzi::{AzureStorage, GcsStorage, S3Storage, SecretKey, Storage, StorageType, StoreAuthority};
-use crate::validate::names::{id_key, sub_path};
+use crate::validate::names::{id_key, object_name, sub_path};
 use crate::validate::storage::{bucket_in_host, bucket_name, endpoint, identity, not_empty, prefix, region};
 
 const AT: &str = "spec.storage";
@@ -35,11 +35,33 @@ pub(super) fn storage(out: &mut Findings, storage: &Storage) {
     if let Some(block) = &storage.gcs {
         gcs(out, block);
     }
+    trusted_certificates(out, storage);
     if let Some(block) = &storage.filesystem {
         let field = format!("{AT}.filesystem.path");
         not_empty(out, &field, &block.path);
         sub_path(out, &field, Some(&block.path));
     }
+}
+
+fn trusted_certificates(out: &mut Findings, storage: &Storage) {
+    let field = format!("{AT}.tls.trustedCertificates");
+    let all = storage.tls.as_ref().map_or(&[][..], |tls| &tls.trusted_certificates);
+    for (number, one) in all.iter().enumerate() {
+        object_name(out, &format!("{field}[{number}].secretName"), &one.secret_name);
+        if one.certificate.is_empty() {
+            let field = format!("{field}[{number}].certificate");
+            out.wrong(&field, "\"\"", "must not be empty", "write a key of the Secret, like ca.crt");
+        }
+    }
+    let endpoint = match storage.kind {
+        StorageType::S3 => storage.s3.as_ref().and_then(|s3| s3.endpoint.as_deref()),
+        StorageType::Azure => storage.azure.as_ref().and_then(|azure| azure.endpoint.as_deref()),
+        StorageType::Gcs | StorageType::Filesystem => None,
+    };
+    let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
+    without_effect(out, &field, !all.is_empty() && is_plain, "the endpoint begins with http://, which has no TLS");
+    let is_folder = storage.kind == StorageType::Filesystem;
+    without_effect(out, &field, !all.is_empty() && is_folder, "a folder has no certificate");
 }
 
 fn s3(out: &mut Findings, s3: &S3Storage) {
@@ -110,9 +132,15 @@ fn gcs(out: &mut Findings, gcs: &GcsStorage) {
     let field = format!("{AT}.gcs.serviceAccountPath");
     let both = gcs.credentials_secret.is_some() && gcs.service_account_path.is_some();
     without_effect(out, &field, both, "credentialsSecret wins");
-    if let Some(path) = gcs.service_account_path.as_ref().filter(|_| !both) {
-        let rule = "must be in the image: pods of runs mount nothing there";
-        out.warn(&field, Some(path.clone()), rule, "use credentialsSecret");
+    let Some(path) = gcs.service_account_path.as_ref().filter(|_| !both) else { return };
+    let shown = format!("{path:?}");
+    let parts = || path.split('/').skip(1);
+    if !path.starts_with('/') || parts().any(|part| part.is_empty() || part == "..") {
+        let rule = "must be the whole path of a file, from / on and without ..";
+        out.wrong(&field, shown, rule, "write it like /etc/keys/backup.json, or use credentialsSecret");
+    } else {
+        let rule = "must be in the image of the run: pods mount nothing there";
+        out.warn(&field, Some(shown), rule, "use credentialsSecret where the key is in a Secret");
     }
 }
 

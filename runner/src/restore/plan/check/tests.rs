@@ -113,9 +113,11 @@ pub(crate) fn plan() -> RestorePlan {
         digest: Digest::of(b"seal"),
         cluster: "c".into(),
         offset_headers: true,
+        strip_offset_headers: false,
         on_unreadable: OnUnreadable::Fail,
         foreign_records: contract::ForeignRecords::Cleaned,
         window: batch::Window::ALL,
+        ends: Vec::new(),
         forks: forks()[..1].to_vec(),
         older: vec![OlderTimeline { topic: Uuid::from_u128(2), partition: 1, timeline: 0 }],
         topics: vec![
