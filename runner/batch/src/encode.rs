@@ -80,12 +80,25 @@ impl RecordSink {
     ///
     /// # Errors
     /// When the compressor refuses.
-    pub fn finish(mut self, meta: &BatchMeta, compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
+    pub fn finish(self, meta: &BatchMeta, compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
+        self.finish_up_to(meta, meta.records - 1, compressor)
+    }
+
+    /// Makes a batch in which offsets have no record: the last one is so far behind the base offset.
+    ///
+    /// # Errors
+    /// When the compressor refuses.
+    pub fn finish_up_to(
+        mut self,
+        meta: &BatchMeta,
+        last_offset_delta: i32,
+        compressor: &mut Compressor,
+    ) -> Result<Vec<u8>, BatchError> {
         if compressor.codec() == Codec::None {
-            write_meta(&mut self.bytes, meta, Codec::None);
+            write_meta(&mut self.bytes, meta, last_offset_delta, Codec::None);
             return Ok(self.bytes);
         }
-        encode_batch(meta, self.bytes.get(HEADER_LEN..).unwrap_or_default(), compressor)
+        encode(meta, last_offset_delta, self.bytes.get(HEADER_LEN..).unwrap_or_default(), compressor)
     }
 
     /// Appends `record` with new deltas and with `extra` headers after its own.
@@ -142,17 +155,26 @@ pub(crate) fn put_header(out: &mut Vec<u8>, header: &crate::Header<'_>) {
 /// # Errors
 /// When the compressor refuses.
 pub fn encode_batch(meta: &BatchMeta, records: &[u8], compressor: &mut Compressor) -> Result<Vec<u8>, BatchError> {
+    encode(meta, meta.records - 1, records, compressor)
+}
+
+fn encode(
+    meta: &BatchMeta,
+    last_offset_delta: i32,
+    records: &[u8],
+    compressor: &mut Compressor,
+) -> Result<Vec<u8>, BatchError> {
     let mut out = vec![0; HEADER_LEN];
     compressor.compress(records, &mut out)?;
     // Compressors ask for room for the worst case; what packs to little must not keep it.
     if out.capacity() / 2 > out.len() {
         out.shrink_to_fit();
     }
-    write_meta(&mut out, meta, compressor.codec());
+    write_meta(&mut out, meta, last_offset_delta, compressor.codec());
     Ok(out)
 }
 
-fn write_meta(batch: &mut [u8], meta: &BatchMeta, codec: Codec) {
+fn write_meta(batch: &mut [u8], meta: &BatchMeta, last_offset_delta: i32, codec: Codec) {
     let (producer_id, producer_epoch, base_sequence) = meta.producer;
     let header = BatchHeader {
         base_offset: meta.base_offset,
@@ -160,7 +182,7 @@ fn write_meta(batch: &mut [u8], meta: &BatchMeta, codec: Codec) {
         leader_epoch: -1,
         crc: 0,
         attributes: Attributes::plain(codec),
-        last_offset_delta: meta.records - 1,
+        last_offset_delta,
         base_timestamp: meta.base_timestamp,
         max_timestamp: meta.max_timestamp,
         producer_id,

@@ -136,6 +136,22 @@ fn without_added(records: &[Made]) -> Vec<Made> {
     records.iter().map(strip).collect()
 }
 
+#[test]
+fn a_batch_with_holes_ends_where_its_last_record_is() {
+    run(async {
+        let point = found(&one(&plain([3, 4, 9, 20]), Pack::None).await).await.surveyed(ForeignRecords::Cleaned).await;
+        let point = point.unwrap();
+        let id = point.seal.topics[0].id;
+        let from = HashMap::from([((id, 0), 0)]);
+        let mut stream = point.stream(Wanted::new(from, Timelines::default(), Window::ALL)).await.unwrap();
+        let read = stream.next().await.unwrap().unwrap();
+        let header = read.batches[0].header;
+        assert_eq!((header.base_offset, header.records(), header.next_offset()), (3, 4, 21));
+        let deltas = batch::places(&read.batches[0], &mut Decompressor::default(), |_| {}).unwrap();
+        assert_eq!((deltas, header.is_dense()), (batch::Deltas::Ascending, false));
+    });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
