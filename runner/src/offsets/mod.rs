@@ -3,6 +3,7 @@
 //! It never changes the offsets of a group that has members, and nothing before what was there is saved. Restores use it for
 //! the groups that they take along; resets and rollbacks are runs of their own.
 
+mod archived;
 mod work;
 
 pub(crate) mod inexact;

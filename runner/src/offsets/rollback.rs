@@ -183,6 +183,8 @@ fn fit(work: &mut GroupWork, snapshot: &Snapshot, logs: &Logs) {
         let gone = match logs.spans.get(&(topic.clone(), partition)) {
             None => Some("it does not exist any more"),
             Some(_) if other => Some("it was deleted and made again"),
+            // Its log was cut, or the offsets are those of another cluster.
+            Some(span) if line.offset > span.end => Some("its log ends before this offset"),
             Some(span) => {
                 if line.offset < span.start {
                     work.line.inexact.push(to_start(&mut line, span.start));
@@ -295,6 +297,11 @@ mod tests {
         let (kept, inexact) = fitted("", &logs(50, 1));
         assert_eq!(kept, [("t".to_owned(), 50, OffsetFound::Nearest)]);
         assert_eq!(inexact[0], (5, Some(50), "t/0: its records up to 50 are deleted".to_owned()));
+        let ends_before =
+            Logs { ids: HashMap::new(), spans: [(("t".to_owned(), 0), Span { start: 0, end: 4 })].into() };
+        let (kept, inexact) = fitted("", &ends_before);
+        assert!(kept.is_empty(), "{kept:?}");
+        assert_eq!(inexact[0], (5, None, "t/0: its log ends before this offset".to_owned()));
         let ids = format!(r#""topic_ids": {{"t": "{}"}},"#, Uuid::from_u128(1));
         assert_eq!(fitted(&ids, &logs(0, 1)).0.len(), 1);
         let (kept, inexact) = fitted(&ids, &logs(0, 2));

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{SavedOffsets, from_json};
+use contract::stamp;
 use contract::words::plural;
 use contract::{Code, CrashPoint, EventKind, Failure, OffsetSaving, OffsetsBefore, crash};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{Cluster, CoordinatorPatience, Group, GroupOffset};
 
+use super::archived::{self, Groups, Offsets};
 use super::commit::{AT_ONCE, PATIENCE, There, offsets_of_all, unasked, unlisted};
 use super::configs::{self, Set};
 use super::expiry::{count, delete_expired, id_of};
@@ -358,14 +360,39 @@ fn one(group: Group, found: Vec<GroupOffset>) -> GroupOffsets {
     GroupOffsets { group_id: group.id, kind: group.kind, offsets, partition_count, changed, configs: Set::new() }
 }
 
+/// The offsets of an archive of another tool as saved ones.
+fn of_archive(place: &str, at: Option<i64>, groups: Groups) -> Snapshot {
+    let saved = |(partition, offset)| (partition, SavedOffset { offset, metadata: None });
+    let topic =
+        |(topic, partitions): (String, BTreeMap<i32, i64>)| (topic, partitions.into_iter().map(saved).collect());
+    let group = |(group_id, offsets): (String, Offsets)| {
+        let (partition_count, changed, configs) = (None, None, Set::new());
+        let offsets = offsets.into_iter().map(topic).collect();
+        let saved =
+            GroupOffsets { group_id: group_id.clone(), kind: classic(), offsets, partition_count, changed, configs };
+        (group_id, saved)
+    };
+    Snapshot {
+        id: place.to_owned(),
+        created_at: at.map_or_else(String::new, stamp::rfc3339),
+        group_offsets: groups.into_iter().map(group).collect(),
+        topics: None,
+        topic_ids: BTreeMap::new(),
+        cluster_id: None,
+        description: None,
+    }
+}
+
 /// Reads saved offsets, all of them or none.
 ///
 /// # Errors
 /// When they are no such document, or of another cluster.
 pub(crate) fn read(bytes: &[u8], place: &str, cluster: &str) -> Result<Snapshot, Failure> {
     let damaged = |what: String| Failure::new(Code::ArchiveDamaged, format!("the saved offsets {place} {what}"));
-    let snapshot: Snapshot =
-        from_json(bytes).map_err(|fault| damaged(format!("are no document of saved offsets: it {fault}")))?;
+    let snapshot: Snapshot = match archived::read(bytes).map_err(damaged)? {
+        Some((at, groups)) => of_archive(place, at, groups),
+        None => from_json(bytes).map_err(|fault| damaged(format!("are no document of saved offsets: it {fault}")))?,
+    };
     if let Some(other) = snapshot.cluster_id.as_deref().filter(|id| !id.is_empty() && *id != cluster) {
         let text = format!("the saved offsets {place} are those of cluster {other}, and this is cluster {cluster}");
         return Err(Failure::new(Code::NoSavedOffsets, text));
@@ -396,6 +423,17 @@ mod tests {
         "group_id": "g", "partition_count": 2,
         "offsets": {"t": {"0": {"offset": 5, "metadata": null, "timestamp": 7}, "1": {"offset": 0, "metadata": "m"}}}}},
         "restore_id": null, "cluster_id": null, "bootstrap_servers": ["b:9092"], "description": null}"#;
+
+    #[test]
+    fn the_groups_of_an_archive_of_another_tool_are_put_back_and_nothing_is_deleted() {
+        let text = br#"{"snapshot_time": 5, "groups": [{"group_id": "g", "offsets": {"t": {"0": 7}}}]}"#;
+        let snapshot = read(text, "old/consumer-groups-snapshot.json", "c").unwrap();
+        let group = &snapshot.group_offsets["g"];
+        assert_eq!((group.kind.as_str(), group.offsets["t"][&0].offset), ("classic", 7));
+        assert!(matches!(snapshot.scope(group, "classic"), Scope::Saved));
+        let negative = br#"{"groups": [{"group_id": "g", "offsets": {"t": {"0": -7}}}]}"#;
+        assert_eq!(read(negative, "x", "c").unwrap_err().code, Code::ArchiveDamaged);
+    }
 
     #[test]
     fn a_snapshot_without_our_additions_is_read() {

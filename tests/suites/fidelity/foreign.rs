@@ -131,6 +131,53 @@ fn groups_of_another_tool_go_on_at_their_next_record() {
     assert_eq!(stands, [Some(2000), Some(700), None]);
 }
 
+/// The files beside the manifest: where records went, and where groups were.
+#[test]
+fn offsets_of_another_tool_are_put_back_and_its_mapping_leads_groups() {
+    let (bench, topic) = (Bench::new(), "t-foreign-offsets");
+    write(&bench, topic);
+    bench.run(&spec(&bench, topic, &json!({}))).ok();
+    let bootstrap = target().bootstrap();
+    for group in ["g-back", "g-mapped"] {
+        harness::consumers::commit(&bootstrap, group, topic, &[10, 20]);
+    }
+    let run = |name: &str, part: &str, what: Value| {
+        let mut spec = bench.restore(&format!("{topic}-{name}"), &bootstrap, Value::Null);
+        spec.as_object_mut().unwrap().remove("restore");
+        spec[part] = what;
+        bench.run(&spec)
+    };
+    // The mapping of a restore in form 1: a pair for each record, by the names of the target.
+    let pairs: Vec<Value> =
+        (0..100).map(|n| json!({"source_offset": n * 3, "target_offset": n, "timestamp": 1})).collect();
+    let entry = json!({
+        "topic": topic, "partition": 1, "source_first_offset": 0, "source_last_offset": 297, "target_first_offset": 0,
+        "target_last_offset": 99, "first_timestamp": 1, "last_timestamp": 1,
+    });
+    let place = format!("{topic}/1");
+    let group = json!({"group_id": "g-mapped", "offsets": {topic: {"1": {
+        "source_offset": 151, "target_offset": null, "timestamp": 1, "metadata": null,
+    }}}});
+    let file = json!({
+        "entries": {&place: entry}, "detailed_mappings": {&place: pairs}, "consumer_groups": {"g-mapped": group},
+        "source_cluster_id": null, "target_cluster_id": null, "created_at": 1,
+    });
+    put(&bench, "old/offset-mapping.json", &serde_json::to_vec(&file).unwrap());
+    let to = json!({"mapping": {"path": "old/offset-mapping.json"}});
+    run("mapped", "offsetReset", json!({"groups": ["g-mapped"], "to": to})).ok();
+    // Offset 151 was not restored: the next one is 153.
+    assert_eq!(harness::consumers::stands(&bootstrap, "g-mapped", topic), [Some(10), Some(51), None]);
+    // The second group was at an offset that this cluster does not have.
+    let groups = json!([{"group_id": "g-back", "offsets": {topic: {"0": 1500, "1": 5_000}}}]);
+    let snapshot = json!({"snapshot_time": 1, "groups": groups});
+    put(&bench, "old/consumer-groups-snapshot.json", &serde_json::to_vec(&snapshot).unwrap());
+    let before = held(&bench);
+    let back = run("back", "offsetRollback", json!({"from": {"path": "old/consumer-groups-snapshot.json"}}));
+    back.fails("KB2019", 4, &["g-back", "5000", "its log ends before this offset"]);
+    assert_eq!(harness::consumers::stands(&bootstrap, "g-back", topic), [Some(1500), Some(20), None]);
+    assert_eq!(held(&bench), before, "nothing is written into the archive");
+}
+
 #[test]
 fn records_of_another_tool_are_restored_as_written_when_that_is_asked_for() {
     let (bench, topic) = (Bench::new(), "t-foreign-raw");
