@@ -85,6 +85,8 @@ pub enum Command {
     Timeline(command::timeline::TimelineFlags),
     /// Read a recovery point and check it against its digests
     Verify(command::verify::VerifyFlags),
+    /// Rewrite an archive that the OSO tool wrote as a backup set, with which a KafkaBackup goes on
+    Convert(command::convert::ConvertFlags),
     /// Say which recovery points retention would take away, and why the others stay; changes nothing
     Prune(command::prune::PruneFlags),
     /// Judge files as admission would, with line and column

@@ -5,8 +5,8 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::cluster::{Cluster, Connection};
 use crate::command::{
-    backup, browse, check, complete, completion, diff, doctor, evidence, explain, groups, install, logs, offsets, peek,
-    prune, restore, schedule, status, timeline, uninstall, validate, validation, verify, version,
+    backup, browse, check, complete, completion, convert, diff, doctor, evidence, explain, groups, install, logs,
+    offsets, peek, prune, restore, schedule, status, timeline, uninstall, validate, validation, verify, version,
 };
 use crate::error::Error;
 use crate::exit::Exit;
@@ -54,6 +54,7 @@ async fn dispatch(command: Command, connection: &Connection, screen: &mut Screen
         Command::Diff(options) => diff::diff(options, connection, screen).await,
         Command::Timeline(options) => timeline::timeline(options, connection, screen).await,
         Command::Verify(options) => verify::verify(options, connection, screen).await,
+        Command::Convert(options) => convert::convert(options, connection, screen).await,
         Command::Prune(options) => prune::prune(options, connection, screen).await,
         Command::Check(options) => check::check(options, connection, screen).await,
         Command::Backup(command) => backup::backup(command, connection, screen).await,

@@ -51,6 +51,7 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
     }
     let drawn = [
         "api <- plugin",
+        "archive <- convert",
         "archive <- foreign",
         "archive <- inspect",
         "archive <- plugin",
@@ -58,6 +59,7 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "archive <- sim",
         "batch <- inspect",
         "batch <- archive",
+        "batch <- convert",
         "batch <- foreign",
         "batch <- runner",
         "batch <- sim",
@@ -66,6 +68,7 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "asks <- plugin",
         "contract <- api",
         "contract <- archive",
+        "contract <- convert",
         "contract <- evidence",
         "contract <- foreign",
         "contract <- inspect",
@@ -76,6 +79,9 @@ fn crates_use_each_other_only_along_the_drawn_edges() {
         "contract <- wire",
         "evidence <- plugin",
         "evidence <- runner",
+        "convert <- plugin",
+        "convert <- runner",
+        "foreign <- convert",
         "foreign <- inspect",
         "foreign <- runner",
         "inspect <- runner",

@@ -82,6 +82,7 @@ async fn archive(folder: &Path, name: &str) {
     }
     writer.push(arena).await.unwrap();
     let facts = SealFacts {
+        converted: None,
         point: format!("{name}-{stamp}"),
         stamp,
         at: "2026-01-01T00:00:00Z".into(),

@@ -5,6 +5,7 @@ pub mod browse;
 pub mod check;
 pub mod complete;
 pub mod completion;
+pub mod convert;
 pub mod diff;
 pub mod doctor;
 pub mod evidence;

@@ -5,6 +5,7 @@ pub mod page;
 pub mod table;
 
 pub mod checks;
+pub mod converted;
 pub mod detail;
 pub mod difference;
 pub mod evidence;

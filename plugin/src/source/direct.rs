@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use archive::{Paths, Store, open_store};
-use contract::{CircuitBreakerSpec, Waits};
+use contract::{CircuitBreakerSpec, StoreSpec, Waits};
 use inspect::{Answer, Question, Replies};
 use tokio::sync::mpsc::Sender;
 
@@ -40,6 +40,16 @@ pub(super) async fn store(url: &str, ca_file: Option<&Path>, screen: &Screen) ->
     let text = if is_folder && !url.contains('/') { format!("./{url}") } else { url.to_owned() };
     let spec = contract::store_url::parse(&text)
         .map_err(|rule| Error::usage(format!("--store {rule}"), "credentials come from the environment"))?;
+    store_of(&spec, ca_file, screen).await
+}
+
+/// The store of a specification, and what tells how long it lets us wait.
+pub(crate) async fn store_of(
+    spec: &StoreSpec,
+    ca_file: Option<&Path>,
+    screen: &Screen,
+) -> Result<(Store, Telling), Error> {
+    let spec = spec.clone();
     let spec = match ca_file {
         None => spec,
         Some(file) => spec

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub use direct::Direct;
+pub(crate) use direct::store_of;
 pub use kept::{Evidence, Kept};
 pub use through::Through;
 

@@ -87,6 +87,7 @@ async fn make(store: &Store, points: i64, partitions: i32) {
         }
         writer.push(arena).await.unwrap();
         let facts = SealFacts {
+            converted: None,
             point: format!("{SET}-{stamp}"),
             stamp,
             at: "2026-01-31T08:00:00Z".into(),

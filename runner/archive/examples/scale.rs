@@ -75,6 +75,7 @@ async fn make(store: &Store, arguments: &[String]) {
         if entry % 100 == 99 || entry == entries - 1 {
             let all = rows.iter().map(|row| (TOPIC, row.clone())).collect();
             let facts = SealFacts {
+                converted: None,
                 stamp: STAMP.into(),
                 point: format!("{SET}-{STAMP}"),
                 at: "2026-01-31T08:00:00Z".into(),

@@ -14,6 +14,15 @@ impl Digest {
         Self(blake3::hash(bytes).to_hex().to_string())
     }
 
+    /// The digest of what this is the digest of with these bytes behind it: the same for the same pieces in the same order.
+    #[must_use]
+    pub fn before(&self, bytes: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.0.as_bytes());
+        hasher.update(bytes);
+        Self(hasher.finalize().to_hex().to_string())
+    }
+
     /// The first 128 bits of a running digest.
     pub(crate) fn half(hasher: &blake3::Hasher) -> Self {
         Self(hex::encode(hasher.finalize().as_bytes().first_chunk::<16>().copied().unwrap_or_default()))

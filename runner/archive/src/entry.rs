@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::columns::columns;
+use crate::converted::Converted;
 use crate::holdings::{Holdings, Tally};
 use crate::json::from_json_beside;
 use crate::limit::{SMALL, readable, total, within_limit};
@@ -51,9 +52,18 @@ pub struct Owner {
     pub cluster_id: String,
 }
 
+impl Owner {
+    /// Whether this may be `other`, of which it is not known which cluster it is on: converted archives do not say it.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        other.cluster_id.is_empty() && (&self.namespace, &self.name) == (&other.namespace, &other.name)
+    }
+}
+
 impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} in namespace {:?} on cluster {}", self.name, self.namespace, self.cluster_id)
+        let cluster = if self.cluster_id.is_empty() { "unknown" } else { &self.cluster_id };
+        write!(f, "{:?} in namespace {:?} on cluster {cluster}", self.name, self.namespace)
     }
 }
 
@@ -147,6 +157,7 @@ pub(crate) fn seal_of(topics: Vec<TopicState>, partitions: Vec<PartitionState>) 
         configs: SideRef { size: 0, digest: Digest::of(b"") },
         groups: None,
         holdings: None,
+        converted: None,
         writer: String::new(),
     }
 }
@@ -267,6 +278,9 @@ pub struct Seal {
     /// The set's segments added up; absent in seals of older releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holdings: Option<Holdings>,
+    /// What the set was converted from, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converted: Option<Converted>,
     /// Release that wrote it.
     pub writer: String,
 }

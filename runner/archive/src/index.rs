@@ -20,6 +20,7 @@ use crate::pruned::{Hidden, Moment, Pruned};
 use crate::rollup::{Directory, PageRow, RowReader, Run, SealedPoint, run_of_entry};
 use crate::rollup_ref::RollupRef;
 use crate::state::TopicIdPartition;
+use crate::wanted::{ReadPlan, Wanted};
 use crate::{ArchiveError, Chain, Digest, Entry, Layout, Store};
 
 /// The place of a segment that a claim gave up.
@@ -267,6 +268,26 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// Which segments hold something of `wanted`, and how much that is at most.
+    pub(crate) async fn plan(&self, wanted: &Wanted) -> Result<ReadPlan, ArchiveError> {
+        let mut plan = ReadPlan::default();
+        let mut touched = vec![false; self.segments.len()];
+        let only: HashSet<_> = wanted.from.keys().copied().collect();
+        let mut take = |topic: Uuid, row: &SegmentRow| {
+            if wanted.wants_row(topic, row) {
+                plan.records = plan.records.saturating_add(row.committed);
+                plan.bytes = plan.bytes.saturating_add(row.bytes);
+                if let Some(touched) = touched.get_mut(row.segment as usize) {
+                    *touched = true;
+                }
+            }
+        };
+        self.each_row(Some(&only), &mut take).await?;
+        let hit = self.segments.iter().zip(&touched).filter(|(_, touched)| **touched);
+        plan.segments = hit.map(|(segment, _)| segment.clone()).collect();
+        Ok(plan)
     }
 
     async fn each_of_pages(

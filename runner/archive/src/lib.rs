@@ -35,6 +35,7 @@ mod settle;
 
 pub mod segment;
 
+mod converted;
 mod holdings;
 mod long_document;
 mod lost;
@@ -52,9 +53,9 @@ mod documents;
 mod head;
 mod pruned;
 
-mod index;
-
 mod wanted;
+
+mod index;
 
 mod guest;
 
@@ -82,6 +83,7 @@ mod replay;
 mod mend;
 mod repair;
 
+mod summary;
 mod writer;
 
 mod kept_evidence;
@@ -97,6 +99,7 @@ mod probe;
 
 pub use catalog::{Catalog, Found, LastFull, SetSummary, check_owner, check_set_owner, find, resolve};
 pub use chain::{Chain, Head};
+pub use converted::Converted;
 pub use digest::Digest;
 pub use documents::{GroupPosition, GroupSnapshot, SetDocument, SideDocument, TopicConfigs};
 pub use entry::{Entry, EntryKind, FORMAT, Fork, Gap, HeldBack, Owner, Seal, SegmentRef, SegmentRow, SideRef};
@@ -129,6 +132,7 @@ pub use reason::{GapReason, HeldReason};
 pub use regain::LogStart;
 pub use repair::{Repair, repair_set};
 pub use replaced::replaced_by;
+pub use replay::known_state;
 pub use restore_state::RestoreJournal;
 pub use rollup::SealedPoint;
 pub use rollup_ref::RollupRef;
@@ -136,6 +140,7 @@ pub use saved_offsets::{SavedName, SavedOffsets};
 pub use segment::{Arena, PendingBatch, ShareRow};
 pub use state::{PartitionState, Replaced, SetState, TopicIdPartition, TopicState, UNKNOWN_TARGET};
 pub use store::{Created, Pieces, Store};
+pub use summary::write_summaries;
 pub use time_spent::TimeSpent;
 pub use timeline::Timelines;
 pub use verify::{
@@ -143,4 +148,4 @@ pub use verify::{
 };
 pub use wanted::{ReadPlan, Wanted};
 pub use writer::{Opened, SetWriter};
-pub use writer_options::{Claim, Finished, Moves, Named, SealFacts, Source, WriterOptions, Written};
+pub use writer_options::{Claim, Finished, Moves, Named, SealFacts, Source, WriterOptions, Written, codec_of};

@@ -349,22 +349,7 @@ impl Point {
     /// # Errors
     /// When a roll-up is missing or damaged.
     pub async fn plan(&self, wanted: &Wanted) -> Result<ReadPlan, ArchiveError> {
-        let mut plan = ReadPlan::default();
-        let mut touched = vec![false; self.index.segments.len()];
-        let only: HashSet<_> = wanted.from.keys().copied().collect();
-        let mut take = |topic: Uuid, row: &SegmentRow| {
-            if wanted.wants_row(topic, row) {
-                plan.records = plan.records.saturating_add(row.committed);
-                plan.bytes = plan.bytes.saturating_add(row.bytes);
-                if let Some(touched) = touched.get_mut(row.segment as usize) {
-                    *touched = true;
-                }
-            }
-        };
-        self.index.each_row(Some(&only), &mut take).await?;
-        let hit = self.index.segments.iter().zip(&touched).filter(|(_, touched)| **touched);
-        plan.segments = hit.map(|(segment, _)| segment.clone()).collect();
-        Ok(plan)
+        self.index.plan(wanted).await
     }
 }
 

@@ -69,20 +69,12 @@ impl Point {
     pub async fn stream(&self, wanted: Wanted) -> Result<BatchStream, ArchiveError> {
         let wanted = Arc::new(wanted);
         let (segments, served) = match &self.guest {
-            Some(guest) => (VecDeque::new(), Some(guest.read(Arc::clone(&wanted)).await?)),
-            None => (self.plan(&wanted).await?.segments.into(), None),
+            Some(guest) => (Vec::new(), Some(guest.read(Arc::clone(&wanted)).await?)),
+            None => (self.plan(&wanted).await?.segments, None),
         };
-        Ok(BatchStream {
-            store: self.store.clone(),
-            layout: self.layout.clone(),
-            segments,
-            wanted,
-            pruned: self.pruned().cloned(),
-            pieces: VecDeque::new(),
-            running: VecDeque::new(),
-            ready: VecDeque::new(),
-            served,
-        })
+        let mut stream = BatchStream::of((&self.store, &self.layout), segments, wanted, self.pruned().cloned());
+        stream.served = served;
+        Ok(stream)
     }
 }
 
@@ -93,6 +85,26 @@ impl Drop for BatchStream {
 }
 
 impl BatchStream {
+    /// The stream of what is wanted of these segments.
+    pub(crate) fn of(
+        (store, layout): (&Store, &Layout),
+        segments: Vec<SegmentRef>,
+        wanted: Arc<Wanted>,
+        pruned: Option<Arc<Pruned>>,
+    ) -> Self {
+        Self {
+            store: store.clone(),
+            layout: layout.clone(),
+            segments: segments.into(),
+            wanted,
+            pruned,
+            pieces: VecDeque::new(),
+            running: VecDeque::new(),
+            ready: VecDeque::new(),
+            served: None,
+        }
+    }
+
     /// The next batches; `None` at the end.
     ///
     /// # Errors

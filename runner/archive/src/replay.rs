@@ -9,6 +9,7 @@ use contract::{Before, Moved, PointLine};
 use object_store::path::Path;
 
 use crate::again::reread;
+use crate::converted::Converted;
 use crate::documents::SetDocument;
 use crate::entry::{FORMAT, add_all, decode_small, encode_document};
 use crate::holdings::Holdings;
@@ -44,6 +45,22 @@ pub(crate) async fn create_set(store: &Store, options: &WriterOptions) -> Result
         Some((document, digest)) => Ok((document.owner, digest)),
         None => Err(ArchiveError::contradiction(store.show(&key))),
     }
+}
+
+/// What a set knows, and who owns it, up to its newest entry: for whoever must decide something before it claims the set.
+/// Of a set without a recovery point the owner is not known.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn known_state(
+    store: &Store,
+    layout: &Layout,
+    head: Head,
+) -> Result<(SetState, Option<Owner>), ArchiveError> {
+    let nobody = Owner { namespace: String::new(), name: String::new(), cluster_id: String::new() };
+    let chain = Chain::new(store.clone(), layout.clone());
+    let replay = Replay::read(&chain, Some(head), nobody.clone()).await?;
+    Ok((replay.state, Some(replay.owner).filter(|owner| *owner != nobody)))
 }
 
 /// Creates a document unless it is there, and waits until the store shows it.
@@ -129,6 +146,8 @@ pub(crate) struct Replay {
     pub(crate) last_stamp: Option<String>,
     /// What the set holds, when its newest seal says so.
     pub(crate) holdings: Option<Holdings>,
+    /// What the set was converted from, as its newest seal says it.
+    pub(crate) converted: Option<Converted>,
     seals: Vec<SealOf>,
     /// Where runs said, since the last full state, that they read partitions to. A row of before is no word of theirs.
     targets: BTreeMap<String, BTreeMap<TopicIdPartition, i64>>,
@@ -172,6 +191,7 @@ impl Replay {
             pruned: None,
             last_stamp: None,
             holdings: None,
+            converted: None,
             seals: Vec::new(),
             targets: BTreeMap::new(),
             named: BTreeMap::new(),
@@ -201,6 +221,7 @@ impl Replay {
             }
             if let Some(seal) = &entry.seal {
                 replay.holdings = seal.holdings;
+                replay.converted.clone_from(&seal.converted);
                 (replay.last_seal, replay.last_state) = (Some(entry.n), Some(entry.n));
                 replay.owner = seal.owner.clone();
                 // What the log was not read for is asked for when somebody wants to know.

@@ -133,14 +133,39 @@ pub struct TopicState {
     /// release saw it end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// Of a topic that came with a converted archive: the id that the source's brokers give it, once a run has compared its
+    /// records with the source's; nil until then. Absent: `id` is that id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_id: Option<Uuid>,
 }
 
 impl TopicState {
     /// A topic that the source has now, and of which the set knows nothing yet.
     #[must_use]
     pub fn new(id: Uuid, name: &str, partitions: i32, replication: i16) -> Self {
-        let name = name.to_owned();
-        Self { id, name, partitions, replication, live: true, since: None, first_partitions: None, until: None }
+        Self {
+            id,
+            name: name.to_owned(),
+            partitions,
+            replication,
+            live: true,
+            since: None,
+            first_partitions: None,
+            until: None,
+            source_id: None,
+        }
+    }
+
+    /// The id that the source gives it, as far as somebody knows.
+    #[must_use]
+    pub fn source_topic(&self) -> Uuid {
+        self.source_id.filter(|id| !id.is_nil()).unwrap_or(self.id)
+    }
+
+    /// Whether it came with a converted archive, and no run knows yet which topic of the source it is.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.live && self.source_id.is_some_and(|id| id.is_nil())
     }
 }
 
@@ -157,11 +182,14 @@ pub struct SetState {
 }
 
 impl SetState {
-    /// Takes in what the source says of a topic; when it joined the set stays as it was. `entry` is the next one.
+    /// Takes in what the source says of a topic; when it joined the set stays as it was, and which topic of the source it
+    /// is, where this does not say it. `entry` is the next one.
     pub fn know(&mut self, topic: TopicState, entry: u64) {
-        let joined = self.topics.get(&topic.id).map(|known| (known.since, known.first_partitions));
+        let known = self.topics.get(&topic.id);
+        let joined = known.map(|known| (known.since, known.first_partitions));
         let (since, first_partitions) = joined.unwrap_or((Some(entry), Some(topic.partitions)));
-        self.topics.insert(topic.id, TopicState { since, first_partitions, ..topic });
+        let source_id = topic.source_id.or_else(|| known.and_then(|known| known.source_id));
+        self.topics.insert(topic.id, TopicState { since, first_partitions, source_id, ..topic });
     }
 
     /// Takes in one entry, in order.
@@ -219,6 +247,25 @@ fn stray(entry: u64, row: &PartitionState) -> ArchiveError {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn which_topic_of_the_source_it_is_stays_once_it_is_known() {
+        let (id, source) = (Uuid::from_u128(1), Uuid::from_u128(9));
+        let mut state = SetState::default();
+        state.know(TopicState { source_id: Some(Uuid::nil()), ..TopicState::new(id, "t", 1, 1) }, 0);
+        assert!(state.topics[&id].is_undecided());
+        // A run that only looks at it leaves that as it is.
+        state.know(TopicState::new(id, "t", 2, 1), 3);
+        assert!(state.topics[&id].is_undecided());
+        state.know(TopicState { source_id: Some(source), ..TopicState::new(id, "t", 2, 1) }, 4);
+        state.know(TopicState::new(id, "t", 3, 1), 5);
+        let known = &state.topics[&id];
+        assert_eq!((known.source_id, known.since, known.partitions), (Some(source), Some(0), 3));
+        assert!(!known.is_undecided());
+        // One that is not live any more is no matter of a run.
+        state.know(TopicState { live: false, source_id: Some(Uuid::nil()), ..TopicState::new(id, "t", 1, 1) }, 6);
+        assert!(!state.topics[&id].is_undecided());
+    }
 
     #[test]
     fn a_partition_of_an_unknown_topic_is_never_left_out() {

@@ -280,6 +280,7 @@ async fn check_seal(
     if let Some(finding) = name_finding(layout.set(), entry) {
         out.problem(&shown, finding);
     }
+    out.notes.extend(seal.converted.iter().flat_map(|converted| converted.notes(&shown)));
     let configs = side::<TopicConfigs>(store, layout, entry.n, "configs.json", &seal.configs).await;
     if let Some(configs) = noted(configs, out)? {
         let without = seal.topics.iter().filter(|topic| topic.live && !configs.contains_key(&topic.name));

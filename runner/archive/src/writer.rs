@@ -4,6 +4,7 @@
 //! hints and summaries.
 
 mod open;
+mod read_back;
 mod seal;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 pub use self::open::Opened;
 use crate::base::GivenUp;
+use crate::converted::Converted;
 use crate::entry::add_all;
 use crate::holdings::Holdings;
 use crate::lost::{LostSegment, required_for};
@@ -59,6 +61,8 @@ pub struct SetWriter {
     /// Segments that the log names, added up.
     holdings: Holdings,
     state: SetState,
+    /// What the set was converted from.
+    converted: Option<Converted>,
     /// What changed since the last seal.
     ledger: Ledger,
     /// Whether runs before may have left parts of segments.

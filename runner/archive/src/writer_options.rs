@@ -3,14 +3,27 @@
 use std::collections::BTreeMap;
 
 use batch::Codec;
-use contract::{Moved, PointLine};
+use contract::{Compression, Moved, PointLine};
 use uuid::Uuid;
 
+use crate::converted::Converted;
 use crate::documents::TopicConfigs;
 use crate::regain::LogStart;
 use crate::{
     Digest, Fork, Gap, GroupSnapshot, HeadCopy, HeldBack, Layout, Owner, PartitionState, TopicIdPartition, TopicState,
 };
+
+/// The codec that a specification names.
+#[must_use]
+pub fn codec_of(compression: Compression) -> Codec {
+    match compression {
+        Compression::None => Codec::None,
+        Compression::Gzip => Codec::Gzip,
+        Compression::Snappy => Codec::Snappy,
+        Compression::Lz4 => Codec::Lz4,
+        Compression::Zstd => Codec::Zstd,
+    }
+}
 
 /// Who writes what.
 #[derive(Debug, Clone)]
@@ -134,6 +147,8 @@ pub struct SealFacts {
     pub configs: TopicConfigs,
     /// Group positions, when they were asked for.
     pub groups: Option<Vec<GroupSnapshot>>,
+    /// What the point was converted from; absent: what the set was converted from before, if it was.
+    pub converted: Option<Converted>,
     /// Release that writes.
     pub writer: String,
 }

@@ -53,6 +53,7 @@ fn moves(positions: Vec<(Uuid, PartitionState)>) -> Moves {
 
 fn facts(stamp: &str, held_back: Vec<HeldBack>) -> SealFacts {
     SealFacts {
+        converted: None,
         stamp: stamp.into(),
         point: format!("orders-{stamp}"),
         at: "2026-01-31T08:00:00Z".into(),

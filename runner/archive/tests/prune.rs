@@ -158,6 +158,7 @@ async fn seal(writer: &mut SetWriter, n: u64, moves: Moves, live: &[Uuid]) {
         (name_of(*topic), [("cleanup.policy".to_owned(), policy.to_owned())].into())
     };
     let facts = SealFacts {
+        converted: None,
         point: format!("{SET}-{}", stamp(n)),
         stamp: stamp(n),
         at: "2026-01-01T00:00:00Z".into(),

@@ -90,6 +90,7 @@ fn take_in(row: &mut PartitionState, raw: &RawBatch) {
 
 fn facts() -> SealFacts {
     SealFacts {
+        converted: None,
         stamp: STAMP.into(),
         point: format!("orders-{STAMP}"),
         at: "2026-01-31T08:00:00Z".into(),

@@ -55,6 +55,7 @@ async fn open(store: &Store, run: &str, stamp: &str) -> Result<SetWriter, Archiv
         since: None,
         first_partitions: None,
         until: None,
+        source_id: None,
     });
     Ok(writer)
 }
@@ -110,6 +111,7 @@ async fn backup(store: &Store, run: &str, stamp: &str, from: i64, count: i64) ->
         writer.push(arena).await?;
     }
     let facts = SealFacts {
+        converted: None,
         stamp: stamp.into(),
         point: format!("orders-{stamp}"),
         at: "2026-01-31T08:00:00Z".into(),

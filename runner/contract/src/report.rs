@@ -78,7 +78,7 @@ pub struct Report {
     /// Number of the attempt, where the specification has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation`, `prune`.
+    /// `backup`, `restore`, `offsetReset`, `offsetRollback`, `validation`, `prune`, `convert`.
     pub kind: String,
     /// `Completed`, `CompletedWithGaps`, `PartiallyCompleted`, `RolledBack`, `PartiallyRolledBack`, `Interrupted`, `Failed`,
     /// `AlreadyDone`, `DryRun`.

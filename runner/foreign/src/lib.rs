@@ -31,8 +31,11 @@ mod losses;
 mod point;
 mod verify;
 
+mod content;
+
 mod find;
 
+pub use content::{Content, Surveyed};
 pub use fault::Fault;
 pub use find::{Named, find, open, ours};
 pub use losses::Losses;

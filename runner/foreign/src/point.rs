@@ -22,7 +22,7 @@ use crate::manifest::{Partition, Segment, Topic};
 use crate::object;
 use crate::pieces::Piece;
 use crate::set::{Look, Place, Set};
-use crate::survey::{Examined, Taken};
+use crate::survey::{Examined, Survey, Taken};
 
 /// Pieces that are read ahead of the reader.
 const AHEAD: usize = 2;
@@ -81,11 +81,21 @@ impl Set {
     /// # Errors
     /// When the store fails, or something of the archive is missing or cannot be read.
     pub async fn surveyed(&self, records: ForeignRecords) -> Result<Point, ArchiveError> {
-        let places = self.places();
-        let found = self.examine(&places, records).await?;
-        if let Some(error) = self.unreadable(&found) {
-            return Err(error);
-        }
+        let found = self.examined(Survey::counts(records)).await?;
+        self.point_of(found, records)
+    }
+
+    /// Reads all of it once.
+    ///
+    /// # Errors
+    /// When the store fails, or something of the archive is missing or cannot be read.
+    pub(crate) async fn examined(&self, survey: Survey) -> Result<Vec<Examined>, ArchiveError> {
+        let found = self.examine(&self.places(), survey).await?;
+        self.unreadable(&found).map_or(Ok(found), Err)
+    }
+
+    /// The point of what was read.
+    pub(crate) fn point_of(&self, found: Vec<Examined>, records: ForeignRecords) -> Result<Point, ArchiveError> {
         let mut losses = losses::of_manifest(&self.manifest);
         for one in &found {
             losses::of_look(self, one, &mut losses);
@@ -136,9 +146,7 @@ impl Set {
         }
         order.sort_by_key(|(next, part)| (*next, part.place));
         let parts: Vec<Part> = order.into_iter().map(|(_, part)| part).collect();
-        let newest = self.manifest.segments().filter_map(|(_, _, segment)| segment.uploaded_at);
-        let millis = newest.chain(self.manifest.created_at).max().unwrap_or(0);
-        let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
+        let at = self.moment();
         let rows: Vec<SegmentRow> = (0u32..).zip(&parts).filter_map(|(number, part)| self.row(number, part)).collect();
         let seal = self.seal(&rows, &parts, at);
         let topics =
@@ -235,6 +243,7 @@ impl Set {
             configs: SideRef { size: 0, digest: Digest::default() },
             groups: None,
             holdings: None,
+            converted: None,
             writer: "another tool".to_owned(),
         }
     }
@@ -399,7 +408,7 @@ impl Guest for Reader {
         let shares = if let Some(shares) = &part.shares {
             shares.clone()
         } else {
-            let found = self.set.examine(&[part.place], self.records).await?;
+            let found = self.set.examine(&[part.place], Survey::counts(self.records)).await?;
             let mut own = found.into_iter().flat_map(|one| one.pieces);
             own.find(|taken| taken.piece == part.piece).map(|taken| taken.shares).unwrap_or_default()
         };

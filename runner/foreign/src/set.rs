@@ -8,6 +8,7 @@ use batch::{Codec, Decompressor};
 use bytes::Bytes;
 use contract::ForeignRecords;
 use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use object_store::path::Path;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -136,6 +137,21 @@ impl Set {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Digest of its manifest as it is stored.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// When the newest of its segments was stored, or its first run began, where nobody says more.
+    #[must_use]
+    pub fn moment(&self) -> Timestamp {
+        let newest = self.manifest.segments().filter_map(|(_, _, segment)| segment.uploaded_at);
+        let millis = newest.chain(self.manifest.created_at).max().unwrap_or(0);
+        // What is no time is before all others.
+        Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// The id that a topic has here: the archive knows none.

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use archive::ArchiveError;
 use archive::segment::ShareRow;
+use archive::{ArchiveError, Digest};
 use batch::RawBatch;
 use contract::ForeignRecords;
 use futures::{StreamExt, TryStreamExt};
@@ -37,19 +37,41 @@ pub(crate) struct Taken {
     pub(crate) piece: Piece,
     pub(crate) shares: Vec<ShareRow>,
     pub(crate) met: Met,
+    /// Of its batches, where it was asked for.
+    pub(crate) digest: Option<Digest>,
 }
 
-/// Only counts.
+/// What is wanted of an archive that is read once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Survey {
+    /// What is done with its records.
+    pub(crate) records: ForeignRecords,
+    /// Whether digests of batches are made.
+    pub(crate) digests: bool,
+}
+
+impl Survey {
+    /// Only counts.
+    pub(crate) fn counts(records: ForeignRecords) -> Self {
+        Self { records, digests: false }
+    }
+}
+
+/// Counts, and makes a digest where it is asked for.
 #[derive(Debug, Default)]
-struct Count(Vec<ShareRow>);
+struct Count {
+    shares: Vec<ShareRow>,
+    digest: Option<Digest>,
+}
 
 impl Out for Count {
     fn wants(&mut self, share: &ShareRow) -> bool {
-        self.0.push(share.clone());
-        false
+        self.shares.push(share.clone());
+        self.digest.is_some()
     }
 
-    fn send(&mut self, _: RawBatch) -> ControlFlow<()> {
+    fn send(&mut self, batch: RawBatch) -> ControlFlow<()> {
+        self.digest = self.digest.take().map(|digest| digest.before(&batch.bytes));
         ControlFlow::Continue(())
     }
 }
@@ -73,11 +95,7 @@ impl Set {
     ///
     /// # Errors
     /// When the store fails. What is wrong with a segment is part of what was found.
-    pub(crate) async fn examine(
-        &self,
-        places: &[Place],
-        records: ForeignRecords,
-    ) -> Result<Vec<Examined>, ArchiveError> {
+    pub(crate) async fn examine(&self, places: &[Place], survey: Survey) -> Result<Vec<Examined>, ArchiveError> {
         let mut work = Vec::new();
         for place in places {
             let (looks, pieces) = (self.looks(*place).await?, self.pieces(*place).await?);
@@ -86,7 +104,7 @@ impl Set {
                 work.push((*place, segment, look.clone(), own));
             }
         }
-        let read = |(place, segment, look, own)| self.examine_one(place, segment, look, own, records);
+        let read = |(place, segment, look, own)| self.examine_one(place, segment, look, own, survey);
         futures::stream::iter(work).map(read).buffered(AT_ONCE).try_collect().await
     }
 
@@ -96,13 +114,14 @@ impl Set {
         number: usize,
         look: Look,
         own: Vec<Piece>,
-        records: ForeignRecords,
+        Survey { records, digests }: Survey,
     ) -> Result<Examined, ArchiveError> {
         let mut out = Examined { place, segment: number, look: look.clone(), facts: None, pieces: Vec::new() };
         let Some((_, partition)) = self.at(place) else { return Ok(out) };
         let (Some(segment), Look::There { size, .. }) = (partition.segments.get(number), &look) else { return Ok(out) };
+        let count = || Count { digest: digests.then(Digest::default), ..Count::default() };
         let rule = |piece: &Piece| self.rule(segment, &look, *piece, records);
-        let batchers = own.iter().map(|piece| Batcher::new(rule(piece), partition.id, Count::default()));
+        let batchers = own.iter().map(|piece| Batcher::new(rule(piece), partition.id, count()));
         let read = object::read(&self.store, &segment.key, *size, Several(batchers.collect())).await;
         let (Several(batchers), facts) = match read {
             Ok(found) => found,
@@ -118,7 +137,8 @@ impl Set {
             {
                 return Err(error);
             }
-            out.pieces.push(Taken { piece, shares: batcher.out.0, met: batcher.met });
+            let Count { shares, digest } = batcher.out;
+            out.pieces.push(Taken { piece, shares, met: batcher.met, digest });
         }
         out.facts = Some(facts);
         Ok(out)

@@ -6,7 +6,7 @@ use contract::ForeignRecords;
 use crate::losses::{self, Losses};
 use crate::object;
 use crate::set::{Look, Set};
-use crate::survey::Examined;
+use crate::survey::{Examined, Survey};
 
 impl Set {
     /// Looks at everything, this deep, and says all that is wrong, and what the archive never had.
@@ -19,7 +19,7 @@ impl Set {
         for place in self.places() {
             match level {
                 Level::Decode => {
-                    for found in self.examine(&[place], ForeignRecords::Cleaned).await? {
+                    for found in self.examine(&[place], Survey::counts(ForeignRecords::Cleaned)).await? {
                         count(&found, &mut out);
                         losses::of_look(self, &found, &mut losses);
                         losses::of_records(self, &found, &mut losses);

@@ -8,16 +8,12 @@ use archive::{
     ArchiveError, GroupSnapshot, HeldBack, Layout, Moves, SealFacts, SealedPoint, SetWriter, Store, TopicConfigs,
 };
 use contract::{BackupSpec, Before, CrashPoint, EventKind, PointLine, crash, stamp};
-use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::VERSION;
 use crate::context::Context;
 use crate::emit::Emitter;
-
-/// Topics named in `manifest.json` at most: it is a summary for people.
-const SUMMARY_TOPICS: usize = 10_000;
 
 /// After so long between a seal and its summaries somebody else may have gone on.
 const STOPPED: Duration = Duration::from_millis(250);
@@ -65,6 +61,7 @@ impl Sealer {
             held_back: moment.held_back,
             configs: moment.configs,
             groups: moment.groups.clone(),
+            converted: None,
             writer: format!("kafka-backup-runner {VERSION}"),
         };
         let before =
@@ -104,46 +101,7 @@ impl Sealer {
             tracing::warn!("another run went on with the set; the summaries are left to it");
             return Ok(());
         }
-        self.summaries(entry, groups).await
+        let written = self.context.now_text();
+        archive::write_summaries(&self.store, &self.layout, entry, groups, &written).await
     }
-
-    /// `hint`: whether the hint of the point was written.
-    async fn summaries(
-        &self,
-        (entry, hint): (&archive::Entry, bool),
-        groups: Option<&[GroupSnapshot]>,
-    ) -> Result<(), ArchiveError> {
-        let Some(seal) = &entry.seal else { return Ok(()) };
-        let mut sums = vec![(0u64, 0u64); seal.topics.len()];
-        for row in &seal.partitions {
-            let stray = || ArchiveError::unencodable(format!("a seal names topic number {}", row.topic));
-            let (records, bytes) = sums.get_mut(row.topic as usize).ok_or_else(stray)?;
-            *records += row.held();
-            *bytes += row.held_bytes();
-        }
-        let live = || seal.topics.iter().zip(&sums).filter(|(topic, _)| topic.live);
-        let describe = |(topic, (records, bytes)): (&archive::TopicState, &(u64, u64))| {
-            serde_json::json!({
-                "name": topic.name, "id": topic.id, "partitions": topic.partitions, "records": records, "bytes": bytes,
-            })
-        };
-        let manifest = serde_json::json!({
-            "note": "A summary for people, overwritten by each run; the log is what counts.",
-            "set": self.layout.set(), "newestPoint": seal.point, "at": seal.at, "entry": entry.n, "hint": hint,
-            "written": self.context.now_text(), "clusterId": seal.owner.cluster_id,
-            "sourceClusterId": seal.source_cluster_id, "topicCount": live().count(), "heldBack": seal.held_back,
-            "topics": live().take(SUMMARY_TOPICS).map(describe).collect::<Vec<_>>(),
-        });
-        let bytes = pretty(&manifest)?;
-        self.store.put(&self.layout.summary("manifest.json"), bytes.into()).await?;
-        if let Some(groups) = groups {
-            let bytes = pretty(groups)?;
-            self.store.put(&self.layout.summary("consumer-groups-snapshot.json"), bytes.into()).await?;
-        }
-        Ok(())
-    }
-}
-
-fn pretty<T: Serialize + ?Sized>(document: &T) -> Result<Vec<u8>, ArchiveError> {
-    serde_json::to_vec_pretty(document).map_err(ArchiveError::unencodable)
 }

@@ -2,6 +2,7 @@
 //! messages to standard error.
 
 mod check;
+mod convert;
 mod groups;
 mod inspect;
 mod list;
@@ -37,6 +38,7 @@ Examples:
   kafka-backup-runner ls backup.yaml            sets and recovery points in its storage
   kafka-backup-runner verify backup.yaml        read everything of the newest point and check it
   kafka-backup-runner store-check s3://bucket   whether a store keeps the rules
+  kafka-backup-runner convert old/nightly backup.yaml   an archive of the OSO tool becomes a set of this one
   kafka-backup-runner explain KB4003            what an error code means
 
 Exit codes:
@@ -198,6 +200,14 @@ enum Command {
         #[arg(long)]
         apply: bool,
     },
+    /// Rewrite an archive that the OSO tool wrote as a backup set, with which incremental backups go on
+    #[command(
+        after_help = "The archive stays as it is. What is stored is read back and compared before it is sealed. A conversion that was ended goes on\nwhere it stopped. Credentials of URLs come from the environment.\n\nExamples:\n  kafka-backup-runner convert s3://old/kafka/nightly s3://backups/kafka/orders --namespace shop\n  kafka-backup-runner convert ./old/nightly backup.yaml           store, name and owner as the backup has them"
+    )]
+    Convert {
+        #[command(flatten)]
+        flags: convert::Flags,
+    },
     /// Say which recovery points rules of retention would take away, and what would come back; changes nothing
     #[command(
         after_help = "For each point whether it stays, and why. With --keep-last and --max-age a point stays when it is young, or among the newest;\n--keep-last alone is also the most that stays. Ages are those of the store's clock.\n\nExamples:\n  kafka-backup-runner prune-plan backup.yaml --keep-last 7\n  kafka-backup-runner prune-plan backup.yaml --keep-last 3 --max-age 30d -o json"
@@ -255,6 +265,7 @@ impl Command {
             | Self::PrunePlan { spec, .. }
             | Self::Release { spec, .. } => spec.output,
             Self::StoreCheck { output, .. } => *output,
+            Self::Convert { flags } => flags.output,
             // The others have no option for it.
             _ => Output::Text,
         };
@@ -335,6 +346,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Failu
         Command::Repair { spec, set, apply } => {
             repair::repair(context, &read(context, &spec).await?, &set, apply).await
         }
+        Command::Convert { flags } => convert::convert(context, &flags).await,
         Command::PrunePlan { spec, flags } => {
             prune_plan::plan(context, &read(context, &spec.spec).await?, &flags, spec.output).await
         }

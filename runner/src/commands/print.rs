@@ -100,7 +100,7 @@ fn summary(report: &Report) {
     let mut parts = vec![format!("{} topics", report.topics), format!("{} partitions", report.partitions)];
     parts.push(format!("{} records", report.records));
     parts.push(format!("{} read", size(report.bytes)));
-    if report.kind == "backup" {
+    if ["backup", "convert"].contains(&report.kind.as_str()) {
         parts.push(format!("{} stored in {} segments", size(report.stored_bytes), report.segments));
     }
     say(&format!("  {}", parts.join(", ")));

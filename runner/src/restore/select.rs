@@ -125,6 +125,7 @@ mod tests {
             configs: archive::SideRef { size: 1, digest: archive::Digest::of(b"x") },
             groups: None,
             holdings: None,
+            converted: None,
             writer: "test".into(),
         }
     }

@@ -105,7 +105,7 @@ impl SetWriter {
         {
             return Ok(Prepared::Sealed(Box::new(finished)));
         }
-        if replay.owner != options.owner && !options.adopt {
+        if !(replay.owner == options.owner || options.adopt || options.owner.may_be(&replay.owner)) {
             return Err(foreign(&options, &replay.owner));
         }
         let Base { holdings, given_up } = match newest {
@@ -135,6 +135,7 @@ impl SetWriter {
             last_stamp: replay.last_stamp,
             confirmed: None,
             state: replay.state,
+            converted: replay.converted,
             ledger: Ledger::default(),
             set,
             holdings,
@@ -192,7 +193,12 @@ impl SetWriter {
         // Where a set begins is decided once: by the first claim, or by the first after a release that did not record it.
         let is_first = self.state.topics.is_empty() && self.state.partitions.is_empty();
         entry.members = source.topics;
-        entry.members.retain(|topic| !self.state.topics.contains_key(&topic.id));
+        let state = &self.state;
+        entry.members.retain(|topic| match state.topics.get(&topic.id) {
+            // What came with a converted archive, and is known to be a topic of the source now.
+            Some(known) => topic.source_id.is_some() && topic.source_id != known.source_id,
+            None => true,
+        });
         for member in &entry.members {
             self.state.know(member.clone(), entry.n);
         }

@@ -77,6 +77,7 @@ impl SetWriter {
             configs,
             groups,
             holdings: Some(Holdings { named, ..self.holdings }),
+            converted: facts.converted.or_else(|| self.converted.clone()),
             writer: facts.writer,
         }));
         let (number, digest) = self.append(entry.clone()).await?;

@@ -236,6 +236,7 @@ impl World {
         self.runs += 1;
         let name = format!("{SET}-{}", stamp(n));
         let facts = SealFacts {
+            converted: None,
             point: name.clone(),
             stamp: stamp(n),
             at: "2026-01-01T00:00:00Z".into(),

@@ -241,6 +241,7 @@ impl Made {
         positions: Vec<(Uuid, PartitionState)>,
     ) -> Result<(), ArchiveError> {
         let facts = SealFacts {
+            converted: None,
             point: format!("{base}-{}", stamp(n)),
             stamp: stamp(n),
             at: "2026-01-01T00:00:00Z".into(),

@@ -32,6 +32,7 @@ pub(crate) fn seal() -> Seal {
         configs: SideRef { size: 1, digest: Digest::of(b"x") },
         groups: None,
         holdings: None,
+        converted: None,
         writer: "test".into(),
     }
 }

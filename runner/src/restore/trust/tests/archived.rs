@@ -69,6 +69,7 @@ async fn point(store: &Store) -> Point {
     }
     writer.push(arena).await.unwrap();
     let facts = SealFacts {
+        converted: None,
         stamp: "20260101-000000".into(),
         point: "shop-20260101-000000".into(),
         at: "2026-01-01T00:00:00Z".into(),
