@@ -8,6 +8,8 @@ use harness::pair::{assert_equal, both, round_trip, source, target};
 use harness::runner::Bench;
 use serde_json::json;
 
+#[path = "fidelity/converted.rs"]
+mod converted;
 #[path = "fidelity/foreign.rs"]
 mod foreign;
 

@@ -62,7 +62,7 @@ pub(crate) fn places(point: &Point) -> Places<'_> {
     let live = |row: &PartitionState| seal.topics.get(row.topic as usize).filter(|topic| topic.live);
     let rows = seal.partitions.iter().filter_map(|row| {
         let topic = live(row)?;
-        Some(((topic.name.as_str(), row.partition), (topic.id.to_string(), row)))
+        Some(((topic.name.as_str(), row.partition), (topic.source_topic().to_string(), row)))
     });
     rows.collect()
 }

@@ -15,10 +15,10 @@ use wire::{Cluster, Topic};
 
 use super::cadence::Cadence;
 use super::health::Health;
+use super::lineages::Lineages;
 use super::moment::{Look, StuckWatch, differs, look};
 use super::positions::Positions;
 use super::seal::Sealing;
-use super::select;
 use super::source::with_kept;
 use crate::context::Context;
 use crate::emit::Emitter;
@@ -34,6 +34,8 @@ pub(crate) struct Follow {
     pub(crate) backup: Arc<BackupSpec>,
     /// Topics that are read.
     pub(crate) topics: Vec<Topic>,
+    /// Ids of the set for topics of a converted archive.
+    pub(crate) lineages: Arc<Lineages>,
     /// Topics that the source may still have, though they cannot be read now.
     pub(crate) missing: BTreeSet<Uuid>,
     /// What each point says of them.
@@ -85,6 +87,7 @@ impl Follow {
             cluster: Arc::clone(cluster),
             backup: Arc::clone(backup),
             topics: topics.to_vec(),
+            lineages: Arc::default(),
             missing: BTreeSet::new(),
             held_back: Vec::new(),
             kept_configs: TopicConfigs::new(),
@@ -112,7 +115,9 @@ impl Follow {
             let (emitter, last) = (self.emitter.clone(), Arc::clone(&self.memory.groups));
             let (epochs, now_ms) = (positions.epochs(), self.context.clock.now().as_millisecond());
             let stuck = self.memory.stuck.long(Duration::from_secs(backup.open_transaction_wait_secs));
-            let look = async move { look(&cluster, &backup, &emitter, &last, &epochs, &stuck, now_ms).await };
+            let lineages = Arc::clone(&self.lineages);
+            let look =
+                async move { look(&cluster, (&backup, &lineages), &emitter, &last, &epochs, &stuck, now_ms).await };
             self.asked = Some(look.boxed_local());
         }
     }
@@ -169,7 +174,9 @@ impl Follow {
             }
             () = tokio::time::sleep_until(self.refresh_at), if self.discovery.is_none() => {
                 let (cluster, backup) = (Arc::clone(&self.cluster), Arc::clone(&self.backup));
-                self.discovery = Some(async move { Ok(select::rediscover(&cluster, &backup).await?.topics) }.boxed_local());
+                let lineages = Arc::clone(&self.lineages);
+                let discovery = async move { Ok(lineages.rediscover(&cluster, &backup).await?.topics) };
+                self.discovery = Some(discovery.boxed_local());
                 Ok(())
             }
         }

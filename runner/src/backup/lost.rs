@@ -11,6 +11,7 @@ use archive::{
 use contract::{BackupSpec, Code, EventKind, Failure, OnMissingSegments};
 use wire::{Cluster, Isolation, OffsetAt, Topic, WireError, code};
 
+use super::lineages::Lineages;
 use super::select;
 use super::source::{still_the_same, tell_gap};
 use crate::emit::Emitter;
@@ -32,7 +33,7 @@ pub(crate) async fn open(
     options: &WriterOptions,
     head: Option<Head>,
     cluster: &Cluster,
-    backup: &BackupSpec,
+    (backup, lineages): (&BackupSpec, &Lineages),
 ) -> Result<Option<Opened>, Failure> {
     let mut options = options.clone();
     for _ in 0..ROUNDS {
@@ -42,7 +43,7 @@ pub(crate) async fn open(
                 if backup.on_missing_segments == OnMissingSegments::Reread =>
             {
                 tracing::warn!("{text}");
-                options.source.starts = Some(starts(cluster, backup, &partitions).await?);
+                options.source.starts = Some(starts(cluster, (backup, lineages), &partitions).await?);
             }
             opened => return Ok(opened?),
         }
@@ -57,12 +58,13 @@ pub(crate) async fn open(
 /// Where the source's log of each partition starts.
 async fn starts(
     cluster: &Cluster,
-    backup: &BackupSpec,
+    (backup, lineages): (&BackupSpec, &Lineages),
     lost: &[LostPartition],
 ) -> Result<BTreeMap<TopicIdPartition, LogStart>, Failure> {
     let selected = select::by_name(backup)?;
     let names: BTreeSet<_> = lost.iter().map(|lost| &lost.name).filter(|name| selected(name)).cloned().collect();
-    let topics = describe(cluster, names.into_iter().collect()).await?;
+    let mut topics = describe(cluster, names.into_iter().collect()).await?;
+    lineages.name(&mut topics);
     let mut asked: Vec<Topic> = Vec::new();
     let mut out = BTreeMap::new();
     let known: HashMap<&str, &Topic> = topics

@@ -11,6 +11,7 @@ use contract::{BackupSpec, Failure, MemberChange, Membership};
 use uuid::Uuid;
 use wire::{Cluster, Topic, code};
 
+use super::lineages::Lineages;
 use super::select;
 use crate::emit::Emitter;
 
@@ -46,7 +47,7 @@ impl Members {
         &mut self,
         cluster: &Cluster,
         backup: &BackupSpec,
-        known: &BTreeMap<Uuid, TopicState>,
+        (known, lineages): (&BTreeMap<Uuid, TopicState>, &Lineages),
         (found, undescribed): (&mut Vec<Topic>, &[Topic]),
         emitter: &Emitter,
     ) -> Result<(), Failure> {
@@ -54,7 +55,9 @@ impl Members {
         let missing = missing(known, found, &selected);
         let mut answers = BTreeMap::new();
         if !missing.is_empty() {
-            for topic in cluster.topics(Some(&missing)).await? {
+            let mut asked = cluster.topics(Some(&missing)).await?;
+            lineages.name(&mut asked);
+            for topic in asked {
                 let is_ours = known.get(&topic.id).is_some_and(|known| known.live && known.name == topic.name);
                 answers.insert(topic.name.clone(), answer(&topic));
                 if topic.error == 0 && is_ours {
@@ -64,7 +67,8 @@ impl Members {
             found.sort_by(|a, b| a.name.cmp(&b.name));
         }
         let cluster_id = crate::connect::cluster_id(cluster)?;
-        let had_no_id = |topic: &TopicState| topic.id == wire::made_up_id(&cluster_id, &topic.name);
+        let had_no_id =
+            |topic: &TopicState| topic.is_undecided() || topic.id == wire::made_up_id(&cluster_id, &topic.name);
         let changes = changes(known, found, (&selected, &had_no_id), &answers);
         self.tell(changes, found, emitter);
         let is_known = |topic: &&Topic| known.values().any(|other| other.live && other.name == topic.name);

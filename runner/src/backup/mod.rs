@@ -14,12 +14,16 @@ mod positions;
 mod select;
 mod transactions;
 
+mod lineages;
+
 mod groups;
 mod members;
 
 mod stale;
 
 mod source;
+
+mod lineage;
 
 mod lost;
 
@@ -46,11 +50,8 @@ pub(crate) use transactions::{Fate, fates};
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Finished, Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, WriterOptions};
-use contract::{
-    BackupSpec, Before, Code, Compression, EventKind, Failure, MemberChange, Membership, PointLine, Report, RunSpec,
-    StartOffset,
-};
+use archive::{Finished, Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, TopicState, WriterOptions};
+use contract::{BackupSpec, Before, Code, EventKind, Failure, PointLine, Report, RunSpec, StartOffset};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
@@ -58,6 +59,7 @@ use crate::context::Context;
 use crate::emit::Emitter;
 use crate::spec_file::work_digest;
 use last::Last;
+use lineages::Lineages;
 use seal::Sealer;
 use session::Session;
 
@@ -109,6 +111,9 @@ async fn attempt(
     };
     tell(&identity, report);
     let owner = owner(&cluster, spec)?;
+    let place = (&store, &identity.layout);
+    let lineages = lineage::find(&cluster, place, head.as_ref(), (&owner, backup), &found.topics, emitter).await?;
+    let found = lineages.found(found);
     let last = Last::find(&store, &identity, &owner, backup, emitter).await;
     let last_groups = Arc::new(groups::of_last_point(&store, last.set.as_ref(), backup, emitter).await);
     let groups = if backup.consumer_group_snapshot && !backup.continuous {
@@ -117,10 +122,10 @@ async fn attempt(
         None
     };
     let options = WriterOptions {
-        source: source(&cluster, emitter, backup, &found.topics).await?,
+        source: source(&cluster, emitter, backup, (&found.topics, &lineages)).await?,
         ..writer_options(context, owner, spec, backup, &identity)?
     };
-    let opened = if let Some(opened) = lost::open(&store, &options, head, &cluster, backup).await? {
+    let opened = if let Some(opened) = lost::open(&store, &options, head, &cluster, (backup, &lineages)).await? {
         opened
     } else {
         let again = identity::resolve(context, &store, spec, backup).await?;
@@ -128,7 +133,7 @@ async fn attempt(
         tell(&identity, report);
         let options = WriterOptions { run: identity.run.clone(), stamp: identity.stamp.clone(), ..options };
         let gone = || Failure::new(Code::Fenced, "the end of the log moved while the set was opened; run again");
-        lost::open(&store, &options, again.head, &cluster, backup).await?.ok_or_else(gone)?
+        lost::open(&store, &options, again.head, &cluster, (backup, &lineages)).await?.ok_or_else(gone)?
     };
     let writer = match opened {
         Opened::Writer(writer) => *writer,
@@ -290,7 +295,7 @@ fn writer_options(
         stamp: identity.stamp.clone(),
         nonce: context.nonce(),
         uuid: context.uuid(),
-        codec: codec(backup.compression),
+        codec: archive::codec_of(backup.compression),
         level: backup.compression_level,
         workers: context.workers,
         segment_max_bytes: backup.segment_max_bytes,
@@ -304,10 +309,11 @@ async fn source(
     cluster: &Cluster,
     emitter: &Emitter,
     backup: &BackupSpec,
-    topics: &[Topic],
+    (topics, lineages): (&[Topic], &Lineages),
 ) -> Result<archive::Source, Failure> {
-    let mut out =
-        archive::Source { topics: topics.iter().map(session::state_of).collect(), begin: Vec::new(), starts: None };
+    let member = |topic: &Topic| TopicState { source_id: lineages.learned_of(topic), ..session::state_of(topic) };
+    let members = topics.iter().map(member).collect();
+    let mut out = archive::Source { topics: members, begin: Vec::new(), starts: None };
     if backup.start_offset == StartOffset::Earliest {
         return Ok(out);
     }
@@ -324,14 +330,4 @@ async fn source(
         }
     }
     Ok(out)
-}
-
-fn codec(compression: Compression) -> batch::Codec {
-    match compression {
-        Compression::None => batch::Codec::None,
-        Compression::Gzip => batch::Codec::Gzip,
-        Compression::Snappy => batch::Codec::Snappy,
-        Compression::Lz4 => batch::Codec::Lz4,
-        Compression::Zstd => batch::Codec::Zstd,
-    }
 }

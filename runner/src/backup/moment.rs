@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Cluster, Topic};
 
+use super::groups;
 use super::health::Health;
+use super::lineages::Lineages;
 use super::positions::Positions;
 use super::reader::Trouble;
 use super::source::{Marks, OpenTransaction, configs, oldest_open};
 use super::stale::{Epochs, catch_up};
-use super::{groups, select};
 use crate::emit::Emitter;
 
 /// A look at the source. Group positions are older than the data's ends, so that no group is ahead of the data.
@@ -41,7 +42,7 @@ const AT_ONCE: usize = 64;
 /// When the source cannot be asked, or everybody who answers is behind.
 pub(crate) async fn look(
     cluster: &Cluster,
-    backup: &BackupSpec,
+    (backup, lineages): (&BackupSpec, &Lineages),
     emitter: &Emitter,
     last_groups: &[GroupSnapshot],
     epochs: &Epochs,
@@ -51,7 +52,7 @@ pub(crate) async fn look(
     let wanted = backup.consumer_group_snapshot;
     let groups =
         if wanted { Some(groups::snapshot(cluster, backup, emitter, last_groups, PATIENCE).await?) } else { None };
-    let mut topics = select::rediscover(cluster, backup).await?.topics;
+    let mut topics = lineages.rediscover(cluster, backup).await?.topics;
     // What a leader of the past says of ends is of before: the point would seem to be whole.
     catch_up(cluster, &mut topics, epochs).await?;
     let configs = configs(cluster, &topics, emitter).await?;

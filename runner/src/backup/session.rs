@@ -16,6 +16,7 @@ use wire::{Cluster, Topic};
 use super::collector::{Collected, End, Tools, collect};
 use super::follow::{Follow, Memory};
 use super::last::Last;
+use super::lineages::Lineages;
 use super::lost;
 use super::members::{Members, partitions};
 use super::moment::missing;
@@ -84,6 +85,8 @@ pub(crate) struct Session<'a> {
     /// Topics that no broker described at the last look.
     undescribed: Vec<Topic>,
     members: Members,
+    /// Ids of the set for topics of a converted archive.
+    lineages: Lineages,
     last: Last,
     groups: Option<Vec<GroupSnapshot>>,
     configs: TopicConfigs,
@@ -117,6 +120,7 @@ impl<'a> Session<'a> {
             limiter: Limiter::new(sealer.backup.rate_limit),
             memory: sealer.backup.continuous.then(|| Memory::new(&sealer.backup, last_groups)),
             members: Members::default(),
+            lineages: Lineages::default(),
             configs: TopicConfigs::new(),
             kept_configs: TopicConfigs::new(),
             targets: HashMap::new(),
@@ -147,6 +151,7 @@ impl<'a> Session<'a> {
             // runs said is no matter of this one.
             self.targets = writer.claim().targets.iter().map(|(key, target)| (*key, *target)).collect();
         }
+        self.lineages = Lineages::of(writer.state().topics.values());
         self.report.earlier = writer.claim().moved;
         self.name(writer.claim())?;
         // What this claim added is not what the set knew.
@@ -248,6 +253,7 @@ impl<'a> Session<'a> {
         let Sealer { context, emitter, backup, .. } = &self.sealer;
         let memory = self.memory.take()?;
         let mut follow = Follow::new(context, emitter, &self.cluster, backup, &self.topics, memory);
+        follow.lineages = Arc::new(self.lineages.clone());
         follow.missing = self.members.missing();
         follow.held_back = self.members.held_back(state);
         follow.kept_configs.clone_from(&self.kept_configs);
@@ -312,7 +318,7 @@ impl<'a> Session<'a> {
         let Sealer { backup, emitter, .. } = &self.sealer;
         let known = self.last.topics(known);
         let found = (&mut self.topics, &self.undescribed[..]);
-        self.members.look(&self.cluster, backup, &known, found, emitter).await?;
+        self.members.look(&self.cluster, backup, (&known, &self.lineages), found, emitter).await?;
         let is_strict = backup.on_gap == OnGap::Fail && !self.follows();
         if let Some(name) = self.members.unavailable().filter(|_| is_strict) {
             let text =
@@ -343,7 +349,7 @@ impl<'a> Session<'a> {
     async fn look_again(&self) -> Result<select::Chosen, Failure> {
         let deadline = Instant::now() + GONE_AFTER;
         loop {
-            let found = select::rediscover(&self.cluster, &self.sealer.backup).await?;
+            let found = self.lineages.rediscover(&self.cluster, &self.sealer.backup).await?;
             let all_there = self.topics.iter().all(|topic| found.topics.iter().any(|other| other.name == topic.name));
             if all_there || Instant::now() >= deadline {
                 return Ok(found);

@@ -111,7 +111,7 @@ async fn topics(
     for topic in asked.point.seal.topics.iter().filter(|topic| topic.live && names.contains(&topic.name)) {
         let (state, now) = match found.remove(&topic.name) {
             None => (LiveState::Gone, None),
-            Some(now) if now.id != topic.id => (LiveState::Recreated, None),
+            Some(now) if now.id != topic.source_topic() => (LiveState::Recreated, None),
             Some(now) => (LiveState::Same, Some(now)),
         };
         for part in rows(asked.point, topic.id) {
