@@ -51,7 +51,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archive::{Finished, Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, TopicState, WriterOptions};
-use contract::{BackupSpec, Before, Code, EventKind, Failure, PointLine, Report, RunSpec, StartOffset};
+use contract::{
+    BackupSpec, Before, Code, Compression, EventKind, Failure, MemberChange, Membership, PointLine, Report, RunSpec,
+    StartOffset,
+};
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 
 use crate::connect::backup_needs;
