@@ -118,6 +118,7 @@ fn judge(version: &str, kind: &str, more: &Value, fate: &Fate) {
 #[test]
 fn fields_of_the_oso_group() {
     const BREAKER: &str = "/circuitBreaker/failureThreshold";
+    const STRIP: &str = "spec.stripOffsetHeaders";
     let backup = [
         (json!({}), Is("/backup/onMissingTopic", NULL)),
         (json!({"onMissingTopic": "fail"}), Is("/backup/onMissingTopic", NULL)),
@@ -129,7 +130,6 @@ fn fields_of_the_oso_group() {
     for (more, fate) in &backup {
         judge("kafka.oso.sh/v1alpha1", "KafkaBackup", more, fate);
     }
-    const STRIP: &str = "spec.stripOffsetHeaders";
     let restore = [
         // Absent, the recovery point says it, and says yes.
         (json!({}), Is("/restore/includeOffsetHeaders", NULL)),
@@ -158,7 +158,7 @@ fn fields_of_the_oso_group() {
     }
 }
 
-/// The Strimzi operator 0.2.20 to 0.4.0: fields of a KafkaBackup.
+/// The Strimzi operator 0.2.20 to 0.4.0: fields of a `KafkaBackup`.
 #[test]
 fn fields_of_a_backup_of_strimzis_group() {
     let trusted = |all: Value| json!({"storage": {"tls": {"trustedCertificates": all}}});

@@ -115,7 +115,7 @@ fn left(ranges: impl Iterator<Item = (i64, i64)>, held: &[(i64, i64)]) -> Vec<(i
     let mut out: Vec<(i64, i64)> = Vec::new();
     for (start, end) in ranges {
         // What a range before it has is not named twice.
-        let reach = out.last().map(|(_, end)| *end).unwrap_or(i64::MIN);
+        let reach = out.last().map_or(i64::MIN, |(_, end)| *end);
         let mut next = Some(start.max(reach.saturating_add(1)));
         for (from, to) in held.iter().filter(|(from, to)| *to >= start && *from <= end) {
             if let Some(at) = next.filter(|at| at < from && *at <= end) {

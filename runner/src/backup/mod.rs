@@ -52,8 +52,7 @@ use std::time::Duration;
 
 use archive::{Finished, Head, HeadCopy, Opened, Owner, PartitionState, SetWriter, TopicState, WriterOptions};
 use contract::{
-    BackupSpec, Before, Code, Compression, EventKind, Failure, MemberChange, Membership, PointLine, Report, RunSpec,
-    StartOffset,
+    BackupSpec, Before, Code, EventKind, Failure, MemberChange, Membership, PointLine, Report, RunSpec, StartOffset,
 };
 use wire::{Cluster, Isolation, OffsetAt, Topic};
 

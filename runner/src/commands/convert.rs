@@ -22,11 +22,11 @@ const LEVEL: i32 = 3;
 /// Flags of `convert`.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
-    /// The archive: a store and the name in it, as s3://backups/kafka/nightly; or the run specification of a restore from it
+    /// The archive: a store and the name in it, as `s3://backups/kafka/nightly`; or the run specification of a restore from it
     from: String,
     /// The set to make: a store and the name in it; or the run specification of the backup that shall go on with it
     to: String,
-    /// Namespace of the KafkaBackup that shall go on with it; absent outside Kubernetes
+    /// Namespace of the `KafkaBackup` that shall go on with it; absent outside Kubernetes
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
     /// Id of the source cluster, where it is known; else the first run that goes on finds it out

@@ -228,7 +228,8 @@ fn a_record_over_the_limit_is_named() {
         let bytes = payload(&batch, &mut Decompressor::default(), 1 << 20).unwrap();
         let mut selected = Vec::new();
         select_records(&batch.header, &bytes, Window::ALL, &mut selected).unwrap();
-        let result = encode_selected(&selected, None, 1_000, 100, &mut Compressor::new(Codec::None, None));
+        let result =
+            encode_selected(&selected, HeaderChanges::default(), 1_000, 100, &mut Compressor::new(Codec::None, None));
         match result {
             Ok(made) => assert!(fits && made.len() == 1 && made[0].size() <= 1_000),
             Err(error) => {

@@ -110,14 +110,11 @@ pub(super) async fn beside(
     for ((_, partition), archived) in samples.range((ours, i32::MIN)..=(ours, i32::MAX)) {
         let key = (topic.name.clone(), *partition);
         let verdict = if topic.partitions.iter().any(|known| known.index == *partition) {
-            match starts.found.get(&key).zip(ends.found.get(&key)) {
-                Some((start, end)) => {
-                    one(cluster, topic, *partition, Span { start: *start, end: *end }, archived).await?
-                }
-                None => {
-                    let error = starts.missing.get(&key).or_else(|| ends.missing.get(&key));
-                    Verdict::Silent(error.map_or_else(|| "no leader answers".to_owned(), ToString::to_string))
-                }
+            if let Some((start, end)) = starts.found.get(&key).zip(ends.found.get(&key)) {
+                one(cluster, topic, *partition, Span { start: *start, end: *end }, archived).await?
+            } else {
+                let error = starts.missing.get(&key).or_else(|| ends.missing.get(&key));
+                Verdict::Silent(error.map_or_else(|| "no leader answers".to_owned(), ToString::to_string))
             }
         } else {
             Verdict::Differs("the source does not have it".to_owned())
