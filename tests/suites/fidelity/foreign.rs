@@ -188,6 +188,28 @@ fn records_of_another_tool_are_restored_as_written_when_that_is_asked_for() {
     assert_eq!(seen[1].headers.len(), 2, "{:?}", seen[1]);
 }
 
+/// Compaction and markers leave holes between the offsets of an archive, and none in what is restored of it.
+#[test]
+fn records_of_another_tool_with_holes_between_them_follow_each_other_in_the_target() {
+    let (bench, topic) = (Bench::new(), "t-foreign-holes");
+    let records: Vec<Made> = [3, 4, 9, 20, 21, 40].into_iter().map(Made::plain).collect();
+    let segments: Vec<Value> = records
+        .chunks(4)
+        .map(|records| {
+            let (key, object) = (key("old", topic, 0, records[0].offset, Pack::None), segment(records, Pack::None));
+            put(&bench, &key, &object);
+            listed(&key, records, &object)
+        })
+        .collect();
+    let topics = json!([{"name": topic, "partitions": [{"partition_id": 0, "segments": segments}]}]);
+    put(&bench, "old/manifest.json", &serde_json::to_vec(&manifest("old", topics)).unwrap());
+    bench.run(&spec(&bench, topic, &json!({}))).ok();
+    let seen = oracle::read(&target().bootstrap(), topic, 0, true);
+    let found: Vec<_> = seen.iter().map(|seen| (seen.offset, seen.value.clone())).collect();
+    let expected: Vec<_> = (0..).zip(&records).map(|(offset, made)| (offset, made.value.clone())).collect();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn a_damaged_archive_of_another_tool_is_refused_before_anything_is_written() {
     let (bench, topic) = (Bench::new(), "t-foreign-damaged");
