@@ -176,6 +176,7 @@ pub struct Metrics {
     rollbacks: Runs,
     validations: Runs,
     retentions: Runs,
+    retention_failing: Family<ByResource, Gauge>,
     overdue: Family<ByResource, Gauge>,
     late_at: Family<ByResource, Gauge>,
     unproved_at: Family<ByResource, Gauge>,
@@ -210,6 +211,7 @@ impl Metrics {
             rollbacks: Runs::default(),
             validations: Runs::default(),
             retentions: Runs::default(),
+            retention_failing: Family::default(),
             overdue: Family::default(),
             late_at: Family::default(),
             unproved_at: Family::default(),
@@ -249,6 +251,8 @@ impl Metrics {
                 all.register_with_unit(format!("{word}_last_{end}_timestamp"), help, Unit::Seconds, series.clone());
             }
         }
+        let help = "Whether the newest run of retention failed";
+        all.register("retention_failing", help, metrics.retention_failing.clone());
         let help =
             "Whether the next recovery point of a continuous backup is overdue: three checkpoint intervals went by";
         all.register("backup_overdue", help, metrics.overdue.clone());
@@ -319,6 +323,7 @@ impl Metrics {
             runs.forget(by, outcomes(of));
             if of == "KafkaBackup" {
                 self.retentions.forget(by, outcomes(of));
+                self.retention_failing.remove(by);
                 self.overdue.remove(by);
                 self.late_at.remove(by);
             }
@@ -373,6 +378,8 @@ impl Metrics {
         if owner.kind == "KafkaBackup" {
             show(&self.overdue, &by, seen.overdue.map(i64::from));
             show(&self.late_at, &by, late_at);
+            let failing = seen.retention.map(|[success, failure]| i64::from(failure > success));
+            show(&self.retention_failing, &by, failing);
             match seen.retention {
                 Some(last) => self.retentions.show(&by, outcomes(&owner.kind), last),
                 None => self.retentions.forget(&by, outcomes(&owner.kind)),
@@ -390,7 +397,7 @@ impl Metrics {
             // Another replica knows better from now on.
             self.strimzi.clear();
             self.unreadable.clear();
-            for series in [&self.overdue, &self.late_at, &self.unproved_at] {
+            for series in [&self.overdue, &self.late_at, &self.unproved_at, &self.retention_failing] {
                 series.clear();
             }
             let other = [&self.validations, &self.resets, &self.rollbacks, &self.retentions];

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -95,7 +95,9 @@ fn sigterm_ends_every_program_in_every_wait() {
         command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key").env("NO_PROXY", "127.0.0.1");
         command
     };
+    let made = bench.dir.path().join("made/set").display().to_string();
     let runner = [
+        ("convert", "restore", vec![made.as_str()]),
         ("run", "broker", vec!["-o", "json"]),
         ("run", "store", vec!["-o", "json"]),
         ("run", "restore", vec!["-o", "json"]),
@@ -151,7 +153,7 @@ fn sigterm_ends_every_program_in_every_wait() {
         all.map(|row| row.join().unwrap()).collect::<Vec<_>>()
     });
     // A few at once: each starts a process.
-    let of_plugin: Vec<_> = plugins.chunks(8).flat_map(|rows| at_once(rows, &kubeconfig)).collect();
+    let of_plugin: Vec<_> = plugins.chunks(8).flat_map(|rows| at_once(rows, &kubeconfig, bench.dir.path())).collect();
     let mut wrong = Vec::new();
     for (what, code, (ended, after)) in rows.into_iter().chain(of_plugin) {
         println!("{what}: {ended:?} after {after:?}");
@@ -175,7 +177,11 @@ fn every_command_has_a_row(rows: impl Iterator<Item = &'static str>) {
 
 type Row = (String, Option<i32>, (Option<i32>, Duration));
 
-fn at_once(rows: &[(&'static str, &'static str)], kubeconfig: &(impl Fn(u16) -> PathBuf + Sync)) -> Vec<Row> {
+fn at_once(
+    rows: &[(&'static str, &'static str)],
+    kubeconfig: &(impl Fn(u16) -> PathBuf + Sync),
+    dir: &Path,
+) -> Vec<Row> {
     std::thread::scope(|scope| {
         let started: Vec<_> = rows
             .iter()
@@ -187,6 +193,12 @@ fn at_once(rows: &[(&'static str, &'static str)], kubeconfig: &(impl Fn(u16) -> 
                     command.args(arguments.split(' '));
                     if *of == "store" {
                         command.args(["--store", &store(port)]);
+                    }
+                    if *of == "archive" {
+                        command.args([&store(port).replace("b/x", "b/x/old"), "./made/set", "-n", "shop"]);
+                        command.current_dir(dir);
+                    }
+                    if ["store", "archive"].contains(of) {
                         command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key");
                     }
                     command.env("KUBECONFIG", kubeconfig(port)).env("NO_PROXY", "127.0.0.1");
@@ -238,6 +250,7 @@ fn plugins() -> Vec<(&'static str, &'static str)> {
         ("verify a-20260101-000000", "store"),
         ("prune a --keep-last 1", "store"),
         ("evidence get a -n shop", "store"),
+        ("convert", "archive"),
     ];
     // These wait for nothing: they read files of this machine at most.
     let of_none = ["explain", "completion", "validate", "help"];

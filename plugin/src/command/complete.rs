@@ -253,8 +253,9 @@ mod tests {
         }
         let mut bare = Vec::new();
         walk(&Cli::command(), &[], &mut bare);
-        // Names of what is made.
+        // Names of what is made, and stores.
         let made = [
+            "convert from",
             "backup create name",
             "restore create name",
             "restore plan name",

@@ -46,7 +46,7 @@ mod tests {
         };
         let text = converted(&report, &style(Some(80)));
         assert!(text.contains("orders-20260131-080000  CompletedWithGaps"), "{text}");
-        assert!(text.contains("1 topic, 2 partitions, 1,150 records"), "{text}");
+        assert!(text.contains("1 topic, 2 partitions, 1 150 records"), "{text}");
         assert!(text.contains("note  t/0: offsets 400 to 449 are lost"), "{text}");
     }
 }
