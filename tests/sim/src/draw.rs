@@ -39,6 +39,8 @@ pub fn of_seed(seed: u64) -> Script {
 fn with_retention(mut script: Script) -> Script {
     let rng = Rng::new(script.seed, "retention");
     let span = script.actions.last().map_or(10_000, |at| at.ms) + 20_000;
+    // What brokers of the past hide is another matter, and time to meet it would be longer here.
+    script.actions.retain(|at| !matches!(at.what, Action::Sleep(_) | Action::Wake(_) | Action::Learn(_)));
     for _ in 0..rng.between(2, 8) {
         let prune = Prune {
             least: rng.between(1, 3) as u32,
