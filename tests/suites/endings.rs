@@ -118,7 +118,6 @@ fn sigterm_ends_every_program_in_every_wait() {
         ("prune-plan", "store", vec!["--keep-last", "1"]),
     ];
     every_command_has_a_row(runner.iter().map(|(name, ..)| *name));
-    let plugins = plugins();
     let kubeconfig = |port: u16| {
         let path = bench.dir.path().join(format!("kubeconfig-{port}"));
         let text = format!(
@@ -153,7 +152,7 @@ fn sigterm_ends_every_program_in_every_wait() {
         all.map(|row| row.join().unwrap()).collect::<Vec<_>>()
     });
     // A few at once: each starts a process.
-    let of_plugin: Vec<_> = plugins.chunks(8).flat_map(|rows| at_once(rows, &kubeconfig, bench.dir.path())).collect();
+    let of_plugin: Vec<_> = plugins().chunks(8).flat_map(|rows| at_once(rows, &kubeconfig, bench.dir.path())).collect();
     let mut wrong = Vec::new();
     for (what, code, (ended, after)) in rows.into_iter().chain(of_plugin) {
         println!("{what}: {ended:?} after {after:?}");
