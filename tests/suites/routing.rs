@@ -134,9 +134,7 @@ fn an_older_lineage_is_restored_by_its_id() {
     load::create(&bootstrap, topic, 1, 1, &[]);
     load::produce(&bootstrap, topic, &[], [Make::new(7, 0)]);
     bench.run(&spec).ok();
-    let listed = bench.call("ls", &spec, &[topic]).ok().stdout;
-    let id =
-        listed.lines().find_map(|line| line.split_once(": lineage ")).expect("an older lineage").1.trim().to_owned();
+    let id = older_lineage(&bench.call("ls", &spec, &[topic]).ok().stdout);
     let restore = json!({
         "from": topic, "includeOffsetHeaders": false, "lineages": {topic: id}, "topicMapping": {topic: "p-older"},
     });
@@ -220,6 +218,18 @@ enum Effect {
     Changes(Value, Value),
     /// It need not be in the plan, because of this; the parts are planned alike.
     Same(Value, &'static str),
+}
+
+/// The id of the lineage that is no more, out of a list of points.
+fn older_lineage(listed: &str) -> String {
+    listed.lines().find_map(|line| line.split_once(": lineage ")).expect("an older lineage").1.trim().to_owned()
+}
+
+/// The fields of the specification of restores, by the schema.
+fn restore_fields() -> Vec<String> {
+    let schema: Value =
+        serde_json::from_str(&ended(Command::new(binary()).arg("schema").output().unwrap()).ok().stdout).unwrap();
+    schema["$defs"]["RestoreSpec"]["properties"].as_object().unwrap().keys().cloned().collect()
 }
 
 /// Each field of the specification of restores, by the schema: what is looked at is what will be written.
@@ -306,9 +316,7 @@ fn every_field_that_changes_what_is_written_changes_the_plan() {
         ("produceBatchSize", same(json!({"produceBatchSize": 7}), "how records are packed")),
         ("produceTimeoutMs", same(json!({"produceTimeoutMs": 5_000}), "how long to wait")),
     ];
-    let schema: Value =
-        serde_json::from_str(&ended(Command::new(binary()).arg("schema").output().unwrap()).ok().stdout).unwrap();
-    let fields: Vec<_> = schema["$defs"]["RestoreSpec"]["properties"].as_object().unwrap().keys().cloned().collect();
+    let fields = restore_fields();
     let mut named: Vec<_> = table.iter().map(|(field, _)| (*field).to_owned()).collect();
     named.sort_unstable();
     assert_eq!(named, fields, "each field stands in this table once");

@@ -10,10 +10,7 @@ use harness::pair::{source, target, with};
 use harness::runner::{Bench, Ended, binary, ended};
 use serde_json::{Value, json};
 
-#[path = "../../../runner/foreign/tests/written/mod.rs"]
-mod written;
-
-use written::{Made, Pack, key, listed, manifest, segment};
+use super::foreign::written::{Made, Pack, key, listed, manifest, segment};
 
 /// Places where a conversion is ended.
 const PLACES: [&str; 9] = [
@@ -213,7 +210,7 @@ fn the_walk_of_the_page_goes_from_the_oso_tool_to_this_one() {
     archive(&bench, &[name]);
     more(name, 2, 500, 600);
     let write = |file: &str, spec: &Value| {
-        std::fs::write(bench.dir.path().join(file), serde_json::to_vec(spec).unwrap()).unwrap()
+        std::fs::write(bench.dir.path().join(file), serde_json::to_vec(spec).unwrap()).unwrap();
     };
     write("restore.yaml", &bench.restore("walk", &target().bootstrap(), json!({"from": "nightly"})));
     write("backup.yaml", &backup(&bench, &[name], &json!({})));

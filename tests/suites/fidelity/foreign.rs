@@ -6,7 +6,7 @@ use harness::runner::Bench;
 use serde_json::{Value, json};
 
 #[path = "../../../runner/foreign/tests/written/mod.rs"]
-mod written;
+pub(super) mod written;
 
 use written::{Made, Pack, key, legacy, listed, manifest, segment};
 
